@@ -1,0 +1,1 @@
+"""The HeyTraders API as types: endpoints, models, errors, symbols and the client. Imports no other layer."""

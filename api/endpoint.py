@@ -1,0 +1,68 @@
+"""One declaration per endpoint; the client, the engine's routes and the tools all derive from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Scope = Literal["research", "read", "trade"]
+"""`research`: market data, backtests, arena. `read`: balances and positions. `trade`: place and cancel orders."""
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class Request(BaseModel):
+    """What an endpoint accepts. Exact: an unknown field is an error, never dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Response(BaseModel):
+    """What an endpoint answers. Tolerant: the hosted service documents few bodies, so unknown fields are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+RequestT = TypeVar("RequestT", bound=Request)
+ResponseT = TypeVar("ResponseT", bound=Response)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[RequestT, ResponseT]):
+    """An endpoint of the API document.
+
+    Attributes:
+        name: `section_verb`; the tool of this endpoint carries the same name.
+        method: HTTP method.
+        path: Path below the base URL. A `{placeholder}` is filled from the request field of that name.
+        scope: What the API key must be allowed to do; `None` where no key is needed.
+        request: Fields that are not in the path travel in the query of GET and DELETE, else in the JSON body.
+        response: The `data` of the envelope.
+        summary: One sentence for the API reference.
+        at_most_once: Never sent a second time by us, whatever happens (orders, subscriptions, posts).
+        documented: `False` for the engine's own additions to the API document.
+    """
+
+    name: str
+    method: Method
+    path: str
+    scope: Scope | None
+    request: type[RequestT]
+    response: type[ResponseT]
+    summary: str
+    at_most_once: bool = False
+    documented: bool = True
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        """Names of the request fields that the path holds, in order."""
+        return tuple(_PLACEHOLDER.findall(self.path))
+
+    @property
+    def section(self) -> str:
+        """The first word of the name: meta, market, accounts, orders, docs, backtest, live or arena."""
+        return self.name.partition("_")[0]

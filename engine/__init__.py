@@ -1,0 +1,1 @@
+"""The HeyTraders API on a laptop: market data, Signal DSL, backtests, paper broker, live strategies, arena, docs."""

@@ -1,0 +1,124 @@
+"""What a script asks for, bar by bar: the only thing that the language hands to the backtest kernel.
+
+A `Program` is either *static*, when no condition or parameter reads the account or a position: everything is an array
+known before the first fill. Or *stateful*: the kernel then asks it bar by bar, showing it the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from api.symbols import Instrument
+from engine.frame import Bools, Floats
+
+Side = Literal[1, -1]
+"""1 is long, -1 is short."""
+
+Value = float | Floats
+"""A constant, or one number a bar (NaN: unknown on that bar, the intent does not fire)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much: a `weight` of equity at the fill, a `notional` in quote, an `amount` in base units, or the `risk`
+    (fraction of equity lost at the stop; needs a stop loss)."""
+
+    kind: Literal["weight", "notional", "amount", "risk"]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Open a position unless one in that direction is open (reverse first if opposite); percentages are fractions.
+
+    `limit` rests a limit order at that price until the next signal replaces it, else the entry is a market order.
+    `pyramiding` is how many further entries may be added while in position.
+    """
+
+    instrument: Instrument
+    side: Side
+    size: Size
+    limit: Value | None = None
+    stop_loss: Value | None = None
+    take_profit: Value | None = None
+    trailing_stop: Value | None = None
+    pyramiding: int = 0
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Close `fraction` of the position; with a side, only if it is on that side."""
+
+    instrument: Instrument
+    side: Side | None = None
+    fraction: Value = 1.0
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalance:
+    """Buy or sell the difference to a target weight of equity (negative is short)."""
+
+    instrument: Instrument
+    weight: Value
+    tag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rest limit orders at `levels` prices between `lower` and `upper`: buy below, sell one level above each fill."""
+
+    instrument: Instrument
+    lower: float
+    upper: float
+    levels: int
+    size: Size
+    spacing: Literal["arithmetic", "geometric"] = "arithmetic"
+    tag: str | None = None
+
+
+Intent = Entry | Exit | Rebalance | Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One `emit_signal`: on every bar where `condition` holds, the intents are decided at that bar's close."""
+
+    condition: Bools
+    intents: tuple[Intent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    """A position as a script may see it at a bar's close. `side` is 0 when flat, prices are then NaN."""
+
+    side: Literal[1, 0, -1]
+    amount: float
+    entry_price: float
+    bars_in_position: int
+    unrealized_pnl_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """The account as a script may see it at a bar's close. Money in quote currency; `drawdown_pct` in percent, <= 0."""
+
+    equity: float
+    cash: float
+    drawdown_pct: float
+    positions: dict[Instrument, PositionState]
+
+
+class StatefulProgram(Protocol):
+    """A program whose decisions read the account: asked once a bar, in order, and never about the future."""
+
+    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
+        """The intents decided at the close of `bar`, in script order, with every `Value` a plain float."""
+        ...
+
+
+StaticProgram = tuple[Emission, ...]
+Program = StaticProgram | StatefulProgram

@@ -1,0 +1,42 @@
+"""What time it is for the engine. All who need the time ask a `Clock`, so that tests and demos can run fast."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Seconds since the epoch, UTC."""
+
+    def now(self) -> float:
+        """The current time, unix seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        """The current time, unix seconds."""
+        return time.time()
+
+
+class AcceleratedClock:
+    """A clock that starts at `start` and runs `speed` times as fast as the machine's. Speed 0 stands still.
+
+    `advance` moves it on by hand.
+    """
+
+    def __init__(self, start: float, speed: float = 0.0) -> None:
+        self._start = start
+        self._speed = speed
+        self._origin = time.monotonic()
+
+    def now(self) -> float:
+        """The current time, unix seconds."""
+        return self._start + (time.monotonic() - self._origin) * self._speed
+
+    def advance(self, seconds: float) -> None:
+        """Move on by `seconds`."""
+        self._start += seconds

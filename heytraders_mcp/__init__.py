@@ -1,0 +1,1 @@
+"""heytraders-mcp: the HeyTraders API as tools for AI agents."""
