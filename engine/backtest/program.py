@@ -69,11 +69,14 @@ class Rebalance:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rest limit orders at `levels` prices between `lower` and `upper`: buy below, sell one level above each fill."""
+    """Rest limit orders at `levels` prices between `lower` and `upper`: buy below, sell one level above each fill.
+
+    The bounds are read on the bar of the emission; a later emission for the instrument replaces the resting orders.
+    """
 
     instrument: Instrument
-    lower: float
-    upper: float
+    lower: Value
+    upper: Value
     levels: int
     size: Size
     spacing: Literal["arithmetic", "geometric"] = "arithmetic"
