@@ -1,0 +1,166 @@
+"""Imported candles: one row per series, its bars in BLOBs of 2,048 float64 bars, of which the newest grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import sqlalchemy as sa
+
+from api.exchanges import ExchangeId
+from api.symbols import Instrument
+from api.timeframes import Timeframe
+from engine.frame import Floats
+
+from .metadata import metadata
+
+CHUNK_BARS: Final = 2_048
+
+Block = Floats
+"""Bars as a (6, n) array: open time in unix seconds, open, high, low, close, volume."""
+
+FIELDS: Final = 6
+_STORED: Final = np.dtype("<f8")
+
+series_table: Final = sa.Table(
+    "candle_series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("base", sa.String(128), nullable=False),
+    sa.Column("quote", sa.String(32), nullable=False),
+    sa.Column("timeframe", sa.String(4), nullable=False),
+    sa.Column("first_time", sa.BigInteger, nullable=False),
+    sa.Column("last_time", sa.BigInteger, nullable=False),
+    sa.Column("bars", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.String(40), nullable=False),
+    sa.Column("file", sa.String(255), nullable=False),
+    sa.Column("imported_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
+)
+
+chunks_table: Final = sa.Table(
+    "candle_chunks",
+    metadata,
+    sa.Column("series_id", sa.Integer, sa.ForeignKey("candle_series.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("first_time", sa.BigInteger, nullable=False),
+    sa.Column("last_time", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One stored series. `missing` counts the bars that gaps left out; `revision` changes with the bars."""
+
+    id: int
+    instrument: Instrument
+    timeframe: Timeframe
+    first_time: int
+    last_time: int
+    bars: int
+    missing: int
+    revision: str
+    file: str
+    imported_at: int
+
+
+def all_series(connection: sa.Connection) -> tuple[Series, ...]:
+    """Every series, by instrument and timeframe."""
+    table = series_table.c
+    rows = connection.execute(sa.select(series_table).order_by(table.exchange, table.base, table.quote, table.id))
+    return tuple(
+        Series(
+            id=row.id,
+            instrument=Instrument(cast("ExchangeId", row.exchange), row.base, row.quote),
+            timeframe=cast("Timeframe", row.timeframe),
+            first_time=row.first_time,
+            last_time=row.last_time,
+            bars=row.bars,
+            missing=row.missing,
+            revision=row.revision,
+            file=row.file,
+            imported_at=row.imported_at,
+        )
+        for row in rows
+    )
+
+
+def read_block(
+    connection: sa.Connection,
+    series_id: int,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    limit: int | None = None,
+) -> Block:
+    """The bars with `start <= open time < end`; of those, the last `limit`. Touches only the chunks that it needs."""
+    chunk = chunks_table.c
+    wanted = sa.select(chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc())
+    if start is not None:
+        wanted = wanted.where(chunk.last_time >= start)
+    if end is not None:
+        wanted = wanted.where(chunk.first_time < end)
+    found: list[Block] = []
+    count = 0
+    for (data,) in connection.execute(wanted):
+        block = _between(_unpack(data), start, end)
+        found.append(block)
+        count += block.shape[1]
+        if limit is not None and count >= limit:
+            break
+    block = np.concatenate(found[::-1], axis=1) if found else np.empty((FIELDS, 0))
+    return block if limit is None else block[:, max(0, block.shape[1] - limit) :]
+
+
+def write_block(connection: sa.Connection, series_id: int, block: Block) -> None:
+    """Make `block` the bars of the series from its first time on; what was there from that time on is replaced."""
+    chunk = chunks_table.c
+    first = int(block[0, 0])
+    affected = sa.and_(chunk.series_id == series_id, chunk.last_time >= first)
+    newest = connection.execute(
+        sa.select(chunk.number, chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc()).limit(1)
+    ).one_or_none()
+    opened = connection.execute(sa.select(chunk.number, chunk.data).where(affected).order_by(chunk.number)).first()
+    if opened is None and newest is not None and _unpack(newest.data).shape[1] < CHUNK_BARS:
+        opened = newest
+    number = 0 if newest is None else newest.number + 1
+    if opened is not None:
+        number = opened.number
+        block = np.concatenate((_between(_unpack(opened.data), None, first), block), axis=1)
+        connection.execute(sa.delete(chunks_table).where(chunk.series_id == series_id, chunk.number >= number))
+    connection.execute(sa.insert(chunks_table), _packed(series_id, number, block))
+
+
+def delete_series(connection: sa.Connection, series_ids: Sequence[int]) -> None:
+    """Remove series with all their bars."""
+    connection.execute(sa.delete(chunks_table).where(chunks_table.c.series_id.in_(series_ids)))
+    connection.execute(sa.delete(series_table).where(series_table.c.id.in_(series_ids)))
+
+
+def _packed(series_id: int, number: int, block: Block) -> list[dict[str, int | bytes]]:
+    parts = [block[:, i : i + CHUNK_BARS] for i in range(0, block.shape[1], CHUNK_BARS)]
+    return [
+        {
+            "series_id": series_id,
+            "number": number + i,
+            "first_time": int(part[0, 0]),
+            "last_time": int(part[0, -1]),
+            "data": np.ascontiguousarray(part, dtype=_STORED).tobytes(),
+        }
+        for i, part in enumerate(parts)
+    ]
+
+
+def _unpack(data: bytes) -> Block:
+    return np.frombuffer(data, dtype=_STORED).reshape(FIELDS, -1)
+
+
+def _between(block: Block, start: int | None, end: int | None) -> Block:
+    low = 0 if start is None else int(np.searchsorted(block[0], start))
+    high = block.shape[1] if end is None else int(np.searchsorted(block[0], end))
+    return block[:, low:high]

@@ -1,0 +1,8 @@
+"""Imports every module that declares tables, so that `metadata.create_all` knows them all."""
+
+from __future__ import annotations
+
+from . import candles
+from .metadata import metadata
+
+__all__ = ["candles", "metadata"]

@@ -1,0 +1,133 @@
+"""The store: modes, transactions, two processes' worth of writers, and what it says when it cannot open."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from api.errors import InvalidInput, UserMustAct
+from engine.store.database import Store, default_url
+
+COUNT = sa.text("SELECT count(*) FROM candle_series")
+INSERT = sa.text(
+    "INSERT INTO candle_series (exchange, base, quote, timeframe, first_time, last_time, bars, missing, revision, file,"
+    " imported_at) VALUES ('binance', :base, 'USDT', '1h', 0, 0, 0, 0, 'r', 'f', 0)"
+)
+
+
+def _count(connection: sa.Connection) -> int:
+    return connection.execute(COUNT).scalar_one()
+
+
+def test_the_file_is_private_in_a_private_folder(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    Store.open(default_url(home)).close()
+
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "engine.sqlite3").stat().st_mode) == 0o600
+
+
+async def test_what_one_store_writes_another_reads(tmp_path: Path) -> None:
+    first, second = Store.open(default_url(tmp_path)), Store.open(default_url(tmp_path))
+    await first.write(lambda c: c.execute(INSERT, {"base": "BTC"}))
+
+    assert await second.read(_count) == 1
+    assert (first.writes, second.writes) == (1, 0)
+    first.close()
+    second.close()
+
+
+def test_an_exception_rolls_the_work_back(tmp_path: Path) -> None:
+    store = Store.open(default_url(tmp_path))
+
+    def fail(connection: sa.Connection) -> None:
+        connection.execute(INSERT, {"base": "BTC"})
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        store.write_now(fail)
+
+    assert store.read_now(_count) == 0
+    assert store.writes == 0
+    store.close()
+
+
+def test_a_read_cannot_write(tmp_path: Path) -> None:
+    store = Store.open(default_url(tmp_path))
+
+    with pytest.raises(OperationalError, match="readonly"):
+        store.read_now(lambda c: c.execute(INSERT, {"base": "BTC"}))
+
+    store.write_now(lambda c: c.execute(INSERT, {"base": "BTC"}))
+    assert store.read_now(_count) == 1
+    store.close()
+
+
+def test_reading_then_writing_is_one_step_for_many_threads_and_stores(tmp_path: Path) -> None:
+    stores = [Store.open(default_url(tmp_path)) for _ in range(2)]
+
+    def take_the_next_number(connection: sa.Connection) -> None:
+        connection.execute(INSERT, {"base": str(_count(connection))})
+
+    def work(store: Store) -> None:
+        for _ in range(10):
+            store.write_now(take_the_next_number)
+
+    threads = [threading.Thread(target=work, args=(stores[i % 2],)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert stores[0].read_now(_count) == 40
+    for store in stores:
+        store.close()
+
+
+def test_a_database_outlives_a_process_that_dies_while_writing(tmp_path: Path) -> None:
+    store = Store.open(default_url(tmp_path))
+    store.write_now(lambda c: c.execute(INSERT, {"base": "BTC"}))
+    script = (
+        "import os, sys; import sqlalchemy as sa; from engine.store.database import Store\n"
+        "def die(c):\n"
+        "    c.execute(sa.text('DELETE FROM candle_series'))\n"
+        "    os._exit(9)\n"
+        "Store.open(sys.argv[1]).write_now(die)\n"
+    )
+    root = Path(__file__).parents[3]
+    died = subprocess.run([sys.executable, "-c", script, store.url], cwd=root, check=False)
+
+    assert died.returncode == 9
+    assert store.read_now(_count) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://root@localhost/x", "sqlite://", "sqlite:///:memory:"])
+def test_a_url_that_is_no_shareable_database_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput, match="URL") as refusal:
+        Store.open(url)
+
+    assert "sqlite:////" in refusal.value.suggestion
+
+
+def test_a_file_that_is_no_database_is_the_users_business(tmp_path: Path) -> None:
+    (tmp_path / "engine.sqlite3").write_text("hello " * 1000)
+
+    with pytest.raises(UserMustAct, match="not a database"):
+        Store.open(default_url(tmp_path))
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_business(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UserMustAct, match="cannot be used") as refusal:
+        Store.open(default_url(tmp_path / "file"))
+
+    assert "HEYTRADERS_HOME" in refusal.value.suggestion
