@@ -1,0 +1,195 @@
+"""From a wrong call to the one message that lets a model mend it: value, rule, way out and, where known, the call.
+
+Validators say what they know with `reject`; `refuse` collects what pydantic found into one `InvalidInput`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from .errors import InvalidInput, clean
+
+MAX_SHOWN_VALUE: Final = 60
+MAX_SHOWN_PROBLEMS: Final = 6
+MAX_CORRECTED_CALL: Final = 400
+
+_UNSET: Final = object()
+
+
+def reject(rule: str, way_out: str = "", *, fixed: object = _UNSET, field: str = "") -> PydanticCustomError:
+    """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
+
+    Args:
+        rule: What the value has to be, continuing the sentence "<field> <value> ...".
+        way_out: What to do instead, as a sentence.
+        fixed: The value that was surely meant; it goes into the corrected call. Left out when there is none.
+        field: For validators of whole models: the field the refusal is about.
+    """
+    context: dict[str, Any] = {"rule": rule, "way_out": way_out, "field": field}
+    if fixed is not _UNSET:
+        context["fixed"] = fixed
+    return PydanticCustomError("refused", "{rule}", context)
+
+
+def show(value: object, limit: int = MAX_SHOWN_VALUE) -> str:
+    """A value as it can stand in a message: one line of JSON, bounded, without control characters."""
+    if isinstance(value, str):
+        return json.dumps(clean(value[: limit * 2], limit), ensure_ascii=False)
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number of more than 77 digits"
+    if isinstance(value, dict | list | tuple):
+        return _show_container(cast("dict[object, object] | list[object] | tuple[object, ...]", value), limit)
+    return clean(str(value)[: limit * 2], limit)
+
+
+def _show_container(value: dict[object, object] | list[object] | tuple[object, ...], limit: int) -> str:
+    """A list or an object, cut after its first items so that a huge one costs nothing."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{show(k, 30)}: {show(v, 30)}" for k, v in list(value.items())[:4])
+        body = f"{{{inner}{', …' if len(value) > 4 else ''}}}"
+    else:
+        inner = ", ".join(show(v, 30) for v in value[:4])
+        body = f"[{inner}{', …' if len(value) > 4 else ''}]"
+    return clean(body, limit * 2)
+
+
+def closest(word: str, choices: Iterable[str], *, count: int = 3) -> list[str]:
+    """The choices that `word` was probably meant to be, best first; capitals do not matter."""
+    by_folded = {c.casefold(): c for c in choices}
+    near = difflib.get_close_matches(word[:100].casefold(), by_folded, n=count, cutoff=0.6)
+    return [by_folded[n] for n in near]
+
+
+def call_text(tool: str, arguments: Mapping[str, object]) -> str | None:
+    """A call as a model reads it: `market_rank(universe=["BTC/USDT"], limit=10)`; `None` if it is too long to help."""
+    try:
+        literals = [f"{k}={json.dumps(v, ensure_ascii=False, default=str)}" for k, v in arguments.items()]
+    except ValueError:
+        return None
+    text = f"{tool}({', '.join(literals)})"
+    return text if len(text) <= MAX_CORRECTED_CALL else None
+
+
+def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> InvalidInput:
+    """One `InvalidInput` for everything that is wrong with `given`, a call of `tool` whose arguments are `model`.
+
+    A corrected call is added when every problem has one sure mending. Values are cut to `MAX_SHOWN_VALUE` characters.
+    """
+    problems = error.errors(include_url=False)
+    mended: dict[str, object] | None = dict(given)
+    said: list[str] = []
+    ways: list[str] = []
+    for problem in problems:
+        name, text, way_out, repair = _describe(problem, model, given)
+        said.append(text)
+        if way_out and way_out not in ways:
+            ways.append(way_out)
+        mended = _repaired(mended, name, repair)
+    message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
+    if len(said) > MAX_SHOWN_PROBLEMS:
+        message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
+    corrected = call_text(tool, mended) if mended is not None else None
+    return InvalidInput(message, suggestion=" ".join(ways[:MAX_SHOWN_PROBLEMS]), corrected=corrected)
+
+
+_Repair = tuple[str, object] | None
+"""The argument name and value to use instead, or `None` where the right value is not known."""
+
+
+def _repaired(call: dict[str, object] | None, name: str, repair: _Repair) -> dict[str, object] | None:
+    """`call` with one argument mended, keeping the order of the arguments; `None` once anything cannot be."""
+    if call is None or repair is None:
+        return None
+    new_name, value = repair
+    if name not in call:
+        return {**call, new_name: value}
+    return {(new_name if k == name else k): (value if k == name else v) for k, v in call.items()}
+
+
+def _describe(
+    problem: ErrorDetails, model: type[BaseModel], given: Mapping[str, object]
+) -> tuple[str, str, str, _Repair]:
+    """The argument, what was wrong with it, the way out, and the repair."""
+    context = problem.get("ctx", {})
+    where = [str(part) for part in problem["loc"]]
+    name = (where[0] if where else "") or str(context.get("field", ""))
+    path = clean(".".join(where) or name, MAX_SHOWN_VALUE)
+    value = given.get(name) if not where else problem["input"]
+    if problem["type"] == "extra_forbidden" and len(where) == 1:
+        return _unknown_argument(name, model, given)
+    if problem["type"] == "missing":
+        return name, f"{path} is missing", _missing_hint(model, where), None
+    if problem["type"] == "refused":
+        repair = (name, context["fixed"]) if "fixed" in context and len(where) <= 1 and name else None
+        return name, _sentence(path, value, context["rule"]), str(context["way_out"]), repair
+    return _pydantic_problem(problem, path, where)
+
+
+def _sentence(path: str, value: object, rule: str) -> str:
+    return f"{path} {show(value)} {rule}" if path else rule
+
+
+def _unknown_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> tuple[str, str, str, _Repair]:
+    free = [f for f in model.model_fields if f not in given]
+    near = closest(name, free, count=1)
+    text = f"{show(name)} is not an argument"
+    if near:
+        return name, text, f"Did you mean {near[0]}?", (near[0], given[name])
+    known = ", ".join(model.model_fields)
+    return name, text, f"The arguments are: {known}." if known else "There are no arguments.", None
+
+
+def _missing_hint(model: type[BaseModel], where: list[str]) -> str:
+    field = model.model_fields.get(where[0]) if len(where) == 1 else None
+    if field is None or not field.description:
+        return ""
+    return f"{where[0]}: {field.description}"
+
+
+_RULES: Final[dict[str, str]] = {
+    "string_type": "must be a string",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must have at least {min_length} items",
+    "too_long": "must have at most {max_length} items",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be one of {expected}",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "extra_forbidden": "is not known here",
+    "finite_number": "must be a finite number",
+}
+
+_BOUNDS: Final[dict[str, str]] = {"greater_than_equal": "ge", "less_than_equal": "le"}
+
+
+def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tuple[str, str, str, _Repair]:
+    """Pydantic's own findings in our words; a value beyond an inclusive bound is mended to the bound."""
+    kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
+    if kind in _RULES:
+        rule = _RULES[kind].format_map(context)
+    else:
+        rule = "is wrong: " + clean(problem["msg"].removeprefix("Value error, "), 200)
+    repair: _Repair = None
+    if len(where) == 1 and kind in _BOUNDS and not isinstance(value, str):
+        repair = (where[0], context[_BOUNDS[kind]])
+    way_out = "Give it as a string, in quotes." if kind == "string_type" and isinstance(value, int | float) else ""
+    return (where[0] if where else ""), _sentence(path, value, rule), way_out, repair
