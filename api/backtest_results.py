@@ -1,0 +1,268 @@
+"""What the backtest section answers. Fractions are 0.05 for 5 %; only names ending in `_pct` are in percent.
+
+Figures that are not defined (no trade, no loss, no deviation) are null, never infinite.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from .endpoint import Response
+from .timeframes import Timeframe
+
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+DataSource = Literal["imported", "simulated", "mixed"]
+
+
+class ExecuteResponse(Response):
+    """A job that waits for its turn."""
+
+    backtest_id: str = Field(description="Handle of the job, for status and cancel.")
+    status: JobStatus = Field("queued", description="Usually `queued`.")
+    universe: list[str] | None = Field(None, description="The tickers as understood, EXCHANGE:TICKER.")
+    bars: int | None = Field(None, description="Bars to be run, per ticker.")
+    warnings: list[str] = Field(default_factory=list, description="What was assumed or looks wrong.")
+    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+
+
+class StatusResponse(Response):
+    """How far a job is."""
+
+    backtest_id: str | None = Field(None, description="The job.")
+    status: JobStatus = Field(description="queued, running, completed, failed or cancelled.")
+    progress: float | None = Field(None, description="Done, as a fraction 0 to 1.")
+    result_id: str | None = Field(None, description="Set when completed: what the results endpoints take.")
+    message: str | None = Field(None, description="Why it failed or was cancelled, or what it is doing.")
+    queue_position: int | None = Field(None, description="Jobs before this one, while queued.")
+    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+    started_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+    finished_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+
+
+class CancelResponse(Response):
+    """The job after the attempt to cancel it."""
+
+    backtest_id: str | None = Field(None, description="The job.")
+    status: JobStatus | None = Field(None, description="`cancelled`, or the final state it had already reached.")
+    message: str | None = Field(None, description="What was done.")
+
+
+class KeyMetrics(Response):
+    """The figures that every result leads with."""
+
+    total_return_pct: float | None = Field(None, description="Return over the whole run, percent.")
+    max_drawdown: float | None = Field(None, description="Deepest fall from a peak of equity, fraction <= 0.")
+    sharpe_ratio: float | None = Field(None, description="Annualised, per-bar returns, risk-free rate 0.")
+    sortino_ratio: float | None = Field(None, description="Annualised, downside deviation over all bars.")
+    calmar_ratio: float | None = Field(None, description="Annual return over |max_drawdown|.")
+    win_rate: float | None = Field(None, description="Trades with profit after costs, fraction 0 to 1.")
+    num_trades: int | None = Field(None, description="Closed trades.")
+    profit_factor: float | None = Field(None, description="Gross profit over gross loss, in money after fees.")
+
+
+class BuyAndHold(Response):
+    """The same money held in the same universe, equal weights, same costs, no rebalancing."""
+
+    total_return_pct: float | None = Field(None, description="Percent.")
+    max_drawdown: float | None = Field(None, description="Fraction <= 0.")
+    sharpe_ratio: float | None = Field(None, description="Annualised.")
+
+
+class Assumptions(Response):
+    """Everything that was used and not only what was asked for."""
+
+    exchange: str = Field(description="Exchange id.")
+    market_type: str = Field(description="spot, perpetual or prediction.")
+    timeframe: str = Field(description="Length of a bar.")
+    mode: str = Field(description="isolated or cross.")
+    start: datetime = Field(description="Open of the first traded bar.")
+    end: datetime = Field(description="Close of the last traded bar.")
+    bars: int = Field(description="Bars traded on.")
+    warmup_bars: int = Field(description="Bars loaded before the start for the indicators.")
+    initial_cash: float = Field(description="Quote currency.")
+    quote_currency: str = Field(description="What all money figures are in.")
+    leverage: float = Field(description="Multiple of the position's margin.")
+    trading_fee: float = Field(description="Fraction of the money traded, each side.")
+    slippage: float = Field(description="Fraction by which market fills are worse.")
+    stop_loss: float | None = Field(description="Portfolio stop, percent of initial cash, or null.")
+    take_profit: float | None = Field(description="Portfolio target, percent of initial cash, or null.")
+    fill_timing: str = Field(description="When a decision made on a bar's close is filled.")
+    periods_per_year: float = Field(description="Bars a year that ratios are annualised with.")
+    data_source: DataSource = Field(description="imported, simulated or mixed.")
+
+
+class Robustness(Response):
+    """How much of the result may be luck of the search."""
+
+    variants_tried: int | None = Field(None, description="Different strategies run on this universe and range by you.")
+    deflated_sharpe_ratio: float | None = Field(
+        None, description="Probability that the true Sharpe is above zero given the variants tried, 0 to 1."
+    )
+    expected_max_sharpe: float | None = Field(None, description="Best annualised Sharpe to expect from luck alone.")
+
+
+class Trade(Response):
+    """A round trip. Prices and money in quote currency."""
+
+    trade_id: int | None = Field(None, description="Number of the trade in the result, from 1.")
+    ticker: str | None = Field(None, description="EXCHANGE:TICKER.")
+    side: str | None = Field(None, description="long or short.")
+    entry_time: datetime | None = Field(None, description="Bar of the entry fill, ISO 8601 UTC.")
+    exit_time: datetime | None = Field(None, description="Bar of the exit fill.")
+    entry_price: float | None = Field(None, description="After slippage.")
+    exit_price: float | None = Field(None, description="After slippage.")
+    amount: float | None = Field(None, description="Base units.")
+    pnl: float | None = Field(None, description="Profit after fees, quote currency.")
+    return_pct: float | None = Field(None, description="Profit after fees over the margin put in, percent.")
+    fees: float | None = Field(None, description="Both sides, quote currency.")
+    bars_held: int | None = Field(None, description="Bars between the fills.")
+    exit_reason: str | None = Field(None, description="signal, stop_loss, take_profit, liquidation, end_of_data, ...")
+    tag: str | None = Field(None, description="Tag of the entry in the script.")
+
+
+class ResultsResponse(Response):
+    """The verdict of a backtest."""
+
+    result_id: str | None = Field(None, description="The result.")
+    backtest_id: str | None = Field(None, description="The job that made it.")
+    strategy_type: str | None = Field(None, description="signal, dca, grid, pair_trading or cross_sectional.")
+    description: str | None = Field(None, description="As given.")
+    universe: list[str] | None = Field(None, description="Tickers traded.")
+    timeframe: str | None = Field(None, description="Length of a bar.")
+    start_date: str | None = Field(None, description="YYYY-MM-DD.")
+    end_date: str | None = Field(None, description="YYYY-MM-DD, inclusive.")
+    metrics: KeyMetrics = Field(description="The key figures.")
+    buy_and_hold: BuyAndHold | None = Field(None, description="What doing nothing would have made.")
+    robustness: Robustness | None = Field(None, description="Variants tried and the deflated Sharpe ratio.")
+    assumptions: Assumptions | None = Field(None, description="All that was used, defaults included.")
+    best_trades: list[Trade] | None = Field(None, description="The three most profitable.")
+    worst_trades: list[Trade] | None = Field(None, description="The three least profitable.")
+    warnings: list[str] = Field(default_factory=list, description="What weakens the result.")
+    script: str | None = Field(None, description="The script that ran.")
+    script_generated: bool | None = Field(None, description="True where the server wrote it from parameters.")
+    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+
+
+class MetricsResponse(KeyMetrics):
+    """All figures. Money in quote currency, durations in bars."""
+
+    result_id: str | None = Field(None, description="The result.")
+    final_equity: float | None = Field(None, description="Quote currency.")
+    annual_return_pct: float | None = Field(None, description="Compound, 365 days a year, percent.")
+    annual_volatility: float | None = Field(None, description="Of per-bar returns, annualised, fraction.")
+    max_drawdown_bars: int | None = Field(None, description="Longest time below a former peak, bars.")
+    exposure: float | None = Field(None, description="Bars with a position, fraction 0 to 1.")
+    total_fees: float | None = Field(None, description="Quote currency.")
+    total_slippage: float | None = Field(None, description="Quote currency.")
+    turnover: float | None = Field(None, description="Money traded over initial cash.")
+    gross_profit: float | None = Field(None, description="Sum of winning trades after fees.")
+    gross_loss: float | None = Field(None, description="Sum of losing trades after fees, <= 0.")
+    average_trade_pnl: float | None = Field(None, description="Mean profit of a trade.")
+    average_win: float | None = Field(None, description="Mean profit of winning trades.")
+    average_loss: float | None = Field(None, description="Mean profit of losing trades, <= 0.")
+    best_trade_pnl: float | None = Field(None, description="Largest profit of a trade.")
+    worst_trade_pnl: float | None = Field(None, description="Largest loss of a trade.")
+    average_bars_held: float | None = Field(None, description="Mean bars between entry and exit.")
+    max_consecutive_losses: int | None = Field(None, description="Longest run of losing trades.")
+    long_trades: int | None = Field(None, description="Closed long trades.")
+    short_trades: int | None = Field(None, description="Closed short trades.")
+    liquidations: int | None = Field(None, description="Positions closed by the exchange.")
+    skewness: float | None = Field(None, description="Of per-bar returns.")
+    kurtosis: float | None = Field(None, description="Of per-bar returns, 3 is normal.")
+    buy_and_hold: BuyAndHold | None = Field(None, description="What doing nothing would have made.")
+    periods_per_year: float | None = Field(None, description="Bars a year that ratios are annualised with.")
+
+
+class TickerPerformance(Response):
+    """One ticker's share of the result."""
+
+    ticker: str = Field(description="EXCHANGE:TICKER.")
+    num_trades: int | None = Field(None, description="Closed trades.")
+    win_rate: float | None = Field(None, description="Fraction 0 to 1.")
+    pnl: float | None = Field(None, description="Profit after fees, quote currency.")
+    contribution_pct: float | None = Field(None, description="Profit over initial cash, percent.")
+    profit_factor: float | None = Field(None, description="Gross profit over gross loss.")
+    fees: float | None = Field(None, description="Quote currency.")
+    buy_and_hold_pct: float | None = Field(None, description="Return of just holding it, percent.")
+    data_source: str | None = Field(None, description="imported or simulated.")
+
+
+class PerTickerResponse(Response):
+    """Every ticker's share, best first."""
+
+    result_id: str | None = Field(None, description="The result.")
+    tickers: list[TickerPerformance] = Field(default_factory=list[TickerPerformance], description="Best first.")
+    total: int | None = Field(None, description="Tickers in all.")
+    next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end.")
+
+
+class TradesResponse(Response):
+    """A page of the trade history."""
+
+    result_id: str | None = Field(None, description="The result.")
+    trades: list[Trade] = Field(default_factory=list[Trade], description="In order of exit.")
+    total: int | None = Field(None, description="Trades in all.")
+    next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end.")
+
+
+class EquityPoint(Response):
+    """The account at a bar's close."""
+
+    time: datetime = Field(description="Close of the bar, ISO 8601 UTC.")
+    equity: float = Field(description="Quote currency.")
+    drawdown: float | None = Field(None, description="From the peak so far, fraction <= 0.")
+
+
+class EquityResponse(Response):
+    """The equity curve, thinned or a page of the whole."""
+
+    result_id: str | None = Field(None, description="The result.")
+    timeframe: Timeframe | None = Field(None, description="Length of a bar.")
+    points: list[EquityPoint] = Field(default_factory=list[EquityPoint], description="In order of time.")
+    total: int | None = Field(None, description="Bars in all.")
+    thinned: bool | None = Field(None, description="True when bars were left out between the points.")
+    next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end or when thinned.")
+
+
+class Finding(Response):
+    """One strength or weakness, with its figure."""
+
+    code: str = Field(description="Stable name, e.g. few_trades.")
+    severity: Literal["info", "warning", "critical"] = Field(description="How much it should change your mind.")
+    message: str = Field(description="One sentence with the numbers.")
+
+
+class AnalysisResponse(Response):
+    """What drove the result and how far it can be trusted."""
+
+    result_id: str | None = Field(None, description="The result.")
+    analysis: str | None = Field(None, description="The reading, as text.")
+    drivers: list[str] | None = Field(None, description="What made and lost the money.")
+    findings: list[Finding] | None = Field(None, description="Weaknesses first.")
+    facts: dict[str, Any] | None = Field(None, description="The computed figures behind the text.")
+
+
+class Diagnostic(Response):
+    """One remark on a script."""
+
+    severity: Literal["error", "warning", "info"] = Field(description="An error stops the script from running.")
+    code: str = Field(description="Stable name of the rule.")
+    message: str = Field(description="What is wrong.")
+    line: int | None = Field(None, description="From 1.")
+    column: int | None = Field(None, description="From 1.")
+    excerpt: str | None = Field(None, description="The line with a caret below.")
+    suggestion: str | None = Field(None, description="How to mend it.")
+
+
+class ScriptCheckResponse(Response):
+    """Whether a script would run, and what it would do."""
+
+    valid: bool = Field(description="True when there is no error.")
+    diagnostics: list[Diagnostic] = Field(default_factory=list[Diagnostic], description="Errors first.")
+    plan: list[str] = Field(default_factory=list, description="What the script does, in words.")
+    tickers: list[str] = Field(default_factory=list, description="Tickers it trades or reads.")
+    warmup_bars: int | None = Field(None, description="Bars before all its indicators have a value.")
+    reads_position: bool | None = Field(None, description="True: decided bar by bar, slower.")

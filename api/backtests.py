@@ -1,0 +1,283 @@
+"""The backtest section: execute a job, follow it, read its results."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Final, Literal, cast
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_serializer, model_validator
+from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from .backtest_results import (
+    AnalysisResponse,
+    CancelResponse,
+    EquityResponse,
+    ExecuteResponse,
+    MetricsResponse,
+    PerTickerResponse,
+    ResultsResponse,
+    ScriptCheckResponse,
+    StatusResponse,
+    TradesResponse,
+)
+from .endpoint import Endpoint, Request
+from .exchanges import ExchangeId
+from .refusals import reject
+from .strategies import PARAMETERS, StrategyParameters, StrategyType, gather_parameters
+from .timeframes import Timeframe
+
+MAX_SCRIPT: Final = 20_000
+MAX_UNIVERSE: Final = 200
+
+Mode = Literal["isolated", "cross"]
+Script = Annotated[str, Field(min_length=1, max_length=MAX_SCRIPT)]
+
+
+def _calendar_day(value: object) -> object:
+    """Accept a day of the calendar as YYYY-MM-DD, also where midnight UTC is written behind it."""
+    if not isinstance(value, str):
+        raise reject("must be a day as text", "Write it as YYYY-MM-DD, such as 2024-01-31.")
+    text = value.strip()
+    for midnight in ("T00:00:00Z", "T00:00:00+00:00", "T00:00:00"):
+        text = text.removesuffix(midnight)
+    try:
+        return date.fromisoformat(text if len(text) == len("2024-01-31") else "").isoformat()
+    except ValueError:
+        raise reject("is not a day of the calendar", "Write it as YYYY-MM-DD, such as 2024-01-31.") from None
+
+
+Day = Annotated[str, BeforeValidator(_calendar_day), WithJsonSchema({"type": "string", "format": "date"})]
+BacktestId = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
+ResultId = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
+
+_PARAMETERS_HELP: Final = (
+    "Of dca: fixed_amount, interval (hourly/daily/weekly/monthly), interval_day, condition_script, exit_target_pct, "
+    "exit_script. grid: grid_range_pct, grid_count, grid_spacing, reset_condition. pair_trading: lookback, entry_z, "
+    "exit_z, stop_loss_z, hedge_ratio_method. cross_sectional: top_bottom_pct, rebalancing_interval, target_weight. "
+    "All: docs_read signal-dsl."
+)
+
+
+class ExecuteRequest(Request):
+    """A strategy, what it trades and when."""
+
+    strategy_type: StrategyType = Field(description="`signal` runs your script; the others write theirs.")
+    script: Script | None = Field(
+        None, description="Signal DSL; required for signal, and for cross_sectional, where it ends in `alpha = ...`."
+    )
+    universe: list[str] = Field(
+        min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:BASE/QUOTE (perpetual: ...:SETTLE)."
+    )
+    start_date: Day = Field(description="YYYY-MM-DD, UTC.")
+    end_date: Day = Field(description="YYYY-MM-DD, inclusive.")
+    description: str | None = Field(None, min_length=10, max_length=500, description="The idea, in words.")
+    exchange: ExchangeId = Field("binance", description="Must fit the universe.")
+    timeframe: Timeframe = Field("1h", description="Bar length.")
+    initial_cash: float = Field(10_000.0, gt=0, le=1e12, description="Quote currency.")
+    leverage: float = Field(1.0, ge=1, le=100, description="Above 1 on perpetuals only.")
+    trading_fee: float = Field(0.0005, ge=0, lt=0.1, description="Fraction per side.")
+    slippage: float = Field(0.0005, ge=0, lt=0.1, description="Fraction per market fill.")
+    stop_loss: float | None = Field(None, gt=0, lt=100, description="Portfolio stop, percent lost of initial_cash.")
+    take_profit: float | None = Field(None, gt=0, le=1e6, description="Portfolio target, percent gained.")
+    mode: Mode = Field("isolated", description="`isolated`: script runs per ticker. `cross`: once, names its tickers.")
+    parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(
+        None, description=_PARAMETERS_HELP
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed_parameters(cls, body: Any) -> Any:
+        """Read `parameters` (also given beside the others, as the service has them) by the strategy's own model."""
+        if not isinstance(body, dict):
+            return body
+        fields = gather_parameters(cast("dict[str, Any]", body))
+        model = PARAMETERS.get(str(fields.get("strategy_type", "")).strip().lower())
+        given = fields.get("parameters")
+        if model is None or (given is not None and not isinstance(given, dict)):
+            return fields
+        parameters = model.model_validate(given or {})
+        return {"universe": _named_in(parameters), **fields, "parameters": parameters}
+
+    @model_validator(mode="after")
+    def _complete(self) -> ExecuteRequest:
+        """Refuse a strategy without what it needs."""
+        wanted = self.strategy_type in ("signal", "cross_sectional")
+        if wanted and self.script is None:
+            raise reject(
+                f"strategy_type {self.strategy_type!r} needs a script",
+                "Read docs_read signal-dsl, write one and try it with script_check.",
+            )
+        if not wanted and self.script is not None:
+            raise reject(
+                f"strategy_type {self.strategy_type!r} writes its own script",
+                "Leave script out, or use strategy_type 'signal'.",
+            )
+        if self.start_date > self.end_date:
+            raise reject(f"start_date {self.start_date} is after end_date {self.end_date}", "Swap the two dates.")
+        if self.strategy_type in ("pair_trading", "cross_sectional") and len(self.universe) < 2:
+            raise reject(f"strategy_type {self.strategy_type!r} needs at least two tickers in universe", "Add tickers.")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _flat(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """On the wire the strategy's parameters stand beside the others."""
+        body: dict[str, Any] = serialise(self)
+        body.pop("parameters", None)
+        return body if self.parameters is None else {**body, **self.parameters.model_dump(exclude_unset=True)}
+
+
+def _named_in(parameters: Request) -> list[str]:
+    """The tickers that strategy parameters name, for callers that leave the universe out."""
+    named = (getattr(parameters, name, None) for name in ("ticker", "pair_a", "pair_b"))
+    return [ticker for ticker in named if ticker]
+
+
+class BacktestRequest(Request):
+    """Names a job."""
+
+    backtest_id: 
+
+def _calendar_day(value: object) -> object:
+    """Accept a day of the calendar as YYYY-MM-DD, also where midnight UTC is written behind it."""
+    if not isinstance(value, str):
+        raise reject("must be a day as text", "Write it as YYYY-MM-DD, such as 2024-01-31.")
+    text = value.strip()
+    for midnight in ("T00:00:00Z", "T00:00:00+00:00", "T00:00:00"):
+        text = text.removesuffix(midnight)
+    try:
+        return date.fromisoformat(text if len(text) == len("2024-01-31") else "").isoformat()
+    except ValueError:
+        raise reject("is not a day of the calendar", "Write it as YYYY-MM-DD, such as 2024-01-31.") from None
+
+
+Day = Annotated[str, BeforeValidator(_calendar_day), WithJsonSchema({"type": "string", "format": "date"})]
+BacktestId = Field(description="From backtest_execute.")
+
+
+class ResultRequest(Request):
+    """Names a result."""
+
+    result_id: ResultId = Field(description="From backtest_status of a completed job (not the backtest_id).")
+
+
+class PageRequest(ResultRequest):
+    """A page of a result's rows."""
+
+    limit: int = Field(50, ge=1, le=1000, description="Rows per page.")
+    offset: int = Field(0, ge=0, description="`next_offset` of the page before.")
+
+
+class EquityRequest(ResultRequest):
+    """The curve in at most `limit` points, or every bar page by page."""
+
+    resolution: Literal["thinned", "full"] = Field("thinned", description="`full`: every bar from `offset` on.")
+    limit: int = Field(200, ge=2, le=2000, description="Most points returned.")
+    offset: int = Field(0, ge=0, description="First bar, when `full`.")
+
+
+class ScriptCheckRequest(Request):
+    """A script, and where it would run."""
+
+    script: Script = Field(description="Signal DSL.")
+    universe: list[str] = Field(
+        default=["BINANCE:BTC/USDT"], min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:TICKER."
+    )
+    exchange: ExchangeId = Field("binance", description="Must fit the universe.")
+    timeframe: Timeframe = Field("1h", description="Bar length.")
+    mode: Mode = Field("isolated", description="As in backtest_execute.")
+    start_date: Day | None = Field(None, description="YYYY-MM-DD; with end_date, warm-up is checked against the range.")
+    end_date: Day | None = Field(None, description="YYYY-MM-DD.")
+
+
+BACKTEST_EXECUTE: Final = Endpoint(
+    name="backtest_execute",
+    method="POST",
+    path="/backtest/execute",
+    scope="research",
+    request=ExecuteRequest,
+    response=ExecuteResponse,
+    summary="Queue a backtest of a script or of a ready strategy.",
+    at_most_once=True,
+)
+BACKTEST_STATUS: Final = Endpoint(
+    name="backtest_status",
+    method="GET",
+    path="/backtest/status/{backtest_id}",
+    scope="research",
+    request=BacktestRequest,
+    response=StatusResponse,
+    summary="How far a job is, and its result_id once completed.",
+)
+BACKTEST_CANCEL: Final = Endpoint(
+    name="backtest_cancel",
+    method="POST",
+    path="/backtest/cancel/{backtest_id}",
+    scope="research",
+    request=BacktestRequest,
+    response=CancelResponse,
+    summary="Stop a queued or running job.",
+)
+BACKTEST_RESULTS: Final = Endpoint(
+    name="backtest_results",
+    method="GET",
+    path="/backtest/results/{result_id}",
+    scope="research",
+    request=ResultRequest,
+    response=ResultsResponse,
+    summary="Summary and key metrics.",
+)
+BACKTEST_METRICS: Final = Endpoint(
+    name="backtest_metrics",
+    method="GET",
+    path="/backtest/results/{result_id}/metrics",
+    scope="research",
+    request=ResultRequest,
+    response=MetricsResponse,
+    summary="Every metric.",
+)
+BACKTEST_PER_TICKER: Final = Endpoint(
+    name="backtest_per_ticker",
+    method="GET",
+    path="/backtest/results/{result_id}/per-ticker",
+    scope="research",
+    request=PageRequest,
+    response=PerTickerResponse,
+    summary="Each ticker's share of the result.",
+)
+BACKTEST_TRADES: Final = Endpoint(
+    name="backtest_trades",
+    method="GET",
+    path="/backtest/results/{result_id}/trades",
+    scope="research",
+    request=PageRequest,
+    response=TradesResponse,
+    summary="The trade history, page by page.",
+)
+BACKTEST_EQUITY: Final = Endpoint(
+    name="backtest_equity",
+    method="GET",
+    path="/backtest/results/{result_id}/equity",
+    scope="research",
+    request=EquityRequest,
+    response=EquityResponse,
+    summary="The equity curve.",
+)
+BACKTEST_ANALYSIS: Final = Endpoint(
+    name="backtest_analysis",
+    method="GET",
+    path="/backtest/results/{result_id}/analysis",
+    scope="research",
+    request=ResultRequest,
+    response=AnalysisResponse,
+    summary="What drove the result and how far to trust it.",
+)
+SCRIPT_CHECK: Final = Endpoint(
+    name="script_check",
+    method="POST",
+    path="/backtest/validate",
+    scope="research",
+    request=ScriptCheckRequest,
+    response=ScriptCheckResponse,
+    summary="Every error and warning of a script, and its plan in words.",
+    documented=False,
+)
