@@ -135,23 +135,7 @@ def _named_in(parameters: Request) -> list[str]:
 class BacktestRequest(Request):
     """Names a job."""
 
-    backtest_id: 
-
-def _calendar_day(value: object) -> object:
-    """Accept a day of the calendar as YYYY-MM-DD, also where midnight UTC is written behind it."""
-    if not isinstance(value, str):
-        raise reject("must be a day as text", "Write it as YYYY-MM-DD, such as 2024-01-31.")
-    text = value.strip()
-    for midnight in ("T00:00:00Z", "T00:00:00+00:00", "T00:00:00"):
-        text = text.removesuffix(midnight)
-    try:
-        return date.fromisoformat(text if len(text) == len("2024-01-31") else "").isoformat()
-    except ValueError:
-        raise reject("is not a day of the calendar", "Write it as YYYY-MM-DD, such as 2024-01-31.") from None
-
-
-Day = Annotated[str, BeforeValidator(_calendar_day), WithJsonSchema({"type": "string", "format": "date"})]
-BacktestId = Field(description="From backtest_execute.")
+    backtest_id: BacktestId = Field(description="From backtest_execute.")
 
 
 class ResultRequest(Request):
