@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import candles
+from . import access, broker, candles
 from .metadata import metadata
 
-__all__ = ["candles", "metadata"]
+__all__ = ["access", "broker", "candles", "metadata"]

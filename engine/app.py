@@ -1,0 +1,54 @@
+"""The HeyTraders API as a FastAPI application over an open engine."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+from starlette.routing import Match
+
+from api.errors import InvalidInput, clean
+
+from .engine import Engine
+from .routes.answers import refusal
+from .routes.binding import PREFIX, Route, http_routes
+from .routes.openapi import describe
+
+SECTIONS: Final[tuple[tuple[Route, ...], ...]] = ()
+
+
+def create_app(engine: Engine) -> FastAPI:
+    """Serve every section of the API below `/api/v1`. The engine stays the caller's to close."""
+    bound = [served for section in SECTIONS for served in section]
+    app = FastAPI(
+        title="HeyTraders API, embedded engine",
+        routes=[*http_routes(engine, bound)],
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        redirect_slashes=False,
+    )
+
+    async def refuse_path(http: HttpRequest, error: Exception) -> HttpResponse:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return refusal(_no_such_endpoint(app, http), engine.clock, status=status)
+
+    def openapi() -> dict[str, Any]:
+        app.openapi_schema = app.openapi_schema or describe([served.endpoint for served in bound])
+        return app.openapi_schema
+
+    app.add_exception_handler(HTTPException, refuse_path)
+    app.openapi = openapi
+    return app
+
+
+def _no_such_endpoint(app: FastAPI, http: HttpRequest) -> InvalidInput:
+    matching = (r for r in app.routes if r.matches(http.scope)[0] is Match.PARTIAL)
+    methods = sorted({m for r in matching for m in getattr(r, "methods", ())} - {"HEAD"})
+    what = f"there is no endpoint {http.method} {clean(http.url.path, 100)}"
+    if methods:
+        return InvalidInput(what, suggestion=f"This path takes {', '.join(methods)}")
+    return InvalidInput(what, suggestion=f"GET {PREFIX}/docs/api-reference lists every endpoint")

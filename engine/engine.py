@@ -1,0 +1,68 @@
+"""The engine's parts, opened once and handed to everything that needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from .clock import Clock, SystemClock
+from .quotas import QuotaSettings
+
+if TYPE_CHECKING:
+    from .access import Access
+    from .feeds.feed import Feed
+    from .store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine is opened with.
+
+    Attributes:
+        home: Folder of the database and of the local key.
+        database_url: A SQLAlchemy URL in place of the SQLite file in `home`.
+        seed: Which simulated world to show; the same seed is the same market.
+        quotas: How much agents may do.
+    """
+
+    home: Path
+    database_url: str | None = None
+    seed: int = 7
+    quotas: QuotaSettings = field(default_factory=QuotaSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An open engine. `open` it, serve it with `create_app`, and `aclose` it."""
+
+    settings: EngineSettings
+    clock: Clock
+    store: Store
+    feed: Feed
+    access: Access
+
+    @classmethod
+    async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
+        """Open the database, the feed and everything on top of them.
+
+        Raises:
+            UserMustAct: The database cannot be used.
+        """
+        return await anyio.to_thread.run_sync(cls._open, settings, clock or SystemClock())
+
+    @classmethod
+    def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
+        from .access import Access
+        from .feeds import open_feed
+        from .store.database import Store, default_url
+
+        store = Store.open(settings.database_url or default_url(settings.home))
+        feed = open_feed(store, clock, settings.seed)
+        return cls(settings, clock, store, feed, Access(store, clock, settings.home, settings.quotas))
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        await anyio.to_thread.run_sync(self.store.close)

@@ -1,0 +1,63 @@
+"""The envelope of every answer, and the one place where an error becomes an HTTP status."""
+
+from __future__ import annotations
+
+import logging
+import math
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from starlette.responses import Response as HttpResponse
+
+from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited, clean
+from api.numbers import to_wire
+from engine.clock import Clock
+
+_LOG: Final = logging.getLogger("heytraders.engine")
+_MAX_TEXT: Final = 2_000
+
+
+def answer(data: object, clock: Clock) -> HttpResponse:
+    """A success. Decimals keep their digits; NaN is a fault of ours and raises `ValueError`."""
+    return _respond(200, {"success": True, "data": data, "error": None}, clock)
+
+
+def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) -> HttpResponse:
+    """A failure, with its code's status unless another is given. A code that the API does not have is a fault."""
+    if error.code not in CODES:
+        return fault(error, clock)
+    headers: dict[str, str] = {}
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    way_out = " ".join(part for part in (error.suggestion, error.corrected and f"Try: {error.corrected}") if part)
+    return _failure(
+        status or HTTP_STATUS[cast("ErrorCode", error.code)], error.code, error.message, way_out, clock, headers
+    )
+
+
+def fault(error: Exception, clock: Clock) -> HttpResponse:
+    """Something of ours broke: the log gets the traceback, the caller only hears that it happened."""
+    _LOG.error("a request failed inside the engine", exc_info=error)
+    return _failure(
+        500,
+        "INTERNAL_ERROR",
+        "the engine failed to answer this request",
+        "Try again; if it stays so, the engine's log says what happened",
+        clock,
+        {},
+    )
+
+
+def _failure(
+    status: int, code: str, message: str, suggestion: str, clock: Clock, headers: dict[str, str]
+) -> HttpResponse:
+    error = {"code": code, "message": clean(message, _MAX_TEXT), "suggestion": clean(suggestion, _MAX_TEXT)}
+    return _respond(status, {"success": False, "data": None, "error": error}, clock, headers)
+
+
+def _respond(
+    status: int, envelope: dict[str, Any], clock: Clock, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    now = datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = to_wire({**envelope, "meta": {"timestamp": now}}).encode()
+    return HttpResponse(body, status, headers, media_type="application/json")
