@@ -13,12 +13,17 @@ MarketType = Literal["spot", "perpetual", "prediction"]
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One venue: its only market type, and the currency its symbols are quoted and settled in by default."""
+    """One venue: its only market type, and the currency its symbols are quoted and settled in by default.
+
+    `written_quote` is set where symbols are written as a plain pair with that quote, although the money is `quote`:
+    Hyperliquid and Lighter settle in USDC, yet the API writes their symbols `BTC/USDT`.
+    """
 
     id: ExchangeId
     name: str
     market_type: MarketType
     quote: str
+    written_quote: str | None = None
 
     @property
     def prefix(self) -> str:
@@ -34,8 +39,22 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange("upbit", "Upbit", "spot", "KRW"),
         Exchange("gate", "Gate.io", "spot", "USDT"),
         Exchange("gatefutures", "Gate Futures", "perpetual", "USDT"),
-        Exchange("hyperliquid", "Hyperliquid", "perpetual", "USDC"),
-        Exchange("lighter", "Lighter", "perpetual", "USDC"),
+        Exchange("hyperliquid", "Hyperliquid", "perpetual", "USDC", written_quote="USDT"),
+        Exchange("lighter", "Lighter", "perpetual", "USDC", written_quote="USDT"),
         Exchange("polymarket", "Polymarket", "prediction", "USDC"),
     )
 }
+
+EXCHANGE_ALIASES: Final[dict[str, ExchangeId]] = {
+    "binancespot": "binance",
+    "binanceusdm": "binancefuturesusd",
+    "binancefutures": "binancefuturesusd",
+    "binanceperp": "binancefuturesusd",
+    "gateio": "gate",
+    "gateiofutures": "gatefutures",
+    "gatefuture": "gatefutures",
+}
+"""Other spellings with one clear meaning, folded to lower-case letters and digits."""
+
+PERPETUAL_TWIN: Final[dict[ExchangeId, ExchangeId]] = {"binance": "binancefuturesusd", "gate": "gatefutures"}
+"""Where the perpetuals of a spot exchange are traded."""

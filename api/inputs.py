@@ -1,0 +1,257 @@
+"""Input types that accept what has one clear meaning and refuse the rest with value, rule and way out.
+
+They cost nothing in a tool's schema: it shows the plain type, and the tolerance lives in the validators.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Final, Literal, cast, get_args
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from .exchanges import EXCHANGE_ALIASES, ExchangeId, MarketType
+from .refusals import closest, reject
+from .timeframes import Timeframe
+
+_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
+_EXACT_BELOW: Final = 2**53
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def fold(text: str) -> str:
+    """What is left of a word once capitals, spaces, dots, dashes and underscores are dropped."""
+    return re.sub(r"[\s._-]+", "", text.casefold())
+
+
+def one_of(choices: Iterable[str], aliases: Mapping[str, str] | None = None) -> BeforeValidator:
+    """A closed set of words in any capitals: `Annotated[Side, one_of(get_args(Side))]`.
+
+    Args:
+        choices: The words, as they go over the wire.
+        aliases: Other folded spellings with one clear meaning, and the word they stand for.
+    """
+    words = tuple(choices)
+    by_folded = {**{fold(w): w for w in words}, **(aliases or {})}
+
+    def choose(value: object) -> object:
+        if isinstance(value, str) and value in words:
+            return value
+        rule = f"must be one of {', '.join(words)}"
+        if not isinstance(value, str):
+            raise reject(rule)
+        chosen = by_folded.get(fold(value[:100]))
+        if chosen is not None:
+            return chosen
+        near = closest(value, words, count=1)
+        if near:
+            raise reject(rule, f"Did you mean {near[0]}?", fixed=near[0])
+        raise reject(rule)
+
+    return BeforeValidator(choose)
+
+
+def _timeframe(value: object) -> object:
+    """Bar lengths: `1H` and `60m` mean 1h, but `1M` is a month elsewhere and so no minute here."""
+    rule = f"must be one of {', '.join(get_args(Timeframe))}"
+    if not isinstance(value, str):
+        raise reject(rule, "Write it as a string such as 1h.")
+    text = value.strip()
+    if text in get_args(Timeframe):
+        return text
+    if text.endswith("M") and text[:-1].isdigit():
+        raise reject(f"{rule}; M is no unit here", "A lower-case m counts minutes.")
+    chosen = _TIMEFRAME_ALIASES.get(fold(text[:20]))
+    if chosen is None:
+        raise reject(rule)
+    return chosen
+
+
+_TIMEFRAME_SPELLINGS: Final[dict[Timeframe, str]] = {
+    "1m": "1m m1 1min 1minute",
+    "5m": "5m m5 5min 5minutes",
+    "15m": "15m m15 15min 15minutes",
+    "1h": "1h h1 60m 1hour hourly",
+    "4h": "4h h4 240m 4hours",
+    "1d": "1d d1 24h 1440m 1day daily",
+}
+_TIMEFRAME_ALIASES: Final = {word: t for t, words in _TIMEFRAME_SPELLINGS.items() for word in words.split()}
+
+
+def whole_number(value: object) -> object:
+    """An int, also as digits in a string or as 5.0; never a boolean."""
+    rule = "must be a whole number"
+    if isinstance(value, bool):
+        raise reject(rule, "Write digits, not true or false.")
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip(" ")):
+        return int(value)
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < _EXACT_BELOW:
+        return int(value)
+    if not isinstance(value, int) or value.bit_length() > 64:
+        raise reject(rule)
+    return value
+
+
+def finite_number(value: object) -> object:
+    """A float that is no NaN and no infinity, also as decimal text; never a boolean."""
+    rule = "must be a finite number"
+    if isinstance(value, bool):
+        raise reject(rule, "Write digits, not true or false.")
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip(" ")):
+        value = float(value)
+    if isinstance(value, int) and value.bit_length() <= 1000:
+        value = float(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise reject(rule, "Write plain digits such as 0.05.")
+    return value
+
+
+def _identifier(value: object) -> object:
+    """An id as other calls return it. Whole numbers pass as long as JSON carries them exactly."""
+    rule = "must be an id of 1-128 characters out of A-Z a-z 0-9 _ . : -"
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value < _EXACT_BELOW:
+            raise reject("is a number too long to be exact in JSON", "Write the id as a string, in quotes.")
+        return str(value)
+    text = value.strip() if isinstance(value, str) else ""
+    if _ID.fullmatch(text) is None or text in {".", ".."}:
+        raise reject(rule, "Copy the id from the result that named it.")
+    return text
+
+
+def listed(value: object) -> object:
+    """A list, also as JSON text, as words between commas, or as one single word."""
+    if isinstance(value, list | tuple):
+        return cast("object", value)
+    if not isinstance(value, str) or not value.strip():
+        raise reject("must be a list of strings", 'Write it as ["A", "B"].')
+    text = value.strip()
+    if not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return _from_json(text, list, 'must be a list such as ["A", "B"]')
+
+
+def json_object(value: object) -> object:
+    """An object, also as JSON text."""
+    if isinstance(value, str) and value.strip().startswith("{"):
+        return _from_json(value.strip(), dict, "must be an object")
+    return value
+
+
+def _from_json(text: str, kind: type[list[object]] | type[dict[str, object]], rule: str) -> object:
+    try:
+        parsed: object = json.loads(text)
+    except (ValueError, RecursionError):
+        raise reject(f"{rule}; this text is no valid JSON", "Send it as JSON, not as a string.") from None
+    if not isinstance(parsed, kind):
+        raise reject(rule)
+    return cast("object", parsed)
+
+
+def _visible(value: str) -> str:
+    """Text without control, bidi or zero-width characters; line breaks and tabs may stay, emoji joiners too."""
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs"} and character not in "\n\t\u200d":
+            name = unicodedata.name(character, f"U+{ord(character):04X}")
+            raise reject(f"must be plain text, but holds {name}", "Leave invisible characters out.")
+    return value
+
+
+def _day(value: object) -> object:
+    """A calendar day. An ISO time at midnight is that day; slashes pass where the year comes first."""
+    rule = "must be a date, YYYY-MM-DD"
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    text = value.strip().replace("/", "-") if isinstance(value, str) else ""
+    matched = re.fullmatch(r"(\d{4}-\d{2}-\d{2})([T ]00:00(:00(\.0+)?)?(Z|\+00:00)?)?", text, re.ASCII)
+    if matched is None:
+        raise reject(rule, "Write it as 2024-01-31.")
+    try:
+        return date.fromisoformat(matched[1])
+    except ValueError:
+        raise reject("must be a day that exists", "Write it as 2024-01-31.") from None
+
+
+def _moment(value: object) -> object:
+    """A point in time as ISO 8601 UTC: from ISO text (UTC where it names no zone), or unix seconds or milliseconds."""
+    rule = "must be an ISO 8601 date or time, or unix seconds"
+    way_out = "Write it as 2024-01-31 or 2024-01-31T12:00:00Z."
+    moment: datetime | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        moment = _from_unix(value)
+    elif isinstance(value, str):
+        text = value.strip()
+        moment = _from_unix(int(text)) if re.fullmatch(r"[0-9]{9,13}", text) else _from_iso(text)
+    if moment is None:
+        raise reject(rule, way_out)
+    if not _EARLIEST <= moment < _LATEST:
+        raise reject("must lie between the years 2000 and 2100", way_out)
+    return iso(moment)
+
+
+def _from_unix(value: float) -> datetime | None:
+    if not math.isfinite(value) or not 0 <= value < 1e14:
+        return None
+    seconds = value / 1000 if value >= 1e11 else value
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def _from_iso(text: str) -> datetime | None:
+    if len(text) > 40 or re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 UTC with a Z, with a fraction only where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def unix(moment: str) -> float:
+    """Unix seconds of a `Moment`."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
+RiskProfile = Literal["conservative", "moderate", "aggressive"]
+Order = Literal["asc", "desc"]
+
+ExchangeInput = Annotated[ExchangeId, one_of(get_args(ExchangeId), EXCHANGE_ALIASES)]
+MarketTypeInput = Annotated[
+    MarketType, one_of(get_args(MarketType), {"perp": "perpetual", "swap": "perpetual", "futures": "perpetual"})
+]
+TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe)]
+RiskProfileInput = Annotated[RiskProfile, one_of(get_args(RiskProfile))]
+OrderInput = Annotated[Order, one_of(get_args(Order), {"ascending": "asc", "descending": "desc"})]
+
+Whole = Annotated[int, BeforeValidator(whole_number)]
+"""A whole number; bounds come with `Field(ge=..., le=...)`."""
+
+Number = Annotated[float, BeforeValidator(finite_number)]
+"""A finite float that is no money (a percentage, a z-score); bounds come with `Field`."""
+
+Identifier = Annotated[str, BeforeValidator(_identifier)]
+"""An id that stands in a path."""
+
+Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
+"""A list of strings; lengths come with `Field(min_length=..., max_length=...)`."""
+
+Text = Annotated[str, AfterValidator(_visible)]
+"""Free text; lengths come with `Field`."""
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""A calendar day, UTC."""
+
+Moment = Annotated[str, BeforeValidator(_moment)]
+"""A point in time, normalised to ISO 8601 UTC text."""
