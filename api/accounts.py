@@ -1,0 +1,141 @@
+"""The accounts section: exchange accounts, their balances, positions and open orders."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from pydantic import Field, model_validator
+
+from .endpoint import Endpoint, Request, Response
+from .inputs import Identifier
+from .numbers import Money
+from .orders import Order, Symbol
+
+
+class ListRequest(Request):
+    """Nothing to say: all accounts are listed."""
+
+
+class AccountRequest(Request):
+    """One account."""
+
+    account_id: Identifier = Field(description="From accounts_list.")
+
+
+class BalancesRequest(AccountRequest):
+    """One account, or on Polymarket one of its markets."""
+
+    symbol: Symbol | None = Field(
+        None, description="Polymarket only: a token id, for that market's size alone, which is faster."
+    )
+
+
+class OpenOrdersRequest(AccountRequest):
+    """One account, or one symbol of it."""
+
+    symbol: Symbol | None = Field(None, description="Only this symbol, e.g. BTC/USDT. Required for Lighter.")
+
+
+class Account(Response):
+    """A linked exchange account."""
+
+    account_id: str | None = Field(None, description="What orders and balances take.")
+    name: str | None = Field(None, description="For people.")
+    exchange: str | None = Field(None, description="The only venue its orders go to.")
+    market_type: str | None = Field(None, description="spot, perpetual or prediction.")
+    currency: str | None = Field(None, description="Of its cash.")
+    status: str | None = Field(None, description="active or closed.")
+    paper: bool | None = Field(None, description="true: simulated money.")
+    created_at: str | None = Field(None, description="ISO 8601, UTC.")
+
+
+class ListResponse(Response):
+    """All accounts."""
+
+    accounts: list[Account] = Field(default_factory=list[Account], description="Oldest first.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_list(cls, data: object) -> object:
+        return {"accounts": cast("list[Any]", data)} if isinstance(data, list) else data
+
+
+class Balance(Response):
+    """What an account holds of one asset, in units of it."""
+
+    asset: str = Field(description="E.g. USDT.")
+    free: Money = Field(description="Available.")
+    used: Money = Field(description="In open orders and margin.")
+    total: Money = Field(description="free + used.")
+
+
+class Position(Response):
+    """A perpetual or prediction position."""
+
+    symbol: str = Field(description="On Polymarket TOKEN_ID/USDC.")
+    side: str = Field(description="long or short.")
+    size: Money = Field(description="Base units or tokens.")
+    entry_price: Money = Field(description="Average; 0 in a single-market query.")
+    unrealized_pnl: Money = Field(description="Quote currency, at the latest close; 0 in a single-market query.")
+    leverage: Money = Field(description="1 is none.")
+    mark_price: Money | None = Field(None, description="Latest close.")
+    liquidation_price: Money | None = Field(None, description="Perpetuals: where the margin is lost.")
+    margin: Money | None = Field(None, description="Isolated margin, quote currency.")
+
+
+class BalancesResponse(Response):
+    """Everything an account holds."""
+
+    account_id: str | None = Field(None, description="As asked.")
+    total_equity_usd: Money | None = Field(
+        None, description="All holdings in USD: USDT and USDC count as 1, KRW at the BTC/KRW to BTC/USDT rate."
+    )
+    balances: list[Balance] = Field(default_factory=list[Balance], description="One row per asset.")
+    positions: list[Position] = Field(default_factory=list[Position], description="Open positions.")
+    open_orders: list[Order] = Field(default_factory=list[Order], description="Resting orders.")
+    updated_at: str | None = Field(None, description="ISO 8601, UTC.")
+    paper: bool | None = Field(None, description="true: simulated money.")
+
+
+class OpenOrdersResponse(Response):
+    """The resting orders of an account."""
+
+    account_id: str | None = Field(None, description="As asked.")
+    orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_shapes(cls, data: object) -> object:
+        """A bare list, or the name that the balances use."""
+        if isinstance(data, list):
+            return {"orders": cast("list[Any]", data)}
+        if isinstance(data, dict) and "orders" not in data and "open_orders" in data:
+            fields = cast("dict[str, Any]", data)
+            return {("orders" if name == "open_orders" else name): value for name, value in fields.items()}
+        return cast("object", data)
+
+
+ACCOUNTS_LIST: Final = Endpoint(
+    "accounts_list", "GET", "/accounts", "read", ListRequest, ListResponse, "List all linked exchange accounts."
+)
+ACCOUNTS_GET: Final = Endpoint(
+    "accounts_get", "GET", "/accounts/{account_id}", "read", AccountRequest, Account, "Details of one account."
+)
+ACCOUNTS_BALANCES: Final = Endpoint(
+    "accounts_balances",
+    "GET",
+    "/accounts/{account_id}/balances",
+    "read",
+    BalancesRequest,
+    BalancesResponse,
+    "Balances, positions and open orders of an account.",
+)
+ACCOUNTS_OPEN_ORDERS: Final = Endpoint(
+    "accounts_open_orders",
+    "GET",
+    "/accounts/{account_id}/open-orders",
+    "read",
+    OpenOrdersRequest,
+    OpenOrdersResponse,
+    "Open orders of an account.",
+)

@@ -1,0 +1,204 @@
+"""The orders section: place, list and cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from .endpoint import Endpoint, Request, Response
+from .exchanges import EXCHANGES, ExchangeId, MarketType
+from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, Whole, one_of
+from .numbers import Amount, Money, Price
+from .refusals import reject
+
+Side = Literal["buy", "sell"]
+OrderType = Literal["market", "limit", "GTC", "FOK"]
+OrderStatus = Literal["INIT", "OPEN", "PART_FILLED", "FILLED", "CANCELLED", "REJECTED"]
+
+CANCELLABLE: Final[tuple[OrderStatus, ...]] = ("INIT", "OPEN", "PART_FILLED")
+INTERNAL_PREFIX: Final = "api-"
+MAX_LEVERAGE: Final = 125
+
+SideInput = Annotated[Side, one_of(get_args(Side))]
+OrderTypeInput = Annotated[OrderType, one_of(get_args(OrderType), {"goodtilcancelled": "GTC", "fillorkill": "FOK"})]
+StatusInput = Annotated[
+    OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
+]
+Symbol = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+class PlaceRequest(Request):
+    """A new order."""
+
+    account_id: Identifier = Field(description="From accounts_list.")
+    exchange: ExchangeInput = Field(description="The account's.")
+    symbol: Symbol = Field(description="Spot BTC/USDT, perpetual BTC/USDT:USDT, Polymarket the token id.")
+    side: SideInput = Field(description="Perpetuals: sell opens a short.")
+    order_type: OrderTypeInput = Field(
+        "market", description="limit and GTC rest until filled; FOK fills whole at once or not. Polymarket: GTC or FOK."
+    )
+    amount: Amount = Field(description="Base units; tokens on Polymarket.")
+    price: Price | None = Field(
+        None, description="Quote currency per unit, on Polymarket a probability. Required unless market."
+    )
+    market_type: MarketTypeInput | None = Field(
+        None, validate_default=True, description="Follows from the exchange; may be left out."
+    )
+    leverage: Whole | None = Field(None, ge=1, le=MAX_LEVERAGE, description="Perpetuals only.")
+    label: Text | None = Field(None, max_length=100, description="Yours; comes back with the order.")
+
+    @field_validator("market_type")
+    @classmethod
+    def _follows_exchange(cls, value: MarketType | None, info: ValidationInfo) -> MarketType | None:
+        exchange: ExchangeId | None = info.data.get("exchange")
+        if exchange is None:
+            return value
+        own = EXCHANGES[exchange].market_type
+        if value not in (None, own):
+            others = ", ".join(e.id for e in EXCHANGES.values() if e.market_type == value)
+            raise reject(f"does not fit {exchange}, which is always {own}", f"For {value} use {others}.", fixed=own)
+        return own
+
+    @model_validator(mode="after")
+    def _conditional_rules(self) -> Self:
+        if self.exchange == "polymarket":
+            self._check_prediction()
+        if self.order_type != "market" and self.price is None:
+            raise reject(f"is required for {self.order_type} orders", "Add the price.", field="price")
+        if self.order_type == "market" and self.price is not None:
+            raise reject(
+                "has no meaning in a market order",
+                "Leave it out, or make it order_type limit to trade at that price or better.",
+                field="price",
+            )
+        if self.leverage is not None and self.market_type != "perpetual":
+            raise reject(
+                f"is for perpetuals only, and {self.exchange} trades {self.market_type}",
+                "Leave leverage out.",
+                field="leverage",
+                fixed=None,
+            )
+        return self
+
+    def _check_prediction(self) -> None:
+        if self.order_type == "market":
+            raise reject(
+                "must be GTC or FOK on Polymarket, which has no true market orders",
+                "Use FOK with an aggressive price (buying above, selling below the market) to fill at once.",
+                field="order_type",
+            )
+        if self.order_type == "limit":
+            raise reject(
+                "must be GTC or FOK on Polymarket",
+                "Use GTC to rest, FOK to fill at once.",
+                field="order_type",
+                fixed="GTC",
+            )
+        if self.price is not None and self.price >= 1:
+            raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field="price")
+
+
+class ListRequest(Request):
+    """Which orders to list; filters add up."""
+
+    account_id: Identifier | None = Field(None, description="Only this account.")
+    symbol: Symbol | None = Field(None, description="Only this symbol.")
+    status: StatusInput | None = Field(None, description="Only in this state.")
+    exchange: ExchangeInput | None = Field(None, description="Only this venue.")
+    limit: Whole = Field(50, ge=1, le=200, description="Results per page.")
+    offset: Whole = Field(0, ge=0, le=1_000_000_000, description="Results to skip.")
+
+
+class CancelRequest(Request):
+    """The order to cancel."""
+
+    order_id: Identifier = Field(
+        description="order_id of an order placed here; on Lighter (numeric) and Polymarket its exchange_order_id."
+    )
+    exchange: ExchangeInput | None = Field(None, description="Required, with symbol, for an order not placed here.")
+    symbol: Symbol | None = Field(None, description="Required for an order not placed here.")
+    account_id: Identifier | None = Field(None, description="Required for an order not placed here.")
+
+    @model_validator(mode="after")
+    def _lighter_wants_its_own_id(self) -> Self:
+        if self.exchange == "lighter" and not (self.order_id.isascii() and self.order_id.isdecimal()):
+            raise reject(
+                "is not a Lighter order id, which is numeric; api- ids do not work there",
+                "Use the order's exchange_order_id, e.g. 1770730748798; orders_list shows it.",
+                field="order_id",
+            )
+        return self
+
+
+class Order(Response):
+    """An order and what became of it so far."""
+
+    order_id: str | None = Field(None, description="For orders_cancel.")
+    exchange_order_id: str | None = Field(None, description="The venue's id; Lighter and Polymarket cancel by it.")
+    account_id: str | None = None
+    exchange: str | None = None
+    symbol: str | None = None
+    market_type: str | None = None
+    side: str | None = None
+    order_type: str | None = None
+    status: str | None = Field(None, description="INIT, OPEN, PART_FILLED, FILLED, CANCELLED or REJECTED.")
+    amount: Money | None = Field(None, description="Base units or tokens.")
+    filled_amount: Money | None = Field(None, description="Of amount.")
+    remaining_amount: Money | None = Field(None, description="Still open; 0 once the order has ended.")
+    price: Money | None = Field(None, description="Limit, quote currency per unit.")
+    average_price: Money | None = Field(None, description="Of the fills.")
+    fee: Money | None = Field(None, description="Paid so far, in fee_currency.")
+    fee_currency: str | None = None
+    leverage: int | None = None
+    label: str | None = None
+    message: str | None = Field(None, description="Why it ended as it did.")
+    created_at: str | None = Field(None, description="ISO 8601, UTC.")
+    updated_at: str | None = Field(None, description="ISO 8601, UTC.")
+    paper: bool | None = Field(None, description="true: simulated money, no real order.")
+
+
+class PlacedOrder(Order):
+    """A new order, and what to do next."""
+
+    suggestion: str | None = Field(None, description="What to do next.")
+    price_source: str | None = Field(None, description="simulated or imported: the candles that priced it.")
+    price_time: str | None = Field(None, description="Close of the candle that priced it, ISO 8601 UTC.")
+
+
+class ListResponse(Response):
+    """A page of orders."""
+
+    orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
+    total: int | None = Field(None, description="Matches on all pages.")
+    limit: int | None = None
+    offset: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_list(cls, data: object) -> object:
+        return {"orders": cast("list[Any]", data)} if isinstance(data, list) else data
+
+
+ORDERS_PLACE: Final = Endpoint(
+    "orders_place",
+    "POST",
+    "/orders",
+    "trade",
+    PlaceRequest,
+    PlacedOrder,
+    "Place an order.",
+    at_most_once=True,
+)
+ORDERS_LIST: Final = Endpoint(
+    "orders_list", "GET", "/orders", "read", ListRequest, ListResponse, "List orders, newest first."
+)
+ORDERS_CANCEL: Final = Endpoint(
+    "orders_cancel",
+    "DELETE",
+    "/orders/{order_id}",
+    "trade",
+    CancelRequest,
+    Order,
+    "Cancel an order that has not ended.",
+)

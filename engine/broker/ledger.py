@@ -1,0 +1,174 @@
+"""The books: every change of a balance is a posting of rows that sum to zero in each asset.
+
+An account owns four books: `free`, `held` (reserved by open orders), `margin` (behind perpetual positions) and
+`position` (contracts, negative when short). The other side of a posting is the world: `funding`, `venue` (what was
+traded), `fees`, `pnl`. Rows are only ever added.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Literal, cast
+
+import sqlalchemy as sa
+
+from api.errors import InvalidInput
+from engine.store.broker import balances_table, ledger_table
+from engine.store.ids import new_id
+
+from .money import ZERO, exact, text
+
+OwnBook = Literal["free", "held", "margin", "position"]
+WorldBook = Literal["funding", "venue", "fees", "pnl"]
+Book = OwnBook | WorldBook
+Kind = Literal["deposit", "withdrawal", "reset", "reserve", "release", "fill", "liquidation", "payout"]
+
+OWN_BOOKS: Final = ("free", "held", "margin", "position")
+_NEVER_NEGATIVE: Final = ("free", "held", "margin")
+
+
+class InsufficientFunds(InvalidInput):
+    """An account would have to go below zero for it. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One side of a posting."""
+
+    book: Book
+    asset: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A line as it stands in the ledger. `at` is unix milliseconds."""
+
+    seq: int
+    posting: str
+    kind: Kind
+    book: Book
+    asset: str
+    amount: Decimal
+    order_id: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books of one account, within one transaction. `now` (unix milliseconds) dates the postings."""
+
+    connection: sa.Connection
+    account: int
+    now: int
+
+    def post(self, kind: Kind, lines: list[Line], *, order_id: str | None = None, at: int | None = None) -> None:
+        """Add a posting; lines of no amount are left out.
+
+        Raises:
+            InsufficientFunds: A book that is never negative would become so.
+            ArithmeticError: The lines do not sum to zero in each asset, which is a fault of the caller.
+        """
+        lines = [line for line in lines if line.amount != 0]
+        if not lines:
+            return
+        with exact():
+            _check_balanced(lines)
+            for (book, asset), change in _changes(lines).items():
+                self._change(book, asset, change)
+        posting = new_id("post")
+        rows = [
+            {
+                "account": self.account,
+                "posting": posting,
+                "kind": kind,
+                "book": line.book,
+                "asset": line.asset,
+                "amount": text(line.amount),
+                "order_id": order_id,
+                "at": self.now if at is None else at,
+            }
+            for line in lines
+        ]
+        self.connection.execute(sa.insert(ledger_table), rows)
+
+    def move(self, kind: Kind, asset: str, amount: Decimal, source: Book, target: Book, order_id: str | None) -> None:
+        """Post one amount from one book to another."""
+        self.post(kind, [Line(source, asset, -amount), Line(target, asset, amount)], order_id=order_id)
+
+    def amount(self, book: OwnBook, asset: str) -> Decimal:
+        """What a book holds of an asset."""
+        stored = self.connection.execute(
+            sa.select(balances_table.c.amount).where(self._row(book, asset))
+        ).scalar_one_or_none()
+        return ZERO if stored is None else Decimal(stored)
+
+    def balances(self) -> dict[tuple[OwnBook, str], Decimal]:
+        """All books that are not empty."""
+        rows = self.connection.execute(
+            sa.select(balances_table)
+            .where(balances_table.c.account == self.account)
+            .order_by(balances_table.c.asset, balances_table.c.book)
+        )
+        found: dict[tuple[OwnBook, str], Decimal] = {}
+        for row in rows:
+            found[cast("OwnBook", row.book), row.asset] = Decimal(row.amount)
+        return {key: amount for key, amount in found.items() if amount != 0}
+
+    def _change(self, book: str, asset: str, change: Decimal) -> None:
+        if book not in OWN_BOOKS or change == 0:
+            return
+        before = self.amount(book, asset)
+        after = before + change
+        if after < 0 and book in _NEVER_NEGATIVE:
+            raise InsufficientFunds(
+                f"{text(-change)} {asset} needed, {text(before)} {asset} {book}",
+                suggestion="Use a smaller amount, or cancel open orders to free what they hold",
+            )
+        if before == 0:
+            self.connection.execute(sa.delete(balances_table).where(self._row(book, asset)))
+            values = {"account": self.account, "book": book, "asset": asset, "amount": text(after)}
+            self.connection.execute(sa.insert(balances_table), values)
+        else:
+            self.connection.execute(sa.update(balances_table).where(self._row(book, asset)).values(amount=text(after)))
+
+    def _row(self, book: str, asset: str) -> sa.ColumnElement[bool]:
+        table = balances_table.c
+        return sa.and_(table.account == self.account, table.book == book, table.asset == asset)
+
+
+def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -> Iterator[LedgerRow]:
+    """The ledger of an account, newest last; with `limit`, its last rows."""
+    newest_first = sa.select(ledger_table).where(ledger_table.c.account == account).order_by(ledger_table.c.seq.desc())
+    wanted = newest_first.limit(limit).subquery()
+    for row in connection.execute(sa.select(wanted).order_by(wanted.c.seq)):
+        yield LedgerRow(row.seq, row.posting, row.kind, row.book, row.asset, Decimal(row.amount), row.order_id, row.at)
+
+
+def summed(connection: sa.Connection, account: int) -> tuple[dict[tuple[str, str], Decimal], list[str]]:
+    """What the ledger of an account sums to, by book and asset, and the postings that do not balance."""
+    sums: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    postings: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    with exact():
+        for row in rows(connection, account):
+            sums[row.book, row.asset] += row.amount
+            postings[row.posting, row.asset] += row.amount
+    return dict(sums), sorted({posting for (posting, _), total in postings.items() if total != 0})
+
+
+def _check_balanced(lines: list[Line]) -> None:
+    totals: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for line in lines:
+        totals[line.asset] += line.amount
+    if any(totals.values()):
+        raise ArithmeticError(f"a posting does not balance: {lines}")
+
+
+def _changes(lines: list[Line]) -> dict[tuple[str, str], Decimal]:
+    changes: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for line in lines:
+        changes[line.book, line.asset] += line.amount
+    return dict(changes)

@@ -1,0 +1,101 @@
+"""The paper broker's tables. Money and amounts are TEXT, exact decimals; a ledger row is never changed or removed.
+
+`broker_balances` repeats what the ledger sums to, so that a balance is one row to read; both are written in the same
+transaction, and `engine.broker.ledger.verify` compares them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from .metadata import metadata
+
+_AMOUNT: Final = sa.String(128)
+
+accounts_table: Final = sa.Table(
+    "broker_accounts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("account_id", sa.String(64), nullable=False),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("opening", _AMOUNT, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("owner", "account_id"),
+)
+
+balances_table: Final = sa.Table(
+    "broker_balances",
+    metadata,
+    sa.Column("account", sa.Integer, sa.ForeignKey("broker_accounts.id"), primary_key=True),
+    sa.Column("book", sa.String(16), primary_key=True),
+    sa.Column("asset", sa.String(128), primary_key=True),
+    sa.Column("amount", _AMOUNT, nullable=False),
+)
+
+ledger_table: Final = sa.Table(
+    "broker_ledger",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("account", sa.Integer, sa.ForeignKey("broker_accounts.id"), nullable=False, index=True),
+    sa.Column("posting", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("book", sa.String(16), nullable=False),
+    sa.Column("asset", sa.String(128), nullable=False),
+    sa.Column("amount", _AMOUNT, nullable=False),
+    sa.Column("order_id", sa.String(64)),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+orders_table: Final = sa.Table(
+    "broker_orders",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("order_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("exchange_order_id", sa.String(80), nullable=False),
+    sa.Column("account", sa.Integer, sa.ForeignKey("broker_accounts.id"), nullable=False),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("base", sa.String(128), nullable=False),
+    sa.Column("quote", sa.String(32), nullable=False),
+    sa.Column("side", sa.String(4), nullable=False),
+    sa.Column("order_type", sa.String(8), nullable=False),
+    sa.Column("amount", _AMOUNT, nullable=False),
+    sa.Column("price", _AMOUNT),
+    sa.Column("leverage", sa.Integer, nullable=False),
+    sa.Column("label", sa.String(100)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("filled", _AMOUNT, nullable=False),
+    sa.Column("cost", _AMOUNT, nullable=False),
+    sa.Column("fee", _AMOUNT, nullable=False),
+    sa.Column("opening", _AMOUNT, nullable=False),
+    sa.Column("reserved", _AMOUNT, nullable=False),
+    sa.Column("message", sa.String(300)),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", sa.BigInteger, nullable=False),
+    sa.Column("seen_until", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("exchange", "exchange_order_id"),
+    sa.Index("ix_broker_orders_account_status", "account", "status"),
+    sa.Index("ix_broker_orders_exchange_seq", "exchange", "seq"),
+)
+"""Times are unix milliseconds, but `seen_until`: the close of the last bar that the order has met, unix seconds.
+
+`opening` is the part of the rest that would open or grow a position, and `reserved` what is held for it.
+"""
+
+positions_table: Final = sa.Table(
+    "broker_positions",
+    metadata,
+    sa.Column("account", sa.Integer, sa.ForeignKey("broker_accounts.id"), primary_key=True),
+    sa.Column("base", sa.String(128), primary_key=True),
+    sa.Column("quote", sa.String(32), primary_key=True),
+    sa.Column("size", _AMOUNT, nullable=False),
+    sa.Column("cost", _AMOUNT, nullable=False),
+    sa.Column("margin", _AMOUNT, nullable=False),
+    sa.Column("leverage", sa.Integer, nullable=False),
+    sa.Column("seen_until", sa.BigInteger, nullable=False),
+)
+"""Perpetual and prediction positions. `size` is signed, `cost` what it was entered for: a positive number of quote."""
