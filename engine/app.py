@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Match
+from starlette.routing import Route as HttpRoute
 
 from api.errors import InvalidInput, clean
 
@@ -33,8 +34,16 @@ def create_app(engine: Engine) -> FastAPI:
     )
 
     async def refuse_path(http: HttpRequest, error: Exception) -> HttpResponse:
+        methods = _methods(app, http)
+        suggestion = f"GET {PREFIX}/docs/api-reference lists every endpoint"
+        if methods:
+            suggestion = f"This path takes {', '.join(methods)}"
+        what = f"there is no endpoint {http.method} {clean(http.url.path, 100)}"
         status = error.status_code if isinstance(error, HTTPException) else 500
-        return refusal(_no_such_endpoint(app, http), engine.clock, status=status)
+        answer = refusal(InvalidInput(what, suggestion=suggestion), engine.clock, status=status)
+        if methods:
+            answer.headers["Allow"] = ", ".join(methods)
+        return answer
 
     def openapi() -> dict[str, Any]:
         app.openapi_schema = app.openapi_schema or describe([served.endpoint for served in bound])
@@ -45,10 +54,7 @@ def create_app(engine: Engine) -> FastAPI:
     return app
 
 
-def _no_such_endpoint(app: FastAPI, http: HttpRequest) -> InvalidInput:
-    matching = (r for r in app.routes if r.matches(http.scope)[0] is Match.PARTIAL)
-    methods = sorted({m for r in matching for m in getattr(r, "methods", ())} - {"HEAD"})
-    what = f"there is no endpoint {http.method} {clean(http.url.path, 100)}"
-    if methods:
-        return InvalidInput(what, suggestion=f"This path takes {', '.join(methods)}")
-    return InvalidInput(what, suggestion=f"GET {PREFIX}/docs/api-reference lists every endpoint")
+def _methods(app: FastAPI, http: HttpRequest) -> list[str]:
+    """What the request's path takes, when it takes anything."""
+    matching = [r for r in app.routes if isinstance(r, HttpRoute) and r.matches(http.scope)[0] is Match.PARTIAL]
+    return sorted({method for r in matching for method in r.methods or ()})

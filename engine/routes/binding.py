@@ -79,8 +79,6 @@ def _bind(engine: Engine, bound: Route) -> Callable[[HttpRequest], Awaitable[Htt
 
 def _key(http: HttpRequest) -> str | None:
     """The key in `X-API-Key`, or as a bearer token, which other versions of the API use."""
-    key = http.headers.get("x-api-key")
-    if key is None:
-        scheme, _, token = http.headers.get("authorization", "").partition(" ")
-        key = token if scheme.casefold() == "bearer" else None
-    return (key or "").strip() or None
+    scheme, _, token = http.headers.get("authorization", "").partition(" ")
+    bearer = token if scheme.casefold() == "bearer" else ""
+    return http.headers.get("x-api-key", "").strip() or bearer.strip() or None

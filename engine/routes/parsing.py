@@ -100,13 +100,23 @@ def _query(http: HttpRequest, model: type[BaseModel]) -> dict[str, object]:
     lists = _list_fields(model)
     sent: dict[str, object] = {}
     for name, value in pairs:
-        if name in lists and (times[name] > 1 or not value.lstrip().startswith("[")):
-            cast("list[object]", sent.setdefault(name, [])).append(value)
-        elif times[name] > 1:
+        if times[name] > 1 and name not in lists:
             raise InvalidInput(f"{show(name)} is given {times[name]} times", suggestion="Give it once")
-        else:
+        if name not in lists:
             sent[name] = value
+        elif times[name] == 1 and value.lstrip().startswith("["):
+            sent[name] = _json_list(value)
+        else:
+            cast("list[object]", sent.setdefault(name, [])).append(value)
     return sent
+
+
+def _json_list(text: str) -> object:
+    """The list, or the text as it came for the model to judge."""
+    try:
+        return cast("object", json.loads(text, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):
+        return text
 
 
 @cache
