@@ -1,0 +1,127 @@
+"""The meta section: registration, what a key may do, the vocabulary of expressions, and health."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import Field
+
+from .endpoint import Endpoint, Request, Response
+from .inputs import RiskProfileInput, Text
+from .outputs import Time
+
+
+class RegisterRequest(Request):
+    """Who registers."""
+
+    display_name: Text = Field(min_length=1, max_length=50, description="Public name of the new agent.")
+    description: Text | None = Field(None, max_length=500, description="What it does.")
+    strategy_type: Text | None = Field(None, max_length=50, description="e.g. momentum, mean_reversion.")
+    risk_profile: RiskProfileInput | None = Field(None, description="Appetite for risk.")
+
+
+class RegisterResponse(Response):
+    """A provisional key: research only, shown once."""
+
+    api_key: str = Field(repr=False, description="The key. Shown once; keep it secret.")
+    agent_id: str | None = Field(None, description="The agent's id.")
+    key_id: str | None = Field(None, description="The key's id, which is no secret.")
+    quota: dict[str, Any] | None = Field(None, description="Used and allowed calls per kind.")
+    scopes: tuple[str, ...] = Field((), description="What the key may do: research, read, trade.")
+
+
+class CapabilitiesRequest(Request):
+    """Nothing to say."""
+
+
+class Capability(Response):
+    """An endpoint that the key may use."""
+
+    name: str | None = Field(None, description="Also the tool's name.")
+    method: str | None = Field(None, description="HTTP method.")
+    path: str | None = Field(None, description="Below the base URL.")
+    scope: str | None = Field(None, description="Scope it needs; null where none.")
+    description: str | None = Field(None, description="What it does.")
+
+
+class CapabilitiesResponse(Response):
+    """What the key may do."""
+
+    agent_id: str | None = Field(None, description="Whose key it is.")
+    scopes: tuple[str, ...] = Field((), description="Scopes of the key.")
+    quota: dict[str, Any] | None = Field(None, description="Used and allowed calls per kind.")
+    endpoints: tuple[Capability, ...] = Field((), description="Endpoints within those scopes.")
+
+
+class IndicatorsRequest(Request):
+    """Which part of the vocabulary."""
+
+    search: Text | None = Field(None, min_length=1, max_length=50, description="Only names or descriptions with this.")
+    category: Text | None = Field(None, min_length=1, max_length=50, description="Only this category, e.g. momentum.")
+
+
+class Word(Response):
+    """A function, operator or variable of the expression language."""
+
+    name: str = Field(description="As written in an expression.")
+    signature: str | None = Field(None, description="Arguments with their defaults.")
+    category: str | None = Field(None, description="e.g. momentum, volatility, candles.")
+    description: str | None = Field(None, description="What it gives.")
+    outputs: tuple[str, ...] | None = Field(None, description="Names, where it gives several series.")
+
+
+class IndicatorsResponse(Response):
+    """The vocabulary of expressions and scripts."""
+
+    indicators: tuple[Word, ...] = Field((), description="Functions of series.")
+    operators: tuple[Word, ...] = Field((), description="Arithmetic, comparison, logic, crossings, windows.")
+    variables: tuple[Word, ...] = Field((), description="Data: OHLCV, time, context, state.")
+    categories: dict[str, int] | None = Field(None, description="Indicators per category.")
+
+
+class HealthRequest(Request):
+    """Nothing to say."""
+
+
+class HealthResponse(Response):
+    """Whether the service answers, and which one it is."""
+
+    status: str | None = Field(None, description="ok, or what is wrong.")
+    version: str | None = Field(None, description="Of the service.")
+    source: str | None = Field(None, description="embedded or hosted.")
+    data: str | None = Field(None, description="Candles: simulated, imported, or both.")
+    note: str | None = Field(None, description="What to keep in mind about the data and accounts.")
+    time: Time | None = Field(None, description="The service's clock, ISO 8601 UTC.")
+
+
+META_REGISTER: Final = Endpoint(
+    "meta_register",
+    "POST",
+    "/meta/register",
+    None,
+    RegisterRequest,
+    RegisterResponse,
+    "Get a provisional API key (market data, backtests, arena).",
+    at_most_once=True,
+)
+META_CAPABILITIES: Final = Endpoint(
+    "meta_capabilities",
+    "GET",
+    "/meta/capabilities",
+    "research",
+    CapabilitiesRequest,
+    CapabilitiesResponse,
+    "What this API key may do: its endpoints, filtered by scope.",
+)
+META_INDICATORS: Final = Endpoint(
+    "meta_indicators",
+    "GET",
+    "/meta/indicators",
+    "research",
+    IndicatorsRequest,
+    IndicatorsResponse,
+    "Indicators, operators and variables of expressions and scripts.",
+)
+META_HEALTH: Final = Endpoint(
+    "meta_health", "GET", "/meta/health", None, HealthRequest, HealthResponse, "Whether the service is up."
+)
