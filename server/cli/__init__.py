@@ -1,0 +1,77 @@
+"""The command line. Each verb is a module of its own, imported when it is used; errors are one line with a way out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from api.errors import HeyTradersError, explain
+
+VERBS: Final[dict[str, str]] = {
+    "serve": "Serve MCP over stdio, SSE or streamable HTTP.",
+    "demo": "Show the main job end to end on the embedded engine.",
+    "call": "Call one tool and print its result as JSON.",
+    "data": "Import, list and remove candles.",
+    "engine": "Serve the embedded engine's REST API.",
+    "doctor": "Check this installation.",
+}
+"""Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""
+
+
+class Verbs(click.Group):
+    """Finds verbs by name; the help of all of them needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"server.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of verbs."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, invoke_without_command=True)
+@click.option("--version", is_flag=True, help="Show the version and leave.")
+@click.pass_context
+def cli(context: click.Context, *, version: bool) -> None:
+    """HeyTraders for AI agents. Without a verb, serve MCP over stdio."""
+    if version:
+        from server.app import package_version
+
+        click.echo(f"heytraders-mcp {package_version()}")
+    elif context.invoked_subcommand is None:
+        from server.logs import start_log
+        from server.settings import Settings
+        from server.transports import serve_stdio
+
+        settings = Settings.read(os.environ)
+        start_log(settings)
+        serve_stdio(settings)
+
+
+def main() -> None:
+    """Run a verb. Exit code 0 when it did its job, 1 when it could not, 2 when it was called wrongly."""
+    try:
+        cli.main(prog_name="heytraders-mcp", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except HeyTradersError as error:
+        click.echo(f"heytraders-mcp: {explain(error)}", err=True)
+        sys.exit(1)

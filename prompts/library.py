@@ -1,0 +1,71 @@
+"""Prompts, one markdown file each in this folder: TOML front matter between `+++` lines, then the text.
+
+    +++
+    title = "Find candidates"
+    description = "One sentence for the menu."
+    needs = ["market_scan"]              # offered only where these tools are
+
+    [arguments.exchange]
+    description = "Which exchange to look at"
+    default = "binance"                  # without a default the argument is required
+    +++
+    Scan {{exchange}} ...
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Collection
+from importlib.resources import files
+from typing import Any, Final
+
+from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument
+
+FENCE: Final = "+++\n"
+MAX_ARGUMENT: Final = 500
+
+_PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
+
+
+def load_prompts(tools: Collection[str]) -> list[Prompt]:
+    """Every prompt whose tools are exposed, by name."""
+    folder = files(__package__ or "prompts")
+    texts = {
+        entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".md")
+    }
+    parsed = {name: _parse(text) for name, text in sorted(texts.items())}
+    return [_prompt(name, head, body) for name, (head, body) in parsed.items() if set(head["needs"]).issubset(tools)]
+
+
+def _parse(text: str) -> tuple[dict[str, Any], str]:
+    """Front matter and body of one file."""
+    _, head, body = text.split(FENCE, maxsplit=2)
+    return tomllib.loads(head), body.strip()
+
+
+def _prompt(name: str, head: dict[str, Any], body: str) -> Prompt:
+    declared: dict[str, dict[str, str]] = head.get("arguments", {})
+
+    def render(**given: str) -> str:
+        values = {key: given.get(key) or spec.get("default", "") for key, spec in declared.items()}
+        return _PLACEHOLDER.sub(lambda match: _inline(values[match[1]]), body)
+
+    return Prompt(
+        name=name,
+        title=head["title"],
+        description=head["description"],
+        arguments=[
+            PromptArgument(name=key, description=spec["description"], required="default" not in spec)
+            for key, spec in declared.items()
+        ],
+        fn=render,
+        context_kwarg=None,
+    )
+
+
+def _inline(value: str) -> str:
+    """An argument as it may stand in a sentence: one line, bounded."""
+    return " ".join(value.split())[:MAX_ARGUMENT]

@@ -1,0 +1,70 @@
+"""The documents as resources: `heytraders://docs/{slug}`, with completion of the slug."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.resources import FunctionResource
+from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+
+from api.errors import HeyTradersError, explain
+
+if TYPE_CHECKING:
+    from api.client import Client
+
+TEMPLATE: Final = "heytraders://docs/{slug}"
+
+DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
+    "signal-dsl": ("Script guide", "The whole Signal DSL: syntax, execution modes, intents, examples."),
+    "operators": ("Operators and indicators", "Every operator and indicator with its signature."),
+    "data": ("Data variables", "What a script can read: prices, state, context."),
+    "api-reference": ("API reference", "Every endpoint in short."),
+}
+"""Title and description by slug. They are known without asking anyone, so that listing needs no backend."""
+
+OpenClient = Callable[[], Awaitable["Client"]]
+
+
+def register_documents(server: MCPServer[Any], open_client: OpenClient) -> None:
+    """List every document, serve the template and complete its slug."""
+    for slug, (title, description) in DOCUMENTS.items():
+        server.add_resource(
+            FunctionResource(
+                uri=TEMPLATE.format(slug=slug),
+                name=slug,
+                title=title,
+                description=description,
+                mime_type="text/markdown",
+                fn=functools.partial(_read, open_client, slug),
+            )
+        )
+
+    @server.resource(TEMPLATE, name="document", title="Document", mime_type="text/markdown")
+    async def document(slug: str) -> str:
+        """A document by its slug."""
+        if slug not in DOCUMENTS:
+            raise ResourceNotFoundError(f"no document {slug[:40]!r}; there are {', '.join(DOCUMENTS)}")
+        return await _read(open_client, slug)
+
+    @server.completion()
+    async def complete(
+        reference: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,  # noqa: ARG001 - the SDK's signature
+    ) -> Completion | None:
+        if isinstance(reference, ResourceTemplateReference) and reference.uri == TEMPLATE and argument.name == "slug":
+            return Completion(values=[slug for slug in DOCUMENTS if slug.startswith(argument.value.lower())])
+        return None
+
+
+async def _read(open_client: OpenClient, slug: str) -> str:
+    from api.documents import read_document
+
+    try:
+        return await read_document(await open_client(), slug)
+    except HeyTradersError as error:
+        raise ResourceError(explain(error)) from error

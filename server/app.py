@@ -1,0 +1,113 @@
+"""Assembles the MCP server: tools, resources, prompts and what the model is told first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.mcpserver import Context, MCPServer
+
+from prompts.library import load_prompts
+from resources.documents import register_documents
+from tools.desk import Desk, Facts
+from tools.surface import exposed
+
+from .backend import Backend, open_backend
+from .settings import Settings
+from .strict import StrictTool
+
+NAME: Final = "heytraders"
+
+_AN_HOUR: Final = CacheHint(ttl_ms=3_600_000, scope="public")
+_CACHED: Final[tuple[CacheableMethod, ...]] = (
+    "tools/list",
+    "resources/list",
+    "resources/templates/list",
+    "prompts/list",
+)
+
+_FIRST_STEPS: Final = (
+    "Find symbols with market_tickers; screen them with market_scan and market_rank; look closer with market_evaluate "
+    "and market_ohlcv. Read docs_read(slug='signal-dsl') before writing a script. "
+    "An error says what was wrong with which value and how to mend the call: do so instead of repeating it."
+)
+
+
+def package_version() -> str:
+    """The installed version."""
+    try:
+        return version("heytraders-mcp")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def instructions(settings: Settings) -> str:
+    """What the model reads before its first call: where the data comes from, and how to begin."""
+    if settings.hosted:
+        where = (
+            "HeyTraders, hosted: calls go to the HeyTraders service and its market data is real. "
+            "Accounts and orders there may be real money."
+        )
+    else:
+        where = (
+            "HeyTraders, embedded: no API key is set, so everything runs on this machine in an embedded engine. "
+            "Market data is simulated, or imported from files by the user; it is not the real market, and no result "
+            "is about real prices unless its source says imported. Accounts are paper."
+        )
+    narrowed = " Only tools that change nothing are offered (read-only)." if settings.read_only else ""
+    return f"{where}{narrowed} {_FIRST_STEPS}"
+
+
+def create_server(
+    settings: Settings, backend: Backend, at_session_end: Callable[[], None] | None = None
+) -> MCPServer[Any]:
+    """The MCP server. Opens nothing: neither a key nor a network is needed to start and to list the tools.
+
+    `at_session_end` is called when a client has gone and its calls have ended. Nothing else hangs on a session: the SSE
+    transport has one for each client, and all of them share the backend.
+    """
+    facts = Facts(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
+
+    async def open_desk(context: Context[Any, Any]) -> Desk:
+        return Desk(
+            client=await backend.client(),
+            engine_client=backend.engine_client,
+            facts=facts,
+            keys=backend,
+            progress=context.report_progress,
+            capabilities=context.client_capabilities,
+        )
+
+    @asynccontextmanager
+    async def session(_: MCPServer[Any]) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            if at_session_end:
+                at_session_end()
+
+    rows = exposed(settings.toolsets, read_only=settings.read_only)
+    server: MCPServer[Any] = MCPServer(
+        NAME,
+        title="HeyTraders",
+        version=package_version(),
+        instructions=instructions(settings),
+        tools=[StrictTool.of(row, open_desk) for row in rows],
+        log_level=settings.log_level,
+        lifespan=session,
+        cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
+    )
+    register_documents(server, backend.client)
+    for prompt in load_prompts({row.name for row in rows}):
+        server.add_prompt(prompt)
+    return server
+
+
+@asynccontextmanager
+async def open_server(settings: Settings) -> AsyncGenerator[MCPServer[Any]]:
+    """A server with its backend, which is closed at the end, whatever the transport."""
+    async with open_backend(settings) as backend:
+        yield create_server(settings, backend)

@@ -1,0 +1,112 @@
+"""Opens what answers the calls: the hosted service or the embedded engine. Lazily, once, for the whole process.
+
+The only place outside `engine` that imports it, and only when a call needs it. What is opened lives in a task of its
+own: an engine opened during one call must outlive that call, and must be closed by the task that opened it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from .keys import keep_registered_key, registered_key
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from api.client import Client
+    from engine.engine import Engine, EngineSettings
+
+Source = Literal["hosted", "embedded"]
+Opener = Callable[[Settings], AbstractAsyncContextManager["Client"]]
+
+
+class Backend:
+    """The API clients of this process, opened when first asked for."""
+
+    def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
+        self.settings = settings
+        self._tasks = tasks
+        self._lock = anyio.Lock()
+        self._clients: dict[Source, Client] = {}
+        self._closing = anyio.Event()
+        self._closed: list[anyio.Event] = []
+
+    @property
+    def source(self) -> Source:
+        """What `client` talks to: hosted with a key or base URL, else embedded."""
+        return "hosted" if self.settings.hosted else "embedded"
+
+    async def client(self) -> Client:
+        """The API."""
+        return await self._get(self.source)
+
+    async def engine_client(self) -> Client:
+        """The embedded engine's API, whatever `client` is."""
+        return await self._get("embedded")
+
+    def save(self, api_key: str) -> str:
+        """Keep a key that `client` registered. The hosted service is called with it from now on."""
+        source = self.settings.url if self.settings.hosted else "embedded"
+        path = keep_registered_key(self.settings.home, source, api_key)
+        self._clients.pop("hosted", None)
+        return path.name
+
+    async def _get(self, source: Source) -> Client:
+        async with self._lock:
+            if source not in self._clients:
+                opener = hosted_client if source == "hosted" else embedded_client
+                with anyio.CancelScope(shield=True):
+                    self._clients[source] = await self._tasks.start(self._hold, opener)
+            return self._clients[source]
+
+    async def aclose(self) -> None:
+        """Close what was opened, and wait until it is closed."""
+        self._closing.set()
+        for closed in self._closed:
+            await closed.wait()
+
+    async def _hold(self, opener: Opener, *, task_status: anyio.abc.TaskStatus[Client]) -> None:
+        closed = anyio.Event()
+        async with opener(self.settings) as client:
+            self._closed.append(closed)
+            task_status.started(client)
+            await self._closing.wait()
+        closed.set()
+
+
+@asynccontextmanager
+async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
+    """A backend for as long as the server runs. Nothing is opened yet; what gets opened is closed at the end."""
+    async with anyio.create_task_group() as tasks:
+        backend = Backend(settings, tasks)
+        try:
+            yield backend
+        finally:
+            with anyio.CancelScope(shield=True):
+                await backend.aclose()
+
+
+@asynccontextmanager
+async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
+    """The embedded engine, imported and opened in a thread so that the event loop stays free meanwhile."""
+    engine_type, engine_settings = await anyio.to_thread.run_sync(_import_engine)
+    engine = await engine_type.open(
+        engine_settings(home=settings.home, database_url=settings.database_url, seed=settings.seed)
+    )
+    try:
+        yield engine
+    finally:
+        with anyio.CancelScope(shield=True):
+            await engine.aclose()
+
+
+def _import_engine() -> tuple[type[Engine], type[EngineSettings]]:
+    import engine.app
+    from engine.engine import Engine, EngineSettings
+
+    return Engine, EngineSettings

@@ -1,0 +1,102 @@
+"""`heytraders-mcp doctor`: what is installed, what is set, and what would keep the server from working."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Final
+
+import anyio
+import click
+
+from api.errors import HeyTradersError, explain
+from server.app import package_version
+from server.backend import open_backend
+from server.keys import last_four
+from server.settings import Settings
+
+LIBRARIES: Final = ("mcp", "pydantic", "numpy", "ta-lib", "fastapi", "sqlalchemy", "httpx")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    ok: bool
+    name: str
+    text: str
+
+
+@click.command("doctor")
+def command() -> None:
+    """Check this installation. Exit code 1 if something would keep it from working."""
+    settings = Settings.read(os.environ)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_versions, _bytecode, _home, _key, _backend)
+    healthy = True
+    for check in checks:
+        for finding in check(settings):
+            healthy = healthy and finding.ok
+            click.echo(f"{'ok ' if finding.ok else 'BAD'} {finding.name:<10} {finding.text}")
+    sys.exit(0 if healthy else 1)
+
+
+def _versions(_: Settings) -> Iterator[Finding]:
+    python = f"{platform.python_version()} at {sys.executable}, SQLite {sqlite3.sqlite_version}"
+    yield Finding(ok=True, name="python", text=python)
+    yield Finding(ok=True, name="package", text=package_version())
+    yield Finding(ok=True, name="libraries", text=", ".join(f"{name} {version(name)}" for name in LIBRARIES))
+
+
+def _bytecode(_: Settings) -> Iterator[Finding]:
+    import mcp_types
+
+    compiled = Path(cache_from_source(mcp_types.__file__)).exists()
+    yield Finding(
+        ok=True,
+        name="bytecode",
+        text="compiled" if compiled else "not compiled, so starts take twice as long; install with UV_COMPILE_BYTECODE=1",
+    )
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=settings.home):
+            pass
+    except OSError as error:
+        text = f"{settings.home} cannot be written ({error.strerror}); set HEYTRADERS_HOME to a folder of yours"
+        yield Finding(ok=False, name="home", text=text)
+    else:
+        yield Finding(ok=True, name="home", text=f"{settings.home} can be written")
+
+
+def _key(settings: Settings) -> Iterator[Finding]:
+    if settings.api_key:
+        text = f"HEYTRADERS_API_KEY is set ({last_four(settings.api_key)})"
+    else:
+        text = "HEYTRADERS_API_KEY is not set"
+    yield Finding(ok=True, name="key", text=text)
+
+
+def _backend(settings: Settings) -> Iterator[Finding]:
+    where = settings.url if settings.hosted else "embedded engine"
+    try:
+        yield Finding(ok=True, name="backend", text=f"{where}: {anyio.run(_health, settings)}")
+    except HeyTradersError as error:
+        yield Finding(ok=False, name="backend", text=f"{where}: {explain(error)}")
+
+
+async def _health(settings: Settings) -> str:
+    from api.meta import HEALTH, HealthRequest
+
+    async with open_backend(settings) as backend:
+        health = await (await backend.client()).call(HEALTH, HealthRequest())
+        return health.model_dump_json(exclude_none=True)

@@ -1,0 +1,67 @@
+"""`heytraders-mcp serve`: MCP over any of the transports."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import get_args
+
+import anyio
+import click
+from pydantic import SecretStr
+
+from server.keys import http_token
+from server.logs import start_log
+from server.settings import BadSetting, Settings, parse_toolsets
+from server.transports import PATHS, HttpTransport, listen, serve_http, serve_stdio
+
+
+@click.command("serve")
+@click.option("--transport", type=click.Choice(["stdio", *get_args(HttpTransport)]), default="stdio", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="This machine only.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 picks a free one.")
+@click.option("--toolsets", help="Comma-separated: research, trading, live, arena.  [default: all]")
+@click.option("--read-only", is_flag=True, help="Offer only tools that change nothing.")
+@click.option("--no-auth", is_flag=True, help="Want no bearer token. Embedded engine only.")
+def command(*, transport: str, host: str, port: int, toolsets: str | None, read_only: bool, no_auth: bool) -> None:
+    """Serve MCP over stdio, SSE or streamable HTTP."""
+    settings = Settings.read(os.environ)
+    if toolsets is not None:
+        settings = replace(settings, toolsets=parse_toolsets(toolsets, "--toolsets"))
+    settings = replace(settings, read_only=settings.read_only or read_only)
+    if transport == "stdio":
+        start_log(settings)
+        serve_stdio(settings)
+        return
+    chosen: HttpTransport = "sse" if transport == "sse" else "streamable-http"
+    token = _token(settings, no_auth=no_auth)
+    start_log(settings, *([token] if token else []))
+    listener = listen(host, port)
+    click.echo(_snippet(host, listener.getsockname()[1], chosen, token), err=True)
+    sys.exit(128 + anyio.run(partial(serve_http, settings, chosen, listener, token)))
+
+
+def _token(settings: Settings, *, no_auth: bool) -> SecretStr | None:
+    if not no_auth:
+        return http_token(settings.home)
+    if settings.hosted:
+        raise BadSetting(
+            "--no-auth is possible on the embedded engine only; with a hosted key anything on this machine could use it",
+            suggestion="Leave --no-auth out; the token is printed at the start",
+        )
+    return None
+
+
+def _snippet(host: str, port: int, transport: HttpTransport, token: SecretStr | None) -> str:
+    """What to paste into a client's configuration. The token is printed here and nowhere else."""
+    authority = f"[{host}]" if ":" in host else host
+    entry: dict[str, object] = {
+        "type": "sse" if transport == "sse" else "http",
+        "url": f"http://{authority}:{port}{PATHS[transport]}",
+    }
+    if token:
+        entry["headers"] = {"Authorization": f"Bearer {token.get_secret_value()}"}
+    return "Ready. For a client's configuration:\n" + json.dumps({"mcpServers": {"heytraders": entry}}, indent=2)

@@ -1,0 +1,166 @@
+"""Everything that can be set from outside, read once at the edge into a frozen object that is passed down.
+
+Nothing below the command line reads the environment. Every default is the careful one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from platformdirs import user_state_path
+from pydantic import SecretStr
+
+from api.errors import InvalidInput
+from tools.surface import TOOLSETS, Toolset
+
+HOSTED_URL: Final = "https://hey-traders.com/api/v1"
+
+AuthHeader = Literal["x-api-key", "bearer"]
+Amounts = Literal["number", "string"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+_Choice = TypeVar("_Choice", bound=str)
+_YES: Final = ("1", "true", "yes", "on")
+_NO: Final = ("0", "false", "no", "off")
+
+
+class BadSetting(InvalidInput):
+    """A setting that cannot be used. The message is one line with the way out."""
+
+    default_code = "BAD_SETTING"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server process runs with.
+
+    Attributes:
+        home: Folder of the database, keys and logs; nothing outside of it is written.
+        api_key: Key for the hosted service, never shown.
+        base_url: The hosted service. `None` without a key means the embedded engine.
+        database_url: SQLAlchemy URL of the embedded engine's database, SQLite under `home` by default.
+        toolsets: Which groups of tools are exposed.
+        read_only: Expose only tools that change nothing; wins over `toolsets`.
+        auth_header: How the key travels to the hosted service.
+        amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
+        seed: Of the simulated market.
+        log_level: Of the log on stderr.
+    """
+
+    home: Path
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    database_url: str | None = None
+    toolsets: tuple[Toolset, ...] = TOOLSETS
+    read_only: bool = False
+    auth_header: AuthHeader = "x-api-key"
+    amounts: Amounts = "number"
+    seed: int = 7
+    log_level: LogLevel = "WARNING"
+
+    @property
+    def hosted(self) -> bool:
+        """Whether calls go to the hosted service: a key or a base URL was given."""
+        return self.api_key is not None or self.base_url is not None
+
+    @property
+    def url(self) -> str:
+        """Base URL of the hosted service."""
+        return self.base_url or HOSTED_URL
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the `HEYTRADERS_*` variables. An empty variable counts as absent.
+
+        Raises:
+            BadSetting: A value cannot be used; the message names the variable, the value and what is accepted.
+        """
+        given = {name: value.strip() for name, value in environment.items() if value.strip()}
+        home = given.get("HEYTRADERS_HOME")
+        key = given.get("HEYTRADERS_API_KEY")
+        return cls(
+            home=Path(home).expanduser().absolute() if home else user_state_path("heytraders-mcp"),
+            api_key=_key(key) if key else None,
+            base_url=_base_url(given.get("HEYTRADERS_BASE_URL")),
+            database_url=given.get("HEYTRADERS_DATABASE_URL"),
+            toolsets=parse_toolsets(given.get("HEYTRADERS_TOOLSETS"), "HEYTRADERS_TOOLSETS"),
+            read_only=_flag(given, "HEYTRADERS_READ_ONLY"),
+            auth_header=_choice(given, "HEYTRADERS_AUTH_HEADER", "x-api-key", get_args(AuthHeader)),
+            amounts=_choice(given, "HEYTRADERS_AMOUNTS", "number", get_args(Amounts)),
+            seed=_seed(given.get("HEYTRADERS_SEED", "7")),
+            log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
+        )
+
+
+def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
+    """Read a comma-separated list of toolsets; `None` means all. The order of the tool list never changes.
+
+    Raises:
+        BadSetting: An unknown or no toolset; `name` is the variable or option to mend.
+    """
+    if text is None:
+        return TOOLSETS
+    wanted = {part.strip().lower() for part in text.split(",") if part.strip()}
+    unknown = sorted(wanted.difference(TOOLSETS))
+    if unknown or not wanted:
+        raise BadSetting(
+            f"{name}={text!r} names {', '.join(map(repr, unknown)) or 'no toolset'}",
+            suggestion=f"Choose from {','.join(TOOLSETS)}, separated by commas",
+        )
+    return tuple(toolset for toolset in TOOLSETS if toolset in wanted)
+
+
+def _choice(given: Mapping[str, str], name: str, default: _Choice, allowed: tuple[_Choice, ...]) -> _Choice:
+    value = given.get(name, default)
+    for choice in allowed:
+        if value.lower() == choice.lower():
+            return choice
+    raise BadSetting(f"{name}={value!r} is not known", suggestion=f"Set it to {' or '.join(allowed)}")
+
+
+def _flag(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "0").lower()
+    if value in _YES:
+        return True
+    if value in _NO:
+        return False
+    raise BadSetting(f"{name}={value!r} is neither yes nor no", suggestion="Set it to 1 or 0")
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise BadSetting(f"HEYTRADERS_SEED={text[:40]!r} is not a number", suggestion="Set it to 0 to 999999999")
+    return int(text)
+
+
+def _key(text: str) -> SecretStr:
+    """An API key as it can travel in a header. The value is never repeated in the message."""
+    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 512:
+        raise BadSetting(
+            "HEYTRADERS_API_KEY holds characters that no key has (spaces, line breaks or non-ASCII)",
+            suggestion="Copy the key again, without quotes",
+        )
+    return SecretStr(text)
+
+
+def _base_url(text: str | None) -> str | None:
+    """An https URL, or http on this machine (the embedded engine served by `heytraders-mcp engine`)."""
+    if text is None:
+        return None
+    try:
+        parts = urlsplit(text)
+        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        usable = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        usable = local = False
+        parts = urlsplit("")
+    if not usable or parts.username is not None or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise BadSetting(
+            f"HEYTRADERS_BASE_URL={text[:100]!r} is not an https URL without user, query or fragment",
+            suggestion=f"Set it to {HOSTED_URL}, or to http://127.0.0.1:8787/api/v1 for a local engine",
+        )
+    return text.rstrip("/")

@@ -1,0 +1,101 @@
+"""Tools as the SDK runs them, but strict: exact arguments in, the model's JSON out, one sentence where it fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import ConfigDict, ValidationError
+
+from api.errors import HeyTradersError, explain
+from tools.declaration import ToolRow
+from tools.snapshot import load
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context
+
+    from tools.desk import Desk
+
+logger = logging.getLogger("heytraders.tools")
+
+OpenDesk = Callable[["Context[Any, Any]"], Awaitable["Desk"]]
+
+
+class StrictTool(Tool):
+    """A row of the tool surface, served.
+
+    The schemas are the committed ones. The request model, and with it the whole API, is imported at the first call.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    row: ToolRow
+    open_desk: OpenDesk
+
+    @classmethod
+    def of(cls, row: ToolRow, open_desk: OpenDesk) -> StrictTool:
+        """Serve `row`; `open_desk` gives each call what it may use."""
+        definition = load(row.name)
+        return cls(
+            fn=_unreachable,
+            name=row.name,
+            title=definition["title"],
+            description=definition["description"],
+            parameters=definition["inputSchema"],
+            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=definition["outputSchema"]),
+            is_async=True,
+            annotations=ToolAnnotations.model_validate(definition["annotations"]),
+            row=row,
+            open_desk=open_desk,
+        )
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
+    ) -> CallToolResult:
+        """Validate, call and convert. Every failure becomes a result with `isError` that says what to do next."""
+        try:
+            return success(await self._call(arguments, context))
+        except HeyTradersError as error:
+            logger.info("%s refused: %s", self.name, error.code)
+            return failure(explain(error))
+        except Exception:
+            logger.exception("%s crashed", self.name)
+            return failure(
+                f"INTERNAL_ERROR: {self.name} failed for a reason of its own; the call was not the cause. "
+                "The server's log on stderr has the details. `heytraders-mcp doctor` checks the installation."
+            )
+
+    async def _call(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
+        operation = self.row.operation()
+        try:
+            request = operation.request.model_validate(arguments)
+        except ValidationError as error:
+            from api.refusals import refuse
+
+            raise refuse(self.name, operation.request, error, arguments) from None
+        desk = await self.open_desk(context)
+        response = await operation.run(desk, request)
+        return response.model_dump_json(exclude_none=True)
+
+
+def success(text: str) -> CallToolResult:
+    """A result whose text is the same JSON as its structured content."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=json.loads(text))
+
+
+def failure(text: str) -> CallToolResult:
+    """A result that the model can act on."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+async def _unreachable() -> None:
+    """The SDK wants a function; `run` never calls it."""
+    raise NotImplementedError

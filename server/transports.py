@@ -1,0 +1,128 @@
+"""Serving: stdio, SSE and streamable HTTP, each with an orderly end.
+
+The SDK's own stdio loop dies at once on SIGTERM and hangs on SIGINT, because its reader thread cannot be interrupted.
+Here a signal closes the backend first and ends the process then, with the exit code that a shell expects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from pydantic import SecretStr
+
+from .app import create_server
+from .backend import open_backend
+from .gate import LOOPBACK, ONLY_THIS_MACHINE, BearerGate
+from .settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+    from starlette.types import ASGIApp
+
+HttpTransport = Literal["sse", "streamable-http"]
+PATHS: dict[HttpTransport, str] = {"sse": "/sse", "streamable-http": "/mcp"}
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 5.0
+
+
+def serve_stdio(settings: Settings) -> None:
+    """Serve one client over standard input and output until its end. A signal ends the process with 128 + its number."""
+    anyio.run(_stdio, settings)
+
+
+async def _stdio(settings: Settings) -> None:
+    session_ended = anyio.Event()
+    async with open_backend(settings) as backend, anyio.create_task_group() as tasks:
+
+        async def end_at_signal() -> None:
+            with anyio.open_signal_receiver(*SIGNALS) as signals:
+                async for number in signals:
+                    session.cancel()
+                    with anyio.move_on_after(GRACE_SECONDS):
+                        await session_ended.wait()
+                        await backend.aclose()
+                    sys.stderr.flush()
+                    os._exit(128 + number)
+
+        tasks.start_soon(end_at_signal)
+        with anyio.CancelScope() as session:
+            await create_server(settings, backend, session_ended.set).run_stdio_async()
+        if not session.cancel_called:
+            tasks.cancel_scope.cancel()
+
+
+async def serve_http(settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None) -> int:
+    """Serve any number of clients until a signal, and return its number."""
+    async with open_backend(settings) as backend:
+        app = http_app(create_server(settings, backend), transport, token)
+        return await run_asgi(app, listener, settings.log_level)
+
+
+def http_app(server: MCPServer[Any], transport: HttpTransport, token: SecretStr | None) -> ASGIApp:
+    """The web application of a transport, open to this machine and to holders of the token."""
+    if transport == "sse":
+        app: ASGIApp = server.sse_app(sse_path=PATHS["sse"], transport_security=ONLY_THIS_MACHINE)
+    else:
+        app = server.streamable_http_app(
+            streamable_http_path=PATHS["streamable-http"], transport_security=ONLY_THIS_MACHINE
+        )
+    return BearerGate(app, token) if token else app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket on this machine only.
+
+    Raises:
+        BadSetting: The host is not this machine, or the port is taken.
+    """
+    if host not in LOOPBACK:
+        raise BadSetting(
+            f"--host {host} is not this machine",
+            suggestion="Use 127.0.0.1, and a reverse proxy with TLS and its own login to serve others",
+        )
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise BadSetting(
+            f"port {port} on {host} cannot be used ({error.strerror})", suggestion="Choose another with --port, or 0"
+        ) from error
+
+
+async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str) -> int:
+    """Serve an application until SIGINT or SIGTERM, and return the signal's number. Open streams get a second to end."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Leaves signals to us: uvicorn would raise them again before anything is closed."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    config = uvicorn.Config(
+        app, log_config=None, log_level=log_level.lower(), timeout_graceful_shutdown=1, access_log=False
+    )
+    server = Server(config)
+    received = 0
+
+    async def stop_at_signal() -> None:
+        nonlocal received
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            async for number in signals:
+                server.force_exit = server.should_exit
+                server.should_exit = True
+                received = int(number)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop_at_signal)
+        await server.serve(sockets=[listener])
+        tasks.cancel_scope.cancel()
+    return received

@@ -1,0 +1,99 @@
+"""What a tool is: a row with a name, words for the model, and safety hints. Nothing here imports an API model.
+
+The schemas come from the request and response models. They are read from the committed snapshot when the server
+starts, so that the models are built at the first call only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
+
+if TYPE_CHECKING:
+    from api.endpoint import Request, Response
+
+    from .desk import Desk
+
+RequestT = TypeVar("RequestT", bound="Request")
+ResponseT = TypeVar("ResponseT", bound="Response")
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """The four annotations of MCP, all of them stated. Clients decide by them what needs a question."""
+
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+
+
+LOOK = Hints(read_only=True, destructive=False, idempotent=True, open_world=True)
+"""Reads something that may change by itself."""
+
+REFERENCE = Hints(read_only=True, destructive=False, idempotent=True, open_world=False)
+"""Reads something that is the same each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[RequestT, ResponseT]):
+    """What a call of a tool does: a validated request in, a response out.
+
+    `run` raises the errors of `api.errors`; it reports progress through the desk.
+    """
+
+    request: type[RequestT]
+    response: type[ResponseT]
+    run: Callable[[Desk, RequestT], Awaitable[ResponseT]]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointTool:
+    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it."""
+
+    name: str
+    title: str
+    description: str
+    hints: Hints
+    examples: tuple[dict[str, Any], ...] = ()
+
+    def operation(self) -> Operation[Any, Any]:
+        """Import the endpoint's models."""
+        return _endpoint_operation(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeTool:
+    """A tool with code of its own. `module` holds it, as a module-level `OPERATION`."""
+
+    name: str
+    title: str
+    description: str
+    hints: Hints
+    module: str
+    examples: tuple[dict[str, Any], ...] = ()
+
+    def operation(self) -> Operation[Any, Any]:
+        """Import the module that holds the code and its models."""
+        operation: Operation[Any, Any] = import_module(self.module).OPERATION
+        return operation
+
+
+ToolRow = EndpointTool | CompositeTool
+
+
+@cache
+def _endpoint_operation(name: str) -> Operation[Any, Any]:
+    from api.catalogue import endpoint
+
+    declared = endpoint(name)
+
+    async def call(desk: Desk, request: Any) -> Any:
+        return await desk.client.call(declared, request)
+
+    return Operation(declared.request, declared.response, call)

@@ -1,0 +1,24 @@
+"""The documents of the service."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .declaration import REFERENCE, CompositeTool, EndpointTool
+
+DOCS: Final = (
+    EndpointTool(
+        name="docs_list",
+        title="List the documents",
+        description="List the documents on the Signal DSL and the API; read one with docs_read.",
+        hints=REFERENCE,
+    ),
+    CompositeTool(
+        name="docs_read",
+        title="Read a document",
+        description="Read a document as markdown, in pieces. Read signal-dsl before writing a script. "
+        "For a bare list of function names use meta_indicators.",
+        hints=REFERENCE,
+        module="tools.docs_read",
+    ),
+)

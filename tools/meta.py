@@ -1,0 +1,39 @@
+"""Keys, capabilities, the vocabulary of expressions, and health."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints
+
+META: Final = (
+    CompositeTool(
+        name="meta_register",
+        title="Register for an API key",
+        description="Register an agent for a provisional API key (market data and backtests only). The key is stored "
+        "on this machine; the result shows its last four characters. Not needed on the embedded engine.",
+        hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
+        module="tools.meta_register",
+    ),
+    EndpointTool(
+        name="meta_capabilities",
+        title="List what the key may do",
+        description="The endpoints that the current key may use, with its scopes and quota.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="meta_indicators",
+        title="List indicators and operators",
+        description="The indicators, operators and variables of the Signal DSL with their signatures. "
+        "For syntax and examples read docs_read.",
+        hints=REFERENCE,
+    ),
+    CompositeTool(
+        name="meta_health",
+        title="Check the backend",
+        description="Whether the backend answers, whether it is the hosted service or the embedded engine, "
+        "and whether market data is real, imported or simulated.",
+        hints=LOOK,
+        module="tools.meta_health",
+    ),
+)
