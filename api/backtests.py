@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_serializer, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from .backtest_results import (
@@ -21,34 +20,18 @@ from .backtest_results import (
     TradesResponse,
 )
 from .endpoint import Endpoint, Request
-from .exchanges import ExchangeId
-from .refusals import reject
-from .strategies import PARAMETERS, StrategyParameters, StrategyType, gather_parameters
-from .timeframes import Timeframe
+from .inputs import Day, ExchangeInput, Identifier, Number, Text, TimeframeInput, Whole, Words, one_of
+from .refusals import refuse, reject
+from .strategies import StrategyParameters, StrategyType, gather_parameters, parameters_model
 
 MAX_SCRIPT: Final = 20_000
 MAX_UNIVERSE: Final = 200
 
 Mode = Literal["isolated", "cross"]
-Script = Annotated[str, Field(min_length=1, max_length=MAX_SCRIPT)]
+ModeInput = Annotated[Mode, one_of(get_args(Mode))]
+Script = Annotated[Text, Field(min_length=1, max_length=MAX_SCRIPT)]
+Resolution = Literal["thinned", "full"]
 
-
-def _calendar_day(value: object) -> object:
-    """Accept a day of the calendar as YYYY-MM-DD, also where midnight UTC is written behind it."""
-    if not isinstance(value, str):
-        raise reject("must be a day as text", "Write it as YYYY-MM-DD, such as 2024-01-31.")
-    text = value.strip()
-    for midnight in ("T00:00:00Z", "T00:00:00+00:00", "T00:00:00"):
-        text = text.removesuffix(midnight)
-    try:
-        return date.fromisoformat(text if len(text) == len("2024-01-31") else "").isoformat()
-    except ValueError:
-        raise reject("is not a day of the calendar", "Write it as YYYY-MM-DD, such as 2024-01-31.") from None
-
-
-Day = Annotated[str, BeforeValidator(_calendar_day), WithJsonSchema({"type": "string", "format": "date"})]
-BacktestId = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
-ResultId = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
 
 _PARAMETERS_HELP: Final = (
     "Of dca: fixed_amount, interval (hourly/daily/weekly/monthly), interval_day, condition_script, exit_target_pct, "
@@ -61,25 +44,29 @@ _PARAMETERS_HELP: Final = (
 class ExecuteRequest(Request):
     """A strategy, what it trades and when."""
 
-    strategy_type: StrategyType = Field(description="`signal` runs your script; the others write theirs.")
+    strategy_type: Annotated[StrategyType, one_of(get_args(StrategyType))] = Field(
+        description="`signal` runs your script; the others write theirs."
+    )
     script: Script | None = Field(
         None, description="Signal DSL; required for signal, and for cross_sectional, where it ends in `alpha = ...`."
     )
-    universe: list[str] = Field(
+    universe: Words = Field(
         min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:BASE/QUOTE (perpetual: ...:SETTLE)."
     )
     start_date: Day = Field(description="YYYY-MM-DD, UTC.")
     end_date: Day = Field(description="YYYY-MM-DD, inclusive.")
-    description: str | None = Field(None, min_length=10, max_length=500, description="The idea, in words.")
-    exchange: ExchangeId = Field("binance", description="Must fit the universe.")
-    timeframe: Timeframe = Field("1h", description="Bar length.")
-    initial_cash: float = Field(10_000.0, gt=0, le=1e12, description="Quote currency.")
-    leverage: float = Field(1.0, ge=1, le=100, description="Above 1 on perpetuals only.")
-    trading_fee: float = Field(0.0005, ge=0, lt=0.1, description="Fraction per side.")
-    slippage: float = Field(0.0005, ge=0, lt=0.1, description="Fraction per market fill.")
-    stop_loss: float | None = Field(None, gt=0, lt=100, description="Portfolio stop, percent lost of initial_cash.")
-    take_profit: float | None = Field(None, gt=0, le=1e6, description="Portfolio target, percent gained.")
-    mode: Mode = Field("isolated", description="`isolated`: script runs per ticker. `cross`: once, names its tickers.")
+    description: Text | None = Field(None, min_length=10, max_length=500, description="The idea, in words.")
+    exchange: ExchangeInput = Field("binance", description="Must fit the universe.")
+    timeframe: TimeframeInput = Field("1h", description="Bar length.")
+    initial_cash: Number = Field(10_000.0, gt=0, le=1e12, description="Quote currency.")
+    leverage: Number = Field(1.0, ge=1, le=100, description="Above 1 on perpetuals only.")
+    trading_fee: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per side.")
+    slippage: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per market fill.")
+    stop_loss: Number | None = Field(None, gt=0, lt=100, description="Portfolio stop, percent lost of initial_cash.")
+    take_profit: Number | None = Field(None, gt=0, le=1e6, description="Portfolio target, percent gained.")
+    mode: ModeInput = Field(
+        "isolated", description="`isolated`: script runs per ticker. `cross`: once, names its tickers."
+    )
     parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(
         None, description=_PARAMETERS_HELP
     )
@@ -91,11 +78,11 @@ class ExecuteRequest(Request):
         if not isinstance(body, dict):
             return body
         fields = gather_parameters(cast("dict[str, Any]", body))
-        model = PARAMETERS.get(str(fields.get("strategy_type", "")).strip().lower())
+        model = parameters_model(fields.get("strategy_type"))
         given = fields.get("parameters")
         if model is None or (given is not None and not isinstance(given, dict)):
             return fields
-        parameters = model.model_validate(given or {})
+        parameters = _read_parameters(model, cast("dict[str, Any]", given or {}))
         return {"universe": _named_in(parameters), **fields, "parameters": parameters}
 
     @model_validator(mode="after")
@@ -126,6 +113,14 @@ class ExecuteRequest(Request):
         return body if self.parameters is None else {**body, **self.parameters.model_dump(exclude_unset=True)}
 
 
+def _read_parameters(model: type[Request], given: dict[str, Any]) -> Request:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        refusal = refuse("backtest_execute", model, error, given)
+        raise reject(refusal.message, refusal.suggestion) from None
+
+
 def _named_in(parameters: Request) -> list[str]:
     """The tickers that strategy parameters name, for callers that leave the universe out."""
     named = (getattr(parameters, name, None) for name in ("ticker", "pair_a", "pair_b"))
@@ -135,40 +130,42 @@ def _named_in(parameters: Request) -> list[str]:
 class BacktestRequest(Request):
     """Names a job."""
 
-    backtest_id: BacktestId = Field(description="From backtest_execute.")
+    backtest_id: Identifier = Field(description="From backtest_execute.")
 
 
 class ResultRequest(Request):
     """Names a result."""
 
-    result_id: ResultId = Field(description="From backtest_status of a completed job (not the backtest_id).")
+    result_id: Identifier = Field(description="From backtest_status of a completed job (not the backtest_id).")
 
 
 class PageRequest(ResultRequest):
     """A page of a result's rows."""
 
-    limit: int = Field(50, ge=1, le=1000, description="Rows per page.")
-    offset: int = Field(0, ge=0, description="`next_offset` of the page before.")
+    limit: Whole = Field(50, ge=1, le=1000, description="Rows per page.")
+    offset: Whole = Field(0, ge=0, description="`next_offset` of the page before.")
 
 
 class EquityRequest(ResultRequest):
     """The curve in at most `limit` points, or every bar page by page."""
 
-    resolution: Literal["thinned", "full"] = Field("thinned", description="`full`: every bar from `offset` on.")
-    limit: int = Field(200, ge=2, le=2000, description="Most points returned.")
-    offset: int = Field(0, ge=0, description="First bar, when `full`.")
+    resolution: Annotated[Resolution, one_of(get_args(Resolution))] = Field(
+        "thinned", description="`full`: every bar from `offset` on."
+    )
+    limit: Whole = Field(200, ge=2, le=2000, description="Most points returned.")
+    offset: Whole = Field(0, ge=0, description="First bar, when `full`.")
 
 
 class ScriptCheckRequest(Request):
     """A script, and where it would run."""
 
     script: Script = Field(description="Signal DSL.")
-    universe: list[str] = Field(
-        default=["BINANCE:BTC/USDT"], min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:TICKER."
+    universe: Words = Field(
+        default=("BINANCE:BTC/USDT",), min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:TICKER."
     )
-    exchange: ExchangeId = Field("binance", description="Must fit the universe.")
-    timeframe: Timeframe = Field("1h", description="Bar length.")
-    mode: Mode = Field("isolated", description="As in backtest_execute.")
+    exchange: ExchangeInput = Field("binance", description="Must fit the universe.")
+    timeframe: TimeframeInput = Field("1h", description="Bar length.")
+    mode: ModeInput = Field("isolated", description="As in backtest_execute.")
     start_date: Day | None = Field(None, description="YYYY-MM-DD; with end_date, warm-up is checked against the range.")
     end_date: Day | None = Field(None, description="YYYY-MM-DD.")
 
