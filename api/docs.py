@@ -21,6 +21,7 @@ class DocumentInfo(Response):
     title: str | None = Field(None, description="Its heading.")
     description: str | None = Field(None, description="What it covers.")
     path: str | None = Field(None, description="Its endpoint.")
+    size: int | None = Field(None, description="Bytes of its markdown.")
 
 
 class DocsListResponse(Response):

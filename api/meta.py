@@ -92,6 +92,9 @@ class HealthResponse(Response):
     data: str | None = Field(None, description="Candles: simulated, imported, or both.")
     note: str | None = Field(None, description="What to keep in mind about the data and accounts.")
     time: Time | None = Field(None, description="The service's clock, ISO 8601 UTC.")
+    seed: int | None = Field(None, description="Which simulated market this is.")
+    imported_series: int | None = Field(None, description="Candle series imported from files.")
+    database: str | None = Field(None, description="ok, or what is wrong.")
 
 
 META_REGISTER: Final = Endpoint(

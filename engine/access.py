@@ -57,6 +57,10 @@ class Registration:
     scopes: tuple[Scope, ...]
     expires_at: float
 
+    def caller(self, address: str) -> Caller:
+        """The new agent as a caller."""
+        return Caller(address, self.agent_id, self.key_id, scopes=frozenset(self.scopes))
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -72,7 +76,7 @@ class Profile:
 class Allowance:
     """How much of one quota is used up, in which period (minute, hour or day)."""
 
-    kind: str
+    name: str
     used: int
     limit: int
     period: str
@@ -168,9 +172,10 @@ class Access:
 
         counts = await self._store.read(work)
         requests = self._requests.used(caller.key_id or caller.address)
+        names = ("backtests", "backtests_daily")
         return (
-            Allowance("requests", requests, self._limits(caller).requests_per_minute, "minute"),
-            *(Allowance(w.kind, n, w.limit, w.period) for w, n in zip(windows, counts, strict=True)),
+            Allowance("api_calls", requests, self._limits(caller).requests_per_minute, "minute"),
+            *(Allowance(name, n, w.limit, w.period) for name, w, n in zip(names, windows, counts, strict=True)),
         )
 
     async def local_key(self) -> str:

@@ -13,6 +13,7 @@ from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
     from .access import Access
+    from .documents.library import Library
     from .feeds.feed import Feed
     from .store.database import Store
 
@@ -43,6 +44,7 @@ class Engine:
     store: Store
     feed: Feed
     access: Access
+    library: Library
 
     @classmethod
     async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
@@ -56,12 +58,14 @@ class Engine:
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
+        from .documents.library import Library
         from .feeds import open_feed
         from .store.database import Store, default_url
 
         store = Store.open(settings.database_url or default_url(settings.home))
         feed = open_feed(store, clock, settings.seed)
-        return cls(settings, clock, store, feed, Access(store, clock, settings.home, settings.quotas))
+        access = Access(store, clock, settings.home, settings.quotas)
+        return cls(settings, clock, store, feed, access, Library(settings.quotas))
 
     async def aclose(self) -> None:
         """Close what was opened."""
