@@ -1,0 +1,155 @@
+"""What the registry says about an operator: everything but its implementation, so that reading it loads no NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from .formula import compute
+
+Category = Literal[
+    "arithmetic",
+    "logic",
+    "history",
+    "crossing",
+    "statistic",
+    "pair",
+    "universe",
+    "session",
+    "price",
+    "overlap",
+    "momentum",
+    "volatility",
+    "volume",
+    "cycle",
+    "candle pattern",
+]
+OPERATOR_CATEGORIES: Final[frozenset[Category]] = frozenset(
+    {"arithmetic", "logic", "history", "crossing", "pair", "universe", "session"}
+)
+"""The categories that the API lists as operators; the others are indicators."""
+
+Memory = Literal["window", "decaying", "start"]
+"""What a value depends on: a fixed window of bars; ever less of the past; everything since the first loaded bar."""
+
+Constant = float | str
+
+MAX_PERIOD: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of an operator.
+
+    Attributes:
+        kind: `series` wants numbers over time, `value` a number or such a series, `condition` a condition,
+            `any` either; `period` a whole constant number of bars or levels, `number` a constant, `choice` one of
+            `choices`.
+        default: `None` where the argument must be given.
+        low, high: Inclusive range of a constant.
+    """
+
+    name: str
+    kind: Literal["series", "value", "condition", "any", "period", "number", "choice"]
+    default: Constant | None = None
+    low: float = 1
+    high: float = MAX_PERIOD
+    choices: tuple[str, ...] = ()
+    variadic: bool = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether the argument must be known before the run."""
+        return self.kind in {"period", "number", "choice"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One result of an operator, with the interval its values cannot leave."""
+
+    name: str
+    kind: Literal["number", "condition", "any"] = "number"
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator or indicator of the language.
+
+    Attributes:
+        reads: Columns of the ticker that it takes by itself, after the series arguments.
+        warmup: Formula over the constants: bars before the first value.
+        memory: See `Memory`.
+        missing: `skip` computes over the known values of its series only; `keep` counts every bar.
+        elementwise: Its value on a bar depends on its arguments on that bar alone.
+        talib: The TA-Lib function that computes it; our own NumPy otherwise.
+        passed: The constants in TA-Lib's order; a number stands for itself. The parameters' order where empty.
+        accessor_of: The operator with several outputs of which this one is `outputs[0]`.
+    """
+
+    name: str
+    category: Category
+    description: str
+    parameters: tuple[Parameter, ...] = ()
+    outputs: tuple[Output, ...] = (Output("value"),)
+    reads: tuple[str, ...] = ()
+    warmup: str = "0"
+    memory: Memory = "window"
+    missing: Literal["skip", "keep"] = "skip"
+    elementwise: bool = False
+    talib: str | None = None
+    passed: tuple[str | float, ...] = ()
+    accessor_of: str | None = None
+    inputs: tuple[Parameter, ...] = field(init=False)
+    constants: tuple[Parameter, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(p for p in self.parameters if not p.constant))
+        object.__setattr__(self, "constants", tuple(p for p in self.parameters if p.constant))
+
+    @property
+    def signature(self) -> str:
+        """How it is written: `rsi(series, period=14)`."""
+        return f"{self.name}({', '.join(_written(p) for p in self.parameters)})"
+
+    @property
+    def defaults(self) -> dict[str, Constant]:
+        """The optional arguments and what they are when left out."""
+        return {p.name: p.default for p in self.parameters if p.default is not None}
+
+    @property
+    def source(self) -> str:
+        """Who computes it."""
+        return f"TA-Lib {self.talib}" if self.talib else "NumPy"
+
+    def warmup_bars(self, constants: Sequence[Constant]) -> int:
+        """Bars before the first value, for these constants in the order of `self.constants`."""
+        return compute(self.warmup, _numbers(self, constants))
+
+    def settling_bars(self, constants: Sequence[Constant]) -> int:
+        """Further bars after which a decaying memory has forgotten where the history began (to about 1e-9)."""
+        if self.memory == "window":
+            return 0
+        return min(20 * (self.warmup_bars(constants) + 1), MAX_SETTLING)
+
+
+MAX_SETTLING: Final = 5_000
+
+
+def _numbers(operator: Operator, constants: Sequence[Constant]) -> Mapping[str, float]:
+    pairs = zip(operator.constants, constants, strict=True)
+    return {p.name: value for p, value in pairs if not isinstance(value, str)}
+
+
+def _written(parameter: Parameter) -> str:
+    if parameter.variadic:
+        return f"{parameter.name}, ..."
+    match parameter.default:
+        case None:
+            return parameter.name
+        case str() as text:
+            return f'{parameter.name}="{text}"'
+        case number:
+            return f"{parameter.name}={number:g}"
