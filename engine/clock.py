@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -40,3 +41,8 @@ class AcceleratedClock:
     def advance(self, seconds: float) -> None:
         """Move on by `seconds`."""
         self._start += seconds
+
+
+def iso8601(seconds: float) -> str:
+    """A time as the API writes it: `2026-01-31T12:00:00Z`, whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from starlette.responses import Response as HttpResponse
 
 from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited, clean
 from api.numbers import to_wire
-from engine.clock import Clock
+from engine.clock import Clock, iso8601
 
 _LOG: Final = logging.getLogger("heytraders.engine")
 _MAX_TEXT: Final = 2_000
@@ -58,6 +57,5 @@ def _failure(
 def _respond(
     status: int, envelope: dict[str, Any], clock: Clock, headers: dict[str, str] | None = None
 ) -> HttpResponse:
-    now = datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    body = to_wire({**envelope, "meta": {"timestamp": now}}).encode()
+    body = to_wire({**envelope, "meta": {"timestamp": iso8601(clock.now())}}).encode()
     return HttpResponse(body, status, headers, media_type="application/json")
