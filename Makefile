@@ -19,7 +19,6 @@ types: ## Types, strict
 
 snapshot: ## Bring the committed tool surface and the README's tool table to what the code says
 	uv run python -m tools.snapshot
-	uv run python -m server.readme
 
 bench: ## Figures, each beside a baseline measured in the same run
 	uv run python -m bench.start

@@ -62,9 +62,12 @@ def register_documents(server: MCPServer[Any], open_client: OpenClient) -> None:
 
 
 async def _read(open_client: OpenClient, slug: str) -> str:
-    from api.documents import read_document
+    from api.catalogue import endpoint
+    from api.docs import DocsRequest
 
     try:
-        return await read_document(await open_client(), slug)
+        client = await open_client()
+        document = await client.call(endpoint(f"docs_{slug.replace('-', '_')}"), DocsRequest())
     except HeyTradersError as error:
         raise ResourceError(explain(error)) from error
+    return document.content or ""

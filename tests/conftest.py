@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from mcp import Client
+
+from server.app import open_server
+from server.settings import Settings
+
+Era = Literal["auto", "legacy"]
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +30,38 @@ def recorded_btc_csv() -> Path:
     if not path.is_file():
         pytest.skip(f"no recorded data at {path}; set HEYTRADERS_RECORDED_CSV to BTC_USD-Hourly.csv")
     return path
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder for tests that only look."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """An embedded engine with a home of its own."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def era(request: pytest.FixtureRequest) -> Era:
+    """Both protocol eras: 2026-07-28, and 2025-11-25 with its handshake."""
+    chosen: Era = request.param
+    return chosen
+
+
+@pytest.fixture
+def connect(era: Era, shared_home: Path) -> Connect:
+    """`async with connect() as client:` talks MCP in memory to a server on the embedded engine, in both eras.
+
+    Give it `Settings` for anything but the shared home and the defaults.
+    """
+
+    @asynccontextmanager
+    async def session(settings: Settings | None = None) -> AsyncGenerator[Client]:
+        chosen = settings or Settings(home=shared_home)
+        async with open_server(chosen) as server, Client(server, mode=era, cache=None) as client:
+            yield client
+
+    return session

@@ -1,7 +1,7 @@
 """The committed tool surface: one JSON file a tool, so that a change of what agents see is a diff in a review.
 
-`python -m tools.snapshot` writes the files, `--check` compares. The server reads them when it starts, which spares
-it building the API models.
+`python -m tools.snapshot` writes the files and the README's table, `--check` compares. The server reads them when it
+starts, which spares it building the API models.
 """
 
 from __future__ import annotations
@@ -23,43 +23,51 @@ def load(name: str) -> dict[str, Any]:
     return definition
 
 
-def rendered() -> dict[str, str]:
-    """The content of every file, by its name, built from the rows and the models."""
+def rendered() -> dict[Path, str]:
+    """What every generated file should hold, built from the rows and the models."""
+    from . import readme
     from .schemas import definition
 
-    return {f"{row.name}.json": json.dumps(definition(row), indent=2, ensure_ascii=False) + "\n" for row in exposed()}
-
-
-def differences() -> list[str]:
-    """The files that are missing, stale or left over."""
     folder = Path(str(FOLDER))
+    built = {folder / f"{row.name}.json": _json(definition(row)) for row in exposed()}
+    if readme.README.exists():
+        built[readme.README] = readme.rendered(readme.README.read_text(encoding="utf-8"))
+    return built
+
+
+def differences() -> list[Path]:
+    """The files that are missing, stale or left over."""
     wanted = rendered()
-    present = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
-    return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+    left_over = set(Path(str(FOLDER)).glob("*.json")).difference(wanted)
+    stale = {path for path, content in wanted.items() if not path.exists() or path.read_text("utf-8") != content}
+    return sorted(left_over | stale)
 
 
 def write() -> None:
-    """Bring the folder to what the rows and models say."""
-    folder = Path(str(FOLDER))
-    folder.mkdir(exist_ok=True)
+    """Bring the files to what the rows and models say."""
     wanted = rendered()
-    for path in folder.glob("*.json"):
-        if path.name not in wanted:
+    for path in differences():
+        if path in wanted:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+        else:
             path.unlink()
-    for name, content in wanted.items():
-        (folder / name).write_text(content, encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` compare and name what differs."""
-    changed = differences()
+    changed = [path.name for path in differences()]
     if "--check" not in arguments:
         write()
-        sys.stdout.write(f"{len(changed)} changed\n")
+        sys.stdout.write(f"{len(changed)} files changed\n")
         return 0
     if changed:
         sys.stderr.write(f"{', '.join(changed)}: not what the code says; run `python -m tools.snapshot`\n")
     return 1 if changed else 0
+
+
+def _json(definition: dict[str, Any]) -> str:
+    return json.dumps(definition, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

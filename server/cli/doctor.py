@@ -95,8 +95,8 @@ def _backend(settings: Settings) -> Iterator[Finding]:
 
 
 async def _health(settings: Settings) -> str:
-    from api.meta import HEALTH, HealthRequest
+    from api.meta import META_HEALTH, HealthRequest
 
     async with open_backend(settings) as backend:
-        health = await (await backend.client()).call(HEALTH, HealthRequest())
+        health = await (await backend.client()).call(META_HEALTH, HealthRequest())
         return health.model_dump_json(exclude_none=True)

@@ -1,0 +1,46 @@
+"""How many tokens the tool list costs a model: name, description and input schema of every tool, counted as o200k.
+
+The baseline is the same tools as the SDK would describe them by itself from the same models: with `$defs`, titles and
+null alternatives. Fails when a budget is broken.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from bpe_openai import get_encoding
+
+from tools.snapshot import load
+from tools.surface import exposed
+
+TOTAL_BUDGET = 8_000
+TOOL_BUDGET = 450
+
+
+def model_tokens(name: str, description: str, schema: dict[str, Any]) -> int:
+    """What a host puts in front of its model for one tool."""
+    seen = {"name": name, "description": description, "inputSchema": schema}
+    return len(get_encoding("o200k_base").encode(json.dumps(seen, separators=(",", ":"), ensure_ascii=False)))
+
+
+def main() -> int:
+    """Print a line per tool and the sums."""
+    total = plain_total = 0
+    over: list[str] = []
+    for row in exposed():
+        served = load(row.name)
+        cost = model_tokens(row.name, served["description"], served["inputSchema"])
+        plain = model_tokens(row.name, row.description, row.operation().request.model_json_schema())
+        total, plain_total = total + cost, plain_total + plain
+        over += [row.name] if cost > TOOL_BUDGET else []
+        print(f"{row.name:<28} {cost:>5}   plain pydantic schema {plain:>5}")
+    print(f"{'all tools':<28} {total:>5}   plain pydantic schemas {plain_total:>5}   budget {TOTAL_BUDGET}")
+    if over or total > TOTAL_BUDGET:
+        print(f"over budget: {', '.join(over) or 'the sum'}", file=sys.stderr)
+    return 1 if over or total > TOTAL_BUDGET else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

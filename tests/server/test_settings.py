@@ -1,0 +1,96 @@
+"""Settings are read once, and what cannot be used is refused with the way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import HOSTED_URL, BadSetting, Settings
+
+KEY = "ht_live_0123456789abcdef"
+
+
+def test_without_any_variable_everything_is_embedded_and_offered() -> None:
+    settings = Settings.read({})
+
+    assert not settings.hosted
+    assert settings.toolsets == ("research", "trading", "live", "arena")
+    assert not settings.read_only
+
+
+def test_a_key_makes_it_hosted_and_never_shows() -> None:
+    settings = Settings.read({"HEYTRADERS_API_KEY": KEY})
+
+    assert settings.hosted
+    assert settings.url == HOSTED_URL
+    assert KEY not in repr(settings)
+
+
+def test_a_base_url_alone_makes_it_hosted_so_that_one_can_register() -> None:
+    settings = Settings.read({"HEYTRADERS_BASE_URL": "http://127.0.0.1:8787/api/v1/"})
+
+    assert settings.hosted
+    assert settings.url == "http://127.0.0.1:8787/api/v1"
+
+
+def test_empty_variables_count_as_absent() -> None:
+    assert Settings.read({"HEYTRADERS_API_KEY": " ", "HEYTRADERS_READ_ONLY": ""}) == Settings.read({})
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    settings = Settings.read(
+        {
+            "HEYTRADERS_HOME": str(tmp_path),
+            "HEYTRADERS_DATABASE_URL": "postgresql+psycopg://localhost/traders",
+            "HEYTRADERS_TOOLSETS": "live, Research",
+            "HEYTRADERS_READ_ONLY": "yes",
+            "HEYTRADERS_AUTH_HEADER": "Bearer",
+            "HEYTRADERS_AMOUNTS": "string",
+            "HEYTRADERS_SEED": "11",
+            "HEYTRADERS_LOG_LEVEL": "debug",
+        }
+    )
+
+    assert settings == Settings(
+        home=tmp_path,
+        database_url="postgresql+psycopg://localhost/traders",
+        toolsets=("research", "live"),
+        read_only=True,
+        auth_header="bearer",
+        amounts="string",
+        seed=11,
+        log_level="DEBUG",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("HEYTRADERS_TOOLSETS", "research,tradin", "Choose from research,trading,live,arena"),
+        ("HEYTRADERS_TOOLSETS", ",", "Choose from research,trading,live,arena"),
+        ("HEYTRADERS_READ_ONLY", "perhaps", "Set it to 1 or 0"),
+        ("HEYTRADERS_AUTH_HEADER", "basic", "x-api-key or bearer"),
+        ("HEYTRADERS_AMOUNTS", "float", "number or string"),
+        ("HEYTRADERS_LOG_LEVEL", "loud", "DEBUG or INFO or WARNING or ERROR"),
+        ("HEYTRADERS_SEED", "-1", "0 to 999999999"),
+        ("HEYTRADERS_SEED", "１２", "0 to 999999999"),
+        ("HEYTRADERS_BASE_URL", "http://hey-traders.com/api/v1", HOSTED_URL),
+        ("HEYTRADERS_BASE_URL", "https://user:pass@hey-traders.com/api/v1", HOSTED_URL),
+        ("HEYTRADERS_BASE_URL", "https://[broken", HOSTED_URL),
+        ("HEYTRADERS_BASE_URL", "ftp://hey-traders.com", HOSTED_URL),
+    ],
+)
+def test_a_bad_value_is_named_with_the_way_out(name: str, value: str, way_out: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.read({name: value})
+
+    assert name in refused.value.message
+    assert way_out in refused.value.suggestion
+
+
+def test_a_broken_key_is_refused_without_repeating_it() -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.read({"HEYTRADERS_API_KEY": f"{KEY} {KEY}"})
+
+    assert KEY not in str(refused.value)

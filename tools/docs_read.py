@@ -1,0 +1,59 @@
+"""Reads a document in pieces that fit a model's context."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import Field
+
+from api.catalogue import endpoint
+from api.docs import DocsRequest
+from api.endpoint import Request, Response
+from api.inputs import Whole, one_of
+
+from .declaration import Operation
+from .desk import Desk
+
+Slug = Literal["signal-dsl", "operators", "data", "api-reference"]
+
+
+class ReadRequest(Request):
+    """Which document, and which part of it."""
+
+    slug: Annotated[Slug, one_of(get_args(Slug))] = Field(description="Which document.")
+    offset: Whole = Field(0, ge=0, le=10_000_000, description="Character to start at: next_offset of the last piece.")
+    limit: Whole = Field(16_000, ge=500, le=40_000, description="Most characters; pieces end with a line.")
+
+
+class Piece(Response):
+    """A part of a document."""
+
+    slug: str = Field(description="Which document.")
+    title: str | None = Field(None, description="Its heading.")
+    content: str = Field(description="Markdown.")
+    total: int = Field(description="Characters of the whole document.")
+    next_offset: int | None = Field(None, description="Where the next piece starts; absent at the end.")
+
+
+async def read(desk: Desk, request: ReadRequest) -> Piece:
+    """Fetch the document and cut the piece out."""
+    document = await desk.client.call(endpoint(f"docs_{request.slug.replace('-', '_')}"), DocsRequest())
+    text = document.content or ""
+    end = _line_end(text, request.offset, request.offset + request.limit)
+    return Piece(
+        slug=request.slug,
+        title=document.title,
+        content=text[request.offset : end],
+        total=len(text),
+        next_offset=end if end < len(text) else None,
+    )
+
+
+def _line_end(text: str, start: int, limit: int) -> int:
+    """The last line break before `limit`, or `limit` itself within a line that is longer."""
+    if limit >= len(text):
+        return max(len(text), start)
+    return text.rfind("\n", start, limit) + 1 or limit
+
+
+OPERATION: Final = Operation(ReadRequest, Piece, read)
