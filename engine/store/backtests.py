@@ -1,0 +1,227 @@
+"""Backtest jobs and results as rows. Times are unix seconds; arrays are little-endian float64 BLOBs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from .metadata import metadata
+
+OPEN_STATES: Final = ("queued", "running")
+
+jobs_table: Final = sa.Table(
+    "backtest_jobs",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("agent_id", sa.String(40), nullable=False, index=True),
+    sa.Column("status", sa.String(12), nullable=False, index=True),
+    sa.Column("progress", sa.Float, nullable=False, default=0.0),
+    sa.Column("message", sa.Text),
+    sa.Column("result_id", sa.String(40)),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.Float),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("owner", sa.String(120)),
+    sa.Column("heartbeat", sa.Float, nullable=False, default=0.0),
+)
+
+results_table: Final = sa.Table(
+    "backtest_results",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("job_id", sa.String(40), sa.ForeignKey("backtest_jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("agent_id", sa.String(40), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("market", sa.String(64), nullable=False),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("variant", sa.String(64), nullable=False),
+    sa.Column("sharpe", sa.Float),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("analysis", sa.Text, nullable=False),
+    sa.Column("tickers", sa.Text, nullable=False),
+    sa.Column("trade_labels", sa.Text, nullable=False),
+    sa.Column("trades", sa.LargeBinary, nullable=False),
+    sa.Column("equity", sa.LargeBinary, nullable=False),
+    sa.Index(None, "agent_id", "market"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as stored, but for what it is to run."""
+
+    id: str
+    agent_id: str
+    status: str
+    progress: float
+    message: str | None
+    result_id: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that was just started, with what it is to run."""
+
+    id: str
+    agent_id: str
+    spec: str
+    attempts: int
+
+
+_JOB: Final = [jobs_table.c[name] for name in JobRow.__dataclass_fields__]
+_is_open: Final = jobs_table.c.status.in_(OPEN_STATES)
+
+
+def insert_job(connection: sa.Connection, *, job_id: str, agent_id: str, spec: str, now: float, owner: str) -> None:
+    """Queue a job for the process `owner`."""
+    connection.execute(
+        sa.insert(jobs_table).values(
+            id=job_id, agent_id=agent_id, status="queued", spec=spec, created_at=now, owner=owner, heartbeat=_wall()
+        )
+    )
+
+
+def find_job(connection: sa.Connection, job_id: str, agent_id: str) -> JobRow | None:
+    """A job of this agent."""
+    row = connection.execute(
+        sa.select(*_JOB).where(jobs_table.c.id == job_id, jobs_table.c.agent_id == agent_id)
+    ).one_or_none()
+    return None if row is None else JobRow(*row)
+
+
+def recent_jobs(connection: sa.Connection, agent_id: str, limit: int) -> list[JobRow]:
+    """The agent's newest jobs, newest first."""
+    wanted = sa.select(*_JOB).where(jobs_table.c.agent_id == agent_id).order_by(jobs_table.c.id.desc()).limit(limit)
+    return [JobRow(*row) for row in connection.execute(wanted)]
+
+
+def jobs_before(connection: sa.Connection, job_id: str) -> int:
+    """How many queued jobs will start before this one."""
+    wanted = sa.select(sa.func.count()).where(jobs_table.c.status == "queued", jobs_table.c.id < job_id)
+    return connection.execute(wanted).scalar_one()
+
+
+def start_job(connection: sa.Connection, job_id: str, owner: str, now: float) -> Claimed | None:
+    """Move a queued job of `owner` to running; `None` when it was cancelled or taken in the meantime."""
+    mine = sa.and_(jobs_table.c.id == job_id, jobs_table.c.owner == owner, jobs_table.c.status == "queued")
+    row = connection.execute(
+        sa.select(jobs_table.c.agent_id, jobs_table.c.spec, jobs_table.c.attempts).where(mine)
+    ).one_or_none()
+    if row is None:
+        return None
+    connection.execute(
+        sa.update(jobs_table)
+        .where(mine)
+        .values(status="running", started_at=now, attempts=row.attempts + 1, heartbeat=_wall(), message=None)
+    )
+    return Claimed(job_id, row.agent_id, row.spec, row.attempts + 1)
+
+
+def beat(connection: sa.Connection, owner: str, progress: dict[str, tuple[float, str]]) -> None:
+    """Say that `owner` lives, and how far its running jobs are: fraction done, and what is being done."""
+    mine = sa.and_(jobs_table.c.owner == owner, _is_open)
+    connection.execute(sa.update(jobs_table).where(mine).values(heartbeat=_wall()))
+    for job_id, (done, message) in progress.items():
+        connection.execute(
+            sa.update(jobs_table).where(mine, jobs_table.c.id == job_id).values(progress=done, message=message)
+        )
+
+
+def still_running(connection: sa.Connection, job_id: str, owner: str) -> bool:
+    """Whether nobody cancelled the job or took it over."""
+    row = jobs_table.c
+    wanted = sa.select(row.id).where(row.id == job_id, row.owner == owner, row.status == "running")
+    return connection.execute(wanted).first() is not None
+
+
+def end_job(
+    connection: sa.Connection, job_id: str, status: str, now: float, *, message: str | None, owner: str | None = None
+) -> bool:
+    """Bring an open job to a final state; with `owner`, only while it is that process's. False: it was not open."""
+    wanted = [jobs_table.c.id == job_id, _is_open]
+    if owner is not None:
+        wanted.append(jobs_table.c.owner == owner)
+    changed = connection.execute(
+        sa.update(jobs_table).where(*wanted).values(status=status, finished_at=now, message=message)
+    )
+    return changed.rowcount == 1
+
+
+def complete_job(connection: sa.Connection, job_id: str, owner: str, now: float, result: dict[str, Any]) -> bool:
+    """Store a result and complete its job, if it is still running here."""
+    if not end_job(connection, job_id, "completed", now, message=None, owner=owner):
+        return False
+    connection.execute(sa.insert(results_table).values(**result, job_id=job_id, created_at=now))
+    connection.execute(
+        sa.update(jobs_table).where(jobs_table.c.id == job_id).values(result_id=result["id"], progress=1.0)
+    )
+    return True
+
+
+def open_owners(connection: sa.Connection) -> Sequence[tuple[str | None, float]]:
+    """The processes that hold open jobs, each with its latest sign of life."""
+    row = jobs_table.c
+    wanted = sa.select(row.owner, sa.func.max(row.heartbeat)).where(_is_open).group_by(row.owner)
+    return [(owner, latest) for owner, latest in connection.execute(wanted)]
+
+
+def adopt(connection: sa.Connection, new_owner: str, gone: Sequence[str | None]) -> list[str]:
+    """Take over the open jobs of processes that are gone: all are queued again, in order."""
+    row = jobs_table.c
+    orphaned = sa.and_(_is_open, sa.or_(row.owner.in_([o for o in gone if o]), row.owner.is_(None) & (None in gone)))
+    ids = list(connection.execute(sa.select(row.id).where(orphaned).order_by(row.id)).scalars())
+    connection.execute(
+        sa.update(jobs_table)
+        .where(row.id.in_(ids))
+        .values(status="queued", owner=new_owner, heartbeat=_wall(), progress=0.0, message="resumed after a restart")
+    )
+    return ids
+
+
+def release(connection: sa.Connection, owner: str) -> None:
+    """Queue the open jobs of `owner` again for whichever process comes next."""
+    connection.execute(
+        sa.update(jobs_table)
+        .where(jobs_table.c.owner == owner, _is_open)
+        .values(status="queued", owner=None, progress=0.0, message="waiting for a server")
+    )
+
+
+def find_result(connection: sa.Connection, result_id: str, agent_id: str, columns: Sequence[str]) -> Any | None:
+    """Chosen columns of a result of this agent, as a row."""
+    wanted = sa.select(*(results_table.c[name] for name in columns)).where(
+        results_table.c.id == result_id, results_table.c.agent_id == agent_id
+    )
+    return connection.execute(wanted).one_or_none()
+
+
+def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> list[str]:
+    """Ids of the agent's newest results, newest first."""
+    row = results_table.c
+    wanted = sa.select(row.id).where(row.agent_id == agent_id).order_by(row.id.desc()).limit(limit)
+    return list(connection.execute(wanted).scalars())
+
+
+def tried(connection: sa.Connection, agent_id: str, market: str, start: int, end: int) -> dict[str, float | None]:
+    """Annualised Sharpe ratio of each different strategy that the agent ran on `market` in an overlapping range."""
+    row = results_table.c
+    wanted = sa.select(row.variant, row.sharpe).where(
+        row.agent_id == agent_id, row.market == market, row.start < end, row.end > start
+    )
+    return dict(connection.execute(wanted).tuples())
+
+
+def _wall() -> float:
+    """Signs of life run on the machine's clock: the engine's own may stand still or run fast."""
+    return time.time()
