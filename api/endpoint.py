@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from types import NoneType
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Scope = Literal["research", "read", "trade"]
@@ -16,9 +17,25 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Request(BaseModel):
-    """What an endpoint accepts. Exact: an unknown field is an error, never dropped."""
+    """What an endpoint accepts. Exact: an unknown field is an error, never dropped.
+
+    A null for an argument that has a default and cannot be null means that it was not given.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, Any]", data)
+        return {name: value for name, value in given.items() if value is not None or not cls._drops_null(name)}
+
+    @classmethod
+    def _drops_null(cls, name: str) -> bool:
+        field = cls.model_fields.get(name)
+        return field is not None and not field.is_required() and NoneType not in get_args(field.annotation)
 
 
 class Response(BaseModel):

@@ -16,7 +16,8 @@ from typing import Annotated, Final, Literal, cast, get_args
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from .exchanges import EXCHANGE_ALIASES, ExchangeId, MarketType
-from .refusals import closest, reject
+from .refusals import reject
+from .text import closest, fold
 from .timeframes import Timeframe
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -25,11 +26,6 @@ _DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})(
 _EXACT_BELOW: Final = 2**53
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-def fold(text: str) -> str:
-    """What is left of a word once capitals, spaces, dots, dashes and underscores are dropped."""
-    return re.sub(r"[\s._-]+", "", text.casefold())
 
 
 def one_of(choices: Iterable[str], aliases: Mapping[str, str] | None = None) -> BeforeValidator:
@@ -245,7 +241,8 @@ Identifier = Annotated[str, BeforeValidator(_identifier)]
 """An id that stands in a path."""
 
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
-"""A list of strings; lengths come with `Field(min_length=..., max_length=...)`."""
+"""A list of strings. With lengths, write `Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(listed)]`:
+after the validator pydantic would describe the lengths as a string's."""
 
 Text = Annotated[str, AfterValidator(_visible)]
 """Free text; lengths come with `Field`."""

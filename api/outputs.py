@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .inputs import iso
-
-Source = Literal["imported", "simulated", "exchange"]
-"""Where candles came from: the user's files, the engine's simulation, or the hosted service's exchanges."""
 
 
 def _time(value: object) -> object:
@@ -70,7 +67,9 @@ Candle = Annotated[
 
 
 def _symbol(value: object) -> object:
-    return cast("Mapping[str, object]", value).get("symbol", value) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return cast("Mapping[str, object]", value).get("symbol")
+    return value
 
 
 SymbolName = Annotated[str, BeforeValidator(_symbol), Field(description="As the market endpoints take it.")]

@@ -5,24 +5,25 @@ Validators say what they know with `reject`; `refuse` collects what pydantic fou
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .errors import InvalidInput, clean
+from .text import MAX_SHOWN_VALUE, closest, show
 
-MAX_SHOWN_VALUE: Final = 60
 MAX_SHOWN_PROBLEMS: Final = 6
 MAX_CORRECTED_CALL: Final = 400
 
 _UNSET: Final = object()
 
 
-def reject(rule: str, way_out: str = "", *, fixed: object = _UNSET, field: str = "") -> PydanticCustomError:
+def reject(
+    rule: str, way_out: str = "", *, fixed: object = _UNSET, field: str = "", complete: bool = False
+) -> PydanticCustomError:
     """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
 
     Args:
@@ -30,42 +31,12 @@ def reject(rule: str, way_out: str = "", *, fixed: object = _UNSET, field: str =
         way_out: What to do instead, as a sentence.
         fixed: The value that was surely meant; it goes into the corrected call. Left out when there is none.
         field: For validators of whole models: the field the refusal is about.
+        complete: `rule` is a whole sentence that names field and value itself.
     """
-    context: dict[str, Any] = {"rule": rule, "way_out": way_out, "field": field}
+    context: dict[str, Any] = {"rule": rule, "way_out": way_out, "field": field, "complete": complete}
     if fixed is not _UNSET:
         context["fixed"] = fixed
     return PydanticCustomError("refused", "{rule}", context)
-
-
-def show(value: object, limit: int = MAX_SHOWN_VALUE) -> str:
-    """A value as it can stand in a message: one line of JSON, bounded, without control characters."""
-    if isinstance(value, str):
-        return json.dumps(clean(value[: limit * 2], limit), ensure_ascii=False)
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, int) and value.bit_length() > 256:
-        return "a number of more than 77 digits"
-    if isinstance(value, dict | list | tuple):
-        return _show_container(cast("dict[object, object] | list[object] | tuple[object, ...]", value), limit)
-    return clean(str(value)[: limit * 2], limit)
-
-
-def _show_container(value: dict[object, object] | list[object] | tuple[object, ...], limit: int) -> str:
-    """A list or an object, cut after its first items so that a huge one costs nothing."""
-    if isinstance(value, dict):
-        inner = ", ".join(f"{show(k, 30)}: {show(v, 30)}" for k, v in list(value.items())[:4])
-        body = f"{{{inner}{', …' if len(value) > 4 else ''}}}"
-    else:
-        inner = ", ".join(show(v, 30) for v in value[:4])
-        body = f"[{inner}{', …' if len(value) > 4 else ''}]"
-    return clean(body, limit * 2)
-
-
-def closest(word: str, choices: Iterable[str], *, count: int = 3) -> list[str]:
-    """The choices that `word` was probably meant to be, best first; capitals do not matter."""
-    by_folded = {c.casefold(): c for c in choices}
-    near = difflib.get_close_matches(word[:100].casefold(), by_folded, n=count, cutoff=0.6)
-    return [by_folded[n] for n in near]
 
 
 def call_text(tool: str, arguments: Mapping[str, object]) -> str | None:
@@ -83,7 +54,7 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
 
     A corrected call is added when every problem has one sure mending. Values are cut to `MAX_SHOWN_VALUE` characters.
     """
-    problems = error.errors(include_url=False)
+    problems = [p for p in error.errors(include_url=False) if not _is_echo(p)]
     mended: dict[str, object] | None = dict(given)
     said: list[str] = []
     ways: list[str] = []
@@ -98,6 +69,12 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
         message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
     corrected = call_text(tool, mended) if mended is not None else None
     return InvalidInput(message, suggestion=" ".join(ways[:MAX_SHOWN_PROBLEMS]), corrected=corrected)
+
+
+def _is_echo(problem: ErrorDetails) -> bool:
+    """Pydantic calls a list too short because its items failed; they are reported themselves."""
+    value = problem["input"]
+    return problem["type"] == "too_short" and isinstance(value, list | tuple) and len(cast("list[object]", value)) > 0
 
 
 _Repair = tuple[str, object] | None
@@ -129,7 +106,8 @@ def _describe(
         return name, f"{path} is missing", _missing_hint(model, where), None
     if problem["type"] == "refused":
         repair = (name, context["fixed"]) if "fixed" in context and len(where) <= 1 and name else None
-        return name, _sentence(path, value, context["rule"]), str(context["way_out"]), repair
+        said = context["rule"] if context["complete"] else _sentence(path, value, context["rule"])
+        return name, said, str(context["way_out"]), repair
     return _pydantic_problem(problem, path, where)
 
 
@@ -185,7 +163,7 @@ def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tup
     """Pydantic's own findings in our words; a value beyond an inclusive bound is mended to the bound."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     if kind in _RULES:
-        rule = _RULES[kind].format_map(context)
+        rule = "must not be empty" if context.get("min_length") == 1 else _RULES[kind].format_map(context)
     else:
         rule = "is wrong: " + clean(problem["msg"].removeprefix("Value error, "), 200)
     repair: _Repair = None

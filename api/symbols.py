@@ -1,17 +1,49 @@
-"""One resolver for every way that people and models write a symbol."""
+"""One resolver for every way that people and models write a symbol.
+
+| written                                              | read as                                                      |
+|------------------------------------------------------|--------------------------------------------------------------|
+| `BTC/USDT` `btc-usdt` `BTC_USDT` `BTCUSDT`           | the pair, on the exchange given (default Binance)            |
+| `BTC`                                                | the pair with the exchange's own quote currency              |
+| `BINANCE:BTC/USDT` `binance:btcusdt`                 | the prefix is the exchange                                   |
+| `BTC/USDT:USDT` `BTCUSDT.P` `BTC-PERP` `BTC-USDT-SWAP` | the perpetual; without an exchange Binance USD-M           |
+| `KRW-BTC`                                            | Upbit's own notation, quote first                            |
+| `BTC/USDT` `BTC/USDC` `BTC-USD` on hyperliquid, lighter | the one BTC contract there, which settles in USDC         |
+| a long number (with or without `/USDC`)              | a Polymarket token id                                        |
+| a Polymarket question, slug or URL                   | its token id, if listings are at hand                        |
+
+A prefix that contradicts the exchange argument, a perpetual's name on a spot exchange, and anything of two meanings
+is refused, with the candidates.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final, Protocol, get_args
 
-from .exchanges import EXCHANGES, ExchangeId, MarketType
+from .errors import InvalidInput, NotFound
+from .exchanges import EXCHANGE_ALIASES, EXCHANGES, PERPETUAL_TWIN, Exchange, ExchangeId, MarketType
+from .text import closest, fold, show
+
+MAX_SYMBOL: Final = 200
+
+_QUOTES: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "KRW", "EUR", "USD")
+"""Quotes that are recognised without a separator. Coins such as BTC are not: WBTC would become W/BTC."""
+
+_UPBIT_QUOTES: Final = ("KRW", "USDT", "BTC")
+_TOKEN: Final = re.compile(r"([1-9][0-9]{9,99})(?:[/:]USDC)?")
+_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
+_CONTRACT: Final = re.compile(r"(.+?)(?:\.P|[-_/](?:PERP|SWAP)|(?<=USDT)PERP|(?<=USDC)PERP)")
+_URL: Final = re.compile(r"https?://(?:www\.)?polymarket\.com/([^?#]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """What is traded, and where. For prediction markets `base` is the token id.
 
-    `symbol` is what orders and market endpoints take, `ticker` what scripts and universes take.
+    `symbol` is what orders and market endpoints take, `ticker` what scripts and universes take. `quote` is the
+    currency that it costs and settles in.
     """
 
     exchange: ExchangeId
@@ -25,16 +57,249 @@ class Instrument:
 
     @property
     def symbol(self) -> str:
-        """`BTC/USDT` for spot, `BTC/USDT:USDT` for perpetuals, the bare token id for prediction markets."""
-        match self.market_type:
-            case "spot":
-                return f"{self.base}/{self.quote}"
-            case "perpetual":
-                return f"{self.base}/{self.quote}:{self.quote}"
-            case "prediction":
-                return self.base
+        """`BTC/USDT` for spot, `BTC/USDT:USDT` for perpetuals, the bare token id for prediction markets.
+
+        Hyperliquid and Lighter keep the plain pair, which the API document writes `BTC/USDT` for them.
+        """
+        exchange = EXCHANGES[self.exchange]
+        if exchange.market_type == "prediction":
+            return self.base
+        if exchange.written_quote is not None:
+            return f"{self.base}/{exchange.written_quote}"
+        pair = f"{self.base}/{self.quote}"
+        return f"{pair}:{self.quote}" if exchange.market_type == "perpetual" else pair
 
     @property
     def ticker(self) -> str:
         """`EXCHANGE:SYMBOL`, as in `BINANCE:BTC/USDT`."""
         return f"{EXCHANGES[self.exchange].prefix}:{self.symbol}"
+
+
+class Listed(Protocol):
+    """What the resolver wants to know of a listing."""
+
+    @property
+    def instrument(self) -> Instrument:
+        """What is listed."""
+        ...
+
+    @property
+    def title(self) -> str | None:
+        """The question of a prediction market."""
+        ...
+
+
+Known = Callable[[ExchangeId], Iterable[Listed]]
+"""Everything listed on an exchange, largest first."""
+
+
+def exchange_id(text: str) -> ExchangeId | None:
+    """The exchange that `text` names, in any capitals and with its usual other spellings."""
+    word = fold(text)
+    return _EXCHANGE_WORDS.get(word)
+
+
+_EXCHANGE_WORDS: Final[dict[str, ExchangeId]] = {**{e: e for e in get_args(ExchangeId)}, **EXCHANGE_ALIASES}
+
+
+def resolve(text: str, exchange: ExchangeId | None = None, *, known: Known | None = None) -> Instrument:
+    """The instrument that `text` names.
+
+    Args:
+        text: A symbol in any of the dialects above.
+        exchange: Where it is traded; `None` leaves that to the text, and to Binance where the text does not say.
+        known: Listings. With them an unlisted symbol is refused and a Polymarket question or slug is understood.
+
+    Raises:
+        InvalidInput: Not a symbol, of two meanings, or against `exchange`; says what would do.
+        NotFound: `known` does not list it; names the closest that are listed.
+    """
+    written = text.strip()
+    if not written or len(written) > MAX_SYMBOL:
+        raise InvalidInput(f"symbol {show(text)} must have 1 to {MAX_SYMBOL} characters", suggestion=_EXAMPLES)
+    url = _URL.match(written)
+    if url is not None:
+        return _prediction(url[1].rstrip("/").rpartition("/")[2], _agree(written, "polymarket", exchange), known)
+    prefix, body = _split_prefix(written)
+    venue = exchange if prefix is None else _venue(written, prefix, body, exchange)
+    if venue is None:
+        venue = _implied_exchange(body)
+    if venue == "polymarket":
+        return _prediction(body, venue, known)
+    instrument = _pair(written, body, EXCHANGES[venue], known)
+    return instrument if known is None else _checked(instrument, known)
+
+
+_EXAMPLES: Final = "Write it as BTC/USDT, or BINANCE:BTC/USDT with its exchange."
+
+
+def _split_prefix(written: str) -> tuple[ExchangeId | None, str]:
+    """The exchange before the first colon, if that is what stands there, and the rest."""
+    head, colon, rest = written.partition(":")
+    if not colon or "/" in head:
+        return None, written
+    named = exchange_id(head)
+    if named is not None:
+        return named, rest
+    if _split_glued(head.upper(), _QUOTES) is not None or _TOKEN.fullmatch(head) is not None:
+        return None, written
+    raise InvalidInput(
+        f"symbol {show(written)} starts with {show(head)}, which is no exchange here",
+        suggestion=f"The exchanges are {', '.join(EXCHANGES)}.",
+    )
+
+
+def _venue(written: str, prefix: ExchangeId, body: str, exchange: ExchangeId | None) -> ExchangeId:
+    """Where a prefixed symbol trades: charts write a perpetual of Binance USD-M as `BINANCE:BTCUSDT.P`."""
+    twin = PERPETUAL_TWIN.get(prefix)
+    if twin is not None and _CONTRACT.fullmatch(body.upper()):
+        prefix = twin
+    return _agree(written, prefix, exchange)
+
+
+def _agree(written: str, named: ExchangeId, exchange: ExchangeId | None) -> ExchangeId:
+    if exchange not in {None, named}:
+        raise InvalidInput(
+            f"symbol {show(written)} is on {named}, but exchange is {exchange}",
+            suggestion=f"Use exchange={named}, or drop the prefix.",
+        )
+    return named
+
+
+def _implied_exchange(body: str) -> ExchangeId:
+    """The exchange that a bare symbol speaks of: its dialect's own, else Binance."""
+    upper = body.upper()
+    if _TOKEN.fullmatch(upper):
+        return "polymarket"
+    if _CONTRACT.fullmatch(upper) or ":" in upper:
+        return "binancefuturesusd"
+    quoted_in_won = upper.startswith("KRW-") or upper.endswith(("/KRW", "-KRW", "_KRW"))
+    return "upbit" if quoted_in_won else "binance"
+
+
+def _pair(written: str, body: str, exchange: Exchange, known: Known | None) -> Instrument:
+    """A spot pair or a perpetual."""
+    upper = body.strip().upper()
+    contract = _CONTRACT.fullmatch(upper)
+    upper, _, settle = (contract[1] if contract else upper).partition(":")
+    if (contract or settle) and exchange.market_type != "perpetual":
+        raise _not_spot(written, exchange)
+    base, quote = _split_pair(upper, exchange, known)
+    if not _ASSET.fullmatch(base) or not _ASSET.fullmatch(quote) or base == quote:
+        raise InvalidInput(f"symbol {show(written)} is not a pair of two assets", suggestion=_EXAMPLES)
+    if exchange.written_quote is not None:
+        quote = _settled(written, quote, settle, exchange)
+    elif settle and settle != quote:
+        raise InvalidInput(
+            f"symbol {show(written)} settles in {show(settle)}, but {exchange.name} settles in the quote currency",
+            suggestion=f"Write it as {base}/{quote}:{quote}.",
+        )
+    return Instrument(exchange.id, base, quote)
+
+
+def _not_spot(written: str, exchange: Exchange) -> InvalidInput:
+    twin = PERPETUAL_TWIN.get(exchange.id)
+    way = f"Use exchange={twin} for it, or" if twin else "Perpetuals trade on binancefuturesusd; here,"
+    return InvalidInput(
+        f"symbol {show(written)} is a perpetual, and {exchange.id} trades spot only",
+        suggestion=f"{way} write a spot pair such as BTC/{exchange.quote}.",
+    )
+
+
+def _settled(written: str, quote: str, settle: str, exchange: Exchange) -> str:
+    """Any dollar means the one contract of an exchange that settles everything in one currency."""
+    dollars = {exchange.quote, exchange.written_quote, "USD"}
+    if quote not in dollars or (settle and settle not in dollars):
+        raise InvalidInput(
+            f"symbol {show(written)} is not quoted in dollars, and {exchange.name} has dollar contracts only",
+            suggestion=f"Write it as BTC/{exchange.written_quote}.",
+        )
+    return exchange.quote
+
+
+def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[str, str]:
+    """Base and quote of a pair written with a separator, without one, or of a base alone."""
+    parts = re.split(r"[/\-_]", upper)
+    if len(parts) == 2:
+        quote_first = exchange.id == "upbit" and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
+        return (parts[1], parts[0]) if quote_first else (parts[0], parts[1])
+    if len(parts) > 2:
+        return "", ""
+    glued = _split_glued(upper, (exchange.quote, *_QUOTES)) or _split_listed(upper, exchange.id, known)
+    return glued or (upper, exchange.quote)
+
+
+def _upbit_quote_first(first: str, second: str) -> bool:
+    """Whether `first` is the quote: of two that could be, won before dollar before bitcoin."""
+    ranks = [_UPBIT_QUOTES.index(p) if p in _UPBIT_QUOTES else len(_UPBIT_QUOTES) for p in (first, second)]
+    return ranks[0] < ranks[1]
+
+
+def _split_glued(upper: str, quotes: Iterable[str]) -> tuple[str, str] | None:
+    """A pair without separator. Stable coins are no pairs: FDUSD is one coin, and so is any two letters before USD."""
+    if upper in _QUOTES:
+        return None
+    for quote in quotes:
+        if upper.endswith(quote) and len(upper) > len(quote) + (2 if quote == "USD" else 0):
+            return upper.removesuffix(quote), quote
+    return None
+
+
+def _split_listed(upper: str, exchange: ExchangeId, known: Known | None) -> tuple[str, str] | None:
+    """A pair without separator whose quote is a coin, such as ETHBTC, if it is listed and its base name is not."""
+    if known is None:
+        return None
+    pairs = [(i.base, i.quote) for i in (listed.instrument for listed in known(exchange))]
+    if any(base == upper for base, _ in pairs):
+        return None
+    return next((pair for pair in pairs if "".join(pair) == upper), None)
+
+
+def _checked(instrument: Instrument, known: Known) -> Instrument:
+    listed = [entry.instrument for entry in known(instrument.exchange)]
+    if instrument in listed:
+        return instrument
+    by_base = [i.symbol for i in listed if i.base == instrument.base]
+    near = by_base or closest(instrument.symbol, [i.symbol for i in listed])
+    raise NotFound(
+        f"symbol {show(instrument.symbol)} is not listed on {instrument.exchange}",
+        suggestion=_did_you_mean(near, instrument.exchange),
+    )
+
+
+def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:
+    if near:
+        return f"Did you mean {' or '.join(near[:3])}?"
+    return f"market_tickers(exchange={show(exchange)}) lists what there is."
+
+
+def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrument:
+    """A Polymarket token: by id, or through its question or slug where listings are at hand."""
+    quote = EXCHANGES[exchange].quote
+    token = _TOKEN.fullmatch(body.strip().upper())
+    if token is not None:
+        instrument = Instrument(exchange, token[1], quote)
+        return instrument if known is None else _checked(instrument, known)
+    titled = [] if known is None else [(e.instrument, e.title) for e in known(exchange) if e.title]
+    wanted = _slug(body)
+    found = [instrument for instrument, title in titled if _slug(title) == wanted]
+    if len(found) == 1:
+        return found[0]
+    raise InvalidInput(
+        f"symbol {show(body)} is not a Polymarket token id, a number of 10 to 100 digits",
+        suggestion=_token_candidates(wanted, [(i.base, title) for i, title in titled]),
+    )
+
+
+def _token_candidates(wanted: str, titled: list[tuple[str, str]]) -> str:
+    """The tokens whose questions come closest to `wanted`."""
+    near = closest(wanted, [_slug(title) for _, title in titled])
+    hits = [f"{token} ({show(title)})" for token, title in titled if _slug(title) in near]
+    if hits:
+        return f"Did you mean {' or '.join(hits[:4])}?"
+    words = wanted.replace("-", " ")[:60]
+    return f'market_tickers(exchange="polymarket", search={show(words)}) finds the token id of a question.'
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")

@@ -1,0 +1,255 @@
+"""The market section: what can be traded, its candles, and expressions over them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .addressing import address_symbol, address_universe, check_market_type, fill_market_type
+from .endpoint import Endpoint, Request, Response
+from .inputs import ExchangeInput, MarketTypeInput, Moment, OrderInput, Text, TimeframeInput, Whole, listed
+from .numbers import Money
+from .outputs import Candle, SymbolName, Time, listed_as
+
+MAX_EXPRESSION: Final = 2000
+MAX_UNIVERSE: Final = 500
+
+Symbol = Annotated[str, Field(max_length=200, description="e.g. BTC/USDT; Polymarket: token id.")]
+Universe = Annotated[
+    tuple[str, ...],
+    Field(
+        min_length=1,
+        max_length=MAX_UNIVERSE,
+        description="Symbols, e.g. BTC/USDT, or top30, top50, top100, trending, defi.",
+        examples=[["BTC/USDT", "ETH/USDT"], ["top30"]],
+    ),
+    BeforeValidator(listed),
+]
+Exchange = Annotated[ExchangeInput, Field(description="Where; a prefix in the symbol sets it too.")]
+BarLength = Annotated[TimeframeInput, Field(description="Bar length.")]
+Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
+
+
+class TickersRequest(Request):
+    """Filters; without any, the largest markets of Binance."""
+
+    exchange: Exchange = "binance"
+    market_type: MarketTypeInput | None = Field(None, description="Each exchange has one; default: its own.")
+    category: Text | None = Field(None, min_length=1, max_length=50, description="e.g. top_market_cap, trending.")
+    sector: Text | None = Field(None, min_length=1, max_length=50, description="e.g. DeFi, L1, AI.")
+    search: Text | None = Field(None, min_length=1, max_length=100, description="Part of a symbol or market title.")
+    limit: Whole = Field(50, ge=1, le=500, description="Most symbols to return.")
+
+    _fill = model_validator(mode="before")(fill_market_type)
+
+    @model_validator(mode="after")
+    def _one_market_type(self) -> TickersRequest:
+        check_market_type(self.exchange, self.market_type)
+        return self
+
+
+class Ticker(Response):
+    """A tradable symbol."""
+
+    symbol: str | None = Field(None, description="For orders and market calls.")
+    ticker: str | None = Field(None, description="For scripts and backtest universes.")
+    exchange: str | None = Field(None, description="Exchange id.")
+    market_type: str | None = Field(None, description="spot, perpetual or prediction.")
+    rank: int | None = Field(None, description="1 is the largest on its exchange.")
+    sector: str | None = Field(None, description="e.g. DeFi.")
+    categories: tuple[str, ...] | None = Field(None, description="e.g. trending.")
+    price: Money | None = Field(None, description="Last close, quote currency; probability on Polymarket.")
+    change_24h_pct: float | None = Field(None, description="Percent.")
+    volume_24h: float | None = Field(None, description="Quote currency.")
+    tick_size: Money | None = Field(None, description="Price step, quote currency.")
+    lot_size: Money | None = Field(None, description="Amount step, base units.")
+    title: str | None = Field(None, description="The question, on Polymarket.")
+    resolves_at: Time | None = Field(None, description="When a prediction market ends, ISO 8601.")
+    source: str | None = Field(None, description="imported or simulated candles.")
+
+
+class TickersResponse(Response):
+    """Tradable symbols, largest first."""
+
+    exchange: str | None = Field(None, description="Exchange id.")
+    tickers: tuple[Ticker, ...] = Field((), description="Largest first.")
+    total: int | None = Field(None, description="How many match, before the limit.")
+
+    _bare_list = model_validator(mode="before")(listed_as("tickers"))
+
+
+class OhlcvRequest(Request):
+    """Which candles."""
+
+    symbol: Symbol
+    exchange: Exchange = "binance"
+    timeframe: BarLength = "1h"
+    start: Moment | None = Field(None, description="First open time, ISO or unix; default: the latest candles.")
+    end: Moment | None = Field(None, description="Open times before this.")
+    limit: Whole = Field(100, ge=1, le=1000, description="Most candles.")
+
+    _address = model_validator(mode="before")(address_symbol)
+
+
+class OhlcvResponse(Response):
+    """Closed candles, oldest first."""
+
+    symbol: str | None = Field(None, description="As resolved.")
+    exchange: str | None = Field(None, description="Exchange id.")
+    timeframe: str | None = Field(None, description="Bar length.")
+    source: str | None = Field(None, description="imported or simulated.")
+    candles: tuple[Candle, ...] = Field(
+        (), description="Rows [open time ISO 8601 UTC, open, high, low, close, volume]; volume in base units."
+    )
+    next_start: Time | None = Field(None, description="Pass as start for the candles after these; null at the end.")
+    previous_end: Time | None = Field(None, description="Pass as end for the candles before these.")
+
+    _bare_list = model_validator(mode="before")(listed_as("candles"))
+
+
+class EvaluateRequest(Request):
+    """One expression on one symbol."""
+
+    symbol: Symbol
+    exchange: Exchange = "binance"
+    timeframe: BarLength = "1h"
+    expression: Expression = Field(description="Signal DSL, e.g. rsi(close, 14)[-1].", examples=["rsi(close, 14)[-1]"])
+
+    _address = model_validator(mode="before")(address_symbol)
+
+
+class EvaluateResponse(Response):
+    """The value on the last closed bar."""
+
+    symbol: str | None = Field(None, description="As resolved.")
+    exchange: str | None = Field(None, description="Exchange id.")
+    timeframe: str | None = Field(None, description="Bar length.")
+    expression: str | None = Field(None, description="As evaluated.")
+    value: bool | float | None = Field(None, description="Null where it is undefined.")
+    price: float | None = Field(None, description="Close of that bar, quote currency.")
+    as_of: Time | None = Field(None, description="When the bar closed, ISO 8601 UTC.")
+    bars_used: int | None = Field(None, description="Bars of history behind the value.")
+    source: str | None = Field(None, description="imported or simulated.")
+    note: str | None = Field(None, description="e.g. that an indicator was still warming up.")
+
+
+class ScanRequest(Request):
+    """A condition over a universe."""
+
+    universe: Universe
+    exchange: Exchange = "binance"
+    timeframe: BarLength = "1h"
+    condition: Expression = Field(
+        description="True or false, e.g. rsi(close, 14) < 30 and volume > sma(volume, 20).",
+        examples=["rsi(close, 14) < 30 and volume > sma(volume, 20)"],
+    )
+
+    _address = model_validator(mode="before")(address_universe)
+
+
+class Failure(Response):
+    """A symbol that could not be evaluated."""
+
+    symbol: SymbolName
+    error: str | None = Field(None, description="Why not.")
+
+
+class ScanDetail(Response):
+    """What the condition saw on one symbol."""
+
+    symbol: SymbolName
+    matched: bool | None = Field(None, description="Whether the condition holds.")
+    price: float | None = Field(None, description="Last close, quote currency.")
+    values: dict[str, bool | float | None] | None = Field(None, description="Parts of the condition.")
+    error: str | None = Field(None, description="Why it could not be evaluated.")
+
+
+class ScanResponse(Response):
+    """Symbols on which the condition holds on the last closed bar."""
+
+    matched: tuple[SymbolName, ...] = Field((), description="Symbols where it holds.")
+    details: tuple[ScanDetail, ...] = Field((), description="Price and values per symbol, matched ones first.")
+    scanned_count: int | None = Field(None, description="Symbols evaluated.")
+    failed: tuple[Failure, ...] = Field((), description="Symbols without an answer.")
+    exchange: str | None = Field(None, description="Exchange id.")
+    timeframe: str | None = Field(None, description="Bar length.")
+    as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
+    source: str | None = Field(None, description="imported, simulated or mixed.")
+
+
+class RankRequest(Request):
+    """An expression to order a universe by."""
+
+    universe: Universe
+    exchange: Exchange = "binance"
+    timeframe: BarLength = "1h"
+    expression: Expression = Field(description="A number, e.g. roc(close, 7).", examples=["roc(close, 7)"])
+    order: OrderInput = Field("desc", description="desc: largest first.")
+    limit: Whole = Field(20, ge=1, le=MAX_UNIVERSE, description="Most symbols to return.")
+
+    _address = model_validator(mode="before")(address_universe)
+
+
+class Ranked(Response):
+    """A place in the ranking."""
+
+    rank: int | None = Field(None, description="1 is first.")
+    symbol: SymbolName
+    score: float | None = Field(None, description="Value of the expression.")
+    price: float | None = Field(None, description="Last close, quote currency.")
+
+
+class RankResponse(Response):
+    """The universe in order of the expression on the last closed bar."""
+
+    ranked: tuple[Ranked, ...] = Field((), description="Best first.")
+    ranked_count: int | None = Field(None, description="Symbols with a score, before the limit.")
+    failed: tuple[Failure, ...] = Field((), description="Symbols without a score.")
+    exchange: str | None = Field(None, description="Exchange id.")
+    timeframe: str | None = Field(None, description="Bar length.")
+    as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
+    source: str | None = Field(None, description="imported, simulated or mixed.")
+
+    _bare_list = model_validator(mode="before")(listed_as("ranked"))
+
+
+MARKET_TICKERS: Final = Endpoint(
+    "market_tickers",
+    "GET",
+    "/market/tickers",
+    None,
+    TickersRequest,
+    TickersResponse,
+    "List tradable symbols, filtered by category, sector or words.",
+)
+MARKET_OHLCV: Final = Endpoint(
+    "market_ohlcv", "GET", "/market/ohlcv", "research", OhlcvRequest, OhlcvResponse, "OHLCV candles of a symbol."
+)
+MARKET_EVALUATE: Final = Endpoint(
+    "market_evaluate",
+    "POST",
+    "/market/evaluate",
+    "research",
+    EvaluateRequest,
+    EvaluateResponse,
+    "Evaluate one expression on one symbol.",
+)
+MARKET_SCAN: Final = Endpoint(
+    "market_scan",
+    "POST",
+    "/market/scan",
+    "research",
+    ScanRequest,
+    ScanResponse,
+    "Filter symbols by a condition.",
+)
+MARKET_RANK: Final = Endpoint(
+    "market_rank",
+    "POST",
+    "/market/rank",
+    "research",
+    RankRequest,
+    RankResponse,
+    "Order symbols by an expression.",
+)
