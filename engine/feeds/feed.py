@@ -18,7 +18,8 @@ class Listing:
 
     `sector` is e.g. "DeFi", "L1", "AI"; `categories` e.g. "top_market_cap", "trending"; `rank` 1 is the largest
     market capitalisation on its exchange. Tick and lot sizes are in quote and base units, as exact decimal strings.
-    `title` and `resolves_at` (unix seconds) are for prediction markets.
+    `title` and `resolves_at` (unix seconds) are for prediction markets; `payout` is what one token paid, 1 or 0, and
+    None as long as the question is open.
     """
 
     instrument: Instrument
@@ -30,6 +31,7 @@ class Listing:
     source: Source
     title: str | None = None
     resolves_at: int | None = None
+    payout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,48 @@
+"""What every feed says when it has no candles: what was asked, what exists, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from api.errors import NotFound
+from api.symbols import Instrument
+from api.timeframes import Timeframe
+
+_SHOWN = 5
+
+
+def iso(seconds: int) -> str:
+    """A time as the API writes it: ISO 8601, UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> NotFound:
+    """Nobody lists it; names close matches on its exchange."""
+    symbols = {other.symbol: other for other in known if other.exchange == instrument.exchange}
+    same_base = [s for s, other in symbols.items() if other.base == instrument.base.upper()]
+    close = same_base or difflib.get_close_matches(instrument.symbol, symbols, n=_SHOWN, cutoff=0.6)
+    return NotFound(
+        f"{instrument.exchange} lists no {instrument.symbol!r}",
+        suggestion=f"Did you mean {' or '.join(close[:_SHOWN])}?"
+        if close
+        else f"List what {instrument.exchange} trades with GET /market/tickers?exchange={instrument.exchange}",
+    )
+
+
+def empty_range(
+    instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None], first: int, last: int
+) -> NotFound:
+    """The instrument is known, but has no closed bar in the range; `first` and `last` are the open times it has."""
+    since, until = (None if edge is None else iso(edge) for edge in asked)
+    wanted = f"from {since or 'the beginning'} to {until or 'now'}"
+    if last < first:
+        return NotFound(
+            f"{instrument.ticker} has no closed {timeframe} bar yet; its first one opens at {iso(first)}",
+            suggestion="Choose another symbol or a shorter timeframe",
+        )
+    return NotFound(
+        f"{instrument.ticker} has no {timeframe} bar {wanted}",
+        suggestion=f"Ask for a range between {iso(first)} and {iso(last)}, the first and last bar there are",
+    )

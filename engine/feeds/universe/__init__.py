@@ -1,0 +1,1 @@
+"""What the simulation lists: crypto assets, the venues that trade them, and prediction markets."""
