@@ -64,8 +64,8 @@ backtests, arena), `read` (accounts, balances, orders), `trade` (place and cance
 ```json
 {{"success": true, "data": {{}}, "error": null, "meta": {{"timestamp": "2026-01-01T00:00:00Z"}}}}
 ```
-A failure has `"success": false`, `"data": null` and `"error": {{"code": "...", "message": "...", "suggestion": "..."}}`.
-Times are ISO 8601 in UTC.
+A failure has `"success": false`, `"data": null` and in `"error"` a `code`, a `message` (what was wrong with which value)
+and a `suggestion` (what to do next). Times are ISO 8601 in UTC.
 """
 
 

@@ -62,8 +62,8 @@ def type_text(field: Schema, shared: Schema) -> str:
 
 
 def _array_text(field: Schema, shared: Schema) -> str:
-    items = field.get("items")
-    inner = type_text(items, shared) if isinstance(items, Mapping) else "any"
+    items = cast("Schema | None", field.get("items"))
+    inner = type_text(items, shared) if items else "any"
     return f"list of {inner}{_between(field.get('minItems'), field.get('maxItems'), ' items')}"
 
 
@@ -97,8 +97,7 @@ def _between(low: float | None, high: float | None, unit: str) -> str:
 def _inner_object(field: Schema, shared: Schema) -> tuple[Schema | None, str]:
     """The object that a field is or lists, and `[]` if it is a list."""
     field = _resolve(field, shared)
-    for option in field.get("anyOf", (field,)):
-        option = _resolve(option, shared)
+    for option in (_resolve(each, shared) for each in field.get("anyOf", (field,))):
         if option.get("type") == "array" and isinstance(option.get("items"), Mapping):
             inner, suffix = _inner_object(option["items"], shared)
             return inner, f"[]{suffix}"

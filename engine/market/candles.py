@@ -1,0 +1,159 @@
+"""Pages of candles, forwards from a start or backwards from an end; and the last day of a ticker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+
+from api.errors import InvalidInput, NotFound
+from api.inputs import unix
+from api.market import OhlcvRequest, OhlcvResponse, Ticker
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.clock import Clock, iso8601
+from engine.feeds.feed import Candles, Feed, Listing
+from engine.frame import Bars
+
+from .listings import instrument_of
+
+DAY_BARS: Final = 24
+MAX_PROBES: Final = 64
+
+
+def page(feed: Feed, clock: Clock, request: OhlcvRequest) -> OhlcvResponse:
+    """Answer the candles endpoint. Blocking.
+
+    Raises:
+        NotFound: `DATA_UNAVAILABLE`: the symbol is not listed, or has no closed bar in the range.
+        InvalidInput: The range is empty.
+    """
+    instrument = instrument_of(feed, request.symbol, request.exchange)
+    start = None if request.start is None else int(unix(request.start))
+    end = None if request.end is None else int(unix(request.end))
+    if start is not None and end is not None and start >= end:
+        raise InvalidInput(f"start {request.start} is not before end {request.end}", suggestion="Swap the two")
+    asked = _Range(feed, instrument, request.timeframe, int(clock.now()))
+    if start is None:
+        candles = feed.candles(instrument, request.timeframe, end=end, limit=request.limit)
+    else:
+        candles = asked.first(start, end, request.limit)
+    first, last = int(candles.time[0]), int(candles.time[-1])
+    following = last + SECONDS[request.timeframe]
+    bars = candles.bars
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    times = [iso8601(t) for t in candles.time.tolist()]
+    return OhlcvResponse.model_validate(
+        {
+            "symbol": instrument.symbol,
+            "exchange": instrument.exchange,
+            "timeframe": request.timeframe,
+            "source": bars.source,
+            "candles": list(zip(times, *(column.tolist() for column in columns), strict=True)),
+            "next_start": iso8601(following) if asked.any_bar(following, end) else None,
+            "previous_end": iso8601(first) if asked.any_bar(start, first) else None,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The bars of one instrument, asked for from their beginning. Asking for the last bar of a range is cheap."""
+
+    feed: Feed
+    instrument: Instrument
+    timeframe: Timeframe
+    now: int
+
+    def any_bar(self, start: int | None, end: int | None) -> bool:
+        """Whether there is a closed bar with `start <= open time < end`."""
+        if start is not None and start >= (self.now if end is None else end):
+            return False
+        try:
+            self.feed.candles(self.instrument, self.timeframe, start=start, end=end, limit=1)
+        except NotFound:
+            return False
+        return True
+
+    def first(self, start: int, end: int | None, limit: int) -> Candles:
+        """The first `limit` bars from `start` on."""
+        stop = self.now if end is None else min(end, self.now)
+        step = SECONDS[self.timeframe]
+        missing = limit
+        begin = self._first_time(start, stop, missing * step)
+        if begin is None:
+            return self.feed.candles(self.instrument, self.timeframe, start=start, end=end)
+        pages: list[Candles] = []
+        while begin is not None and len(pages) < MAX_PROBES:
+            upto = min(stop, begin + missing * step)
+            pages.append(self.feed.candles(self.instrument, self.timeframe, start=begin, end=upto))
+            missing -= len(pages[-1])
+            begin = self._first_time(upto, stop, missing * step) if missing > 0 else None
+        return _joined(pages)
+
+    def _first_time(self, start: int, stop: int, width: int) -> int | None:
+        """A time at or before the first bar in the range and less than `width` from it; None without a bar."""
+        low, high = start, min(stop, start + width)
+        while not self.any_bar(low, high):
+            if high >= stop:
+                return None
+            low, high = high, min(stop, high + 2 * (high - start))
+        while high - low > width:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.any_bar(low, middle) else (middle, high)
+        return low
+
+
+def _joined(pages: list[Candles]) -> Candles:
+    if len(pages) == 1:
+        return pages[0]
+    columns = {
+        name: np.concatenate([getattr(page.bars, name) for page in pages])
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    bars = Bars(**columns, source=pages[0].bars.source)
+    return replace(pages[0], time=np.concatenate([page.time for page in pages]), bars=bars)
+
+
+def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
+    """Listings with the price and the last day of each. Blocking."""
+    return tuple(_ticker(feed, listing) for listing in listed)
+
+
+def _ticker(feed: Feed, listing: Listing) -> Ticker:
+    instrument = listing.instrument
+    price, change, volume, source = _last_day(feed, listing)
+    return Ticker(
+        symbol=instrument.symbol,
+        ticker=instrument.ticker,
+        exchange=instrument.exchange,
+        market_type=instrument.market_type,
+        rank=listing.rank,
+        sector=listing.sector,
+        categories=listing.categories,
+        price=price,
+        change_24h_pct=change,
+        volume_24h=volume,
+        tick_size=Decimal(listing.tick_size),
+        lot_size=Decimal(listing.lot_size),
+        title=listing.title,
+        resolves_at=None if listing.resolves_at is None else iso8601(listing.resolves_at),
+        source=source,
+    )
+
+
+def _last_day(feed: Feed, listing: Listing) -> tuple[Decimal | None, float | None, float | None, str]:
+    """Last close; change in percent and turnover in quote currency over the last 24 hourly bars; their source."""
+    try:
+        candles = feed.candles(listing.instrument, "1h", limit=DAY_BARS + 1)
+    except NotFound:
+        return None, None, None, listing.source
+    bars = candles.bars
+    price = Decimal(str(float(bars.close[-1])))
+    turnover = float((bars.close[-DAY_BARS:] * bars.volume[-DAY_BARS:]).sum())
+    if len(candles) <= DAY_BARS or bars.close[0] == 0:
+        return price, None, turnover, bars.source
+    return price, float(bars.close[-1] / bars.close[0] - 1) * 100, turnover, bars.source

@@ -1,0 +1,113 @@
+"""Which symbols are meant: the filters of the tickers endpoint, and the words of a universe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from api.errors import HeyTradersError, InvalidInput
+from api.exchanges import EXCHANGES, ExchangeId, MarketType
+from api.market import MAX_UNIVERSE, Failure, TickersRequest
+from api.symbols import Instrument, resolve
+from api.text import fold, show
+from engine.feeds.feed import Feed, Listing
+
+MAX_THEMED: Final = 30
+
+KEYWORDS: Final[dict[str, Callable[[Sequence[Listing]], list[Listing]]]] = {
+    "top30": lambda listed: list(listed[:30]),
+    "top50": lambda listed: list(listed[:50]),
+    "top100": lambda listed: list(listed[:100]),
+    "trending": lambda listed: [one for one in listed if "trending" in one.categories][:MAX_THEMED],
+    "defi": lambda listed: [one for one in listed if fold(one.sector or "") == "defi"][:MAX_THEMED],
+}
+"""Words that stand for several symbols of an exchange, largest first."""
+
+
+def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
+    """What the tickers endpoint was asked for, largest first, before its limit.
+
+    Raises:
+        InvalidInput: The exchange trades another kind of market, or nothing there has the category or sector.
+    """
+    listed = feed.listings(request.exchange)
+    _check_market_type(request.exchange, request.market_type)
+    if request.category is not None:
+        listed = _with_word("category", request.category, request.exchange, listed, lambda one: one.categories)
+    if request.sector is not None:
+        listed = _with_word("sector", request.sector, request.exchange, listed, _sectors)
+    if request.search is not None:
+        wanted = request.search.casefold()
+        listed = [one for one in listed if wanted in f"{one.instrument.symbol} {one.title or ''}".casefold()]
+    return list(listed)
+
+
+def expand(feed: Feed, universe: Sequence[str], exchange: ExchangeId) -> tuple[list[Instrument], list[Failure]]:
+    """The instruments of a universe, each once, in the order given; and the symbols that nobody lists.
+
+    Raises:
+        InvalidInput: More than `MAX_UNIVERSE` symbols in all.
+    """
+    found: dict[Instrument, None] = {}
+    failed: dict[str, Failure] = {}
+    listed = feed.listings(exchange)
+    for word in universe:
+        if word in KEYWORDS:
+            found.update((one.instrument, None) for one in KEYWORDS[word](listed))
+            continue
+        try:
+            found[feed.listing(resolve(word, exchange)).instrument] = None
+        except HeyTradersError as error:
+            failed[word] = Failure(symbol=word, error=reason(error))
+    if len(found) > MAX_UNIVERSE:
+        raise InvalidInput(
+            f"universe has {len(found)} symbols, more than the {MAX_UNIVERSE} of one call",
+            suggestion="Split it into several calls",
+        )
+    return list(found), list(failed.values())
+
+
+def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId) -> Instrument:
+    """The listed instrument that `symbol` names on `exchange`.
+
+    Raises:
+        NotFound: `DATA_UNAVAILABLE`, with the closest that are listed.
+    """
+    return feed.listing(resolve(symbol, exchange)).instrument
+
+
+def reason(error: HeyTradersError) -> str:
+    """An error in one line, for results that list what failed."""
+    way_out = f". {error.suggestion}" if error.suggestion else ""
+    return f"{error.code}: {error.message}{way_out}"
+
+
+def _check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> None:
+    own = EXCHANGES[exchange].market_type
+    if market_type in {None, own}:
+        return
+    fitting = [e.id for e in EXCHANGES.values() if e.market_type == market_type]
+    raise InvalidInput(
+        f"{exchange} trades {own}, not {market_type}",
+        suggestion=f"Leave market_type out, or ask {', '.join(fitting)}",
+    )
+
+
+def _sectors(listing: Listing) -> tuple[str, ...]:
+    return () if listing.sector is None else (listing.sector,)
+
+
+def _with_word(
+    field: str,
+    word: str,
+    exchange: ExchangeId,
+    listed: Sequence[Listing],
+    words: Callable[[Listing], Iterable[str]],
+) -> list[Listing]:
+    """The listings that carry `word`, in any capitals."""
+    wanted = fold(word)
+    carrying = [one for one in listed if any(fold(each) == wanted for each in words(one))]
+    if carrying:
+        return carrying
+    known = sorted({each for one in listed for each in words(one)})
+    raise InvalidInput(f"{field} {show(word)} is none of {exchange}'s", suggestion=f"Choose one of {', '.join(known)}")
