@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from .addressing import UNIVERSE_KEYWORDS, address_universe
 from .backtest_results import (
     AnalysisResponse,
     CancelResponse,
@@ -20,9 +21,11 @@ from .backtest_results import (
     TradesResponse,
 )
 from .endpoint import Endpoint, Request
+from .exchanges import EXCHANGES
 from .inputs import Day, ExchangeInput, Identifier, Number, Text, TimeframeInput, Whole, Words, one_of
 from .refusals import refuse, reject
 from .strategies import StrategyParameters, StrategyType, gather_parameters, parameters_model
+from .symbols import exchange_id
 
 MAX_SCRIPT: Final = 20_000
 MAX_UNIVERSE: Final = 200
@@ -62,8 +65,12 @@ class ExecuteRequest(Request):
     leverage: Number = Field(1.0, ge=1, le=100, description="Above 1 on perpetuals only.")
     trading_fee: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per side.")
     slippage: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per market fill.")
-    stop_loss: Number | None = Field(None, gt=0, lt=100, description="Portfolio stop, percent lost of initial_cash.")
-    take_profit: Number | None = Field(None, gt=0, le=1e6, description="Portfolio target, percent gained.")
+    stop_loss: Annotated[Number, Field(gt=0, lt=100)] | None = Field(
+        None, description="Portfolio stop, percent lost of initial_cash."
+    )
+    take_profit: Annotated[Number, Field(gt=0, le=1e6)] | None = Field(
+        None, description="Portfolio target, percent gained."
+    )
     mode: ModeInput = Field(
         "isolated", description="`isolated`: script runs per ticker. `cross`: once, names its tickers."
     )
@@ -73,7 +80,7 @@ class ExecuteRequest(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _typed_parameters(cls, body: Any) -> Any:
+    def _typed_parameters(cls, body: Any, info: ValidationInfo) -> Any:
         """Read `parameters` (also given beside the others, as the service has them) by the strategy's own model."""
         if not isinstance(body, dict):
             return body
@@ -81,9 +88,9 @@ class ExecuteRequest(Request):
         model = parameters_model(fields.get("strategy_type"))
         given = fields.get("parameters")
         if model is None or (given is not None and not isinstance(given, dict)):
-            return fields
+            return _with_tickers(fields, info)
         parameters = _read_parameters(model, cast("dict[str, Any]", given or {}))
-        return {"universe": _named_in(parameters), **fields, "parameters": parameters}
+        return _with_tickers({"universe": _named_in(parameters), **fields, "parameters": parameters}, info)
 
     @model_validator(mode="after")
     def _complete(self) -> ExecuteRequest:
@@ -101,6 +108,13 @@ class ExecuteRequest(Request):
             )
         if self.start_date > self.end_date:
             raise reject(f"start_date {self.start_date} is after end_date {self.end_date}", "Swap the two dates.")
+        if self.leverage > 1 and EXCHANGES[self.exchange].market_type != "perpetual":
+            raise reject(
+                f"is only for perpetuals, and {self.exchange} trades {EXCHANGES[self.exchange].market_type}",
+                "Use leverage 1, or perpetual tickers such as BINANCEFUTURESUSD:BTC/USDT:USDT.",
+                field="leverage",
+                fixed=1,
+            )
         if self.strategy_type in ("pair_trading", "cross_sectional") and len(self.universe) < 2:
             raise reject(f"strategy_type {self.strategy_type!r} needs at least two tickers in universe", "Add tickers.")
         return self
@@ -111,6 +125,24 @@ class ExecuteRequest(Request):
         body: dict[str, Any] = serialise(self)
         body.pop("parameters", None)
         return body if self.parameters is None else {**body, **self.parameters.model_dump(exclude_unset=True)}
+
+
+def _with_tickers(body: Any, info: ValidationInfo) -> Any:
+    """Write a universe as EXCHANGE:SYMBOL, whatever dialect it came in; a prefix names the exchange."""
+    given: dict[str, Any] = address_universe(body, info)
+    exchange = exchange_id(str(given.get("exchange") or "binance"))
+    universe = given.get("universe")
+    if exchange is None or not isinstance(universe, tuple):
+        return body
+    symbols = cast("tuple[str, ...]", universe)
+    keyword = next((word for word in UNIVERSE_KEYWORDS if word in symbols), None)
+    if keyword is not None:
+        raise reject(
+            f"holds {keyword}, a word for the market endpoints",
+            "Name the tickers; market_tickers lists them.",
+            field="universe",
+        )
+    return {**given, "universe": tuple(f"{EXCHANGES[exchange].prefix}:{symbol}" for symbol in symbols)}
 
 
 def _read_parameters(model: type[Request], given: dict[str, Any]) -> Request:
@@ -158,6 +190,8 @@ class EquityRequest(ResultRequest):
 
 class ScriptCheckRequest(Request):
     """A script, and where it would run."""
+
+    _tickers = model_validator(mode="before")(_with_tickers)
 
     script: Script = Field(description="Signal DSL.")
     universe: Words = Field(

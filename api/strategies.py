@@ -38,11 +38,13 @@ class DcaParameters(Request):
     ticker: Text | None = Field(None, description="What to buy. Default: the first of the universe.")
     fixed_amount: Number = Field(gt=0, le=1e12, description="Spent on each purchase, in quote currency.")
     interval: Annotated[Interval, one_of(get_args(Interval))] = Field(description="How often to buy.")
-    interval_day: Whole | None = Field(
-        None, ge=0, le=28, description="Weekly: 0 Monday to 6 Sunday (default 0). Monthly: day 1-28 (default 1)."
+    interval_day: Annotated[Whole, Field(ge=0, le=28)] | None = Field(
+        None, description="Weekly: 0 Monday to 6 Sunday (default 0). Monthly: day 1-28 (default 1)."
     )
     condition_script: Condition | None = Field(None, description="Buy only while this expression holds.")
-    exit_target_pct: Number | None = Field(None, gt=0, le=100_000, description="Sell all at this profit, in percent.")
+    exit_target_pct: Annotated[Number, Field(gt=0, le=100_000)] | None = Field(
+        None, description="Sell all at this profit, in percent."
+    )
     exit_script: Condition | None = Field(None, description="Sell all when this expression holds.")
     execution_timing: Annotated[ExecutionTiming, one_of(get_args(ExecutionTiming))] = Field(
         "open", description="Decide on the first or on the last bar of the day (of the hour, when hourly)."
@@ -75,8 +77,8 @@ class PairParameters(Request):
     lookback: Whole = Field(100, ge=10, le=5000, description="Bars of the spread's mean and deviation.")
     entry_z: Number = Field(2.0, gt=0, le=10, description="Open when the z-score is this far from zero.")
     exit_z: Number = Field(0.5, ge=0, le=10, description="Close when the z-score is this near to zero.")
-    stop_loss_z: Number | None = Field(
-        4.0, gt=0, le=20, description="Give up when the z-score is this far; null: never."
+    stop_loss_z: Annotated[Number, Field(gt=0, le=20)] | None = Field(
+        4.0, description="Give up when the z-score is this far; null: never."
     )
     hedge_ratio_method: Annotated[HedgeRatio, one_of(get_args(HedgeRatio))] = Field(
         "dollar_neutral", description="Equal money in both legs, or the second leg scaled by beta."
@@ -85,8 +87,8 @@ class PairParameters(Request):
         "ratio", description="Spread: log price ratio, or log A minus rolling least-squares beta times log B."
     )
     beta_lookback: Whole = Field(200, ge=10, le=5000, description="Bars of the rolling beta.")
-    cointegration_check_period: Whole | None = Field(
-        None, ge=30, le=5000, description="Bars of a Dickey-Fuller test of the spread before entering; null: no test."
+    cointegration_check_period: Annotated[Whole, Field(ge=30, le=5000)] | None = Field(
+        None, description="Bars of a Dickey-Fuller test of the spread before entering; null: no test."
     )
     cointegration_pvalue_threshold: Number = Field(0.05, ge=0.01, le=0.1, description="Largest p-value to enter at.")
 
@@ -101,10 +103,12 @@ class CrossSectionalParameters(Request):
         "none", description="Average applied to alpha."
     )
     alpha_smoothing_window: Whole = Field(5, ge=2, le=1000, description="Bars of that average.")
-    max_weight_per_asset: Number | None = Field(None, gt=0, le=10, description="Largest absolute weight of one ticker.")
+    max_weight_per_asset: Annotated[Number, Field(gt=0, le=10)] | None = Field(
+        None, description="Largest absolute weight of one ticker."
+    )
     min_rebalance_weight_change: Number = Field(0.0, ge=0, le=1, description="Smaller weight changes are skipped.")
-    max_turnover_per_rebalance: Number | None = Field(
-        None, gt=0, le=20, description="Largest sum of absolute weight changes; larger ones are scaled down."
+    max_turnover_per_rebalance: Annotated[Number, Field(gt=0, le=20)] | None = Field(
+        None, description="Largest sum of absolute weight changes; larger ones are scaled down."
     )
 
 
