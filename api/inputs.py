@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
@@ -252,3 +253,24 @@ Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "
 
 Moment = Annotated[str, BeforeValidator(_moment)]
 """A point in time, normalised to ISO 8601 UTC text."""
+
+
+def _web_address(value: object) -> object:
+    """An absolute http(s) URL with a host, without user names, spaces or fragments. Whom it reaches is judged later."""
+    rule = "must be a web address such as https://example.com/hook"
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) > 2048 or re.fullmatch(r"[\x21-\x7e]+", text) is None:
+        raise reject(rule)
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+        parts = None
+    if not usable or parts is None or parts.username is not None or parts.fragment:
+        raise reject(rule, "Leave user names, passwords and #fragments out.")
+    return text
+
+
+WebAddress = Annotated[str, BeforeValidator(_web_address)]
+"""An absolute http(s) URL."""

@@ -1,0 +1,331 @@
+"""The live section: strategies that run on closed bars, subscriptions to them, their webhooks and signals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .endpoint import Endpoint, Request, Response
+from .inputs import Day, Identifier, Moment, Text, WebAddress, Whole, json_object, listed, one_of
+from .numbers import Money
+from .outputs import Time, listed_as
+from .refusals import reject
+
+Mode = Literal["signal", "trade"]
+WebhookEvent = Literal["signal", "error", "strategy_stopped"]
+SignalSide = Literal["buy", "sell"]
+
+EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
+
+StrategyId = Annotated[Identifier, Field(description="From live_strategies_list.")]
+SubscriptionId = Annotated[Identifier, Field(description="From live_subscriptions_list.")]
+Events = Annotated[
+    tuple[Annotated[WebhookEvent, one_of(EVENTS)], ...],
+    Field(min_length=1, max_length=3, description="What to deliver; default: all."),
+    BeforeValidator(listed),
+]
+_SECRET: Final = "Signs deliveries (HMAC-SHA256)."
+Secret = Annotated[str, Field(min_length=8, max_length=256)]
+Url = Annotated[WebAddress, Field(description="https address to deliver to.")]
+
+
+class Webhook(Request):
+    """Where to deliver."""
+
+    url: Url
+    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+    events: Events = EVENTS
+
+
+class StrategiesRequest(Request):
+    """Nothing to say."""
+
+
+class LiveStrategy(Response):
+    """A strategy that can be deployed."""
+
+    strategy_id: str | None = Field(None, description="For live_subscribe.")
+    name: str | None = Field(None, description="Its name.")
+    description: str | None = Field(None, description="Its rules in words.")
+    exchange: str | None = Field(None, description="Where it trades.")
+    universe: tuple[str, ...] | None = Field(None, description="Tickers it watches.")
+    timeframe: str | None = Field(None, description="Bar length.")
+    source: str | None = Field(None, description="catalogue, or backtest for a completed one of your own.")
+    result_id: str | None = Field(None, description="The backtest behind it.")
+    metrics: dict[str, Any] | None = Field(None, description="Of that backtest.")
+
+
+class StrategiesResponse(Response):
+    """What can be deployed."""
+
+    strategies: tuple[LiveStrategy, ...] = Field((), description="The catalogue, then your own.")
+
+    _bare_list = model_validator(mode="before")(listed_as("strategies"))
+
+
+class SubscribeRequest(Request):
+    """What to deploy, and how."""
+
+    strategy_id: StrategyId
+    mode: Annotated[Mode, one_of(get_args(Mode), {"signals": "signal"})] = Field(
+        "signal", description="signal: notify only. trade: place its orders on the account."
+    )
+    account_id: Identifier | None = Field(None, description="From accounts_list; required to trade.")
+    webhook: Annotated[Webhook | None, BeforeValidator(json_object)] = Field(
+        None, description="Delivery in real time; live_signals_latest polls without one."
+    )
+
+    @model_validator(mode="after")
+    def _trading_needs_an_account(self) -> Self:
+        if self.mode == "trade" and self.account_id is None:
+            raise reject("is required when mode is trade", "accounts_list names the accounts.", field="account_id")
+        return self
+
+
+class SubscriptionRequest(Request):
+    """Which subscription."""
+
+    subscription_id: SubscriptionId
+
+
+class SubscriptionsRequest(Request):
+    """Nothing to say."""
+
+
+class WebhookState(Response):
+    """A configured webhook. The secret is never returned."""
+
+    url: str | None = Field(None, description="Where deliveries go.")
+    events: tuple[str, ...] | None = Field(None, description="What is delivered.")
+    last_delivery_at: Time | None = Field(None, description="ISO 8601 UTC.")
+    last_status: str | None = Field(None, description="How the last delivery went.")
+
+
+class Subscription(Response):
+    """A deployed strategy."""
+
+    subscription_id: str | None = Field(None, description="Its id.")
+    strategy_id: str | None = Field(None, description="What runs.")
+    strategy_name: str | None = Field(None, description="Its name.")
+    mode: str | None = Field(None, description="signal or trade.")
+    status: str | None = Field(None, description="active, paused, stopped or unsubscribed.")
+    account_id: str | None = Field(None, description="Where it trades.")
+    paper: bool | None = Field(None, description="True: its orders are simulated.")
+    webhook: WebhookState | None = Field(None, description="Delivery, where configured.")
+    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
+    last_bar_at: Time | None = Field(None, description="Close of the last bar it saw.")
+    last_signal_at: Time | None = Field(None, description="ISO 8601 UTC.")
+    signal_count: int | None = Field(None, description="Signals so far.")
+    message: str | None = Field(None, description="Why it stopped, or what to do next.")
+
+
+class SubscriptionsResponse(Response):
+    """All subscriptions."""
+
+    subscriptions: tuple[Subscription, ...] = Field((), description="Newest first.")
+
+    _bare_list = model_validator(mode="before")(listed_as("subscriptions"))
+
+
+class SwitchRequest(Request):
+    """Which subscription of which strategy."""
+
+    strategy_id: StrategyId
+    subscription_id: SubscriptionId
+
+
+class WebhookSetRequest(Request):
+    """Where a subscription delivers; replaces what was there."""
+
+    subscription_id: SubscriptionId
+    url: Url
+    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+    events: Events = EVENTS
+
+
+class WebhookResponse(WebhookState):
+    """The webhook as it now is."""
+
+    subscription_id: str | None = Field(None, description="Whose it is.")
+    removed: bool | None = Field(None, description="True after removal.")
+
+
+class WebhookTestRequest(Request):
+    """What to try."""
+
+    url: Url
+    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+
+
+class WebhookTestResponse(Response):
+    """What the receiver answered."""
+
+    delivered: bool | None = Field(None, description="True on a 2xx answer.")
+    status_code: int | None = Field(None, description="HTTP status of the receiver.")
+    duration_ms: float | None = Field(None, description="Milliseconds until it answered.")
+    message: str | None = Field(None, description="What went wrong.")
+
+
+class SignalsRequest(Request):
+    """Which signals."""
+
+    subscription_id: SubscriptionId
+    symbol: Text | None = Field(None, min_length=1, max_length=200, description="Only this symbol.")
+    side: Annotated[SignalSide, one_of(get_args(SignalSide))] | None = Field(None, description="Only this side.")
+    start_date: Day | None = Field(None, description="From this day, UTC.")
+    end_date: Day | None = Field(None, description="To this day, inclusive.")
+    limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
+    cursor: Text | None = Field(None, max_length=200, description="next_cursor of the page before.")
+
+    @model_validator(mode="after")
+    def _days_in_order(self) -> Self:
+        if self.start_date is not None and self.end_date is not None and self.end_date < self.start_date:
+            raise reject("must not lie before start_date", "Swap the two dates.", field="end_date")
+        return self
+
+
+class LatestSignalsRequest(Request):
+    """What is new."""
+
+    subscription_id: SubscriptionId
+    since: Moment | None = Field(None, description="ISO 8601; next_since of the last poll. Default: the newest.")
+    limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
+
+
+class Signal(Response):
+    """What a strategy decided on a closed bar."""
+
+    signal_id: str | None = Field(None, description="Its id; each is stored once.")
+    subscription_id: str | None = Field(None, description="Whose it is.")
+    symbol: str | None = Field(None, description="What to trade.")
+    exchange: str | None = Field(None, description="Where.")
+    side: str | None = Field(None, description="buy or sell.")
+    action: str | None = Field(None, description="entry, exit or rebalance.")
+    position: str | None = Field(None, description="long or short.")
+    price: Money | None = Field(None, description="Close of the bar, quote currency.")
+    size: dict[str, Any] | None = Field(None, description="Kind and value of the sizing.")
+    bar_time: Time | None = Field(None, description="Close of the bar, ISO 8601 UTC.")
+    created_at: Time | None = Field(None, description="When it was stored, ISO 8601 UTC.")
+    order_id: str | None = Field(None, description="The order that it placed, in trade mode.")
+
+
+class SignalsResponse(Response):
+    """Signals of a subscription."""
+
+    signals: tuple[Signal, ...] = Field((), description="Newest first; for latest, oldest first.")
+    next_cursor: str | None = Field(None, description="For the next page; null at the end.")
+    next_since: Time | None = Field(None, description="For the next poll.")
+
+    _bare_list = model_validator(mode="before")(listed_as("signals"))
+
+
+_ONE: Final = "/live-strategies/subscriptions/{subscription_id}"
+
+LIVE_STRATEGIES_LIST: Final = Endpoint(
+    "live_strategies_list",
+    "GET",
+    "/live-strategies",
+    "research",
+    StrategiesRequest,
+    StrategiesResponse,
+    "Strategies available for deployment.",
+)
+LIVE_SUBSCRIBE: Final = Endpoint(
+    "live_subscribe",
+    "POST",
+    "/live-strategies/{strategy_id}/subscribe",
+    "research",
+    SubscribeRequest,
+    Subscription,
+    "Deploy a strategy; mode trade needs the scope trade as well.",
+    at_most_once=True,
+)
+LIVE_SUBSCRIPTIONS_LIST: Final = Endpoint(
+    "live_subscriptions_list",
+    "GET",
+    "/live-strategies/subscriptions",
+    "research",
+    SubscriptionsRequest,
+    SubscriptionsResponse,
+    "List all subscriptions.",
+)
+LIVE_SUBSCRIPTION_GET: Final = Endpoint(
+    "live_subscription_get", "GET", _ONE, "research", SubscriptionRequest, Subscription, "One subscription in detail."
+)
+LIVE_UNSUBSCRIBE: Final = Endpoint(
+    "live_unsubscribe",
+    "POST",
+    f"{_ONE}/unsubscribe",
+    "research",
+    SubscriptionRequest,
+    Subscription,
+    "End a subscription for good.",
+    at_most_once=True,
+)
+LIVE_PAUSE: Final = Endpoint(
+    "live_pause",
+    "POST",
+    "/live-strategies/{strategy_id}/pause/{subscription_id}",
+    "research",
+    SwitchRequest,
+    Subscription,
+    "Stop a subscription until it is resumed.",
+    at_most_once=True,
+)
+LIVE_RESUME: Final = Endpoint(
+    "live_resume",
+    "POST",
+    "/live-strategies/{strategy_id}/resume/{subscription_id}",
+    "research",
+    SwitchRequest,
+    Subscription,
+    "Let a paused subscription run again; a trading one needs the scope trade as well.",
+    at_most_once=True,
+)
+LIVE_WEBHOOK_SET: Final = Endpoint(
+    "live_webhook_set",
+    "PUT",
+    f"{_ONE}/webhook",
+    "research",
+    WebhookSetRequest,
+    WebhookResponse,
+    "Configure a subscription's webhook.",
+)
+LIVE_WEBHOOK_REMOVE: Final = Endpoint(
+    "live_webhook_remove",
+    "DELETE",
+    f"{_ONE}/webhook",
+    "research",
+    SubscriptionRequest,
+    WebhookResponse,
+    "Remove a subscription's webhook.",
+)
+LIVE_WEBHOOK_TEST: Final = Endpoint(
+    "live_webhook_test",
+    "POST",
+    "/live-strategies/webhooks/test",
+    "research",
+    WebhookTestRequest,
+    WebhookTestResponse,
+    "Send a test delivery to a webhook.",
+    at_most_once=True,
+)
+LIVE_SIGNALS: Final = Endpoint(
+    "live_signals",
+    "GET",
+    f"{_ONE}/signals",
+    "research",
+    SignalsRequest,
+    SignalsResponse,
+    "Signal history, filtered by symbol, side and dates.",
+)
+LIVE_SIGNALS_LATEST: Final = Endpoint(
+    "live_signals_latest",
+    "GET",
+    f"{_ONE}/signals/latest",
+    "research",
+    LatestSignalsRequest,
+    SignalsResponse,
+    "Poll for new signals.",
+)
