@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Final
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from .endpoint import Endpoint, Request, Response
 from .inputs import Identifier
 from .numbers import Money
 from .orders import Order, Symbol
+from .outputs import Time, listed_as
 
 
 class ListRequest(Request):
@@ -46,7 +47,7 @@ class Account(Response):
     currency: str | None = Field(None, description="Of its cash.")
     status: str | None = Field(None, description="active or closed.")
     paper: bool | None = Field(None, description="true: simulated money.")
-    created_at: str | None = Field(None, description="ISO 8601, UTC.")
+    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
 
 
 class ListResponse(Response):
@@ -54,10 +55,7 @@ class ListResponse(Response):
 
     accounts: list[Account] = Field(default_factory=list[Account], description="Oldest first.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_list(cls, data: object) -> object:
-        return {"accounts": cast("list[Any]", data)} if isinstance(data, list) else data
+    _bare_list = model_validator(mode="before")(listed_as("accounts"))
 
 
 class Balance(Response):
@@ -93,7 +91,7 @@ class BalancesResponse(Response):
     balances: list[Balance] = Field(default_factory=list[Balance], description="One row per asset.")
     positions: list[Position] = Field(default_factory=list[Position], description="Open positions.")
     open_orders: list[Order] = Field(default_factory=list[Order], description="Resting orders.")
-    updated_at: str | None = Field(None, description="ISO 8601, UTC.")
+    updated_at: Time | None = Field(None, description="ISO 8601 UTC.")
     paper: bool | None = Field(None, description="true: simulated money.")
 
 
@@ -103,16 +101,7 @@ class OpenOrdersResponse(Response):
     account_id: str | None = Field(None, description="As asked.")
     orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _other_shapes(cls, data: object) -> object:
-        """A bare list, or the name that the balances use."""
-        if isinstance(data, list):
-            return {"orders": cast("list[Any]", data)}
-        if isinstance(data, dict) and "orders" not in data and "open_orders" in data:
-            fields = cast("dict[str, Any]", data)
-            return {("orders" if name == "open_orders" else name): value for name, value in fields.items()}
-        return cast("object", data)
+    _bare_list = model_validator(mode="before")(listed_as("orders"))
 
 
 ACCOUNTS_LIST: Final = Endpoint(

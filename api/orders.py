@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from .addressing import address_symbol, check_market_type
 from .endpoint import Endpoint, Request, Response
 from .exchanges import EXCHANGES, ExchangeId, MarketType
 from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, Whole, one_of
 from .numbers import Amount, Money, Price
+from .outputs import Time, listed_as
 from .refusals import reject
+from .symbols import MAX_SYMBOL, exchange_id
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "GTC", "FOK"]
@@ -25,7 +29,19 @@ OrderTypeInput = Annotated[OrderType, one_of(get_args(OrderType), {"goodtilcance
 StatusInput = Annotated[
     OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
 ]
-Symbol = Annotated[str, Field(min_length=1, max_length=120)]
+Symbol = Annotated[str, Field(min_length=1, max_length=MAX_SYMBOL)]
+
+
+def _addressed(data: Any, info: ValidationInfo) -> Any:
+    """Write the symbol as its exchange does. Which exchange is never guessed: it is given, or the symbol's prefix."""
+    if not isinstance(data, Mapping):
+        return data
+    given = cast("Mapping[str, Any]", data)
+    symbol = given.get("symbol")
+    prefix = symbol.partition(":")[0] if isinstance(symbol, str) else ""
+    if given.get("exchange") is None and exchange_id(prefix) is None:
+        return given
+    return address_symbol(given, info)
 
 
 class PlaceRequest(Request):
@@ -48,17 +64,19 @@ class PlaceRequest(Request):
     leverage: Whole | None = Field(None, ge=1, le=MAX_LEVERAGE, description="Perpetuals only.")
     label: Text | None = Field(None, max_length=100, description="Yours; comes back with the order.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _address(cls, data: Any, info: ValidationInfo) -> Any:
+        return _addressed(data, info)
+
     @field_validator("market_type")
     @classmethod
     def _follows_exchange(cls, value: MarketType | None, info: ValidationInfo) -> MarketType | None:
         exchange: ExchangeId | None = info.data.get("exchange")
         if exchange is None:
             return value
-        own = EXCHANGES[exchange].market_type
-        if value not in (None, own):
-            others = ", ".join(e.id for e in EXCHANGES.values() if e.market_type == value)
-            raise reject(f"does not fit {exchange}, which is always {own}", f"For {value} use {others}.", fixed=own)
-        return own
+        check_market_type(exchange, value)
+        return EXCHANGES[exchange].market_type
 
     @model_validator(mode="after")
     def _conditional_rules(self) -> Self:
@@ -109,6 +127,11 @@ class ListRequest(Request):
     limit: Whole = Field(50, ge=1, le=200, description="Results per page.")
     offset: Whole = Field(0, ge=0, le=1_000_000_000, description="Results to skip.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _address(cls, data: Any, info: ValidationInfo) -> Any:
+        return _addressed(data, info)
+
 
 class CancelRequest(Request):
     """The order to cancel."""
@@ -119,6 +142,11 @@ class CancelRequest(Request):
     exchange: ExchangeInput | None = Field(None, description="Required, with symbol, for an order not placed here.")
     symbol: Symbol | None = Field(None, description="Required for an order not placed here.")
     account_id: Identifier | None = Field(None, description="Required for an order not placed here.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address(cls, data: Any, info: ValidationInfo) -> Any:
+        return _addressed(data, info)
 
     @model_validator(mode="after")
     def _lighter_wants_its_own_id(self) -> Self:
@@ -153,8 +181,8 @@ class Order(Response):
     leverage: int | None = None
     label: str | None = None
     message: str | None = Field(None, description="Why it ended as it did.")
-    created_at: str | None = Field(None, description="ISO 8601, UTC.")
-    updated_at: str | None = Field(None, description="ISO 8601, UTC.")
+    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
+    updated_at: Time | None = Field(None, description="ISO 8601 UTC.")
     paper: bool | None = Field(None, description="true: simulated money, no real order.")
 
 
@@ -163,7 +191,7 @@ class PlacedOrder(Order):
 
     suggestion: str | None = Field(None, description="What to do next.")
     price_source: str | None = Field(None, description="simulated or imported: the candles that priced it.")
-    price_time: str | None = Field(None, description="Close of the candle that priced it, ISO 8601 UTC.")
+    price_time: Time | None = Field(None, description="Close of the candle that priced it.")
 
 
 class ListResponse(Response):
@@ -174,10 +202,7 @@ class ListResponse(Response):
     limit: int | None = None
     offset: int | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_list(cls, data: object) -> object:
-        return {"orders": cast("list[Any]", data)} if isinstance(data, list) else data
+    _bare_list = model_validator(mode="before")(listed_as("orders"))
 
 
 ORDERS_PLACE: Final = Endpoint(

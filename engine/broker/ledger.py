@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 import sqlalchemy as sa
 
@@ -26,7 +26,8 @@ WorldBook = Literal["funding", "venue", "fees", "pnl"]
 Book = OwnBook | WorldBook
 Kind = Literal["deposit", "withdrawal", "reset", "reserve", "release", "fill", "liquidation", "payout"]
 
-OWN_BOOKS: Final = ("free", "held", "margin", "position")
+OWN_BOOKS: Final = get_args(OwnBook)
+WORLD_BOOKS: Final[tuple[WorldBook, ...]] = ("funding", "venue", "fees", "pnl")
 _NEVER_NEGATIVE: Final = ("free", "held", "margin")
 
 
@@ -77,8 +78,8 @@ class Books:
             return
         with exact():
             _check_balanced(lines)
-            for (book, asset), change in _changes(lines).items():
-                self._change(book, asset, change)
+            for (book, asset), (before, after) in self._outcome(lines).items():
+                self._set(book, asset, before, after)
         posting = new_id("post")
         rows = [
             {
@@ -113,27 +114,32 @@ class Books:
             .where(balances_table.c.account == self.account)
             .order_by(balances_table.c.asset, balances_table.c.book)
         )
-        found: dict[tuple[OwnBook, str], Decimal] = {}
-        for row in rows:
-            found[cast("OwnBook", row.book), row.asset] = Decimal(row.amount)
-        return {key: amount for key, amount in found.items() if amount != 0}
+        return {(cast("OwnBook", row.book), str(row.asset)): Decimal(row.amount) for row in rows}
 
-    def _change(self, book: str, asset: str, change: Decimal) -> None:
-        if book not in OWN_BOOKS or change == 0:
+    def _outcome(self, lines: list[Line]) -> dict[tuple[OwnBook, str], tuple[Decimal, Decimal]]:
+        """What the account's books held before and would hold after."""
+        outcome: dict[tuple[OwnBook, str], tuple[Decimal, Decimal]] = {}
+        for line in lines:
+            if line.book in WORLD_BOOKS:
+                continue
+            key = (line.book, line.asset)
+            before, after = outcome.get(key) or (self.amount(*key),) * 2
+            outcome[key] = (before, after + line.amount)
+        for (book, asset), (before, after) in outcome.items():
+            if after < 0 and book in _NEVER_NEGATIVE:
+                raise InsufficientFunds(
+                    f"{text(before - after)} {asset} is needed and {text(before)} {asset} is {book}",
+                    suggestion="Use a smaller amount, or cancel open orders to free what they hold",
+                )
+        return outcome
+
+    def _set(self, book: OwnBook, asset: str, before: Decimal, after: Decimal) -> None:
+        if after == before:
             return
-        before = self.amount(book, asset)
-        after = before + change
-        if after < 0 and book in _NEVER_NEGATIVE:
-            raise InsufficientFunds(
-                f"{text(-change)} {asset} needed, {text(before)} {asset} {book}",
-                suggestion="Use a smaller amount, or cancel open orders to free what they hold",
-            )
-        if before == 0:
-            self.connection.execute(sa.delete(balances_table).where(self._row(book, asset)))
+        self.connection.execute(sa.delete(balances_table).where(self._row(book, asset)))
+        if after != 0:
             values = {"account": self.account, "book": book, "asset": asset, "amount": text(after)}
             self.connection.execute(sa.insert(balances_table), values)
-        else:
-            self.connection.execute(sa.update(balances_table).where(self._row(book, asset)).values(amount=text(after)))
 
     def _row(self, book: str, asset: str) -> sa.ColumnElement[bool]:
         table = balances_table.c
@@ -165,10 +171,3 @@ def _check_balanced(lines: list[Line]) -> None:
         totals[line.asset] += line.amount
     if any(totals.values()):
         raise ArithmeticError(f"a posting does not balance: {lines}")
-
-
-def _changes(lines: list[Line]) -> dict[tuple[str, str], Decimal]:
-    changes: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for line in lines:
-        changes[line.book, line.asset] += line.amount
-    return dict(changes)

@@ -1,0 +1,185 @@
+"""What orders need and what fills do, as pure functions: amounts in, ledger lines and the new position out.
+
+Spot and prediction orders exchange one asset for another. Perpetual orders first close what is open on the other
+side and then open, with isolated margin: a position can lose its margin and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from .ledger import Line
+from .money import ZERO, down
+from .records import OrderRecord, PositionRecord
+from .terms import MAINTENANCE, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds.
+
+    `margin_price` values it for margin: the order's own price while it rests, since that is what it reserved for.
+    """
+
+    amount: Decimal
+    price: Decimal
+    fee_rate: Decimal
+    margin_price: Decimal
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a fill does to the books and to the position; `opened` is the part that opened or grew one."""
+
+    lines: list[Line]
+    fee: Decimal
+    opened: Decimal
+    position: PositionRecord | None
+
+
+def reservation(order: OrderRecord, opening: Decimal, terms: Terms) -> tuple[str, Decimal]:
+    """The asset and how much of it a resting order must hold for `opening` of its rest."""
+    instrument = order.instrument
+    if instrument.market_type != "perpetual":
+        if order.side == "sell":
+            return instrument.base, opening
+        return instrument.quote, opening * order.limit * (1 + max(terms.taker, terms.maker))
+    value = opening * order.limit
+    return instrument.quote, down(value / order.leverage) + value * max(terms.taker, terms.maker)
+
+
+def opening_part(order: OrderRecord, position: PositionRecord | None, same_side: list[OrderRecord]) -> Decimal:
+    """How much of the rest of an order would open or grow a position, after the open orders of its side."""
+    if order.instrument.market_type != "perpetual":
+        return order.unfilled
+    size = position.size if position else ZERO
+    closable = abs(size) if size * order.direction < 0 else ZERO
+    spoken_for = sum((other.unfilled - other.opening for other in same_side), ZERO)
+    return max(order.unfilled - max(closable - spoken_for, ZERO), ZERO)
+
+
+def trade(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+    """What `fill` does to an account that has `position` in the order's instrument."""
+    if order.instrument.market_type == "perpetual":
+        return _trade_contracts(order, position, fill)
+    return _exchange_assets(order, position, fill)
+
+
+def liquidation_price(position: PositionRecord) -> Decimal | None:
+    """Where equity has fallen to the maintenance margin; `None` where no price can do that.
+
+    Long: margin + size * p - cost = MAINTENANCE * size * p, and the mirror image for a short position.
+    """
+    if position.instrument.market_type != "perpetual":
+        return None
+    size = abs(position.size)
+    if position.sign > 0:
+        price = (position.cost - position.margin) / (size * (1 - MAINTENANCE))
+    else:
+        price = (position.cost + position.margin) / (size * (1 + MAINTENANCE))
+    return down(price, Decimal("1e-12")) if price > 0 else None
+
+
+def liquidate(position: PositionRecord) -> list[Line]:
+    """The position is taken over by the venue, and its margin with it."""
+    quote, symbol = position.instrument.quote, position.instrument.symbol
+    return [
+        Line("margin", quote, -position.margin),
+        Line("pnl", quote, position.margin),
+        Line("position", symbol, -position.size),
+        Line("venue", symbol, position.size),
+    ]
+
+
+def pay_out(position: PositionRecord, payout: int) -> list[Line]:
+    """A resolved market takes the tokens and pays 1 or 0 for each."""
+    token, quote = position.instrument.base, position.instrument.quote
+    paid = position.size * payout
+    return [
+        Line("free", token, -position.size),
+        Line("venue", token, position.size),
+        Line("free", quote, paid),
+        Line("venue", quote, -paid),
+    ]
+
+
+def _exchange_assets(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+    base, quote = order.instrument.base, order.instrument.quote
+    received = fill.amount * order.direction
+    value = received * fill.price
+    fee = fill.amount * fill.price * fill.fee_rate
+    lines = [
+        Line("free", base, received),
+        Line("venue", base, -received),
+        Line("free", quote, -value - fee),
+        Line("venue", quote, value),
+        Line("fees", quote, fee),
+    ]
+    held = _tokens_after(order, position, fill) if order.instrument.market_type == "prediction" else None
+    return Effect(lines, fee, fill.amount, held)
+
+
+def _tokens_after(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> PositionRecord:
+    before = position or _flat(order, fill)
+    if order.side == "buy":
+        return replace(before, size=before.size + fill.amount, cost=before.cost + fill.amount * fill.price)
+    return replace(before, size=before.size - fill.amount, cost=before.cost - _share(before.cost, fill.amount, before))
+
+
+def _trade_contracts(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
+    before = position or _flat(order, fill)
+    opposite = before.size * order.direction < 0
+    closing = min(fill.amount, abs(before.size)) if opposite else ZERO
+    closed, lines = _close(before, closing, fill)
+    opening = fill.amount - closing
+    after = replace(closed, leverage=order.leverage, seen_until=fill.at) if closed.size == 0 else closed
+    margin = down(opening * fill.margin_price / order.leverage)
+    fee = opening * fill.price * fill.fee_rate
+    quote, symbol = order.instrument.quote, order.instrument.symbol
+    lines += [
+        Line("free", quote, -margin - fee),
+        Line("margin", quote, margin),
+        Line("fees", quote, fee),
+        Line("position", symbol, opening * order.direction),
+        Line("venue", symbol, -opening * order.direction),
+    ]
+    after = replace(
+        after,
+        size=after.size + opening * order.direction,
+        cost=after.cost + opening * fill.price,
+        margin=after.margin + margin,
+    )
+    return Effect(lines, fill.amount * fill.price * fill.fee_rate, opening, after)
+
+
+def _close(position: PositionRecord, amount: Decimal, fill: Fill) -> tuple[PositionRecord, list[Line]]:
+    """Close `amount` of a position. A loss beyond its share of the margin, fee included, is the venue's."""
+    if amount == 0:
+        return position, []
+    cost, margin = _share(position.cost, amount, position), _share(position.margin, amount, position)
+    fee = amount * fill.price * fill.fee_rate
+    pnl = max(position.sign * (amount * fill.price - cost), fee - margin)
+    quote, symbol = position.instrument.quote, position.instrument.symbol
+    size = amount * position.sign
+    lines = [
+        Line("margin", quote, -margin),
+        Line("free", quote, margin + pnl - fee),
+        Line("pnl", quote, -pnl),
+        Line("fees", quote, fee),
+        Line("position", symbol, -size),
+        Line("venue", symbol, size),
+    ]
+    after = replace(position, size=position.size - size, cost=position.cost - cost, margin=position.margin - margin)
+    return after, lines
+
+
+def _share(whole: Decimal, amount: Decimal, position: PositionRecord) -> Decimal:
+    """The part of a position's cost or margin that belongs to `amount` of it; all of it for all of it."""
+    size = abs(position.size)
+    return whole if amount == size else down(whole * amount / size)
+
+
+def _flat(order: OrderRecord, fill: Fill) -> PositionRecord:
+    return PositionRecord(order.account, order.instrument, ZERO, ZERO, ZERO, order.leverage, fill.at)

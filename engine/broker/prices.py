@@ -1,0 +1,133 @@
+"""What the broker reads from the feed: the latest closed bar to trade against, and the bars that orders wait through.
+
+Both come from the finest timeframe that the feed has of an instrument. Reading may be slow and takes place outside of
+any write transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from api.errors import NotFound
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.feeds.feed import Candles, Feed, Listing
+from engine.frame import Source
+
+from .money import down, from_float, up
+from .terms import SLIPPAGE, VOLUME_SHARE
+
+RESOLVED_ABOVE: Final = Decimal("0.5")
+"""A prediction token whose last price is above this pays 1, any other 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The grid of an instrument: prices are multiples of `tick`, amounts of `lot`."""
+
+    tick: Decimal
+    lot: Decimal
+
+    @classmethod
+    def of(cls, listing: Listing) -> Steps:
+        """Of a listing."""
+        return cls(Decimal(listing.tick_size), Decimal(listing.lot_size))
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The latest closed bar. `at` is its close, unix seconds; `volume` in base units."""
+
+    instrument: Instrument
+    close: Decimal
+    volume: Decimal
+    at: int
+    source: Source
+
+    def taker_price(self, direction: int, steps: Steps) -> Decimal:
+        """What an order that takes gets: the close, worse by the slippage and the rounding to a tick."""
+        if direction > 0:
+            price = up(self.close * (1 + SLIPPAGE), steps.tick)
+            return min(price, 1 - steps.tick) if self.instrument.market_type == "prediction" else price
+        return max(down(self.close * (1 - SLIPPAGE), steps.tick), steps.tick)
+
+    def capacity(self, steps: Steps) -> Decimal:
+        """How much of the bar one account can get."""
+        return down(self.volume * VOLUME_SHARE, steps.lot)
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The bars of an instrument that opened since some moment, with its grid.
+
+    `payout` is what each token of a resolved prediction market pays, `None` for everything that still trades.
+    """
+
+    candles: Candles | None
+    listing: Listing
+    payout: int | None
+
+    @property
+    def steps(self) -> Steps:
+        """Tick and lot."""
+        return Steps.of(self.listing)
+
+
+def is_resolved(listing: Listing, now: float) -> bool:
+    """Whether a prediction market has its answer."""
+    return listing.resolves_at is not None and listing.resolves_at <= now
+
+
+class Prices:
+    """The feed as the broker sees it. Blocking: use it in a thread."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def listing(self, instrument: Instrument) -> Listing:
+        """The listing of an instrument.
+
+        Raises:
+            NotFound: `DATA_UNAVAILABLE`: it is not traded there.
+        """
+        return self._feed.listing(instrument)
+
+    def quote(self, instrument: Instrument) -> Quote:
+        """The latest closed bar.
+
+        Raises:
+            NotFound: `DATA_UNAVAILABLE`: the feed has no bar of it.
+        """
+        candles = self._finest(instrument, start=None, limit=1)
+        bars, last = candles.bars, len(candles) - 1
+        return Quote(
+            instrument,
+            from_float(bars.close[last]),
+            from_float(bars.volume[last]),
+            int(candles.time[last]) + SECONDS[candles.timeframe],
+            bars.source,
+        )
+
+    def tape(self, instrument: Instrument, start: int, now: float) -> Tape:
+        """The bars that opened at `start` or later and are closed; none is no error here."""
+        listing = self._feed.listing(instrument)
+        payout = int(self.quote(instrument).close > RESOLVED_ABOVE) if is_resolved(listing, now) else None
+        try:
+            candles = self._finest(instrument, start=start, limit=None)
+        except NotFound:
+            candles = None
+        return Tape(candles, listing, payout)
+
+    def _finest(self, instrument: Instrument, *, start: int | None, limit: int | None) -> Candles:
+        missing: NotFound | None = None
+        for timeframe in SECONDS:
+            try:
+                return self._candles(instrument, timeframe, start, limit)
+            except NotFound as error:
+                missing = missing or error
+        raise missing or NotFound(f"no bars of {instrument.ticker}")
+
+    def _candles(self, instrument: Instrument, timeframe: Timeframe, start: int | None, limit: int | None) -> Candles:
+        return self._feed.candles(instrument, timeframe, start=start, limit=limit)

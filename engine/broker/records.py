@@ -1,0 +1,265 @@
+"""Accounts, orders and positions as the database keeps them, and the states that an order can go through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final, Literal, cast
+
+import sqlalchemy as sa
+
+from api.exchanges import EXCHANGES, ExchangeId
+from api.orders import CANCELLABLE, OrderStatus, OrderType, Side
+from api.symbols import Instrument
+from engine.store.broker import accounts_table, orders_table, positions_table
+
+from .money import ZERO, down, text
+from .terms import TERMS, Terms
+
+AccountStatus = Literal["active", "closed"]
+
+NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
+    "INIT": ("INIT", "OPEN", "PART_FILLED", "FILLED", "CANCELLED", "REJECTED"),
+    "OPEN": ("OPEN", "PART_FILLED", "FILLED", "CANCELLED", "REJECTED"),
+    "PART_FILLED": ("PART_FILLED", "FILLED", "CANCELLED"),
+    "FILLED": (),
+    "CANCELLED": (),
+    "REJECTED": (),
+}
+"""INIT: accepted. REJECTED: refused by the venue after that, with nothing filled. The last three are final."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """A paper account. `id` is the database's, `account_id` the owner's name for it; `opening` what it started with."""
+
+    id: int
+    owner: str
+    account_id: str
+    exchange: ExchangeId
+    name: str
+    opening: Decimal
+    status: AccountStatus
+    created_at: int
+
+    @property
+    def currency(self) -> str:
+        """What cash is counted in."""
+        return EXCHANGES[self.exchange].quote
+
+    @property
+    def terms(self) -> Terms:
+        """The venue's fees and limits."""
+        return TERMS[self.exchange]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order. `opening` is the part of the rest that needs funds of its own, `reserved` what is held for it.
+
+    `cost` sums price times amount of the fills. Times are unix milliseconds, `seen_until` unix seconds.
+    """
+
+    order_id: str
+    exchange_order_id: str
+    account: int
+    instrument: Instrument
+    side: Side
+    order_type: OrderType
+    amount: Decimal
+    price: Decimal | None
+    leverage: int
+    label: str | None
+    created_at: int
+    updated_at: int
+    seen_until: int
+    status: OrderStatus = "INIT"
+    filled: Decimal = ZERO
+    cost: Decimal = ZERO
+    fee: Decimal = ZERO
+    opening: Decimal = ZERO
+    reserved: Decimal = ZERO
+    message: str | None = None
+    seq: int = 0
+
+    @property
+    def direction(self) -> Literal[1, -1]:
+        """1 buys, -1 sells."""
+        return 1 if self.side == "buy" else -1
+
+    @property
+    def unfilled(self) -> Decimal:
+        """What has not been filled, whether or not it still can be."""
+        return self.amount - self.filled
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be filled or cancelled."""
+        return self.status in CANCELLABLE
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Of the fills, rounded down to 12 decimals where it does not end."""
+        return down(self.cost / self.filled, Decimal("1e-12")) if self.filled else None
+
+    @property
+    def limit(self) -> Decimal:
+        """The price of an order that has one."""
+        if self.price is None:
+            raise ArithmeticError(f"{self.order_id} is a market order and has no price")
+        return self.price
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRecord:
+    """A perpetual or prediction position. `size` is signed, `cost` positive: what it was entered for, in quote."""
+
+    account: int
+    instrument: Instrument
+    size: Decimal
+    cost: Decimal
+    margin: Decimal
+    leverage: int
+    seen_until: int
+
+    @property
+    def sign(self) -> Literal[1, 0, -1]:
+        """1 long, -1 short."""
+        return 1 if self.size > 0 else -1 if self.size < 0 else 0
+
+    @property
+    def entry_price(self) -> Decimal:
+        """Average, rounded down to 12 decimals where it does not end."""
+        return down(self.cost / abs(self.size), Decimal("1e-12"))
+
+    def unrealized_pnl(self, mark: Decimal) -> Decimal:
+        """What closing at `mark` would gain, before fees."""
+        return self.size * mark - self.sign * self.cost
+
+
+def read_accounts(connection: sa.Connection, owner: str) -> list[AccountRecord]:
+    """All accounts of an owner, oldest first."""
+    table = accounts_table
+    rows = connection.execute(sa.select(table).where(table.c.owner == owner).order_by(table.c.id)).mappings()
+    return [_account_of(dict(row)) for row in rows]
+
+
+def _account_of(values: dict[str, Any]) -> AccountRecord:
+    opening = Decimal(values.pop("opening"))
+    return AccountRecord(opening=opening, **values)
+
+
+def read_orders(
+    connection: sa.Connection, where: sa.ColumnElement[bool], *, newest_first: bool = False
+) -> Iterator[OrderRecord]:
+    """The orders for which `where` holds, in the order of placing."""
+    seq = orders_table.c.seq
+    query = sa.select(orders_table).where(where).order_by(seq.desc() if newest_first else seq)
+    return (order_of(row) for row in connection.execute(query).mappings())
+
+
+def order_of(row: sa.RowMapping) -> OrderRecord:
+    """A row of `orders_table`."""
+    values: dict[str, Any] = dict(row)
+    instrument = Instrument(cast("ExchangeId", values.pop("exchange")), values.pop("base"), values.pop("quote"))
+    price = values.pop("price")
+    amounts = {name: Decimal(values.pop(name)) for name in ("amount", "filled", "cost", "fee", "opening", "reserved")}
+    return OrderRecord(instrument=instrument, price=None if price is None else Decimal(price), **amounts, **values)
+
+
+def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
+    """Store a new order; it gets its place in the sequence."""
+    fixed: dict[str, Any] = {
+        "order_id": order.order_id,
+        "exchange_order_id": order.exchange_order_id,
+        "account": order.account,
+        "exchange": order.instrument.exchange,
+        "base": order.instrument.base,
+        "quote": order.instrument.quote,
+        "side": order.side,
+        "order_type": order.order_type,
+        "amount": text(order.amount),
+        "price": None if order.price is None else text(order.price),
+        "leverage": order.leverage,
+        "label": order.label,
+        "created_at": order.created_at,
+    }
+    stored = connection.execute(sa.insert(orders_table).values(**fixed, **_progress(order)))
+    key = stored.inserted_primary_key
+    return replace(order, seq=0 if key is None else key[0])
+
+
+def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRecord) -> OrderRecord:
+    """Store what has become of an order.
+
+    Raises:
+        ArithmeticError: The states do not follow each other, which is a fault of the caller.
+    """
+    if after.status not in NEXT[before.status] or not 0 <= before.filled <= after.filled <= after.amount:
+        raise ArithmeticError(f"{before.order_id} cannot go from {before.status} to {after.status}")
+    connection.execute(sa.update(orders_table).where(orders_table.c.seq == before.seq).values(**_progress(after)))
+    return after
+
+
+def _progress(order: OrderRecord) -> dict[str, Any]:
+    return {
+        "status": order.status,
+        "filled": text(order.filled),
+        "cost": text(order.cost),
+        "fee": text(order.fee),
+        "opening": text(order.opening),
+        "reserved": text(order.reserved),
+        "message": order.message,
+        "updated_at": order.updated_at,
+        "seen_until": order.seen_until,
+    }
+
+
+def read_positions(connection: sa.Connection, account: AccountRecord) -> list[PositionRecord]:
+    """The open positions of an account."""
+    table = positions_table
+    query = sa.select(table).where(table.c.account == account.id).order_by(table.c.base, table.c.quote)
+    return [
+        PositionRecord(
+            account.id,
+            Instrument(account.exchange, row.base, row.quote),
+            Decimal(row.size),
+            Decimal(row.cost),
+            Decimal(row.margin),
+            row.leverage,
+            row.seen_until,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def read_position(connection: sa.Connection, account: AccountRecord, instrument: Instrument) -> PositionRecord | None:
+    """The open position in `instrument`, if there is one."""
+    return next((p for p in read_positions(connection, account) if p.instrument == instrument), None)
+
+
+def write_position(connection: sa.Connection, position: PositionRecord) -> None:
+    """Store a position in place of the former one; one of size 0 is removed."""
+    table = positions_table.c
+    connection.execute(
+        sa.delete(positions_table).where(
+            table.account == position.account,
+            table.base == position.instrument.base,
+            table.quote == position.instrument.quote,
+        )
+    )
+    if position.size == 0:
+        return
+    connection.execute(
+        sa.insert(positions_table).values(
+            account=position.account,
+            base=position.instrument.base,
+            quote=position.instrument.quote,
+            size=text(position.size),
+            cost=text(position.cost),
+            margin=text(position.margin),
+            leverage=position.leverage,
+            seen_until=position.seen_until,
+        )
+    )
