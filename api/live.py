@@ -25,7 +25,7 @@ Events = Annotated[
     Field(min_length=1, max_length=3, description="What to deliver; default: all."),
     BeforeValidator(listed),
 ]
-_SECRET: Final = "Signs deliveries (HMAC-SHA256)."
+_SIGNS: Final = "Signs deliveries (HMAC-SHA256)."
 Secret = Annotated[str, Field(min_length=8, max_length=256)]
 Url = Annotated[WebAddress, Field(description="https address to deliver to.")]
 
@@ -34,7 +34,7 @@ class Webhook(Request):
     """Where to deliver."""
 
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
     events: Events = EVENTS
 
 
@@ -140,7 +140,7 @@ class WebhookSetRequest(Request):
 
     subscription_id: SubscriptionId
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
     events: Events = EVENTS
 
 
@@ -155,7 +155,7 @@ class WebhookTestRequest(Request):
     """What to try."""
 
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SECRET)
+    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
 
 
 class WebhookTestResponse(Response):
