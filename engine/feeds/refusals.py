@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from api.errors import NotFound
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.timeframes import SECONDS, Timeframe
 
 _SHOWN = 5
 
@@ -45,4 +45,13 @@ def empty_range(
     return NotFound(
         f"{instrument.ticker} has no {timeframe} bar {wanted}",
         suggestion=f"Ask for a range between {iso(first)} and {iso(last)}, the first and last bar there are",
+    )
+
+
+def too_fine(instrument: Instrument, timeframe: Timeframe, imported: Iterable[Timeframe]) -> NotFound:
+    """Only longer bars were imported; shorter ones cannot be made from them and are not simulated beside them."""
+    names = sorted(imported, key=lambda name: SECONDS[name])
+    return NotFound(
+        f"{instrument.ticker} was imported as {' and '.join(names)}; {timeframe} bars cannot be made from that",
+        suggestion=f"Use {names[0]} or longer, or import {timeframe} candles of {instrument.ticker}",
     )

@@ -5,19 +5,17 @@ A block always covers the same stretch of time, so a bar is the same whichever w
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from api.timeframes import SECONDS, Timeframe
+from engine.feeds.keeping import Kept
 from engine.frame import Floats
 
 from .days import Days
-from .noise import Stream
-from .refining import refine
+from .refining import Chance, refine
 
 DAY: Final = 86_400
 DEFAULT_BUDGET: Final = 128 * 2**20
@@ -48,13 +46,10 @@ class Blocks:
 
     def __init__(self, seed: int, budget: int = DEFAULT_BUDGET) -> None:
         self._seed = seed
-        self._budget = budget
-        self._kept: OrderedDict[tuple[str, Timeframe, int], Floats] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
+        self._kept = Kept(budget)
 
     def bars(self, days: Days, timeframe: Timeframe, first: int, stop: int) -> Floats:
-        """Bars number `first` up to `stop` (open time divided by length), shape (5, stop - first). Do not write."""
+        """Bars number `first` up to `stop` (open time divided by length), shape (6, stop - first). Do not write."""
         size = (_ROOT_DAYS if timeframe == "1d" else _LEVELS[timeframe].block_days) * DAY // SECONDS[timeframe]
         parts = [
             self._block(days, timeframe, number)[:, max(0, first - number * size) : stop - number * size]
@@ -63,20 +58,7 @@ class Blocks:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _block(self, days: Days, timeframe: Timeframe, number: int) -> Floats:
-        key = (days.name, timeframe, number)
-        with self._lock:
-            if (kept := self._kept.get(key)) is not None:
-                self._kept.move_to_end(key)
-                return kept
-        made = self._make(days, timeframe, number)
-        made.flags.writeable = False
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = made
-                self._bytes += made.nbytes
-            while self._bytes > self._budget and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return made
+        return self._kept.get((days.name, timeframe, number), lambda: self._make(days, timeframe, number))
 
     def _make(self, days: Days, timeframe: Timeframe, number: int) -> Floats:
         if timeframe == "1d":
@@ -88,6 +70,6 @@ class Blocks:
             self.bars(days, level.parent, number * count, (number + 1) * count),
             number * count,
             length // SECONDS[timeframe],
-            Stream(self._seed, f"{days.name}/{timeframe}"),
+            Chance(self._seed, days.name, timeframe, days.shared),
             None if level.profile is None else np.array(level.profile),
         )

@@ -7,6 +7,7 @@ the table of assets gives them, at whatever date they are asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +19,7 @@ from engine.feeds.universe.venues import lot_exponent
 from engine.frame import Floats
 
 from .noise import Stream
-from .refining import CLOSE, HIGH, LOW, OPEN, VOLUME, bridge_extremes
+from .refining import CLOSE, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, bridge_extremes
 
 STEPS_PER_PRICE: Final = 1e9
 """Price steps in an asset's anchor price: far finer than any venue's tick."""
@@ -55,6 +56,11 @@ class Temper:
     beta: float
     volatility: float
 
+    @property
+    def total_volatility(self) -> float:
+        """Market's and own together, a year."""
+        return math.hypot(self.beta * _MARKET_VOLATILITY, self.volatility)
+
 
 def temper(asset: Asset) -> Temper:
     """Small assets and memes swing more of their own; exchange coins less with the market; gold hardly at all."""
@@ -90,6 +96,7 @@ class CryptoDays:
         self._asset = asset
         self._market = market
         self._temper = temper(asset)
+        self.shared = self._temper.beta * _MARKET_VOLATILITY / self._temper.total_volatility
         self._stream = Stream(seed, self.name)
         self._path = _Path(self._own_moves)
         self._closes = np.empty(0)
@@ -106,8 +113,9 @@ class CryptoDays:
         volatility = np.sqrt((self._temper.beta * market) ** 2 + own**2)
         up, down = Stream(self._stream.seed, f"{self.name}/wick").uniforms(first_day, count)
         logs[HIGH], logs[LOW] = bridge_extremes(logs[OPEN], logs[CLOSE], volatility**2, up, down)
-        bars = np.empty((5, count))
+        bars = np.empty((ROWS, count))
         bars[:VOLUME] = np.maximum(np.rint(np.exp(logs)), 1.0)
+        bars[VARIANCE] = (volatility * bars[OPEN]) ** 2
         bars[VOLUME] = self._volume(first_day, bars[CLOSE], volatility)
         return bars
 
@@ -124,14 +132,14 @@ class CryptoDays:
         return self._closes
 
     def _volume(self, first_day: int, closes: Floats, volatility: Floats) -> Floats:
-        typical = np.hypot(self._temper.beta * _MARKET_VOLATILITY, self._temper.volatility) / np.sqrt(_YEAR)
+        typical = self._temper.total_volatility / np.sqrt(_YEAR)
         chance, _ = Stream(self._stream.seed, f"{self.name}/volume").normals(first_day, len(closes))
         days = np.arange(first_day, first_day + len(closes))
         weekday = np.where((days + 3) % 7 >= 5, _WEEKEND, 1.0)
         turnover = self._asset.daily_turnover / 100.0 * weekday * np.exp(0.25 * chance)
         turnover *= (volatility / typical) ** _VOLUME_FOLLOWS_VOLATILITY
         price = closes * (self._asset.price / STEPS_PER_PRICE)
-        return np.maximum(np.rint(turnover / price * 10.0 ** -lot_exponent(self._asset)), 1.0)
+        return np.maximum(np.rint(turnover / price * 10.0 ** -lot_exponent(self._asset.price)), 1.0)
 
 
 class _Path:

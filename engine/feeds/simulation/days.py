@@ -15,7 +15,12 @@ class Days(Protocol):
         """Names the asset or token; all its chance derives from this and the seed."""
         ...
 
+    @property
+    def shared(self) -> float:
+        """Correlation of its moves within the day with those of the market, 0 to 1."""
+        ...
+
     def bars(self, first_day: int, count: int) -> Floats:
-        """Bars of shape (5, count) from `first_day` (days since 1970) on: open, high, low, close in whole price
-        steps, volume in whole lots. Zero where there is no bar."""
+        """Bars of shape (6, count) from `first_day` (days since 1970) on: open, high, low, close in whole price
+        steps, volume in whole lots, variance in squared steps. Zero where there is no bar."""
         ...

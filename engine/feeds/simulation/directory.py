@@ -9,7 +9,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
 from engine.feeds.universe.predictions import OUTCOMES, Outcome, Question, questions_opened_by
-from engine.feeds.universe.venues import TOP_MARKET_CAP, Market, markets
+from engine.feeds.universe.venues import TOP_MARKET_CAP, Market, markets, step
 
 from .blocks import DAY
 from .crypto import CryptoDays, MarketFactor
@@ -72,7 +72,7 @@ class Directory:
             return tuple(self._crypto(market, week) for market in found)
         shown = [q for q in questions_opened_by(day) if q.resolved_day > day - _STILL_LISTED_DAYS]
         shown.sort(key=lambda q: -PredictionDays(self._seed, q).daily_turnover)
-        asked = [(question, outcome) for question in shown for outcome in OUTCOMES]
+        asked: list[tuple[Question, Outcome]] = [(question, outcome) for question in shown for outcome in OUTCOMES]
         return tuple(self._token(q, outcome, rank=rank, today=day) for rank, (q, outcome) in enumerate(asked, 1))
 
     def _crypto(self, market: Market, week: int) -> Listing:
@@ -94,8 +94,8 @@ class Directory:
             rank=rank,
             sector=question.sector,
             categories=self._categories(rank, f"question/{question.key}", today // 7),
-            tick_size=f"{10.0**TOKEN_TICK_EXPONENT:.{-TOKEN_TICK_EXPONENT}f}",
-            lot_size=f"{10.0**LOT_EXPONENT:.{-LOT_EXPONENT}f}",
+            tick_size=step(TOKEN_TICK_EXPONENT),
+            lot_size=step(LOT_EXPONENT),
             source="simulated",
             title=f"{question.title} {outcome}",
             resolves_at=question.resolved_day * DAY,

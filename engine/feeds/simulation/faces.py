@@ -15,7 +15,7 @@ from .crypto import STEPS_PER_PRICE, CryptoDays
 from .days import Days
 from .noise import Stream
 from .prediction import LOT_EXPONENT, STEPS, PredictionDays
-from .refining import CLOSE, HIGH, LOW, OPEN, VOLUME
+from .refining import CLOSE, HIGH, LOW, OPEN, ROWS, VOLUME
 
 TOKEN_TICK_EXPONENT: Final = -3
 
@@ -46,7 +46,7 @@ class Face(Protocol):
         ...
 
     def show(self, bars: Floats, time: Times) -> Floats:
-        """Turn steps and lots, shape (5, n), into prices in the quote currency and volume in base units."""
+        """Turn steps and lots, shape (6, n), into shape (5, n): prices in the quote currency, volume in base units."""
         ...
 
 
@@ -68,7 +68,7 @@ class CryptoFace:
         first = int(day[0])
         price_of_step = self._price_of_step(first, int(day[-1]) - first + 1)[day - first]
         tick, lot = self._market.tick_exponent, self._market.lot_exponent
-        shown = np.empty_like(bars)
+        shown = np.empty((ROWS - 1, len(time)))
         ticks = np.maximum(np.rint(bars[:VOLUME] * (price_of_step * 10.0**-tick)), 1.0)
         shown[:VOLUME] = ticks / 10.0**-tick if tick < 0 else ticks * 10.0**tick
         shown[VOLUME] = bars[VOLUME] * self._market.venue.share / 10.0**-lot
@@ -91,13 +91,13 @@ class TokenFace:
         self.ends_at = question.resolved_day * DAY
         self._is_no = outcome == "No"
 
-    def show(self, bars: Floats, time: Times) -> Floats:  # noqa: ARG002 - part of the protocol
+    def show(self, bars: Floats, time: Times) -> Floats:
         """See `Face`."""
         scale = 10.0**-TOKEN_TICK_EXPONENT
         ticks = np.clip(np.rint(bars[:VOLUME] * (scale / STEPS)), 1.0, scale - 1.0)
         if self._is_no:
             ticks = scale - ticks[[OPEN, LOW, HIGH, CLOSE]]
-        shown = np.empty_like(bars)
+        shown = np.empty((ROWS - 1, len(time)))
         shown[:VOLUME] = ticks / scale
         shown[VOLUME] = bars[VOLUME] * (_NO_LOTS if self._is_no else _YES_LOTS) / 10.0**-LOT_EXPONENT
         return shown

@@ -15,7 +15,7 @@ from engine.feeds.universe.predictions import Question
 from engine.frame import Floats
 
 from .noise import Stream
-from .refining import CLOSE, HIGH, LOW, OPEN, VOLUME, bridge_extremes
+from .refining import CLOSE, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, bridge_extremes
 
 STEPS: Final = 1_000_000
 """Price steps between 0 and 1."""
@@ -30,6 +30,8 @@ _NEWS: Final = 0.5
 
 class PredictionDays:
     """Daily bars of the token that pays 1 if the answer is yes. The other token is its mirror image."""
+
+    shared = 0.0
 
     def __init__(self, seed: int, question: Question) -> None:
         self.name = f"question/{question.key}"
@@ -49,7 +51,7 @@ class PredictionDays:
 
     def bars(self, first_day: int, count: int) -> Floats:
         """See `Days`."""
-        bars = np.zeros((5, count))
+        bars = np.zeros((ROWS, count))
         first = max(first_day, self._question.opened_day)
         stop = min(first_day + count, self._question.resolved_day)
         if first < stop:
@@ -66,12 +68,13 @@ class PredictionDays:
         start = _PRIOR * Stream(self._stream.seed, f"{self.name}/prior").normals(0, 1)[0][0] * math.sqrt(remaining[0])
         walk = np.concatenate(([start], start + np.cumsum(np.sqrt(variance) * chance)))
         chances = _normal_cdf(walk / np.sqrt(np.maximum(remaining, 1e-12)))
-        bars = np.empty((5, count))
+        bars = np.empty((ROWS, count))
         bars[OPEN], bars[CLOSE] = chances[:-1], chances[1:]
         up, down = Stream(self._stream.seed, f"{self.name}/wick").uniforms(self._question.opened_day, count)
         spread = chances[:-1] * (1.0 - chances[:-1]) * variance / remaining[:-1]
         bars[HIGH], bars[LOW] = bridge_extremes(bars[OPEN], bars[CLOSE], spread, up, down)
         bars[:VOLUME] = np.clip(np.rint(bars[:VOLUME] * STEPS), _FLOOR, STEPS - _FLOOR)
+        bars[VARIANCE] = spread * STEPS**2
         bars[VOLUME] = np.rint(self.daily_turnover * np.exp(_NEWS * news) * 10.0**-LOT_EXPONENT)
         return bars
 

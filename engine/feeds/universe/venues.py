@@ -58,12 +58,12 @@ class Market:
     @property
     def tick_size(self) -> str:
         """The price step as an exact decimal."""
-        return format(Decimal(1).scaleb(self.tick_exponent), "f")
+        return step(self.tick_exponent)
 
     @property
     def lot_size(self) -> str:
         """The amount step as an exact decimal."""
-        return format(Decimal(1).scaleb(self.lot_exponent), "f")
+        return step(self.lot_exponent)
 
 
 VENUES: Final[tuple[Venue, ...]] = (
@@ -83,9 +83,19 @@ def markets() -> dict[Instrument, Market]:
     return {market.instrument: market for venue in VENUES for market in _markets_of(venue)}
 
 
-def lot_exponent(asset: Asset) -> int:
-    """The amount step that is worth about a dollar cent to a dollar, never more than one coin."""
-    return min(0, -math.floor(math.log10(asset.price)) - 1)
+def tick_exponent(price: float) -> int:
+    """The price step that gives a price seven significant digits."""
+    return math.floor(math.log10(price)) - _SIGNIFICANT_DIGITS + 1
+
+
+def lot_exponent(price: float) -> int:
+    """The amount step that is worth a tenth of the quote currency to one, never more than one coin."""
+    return min(0, -math.floor(math.log10(price)) - 1)
+
+
+def step(exponent: int) -> str:
+    """A power of ten as an exact decimal."""
+    return format(Decimal(1).scaleb(exponent), "f")
 
 
 def _markets_of(venue: Venue) -> Iterator[Market]:
@@ -98,8 +108,8 @@ def _markets_of(venue: Venue) -> Iterator[Market]:
             asset=asset,
             venue=venue,
             rank=rank,
-            tick_exponent=math.floor(math.log10(price)) - _SIGNIFICANT_DIGITS + 1,
-            lot_exponent=lot_exponent(asset),
+            tick_exponent=tick_exponent(price),
+            lot_exponent=lot_exponent(asset.price),
             listed_day=_listed_day(asset),
         )
 
