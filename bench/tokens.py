@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
+from functools import cache
 from typing import Any
-
-from bpe_openai import get_encoding
 
 from tools.snapshot import load
 from tools.surface import exposed
@@ -22,7 +22,17 @@ TOOL_BUDGET = 450
 def model_tokens(name: str, description: str, schema: dict[str, Any]) -> int:
     """What a host puts in front of its model for one tool."""
     seen = {"name": name, "description": description, "inputSchema": schema}
-    return len(get_encoding("o200k_base").encode(json.dumps(seen, separators=(",", ":"), ensure_ascii=False)))
+    return len(_o200k().encode(json.dumps(seen, separators=(",", ":"), ensure_ascii=False)))
+
+
+@cache
+def _o200k() -> Any:
+    """The vocabulary, out of a wheel that ships it. Its loader uses a deprecated call, which is not ours to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from bpe_openai import get_encoding
+
+        return get_encoding("o200k_base")
 
 
 def main() -> int:

@@ -1,15 +1,15 @@
 """Prompts, one markdown file each in this folder: TOML front matter between `+++` lines, then the text.
 
-    +++
-    title = "Find candidates"
-    description = "One sentence for the menu."
-    needs = ["market_scan"]              # offered only where these tools are
++++
+title = "Find candidates"
+description = "One sentence for the menu."
+needs = ["market_scan"]              # offered only where these tools are
 
-    [arguments.exchange]
-    description = "Which exchange to look at"
-    default = "binance"                  # without a default the argument is required
-    +++
-    Scan {{exchange}} ...
+[arguments.exchange]
+description = "Which exchange to look at"
+default = "binance"                  # without a default the argument is required
++++
+Scan {{exchange}} ...
 """
 
 from __future__ import annotations

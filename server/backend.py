@@ -14,7 +14,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from .keys import keep_registered_key, registered_key
+from .keys import keep_registered_key
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +106,6 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
 
 
 def _import_engine() -> tuple[type[Engine], type[EngineSettings]]:
-    import engine.app
     from engine.engine import Engine, EngineSettings
 
     return Engine, EngineSettings

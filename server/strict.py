@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import ConfigDict, ValidationError
+from pydantic import PrivateAttr, ValidationError
 
 from api.errors import HeyTradersError, explain
 from tools.declaration import ToolRow
@@ -32,16 +32,14 @@ class StrictTool(Tool):
     The schemas are the committed ones. The request model, and with it the whole API, is imported at the first call.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    row: ToolRow
-    open_desk: OpenDesk
+    _row: ToolRow = PrivateAttr()
+    _open_desk: OpenDesk = PrivateAttr()
 
     @classmethod
     def of(cls, row: ToolRow, open_desk: OpenDesk) -> StrictTool:
         """Serve `row`; `open_desk` gives each call what it may use."""
         definition = load(row.name)
-        return cls(
+        tool = cls(
             fn=_unreachable,
             name=row.name,
             title=definition["title"],
@@ -49,10 +47,12 @@ class StrictTool(Tool):
             parameters=definition["inputSchema"],
             fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=definition["outputSchema"]),
             is_async=True,
+            context_kwarg=None,
             annotations=ToolAnnotations.model_validate(definition["annotations"]),
-            row=row,
-            open_desk=open_desk,
         )
+        tool._row = row
+        tool._open_desk = open_desk
+        return tool
 
     async def run(
         self,
@@ -74,14 +74,14 @@ class StrictTool(Tool):
             )
 
     async def _call(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
-        operation = self.row.operation()
+        operation = self._row.operation()
         try:
             request = operation.request.model_validate(arguments)
         except ValidationError as error:
             from api.refusals import refuse
 
             raise refuse(self.name, operation.request, error, arguments) from None
-        desk = await self.open_desk(context)
+        desk = await self._open_desk(context)
         response = await operation.run(desk, request)
         return response.model_dump_json(exclude_none=True)
 

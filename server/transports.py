@@ -34,7 +34,7 @@ GRACE_SECONDS = 5.0
 
 
 def serve_stdio(settings: Settings) -> None:
-    """Serve one client over standard input and output until its end. A signal ends the process with 128 + its number."""
+    """Serve one client over standard input and output until its end. A signal ends the process: 128 + its number."""
     anyio.run(_stdio, settings)
 
 
@@ -59,7 +59,9 @@ async def _stdio(settings: Settings) -> None:
             tasks.cancel_scope.cancel()
 
 
-async def serve_http(settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None) -> int:
+async def serve_http(
+    settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None
+) -> int:
     """Serve any number of clients until a signal, and return its number."""
     async with open_backend(settings) as backend:
         app = http_app(create_server(settings, backend), transport, token)
@@ -97,7 +99,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str) -> int:
-    """Serve an application until SIGINT or SIGTERM, and return the signal's number. Open streams get a second to end."""
+    """Serve an application until SIGINT or SIGTERM, and return its number. Open streams get a second to end."""
     import uvicorn
 
     class Server(uvicorn.Server):

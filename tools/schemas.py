@@ -31,7 +31,8 @@ def output_schema(model: type[BaseModel]) -> Schema:
     """The result of a tool. Open: the hosted service may add fields."""
     schema = _flat(model, mode="serialization")
     schema.pop("description", None)
-    return _open(schema)
+    schema.setdefault("properties", {})
+    return _told(schema)
 
 
 def definition(row: ToolRow) -> Schema:
@@ -73,21 +74,20 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
         target = _inlined(definitions[name], definitions, (*path, name))
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return {**target, **_inlined(siblings, definitions, path)}
-    kept = {
+    return {
         key: _properties(value, definitions, path) if key == "properties" else _inlined(value, definitions, path)
         for key, value in node.items()
         if key not in _DROPPED
     }
-    return _without_null(kept)
 
 
 def _properties(properties: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
     """The same for a mapping whose keys are names of ours, which may well be called `title`."""
-    return {name: _inlined(schema, definitions, path) for name, schema in properties.items()}
+    return {name: _without_null(_inlined(schema, definitions, path)) for name, schema in properties.items()}
 
 
 def _without_null(schema: Schema) -> Schema:
-    """`X or null` becomes `X`: an absent argument is left out, and null fields are left out of results."""
+    """`X or null` becomes `X`: an absent argument is left out, and so are null fields of results."""
     if schema.get("default", ...) is None:
         del schema["default"]
     options = schema.get("anyOf")
@@ -101,14 +101,14 @@ def _without_null(schema: Schema) -> Schema:
     return schema
 
 
-def _open(node: Any) -> Any:
-    """Drop `additionalProperties: true`, which is what its absence means."""
+def _told(node: Any) -> Any:
+    """Drop what tells nothing about a result: defaults, examples, and that further fields may come."""
     if isinstance(node, list):
-        return [_open(item) for item in cast("list[Any]", node)]
+        return [_told(item) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     return {
-        key: _open(value)
+        key: {name: _told(schema) for name, schema in value.items()} if key == "properties" else _told(value)
         for key, value in cast("Schema", node).items()
-        if not (key == "additionalProperties" and value is True)
+        if key not in ("default", "examples") and not (key == "additionalProperties" and value is True)
     }

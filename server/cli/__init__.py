@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -25,18 +25,18 @@ VERBS: Final[dict[str, str]] = {
 class Verbs(click.Group):
     """Finds verbs by name; the help of all of them needs none of them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All verbs, in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import one verb."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"server.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of verbs."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
@@ -73,5 +73,20 @@ def main() -> None:
         wrong.show()
         sys.exit(wrong.exit_code)
     except HeyTradersError as error:
-        click.echo(f"heytraders-mcp: {explain(error)}", err=True)
-        sys.exit(1)
+        _give_up(error)
+    except ExceptionGroup as group:
+        known = group.subgroup(HeyTradersError)
+        if known is None:
+            raise
+        _give_up(_first(known))
+
+
+def _give_up(error: HeyTradersError) -> NoReturn:
+    click.echo(f"heytraders-mcp: {explain(error)}", err=True)
+    sys.exit(1)
+
+
+def _first(group: ExceptionGroup[HeyTradersError]) -> HeyTradersError:
+    """The error in a group that task groups have wrapped it in."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, ExceptionGroup) else inner

@@ -62,7 +62,7 @@ def _bytecode(_: Settings) -> Iterator[Finding]:
     yield Finding(
         ok=True,
         name="bytecode",
-        text="compiled" if compiled else "not compiled, so starts take twice as long; install with UV_COMPILE_BYTECODE=1",
+        text="compiled" if compiled else "not compiled: starts take twice as long; install with UV_COMPILE_BYTECODE=1",
     )
 
 
@@ -88,15 +88,16 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 def _backend(settings: Settings) -> Iterator[Finding]:
     where = settings.url if settings.hosted else "embedded engine"
-    try:
-        yield Finding(ok=True, name="backend", text=f"{where}: {anyio.run(_health, settings)}")
-    except HeyTradersError as error:
-        yield Finding(ok=False, name="backend", text=f"{where}: {explain(error)}")
+    ok, text = anyio.run(_health, settings)
+    yield Finding(ok=ok, name="backend", text=f"{where}: {text}")
 
 
-async def _health(settings: Settings) -> str:
+async def _health(settings: Settings) -> tuple[bool, str]:
     from api.meta import META_HEALTH, HealthRequest
 
     async with open_backend(settings) as backend:
-        health = await (await backend.client()).call(META_HEALTH, HealthRequest())
-        return health.model_dump_json(exclude_none=True)
+        try:
+            health = await (await backend.client()).call(META_HEALTH, HealthRequest())
+        except HeyTradersError as error:
+            return False, explain(error)
+        return True, health.model_dump_json(exclude_none=True)

@@ -49,7 +49,7 @@ def _token(settings: Settings, *, no_auth: bool) -> SecretStr | None:
         return http_token(settings.home)
     if settings.hosted:
         raise BadSetting(
-            "--no-auth is possible on the embedded engine only; with a hosted key anything on this machine could use it",
+            "--no-auth is for the embedded engine; with a hosted key anything on this machine could use it",
             suggestion="Leave --no-auth out; the token is printed at the start",
         )
     return None

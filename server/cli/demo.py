@@ -1,0 +1,168 @@
+"""`heytraders-mcp demo`: the main job, end to end, through a real MCP client session on the embedded engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import click
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+
+from api.errors import Unavailable
+from server.app import open_server
+from server.logs import start_log
+from server.settings import Settings
+
+Result = dict[str, Any]
+MAX_ROWS: Final = 5
+TICK_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tool call of the demo, why it is made, and how its result reads."""
+
+    why: str
+    tool: str
+    arguments: dict[str, Any]
+    show: Callable[[Result], Iterator[str]]
+
+
+def _health(result: Result) -> Iterator[str]:
+    yield f"{result.get('source')} engine, market data: {result.get('data')}"
+
+
+def _tickers(result: Result) -> Iterator[str]:
+    for row in result["tickers"][:MAX_ROWS]:
+        yield f"{row['symbol']:<12} {row.get('sector') or '':<10} {row.get('price', ''):>14}  {row.get('source')}"
+    yield f"... of {result.get('total')}"
+
+
+def _scan(result: Result) -> Iterator[str]:
+    matched = result["matched"]
+    yield f"{len(matched)} of {result.get('scanned_count')} match: {', '.join(matched[:8]) or 'none'}"
+
+
+def _rank(result: Result) -> Iterator[str]:
+    for row in result["ranked"][:MAX_ROWS]:
+        yield f"{row.get('rank'):>2}. {row['symbol']:<12} {row.get('score'):>10.3f}"
+
+
+def _value(result: Result) -> Iterator[str]:
+    yield f"{result['expression']} = {result.get('value')} on {result['symbol']}, bar closed {result.get('as_of')}"
+
+
+def _candles(result: Result) -> Iterator[str]:
+    for row in result["candles"][-3:]:
+        yield "  ".join(f"{cell}" for cell in row)
+
+
+def _document(result: Result) -> Iterator[str]:
+    lines = [line for line in result["content"].splitlines() if line.strip()]
+    yield from lines[:3]
+    yield f"... {result.get('total')} characters"
+
+
+STEPS: Final = (
+    Step("What answers, and whose data is it?", "meta_health", {}, _health),
+    Step("Which symbols are there?", "market_tickers", {"exchange": "binance", "limit": 50}, _tickers),
+    Step(
+        "Which of the largest are above their 50-hour mean with rising volume?",
+        "market_scan",
+        {"universe": "top50", "condition": "close > sma(close, 50) and volume > sma(volume, 20)"},
+        _scan,
+    ),
+    Step(
+        "Which moved most in a day?",
+        "market_rank",
+        {"universe": "top50", "expression": "roc(close, 24)", "limit": MAX_ROWS},
+        _rank,
+    ),
+    Step(
+        "How does one of them look?",
+        "market_evaluate",
+        {"symbol": "BTC/USDT", "expression": "rsi(close, 14)[-1]"},
+        _value,
+    ),
+    Step("Its last candles.", "market_ohlcv", {"symbol": "BTC/USDT", "limit": 3}, _candles),
+    Step("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
+)
+
+
+@click.command("demo")
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Use and keep this home folder.",
+)
+@click.option("--csv", type=click.Path(path_type=Path, exists=True), help="Import these hourly candles first.")
+@click.option("--symbol", default="BINANCE:BTC/USDT", show_default=True, help="What the CSV holds.")
+def command(*, home: Path | None, csv: Path | None, symbol: str) -> None:
+    """Show the main job end to end on the embedded engine. Needs no key and no network."""
+    with tempfile.TemporaryDirectory(prefix="heytraders-demo-") as scratch:
+        given = Settings.read(os.environ)
+        settings = replace(given, home=home or Path(scratch), api_key=None, base_url=None, database_url=None)
+        start_log(settings)
+        if csv:
+            from .data import import_file
+
+            click.echo(f"Importing {csv.name} as {symbol}")
+            click.echo(f"   {import_file(settings, csv, symbol, '1h')}")
+        anyio.run(_run, settings)
+
+
+async def _run(settings: Settings) -> None:
+    begun = time.perf_counter()
+    async with open_server(settings) as server, Client(server) as client:
+        tools = (await client.list_tools()).tools
+        prompts = (await client.list_prompts()).prompts
+        click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools, {len(prompts)} prompts\n")
+        for number, step in enumerate(STEPS, start=1):
+            await _take(client, number, step)
+        uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
+        click.echo(f"Also as resources: {', '.join(uris)}")
+    click.echo(
+        f"\nDone in {time.perf_counter() - begun:.1f} s. Next: point an MCP client at `heytraders-mcp` (see README)."
+    )
+
+
+async def _take(client: Client, number: int, step: Step) -> None:
+    words = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in step.arguments.items())
+    click.echo(f"{number}. {step.why}\n   {step.tool} {words}".rstrip())
+    begun = time.perf_counter()
+    result = await _ticking(client.call_tool(step.tool, step.arguments))
+    if result.is_error or result.structured_content is None:
+        said = "".join(block.text for block in result.content if isinstance(block, TextContent))
+        raise Unavailable(f"the demo stopped at {step.tool}: {said}")
+    for line in step.show(result.structured_content):
+        click.echo(f"     {line}")
+    click.echo(f"   ({(time.perf_counter() - begun) * 1000:.0f} ms)\n")
+
+
+async def _ticking(call: Awaitable[CallToolResult]) -> CallToolResult:
+    """Await a call, with a dot on stderr for each second that it takes."""
+
+    async def tick() -> None:
+        while True:
+            await anyio.sleep(TICK_SECONDS)
+            click.echo(".", nl=False, err=True)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        try:
+            return await call
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,45 @@
+"""Starting and listing the tools imports only what they need; agents wait for that before their first turn."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = """
+import json, sys
+import anyio
+from pathlib import Path
+from mcp import Client
+import server.cli
+from server.app import open_server
+from server.settings import Settings
+
+async def main():
+    async with open_server(Settings(home=Path(sys.argv[1]))) as server, Client(server) as client:
+        await client.list_tools()
+        await client.list_resources()
+        await client.list_prompts()
+
+anyio.run(main)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+HEAVY = ("numpy", "talib", "fastapi", "sqlalchemy", "httpx", "pyarrow", "engine")
+API_MODELS = ("api.catalogue", "api.endpoint", "api.inputs", "api.market", "api.meta", "api.docs", "api.client")
+
+
+def test_neither_heavy_libraries_nor_api_models_are_imported_before_the_first_call(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(home)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    imported = json.loads(done.stdout)
+
+    assert [name for name in imported if name in API_MODELS or name.split(".")[0] in HEAVY] == []
+    assert not home.exists()
