@@ -1,0 +1,155 @@
+"""What is wrong or doubtful in a source text: where, why, and how to write it instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api.errors import ErrorCode, InvalidInput, NotFound, clean
+
+Severity = Literal["error", "warning"]
+
+MAX_DIAGNOSTICS: Final = 25
+_WINDOW: Final = 96
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A stretch of one line. Lines and columns count characters from 1; `end` is the column after the last one."""
+
+    line: int
+    column: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding.
+
+    Attributes:
+        code: A code of the API for errors (`VALIDATION_ERROR`, `TA_OUT_OF_RANGE`, `DATA_UNAVAILABLE`), the name of
+            the rule for warnings (`never-true`, `unused-name`, ...).
+        excerpt: The line in question, and below it carets under the offending text.
+        suggestion: What to write or do; empty where nothing is known to help.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    line: int
+    column: int
+    end_column: int
+    excerpt: str
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        sentences = [_ended(text) for text in (self.message, self.suggestion) if text]
+        return f"line {self.line}, column {self.column}: {' '.join(sentences)}\n{self.excerpt}"
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
+class DslError(InvalidInput):
+    """A script or expression was refused. `diagnostics` holds every error; `fixed` the mended text, if it is known."""
+
+    def __init__(self, message: str, diagnostics: Sequence[Diagnostic], *, code: str, fixed: str | None) -> None:
+        suggestion = f"Write {fixed}" if fixed is not None and "\n" not in fixed and len(fixed) < 300 else ""
+        super().__init__(message, suggestion=suggestion, code=code)
+        self.diagnostics = tuple(diagnostics)
+        self.fixed = fixed
+
+
+class DslDataError(DslError, NotFound):
+    """The text is right, but it reads data that no feed has."""
+
+
+class Findings:
+    """Collects the diagnostics of one source text, and the replacements that would mend it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.lines = source.split("\n")
+        self._all: dict[tuple[Span, str], Diagnostic] = {}
+        self._fixes: dict[Span, str] = {}
+        self._unfixed = False
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The errors, in the order of the text."""
+        return tuple(d for d in self.sorted() if d.severity == "error")
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error."""
+        return any(d.severity == "error" for d in self._all.values())
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """Everything found, in the order of the text."""
+        return tuple(sorted(self._all.values(), key=lambda d: (d.line, d.column, d.severity)))
+
+    def error(
+        self, span: Span, message: str, suggestion: str = "", *, fix: str | None = None, code: ErrorCode | None = None
+    ) -> None:
+        """Report an error at `span`. `fix` is the text to put there instead."""
+        self._add("error", code or "VALIDATION_ERROR", span, message, suggestion)
+        if fix is None:
+            self._unfixed = True
+        else:
+            self._fixes[span] = fix
+
+    def warning(self, span: Span, rule: str, message: str, suggestion: str = "") -> None:
+        """Report something that is allowed but probably not meant."""
+        self._add("warning", rule, span, message, suggestion)
+
+    def _add(self, severity: Severity, code: str, span: Span, message: str, suggestion: str) -> None:
+        if len(self._all) < MAX_DIAGNOSTICS:
+            excerpt = self.excerpt(span)
+            found = Diagnostic(severity, code, message, span.line, span.column, span.end, excerpt, suggestion)
+            self._all.setdefault((span, message), found)
+
+    def excerpt(self, span: Span) -> str:
+        """The line around `span`, with carets below it."""
+        line = self.lines[span.line - 1] if span.line <= len(self.lines) else ""
+        start = 0 if len(line) <= _WINDOW else max(0, span.column - 1 - _WINDOW // 2)
+        shown = "".join(c if c.isprintable() else " " for c in line[start : start + _WINDOW])
+        width = max(1, min(span.end - span.column, _WINDOW - (span.column - 1 - start)))
+        return f"  {shown}\n  {' ' * (span.column - 1 - start)}{'^' * width}"
+
+    def fixed(self) -> str | None:
+        """The source with every replacement made, when every error has one."""
+        if self._unfixed or not self._fixes:
+            return None
+        lines = list(self.lines)
+        for span, text in sorted(self._fixes.items(), reverse=True):
+            line = lines[span.line - 1]
+            lines[span.line - 1] = line[: span.column - 1] + text + line[span.end - 1 :]
+        return "\n".join(lines)
+
+    def raise_errors(self, what: str, fixed: str | None = None) -> None:
+        """Raise one exception that tells of all errors, if there are any. `what` names the text, e.g. `condition`."""
+        errors = self.errors
+        if errors:
+            raise refusal(what, errors, fixed)
+
+
+def refusal(what: str, errors: Sequence[Diagnostic], fixed: str | None = None) -> DslError:
+    """The exception for these errors. Its code is theirs when they agree, else VALIDATION_ERROR."""
+    codes = {error.code for error in errors}
+    code = codes.pop() if len(codes) == 1 else "VALIDATION_ERROR"
+    count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+    message = f"{count} in the {what}\n{listing(errors)}"
+    kind = DslDataError if code == "DATA_UNAVAILABLE" else DslError
+    return kind(message, errors, code=code, fixed=fixed)
+
+
+def listing(diagnostics: Iterable[Diagnostic]) -> str:
+    """All of them as text, one after the other."""
+    return "\n".join(str(each) for each in diagnostics)
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """Foreign text in a message: cleaned, short, in backticks."""
+    return f"`{clean(text, limit)}`"

@@ -1,0 +1,198 @@
+"""From source text to Python's syntax tree, cut down to the closed set of forms that the language has."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from .diagnostics import Findings, Span
+from .lexer import Mode, Text, read
+
+MAX_DEPTH: Final = 64
+MAX_NODES: Final[dict[Mode, int]] = {"expression": 2_000, "script": 20_000}
+_MAX_SYNTAX_ERRORS: Final = 10
+
+_EXPRESSIONS: Final = (
+    ast.BoolOp,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.IfExp,
+    ast.Compare,
+    ast.Call,
+    ast.Constant,
+    ast.Subscript,
+    ast.Name,
+    ast.List,
+    ast.Tuple,
+    ast.Attribute,
+    ast.keyword,
+)
+_STATEMENTS: Final = (ast.Assign, ast.Expr, ast.For, ast.Pass)
+_GRAMMAR: Final = (ast.operator, ast.boolop, ast.cmpop, ast.unaryop, ast.expr_context)
+
+_REFUSED: Final[dict[type[ast.AST], tuple[str, str]]] = {
+    ast.Lambda: ("there are no functions to define", "Write the expression itself"),
+    ast.FunctionDef: ("there are no functions to define", "Give an expression a name: `name = expression`"),
+    ast.AsyncFunctionDef: ("there are no functions to define", "Give an expression a name: `name = expression`"),
+    ast.ClassDef: ("there are no classes", "A script holds assignments, emit_signal and for-loops over tickers"),
+    ast.Import: ("nothing can be imported", "All operators are at hand; see the operators document"),
+    ast.ImportFrom: ("nothing can be imported", "All operators are at hand; see the operators document"),
+    ast.While: ("there is no while", "A script already runs on every bar; loop over tickers with `for t in TICKERS:`"),
+    ast.If: ("there is no if statement", "Put the condition into emit_signal, or write `a if condition else b`"),
+    ast.ListComp: ("there are no comprehensions", "Loop with `for t in TICKERS:`"),
+    ast.SetComp: ("there are no comprehensions", "Loop with `for t in TICKERS:`"),
+    ast.DictComp: ("there are no comprehensions", "Loop with `for t in TICKERS:`"),
+    ast.GeneratorExp: ("there are no comprehensions", "Loop with `for t in TICKERS:`"),
+    ast.Starred: ("arguments are not unpacked with `*`", "Write them one by one"),
+    ast.NamedExpr: ("a name is given on a line of its own", "Write `name = expression` above"),
+    ast.JoinedStr: ("there are no f-strings", "Write the text as it is"),
+    ast.AugAssign: ("a name is given once and never changes", "Use another name: `b = a + 1`"),
+    ast.AnnAssign: ("names have no annotations", "Write `name = expression`"),
+    ast.Return: ("there is nothing to return from", "Hand decisions to emit_signal"),
+    ast.Slice: ("a series has no slices", "Use highest, lowest, sum or sma over a number of bars"),
+    ast.Assert: ("there is no assert", "Put the condition into emit_signal"),
+    ast.Delete: ("there is no del", "A name that is not used costs nothing"),
+    ast.Try: ("there is no try", "A missing value makes comparisons false; see nz() and is_missing()"),
+    ast.Break: ("there is no break", "A loop runs over all its tickers"),
+    ast.Continue: ("there is no continue", "A loop runs over all its tickers"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Statements of the closed set, and where they were written. An expression is one `ast.Expr`."""
+
+    statements: list[ast.stmt]
+    text: Text
+    lines: list[str]
+    findings: Findings
+
+    def span(self, node: ast.expr | ast.stmt | ast.keyword) -> Span:
+        """Where `node` was written; its first line if it has several."""
+        line, start = node.lineno, self._column(node.lineno, node.col_offset)
+        end_line = node.end_lineno if node.end_lineno is not None else line
+        if end_line == line and node.end_col_offset is not None:
+            return self.text.span(line, start, self._column(line, node.end_col_offset))
+        return self.text.span(line, start, len(self.lines[line - 1].rstrip()))
+
+    def source(self, node: ast.expr) -> str:
+        """The text of an expression on one line, as it was rewritten."""
+        end_line = node.end_lineno or node.lineno
+        start = self._column(node.lineno, node.col_offset)
+        end = self._column(end_line, node.end_col_offset or 0)
+        if end_line == node.lineno:
+            return self.lines[node.lineno - 1][start:end]
+        inner = self.lines[node.lineno : end_line - 1]
+        parts = [self.lines[node.lineno - 1][start:], *inner, self.lines[end_line - 1][:end]]
+        return " ".join(part.split("#")[0].strip() for part in parts)
+
+    def _column(self, line: int, offset: int) -> int:
+        """A column in characters; `ast` counts UTF-8 bytes."""
+        text = self.lines[line - 1]
+        return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
+
+
+def parse(source: str, mode: Mode) -> Parsed:
+    """The statements of `source`. Everything wrong with it so far is in `findings`; then there may be none."""
+    findings = Findings(source)
+    text = read(source, mode, findings)
+    if not text.usable:
+        return Parsed([], text, [""], findings)
+    lines = text.source.split("\n")
+    parsed = Parsed([], text, lines, findings)
+    statements = _statements(parsed, mode)
+    if _small_enough(statements, parsed, mode):
+        parsed.statements.extend(s for s in statements if _closed(s, parsed))
+    return parsed
+
+
+def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
+    """What Python's parser makes of it. A line that it refuses is reported and left out, and the rest read again."""
+    lines = list(parsed.lines)
+    for _ in range(_MAX_SYNTAX_ERRORS):
+        try:
+            return ast.parse("\n".join(lines)).body
+        except SyntaxError as error:
+            line = min(max(error.lineno or 1, 1), len(lines))
+            _report(error, line, parsed)
+            if mode == "expression":
+                return []
+            _leave_out(lines, line - 1)
+        except (RecursionError, MemoryError, ValueError):
+            parsed.findings.error(Span(1, 1, 2), "the text is nested too deeply to be read", "Give parts a name")
+            return []
+    return []
+
+
+def _report(error: SyntaxError, line: int, parsed: Parsed) -> None:
+    written = len(parsed.findings.lines)
+    if line > written:
+        line, error.offset = written, len(parsed.lines[written - 1]) + 1
+    text = parsed.lines[line - 1]
+    start = min(max((error.offset or 1) - 1, 0), len(text))
+    same_line = error.end_lineno in {None, error.lineno}
+    end = max(start + 1, (error.end_offset or 0) - 1) if same_line else len(text)
+    message = (error.msg or "invalid syntax").split("(<unknown>")[0].strip()
+    suggestion = "" if "?" in message else "Check the commas, brackets and operators around it"
+    parsed.findings.error(parsed.text.span(line, start, end), f"this cannot be read: {message}", suggestion)
+
+
+def _leave_out(lines: list[str], index: int) -> None:
+    """Blank one line, and with the head of a loop its body."""
+    indent = len(lines[index]) - len(lines[index].lstrip())
+    body = lines[index].lstrip().startswith("for ")
+    lines[index] = " " * indent + "pass"
+    for later in range(index + 1, len(lines)):
+        text = lines[later]
+        if text.strip() and len(text) - len(text.lstrip()) <= indent:
+            return
+        if body:
+            lines[later] = ""
+
+
+def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> bool:
+    """Whether the tree keeps to the limits on nodes and depth; walked without recursion."""
+    count = 0
+    level: list[ast.AST] = list(statements)
+    depth = 0
+    while level:
+        count += len(level)
+        depth += 1
+        if depth > MAX_DEPTH + 2 or count > MAX_NODES[mode]:
+            where = next((n for n in level if isinstance(n, ast.expr)), None)
+            span = parsed.span(where) if where is not None else Span(1, 1, 2)
+            rule = (
+                f"nested deeper than {MAX_DEPTH} levels"
+                if depth > MAX_DEPTH
+                else f"larger than {MAX_NODES[mode]:,} parts"
+            )
+            parsed.findings.error(span, f"the {mode} is {rule}", "Give parts a name, or leave some out")
+            return False
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return True
+
+
+def _closed(statement: ast.stmt, parsed: Parsed) -> bool:
+    """Whether a statement consists of known forms only; reports those that it does not know."""
+    good = True
+    for node, place in _walk(statement):
+        if isinstance(node, (*_EXPRESSIONS, *_STATEMENTS, *_GRAMMAR)):
+            continue
+        good = False
+        name = type(node).__name__
+        message, suggestion = _REFUSED.get(type(node), (f"{name.lower()} is not part of the language", ""))
+        parsed.findings.error(parsed.span(place), message, suggestion)
+    return good
+
+
+def _walk(statement: ast.stmt) -> Iterator[tuple[ast.AST, ast.expr | ast.stmt]]:
+    """All nodes of a statement with the nearest one that has a place; nothing below a refused form."""
+    stack: list[tuple[ast.AST, ast.expr | ast.stmt]] = [(statement, statement)]
+    while stack:
+        node, place = stack.pop()
+        here = node if isinstance(node, ast.expr | ast.stmt) else place
+        yield node, here
+        if type(node) not in _REFUSED:
+            stack.extend((child, here) for child in ast.iter_child_nodes(node))

@@ -1,0 +1,73 @@
+"""The names that a script can read without giving them a value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from .intervals import ANYTHING, Interval
+from .kinds import SERIES, STRING, TICKER, Kind
+
+Group = Literal["price", "time", "context", "state", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A predefined name. `external` ones name data that a feed may have; without it they are DATA_UNAVAILABLE."""
+
+    name: str
+    group: Group
+    description: str
+    kind: Kind = SERIES
+    bounds: Interval = ANYTHING
+
+
+_PRICE: Final = Interval(0, math.inf)
+_FLAT: Final = "missing while flat"
+
+_ALL: Final = (
+    Variable("open", "price", "First price of the bar, in quote currency.", bounds=_PRICE),
+    Variable("high", "price", "Highest price of the bar.", bounds=_PRICE),
+    Variable("low", "price", "Lowest price of the bar.", bounds=_PRICE),
+    Variable("close", "price", "Last price of the bar.", bounds=_PRICE),
+    Variable("volume", "price", "Traded amount in the bar, in base units.", bounds=_PRICE),
+    Variable("hl2", "price", "(high + low) / 2.", bounds=_PRICE),
+    Variable("hlc3", "price", "(high + low + close) / 3.", bounds=_PRICE),
+    Variable("ohlc4", "price", "(open + high + low + close) / 4.", bounds=_PRICE),
+    Variable("returns", "price", "close / close one bar ago - 1, as a fraction.", bounds=Interval(-1, math.inf)),
+    Variable("minute", "time", "Minute of the bar's open time, 0-59, UTC.", bounds=Interval(0, 59)),
+    Variable("hour", "time", "Hour of the bar's open time, 0-23, UTC.", bounds=Interval(0, 23)),
+    Variable("day", "time", "Day of the month, 1-31, UTC.", bounds=Interval(1, 31)),
+    Variable("weekday", "time", "Day of the week, 0 is Monday, 6 is Sunday, UTC.", bounds=Interval(0, 6)),
+    Variable("month", "time", "Month, 1-12, UTC.", bounds=Interval(1, 12)),
+    Variable("year", "time", "Year, UTC.", bounds=Interval(1970, 9999)),
+    Variable("bar_index", "time", "Number of the bar: 0 is the first of the range, warm-up bars are negative."),
+    Variable("TICKER", "context", "The ticker that the script runs for (isolated mode).", TICKER),
+    Variable("TICKERS", "context", "All tickers of the universe, to loop over.", TICKER),
+    Variable("TIMEFRAME", "context", 'Length of a bar, such as "1h".', STRING),
+    Variable("EXCHANGE", "context", 'Exchange of the run, such as "binance".', STRING),
+    Variable("position", "state", "Size of the ticker's position in base units: negative is short, 0 is flat."),
+    Variable("position_side", "state", "1 long, -1 short, 0 flat.", bounds=Interval(-1, 1)),
+    Variable("entry_price", "state", f"Average entry price, {_FLAT}.", bounds=_PRICE),
+    Variable("bars_in_position", "state", "Bars since the position was opened, 0 while flat.", bounds=_PRICE),
+    Variable("unrealized_pnl_pct", "state", "Open profit of the position in percent of its entry, 0 while flat."),
+    Variable("equity", "state", "Value of the account in quote currency."),
+    Variable("cash", "state", "Money in the account that no position holds, in quote currency."),
+    Variable("drawdown_pct", "state", "Distance of equity from its peak in percent, <= 0.", bounds=Interval(-100, 0)),
+    Variable("funding_rate", "external", "Funding rate of a perpetual per interval, as a fraction."),
+    Variable("open_interest", "external", "Open interest of a perpetual."),
+    Variable("active_addresses", "external", "Addresses active on the chain in the bar."),
+    Variable("transaction_count", "external", "Transactions on the chain in the bar."),
+    Variable("hash_rate", "external", "Hash rate of the chain."),
+    Variable("exchange_inflow", "external", "Coins sent to exchanges in the bar."),
+    Variable("exchange_outflow", "external", "Coins withdrawn from exchanges in the bar."),
+    Variable("exchange_netflow", "external", "exchange_inflow - exchange_outflow."),
+    Variable("mvrv", "external", "Market value over realised value."),
+    Variable("nvt", "external", "Network value over transactions."),
+    Variable("sopr", "external", "Spent output profit ratio."),
+)
+
+VARIABLES: Final = MappingProxyType({variable.name: variable for variable in _ALL})
+COLUMNS: Final = frozenset({"open", "high", "low", "close", "volume"})
