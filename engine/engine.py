@@ -59,7 +59,7 @@ class Engine:
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
         from .documents.library import Library
-        from .feeds import open_feed
+        from .feeds.market_feed import open_feed
         from .store.database import Store, default_url
 
         store = Store.open(settings.database_url or default_url(settings.home))

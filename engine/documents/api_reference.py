@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
-from itertools import groupby
 from typing import Any, Final
 
 from api.endpoint import Endpoint
@@ -64,17 +63,17 @@ backtests, arena), `read` (accounts, balances, orders), `trade` (place and cance
 ```json
 {{"success": true, "data": {{}}, "error": null, "meta": {{"timestamp": "2026-01-01T00:00:00Z"}}}}
 ```
-A failure has `"success": false`, `"data": null` and in `"error"` a `code`, a `message` (what was wrong with which value)
-and a `suggestion` (what to do next). Times are ISO 8601 in UTC.
+A failure has `"success": false`, `"data": null`, and in `"error"` a `code`, a `message` (what was wrong with which
+value) and a `suggestion` (what to do next). Times are ISO 8601 in UTC.
 """
 
 
 def render(endpoints: Sequence[Endpoint[Any, Any]], quotas: QuotaSettings) -> str:
     """The whole reference as markdown."""
     parts = [_opening(quotas), "## Endpoints", _overview(endpoints)]
-    for section, members in groupby(endpoints, key=lambda e: e.path.split("/")[1]):
-        parts.append(f"## {_TITLES.get(section, section.title())}")
-        parts.extend(_endpoint(endpoint) for endpoint in members)
+    for section, title in _TITLES.items():
+        parts.append(f"## {title}")
+        parts.extend(_endpoint(endpoint) for endpoint in endpoints if endpoint.path.split("/")[1] == section)
     notes = files("engine.documents").joinpath("exchange-notes.md").read_text(encoding="utf-8")
     parts += ["## Error codes", _errors(), "## Exchanges", _exchanges(), notes.strip()]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -153,7 +153,7 @@ def _last_day(feed: Feed, listing: Listing) -> tuple[Decimal | None, float | Non
         return None, None, None, listing.source
     bars = candles.bars
     price = Decimal(str(float(bars.close[-1])))
-    turnover = float((bars.close[-DAY_BARS:] * bars.volume[-DAY_BARS:]).sum())
+    turnover = round(float((bars.close[-DAY_BARS:] * bars.volume[-DAY_BARS:]).sum()), 2)
     if len(candles) <= DAY_BARS or bars.close[0] == 0:
         return price, None, turnover, bars.source
-    return price, float(bars.close[-1] / bars.close[0] - 1) * 100, turnover, bars.source
+    return price, round(float(bars.close[-1] / bars.close[0] - 1) * 100, 4), turnover, bars.source

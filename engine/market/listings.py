@@ -51,12 +51,13 @@ def expand(feed: Feed, universe: Sequence[str], exchange: ExchangeId) -> tuple[l
     found: dict[Instrument, None] = {}
     failed: dict[str, Failure] = {}
     listed = feed.listings(exchange)
+    by_symbol = {one.instrument.symbol: one.instrument for one in listed}
     for word in universe:
         if word in KEYWORDS:
             found.update((one.instrument, None) for one in KEYWORDS[word](listed))
             continue
         try:
-            found[feed.listing(resolve(word, exchange)).instrument] = None
+            found[by_symbol.get(word) or instrument_of(feed, word, exchange)] = None
         except HeyTradersError as error:
             failed[word] = Failure(symbol=word, error=reason(error))
     if len(found) > MAX_UNIVERSE:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from starlette.responses import Response as HttpResponse
 
-from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited, clean
+from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited
 from api.numbers import to_wire
 from engine.clock import Clock, iso8601
 
@@ -50,8 +50,14 @@ def fault(error: Exception, clock: Clock) -> HttpResponse:
 def _failure(
     status: int, code: str, message: str, suggestion: str, clock: Clock, headers: dict[str, str]
 ) -> HttpResponse:
-    error = {"code": code, "message": clean(message, _MAX_TEXT), "suggestion": clean(suggestion, _MAX_TEXT)}
+    error = {"code": code, "message": _shown(message), "suggestion": _shown(suggestion)}
     return _respond(status, {"success": False, "data": None, "error": error}, clock, headers)
+
+
+def _shown(text: str) -> str:
+    """Our text with whatever a caller smuggled into it made harmless; lines stay, since carets point into them."""
+    visible = "".join(c if c == "\n" or c.isprintable() else " " for c in text)
+    return visible if len(visible) <= _MAX_TEXT else visible[: _MAX_TEXT - 1] + "…"
 
 
 def _respond(

@@ -1,0 +1,44 @@
+"""The market section: symbols, candles, and expressions over one symbol or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import anyio.to_thread
+
+from api.market import MARKET_OHLCV, MARKET_TICKERS, OhlcvRequest, OhlcvResponse, TickersRequest, TickersResponse
+from engine.access import Caller
+from engine.engine import Engine
+from engine.market import candles, listings
+
+from .binding import Route, route
+
+T = TypeVar("T")
+
+
+async def tickers(engine: Engine, _caller: Caller, request: TickersRequest) -> TickersResponse:
+    """What an exchange lists, largest first, each with its last day."""
+
+    def work() -> TickersResponse:
+        found = listings.filtered(engine.feed, request)
+        shown = candles.tickers(engine.feed, found[: request.limit])
+        return TickersResponse(exchange=request.exchange, tickers=shown, total=len(found))
+
+    return await _in_thread(work)
+
+
+async def ohlcv(engine: Engine, _caller: Caller, request: OhlcvRequest) -> OhlcvResponse:
+    """Closed candles of one symbol."""
+    return await _in_thread(lambda: candles.page(engine.feed, engine.clock, request))
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Reading candles changes nothing, so a caller who gives up need not wait for the thread."""
+    return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    route(MARKET_TICKERS, tickers),
+    route(MARKET_OHLCV, ohlcv),
+)

@@ -1,0 +1,106 @@
+"""The meta section: registration, what a key may do, the vocabulary of expressions, health."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.errors import HeyTradersError
+from api.meta import (
+    META_CAPABILITIES,
+    META_HEALTH,
+    META_INDICATORS,
+    META_REGISTER,
+    CapabilitiesRequest,
+    CapabilitiesResponse,
+    Capability,
+    HealthRequest,
+    HealthResponse,
+    IndicatorsRequest,
+    IndicatorsResponse,
+    RegisterRequest,
+    RegisterResponse,
+)
+from engine.access import ALL_SCOPES, Caller, Profile
+from engine.clock import iso8601
+from engine.engine import Engine
+from engine.market.vocabulary import vocabulary
+from engine.store.candles import series_table
+
+from .binding import Route, route
+
+_SIMULATED: Final = "Prices are simulated, accounts are paper: nothing here is a real market."
+_IMPORTED: Final = "Imported candles are used where there are any; all other prices are simulated. Accounts are paper."
+
+
+async def register(engine: Engine, caller: Caller, request: RegisterRequest) -> RegisterResponse:
+    """Make a provisional agent; its key is shown here and nowhere else."""
+    profile = Profile(request.display_name, request.description, request.strategy_type, request.risk_profile)
+    made = await engine.access.register(profile, caller.address)
+    return RegisterResponse(
+        api_key=made.api_key,
+        agent_id=made.agent_id,
+        key_id=made.key_id,
+        quota=await _quota(engine, made.caller(caller.address)),
+        scopes=made.scopes,
+    )
+
+
+async def capabilities(engine: Engine, caller: Caller, _request: CapabilitiesRequest) -> CapabilitiesResponse:
+    """The endpoints within the key's scopes, in the order of the API document."""
+    from api.catalogue import ENDPOINTS
+
+    allowed = (e for e in ENDPOINTS if e.scope is None or e.scope in caller.scopes)
+    return CapabilitiesResponse(
+        agent_id=caller.agent_id,
+        scopes=tuple(scope for scope in ALL_SCOPES if scope in caller.scopes),
+        quota=await _quota(engine, caller),
+        endpoints=tuple(
+            Capability(name=e.name, method=e.method, path=e.path, scope=e.scope, description=e.summary) for e in allowed
+        ),
+    )
+
+
+async def indicators(_engine: Engine, _caller: Caller, request: IndicatorsRequest) -> IndicatorsResponse:
+    """The words of the expression language, straight from its registry."""
+    return vocabulary(request.search, request.category)
+
+
+async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+    """Whether the database answers, and what the data is."""
+    database, imported = "ok", None
+    try:
+        imported = await engine.store.read(_count_series)
+    except (HeyTradersError, SQLAlchemyError):
+        database = "unavailable"
+    return HealthResponse(
+        status="ok" if database == "ok" else "degraded",
+        version=version("heytraders-mcp"),
+        source="embedded",
+        data="both" if imported else "simulated",
+        note=_IMPORTED if imported else _SIMULATED,
+        time=iso8601(engine.clock.now()),
+        seed=engine.settings.seed,
+        imported_series=imported,
+        database=database,
+    )
+
+
+def _count_series(connection: sa.Connection) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(series_table)).scalar_one()
+
+
+async def _quota(engine: Engine, caller: Caller) -> dict[str, Any]:
+    allowances = await engine.access.allowances(caller)
+    return {a.name: {"used": a.used, "limit": a.limit, "period": a.period} for a in allowances}
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    route(META_REGISTER, register),
+    route(META_CAPABILITIES, capabilities),
+    route(META_INDICATORS, indicators),
+    route(META_HEALTH, health),
+)
