@@ -1,0 +1,79 @@
+"""A frame made ready for trading: gaps marked, last prices carried on, prediction tokens ended at their resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from api.symbols import Instrument
+from engine.frame import Bars, Bools, Floats, Frame
+
+from .costs import Costs
+from .settings import SimulationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One instrument as the kernel trades it.
+
+    `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then).
+    `exists` is None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its
+    close is the payout and no bar exists after it.
+    """
+
+    instrument: Instrument
+    costs: Costs
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    mark: Floats
+    exists: Bools | None
+    resolution: int | None
+
+    def has(self, bar: int) -> bool:
+        """Whether it can be traded on `bar`."""
+        return self.exists is None or bool(self.exists[bar])
+
+
+def prepare(frame: Frame, settings: SimulationSettings) -> tuple[Market, ...]:
+    """The frame's instruments in order."""
+    return tuple(_prepare(frame, instrument, bars, settings) for instrument, bars in frame.bars.items())
+
+
+def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: SimulationSettings) -> Market:
+    costs = Costs.of(instrument, settings)
+    close = bars.close
+    missing = np.isnan(close)
+    resolution = _resolution_bar(frame, missing, settings.resolves_at.get(instrument))
+    if resolution is not None:
+        close = close.copy()
+        close[resolution] = 1.0 if close[resolution] >= 0.5 else 0.0
+        missing[resolution + 1 :] = True
+    gaps = bool(missing.any())
+    return Market(
+        instrument=instrument,
+        costs=costs,
+        open=bars.open,
+        high=bars.high,
+        low=bars.low,
+        close=close,
+        mark=_carried(close, missing) if gaps else close,
+        exists=~missing if gaps else None,
+        resolution=resolution,
+    )
+
+
+def _resolution_bar(frame: Frame, missing: Bools, resolves_at: int | None) -> int | None:
+    """The last bar that opened before the resolution, if the frame reaches that far."""
+    if resolves_at is None or not len(frame) or resolves_at > int(frame.time[-1]) + frame.seconds:
+        return None
+    traded = np.flatnonzero(~missing[: int(np.searchsorted(frame.time, resolves_at))])
+    return int(traded[-1]) if len(traded) else None
+
+
+def _carried(close: Floats, missing: Bools) -> Floats:
+    latest = np.where(missing, -1, np.arange(len(close)))
+    np.maximum.accumulate(latest, out=latest)
+    return np.where(latest < 0, 0.0, close[np.maximum(latest, 0)])

@@ -1,0 +1,256 @@
+"""The fast path: one instrument, a static program of market entries and exits.
+
+Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while in
+position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price or a
+portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use the
+same `Ledger` and give the same bits as the reference loop in the tests.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+
+from engine.frame import Bools, Frame
+
+from .account import account_state
+from .ledger import Ledger, Position
+from .limits import Limits
+from .market import Market
+from .plan import Order, fires, intents, order_at
+from .program import Entry, Exit, Side, StaticProgram
+from .rules import amount_for, closing, closing_price
+from .scan import FIRST_CHUNK, LARGEST_CHUNK, first_touch, guarded, see
+from .settings import SimulationSettings
+from .simulation import EndedEarly, Simulation
+from .trades import ExitReason
+
+SLOT = (0, -1)
+
+
+def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
+    """Whether this path can run the program."""
+    return (
+        len(markets) == 1
+        and markets[0].exists is None
+        and markets[0].resolution is None
+        and all(
+            isinstance(intent, Exit) or (isinstance(intent, Entry) and intent.limit is None)
+            for _, intent in intents(program)
+        )
+    )
+
+
+class SegmentKernel:
+    """One run over one instrument. The account between two events is one entry of each of the four segment lists."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        market: Market,
+        program: StaticProgram,
+        settings: SimulationSettings,
+        first_bar: int,
+        report: Callable[[float], None] | None,
+    ) -> None:
+        self._frame, self._market, self._settings, self._first = frame, market, settings, first_bar
+        self._ledger = Ledger(settings.initial_cash, (market.costs,))
+        self._ended: EndedEarly | None = None
+        self._starts = [first_bar]
+        self._balances = [settings.initial_cash]
+        self._amounts = [0.0]
+        self._free = [settings.initial_cash]
+        self._limits = Limits.of(settings)
+        self._report = report
+        self._size = len(market.close)
+        self._entries: list[tuple[Entry, Bools]] = []
+        self._exits: list[tuple[Exit, Bools]] = []
+        for condition, intent in intents(program):
+            if isinstance(intent, Entry):
+                self._entries.append((intent, fires(condition, intent)))
+            elif isinstance(intent, Exit):
+                self._exits.append((intent, fires(condition, intent)))
+        self._events: dict[tuple[int, int], list[int]] = {}
+
+    def run(self) -> Simulation:
+        """From the first bar to the last."""
+        bar, size = self._first, self._size
+        positions, report = self._ledger.positions, self._report
+        while bar < size:
+            bar = self._ride(positions[SLOT], bar) if positions else self._wait(bar)
+            if report is not None:
+                report(min(bar / size, 1.0))
+        return self._finish()
+
+    def _finish(self) -> Simulation:
+        ledger, market, last = self._ledger, self._market, self._size - 1
+        mark = market.close.item(last)
+        final = account_state(ledger, (market.instrument,), (mark,), last)
+        position = ledger.positions.get(SLOT)
+        if position is not None:
+            price = market.costs.exit_price(position.side, mark)
+            ledger.close(position, position.amount, price, mark, last, "end_of_data")
+            self._record(last)
+        trades, fills = ledger.records(self._frame)
+        lengths = np.diff([*self._starts, self._size])
+        close = market.close[self._first :]
+        value = np.repeat(self._amounts, lengths) * close
+        equity = np.repeat(self._balances, lengths) + value
+        return Simulation(
+            frame=self._frame,
+            settings=self._settings,
+            first_bar=self._first,
+            equity=equity,
+            cash=np.repeat(self._free, lengths),
+            gross=np.abs(value, out=value),
+            trades=trades,
+            fills=fills,
+            final=final,
+            ended_early=self._ended,
+        )
+
+    def _wait(self, bar: int) -> int:
+        """Flat at the close of `bar`: go to the bar on which the next entry fills."""
+        reached = self._limits.reached(self._ledger.balance)
+        if reached is not None and bar < self._size - 1:
+            self._ended = reached
+            return self._size
+        signal = self._next_event(0, 0, bar)
+        if signal >= self._size - 1:
+            return self._size
+        self._trade(signal, None)
+        return signal + 1
+
+    def _ride(self, position: Position, bar: int) -> int:
+        """In position from the open of `bar`: go to the bar on which that changes."""
+        last = self._size - 1
+        signal = min(self._next_event(position.side, position.entries, bar), last)
+        if self._limits.active or guarded(position, self._market.costs):
+            see(position, self._market, bar)
+            touched, breached = self._watch(position, bar, signal + 1)
+            if breached is not None:
+                return self._end(position, *breached)
+            if touched is not None:
+                see(position, self._market, touched)
+                self._close_within(position, touched)
+                return touched
+        if signal == last:
+            return self._size
+        self._trade(signal, position)
+        return signal + 1
+
+    def _next_event(self, side: int, entries: int, bar: int) -> int:
+        """The first bar from `bar` on whose signals matter to a position on `side` that `entries` have built."""
+        allowed = max((e.pyramiding for e, _ in self._entries if e.side == side), default=0)
+        key = (side, 1 if side and entries <= allowed else 0)
+        events = self._events.get(key)
+        if events is None:
+            events = self._events[key] = self._list_events(*key)
+        index = bisect_left(events, bar)
+        return events[index] if index < len(events) else self._size
+
+    def _list_events(self, side: int, room: int) -> list[int]:
+        masks = [fired for entry, fired in self._entries if entry.side != side or (room and entry.pyramiding)]
+        if side:
+            masks += [fired for out, fired in self._exits if out.side in (None, side)]
+        return np.flatnonzero(reduce(np.logical_or, masks)).tolist() if masks else []
+
+    def _watch(
+        self, position: Position, start: int, stop: int
+    ) -> tuple[int | None, tuple[int, EndedEarly] | None]:
+        """The first bar in [start, stop) that touches an exit price, or the close before it that breaks a limit."""
+        chunk = FIRST_CHUNK
+        while start < stop:
+            end = min(start + chunk, stop)
+            touched = first_touch(position, self._market, start, end)
+            breached = self._limits.first(
+                self._ledger.balance, position.signed, self._market.close[start : min(touched, self._size - 1)], start
+            )
+            if breached is not None:
+                return None, breached
+            if touched < end:
+                return touched, None
+            start = end
+            see(position, self._market, start)
+            chunk = min(4 * chunk, LARGEST_CHUNK)
+        return None, None
+
+    def _trade(self, signal: int, position: Position | None) -> None:
+        """Fill what the close of `signal` decided at the next open."""
+        bar = signal + 1
+        reference = self._market.open.item(bar)
+        equity = self._ledger.balance + (position.signed * reference if position else 0.0)
+        orders = self._decided(signal, position)
+        if position is not None:
+            self._take_off(position, signal, reference, bool(orders) and orders[0].side != position.side)
+        if orders:
+            self._put_on(orders, equity, reference, bar)
+        self._record(bar)
+
+    def _decided(self, signal: int, position: Position | None) -> list[Order]:
+        """The entries that fire: one direction a bar, and no more of them than pyramiding allows."""
+        orders: list[Order] = []
+        for entry, fired in self._entries:
+            if not fired[signal] or (orders and orders[0].side != entry.side):
+                continue
+            have = len(orders) + (position.entries if position and position.side == entry.side else 0)
+            if have == 0 or have <= entry.pyramiding:
+                orders.append(order_at(entry, signal))
+        return orders
+
+    def _take_off(self, position: Position, signal: int, reference: float, reverse: bool) -> None:  # noqa: FBT001
+        price = self._market.costs.exit_price(position.side, reference)
+        for out, fired in self._exits:
+            if fired[signal] and out.side in (None, position.side) and position.amount > 0.0:
+                fraction = out.fraction if isinstance(out.fraction, float | int) else out.fraction.item(signal)
+                self._ledger.close(position, position.amount * fraction, price, reference, signal + 1, "signal")
+        if reverse and self._ledger.positions:
+            self._ledger.close(position, position.amount, price, reference, signal + 1, "signal")
+
+    def _put_on(self, orders: list[Order], equity: float, reference: float, bar: int) -> None:
+        costs, ledger = self._market.costs, self._ledger
+        side: Side = orders[0].side
+        price = costs.entry_price(side, reference)
+        wanted = [amount_for(o.size, o.value, equity, price, costs.leverage, o.stop) for o in orders]
+        unit = costs.unit_cost(price)
+        cost = 0.0
+        for amount in wanted:
+            cost += amount * unit
+        factor = ledger.afford(cost)
+        for order, amount in zip(orders, wanted, strict=True):
+            position = ledger.open(SLOT, side, amount * factor, price, reference, bar, "entry")
+            if position is not None:
+                position.follow(order)
+        ledger.settle()
+
+    def _close_within(self, position: Position, bar: int) -> None:
+        market = self._market
+        how = closing(position, market.costs, market.open.item(bar), market.high.item(bar), market.low.item(bar))
+        if how is None:
+            raise AssertionError(f"bar {bar} was found to touch an exit price and does not")
+        reference, reason = how
+        price = closing_price(position, market.costs, reference, reason)
+        self._ledger.close(position, position.amount, price, reference, bar, reason)
+        self._record(bar)
+
+    def _end(self, position: Position, bar: int, reason: EndedEarly) -> int:
+        """A limit was reached at the close of `bar`: close at the next open and trade no more."""
+        reference = self._market.open.item(bar + 1)
+        price = self._market.costs.exit_price(position.side, reference)
+        why: ExitReason = reason
+        self._ledger.close(position, position.amount, price, reference, bar + 1, why)
+        self._record(bar + 1)
+        self._ended = reason
+        return self._size
+
+    def _record(self, bar: int) -> None:
+        ledger = self._ledger
+        position = ledger.positions.get(SLOT)
+        self._starts.append(bar)
+        self._balances.append(ledger.balance)
+        self._amounts.append(position.signed if position else 0.0)
+        self._free.append(ledger.free())
+

@@ -1,0 +1,63 @@
+"""The terms of one simulation: money, costs, margin and portfolio limits, checked once and never changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from api.errors import InvalidInput
+from api.symbols import Instrument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSettings:
+    """Terms of a simulation; every rate is a fraction (0.05 is 5 %).
+
+    Attributes:
+        initial_cash: Money at the start, quote currency.
+        fee: Charged on the value of every fill.
+        slippage: Worsens the price of market and stop fills; limit, target and grid fills keep their price.
+        leverage: Position value per unit of margin. A weight is the share of equity put up as margin, so the
+            position is worth weight x equity x leverage. 1 for spot and prediction markets.
+        maintenance_margin: Share of the entry value at which an isolated position is liquidated: a long near
+            `entry * (1 - 1/leverage + maintenance_margin)`. A long without leverage is never liquidated.
+        stop_loss, take_profit: Portfolio limits on equity against `initial_cash`, looked at on bar closes; when one
+            is reached everything is closed at the next open and trading ends.
+        fill_timing: Decided at the close, filled at the next bar's open. There is no other way.
+        resolves_at: Unix seconds at which a prediction token pays 0 or 1.
+    """
+
+    initial_cash: float = 10_000.0
+    fee: float = 0.0005
+    slippage: float = 0.0005
+    leverage: float = 1.0
+    maintenance_margin: float = 0.005
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    fill_timing: Literal["next_open"] = "next_open"
+    resolves_at: Mapping[Instrument, int] = field(default_factory=dict[Instrument, int])
+
+    def __post_init__(self) -> None:
+        _within("initial_cash", self.initial_cash, 0.0, math.inf, "more than 0", "Pass e.g. 10000")
+        _within("fee", self.fee, -math.ulp(0.0), 1.0, "at least 0 and below 1", "5 basis points are 0.0005")
+        _within("slippage", self.slippage, -math.ulp(0.0), 1.0, "at least 0 and below 1", "5 basis points are 0.0005")
+        _within("leverage", self.leverage, math.nextafter(1.0, 0.0), 1000.0, "at least 1", "Use 1 for spot")
+        _within(
+            "maintenance_margin",
+            self.maintenance_margin,
+            -math.ulp(0.0),
+            1.0 / self.leverage,
+            f"at least 0 and below 1/leverage = {1.0 / self.leverage:g}",
+            "Lower the leverage",
+        )
+        if self.stop_loss is not None:
+            _within("stop_loss", self.stop_loss, 0.0, 1.0, "between 0 and 1", "0.2 stops at a loss of 20 %")
+        if self.take_profit is not None:
+            _within("take_profit", self.take_profit, 0.0, math.inf, "more than 0", "0.5 stops at a gain of 50 %")
+
+
+def _within(name: str, value: float, above: float, below: float, rule: str, way_out: str) -> None:
+    if not above < value < below:
+        raise InvalidInput(f"{name} is {value:g}; it must be {rule}", suggestion=way_out)
