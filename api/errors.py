@@ -12,14 +12,15 @@ HeyTradersError
 │   └── Unavailable         the service failed; nothing was changed
 └── OutcomeUnknown          nobody knows: look before doing it again
 
-The documented codes map onto these classes in `BY_CODE`; `raise_for` is the only way from a code to an exception
+The documented codes map onto these classes in `BY_CODE`; `error_for` is the only way from a code to an exception
 and `explain` the only way from an exception to the text that a model reads.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from typing import ClassVar, Final, Literal, get_args
+from typing import ClassVar, Final, Literal, TypeGuard, get_args
 
 ErrorCode = Literal[
     "VALIDATION_ERROR",
@@ -148,6 +149,18 @@ BY_CODE: Final[dict[ErrorCode, type[HeyTradersError]]] = {
     "TA_OUT_OF_RANGE": InvalidInput,
 }
 
+_NEIGHBOURS: Final[dict[str, type[HeyTradersError]]] = {
+    "FREE_QUOTA_EXCEEDED": NotAuthorised,
+    "ACCOUNT_REQUIRED": NotAuthorised,
+    "AGENT_REQUIRED": NotAuthorised,
+    "NOT_OWNER": NotAuthorised,
+    "AGENT_LIMIT_REACHED": NotAuthorised,
+    "QUOTA_EXCEEDED": RateLimited,
+    "REGISTRATION_LIMIT": RateLimited,
+    "NO_BACKTEST": NotFound,
+}
+"""Codes of other versions of the API whose HTTP status does not say enough."""
+
 HTTP_STATUS: Final[dict[ErrorCode, int]] = {
     "VALIDATION_ERROR": 400,
     "BACKTEST_NOT_FOUND": 404,
@@ -163,6 +176,31 @@ HTTP_STATUS: Final[dict[ErrorCode, int]] = {
     "TA_OUT_OF_RANGE": 400,
 }
 """The API document fixes no statuses; these are the embedded engine's."""
+
+
+def error_for(
+    code: str, message: str, *, status: int, suggestion: str = "", retry_after: float | None = None
+) -> HeyTradersError:
+    """The exception for a code that came over the wire; one that nobody documents is classed by its HTTP status."""
+    kind = BY_CODE[code] if _is_documented(code) else _NEIGHBOURS.get(code) or _by_status(status)
+    shown = code if re.fullmatch(r"[A-Z][A-Z0-9_]{1,39}", code) else None
+    if kind is RateLimited:
+        return RateLimited(message, suggestion=suggestion, code=shown, retry_after=retry_after)
+    return kind(message, suggestion=suggestion, code=shown)
+
+
+def _is_documented(code: str) -> TypeGuard[ErrorCode]:
+    return code in CODES
+
+
+def _by_status(status: int) -> type[HeyTradersError]:
+    if status in {401, 403}:
+        return NotAuthorised
+    if status == 404:
+        return NotFound
+    if status == 429:
+        return RateLimited
+    return InvalidInput if 400 <= status < 500 and status != 408 else Unavailable
 
 
 def clean(text: str, limit: int = MAX_FOREIGN_TEXT) -> str:

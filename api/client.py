@@ -1,0 +1,191 @@
+"""Calls a declared endpoint and returns its response model; whether hosted or embedded is the wire's business."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import anyio
+from pydantic import ValidationError
+
+from .endpoint import Endpoint, Request, RequestT, ResponseT
+from .envelope import Garbled, seconds_to_wait, unwrap
+from .errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable, clean
+from .numbers import AmountStyle, to_wire
+from .text import show
+from .transport import Answer, Lost, NotSent, Wire
+
+Source = Literal["hosted", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How GETs are tried again: full jitter below `base * 2**n` seconds, or what the service asked for.
+
+    A service that asks for more than `patience` seconds is not waited for. `pause` and `draw` are the waiting and
+    the randomness (0 to 1), which tests replace.
+    """
+
+    attempts: int = 3
+    base: float = 0.25
+    longest: float = 4.0
+    patience: float = 10.0
+    pause: Callable[[float], Awaitable[None]] = anyio.sleep
+    draw: Callable[[], float] = random.random
+
+    def wait(self, attempt: int, asked: float | None) -> float | None:
+        """Seconds to wait after the failed `attempt` (from 0), or `None` to give up."""
+        if attempt + 1 >= self.attempts:
+            return None
+        if asked is not None:
+            return asked if asked <= self.patience else None
+        return self.draw() * min(self.longest, self.base * 2**attempt)
+
+
+_LOOK: Final = {
+    "orders": "orders_list shows whether the order exists and how it stands.",
+    "live": "live_subscriptions_list shows how things stand.",
+    "arena": "arena_profile shows how things stand.",
+    "backtest": "A second call may run the job a second time, which only costs quota.",
+    "meta": "A second call may register a second agent.",
+}
+_TRANSIENT: Final = frozenset({500, 502, 503, 504})
+
+
+class Client:
+    """The HeyTraders API.
+
+    Args:
+        wire: From `transport.hosted` or `transport.embedded`.
+        source: Which of the two it is. Texts of the embedded engine are our own and shown in full.
+        amounts: How decimals are written in request bodies.
+        retries: For GETs on the hosted service; the embedded engine would only fail the same way again.
+    """
+
+    def __init__(
+        self, wire: Wire, *, source: Source, amounts: AmountStyle = "number", retries: Retries | None = None
+    ) -> None:
+        self.source: Source = source
+        self._wire = wire
+        self._amounts: AmountStyle = amounts
+        self._retries = retries or (Retries() if source == "hosted" else Retries(attempts=1))
+
+    async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
+        """Send `request` and read the answer.
+
+        Only GETs are ever sent twice.
+
+        Raises:
+            HeyTradersError: By who must act next. `Unavailable` means that nothing was changed; `OutcomeUnknown`
+                that a call which changes something may have got through.
+        """
+        url, body = address(self._wire.base_url, endpoint, request, self._amounts)
+        answer = await self._answer(endpoint, url, body)
+        if 300 <= answer.status < 400:
+            host = urlsplit(answer.location or "").netloc or "another address"
+            raise _unclear(endpoint, f"the service redirects to {show(host)}, and redirects are not followed")
+        garbled = ""
+        try:
+            data = unwrap(answer.status, answer.body, trusted=self.source == "embedded", retry_after=answer.retry_after)
+            return endpoint.response.model_validate(data)
+        except Garbled as unreadable:
+            garbled = str(unreadable)
+        except ValidationError as wrong:
+            garbled = f"the answer does not fit the API: {_fields(wrong)}"
+        except Unavailable as failed:
+            if not _changes_something(endpoint):
+                raise
+            garbled = f"the service failed inside: {failed.message}"
+        raise _unclear(endpoint, garbled)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._wire.aclose()
+
+    async def _answer(self, endpoint: Endpoint[Any, Any], url: str, body: bytes | None) -> Answer:
+        """The first answer that is final; GETs are tried again while the trouble may pass."""
+        attempt = 0
+        while True:
+            outcome = await self._try(endpoint, url, body)
+            wait = self._wait(endpoint, attempt, outcome)
+            if wait is None:
+                return _final(endpoint, outcome)
+            await self._retries.pause(wait)
+            attempt += 1
+
+    async def _try(self, endpoint: Endpoint[Any, Any], url: str, body: bytes | None) -> Answer | NotSent | Lost:
+        try:
+            return await self._wire.send(endpoint.method, url, body)
+        except (NotSent, Lost) as failure:
+            return failure
+
+    def _wait(self, endpoint: Endpoint[Any, Any], attempt: int, outcome: Answer | NotSent | Lost) -> float | None:
+        if endpoint.method != "GET":
+            return None
+        if not isinstance(outcome, Answer):
+            return self._retries.wait(attempt, None)
+        if outcome.status != 429 and outcome.status not in _TRANSIENT:
+            return None
+        return self._retries.wait(attempt, seconds_to_wait(outcome.retry_after))
+
+
+def _final(endpoint: Endpoint[Any, Any], outcome: Answer | NotSent | Lost) -> Answer:
+    if isinstance(outcome, NotSent):
+        raise Unavailable(f"{outcome}; nothing was sent", suggestion="Check the network and HEYTRADERS_BASE_URL.")
+    if isinstance(outcome, Lost):
+        raise _unclear(endpoint, str(outcome))
+    return outcome
+
+
+def _changes_something(endpoint: Endpoint[Any, Any]) -> bool:
+    """GETs change nothing, nor do the POSTs that merely compute."""
+    return endpoint.method != "GET" and (endpoint.method != "POST" or endpoint.at_most_once)
+
+
+def _unclear(endpoint: Endpoint[Any, Any], reason: str) -> HeyTradersError:
+    """The error for an exchange that did not end in a readable answer."""
+    if _changes_something(endpoint):
+        return OutcomeUnknown(f"{endpoint.name}: {reason}", suggestion=_LOOK.get(endpoint.section, ""))
+    return Unavailable(
+        f"{endpoint.name}: {reason}", suggestion="Try again later; meta_health shows how the service is."
+    )
+
+
+def _fields(error: ValidationError) -> str:
+    """Which fields of an answer were wrong, without their values."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)[:5]
+    return ", ".join(clean(".".join(map(str, p["loc"])), 60) or "the whole" for p in problems)
+
+
+def address(
+    base_url: str, endpoint: Endpoint[Any, Any], request: Request, amounts: AmountStyle
+) -> tuple[str, bytes | None]:
+    """URL and body of a request. What is not in the path is the query of GET and DELETE, else the JSON body.
+
+    Raises:
+        InvalidInput: A path field would lead out of the endpoint's path.
+    """
+    fields = request.model_dump(exclude_none=True)
+    path = endpoint.path
+    for name in endpoint.path_fields:
+        segment = str(fields.pop(name))
+        if segment.strip(".") == "" or "/" in segment or "\\" in segment:
+            raise InvalidInput(f"{name} {show(segment)} is no id", suggestion="Copy the id from an earlier result.")
+        path = path.replace(f"{{{name}}}", quote(segment, safe=""))
+    url = base_url + path
+    if endpoint.method not in {"GET", "DELETE"}:
+        return url, to_wire(fields, amounts).encode()
+    query = urlencode([(name, text) for name, value in fields.items() for text in _texts(value)])
+    return (f"{url}?{query}" if query else url), None
+
+
+def _texts(value: object) -> list[str]:
+    """A query value as text; a list becomes the same name several times."""
+    if isinstance(value, list | tuple):
+        return [text for item in cast("list[object]", value) for text in _texts(item)]
+    if isinstance(value, str):
+        return [value]
+    return [to_wire(value).strip('"')]

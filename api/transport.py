@@ -1,0 +1,211 @@
+"""Bytes out, bytes in: the only importer of httpx.
+
+What goes wrong leaves here as `NotSent` or `Lost`, raised outside the `except` blocks: httpx's exceptions carry the
+request and with it the key, and Python would keep them as the context of ours.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+from pydantic import SecretStr
+
+from .endpoint import Method
+from .errors import NotAuthorised, UserMustAct
+from .text import show
+
+HOSTED_URL: Final = "https://hey-traders.com/api/v1"
+EMBEDDED_URL: Final = "http://engine.invalid/api/v1"
+MAX_BODY: Final = 2 * 1024 * 1024
+
+AuthHeader = Literal["x-api-key", "bearer"]
+
+_UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
+_KEY: Final = re.compile(r"[\x21-\x7e]{8,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, between two pieces of an answer, and for the whole exchange."""
+
+    connect: float = 5.0
+    read: float = 15.0
+    total: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+    location: str | None
+
+
+class NotSent(Exception):
+    """The request did not leave this machine; nothing happened."""
+
+
+class Lost(Exception):
+    """The request may have arrived, but its answer did not, or was refused on the way in."""
+
+
+class Wire:
+    """Sends requests to one service. Holds the key, and never shows it."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, key: SecretStr | None, timeouts: Timeouts) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = http
+        self._key = key
+        self._timeouts = timeouts
+
+    async def send(self, method: Method, url: str, body: bytes | None = None) -> Answer:
+        """One exchange, once.
+
+        Raises:
+            NotSent: No connection came about.
+            Lost: Anything else short of a whole answer of at most `MAX_BODY` bytes.
+        """
+        failure: NotSent | Lost = Lost(f"no whole answer from {self._host} within {self._timeouts.total:g} s")
+        with anyio.move_on_after(self._timeouts.total):
+            try:
+                return await self._exchange(method, url, body)
+            except _UNREACHED as error:
+                failure = NotSent(f"no connection to {self._host} ({type(error).__name__})")
+            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+                failure = Lost(f"the exchange with {self._host} broke off ({type(error).__name__})")
+            except _Refused as refused:
+                failure = Lost(str(refused))
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    async def _exchange(self, method: Method, url: str, body: bytes | None) -> Answer:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        async with self._http.stream(method, url, content=body, headers=headers) as answer:
+            if answer.headers.get("content-encoding", "identity") != "identity":
+                raise _Refused(f"{self._host} compressed its answer, which was not asked for")
+            received = bytearray()
+            async for piece in answer.aiter_raw():
+                received += piece
+                if len(received) > MAX_BODY:
+                    raise _Refused(f"the answer of {self._host} is larger than {MAX_BODY // 1024} KiB")
+            return Answer(
+                answer.status_code,
+                self._without_key(bytes(received)),
+                answer.headers.get("retry-after"),
+                answer.headers.get("location"),
+            )
+
+    def _without_key(self, body: bytes) -> bytes:
+        """A service that quotes the key back must not put it before a model."""
+        return body if self._key is None else body.replace(self._key.get_secret_value().encode(), b"[API key]")
+
+
+class _Refused(Exception):
+    """An answer that is not read to its end."""
+
+
+class _KeyAuth(httpx.Auth):
+    """Puts the key on each request as it leaves, so that the client's own headers never hold it."""
+
+    def __init__(self, key: SecretStr, header: AuthHeader) -> None:
+        self._key = key
+        self._header: AuthHeader = header
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        secret = self._key.get_secret_value()
+        if self._header == "bearer":
+            request.headers["Authorization"] = f"Bearer {secret}"
+        else:
+            request.headers["X-API-Key"] = secret
+        yield request
+
+
+def hosted(
+    base_url: str = HOSTED_URL,
+    key: SecretStr | None = None,
+    *,
+    header: AuthHeader = "x-api-key",
+    timeouts: Timeouts = Timeouts(),
+) -> Wire:
+    """A wire to the hosted service, or to an engine that is served over HTTP.
+
+    Raises:
+        UserMustAct: The base URL is not https (http is for loopback only), or the key cannot be sent.
+    """
+    check_base_url(base_url)
+    return _wire(base_url, key, header, timeouts, None)
+
+
+def embedded(app: Callable[..., Any], key: SecretStr | None = None, *, timeouts: Timeouts | None = None) -> Wire:
+    """A wire to an ASGI application in this process."""
+    inside = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return _wire(EMBEDDED_URL, key, "x-api-key", timeouts or Timeouts(total=45.0), inside)
+
+
+def _wire(
+    base_url: str,
+    key: SecretStr | None,
+    header: AuthHeader,
+    timeouts: Timeouts,
+    transport: httpx.AsyncBaseTransport | None,
+) -> Wire:
+    if key is not None and _KEY.fullmatch(key.get_secret_value()) is None:
+        raise NotAuthorised(
+            "the API key is not 8 to 512 visible ASCII characters",
+            suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
+        )
+    http = httpx.AsyncClient(
+        auth=None if key is None else _KeyAuth(key, header),
+        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "heytraders-mcp"},
+        timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+    )
+    return Wire(http, base_url, key, timeouts)
+
+
+def check_base_url(base_url: str) -> None:
+    """Refuse a base URL that would send the key in the clear or somewhere unforeseen.
+
+    Raises:
+        UserMustAct: Not https (http passes on loopback), without a host, or with user, query or fragment.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, clear = parts.hostname, not (parts.username or parts.password or parts.query or parts.fragment)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host or ""))
+        usable = bool(host) and clear and secure and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"[\x21-\x7e]+", base_url):
+        raise UserMustAct(
+            f"the base URL {show(base_url)} cannot be used",
+            suggestion=f"Use https, such as {HOSTED_URL}; http is for loopback only.",
+            code="VALIDATION_ERROR",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
