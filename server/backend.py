@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import anyio
 import anyio.abc
 import anyio.to_thread
+from pydantic import SecretStr
 
-from .keys import keep_registered_key
+from .keys import keep_registered_key, registered_key
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -89,6 +90,40 @@ async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
         finally:
             with anyio.CancelScope(shield=True):
                 await backend.aclose()
+
+
+@asynccontextmanager
+async def hosted_client(settings: Settings) -> AsyncGenerator[Client]:
+    """The hosted service, with the key that was set, else one that was registered at this very URL."""
+    from api.client import Client
+    from api.transport import hosted
+
+    key = settings.api_key or registered_key(settings.home, settings.url)
+    wire = hosted(settings.url, key, header=settings.auth_header)
+    async with _closing(Client(wire, source="hosted", amounts=settings.amounts)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def embedded_client(settings: Settings) -> AsyncGenerator[Client]:
+    """The embedded engine, in this process, with this machine's own key."""
+    async with open_engine(settings) as engine:
+        from api.client import Client
+        from api.transport import embedded
+        from engine.app import create_app
+
+        wire = embedded(create_app(engine), SecretStr(await engine.access.local_key()))
+        async with _closing(Client(wire, source="embedded")) as client:
+            yield client
+
+
+@asynccontextmanager
+async def _closing(client: Client) -> AsyncGenerator[Client]:
+    try:
+        yield client
+    finally:
+        with anyio.CancelScope(shield=True):
+            await client.aclose()
 
 
 @asynccontextmanager

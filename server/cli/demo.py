@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +15,18 @@ from typing import Any, Final
 import anyio
 import click
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import TextContent
 
 from api.errors import Unavailable
 from server.app import open_server
 from server.logs import start_log
 from server.settings import Settings
 
+from .data import import_candles
+from .progress import ticking
+
 Result = dict[str, Any]
 MAX_ROWS: Final = 5
-TICK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +114,13 @@ def command(*, home: Path | None, csv: Path | None, symbol: str) -> None:
         given = Settings.read(os.environ)
         settings = replace(given, home=home or Path(scratch), api_key=None, base_url=None, database_url=None)
         start_log(settings)
-        if csv:
-            from .data import import_file
-
-            click.echo(f"Importing {csv.name} as {symbol}")
-            click.echo(f"   {import_file(settings, csv, symbol, '1h')}")
-        anyio.run(_run, settings)
+        anyio.run(_run, settings, csv, symbol)
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
     begun = time.perf_counter()
+    if csv:
+        click.echo(f"Importing {csv.name}\n   {await import_candles(settings, csv, symbol, '1h', allow_gaps=True)}\n")
     async with open_server(settings) as server, Client(server) as client:
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
@@ -139,29 +138,13 @@ async def _take(client: Client, number: int, step: Step) -> None:
     words = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in step.arguments.items())
     click.echo(f"{number}. {step.why}\n   {step.tool} {words}".rstrip())
     begun = time.perf_counter()
-    result = await _ticking(client.call_tool(step.tool, step.arguments))
+    result = await ticking(client.call_tool(step.tool, step.arguments))
     if result.is_error or result.structured_content is None:
         said = "".join(block.text for block in result.content if isinstance(block, TextContent))
         raise Unavailable(f"the demo stopped at {step.tool}: {said}")
     for line in step.show(result.structured_content):
         click.echo(f"     {line}")
     click.echo(f"   ({(time.perf_counter() - begun) * 1000:.0f} ms)\n")
-
-
-async def _ticking(call: Awaitable[CallToolResult]) -> CallToolResult:
-    """Await a call, with a dot on stderr for each second that it takes."""
-
-    async def tick() -> None:
-        while True:
-            await anyio.sleep(TICK_SECONDS)
-            click.echo(".", nl=False, err=True)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(tick)
-        try:
-            return await call
-        finally:
-            tasks.cancel_scope.cancel()
 
 
 def _text(value: Any) -> str:

@@ -100,4 +100,4 @@ async def _health(settings: Settings) -> tuple[bool, str]:
             health = await (await backend.client()).call(META_HEALTH, HealthRequest())
         except HeyTradersError as error:
             return False, explain(error)
-        return True, health.model_dump_json(exclude_none=True)
+        return True, ", ".join(f"{name} {value}" for name, value in health.model_dump(exclude_none=True).items())

@@ -1,0 +1,27 @@
+"""A sign of life for anything that takes more than a second."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import anyio
+import click
+
+Result = TypeVar("Result")
+
+
+async def ticking(work: Awaitable[Result]) -> Result:
+    """Await something, with a dot on stderr for each second that it takes."""
+
+    async def tick() -> None:
+        while True:
+            await anyio.sleep(1)
+            click.echo(".", nl=False, err=True)
+
+    results: list[Result] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        results.append(await work)
+        tasks.cancel_scope.cancel()
+    return results[0]
