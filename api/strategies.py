@@ -35,7 +35,7 @@ class SignalParameters(Request):
 class DcaParameters(Request):
     """Buy for the same amount again and again."""
 
-    ticker: Text | None = Field(None, description="What to buy. Default: the first of the universe.")
+    ticker: Text | None = Field(None, description="What to buy. Default: every ticker of the universe.")
     fixed_amount: Number = Field(gt=0, le=1e12, description="Spent on each purchase, in quote currency.")
     interval: Annotated[Interval, one_of(get_args(Interval))] = Field(description="How often to buy.")
     interval_day: Annotated[Whole, Field(ge=0, le=28)] | None = Field(
@@ -54,7 +54,7 @@ class DcaParameters(Request):
 class GridParameters(Request):
     """Rest buy and sell orders at even steps around the price of the first bar."""
 
-    ticker: Text | None = Field(None, description="What to trade. Default: the first of the universe.")
+    ticker: Text | None = Field(None, description="What to trade. Default: every ticker of the universe.")
     grid_range_pct: Number = Field(10.0, gt=0, lt=100, description="Half width of the grid, in percent of the centre.")
     grid_count: Whole = Field(10, ge=2, le=200, description="Number of price levels.")
     grid_spacing: Annotated[Spacing, one_of(get_args(Spacing))] = Field(

@@ -1,0 +1,99 @@
+"""What a job runs: everything decided when it was asked for, so that a restart or another machine runs the same."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from api.backtests import Mode
+from api.exchanges import ExchangeId
+from api.strategies import StrategyType
+from api.symbols import Instrument, resolve
+from api.timeframes import SECONDS, Timeframe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A checked backtest.
+
+    Attributes:
+        tickers: EXCHANGE:SYMBOL, in the order of the universe.
+        start, end: Open times of the bars to trade on, unix seconds, `start <= time < end`.
+        start_date, end_date: As asked for, YYYY-MM-DD.
+        as_of: When it was asked for, unix seconds; later bars do not exist for it.
+        script: What runs, written by the caller or, where `generated`, from `parameters`.
+        stop_loss, take_profit: Portfolio limits in percent of the initial cash.
+        warnings: What was assumed or looks wrong.
+    """
+
+    strategy_type: StrategyType
+    script: str
+    generated: bool
+    mode: Mode
+    exchange: ExchangeId
+    tickers: tuple[str, ...]
+    timeframe: Timeframe
+    start: int
+    end: int
+    start_date: str
+    end_date: str
+    as_of: float
+    initial_cash: float
+    leverage: float
+    trading_fee: float
+    slippage: float
+    stop_loss: float | None
+    take_profit: float | None
+    description: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The universe."""
+        return tuple(resolve(ticker) for ticker in self.tickers)
+
+    @property
+    def bars(self) -> int:
+        """Bars of the range for one ticker, if none is missing."""
+        return -(-(self.end - self.start) // SECONDS[self.timeframe])
+
+    @property
+    def market(self) -> str:
+        """Names the universe, whatever its order: variants are counted per universe."""
+        return _digest(sorted(self.tickers))
+
+    @property
+    def variant(self) -> str:
+        """Names the strategy: the script's meaning and how it is run, but not its costs and cash."""
+        return _digest(
+            [_meaning(self.script), self.mode, self.timeframe, self.leverage, self.stop_loss, self.take_profit]
+        )
+
+    def to_json(self) -> str:
+        """For the job's row."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """From the job's row."""
+        values: dict[str, Any] = json.loads(text)
+        for name in ("tickers", "warnings"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def _meaning(script: str) -> str:
+    """The script without its comments and spacing."""
+    try:
+        return ast.dump(ast.parse(script))
+    except SyntaxError:
+        return script
+
+
+def _digest(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,57 @@
+"""Dollar-cost averaging: buy for a fixed amount at fixed times."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.strategies import DcaParameters
+
+from .writing import Setting, Written, number, one_line
+
+_EVERY: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1M"}
+_HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 672}
+
+
+def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
+    """Buy on the first or last bar of the chosen day (or hour), while the condition holds; sell all on an exit."""
+    ticker = "TICKER"
+    if parameters.ticker is not None:
+        ticker = f'"{setting.named("ticker", parameters.ticker, 0).ticker}"'
+    most = setting.days * 24 // _HOURS[parameters.interval] + 1
+    lines = [
+        f"# Buy for {number(parameters.fixed_amount)} {setting.instruments[0].quote} {parameters.interval}",
+        f'due = every("{_EVERY[parameters.interval]}", offset_hours={number(_offset(parameters, setting))})',
+    ]
+    when = "due"
+    if parameters.condition_script is not None:
+        lines.append(f"wanted = {one_line(parameters.condition_script)}")
+        when = "due and wanted"
+    size = f"Notional({number(parameters.fixed_amount)})"
+    lines.append(f'emit_signal({when}, entry({ticker}, "LONG", {size}, pyramiding={min(most, 10_000)}))')
+    if parameters.exit_target_pct is not None:
+        lines.append(f"emit_signal(unrealized_pnl_pct >= {number(parameters.exit_target_pct)}, exit({ticker}))")
+    if parameters.exit_script is not None:
+        lines.append(f"leave = {one_line(parameters.exit_script)}")
+        lines.append(f"emit_signal(leave, exit({ticker}))")
+    return Written("\n".join(lines) + "\n", "isolated", _warnings(parameters, setting, most))
+
+
+def _offset(parameters: DcaParameters, setting: Setting) -> float:
+    """Hours from the start of the interval to the deciding bar."""
+    bar = setting.seconds / 3600
+    if parameters.interval == "hourly":
+        return max(0.0, 1 - bar) if parameters.execution_timing == "close" else 0.0
+    day = {"daily": 0, "weekly": parameters.interval_day or 0, "monthly": (parameters.interval_day or 1) - 1}
+    first = 24.0 * day[parameters.interval]
+    return first + 24 - bar if parameters.execution_timing == "close" else first
+
+
+def _warnings(parameters: DcaParameters, setting: Setting, most: int) -> tuple[str, ...]:
+    found: list[str] = []
+    tickers = 1 if parameters.ticker is not None else len(setting.instruments)
+    affordable = int(setting.cash * setting.leverage / (parameters.fixed_amount * tickers))
+    if affordable < most:
+        found.append(f"initial_cash pays for {affordable} of about {most} purchases; the rest are not made.")
+    if setting.seconds > _HOURS[parameters.interval] * 3600:
+        found.append(f"A bar is longer than the interval: one purchase a bar, not {parameters.interval}.")
+    return tuple(found)
