@@ -27,27 +27,27 @@ class BalancesRequest(AccountRequest):
     """One account, or on Polymarket one of its markets."""
 
     symbol: Symbol | None = Field(
-        None, description="Polymarket only: a token id, for that market's size alone, which is faster."
+        default=None, description="Polymarket only: a token id, for that market's size alone, which is faster."
     )
 
 
 class OpenOrdersRequest(AccountRequest):
     """One account, or one symbol of it."""
 
-    symbol: Symbol | None = Field(None, description="Only this symbol, e.g. BTC/USDT. Required for Lighter.")
+    symbol: Symbol | None = Field(default=None, description="Only this symbol, e.g. BTC/USDT. Required for Lighter.")
 
 
 class Account(Response):
     """A linked exchange account."""
 
-    account_id: str | None = Field(None, description="What orders and balances take.")
-    name: str | None = Field(None, description="For people.")
-    exchange: str | None = Field(None, description="The only venue its orders go to.")
-    market_type: str | None = Field(None, description="spot, perpetual or prediction.")
-    currency: str | None = Field(None, description="Of its cash.")
-    status: str | None = Field(None, description="active or closed.")
-    paper: bool | None = Field(None, description="true: simulated money.")
-    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
+    account_id: str | None = Field(default=None, description="What orders and balances take.")
+    name: str | None = Field(default=None, description="For people.")
+    exchange: str | None = Field(default=None, description="The only venue its orders go to.")
+    market_type: str | None = Field(default=None, description="spot, perpetual or prediction.")
+    currency: str | None = Field(default=None, description="Of its cash.")
+    status: str | None = Field(default=None, description="active or closed.")
+    paper: bool | None = Field(default=None, description="true: simulated money.")
+    created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
 
 
 class ListResponse(Response):
@@ -76,29 +76,29 @@ class Position(Response):
     entry_price: Money = Field(description="Average; 0 in a single-market query.")
     unrealized_pnl: Money = Field(description="Quote currency, at the latest close; 0 in a single-market query.")
     leverage: Money = Field(description="1 is none.")
-    mark_price: Money | None = Field(None, description="Latest close.")
-    liquidation_price: Money | None = Field(None, description="Perpetuals: where the margin is lost.")
-    margin: Money | None = Field(None, description="Isolated margin, quote currency.")
+    mark_price: Money | None = Field(default=None, description="Latest close.")
+    liquidation_price: Money | None = Field(default=None, description="Perpetuals: where the margin is lost.")
+    margin: Money | None = Field(default=None, description="Isolated margin, quote currency.")
 
 
 class BalancesResponse(Response):
     """Everything an account holds."""
 
-    account_id: str | None = Field(None, description="As asked.")
+    account_id: str | None = Field(default=None, description="As asked.")
     total_equity_usd: Money | None = Field(
-        None, description="All holdings in USD: USDT and USDC count as 1, KRW at the BTC/KRW to BTC/USDT rate."
+        default=None, description="All holdings in USD: USDT and USDC count as 1, KRW at the BTC/KRW to BTC/USDT rate."
     )
     balances: list[Balance] = Field(default_factory=list[Balance], description="One row per asset.")
     positions: list[Position] = Field(default_factory=list[Position], description="Open positions.")
     open_orders: list[Order] = Field(default_factory=list[Order], description="Resting orders.")
-    updated_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    paper: bool | None = Field(None, description="true: simulated money.")
+    updated_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    paper: bool | None = Field(default=None, description="true: simulated money.")
 
 
 class OpenOrdersResponse(Response):
     """The resting orders of an account."""
 
-    account_id: str | None = Field(None, description="As asked.")
+    account_id: str | None = Field(default=None, description="As asked.")
     orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
 
     _bare_list = model_validator(mode="before")(listed_as("orders"))

@@ -56,13 +56,13 @@ class PlaceRequest(Request):
     )
     amount: Amount = Field(description="Base units; tokens on Polymarket.")
     price: Price | None = Field(
-        None, description="Quote currency per unit, on Polymarket a probability. Required unless market."
+        default=None, description="Quote currency per unit, on Polymarket a probability. Required unless market."
     )
     market_type: MarketTypeInput | None = Field(
-        None, validate_default=True, description="Follows from the exchange; may be left out."
+        default=None, validate_default=True, description="Follows from the exchange; may be left out."
     )
-    leverage: Whole | None = Field(None, ge=1, le=MAX_LEVERAGE, description="Perpetuals only.")
-    label: Text | None = Field(None, max_length=100, description="Yours; comes back with the order.")
+    leverage: Whole | None = Field(default=None, ge=1, le=MAX_LEVERAGE, description="Perpetuals only.")
+    label: Text | None = Field(default=None, max_length=100, description="Yours; comes back with the order.")
 
     @model_validator(mode="before")
     @classmethod
@@ -120,10 +120,10 @@ class PlaceRequest(Request):
 class ListRequest(Request):
     """Which orders to list; filters add up."""
 
-    account_id: Identifier | None = Field(None, description="Only this account.")
-    symbol: Symbol | None = Field(None, description="Only this symbol.")
-    status: StatusInput | None = Field(None, description="Only in this state.")
-    exchange: ExchangeInput | None = Field(None, description="Only this venue.")
+    account_id: Identifier | None = Field(default=None, description="Only this account.")
+    symbol: Symbol | None = Field(default=None, description="Only this symbol.")
+    status: StatusInput | None = Field(default=None, description="Only in this state.")
+    exchange: ExchangeInput | None = Field(default=None, description="Only this venue.")
     limit: Whole = Field(50, ge=1, le=200, description="Results per page.")
     offset: Whole = Field(0, ge=0, le=1_000_000_000, description="Results to skip.")
 
@@ -139,9 +139,11 @@ class CancelRequest(Request):
     order_id: Identifier = Field(
         description="order_id of an order placed here; on Lighter (numeric) and Polymarket its exchange_order_id."
     )
-    exchange: ExchangeInput | None = Field(None, description="Required, with symbol, for an order not placed here.")
-    symbol: Symbol | None = Field(None, description="Required for an order not placed here.")
-    account_id: Identifier | None = Field(None, description="Required for an order not placed here.")
+    exchange: ExchangeInput | None = Field(
+        default=None, description="Required, with symbol, for an order not placed here."
+    )
+    symbol: Symbol | None = Field(default=None, description="Required for an order not placed here.")
+    account_id: Identifier | None = Field(default=None, description="Required for an order not placed here.")
 
     @model_validator(mode="before")
     @classmethod
@@ -162,43 +164,43 @@ class CancelRequest(Request):
 class Order(Response):
     """An order and what became of it so far."""
 
-    order_id: str | None = Field(None, description="For orders_cancel.")
-    exchange_order_id: str | None = Field(None, description="The venue's id; Lighter and Polymarket cancel by it.")
+    order_id: str | None = Field(default=None, description="For orders_cancel.")
+    exchange_order_id: str | None = Field(default=None, description="The venue's; Lighter and Polymarket cancel by it.")
     account_id: str | None = None
     exchange: str | None = None
     symbol: str | None = None
     market_type: str | None = None
     side: str | None = None
     order_type: str | None = None
-    status: str | None = Field(None, description="INIT, OPEN, PART_FILLED, FILLED, CANCELLED or REJECTED.")
-    amount: Money | None = Field(None, description="Base units or tokens.")
-    filled_amount: Money | None = Field(None, description="Of amount.")
-    remaining_amount: Money | None = Field(None, description="Still open; 0 once the order has ended.")
-    price: Money | None = Field(None, description="Limit, quote currency per unit.")
-    average_price: Money | None = Field(None, description="Of the fills.")
-    fee: Money | None = Field(None, description="Paid so far, in fee_currency.")
+    status: str | None = Field(default=None, description="INIT, OPEN, PART_FILLED, FILLED, CANCELLED or REJECTED.")
+    amount: Money | None = Field(default=None, description="Base units or tokens.")
+    filled_amount: Money | None = Field(default=None, description="Of amount.")
+    remaining_amount: Money | None = Field(default=None, description="Still open; 0 once the order has ended.")
+    price: Money | None = Field(default=None, description="Limit, quote currency per unit.")
+    average_price: Money | None = Field(default=None, description="Of the fills.")
+    fee: Money | None = Field(default=None, description="Paid so far, in fee_currency.")
     fee_currency: str | None = None
     leverage: int | None = None
     label: str | None = None
-    message: str | None = Field(None, description="Why it ended as it did.")
-    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    updated_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    paper: bool | None = Field(None, description="true: simulated money, no real order.")
+    message: str | None = Field(default=None, description="Why it ended as it did.")
+    created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    updated_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    paper: bool | None = Field(default=None, description="true: simulated money, no real order.")
 
 
 class PlacedOrder(Order):
     """A new order, and what to do next."""
 
-    suggestion: str | None = Field(None, description="What to do next.")
-    price_source: str | None = Field(None, description="simulated or imported: the candles that priced it.")
-    price_time: Time | None = Field(None, description="Close of the candle that priced it.")
+    suggestion: str | None = Field(default=None, description="What to do next.")
+    price_source: str | None = Field(default=None, description="simulated or imported: the candles that priced it.")
+    price_time: Time | None = Field(default=None, description="Close of the candle that priced it.")
 
 
 class ListResponse(Response):
     """A page of orders."""
 
     orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
-    total: int | None = Field(None, description="Matches on all pages.")
+    total: int | None = Field(default=None, description="Matches on all pages.")
     limit: int | None = None
     offset: int | None = None
 

@@ -150,13 +150,16 @@ def _account_of(values: dict[str, Any]) -> AccountRecord:
     return AccountRecord(opening=opening, **values)
 
 
-def read_orders(
-    connection: sa.Connection, where: sa.ColumnElement[bool], *, newest_first: bool = False
-) -> Iterator[OrderRecord]:
+def read_orders(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Iterator[OrderRecord]:
     """The orders for which `where` holds, in the order of placing."""
-    seq = orders_table.c.seq
-    query = sa.select(orders_table).where(where).order_by(seq.desc() if newest_first else seq)
+    query = sa.select(orders_table).where(where).order_by(orders_table.c.seq)
     return (order_of(row) for row in connection.execute(query).mappings())
+
+
+def read_order(connection: sa.Connection, account: AccountRecord, order_id: str) -> OrderRecord | None:
+    """The order of an account by our own id, if there is one."""
+    table = orders_table.c
+    return next(read_orders(connection, sa.and_(table.account == account.id, table.order_id == order_id)), None)
 
 
 def order_of(row: sa.RowMapping) -> OrderRecord:

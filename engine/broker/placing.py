@@ -1,0 +1,217 @@
+"""From an order request to an accepted order: everything that can be wrong with it, and the first match.
+
+A refusal changes nothing and says which value would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from api.errors import InvalidInput
+from api.orders import PlaceRequest
+from api.refusals import call_text
+from api.symbols import Instrument
+from engine.feeds.feed import Listing
+
+from .fills import Fill
+from .ledger import InsufficientFunds
+from .money import ZERO, down, is_multiple, plain, text, up
+from .prices import Quote, Steps, is_resolved
+from .records import AccountRecord, OrderRecord, PositionRecord
+from .trading import TradingAccount, new_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request with what the market says about it. Made outside of the transaction."""
+
+    request: PlaceRequest
+    instrument: Instrument
+    listing: Listing
+    quote: Quote
+
+    @property
+    def steps(self) -> Steps:
+        """Tick and lot."""
+        return Steps.of(self.listing)
+
+    @property
+    def taker_price(self) -> Decimal:
+        """What the order would get at once."""
+        return self.quote.taker_price(self.direction, self.steps)
+
+    @property
+    def direction(self) -> int:
+        """1 buys, -1 sells."""
+        return 1 if self.request.side == "buy" else -1
+
+
+def check_ticket(ticket: Ticket, account: AccountRecord, now: float) -> None:
+    """Refuse what no account of this venue could trade.
+
+    Raises:
+        InvalidInput: The account is closed or on another venue, the market has resolved, or a step is wrong.
+    """
+    request, exchange = ticket.request, account.exchange
+    if account.status != "active":
+        raise InvalidInput(f"account {account.account_id} is closed", suggestion="accounts_list names the open ones")
+    if request.exchange != exchange:
+        raise InvalidInput(
+            f"account {account.account_id} trades on {exchange}, not on {request.exchange}",
+            suggestion=f"Use an account of {request.exchange} from accounts_list, or a symbol of {exchange}",
+        )
+    if is_resolved(ticket.listing, now):
+        raise InvalidInput(
+            f"the market {ticket.instrument.symbol} has resolved", suggestion="market_tickers lists open markets"
+        )
+    _check_step(ticket, "amount", request.amount, ticket.steps.lot)
+    if request.price is not None:
+        _check_step(ticket, "price", request.price, ticket.steps.tick)
+
+
+def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) -> OrderRecord:
+    """Accept an order, and match it: market and FOK at once, limit and GTC as far as the latest bar allows.
+
+    Raises:
+        InvalidInput: Too small, without the funds, short where that is impossible, or at another leverage.
+    """
+    position = trading.position(ticket.instrument)
+    _check_holdings(trading, ticket)
+    _check_minimum(trading, ticket, position)
+    leverage = _leverage(trading, ticket, position)
+    order = _new_order(trading, ticket, leverage, order_id)
+    try:
+        return _match(trading, ticket, trading.accept(order))
+    except InsufficientFunds as error:
+        raise _insufficient(trading, ticket, leverage, error) from None
+
+
+def _match(trading: TradingAccount, ticket: Ticket, order: OrderRecord) -> OrderRecord:
+    price, capacity = ticket.taker_price, ticket.quote.capacity(ticket.steps)
+    fee, at = trading.account.terms.taker, int(trading.now)
+    if order.order_type == "market":
+        return trading.fill(order, Fill(order.amount, price, fee, price, at))
+    reaches = (order.limit - price) * order.direction >= 0
+    if order.order_type == "FOK":
+        if reaches and capacity >= order.amount:
+            return trading.fill(order, Fill(order.amount, price, fee, price, at))
+        reason = f"{text(price)} is asked" if not reaches else f"{text(capacity)} can be filled at once"
+        return trading.end(order, "CANCELLED", f"Not filled whole at once: {reason}")
+    at_once = min(order.amount, capacity) if reaches else ZERO
+    if at_once:
+        order = trading.fill(order, Fill(at_once, price, fee, price, at))
+    return trading.rest(order) if order.is_open else order
+
+
+def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id: str | None) -> OrderRecord:
+    request, now = ticket.request, trading.now
+    return OrderRecord(
+        order_id=order_id or new_order_id(),
+        exchange_order_id="",
+        account=trading.account.id,
+        instrument=ticket.instrument,
+        side=request.side,
+        order_type=request.order_type,
+        amount=plain(request.amount),
+        price=None if request.price is None else plain(request.price),
+        leverage=leverage,
+        label=request.label,
+        created_at=round(now * 1000),
+        updated_at=round(now * 1000),
+        seen_until=-int(-now // 1),
+    )
+
+
+def _check_step(ticket: Ticket, name: str, value: Decimal, step: Decimal) -> None:
+    if is_multiple(value, step):
+        return
+    nearest = max((value / step).to_integral_value(rounding=ROUND_HALF_EVEN) * step, step)
+    if name == "price" and ticket.instrument.market_type == "prediction":
+        nearest = min(nearest, 1 - step)
+    what = "tick" if name == "price" else "lot"
+    raise InvalidInput(
+        f"{name} {text(value)} is no multiple of the {what} size {text(step)} of {ticket.instrument.symbol}",
+        suggestion=f"The nearest valid {name} is {text(nearest)}",
+        corrected=_corrected(ticket, name, nearest),
+    )
+
+
+def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
+    """Spot and prediction accounts sell only what they have free."""
+    request, base = ticket.request, ticket.instrument.base
+    if request.side == "buy" or ticket.instrument.market_type == "perpetual":
+        return
+    free, held = trading.books.amount("free", base), trading.books.amount("held", base)
+    if free >= request.amount:
+        return
+    unit = "tokens" if ticket.instrument.market_type == "prediction" else base
+    in_orders = f", and {text(held)} in open orders" if held else ""
+    raise InvalidInput(
+        f"the account has {text(free)} {unit} free{in_orders}, less than the amount {text(request.amount)}; "
+        f"{ticket.instrument.market_type} accounts cannot go short",
+        suggestion=f"Sell at most {text(free)}" if free else "Buy before selling; shorts need a perpetual account",
+    )
+
+
+def _check_minimum(trading: TradingAccount, ticket: Ticket, position: PositionRecord | None) -> None:
+    """Every order has a smallest value, but what is held may always be closed."""
+    request, least = ticket.request, trading.account.terms.minimum
+    price = request.price or ticket.taker_price
+    if request.amount * price >= least or _closes(trading, ticket, position):
+        return
+    needed = up(least / price, ticket.steps.lot)
+    raise InvalidInput(
+        f"the order is worth {text(request.amount * price)} {ticket.instrument.quote}, less than the smallest order "
+        f"of {text(least)} {ticket.instrument.quote} on {request.exchange}",
+        suggestion=f"The smallest amount at this price is {text(needed)}",
+        corrected=_corrected(ticket, "amount", needed),
+    )
+
+
+def _closes(trading: TradingAccount, ticket: Ticket, position: PositionRecord | None) -> bool:
+    if ticket.instrument.market_type == "perpetual":
+        size = position.size if position else ZERO
+        return size * ticket.direction < 0 and ticket.request.amount <= abs(size)
+    return ticket.request.side == "sell" and ticket.request.amount == trading.books.amount(
+        "free", ticket.instrument.base
+    )
+
+
+def _leverage(trading: TradingAccount, ticket: Ticket, position: PositionRecord | None) -> int:
+    """The leverage of an order: one per instrument, for as long as a position or an order is open in it."""
+    if ticket.instrument.market_type != "perpetual":
+        return 1
+    wanted = ticket.request.leverage
+    orders = trading.open_orders(ticket.instrument)
+    current = position.leverage if position else orders[0].leverage if orders else None
+    if current is None or wanted in (None, current):
+        return current or wanted or 1
+    raise InvalidInput(
+        f"leverage {wanted} differs from the {current} of the open position or orders in {ticket.instrument.symbol}",
+        suggestion=f"Use leverage={current} or leave it out; another one needs the position and orders closed first",
+        corrected=_corrected(ticket, "leverage", current),
+    )
+
+
+def _insufficient(
+    trading: TradingAccount, ticket: Ticket, leverage: int, error: InsufficientFunds
+) -> InsufficientFunds:
+    """The refusal with the largest amount that the free funds would pay for."""
+    terms, quote = trading.account.terms, ticket.instrument.quote
+    free = trading.books.amount("free", quote)
+    price = max(ticket.request.price or ZERO, ticket.taker_price)
+    share = Decimal(1) / leverage if ticket.instrument.market_type == "perpetual" else Decimal(1)
+    largest = down(free / (price * (share + max(terms.taker, terms.maker))), ticket.steps.lot)
+    return InsufficientFunds(
+        f"not enough {quote} in account {trading.account.account_id}: {error.message}",
+        suggestion=f"About {text(largest)} {ticket.instrument.base[:12]} can be paid for with {text(free)} {quote}"
+        if largest
+        else f"Free {quote} first: cancel open orders or close positions",
+    )
+
+
+def _corrected(ticket: Ticket, name: str, value: Decimal | int) -> str | None:
+    given = ticket.request.model_dump(exclude_none=True, exclude={"market_type"})
+    fixed = {**given, name: value}
+    return call_text("orders_place", {k: text(v) if isinstance(v, Decimal) else v for k, v in fixed.items()})

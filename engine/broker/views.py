@@ -1,0 +1,102 @@
+"""The broker's records as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from api.accounts import Account, Position
+from api.exchanges import EXCHANGES
+from api.inputs import iso
+from api.orders import Order, PlacedOrder
+
+from .fills import liquidation_price
+from .money import CENT, ZERO, down, plain
+from .prices import Quote
+from .records import AccountRecord, OrderRecord, PositionRecord
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as ISO 8601 UTC."""
+    return iso(datetime.fromtimestamp(seconds, UTC))
+
+
+def account_view(account: AccountRecord) -> Account:
+    """An account."""
+    return Account(
+        account_id=account.account_id,
+        name=account.name,
+        exchange=account.exchange,
+        market_type=EXCHANGES[account.exchange].market_type,
+        currency=account.currency,
+        status=account.status,
+        paper=True,
+        created_at=moment(account.created_at / 1000),
+    )
+
+
+def order_view(order: OrderRecord, account: AccountRecord) -> Order:
+    """An order."""
+    instrument = order.instrument
+    return Order(
+        order_id=order.order_id,
+        exchange_order_id=order.exchange_order_id,
+        account_id=account.account_id,
+        exchange=instrument.exchange,
+        symbol=instrument.symbol,
+        market_type=instrument.market_type,
+        side=order.side,
+        order_type=order.order_type,
+        status=order.status,
+        amount=order.amount,
+        filled_amount=plain(order.filled),
+        remaining_amount=plain(order.unfilled) if order.is_open else ZERO,
+        price=order.price,
+        average_price=order.average_price,
+        fee=plain(order.fee),
+        fee_currency=instrument.quote,
+        leverage=order.leverage if instrument.market_type == "perpetual" else None,
+        label=order.label,
+        message=order.message,
+        created_at=moment(order.created_at / 1000),
+        updated_at=moment(order.updated_at / 1000),
+        paper=True,
+    )
+
+
+def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> PlacedOrder:
+    """A new order, with what priced it and what to do next."""
+    fields = order_view(order, account).model_dump()
+    return PlacedOrder(
+        **fields, suggestion=_next_step(order, account), price_source=quote.source, price_time=moment(quote.at)
+    )
+
+
+def position_view(position: PositionRecord, quote: Quote | None) -> Position:
+    """A position, valued at the latest close; without one its gain counts as 0 and it has no mark price."""
+    instrument = position.instrument
+    perpetual = instrument.market_type == "perpetual"
+    liquidation = liquidation_price(position)
+    return Position(
+        symbol=instrument.symbol if perpetual else f"{instrument.base}/{instrument.quote}",
+        side="long" if position.size > 0 else "short",
+        size=abs(position.size),
+        entry_price=position.entry_price,
+        unrealized_pnl=ZERO if quote is None else plain(position.unrealized_pnl(quote.close)),
+        leverage=Decimal(position.leverage),
+        mark_price=None if quote is None else quote.close,
+        liquidation_price=None if liquidation is None else down(liquidation, CENT),
+        margin=plain(position.margin) if perpetual else None,
+    )
+
+
+def _next_step(order: OrderRecord, account: AccountRecord) -> str:
+    balances = f'accounts_balances(account_id="{account.account_id}")'
+    if order.status == "FILLED":
+        return f"Paper order, filled; {balances} shows the result."
+    if order.is_open:
+        by_venue = order.instrument.exchange in {"lighter", "polymarket"}
+        order_id = order.exchange_order_id if by_venue else order.order_id
+        follow = f'orders_list(account_id="{account.account_id}")'
+        return f'Paper order, resting; follow it with {follow}, or orders_cancel(order_id="{order_id}").'
+    return "Paper order, not filled and not resting; place it again with a price that the market reaches."
