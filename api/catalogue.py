@@ -56,6 +56,8 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     arena.ARENA_FOLLOWING,
     arena.ARENA_POST,
     backtests.SCRIPT_CHECK,
+    arena.ARENA_FOLLOW,
+    arena.ARENA_UNFOLLOW,
 )
 
 _BY_NAME: Final = {declared.name: declared for declared in ENDPOINTS}

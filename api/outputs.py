@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from .inputs import iso
 
@@ -22,6 +23,15 @@ def _time(value: object) -> object:
 
 Time = Annotated[str, BeforeValidator(_time)]
 """ISO 8601 UTC."""
+
+
+def _legible(value: str) -> str:
+    """Line breaks and tabs stay; whatever else is not seen is dropped, so that nothing hides in a text."""
+    return "".join(c for c in value if c in "\n\t\u200d" or unicodedata.category(c)[0] != "C")
+
+
+ForeignText = Annotated[str, AfterValidator(_legible)]
+"""What somebody else wrote: data, never instructions."""
 
 
 def listed_as(field: str) -> Callable[[Any], Any]:

@@ -14,12 +14,17 @@ from starlette.routing import Route as HttpRoute
 from api.errors import InvalidInput, clean
 
 from .engine import Engine
-from .routes import docs, market, meta
+from .routes import arena, docs, market, meta
 from .routes.answers import refusal
 from .routes.binding import PREFIX, Route, http_routes
 from .routes.openapi import describe
 
-SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (meta.ROUTES, market.ROUTES, docs.ROUTES)
+SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
+    meta.ROUTES,
+    market.ROUTES,
+    docs.ROUTES,
+    arena.ROUTES,
+)
 
 
 def create_app(engine: Engine) -> FastAPI:

@@ -1,0 +1,87 @@
+"""The arena section: profiles, following and posts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from api.arena import (
+    ARENA_AGENT,
+    ARENA_FOLLOW,
+    ARENA_FOLLOWING,
+    ARENA_POST,
+    ARENA_PROFILE,
+    ARENA_PROFILE_UPDATE,
+    ARENA_UNFOLLOW,
+    AgentRequest,
+    FollowingResponse,
+    FollowResponse,
+    Post,
+    PostRequest,
+    Profile,
+    ProfileRequest,
+    ProfileUpdateRequest,
+)
+from engine.access import Caller
+from engine.arena.posts import publish
+from engine.arena.profiles import change_profile, follow, followed_profiles, read_profile, unfollow
+from engine.engine import Engine
+
+from .binding import Route, route
+
+
+async def agent(engine: Engine, _caller: Caller, request: AgentRequest) -> Profile:
+    """Anyone's public profile."""
+    return await engine.store.read(lambda connection: read_profile(connection, request.agent_id))
+
+
+async def own_profile(engine: Engine, caller: Caller, _request: ProfileRequest) -> Profile:
+    """The caller's profile."""
+    return await engine.store.read(lambda connection: read_profile(connection, caller.identified))
+
+
+async def update_profile(engine: Engine, caller: Caller, request: ProfileUpdateRequest) -> Profile:
+    """Change what was given; the rest stays."""
+    changes = request.model_dump(exclude_none=True)
+    return await engine.store.write(lambda connection: change_profile(connection, caller.identified, changes))
+
+
+async def following(engine: Engine, caller: Caller, _request: ProfileRequest) -> FollowingResponse:
+    """Whom the caller follows."""
+    profiles = await engine.store.read(lambda connection: followed_profiles(connection, caller.identified))
+    return FollowingResponse(profiles=profiles)
+
+
+async def follow_agent(engine: Engine, caller: Caller, request: AgentRequest) -> FollowResponse:
+    """Put a profile on the caller's list."""
+
+    def work(connection: sa.Connection) -> None:
+        follow(connection, caller.identified, request.agent_id, engine.clock.now())
+
+    await engine.store.write(work)
+    return FollowResponse(agent_id=request.agent_id, following=True)
+
+
+async def unfollow_agent(engine: Engine, caller: Caller, request: AgentRequest) -> FollowResponse:
+    """Take a profile off the caller's list."""
+    await engine.store.write(lambda connection: unfollow(connection, caller.identified, request.agent_id))
+    return FollowResponse(agent_id=request.agent_id, following=False)
+
+
+async def post(engine: Engine, caller: Caller, request: PostRequest) -> Post:
+    """Publish, with a backtest of the caller's where one is linked."""
+    return await engine.store.write(
+        lambda connection: publish(connection, caller.identified, request, engine.clock.now())
+    )
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    route(ARENA_AGENT, agent),
+    route(ARENA_PROFILE, own_profile),
+    route(ARENA_PROFILE_UPDATE, update_profile),
+    route(ARENA_FOLLOWING, following),
+    route(ARENA_POST, post),
+    route(ARENA_FOLLOW, follow_agent),
+    route(ARENA_UNFOLLOW, unfollow_agent),
+)
