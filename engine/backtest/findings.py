@@ -1,0 +1,158 @@
+"""Judgements over a result's facts: what made the money, and every reason to doubt it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Severity = Literal["info", "warning", "critical"]
+
+FEW_TRADES: Final = 30
+VERY_FEW_TRADES: Final = 10
+DOMINANT_SHARE: Final = 0.5
+HEAVY_COSTS: Final = 0.3
+LOW_EXPOSURE: Final = 0.02
+DELAY_LOSS: Final = 0.5
+SHORT_DAYS: Final = 90
+DEEP_DRAWDOWN: Final = -0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One judgement with its figures."""
+
+    code: str
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the judgements rest on. Returns in percent, shares and drawdowns as fractions, money in quote currency.
+
+    Attributes:
+        net: Profit after costs; `gross_before_costs` what it would have been without them.
+        best: Profit of the best trade; `top3` of the best three together.
+        delayed_pct: Return when every decision is carried out one bar later; `None` when that could not be run.
+        first_half_pct, second_half_pct: Returns of the two halves of the range.
+        by_reason: Profit by exit reason; `by_ticker` by ticker; `by_side` by long and short.
+        unfinished: Profit of trades that were open at the end.
+    """
+
+    days: float
+    bars: int
+    num_trades: int
+    total_return_pct: float
+    hold_return_pct: float
+    max_drawdown: float
+    net: float
+    gross_before_costs: float
+    costs: float
+    gross_profit: float
+    best: float
+    top3: float
+    exposure: float
+    delayed_pct: float | None
+    first_half_pct: float
+    second_half_pct: float
+    first_half_sharpe: float | None
+    second_half_sharpe: float | None
+    by_reason: dict[str, float]
+    by_ticker: dict[str, float]
+    by_side: dict[str, float]
+    unfinished: float
+    liquidations: int
+    ended_early: str | None
+    data_source: str
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """Every weakness that the facts show, the worst first."""
+    found = [
+        *_about_trades(facts),
+        *_about_costs(facts),
+        *_about_timing(facts),
+        *_about_risk(facts),
+        *_about_data(facts),
+    ]
+    order = {"critical": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def _about_trades(facts: Facts) -> Iterator[Finding]:
+    count = facts.num_trades
+    if count == 0:
+        yield Finding("no_trades", "critical", "No trade was closed: the entry condition never held, or never filled.")
+        return
+    if count < FEW_TRADES:
+        severity: Severity = "critical" if count < VERY_FEW_TRADES else "warning"
+        yield Finding(
+            "few_trades", severity, f"Only {count} trades: too few to tell skill from luck; aim for 30 or more."
+        )
+    if count > 1 and facts.gross_profit > 0 and facts.best / facts.gross_profit > DOMINANT_SHARE:
+        share = facts.best / facts.gross_profit
+        yield Finding("one_trade_dominates", "warning", f"One trade made {share:.0%} of all gains.")
+    if count > 1 and facts.net > 0 and facts.net - facts.best <= 0:
+        yield Finding("lost_without_best", "warning", "Without its best trade the strategy would have lost money.")
+    if facts.net and abs(facts.unfinished) > DOMINANT_SHARE * abs(facts.net):
+        yield Finding(
+            "open_at_end", "warning", f"{facts.unfinished:,.2f} of the profit is a position still open at the end."
+        )
+
+
+def _about_costs(facts: Facts) -> Iterator[Finding]:
+    if facts.num_trades == 0 or facts.costs <= 0:
+        return
+    if facts.gross_before_costs > 0 and facts.costs > HEAVY_COSTS * facts.gross_before_costs:
+        share = facts.costs / facts.gross_before_costs
+        severity: Severity = "critical" if share >= 1 else "warning"
+        yield Finding("costs_eat_profit", severity, f"Fees and slippage took {share:.0%} of the profit before costs.")
+
+
+def _about_timing(facts: Facts) -> Iterator[Finding]:
+    if facts.delayed_pct is not None and facts.total_return_pct > 0:
+        lost = 1 - facts.delayed_pct / facts.total_return_pct
+        if lost > DELAY_LOSS:
+            yield Finding(
+                "fragile_to_delay",
+                "critical" if facts.delayed_pct <= 0 else "warning",
+                f"One bar later the return is {facts.delayed_pct:.2f} % instead of {facts.total_return_pct:.2f} %: "
+                "the edge hangs on being very quick.",
+            )
+    if facts.num_trades and (facts.first_half_pct > 0) != (facts.second_half_pct > 0):
+        yield Finding(
+            "halves_disagree",
+            "warning",
+            f"The first half returned {facts.first_half_pct:.2f} %, the second {facts.second_half_pct:.2f} %.",
+        )
+
+
+def _about_risk(facts: Facts) -> Iterator[Finding]:
+    if facts.liquidations:
+        yield Finding("liquidated", "critical", f"{facts.liquidations} positions were liquidated: lower the leverage.")
+    if facts.max_drawdown < DEEP_DRAWDOWN:
+        yield Finding("deep_drawdown", "warning", f"Equity fell {-facts.max_drawdown:.0%} from its peak.")
+    if facts.num_trades and facts.total_return_pct < facts.hold_return_pct:
+        yield Finding(
+            "worse_than_holding",
+            "warning",
+            f"Holding would have returned {facts.hold_return_pct:.2f} %, the strategy {facts.total_return_pct:.2f} %.",
+        )
+    if facts.num_trades and facts.exposure < LOW_EXPOSURE:
+        yield Finding("rarely_invested", "info", f"It held a position on {facts.exposure:.1%} of the bars only.")
+    if facts.ended_early:
+        yield Finding("ended_early", "info", f"Trading ended early: {facts.ended_early.replace('_', ' ')}.")
+
+
+def _about_data(facts: Facts) -> Iterator[Finding]:
+    if facts.data_source != "imported":
+        yield Finding(
+            "simulated_data",
+            "warning",
+            "Prices are simulated: the run shows how the strategy behaves, not that it would have earned anything.",
+        )
+    if facts.days < SHORT_DAYS:
+        yield Finding(
+            "short_range", "warning", f"{facts.days:.0f} days see one kind of market only; try a year or more."
+        )
