@@ -85,8 +85,7 @@ class Client:
         url, body = address(self._wire.base_url, endpoint, request, self._amounts)
         answer = await self._answer(endpoint, url, body)
         if 300 <= answer.status < 400:
-            host = urlsplit(answer.location or "").netloc or "another address"
-            raise _unclear(endpoint, f"the service redirects to {show(host)}, and redirects are not followed")
+            raise _unclear(endpoint, f"the service redirects to {_host(answer.location)}; redirects are not followed")
         garbled = ""
         try:
             data = unwrap(answer.status, answer.body, trusted=self.source == "embedded", retry_after=answer.retry_after)
@@ -152,6 +151,14 @@ def _unclear(endpoint: Endpoint[Any, Any], reason: str) -> HeyTradersError:
     return Unavailable(
         f"{endpoint.name}: {reason}", suggestion="Try again later; meta_health shows how the service is."
     )
+
+
+def _host(location: str) -> str:
+    """The host of a redirect, without its path and query, which may hold secrets."""
+    try:
+        return show(urlsplit(location).hostname or "another path")
+    except ValueError:
+        return "another address"
 
 
 def _fields(error: ValidationError) -> str:

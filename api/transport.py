@@ -7,6 +7,7 @@ request and with it the key, and Python would keep them as the context of ours.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ EMBEDDED_URL: Final = "http://engine.invalid/api/v1"
 MAX_BODY: Final = 2 * 1024 * 1024
 
 AuthHeader = Literal["x-api-key", "bearer"]
+
+for _name in ("httpx", "httpcore"):
+    # Below WARNING they log whole headers of answers, in which a service may quote the key.
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 _KEY: Final = re.compile(r"[\x21-\x7e]{8,512}")
@@ -47,7 +52,7 @@ class Answer:
     status: int
     body: bytes
     retry_after: str | None
-    location: str | None
+    location: str
 
 
 class NotSent(Exception):
@@ -108,12 +113,14 @@ class Wire:
                 answer.status_code,
                 self._without_key(bytes(received)),
                 answer.headers.get("retry-after"),
-                answer.headers.get("location"),
+                self._without_key(answer.headers.get("location", "").encode()).decode(),
             )
 
-    def _without_key(self, body: bytes) -> bytes:
-        """A service that quotes the key back must not put it before a model."""
-        return body if self._key is None else body.replace(self._key.get_secret_value().encode(), b"[API key]")
+    def _without_key(self, text: bytes) -> bytes:
+        """A service that quotes the key back, in whatever capitals, must not put it before a model."""
+        if self._key is None:
+            return text
+        return re.sub(re.escape(self._key.get_secret_value().encode()), b"[API key]", text, flags=re.IGNORECASE)
 
 
 class _Refused(Exception):

@@ -1,0 +1,107 @@
+"""A hosted service to test the client against: a real socket that answers what a test scripts, good or broken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Recorded:
+    """A request as it arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class FakeService:
+    """Answers each request with the next of `replies`, the last one again and again.
+
+    A reply is raw bytes. What follows `hang` is never sent; `drip` sends it byte by byte, with 20 ms between.
+    """
+
+    url: str = ""
+    replies: list[bytes] = field(default_factory=list[bytes])
+    hang: bool = False
+    drip: bool = False
+    requests: list[Recorded] = field(default_factory=list[Recorded])
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def answers(self, status: int, body: object, **headers: str) -> None:
+        """Add a whole JSON answer."""
+        self.replies.append(
+            response(status, json.dumps(body).encode(), **{"Content-Type": "application/json", **headers})
+        )
+
+    def succeeds(self, data: Any) -> None:
+        """Add a success."""
+        self.answers(200, {"success": True, "data": data, "error": None, "meta": {"timestamp": "2026-01-01T00:00:00Z"}})
+
+    def fails(self, status: int, code: str, message: str = "no", suggestion: str = "", **headers: str) -> None:
+        """Add a documented failure."""
+        error = {"code": code, "message": message, "suggestion": suggestion}
+        self.answers(status, {"success": False, "data": None, "error": error, "meta": {}}, **headers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, one request."""
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            self.requests.append(await _read(reader))
+            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            if self.drip:
+                await self._drip(writer, reply)
+            writer.write(reply)
+            await writer.drain()
+            if self.hang:
+                await self.closing.wait()
+        with suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
+
+    async def _drip(self, writer: asyncio.StreamWriter, reply: bytes) -> None:
+        for byte in reply:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.closing.wait(), 0.02)
+
+
+def response(status: int, body: bytes, **headers: str) -> bytes:
+    """A raw HTTP response."""
+    lines = {
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
+
+
+async def _read(reader: asyncio.StreamReader) -> Recorded:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *rest = head.split("\r\n")
+    headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in rest if line)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    method, target, _ = first.split(" ")
+    return Recorded(method, target, headers, body)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    """A fake hosted service on loopback."""
+    fake = FakeService()
+    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    fake.url = f"http://127.0.0.1:{port}/api/v1"
+    yield fake
+    fake.closing.set()
+    server.close()
+    await server.wait_closed()
