@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from api.errors import NotFound
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
+from engine.clock import iso8601
 
 _SHOWN = 5
-
-
-def iso(seconds: int) -> str:
-    """A time as the API writes it: ISO 8601, UTC, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> NotFound:
@@ -35,16 +30,16 @@ def empty_range(
     instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None], first: int, last: int
 ) -> NotFound:
     """The instrument is known, but has no closed bar in the range; `first` and `last` are the open times it has."""
-    since, until = (None if edge is None else iso(edge) for edge in asked)
+    since, until = (None if edge is None else iso8601(edge) for edge in asked)
     wanted = f"from {since or 'the beginning'} to {until or 'now'}"
     if last < first:
         return NotFound(
-            f"{instrument.ticker} has no closed {timeframe} bar yet; its first one opens at {iso(first)}",
+            f"{instrument.ticker} has no closed {timeframe} bar yet; its first one opens at {iso8601(first)}",
             suggestion="Choose another symbol or a shorter timeframe",
         )
     return NotFound(
         f"{instrument.ticker} has no {timeframe} bar {wanted}",
-        suggestion=f"Ask for a range between {iso(first)} and {iso(last)}, the first and last bar there are",
+        suggestion=f"Ask for a range between {iso8601(first)} and {iso8601(last)}, the first and last bar there are",
     )
 
 
