@@ -14,7 +14,7 @@ from starlette.routing import Route as HttpRoute
 from api.errors import InvalidInput, clean
 
 from .engine import Engine
-from .routes import arena, docs, market, meta
+from .routes import accounts, arena, docs, market, meta, orders
 from .routes.answers import refusal
 from .routes.binding import PREFIX, Route, http_routes
 from .routes.openapi import describe
@@ -22,6 +22,8 @@ from .routes.openapi import describe
 SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
     meta.ROUTES,
     market.ROUTES,
+    accounts.ROUTES,
+    orders.ROUTES,
     docs.ROUTES,
     arena.ROUTES,
 )

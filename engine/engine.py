@@ -13,6 +13,7 @@ from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
     from .access import Access
+    from .broker.broker import Broker
     from .documents.library import Library
     from .feeds.feed import Feed
     from .store.database import Store
@@ -45,6 +46,7 @@ class Engine:
     feed: Feed
     access: Access
     library: Library
+    broker: Broker
 
     @classmethod
     async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
@@ -58,6 +60,7 @@ class Engine:
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
+        from .broker.broker import Broker
         from .documents.library import Library
         from .feeds.market_feed import open_feed
         from .store.database import Store, default_url
@@ -65,7 +68,7 @@ class Engine:
         store = Store.open(settings.database_url or default_url(settings.home))
         feed = open_feed(store, clock, settings.seed)
         access = Access(store, clock, settings.home, settings.quotas)
-        return cls(settings, clock, store, feed, access, Library(settings.quotas))
+        return cls(settings, clock, store, feed, access, Library(settings.quotas), Broker(store, feed, clock))
 
     async def aclose(self) -> None:
         """Close what was opened."""

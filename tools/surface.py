@@ -6,10 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from .accounts import ACCOUNTS
 from .declaration import ToolRow
 from .docs import DOCS
 from .market import MARKET
 from .meta import META
+from .orders import ORDERS
 
 Toolset = Literal["research", "trading", "live", "arena"]
 TOOLSETS: Final[tuple[Toolset, ...]] = get_args(Toolset)
@@ -26,6 +28,8 @@ class Section:
 SECTIONS: Final[tuple[Section, ...]] = (
     Section("research", META),
     Section("research", MARKET),
+    Section("trading", ACCOUNTS),
+    Section("trading", ORDERS),
     Section("research", DOCS),
 )
 

@@ -117,7 +117,7 @@ class Broker:
         instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
-            check_ticket(ticket, account, self._clock.now())
+            check_ticket(ticket, account)
         self._upkeep.settle([account])
 
         def work(connection: sa.Connection) -> OrderRecord:
@@ -125,7 +125,7 @@ class Broker:
             placed = None if order_id is None else read_order(connection, fresh, order_id)
             if placed is not None:
                 return placed
-            check_ticket(ticket, fresh, self._clock.now())
+            check_ticket(ticket, fresh)
             return place(TradingAccount(connection, fresh, self._clock.now()), ticket, order_id)
 
         return placed_view(self._write(work), account, ticket.quote)

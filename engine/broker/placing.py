@@ -17,7 +17,7 @@ from engine.feeds.feed import Listing
 from .fills import Fill
 from .ledger import InsufficientFunds
 from .money import ZERO, down, is_multiple, plain, text, up
-from .prices import Quote, Steps, is_resolved
+from .prices import Quote, Steps
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .trading import TradingAccount, new_order_id
 
@@ -47,7 +47,7 @@ class Ticket:
         return 1 if self.request.side == "buy" else -1
 
 
-def check_ticket(ticket: Ticket, account: AccountRecord, now: float) -> None:
+def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
     """Refuse what no account of this venue could trade.
 
     Raises:
@@ -61,7 +61,7 @@ def check_ticket(ticket: Ticket, account: AccountRecord, now: float) -> None:
             f"account {account.account_id} trades on {exchange}, not on {request.exchange}",
             suggestion=f"Use an account of {request.exchange} from accounts_list, or a symbol of {exchange}",
         )
-    if is_resolved(ticket.listing, now):
+    if ticket.listing.payout is not None:
         raise InvalidInput(
             f"the market {ticket.instrument.symbol} has resolved", suggestion="market_tickers lists open markets"
         )

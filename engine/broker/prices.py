@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from api.errors import NotFound
 from api.symbols import Instrument
@@ -18,9 +17,6 @@ from engine.frame import Source
 
 from .money import down, from_float, up
 from .terms import SLIPPAGE, VOLUME_SHARE
-
-RESOLVED_ABOVE: Final = Decimal("0.5")
-"""A prediction token whose last price is above this pays 1, any other 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +56,15 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """The bars of an instrument that opened since some moment, with its grid.
-
-    `payout` is what each token of a resolved prediction market pays, `None` for everything that still trades.
-    """
+    """The bars of an instrument that opened since some moment, and its listing."""
 
     candles: Candles | None
     listing: Listing
-    payout: int | None
 
     @property
     def steps(self) -> Steps:
         """Tick and lot."""
         return Steps.of(self.listing)
-
-
-def is_resolved(listing: Listing, now: float) -> bool:
-    """Whether a prediction market has its answer."""
-    return listing.resolves_at is not None and listing.resolves_at <= now
 
 
 class Prices:
@@ -110,15 +97,14 @@ class Prices:
             bars.source,
         )
 
-    def tape(self, instrument: Instrument, start: int, now: float) -> Tape:
+    def tape(self, instrument: Instrument, start: int) -> Tape:
         """The bars that opened at `start` or later and are closed; none is no error here."""
         listing = self._feed.listing(instrument)
-        payout = int(self.quote(instrument).close > RESOLVED_ABOVE) if is_resolved(listing, now) else None
         try:
             candles = self._finest(instrument, start=start, limit=None)
         except NotFound:
             candles = None
-        return Tape(candles, listing, payout)
+        return Tape(candles, listing)
 
     def _finest(self, instrument: Instrument, *, start: int | None, limit: int | None) -> Candles:
         missing: NotFound | None = None

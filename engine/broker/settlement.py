@@ -45,8 +45,9 @@ def settle(trading: TradingAccount, instrument: Instrument, tape: Tape, bars: ra
     candles = tape.candles
     if candles is not None and bars:
         _Walk(trading, instrument, candles, tape.steps.lot, bars).run()
-    if tape.payout is not None and (candles is None or bars.stop >= len(candles)):
-        trading.resolve(instrument, tape.payout)
+    payout = tape.listing.payout
+    if payout is not None and (candles is None or bars.stop >= len(candles)):
+        trading.resolve(instrument, payout)
 
 
 class _Walk:

@@ -60,10 +60,10 @@ class Upkeep:
         if math.floor(now) - since < _SHORTEST_BAR:
             return None
         try:
-            tape = self._prices.tape(instrument, since, now)
+            tape = self._prices.tape(instrument, since)
         except NotFound:
             return None
-        return None if tape.candles is None and tape.payout is None else _Due(account, instrument, tape)
+        return None if tape.candles is None and tape.listing.payout is None else _Due(account, instrument, tape)
 
 
 def _waiting(

@@ -1,0 +1,36 @@
+"""Exchange accounts: what there is and what it holds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .declaration import LOOK, EndpointTool
+
+ACCOUNTS: Final = (
+    EndpointTool(
+        name="accounts_list",
+        title="List accounts",
+        description="List the exchange accounts that can be traded on, with their ids and venues. "
+        "Start here before placing an order.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="accounts_get",
+        title="Get one account",
+        description="Details of one account. For money and positions use accounts_balances.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="accounts_balances",
+        title="Get balances and positions",
+        description="Balances, positions, open orders and total equity of one account, as of now.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="accounts_open_orders",
+        title="Get open orders of an account",
+        description="The orders that rest on one account's exchange. "
+        "For filled and ended ones, or several accounts, use orders_list.",
+        hints=LOOK,
+    ),
+)
