@@ -9,9 +9,11 @@ import numpy as np
 from api.errors import InvalidInput, NotFound
 from engine.frame import Frame
 
-from .market import Market, prepare
+from .market import prepare
 from .plan import intents
+from .portfolio import PortfolioKernel
 from .program import Entry, Intent, Program, Rebalance, StaticProgram
+from .schedule import Asked, Schedule
 from .segment import SegmentKernel, takes
 from .settings import SimulationSettings
 from .simulation import Simulation
@@ -43,7 +45,10 @@ def simulate(
         _check_program(frame, program)
         if takes(program, markets):
             return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
-    raise NotImplementedError
+        decider = Schedule(program, first_bar, len(frame))
+    else:
+        decider = Asked(program, lambda intent: check_intent(frame, intent))
+    return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
 
 
 def _check(frame: Frame, settings: SimulationSettings, first_bar: int) -> None:

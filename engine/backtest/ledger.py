@@ -18,7 +18,7 @@ from engine.frame import Frame
 from .costs import Costs
 from .plan import Order
 from .program import Side
-from .trades import CODE, ExitReason, Fills, FillReason, Trades
+from .trades import CODE, ExitReason, FillReason, Fills, Trades
 
 DUST = 1e-9
 """Fills worth less than this share of the initial cash are not made."""
@@ -50,6 +50,8 @@ class Position:
     target: float | None = None
     trail: float | None = None
     price_target: float | None = None
+    clear: int = -1
+    reach: int = 256
 
     @property
     def signed(self) -> float:
@@ -59,6 +61,7 @@ class Position:
     def follow(self, order: Order) -> None:
         """Take over the tag and the exits of the entry that has just been filled."""
         self.stop, self.target, self.trail, self.tag = order.stop, order.target, order.trail, order.tag
+        self.clear = -1
 
     def fixed_guard(self, costs: Costs) -> tuple[float, ExitReason]:
         """The nearer of stop and liquidation price, and which of them it is; infinitely far where there is neither."""
@@ -153,6 +156,7 @@ class Ledger:
         total = position.amount + amount
         position.entry = (position.amount * position.entry + value) / total
         position.amount = total
+        position.clear = -1
         position.fees += fee
         position.slippage += slippage
         if reason == "entry":

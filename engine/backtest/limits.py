@@ -36,7 +36,7 @@ class Limits:
         return "portfolio_target" if equity >= self.ceiling else None
 
     def first(self, balance: float, amount: float, close: Floats, start: int) -> tuple[int, EndedEarly] | None:
-        """The first bar, counting from `start`, on whose close `balance + amount * close` reaches a limit; and which."""
+        """The first bar, counting from `start`, on whose close `balance + amount * close` reaches a limit."""
         if not self.active or not len(close):
             return None
         return self.first_of(balance + amount * close, start)

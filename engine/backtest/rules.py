@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .costs import Costs
 from .ledger import Position
-from .program import Side, Size
+from .program import Size
 from .trades import ExitReason
 
 Closing = tuple[float, ExitReason]
@@ -35,8 +35,8 @@ def closing(position: Position, costs: Costs, opened: float, high: float, low: f
 def closing_after_touch(position: Position, costs: Costs, worst: float, close: float) -> Closing | None:
     """How a position opened by a limit order inside the bar closes within it, if it does.
 
-    Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price came
-    after; of the better prices only the close is sure to have come after.
+    Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price
+    came after; of the better prices only the close is sure to have come after.
     """
     side = position.side
     level, reason = position.guard(costs)

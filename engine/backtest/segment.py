@@ -1,8 +1,8 @@
 """The fast path: one instrument, a static program of market entries and exits.
 
-Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while in
-position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price or a
-portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use the
+Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while
+in position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price
+or a portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use the
 same `Ledger` and give the same bits as the reference loop in the tests.
 """
 
@@ -158,9 +158,7 @@ class SegmentKernel:
             masks += [fired for out, fired in self._exits if out.side in (None, side)]
         return np.flatnonzero(reduce(np.logical_or, masks)).tolist() if masks else []
 
-    def _watch(
-        self, position: Position, start: int, stop: int
-    ) -> tuple[int | None, tuple[int, EndedEarly] | None]:
+    def _watch(self, position: Position, start: int, stop: int) -> tuple[int | None, tuple[int, EndedEarly] | None]:
         """The first bar in [start, stop) that touches an exit price, or the close before it that breaks a limit."""
         chunk = FIRST_CHUNK
         while start < stop:
@@ -253,4 +251,3 @@ class SegmentKernel:
         self._balances.append(ledger.balance)
         self._amounts.append(position.signed if position else 0.0)
         self._free.append(ledger.free())
-
