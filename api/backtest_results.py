@@ -5,12 +5,12 @@ Figures that are not defined (no trade, no loss, no deviation) are null, never i
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from .endpoint import Response
+from .outputs import Time
 from .timeframes import Timeframe
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -25,7 +25,7 @@ class ExecuteResponse(Response):
     universe: list[str] | None = Field(None, description="The tickers as understood, EXCHANGE:TICKER.")
     bars: int | None = Field(None, description="Bars to be run, per ticker.")
     warnings: list[str] = Field(default_factory=list, description="What was assumed or looks wrong.")
-    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+    created_at: Time | None = Field(None, description="ISO 8601, UTC.")
 
 
 class StatusResponse(Response):
@@ -37,9 +37,9 @@ class StatusResponse(Response):
     result_id: str | None = Field(None, description="Set when completed: what the results endpoints take.")
     message: str | None = Field(None, description="Why it failed or was cancelled, or what it is doing.")
     queue_position: int | None = Field(None, description="Jobs before this one, while queued.")
-    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
-    started_at: datetime | None = Field(None, description="ISO 8601, UTC.")
-    finished_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+    created_at: Time | None = Field(None, description="ISO 8601, UTC.")
+    started_at: Time | None = Field(None, description="ISO 8601, UTC.")
+    finished_at: Time | None = Field(None, description="ISO 8601, UTC.")
 
 
 class CancelResponse(Response):
@@ -78,8 +78,8 @@ class Assumptions(Response):
     market_type: str = Field(description="spot, perpetual or prediction.")
     timeframe: str = Field(description="Length of a bar.")
     mode: str = Field(description="isolated or cross.")
-    start: datetime = Field(description="Open of the first traded bar.")
-    end: datetime = Field(description="Close of the last traded bar.")
+    start: Time = Field(description="Open of the first traded bar.")
+    end: Time = Field(description="Close of the last traded bar.")
     bars: int = Field(description="Bars traded on.")
     warmup_bars: int = Field(description="Bars loaded before the start for the indicators.")
     initial_cash: float = Field(description="Quote currency.")
@@ -110,13 +110,13 @@ class Trade(Response):
     trade_id: int | None = Field(None, description="Number of the trade in the result, from 1.")
     ticker: str | None = Field(None, description="EXCHANGE:TICKER.")
     side: str | None = Field(None, description="long or short.")
-    entry_time: datetime | None = Field(None, description="Bar of the entry fill, ISO 8601 UTC.")
-    exit_time: datetime | None = Field(None, description="Bar of the exit fill.")
+    entry_time: Time | None = Field(None, description="Bar of the entry fill, ISO 8601 UTC.")
+    exit_time: Time | None = Field(None, description="Bar of the exit fill.")
     entry_price: float | None = Field(None, description="After slippage.")
     exit_price: float | None = Field(None, description="After slippage.")
     amount: float | None = Field(None, description="Base units.")
     pnl: float | None = Field(None, description="Profit after fees, quote currency.")
-    return_pct: float | None = Field(None, description="Profit after fees over the margin put in, percent.")
+    return_pct: float | None = Field(None, description="Profit after fees over the entry value, percent.")
     fees: float | None = Field(None, description="Both sides, quote currency.")
     bars_held: int | None = Field(None, description="Bars between the fills.")
     exit_reason: str | None = Field(None, description="signal, stop_loss, take_profit, liquidation, end_of_data, ...")
@@ -143,7 +143,7 @@ class ResultsResponse(Response):
     warnings: list[str] = Field(default_factory=list, description="What weakens the result.")
     script: str | None = Field(None, description="The script that ran.")
     script_generated: bool | None = Field(None, description="True where the server wrote it from parameters.")
-    created_at: datetime | None = Field(None, description="ISO 8601, UTC.")
+    created_at: Time | None = Field(None, description="ISO 8601, UTC.")
 
 
 class MetricsResponse(KeyMetrics):
@@ -211,7 +211,7 @@ class TradesResponse(Response):
 class EquityPoint(Response):
     """The account at a bar's close."""
 
-    time: datetime = Field(description="Close of the bar, ISO 8601 UTC.")
+    time: Time = Field(description="Close of the bar, ISO 8601 UTC.")
     equity: float = Field(description="Quote currency.")
     drawdown: float | None = Field(None, description="From the peak so far, fraction <= 0.")
 
