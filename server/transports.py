@@ -15,6 +15,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+import click
 from pydantic import SecretStr
 
 from .app import create_server
@@ -60,12 +61,12 @@ async def _stdio(settings: Settings) -> None:
 
 
 async def serve_http(
-    settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None
+    settings: Settings, transport: HttpTransport, listener: socket.socket, token: SecretStr | None, announcement: str
 ) -> int:
     """Serve any number of clients until a signal, and return its number."""
     async with open_backend(settings) as backend:
         app = http_app(create_server(settings, backend), transport, token)
-        return await run_asgi(app, listener, settings.log_level)
+        return await run_asgi(app, listener, settings.log_level, announcement)
 
 
 def http_app(server: MCPServer[Any], transport: HttpTransport, token: SecretStr | None) -> ASGIApp:
@@ -98,8 +99,11 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str) -> int:
-    """Serve an application until SIGINT or SIGTERM, and return its number. Open streams get a second to end."""
+async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str, announcement: str) -> int:
+    """Serve an application until SIGINT or SIGTERM, and return its number. Open streams get a second to end.
+
+    The announcement goes to stderr once requests are taken and signals are heeded.
+    """
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -118,6 +122,7 @@ async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str) -> int
     async def stop_at_signal() -> None:
         nonlocal received
         with anyio.open_signal_receiver(*SIGNALS) as signals:
+            click.echo(announcement, err=True)
             async for number in signals:
                 server.force_exit = server.should_exit
                 server.should_exit = True

@@ -32,7 +32,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         key = await engine.access.local_key()
         host, port = listener.getsockname()[:2]
         base = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1"
-        click.echo(f"Serving the HeyTraders API on {base} (simulated or imported data, paper accounts).", err=True)
-        click.echo(f"A key with every scope, for this machine only: {key}", err=True)
-        click.echo(f'Try: curl -H "X-API-Key: {key}" "{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h"', err=True)
-        return await run_asgi(create_app(engine), listener, settings.log_level)
+        announcement = (
+            f"Serving the HeyTraders API on {base} (simulated or imported data, paper accounts).\n"
+            f"A key with every scope, for this machine only: {key}\n"
+            f'Try: curl -H "X-API-Key: {key}" "{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h"'
+        )
+        return await run_asgi(create_app(engine), listener, settings.log_level, announcement)

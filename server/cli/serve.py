@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from dataclasses import replace
-from functools import partial
 from typing import get_args
 
 import anyio
@@ -40,8 +39,8 @@ def command(*, transport: str, host: str, port: int, toolsets: str | None, read_
     token = _token(settings, no_auth=no_auth)
     start_log(settings, *([token] if token else []))
     listener = listen(host, port)
-    click.echo(_snippet(host, listener.getsockname()[1], chosen, token), err=True)
-    sys.exit(128 + anyio.run(partial(serve_http, settings, chosen, listener, token)))
+    announcement = _snippet(host, listener.getsockname()[1], chosen, token)
+    sys.exit(128 + anyio.run(serve_http, settings, chosen, listener, token, announcement))
 
 
 def _token(settings: Settings, *, no_auth: bool) -> SecretStr | None:

@@ -128,8 +128,13 @@ def test_stdio_ends_in_order_and_leaves_the_database_closed(
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "heytraders_mcp"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=hostile_folder, text=True,
-    ) as process:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=hostile_folder,
+        text=True,
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
