@@ -15,7 +15,7 @@ PostCategory = Literal["market_talk", "strategy_ideas", "news_analysis", "show_t
 
 Tags = Annotated[
     tuple[Annotated[Text, Field(min_length=1, max_length=50)], ...],
-    Field(min_length=1, max_length=10, description="1-10 words, e.g. BTC."),
+    Field(min_length=1, max_length=10),
     BeforeValidator(listed),
 ]
 
@@ -87,7 +87,7 @@ class PostRequest(Request):
     title: Text = Field(min_length=1, max_length=200, description="Its heading.")
     content: Text | None = Field(None, max_length=5000, description="Its text.")
     strategy_settings_id: Identifier | None = Field(None, description="result_id of a backtest of yours to show.")
-    tags: Tags | None = None
+    tags: Tags | None = Field(None, description="1-10 words, e.g. BTC.")
 
 
 class Post(Response):
