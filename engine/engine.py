@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from .backtest.job_settings import JobSettings
 from .clock import Clock, SystemClock
 from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
     from .access import Access
+    from .backtest.jobs import Jobs
     from .broker.broker import Broker
     from .documents.library import Library
     from .feeds.feed import Feed
@@ -28,12 +30,14 @@ class EngineSettings:
         database_url: A SQLAlchemy URL in place of the SQLite file in `home`.
         seed: Which simulated world to show; the same seed is the same market.
         quotas: How much agents may do.
+        jobs: How backtests are run.
     """
 
     home: Path
     database_url: str | None = None
     seed: int = 7
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
+    jobs: JobSettings = field(default_factory=JobSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Engine:
     access: Access
     library: Library
     broker: Broker
+    jobs: Jobs
 
     @classmethod
     async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
@@ -60,6 +65,8 @@ class Engine:
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
+        from .backtest.jobs import Jobs
+        from .backtest.worker import World
         from .broker.broker import Broker
         from .documents.library import Library
         from .feeds.market_feed import open_feed
@@ -68,8 +75,11 @@ class Engine:
         store = Store.open(settings.database_url or default_url(settings.home))
         feed = open_feed(store, clock, settings.seed)
         access = Access(store, clock, settings.home, settings.quotas)
-        return cls(settings, clock, store, feed, access, Library(settings.quotas), Broker(store, feed, clock))
+        jobs = Jobs(store, clock, World(store.url, settings.seed), settings.jobs)
+        jobs.resume()
+        return cls(settings, clock, store, feed, access, Library(settings.quotas), Broker(store, feed, clock), jobs)
 
     async def aclose(self) -> None:
-        """Close what was opened."""
+        """Close what was opened; backtests that have not ended wait for the next engine on this database."""
+        await anyio.to_thread.run_sync(self.jobs.close)
         await anyio.to_thread.run_sync(self.store.close)

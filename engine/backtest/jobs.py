@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 import sqlalchemy as sa
@@ -25,7 +24,8 @@ from engine.store import backtests as rows
 from engine.store.database import Store
 from engine.store.ids import new_id
 
-from .slots import Ended, Limits, Slot
+from .job_settings import JobSettings
+from .slots import Ended, Slot
 from .worker import World
 
 logger = logging.getLogger("heytraders.backtests")
@@ -36,21 +36,6 @@ _CANCEL_LOOK_SECONDS: Final = 0.4
 _SILENT_SECONDS: Final = 15.0
 _ADOPT_LOOK_SECONDS: Final = 5.0
 _CANCELLED: Final = "cancelled on request"
-
-
-@dataclass(frozen=True, slots=True)
-class JobSettings:
-    """How backtests are run.
-
-    Attributes:
-        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, 8 at most.
-        limits: What one job may use.
-        max_bars: Most bars of a job, over all its tickers.
-    """
-
-    slots: int = field(default_factory=lambda: min(8, max(1, (os.cpu_count() or 2) - 1)))
-    limits: Limits = field(default_factory=Limits)
-    max_bars: int = 6_000_000
 
 
 class Jobs:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.errors import HeyTradersError, explain
 
+from .job_settings import Limits
 from .worker import STAGES, World, enter, greet, one_thread_each, work
 
 if TYPE_CHECKING:
@@ -29,14 +30,6 @@ _SMALLER: Final = "use a shorter range, a longer timeframe or fewer tickers"
 _LOOK_SECONDS: Final = 0.05
 _START_SECONDS: Final = 60.0
 _KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one job may use."""
-
-    seconds: float = 600.0
-    memory_mb: int = 4_096
 
 
 @dataclass(frozen=True, slots=True)

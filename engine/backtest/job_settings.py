@@ -1,0 +1,29 @@
+"""How backtest jobs are run: how many at a time, and what one of them may use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may use: seconds from its start, and megabytes of address space where the platform can bound it."""
+
+    seconds: float = 600.0
+    memory_mb: int = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """How backtests are run.
+
+    Attributes:
+        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, 8 at most.
+        limits: What one job may use.
+        max_bars: Most bars of a job, over all its tickers.
+    """
+
+    slots: int = field(default_factory=lambda: min(8, max(1, (os.cpu_count() or 2) - 1)))
+    limits: Limits = field(default_factory=Limits)
+    max_bars: int = 6_000_000
