@@ -20,7 +20,12 @@ from collections.abc import Collection
 from importlib.resources import files
 from typing import Any, Final
 
-from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.prompts.base import Message, Prompt, PromptArgument
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, InputRequiredResult
+
+from api.errors import clean
 
 FENCE: Final = "+++\n"
 MAX_ARGUMENT: Final = 500
@@ -46,6 +51,27 @@ def _parse(text: str) -> tuple[dict[str, Any], str]:
     return tomllib.loads(head), body.strip()
 
 
+class StrictPrompt(Prompt):
+    """A prompt that names what is missing or unknown, where the SDK would report a fault of the server's."""
+
+    async def render(
+        self, arguments: dict[str, Any] | None, context: Context[Any, Any]
+    ) -> list[Message] | InputRequiredResult:
+        """Render with exactly the declared arguments.
+
+        Raises:
+            MCPError: Invalid parameters.
+        """
+        declared = {argument.name: argument.required for argument in self.arguments or []}
+        given = arguments or {}
+        missing = [name for name, required in declared.items() if required and not given.get(name)]
+        unknown = [clean(name, 40) for name in given if name not in declared]
+        if missing or unknown:
+            wrong = [f"{name} is missing" for name in missing] + [f"{name} is not known" for name in unknown]
+            raise MCPError(INVALID_PARAMS, f"{'; '.join(wrong)}. The arguments are {', '.join(declared) or 'none'}.")
+        return await super().render(arguments, context)
+
+
 def _prompt(name: str, head: dict[str, Any], body: str) -> Prompt:
     declared: dict[str, dict[str, str]] = head.get("arguments", {})
 
@@ -53,7 +79,7 @@ def _prompt(name: str, head: dict[str, Any], body: str) -> Prompt:
         values = {key: given.get(key) or spec.get("default", "") for key, spec in declared.items()}
         return _PLACEHOLDER.sub(lambda match: _inline(values[match[1]]), body)
 
-    return Prompt(
+    return StrictPrompt(
         name=name,
         title=head["title"],
         description=head["description"],

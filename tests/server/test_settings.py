@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import api.transport
 from server.settings import HOSTED_URL, BadSetting, Settings
 
 KEY = "ht_live_0123456789abcdef"
@@ -32,6 +33,10 @@ def test_a_base_url_alone_makes_it_hosted_so_that_one_can_register() -> None:
 
     assert settings.hosted
     assert settings.url == "http://127.0.0.1:8787/api/v1"
+
+
+def test_the_default_url_is_the_clients() -> None:
+    assert api.transport.HOSTED_URL == HOSTED_URL
 
 
 def test_empty_variables_count_as_absent() -> None:
