@@ -2,8 +2,8 @@
 
 Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while
 in position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price
-or a portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use the
-same `Ledger` and give the same bits as the reference loop in the tests.
+or a portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use
+the same `Ledger` and give the same bits as the reference loop in the tests.
 """
 
 from __future__ import annotations
