@@ -21,7 +21,7 @@ def may_place(backend: Backend) -> None:
     if backend == "embedded":
         return
     raise Denied(
-        "orders on the hosted service trade real money, which needs a policy signed by a human, and this version knows none",
+        "orders on the hosted service trade real money, which needs a policy signed by a human; this version has none",
         suggestion="Tell the user. Without HEYTRADERS_API_KEY and HEYTRADERS_BASE_URL the server trades paper "
         "accounts; orders_cancel works here as well",
     )

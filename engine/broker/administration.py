@@ -1,147 +1,171 @@
-"""Opening, funding, resetting and closing paper accounts: for their owner, never for an agent.
-
-Every owner has one account for each exchange from the first look on.
-"""
+"""What the owner of this machine may do to paper accounts at the command line, and no agent may."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
-from api.refusals import closest, show
-from engine.store.broker import accounts_table, positions_table
+from api.refusals import show
+from engine.clock import Clock
+from engine.store.database import Store
+from engine.store.ids import new_id
 
-from .ledger import Books, Line
-from .money import exact, plain, text
-from .records import AccountRecord, read_accounts, read_positions
+from .ledger import Books, LedgerRow, rows
+from .lifecycle import close, find_account, fund, open_account, open_defaults, reset
+from .money import plain
+from .records import AccountRecord, read_accounts
 from .terms import TERMS
-from .trading import TradingAccount
+from .verification import verify
 
-MAX_ACCOUNTS: Final = 200
+T = TypeVar("T")
 
-
-def open_defaults(connection: sa.Connection, owner: str, now: float) -> None:
-    """One account for each exchange, unless the owner has accounts already."""
-    if read_accounts(connection, owner):
-        return
-    for exchange in EXCHANGES.values():
-        name = f"{exchange.name} paper account"
-        open_account(connection, owner, f"paper-{exchange.id}", exchange.id, name, TERMS[exchange.id].opening, now)
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
 
 
-def open_account(
-    connection: sa.Connection,
-    owner: str,
-    account_id: str,
-    exchange: ExchangeId,
-    name: str,
-    opening: Decimal,
-    now: float,
-) -> AccountRecord:
-    """Open an account with `opening` of the exchange's currency.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An account, and its cash that is free."""
 
-    Raises:
-        InvalidInput: The id is taken, the balance negative, or there are too many accounts.
-    """
-    existing = read_accounts(connection, owner)
-    if any(account.account_id == account_id for account in existing):
-        raise InvalidInput(f"there is already an account {show(account_id)}", suggestion="Choose another id")
-    if len(existing) >= MAX_ACCOUNTS:
-        raise InvalidInput(f"there are {MAX_ACCOUNTS} accounts already", suggestion="Use or reset one of them")
-    if opening < 0:
-        raise InvalidInput(f"balance {text(opening)} is below 0", suggestion="Give 0 or more")
-    values = {
-        "owner": owner,
-        "account_id": account_id,
-        "exchange": exchange,
-        "name": name,
-        "opening": text(opening),
-        "status": "active",
-        "created_at": round(now * 1000),
-    }
-    connection.execute(sa.insert(accounts_table).values(**values))
-    account = find_account(read_accounts(connection, owner), account_id)
-    fund(connection, account, account.currency, opening, now)
-    return account
+    account: AccountRecord
+    free: Decimal
 
 
-def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountRecord:
-    """The account of that id.
+class Administration:
+    """The accounts of one owner. Blocking: use it in a thread."""
 
-    Raises:
-        NotFound: There is none; names the closest ids.
-    """
-    known = {account.account_id: account for account in accounts}
-    if account_id in known:
-        return known[account_id]
-    near = closest(account_id, known) or list(known)[:8]
-    raise NotFound(f"there is no account {show(account_id)}", suggestion=f"Known accounts: {', '.join(near)}")
+    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
 
+    def accounts(self) -> list[Summary]:
+        """All accounts, oldest first; the first look opens them."""
 
-def fund(connection: sa.Connection, account: AccountRecord, asset: str, amount: Decimal, now: float) -> None:
-    """Pay in, or out where `amount` is negative.
+        def work(connection: sa.Connection) -> list[Summary]:
+            return [_summary(connection, account) for account in self._all(connection)]
 
-    Raises:
-        InsufficientFunds: More is taken out than is free.
-    """
-    lines = [Line("funding", asset, -amount), Line("free", asset, amount)]
-    Books(connection, account.id, round(now * 1000)).post("deposit" if amount > 0 else "withdrawal", lines)
+        return self._store.write_now(work)
 
+    def create(self, exchange: ExchangeId, account_id: str | None, name: str | None, opening: str | None) -> Summary:
+        """Open an account; what is not given is made up or as the exchange's first account has it.
 
-def reset(connection: sa.Connection, account: AccountRecord, now: float) -> None:
-    """End all orders, drop all positions and holdings, and start again with the opening balance."""
-    _end_orders(connection, account, now, "The account was reset")
-    books = Books(connection, account.id, round(now * 1000))
-    lines = [
-        line
-        for (book, asset), amount in books.balances().items()
-        for line in (Line(book, asset, -amount), Line("funding", asset, amount))
-    ]
-    books.post("reset", lines)
-    connection.execute(sa.delete(positions_table).where(positions_table.c.account == account.id))
-    fund(connection, account, account.currency, account.opening, now)
-    _set_status(connection, account, "active")
+        Raises:
+            InvalidInput: The id or the balance cannot be used.
+        """
+        if account_id is not None and _ID.fullmatch(account_id) is None:
+            raise InvalidInput(
+                f"id {show(account_id)} is not 1-64 letters, digits, - or _", suggestion="Choose another"
+            )
+        cash = TERMS[exchange].opening if opening is None else parse_amount(opening)
+        title = name or f"{EXCHANGES[exchange].name} paper account"
+        chosen = account_id or new_id("acc")
 
+        def work(connection: sa.Connection) -> Summary:
+            self._all(connection)
+            return _summary(
+                connection,
+                open_account(connection, self._owner, chosen, exchange, title[:100], cash, self._clock.now()),
+            )
 
-def close(connection: sa.Connection, account: AccountRecord, now: float) -> None:
-    """End all orders and take no more. Holdings stay on the books, and `reset` opens the account again.
+        return self._store.write_now(work)
 
-    Raises:
-        InvalidInput: Positions are open.
-    """
-    positions = read_positions(connection, account)
-    if positions:
-        symbols = ", ".join(p.instrument.symbol[:20] for p in positions[:5])
-        raise InvalidInput(
-            f"account {account.account_id} has open positions: {symbols}", suggestion="Close them, or reset the account"
-        )
-    _end_orders(connection, account, now, "The account was closed")
-    _set_status(connection, account, "closed")
+    def fund(self, account_id: str, amount: str, asset: str | None) -> Summary:
+        """Pay in, or out where the amount is negative.
 
+        Raises:
+            InvalidInput: The amount is no number, the asset no asset, or more goes out than is free.
+            NotFound: There is no such account.
+        """
+        change = parse_amount(amount)
+        if asset is not None and _ASSET.fullmatch(asset) is None:
+            raise InvalidInput(f"asset {show(asset)} is no asset", suggestion="Write it as BTC or USDT")
 
-def _end_orders(connection: sa.Connection, account: AccountRecord, now: float, message: str) -> None:
-    trading = TradingAccount(connection, account, now)
-    with exact():
-        for order in trading.open_orders():
-            trading.end(order, "CANCELLED", message)
+        def work(connection: sa.Connection, account: AccountRecord) -> None:
+            if asset not in {None, account.currency} and EXCHANGES[account.exchange].market_type != "spot":
+                raise InvalidInput(
+                    f"account {account_id} holds {account.currency} only", suggestion="Leave the asset out"
+                )
+            fund(connection, account, asset or account.currency, change, self._clock.now())
 
+        return self._change(account_id, work)
 
-def _set_status(connection: sa.Connection, account: AccountRecord, status: str) -> None:
-    connection.execute(sa.update(accounts_table).where(accounts_table.c.id == account.id).values(status=status))
+    def reset(self, account_id: str) -> Summary:
+        """Back to the opening balance, without orders and positions.
+
+        Raises:
+            NotFound: There is no such account.
+        """
+        return self._change(account_id, lambda connection, account: reset(connection, account, self._clock.now()))
+
+    def close(self, account_id: str) -> Summary:
+        """Take no more orders.
+
+        Raises:
+            InvalidInput: Positions are open.
+            NotFound: There is no such account.
+        """
+        return self._change(account_id, lambda connection, account: close(connection, account, self._clock.now()))
+
+    def ledger(self, account_id: str, limit: int) -> list[LedgerRow]:
+        """The newest rows of an account's ledger, oldest first.
+
+        Raises:
+            NotFound: There is no such account.
+        """
+
+        def work(connection: sa.Connection) -> list[LedgerRow]:
+            account = find_account(read_accounts(connection, self._owner), account_id)
+            return list(rows(connection, account.id, limit=limit))
+
+        self.accounts()
+        return self._store.read_now(work)
+
+    def verify(self, account_id: str | None = None) -> dict[str, list[str]]:
+        """What does not add up, by account; every account has an entry.
+
+        Raises:
+            NotFound: There is no such account.
+        """
+
+        def work(connection: sa.Connection) -> dict[str, list[str]]:
+            known = read_accounts(connection, self._owner)
+            chosen = known if account_id is None else [find_account(known, account_id)]
+            return {account.account_id: verify(connection, account) for account in chosen}
+
+        self.accounts()
+        return self._store.read_now(work)
+
+    def _change(self, account_id: str, change: Callable[[sa.Connection, AccountRecord], None]) -> Summary:
+        def work(connection: sa.Connection) -> Summary:
+            change(connection, find_account(self._all(connection), account_id))
+            return _summary(connection, find_account(self._all(connection), account_id))
+
+        return self._store.write_now(work)
+
+    def _all(self, connection: sa.Connection) -> list[AccountRecord]:
+        open_defaults(connection, self._owner, self._clock.now())
+        return read_accounts(connection, self._owner)
 
 
 def parse_amount(written: str) -> Decimal:
-    """An amount as a person writes it on the command line; negative takes out.
+    """An amount as a person writes it on the command line; a negative one takes out.
 
     Raises:
         InvalidInput: It is no plain decimal number.
     """
-    digits = written.removeprefix("-")
-    if not digits.isascii() or not digits.replace(".", "", 1).isdecimal() or len(digits) > 36:
+    if _AMOUNT.fullmatch(written) is None:
         raise InvalidInput(f"amount {show(written)} is no decimal number", suggestion="Write it as 1000 or 0.5")
     return plain(Decimal(written))
+
+
+def _summary(connection: sa.Connection, account: AccountRecord) -> Summary:
+    return Summary(account, Books(connection, account.id, now=0).amount("free", account.currency))

@@ -29,7 +29,7 @@ from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 
-from .administration import find_account, open_defaults
+from .lifecycle import find_account, open_defaults
 from .money import ZERO, exact
 from .placing import Ticket, check_ticket, place
 from .prices import Prices

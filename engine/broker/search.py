@@ -14,7 +14,7 @@ from api.refusals import call_text, show
 from api.symbols import resolve
 from engine.store.broker import orders_table
 
-from .administration import find_account
+from .lifecycle import find_account
 from .records import AccountRecord, OrderRecord, order_of, read_orders
 
 
