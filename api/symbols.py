@@ -152,7 +152,7 @@ def _split_prefix(written: str) -> tuple[ExchangeId | None, str]:
 def _venue(written: str, prefix: ExchangeId, body: str, exchange: ExchangeId | None) -> ExchangeId:
     """Where a prefixed symbol trades: charts write a perpetual of Binance USD-M as `BINANCE:BTCUSDT.P`."""
     twin = PERPETUAL_TWIN.get(prefix)
-    if twin is not None and _CONTRACT.fullmatch(body.upper()):
+    if twin is not None and _contract(body.upper()) is not None:
         prefix = twin
     return _agree(written, prefix, exchange)
 
@@ -171,17 +171,23 @@ def _implied_exchange(body: str) -> ExchangeId:
     upper = body.upper()
     if _TOKEN.fullmatch(upper):
         return "polymarket"
-    if _CONTRACT.fullmatch(upper) or ":" in upper:
+    if _contract(upper) is not None or ":" in upper:
         return "binancefuturesusd"
     quoted_in_won = upper.startswith("KRW-") or upper.endswith(("/KRW", "-KRW", "_KRW"))
     return "upbit" if quoted_in_won else "binance"
 
 
+def _contract(upper: str) -> str | None:
+    """What stands before a mark of a perpetual. `KRW-PERP` is the coin PERP in won."""
+    marked = _CONTRACT.fullmatch(upper)
+    return None if marked is None or marked[1] == "KRW" else marked[1]
+
+
 def _pair(written: str, body: str, exchange: Exchange, known: Known | None) -> Instrument:
     """A spot pair or a perpetual."""
     upper = body.strip().upper()
-    contract = _CONTRACT.fullmatch(upper)
-    upper, _, settle = (contract[1] if contract else upper).partition(":")
+    contract = _contract(upper)
+    upper, _, settle = (contract or upper).partition(":")
     if (contract or settle) and exchange.market_type != "perpetual":
         raise _not_spot(written, exchange)
     base, quote = _split_pair(upper, exchange, known)
