@@ -1,0 +1,138 @@
+"""The command line as a user runs it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from server.app import package_version
+from server.cli import VERBS
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+CSV = "time,open,high,low,close,volume\n" + "".join(
+    f"2024-01-01T{hour:02d}:00:00Z,{100 + hour},{102 + hour},{99 + hour},{101 + hour},{10 + hour}\n"
+    for hour in range(24)
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a verb with a home folder of the test's own."""
+
+    def verb(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(tmp_path / "home"), **settings}
+        return subprocess.run(
+            [sys.executable, "-m", "heytraders_mcp", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            cwd=Path(__file__).parents[3],
+        )
+
+    return verb
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a failed verb said; it has to be one line."""
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_help_and_version_know_every_verb(run: Run) -> None:
+    told = run("--help").stdout
+
+    assert all(verb in told and words in told for verb, words in VERBS.items())
+    assert run("--version").stdout == f"heytraders-mcp {package_version()}\n"
+
+
+def test_an_unknown_verb_is_a_wrong_use(run: Run) -> None:
+    done = run("sevre")
+
+    assert done.returncode == 2
+    assert "sevre" in done.stderr
+
+
+def test_call_prints_the_result_as_json(run: Run) -> None:
+    done = run("call", "market_tickers", "exchange=UPBIT", "limit=2")
+
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [row["exchange"] for row in result["tickers"]] == ["upbit", "upbit"]
+
+
+def test_call_says_in_one_line_what_was_wrong(run: Run) -> None:
+    assert "market_tickers(" in one_line(run("call", "market_tickers", "exchange=binanc"))
+    assert "market_scan" in one_line(run("call", "market_scam"))
+    assert "KEY=VALUE" in one_line(run("call", "market_tickers", "limit"))
+
+
+def test_a_bad_setting_is_one_line_with_the_way_out(run: Run) -> None:
+    said = one_line(run("call", "meta_health", HEYTRADERS_SEED="dice"))
+
+    assert "HEYTRADERS_SEED" in said
+    assert "999999999" in said
+
+
+def test_candles_are_imported_listed_used_and_removed(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "candles.csv"
+    file.write_text(CSV, encoding="utf-8")
+
+    imported = run("data", "import", str(file), "--symbol", "BINANCE:BTC/USDT", "--timeframe", "1h")
+    listed = run("data", "list")
+    asked = run("call", "market_ohlcv", "symbol=BTC/USDT", "limit=1")
+    removed = run("data", "remove", "BINANCE:BTC/USDT")
+
+    assert "24 bars added" in imported.stdout, imported.stderr
+    assert re.search(r"BINANCE:BTC/USDT\s+1h .* 24 bars", listed.stdout)
+    assert json.loads(asked.stdout)["source"] == "imported"
+    assert json.loads(asked.stdout)["candles"][0][4] == 124.0
+    assert "24 bars" in removed.stdout
+    assert "Nothing is imported" in run("data", "list").stdout
+
+
+def test_a_wrong_row_is_named_and_nothing_is_imported(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "candles.csv"
+    file.write_text(CSV.replace("105,107,104,106", "105,107,104,-1"), encoding="utf-8")
+
+    assert "line 7" in one_line(run("data", "import", str(file), "--symbol", "BTC/USDT", "--timeframe", "1h"))
+    assert "Nothing is imported" in run("data", "list").stdout
+
+
+def test_doctor_finds_a_healthy_installation_and_shows_no_key(run: Run) -> None:
+    done = run("doctor")
+
+    assert done.returncode == 0, done.stdout
+    assert "embedded engine: status ok" in done.stdout
+
+
+def test_doctor_finds_what_is_broken(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("in the way", encoding="utf-8")
+    key = "ht_live_canary_0123456789"
+    done = run("doctor", HEYTRADERS_API_KEY=key, HEYTRADERS_BASE_URL="http://127.0.0.1:9/api/v1")
+
+    assert done.returncode == 1
+    assert "BAD home" in done.stdout
+    assert "BAD backend" in done.stdout
+    assert "…6789" in done.stdout
+    assert key not in done.stdout + done.stderr
+
+
+def test_the_demo_does_the_main_job_without_a_key_or_a_network(run: Run) -> None:
+    done = run("demo", HEYTRADERS_API_KEY="ht_live_must_not_be_used")
+
+    assert done.returncode == 0, done.stderr
+    assert all(
+        tool in done.stdout for tool in ("meta_health", "market_scan", "market_rank", "market_evaluate", "docs_read")
+    )
+    assert "simulated" in done.stdout
