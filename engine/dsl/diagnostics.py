@@ -153,3 +153,8 @@ def listing(diagnostics: Iterable[Diagnostic]) -> str:
 def quoted(text: str, limit: int = 60) -> str:
     """Foreign text in a message: cleaned, short, in backticks."""
     return f"`{clean(text, limit)}`"
+
+
+def short(text: str, limit: int = 60) -> str:
+    """Source text that is cut where it is long."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

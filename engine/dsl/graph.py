@@ -89,6 +89,12 @@ class Graph:
             case number:
                 return self._node("constant", NUMBER, float(number), bounds=Interval(number, number))
 
+    def column(self, name: str) -> Node:
+        """A price column, or the bars' open times or numbers."""
+        if name in {"time", "bar_number"}:
+            return self._node("time", SERIES, name)
+        return self.variable(VARIABLES[name])
+
     def variable(self, variable: Variable) -> Node:
         """A price column, time, state or ticker name; derived prices become their formulas."""
         if variable.name in COLUMNS:
@@ -127,6 +133,10 @@ class Graph:
             bounds = RULES[name](*(a.bounds for a in args))
         return self._node("apply", kind, name, args, bounds=bounds, truth=_truth(name, args))
 
+    def same_ticker(self, a: Node, b: Node) -> Node:
+        """Whether the run's own ticker is the one named."""
+        return self._node("apply", BOOL, "same ticker", (a, b))
+
     def lag(self, node: Node, bars: int) -> Node:
         """The value some bars ago."""
         if bars == 0 or not node.kind.series:
@@ -140,6 +150,8 @@ class Graph:
         base = operator.accessor_of or operator.name
         lookback = max((a.lookback for a in args), default=0) + operator.warmup_bars(constants)
         settling = max((a.settling for a in args), default=0) + operator.settling_bars(constants)
+        if operator.category == "session" and operator.memory == "start":
+            settling += 2 * SECONDS["1d"] // SECONDS[self.timeframe]
         whole = self._node(
             "call", _kind(operator, 0, args), (base, constants), args, lookback, settling, bounds=_output(operator, 0)
         )

@@ -21,7 +21,7 @@ def _finite(function: Callable[..., float]) -> Callable[..., float]:
             result = function(*values)
         except (ArithmeticError, ValueError):
             return NAN
-        return result if isinstance(result, float | int) and math.isfinite(result) else NAN
+        return result if math.isfinite(result) else NAN
 
     return guarded
 
@@ -89,14 +89,14 @@ def _spread(a: float, b: float, hedge: float) -> float:
 
 
 SCALAR: Final[dict[str, Callable[..., Scalar]]] = {
-    "+": _finite(operator.add),
-    "-": _finite(operator.sub),
-    "*": _finite(operator.mul),
-    "/": _finite(operator.truediv),
-    "//": _finite(operator.floordiv),
-    "%": _finite(operator.mod),
-    "**": _finite(operator.pow),
-    "neg": operator.neg,
+    "+": _finite(float.__add__),
+    "-": _finite(float.__sub__),
+    "*": _finite(float.__mul__),
+    "/": _finite(float.__truediv__),
+    "//": _finite(float.__floordiv__),
+    "%": _finite(float.__mod__),
+    "**": _finite(math.pow),
+    "neg": float.__neg__,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -108,13 +108,13 @@ SCALAR: Final[dict[str, Callable[..., Scalar]]] = {
     "not": operator.not_,
     "xor": _xor,
     "where": _where,
-    "abs": abs,
+    "abs": math.fabs,
     "sign": _sign,
     "sqrt": _finite(math.sqrt),
     "log": _finite(math.log),
     "log10": _finite(math.log10),
     "exp": _finite(math.exp),
-    "pow": _finite(operator.pow),
+    "pow": _finite(math.pow),
     "round": _whole(round),
     "floor": _whole(math.floor),
     "ceil": _whole(math.ceil),
@@ -129,6 +129,6 @@ SCALAR: Final[dict[str, Callable[..., Scalar]]] = {
     "nz": _nz,
     "between": _between,
     "is_missing": _missing,
-    "ratio": _finite(operator.truediv),
+    "ratio": _finite(float.__truediv__),
     "spread": _finite(_spread),
 }

@@ -155,7 +155,7 @@ OPERATORS: Final = (
         "Schaff trend cycle: a stochastic of a stochastic of the MACD line.",
         (SERIES, bars(23, 2, name="fast"), bars(50, 2, name="slow"), bars(10, 2, name="cycle")),
         (PERCENT,),
-        warmup="max(fast, slow) - 1 + 2 * (cycle - 1)",
+        warmup="max(fast, slow) - 1 + 2 * (cycle - 1) + 4",
         memory="decaying",
     ),
     _of_bars(
@@ -351,6 +351,6 @@ OPERATORS: Final = (
         (bars(20, 2), number("deviations", 2.0, 0, 100), number("multiplier", 1.5, 0, 100)),
         (Output("on", kind="condition"), Output("momentum")),
         HLC,
-        "2 * (period - 1) + 1",
+        "2 * (period - 1)",
     ),
 )

@@ -29,7 +29,7 @@ OPERATORS: Final = (
         "True on every `period`-th bar, counted from 1970 so that the first loaded bar does not matter.",
         (Parameter("period", "period"),),
         (TRUTH,),
-        ("time",),
+        ("bar_number",),
         missing="keep",
     ),
     Operator(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.dsl.spec import Operator, Output, Parameter
+from engine.dsl.spec import MAX_PERIOD, Operator, Output, Parameter
 
 from .shapes import PERCENT, SERIES, UNSIGNED, bars, number
 
 _A: Final = Parameter("a", "series")
 _B: Final = Parameter("b", "series")
 _SORTED_LIMIT: Final = 1_000
+_EXACT_LIMIT: Final = 2_000
+"""Longest window of what is computed window by window."""
 _WINDOW: Final = "period - 1"
 _UNIT: Final = Output("value", low=-1, high=1)
 _PLAIN: Final = Output("value")
 
 
 def _rolling(name: str, description: str, default: int, output: Output = _PLAIN, talib: str | None = None) -> Operator:
-    parameters = (SERIES, bars(default, 2))
+    parameters = (SERIES, bars(default, 2, MAX_PERIOD if talib else _EXACT_LIMIT))
     return Operator(name, "statistic", description, parameters, (output,), warmup=_WINDOW, talib=talib)
 
 
@@ -99,14 +101,14 @@ OPERATORS: Final = (
         "beta",
         "pair",
         "Slope of a's bar returns on b's over `period` bars: cov(a, b) / var(b).",
-        (_A, _B, bars(30, 2)),
+        (_A, _B, bars(30, 2, _EXACT_LIMIT)),
         warmup="period",
     ),
     Operator(
         "hedge_ratio",
         "pair",
         "Least-squares slope of a's values on b's over `period` bars: units of b that hedge one of a.",
-        (_A, _B, bars(100, 2)),
+        (_A, _B, bars(100, 2, _EXACT_LIMIT)),
         warmup=_WINDOW,
     ),
     Operator("ratio", "pair", "a / b.", (_A, _B), elementwise=True),
@@ -121,7 +123,7 @@ OPERATORS: Final = (
         "zspread",
         "pair",
         "Z-score over `period` bars of log(a / b).",
-        (_A, _B, bars(100, 2)),
+        (_A, _B, bars(100, 2, _EXACT_LIMIT)),
         warmup=_WINDOW,
     ),
 )

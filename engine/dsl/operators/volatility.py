@@ -86,7 +86,7 @@ OPERATORS: Final = (
         "historical_volatility",
         "volatility",
         "Standard deviation (ddof 1) of log returns over `period` bars, per bar, as a fraction.",
-        (SERIES, bars(20, 2)),
+        (SERIES, bars(20, 2, 2_000)),
         (UNSIGNED,),
         warmup="period",
     ),

@@ -1,0 +1,313 @@
+"""Types every expression before anything runs, and compiles it to the dataflow. It finds all errors, not the first."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable
+from typing import Final
+
+from api.errors import HeyTradersError
+from api.symbols import Instrument, resolve
+
+from .calls import Calls
+from .comparisons import Comparisons
+from .diagnostics import Span, quoted, short
+from .graph import Graph, Node
+from .parse import Parsed
+from .registry import OPERATORS, Operator
+from .subscripts import Subscripts
+from .suggest import FORMS, meant
+from .values import Outputs, TickerList, Value, World, described
+from .variables import VARIABLES
+
+MAX_CONTEXTS: Final = 8
+
+_ARITHMETIC: Final[dict[type[ast.operator], str]] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+_NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
+
+
+def example(operator: Operator) -> str | None:
+    """A call with the defaults, on the close; None where an argument has no obvious value."""
+    if any(p.default is None and p.kind not in {"series", "value", "any"} for p in operator.parameters):
+        return None
+    written = ("close" if p.default is None else f"{p.default:g}" for p in operator.parameters if p.kind != "choice")
+    return f"{operator.name}({', '.join(written)})"
+
+
+class Checker:
+    """Checks the expressions of one source text.
+
+    Every method that takes an expression returns what it stands for, or None after reporting what is wrong with it.
+    """
+
+    def __init__(self, parsed: Parsed, graph: Graph, world: World) -> None:
+        self.parsed = parsed
+        self.findings = parsed.findings
+        self.graph = graph
+        self.world = world
+        self.scope: dict[str, Value | None] = {}
+        self.used: set[str] = set()
+        self.calls = Calls(self)
+        self.form: Callable[[ast.Call, str], Value | None] | None = None
+        self._visitors: dict[type[ast.expr], Callable[..., Value | None]] = {
+            ast.Constant: self._constant,
+            ast.Name: self._name,
+            ast.BoolOp: self._boolean,
+            ast.BinOp: self._binary,
+            ast.UnaryOp: self._unary,
+            ast.Compare: Comparisons(self).check,
+            ast.IfExp: self._choice,
+            ast.Subscript: Subscripts(self).check,
+            ast.Call: self.calls.check,
+            ast.Attribute: self._attribute,
+            ast.List: self._list,
+            ast.Tuple: self._list,
+        }
+
+    def value(self, expression: ast.expr) -> Value | None:
+        """Whatever the expression stands for."""
+        value = self._visitors[type(expression)](expression)
+        if isinstance(value, Node):
+            return self._vetted(value, expression)
+        return value
+
+    def node(self, expression: ast.expr) -> Node | None:
+        """One number, condition, string or ticker, or a series of them."""
+        value = self.value(expression)
+        if value is None or isinstance(value, Node):
+            return value
+        if isinstance(value, Outputs):
+            names = ", ".join(value.names)
+            written = quoted(self.parsed.source(expression))
+            self.error(
+                expression,
+                f"{written} gives {described(value)}",
+                f"Take one: `{value.operator}_{value.names[0]}(...)`; in a script `{names} = {value.operator}(...)`",
+            )
+        else:
+            self.error(expression, f"{described(value)} cannot stand here", "Write a number or a condition")
+        return None
+
+    def number(self, expression: ast.expr) -> Node | None:
+        """A number or a series of numbers."""
+        return self._of("number", expression)
+
+    def condition(self, expression: ast.expr) -> Node | None:
+        """A condition or a series of conditions."""
+        return self._of("bool", expression)
+
+    def ticker(self, expression: ast.expr) -> Node | None:
+        """A ticker, given as text, as a loop's name or as TICKER."""
+        node = self.node(expression)
+        if node is None or node.kind.base == "ticker":
+            return node
+        text = node.constant
+        if isinstance(text, str):
+            instrument = self.instrument(text, expression)
+            return None if instrument is None else self.graph.constant(instrument)
+        self.error(expression, f"{quoted(self.parsed.source(expression))} is {node.kind}; a ticker is wanted",
+                   'Write it as "BINANCE:BTC/USDT"')  # fmt: skip
+        return None
+
+    def error(
+        self, where: ast.expr | ast.stmt | ast.keyword, message: str, suggestion: str = "", fix: str | None = None
+    ) -> None:
+        """Report an error at `where`."""
+        self.findings.error(self.parsed.span(where), message, suggestion, fix=fix)
+
+    def instrument(self, text: str, where: ast.expr) -> Instrument | None:
+        """The instrument that a ticker names; of the universe, if it can be."""
+        for member in self.world.universe:
+            if text == member.ticker:
+                return member
+        try:
+            found = resolve(text, None if ":" in text else self.world.exchange)
+        except HeyTradersError as error:
+            self.error(where, error.message.rstrip("."), error.suggestion.rstrip("."))
+            return None
+        return found
+
+    def _constant(self, expression: ast.Constant) -> Node | None:
+        value = expression.value
+        if isinstance(value, bool | str):
+            return self.graph.constant(value)
+        if isinstance(value, int | float):
+            try:
+                number = float(value)
+            except OverflowError:
+                number = math.inf
+            if math.isfinite(number):
+                return self.graph.constant(number)
+            self.error(expression, "this number is too large", "Numbers go up to about 1e308")
+        elif value is None:
+            self.error(expression, "there is no None", "Test for a missing value with `is_missing(x)`")
+        else:
+            self.error(expression, "this constant is not part of the language", "Write a number, a text, True or False")
+        return None
+
+    def _name(self, expression: ast.Name) -> Value | None:
+        name = expression.id
+        if name in self.scope:
+            self.used.add(name)
+            return self.scope[name]
+        variable = VARIABLES.get(name)
+        if variable is not None:
+            return self._variable(expression, name)
+        self._unknown_name(expression, name)
+        return None
+
+    def _variable(self, expression: ast.Name, name: str) -> Value | None:
+        variable = VARIABLES[name]
+        match variable.group:
+            case "external":
+                self.findings.error(
+                    self.parsed.span(expression),
+                    f"no feed here has {name}",
+                    "Use prices and volume, or ask the hosted service",
+                    code="DATA_UNAVAILABLE",
+                )
+                return None
+            case "state" | "context" if not self.world.script:
+                self.error(expression, f"{name} exists only in scripts", "Leave it out of an expression")
+                return None
+            case "context":
+                return self._context(expression, name)
+            case _:
+                return self.graph.variable(variable)
+
+    def _context(self, expression: ast.Name, name: str) -> Value | None:
+        match name:
+            case "TICKERS":
+                return TickerList(tuple(self.graph.constant(each) for each in self.world.universe))
+            case "TIMEFRAME":
+                return self.graph.constant(self.graph.timeframe)
+            case "EXCHANGE":
+                return self.graph.constant(self.world.exchange or "")
+            case _ if self.world.mode == "cross":
+                self.error(expression, "in cross mode a script has no TICKER of its own", "Loop: `for t in TICKERS:`")
+                return None
+            case _:
+                return self.graph.variable(VARIABLES[name])
+
+    def _unknown_name(self, expression: ast.Name, name: str) -> None:
+        if name in OPERATORS:
+            operator = OPERATORS[name]
+            self.error(
+                expression,
+                f"{name} is an operator and wants its arguments",
+                f"Write `{operator.signature}`",
+                example(operator),
+            )
+        elif name in FORMS:
+            self.error(expression, f"{name} is called with arguments", f"Write `{name}(...)`")
+        elif name in _NOTHING:
+            self.error(expression, f"there is no {name}", "Test for a missing value with `is_missing(x)`")
+        else:
+            self.unknown(self.parsed.span(expression), name, "name")
+
+    def unknown(self, span: Span, name: str, what: str) -> None:
+        """Report a word that nobody knows, with the word that was probably meant."""
+        clear, near = meant(name, self.scope)
+        if clear is not None:
+            self.findings.error(span, f"unknown {what} {quoted(name)}", f"Did you mean `{clear}`?", fix=clear)
+        elif near:
+            self.findings.error(span, f"unknown {what} {quoted(name)}", f"Near it are {', '.join(near)}")
+        else:
+            self.findings.error(span, f"unknown {what} {quoted(name)}", "The operators document lists what there is")
+
+    def _attribute(self, expression: ast.Attribute) -> None:
+        clear, _ = meant(expression.attr) if not expression.attr.startswith("_") else (None, [])
+        suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series: `sma(close, 20)`"
+        self.error(expression, "nothing has attributes here", suggestion, fix=clear)
+
+    def _list(self, expression: ast.List | ast.Tuple) -> None:
+        self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")
+
+    def _of(self, base: str, expression: ast.expr) -> Node | None:
+        node = self.node(expression)
+        if node is None or node.kind.base == base:
+            return node
+        written = quoted(self.parsed.source(expression))
+        if base == "bool" and node.kind.base == "number":
+            self.error(
+                expression,
+                f"{written} is {node.kind}; a condition is wanted",
+                f"Compare it, e.g. `{short(self.parsed.source(expression))} > 0`",
+            )
+        elif node.kind.base == "bool":
+            self.error(
+                expression,
+                f"{written} is {node.kind}; a number is wanted",
+                "Write `where(condition, 1, 0)` for a number",
+            )
+        else:
+            self.error(
+                expression, f"{written} is {node.kind}; {'a number' if base == 'number' else 'a condition'} is wanted"
+            )
+        return None
+
+    def _binary(self, expression: ast.BinOp) -> Node | None:
+        left, right = self.number(expression.left), self.number(expression.right)
+        symbol = _ARITHMETIC.get(type(expression.op))
+        if symbol is None:
+            self.error(expression, "this operator is not part of the language", "There are + - * / // % **")
+        return None if left is None or right is None or symbol is None else self.graph.apply(symbol, left, right)
+
+    def _unary(self, expression: ast.UnaryOp) -> Node | None:
+        if isinstance(expression.op, ast.Not):
+            node = self.condition(expression.operand)
+            return None if node is None else self.graph.apply("not", node)
+        node = self.number(expression.operand)
+        if node is None or isinstance(expression.op, ast.UAdd):
+            return node
+        return self.graph.apply("neg", node)
+
+    def _boolean(self, expression: ast.BoolOp) -> Node | None:
+        nodes = [self.condition(each) for each in expression.values]
+        known = [node for node in nodes if node is not None]
+        if len(known) < len(nodes):
+            return None
+        return self.graph.apply("and" if isinstance(expression.op, ast.And) else "or", *known)
+
+    def _choice(self, expression: ast.IfExp) -> Node | None:
+        test = self.condition(expression.test)
+        chosen, other = self.node(expression.body), self.node(expression.orelse)
+        if test is None or chosen is None or other is None:
+            return None
+        return self.choose(expression, test, chosen, other)
+
+    def choose(self, where: ast.expr, test: Node, chosen: Node, other: Node) -> Node | None:
+        """`chosen if test else other`, both being numbers or both conditions."""
+        bases = {chosen.kind.base, other.kind.base}
+        if len(bases) > 1 or not bases <= {"number", "bool"}:
+            self.error(
+                where, f"one choice is {chosen.kind}, the other {other.kind}", "Make both numbers or both conditions"
+            )
+            return None
+        return self.graph.apply("where", test, chosen, other)
+
+    def _vetted(self, node: Node, expression: ast.expr) -> Node | None:
+        if node.op == "constant" and isinstance(node.payload, float) and math.isnan(node.payload):
+            self.error(
+                expression,
+                f"{quoted(self.parsed.source(expression))} is not a finite number",
+                "Check the division and powers in it",
+            )
+            return None
+        if node.contexts > MAX_CONTEXTS:
+            self.error(
+                expression, f"tickers and timeframes are nested more than {MAX_CONTEXTS} deep", "Use fewer of them"
+            )
+            return None
+        if node.op != "constant":
+            self.graph.texts.setdefault(node.id, self.parsed.source(expression))
+        return node

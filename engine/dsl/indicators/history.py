@@ -1,0 +1,202 @@
+"""Crossings, counts and memory along a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from engine.frame import Bools, Floats
+
+from .windows import divided, last_index, missing, segmented, shifted, shifted_condition
+
+
+def _talib() -> Any:
+    import talib
+
+    return talib
+
+
+def crossover(a: Floats, b: Floats) -> Bools:
+    """a rose above b on this bar."""
+    out = np.zeros(len(a), dtype=np.bool_)
+    out[1:] = (a[:-1] <= b[:-1]) & (a[1:] > b[1:])
+    return out
+
+
+def crossunder(a: Floats, b: Floats) -> Bools:
+    """a fell below b on this bar."""
+    return crossover(b, a)
+
+
+def cross(a: Floats, b: Floats) -> Bools:
+    """Either of the two."""
+    return crossover(a, b) | crossover(b, a)
+
+
+def _in_a_row(condition: Bools, period: int) -> Bools:
+    """The condition held on each of the last `period` bars."""
+    return np.arange(len(condition)) - last_index(~condition) >= period
+
+
+def rising(x: Floats, period: int) -> Bools:
+    """x rose on each of the last `period` bars."""
+    return _in_a_row(x > shifted(x, 1), period)
+
+
+def falling(x: Floats, period: int) -> Bools:
+    """x fell on each of the last `period` bars."""
+    return _in_a_row(x < shifted(x, 1), period)
+
+
+def becomes(condition: Bools) -> Bools:
+    """The condition holds and did not one bar ago."""
+    return condition & ~shifted_condition(condition, 1)
+
+
+def highest(x: Floats, period: int) -> Floats:
+    """Highest of the last `period` values."""
+    return x if period == 1 else _talib().MAX(x, period)
+
+
+def lowest(x: Floats, period: int) -> Floats:
+    """Lowest of the last `period` values."""
+    return x if period == 1 else _talib().MIN(x, period)
+
+
+def _age(index: Floats, period: int) -> Floats:
+    out = np.arange(len(index)) - index.astype(np.float64)
+    out[: period - 1] = np.nan
+    return out
+
+
+def bars_since_highest(x: Floats, period: int) -> Floats:
+    """Bars since the highest of the last `period` values."""
+    return _age(_talib().MAXINDEX(x, period), period)
+
+
+def bars_since_lowest(x: Floats, period: int) -> Floats:
+    """Bars since the lowest of the last `period` values."""
+    return _age(_talib().MININDEX(x, period), period)
+
+
+def highest_since(condition: Bools, x: Floats) -> Floats:
+    """Highest value since the condition last held."""
+    return segmented(np.fmax, x, last_index(condition))
+
+
+def lowest_since(condition: Bools, x: Floats) -> Floats:
+    """Lowest value since the condition last held."""
+    return segmented(np.fmin, x, last_index(condition))
+
+
+def bars_since(condition: Bools) -> Floats:
+    """Bars since the condition last held."""
+    last = last_index(condition)
+    return np.where(last < 0, np.nan, np.arange(len(condition)) - last)
+
+
+def value_when(condition: Bools, x: Floats, occurrence: int) -> Floats:
+    """x where the condition held for the last time but `occurrence`."""
+    places = np.flatnonzero(condition)
+    nth = np.cumsum(condition) - 1 - occurrence
+    out = missing(len(x))
+    known = nth >= 0
+    out[known] = x[places[nth[known]]]
+    return out
+
+
+def count_if(condition: Bools, period: int) -> Floats:
+    """On how many of the last `period` bars the condition held."""
+    total = np.cumsum(condition).astype(np.float64)
+    out = missing(len(condition))
+    out[period - 1 :] = total[period - 1 :]
+    out[period:] -= total[:-period]
+    return out
+
+
+def any_in(condition: Bools, period: int) -> Bools:
+    """The condition held on one of the last `period` bars."""
+    last = last_index(condition)
+    return (last >= 0) & (np.arange(len(condition)) - last < period)
+
+
+def lag(x: Floats | Bools, period: int) -> Floats | Bools:
+    """The value `period` bars ago."""
+    period = min(period, len(x))
+    return (
+        shifted_condition(x.astype(np.bool_), period) if x.dtype == np.bool_ else shifted(x.astype(np.float64), period)
+    )
+
+
+def _before(x: Floats, period: int) -> Floats:
+    return shifted(x, min(period, len(x)))
+
+
+def change(x: Floats, period: int) -> Floats:
+    """Difference from `period` bars ago."""
+    return x - _before(x, period)
+
+
+def pct_change(x: Floats, period: int) -> Floats:
+    """Relative difference from `period` bars ago."""
+    return divided(x, _before(x, period)) - 1.0
+
+
+def log_return(x: Floats, period: int) -> Floats:
+    """Logarithm of the ratio to `period` bars ago."""
+    with np.errstate(all="ignore"):
+        out = np.log(divided(x, _before(x, period)))
+    out[~np.isfinite(out)] = np.nan
+    return out
+
+
+def cum(x: Floats) -> Floats:
+    """Sum since the first bar."""
+    return np.nancumsum(x)
+
+
+def ffill(x: Floats) -> Floats:
+    """The last known value."""
+    last = last_index(~np.isnan(x))
+    return np.where(last < 0, np.nan, x[np.maximum(last, 0)])
+
+
+def drawdown(x: Floats, period: int) -> Floats:
+    """Distance from the highest value."""
+    return divided(x, highest(x, period)) - 1.0
+
+
+def scale(x: Floats, period: int) -> Floats:
+    """Place between the lowest and the highest value."""
+    low = lowest(x, period)
+    return divided(x - low, highest(x, period) - low)
+
+
+def pivot(high: Floats, low: Floats, left: int, right: int) -> tuple[Floats, Floats]:
+    """The last swing high and low that `right` later bars have confirmed."""
+    return _swing(high, left, right, np.greater, highest), _swing(low, left, right, np.less, lowest)
+
+
+def _swing(
+    x: Floats,
+    left: int,
+    right: int,
+    beyond: Callable[[Floats, Floats], Bools],
+    extreme: Callable[[Floats, int], Floats],
+) -> Floats:
+    candidate = _before(x, right)
+    after = extreme(x, right)
+    before = _before(extreme(x, left), right + 1)
+    return ffill(np.where(beyond(candidate, after) & beyond(candidate, before), candidate, np.nan))
+
+
+IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
+    function.__name__: function
+    for function in (
+        crossover, crossunder, cross, rising, falling, becomes, highest, lowest, bars_since_highest, bars_since_lowest,
+        highest_since, lowest_since, bars_since, value_when, count_if, any_in, lag, change, pct_change, log_return,
+        cum, ffill, drawdown, scale, pivot,
+    )
+} | {"all_in": _in_a_row}  # fmt: skip
