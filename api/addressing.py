@@ -13,10 +13,11 @@ from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from .errors import InvalidInput
-from .exchanges import EXCHANGES, ExchangeId, MarketType
+from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .inputs import listed
 from .refusals import reject
 from .symbols import Instrument, Known, exchange_id, resolve
+from .text import fold
 
 UNIVERSE_KEYWORDS: Final = ("top30", "top50", "top100", "trending", "defi")
 """Words that stand for a list of symbols, which the service fills in; an addition to API 1.0.4."""
@@ -71,7 +72,7 @@ def fill_market_type(data: Any) -> Any:
     if wanted is None:
         return {**given, "market_type": EXCHANGES[exchange or "binance"].market_type}
     if exchange is None and isinstance(wanted, str):
-        exchange = _FIRST_OF_TYPE.get(wanted.strip().lower())
+        exchange = _FIRST_OF_TYPE.get(MARKET_TYPE_ALIASES.get(fold(wanted[:100]), fold(wanted[:100])))
         return {**given, "exchange": exchange} if exchange else given
     return given
 

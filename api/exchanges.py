@@ -56,5 +56,13 @@ EXCHANGE_ALIASES: Final[dict[str, ExchangeId]] = {
 }
 """Other spellings with one clear meaning, folded to lower-case letters and digits."""
 
+MARKET_TYPE_ALIASES: Final[dict[str, MarketType]] = {
+    "perp": "perpetual",
+    "perps": "perpetual",
+    "swap": "perpetual",
+    "futures": "perpetual",
+}
+"""Other words for a market type, folded likewise."""
+
 PERPETUAL_TWIN: Final[dict[ExchangeId, ExchangeId]] = {"binance": "binancefuturesusd", "gate": "gatefutures"}
 """Where the perpetuals of a spot exchange are traded."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from .exchanges import EXCHANGE_ALIASES, ExchangeId, MarketType
+from .exchanges import EXCHANGE_ALIASES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .refusals import reject
 from .text import closest, fold
 from .timeframes import Timeframe
@@ -195,7 +195,7 @@ def _moment(value: object) -> object:
 
 
 def _from_unix(value: float) -> datetime | None:
-    if not math.isfinite(value) or not 0 <= value < 1e14:
+    if not 0 <= value < 1e14:
         return None
     seconds = value / 1000 if value >= 1e11 else value
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
@@ -225,9 +225,7 @@ RiskProfile = Literal["conservative", "moderate", "aggressive"]
 Order = Literal["asc", "desc"]
 
 ExchangeInput = Annotated[ExchangeId, one_of(get_args(ExchangeId), EXCHANGE_ALIASES)]
-MarketTypeInput = Annotated[
-    MarketType, one_of(get_args(MarketType), {"perp": "perpetual", "swap": "perpetual", "futures": "perpetual"})
-]
+MarketTypeInput = Annotated[MarketType, one_of(get_args(MarketType), MARKET_TYPE_ALIASES)]
 TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe)]
 RiskProfileInput = Annotated[RiskProfile, one_of(get_args(RiskProfile))]
 OrderInput = Annotated[Order, one_of(get_args(Order), {"ascending": "asc", "descending": "desc"})]
