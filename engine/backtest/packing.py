@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,11 +57,12 @@ class Labels:
         return cls(**json.loads(text))
 
 
-def trade_table(simulation: Simulation, tags: Sequence[str | None]) -> Table:
+def trade_table(simulation: Simulation) -> Table:
     """The trades in the order they were closed, one row each, in the columns of `TRADE_COLUMNS`."""
     trades, time = simulation.trades, simulation.frame.time
     reasons = trades.reasons
     codes = {reason: i for i, reason in enumerate(EXIT_REASONS)}
+    tags = trades.tags
     tag_codes = {tag: i for i, tag in enumerate(dict.fromkeys(tags))}
     late = np.array([simulation.frame.seconds if reason in AT_CLOSE else 0 for reason in reasons], dtype=np.int64)
     columns = (
@@ -83,12 +83,12 @@ def trade_table(simulation: Simulation, tags: Sequence[str | None]) -> Table:
     return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
 
 
-def labels_of(simulation: Simulation, tags: Sequence[str | None]) -> Labels:
+def labels_of(simulation: Simulation) -> Labels:
     """What the codes of `trade_table` stand for."""
     return Labels(
         tickers=[instrument.ticker for instrument in simulation.instruments],
         reasons=list(EXIT_REASONS),
-        tags=list(dict.fromkeys(tags)),
+        tags=list(dict.fromkeys(simulation.trades.tags)),
         times=_runs(simulation.time, simulation.frame.seconds),
         step=simulation.frame.seconds,
     )

@@ -152,6 +152,11 @@ class Trades:
         """Why each was closed."""
         return [EXIT_REASONS[code - 1] for code in self._ints(10).tolist()]
 
+    @property
+    def tags(self) -> list[str | None]:
+        """The tag of each one's entry."""
+        return [self._tags[code] for code in self._ints(11).tolist()]
+
     def row(self, index: int) -> Trade:
         """One trade; negative indices count from the end."""
         code, side, amount, entered, left, entry, price, fees, slippage, pnl, why, tag = self._table[index].tolist()

@@ -1,0 +1,159 @@
+"""From a stored result to the answers of the results endpoints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from api.backtest_results import (
+    AnalysisResponse,
+    EquityPoint,
+    EquityResponse,
+    MetricsResponse,
+    PerTickerResponse,
+    ResultsResponse,
+    TickerPerformance,
+    Trade,
+    TradesResponse,
+)
+from api.backtests import EquityRequest, PageRequest
+from api.errors import NotFound
+from api.refusals import show
+from engine.clock import iso8601
+from engine.frame import Floats
+from engine.store.backtests import find_result, tried
+
+from .analysis import told
+from .packing import Labels, closing_times, read_curve, read_trades, trade_row
+from .robustness import robustness
+
+_EVERYTHING: Final = (
+    "id",
+    "job_id",
+    "agent_id",
+    "created_at",
+    "market",
+    "start",
+    "end",
+    "variant",
+    "summary",
+    "metrics",
+)
+
+
+def results(connection: sa.Connection, result_id: str, agent_id: str) -> ResultsResponse:
+    """The verdict, with the number of variants tried up to now."""
+    row = _row(connection, result_id, agent_id, _EVERYTHING)
+    metrics: dict[str, Any] = json.loads(row.metrics)
+    others = tried(connection, agent_id, row.market, row.start, row.end)
+    return ResultsResponse.model_validate(
+        {
+            **json.loads(row.summary),
+            "metrics": metrics,
+            "result_id": row.id,
+            "backtest_id": row.job_id,
+            "created_at": iso8601(row.created_at),
+            "robustness": robustness(metrics, row.variant, others),
+        }
+    )
+
+
+def metrics(connection: sa.Connection, result_id: str, agent_id: str) -> MetricsResponse:
+    """Every metric."""
+    row = _row(connection, result_id, agent_id, ("metrics",))
+    return MetricsResponse.model_validate({**json.loads(row.metrics), "result_id": result_id})
+
+
+def per_ticker(connection: sa.Connection, request: PageRequest, agent_id: str) -> PerTickerResponse:
+    """A page of the tickers, best first."""
+    row = _row(connection, request.result_id, agent_id, ("tickers",))
+    rows: list[dict[str, Any]] = json.loads(row.tickers)
+    page = rows[request.offset : request.offset + request.limit]
+    return PerTickerResponse(
+        result_id=request.result_id,
+        tickers=[TickerPerformance.model_validate(each) for each in page],
+        total=len(rows),
+        next_offset=_next(request.offset, len(page), len(rows)),
+    )
+
+
+def trades(connection: sa.Connection, request: PageRequest, agent_id: str) -> TradesResponse:
+    """A page of the trades, in the order they were closed."""
+    row = _row(connection, request.result_id, agent_id, ("trades", "trade_labels"))
+    table, labels = read_trades(row.trades), Labels.from_json(row.trade_labels)
+    numbers = range(request.offset, min(request.offset + request.limit, len(table)))
+    return TradesResponse(
+        result_id=request.result_id,
+        trades=[Trade.model_validate(trade_row(table, number, labels)) for number in numbers],
+        total=len(table),
+        next_offset=_next(request.offset, len(numbers), len(table)),
+    )
+
+
+def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> EquityResponse:
+    """The curve in few points, or a page of every bar."""
+    row = _row(connection, request.result_id, agent_id, ("equity", "trade_labels", "summary"))
+    curve, times = read_curve(row.equity), closing_times(Labels.from_json(row.trade_labels))
+    summary: dict[str, Any] = json.loads(row.summary)
+    peak = np.maximum.accumulate(np.maximum(curve, summary["assumptions"]["initial_cash"]))
+    drawdown = curve / peak - 1.0
+    thinned = request.resolution == "thinned"
+    if thinned:
+        chosen = _thinned(curve, drawdown, request.limit)
+    else:
+        chosen = np.arange(request.offset, min(request.offset + request.limit, len(curve)))
+    return EquityResponse(
+        result_id=request.result_id,
+        timeframe=summary["timeframe"],
+        points=[
+            EquityPoint(time=iso8601(at), equity=value, drawdown=fall)
+            for at, value, fall in zip(
+                times[chosen].tolist(), curve[chosen].tolist(), drawdown[chosen].tolist(), strict=True
+            )
+        ],
+        total=len(curve),
+        thinned=len(chosen) < len(curve) if thinned else False,
+        next_offset=None if thinned else _next(request.offset, len(chosen), len(curve)),
+    )
+
+
+def analysis(connection: sa.Connection, result_id: str, agent_id: str) -> AnalysisResponse:
+    """The reading of a result, with what is known by now of the search it came from."""
+    row = _row(connection, result_id, agent_id, (*_EVERYTHING, "analysis"))
+    others = tried(connection, agent_id, row.market, row.start, row.end)
+    luck = robustness(json.loads(row.metrics), row.variant, others)
+    return AnalysisResponse.model_validate({**told(json.loads(row.analysis), luck), "result_id": result_id})
+
+
+def script(connection: sa.Connection, result_id: str, agent_id: str) -> str:
+    """The script that ran."""
+    row = _row(connection, result_id, agent_id, ("summary",))
+    return json.loads(row.summary)["script"]
+
+
+def _row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:
+    row = find_result(connection, result_id, agent_id, columns)
+    if row is None:
+        what = "a backtest_id" if result_id.startswith("bt_") else "no result of yours"
+        raise NotFound(
+            f"result_id {show(result_id)} is {what}",
+            suggestion="Take result_id from backtest_status once the job is completed",
+            code="BACKTEST_NOT_FOUND",
+        )
+    return row
+
+
+def _next(offset: int, shown: int, total: int) -> int | None:
+    return offset + shown if shown and offset + shown < total else None
+
+
+def _thinned(curve: Floats, drawdown: Floats, limit: int) -> Any:
+    """Evenly spaced bars with the first and the last, the highest, and the deepest fall among them."""
+    if len(curve) <= limit:
+        return np.arange(len(curve))
+    extremes = [np.argmax(curve), np.argmin(drawdown)] if limit > 4 else []
+    even = np.linspace(0, len(curve) - 1, limit - len(extremes)).astype(np.int64)
+    return np.unique(np.concatenate((even, np.array(extremes, dtype=np.int64))))
