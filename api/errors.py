@@ -212,9 +212,9 @@ def clean(text: str, limit: int = MAX_FOREIGN_TEXT) -> str:
 
 def explain(error: HeyTradersError) -> str:
     """The text a model reads: code, what was wrong with which value, what to do next, a corrected call."""
-    parts = [f"{error.code}: {error.message.rstrip('.')}."]
+    parts = [f"{error.code}: {_ended(error.message)}"]
     if error.suggestion:
-        parts.append(f"{error.suggestion.rstrip('.')}.")
+        parts.append(_ended(error.suggestion))
     if isinstance(error, RateLimited) and error.retry_after is not None:
         parts.append(f"Wait {error.retry_after:g} s.")
     if isinstance(error, OutcomeUnknown):
@@ -222,3 +222,9 @@ def explain(error: HeyTradersError) -> str:
     if error.corrected:
         parts.append(f"Try: {error.corrected}")
     return " ".join(parts)
+
+
+def _ended(text: str) -> str:
+    """A sentence with a mark at its end, which `Did you mean rsi?` has already."""
+    text = text.rstrip()
+    return text if text.endswith((".", "?", "!")) else f"{text}."
