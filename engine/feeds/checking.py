@@ -46,11 +46,12 @@ def check(
     """
     for broken, rule in _value_rules(rows.block, instrument, now):
         _demand(rows, path, broken, rule)
-    newest_first = bool(rows.block[0, 0] > rows.block[0, -1])
-    steps = np.diff(rows.block[0], prepend=np.nan) * (-1 if newest_first else 1)
+    steps = np.diff(rows.block[0], prepend=np.nan)
+    newest_first = bool((steps < 0).sum() > (steps > 0).sum())
+    steps = -steps if newest_first else steps
     _demand(rows, path, steps == 0, "no two rows have the same time")
-    began = "newest first" if newest_first else "oldest first"
-    _demand(rows, path, steps < 0, f"rows are sorted by time, and this file began {began}")
+    order = "newest first" if newest_first else "oldest first"
+    _demand(rows, path, steps < 0, f"rows are sorted by time, and this file is mostly {order}")
     _check_timeframe(steps[1:], path, timeframe)
     seconds = SECONDS[timeframe]
     _demand(rows, path, rows.block[0] % seconds != 0, f"a {timeframe} bar opens at a multiple of {timeframe} in UTC")
@@ -79,7 +80,7 @@ def _value_rules(block: Block, instrument: Instrument, now: float) -> Iterator[t
 
 
 def _check_timeframe(steps: Floats, path: Path, timeframe: Timeframe) -> None:
-    typical = int(np.median(steps)) if len(steps) else SECONDS[timeframe]
+    typical = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else SECONDS[timeframe]
     if typical == SECONDS[timeframe]:
         return
     known = next((name for name, seconds in SECONDS.items() if seconds == typical), None)
@@ -96,9 +97,9 @@ def _demand(rows: Rows, path: Path, broken: Bools, rule: str) -> None:
 
 def _gap(rows: Rows, path: Path, after_gap: Bools, missing: int) -> InvalidInput:
     at = int(np.argmax(after_gap))
-    edges = sorted((int(rows.block[0, at - 1]), int(rows.block[0, at])))
+    since, until = (iso8601(edge) for edge in sorted(rows.block[0, at - 1 : at + 1].tolist()))
     return InvalidInput(
-        f"{rows.place} {rows.line[at]} of {path.name}: bars are missing between {iso8601(edges[0])} and {iso8601(edges[1])};"
+        f"{rows.place} {rows.line[at]} of {path.name}: bars are missing between {since} and {until};"
         f" the file lacks {missing} bars in {int(after_gap.sum())} gaps",
         suggestion=f"Complete the file, or allow gaps, which then stay empty; {_UNMENDED}",
     )

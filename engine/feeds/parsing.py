@@ -199,7 +199,8 @@ def text_times(texts: Sequence[str]) -> Floats | int:
     try:
         return np.array([_iso_seconds(text) for text in texts])
     except ValueError:
-        return next(i for i, text in enumerate(texts) if not _is_iso(text))
+        are_times = _is_number if _is_number(texts[0]) else _is_iso
+        return next(i for i, text in enumerate(texts) if not are_times(text))
 
 
 def epoch_seconds(numbers: Floats) -> Floats:
