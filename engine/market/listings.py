@@ -7,7 +7,7 @@ from typing import Final
 
 from api.errors import HeyTradersError, InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId, MarketType
-from api.market import MAX_UNIVERSE, Failure, TickersRequest
+from api.market import MAX_UNIVERSE, TickersRequest
 from api.symbols import Instrument, resolve
 from api.text import fold, show
 from engine.feeds.feed import Feed, Listing
@@ -42,14 +42,16 @@ def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
     return list(listed)
 
 
-def expand(feed: Feed, universe: Sequence[str], exchange: ExchangeId) -> tuple[list[Instrument], list[Failure]]:
-    """The instruments of a universe, each once, in the order given; and the symbols that nobody lists.
+def expand(
+    feed: Feed, universe: Sequence[str], exchange: ExchangeId
+) -> tuple[list[Instrument], dict[str, HeyTradersError]]:
+    """The instruments of a universe, each once, in the order given; and why the others are none.
 
     Raises:
         InvalidInput: More than `MAX_UNIVERSE` symbols in all.
     """
     found: dict[Instrument, None] = {}
-    failed: dict[str, Failure] = {}
+    failed: dict[str, HeyTradersError] = {}
     listed = feed.listings(exchange)
     by_symbol = {one.instrument.symbol: one.instrument for one in listed}
     for word in universe:
@@ -59,13 +61,13 @@ def expand(feed: Feed, universe: Sequence[str], exchange: ExchangeId) -> tuple[l
         try:
             found[by_symbol.get(word) or instrument_of(feed, word, exchange)] = None
         except HeyTradersError as error:
-            failed[word] = Failure(symbol=word, error=reason(error))
+            failed[word] = error
     if len(found) > MAX_UNIVERSE:
         raise InvalidInput(
             f"universe has {len(found)} symbols, more than the {MAX_UNIVERSE} of one call",
             suggestion="Split it into several calls",
         )
-    return list(found), list(failed.values())
+    return list(found), failed
 
 
 def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId) -> Instrument:
@@ -75,12 +77,6 @@ def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId) -> Instrument:
         NotFound: `DATA_UNAVAILABLE`, with the closest that are listed.
     """
     return feed.listing(resolve(symbol, exchange)).instrument
-
-
-def reason(error: HeyTradersError) -> str:
-    """An error in one line, for results that list what failed."""
-    way_out = f". {error.suggestion}" if error.suggestion else ""
-    return f"{error.code}: {error.message}{way_out}"
 
 
 def _check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> None:

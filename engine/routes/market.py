@@ -7,10 +7,26 @@ from typing import Final, TypeVar
 
 import anyio.to_thread
 
-from api.market import MARKET_OHLCV, MARKET_TICKERS, OhlcvRequest, OhlcvResponse, TickersRequest, TickersResponse
+from api.market import (
+    MARKET_EVALUATE,
+    MARKET_OHLCV,
+    MARKET_RANK,
+    MARKET_SCAN,
+    MARKET_TICKERS,
+    EvaluateRequest,
+    EvaluateResponse,
+    OhlcvRequest,
+    OhlcvResponse,
+    RankRequest,
+    RankResponse,
+    ScanRequest,
+    ScanResponse,
+    TickersRequest,
+    TickersResponse,
+)
 from engine.access import Caller
 from engine.engine import Engine
-from engine.market import candles, listings
+from engine.market import candles, listings, research
 
 from .binding import Route, route
 
@@ -33,6 +49,21 @@ async def ohlcv(engine: Engine, _caller: Caller, request: OhlcvRequest) -> Ohlcv
     return await _in_thread(lambda: candles.page(engine.feed, engine.clock, request))
 
 
+async def evaluate(engine: Engine, _caller: Caller, request: EvaluateRequest) -> EvaluateResponse:
+    """One expression on one symbol."""
+    return await _in_thread(lambda: research.evaluate_symbol(engine.feed, request))
+
+
+async def scan(engine: Engine, _caller: Caller, request: ScanRequest) -> ScanResponse:
+    """The symbols on which a condition holds."""
+    return await _in_thread(lambda: research.scan(engine.feed, request))
+
+
+async def rank(engine: Engine, _caller: Caller, request: RankRequest) -> RankResponse:
+    """The symbols in order of an expression."""
+    return await _in_thread(lambda: research.rank(engine.feed, request))
+
+
 async def _in_thread(work: Callable[[], T]) -> T:
     """Reading candles changes nothing, so a caller who gives up need not wait for the thread."""
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -41,4 +72,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
 ROUTES: Final[tuple[Route, ...]] = (
     route(MARKET_TICKERS, tickers),
     route(MARKET_OHLCV, ohlcv),
+    route(MARKET_EVALUATE, evaluate),
+    route(MARKET_SCAN, scan),
+    route(MARKET_RANK, rank),
 )

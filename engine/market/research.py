@@ -1,0 +1,234 @@
+"""Expressions over one symbol, and over many: evaluate, scan and rank. Blocking; run it in a thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from api.errors import HeyTradersError, InvalidInput
+from api.exchanges import ExchangeId
+from api.market import (
+    EvaluateRequest,
+    EvaluateResponse,
+    Failure,
+    Ranked,
+    RankRequest,
+    RankResponse,
+    ScanDetail,
+    ScanRequest,
+    ScanResponse,
+)
+from api.symbols import Instrument
+from api.timeframes import SECONDS
+from engine.clock import iso8601
+from engine.dsl import CheckedExpression, ExpressionValue, check_expression, evaluate
+from engine.feeds.feed import Feed
+
+from .listings import expand, instrument_of
+
+if TYPE_CHECKING:
+    from engine.frame import Frame
+
+USUAL_BARS: Final = 500
+MAX_BARS_IN_ALL: Final = 5_000_000
+Value = bool | float | None
+_NO_SCORE: Final = "the expression has no value on the last bar"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """An expression on the last closed bar of an instrument. `closed_at` in unix seconds."""
+
+    instrument: Instrument
+    result: ExpressionValue
+    price: float | None
+    closed_at: int
+    source: str
+
+    @property
+    def value(self) -> Value:
+        """The value; None where it is missing or infinite."""
+        return _finite(self.result.value)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a universe gave: observations in the order of the universe, and what went wrong with the others."""
+
+    observations: list[Observation] = field(default_factory=list[Observation])
+    failures: dict[str, HeyTradersError] = field(default_factory=dict[str, HeyTradersError])
+
+    @property
+    def as_of(self) -> str | None:
+        """When the newest bar closed."""
+        newest = max((seen.closed_at for seen in self.observations), default=None)
+        return None if newest is None else iso8601(newest)
+
+    @property
+    def source(self) -> str | None:
+        """Where the candles came from; `mixed` if from both."""
+        sources = {seen.source for seen in self.observations}
+        return "mixed" if len(sources) > 1 else next(iter(sources), None)
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """The failures as the API shows them."""
+        return tuple(Failure(symbol=symbol, error=_reason(error)) for symbol, error in self.failures.items())
+
+
+def evaluate_symbol(feed: Feed, request: EvaluateRequest) -> EvaluateResponse:
+    """Answer the evaluate endpoint.
+
+    Raises:
+        InvalidInput: The expression is wrong, or needs more history than there is (`TA_OUT_OF_RANGE`).
+        NotFound: `DATA_UNAVAILABLE`: the symbol, or one that the expression reads, is not listed.
+    """
+    expression = check_expression(request.expression, "any", request.timeframe)
+    seen = observe(feed, expression, instrument_of(feed, request.symbol, request.exchange))
+    return EvaluateResponse(
+        symbol=seen.instrument.symbol,
+        exchange=seen.instrument.exchange,
+        timeframe=request.timeframe,
+        expression=expression.source,
+        value=seen.value,
+        price=seen.price,
+        as_of=iso8601(seen.closed_at),
+        bars_used=seen.result.bars_used,
+        source=seen.source,
+        note=_note(expression, seen),
+    )
+
+
+def scan(feed: Feed, request: ScanRequest) -> ScanResponse:
+    """Answer the scan endpoint.
+
+    Raises:
+        InvalidInput: The condition or the universe is wrong.
+        HeyTradersError: Every symbol failed; the code is the first one's.
+    """
+    expression = check_expression(request.condition, "boolean", request.timeframe)
+    survey = _survey(feed, expression, request.universe, request.exchange)
+    by_match = sorted(survey.observations, key=lambda seen: seen.value is not True)
+    return ScanResponse(
+        matched=tuple(seen.instrument.symbol for seen in by_match if seen.value is True),
+        details=tuple(_detail(seen) for seen in by_match),
+        scanned_count=len(survey.observations),
+        failed=survey.failed,
+        exchange=request.exchange,
+        timeframe=request.timeframe,
+        as_of=survey.as_of,
+        source=survey.source,
+    )
+
+
+def rank(feed: Feed, request: RankRequest) -> RankResponse:
+    """Answer the rank endpoint. Equal scores keep the order of the universe.
+
+    Raises:
+        InvalidInput: The expression or the universe is wrong.
+        HeyTradersError: Every symbol failed; the code is the first one's.
+    """
+    expression = check_expression(request.expression, "numeric", request.timeframe)
+    survey = _survey(feed, expression, request.universe, request.exchange)
+    scored = [(seen.value, seen) for seen in survey.observations if seen.value is not None]
+    scored.sort(key=lambda pair: pair[0], reverse=request.order == "desc")
+    missing = [seen.instrument.symbol for seen in survey.observations if seen.value is None]
+    unscored = tuple(Failure(symbol=symbol, error=_NO_SCORE) for symbol in missing)
+    return RankResponse(
+        ranked=tuple(
+            Ranked(rank=place, symbol=seen.instrument.symbol, score=score, price=seen.price)
+            for place, (score, seen) in enumerate(scored[: request.limit], 1)
+        ),
+        ranked_count=len(scored),
+        failed=(*survey.failed, *unscored),
+        exchange=request.exchange,
+        timeframe=request.timeframe,
+        as_of=survey.as_of,
+        source=survey.source,
+    )
+
+
+def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument) -> Observation:
+    """Evaluate an expression on an instrument's latest bars.
+
+    Raises:
+        HeyTradersError: There are no candles, or too few.
+    """
+    from engine.feeds.framing import recent_frame
+
+    others = [other for other in expression.instruments if other != instrument]
+    frame = recent_frame(feed, [instrument, *others], expression.timeframe, _bars_to_load(expression))
+    return Observation(
+        instrument=instrument,
+        result=evaluate(expression, frame, instrument),
+        price=_finite(frame.bars[instrument].close[-1].item()),
+        closed_at=int(frame.time[-1]) + SECONDS[expression.timeframe],
+        source=_source(frame),
+    )
+
+
+def _survey(feed: Feed, expression: CheckedExpression, universe: Sequence[str], exchange: ExchangeId) -> Survey:
+    instruments, unlisted = expand(feed, universe, exchange)
+    bars = len(instruments) * _bars_to_load(expression)
+    if bars > MAX_BARS_IN_ALL:
+        raise InvalidInput(
+            f"{len(instruments)} symbols with {_bars_to_load(expression):,} bars each are more than the "
+            f"{MAX_BARS_IN_ALL:,} bars of one call",
+            suggestion="Shorten the periods, or split the universe",
+        )
+    survey = Survey(failures=dict(unlisted))
+    for instrument in instruments:
+        try:
+            survey.observations.append(observe(feed, expression, instrument))
+        except HeyTradersError as error:
+            survey.failures[instrument.symbol] = error
+    if survey.failures and not survey.observations:
+        raise _all_failed(survey.failures)
+    return survey
+
+
+def _all_failed(failures: dict[str, HeyTradersError]) -> HeyTradersError:
+    symbol, first = next(iter(failures.items()))
+    count = "the only symbol" if len(failures) == 1 else f"all {len(failures)} symbols"
+    return type(first)(f"{count} failed; {symbol}: {first.message}", suggestion=first.suggestion, code=first.code)
+
+
+def _bars_to_load(expression: CheckedExpression) -> int:
+    return max(USUAL_BARS, expression.required_bars)
+
+
+def _detail(seen: Observation) -> ScanDetail:
+    return ScanDetail(
+        symbol=seen.instrument.symbol,
+        matched=seen.value is True,
+        price=seen.price,
+        values={text: _finite(value) for text, value in seen.result.parts.items()},
+        error=None,
+    )
+
+
+def _note(expression: CheckedExpression, seen: Observation) -> str | None:
+    if seen.value is None:
+        return "The expression has no value on this bar."
+    if seen.result.bars_used < expression.required_bars:
+        return (
+            f"Only {seen.result.bars_used:,} of the {expression.required_bars:,} bars exist after which "
+            "the value no longer depends on where the history begins."
+        )
+    return None
+
+
+def _source(frame: Frame) -> str:
+    sources = {bars.source for bars in frame.bars.values()}
+    return "mixed" if len(sources) > 1 else sources.pop()
+
+
+def _finite(value: Value) -> Value:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _reason(error: HeyTradersError) -> str:
+    way_out = f". {error.suggestion}" if error.suggestion else ""
+    return f"{error.code}: {error.message}{way_out}"
