@@ -1,0 +1,281 @@
+"""Tickers, candles, and expressions over one symbol and many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.exchanges import EXCHANGES
+from engine.engine import Engine
+from tests.engine.conftest import Call
+
+
+async def data_of(call: Call, method: str, path: str, **request: Any) -> dict[str, Any]:
+    """The data of a successful answer."""
+    answer = await call(method, path, **request)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+async def error_of(call: Call, method: str, path: str, **request: Any) -> dict[str, Any]:
+    """The error of a refused one."""
+    answer = await call(method, path, **request)
+    assert answer.status_code >= 400, answer.text
+    return answer.json()["error"]
+
+
+async def test_tickers_need_no_key_and_list_the_largest_of_binance(call: Call) -> None:
+    data = await data_of(call, "GET", "/market/tickers", key=None)
+
+    assert data["exchange"] == "binance"
+    assert [t["rank"] for t in data["tickers"]] == list(range(1, 51))
+    assert data["tickers"][0]["ticker"] == "BINANCE:BTC/USDT"
+    assert all(t["source"] == "simulated" and t["price"] > 0 for t in data["tickers"])
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+async def test_every_exchange_lists_symbols_of_its_own_market(call: Call, exchange: str) -> None:
+    data = await data_of(call, "GET", f"/market/tickers?exchange={exchange}&limit=500", key=None)
+
+    assert data["total"] == len(data["tickers"]) > 0
+    assert {t["market_type"] for t in data["tickers"]} == {EXCHANGES[exchange].market_type}  # pyright: ignore[reportArgumentType] - a key of the table
+
+
+async def test_all_exchanges_together_list_at_least_two_hundred_symbols(call: Call) -> None:
+    totals = [(await data_of(call, "GET", f"/market/tickers?exchange={e}&limit=1"))["total"] for e in EXCHANGES]
+
+    assert sum(totals) >= 200
+
+
+@pytest.mark.parametrize("category", ["top_market_cap", "trending", "Top Market Cap"])
+async def test_tickers_of_a_category(call: Call, category: str) -> None:
+    data = await data_of(call, "GET", "/market/tickers", params={"category": category, "limit": 500})
+
+    assert data["tickers"]
+    assert all(category.lower().replace(" ", "_") in t["categories"] for t in data["tickers"])
+
+
+@pytest.mark.parametrize("sector", ["DeFi", "defi", "L1", "AI"])
+async def test_tickers_of_a_sector(call: Call, sector: str) -> None:
+    data = await data_of(call, "GET", f"/market/tickers?sector={sector}&limit=500")
+
+    assert data["tickers"]
+    assert {t["sector"].casefold() for t in data["tickers"]} == {sector.casefold()}
+
+
+async def test_filters_narrow_one_another(call: Call) -> None:
+    sector = await data_of(call, "GET", "/market/tickers?sector=L1&limit=500")
+    both = await data_of(call, "GET", "/market/tickers?sector=L1&category=top_market_cap&limit=500")
+    found = await data_of(call, "GET", "/market/tickers?sector=L1&search=btc")
+
+    assert 0 < both["total"] < sector["total"]
+    assert all("BTC" in t["symbol"] for t in found["tickers"])
+
+
+@pytest.mark.parametrize(("field", "named"), [("category", "trending"), ("sector", "DeFi")])
+async def test_an_unknown_filter_word_is_refused_with_the_known_ones(call: Call, field: str, named: str) -> None:
+    error = await error_of(call, "GET", f"/market/tickers?{field}=nonsense")
+
+    assert error["code"] == "VALIDATION_ERROR"
+    assert named in error["suggestion"]
+
+
+async def test_a_market_type_that_the_exchange_does_not_trade_is_refused(call: Call) -> None:
+    error = await error_of(call, "GET", "/market/tickers?exchange=hyperliquid&market_type=spot")
+
+    assert error["code"] == "VALIDATION_ERROR"
+    assert "perpetual" in error["message"]
+    assert "binance" in error["suggestion"]
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "1.5", "many", "1e3", "\uff19"])
+async def test_a_limit_out_of_range_is_refused(call: Call, limit: str) -> None:
+    error = await error_of(call, "GET", "/market/tickers", params={"limit": limit})
+
+    assert error["code"] == "VALIDATION_ERROR"
+    assert "limit" in error["message"]
+
+
+async def test_candles_are_closed_and_page_back_and_forth_without_gap_or_overlap(call: Call) -> None:
+    query = "/market/ohlcv?symbol=BTC/USDT&timeframe=1h"
+    newest = await data_of(call, "GET", f"{query}&limit=48")
+    older = await data_of(call, "GET", f"{query}&limit=48&end={newest['previous_end']}")
+    forward = await data_of(call, "GET", f"{query}&limit=48&start={older['candles'][0][0]}")
+    onward = await data_of(call, "GET", f"{query}&limit=48&start={forward['next_start']}")
+
+    assert newest["candles"][-1][0] == "2025-06-16T11:00:00Z"
+    assert newest["next_start"] is None
+    assert forward["candles"] == older["candles"]
+    assert onward["candles"] == newest["candles"]
+    assert all(low <= min(o, c) and max(o, c) <= high for _, o, high, low, c, _ in newest["candles"])
+
+
+async def test_candles_from_long_before_the_first_bar_begin_with_it(call: Call) -> None:
+    data = await data_of(call, "GET", "/market/ohlcv?symbol=BTC/USDT&timeframe=1m&start=2001-01-01&limit=5")
+
+    assert data["candles"][0][0] == "2015-01-01T00:00:00Z"
+    assert data["previous_end"] is None
+    assert data["next_start"] == "2015-01-01T00:05:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "says"),
+    [
+        ("symbol=NOSUCH/USDT", "DATA_UNAVAILABLE", "NOSUCH/USDT"),
+        ("symbol=BTC/USDT&exchange=nasdaq", "VALIDATION_ERROR", "nasdaq"),
+        ("symbol=BTC/USDT&start=2025-01-02&end=2025-01-01", "VALIDATION_ERROR", "not before end"),
+        ("symbol=BTC/USDT&start=2031-01-01", "DATA_UNAVAILABLE", "2031"),
+        ("symbol=BTC/USDT&end=2001-01-01", "DATA_UNAVAILABLE", "2001"),
+        ("symbol=BTC/USDT&timeframe=7m", "VALIDATION_ERROR", "7m"),
+        ("timeframe=1h", "VALIDATION_ERROR", "symbol is missing"),
+    ],
+)
+async def test_candles_that_cannot_be_had_say_why(call: Call, query: str, code: str, says: str) -> None:
+    error = await error_of(call, "GET", f"/market/ohlcv?{query}")
+
+    assert error["code"] == code
+    assert says in error["message"]
+    assert error["suggestion"] or "must be one of" in error["message"]
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "btc-usdt", "BTCUSDT", "BINANCE:BTC/USDT", "btc"])
+async def test_every_dialect_means_the_same_symbol_and_the_answer_names_it(call: Call, symbol: str) -> None:
+    data = await data_of(call, "POST", "/market/evaluate", json={"symbol": symbol, "expression": "close[-1]"})
+
+    assert (data["symbol"], data["exchange"], data["source"]) == ("BTC/USDT", "binance", "simulated")
+    assert data["value"] == data["price"] > 0
+    assert data["as_of"] == "2025-06-16T12:00:00Z"
+
+
+async def test_a_condition_evaluates_to_true_or_false(call: Call) -> None:
+    data = await data_of(
+        call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": "close > 0 and volume >= 0"}
+    )
+
+    assert data["value"] is True
+
+
+@pytest.mark.parametrize(
+    ("expression", "code", "says"),
+    [
+        ("rsii(close, 14)", "VALIDATION_ERROR", "rsi"),
+        ("close.__class__", "VALIDATION_ERROR", ""),
+        ("__import__('os')", "VALIDATION_ERROR", ""),
+        ("(" * 1_999, "VALIDATION_ERROR", ""),
+        ("x" * 2_001, "VALIDATION_ERROR", "2000"),
+        ("sma(close, 99999)", "TA_OUT_OF_RANGE", "99999"),
+        ("close &&", "VALIDATION_ERROR", ""),
+        ('emit_signal(close > 1, entry("BINANCE:BTC/USDT", "LONG", Weight(0.5)))', "VALIDATION_ERROR", ""),
+    ],
+)
+async def test_an_expression_that_cannot_run_is_refused_with_its_reason(
+    call: Call, expression: str, code: str, says: str
+) -> None:
+    body = {"symbol": "BTC/USDT", "expression": expression, "timeframe": "1d"}
+
+    error = await error_of(call, "POST", "/market/evaluate", json=body)
+
+    assert error["code"] == code
+    assert says in error["message"] + error["suggestion"]
+
+
+async def test_a_scan_tells_matches_details_and_count(call: Call) -> None:
+    body = {"universe": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "condition": "close > 1000"}
+
+    data = await data_of(call, "POST", "/market/scan", json=body)
+
+    assert data["scanned_count"] == 3
+    assert [d["symbol"] for d in data["details"] if d["matched"]] == data["matched"]
+    assert {d["symbol"] for d in data["details"]} == set(body["universe"])
+    assert all((d["price"] > 1000) is d["matched"] for d in data["details"])
+    assert (data["exchange"], data["timeframe"], data["source"]) == ("binance", "1h", "simulated")
+
+
+async def test_one_bad_symbol_does_not_spoil_a_scan(call: Call) -> None:
+    body = {"universe": ["BTC/USDT", "NOSUCH/USDT"], "condition": "close > 0"}
+
+    data = await data_of(call, "POST", "/market/scan", json=body)
+
+    assert data["matched"] == ["BTC/USDT"]
+    assert [f["symbol"] for f in data["failed"]] == ["NOSUCH/USDT"]
+    assert "DATA_UNAVAILABLE" in data["failed"][0]["error"]
+
+
+async def test_a_scan_of_bad_symbols_only_is_an_error(call: Call) -> None:
+    body = {"universe": ["NOSUCH/USDT", "NEITHER/USDT"], "condition": "close > 0"}
+
+    error = await error_of(call, "POST", "/market/scan", json=body)
+
+    assert error["code"] == "DATA_UNAVAILABLE"
+    assert "NOSUCH/USDT" in error["message"]
+
+
+async def test_repeated_symbols_are_scanned_once(call: Call) -> None:
+    body = {"universe": ["BTC/USDT", "btcusdt", "BINANCE:BTC/USDT", "top30"], "condition": "close > 0"}
+
+    data = await data_of(call, "POST", "/market/scan", json=body)
+
+    assert data["scanned_count"] == 30
+    assert data["matched"].count("BTC/USDT") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "most"), [("top30", 30), ("top50", 50), ("top100", 100), ("trending", 30), ("defi", 30)]
+)
+async def test_a_keyword_stands_for_symbols(call: Call, word: str, most: int) -> None:
+    data = await data_of(call, "POST", "/market/scan", json={"universe": [word.upper()], "condition": "close > 0"})
+
+    assert 0 < data["scanned_count"] <= most
+
+
+@pytest.mark.parametrize("universe", [[], [""], ["BTC/USDT"] * 0, [f"A{i}/USDT" for i in range(501)], [7], {"a": 1}])
+async def test_a_universe_that_is_empty_too_large_or_no_list_is_refused(call: Call, universe: Any) -> None:
+    error = await error_of(call, "POST", "/market/scan", json={"universe": universe, "condition": "close > 0"})
+
+    assert error["code"] == "VALIDATION_ERROR"
+
+
+async def test_a_number_is_no_condition_and_a_condition_no_score(call: Call) -> None:
+    scan = await error_of(call, "POST", "/market/scan", json={"universe": ["BTC/USDT"], "condition": "rsi(close, 14)"})
+    rank = await error_of(call, "POST", "/market/rank", json={"universe": ["BTC/USDT"], "expression": "close > 1"})
+
+    assert scan["code"] == rank["code"] == "VALIDATION_ERROR"
+    assert "rsi(close, 14) < 30" in scan["message"]
+    assert "where(close > 1, 1, 0)" in rank["message"]
+
+
+async def test_a_ranking_runs_from_best_to_worst_and_ties_keep_their_order(call: Call) -> None:
+    body = {"universe": ["top30"], "expression": "roc(close, 7)", "limit": 10}
+    down = await data_of(call, "POST", "/market/rank", json=body)
+    up = await data_of(call, "POST", "/market/rank", json={**body, "order": "asc", "limit": 30})
+    tied = await data_of(call, "POST", "/market/rank", json={**body, "expression": "close * 0"})
+    largest = await data_of(call, "GET", "/market/tickers?limit=10")
+
+    scores = [r["score"] for r in down["ranked"]]
+    assert scores == sorted(scores, reverse=True)
+    assert [r["rank"] for r in down["ranked"]] == list(range(1, 11))
+    assert down["ranked_count"] == 30
+    assert [r["symbol"] for r in up["ranked"]][::-1][:10] == [r["symbol"] for r in down["ranked"]]
+    assert [r["symbol"] for r in tied["ranked"]] == [t["symbol"] for t in largest["tickers"]]
+
+
+async def test_symbols_without_a_score_are_left_out_and_named(call: Call) -> None:
+    body = {"universe": ["BTC/USDT", "ETH/USDT"], "expression": "log(1000 - close)"}
+
+    data = await data_of(call, "POST", "/market/rank", json={**body, "universe": ["top30"], "limit": 30})
+
+    failed = {f["symbol"] for f in data["failed"]}
+    assert "BTC/USDT" in failed
+    assert failed.isdisjoint(r["symbol"] for r in data["ranked"])
+    assert data["ranked_count"] + len(failed) == 30
+
+
+async def test_polymarket_is_researched_by_token_id(call: Call, engine: Engine) -> None:
+    token = engine.feed.listings("polymarket")[0].instrument.symbol
+    body = {"symbol": token, "exchange": "polymarket", "expression": "close[-1]"}
+
+    data = await data_of(call, "POST", "/market/evaluate", json=body)
+
+    assert data["symbol"] == token
+    assert 0 <= data["value"] <= 1
