@@ -83,7 +83,8 @@ def _year_of_minutes() -> None:
     cold, warm = _timed(read), _timed(read, 5)
     drawn = _timed(lambda: np.random.default_rng(7).standard_normal((5, bars)), 5)
     print(
-        f"simulated: {bars:,} bars of 1m: cold {cold:.0f} ms, warm {warm:.0f} ms (baseline: draw as many normals {drawn:.0f} ms)"
+        f"simulated: {bars:,} bars of 1m: cold {cold:.0f} ms, warm {warm:.0f} ms"
+        f" (baseline: draw as many normals {drawn:.0f} ms)"
     )
 
 
