@@ -38,8 +38,8 @@ async def test_a_scan_of_every_symbol(
         holds = {
             symbol
             for symbol, (close, volume) in symbols.items()
-            if (close[-1] > close[-20:].mean() and volume[-1] > volume[-20:].mean())
-            or close[-1] / close[-24:].max() < 0.97
+            if (close[-1] > 1.001 * close[-20:].mean() and volume[-1] > 1.001 * volume[-20:].mean())
+            or close[-1] < 0.97 * close[-24:].max()
         }
 
         assert set(data["matched"]) == holds
