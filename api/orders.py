@@ -52,7 +52,8 @@ class PlaceRequest(Request):
     symbol: Symbol = Field(description="Spot BTC/USDT, perpetual BTC/USDT:USDT, Polymarket the token id.")
     side: SideInput = Field(description="Perpetuals: sell opens a short.")
     order_type: OrderTypeInput = Field(
-        "market", description="limit and GTC rest until filled; FOK fills whole at once or not. Polymarket: GTC or FOK."
+        default="market",
+        description="limit and GTC rest until filled; FOK fills whole at once or not. Polymarket: GTC or FOK.",
     )
     amount: Amount = Field(description="Base units; tokens on Polymarket.")
     price: Price | None = Field(
@@ -124,8 +125,8 @@ class ListRequest(Request):
     symbol: Symbol | None = Field(default=None, description="Only this symbol.")
     status: StatusInput | None = Field(default=None, description="Only in this state.")
     exchange: ExchangeInput | None = Field(default=None, description="Only this venue.")
-    limit: Whole = Field(50, ge=1, le=200, description="Results per page.")
-    offset: Whole = Field(0, ge=0, le=1_000_000_000, description="Results to skip.")
+    limit: Whole = Field(default=50, ge=1, le=200, description="Results per page.")
+    offset: Whole = Field(default=0, ge=0, le=1_000_000_000, description="Results to skip.")
 
     @model_validator(mode="before")
     @classmethod

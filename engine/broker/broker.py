@@ -8,6 +8,7 @@ what was read from the books is read again inside it, so that two processes cann
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TypeVar
 
 import anyio.to_thread
@@ -37,7 +38,7 @@ from .records import AccountRecord, OrderRecord, read_accounts, read_order, read
 from .search import find_order, find_page
 from .trading import TradingAccount
 from .upkeep import Upkeep
-from .valuation import Holdings, balances_view
+from .valuation import Holdings, balances_view, equity
 from .views import account_view, order_view, placed_view
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class Broker:
             NotFound: The account or symbol does not exist.
             InvalidInput: It cannot be placed; nothing was changed.
         """
-        return await anyio.to_thread.run_sync(self._place, owner, request, order_id)
+        return await anyio.to_thread.run_sync(self.place_now, owner, request, order_id)
 
     async def cancel(self, owner: str, request: CancelRequest) -> Order:
         """Cancel an order.
@@ -91,8 +92,7 @@ class Broker:
         Raises:
             NotFound: There is none of that id.
         """
-        records = await anyio.to_thread.run_sync(self._accounts, owner)
-        return account_view(find_account(records, account_id))
+        return await anyio.to_thread.run_sync(self.account_now, owner, account_id)
 
     async def balances(self, owner: str, request: BalancesRequest) -> BalancesResponse:
         """What an account holds; with a symbol (Polymarket) only the size of that position.
@@ -112,7 +112,8 @@ class Broker:
         """
         return await anyio.to_thread.run_sync(self._open_orders, owner, request)
 
-    def _place(self, owner: str, request: PlaceRequest, order_id: str | None) -> PlacedOrder:
+    def place_now(self, owner: str, request: PlaceRequest, order_id: str | None = None) -> PlacedOrder:
+        """`place` for threads: blocks."""
         account = find_account(self._accounts(owner), request.account_id)
         instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
@@ -129,6 +130,16 @@ class Broker:
             return place(TradingAccount(connection, fresh, self._clock.now()), ticket, order_id)
 
         return placed_view(self._write(work), account, ticket.quote)
+
+    def account_now(self, owner: str, account_id: str) -> Account:
+        """`account` for threads: blocks."""
+        return account_view(find_account(self._accounts(owner), account_id))
+
+    def equity_now(self, owner: str, account_id: str) -> Decimal | None:
+        """What an account is worth in its own currency; `None` while something in it has no price. Blocks."""
+        account = find_account(self._accounts(owner), account_id)
+        with exact():
+            return equity(self._holdings(account), self._prices)
 
     def _cancel(self, owner: str, request: CancelRequest) -> Order:
         accounts = self._accounts(owner)

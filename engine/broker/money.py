@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 from decimal import localcontext as _localcontext
 from typing import Final
 
@@ -34,6 +44,11 @@ def down(value: Decimal, step: Decimal = CENT) -> Decimal:
 def up(value: Decimal, step: Decimal = CENT) -> Decimal:
     """The multiple of `step` at or above `value`, in plain notation."""
     return plain((value / step).to_integral_value(rounding=ROUND_CEILING) * step)
+
+
+def nearest(value: Decimal, step: Decimal = CENT) -> Decimal:
+    """The multiple of `step` nearest to `value`, the even one of two, in plain notation."""
+    return plain((value / step).to_integral_value(rounding=ROUND_HALF_EVEN) * step)
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:

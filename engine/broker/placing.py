@@ -6,7 +6,7 @@ A refusal changes nothing and says which value would do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from api.errors import InvalidInput
 from api.orders import PlaceRequest
@@ -16,7 +16,7 @@ from engine.feeds.feed import Listing
 
 from .fills import Fill
 from .ledger import InsufficientFunds
-from .money import ZERO, down, is_multiple, plain, text, up
+from .money import ZERO, down, is_multiple, nearest, plain, text, up
 from .prices import Quote, Steps
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .trading import TradingAccount, new_order_id
@@ -126,14 +126,14 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
 def _check_step(ticket: Ticket, name: str, value: Decimal, step: Decimal) -> None:
     if is_multiple(value, step):
         return
-    nearest = max((value / step).to_integral_value(rounding=ROUND_HALF_EVEN) * step, step)
+    valid = max(nearest(value, step), step)
     if name == "price" and ticket.instrument.market_type == "prediction":
-        nearest = min(nearest, 1 - step)
+        valid = min(valid, 1 - step)
     what = "tick" if name == "price" else "lot"
     raise InvalidInput(
         f"{name} {text(value)} is no multiple of the {what} size {text(step)} of {ticket.instrument.symbol}",
-        suggestion=f"The nearest valid {name} is {text(nearest)}",
-        corrected=_corrected(ticket, name, nearest),
+        suggestion=f"The nearest valid {name} is {text(valid)}",
+        corrected=_corrected(ticket, name, valid),
     )
 
 

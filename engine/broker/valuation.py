@@ -16,7 +16,7 @@ from api.errors import NotFound
 from api.symbols import Instrument
 
 from .ledger import OwnBook
-from .money import ZERO, down, exact, plain
+from .money import ZERO, down, exact, nearest, plain
 from .prices import Prices, Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .views import moment, order_view, position_view
@@ -66,6 +66,14 @@ def balances_view(holdings: Holdings, prices: Prices, now: float) -> BalancesRes
         )
 
 
+def equity(holdings: Holdings, prices: Prices) -> Decimal | None:
+    """What the account is worth in its own currency; `None` while something in it has no price."""
+    quotes = {p.instrument: quote_or_none(prices, p.instrument) for p in holdings.positions}
+    dollars = _equity(holdings, quotes, prices)
+    rate = _dollars(holdings.account.currency, holdings.account, prices)
+    return None if dollars is None or not rate else down(dollars / rate)
+
+
 def quote_or_none(prices: Prices, instrument: Instrument) -> Quote | None:
     """The latest close, where the feed still has one."""
     try:
@@ -92,7 +100,7 @@ def _equity(holdings: Holdings, quotes: Mapping[Instrument, Quote | None], price
             return None
         is_contract = position.instrument.market_type == "perpetual"
         worth += dollars * (position.unrealized_pnl(quote.close) if is_contract else position.size * quote.close)
-    return down(worth)
+    return nearest(worth)
 
 
 def _dollars(asset: str, account: AccountRecord, prices: Prices) -> Decimal | None:

@@ -135,7 +135,8 @@ class Bench:
     async def place(self, account: str, symbol: str, side: str, amount: object, **more: Any) -> PlacedOrder:
         """Place an order on the owner's account of an exchange, by default a market order."""
         fields = {"exchange": account, "symbol": symbol, "side": side, "amount": amount, **more}
-        return await self.broker.place(OWNER, PlaceRequest(account_id=f"paper-{account}", **fields))
+        request = PlaceRequest.model_validate({"account_id": f"paper-{account}", **fields})
+        return await self.broker.place(OWNER, request)
 
     async def cancel(self, order_id: str | None, **more: Any) -> Order:
         """Cancel an order."""
