@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,7 @@ class FakeService:
     drip: bool = False
     requests: list[Recorded] = field(default_factory=list[Recorded])
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    serving: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     def answers(self, status: int, body: object, **headers: str) -> None:
         """Add a whole JSON answer."""
@@ -53,25 +54,34 @@ class FakeService:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             self.requests.append(await _read(reader))
-            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-            if self.drip:
-                await self._drip(writer, reply)
-            writer.write(reply)
-            await writer.drain()
-            if self.hang:
-                await self.closing.wait()
+            await self._reply(writer, self.replies.pop(0) if len(self.replies) > 1 else self.replies[0])
+        writer.close()
         with suppress(ConnectionError):
-            writer.close()
             await writer.wait_closed()
 
-    async def _drip(self, writer: asyncio.StreamWriter, reply: bytes) -> None:
-        for byte in reply:
-            writer.write(bytes([byte]))
+    async def _reply(self, writer: asyncio.StreamWriter, reply: bytes) -> None:
+        for piece in [bytes([byte]) for byte in reply] if self.drip else [reply]:
+            writer.write(piece)
             await writer.drain()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.closing.wait(), 0.02)
+            if self.drip and await self._closed_within(0.02):
+                return
+        if self.hang:
+            await self.closing.wait()
+
+    async def _closed_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(self.closing.wait(), seconds)
+        return False
+
+    async def end(self) -> None:
+        """Close every connection and wait until they are closed."""
+        self.closing.set()
+        await asyncio.gather(*self.serving)
 
 
 def response(status: int, body: bytes, **headers: str) -> bytes:
@@ -95,13 +105,13 @@ async def _read(reader: asyncio.StreamReader) -> Recorded:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[FakeService]:
+async def service() -> AsyncGenerator[FakeService]:
     """A fake hosted service on loopback."""
     fake = FakeService()
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     fake.url = f"http://127.0.0.1:{port}/api/v1"
     yield fake
-    fake.closing.set()
     server.close()
+    await fake.end()
     await server.wait_closed()

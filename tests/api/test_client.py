@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import pytest
 from pydantic import SecretStr
 
-from api.client import Client, Retries
+from api.arena import ARENA_AGENT, AgentRequest
+from api.client import Client, Retries, address
 from api.endpoint import Endpoint
 from api.errors import (
     InvalidInput,
@@ -32,7 +33,8 @@ from api.orders import ORDERS_CANCEL, ORDERS_PLACE, CancelRequest, PlaceRequest
 from api.transport import AuthHeader, Timeouts, check_base_url, hosted
 
 KEY = SecretStr("ht_test_key_0123456789")
-QUICK = Timeouts(connect=1, read=0.2, total=0.6)
+PATIENT = Timeouts(connect=20, read=20, total=40)
+QUICK = Timeouts(connect=20, read=0.2, total=0.6)
 PLACE = PlaceRequest.model_validate(
     {"account_id": "acc-123", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.0010"}
 )
@@ -66,6 +68,7 @@ async def calling(
     waits: list[float] | None = None,
     amounts: AmountStyle = "number",
     header: AuthHeader = "x-api-key",
+    timeouts: Timeouts = PATIENT,
 ) -> AsyncGenerator[Client]:
     """A client that notes its waits instead of waiting."""
     noted: list[float] = [] if waits is None else waits
@@ -73,7 +76,7 @@ async def calling(
     async def note(seconds: float) -> None:
         noted.append(seconds)
 
-    wire = hosted(service.url, KEY, header=header, timeouts=QUICK)
+    wire = hosted(service.url, KEY, header=header, timeouts=timeouts)
     client = Client(wire, source="hosted", amounts=amounts, retries=Retries(pause=note, draw=lambda: 0.5))
     try:
         yield client
@@ -331,7 +334,7 @@ async def test_a_slow_body_ends_at_the_deadline(
     service.replies.append(raw(200, b'{"success": true, "data": {}}').replace(b"Length: 29", b"Length: 290"))
     service.hang, service.drip = True, slow.endswith("drips")
 
-    async with calling(service) as client:
+    async with calling(service, timeouts=QUICK) as client:
         with pytest.raises(kind):
             await client.call(endpoint, request_)
 
@@ -411,3 +414,22 @@ def test_a_key_that_cannot_travel_is_refused_without_being_shown(key: str) -> No
         hosted("https://hey-traders.com/api/v1", SecretStr(key))
 
     assert key == "" or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("segment", ["..", ".", "...", "a/../../meta/register", "a\\b", ""])
+def test_no_id_leads_out_of_its_path(segment: str) -> None:
+    request = AgentRequest.model_construct(agent_id=segment)
+
+    with pytest.raises(InvalidInput):
+        address("https://hey-traders.com/api/v1", ARENA_AGENT, request, "number")
+
+
+@pytest.mark.parametrize(
+    ("segment", "path"), [("%2e%2e", "%252e%252e"), ("a?x=1#y", "a%3Fx%3D1%23y"), ("a:b", "a%3Ab"), ("ü ", "%C3%BC%20")]
+)
+def test_an_id_is_percent_encoded_into_its_segment(segment: str, path: str) -> None:
+    request = AgentRequest.model_construct(agent_id=segment)
+
+    url, body = address("https://hey-traders.com/api/v1", ARENA_AGENT, request, "number")
+
+    assert (url, body) == (f"https://hey-traders.com/api/v1/arena/agents/{path}", None)

@@ -76,7 +76,7 @@ async def test_a_stalling_service_and_a_missing_one_do_not_show_the_key(
     caplog.set_level(logging.DEBUG)
     service.replies.append(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{")
     service.hang = True
-    stalled = await _failure(_client(service), order=True)
+    stalled = await _failure(_client(service, read=0.1), order=True)
     service.url = "http://127.0.0.1:1/api/v1"
     missing = await _failure(_client(service), order=True)
 
@@ -123,8 +123,8 @@ async def test_the_embedded_engine_gets_the_key_and_does_not_show_it() -> None:
     assert not [text for text in _everything_about(error) if CANARY in text]
 
 
-def _client(service: Service) -> Client:
-    wire = hosted(service.url, SecretStr(CANARY), timeouts=Timeouts(connect=1, read=0.1, total=0.3))
+def _client(service: Service, *, read: float = 20) -> Client:
+    wire = hosted(service.url, SecretStr(CANARY), timeouts=Timeouts(connect=20, read=read, total=40))
     return Client(wire, source="hosted", retries=Retries(attempts=1))
 
 
