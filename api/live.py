@@ -34,7 +34,7 @@ class Webhook(Request):
     """Where to deliver."""
 
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
+    secret: Secret | None = Field(default=None, repr=False, description=_SIGNS)
     events: Events = EVENTS
 
 
@@ -45,21 +45,21 @@ class StrategiesRequest(Request):
 class LiveStrategy(Response):
     """A strategy that can be deployed."""
 
-    strategy_id: str | None = Field(None, description="For live_subscribe.")
-    name: str | None = Field(None, description="Its name.")
-    description: str | None = Field(None, description="Its rules in words.")
-    exchange: str | None = Field(None, description="Where it trades.")
-    universe: tuple[str, ...] | None = Field(None, description="Tickers it watches.")
-    timeframe: str | None = Field(None, description="Bar length.")
-    source: str | None = Field(None, description="catalogue, or backtest for a completed one of your own.")
-    result_id: str | None = Field(None, description="The backtest behind it.")
-    metrics: dict[str, Any] | None = Field(None, description="Of that backtest.")
+    strategy_id: str | None = Field(default=None, description="For live_subscribe.")
+    name: str | None = Field(default=None, description="Its name.")
+    description: str | None = Field(default=None, description="Its rules in words.")
+    exchange: str | None = Field(default=None, description="Where it trades.")
+    universe: tuple[str, ...] | None = Field(default=None, description="Tickers it watches.")
+    timeframe: str | None = Field(default=None, description="Bar length.")
+    source: str | None = Field(default=None, description="catalogue, or backtest for a completed one of your own.")
+    result_id: str | None = Field(default=None, description="The backtest behind it.")
+    metrics: dict[str, Any] | None = Field(default=None, description="Of that backtest.")
 
 
 class StrategiesResponse(Response):
     """What can be deployed."""
 
-    strategies: tuple[LiveStrategy, ...] = Field((), description="The catalogue, then your own.")
+    strategies: tuple[LiveStrategy, ...] = Field(default=(), description="The catalogue, then your own.")
 
     _bare_list = model_validator(mode="before")(listed_as("strategies"))
 
@@ -71,7 +71,7 @@ class SubscribeRequest(Request):
     mode: Annotated[Mode, one_of(get_args(Mode), {"signals": "signal"})] = Field(
         "signal", description="signal: notify only. trade: place its orders on the account."
     )
-    account_id: Identifier | None = Field(None, description="From accounts_list; required to trade.")
+    account_id: Identifier | None = Field(default=None, description="From accounts_list; required to trade.")
     webhook: Annotated[Webhook | None, BeforeValidator(json_object)] = Field(
         None, description="Delivery in real time; live_signals_latest polls without one."
     )
@@ -96,34 +96,35 @@ class SubscriptionsRequest(Request):
 class WebhookState(Response):
     """A configured webhook. The secret is never returned."""
 
-    url: str | None = Field(None, description="Where deliveries go.")
-    events: tuple[str, ...] | None = Field(None, description="What is delivered.")
-    last_delivery_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    last_status: str | None = Field(None, description="How the last delivery went.")
+    url: str | None = Field(default=None, description="Where deliveries go.")
+    events: tuple[str, ...] | None = Field(default=None, description="What is delivered.")
+    last_delivery_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    last_status: str | None = Field(default=None, description="How the last delivery went.")
 
 
 class Subscription(Response):
     """A deployed strategy."""
 
-    subscription_id: str | None = Field(None, description="Its id.")
-    strategy_id: str | None = Field(None, description="What runs.")
-    strategy_name: str | None = Field(None, description="Its name.")
-    mode: str | None = Field(None, description="signal or trade.")
-    status: str | None = Field(None, description="active, paused, stopped or unsubscribed.")
-    account_id: str | None = Field(None, description="Where it trades.")
-    paper: bool | None = Field(None, description="True: its orders are simulated.")
-    webhook: WebhookState | None = Field(None, description="Delivery, where configured.")
-    created_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    last_bar_at: Time | None = Field(None, description="Close of the last bar it saw.")
-    last_signal_at: Time | None = Field(None, description="ISO 8601 UTC.")
-    signal_count: int | None = Field(None, description="Signals so far.")
-    message: str | None = Field(None, description="Why it stopped, or what to do next.")
+    subscription_id: str | None = Field(default=None, description="Its id.")
+    strategy_id: str | None = Field(default=None, description="What runs.")
+    strategy_name: str | None = Field(default=None, description="Its name.")
+    mode: str | None = Field(default=None, description="signal or trade.")
+    status: str | None = Field(default=None, description="active, paused, stopped or unsubscribed.")
+    account_id: str | None = Field(default=None, description="Where it trades.")
+    paper: bool | None = Field(default=None, description="True: its orders are simulated.")
+    webhook: WebhookState | None = Field(default=None, description="Delivery, where configured.")
+    created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    last_bar_at: Time | None = Field(default=None, description="Close of the last bar it saw.")
+    last_signal_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
+    signal_count: int | None = Field(default=None, description="Signals so far.")
+    message: str | None = Field(default=None, description="Why it stopped, or what to do next.")
+    deliveries: tuple[dict[str, Any], ...] | None = Field(default=None, description="Newest webhook deliveries.")
 
 
 class SubscriptionsResponse(Response):
     """All subscriptions."""
 
-    subscriptions: tuple[Subscription, ...] = Field((), description="Newest first.")
+    subscriptions: tuple[Subscription, ...] = Field(default=(), description="Newest first.")
 
     _bare_list = model_validator(mode="before")(listed_as("subscriptions"))
 
@@ -140,43 +141,45 @@ class WebhookSetRequest(Request):
 
     subscription_id: SubscriptionId
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
+    secret: Secret | None = Field(default=None, repr=False, description=_SIGNS)
     events: Events = EVENTS
 
 
 class WebhookResponse(WebhookState):
     """The webhook as it now is."""
 
-    subscription_id: str | None = Field(None, description="Whose it is.")
-    removed: bool | None = Field(None, description="True after removal.")
+    subscription_id: str | None = Field(default=None, description="Whose it is.")
+    removed: bool | None = Field(default=None, description="True after removal.")
 
 
 class WebhookTestRequest(Request):
     """What to try."""
 
     url: Url
-    secret: Secret | None = Field(None, repr=False, description=_SIGNS)
+    secret: Secret | None = Field(default=None, repr=False, description=_SIGNS)
 
 
 class WebhookTestResponse(Response):
     """What the receiver answered."""
 
-    delivered: bool | None = Field(None, description="True on a 2xx answer.")
-    status_code: int | None = Field(None, description="HTTP status of the receiver.")
-    duration_ms: float | None = Field(None, description="Milliseconds until it answered.")
-    message: str | None = Field(None, description="What went wrong.")
+    delivered: bool | None = Field(default=None, description="True on a 2xx answer.")
+    status_code: int | None = Field(default=None, description="HTTP status of the receiver.")
+    duration_ms: float | None = Field(default=None, description="Milliseconds until it answered.")
+    message: str | None = Field(default=None, description="What went wrong.")
 
 
 class SignalsRequest(Request):
     """Which signals."""
 
     subscription_id: SubscriptionId
-    symbol: Text | None = Field(None, min_length=1, max_length=200, description="Only this symbol.")
-    side: Annotated[SignalSide, one_of(get_args(SignalSide))] | None = Field(None, description="Only this side.")
-    start_date: Day | None = Field(None, description="From this day, UTC.")
-    end_date: Day | None = Field(None, description="To this day, inclusive.")
+    symbol: Text | None = Field(default=None, min_length=1, max_length=200, description="Only this symbol.")
+    side: Annotated[SignalSide, one_of(get_args(SignalSide))] | None = Field(
+        default=None, description="Only this side."
+    )
+    start_date: Day | None = Field(default=None, description="From this day, UTC.")
+    end_date: Day | None = Field(default=None, description="To this day, inclusive.")
     limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
-    cursor: Text | None = Field(None, max_length=200, description="next_cursor of the page before.")
+    cursor: Text | None = Field(default=None, max_length=200, description="next_cursor of the page before.")
 
     @model_validator(mode="after")
     def _days_in_order(self) -> Self:
@@ -189,33 +192,37 @@ class LatestSignalsRequest(Request):
     """What is new."""
 
     subscription_id: SubscriptionId
-    since: Moment | None = Field(None, description="ISO 8601; next_since of the last poll. Default: the newest.")
+    since: Moment | None = Field(
+        default=None, description="ISO 8601; next_since of the last poll. Default: the newest."
+    )
     limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
 
 
 class Signal(Response):
     """What a strategy decided on a closed bar."""
 
-    signal_id: str | None = Field(None, description="Its id; each is stored once.")
-    subscription_id: str | None = Field(None, description="Whose it is.")
-    symbol: str | None = Field(None, description="What to trade.")
-    exchange: str | None = Field(None, description="Where.")
-    side: str | None = Field(None, description="buy or sell.")
-    action: str | None = Field(None, description="entry, exit or rebalance.")
-    position: str | None = Field(None, description="long or short.")
-    price: Money | None = Field(None, description="Close of the bar, quote currency.")
-    size: dict[str, Any] | None = Field(None, description="Kind and value of the sizing.")
-    bar_time: Time | None = Field(None, description="Close of the bar, ISO 8601 UTC.")
-    created_at: Time | None = Field(None, description="When it was stored, ISO 8601 UTC.")
-    order_id: str | None = Field(None, description="The order that it placed, in trade mode.")
+    signal_id: str | None = Field(default=None, description="Its id; each is stored once.")
+    subscription_id: str | None = Field(default=None, description="Whose it is.")
+    symbol: str | None = Field(default=None, description="What to trade.")
+    exchange: str | None = Field(default=None, description="Where.")
+    side: str | None = Field(default=None, description="buy or sell.")
+    action: str | None = Field(default=None, description="entry, exit or rebalance.")
+    position: str | None = Field(default=None, description="long or short.")
+    price: Money | None = Field(default=None, description="Close of the bar, quote currency.")
+    size: dict[str, Any] | None = Field(default=None, description="Kind and value of the sizing.")
+    bar_time: Time | None = Field(default=None, description="Close of the bar, ISO 8601 UTC.")
+    created_at: Time | None = Field(default=None, description="When it was stored, ISO 8601 UTC.")
+    reason: str | None = Field(default=None, description="entry, signal, stop_loss, take_profit, ...")
+    order_id: str | None = Field(default=None, description="The order that it placed, in trade mode.")
+    order_message: str | None = Field(default=None, description="Why no order was placed, or what became of it.")
 
 
 class SignalsResponse(Response):
     """Signals of a subscription."""
 
-    signals: tuple[Signal, ...] = Field((), description="Newest first; for latest, oldest first.")
-    next_cursor: str | None = Field(None, description="For the next page; null at the end.")
-    next_since: Time | None = Field(None, description="For the next poll.")
+    signals: tuple[Signal, ...] = Field(default=(), description="Newest first; for latest, oldest first.")
+    next_cursor: str | None = Field(default=None, description="For the next page; null at the end.")
+    next_since: Time | None = Field(default=None, description="For the next poll.")
 
     _bare_list = model_validator(mode="before")(listed_as("signals"))
 

@@ -116,8 +116,8 @@ class Access:
             raise _expired() if expired else _unknown_key(key)
         caller = found.caller
         self._requests.count(caller.key_id or address, self._limits(caller).requests_per_minute)
-        if scope is not None and scope not in caller.scopes:
-            raise _out_of_scope(scope, caller)
+        if scope is not None:
+            require(caller, scope)
         return caller
 
     async def register(self, profile: Profile, address: str) -> Registration:
@@ -223,6 +223,16 @@ class Access:
             Window("backtests", limits.backtests_per_hour, HOUR),
             Window("backtests", limits.backtests_per_day, DAY),
         )
+
+
+def require(caller: Caller, scope: Scope) -> None:
+    """Refuse a caller whose key does not cover `scope`.
+
+    Raises:
+        NotAuthorised: `INSUFFICIENT_PERMISSIONS`.
+    """
+    if scope not in caller.scopes:
+        raise _out_of_scope(scope, caller)
 
 
 def _digest(key: str) -> str:

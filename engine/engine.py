@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from .backtest.job_settings import JobSettings
 from .clock import Clock, SystemClock
+from .live.settings import LiveSettings
 from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .broker.broker import Broker
     from .documents.library import Library
     from .feeds.feed import Feed
+    from .live.live import Live
     from .store.database import Store
 
 
@@ -31,6 +33,7 @@ class EngineSettings:
         seed: Which simulated world to show; the same seed is the same market.
         quotas: How much agents may do.
         jobs: How backtests are run.
+        live: How live strategies are run.
     """
 
     home: Path
@@ -38,6 +41,7 @@ class EngineSettings:
     seed: int = 7
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
+    live: LiveSettings = field(default_factory=LiveSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Engine:
     library: Library
     broker: Broker
     jobs: Jobs
+    live: Live
 
     @classmethod
     async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
@@ -70,6 +75,7 @@ class Engine:
         from .broker.broker import Broker
         from .documents.library import Library
         from .feeds.market_feed import open_feed
+        from .live.live import Live
         from .store.database import Store, default_url
 
         store = Store.open(settings.database_url or default_url(settings.home))
@@ -77,9 +83,13 @@ class Engine:
         access = Access(store, clock, settings.home, settings.quotas)
         jobs = Jobs(store, clock, World(store.url, settings.seed), settings.jobs)
         jobs.resume()
-        return cls(settings, clock, store, feed, access, Library(settings.quotas), Broker(store, feed, clock), jobs)
+        broker = Broker(store, feed, clock)
+        live = Live(store, clock, feed, broker, settings.live)
+        live.resume()
+        return cls(settings, clock, store, feed, access, Library(settings.quotas), broker, jobs, live)
 
     async def aclose(self) -> None:
-        """Close what was opened; backtests that have not ended wait for the next engine on this database."""
+        """Close what was opened; backtests and subscriptions wait for the next engine on this database."""
+        await anyio.to_thread.run_sync(self.live.close)
         await anyio.to_thread.run_sync(self.jobs.close)
         await anyio.to_thread.run_sync(self.store.close)

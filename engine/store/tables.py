@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import access, arena, backtests, broker, candles
+from . import access, arena, backtests, broker, candles, live
 from .metadata import metadata
 
-__all__ = ["access", "arena", "backtests", "broker", "candles", "metadata"]
+__all__ = ["access", "arena", "backtests", "broker", "candles", "live", "metadata"]

@@ -1,0 +1,175 @@
+"""What a subscription runs: a strategy of the catalogue, or a completed backtest of the subscriber's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from api.errors import NotFound
+from api.exchanges import ExchangeId
+from api.symbols import Instrument, resolve
+from api.text import closest, show
+from api.timeframes import Timeframe
+from engine.backtest.spec import Spec
+from engine.store.backtests import jobs_table, results_table
+
+_SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "win_rate", "num_trades", "profit_factor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A strategy fixed at the moment of subscribing: what changes later does not change it.
+
+    `leverage` is that of the backtest. `result_id` and `metrics` name the backtest behind it.
+    """
+
+    strategy_id: str
+    name: str
+    description: str
+    exchange: ExchangeId
+    tickers: tuple[str, ...]
+    timeframe: Timeframe
+    script: str
+    mode: Literal["isolated", "cross"] = "isolated"
+    leverage: float = 1.0
+    source: Literal["catalogue", "backtest"] = "catalogue"
+    result_id: str | None = None
+    metrics: dict[str, Any] | None = None
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The universe."""
+        return tuple(resolve(ticker) for ticker in self.tickers)
+
+    def to_json(self) -> str:
+        """For the subscription's row."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Deployment:
+        """From the subscription's row."""
+        values: dict[str, Any] = json.loads(text)
+        values["tickers"] = tuple(values["tickers"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    name: str
+    rules: str
+    timeframe: Timeframe
+    exchange: ExchangeId = "binance"
+    tickers: tuple[str, ...] = ("BINANCE:BTC/USDT", "BINANCE:ETH/USDT", "BINANCE:SOL/USDT")
+
+
+_PERPETUALS: Final = ("BINANCEFUTURESUSD:BTC/USDT:USDT", "BINANCEFUTURESUSD:ETH/USDT:USDT")
+
+_CATALOGUE: Final[dict[str, _Ready]] = {
+    "rsi-reversion": _Ready(
+        "RSI reversion",
+        "Buys 30 % of equity when RSI(14) falls below 30; sells when it rises above 55, or 5 % below the entry.",
+        "1h",
+    ),
+    "bollinger-reversion": _Ready(
+        "Bollinger reversion",
+        "Buys 30 % of equity on a close below the lower Bollinger band (20, 2) while above EMA(200); "
+        "sells above the middle band, or 3 % below the entry.",
+        "15m",
+    ),
+    "donchian-breakout": _Ready(
+        "Donchian breakout",
+        "Buys 30 % of equity on a close above the highest high of the 55 bars before; sells on a close below the "
+        "lowest low of the 20 bars before, or 10 % below the entry.",
+        "4h",
+    ),
+    "macd-momentum": _Ready(
+        "MACD momentum",
+        "Buys 30 % of equity when MACD (12, 26, 9) crosses above its signal line while above EMA(200); "
+        "sells when it crosses below.",
+        "1h",
+    ),
+    "ema-trend-long-short": _Ready(
+        "EMA trend, long and short",
+        "Perpetuals, 40 % of equity each: long when EMA(21) crosses above EMA(55), short when it crosses below, "
+        "with a trailing stop of 6 %.",
+        "1h",
+        "binancefuturesusd",
+        _PERPETUALS,
+    ),
+}
+
+
+def catalogue() -> tuple[Deployment, ...]:
+    """The ready strategies."""
+    return tuple(_ready(strategy_id) for strategy_id in _CATALOGUE)
+
+
+def own_strategies(connection: sa.Connection, agent_id: str, limit: int = 50) -> tuple[Deployment, ...]:
+    """The agent's completed backtests, newest first."""
+    wanted = _results().where(results_table.c.agent_id == agent_id).order_by(results_table.c.id.desc()).limit(limit)
+    return tuple(_of_result(row) for row in connection.execute(wanted))
+
+
+def find_strategy(connection: sa.Connection, agent_id: str, strategy_id: str) -> Deployment:
+    """A strategy of the catalogue, or a backtest result of the agent's by its id.
+
+    Raises:
+        NotFound: `STRATEGY_NOT_FOUND`, with close names.
+    """
+    if strategy_id in _CATALOGUE:
+        return _ready(strategy_id)
+    row = connection.execute(
+        _results().where(results_table.c.id == strategy_id, results_table.c.agent_id == agent_id)
+    ).one_or_none()
+    if row is not None:
+        return _of_result(row)
+    near = closest(strategy_id, _CATALOGUE)
+    raise NotFound(
+        f"there is no strategy {show(strategy_id)}",
+        suggestion=f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"Use one of {', '.join(_CATALOGUE)}, or the result_id of a completed backtest of yours",
+        code="STRATEGY_NOT_FOUND",
+    )
+
+
+def _ready(strategy_id: str) -> Deployment:
+    ready = _CATALOGUE[strategy_id]
+    return Deployment(
+        strategy_id=strategy_id,
+        name=ready.name,
+        description=ready.rules,
+        exchange=ready.exchange,
+        tickers=ready.tickers,
+        timeframe=ready.timeframe,
+        script=files("engine.live").joinpath("scripts", f"{strategy_id}.signal").read_text(encoding="utf-8"),
+    )
+
+
+def _results() -> sa.Select[Any, Any, Any]:
+    return sa.select(results_table.c.id, results_table.c.metrics, jobs_table.c.spec).join(
+        jobs_table, jobs_table.c.id == results_table.c.job_id
+    )
+
+
+def _of_result(row: Any) -> Deployment:
+    spec = Spec.from_json(row.spec)
+    metrics: dict[str, Any] = json.loads(row.metrics)
+    return Deployment(
+        strategy_id=row.id,
+        name=spec.description or f"{spec.strategy_type} on {', '.join(spec.tickers[:3])}",
+        description=f"Your {spec.strategy_type} backtest of {spec.start_date} to {spec.end_date}.",
+        exchange=spec.exchange,
+        tickers=spec.tickers,
+        timeframe=spec.timeframe,
+        script=spec.script,
+        mode=spec.mode,
+        leverage=spec.leverage,
+        source="backtest",
+        result_id=row.id,
+        metrics={name: metrics.get(name) for name in _SHOWN_METRICS},
+    )

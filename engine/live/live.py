@@ -1,0 +1,307 @@
+"""What the live endpoints do: list, subscribe, switch, configure webhooks and read signals. Everything here blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import sqlalchemy as sa
+
+from api.errors import InvalidInput, NotFound
+from api.live import (
+    LatestSignalsRequest,
+    LiveStrategy,
+    SignalsRequest,
+    SignalsResponse,
+    StrategiesResponse,
+    SubscribeRequest,
+    Subscription,
+    SubscriptionsResponse,
+    SwitchRequest,
+    Webhook,
+    WebhookResponse,
+    WebhookSetRequest,
+    WebhookTestRequest,
+    WebhookTestResponse,
+)
+from api.text import show
+from api.timeframes import SECONDS
+from engine.access import Caller, require
+from engine.broker.broker import Broker
+from engine.clock import Clock, iso8601
+from engine.feeds.feed import Feed
+from engine.store.database import Store
+from engine.store.ids import new_id
+
+from . import outbox, signals, subscriptions
+from .delivery import deliver
+from .deployment import Deployment, catalogue, find_strategy, own_strategies
+from .runner import Runner
+from .settings import LiveSettings
+from .subscriptions import Hook, Running
+from .targets import judge
+
+
+class Live:
+    """Live strategies on one database and one feed."""
+
+    def __init__(self, store: Store, clock: Clock, feed: Feed, broker: Broker, settings: LiveSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._feed = feed
+        self._broker = broker
+        self._settings = settings
+        self.runner = Runner(store, clock, feed, broker, settings)
+
+    def resume(self) -> None:
+        """Go on with what is active; call it when the engine opens."""
+        if self._store.read_now(subscriptions.active):
+            self._start()
+
+    def close(self) -> None:
+        """Stop running strategies here; subscriptions stay for the next engine on this database."""
+        self.runner.close()
+
+    def strategies(self, caller: Caller) -> StrategiesResponse:
+        """The catalogue, then the caller's own completed backtests."""
+        own = self._store.read_now(lambda connection: own_strategies(connection, caller.identified))
+        return StrategiesResponse(strategies=tuple(_strategy(d) for d in (*catalogue(), *own)))
+
+    def subscribe(self, caller: Caller, request: SubscribeRequest) -> Subscription:
+        """Deploy a strategy from the next bar on.
+
+        Raises:
+            NotFound: `STRATEGY_NOT_FOUND`.
+            NotAuthorised: Trading without the scope trade.
+            InvalidInput: A wrong account or webhook, or a market whose candles do not go on.
+        """
+        if request.mode == "trade":
+            require(caller, "trade")
+        agent_id = caller.identified
+        deployment = self._store.read_now(lambda connection: find_strategy(connection, agent_id, request.strategy_id))
+        hook = self._hook(request.webhook)
+        if request.mode == "trade" and request.account_id is not None:
+            self._check_account(agent_id, request.account_id, deployment)
+        self._check_deployable(deployment)
+        now = self._clock.now()
+        begin = int(now // SECONDS[deployment.timeframe]) * SECONDS[deployment.timeframe]
+        running = Running(
+            id=subscriptions.new_subscription_id(),
+            agent_id=agent_id,
+            strategy_id=request.strategy_id,
+            deployment=deployment,
+            mode=request.mode,
+            account_id=request.account_id if request.mode == "trade" else None,
+            status="active",
+            created_at=now,
+            started_at=begin,
+            cursor=begin,
+            failures=0,
+            message=f"The first bar it decides on closes at {iso8601(begin + SECONDS[deployment.timeframe])}.",
+            hook=hook,
+        )
+
+        def work(connection: sa.Connection) -> Subscription:
+            subscriptions.insert(connection, running)
+            return subscriptions.view(connection, running)
+
+        made = self._store.write_now(work)
+        self._start()
+        return made
+
+    def subscriptions(self, caller: Caller) -> SubscriptionsResponse:
+        """All of the caller's, newest first."""
+
+        def work(connection: sa.Connection) -> tuple[Subscription, ...]:
+            found = subscriptions.of_agent(connection, caller.identified)
+            return tuple(subscriptions.view(connection, running) for running in found)
+
+        return SubscriptionsResponse(subscriptions=self._store.read_now(work))
+
+    def subscription(self, caller: Caller, subscription_id: str) -> Subscription:
+        """One of the caller's, with its newest webhook deliveries."""
+
+        def work(connection: sa.Connection) -> Subscription:
+            running = subscriptions.find(connection, caller.identified, subscription_id)
+            deliveries = outbox.log(connection, running.id)
+            return subscriptions.view(connection, running).model_copy(update={"deliveries": deliveries})
+
+        return self._store.read_now(work)
+
+    def unsubscribe(self, caller: Caller, subscription_id: str) -> Subscription:
+        """End a subscription for good; again is no error."""
+        return self._change(caller, subscription_id, self._end)
+
+    def pause(self, caller: Caller, request: SwitchRequest) -> Subscription:
+        """Stop deciding until resumed; pausing again is no error."""
+        return self._change(caller, request.subscription_id, self._pause, request.strategy_id)
+
+    def resume_subscription(self, caller: Caller, request: SwitchRequest) -> Subscription:
+        """Go on from the next bar.
+
+        Raises:
+            NotAuthorised: It trades, and the key has no scope trade.
+        """
+
+        def go_on(connection: sa.Connection, running: Running) -> Running:
+            if running.mode == "trade":
+                require(caller, "trade")
+            return self._go_on(connection, running)
+
+        resumed = self._change(caller, request.subscription_id, go_on, request.strategy_id)
+        self._start()
+        return resumed
+
+    def set_webhook(self, caller: Caller, request: WebhookSetRequest) -> WebhookResponse:
+        """Configure where a subscription delivers; replaces what was there."""
+        hook = self._hook(Webhook(url=request.url, secret=request.secret, events=request.events))
+        return self._set_hook(caller, request.subscription_id, hook)
+
+    def remove_webhook(self, caller: Caller, subscription_id: str) -> WebhookResponse:
+        """Deliver nothing any more."""
+        return self._set_hook(caller, subscription_id, None)
+
+    def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
+        """Send one delivery now and say how it went."""
+        target = judge(request.url, allow_loopback=self._settings.webhooks_to_loopback)
+        now = self._clock.now()
+        delivery_id = new_id("dlv")
+        body = f'{{"event":"test","delivery_id":"{delivery_id}","created_at":"{iso8601(now)}","data":{{}}}}'
+        receipt = deliver(
+            target, delivery_id=delivery_id, event="test", body=body.encode(), secret=request.secret, now=now
+        )
+        return WebhookTestResponse(
+            delivered=receipt.delivered,
+            status_code=receipt.status,
+            duration_ms=round(receipt.seconds * 1000, 1),
+            message=receipt.note or None,
+        )
+
+    def signals(self, caller: Caller, request: SignalsRequest) -> SignalsResponse:
+        """A page of the history."""
+
+        def work(connection: sa.Connection) -> SignalsResponse:
+            running = subscriptions.find(connection, caller.identified, request.subscription_id)
+            return signals.page(connection, running, request)
+
+        return self._store.read_now(work)
+
+    def latest(self, caller: Caller, request: LatestSignalsRequest) -> SignalsResponse:
+        """What is new since the last poll."""
+
+        def work(connection: sa.Connection) -> SignalsResponse:
+            running = subscriptions.find(connection, caller.identified, request.subscription_id)
+            return signals.latest(connection, running, request)
+
+        return self._store.read_now(work)
+
+    def _start(self) -> None:
+        if self._settings.in_background:
+            self.runner.start()
+
+    def _hook(self, webhook: Webhook | None) -> Hook | None:
+        if webhook is None:
+            return None
+        judge(webhook.url, allow_loopback=self._settings.webhooks_to_loopback)
+        return Hook(webhook.url, webhook.secret, webhook.events)
+
+    def _check_account(self, agent_id: str, account_id: str, deployment: Deployment) -> None:
+        account = self._broker.account_now(agent_id, account_id)
+        wanted = {instrument.exchange for instrument in deployment.instruments}
+        if wanted != {account.exchange}:
+            raise InvalidInput(
+                f"account {account_id} trades on {account.exchange}, and the strategy on {', '.join(sorted(wanted))}",
+                suggestion="Name an account of that exchange from accounts_list, or use mode signal",
+            )
+
+    def _check_deployable(self, deployment: Deployment) -> None:
+        """Refuse what could never decide on anything: a script that does not compile, candles that have ended."""
+        from .decisions import watched
+
+        seconds = SECONDS[deployment.timeframe]
+        for instrument in watched(deployment):
+            last = int(self._feed.candles(instrument, deployment.timeframe, limit=1).time[-1]) + seconds
+            if last + 2 * seconds < self._clock.now():
+                raise NotFound(
+                    f"the candles of {instrument.ticker} end at {iso8601(last)}; a live strategy needs new ones",
+                    suggestion="Choose a strategy on a market that goes on; imported files do not",
+                )
+
+    def _change(
+        self,
+        caller: Caller,
+        subscription_id: str,
+        change: Callable[[sa.Connection, Running], Running],
+        strategy_id: str | None = None,
+    ) -> Subscription:
+        def work(connection: sa.Connection) -> Subscription:
+            running = subscriptions.find(connection, caller.identified, subscription_id)
+            if strategy_id is not None and strategy_id != running.strategy_id:
+                raise InvalidInput(
+                    f"subscription {subscription_id} is of strategy {running.strategy_id}, not {show(strategy_id)}",
+                    suggestion=f"Use strategy_id={running.strategy_id}",
+                )
+            return subscriptions.view(connection, change(connection, running))
+
+        return self._store.write_now(work)
+
+    def _pause(self, connection: sa.Connection, running: Running) -> Running:
+        _refuse_ended(running)
+        return _with_status(connection, running, "paused", "Paused; live_resume goes on from the next bar.")
+
+    def _go_on(self, connection: sa.Connection, running: Running) -> Running:
+        _refuse_ended(running)
+        if running.status == "active":
+            return running
+        seconds = SECONDS[running.deployment.timeframe]
+        cursor = max(running.cursor, int(self._clock.now() // seconds) * seconds)
+        subscriptions.set_cursor(connection, running.id, cursor)
+        message = "Resumed; bars that closed while it was paused were passed over."
+        return _with_status(connection, replace(running, cursor=cursor), "active", message)
+
+    def _end(self, connection: sa.Connection, running: Running) -> Running:
+        if running.status == "unsubscribed":
+            return running
+        message = "Ended. What it holds stays in the account." if running.mode == "trade" else "Ended."
+        ended = _with_status(connection, running, "unsubscribed", message)
+        outbox.post(connection, running, "strategy_stopped", {"message": message}, self._clock.now())
+        return ended
+
+    def _set_hook(self, caller: Caller, subscription_id: str, hook: Hook | None) -> WebhookResponse:
+        def work(connection: sa.Connection) -> WebhookResponse:
+            running = subscriptions.find(connection, caller.identified, subscription_id)
+            subscriptions.set_hook(connection, running.id, hook)
+            state = subscriptions.hook_view(connection, replace(running, hook=hook))
+            if state is None:
+                return WebhookResponse(subscription_id=running.id, removed=True)
+            return WebhookResponse(subscription_id=running.id, **state.model_dump())
+
+        return self._store.write_now(work)
+
+
+def _with_status(connection: sa.Connection, running: Running, status: subscriptions.Status, message: str) -> Running:
+    subscriptions.set_status(connection, running.id, status, message)
+    return replace(running, status=status, message=message)
+
+
+def _refuse_ended(running: Running) -> None:
+    ended: Literal["unsubscribed"] = "unsubscribed"
+    if running.status == ended:
+        raise InvalidInput(
+            f"subscription {running.id} has ended", suggestion="Deploy the strategy again with live_subscribe"
+        )
+
+
+def _strategy(deployment: Deployment) -> LiveStrategy:
+    return LiveStrategy(
+        strategy_id=deployment.strategy_id,
+        name=deployment.name,
+        description=deployment.description,
+        exchange=deployment.exchange,
+        universe=deployment.tickers,
+        timeframe=deployment.timeframe,
+        source=deployment.source,
+        result_id=deployment.result_id,
+        metrics=deployment.metrics,
+    )

@@ -1,0 +1,112 @@
+"""Webhook deliveries as rows: written with what they report, sent later, tried again, and kept as a log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from api.live import WebhookEvent
+from engine.clock import iso8601
+from engine.store.ids import new_id
+from engine.store.live import deliveries_table, subscriptions_table
+
+from .delivery import Receipt
+from .subscriptions import Running
+
+WAITS: Final = (10.0, 60.0, 300.0, 1_800.0)
+"""Seconds before the second, third, ... attempt; after the last one a delivery is given up."""
+
+_row: Final = deliveries_table.c
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A delivery that is due, with where it goes now."""
+
+    id: str
+    event: str
+    body: bytes
+    attempts: int
+    url: str
+    secret: str | None
+
+
+def post(connection: sa.Connection, running: Running, event: WebhookEvent, data: Mapping[str, Any], now: float) -> None:
+    """Queue a delivery, if the subscription's webhook wants the event."""
+    if running.hook is None or event not in running.hook.events:
+        return
+    delivery_id = new_id("dlv")
+    body = {
+        "event": event,
+        "delivery_id": delivery_id,
+        "subscription_id": running.id,
+        "strategy_id": running.strategy_id,
+        "created_at": iso8601(now),
+        "data": data,
+    }
+    connection.execute(
+        sa.insert(deliveries_table).values(
+            id=delivery_id,
+            subscription_id=running.id,
+            event=event,
+            body=json.dumps(body, separators=(",", ":")),
+            created_at=now,
+            state="waiting",
+            due_at=now,
+        )
+    )
+
+
+def due(connection: sa.Connection, now: float, limit: int = 20) -> list[Parcel]:
+    """What is to be sent now, oldest first. Where a webhook was removed meanwhile, nothing is."""
+    owner = subscriptions_table.c
+    wanted = (
+        sa.select(deliveries_table, owner.webhook_url, owner.webhook_secret)
+        .join(subscriptions_table, owner.id == _row.subscription_id)
+        .where(_row.state == "waiting", _row.due_at <= now, owner.webhook_url.is_not(None))
+        .order_by(_row.due_at, _row.id)
+        .limit(limit)
+    )
+    return [
+        Parcel(r.id, r.event, r.body.encode(), r.attempts, r.webhook_url, r.webhook_secret)
+        for r in connection.execute(wanted)
+    ]
+
+
+def record(connection: sa.Connection, parcel: Parcel, receipt: Receipt, now: float) -> None:
+    """Write down how an attempt went, and when to try again if it failed."""
+    again = parcel.attempts < len(WAITS) and not receipt.delivered
+    state = "delivered" if receipt.delivered else "waiting" if again else "given_up"
+    connection.execute(
+        sa.update(deliveries_table)
+        .where(_row.id == parcel.id)
+        .values(
+            state=state,
+            attempts=parcel.attempts + 1,
+            due_at=now + (WAITS[parcel.attempts] if again else 0.0),
+            last_at=now,
+            last_status=f"{state}: {receipt.note or receipt.status}"[:200],
+        )
+    )
+
+
+def log(connection: sa.Connection, subscription_id: str, limit: int = 10) -> list[dict[str, Any]]:
+    """The newest deliveries, newest first."""
+    wanted = (
+        sa.select(deliveries_table).where(_row.subscription_id == subscription_id).order_by(_row.id.desc()).limit(limit)
+    )
+    return [
+        {
+            "delivery_id": r.id,
+            "event": r.event,
+            "state": r.state,
+            "attempts": r.attempts,
+            "last_status": r.last_status,
+            "created_at": iso8601(r.created_at),
+        }
+        for r in connection.execute(wanted)
+    ]

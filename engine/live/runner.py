@@ -1,0 +1,155 @@
+"""Moves subscriptions along the bars: decides on what has closed, stores signals, places orders, sends webhooks.
+
+Two threads of whichever process holds the lease: one for bars and orders, one for webhooks, so that a slow receiver
+delays nobody's signals. A signal and the delivery that reports it are stored in one transaction with the bar they come
+from; what a crash interrupts is found again by the next owner.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import sqlalchemy as sa
+
+from api.errors import HeyTradersError, NotNow
+from api.timeframes import SECONDS
+from engine.broker.broker import Broker
+from engine.clock import Clock
+from engine.feeds.feed import Feed
+from engine.store.database import Store
+
+from . import outbox, signals, subscriptions
+from .delivery import deliver
+from .lease import Lease
+from .settings import LiveSettings
+from .subscriptions import Running
+from .targets import judge
+from .trading import execute
+
+logger = logging.getLogger("heytraders.live")
+
+MAX_FAILURES: Final = 5
+
+
+class Runner:
+    """Runs every active subscription of a database while it holds the lease. Its methods block."""
+
+    def __init__(self, store: Store, clock: Clock, feed: Feed, broker: Broker, settings: LiveSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._feed = feed
+        self._broker = broker
+        self._settings = settings
+        self._lease = Lease(store)
+        self._closing = threading.Event()
+        self._starting = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._retry_at: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin in the background; calling it again changes nothing."""
+        with self._starting:
+            if self._threads or self._closing.is_set():
+                return
+            self._threads = [
+                threading.Thread(target=self._repeat, args=(step,), daemon=True) for step in (self.tick, self.send)
+            ]
+            for thread in self._threads:
+                thread.start()
+
+    def close(self) -> None:
+        """End the threads, and let another process take over at once."""
+        self._closing.set()
+        for thread in self._threads:
+            thread.join()
+        self._lease.release()
+
+    def tick(self) -> None:
+        """Look at every active subscription once, if this process is the one to do so."""
+        active = self._store.read_now(subscriptions.active)
+        if not active or not self._lease.take():
+            return
+        for running in active:
+            self._advance(running)
+        for due in self._store.read_now(signals.due_orders):
+            self._trade(due)
+
+    def send(self) -> None:
+        """Send the deliveries that are due."""
+        parcels = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
+        if not parcels or not self._lease.take():
+            return
+        for parcel in parcels:
+            now = self._clock.now()
+            target = judge(parcel.url, allow_loopback=self._settings.webhooks_to_loopback)
+            receipt = deliver(
+                target, delivery_id=parcel.id, event=parcel.event, body=parcel.body, secret=parcel.secret, now=now
+            )
+            self._store.write_now(lambda c, p=parcel, r=receipt, t=now: outbox.record(c, p, r, t))
+
+    def _repeat(self, step: Callable[[], None]) -> None:
+        while not self._closing.is_set():
+            try:
+                step()
+            except HeyTradersError as error:
+                logger.warning("live strategies: %s", error.message)
+            except Exception:
+                logger.exception("live strategies")
+            self._closing.wait(self._settings.poll_seconds)
+
+    def _advance(self, running: Running) -> None:
+        """Decide on the bars that closed since the last look."""
+        from .decisions import decide
+
+        now = self._clock.now()
+        next_close = running.cursor + SECONDS[running.deployment.timeframe]
+        if now < max(next_close, self._retry_at.get(running.id, 0.0)):
+            return
+        try:
+            outlook = decide(self._feed, running.deployment, running.started_at, running.cursor)
+        except NotNow:
+            return
+        except HeyTradersError as error:
+            self._failed(running, error, now)
+            return
+        if outlook.seen_until <= running.cursor:
+            return
+        order_state: signals.OrderState = "due" if running.mode == "trade" else "none"
+
+        def work(connection: sa.Connection) -> None:
+            if not subscriptions.is_active(connection, running.id):
+                return
+            for signal in signals.store(connection, running, outlook.decisions, now, order_state):
+                outbox.post(connection, running, "signal", signal.model_dump(mode="json", exclude_none=True), now)
+            subscriptions.set_cursor(connection, running.id, outlook.seen_until)
+
+        self._store.write_now(work)
+        self._retry_at.pop(running.id, None)
+
+    def _failed(self, running: Running, error: HeyTradersError, now: float) -> None:
+        """Count a failure; the fifth in a row stops the subscription."""
+        failures = running.failures + 1
+        stops = failures >= MAX_FAILURES
+        problem = f"{error.code}: {error.message}"
+        self._retry_at[running.id] = now + SECONDS[running.deployment.timeframe]
+
+        def work(connection: sa.Connection) -> None:
+            subscriptions.set_failure(connection, running.id, failures, problem)
+            outbox.post(connection, running, "error", {"message": problem, "failures": failures}, now)
+            if stops:
+                message = f"stopped after {failures} failures in a row: {problem}"
+                subscriptions.set_status(connection, running.id, "stopped", message)
+                outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
+
+        self._store.write_now(work)
+
+    def _trade(self, due: signals.DueOrder) -> None:
+        outcome = execute(self._store, self._feed, self._broker, due, self._clock.now())
+        self._store.write_now(
+            lambda connection: signals.set_order(
+                connection, due.signal_id, outcome.state, order_id=outcome.order_id, message=outcome.message
+            )
+        )

@@ -1,0 +1,20 @@
+"""How live strategies are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Settings of the runner.
+
+    Attributes:
+        poll_seconds: Seconds of the machine's time between two looks at the bars.
+        webhooks_to_loopback: For development: deliver to this machine too, also without TLS.
+        in_background: Whether an open engine runs the strategies by itself; otherwise its owner calls `tick`.
+    """
+
+    poll_seconds: float = 1.0
+    webhooks_to_loopback: bool = False
+    in_background: bool = True

@@ -1,0 +1,215 @@
+"""Subscriptions as rows: made, found, paused, resumed, ended, and moved on along the bars."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from api.errors import InvalidInput, NotFound
+from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
+from api.text import show
+from engine.clock import iso8601
+from engine.store.ids import new_id
+from engine.store.live import deliveries_table, signals_table, subscriptions_table
+
+from .deployment import Deployment
+
+Status = Literal["active", "paused", "stopped", "unsubscribed"]
+MAX_ACTIVE: Final = 20
+_row: Final = subscriptions_table.c
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a subscription delivers, and what."""
+
+    url: str
+    secret: str | None
+    events: tuple[WebhookEvent, ...] = EVENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A subscription as it is run. `started_at` and `cursor`: see the table."""
+
+    id: str
+    agent_id: str
+    strategy_id: str
+    deployment: Deployment
+    mode: Literal["signal", "trade"]
+    account_id: str | None
+    status: Status
+    created_at: float
+    started_at: int
+    cursor: int
+    failures: int
+    message: str | None
+    hook: Hook | None
+
+
+def insert(connection: sa.Connection, running: Running) -> None:
+    """Store a new subscription.
+
+    Raises:
+        InvalidInput: The agent has `MAX_ACTIVE` already.
+    """
+    mine = sa.and_(_row.agent_id == running.agent_id, _row.status.in_(("active", "paused")))
+    count = connection.execute(sa.select(sa.func.count()).select_from(subscriptions_table).where(mine)).scalar_one()
+    if count >= MAX_ACTIVE:
+        raise InvalidInput(
+            f"there are {count} subscriptions already; {MAX_ACTIVE} is the most",
+            suggestion="End one with live_unsubscribe",
+        )
+    connection.execute(
+        sa.insert(subscriptions_table).values(
+            id=running.id,
+            agent_id=running.agent_id,
+            strategy_id=running.strategy_id,
+            deployment=running.deployment.to_json(),
+            mode=running.mode,
+            account_id=running.account_id,
+            status=running.status,
+            created_at=running.created_at,
+            started_at=running.started_at,
+            cursor=running.cursor,
+            **_hook_columns(running.hook),
+        )
+    )
+
+
+def find(connection: sa.Connection, agent_id: str, subscription_id: str) -> Running:
+    """A subscription of the agent's.
+
+    Raises:
+        NotFound: `SUBSCRIPTION_NOT_FOUND`.
+    """
+    row = connection.execute(
+        sa.select(subscriptions_table).where(_row.id == subscription_id, _row.agent_id == agent_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(
+            f"there is no subscription {show(subscription_id)}",
+            suggestion="live_subscriptions_list names yours",
+            code="SUBSCRIPTION_NOT_FOUND",
+        )
+    return _running(row)
+
+
+def of_agent(connection: sa.Connection, agent_id: str) -> list[Running]:
+    """All of an agent's subscriptions, newest first."""
+    wanted = sa.select(subscriptions_table).where(_row.agent_id == agent_id).order_by(_row.id.desc())
+    return [_running(row) for row in connection.execute(wanted)]
+
+
+def active(connection: sa.Connection) -> list[Running]:
+    """Every subscription that runs, oldest first."""
+    wanted = sa.select(subscriptions_table).where(_row.status == "active").order_by(_row.id)
+    return [_running(row) for row in connection.execute(wanted)]
+
+
+def is_active(connection: sa.Connection, subscription_id: str) -> bool:
+    """Whether it still runs: it may have been paused or ended while its bars were being read."""
+    wanted = sa.select(_row.id).where(_row.id == subscription_id, _row.status == "active")
+    return connection.execute(wanted).first() is not None
+
+
+def set_status(connection: sa.Connection, subscription_id: str, status: Status, message: str | None) -> None:
+    """Pause, resume, stop or end it."""
+    _update(connection, subscription_id, status=status, message=message, failures=0)
+
+
+def set_cursor(connection: sa.Connection, subscription_id: str, cursor: int) -> None:
+    """Remember the close of the last bar that it has seen; whatever failed before is over."""
+    _update(connection, subscription_id, cursor=cursor, failures=0, message=None)
+
+
+def set_failure(connection: sa.Connection, subscription_id: str, failures: int, message: str) -> None:
+    """Remember that reading the bars failed again."""
+    _update(connection, subscription_id, failures=failures, message=message)
+
+
+def set_hook(connection: sa.Connection, subscription_id: str, hook: Hook | None) -> None:
+    """Configure or remove its webhook."""
+    _update(connection, subscription_id, **_hook_columns(hook))
+
+
+def view(connection: sa.Connection, running: Running) -> Subscription:
+    """A subscription as the API shows it. The webhook's secret stays here."""
+    newest = sa.select(sa.func.count(), sa.func.max(signals_table.c.created_us)).where(
+        signals_table.c.subscription_id == running.id
+    )
+    count, latest = connection.execute(newest).one()
+    seen = running.cursor if running.cursor > running.started_at else None
+    return Subscription(
+        subscription_id=running.id,
+        strategy_id=running.strategy_id,
+        strategy_name=running.deployment.name,
+        mode=running.mode,
+        status=running.status,
+        account_id=running.account_id,
+        paper=True,
+        webhook=hook_view(connection, running),
+        created_at=iso8601(running.created_at),
+        last_bar_at=None if seen is None else iso8601(seen),
+        last_signal_at=None if latest is None else iso8601(latest / 1_000_000),
+        signal_count=count,
+        message=running.message,
+    )
+
+
+def hook_view(connection: sa.Connection, running: Running) -> WebhookState | None:
+    """The webhook with how its last delivery went, without the secret."""
+    if running.hook is None:
+        return None
+    log = deliveries_table.c
+    last = connection.execute(
+        sa.select(log.last_at, log.last_status)
+        .where(log.subscription_id == running.id, log.last_at.is_not(None))
+        .order_by(log.last_at.desc(), log.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return WebhookState(
+        url=running.hook.url,
+        events=running.hook.events,
+        last_delivery_at=None if last is None else iso8601(last.last_at),
+        last_status=None if last is None else last.last_status,
+    )
+
+
+def new_subscription_id() -> str:
+    """An id for a new subscription."""
+    return new_id("sub")
+
+
+def _update(connection: sa.Connection, subscription_id: str, **values: Any) -> None:
+    connection.execute(sa.update(subscriptions_table).where(_row.id == subscription_id).values(**values))
+
+
+def _hook_columns(hook: Hook | None) -> dict[str, Any]:
+    if hook is None:
+        return {"webhook_url": None, "webhook_secret": None, "webhook_events": None}
+    return {"webhook_url": hook.url, "webhook_secret": hook.secret, "webhook_events": json.dumps(hook.events)}
+
+
+def _running(row: Any) -> Running:
+    hook = None
+    if row.webhook_url is not None:
+        hook = Hook(row.webhook_url, row.webhook_secret, tuple(json.loads(row.webhook_events)))
+    return Running(
+        id=row.id,
+        agent_id=row.agent_id,
+        strategy_id=row.strategy_id,
+        deployment=Deployment.from_json(row.deployment),
+        mode=row.mode,
+        account_id=row.account_id,
+        status=row.status,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        cursor=row.cursor,
+        failures=row.failures,
+        message=row.message,
+        hook=hook,
+    )

@@ -1,0 +1,113 @@
+"""From a signal to an order on the paper broker, through the same door as anyone else's.
+
+An entry is worth the strategy's weight of the account's equity. An exit closes the same share of what this
+subscription holds that the strategy closes of its own position, and never anything else in the account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Literal
+
+import sqlalchemy as sa
+
+from api.errors import HeyTradersError, InvalidInput
+from api.exchanges import EXCHANGES
+from api.orders import OrderType, PlaceRequest
+from engine.broker.broker import Broker
+from engine.broker.money import ZERO, down, from_float, up
+from engine.broker.prices import Steps
+from engine.feeds.feed import Feed
+from engine.store.broker import orders_table
+from engine.store.database import Store
+
+from .signals import DueOrder, OrderState, order_ids
+
+_AGGRESSIVE: Final = Decimal("0.05")
+_LEAST_GRACE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a signal's order."""
+
+    state: OrderState
+    order_id: str | None = None
+    message: str | None = None
+
+
+def execute(store: Store, feed: Feed, broker: Broker, due: DueOrder, now: float) -> Outcome:
+    """Place the order of a signal, or say why not. Blocking.
+
+    A signal older than one bar is not traded: the market has moved on while no engine ran.
+    """
+    if now - due.bar_time > max(due.seconds, _LEAST_GRACE):
+        return Outcome("skipped", message="found too late to trade: no engine ran when its bar closed")
+    try:
+        amount = _amount(store, feed, broker, due)
+        if amount <= 0:
+            return Outcome("skipped", message=_nothing(due))
+        placed = broker.place_now(due.agent_id, _order(feed, due, amount), due.order_id)
+    except HeyTradersError as error:
+        return Outcome("refused", message=f"{error.code}: {error.message}")
+    return Outcome("placed", placed.order_id, None if placed.status == "FILLED" else f"the order is {placed.status}")
+
+
+def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
+    steps = Steps.of(feed.listing(due.instrument))
+    if due.closes > 0:
+        held = abs(store.read_now(lambda connection: _held(connection, due)))
+        return held if due.closes >= 1.0 else down(held * from_float(due.closes), steps.lot)
+    equity = broker.equity_now(due.agent_id, due.account_id)
+    if equity is None:
+        raise InvalidInput("the account's equity is unknown: something it holds has no price")
+    return down(equity * from_float(due.weight) / _last_price(feed, due), steps.lot)
+
+
+def _held(connection: sa.Connection, due: DueOrder) -> Decimal:
+    """Base units that this subscription's own orders have bought and not sold; negative when short."""
+    ids = order_ids(connection, due.subscription_id, due.instrument)
+    order = orders_table.c
+    rows = connection.execute(sa.select(order.side, order.filled).where(order.order_id.in_(ids)))
+    net = sum((Decimal(row.filled) if row.side == "buy" else -Decimal(row.filled) for row in rows), ZERO)
+    closing_long = due.side == "sell"
+    return net if (net > 0) == closing_long else ZERO
+
+
+def _order(feed: Feed, due: DueOrder, amount: Decimal) -> PlaceRequest:
+    exchange = EXCHANGES[due.instrument.exchange]
+    order_type: OrderType = "market"
+    price: Decimal | None = None
+    if exchange.market_type == "prediction":
+        order_type, price = "FOK", _aggressive_price(feed, due)
+    return PlaceRequest(
+        account_id=due.account_id,
+        exchange=exchange.id,
+        symbol=due.instrument.symbol,
+        side=due.side,
+        order_type=order_type,
+        amount=amount,
+        price=price,
+        leverage=max(int(due.leverage), 1) if exchange.market_type == "perpetual" else None,
+        label=f"live:{due.subscription_id}",
+    )
+
+
+def _aggressive_price(feed: Feed, due: DueOrder) -> Decimal:
+    """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
+    tick = Steps.of(feed.listing(due.instrument)).tick
+    last = _last_price(feed, due)
+    if due.side == "buy":
+        return min(up(last * (1 + _AGGRESSIVE), tick), 1 - tick)
+    return max(down(last * (1 - _AGGRESSIVE), tick), tick)
+
+
+def _last_price(feed: Feed, due: DueOrder) -> Decimal:
+    return from_float(float(feed.candles(due.instrument, "1m", limit=1).bars.close[-1]))
+
+
+def _nothing(due: DueOrder) -> str:
+    what: Literal["nothing is held", "the amount is below one lot"]
+    what = "nothing is held" if due.closes > 0 else "the amount is below one lot"
+    return f"no order was needed: {what}"

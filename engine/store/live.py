@@ -1,0 +1,93 @@
+"""Subscriptions, their signals and webhook deliveries, and the lease of the process that runs them.
+
+Times are unix seconds of the engine's clock, but for the lease: signs of life run on the machine's clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from .metadata import metadata
+
+subscriptions_table: Final = sa.Table(
+    "live_subscriptions",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("agent_id", sa.String(40), sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("strategy_id", sa.String(128), nullable=False),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("mode", sa.String(10), nullable=False),
+    sa.Column("account_id", sa.String(128)),
+    sa.Column("status", sa.String(12), nullable=False, index=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, default=0),
+    sa.Column("message", sa.Text),
+    sa.Column("webhook_url", sa.String(2_048)),
+    sa.Column("webhook_secret", sa.String(256)),
+    sa.Column("webhook_events", sa.String(60)),
+)
+"""`started_at` is the open time of the first bar it may decide on; `cursor` the close of the last bar it has seen."""
+
+signals_table: Final = sa.Table(
+    "live_signals",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column(
+        "subscription_id",
+        sa.String(40),
+        sa.ForeignKey("live_subscriptions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("bar_time", sa.BigInteger, nullable=False),
+    sa.Column("created_us", sa.BigInteger, nullable=False),
+    sa.Column("exchange", sa.String(20), nullable=False),
+    sa.Column("symbol", sa.String(200), nullable=False),
+    sa.Column("side", sa.String(4), nullable=False),
+    sa.Column("action", sa.String(10), nullable=False),
+    sa.Column("position", sa.String(5), nullable=False),
+    sa.Column("price", sa.String(64), nullable=False),
+    sa.Column("weight", sa.Float, nullable=False),
+    sa.Column("closes", sa.Float, nullable=False),
+    sa.Column("reason", sa.String(20), nullable=False),
+    sa.Column("order_state", sa.String(10), nullable=False),
+    sa.Column("order_id", sa.String(64)),
+    sa.Column("message", sa.Text),
+    sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
+)
+"""`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`."""
+
+deliveries_table: Final = sa.Table(
+    "live_deliveries",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column(
+        "subscription_id",
+        sa.String(40),
+        sa.ForeignKey("live_subscriptions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    sa.Column("event", sa.String(20), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("due_at", sa.Float, nullable=False),
+    sa.Column("last_at", sa.Float),
+    sa.Column("last_status", sa.String(200)),
+    sa.Index("ix_live_deliveries_state_due_at", "state", "due_at"),
+)
+"""`state`: waiting, delivered or given_up."""
+
+leases_table: Final = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("owner", sa.String(120), nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+)
