@@ -52,13 +52,13 @@ async def test_a_provisional_key_expires_after_a_day(call: Call, register: Regis
     assert (after.status_code, after.json()["error"]["code"]) == (401, "EXPIRED_API_KEY")
 
 
-async def test_a_key_without_the_scope_is_told_which_one_is_missing(engine: Engine, register: Register) -> None:
-    key = await register()
+async def test_a_key_without_the_scope_is_told_which_one_is_missing(call: Call, register: Register) -> None:
+    answer = await call("GET", "/accounts", key=await register())
 
-    with pytest.raises(Exception, match="needs the scope trade, and the API key has research") as refused:
-        await engine.access.admit(key, "trade", "10.0.0.1")
-
-    assert getattr(refused.value, "code", "") == "INSUFFICIENT_PERMISSIONS"
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (403, "INSUFFICIENT_PERMISSIONS")
+    assert error["message"] == "this needs the scope read, and the API key has research"
+    assert "scope read" in error["suggestion"]
 
 
 async def test_endpoints_without_a_scope_take_any_key_or_none(call: Call) -> None:

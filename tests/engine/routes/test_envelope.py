@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 
-from api.errors import CODES, HTTP_STATUS, InvalidInput
+from api.errors import CODES, HTTP_STATUS, Denied, InvalidInput
+from api.meta import META_HEALTH, HealthRequest, HealthResponse
+from engine.access import Caller
+from engine.engine import Engine
+from engine.routes.binding import Handler, http_routes, route
 from engine.routes.parsing import parse_body
 from tests.engine.conftest import Call
 
@@ -130,6 +136,32 @@ async def test_a_misspelt_parameter_comes_with_the_right_name(call: Call) -> Non
     answer = await call("GET", "/market/tickers?limt=5")
 
     assert "Did you mean limit?" in answer.json()["error"]["suggestion"]
+
+
+async def _break(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+    raise RuntimeError("the password is hunter2")
+
+
+async def _deny(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+    raise Denied("a code that the API does not have")
+
+
+async def _answer_nan(_engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
+    return HealthResponse.model_validate({"status": "ok", "load": float("nan")})
+
+
+@pytest.mark.parametrize("handler", [_break, _deny, _answer_nan])
+async def test_a_fault_of_ours_is_logged_and_not_told(
+    engine: Engine, handler: Handler[HealthRequest, HealthResponse], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Starlette(routes=[*http_routes(engine, [route(META_HEALTH, handler)])])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://engine/api/v1") as client:
+        answer = await client.get("/meta/health")
+
+    error = assert_envelope(answer.text)["error"]
+    assert (answer.status_code, error["code"]) == (500, "INTERNAL_ERROR")
+    assert "hunter2" not in answer.text
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 def test_every_code_has_a_status() -> None:
