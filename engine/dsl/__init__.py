@@ -6,18 +6,25 @@ Importing this loads neither NumPy nor TA-Lib; running something does.
 from __future__ import annotations
 
 from .catalogue import Catalogue, catalogue
+from .compile import CompiledScript, ScriptReport, check_script, compile_script
 from .diagnostics import Diagnostic, DslError
 from .expressions import CheckedExpression, ExpressionKind, ExpressionValue, check_expression, evaluate, required_bars
+from .script import ScriptContext
 
 __all__ = [
     "Catalogue",
     "CheckedExpression",
+    "CompiledScript",
     "Diagnostic",
     "DslError",
     "ExpressionKind",
     "ExpressionValue",
+    "ScriptContext",
+    "ScriptReport",
     "catalogue",
     "check_expression",
+    "check_script",
+    "compile_script",
     "evaluate",
     "required_bars",
 ]

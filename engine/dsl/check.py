@@ -56,6 +56,7 @@ class Checker:
         self.world = world
         self.scope: dict[str, Value | None] = {}
         self.used: set[str] = set()
+        self.doubtful: list[tuple[Span, Node]] = []
         self.calls = Calls(self)
         self.form: Callable[[ast.Call, str], Value | None] | None = None
         self._visitors: dict[type[ast.expr], Callable[..., Value | None]] = {
@@ -308,6 +309,8 @@ class Checker:
                 expression, f"tickers and timeframes are nested more than {MAX_CONTEXTS} deep", "Use fewer of them"
             )
             return None
+        if isinstance(expression, ast.Compare | ast.BoolOp) and node.truth is not None:
+            self.doubtful.append((self.parsed.span(expression), node))
         if node.op != "constant":
             self.graph.texts.setdefault(node.id, self.parsed.source(expression))
         return node

@@ -128,7 +128,8 @@ class Evaluator:
         value = self._argument(node, instrument)
         if node.kind.series and isinstance(value, np.ndarray):
             return cast("Series", value)
-        return np.broadcast_to(_typed(node, value), len(self._frame))
+        wide: Series = np.broadcast_to(_typed(node, value), len(self._frame))  # pyright: ignore[reportAssignmentType] - one dtype or the other
+        return wide
 
     def _picked(self, node: Node, instrument: Instrument | None) -> Series:
         whole = node.args[0]

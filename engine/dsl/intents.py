@@ -1,0 +1,306 @@
+"""Intents and sizings: what a script can ask for, checked before anything runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from api.symbols import Instrument
+
+from .check import Checker
+from .diagnostics import quoted
+from .graph import Node
+from .values import IntentPlan, Sizing, Value, described
+
+IntentKind = Literal["entry", "exit", "rebalance", "grid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One argument of an intent. Bounds are those of a constant, `above` excluded and `most` included."""
+
+    name: str
+    wants: Literal["ticker", "side", "size", "number", "whole", "text", "choice"]
+    required: bool = False
+    above: float = 0.0
+    most: float = 1e15
+    hint: str = ""
+
+
+_TICKER: Final = Option("ticker", "ticker", required=True)
+_TAG: Final = Option("tag", "text")
+_FRACTION: Final = "a fraction: 0.05 is 5 %"
+
+FORMS: Final[dict[str, tuple[Option, ...]]] = {
+    "entry": (
+        _TICKER,
+        Option("side", "side", required=True),
+        Option("size", "size", required=True),
+        Option("limit", "number"),
+        Option("stop_loss", "number", most=0.9999, hint=_FRACTION),
+        Option("take_profit", "number", most=100, hint=_FRACTION),
+        Option("trailing_stop", "number", most=0.9999, hint=_FRACTION),
+        _TAG,
+        Option("pyramiding", "whole", above=-1, most=10_000),
+    ),
+    "exit": (
+        _TICKER,
+        Option("side", "side"),
+        Option("fraction", "number", most=1, hint="the part to close: 1 is all of it"),
+        _TAG,
+    ),
+    "rebalance": (_TICKER, Option("size", "size", required=True), _TAG),
+    "grid": (
+        _TICKER,
+        Option("lower", "number", required=True),
+        Option("upper", "number", required=True),
+        Option("levels", "whole", required=True, above=1, most=500),
+        Option("size", "size", required=True),
+        Option("spacing", "choice"),
+        _TAG,
+    ),
+}
+SIZINGS: Final[dict[str, tuple[Literal["weight", "notional", "amount", "risk"], Option]]] = {
+    "Weight": ("weight", Option("fraction", "number", most=100, hint="a fraction of equity: 0.5 is half of it")),
+    "Notional": ("notional", Option("quote", "number", hint="an amount of quote currency")),
+    "Amount": ("amount", Option("base", "number", hint="an amount of base units")),
+    "Risk": ("risk", Option("fraction", "number", most=1, hint="the fraction of equity lost at the stop")),
+}
+_SIDES: Final[dict[str, Literal[1, -1]]] = {"LONG": 1, "SHORT": -1}
+MAX_TAG: Final = 50
+
+
+def signature(name: str) -> str:
+    """How an intent is written."""
+    return f"{name}({', '.join(o.name if o.required else f'{o.name}=' for o in FORMS[name])})"
+
+
+class Intents:
+    """Checks the calls that only scripts have, for a `Checker`."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+
+    def check(self, call: ast.Call, name: str) -> Value | None:
+        """An intent or a sizing, or None after reporting what is wrong with it."""
+        if name in SIZINGS:
+            return self._sizing(call, name)
+        if name in FORMS:
+            return self._intent(call, cast("IntentKind", name))
+        self._checker.error(call, f"{name} stands on a line of its own", "Write `emit_signal(condition, entry(...))`")
+        return None
+
+    def _sizing(self, call: ast.Call, name: str) -> Sizing | None:
+        kind, option = SIZINGS[name]
+        given = [*call.args, *(k.value for k in call.keywords)]
+        if len(given) != 1 or any(k.arg is None for k in call.keywords):
+            self._checker.error(call, f"{name} takes one number, {option.hint}", f"Write `{name}(0.5)`")
+            return None
+        node = self._number(given[0], option, name, negative=kind == "weight")
+        return None if node is None else Sizing(kind, node)
+
+    def _number(self, where: ast.expr, option: Option, owner: str, *, negative: bool = False) -> Node | None:
+        """A number or series within the option's bounds, as far as they are known."""
+        node = self._checker.number(where)
+        if node is None:
+            return None
+        value = node.constant
+        if not isinstance(value, float):
+            return node
+        size = abs(value) if negative else value
+        if negative and not value:
+            return node
+        if option.above < size <= option.most:
+            return node
+        rule = (
+            f"above {option.above:g} and at most {option.most:,g}" if option.most < 1e15 else f"above {option.above:g}"
+        )
+        hint = f"; it is {option.hint}" if option.hint else ""
+        fix = f"{value / 100:g}" if option.most < 1 < value < 100 else None
+        written = f"Write {fix} for {value:g} %" if fix else f"Choose a number {rule}"
+        self._checker.error(where, f"{owner}: {option.name} is {value:g}, not {rule}{hint}", written, fix)
+        return None
+
+    def _intent(self, call: ast.Call, name: IntentKind) -> IntentPlan | None:
+        before = len(self._checker.findings.errors)
+        slots = self._slots(call, name)
+        ticker = self._ticker(slots.get("ticker"))
+        side = self._side(slots.get("side"))
+        size = self._size(slots.get("size"), name)
+        options: dict[str, Node | None] = {}
+        tag = None
+        for option in FORMS[name]:
+            where = slots.get(option.name)
+            if where is None or _is_none(where):
+                continue
+            match option.wants:
+                case "number":
+                    options[option.name] = self._number(where, option, name)
+                case "whole":
+                    options[option.name] = self._whole(where, option, name)
+                case "text" | "choice":
+                    text = self._text(where, option)
+                    options[option.name], tag = (
+                        (None, text) if option.name == "tag" else (self._spacing(where, text), tag)
+                    )
+                case _:
+                    pass
+        if len(self._checker.findings.errors) > before or ticker is None:
+            return None
+        plan = IntentPlan(name, ticker, side, size, options, tag, call.lineno)
+        return plan if self._sensible(call, plan) else None
+
+    def _slots(self, call: ast.Call, name: IntentKind) -> dict[str, ast.expr]:
+        """The arguments by name."""
+        options = [o.name for o in FORMS[name]]
+        slots = dict(zip(options, call.args, strict=False))
+        if len(call.args) > len(options):
+            self._checker.error(call.args[len(options)], f"{name} takes fewer arguments", f"Write `{signature(name)}`")
+        for keyword in call.keywords:
+            if keyword.arg in slots or keyword.arg is None:
+                self._checker.error(keyword, f"{name} is given this twice or unnamed", f"Write `{signature(name)}`")
+            elif keyword.arg not in options:
+                self._checker.error(
+                    keyword, f"{name} has no option {quoted(keyword.arg)}", f"Write `{signature(name)}`"
+                )
+            else:
+                slots[keyword.arg] = keyword.value
+        for option in FORMS[name]:
+            if option.required and option.name not in slots:
+                self._checker.error(call, f"{name} misses its {option.name}", f"Write `{signature(name)}`")
+        return slots
+
+    def _ticker(self, where: ast.expr | None) -> Node | None:
+        """TICKER, or a ticker of the universe."""
+        if where is None:
+            return None
+        node = self._checker.ticker(where)
+        universe = self._checker.world.universe
+        if node is None or node.op == "ticker" or node.payload in universe:
+            return node
+        named = cast("Instrument", node.payload).ticker
+        known = ", ".join(each.ticker for each in universe[:5])
+        self._checker.error(
+            where, f"{named} is not in the universe and cannot be traded", f"Add it, or trade one of {known}"
+        )
+        return None
+
+    def _side(self, where: ast.expr | None) -> Literal[1, -1] | None:
+        if where is None or _is_none(where):
+            return None
+        node = self._checker.node(where)
+        if node is None:
+            return None
+        text = node.constant
+        if isinstance(text, str) and text.upper() in _SIDES:
+            return _SIDES[text.upper()]
+        written = quoted(self._checker.parsed.source(where))
+        guess = {"BUY": '"LONG"', "SELL": '"SHORT"'}.get(str(text).upper())
+        way_out = f"Write {guess}" if guess else 'Write "LONG" or "SHORT"'
+        self._checker.error(where, f'side {written} is neither "LONG" nor "SHORT"', way_out, guess)
+        return None
+
+    def _size(self, where: ast.expr | None, name: IntentKind) -> Sizing | None:
+        if where is None:
+            return None
+        value = self._checker.value(where)
+        if isinstance(value, Node):
+            written = self._checker.parsed.source(where)
+            fits = value.kind.base == "number"
+            fix = f"Weight({written})" if fits else None
+            self._checker.error(
+                where,
+                f"a size says what it is: {quoted(written)} is {value.kind}",
+                "Write Weight(0.5), Notional(1000), Amount(0.1) or Risk(0.01)",
+                fix,
+            )
+        elif value is not None and not isinstance(value, Sizing):
+            self._checker.error(where, f"{described(value)} is no size", "Write `Weight(0.5)`")
+        elif value is not None and name == "rebalance" and value.kind != "weight":
+            self._checker.error(where, "rebalance moves to a weight", "Write `rebalance(ticker, Weight(0.5))`")
+        return value if isinstance(value, Sizing) else None
+
+    def _whole(self, where: ast.expr, option: Option, owner: str) -> Node | None:
+        node = self._number(where, option, owner)
+        if node is None:
+            return None
+        value = node.constant
+        if isinstance(value, float) and value.is_integer():
+            return node
+        self._checker.error(where, f"{owner}: {option.name} must be a whole constant number", "Write it as a number")
+        return None
+
+    def _text(self, where: ast.expr, option: Option) -> str | None:
+        node = self._checker.node(where)
+        text = None if node is None else node.constant
+        if isinstance(text, str) and len(text) <= MAX_TAG:
+            return text
+        if node is not None:
+            self._checker.error(where, f"{option.name} is a text of up to {MAX_TAG} characters", 'Write it as "text"')
+        return None
+
+    def _spacing(self, where: ast.expr, text: str | None) -> Node | None:
+        if text in {"arithmetic", "geometric"}:
+            return self._checker.graph.constant(text)
+        if text is not None:
+            self._checker.error(where, f"spacing cannot be {quoted(text)}", 'Write "arithmetic" or "geometric"')
+        return None
+
+    def _sensible(self, call: ast.Call, plan: IntentPlan) -> bool:
+        """Whether the parts of an intent go together."""
+        if self._sold_short(plan):
+            return self._refuse_short(call, plan)
+        size = plan.size
+        if plan.kind in {"entry", "grid"} and size is not None and _at_most_zero(size.value):
+            self._checker.error(call, "the size must be above 0", 'Give the direction as the side: "LONG" or "SHORT"')
+            return False
+        if size is not None and size.kind == "risk" and (plan.kind != "entry" or plan.options.get("stop_loss") is None):
+            self._checker.error(call, "Risk needs a stop to be lost at", "Add `stop_loss=0.05` to the entry")
+            return False
+        if plan.kind == "grid":
+            return self._ordered(call, plan.options)
+        return True
+
+    def _sold_short(self, plan: IntentPlan) -> bool:
+        negative = plan.kind == "rebalance" and plan.size is not None and plan.size.value.bounds.high < 0
+        return (plan.kind == "entry" and plan.side == -1) or negative
+
+    def _refuse_short(self, call: ast.Call, plan: IntentPlan) -> bool:
+        """Report a short sale where the market has none. True when it is allowed."""
+        mine = plan.ticker.op == "ticker"
+        tickers = self._checker.world.universe if mine else (cast("Instrument", plan.ticker.payload),)
+        wrong = [each for each in tickers if each.market_type != "perpetual"]
+        if not wrong:
+            return True
+        way_out = {
+            "prediction": "Buy the token of the other outcome",
+            "spot": "Trade the perpetual, e.g. BINANCEFUTURESUSD:BTC/USDT:USDT, or use exit to sell",
+        }[wrong[0].market_type]
+        self._checker.error(call, f"{wrong[0].ticker} is {wrong[0].market_type} and cannot be sold short", way_out)
+        return False
+
+    def _ordered(self, call: ast.Call, options: dict[str, Node | None]) -> bool:
+        lower, upper = options.get("lower"), options.get("upper")
+        if lower is None or upper is None:
+            return False
+        low, high = lower.constant, upper.constant
+        if isinstance(low, float) and isinstance(high, float) and low >= high:
+            self._checker.error(call, f"the grid's lower bound {low:g} is not below its upper {high:g}", "Swap them")
+            return False
+        return True
+
+
+def _is_none(where: ast.expr) -> bool:
+    return isinstance(where, ast.Constant) and where.value is None
+
+
+def _at_most_zero(node: Node) -> bool:
+    return node.bounds.high <= 0
+
+
+def nodes_of(plan: IntentPlan) -> Sequence[Node]:
+    """Every node that an intent reads."""
+    values = [node for node in plan.options.values() if node is not None]
+    return values if plan.size is None else [plan.size.value, *values]

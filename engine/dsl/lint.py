@@ -1,0 +1,148 @@
+"""What a script is allowed to say but probably does not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, cast
+
+from .diagnostics import Findings, quoted
+from .graph import Node
+from .registry import OPERATORS
+from .script import EmissionPlan, ScriptPlan
+from .spec import Constant
+from .values import IntentPlan
+
+_WHOLE_CALLS: Final = frozenset({"count_if", "bars_since", "bars_since_highest", "bars_since_lowest", "ht_trendmode"})
+_WHOLE_APPLIED: Final = frozenset({"round", "floor", "ceil", "sign", "//", "%"})
+
+
+def lint(plan: ScriptPlan, lookback: int) -> None:
+    """Add the warnings of a script without errors to its findings. `lookback` is in bars."""
+    findings = plan.parsed.findings
+    _doubtful(plan, findings)
+    for name, span in plan.unused.items():
+        findings.warning(span, "unused-name", f"{quoted(name)} is never used", "Use it, or take the line out")
+    _exits(plan, findings)
+    for emission in plan.emissions:
+        _emission(emission, findings)
+    bars = plan.context.bars
+    if bars is not None and lookback >= bars and plan.emissions:
+        findings.warning(
+            plan.emissions[0].span,
+            "long-warm-up",
+            f"the first value needs {lookback:,} bars of history, and the range has only {bars:,}",
+            "Shorten the periods or choose a longer range; without history before the range it never trades",
+        )
+
+
+def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
+    """Comparisons that always or never hold; of nested ones the innermost."""
+    for span, node in plan.doubtful:
+        inner = any(part.truth is not None and part.op != "constant" for part in node.args)
+        if inner and node.payload in {"and", "or", "not"}:
+            continue
+        text = quoted(plan.graph.texts.get(node.id, "this condition"))
+        if node.truth is False:
+            findings.warning(span, "never-true", f"{text} can never hold", "Check the numbers in it")
+        else:
+            findings.warning(span, "always-true", f"{text} always holds", "Check the numbers in it, or leave it out")
+
+
+def _exits(plan: ScriptPlan, findings: Findings) -> None:
+    intents = [(emission, intent) for emission in plan.emissions for intent in emission.intents]
+    kinds = {intent.kind for _, intent in intents}
+    if "exit" in kinds and not kinds & {"entry", "rebalance", "grid"}:
+        findings.warning(
+            intents[0][0].span, "never-enters", "the script closes positions but opens none", "Add an entry"
+        )
+    for emission, intent in intents:
+        if intent.kind == "entry" and not _leaves(intent, [other for _, other in intents]):
+            findings.warning(
+                emission.span,
+                "missing-exit",
+                "this entry has no stop, target or exit: it is held to the end of the data",
+                "Add `stop_loss=`, `take_profit=`, or `emit_signal(..., exit(...))`",
+            )
+
+
+def _leaves(entry: IntentPlan, intents: list[IntentPlan]) -> bool:
+    """Whether anything can close the position that an entry opens."""
+    if any(entry.options.get(name) is not None for name in ("stop_loss", "take_profit", "trailing_stop")):
+        return True
+    return any(
+        (other.kind == "exit" and other.side in {None, entry.side})
+        or other.kind == "rebalance"
+        or (other.kind == "entry" and other.side != entry.side)
+        for other in intents
+        if other.ticker is entry.ticker or "ticker" in {other.ticker.op, entry.ticker.op}
+    )
+
+
+def _emission(emission: EmissionPlan, findings: Findings) -> None:
+    for node in _below(emission.condition):
+        if node.op == "apply" and node.payload == "==" and not all(_whole(side) for side in node.args):
+            findings.warning(
+                emission.span,
+                "exact-equality",
+                f"`==` in {quoted(emission.text)} compares computed numbers, which are hardly ever exactly equal",
+                "Write cross(a, b) for a crossing, or between(x, low, high)",
+            )
+        if node.op == "apply" and node.payload in {"min", "max"}:
+            _extreme(emission, node, findings)
+    for intent in emission.intents:
+        size = intent.size
+        value = None if size is None or size.kind != "weight" else size.value.constant
+        if isinstance(value, float) and abs(value) > 1:
+            findings.warning(
+                emission.span,
+                "large-weight",
+                f"Weight({value:g}) is {100 * value:g} % of equity",
+                f"Write Weight({value / 100:g}) if you meant {value:g} %",
+            )
+
+
+def _extreme(emission: EmissionPlan, node: Node, findings: Findings) -> None:
+    """`max(close, 20)`, which looks like the highest close of 20 bars and is not."""
+    prices = [a for a in node.args if a.op == "column"]
+    numbers = [a.constant for a in node.args if isinstance(a.constant, float)]
+    if prices and any(n >= 2 and n.is_integer() for n in numbers):
+        name = "highest" if node.payload == "max" else "lowest"
+        findings.warning(
+            emission.span,
+            "extreme-of-bar",
+            f"{node.payload} compares its arguments on one bar; it does not look back",
+            f"Write `{name}({prices[0].payload}, {numbers[0]:g})` for the extreme of {numbers[0]:g} bars",
+        )
+
+
+def _below(node: Node) -> Iterator[Node]:
+    seen: set[int] = set()
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        if each.id not in seen:
+            seen.add(each.id)
+            yield each
+            stack.extend(each.args)
+
+
+def _whole(node: Node) -> bool:
+    """Whether a value can only be one of a few exact numbers."""
+    match node.op:
+        case "constant" | "time" | "state" | "ticker":
+            return True
+        case "apply":
+            name = str(node.payload)
+            return name in _WHOLE_APPLIED or (
+                name in {"where", "+", "-", "*", "neg"} and all(_whole(a) for a in node.args[-2:])
+            )
+        case "call" | "pick":
+            whole = node if node.op == "call" else node.args[0]
+            name, _ = cast("tuple[str, tuple[Constant, ...]]", whole.payload)
+            if name in {"lag", "value_when", "ffill"}:
+                return _whole(whole.args[-1])
+            return name in _WHOLE_CALLS or OPERATORS[name].category == "candle pattern" or node.payload == "direction"
+        case "universe":
+            return str(node.payload) in {"cs_rank", "cs_rank_low", "cs_count"}
+        case _:
+            return bool(node.args) and _whole(node.args[0])
