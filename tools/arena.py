@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from safety import may_publish
+
 from .declaration import LOOK, EndpointTool, Hints
 
 ARENA: Final = (
@@ -24,6 +26,7 @@ ARENA: Final = (
         title="Change your public profile",
         description="Change what you name; the rest stays. Everyone can read it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
+        gate=may_publish,
     ),
     EndpointTool(
         name="arena_following",
@@ -37,5 +40,6 @@ ARENA: Final = (
         description="Publish a post that everyone can read, with the figures of a backtest of yours if you link one. "
         "Never put balances, keys or account ids into it.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
+        gate=may_publish,
     ),
 )

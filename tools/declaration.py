@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
@@ -52,19 +52,27 @@ class Operation(Generic[RequestT, ResponseT]):
     run: Callable[[Desk, RequestT], Awaitable[ResponseT]]
 
 
+Gate = Callable[[Literal["hosted", "embedded"], Any], None]
+"""Lets a request pass to where the calls go, or raises before anything is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointTool:
-    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it."""
+    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it.
+
+    Where the safety layer has a say, `gate` is asked first.
+    """
 
     name: str
     title: str
     description: str
     hints: Hints
     examples: tuple[dict[str, Any], ...] = ()
+    gate: Gate | None = None
 
     def operation(self) -> Operation[Any, Any]:
         """Import the endpoint's models."""
-        return _endpoint_operation(self.name)
+        return _endpoint_operation(self.name, self.gate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +96,14 @@ ToolRow = EndpointTool | CompositeTool
 
 
 @cache
-def _endpoint_operation(name: str) -> Operation[Any, Any]:
+def _endpoint_operation(name: str, gate: Gate | None) -> Operation[Any, Any]:
     from api.catalogue import endpoint
 
     declared = endpoint(name)
 
     async def call(desk: Desk, request: Any) -> Any:
+        if gate is not None:
+            gate(desk.client.source, request)
         return await desk.client.call(declared, request)
 
     return Operation(declared.request, declared.response, call)

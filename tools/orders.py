@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from .declaration import LOOK, CompositeTool, EndpointTool, Hints
+from safety import may_place
+
+from .declaration import LOOK, EndpointTool, Hints
 
 ORDERS: Final = (
-    CompositeTool(
+    EndpointTool(
         name="orders_place",
         title="Place an order",
         description="Place one order on an account; the result says whether it is paper. "
         "After an unclear failure look with orders_list before placing again.",
         hints=Hints(read_only=False, destructive=True, idempotent=False, open_world=True),
-        module="tools.orders_place",
+        gate=may_place,
     ),
     EndpointTool(
         name="orders_list",

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from .accounts import ACCOUNTS
+from .arena import ARENA
 from .declaration import ToolRow
 from .docs import DOCS
+from .live import LIVE
 from .market import MARKET
 from .meta import META
 from .orders import ORDERS
@@ -31,6 +33,8 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("trading", ACCOUNTS),
     Section("trading", ORDERS),
     Section("research", DOCS),
+    Section("live", LIVE),
+    Section("arena", ARENA),
 )
 
 
