@@ -1,7 +1,7 @@
 """Symbols within requests: any dialect becomes what the endpoint takes, and a prefix may name the exchange.
 
-These run before a model's own validation (`model_validator(mode="before")`). Listings come in through the validation
-context, `model_validate(data, context={"known": feed.listings})`; without them symbols are read by their form alone.
+These run before a model's own validation (`model_validator(mode="before")`) and read symbols by their form alone:
+what is really listed, only the service knows.
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from .errors import InvalidInput
 from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .inputs import listed
 from .refusals import reject
-from .symbols import Instrument, Known, exchange_id, resolve
+from .symbols import Instrument, exchange_id, resolve
 from .text import fold
 
 UNIVERSE_KEYWORDS: Final = ("top30", "top50", "top100", "trending", "defi")
 """Words that stand for a list of symbols, which the service fills in; an addition to API 1.0.4."""
 
 
-def address_symbol(data: Any, info: ValidationInfo) -> Any:
+def address_symbol(data: Any) -> Any:
     """Rewrite `symbol` as the API writes it, and set `exchange` where only the symbol names it."""
     if not isinstance(data, Mapping):
         return data
@@ -34,11 +33,11 @@ def address_symbol(data: Any, info: ValidationInfo) -> Any:
         return given
     if isinstance(symbol, int):
         raise _long_number(symbol)
-    instrument = _resolved(symbol, exchange, info, "symbol")
+    instrument = _resolved(symbol, exchange, "symbol")
     return {**given, "symbol": instrument.symbol, "exchange": instrument.exchange}
 
 
-def address_universe(data: Any, info: ValidationInfo) -> Any:
+def address_universe(data: Any) -> Any:
     """The same for a `universe` on one exchange. Repeated symbols are kept once; keywords stay as they are."""
     if not isinstance(data, Mapping):
         return data
@@ -47,7 +46,7 @@ def address_universe(data: Any, info: ValidationInfo) -> Any:
     members = _members(given.get("universe"))
     if not readable or members is None:
         return given
-    instruments = [m if m in UNIVERSE_KEYWORDS else _resolved(m, exchange, info, "universe") for m in members]
+    instruments = [m if m in UNIVERSE_KEYWORDS else _resolved(m, exchange, "universe") for m in members]
     venues = {i.exchange for i in instruments if isinstance(i, Instrument)}
     if len(venues) > 1:
         raise reject(
@@ -124,11 +123,9 @@ def _members(universe: object) -> list[str] | None:
     return [m.lower() if m.lower() in UNIVERSE_KEYWORDS else m for m in members]
 
 
-def _resolved(symbol: str, exchange: ExchangeId | None, info: ValidationInfo, field: str) -> Instrument:
-    context = cast("Mapping[str, Any]", info.context or {})
-    known = cast("Known | None", context.get("known"))
+def _resolved(symbol: str, exchange: ExchangeId | None, field: str) -> Instrument:
     try:
-        return resolve(symbol, exchange, known=known)
+        return resolve(symbol, exchange)
     except InvalidInput as wrong:
         raise reject(wrong.message, wrong.suggestion, field=field, complete=True) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import Field, ValidationError, ValidationInfo, WithJsonSchema, model_serializer, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from .addressing import UNIVERSE_KEYWORDS, address_universe
@@ -80,7 +80,7 @@ class ExecuteRequest(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _typed_parameters(cls, body: Any, info: ValidationInfo) -> Any:
+    def _typed_parameters(cls, body: Any) -> Any:
         """Read `parameters` (also given beside the others, as the service has them) by the strategy's own model."""
         if not isinstance(body, dict):
             return body
@@ -88,9 +88,9 @@ class ExecuteRequest(Request):
         model = parameters_model(fields.get("strategy_type"))
         given = fields.get("parameters")
         if model is None or (given is not None and not isinstance(given, dict)):
-            return _with_tickers(fields, info)
+            return _with_tickers(fields)
         parameters = _read_parameters(model, cast("dict[str, Any]", given or {}))
-        return _with_tickers({"universe": _named_in(parameters), **fields, "parameters": parameters}, info)
+        return _with_tickers({"universe": _named_in(parameters), **fields, "parameters": parameters})
 
     @model_validator(mode="after")
     def _complete(self) -> ExecuteRequest:
@@ -127,9 +127,9 @@ class ExecuteRequest(Request):
         return body if self.parameters is None else {**body, **self.parameters.model_dump(exclude_unset=True)}
 
 
-def _with_tickers(body: Any, info: ValidationInfo) -> Any:
+def _with_tickers(body: Any) -> Any:
     """Write a universe as EXCHANGE:SYMBOL, whatever dialect it came in; a prefix names the exchange."""
-    given: dict[str, Any] = address_universe(body, info)
+    given: dict[str, Any] = address_universe(body)
     exchange = exchange_id(str(given.get("exchange") or "binance"))
     universe = given.get("universe")
     if exchange is None or not isinstance(universe, tuple):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
 
-from .errors import HeyTradersError, clean, error_for
+from .errors import HeyTradersError, clean, clean_lines, error_for
 from .numbers import from_wire
 
 MAX_RETRY_AFTER: Final = 3600.0
@@ -59,7 +59,9 @@ def unwrap(
     if envelope.get("success") is True and status < 400:
         data = envelope.get("data")
         return {} if data is None else data
-    raise _failure(status, cast("Mapping[str, object]", error) if isinstance(error, Mapping) else {}, wait, trusted)
+    raise _failure(
+        status, cast("Mapping[str, object]", error) if isinstance(error, Mapping) else {}, wait, trusted=trusted
+    )
 
 
 def _envelope(body: bytes) -> Mapping[str, object] | None:
@@ -74,9 +76,11 @@ def _envelope(body: bytes) -> Mapping[str, object] | None:
     return envelope if isinstance(envelope.get("success"), bool) else None
 
 
-def _failure(status: int, error: Mapping[str, object], wait: float | None, trusted: bool) -> HeyTradersError:  # noqa: FBT001
+def _failure(status: int, error: Mapping[str, object], wait: float | None, *, trusted: bool) -> HeyTradersError:
     limit = _MAX_OWN_TEXT if trusted else 300
-    code, message, suggestion = (_text(error.get(key), limit) for key in ("code", "message", "suggestion"))
+    shown = clean_lines if trusted else clean
+    texts = (error.get(key) for key in ("code", "message", "suggestion"))
+    code, message, suggestion = (shown(text, limit) if isinstance(text, str) else "" for text in texts)
     return error_for(
         code or _PLAIN_REFUSALS.get(status, ("INTERNAL_ERROR", ""))[0],
         message or f"the service failed without saying why (HTTP {status})",
@@ -84,10 +88,6 @@ def _failure(status: int, error: Mapping[str, object], wait: float | None, trust
         suggestion=suggestion,
         retry_after=wait,
     )
-
-
-def _text(value: object, limit: int) -> str:
-    return clean(value, limit) if isinstance(value, str) else ""
 
 
 def _kind(body: bytes) -> str:

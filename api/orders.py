@@ -32,7 +32,7 @@ StatusInput = Annotated[
 Symbol = Annotated[str, Field(min_length=1, max_length=MAX_SYMBOL)]
 
 
-def _addressed(data: Any, info: ValidationInfo) -> Any:
+def _addressed(data: Any) -> Any:
     """Write the symbol as its exchange does. Which exchange is never guessed: it is given, or the symbol's prefix."""
     if not isinstance(data, Mapping):
         return data
@@ -41,7 +41,7 @@ def _addressed(data: Any, info: ValidationInfo) -> Any:
     prefix = symbol.partition(":")[0] if isinstance(symbol, str) else ""
     if given.get("exchange") is None and exchange_id(prefix) is None:
         return given
-    return address_symbol(given, info)
+    return address_symbol(given)
 
 
 class PlaceRequest(Request):
@@ -67,8 +67,8 @@ class PlaceRequest(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _address(cls, data: Any, info: ValidationInfo) -> Any:
-        return _addressed(data, info)
+    def _address(cls, data: Any) -> Any:
+        return _addressed(data)
 
     @field_validator("market_type")
     @classmethod
@@ -130,8 +130,8 @@ class ListRequest(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _address(cls, data: Any, info: ValidationInfo) -> Any:
-        return _addressed(data, info)
+    def _address(cls, data: Any) -> Any:
+        return _addressed(data)
 
 
 class CancelRequest(Request):
@@ -148,8 +148,8 @@ class CancelRequest(Request):
 
     @model_validator(mode="before")
     @classmethod
-    def _address(cls, data: Any, info: ValidationInfo) -> Any:
-        return _addressed(data, info)
+    def _address(cls, data: Any) -> Any:
+        return _addressed(data)
 
     @model_validator(mode="after")
     def _lighter_wants_its_own_id(self) -> Self:
