@@ -210,8 +210,17 @@ def clean(text: str, limit: int = MAX_FOREIGN_TEXT) -> str:
     return squeezed if len(squeezed) <= limit else squeezed[: limit - 1] + "…"
 
 
+def clean_lines(text: str, limit: int) -> str:
+    """The same for text of our own: its lines and columns stay, since carets point into them."""
+    visible = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
+    return visible if len(visible) <= limit else visible[: limit - 1] + "…"
+
+
 def explain(error: HeyTradersError) -> str:
-    """The text a model reads: code, what was wrong with which value, what to do next, a corrected call."""
+    """The text a model reads: code, what was wrong with which value, what to do next, a corrected call.
+
+    One line, unless the message has several.
+    """
     parts = [f"{error.code}: {_ended(error.message)}"]
     if error.suggestion:
         parts.append(_ended(error.suggestion))
@@ -221,10 +230,10 @@ def explain(error: HeyTradersError) -> str:
         parts.append("It may have happened: check before trying again.")
     if error.corrected:
         parts.append(f"Try: {error.corrected}")
-    return " ".join(parts)
+    return ("\n" if "\n" in error.message else " ").join(parts)
 
 
 def _ended(text: str) -> str:
-    """A sentence with a mark at its end, which `Did you mean rsi?` has already."""
+    """A sentence with a mark at its end. `Did you mean rsi?` has one already, and a line of carets wants none."""
     text = text.rstrip()
-    return text if text.endswith((".", "?", "!")) else f"{text}."
+    return text if text.endswith((".", "?", "!", "^")) else f"{text}."

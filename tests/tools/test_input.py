@@ -115,7 +115,7 @@ REFUSED = {
         "market_evaluate", {"symbol": "BTC/USDT", "expression": "sma(close, 500000)[-1]"}, ["500000"]
     ),
     "a number for scan": Case(
-        "market_scan", {"universe": TWO, "condition": "rsi(close, 14)"}, ["condition", "true or false"]
+        "market_scan", {"universe": TWO, "condition": "rsi(close, 14)"}, ["is a number", "a condition is wanted"]
     ),
     "a boolean for rank": Case("market_rank", {"universe": TWO, "expression": UP}, ["number"]),
     "a broken expression": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "close >"}, ["close >"]),
