@@ -10,7 +10,7 @@ from api.symbols import Instrument
 from .ledger import Ledger
 from .market import Market
 from .plan import Order, at, known, order_at
-from .program import Entry, Exit, Grid, Intent, Rebalance, Side, Size
+from .program import Entry, Exit, Grid, Intent, Rebalance, Side, SizeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Place:
 
     k: int
     prices: tuple[float, ...]
-    size: Size
+    kind: SizeKind
     value: float
     tag: str | None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What makes two grids the same."""
-        return (self.prices, self.size.kind, self.value)
+        return (self.prices, self.kind, self.value)
 
 
 Waiting = Close | Open | Target | Place
@@ -137,7 +137,7 @@ class Book:
 
     def _lay(self, k: int, grid: Grid, bar: int) -> None:
         prices = _rungs(at(grid.lower, bar), at(grid.upper, bar), grid)
-        place = Place(k, prices, grid.size, at(grid.size.value, bar), grid.tag)
+        place = Place(k, prices, grid.size.kind, at(grid.size.value, bar), grid.tag)
         if len(prices) > 1 and self._grids.get(k) != place.key:
             self._grids[k] = place.key
             self.cells.pop(k, None)

@@ -123,7 +123,7 @@ class Ledger:
     def afford(self, cost: float) -> float:
         """The factor, at most 1, by which orders costing `cost` together have to be scaled down."""
         free = self.free()
-        if cost <= free:
+        if cost <= free or cost <= 0.0:
             return 1.0
         return max(free / cost, 0.0)
 
@@ -180,11 +180,11 @@ class Ledger:
         gross = side * amount * (price - position.entry)
         self.balance += side * value - fee
         pnl = gross - fees - fee
-        if costs.can_liquidate(side):
-            left = amount * position.entry * costs.inverse_leverage + gross - fee
-            if left < 0.0:
-                self.balance -= left
-                pnl -= left
+        left = amount * position.entry * costs.inverse_leverage + gross - fee
+        ruined = left < 0.0 and costs.can_liquidate(side)
+        if ruined:
+            self.balance -= left
+            pnl -= left
         tag = self._tags.setdefault(position.tag, float(len(self._tags)))
         self._fills += (bar, slot[0], -side, amount, price, fee, slipped, CODE[reason])
         self._trades += (
@@ -199,6 +199,8 @@ class Ledger:
             position.amount -= amount
             position.fees -= fees
             position.slippage -= slippage
+        if ruined:
+            self.settle()
 
     def records(self, frame: Frame) -> tuple[Trades, Fills]:
         """Everything that happened, by column."""

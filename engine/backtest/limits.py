@@ -37,12 +37,14 @@ class Limits:
 
     def first(self, balance: float, amount: float, close: Floats, start: int) -> tuple[int, EndedEarly] | None:
         """The first bar, counting from `start`, on whose close `balance + amount * close` reaches a limit."""
-        if not self.active or not len(close):
+        if not self.active:
             return None
         return self.first_of(balance + amount * close, start)
 
     def first_of(self, equity: Floats, start: int) -> tuple[int, EndedEarly] | None:
         """The same, of an equity curve that begins on bar `start`."""
+        if not len(equity):
+            return None
         outside = (equity <= self.floor) | (equity >= self.ceiling)
         index = int(outside.argmax())
         if not outside[index]:

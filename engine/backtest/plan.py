@@ -10,15 +10,15 @@ import numpy as np
 
 from engine.frame import Bools
 
-from .program import Entry, Exit, Grid, Intent, Rebalance, Side, Size, StaticProgram, Value
+from .program import Entry, Exit, Grid, Intent, Rebalance, Side, SizeKind, StaticProgram, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An entry decided on a bar: `size` says how `value` is meant, the rest are that bar's numbers."""
+    """An entry decided on a bar: `kind` says how `value` sizes it, the rest are that bar's numbers too."""
 
     side: Side
-    size: Size
+    kind: SizeKind
     value: float
     limit: float | None
     stop: float | None
@@ -41,7 +41,7 @@ def order_at(entry: Entry, bar: int) -> Order:
     """The entry with the parameters of `bar`."""
     return Order(
         side=entry.side,
-        size=entry.size,
+        kind=entry.size.kind,
         value=at(entry.size.value, bar),
         limit=_at(entry.limit, bar),
         stop=_at(entry.stop_loss, bar),

@@ -95,7 +95,7 @@ class PortfolioKernel:
         """The first bar after `bar` on which something can happen."""
         if self._ending is not None:
             return bar + 1 if self._ledger.order else self._size
-        if self._book.waiting:
+        if self._book.waiting or bar + 1 == self._size:
             return bar + 1
         return min(self._decider.next(bar + 1), self._lookout.next(bar + 1))
 

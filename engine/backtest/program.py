@@ -20,12 +20,15 @@ Value = float | Floats
 """A constant, or one number a bar (NaN: unknown on that bar, the intent does not fire)."""
 
 
+SizeKind = Literal["weight", "notional", "amount", "risk"]
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much: a `weight` of equity at the fill, a `notional` in quote, an `amount` in base units, or the `risk`
     (fraction of equity lost at the stop; needs a stop loss)."""
 
-    kind: Literal["weight", "notional", "amount", "risk"]
+    kind: SizeKind
     value: Value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .costs import Costs
 from .ledger import Position
-from .program import Size
+from .program import SizeKind
 from .trades import ExitReason
 
 Closing = tuple[float, ExitReason]
@@ -55,15 +55,15 @@ def closing_price(position: Position, costs: Costs, reference: float, reason: Ex
     return costs.exit_price(position.side, reference)
 
 
-def amount_for(size: Size, value: float, equity: float, price: float, leverage: float, stop: float | None) -> float:
-    """Base units that `size` (now `value`) asks for at `price`; 0 where it cannot be told."""
-    if size.kind == "amount":
+def amount_for(kind: SizeKind, value: float, equity: float, price: float, leverage: float, stop: float | None) -> float:
+    """Base units that a size of `value` asks for at `price`; 0 where it cannot be told."""
+    if kind == "amount":
         return value
     if price <= 0.0 or equity <= 0.0:
         return 0.0
-    if size.kind == "notional":
+    if kind == "notional":
         return value / price
-    if size.kind == "weight":
+    if kind == "weight":
         return equity * value * leverage / price
     return equity * value / (price * stop) if stop else 0.0
 

@@ -212,7 +212,7 @@ class SegmentKernel:
         costs, ledger = self._market.costs, self._ledger
         side: Side = orders[0].side
         price = costs.entry_price(side, reference)
-        wanted = [amount_for(o.size, o.value, equity, price, costs.leverage, o.stop) for o in orders]
+        wanted = [amount_for(o.kind, o.value, equity, price, costs.leverage, o.stop) for o in orders]
         unit = costs.unit_cost(price)
         cost = 0.0
         for amount in wanted:

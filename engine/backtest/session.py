@@ -91,7 +91,7 @@ class Session:
         if not due:
             return
         equity = self._ledger.equity(opens)
-        for order in due:
+        for order in sorted(due, key=_exits_first):
             self._reduce(order, bar, opens, equity)
         wanted = [w for order in due if (w := self._wanted(order, opens, equity)) is not None]
         self._open_all(wanted, bar, opens)
@@ -110,7 +110,7 @@ class Session:
             case Target(k):
                 position = self._ledger.positions.get((k, -1))
                 if position is not None:
-                    self._reduce_to(position, self._target(order, opens, equity), opens[k], bar, order.weight == 0.0)
+                    self._reduce_to(position, self._target(order, opens, equity), opens[k], bar)
             case Place():
                 pass
 
@@ -119,10 +119,10 @@ class Session:
         price = opens[order.k]
         return order.weight * equity * self._markets[order.k].costs.leverage / price if price > 0.0 else 0.0
 
-    def _reduce_to(self, position: Position, target: float, price: float, bar: int, everything: bool) -> None:  # noqa: FBT001
+    def _reduce_to(self, position: Position, target: float, price: float, bar: int) -> None:
         keep = max(position.side * target, 0.0)
         excess = position.amount - keep
-        if keep == 0.0 or everything:
+        if keep == 0.0:
             self._close_at(position, price, bar, "rebalance")
         elif excess * price >= self._ledger.dust:
             self._close(position, excess, price, bar, "rebalance")
@@ -131,14 +131,14 @@ class Session:
         if isinstance(order, Place):
             costs = self._markets[order.k].costs
             amounts = [
-                amount_for(order.size, order.value, equity, price, costs.leverage, None) for price in order.prices[:-1]
+                amount_for(order.kind, order.value, equity, price, costs.leverage, None) for price in order.prices[:-1]
             ]
             self._book.rest(order, amounts, opens[order.k])
             return None
         if isinstance(order, Open):
             costs, entry = self._markets[order.k].costs, order.order
             price = costs.entry_price(entry.side, opens[order.k])
-            amount = amount_for(entry.size, entry.value, equity, price, costs.leverage, entry.stop)
+            amount = amount_for(entry.kind, entry.value, equity, price, costs.leverage, entry.stop)
             return _Wanted((order.k, -1), entry.side, amount, price, "entry", entry.tag, entry)
         return self._wanted_weight(order, opens, equity) if isinstance(order, Target) else None
 
@@ -154,6 +154,8 @@ class Session:
 
     def _open_all(self, wanted: Sequence[_Wanted], bar: int, references: Sequence[float]) -> None:
         """Make the opening fills, all scaled by one factor if the money does not reach."""
+        if not wanted:
+            return
         cost = 0.0
         for w in wanted:
             cost += w.amount * self._markets[w.slot[0]].costs.unit_cost(w.price)
@@ -178,16 +180,17 @@ class Session:
         if not market.has(bar):
             return
         filled = False
-        for order in tuple(self._book.resting[k]):
+        remaining: list[Order] = []
+        for order in self._book.resting.pop(k):
             limit = order.limit or 0.0
             reached = opens[k] if gap else (market.low.item(bar) if order.side > 0 else market.high.item(bar))
             if order.side * reached > order.side * limit:
+                remaining.append(order)
                 continue
-            self._book.resting[k].remove(order)
             self._fill_limit(slot, order, opens[k] if gap else limit, bar, opens, gap=gap)
             filled = True
-        if not self._book.resting[k]:
-            del self._book.resting[k]
+        if remaining:
+            self._book.resting[k] = remaining
         if filled and not gap:
             self._close_after_touch(slot, bar)
 
@@ -200,7 +203,7 @@ class Session:
         if held is not None and held.side != order.side:
             self._ledger.close(held, held.amount, price, price, bar, "signal")
             held = None
-        amount = amount_for(order.size, order.value, equity, price, costs.leverage, order.stop)
+        amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
         amount *= self._ledger.afford(amount * costs.unit_cost(price))
         position = self._ledger.open(slot, order.side, amount, price, price, bar, "entry")
         self._ledger.settle()
@@ -221,6 +224,7 @@ class Session:
         if position is None:
             return
         market = self._markets[slot[0]]
+        see(position, market, bar)
         worst = market.low.item(bar) if position.side > 0 else market.high.item(bar)
         self._carry_out(position, closing_after_touch(position, market.costs, worst, market.close.item(bar)), bar)
 
@@ -276,3 +280,7 @@ class Session:
                 for slot in [s for s in self._ledger.order if s[0] == k]:
                     self._close_at(self._ledger.positions[slot], market.close.item(bar), bar, "resolution")
                 self._book.drop(k)
+
+
+def _exits_first(order: Waiting) -> bool:
+    return not isinstance(order, Close)
