@@ -19,7 +19,7 @@ from .terms import MAINTENANCE, Terms
 class Fill:
     """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds.
 
-    `margin_price` values it for margin: the order's own price while it rests, since that is what it reserved for.
+    `margin_price` values it for margin: never above the price of a resting order, since that is what it reserved for.
     """
 
     amount: Decimal

@@ -2,9 +2,9 @@
 
 Deterministic and lazy: whoever looks at an account first brings it up to date. Each order and position remembers the
 close of the last bar it has met, in the transaction that booked what the bar did, so that no bar counts twice.
-An order meets only bars that open after it was placed. Within a bar the worst comes first: liquidation, then fills
-at the orders' own prices in the order of placing, which share a part of the bar's volume. What those fills opened is
-held against the bar's close.
+An order meets only bars that open after it was placed. Within a bar the worst comes first: liquidation, then fills in
+the order of placing, which share a part of the bar's volume: at the open where that is better than the order's price,
+else at that price. What those fills opened is held against the bar's close.
 """
 
 from __future__ import annotations
@@ -97,8 +97,13 @@ class _Walk:
             amount = min(order.unfilled, capacity)
             if amount > 0 and bar in self._touches(order):
                 capacity -= amount
-                fill = Fill(amount, order.limit, maker, order.limit, self._close_time(bar))
+                price = self._price(order, bar)
+                fill = Fill(amount, price, maker, min(price, order.limit), self._close_time(bar))
                 self._trading.fill_or_end(order, fill)
+
+    def _price(self, order: OrderRecord, bar: int) -> Decimal:
+        opened = from_float(self._bars.open[bar])
+        return min(order.limit, opened) if order.side == "buy" else max(order.limit, opened)
 
     def _liquidate(self, position: PositionRecord, bar: int) -> None:
         price = liquidation_price(position)

@@ -16,6 +16,7 @@ from api.exchanges import ExchangeId
 from api.orders import CancelRequest, ListRequest, Order, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
 from api.timeframes import Timeframe
+from engine.broker.administration import Administration
 from engine.broker.broker import Broker
 from engine.broker.records import read_accounts
 from engine.broker.verification import verify
@@ -158,6 +159,10 @@ class Bench:
         """Free and used of an account's currency, as text."""
         cash = (await self.balances(account)).balances[0]
         return f"{cash.free:f}", f"{cash.used:f}"
+
+    def office(self) -> Administration:
+        """What the owner may do at the command line."""
+        return Administration(self.store, self.clock, OWNER)
 
     def problems(self) -> list[str]:
         """What the books have to complain about."""

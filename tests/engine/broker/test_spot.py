@@ -35,7 +35,9 @@ async def test_selling_gets_the_close_less_slippage_and_fee(desk: Bench) -> None
 
 
 @pytest.mark.parametrize("order_type", ["limit", "GTC"])
-async def test_a_resting_order_holds_its_funds_and_fills_at_its_own_price(desk: Bench, order_type: str) -> None:
+async def test_a_resting_order_holds_its_funds_and_fills_where_its_price_is_reached(
+    desk: Bench, order_type: str
+) -> None:
     order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type=order_type, price=99_000)
 
     # 990 and the fee of 0.99 are set aside.
@@ -45,10 +47,19 @@ async def test_a_resting_order_holds_its_funds_and_fills_at_its_own_price(desk: 
     desk.market.tick({BTC: (100_000, 100_000, 99_500, 99_500, 1_000)})
     assert (await desk.order(order.order_id)).status == "OPEN"
 
-    desk.market.tick({BTC: (98_000, 98_500, 97_000, 98_000, 1_000)})
+    desk.market.tick({BTC: (99_500, 99_500, 97_000, 98_000, 1_000)})
     filled = await desk.order(order.order_id)
     assert (filled.status, filled.average_price, filled.fee) == ("FILLED", Decimal(99_000), Decimal("0.99"))
     assert await desk.cash("binance") == ("9009.01", "0")
+
+
+async def test_a_bar_that_opens_beyond_the_price_fills_at_its_open(desk: Bench) -> None:
+    order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=99_000)
+    desk.market.tick({BTC: (98_000, 98_500, 97_000, 98_000, 1_000)})
+
+    assert (await desk.order(order.order_id)).average_price == Decimal(98_000)
+    # 990.99 was held; 980 and a fee of 0.98 were needed.
+    assert await desk.cash("binance") == ("9019.02", "0")
 
 
 async def test_an_order_meets_only_bars_that_open_after_it(desk: Bench) -> None:
