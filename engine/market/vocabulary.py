@@ -8,8 +8,7 @@ from functools import lru_cache
 from api.errors import InvalidInput
 from api.meta import IndicatorsResponse, Word
 from api.text import fold, show
-from engine.dsl.registry import OPERATOR_CATEGORIES, Operator, primary
-from engine.dsl.variables import VARIABLES, Variable
+from engine.dsl.catalogue import OperatorEntry, VariableEntry, catalogue
 
 
 def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:
@@ -38,27 +37,26 @@ def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:
 
 @lru_cache(maxsize=1)
 def _words() -> tuple[tuple[Word, ...], tuple[Word, ...], tuple[Word, ...]]:
-    known = [(operator.category in OPERATOR_CATEGORIES, _word(operator)) for operator in primary()]
-    variables = tuple(_variable(variable) for variable in VARIABLES.values())
-    return tuple(w for is_op, w in known if not is_op), tuple(w for is_op, w in known if is_op), variables
-
-
-def _word(operator: Operator) -> Word:
-    outputs = tuple(output.name for output in operator.outputs)
-    return Word(
-        name=operator.name,
-        signature=operator.signature,
-        category=operator.category,
-        description=operator.description,
-        outputs=outputs if len(outputs) > 1 else None,
+    known = catalogue()
+    return (
+        tuple(map(_word, known.indicators)),
+        tuple(map(_word, known.operators)),
+        tuple(map(_variable, known.variables)),
     )
 
 
-def _variable(variable: Variable) -> Word:
+def _word(entry: OperatorEntry) -> Word:
     return Word(
-        name=variable.name,
-        signature=None,
-        category=variable.group,
-        description=variable.description,
-        outputs=None,
+        name=entry.name,
+        signature=entry.signature,
+        category=entry.category,
+        description=entry.description,
+        outputs=entry.outputs if len(entry.outputs) > 1 else None,
+    )
+
+
+def _variable(entry: VariableEntry) -> Word:
+    note = "" if entry.available else " No feed has it here: reading it is DATA_UNAVAILABLE."
+    return Word(
+        name=entry.name, signature=None, category=entry.group, description=f"{entry.description}{note}", outputs=None
     )
