@@ -147,10 +147,13 @@ class Intents:
                     )
                 case _:
                     pass
-        if len(self._checker.findings.errors) > before or ticker is None:
+        if ticker is None:
             return None
         plan = IntentPlan(name, ticker, side, size, options, tag, call.lineno)
-        return plan if self._sensible(call, plan) else None
+        if self._sold_short(plan) and not self._short_allowed(call, plan):
+            return None
+        failed = len(self._checker.findings.errors) > before
+        return plan if not failed and self._sensible(call, plan) else None
 
     def _slots(self, call: ast.Call, name: IntentKind) -> dict[str, ast.expr]:
         """The arguments by name."""
@@ -250,8 +253,6 @@ class Intents:
 
     def _sensible(self, call: ast.Call, plan: IntentPlan) -> bool:
         """Whether the parts of an intent go together."""
-        if self._sold_short(plan):
-            return self._refuse_short(call, plan)
         size = plan.size
         if plan.kind in {"entry", "grid"} and size is not None and _at_most_zero(size.value):
             self._checker.error(call, "the size must be above 0", 'Give the direction as the side: "LONG" or "SHORT"')
@@ -267,8 +268,8 @@ class Intents:
         negative = plan.kind == "rebalance" and plan.size is not None and plan.size.value.bounds.high < 0
         return (plan.kind == "entry" and plan.side == -1) or negative
 
-    def _refuse_short(self, call: ast.Call, plan: IntentPlan) -> bool:
-        """Report a short sale where the market has none. True when it is allowed."""
+    def _short_allowed(self, call: ast.Call, plan: IntentPlan) -> bool:
+        """Whether the market has short sales; reports it where it has none."""
         mine = plan.ticker.op == "ticker"
         tickers = self._checker.world.universe if mine else (cast("Instrument", plan.ticker.payload),)
         wrong = [each for each in tickers if each.market_type != "perpetual"]
