@@ -53,6 +53,7 @@ class CancelResponse(Response):
 class KeyMetrics(Response):
     """The figures that every result leads with."""
 
+    final_equity: float | None = Field(None, description="Money at the end, everything closed, quote currency.")
     total_return_pct: float | None = Field(None, description="Return over the whole run, percent.")
     max_drawdown: float | None = Field(None, description="Deepest fall from a peak of equity, fraction <= 0.")
     sharpe_ratio: float | None = Field(None, description="Annualised, per-bar returns, risk-free rate 0.")
@@ -152,7 +153,6 @@ class MetricsResponse(KeyMetrics):
     result_id: str | None = Field(None, description="The result.")
     bars: int | None = Field(None, description="Bars traded on.")
     periods_per_year: float | None = Field(None, description="Bars a year that ratios are annualised with.")
-    final_equity: float | None = Field(None, description="Money at the end, everything closed.")
     annual_return: float | None = Field(None, description="Compound growth in 365 days.")
     volatility: float | None = Field(None, description="Deviation of per-bar returns, annualised.")
     max_drawdown_bars: int | None = Field(None, description="Longest time below a former peak.")
@@ -269,4 +269,5 @@ class ScriptCheckResponse(Response):
     plan: list[str] = Field(default_factory=list, description="What the script does, in words.")
     tickers: list[str] = Field(default_factory=list, description="Tickers it trades or reads.")
     warmup_bars: int | None = Field(None, description="Bars before all its indicators have a value.")
+    fixed_script: str | None = Field(None, description="The script with every error mended, where that is sure.")
     reads_position: bool | None = Field(None, description="True: decided bar by bar, slower.")

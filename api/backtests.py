@@ -30,52 +30,50 @@ from .symbols import exchange_id
 MAX_SCRIPT: Final = 20_000
 MAX_UNIVERSE: Final = 200
 
+# Tools show these as plain types, which spares tokens; a bound is told to whoever crosses it.
+_NUMBER: Final = WithJsonSchema({"type": "number"})
+_STRING: Final = WithJsonSchema({"type": "string"})
+
 Mode = Literal["isolated", "cross"]
 ModeInput = Annotated[Mode, one_of(get_args(Mode))]
-Script = Annotated[Text, Field(min_length=1, max_length=MAX_SCRIPT)]
+Script = Annotated[Text, Field(min_length=1, max_length=MAX_SCRIPT), _STRING]
+Note = Annotated[Text, Field(min_length=10, max_length=500), _STRING]
 Resolution = Literal["thinned", "full"]
 
 
-_PARAMETERS_HELP: Final = (
-    "Of dca: fixed_amount, interval (hourly/daily/weekly/monthly), interval_day, condition_script, exit_target_pct, "
-    "exit_script. grid: grid_range_pct, grid_count, grid_spacing, reset_condition. pair_trading: lookback, entry_z, "
-    "exit_z, stop_loss_z, hedge_ratio_method. cross_sectional: top_bottom_pct, rebalancing_interval, target_weight. "
-    "All: docs_read signal-dsl."
-)
+Cash = Annotated[Number, Field(gt=0, le=1e12), _NUMBER]
+Leverage = Annotated[Number, Field(ge=1, le=100), _NUMBER]
+Cost = Annotated[Number, Field(ge=0, lt=0.1), _NUMBER]
+Percent = Annotated[Number, Field(gt=0, le=1e6), _NUMBER]
+Loss = Annotated[Number, Field(gt=0, lt=100), _NUMBER]
+Venue = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
+Tickers = Annotated[
+    Words, Field(min_length=1, max_length=MAX_UNIVERSE), WithJsonSchema({"type": "array", "items": {"type": "string"}})
+]
 
 
 class ExecuteRequest(Request):
     """A strategy, what it trades and when."""
 
-    strategy_type: Annotated[StrategyType, one_of(get_args(StrategyType))] = Field(
-        description="`signal` runs your script; the others write theirs."
-    )
-    script: Script | None = Field(
-        None, description="Signal DSL; required for signal, and for cross_sectional, where it ends in `alpha = ...`."
-    )
-    universe: Words = Field(
-        min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:BASE/QUOTE (perpetual: ...:SETTLE)."
-    )
-    start_date: Day = Field(description="YYYY-MM-DD, UTC.")
-    end_date: Day = Field(description="YYYY-MM-DD, inclusive.")
-    description: Text | None = Field(None, min_length=10, max_length=500, description="The idea, in words.")
-    exchange: ExchangeInput = Field("binance", description="Must fit the universe.")
-    timeframe: TimeframeInput = Field("1h", description="Bar length.")
-    initial_cash: Number = Field(10_000.0, gt=0, le=1e12, description="Quote currency.")
-    leverage: Number = Field(1.0, ge=1, le=100, description="Above 1 on perpetuals only.")
-    trading_fee: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per side.")
-    slippage: Number = Field(0.0005, ge=0, lt=0.1, description="Fraction per market fill.")
-    stop_loss: Annotated[Number, Field(gt=0, lt=100)] | None = Field(
-        None, description="Portfolio stop, percent lost of initial_cash."
-    )
-    take_profit: Annotated[Number, Field(gt=0, le=1e6)] | None = Field(
-        None, description="Portfolio target, percent gained."
-    )
-    mode: ModeInput = Field(
-        "isolated", description="`isolated`: script runs per ticker. `cross`: once, names its tickers."
-    )
+    strategy_type: Annotated[StrategyType, one_of(get_args(StrategyType))] = Field(description="signal takes a script.")
+    script: Script | None = Field(None, description="Signal DSL. For cross_sectional: `alpha = ...`.")
+    universe: Tickers = Field(description="EXCHANGE:BASE/QUOTE[:SETTLE]")
+    start_date: Day = Field(description="UTC.")
+    end_date: Day = Field(description="Inclusive.")
+    description: Note | None = Field(None, description="10-500 characters.")
+    exchange: Venue = Field("binance", description="The universe's.")
+    timeframe: TimeframeInput = Field("1h", description="Bar.")
+    initial_cash: Cash = Field(10_000.0, description="Quote currency.")
+    leverage: Leverage = Field(1.0, description="1-100, perpetuals only.")
+    trading_fee: Cost = Field(0.0005, description="Fraction.")
+    slippage: Cost = Field(0.0005, description="Fraction.")
+    stop_loss: Loss | None = Field(None, description="Portfolio, percent: 20 is -20 %.")
+    take_profit: Percent | None = Field(None, description="Portfolio, percent.")
+    mode: ModeInput = Field("isolated", description="Script per ticker, or once.")
     parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(
-        None, description=_PARAMETERS_HELP
+        None,
+        description="dca: fixed_amount, interval. grid: grid_range_pct, grid_count. pair_trading: lookback, entry_z. "
+        "cross_sectional: top_bottom_pct.",
     )
 
     @model_validator(mode="before")
@@ -194,14 +192,12 @@ class ScriptCheckRequest(Request):
     _tickers = model_validator(mode="before")(_with_tickers)
 
     script: Script = Field(description="Signal DSL.")
-    universe: Words = Field(
-        default=("BINANCE:BTC/USDT",), min_length=1, max_length=MAX_UNIVERSE, description="Tickers, EXCHANGE:TICKER."
-    )
-    exchange: ExchangeInput = Field("binance", description="Must fit the universe.")
-    timeframe: TimeframeInput = Field("1h", description="Bar length.")
+    universe: Tickers = Field(("BINANCE:BTC/USDT",), description="EXCHANGE:BASE/QUOTE.")
+    exchange: Venue = Field("binance", description="The universe's.")
+    timeframe: TimeframeInput = Field("1h", description="Bar.")
     mode: ModeInput = Field("isolated", description="As in backtest_execute.")
-    start_date: Day | None = Field(None, description="YYYY-MM-DD; with end_date, warm-up is checked against the range.")
-    end_date: Day | None = Field(None, description="YYYY-MM-DD.")
+    start_date: Day | None = Field(None, description="With end_date: is the range longer than the warm-up?")
+    end_date: Day | None = Field(None, description="Inclusive.")
 
 
 BACKTEST_EXECUTE: Final = Endpoint(

@@ -14,7 +14,7 @@ from starlette.routing import Route as HttpRoute
 from api.errors import InvalidInput, clean
 
 from .engine import Engine
-from .routes import accounts, arena, docs, live, market, meta, orders
+from .routes import accounts, arena, backtest, docs, live, market, meta, orders
 from .routes.answers import refusal
 from .routes.binding import PREFIX, Route, http_routes
 from .routes.openapi import describe
@@ -25,6 +25,7 @@ SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
     accounts.ROUTES,
     orders.ROUTES,
     docs.ROUTES,
+    backtest.ROUTES,
     live.ROUTES,
     arena.ROUTES,
 )

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 from .accounts import ACCOUNTS
 from .arena import ARENA
+from .backtest import BACKTEST
 from .declaration import ToolRow
 from .docs import DOCS
 from .live import LIVE
@@ -33,6 +34,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("trading", ACCOUNTS),
     Section("trading", ORDERS),
     Section("research", DOCS),
+    Section("research", BACKTEST),
     Section("live", LIVE),
     Section("arena", ARENA),
 )

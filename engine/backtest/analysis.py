@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.frame import Floats
 
-from .findings import Facts, Finding, judge
+from .findings import Facts, Finding, counted, judge, worst_first
 from .metrics import CurveMetrics, TradeMetrics, measure_curve
 from .simulation import Simulation
 
@@ -68,7 +68,7 @@ def analyse(facts: Facts) -> dict[str, Any]:
 
 def told(stored: dict[str, Any], luck: dict[str, Any]) -> dict[str, Any]:
     """The stored analysis with what the search says of it, and all of it as text."""
-    findings = [*_about_search(luck), *(Finding(**each) for each in stored["findings"])]
+    findings = worst_first([*_about_search(luck), *(Finding(**each) for each in stored["findings"])])
     return {
         "analysis": _text(stored["drivers"], findings),
         "drivers": stored["drivers"],
@@ -85,19 +85,15 @@ def _about_search(luck: dict[str, Any]) -> Iterable[Finding]:
         yield Finding(
             "may_be_luck",
             "warning" if tried > 1 else "info",
-            f"Deflated Sharpe ratio {deflated:.2f} after {_variants(tried)} tried on this data: "
+            f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data: "
             f"below {_LUCKY} it cannot be told from luck.",
         )
     else:
         yield Finding(
             "survives_search",
             "info",
-            f"Deflated Sharpe ratio {deflated:.2f} after {_variants(tried)} tried on this data.",
+            f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data.",
         )
-
-
-def _variants(count: int) -> str:
-    return "1 variant" if count == 1 else f"{count} variants"
 
 
 def _drivers(facts: Facts) -> list[str]:
@@ -105,8 +101,8 @@ def _drivers(facts: Facts) -> list[str]:
     if facts.num_trades == 0:
         return [f"No trade was closed; holding returned {facts.hold_return_pct:.2f} %."]
     told_first = (
-        f"{facts.num_trades} trades made {facts.net:,.2f} ({facts.total_return_pct:.2f} %) after {facts.costs:,.2f} of "
-        f"costs; holding returned {facts.hold_return_pct:.2f} %."
+        f"{counted(facts.num_trades, 'trade')} made {facts.net:,.2f} ({facts.total_return_pct:.2f} %) after "
+        f"{facts.costs:,.2f} of costs; holding returned {facts.hold_return_pct:.2f} %."
     )
     lines = [told_first]
     if facts.gross_profit > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -76,8 +76,18 @@ def judge(facts: Facts) -> list[Finding]:
         *_about_risk(facts),
         *_about_data(facts),
     ]
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Critical findings before warnings before notes, else in the order found."""
     order = {"critical": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def counted(number: int, what: str) -> str:
+    """`1 trade`, `2 trades`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _about_trades(facts: Facts) -> Iterator[Finding]:
@@ -88,7 +98,9 @@ def _about_trades(facts: Facts) -> Iterator[Finding]:
     if count < FEW_TRADES:
         severity: Severity = "critical" if count < VERY_FEW_TRADES else "warning"
         yield Finding(
-            "few_trades", severity, f"Only {count} trades: too few to tell skill from luck; aim for 30 or more."
+            "few_trades",
+            severity,
+            f"Only {counted(count, 'trade')}: too few to tell skill from luck; aim for 30 or more.",
         )
     if count > 1 and facts.gross_profit > 0 and facts.best / facts.gross_profit > DOMINANT_SHARE:
         share = facts.best / facts.gross_profit
@@ -130,7 +142,11 @@ def _about_timing(facts: Facts) -> Iterator[Finding]:
 
 def _about_risk(facts: Facts) -> Iterator[Finding]:
     if facts.liquidations:
-        yield Finding("liquidated", "critical", f"{facts.liquidations} positions were liquidated: lower the leverage.")
+        yield Finding(
+            "liquidated",
+            "critical",
+            f"{counted(facts.liquidations, 'position')} ended in liquidation: lower the leverage.",
+        )
     if facts.max_drawdown < DEEP_DRAWDOWN:
         yield Finding("deep_drawdown", "warning", f"Equity fell {-facts.max_drawdown:.0%} from its peak.")
     if facts.num_trades and facts.total_return_pct < facts.hold_return_pct:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 
+from .scripts import remarks
 from .spec import Spec
 from .strategies.writing import write_script
 
@@ -34,7 +35,8 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
     """Check a request against markets, data and time. Blocking.
 
     Raises:
-        InvalidInput: A range without bars or with too many, a universe that cannot share one account, a wrong script.
+        DslError: The script has errors; the message tells of all.
+        InvalidInput: A range without bars or with too many, a universe that cannot share one account.
         NotFound: `DATA_UNAVAILABLE`: a ticker that is not listed, or without candles in the range.
     """
     instruments = listed(feed, request.universe)
@@ -42,7 +44,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
     span = bounded(request, now, len(instruments), max_bars)
     with_candles(feed, instruments, request.timeframe, span)
     written = write_script(request, instruments)
-    return Spec(
+    spec = Spec(
         strategy_type=request.strategy_type,
         script=written.script,
         generated=request.strategy_type != "signal",
@@ -65,6 +67,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
         parameters={} if request.parameters is None else request.parameters.model_dump(),
         warnings=(*span.warnings, *written.warnings, *_doubts(request)),
     )
+    return replace(spec, warnings=(*spec.warnings, *remarks(spec)))
 
 
 def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:

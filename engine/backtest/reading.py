@@ -12,6 +12,7 @@ from api.backtest_results import (
     AnalysisResponse,
     EquityPoint,
     EquityResponse,
+    KeyMetrics,
     MetricsResponse,
     PerTickerResponse,
     ResultsResponse,
@@ -52,7 +53,7 @@ def results(connection: sa.Connection, result_id: str, agent_id: str) -> Results
     return ResultsResponse.model_validate(
         {
             **json.loads(row.summary),
-            "metrics": metrics,
+            "metrics": {name: metrics.get(name) for name in KeyMetrics.model_fields},
             "result_id": row.id,
             "backtest_id": row.job_id,
             "created_at": iso8601(row.created_at),

@@ -14,6 +14,7 @@ from engine.clock import AcceleratedClock, iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.framing import load_frame
 from engine.feeds.market_feed import open_feed
+from engine.frame import Frame
 from engine.store.database import Store
 
 from .analysis import analyse, gather
@@ -71,14 +72,17 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     report(0.02, _READING)
     script = compiled(spec)
     report(0.05, _LOADING)
-    frame = load_frame(feed, spec.instruments, spec.timeframe, spec.start, spec.end, script.warmup_bars)
+    loaded = load_frame(feed, script.instruments, spec.timeframe, spec.start, spec.end, script.warmup_bars)
+    frame = Frame(
+        loaded.timeframe, loaded.time, {instrument: loaded.bars[instrument] for instrument in spec.instruments}
+    )
     first_bar = int(np.searchsorted(frame.time, spec.start))
-    program = script.program(frame, first_bar)
+    program = script.program(loaded, first_bar)
     settings = _settings(spec, feed)
     report(0.25, _TRADING)
     simulation = simulate(frame, program, settings, first_bar, lambda done: report(0.25 + 0.35 * done, _TRADING))
     report(0.6, _DELAYING)
-    later = simulate(frame, delayed(script.program(frame, first_bar)), settings, first_bar)
+    later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
     report(0.85, _MEASURING)
     return _outcome(spec, simulation, later, script.warmup_bars)
 
@@ -104,7 +108,8 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation, warmup_bars:
     delayed_pct = 100.0 * (later.final_equity / cash - 1.0)
     facts = gather(simulation, curve, traded, hold, delayed_pct)
     table, labels = trade_table(simulation), labels_of(simulation)
-    best = np.argsort(-simulation.trades.pnl, kind="stable").tolist()
+    ranked = np.argsort(-simulation.trades.pnl, kind="stable").tolist()
+    best, worst = ranked[:SHOWN_TRADES], ranked[SHOWN_TRADES:][: -SHOWN_TRADES - 1 : -1]
     held = {name: getattr(hold, name) for name in _HOLD}
     summary = {
         "strategy_type": spec.strategy_type,
@@ -115,8 +120,8 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation, warmup_bars:
         "end_date": spec.end_date,
         "buy_and_hold": held,
         "assumptions": _assumptions(spec, simulation, facts, warmup_bars),
-        "best_trades": [trade_row(table, i, labels) for i in best[:SHOWN_TRADES]],
-        "worst_trades": [trade_row(table, i, labels) for i in best[: -SHOWN_TRADES - 1 : -1]],
+        "best_trades": [trade_row(table, i, labels) for i in best],
+        "worst_trades": [trade_row(table, i, labels) for i in worst],
         "warnings": [
             *spec.warnings,
             *_gaps(spec, simulation),
@@ -163,7 +168,7 @@ def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: 
         "fill_timing": "decided at a bar's close, filled at the next bar's open",
         "periods_per_year": periods_per_year(seconds),
         "data_source": facts.data_source,
-        "parameters": spec.parameters,
+        "parameters": spec.parameters if spec.generated else None,
     }
 
 

@@ -215,11 +215,11 @@ def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> list
 
 def tried(connection: sa.Connection, agent_id: str, market: str, start: int, end: int) -> dict[str, float | None]:
     """Annualised Sharpe ratio of each different strategy that the agent ran on `market` in an overlapping range."""
-    row = results_table.c
-    wanted = sa.select(row.variant, row.sharpe).where(
-        row.agent_id == agent_id, row.market == market, row.start < end, row.end > start
+    of = results_table.c
+    wanted = sa.select(of.variant, of.sharpe).where(
+        of.agent_id == agent_id, of.market == market, of.start < end, of.end > start
     )
-    return dict(connection.execute(wanted).tuples())
+    return {row.variant: row.sharpe for row in connection.execute(wanted)}
 
 
 def _wall() -> float:

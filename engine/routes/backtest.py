@@ -1,0 +1,175 @@
+"""The backtest section: queue, follow and cancel jobs, read results, check scripts."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import anyio.to_thread
+import sqlalchemy as sa
+
+from api.backtest_results import (
+    AnalysisResponse,
+    CancelResponse,
+    EquityResponse,
+    ExecuteResponse,
+    MetricsResponse,
+    PerTickerResponse,
+    ResultsResponse,
+    ScriptCheckResponse,
+    StatusResponse,
+    TradesResponse,
+)
+from api.backtests import (
+    BACKTEST_ANALYSIS,
+    BACKTEST_CANCEL,
+    BACKTEST_EQUITY,
+    BACKTEST_EXECUTE,
+    BACKTEST_METRICS,
+    BACKTEST_PER_TICKER,
+    BACKTEST_RESULTS,
+    BACKTEST_STATUS,
+    BACKTEST_TRADES,
+    SCRIPT_CHECK,
+    BacktestRequest,
+    EquityRequest,
+    ExecuteRequest,
+    PageRequest,
+    ResultRequest,
+    ScriptCheckRequest,
+)
+from api.errors import NotFound
+from api.refusals import show
+from engine.access import Caller
+from engine.backtest import reading
+from engine.backtest.preparation import prepare
+from engine.backtest.scripts import check
+from engine.clock import iso8601
+from engine.engine import Engine
+from engine.store import backtests as rows
+
+from .binding import Route, route
+
+T = TypeVar("T")
+
+
+async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> ExecuteResponse:
+    """Check everything, then queue the job."""
+    now = engine.clock.now()
+    await anyio.to_thread.run_sync(engine.jobs.warm)
+    spec = await anyio.to_thread.run_sync(prepare, engine.feed, now, request, engine.settings.jobs.max_bars)
+
+    def spend(connection: sa.Connection) -> None:
+        engine.access.spend_backtest(connection, caller)
+
+    job_id = await anyio.to_thread.run_sync(engine.jobs.submit, caller.identified, spec.to_json(), spend)
+    return ExecuteResponse(
+        backtest_id=job_id,
+        status="queued",
+        universe=list(spec.tickers),
+        bars=spec.bars,
+        warnings=list(spec.warnings),
+        created_at=iso8601(now),
+    )
+
+
+async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> StatusResponse:
+    """How far the job is."""
+
+    def work(connection: sa.Connection) -> tuple[rows.JobRow, int | None]:
+        job = _job(connection, request.backtest_id, caller.identified)
+        return job, rows.jobs_before(connection, job.id) if job.status == "queued" else None
+
+    job, before = await engine.store.read(work)
+    return StatusResponse.model_validate(
+        {
+            "backtest_id": job.id,
+            "status": job.status,
+            "progress": job.progress,
+            "result_id": job.result_id,
+            "message": job.message,
+            "queue_position": before,
+            "created_at": iso8601(job.created_at),
+            "started_at": _at(job.started_at),
+            "finished_at": _at(job.finished_at),
+        }
+    )
+
+
+async def cancel(engine: Engine, caller: Caller, request: BacktestRequest) -> CancelResponse:
+    """End the job; a job that has ended stays as it is."""
+    await engine.store.read(lambda c: _job(c, request.backtest_id, caller.identified))
+    cancelled = await anyio.to_thread.run_sync(engine.jobs.cancel, request.backtest_id)
+    job = await engine.store.read(lambda c: _job(c, request.backtest_id, caller.identified))
+    return CancelResponse.model_validate(
+        {
+            "backtest_id": job.id,
+            "status": job.status,
+            "message": "cancelled" if cancelled else f"it had already ended: {job.status}",
+        }
+    )
+
+
+async def results(engine: Engine, caller: Caller, request: ResultRequest) -> ResultsResponse:
+    """The verdict."""
+    return await engine.store.read(lambda c: reading.results(c, request.result_id, caller.identified))
+
+
+async def metrics(engine: Engine, caller: Caller, request: ResultRequest) -> MetricsResponse:
+    """Every metric."""
+    return await engine.store.read(lambda c: reading.metrics(c, request.result_id, caller.identified))
+
+
+async def per_ticker(engine: Engine, caller: Caller, request: PageRequest) -> PerTickerResponse:
+    """Each ticker's share."""
+    return await engine.store.read(lambda c: reading.per_ticker(c, request, caller.identified))
+
+
+async def trades(engine: Engine, caller: Caller, request: PageRequest) -> TradesResponse:
+    """A page of trades."""
+    return await engine.store.read(lambda c: reading.trades(c, request, caller.identified))
+
+
+async def equity(engine: Engine, caller: Caller, request: EquityRequest) -> EquityResponse:
+    """The equity curve."""
+    return await engine.store.read(lambda c: reading.equity(c, request, caller.identified))
+
+
+async def analysis(engine: Engine, caller: Caller, request: ResultRequest) -> AnalysisResponse:
+    """The reading of a result."""
+    return await engine.store.read(lambda c: reading.analysis(c, request.result_id, caller.identified))
+
+
+async def script_check(engine: Engine, _caller: Caller, request: ScriptCheckRequest) -> ScriptCheckResponse:
+    """Every remark on a script, and what it would do."""
+    await anyio.to_thread.run_sync(engine.jobs.warm)
+    return await anyio.to_thread.run_sync(check, request)
+
+
+def _job(connection: sa.Connection, job_id: str, agent_id: str) -> rows.JobRow:
+    job = rows.find_job(connection, job_id, agent_id)
+    if job is None:
+        what = "a result_id" if job_id.startswith("res_") else "no backtest of yours"
+        raise NotFound(
+            f"backtest_id {show(job_id)} is {what}",
+            suggestion="Take backtest_id from backtest_execute",
+            code="BACKTEST_NOT_FOUND",
+        )
+    return job
+
+
+def _at(seconds: float | None) -> str | None:
+    return None if seconds is None else iso8601(seconds)
+
+
+ROUTES: Final[tuple[Route, ...]] = (
+    route(BACKTEST_EXECUTE, execute),
+    route(BACKTEST_STATUS, status),
+    route(BACKTEST_CANCEL, cancel),
+    route(BACKTEST_RESULTS, results),
+    route(BACKTEST_METRICS, metrics),
+    route(BACKTEST_PER_TICKER, per_ticker),
+    route(BACKTEST_TRADES, trades),
+    route(BACKTEST_EQUITY, equity),
+    route(BACKTEST_ANALYSIS, analysis),
+    route(SCRIPT_CHECK, script_check),
+)

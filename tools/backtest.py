@@ -1,0 +1,82 @@
+"""Backtests: check a script, run it, follow it, read its result."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints
+
+_STARTS: Final = Hints(read_only=False, destructive=False, idempotent=False, open_world=True)
+
+BACKTEST: Final = (
+    CompositeTool(
+        name="script_check",
+        title="Check a Signal DSL script",
+        description="Find every error of a script, with line, caret and suggestion, and say in words what it would do. "
+        "Costs no backtest; backtest_and_poll does this by itself.",
+        hints=REFERENCE,
+        module="tools.script_check",
+    ),
+    CompositeTool(
+        name="backtest_and_poll",
+        title="Backtest and wait for the verdict",
+        description="Run a backtest and wait up to 45 s for its verdict beside buy-and-hold. "
+        "If it takes longer, call again with backtest_id. Before writing a script: docs_read signal-dsl.",
+        hints=_STARTS,
+        module="tools.backtest_and_poll",
+    ),
+    EndpointTool(
+        name="backtest_execute",
+        title="Queue a backtest",
+        description="Queue a backtest and return its backtest_id at once. backtest_and_poll also waits and sums up.",
+        hints=_STARTS,
+    ),
+    EndpointTool(
+        name="backtest_status",
+        title="Follow a backtest",
+        description="How far a backtest is; once completed, the result_id that the other backtest tools take.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_cancel",
+        title="Cancel a backtest",
+        description="Stop a queued or running backtest. One that has ended stays as it is.",
+        hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
+    ),
+    EndpointTool(
+        name="backtest_results",
+        title="Read a verdict",
+        description="Key metrics beside buy-and-hold, what was assumed, variants tried, best and worst trades, script.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_metrics",
+        title="Read all metrics",
+        description="Every figure of a result: return, risk, trades, costs. For the key ones use backtest_results.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_per_ticker",
+        title="Compare the tickers of a result",
+        description="What each ticker of the universe contributed, the best first.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_trades",
+        title="List the trades of a result",
+        description="Closed trades in order, page by page.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_equity",
+        title="Read the equity curve",
+        description="Equity and drawdown over time in few points, or every bar page by page.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_analysis",
+        title="Analyse a result",
+        description="What drove a result and every reason to doubt it: few trades, costs, one-bar delay, halves, luck.",
+        hints=LOOK,
+    ),
+)
