@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -39,6 +40,8 @@ ERRORS: Final[dict[ErrorCode, str]] = {
     "TA_OUT_OF_RANGE": "An indicator's period is longer than the history; the message names both.",
 }
 
+_EXCHANGE_IDS: Final = " / ".join(json.dumps(exchange) for exchange in EXCHANGES)
+
 _OPENING: Final = """# HeyTraders API reference
 
 Generated from the declarations that the engine, the client and the tools share.
@@ -64,7 +67,8 @@ backtests, arena), `read` (accounts, balances, orders), `trade` (place and cance
 {{"success": true, "data": {{}}, "error": null, "meta": {{"timestamp": "2026-01-01T00:00:00Z"}}}}
 ```
 A failure has `"success": false`, `"data": null`, and in `"error"` a `code`, a `message` (what was wrong with which
-value) and a `suggestion` (what to do next). Times are ISO 8601 in UTC.
+value) and a `suggestion` (what to do next). Times are ISO 8601 in UTC. A field of
+`data` is null, or left out, where it does not apply.
 """
 
 
@@ -112,7 +116,7 @@ def _endpoint(endpoint: Endpoint[Any, Any]) -> str:
         parts.append("\n".join([*header, *(_parameter(endpoint, row) for row in request)]))
     response = list(rows(endpoint.response.model_json_schema(mode="serialization")))
     if response:
-        lines = [_row(f"`{r.path}`", r.type, r.description) for r in response]
+        lines = [_row(f"`{r.path}`", _short(r.type).removesuffix(" or null"), r.description) for r in response]
         parts.append("\n".join(["| Field of `data` | Type | Description |", "|---|---|---|", *lines]))
     return "\n\n".join(parts)
 
@@ -121,7 +125,12 @@ def _parameter(endpoint: Endpoint[Any, Any], row: Row) -> str:
     place = "query" if endpoint.method in {"GET", "DELETE"} else "body"
     place = "path" if row.path in endpoint.path_fields else place
     default = f"`{row.default}`" if row.default else ""
-    return _row(f"`{row.path}`", place, row.type, "yes" if row.required else "no", default, row.description)
+    return _row(f"`{row.path}`", place, _short(row.type), "yes" if row.required else "no", default, row.description)
+
+
+def _short(type_text: str) -> str:
+    """A type without the list of all exchanges, which has a table of its own."""
+    return type_text.replace(_EXCHANGE_IDS, "exchange id")
 
 
 def _errors() -> str:

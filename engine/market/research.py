@@ -211,7 +211,7 @@ def _detail(seen: Observation) -> ScanDetail:
 
 def _note(expression: CheckedExpression, seen: Observation) -> str | None:
     if seen.value is None:
-        return "The expression has no value on this bar."
+        return "The expression has no finite value on this bar."
     if seen.result.bars_used < expression.required_bars:
         return (
             f"Only {seen.result.bars_used:,} of the {expression.required_bars:,} bars exist after which "
