@@ -124,7 +124,7 @@ class Live:
 
         def work(connection: sa.Connection) -> Subscription:
             running = subscriptions.find(connection, caller.identified, subscription_id)
-            deliveries = outbox.log(connection, running.id)
+            deliveries = tuple(outbox.log(connection, running.id))
             return subscriptions.view(connection, running).model_copy(update={"deliveries": deliveries})
 
         return self._store.read_now(work)

@@ -75,6 +75,7 @@ def insert(connection: sa.Connection, running: Running) -> None:
             created_at=running.created_at,
             started_at=running.started_at,
             cursor=running.cursor,
+            message=running.message,
             **_hook_columns(running.hook),
         )
     )

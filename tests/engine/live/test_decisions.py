@@ -1,0 +1,55 @@
+"""What is decided bar by bar is what is decided over all bars at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.timeframes import SECONDS
+from engine.clock import AcceleratedClock
+from engine.engine import Engine
+from engine.feeds.market_feed import open_feed
+from engine.live.decisions import Decision, decide
+from engine.live.deployment import Deployment, catalogue
+
+BARS = 240
+
+
+def streamed(engine: Engine, deployment: Deployment, start: int, step: int) -> tuple[dict[str, Decision], int]:
+    """Decisions found by looking every `step` bars, and the close of the last bar that was seen."""
+    seconds = SECONDS[deployment.timeframe]
+    found: dict[str, Decision] = {}
+    cursor = start
+    for bar in range(step, BARS + 1, step):
+        feed = open_feed(engine.store, AcceleratedClock(start + bar * seconds + 1.0), engine.settings.seed)
+        outlook = decide(feed, deployment, start, cursor)
+        cursor = outlook.seen_until
+        for decision in outlook.decisions:
+            found.setdefault(decision.key, decision)
+    return found, cursor
+
+
+@pytest.mark.parametrize("deployment", catalogue(), ids=lambda d: d.strategy_id)
+@pytest.mark.parametrize("step", [6, 47])
+async def test_looking_bar_by_bar_or_seldom_finds_what_a_look_over_everything_finds(
+    engine: Engine, clock: AcceleratedClock, deployment: Deployment, step: int
+) -> None:
+    seconds = SECONDS[deployment.timeframe]
+    start = int(clock.now() // seconds) * seconds - BARS * seconds
+
+    found, cursor = streamed(engine, deployment, start, step)
+
+    everything = decide(engine.feed, deployment, start, start)
+    assert {key for key, d in found.items() if d.bar_time <= cursor} == {
+        d.key for d in everything.decisions if d.bar_time <= cursor
+    }
+    assert len(everything.decisions) > 0
+
+
+async def test_nothing_is_decided_while_no_bar_has_closed(engine: Engine, clock: AcceleratedClock) -> None:
+    deployment = catalogue()[0]
+    hour = int(clock.now() // 3600) * 3600
+    start = hour - BARS * 3600
+
+    outlook = decide(engine.feed, deployment, start, hour)
+
+    assert (outlook.decisions, outlook.seen_until) == ((), hour)

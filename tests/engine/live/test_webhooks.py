@@ -1,0 +1,178 @@
+"""Whom a webhook may reach, what it is sent, and what happens when nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+
+from api.errors import InvalidInput
+from engine.clock import AcceleratedClock
+from engine.engine import Engine
+from engine.live.outbox import WAITS
+from engine.live.targets import Unreachable, judge
+from tests.engine.conftest import Call
+from tests.engine.live.conftest import Receiver
+from tests.engine.live.test_live_routes import data, pass_hours, subscribe
+
+SECRET = "a shared secret"
+
+REFUSED = (
+    "http://example.com/",
+    "ftp://example.com/",
+    "https://example.com:8443/",
+    "https://localhost/",
+    "https://LOCALHOST/",
+    "https://printer/",
+    "https://nas.local/",
+    "https://api.internal/",
+    "https://localhost.localhost/",
+    "https://127.0.0.1/",
+    "https://127.1/",
+    "https://127.0.1/",
+    "https://2130706433/",
+    "https://0x7f000001/",
+    "https://0x7f.0.0.1/",
+    "https://0177.0.0.1/",
+    "https://017700000001/",
+    "https://0/",
+    "https://0.0.0.0/",
+    "https://10.0.0.1/",
+    "https://10.255.255.255/",
+    "https://172.16.0.1/",
+    "https://172.31.255.254/",
+    "https://192.168.0.1/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://100.64.0.1/",
+    "https://198.18.0.1/",
+    "https://192.0.2.1/",
+    "https://224.0.0.1/",
+    "https://255.255.255.255/",
+    "https://[::1]/",
+    "https://[::]/",
+    "https://[fe80::1]/",
+    "https://[fc00::1]/",
+    "https://[fd12:3456::1]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://[::ffff:10.0.0.1]/",
+    "https://[::ffff:169.254.169.254]/",
+    "https://[64:ff9b::7f00:1]/",
+    "https://[2002:7f00:1::]/",
+    "https://[ff02::1]/",
+    "https://[fe80::1%25eth0]/",
+    "https://1.2.3.4.5.0x6/",
+    "https://example..com/",
+    "https://example.com.localhost/",
+    "https://127.0.0.1./",
+    "https://1/",
+)
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_a_target_that_is_not_a_public_https_server_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput):
+        judge(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hooks.example.com/a?b=c", "https://8.8.8.8/", "https://[2606:4700::1111]/", "https://x.co:443/"]
+)
+def test_a_public_https_server_passes(url: str) -> None:
+    assert judge(url).port == 443
+
+
+def test_loopback_passes_only_where_the_setting_says_so() -> None:
+    assert judge("http://127.0.0.1:8000/x", allow_loopback=True).address() == "127.0.0.1"
+    with pytest.raises(InvalidInput):
+        judge("http://10.0.0.1:8000/x", allow_loopback=True)
+
+
+def test_a_public_name_that_resolves_to_this_machine_is_not_connected_to() -> None:
+    target = judge("https://hooks.example.com/")
+    disguised = type(target)("https", "localhost", 443, "/", allow_loopback=False)
+
+    with pytest.raises(Unreachable, match="not public"):
+        disguised.address()
+
+
+async def hooked(call: Call, receiver: Receiver, **hook: Any) -> dict[str, Any]:
+    return await subscribe(call, webhook={"url": receiver.url, "secret": SECRET, **hook})
+
+
+async def test_each_signal_is_delivered_once_and_signed(
+    call: Call, engine: Engine, clock: AcceleratedClock, receiver: Receiver
+) -> None:
+    made = await hooked(call, receiver)
+    await pass_hours(engine, clock, 60)
+
+    await asyncio.to_thread(engine.live.runner.send)
+    await asyncio.to_thread(engine.live.runner.send)
+
+    path = f"/live-strategies/subscriptions/{made['subscription_id']}"
+    stored = (await data(call, "GET", f"{path}/signals", params={"limit": 200}))["signals"]
+    bodies = [json.loads(body) for _, body in receiver.received]
+    assert len(stored) > 3
+    assert [b["data"]["signal_id"] for b in bodies] == [s["signal_id"] for s in reversed(stored)]
+    assert {b["event"] for b in bodies} == {"signal"}
+    for headers, body in receiver.received:
+        stamp, mac = (part.partition("=")[2] for part in headers["X-HeyTraders-Signature"].split(","))
+        assert mac == hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+        assert headers["X-HeyTraders-Delivery"] == json.loads(body)["delivery_id"]
+    shown = await data(call, "GET", path)
+    assert SECRET not in json.dumps(shown)
+    assert {d["state"] for d in shown["deliveries"]} == {"delivered"}
+
+
+async def test_a_failed_delivery_is_tried_again_later_and_then_given_up(
+    call: Call, engine: Engine, clock: AcceleratedClock, receiver: Receiver
+) -> None:
+    made = await hooked(call, receiver, events=["strategy_stopped"])
+    receiver.answers = [500, 301, 404, 503, 500]
+    await data(call, "POST", f"/live-strategies/subscriptions/{made['subscription_id']}/unsubscribe")
+
+    for wait in (0.0, *WAITS):
+        clock.advance(wait - 1 if wait else 0)
+        await asyncio.to_thread(engine.live.runner.send)
+        clock.advance(1)
+        await asyncio.to_thread(engine.live.runner.send)
+    clock.advance(1e6)
+    await asyncio.to_thread(engine.live.runner.send)
+
+    shown = await data(call, "GET", f"/live-strategies/subscriptions/{made['subscription_id']}")
+    assert len(receiver.received) == 1 + len(WAITS)
+    assert len({headers["X-HeyTraders-Delivery"] for headers, _ in receiver.received}) == 1
+    assert [(d["event"], d["state"], d["attempts"]) for d in shown["deliveries"]] == [
+        ("strategy_stopped", "given_up", 5)
+    ]
+
+
+async def test_a_webhook_can_be_replaced_tested_and_removed(
+    call: Call, engine: Engine, clock: AcceleratedClock, receiver: Receiver
+) -> None:
+    made = await subscribe(call)
+    path = f"/live-strategies/subscriptions/{made['subscription_id']}/webhook"
+
+    put = await data(call, "PUT", path, json={"url": receiver.url, "events": ["signal"]})
+    tested = await data(call, "POST", "/live-strategies/webhooks/test", json={"url": receiver.url, "secret": SECRET})
+    removed = await data(call, "DELETE", path)
+    await pass_hours(engine, clock, 48)
+    await asyncio.to_thread(engine.live.runner.send)
+
+    assert (put["url"], put["events"]) == (receiver.url, ["signal"])
+    assert (tested["delivered"], tested["status_code"]) == (True, 200)
+    assert (removed["removed"], removed["url"]) == (True, None)
+    assert [headers["X-HeyTraders-Event"] for headers, _ in receiver.received] == ["test"]
+
+
+async def test_a_test_says_what_went_wrong(call: Call, receiver: Receiver) -> None:
+    receiver.answers = [302]
+    redirected = await data(call, "POST", "/live-strategies/webhooks/test", json={"url": receiver.url})
+    silent = await data(call, "POST", "/live-strategies/webhooks/test", json={"url": "http://127.0.0.1:9/"})
+
+    assert (redirected["delivered"], redirected["status_code"]) == (False, 302)
+    assert (silent["delivered"], silent["status_code"]) == (False, None)
+    assert "no answer" in silent["message"]
