@@ -74,11 +74,19 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
         target = _inlined(definitions[name], definitions, (*path, name))
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return {**target, **_inlined(siblings, definitions, path)}
-    return {
+    flat = {
         key: _properties(value, definitions, path) if key == "properties" else _inlined(value, definitions, path)
         for key, value in node.items()
         if key not in _DROPPED
     }
+    if isinstance(flat.get("required"), list):
+        flat["required"] = [name for name in flat["required"] if not _nullable(node["properties"][name])]
+    return flat
+
+
+def _nullable(schema: Schema) -> bool:
+    """Whether null is among the options: such a field may be left out, since null fields are."""
+    return any(option.get("type") == "null" for option in schema.get("anyOf", ()))
 
 
 def _properties(properties: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
