@@ -1,0 +1,109 @@
+"""Accounts and orders through an MCP client, in both protocol eras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import TextContent
+from pydantic import SecretStr
+
+from server.settings import Settings
+from tests.conftest import Connect
+
+ORDER: dict[str, Any] = {
+    "account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy",
+    "order_type": "limit", "amount": "0.001", "price": 10_000, "label": "from the test",
+}  # fmt: skip
+
+
+async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """The structured result of a call that succeeds."""
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error is not True, answer.content
+    assert answer.structured_content is not None
+    return answer.structured_content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """The one message of a call that does not."""
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error is True
+    assert len(answer.content) == 1
+    assert isinstance(answer.content[0], TextContent)
+    return answer.content[0].text
+
+
+async def test_an_order_is_placed_listed_and_cancelled(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        accounts = (await result(client, "accounts_list"))["accounts"]
+        account = await result(client, "accounts_get", account_id="paper-binance")
+        placed = await result(client, "orders_place", **ORDER)
+        listed = await result(client, "orders_list", account_id="paper-binance")
+        balances = await result(client, "accounts_balances", account_id="paper-binance")
+        resting = await result(client, "accounts_open_orders", account_id="paper-binance", symbol="btc-usdt")
+        cancelled = await result(client, "orders_cancel", order_id=placed["order_id"])
+
+    assert account in accounts
+    assert (placed["status"], placed["paper"], placed["label"]) == ("OPEN", True, "from the test")
+    assert listed["orders"][0]["order_id"] == placed["order_id"]
+    assert balances["balances"][0]["used"] == 10.01
+    assert balances["paper"] is True
+    assert resting["orders"] == balances["open_orders"] == listed["orders"]
+    assert (cancelled["status"], cancelled["paper"]) == ("CANCELLED", True)
+
+
+async def test_a_filled_order_says_what_priced_it(connect: Connect, settings: Settings) -> None:
+    market = {name: value for name, value in ORDER.items() if name not in {"price", "order_type"}}
+    async with connect(settings) as client:
+        placed = await result(client, "orders_place", **market)
+
+    assert placed["status"] == "FILLED"
+    assert placed["price_source"] == "simulated"
+    assert placed["average_price"] > 0
+    assert "accounts_balances" in placed["suggestion"]
+
+
+async def test_a_refusal_carries_the_corrected_call(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        wrong_step = await refusal(client, "orders_place", **{**ORDER, "amount": "0.00100000001"})
+        wrong_type = await refusal(client, "orders_place", **{**ORDER, "market_type": "perpetual"})
+        unknown = await refusal(client, "orders_cancel", order_id="api-nothing")
+        orders = await result(client, "orders_list")
+
+    assert "The nearest valid amount is 0.001" in wrong_step
+    assert "Try: orders_place(" in wrong_step
+    assert 'market_type="spot"' in wrong_type
+    assert unknown.startswith("ORDER_NOT_FOUND")
+    assert orders["total"] == 0
+
+
+async def test_the_hosted_service_gets_no_order_but_may_cancel(connect: Connect, settings: Settings) -> None:
+    """Nothing listens at that address: what is sent comes back as a failed connection, what is denied does not."""
+    hosted = Settings(home=settings.home, api_key=SecretStr("ht_live_canary"), base_url="http://127.0.0.1:9/api/v1")
+    async with connect(hosted) as client:
+        placing = await refusal(client, "orders_place", **ORDER)
+        cancelling = await refusal(client, "orders_cancel", order_id="api-1")
+
+    assert placing.startswith("DENIED: ")
+    assert "signed by a human" in placing
+    assert not cancelling.startswith("DENIED")
+
+
+@pytest.mark.parametrize(("toolset", "there"), [("trading", True), ("research", False)])
+async def test_orders_belong_to_the_trading_toolset(
+    connect: Connect, settings: Settings, toolset: Any, there: bool
+) -> None:
+    async with connect(Settings(home=settings.home, toolsets=(toolset,))) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+
+    assert ({"accounts_balances", "orders_place", "orders_cancel"} <= names) is there
+
+
+async def test_a_read_only_server_offers_no_orders(connect: Connect, settings: Settings) -> None:
+    async with connect(Settings(home=settings.home, read_only=True)) as client:
+        names = {tool.name for tool in (await client.list_tools()).tools}
+
+    assert "orders_list" in names
+    assert names.isdisjoint({"orders_place", "orders_cancel"})
