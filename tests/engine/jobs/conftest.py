@@ -1,4 +1,4 @@
-"""An engine that many tests share, since its worker process takes a second to start; and jobs run to their end on it."""
+"""An engine that many tests share, because a worker process takes a second to start; and jobs run to their end."""
 
 from __future__ import annotations
 

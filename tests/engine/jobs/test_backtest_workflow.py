@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from api.symbols import Instrument
+from engine.app import create_app
+from engine.engine import Engine
 
 from .conftest import EXAMPLE, Body, Finish, Send
 
@@ -122,11 +125,10 @@ async def test_figures_of_one_result_agree_with_each_other(busy: str, send: Send
 async def test_the_whole_equity_curve_can_be_paged_and_is_what_the_metrics_measure(busy: str, send: Send) -> None:
     path = f"/backtest/results/{busy}/equity"
     points: list[Body] = []
-    offset: int | None = 0
-    while offset is not None:
+    page: Body = {"next_offset": 0}
+    while (offset := page["next_offset"]) is not None:
         page = (await send("GET", f"{path}?resolution=full&limit=2000&offset={offset}")).json()["data"]
         points += page["points"]
-        offset = page["next_offset"]
     metrics = (await send("GET", f"/backtest/results/{busy}/metrics")).json()["data"]
     equity = np.array([point["equity"] for point in points])
     returns = np.diff(np.concatenate(([10_000.0], equity))) / np.concatenate(([10_000.0], equity[:-1]))
@@ -189,12 +191,8 @@ async def test_the_same_request_gives_the_same_result(finish: Finish, send: Send
     assert first["trades"] == second["trades"]
 
 
-async def test_results_belong_to_their_agent(busy: str, send: Send, research: Any) -> None:
+async def test_results_belong_to_their_agent(busy: str, send: Send, research: Engine) -> None:
     key = (await send("POST", "/meta/register", {"display_name": "Stranger"})).json()["data"]["api_key"]
-    import httpx
-
-    from engine.app import create_app
-
     transport = httpx.ASGITransport(create_app(research))
     async with httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1") as client:
         answer = await client.get(f"/backtest/results/{busy}", headers={"X-API-Key": key})
