@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -74,6 +75,20 @@ def _document(result: Result) -> Iterator[str]:
     yield f"... {result.get('total')} characters"
 
 
+def _verdict(result: Result) -> Iterator[str]:
+    metrics, held = result["metrics"], result["buy_and_hold"]
+    yield f"return {metrics['total_return_pct']:.1f} %, buy-and-hold {held['total_return_pct']:.1f} %"
+    yield f"{metrics['num_trades']} trades, Sharpe {metrics['sharpe_ratio']:.2f}, win rate {metrics['win_rate']:.2f}"
+    yield from (f"! {warning}" for warning in result["warnings"][:MAX_ROWS])
+
+
+SCRIPT: Final = """\
+entered = rsi(close, 14) < 30
+left = rsi(close, 14) > 60
+emit_signal(entered, entry("BINANCE:BTC/USDT", "LONG", Weight(0.5)))
+emit_signal(left, exit("BINANCE:BTC/USDT"))
+"""
+
 STEPS: Final = (
     Step("What answers, and whose data is it?", "meta_health", {}, _health),
     Step("Which symbols are there?", "market_tickers", {"exchange": "binance", "limit": 50}, _tickers),
@@ -96,6 +111,18 @@ STEPS: Final = (
         _value,
     ),
     Step("Its last candles.", "market_ohlcv", {"symbol": "BTC/USDT", "limit": 3}, _candles),
+    Step(
+        "Would buying its weakness have worked?",
+        "backtest_and_poll",
+        {
+            "strategy_type": "signal",
+            "script": SCRIPT,
+            "universe": ["BINANCE:BTC/USDT"],
+            "start_date": "2024-01-01",
+            "end_date": "2024-06-30",
+        },
+        _verdict,
+    ),
     Step("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
 )
 
@@ -124,7 +151,7 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
     async with open_server(settings) as server, Client(server) as client:
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
-        click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools, {len(prompts)} prompts\n")
+        click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools and {len(prompts)} prompt(s)\n")
         for number, step in enumerate(STEPS, start=1):
             await _take(client, number, step)
         uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
@@ -136,7 +163,8 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
 
 async def _take(client: Client, number: int, step: Step) -> None:
     words = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in step.arguments.items())
-    click.echo(f"{number}. {step.why}\n   {step.tool} {words}".rstrip())
+    call = f"{step.tool} {words}".rstrip()
+    click.echo(f"{number}. {step.why}\n{textwrap.indent(call, '   ')}")
     begun = time.perf_counter()
     result = await ticking(client.call_tool(step.tool, step.arguments))
     if result.is_error or result.structured_content is None:

@@ -14,9 +14,12 @@ Result = TypeVar("Result")
 async def ticking(work: Awaitable[Result]) -> Result:
     """Await something, with a dot on stderr for each second that it takes."""
 
+    dots: list[str] = []
+
     async def tick() -> None:
         while True:
             await anyio.sleep(1)
+            dots.append(".")
             click.echo(".", nl=False, err=True)
 
     results: list[Result] = []
@@ -24,4 +27,6 @@ async def ticking(work: Awaitable[Result]) -> Result:
         tasks.start_soon(tick)
         results.append(await work)
         tasks.cancel_scope.cancel()
+    if dots:
+        click.echo(err=True)
     return results[0]
