@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.mcpserver.resources import FunctionResource
-from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
 from api.errors import HeyTradersError, explain
 
-if TYPE_CHECKING:
-    from api.client import Client
+from .opening import OpenClient
 
 TEMPLATE: Final = "heytraders://docs/{slug}"
 
@@ -26,11 +23,9 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
 }
 """Title and description by slug. They are known without asking anyone, so that listing needs no backend."""
 
-OpenClient = Callable[[], Awaitable["Client"]]
 
-
-def register_documents(server: MCPServer[Any], open_client: OpenClient) -> None:
-    """List every document, serve the template and complete its slug."""
+def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+    """List every document, and serve the template."""
     for slug, (title, description) in DOCUMENTS.items():
         server.add_resource(
             FunctionResource(
@@ -50,15 +45,10 @@ def register_documents(server: MCPServer[Any], open_client: OpenClient) -> None:
             raise ResourceNotFoundError(f"no document {slug[:40]!r}; there are {', '.join(DOCUMENTS)}")
         return await _read(open_client, slug)
 
-    @server.completion()
-    async def complete(
-        reference: PromptReference | ResourceTemplateReference,
-        argument: CompletionArgument,
-        context: CompletionContext | None,  # noqa: ARG001 - the SDK's signature
-    ) -> Completion | None:
-        if isinstance(reference, ResourceTemplateReference) and reference.uri == TEMPLATE and argument.name == "slug":
-            return Completion(values=[slug for slug in DOCUMENTS if slug.startswith(argument.value.lower())])
-        return None
+
+def complete_slug(typed: str) -> list[str]:
+    """The slugs that begin like this."""
+    return [slug for slug in DOCUMENTS if slug.startswith(typed.lower())]
 
 
 async def _read(open_client: OpenClient, slug: str) -> str:

@@ -11,7 +11,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver import Context, MCPServer
 
 from prompts.library import load_prompts
-from resources.documents import register_documents
+from resources.catalogue import register_resources
 from tools.desk import Desk, Facts
 from tools.surface import exposed
 
@@ -29,10 +29,12 @@ _CACHED: Final[tuple[CacheableMethod, ...]] = (
     "prompts/list",
 )
 
-_FIRST_STEPS: Final = (
-    "Find symbols with market_tickers; screen them with market_scan and market_rank; look closer with market_evaluate "
-    "and market_ohlcv. Read docs_read(slug='signal-dsl') before writing a script. "
-    "An error says what was wrong with which value and how to mend the call: do so instead of repeating it."
+_RESEARCH: Final = (
+    " Find symbols with market_tickers; screen them with market_scan and market_rank; look closer with market_evaluate "
+    "and market_ohlcv. Read docs_read(slug='signal-dsl') before writing a script."
+)
+_ERRORS: Final = (
+    " An error says what was wrong with which value and how to mend the call: do so instead of repeating it."
 )
 
 
@@ -58,7 +60,8 @@ def instructions(settings: Settings) -> str:
             "is about real prices unless its source says imported. Accounts are paper."
         )
     narrowed = " Only tools that change nothing are offered (read-only)." if settings.read_only else ""
-    return f"{where}{narrowed} {_FIRST_STEPS}"
+    steps = _RESEARCH if "research" in settings.toolsets else ""
+    return f"{where}{narrowed}{steps}{_ERRORS}"
 
 
 def create_server(
@@ -100,7 +103,7 @@ def create_server(
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
     )
-    register_documents(server, backend.client)
+    register_resources(server, backend.client)
     for prompt in load_prompts({row.name for row in rows}):
         server.add_prompt(prompt)
     return server
