@@ -119,7 +119,7 @@ def evaluate(expression: CheckedExpression, frame: Frame, instrument: Instrument
         InvalidInput: `TA_OUT_OF_RANGE` when a period is longer than the history.
         NotFound: `DATA_UNAVAILABLE` when the frame lacks a ticker that it reads.
     """
-    from .evaluate import Evaluator, known_bars, refuse_short_history
+    from .evaluation import Evaluator, known_bars, refuse_short_history
 
     if frame.timeframe != expression.timeframe:
         raise ValueError(f"checked for {expression.timeframe} bars, run on {frame.timeframe}")

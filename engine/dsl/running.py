@@ -11,7 +11,7 @@ from engine.backtest.program import Emission, Program, StaticProgram, Value
 from engine.frame import Bools, Floats, Frame
 
 from .build import build_intent, target
-from .evaluate import Evaluator, refuse_short_history
+from .evaluation import Evaluator, refuse_short_history
 from .graph import Node
 from .script import ScriptPlan
 from .stateful import BarProgram, Run

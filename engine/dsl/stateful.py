@@ -13,7 +13,7 @@ from engine.backtest.program import AccountState, Intent, PositionState
 from engine.frame import Bools
 
 from .build import Number, build_intent
-from .evaluate import Evaluator
+from .evaluation import Evaluator
 from .graph import Node
 from .scalars import NAN, SCALAR
 from .script import EmissionPlan

@@ -72,10 +72,14 @@ def _run(
 
 
 def _floats(x: Series, warmup: int) -> Series:
-    """TA-Lib's whole numbers as floats, missing where TA-Lib writes zeros before the first value."""
-    if x.dtype.kind != "i":
+    """An output without what stands before the first bar on which all outputs of its operator are known.
+
+    TA-Lib's whole numbers, which are zero there, become floats.
+    """
+    if x.dtype == np.bool_:
+        x[:warmup] = False
         return x
-    out = x.astype(np.float64)
+    out = x.astype(np.float64) if x.dtype.kind == "i" or not x.flags.writeable else x
     out[:warmup] = np.nan
     return out
 
