@@ -162,6 +162,8 @@ _BOUNDS: Final[dict[str, str]] = {"greater_than_equal": "ge", "less_than_equal":
 def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tuple[str, str, str, _Repair]:
     """Pydantic's own findings in our words; a value beyond an inclusive bound is mended to the bound."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
+    if isinstance(value, str) and kind in {"too_short", "too_long"}:
+        kind = f"string_{kind}"
     if kind in _RULES:
         rule = "must not be empty" if context.get("min_length") == 1 else _RULES[kind].format_map(context)
     else:

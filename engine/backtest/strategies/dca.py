@@ -50,7 +50,7 @@ def _warnings(parameters: DcaParameters, setting: Setting, most: int) -> tuple[s
     found: list[str] = []
     tickers = 1 if parameters.ticker is not None else len(setting.instruments)
     affordable = int(setting.cash * setting.leverage / (parameters.fixed_amount * tickers))
-    if affordable < most:
+    if affordable < most and parameters.exit_target_pct is None and parameters.exit_script is None:
         found.append(f"initial_cash pays for {affordable} of about {most} purchases; the rest are not made.")
     if setting.seconds > _HOURS[parameters.interval] * 3600:
         found.append(f"A bar is longer than the interval: one purchase a bar, not {parameters.interval}.")
