@@ -20,7 +20,7 @@ from engine.store.ids import new_id
 from .ledger import Books, LedgerRow, rows
 from .lifecycle import close, find_account, fund, open_account, open_defaults, reset
 from .money import plain
-from .records import AccountRecord, read_accounts
+from .records import AccountRecord, lock_account, read_accounts
 from .terms import TERMS
 from .verification import verify
 
@@ -146,7 +146,9 @@ class Administration:
 
     def _change(self, account_id: str, change: Callable[[sa.Connection, AccountRecord], None]) -> Summary:
         def work(connection: sa.Connection) -> Summary:
-            change(connection, find_account(self._all(connection), account_id))
+            account = find_account(self._all(connection), account_id)
+            lock_account(connection, account)
+            change(connection, account)
             return _summary(connection, find_account(self._all(connection), account_id))
 
         return self._store.write_now(work)

@@ -34,7 +34,7 @@ from .lifecycle import find_account, open_defaults
 from .money import ZERO, exact
 from .placing import Ticket, check_ticket, place
 from .prices import Prices
-from .records import AccountRecord, OrderRecord, read_accounts, read_order, read_positions
+from .records import AccountRecord, OrderRecord, lock_account, read_accounts, read_order, read_positions
 from .search import find_order, find_page
 from .trading import TradingAccount
 from .upkeep import Upkeep
@@ -122,6 +122,7 @@ class Broker:
         self._upkeep.settle([account])
 
         def work(connection: sa.Connection) -> OrderRecord:
+            lock_account(connection, account)
             fresh = find_account(read_accounts(connection, owner), account.account_id)
             placed = None if order_id is None else read_order(connection, fresh, order_id)
             if placed is not None:
@@ -148,6 +149,7 @@ class Broker:
         self._upkeep.settle([account])
 
         def work(connection: sa.Connection) -> OrderRecord:
+            lock_account(connection, account)
             order = find_order(connection, accounts, request)
             if not order.is_open:
                 raise InvalidInput(

@@ -108,7 +108,6 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
     request, now = ticket.request, trading.now
     return OrderRecord(
         order_id=order_id or new_order_id(),
-        exchange_order_id="",
         account=trading.account.id,
         instrument=ticket.instrument,
         side=request.side,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
@@ -28,6 +29,9 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
     "REJECTED": (),
 }
 """INIT: accepted. REJECTED: refused by the venue after that, with nothing filled. The last three are final."""
+
+
+FIRST_VENUE_ID: Final = 1_770_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,11 @@ class AccountRecord:
 class OrderRecord:
     """An order. `opening` is the part of the rest that needs funds of its own, `reserved` what is held for it.
 
-    `cost` sums price times amount of the fills. Times are unix milliseconds, `seen_until` unix seconds.
+    `cost` sums price times amount of the fills. `seq` and the venue's id come with storing. Times are unix
+    milliseconds, `seen_until` unix seconds.
     """
 
     order_id: str
-    exchange_order_id: str
     account: int
     instrument: Instrument
     side: Side
@@ -82,6 +86,7 @@ class OrderRecord:
     reserved: Decimal = ZERO
     message: str | None = None
     seq: int = 0
+    exchange_order_id: str = ""
 
     @property
     def direction(self) -> Literal[1, -1]:
@@ -171,11 +176,16 @@ def order_of(row: sa.RowMapping) -> OrderRecord:
     return OrderRecord(instrument=instrument, price=None if price is None else Decimal(price), **amounts, **values)
 
 
+def lock_account(connection: sa.Connection, account: AccountRecord) -> None:
+    """Keep other writers from this account until the transaction ends. SQLite has let nobody else in anyway."""
+    connection.execute(sa.select(accounts_table.c.id).where(accounts_table.c.id == account.id).with_for_update())
+
+
 def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
-    """Store a new order; it gets its place in the sequence."""
+    """Store a new order; it gets its place in the sequence, and from that the venue's id."""
     fixed: dict[str, Any] = {
         "order_id": order.order_id,
-        "exchange_order_id": order.exchange_order_id,
+        "exchange_order_id": order.order_id,
         "account": order.account,
         "exchange": order.instrument.exchange,
         "base": order.instrument.base,
@@ -190,7 +200,19 @@ def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
     }
     stored = connection.execute(sa.insert(orders_table).values(**fixed, **_progress(order)))
     key = stored.inserted_primary_key
-    return replace(order, seq=0 if key is None else key[0])
+    if key is None:
+        raise ArithmeticError(f"{order.order_id} was stored without a key")
+    venue_id = _venue_id(order, key[0])
+    this_one = orders_table.c.seq == key[0]
+    connection.execute(sa.update(orders_table).where(this_one).values(exchange_order_id=venue_id))
+    return replace(order, seq=key[0], exchange_order_id=venue_id)
+
+
+def _venue_id(order: OrderRecord, seq: int) -> str:
+    """A hash on Polymarket, elsewhere a number of 13 digits; no two orders share one."""
+    if order.instrument.exchange == "polymarket":
+        return f"0x{sha256(order.order_id.encode()).hexdigest()}"
+    return str(FIRST_VENUE_ID + seq)
 
 
 def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRecord) -> OrderRecord:

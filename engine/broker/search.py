@@ -54,7 +54,7 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
 
     Raises:
         NotFound: `ORDER_NOT_FOUND`; says what an order from elsewhere would need.
-        InvalidInput: Lighter's orders go by their numeric id; or the id alone has two meanings.
+        InvalidInput: Lighter's orders go by their numeric id.
     """
     if request.account_id is not None:
         accounts = [find_account(accounts, request.account_id)]
@@ -65,13 +65,9 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
         where = sa.and_(where, table.exchange == request.exchange)
     if request.symbol is not None:
         where = sa.and_(where, _symbol_filter(accounts, request.symbol, request.exchange))
-    found = list(read_orders(connection, where))
-    if not found:
+    order = next(read_orders(connection, where), None)
+    if order is None:
         raise _unknown_order(request)
-    if len(found) > 1:
-        venues = " or ".join(order.instrument.exchange for order in found)
-        raise InvalidInput(f"{show(request.order_id)} is an order on {venues}", suggestion="Add exchange to the call")
-    order = found[0]
     if order.instrument.exchange == "lighter" and request.order_id.startswith(INTERNAL_PREFIX):
         raise InvalidInput(
             f"order_id {show(request.order_id)} does not work on Lighter, which knows its own numeric ids only",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from hashlib import sha256
 
 import sqlalchemy as sa
 
@@ -33,7 +32,7 @@ from .records import (
 
 @dataclass(frozen=True, slots=True)
 class TradingAccount:
-    """An account to trade on. `now` is unix seconds; the caller computes under `money.exact`."""
+    """An account to trade on. `now` is unix seconds; the caller computes under `money.exact` and has it locked."""
 
     connection: sa.Connection
     account: AccountRecord
@@ -57,8 +56,8 @@ class TradingAccount:
         return read_position(self.connection, self.account, instrument)
 
     def accept(self, order: OrderRecord) -> OrderRecord:
-        """Store an order in state INIT, with an id of the venue's kind."""
-        return insert_order(self.connection, replace(order, exchange_order_id=self._venue_id(order)))
+        """Store an order in state INIT."""
+        return insert_order(self.connection, order)
 
     def rest(self, order: OrderRecord) -> OrderRecord:
         """Reserve funds for what is left of an order and let it wait.
@@ -121,7 +120,6 @@ class TradingAccount:
         order = self.accept(
             OrderRecord(
                 order_id=new_order_id(),
-                exchange_order_id="",
                 account=self.account.id,
                 instrument=position.instrument,
                 side="sell" if position.size > 0 else "buy",
@@ -164,19 +162,6 @@ class TradingAccount:
 
     def _update(self, before: OrderRecord, after: OrderRecord, at: int | None = None) -> OrderRecord:
         return update_order(self.connection, before, replace(after, updated_at=at or round(self.now * 1000)))
-
-    def _venue_id(self, order: OrderRecord) -> str:
-        """A hash on Polymarket, elsewhere a number that looks like milliseconds and always rises."""
-        if order.instrument.exchange == "polymarket":
-            return f"0x{sha256(order.order_id.encode()).hexdigest()}"
-        table = orders_table.c
-        newest = self.connection.execute(
-            sa.select(table.exchange_order_id)
-            .where(table.exchange == order.instrument.exchange)
-            .order_by(table.seq.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        return str(max(order.created_at, int(newest or 0) + 1))
 
 
 def new_order_id() -> str:

@@ -20,7 +20,7 @@ from engine.store.database import Store
 
 from .money import exact
 from .prices import Prices, Tape
-from .records import AccountRecord, read_orders, read_positions
+from .records import AccountRecord, lock_account, read_orders, read_positions
 from .settlement import pieces, settle
 from .trading import TradingAccount
 
@@ -69,7 +69,10 @@ class Upkeep:
 def _waiting(
     connection: sa.Connection, accounts: Iterable[AccountRecord]
 ) -> list[tuple[AccountRecord, Instrument, int]]:
-    """Account, instrument and the close of the last bar met, for everything that is open."""
+    """Account, instrument and the close of the last bar met, for everything that is open.
+
+    Sorted by account, so that all processes lock in the same order.
+    """
     by_id = {account.id: account for account in accounts}
     since: dict[tuple[int, Instrument], int] = {}
     is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
@@ -80,7 +83,8 @@ def _waiting(
     for thing in open_things:
         key = (thing.account, thing.instrument)
         since[key] = min(since.get(key, thing.seen_until), thing.seen_until)
-    return [(by_id[account], instrument, moment) for (account, instrument), moment in since.items()]
+    by_account = sorted(since.items(), key=lambda item: item[0][0])
+    return [(by_id[account], instrument, moment) for (account, instrument), moment in by_account]
 
 
 def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_Due, range] | None]) -> None:
@@ -88,4 +92,5 @@ def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_Due
         for part in step:
             if part is not None:
                 due, bars = part
+                lock_account(connection, due.account)
                 settle(TradingAccount(connection, due.account, now), due.instrument, due.tape, bars)

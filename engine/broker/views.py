@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 
 from api.accounts import Account, Position
 from api.exchanges import EXCHANGES
@@ -14,6 +15,8 @@ from .fills import liquidation_price
 from .money import CENT, ZERO, down, plain
 from .prices import Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
+
+_STALE_SECONDS: Final = 2 * 86_400
 
 
 def moment(seconds: float) -> str:
@@ -68,7 +71,10 @@ def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> Pla
     """A new order, with what priced it and what to do next."""
     fields = order_view(order, account).model_dump()
     return PlacedOrder(
-        **fields, suggestion=_next_step(order, account), price_source=quote.source, price_time=moment(quote.at)
+        **fields,
+        suggestion=_next_step(order, account) + _staleness(order, quote),
+        price_source=quote.source,
+        price_time=moment(quote.at),
     )
 
 
@@ -100,3 +106,12 @@ def _next_step(order: OrderRecord, account: AccountRecord) -> str:
         follow = f'orders_list(account_id="{account.account_id}")'
         return f'Paper order, resting; follow it with {follow}, or orders_cancel(order_id="{order_id}").'
     return "Paper order, not filled and not resting; place it again with a price that the market reaches."
+
+
+def _staleness(order: OrderRecord, quote: Quote) -> str:
+    """Imported candles may have ended long ago; whoever trades against the last of them should know."""
+    if order.created_at / 1000 - quote.at < _STALE_SECONDS:
+        return ""
+    return (
+        f" Its market's latest candle is old: it closed at {moment(quote.at)}, and nothing fills until newer ones come."
+    )

@@ -56,7 +56,7 @@ orders_table: Final = sa.Table(
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("order_id", sa.String(64), nullable=False, unique=True),
-    sa.Column("exchange_order_id", sa.String(80), nullable=False),
+    sa.Column("exchange_order_id", sa.String(80), nullable=False, unique=True),
     sa.Column("account", sa.Integer, sa.ForeignKey("broker_accounts.id"), nullable=False),
     sa.Column("exchange", sa.String(32), nullable=False),
     sa.Column("base", sa.String(128), nullable=False),
@@ -77,9 +77,7 @@ orders_table: Final = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("seen_until", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("exchange", "exchange_order_id"),
     sa.Index("ix_broker_orders_account_status", "account", "status"),
-    sa.Index("ix_broker_orders_exchange_seq", "exchange", "seq"),
 )
 """Times are unix milliseconds, but `seen_until`: the close of the last bar that the order has met, unix seconds.
 

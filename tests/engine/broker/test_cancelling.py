@@ -58,14 +58,12 @@ async def test_the_venues_id_works_with_and_without_the_rest(desk: Bench, comple
     assert (await desk.cancel(order.exchange_order_id, **named)).status == "CANCELLED"
 
 
-async def test_an_id_that_two_venues_use_needs_the_exchange(desk: Bench, changes_nothing: Refused) -> None:
-    first = await desk.place("gate", "BTC/USDT", "buy", "0.01", **REST)
-    second = await desk.place("binance", "BTC/USDT", "buy", "0.01", **REST)
-    assert first.exchange_order_id == second.exchange_order_id
+async def test_no_two_orders_share_an_id_on_any_venue(desk: Bench) -> None:
+    placed = [await desk.place(venue, "BTC/USDT", "buy", "0.01", **REST) for venue in ("gate", "binance", "lighter")]
+    ids = [str(order.exchange_order_id) for order in placed]
 
-    error = await changes_nothing(lambda: desk.cancel(first.exchange_order_id))
-    assert error.suggestion == "Add exchange to the call"
-    assert (await desk.cancel(first.exchange_order_id, exchange="gate")).order_id == first.order_id
+    assert len(set(ids)) == 3
+    assert all(len(one) == 13 and one.isdecimal() for one in ids)
 
 
 async def test_lighter_goes_by_its_numeric_id_only(desk: Bench, changes_nothing: Refused) -> None:

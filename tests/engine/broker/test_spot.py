@@ -212,6 +212,16 @@ async def test_unknown_accounts_symbols_and_the_wrong_venue_are_refused(desk: Be
     assert "trades on gate, not on binance" in wrong.message
 
 
+async def test_an_order_against_an_old_candle_says_so(desk: Bench) -> None:
+    fresh = await desk.place("binance", "BTC/USDT", "buy", "0.01")
+    desk.clock.advance(3 * 86_400)
+    stale = await desk.place("binance", "BTC/USDT", "buy", "0.01")
+
+    assert "latest candle closed" not in str(fresh.suggestion)
+    assert "latest candle closed at 2025-06-16T12:00:00Z" in str(stale.suggestion)
+    assert (stale.price_time, stale.price_source) == ("2025-06-16T12:00:00Z", "simulated")
+
+
 async def test_placing_with_an_id_is_done_once(desk: Bench) -> None:
     request = PlaceRequest(
         account_id="paper-binance", exchange="binance", symbol="BTC/USDT", side="buy", amount=Decimal("0.01")
