@@ -62,7 +62,9 @@ class PlaceRequest(Request):
     market_type: MarketTypeInput | None = Field(
         default=None, validate_default=True, description="Follows from the exchange; may be left out."
     )
-    leverage: Whole | None = Field(default=None, ge=1, le=MAX_LEVERAGE, description="Perpetuals only.")
+    leverage: Annotated[Whole, Field(ge=1, le=MAX_LEVERAGE)] | None = Field(
+        default=None, description="Perpetuals only."
+    )
     label: Text | None = Field(default=None, max_length=100, description="Yours; comes back with the order.")
 
     @model_validator(mode="before")
