@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -82,26 +83,24 @@ def fixed(intent: Intent, bar: int) -> Intent:
             return Grid(instrument, number(lower), number(upper), levels, amount, spacing, tag)
 
 
-def walk(rng: np.random.Generator, size: int, spread: float, decimals: int = 2, start: float = 100.0) -> Bars:
-    """A random walk rounded to `decimals`, so that prices often tie; now and then it jumps between two bars."""
-    jumps = rng.normal(0.0, spread, size) * (rng.random(size) < 0.3)
+def walk(rng: np.random.Generator, size: int, spread: float, *, jumping: float = 0.3) -> Bars:
+    """A random walk in cents, so that prices often tie; between a share `jumping` of bars it jumps."""
+    jumps = rng.normal(0.0, spread, size) * (rng.random(size) < jumping)
     moves = rng.normal(0.0, spread, size)
-    close = start * np.exp(np.cumsum(moves + jumps))
+    close = 100.0 * np.exp(np.cumsum(moves + jumps))
     opened = close / np.exp(moves)
     high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0.0, spread / 2, size)))
     low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0.0, spread / 2, size)))
-    tick = 10.0**-decimals
-    opened, high, low, close = (np.maximum(np.round(x, decimals), tick) for x in (opened, high, low, close))
+    opened, high, low, close = (np.maximum(np.round(x, 2), 0.01) for x in (opened, high, low, close))
     return Bars(opened, high, low, close, rng.random(size) * 100.0, "simulated")
 
 
-def chances(rng: np.random.Generator, size: int, bars: Bars) -> Bars:
+def chances(bars: Bars) -> Bars:
     """A walk squeezed into the prices of a prediction token."""
 
     def squeeze(prices: Floats) -> Floats:
         return np.round(np.clip(prices / 200.0, 0.0, 1.0), 2)
 
-    del rng, size
     return Bars(
         squeeze(bars.open), squeeze(bars.high), squeeze(bars.low), squeeze(bars.close), bars.volume, "simulated"
     )
@@ -118,6 +117,23 @@ def framed(bars: dict[Instrument, Bars], start: int = 1_600_000_000 - 1_600_000_
     """A frame of hours."""
     size = len(next(iter(bars.values())).close)
     return Frame("1h", start + HOUR * np.arange(size), bars)
+
+
+def recorded_hours(path: Path, instrument: Instrument) -> Frame:
+    """The recorded file, oldest bar first."""
+    table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(0, 3, 4, 5, 6, 7))[::-1]
+    time, opened, high, low, close, volume = (np.ascontiguousarray(column) for column in table.T)
+    return Frame("1h", time.astype(np.int64), {instrument: Bars(opened, high, low, close, volume, "imported")})
+
+
+def cut(frame: Frame, start: int, stop: int) -> Frame:
+    """A stretch of a frame."""
+    part = slice(start, stop)
+    bars = {
+        i: Bars(b.open[part], b.high[part], b.low[part], b.close[part], b.volume[part], b.source)
+        for i, b in frame.bars.items()
+    }
+    return Frame(frame.timeframe, frame.time[part], bars)
 
 
 def instruments(kind: MarketType, count: int) -> list[Instrument]:
@@ -227,7 +243,7 @@ def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpe
     bars = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
     instrument = instruments(kind, 1)[0]
     if kind == "prediction":
-        bars = chances(rng, size, bars)
+        bars = chances(bars)
     program = [
         Emission(_condition(draw, rng, size), (draw(entries(instrument, rng, bars)),))
         for _ in range(draw(st.integers(1, 3)))
@@ -252,7 +268,7 @@ def worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", 
     bars: dict[Instrument, Bars] = {}
     for instrument in universe:
         walked = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
-        bars[instrument] = with_gaps(rng, chances(rng, size, walked) if kind == "prediction" else walked, gaps)
+        bars[instrument] = with_gaps(rng, chances(walked) if kind == "prediction" else walked, gaps)
     program: list[Emission] = []
     for _ in range(draw(st.integers(1, 5))):
         chosen = [draw(_intents(instrument, rng, bars[instrument])) for instrument in universe]
