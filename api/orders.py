@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from .addressing import address_symbol, check_market_type
 from .endpoint import Endpoint, Request, Response
 from .exchanges import EXCHANGES, ExchangeId, MarketType
-from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, Whole, one_of
+from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, Whole, one_of, whole_number
 from .numbers import Amount, Money, Price
 from .outputs import Time, listed_as
 from .refusals import reject
@@ -29,6 +29,7 @@ OrderTypeInput = Annotated[OrderType, one_of(get_args(OrderType), {"goodtilcance
 StatusInput = Annotated[
     OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
 ]
+Leverage = Annotated[int, Field(ge=1, le=MAX_LEVERAGE), BeforeValidator(whole_number)]
 Symbol = Annotated[str, Field(min_length=1, max_length=MAX_SYMBOL)]
 
 
@@ -62,9 +63,7 @@ class PlaceRequest(Request):
     market_type: MarketTypeInput | None = Field(
         default=None, validate_default=True, description="Follows from the exchange; may be left out."
     )
-    leverage: Annotated[Whole, Field(ge=1, le=MAX_LEVERAGE)] | None = Field(
-        default=None, description="Perpetuals only."
-    )
+    leverage: Leverage | None = Field(default=None, description="Perpetuals only.")
     label: Text | None = Field(default=None, max_length=100, description="Yours; comes back with the order.")
 
     @model_validator(mode="before")
