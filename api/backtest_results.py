@@ -147,6 +147,23 @@ class ResultsResponse(Response):
     created_at: Time | None = Field(None, description="ISO 8601, UTC.")
 
 
+class RecentResult(Response):
+    """A result in one line."""
+
+    result_id: str = Field(description="What the results endpoints take.")
+    created_at: Time | None = Field(None, description="ISO 8601, UTC.")
+    strategy_type: str | None = Field(None, description="signal, dca, grid, pair_trading or cross_sectional.")
+    description: str | None = Field(None, description="As given.")
+    universe: list[str] | None = Field(None, description="Tickers traded.")
+    timeframe: str | None = Field(None, description="Length of a bar.")
+
+
+class RecentResponse(Response):
+    """The newest results first."""
+
+    results: list[RecentResult] = Field(default_factory=list[RecentResult], description="Newest first.")
+
+
 class MetricsResponse(KeyMetrics):
     """All figures. Money in quote currency, durations in bars, fractions unless the name ends in `_pct`."""
 

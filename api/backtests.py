@@ -15,6 +15,7 @@ from .backtest_results import (
     ExecuteResponse,
     MetricsResponse,
     PerTickerResponse,
+    RecentResponse,
     ResultsResponse,
     ScriptCheckResponse,
     StatusResponse,
@@ -182,8 +183,14 @@ class EquityRequest(ResultRequest):
     resolution: Annotated[Resolution, one_of(get_args(Resolution))] = Field(
         "thinned", description="`full`: every bar from `offset` on."
     )
-    limit: Whole = Field(200, ge=2, le=2000, description="Most points returned.")
+    limit: Whole = Field(200, ge=2, le=10_000, description="Most points returned.")
     offset: Whole = Field(0, ge=0, description="First bar, when `full`.")
+
+
+class RecentRequest(Request):
+    """How many of the newest results."""
+
+    limit: Whole = Field(50, ge=1, le=100, description="Most results.")
 
 
 class ScriptCheckRequest(Request):
@@ -281,6 +288,16 @@ BACKTEST_ANALYSIS: Final = Endpoint(
     request=ResultRequest,
     response=AnalysisResponse,
     summary="What drove the result and how far to trust it.",
+)
+BACKTEST_RECENT: Final = Endpoint(
+    name="backtest_recent",
+    method="GET",
+    path="/backtest/results",
+    scope="research",
+    request=RecentRequest,
+    response=RecentResponse,
+    summary="Your newest results.",
+    documented=False,
 )
 SCRIPT_CHECK: Final = Endpoint(
     name="script_check",

@@ -55,6 +55,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     arena.ARENA_PROFILE_UPDATE,
     arena.ARENA_FOLLOWING,
     arena.ARENA_POST,
+    backtests.BACKTEST_RECENT,
     backtests.SCRIPT_CHECK,
     arena.ARENA_FOLLOW,
     arena.ARENA_UNFOLLOW,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from . import documents
+from . import backtests, documents
 from .opening import OpenClient
 
-REGISTRARS: Final[tuple[Callable[[MCPServer[Any], OpenClient], None], ...]] = (documents.register,)
+REGISTRARS: Final[tuple[Callable[[MCPServer[Any], OpenClient], None], ...]] = (documents.register, backtests.register)
 
-COMPLETIONS: Final[dict[tuple[str, str], Callable[[str], list[str]]]] = {
+COMPLETIONS: Final[dict[tuple[str, str], Callable[[OpenClient, str], Awaitable[list[str]]]]] = {
     (documents.TEMPLATE, "slug"): documents.complete_slug,
+    **{(template, "result_id"): backtests.complete_result for template in backtests.TEMPLATES.values()},
 }
 """By template and argument: what has been typed, to what it may become."""
 
@@ -33,4 +34,4 @@ def register_resources(server: MCPServer[Any], open_client: OpenClient) -> None:
         if not isinstance(reference, ResourceTemplateReference):
             return None
         completes = COMPLETIONS.get((reference.uri, argument.name))
-        return Completion(values=completes(argument.value)[:100]) if completes else None
+        return Completion(values=(await completes(open_client, argument.value))[:100]) if completes else None

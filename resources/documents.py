@@ -46,7 +46,7 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
         return await _read(open_client, slug)
 
 
-def complete_slug(typed: str) -> list[str]:
+async def complete_slug(_open_client: OpenClient, typed: str) -> list[str]:
     """The slugs that begin like this."""
     return [slug for slug in DOCUMENTS if slug.startswith(typed.lower())]
 

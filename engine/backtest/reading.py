@@ -15,6 +15,8 @@ from api.backtest_results import (
     KeyMetrics,
     MetricsResponse,
     PerTickerResponse,
+    RecentResponse,
+    RecentResult,
     ResultsResponse,
     TickerPerformance,
     Trade,
@@ -25,7 +27,7 @@ from api.errors import NotFound
 from api.refusals import show
 from engine.clock import iso8601
 from engine.frame import Floats
-from engine.store.backtests import find_result, tried
+from engine.store.backtests import find_result, recent_results, tried
 
 from .analysis import told
 from .packing import Labels, closing_times, read_curve, read_trades, trade_row
@@ -129,10 +131,18 @@ def analysis(connection: sa.Connection, result_id: str, agent_id: str) -> Analys
     return AnalysisResponse.model_validate({**told(json.loads(row.analysis), luck), "result_id": result_id})
 
 
-def script(connection: sa.Connection, result_id: str, agent_id: str) -> str:
-    """The script that ran."""
-    row = _row(connection, result_id, agent_id, ("summary",))
-    return json.loads(row.summary)["script"]
+def recent(connection: sa.Connection, limit: int, agent_id: str) -> RecentResponse:
+    """The newest results."""
+    found = recent_results(connection, agent_id, limit)
+    return RecentResponse(
+        results=[
+            RecentResult.model_validate(
+                {name: value for name, value in json.loads(row.summary).items() if name in RecentResult.model_fields}
+                | {"result_id": row.id, "created_at": iso8601(row.created_at)}
+            )
+            for row in found
+        ]
+    )
 
 
 def _row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:

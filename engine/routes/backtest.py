@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from api.backtest_results import (
     ExecuteResponse,
     MetricsResponse,
     PerTickerResponse,
+    RecentResponse,
     ResultsResponse,
     ScriptCheckResponse,
     StatusResponse,
@@ -26,6 +27,7 @@ from api.backtests import (
     BACKTEST_EXECUTE,
     BACKTEST_METRICS,
     BACKTEST_PER_TICKER,
+    BACKTEST_RECENT,
     BACKTEST_RESULTS,
     BACKTEST_STATUS,
     BACKTEST_TRADES,
@@ -34,6 +36,7 @@ from api.backtests import (
     EquityRequest,
     ExecuteRequest,
     PageRequest,
+    RecentRequest,
     ResultRequest,
     ScriptCheckRequest,
 )
@@ -48,8 +51,6 @@ from engine.engine import Engine
 from engine.store import backtests as rows
 
 from .binding import Route, route
-
-T = TypeVar("T")
 
 
 async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> ExecuteResponse:
@@ -139,6 +140,11 @@ async def analysis(engine: Engine, caller: Caller, request: ResultRequest) -> An
     return await engine.store.read(lambda c: reading.analysis(c, request.result_id, caller.identified))
 
 
+async def recent(engine: Engine, caller: Caller, request: RecentRequest) -> RecentResponse:
+    """The caller's newest results."""
+    return await engine.store.read(lambda c: reading.recent(c, request.limit, caller.identified))
+
+
 async def script_check(engine: Engine, _caller: Caller, request: ScriptCheckRequest) -> ScriptCheckResponse:
     """Every remark on a script, and what it would do."""
     await anyio.to_thread.run_sync(engine.jobs.warm)
@@ -171,5 +177,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     route(BACKTEST_TRADES, trades),
     route(BACKTEST_EQUITY, equity),
     route(BACKTEST_ANALYSIS, analysis),
+    route(BACKTEST_RECENT, recent),
     route(SCRIPT_CHECK, script_check),
 )

@@ -100,12 +100,6 @@ def find_job(connection: sa.Connection, job_id: str, agent_id: str) -> JobRow | 
     return None if row is None else JobRow(*row)
 
 
-def recent_jobs(connection: sa.Connection, agent_id: str, limit: int) -> list[JobRow]:
-    """The agent's newest jobs, newest first."""
-    wanted = sa.select(*_JOB).where(jobs_table.c.agent_id == agent_id).order_by(jobs_table.c.id.desc()).limit(limit)
-    return [JobRow(*row) for row in connection.execute(wanted)]
-
-
 def jobs_before(connection: sa.Connection, job_id: str) -> int:
     """How many queued jobs will start before this one."""
     wanted = sa.select(sa.func.count()).where(jobs_table.c.status == "queued", jobs_table.c.id < job_id)
@@ -206,11 +200,11 @@ def find_result(connection: sa.Connection, result_id: str, agent_id: str, column
     return connection.execute(wanted).one_or_none()
 
 
-def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> list[str]:
-    """Ids of the agent's newest results, newest first."""
-    row = results_table.c
-    wanted = sa.select(row.id).where(row.agent_id == agent_id).order_by(row.id.desc()).limit(limit)
-    return list(connection.execute(wanted).scalars())
+def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> Sequence[Any]:
+    """Id, time and summary of the agent's newest results, newest first."""
+    of = results_table.c
+    wanted = sa.select(of.id, of.created_at, of.summary).where(of.agent_id == agent_id)
+    return connection.execute(wanted.order_by(of.id.desc()).limit(limit)).all()
 
 
 def tried(connection: sa.Connection, agent_id: str, market: str, start: int, end: int) -> dict[str, float | None]:
