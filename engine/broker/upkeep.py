@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
@@ -35,6 +35,10 @@ class _Due:
     instrument: Instrument
     tape: Tape
 
+    def parts(self) -> Iterator[tuple[_Due, range]]:
+        """Itself with each run of bars that fits one transaction."""
+        return ((self, bars) for bars in pieces(self.tape))
+
 
 class Upkeep:
     """Settles accounts up to now. Blocking: use it in a thread."""
@@ -53,7 +57,7 @@ class Upkeep:
         waiting = self._store.read_now(lambda connection: _waiting(connection, accounts))
         found = (self._due(account, instrument, since, now) for account, instrument, since in waiting)
         due = [one for one in found if one is not None]
-        for step in zip_longest(*(((one, bars) for bars in pieces(one.tape)) for one in due)):
+        for step in zip_longest(*(one.parts() for one in due)):
             self._store.write_now(lambda connection, step=step: _settle_all(connection, now, step))
 
     def _due(self, account: AccountRecord, instrument: Instrument, since: int, now: float) -> _Due | None:

@@ -112,6 +112,4 @@ def _staleness(order: OrderRecord, quote: Quote) -> str:
     """Imported candles may have ended long ago; whoever trades against the last of them should know."""
     if order.created_at / 1000 - quote.at < _STALE_SECONDS:
         return ""
-    return (
-        f" Its market's latest candle is old: it closed at {moment(quote.at)}, and nothing fills until newer ones come."
-    )
+    return f" Its market's latest candle closed at {moment(quote.at)}; nothing more fills until newer candles come."

@@ -9,7 +9,7 @@ import pytest
 from api.errors import InvalidInput, NotFound
 from api.orders import PlaceRequest
 
-from .conftest import BTC, OWNER, Bench, Refused, flat
+from .conftest import BTC, BTC_GATE, BTC_LIGHTER, ETH, OWNER, Bench, Refused, flat
 
 
 async def test_a_market_order_fills_at_the_latest_close_with_slippage_and_fee(desk: Bench) -> None:
@@ -106,6 +106,29 @@ async def test_the_same_time_passed_at_once_or_in_steps_ends_the_same(desk: Benc
     same = ("status", "filled_amount", "average_price", "fee", "updated_at")
     assert [getattr(watched, name) for name in same] == [getattr(unwatched, name) for name in same]
     assert watched.filled_amount == Decimal("0.03")
+
+
+async def test_everything_that_waits_is_settled_by_one_look(desk: Bench) -> None:
+    rest = {"order_type": "limit", "price": 90_000}
+    early = await desk.place("binance", "ETH/USDT", "buy", "0.1", order_type="limit", price=1_900)
+    for _ in range(5):
+        desk.market.tick()
+    placed = [early, *[await desk.place(a, "BTC/USDT", "buy", "0.01", **rest) for a in ("binance", "gate", "lighter")]]
+    dip = (90_000, 90_000, 90_000, 90_000, 1_000)
+    desk.market.tick({BTC: dip, BTC_GATE: dip, BTC_LIGHTER: dip, ETH: (1_900, 1_900, 1_900, 1_900, 1_000)})
+
+    assert {o.order_id: o.status for o in await desk.orders()} == {o.order_id: "FILLED" for o in placed}
+
+
+async def test_an_order_that_waited_for_days_fills_in_the_very_bar(desk: Bench) -> None:
+    """More bars than one transaction takes, nobody looking meanwhile."""
+    order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=90_000)
+    for minute in range(4_500):
+        desk.market.tick({BTC: (90_000, 90_000, 90_000, 90_000, 0.05) if minute in {4_100, 4_300} else flat(100_000)})
+    filled = await desk.order(order.order_id)
+
+    # Half in each dip; the second closes 4,301 minutes after noon.
+    assert (filled.status, filled.updated_at) == ("FILLED", "2025-06-19T11:41:00Z")
 
 
 async def test_a_limit_that_the_market_has_reached_takes_what_the_last_bar_gives_and_rests_with_the_rest(
