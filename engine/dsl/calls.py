@@ -161,7 +161,7 @@ class Calls:
 
     def _bind(self, call: ast.Call, operator: Operator) -> tuple[list[Node], tuple[Constant, ...]] | None:
         """The inputs as nodes, columns that the operator reads by itself included, and the constants."""
-        before = len(self._checker.findings.errors)
+        before = self._checker.findings.reported
         values = [self._checker.node(each) for each in call.args]
         given = list(zip(call.args, values, strict=True))
         columns = self._given_columns(given, operator)
@@ -171,7 +171,7 @@ class Calls:
         slots = self._slots(call, operator, given)
         inputs = [node for p in operator.inputs for node in self._inputs(call, operator, p, slots)]
         constants = tuple(self._constant(call, operator, p, slots.get(p.name)) for p in operator.constants)
-        if len(self._checker.findings.errors) > before or any(v is None for v in values):
+        if self._checker.findings.reported > before or any(v is None for v in values):
             return None
         reads = columns if columns is not None else [self._column(name) for name in operator.reads]
         return [*inputs, *reads], tuple(c for c in constants if c is not None)

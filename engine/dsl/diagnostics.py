@@ -67,7 +67,10 @@ class DslDataError(DslError, NotFound):
 
 
 class Findings:
-    """Collects the diagnostics of one source text, and the replacements that would mend it."""
+    """Collects the diagnostics of one source text, each once, and the replacements that would mend it.
+
+    `reported` counts the errors, also those that were known: the body of a loop is read once for each ticker.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -75,6 +78,7 @@ class Findings:
         self._all: dict[tuple[Span, str], Diagnostic] = {}
         self._fixes: dict[Span, str] = {}
         self._unfixed = False
+        self.reported = 0
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -84,7 +88,7 @@ class Findings:
     @property
     def failed(self) -> bool:
         """Whether there is an error."""
-        return any(d.severity == "error" for d in self._all.values())
+        return self.reported > 0
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Everything found, in the order of the text."""
@@ -94,6 +98,7 @@ class Findings:
         self, span: Span, message: str, suggestion: str = "", *, fix: str | None = None, code: ErrorCode | None = None
     ) -> None:
         """Report an error at `span`. `fix` is the text to put there instead."""
+        self.reported += 1
         self._add("error", code or "VALIDATION_ERROR", span, message, suggestion)
         if fix is None:
             self._unfixed = True

@@ -50,8 +50,9 @@ class Evaluator:
         """A series; a plain value where the node is constant over time."""
         key = (node.id, instrument if node.local else None)
         if key not in self._values:
-            for each in self._pending(node, instrument):
-                self._values[each.id, instrument if each.local else None] = self._computed(each, instrument)
+            with np.errstate(all="ignore"):
+                for each in self._pending(node, instrument):
+                    self._values[each.id, instrument if each.local else None] = self._computed(each, instrument)
         return self._values[key]
 
     def forget(self) -> None:

@@ -124,7 +124,7 @@ class Intents:
         return None
 
     def _intent(self, call: ast.Call, name: IntentKind) -> IntentPlan | None:
-        before = len(self._checker.findings.errors)
+        before = self._checker.findings.reported
         slots = self._slots(call, name)
         ticker = self._ticker(slots.get("ticker"))
         side = self._side(slots.get("side"))
@@ -152,7 +152,7 @@ class Intents:
         plan = IntentPlan(name, ticker, side, size, options, tag, call.lineno)
         if self._sold_short(plan) and not self._short_allowed(call, plan):
             return None
-        failed = len(self._checker.findings.errors) > before
+        failed = self._checker.findings.reported > before
         return plan if not failed and self._sensible(call, plan) else None
 
     def _slots(self, call: ast.Call, name: IntentKind) -> dict[str, ast.expr]:

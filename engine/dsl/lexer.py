@@ -27,7 +27,7 @@ _TOKEN: Final = re.compile(
     |(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
     |(?P<name>[A-Za-z_]\w*)
     |(?P<newline>\n)
-    |(?P<space>[ \t\r]+)
+    |(?P<space>[ \t]+)
     |(?P<op>===|!==|\*\*|//|&&|\|\||:=|->|=>|=<|<>|==|!=|<=|>=|[-+*/%<>()\[\],.:={}!?;&|^~@$\\`])
     |(?P<other>.)""",
     re.VERBOSE | re.ASCII,
@@ -140,7 +140,7 @@ class _Reader:
             self._text.origins[1] = [(1, 0)]
         for match in _TOKEN.finditer(self._source):
             self._take(match)
-            if not self._text.usable and len(self._findings.errors) > 10:
+            if not self._text.usable and self._findings.reported > 10:
                 break
         for bracket, span in self._open[:1]:
             self._fatal(span, f"`{bracket}` is never closed", f"Close it with `{ {'(': ')', '[': ']'}[bracket] }`")

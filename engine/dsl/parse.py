@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -96,6 +97,7 @@ class Parsed:
 
 def parse(source: str, mode: Mode) -> Parsed:
     """The statements of `source`. Everything wrong with it so far is in `findings`; then there may be none."""
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
     findings = Findings(source)
     text = read(source, mode, findings)
     if not text.usable:
@@ -109,11 +111,14 @@ def parse(source: str, mode: Mode) -> Parsed:
 
 
 def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
-    """What Python's parser makes of it. A line that it refuses is reported and left out, and the rest read again."""
+    """What Python's parser makes of it. A line that it refuses is reported and left out, and the rest read again.
+
+    The parser looks for the refused line in the file that it is told the text came from: an empty one.
+    """
     lines = list(parsed.lines)
     for _ in range(_MAX_SYNTAX_ERRORS):
         try:
-            return ast.parse("\n".join(lines)).body
+            return ast.parse("\n".join(lines), filename=os.devnull).body
         except SyntaxError as error:
             line = min(max(error.lineno or 1, 1), len(lines))
             _report(error, line, parsed)
@@ -134,7 +139,7 @@ def _report(error: SyntaxError, line: int, parsed: Parsed) -> None:
     start = min(max((error.offset or 1) - 1, 0), len(text))
     same_line = error.end_lineno in {None, error.lineno}
     end = max(start + 1, (error.end_offset or 0) - 1) if same_line else len(text)
-    message = (error.msg or "invalid syntax").split("(<unknown>")[0].strip()
+    message = (error.msg or "invalid syntax").strip()
     suggestion = "" if "?" in message else "Check the commas, brackets and operators around it"
     parsed.findings.error(parsed.text.span(line, start, end), f"this cannot be read: {message}", suggestion)
 

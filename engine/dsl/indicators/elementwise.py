@@ -18,12 +18,9 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Floats]:
     """Results that are no finite number are missing."""
 
     def guarded(*values: Operand) -> Floats:
-        with np.errstate(all="ignore"):
-            result = np.asarray(function(*values), dtype=np.float64)
-        bad = ~np.isfinite(result)
-        if bad.any():
-            result = np.where(bad, np.nan, result)
-        return result
+        result = np.asarray(function(*values), dtype=np.float64)
+        infinite = np.isinf(result)
+        return np.where(infinite, np.nan, result) if infinite.any() else result
 
     return guarded
 
@@ -75,9 +72,9 @@ def _spread(a: Floats, b: Floats, hedge: Floats) -> Floats:
 _divide: Final = _guarded(np.divide)
 
 VECTOR: Final[dict[str, Callable[..., Any]]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
+    "+": _guarded(np.add),
+    "-": _guarded(np.subtract),
+    "*": _guarded(np.multiply),
     "/": _divide,
     "//": _guarded(np.floor_divide),
     "%": _guarded(np.mod),
