@@ -129,10 +129,8 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 @asynccontextmanager
 async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free meanwhile."""
-    engine_type, engine_settings = await anyio.to_thread.run_sync(_import_engine)
-    engine = await engine_type.open(
-        engine_settings(home=settings.home, database_url=settings.database_url, seed=settings.seed)
-    )
+    engine_type, engine_settings = await anyio.to_thread.run_sync(_import_engine, settings)
+    engine = await engine_type.open(engine_settings)
     try:
         yield engine
     finally:
@@ -140,7 +138,14 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
             await engine.aclose()
 
 
-def _import_engine() -> tuple[type[Engine], type[EngineSettings]]:
+def _import_engine(settings: Settings) -> tuple[type[Engine], EngineSettings]:
+    """What opens an engine, and what to open it with."""
     from engine.engine import Engine, EngineSettings
+    from engine.live.settings import LiveSettings
 
-    return Engine, EngineSettings
+    return Engine, EngineSettings(
+        home=settings.home,
+        database_url=settings.database_url,
+        seed=settings.seed,
+        live=LiveSettings(webhooks_to_loopback=settings.webhooks_to_loopback),
+    )

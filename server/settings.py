@@ -48,6 +48,7 @@ class Settings:
         auth_header: How the key travels to the hosted service.
         amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
         seed: Of the simulated market.
+        webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         log_level: Of the log on stderr.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     auth_header: AuthHeader = "x-api-key"
     amounts: Amounts = "number"
     seed: int = 7
+    webhooks_to_loopback: bool = False
     log_level: LogLevel = "WARNING"
 
     @property
@@ -92,6 +94,7 @@ class Settings:
             auth_header=_choice(given, "HEYTRADERS_AUTH_HEADER", "x-api-key", get_args(AuthHeader)),
             amounts=_choice(given, "HEYTRADERS_AMOUNTS", "number", get_args(Amounts)),
             seed=_seed(given.get("HEYTRADERS_SEED", "7")),
+            webhooks_to_loopback=_flag(given, "HEYTRADERS_WEBHOOK_LOOPBACK"),
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
         )
 

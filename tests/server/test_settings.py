@@ -53,6 +53,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "HEYTRADERS_AUTH_HEADER": "Bearer",
             "HEYTRADERS_AMOUNTS": "string",
             "HEYTRADERS_SEED": "11",
+            "HEYTRADERS_WEBHOOK_LOOPBACK": "on",
             "HEYTRADERS_LOG_LEVEL": "debug",
         }
     )
@@ -65,6 +66,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         auth_header="bearer",
         amounts="string",
         seed=11,
+        webhooks_to_loopback=True,
         log_level="DEBUG",
     )
 
@@ -75,6 +77,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("HEYTRADERS_TOOLSETS", "research,tradin", "Choose from research,trading,live,arena"),
         ("HEYTRADERS_TOOLSETS", ",", "Choose from research,trading,live,arena"),
         ("HEYTRADERS_READ_ONLY", "perhaps", "Set it to 1 or 0"),
+        ("HEYTRADERS_WEBHOOK_LOOPBACK", "perhaps", "Set it to 1 or 0"),
         ("HEYTRADERS_AUTH_HEADER", "basic", "x-api-key or bearer"),
         ("HEYTRADERS_AMOUNTS", "float", "number or string"),
         ("HEYTRADERS_LOG_LEVEL", "loud", "DEBUG or INFO or WARNING or ERROR"),
