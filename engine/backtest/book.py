@@ -88,10 +88,12 @@ class Book:
     def decide(self, intents: Sequence[Intent], bar: int, ledger: Ledger) -> None:
         """Turn the intents decided at the close of `bar` into orders.
 
-        Every one is judged against the positions at that close. One direction an instrument and bar: the first entry's.
-        An intent takes the place of the instrument's resting entries.
+        Every one is judged against the positions at that close. On one bar the first entry or rebalance of an instrument
+        decides: later ones in the other direction, or of the other kind, are not followed. An intent takes the place of
+        the instrument's resting entries.
         """
         entries: dict[int, list[Order]] = {}
+        rebalanced: set[int] = set()
         for intent in intents:
             k = self._places[intent.instrument]
             market = self._markets[k]
@@ -100,14 +102,15 @@ class Book:
                 continue
             match intent:
                 case Entry():
-                    self._enter(k, order_at(intent, bar), ledger, entries.setdefault(k, []))
+                    if k not in rebalanced:
+                        self._enter(k, order_at(intent, bar), ledger, entries.setdefault(k, []))
                 case Exit():
                     self._leave(k, intent, bar, fresh=bool(entries.get(k)))
                 case Rebalance():
-                    if not entries.get(k):
+                    if k not in rebalanced and not entries.get(k):
+                        rebalanced.add(k)
                         self.resting.pop(k, None)
-                    self.waiting = [w for w in self.waiting if not (isinstance(w, Target) and w.k == k)]
-                    self.waiting.append(Target(k, at(intent.weight, bar), intent.tag))
+                        self.waiting.append(Target(k, at(intent.weight, bar), intent.tag))
                 case Grid():
                     self._lay(k, intent, bar)
 

@@ -19,11 +19,12 @@ class JobSettings:
     """How backtests are run.
 
     Attributes:
-        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, 8 at most.
+        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, but 2 to 8,
+            so that a long job does not hold up all others.
         limits: What one job may use.
         max_bars: Most bars of a job, over all its tickers.
     """
 
-    slots: int = field(default_factory=lambda: min(8, max(1, (os.cpu_count() or 2) - 1)))
+    slots: int = field(default_factory=lambda: min(8, max(2, (os.cpu_count() or 2) - 1)))
     limits: Limits = field(default_factory=Limits)
     max_bars: int = 6_000_000

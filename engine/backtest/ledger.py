@@ -153,6 +153,8 @@ class Ledger:
             self.positions[slot] = position
             insort(self.order, slot)
             return position
+        if position.side != side:
+            raise AssertionError(f"slot {slot} holds the other side")
         total = position.amount + amount
         position.entry = (position.amount * position.entry + value) / total
         position.amount = total

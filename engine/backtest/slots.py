@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -28,8 +27,6 @@ logger = logging.getLogger("heytraders.backtests")
 
 _SMALLER: Final = "use a shorter range, a longer timeframe or fewer tickers"
 _LOOK_SECONDS: Final = 0.05
-_START_SECONDS: Final = 60.0
-_KILL: Final = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,28 @@ class Ended:
     message: str | None = None
 
 
+class _Spawning(SpawnContext):
+    """Spawns processes, and remembers them so that they can be killed, also while they start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spawned: list[SpawnProcess] = []
+
+    def Process(  # noqa: N802 # pyright: ignore[reportIncompatibleVariableOverride] - executors only call it
+        self, *args: Any, **kwargs: Any
+    ) -> SpawnProcess:
+        """Make a process."""
+        process = SpawnProcess(*args, **kwargs)
+        self.spawned.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill every process that was started."""
+        for process in self.spawned:
+            if process.pid is not None:
+                process.kill()
+
+
 class Slot:
     """A place for a worker process. `run` is called by one thread at a time; `stop` may be called by any."""
 
@@ -48,7 +67,8 @@ class Slot:
         self._world = world
         self._limits = limits
         self._executor: ProcessPoolExecutor | None = None
-        self._greeting: Future[int] | None = None
+        self._spawning = _Spawning()
+        self._greeting: Future[None] | None = None
         self._progress = RawArray("d", 2)
         self._job: str | None = None
         self._stopped: str | None = None
@@ -60,9 +80,10 @@ class Slot:
             if self._executor is not None:
                 return
             one_thread_each()
+            self._spawning = _Spawning()
             self._executor = ProcessPoolExecutor(
                 max_workers=1,
-                mp_context=multiprocessing.get_context("spawn"),
+                mp_context=self._spawning,
                 initializer=enter,
                 initargs=(self._progress, self._limits.memory_mb << 20),
             )
@@ -95,13 +116,13 @@ class Slot:
         with self._lock:
             if self._job == job_id:
                 self._stopped = why
-                self._kill()
+                self._spawning.kill()
 
     def close(self) -> None:
         """Kill the worker process and wait until it is gone."""
         with self._lock:
             self._stopped = "the server closed"
-            self._kill()
+            self._spawning.kill()
         self._discard()
 
     def _follow(self, spec: str, look: Callable[[float, str], None]) -> Ended:
@@ -117,7 +138,7 @@ class Slot:
             return self._overdue()
         return Ended("completed", future.result())
 
-    def _worker(self) -> tuple[ProcessPoolExecutor, Future[int]]:
+    def _worker(self) -> tuple[ProcessPoolExecutor, Future[None]]:
         """The worker process; a new one, where the old one died between two jobs."""
         self.warm()
         executor, greeting = self._executor, self._greeting
@@ -131,18 +152,16 @@ class Slot:
         return executor, greeting
 
     def _wait(self, future: Future[Any], deadline: float, look: Callable[[float, str], None]) -> bool:
-        """Wait until the future is done, or the job stopped before it began; false when the time is up."""
+        """Wait until the future is done; false when the time is up."""
         while not concurrent.futures.wait([future], timeout=_LOOK_SECONDS).done:
             if time.monotonic() > deadline:
                 return False
-            if self._stopped is not None and future is self._greeting:
-                return True
             look(min(self._progress[0], 1.0), STAGES[int(self._progress[1])])
         return True
 
     def _overdue(self) -> Ended:
         with self._lock:
-            self._kill()
+            self._spawning.kill()
         self._discard()
         return Ended("failed", message=f"it ran longer than {self._limits.seconds:g} s; {_SMALLER}")
 
@@ -152,15 +171,6 @@ class Slot:
         return Ended(
             "failed", message="its worker process was killed, by the system for its memory or by somebody; run it again"
         )
-
-    def _kill(self) -> None:
-        greeting = self._greeting
-        if greeting is None or not greeting.done() or greeting.exception() is not None:
-            return
-        try:
-            os.kill(greeting.result(), _KILL)
-        except ProcessLookupError:
-            logger.debug("the worker had already ended")
 
     def _discard(self) -> None:
         with self._lock:

@@ -46,10 +46,9 @@ def enter(progress: Progress, memory_bytes: int) -> None:
     _progress = progress
 
 
-def greet() -> int:
-    """Load what every job needs; answer with the process id."""
+def greet() -> None:
+    """Load what every job needs."""
     import_module("engine.backtest.run")
-    return os.getpid()
 
 
 def work(world: World, spec: str) -> Outcome:

@@ -56,7 +56,6 @@ from .binding import Route, route
 async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> ExecuteResponse:
     """Check everything, then queue the job."""
     now = engine.clock.now()
-    await anyio.to_thread.run_sync(engine.jobs.warm)
     spec = await anyio.to_thread.run_sync(prepare, engine.feed, now, request, engine.settings.jobs.max_bars)
 
     def spend(connection: sa.Connection) -> None:
