@@ -17,7 +17,8 @@ from .terms import MAINTENANCE, Terms
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds.
+    """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds,
+    rounded up: bars that open then or later are news to what it opens.
 
     `margin_price` values it for margin: never above the price of a resting order, since that is what it reserved for.
     """

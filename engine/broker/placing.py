@@ -5,6 +5,7 @@ A refusal changes nothing and says which value would do.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -89,7 +90,7 @@ def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) 
 
 def _match(trading: TradingAccount, ticket: Ticket, order: OrderRecord) -> OrderRecord:
     price, capacity = ticket.taker_price, ticket.quote.capacity(ticket.steps)
-    fee, at = trading.account.terms.taker, int(trading.now)
+    fee, at = trading.account.terms.taker, math.ceil(trading.now)
     if order.order_type == "market":
         return trading.fill(order, Fill(order.amount, price, fee, price, at))
     reaches = (order.limit - price) * order.direction >= 0
@@ -118,7 +119,7 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
         label=request.label,
         created_at=round(now * 1000),
         updated_at=round(now * 1000),
-        seen_until=-int(-now // 1),
+        seen_until=math.ceil(now),
     )
 
 

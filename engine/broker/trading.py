@@ -15,7 +15,7 @@ from api.symbols import Instrument
 from engine.store.broker import orders_table
 from engine.store.ids import new_id
 
-from .fills import Effect, Fill, liquidate, opening_part, pay_out, reservation, trade
+from .fills import Fill, liquidate, opening_part, pay_out, reservation, trade
 from .ledger import Books, InsufficientFunds, Line
 from .money import ZERO, text
 from .records import (
@@ -93,8 +93,11 @@ class TradingAccount:
             asset, needed = reservation(order, opening, self.account.terms)
             effect.lines.extend(_released(asset, order.reserved - needed))
             after = replace(after, reserved=needed)
-        self._apply(effect, order, fill.at)
-        return self._update(order, after, fill.at * 1000)
+        at = min(fill.at * 1000, round(self.now * 1000))
+        self.books.post("fill", effect.lines, order_id=order.order_id, at=at)
+        if effect.position is not None:
+            write_position(self.connection, effect.position)
+        return self._update(order, after, at)
 
     def end(self, order: OrderRecord, status: OrderStatus, message: str | None = None) -> OrderRecord:
         """Take an order out of the market and free what it held."""
@@ -154,11 +157,6 @@ class TradingAccount:
         position = self.position(instrument)
         if position is not None and position.seen_until < until:
             write_position(self.connection, replace(position, seen_until=until))
-
-    def _apply(self, effect: Effect, order: OrderRecord, at: int) -> None:
-        self.books.post("fill", effect.lines, order_id=order.order_id, at=at * 1000)
-        if effect.position is not None:
-            write_position(self.connection, effect.position)
 
     def _update(self, before: OrderRecord, after: OrderRecord, at: int | None = None) -> OrderRecord:
         return update_order(self.connection, before, replace(after, updated_at=at or round(self.now * 1000)))

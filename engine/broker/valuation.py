@@ -14,12 +14,13 @@ from typing import Final
 from api.accounts import Balance, BalancesResponse
 from api.errors import NotFound
 from api.symbols import Instrument
+from engine.clock import iso8601
 
 from .ledger import OwnBook
 from .money import ZERO, down, exact, nearest, plain
 from .prices import Prices, Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
-from .views import moment, order_view, position_view
+from .views import order_view, position_view
 
 _DOLLARS: Final = frozenset({"USDT", "USDC", "USD"})
 _BITCOIN_IN_DOLLARS: Final = Instrument("binance", "BTC", "USDT")
@@ -61,7 +62,7 @@ def balances_view(holdings: Holdings, prices: Prices, now: float) -> BalancesRes
             balances=[_balance(holdings, asset) for asset in holdings.assets],
             positions=[position_view(p, quotes[p.instrument]) for p in holdings.positions],
             open_orders=[order_view(order, holdings.account) for order in holdings.orders],
-            updated_at=moment(now),
+            updated_at=iso8601(now),
             paper=True,
         )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
 from api.accounts import Account, Position
 from api.exchanges import EXCHANGES
-from api.inputs import iso
 from api.orders import Order, PlacedOrder
+from engine.clock import iso8601
 
 from .fills import liquidation_price
 from .money import CENT, ZERO, down, plain
@@ -17,11 +16,6 @@ from .prices import Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
 
 _STALE_SECONDS: Final = 2 * 86_400
-
-
-def moment(seconds: float) -> str:
-    """Unix seconds as ISO 8601 UTC."""
-    return iso(datetime.fromtimestamp(seconds, UTC))
 
 
 def account_view(account: AccountRecord) -> Account:
@@ -34,7 +28,7 @@ def account_view(account: AccountRecord) -> Account:
         currency=account.currency,
         status=account.status,
         paper=True,
-        created_at=moment(account.created_at / 1000),
+        created_at=iso8601(account.created_at / 1000),
     )
 
 
@@ -61,8 +55,8 @@ def order_view(order: OrderRecord, account: AccountRecord) -> Order:
         leverage=order.leverage if instrument.market_type == "perpetual" else None,
         label=order.label,
         message=order.message,
-        created_at=moment(order.created_at / 1000),
-        updated_at=moment(order.updated_at / 1000),
+        created_at=iso8601(order.created_at / 1000),
+        updated_at=iso8601(order.updated_at / 1000),
         paper=True,
     )
 
@@ -74,7 +68,7 @@ def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> Pla
         **fields,
         suggestion=_next_step(order, account) + _staleness(order, quote),
         price_source=quote.source,
-        price_time=moment(quote.at),
+        price_time=iso8601(quote.at),
     )
 
 
@@ -112,4 +106,4 @@ def _staleness(order: OrderRecord, quote: Quote) -> str:
     """Imported candles may have ended long ago; whoever trades against the last of them should know."""
     if order.created_at / 1000 - quote.at < _STALE_SECONDS:
         return ""
-    return f" Its market's latest candle closed at {moment(quote.at)}; nothing more fills until newer candles come."
+    return f" Its market's latest candle closed at {iso8601(quote.at)}; nothing more fills until newer candles come."

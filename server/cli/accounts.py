@@ -73,12 +73,12 @@ def close(*, account_id: str) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Newest rows to show.")
 def ledger(*, account_id: str, limit: int) -> None:
     """Show the newest rows of the books of ACCOUNT_ID, one posting after the other."""
-    from engine.broker.views import moment
+    from engine.clock import iso8601
 
     for row in _run(lambda office: office.ledger(account_id, limit)):
         order = row.order_id or ""
         click.echo(
-            f"{row.seq:>8} {moment(row.at / 1000):<27} {row.kind:<11} {row.book:<9} {row.amount:>+28f} "
+            f"{row.seq:>8} {iso8601(row.at / 1000)} {row.kind:<11} {row.book:<9} {row.amount:>+28f} "
             f"{row.asset[:20]:<20} {order}"
         )
 

@@ -93,6 +93,7 @@ async def test_the_documented_orders_go_through(call: Call, token: str) -> None:
         assert order["paper"] is True
         assert {order[k] == v for k, v in example.items()} == {True}
         assert order["suggestion"]
+        assert order["created_at"] == order["updated_at"] == "2025-06-16T12:00:00Z"
 
 
 async def test_balances_have_the_documented_shape(call: Call, clock: AcceleratedClock, token: str) -> None:
