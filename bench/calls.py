@@ -103,7 +103,7 @@ def numpy_scan(symbols: int, bars: int = 500) -> float:
 
 def fresh(program: str, *arguments: str) -> list[float]:
     """The figures that a program prints in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
 
 

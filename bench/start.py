@@ -45,17 +45,17 @@ def start(arguments: list[str], environment: dict[str, str]) -> float:
     """Milliseconds until the response to `initialize` is read."""
     begun = time.perf_counter()
     with subprocess.Popen(
-        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
     ) as server:
         if server.stdin is None or server.stdout is None:
             raise RuntimeError("no pipes")
         server.stdin.write(INITIALIZE + "\n")
         server.stdin.flush()
-        answer = json.loads(server.stdout.readline())
+        line = server.stdout.readline()
         took = (time.perf_counter() - begun) * 1000
         server.stdin.close()
-    if "result" not in answer:
-        raise RuntimeError(f"no result: {answer}")
+    if "result" not in json.loads(line or "{}"):
+        raise RuntimeError(f"{arguments}: no result but {line!r}")
     return took
 
 
