@@ -5,16 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
-from api.errors import HeyTradersError, NotFound, explain
-
-from .opening import OpenClient
+from .opening import OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.backtest_results import Trade
@@ -36,13 +31,13 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
     @server.resource(TEMPLATES["summary"], name="backtest_summary", title="Verdict", mime_type="application/json")
     async def summary(result_id: str) -> str:
         """Key metrics, assumptions, warnings and the analysis of a backtest."""
-        async with _reading(open_client) as client:
+        async with reading(open_client) as client:
             return await _summary(client, result_id)
 
     @server.resource(TEMPLATES["trades.csv"], name="backtest_trades_csv", title="Trades", mime_type="text/csv")
     async def trades_csv(result_id: str) -> str:
         """Every trade of a backtest as CSV."""
-        async with _reading(open_client) as client:
+        async with reading(open_client) as client:
             return _as_csv([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(
@@ -50,49 +45,38 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
     )
     async def trades_json(result_id: str) -> str:
         """Every trade of a backtest as JSON."""
-        async with _reading(open_client) as client:
+        async with reading(open_client) as client:
             return json.dumps([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(TEMPLATES["equity"], name="backtest_equity", title="Equity curve", mime_type="text/csv")
     async def equity(result_id: str) -> str:
         """The equity curve of a backtest as CSV: every bar, thinned only where there are more than 50,000."""
-        async with _reading(open_client) as client:
+        async with reading(open_client) as client:
             return _as_csv(await _points(client, result_id))
 
     @server.resource(TEMPLATES["script"], name="backtest_script", title="Script", mime_type="text/plain")
     async def script(result_id: str) -> str:
         """The Signal DSL script that a backtest ran."""
-        async with _reading(open_client) as client:
+        async with reading(open_client) as client:
             return await _script(client, result_id)
 
 
 async def complete_result(open_client: OpenClient, typed: str) -> list[str]:
     """The newest results of the caller whose id begins like this."""
+    return await offered(open_client, _result_ids, typed)
+
+
+async def _result_ids(client: Client) -> list[str]:
     from api.backtests import BACKTEST_RECENT, RecentRequest
 
-    try:
-        client = await open_client()
-        found = await client.call(BACKTEST_RECENT, RecentRequest.model_validate({"limit": 100}))
-    except HeyTradersError:
-        return []
-    return [each.result_id for each in found.results if each.result_id.startswith(typed)]
-
-
-@asynccontextmanager
-async def _reading(open_client: OpenClient) -> AsyncGenerator[Client]:
-    """The API; what it refuses becomes what a resource may fail with."""
-    try:
-        yield await open_client()
-    except NotFound as error:
-        raise ResourceNotFoundError(explain(error)) from error
-    except HeyTradersError as error:
-        raise ResourceError(explain(error)) from error
+    found = await client.call(BACKTEST_RECENT, RecentRequest.model_validate({"limit": 100}))
+    return [each.result_id for each in found.results]
 
 
 async def _summary(client: Client, result_id: str) -> str:
     from api.backtests import BACKTEST_ANALYSIS, BACKTEST_RESULTS, ResultRequest
 
-    request = ResultRequest(result_id=result_id)
+    request = ask(ResultRequest, {"result_id": result_id})
     found = await client.call(BACKTEST_RESULTS, request)
     read = await client.call(BACKTEST_ANALYSIS, request)
     return json.dumps({**found.model_dump(mode="json", exclude_none=True), "analysis": read.analysis}, indent=1)
@@ -106,7 +90,7 @@ async def _trades(client: Client, result_id: str) -> list[Trade]:
     while offset is not None and len(gathered) < MAX_TRADES:
         page = await client.call(
             BACKTEST_TRADES,
-            PageRequest.model_validate({"result_id": result_id, "limit": _TRADES_PAGE, "offset": offset}),
+            ask(PageRequest, {"result_id": result_id, "limit": _TRADES_PAGE, "offset": offset}),
         )
         gathered += page.trades
         offset = page.next_offset
@@ -120,9 +104,9 @@ async def _points(client: Client, result_id: str) -> list[dict[str, Any]]:
     gathered: list[dict[str, Any]] = []
     offset: int | None = 0
     while offset is not None:
-        page = await client.call(BACKTEST_EQUITY, EquityRequest.model_validate({**terms, "offset": offset}))
+        page = await client.call(BACKTEST_EQUITY, ask(EquityRequest, {**terms, "offset": offset}))
         if (page.total or 0) > MAX_POINTS:
-            thinned = EquityRequest.model_validate({**terms, "resolution": "thinned"})
+            thinned = ask(EquityRequest, {**terms, "resolution": "thinned"})
             page = await client.call(BACKTEST_EQUITY, thinned)
         gathered += [point.model_dump(mode="json") for point in page.points]
         offset = page.next_offset
@@ -132,7 +116,7 @@ async def _points(client: Client, result_id: str) -> list[dict[str, Any]]:
 async def _script(client: Client, result_id: str) -> str:
     from api.backtests import BACKTEST_RESULTS, ResultRequest
 
-    return (await client.call(BACKTEST_RESULTS, ResultRequest(result_id=result_id))).script or ""
+    return (await client.call(BACKTEST_RESULTS, ask(ResultRequest, {"result_id": result_id}))).script or ""
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:

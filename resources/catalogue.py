@@ -1,29 +1,54 @@
-"""The one list of resources, and the completion of their templates' arguments."""
+"""The one list of resources, each offered where the tools are that read the same; and what completes an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from . import backtests, documents
-from .opening import OpenClient
+from . import accounts, backtests, choices, documents, subscriptions
+from .opening import Complete, OpenClient
 
-REGISTRARS: Final[tuple[Callable[[MCPServer[Any], OpenClient], None], ...]] = (documents.register, backtests.register)
-
-COMPLETIONS: Final[dict[tuple[str, str], Callable[[OpenClient, str], Awaitable[list[str]]]]] = {
-    (documents.TEMPLATE, "slug"): documents.complete_slug,
-    **{(template, "result_id"): backtests.complete_result for template in backtests.TEMPLATES.values()},
-}
-"""By template and argument: what has been typed, to what it may become."""
+MAX_COMPLETIONS: Final = 100
 
 
-def register_resources(server: MCPServer[Any], open_client: OpenClient) -> None:
-    """Offer every resource. Opens nothing: listing needs no backend."""
-    for register in REGISTRARS:
-        register(server, open_client)
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Resources that belong together.
+
+    Attributes:
+        register: Offers them.
+        needs: Tools that read the same. Where one of them is not exposed, neither are the resources.
+        completes: Argument name, of a template or a prompt alike, to its completion.
+    """
+
+    register: Callable[[MCPServer[Any], OpenClient], None]
+    needs: frozenset[str] = frozenset()
+    completes: Mapping[str, Complete] = field(default_factory=dict[str, Complete])
+
+
+SHELVES: Final[tuple[Shelf, ...]] = (
+    Shelf(documents.register, completes={"slug": documents.complete_slug}),
+    Shelf(backtests.register, frozenset({"backtest_results"}), {"result_id": backtests.complete_result}),
+    Shelf(accounts.register, frozenset({"accounts_balances"}), {"account_id": accounts.complete_account}),
+    Shelf(
+        subscriptions.register,
+        frozenset({"live_subscription_get"}),
+        {"subscription_id": subscriptions.complete_subscription, "strategy_id": subscriptions.complete_strategy},
+    ),
+)
+
+
+def register_resources(server: MCPServer[Any], open_client: OpenClient, tools: Collection[str]) -> None:
+    """Offer every resource that fits the exposed `tools`. Opens nothing: listing needs no backend."""
+    shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
+    completes = dict(choices.COMPLETES)
+    for shelf in shelves:
+        shelf.register(server, open_client)
+        completes.update(shelf.completes)
 
     @server.completion()
     async def complete(
@@ -31,7 +56,11 @@ def register_resources(server: MCPServer[Any], open_client: OpenClient) -> None:
         argument: CompletionArgument,
         context: CompletionContext | None,  # noqa: ARG001 - the SDK's signature
     ) -> Completion | None:
-        if not isinstance(reference, ResourceTemplateReference):
+        if isinstance(reference, ResourceTemplateReference) and f"{{{argument.name}}}" not in reference.uri:
             return None
-        completes = COMPLETIONS.get((reference.uri, argument.name))
-        return Completion(values=(await completes(open_client, argument.value))[:100]) if completes else None
+        completion = completes.get(argument.name)
+        if completion is None:
+            return None
+        values = await completion(open_client, argument.value)
+        shown = values[:MAX_COMPLETIONS]
+        return Completion(values=shown, total=len(values), has_more=len(values) > len(shown))

@@ -2,10 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from api.errors import HeyTradersError, InvalidInput, explain
 
 if TYPE_CHECKING:
     from api.client import Client
+    from api.endpoint import Request
+
+    RequestT = TypeVar("RequestT", bound=Request)
 
 OpenClient = Callable[[], Awaitable["Client"]]
+Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
+"""From what has been typed to what it may become."""
+
+
+@asynccontextmanager
+async def reading(open_client: OpenClient) -> AsyncGenerator[Client]:
+    """The API. What it refuses becomes what a resource may fail with: an id that is wrong is a resource that is not."""
+    try:
+        yield await open_client()
+    except InvalidInput as error:
+        raise ResourceNotFoundError(explain(error)) from error
+    except HeyTradersError as error:
+        raise ResourceError(explain(error)) from error
+
+
+def ask(kind: type[RequestT], fields: Mapping[str, object]) -> RequestT:
+    """The request for what stands in a URI.
+
+    Raises:
+        InvalidInput: It is no id.
+    """
+    from pydantic import ValidationError
+
+    from api.refusals import refuse
+
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise refuse(kind.__name__, kind, error, fields) from None
+
+
+async def offered(open_client: OpenClient, list_ids: Callable[[Client], Awaitable[list[str]]], typed: str) -> list[str]:
+    """The ids that begin with what was typed; none where the API cannot be asked."""
+    try:
+        found = await list_ids(await open_client())
+    except HeyTradersError:
+        return []
+    return [each for each in found if each.startswith(typed.strip())]

@@ -103,8 +103,9 @@ def create_server(
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
     )
-    register_resources(server, backend.client)
-    for prompt in load_prompts({row.name for row in rows}):
+    tools = {row.name for row in rows}
+    register_resources(server, backend.client, tools)
+    for prompt in load_prompts(tools):
         server.add_prompt(prompt)
     return server
 

@@ -12,7 +12,7 @@ from mcp.types import TextContent
 from prompts.library import load_prompts
 from server.settings import Settings
 from tests.conftest import Connect
-from tools.surface import exposed
+from tools.surface import TOOLSETS, Toolset, exposed
 
 TOOLS = {row.name for row in exposed()}
 PROMPTS = load_prompts(TOOLS)
@@ -65,3 +65,33 @@ async def test_an_argument_cannot_add_lines_of_its_own(connect: Connect) -> None
 async def test_prompts_whose_tools_are_missing_are_not_offered(connect: Connect, settings: Settings) -> None:
     async with connect(Settings(home=settings.home, toolsets=("arena",))) as client:
         assert "find_candidates" not in [prompt.name for prompt in (await client.list_prompts()).prompts]
+
+
+@pytest.mark.parametrize("toolset", [*TOOLSETS, None])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_prompt_is_offered_only_where_every_tool_it_names_is(toolset: Toolset | None, read_only: bool) -> None:
+    tools = {row.name for row in exposed((toolset,) if toolset else TOOLSETS, read_only=read_only)}
+    folder = Path(__file__).parents[2] / "prompts"
+
+    for prompt in load_prompts(tools):
+        text = (folder / f"{prompt.name}.md").read_text(encoding="utf-8")
+        assert {word for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text) if word in TOOLS} <= tools
+
+
+@pytest.mark.parametrize("name", ["portfolio_brief", "deploy_strategy"])
+async def test_prompts_about_money_are_not_offered_to_research_alone(
+    name: str, connect: Connect, settings: Settings
+) -> None:
+    async with connect(Settings(home=settings.home, toolsets=("research",))) as client:
+        assert name not in [prompt.name for prompt in (await client.list_prompts()).prompts]
+
+
+async def test_deploying_begins_with_signals_whatever_is_asked_for(connect: Connect) -> None:
+    async with connect() as client:
+        given = {"strategy_id": "rsi-reversion", "mode": "trade", "account_id": "paper-binance"}
+        [message] = (await client.get_prompt("deploy_strategy", given)).messages
+
+    assert isinstance(message.content, TextContent)
+    assert "mode trade, account paper-binance" in message.content.text
+    order = ["live_strategies_list", "backtest_results", 'mode="signal"', "live_signals_latest", 'mode="trade"']
+    assert sorted(order, key=message.content.text.index) == order

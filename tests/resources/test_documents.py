@@ -12,7 +12,8 @@ from tests.conftest import Connect
 
 async def test_every_document_is_listed_with_title_and_description(connect: Connect) -> None:
     async with connect() as client:
-        listed = (await client.list_resources()).resources
+        resources = (await client.list_resources()).resources
+    listed = [resource for resource in resources if str(resource.uri).startswith("heytraders://docs/")]
 
     assert [str(resource.uri) for resource in listed] == [f"heytraders://docs/{slug}" for slug in DOCUMENTS]
     assert all(resource.title and resource.description and resource.mime_type == "text/markdown" for resource in listed)

@@ -1,0 +1,48 @@
+"""Accounts as resources: a client can keep them in view without the model calling a tool again and again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.server.mcpserver import MCPServer
+
+from .opening import OpenClient, ask, offered, reading
+
+if TYPE_CHECKING:
+    from api.client import Client
+
+LIST: Final = "heytraders://accounts"
+BALANCES: Final = "heytraders://accounts/{account_id}"
+
+
+def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+    """Serve the list, and each account."""
+
+    @server.resource(LIST, name="accounts", title="Accounts", mime_type="application/json")
+    async def accounts() -> str:
+        """The exchange accounts with their ids and venues; paper ones say so."""
+        from api.accounts import ACCOUNTS_LIST, ListRequest
+
+        async with reading(open_client) as client:
+            return (await client.call(ACCOUNTS_LIST, ListRequest())).model_dump_json(exclude_none=True)
+
+    @server.resource(BALANCES, name="account", title="Account", mime_type="application/json")
+    async def account(account_id: str) -> str:
+        """Balances, positions, open orders and total equity of an account, as of now."""
+        from api.accounts import ACCOUNTS_BALANCES, BalancesRequest
+
+        async with reading(open_client) as client:
+            held = await client.call(ACCOUNTS_BALANCES, ask(BalancesRequest, {"account_id": account_id}))
+            return held.model_dump_json(exclude_none=True)
+
+
+async def complete_account(open_client: OpenClient, typed: str) -> list[str]:
+    """The accounts whose id begins like this."""
+    return await offered(open_client, _account_ids, typed)
+
+
+async def _account_ids(client: Client) -> list[str]:
+    from api.accounts import ACCOUNTS_LIST, ListRequest
+
+    found = await client.call(ACCOUNTS_LIST, ListRequest())
+    return [each.account_id for each in found.accounts if each.account_id]
