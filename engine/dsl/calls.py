@@ -214,7 +214,9 @@ class Calls:
         hint = f"; it reads {', '.join(operator.reads)} by itself" if operator.reads else ""
         most = len(operator.parameters)
         self._checker.error(
-            where, f"{operator.name} takes {most} arguments, not {count}{hint}", f"Write `{operator.signature}`"
+            where,
+            f"{operator.name} takes {most} argument{'' if most == 1 else 's'}, not {count}{hint}",
+            f"Write `{operator.signature}`",
         )
 
     def _keyword(

@@ -83,11 +83,15 @@ _CLOSING: Final = {")": "(", "]": "["}
 
 @dataclass(slots=True)
 class Text:
-    """A source text as the parser may read it, and the way back from its columns to those that were written."""
+    """A source text as the parser may read it, and the way back from its columns to those that were written.
+
+    `continued` holds the lines that begin inside brackets.
+    """
 
     source: str
     usable: bool = True
     origins: dict[int, list[tuple[int, int]]] = field(default_factory=dict[int, list[tuple[int, int]]])
+    continued: set[int] = field(default_factory=set[int])
 
     def span(self, line: int, start: int, end: int) -> Span:
         """The written span of columns `start` to `end` (from 0) of a line (from 1) of the parser's text."""
@@ -185,8 +189,10 @@ class _Reader:
         self._line += 1
         self._line_start = end
         self._shift = 0
-        self._before = ("", "")
-        if not self._open:
+        if self._open:
+            self._text.continued.add(self._line)
+        else:
+            self._before = ("", "")
             self._assigned = self._mode == "expression"
 
     def _operator(self, lexeme: str, match: re.Match[str]) -> None:

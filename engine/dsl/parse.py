@@ -124,7 +124,7 @@ def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
             _report(error, line, parsed)
             if mode == "expression":
                 return []
-            _leave_out(lines, line - 1)
+            _leave_out(lines, line, parsed.text.continued)
         except (RecursionError, MemoryError, ValueError):
             parsed.findings.error(Span(1, 1, 2), "the text is nested too deeply to be read", "Give parts a name")
             return []
@@ -144,17 +144,20 @@ def _report(error: SyntaxError, line: int, parsed: Parsed) -> None:
     parsed.findings.error(parsed.text.span(line, start, end), f"this cannot be read: {message}", suggestion)
 
 
-def _leave_out(lines: list[str], index: int) -> None:
-    """Blank one line, and with the head of a loop its body."""
-    indent = len(lines[index]) - len(lines[index].lstrip())
-    body = lines[index].lstrip().startswith("for ")
-    lines[index] = " " * indent + "pass"
-    for later in range(index + 1, len(lines)):
-        text = lines[later]
-        if text.strip() and len(text) - len(text.lstrip()) <= indent:
+def _leave_out(lines: list[str], line: int, continued: set[int]) -> None:
+    """Blank a statement, and with the head of a loop its body. `line` counts from 1."""
+    while line in continued:
+        line -= 1
+    first = lines[line - 1]
+    indent = len(first) - len(first.lstrip())
+    body = first.lstrip().startswith("for ")
+    lines[line - 1] = " " * indent + "pass"
+    for later in range(line + 1, len(lines) + 1):
+        text = lines[later - 1]
+        deeper = not text.strip() or len(text) - len(text.lstrip()) > indent
+        if later not in continued and not (body and deeper):
             return
-        if body:
-            lines[later] = ""
+        lines[later - 1] = ""
 
 
 def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> bool:

@@ -16,7 +16,6 @@ from .diagnostics import Span, quoted
 from .graph import Graph, Node
 from .intents import Intents, nodes_of
 from .parse import Parsed, parse
-from .registry import OPERATORS
 from .suggest import FORMS
 from .values import IntentPlan, Mode, Outputs, TickerList, Value, World, described
 from .variables import VARIABLES
@@ -170,7 +169,7 @@ class _Reader:
                 self._bind(element.id, element, node, unpacked=True)
 
     def _bind(self, name: str, where: ast.expr, value: Value | None, *, unpacked: bool = False) -> None:
-        if name in OPERATORS or name in VARIABLES or name in FORMS:
+        if name in VARIABLES or name in FORMS:
             self.checker.error(
                 where, f"{quoted(name)} is a word of the language", f"Use another name, e.g. `my_{name}`"
             )
