@@ -1,0 +1,62 @@
+"""What follows from the shape of the tools alone: nothing to talk to, nothing that changes among what only reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import pytest
+
+from api.catalogue import ENDPOINTS, endpoint
+from tools.declaration import EndpointTool
+from tools.snapshot import load
+from tools.surface import TOOLSETS, Toolset, exposed
+
+HUMANS_WORD: Final = re.compile(
+    r"(confirm|ack(nowledge)?|approv|force|override|token|pin$|totp|otp$|consent|sign(ed|ature))"
+)
+ASKING: Final = {"market_evaluate", "market_scan", "market_rank"}
+"""Endpoints that read and are POST, since their questions are long."""
+
+
+def properties(schema: Any) -> Iterator[str]:
+    """Every property name in a schema, at any depth."""
+    if isinstance(schema, list):
+        for item in cast("list[Any]", schema):
+            yield from properties(item)
+    if isinstance(schema, dict):
+        for key, value in cast("dict[str, Any]", schema).items():
+            if key == "properties":
+                yield from value
+            yield from properties(value)
+
+
+@pytest.mark.parametrize("name", [row.name for row in exposed()])
+def test_no_argument_at_any_depth_could_pass_for_a_humans_word(name: str) -> None:
+    words = {word for argument in properties(load(name)["inputSchema"]) for word in argument.split("_")}
+
+    assert [word for word in words if HUMANS_WORD.match(word)] == []
+
+
+@pytest.mark.parametrize("toolset", TOOLSETS)
+def test_what_is_left_when_only_reading_reads(toolset: Toolset) -> None:
+    for row in exposed((toolset,), read_only=True):
+        assert load(row.name)["annotations"]["readOnlyHint"] is True
+        if isinstance(row, EndpointTool):
+            declared = endpoint(row.name)
+            assert declared.method == "GET" or row.name in ASKING
+            assert not declared.at_most_once
+
+
+def test_a_tool_that_says_it_reads_does_not_call_what_needs_the_scope_trade() -> None:
+    trading = {declared.name for declared in ENDPOINTS if declared.scope == "trade"}
+
+    assert trading == {"orders_place", "orders_cancel"}
+    assert trading.isdisjoint(row.name for row in exposed(read_only=True))
+
+
+def test_every_endpoint_that_places_an_order_or_publishes_is_sent_at_most_once() -> None:
+    assert {"orders_place", "live_subscribe", "live_resume", "arena_post"} <= {
+        declared.name for declared in ENDPOINTS if declared.at_most_once
+    }
