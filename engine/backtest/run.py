@@ -37,6 +37,9 @@ Report = Callable[[float, int], None]
 """The share done, and the index of the stage in `STAGES`."""
 
 SHOWN_TRADES: Final = 3
+MAX_DELAYED_STATEFUL: Final = 50_000
+"""Bars above which a program that is asked bar by bar is not run a second time."""
+
 _LOADING, _READING, _TRADING, _MEASURING, _DELAYING = range(1, 6)
 _HOLD: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio")
 
@@ -82,7 +85,9 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     report(0.25, _TRADING)
     simulation = simulate(frame, program, settings, first_bar, lambda done: report(0.25 + 0.35 * done, _TRADING))
     report(0.6, _DELAYING)
-    later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
+    later = None
+    if not script.stateful or len(frame) <= MAX_DELAYED_STATEFUL:
+        later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
     report(0.85, _MEASURING)
     return _outcome(spec, simulation, later, script.warmup_bars)
 
@@ -100,12 +105,12 @@ def _settings(spec: Spec, feed: Feed) -> SimulationSettings:
     )
 
 
-def _outcome(spec: Spec, simulation: Simulation, later: Simulation, warmup_bars: int) -> Outcome:
+def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmup_bars: int) -> Outcome:
     cash, seconds = spec.initial_cash, simulation.frame.seconds
     curve, traded = measure_curve(simulation.equity, cash, seconds), measure_trades(simulation)
     hold_equity, hold_by_ticker = buy_and_hold(simulation.frame, simulation.settings, simulation.first_bar)
     hold = measure_curve(hold_equity, cash, seconds)
-    delayed_pct = 100.0 * (later.final_equity / cash - 1.0)
+    delayed_pct = None if later is None else 100.0 * (later.final_equity / cash - 1.0)
     facts = gather(simulation, curve, traded, hold, delayed_pct)
     table, labels = trade_table(simulation), labels_of(simulation)
     ranked = np.argsort(-simulation.trades.pnl, kind="stable").tolist()
