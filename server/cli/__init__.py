@@ -16,6 +16,7 @@ VERBS: Final[dict[str, str]] = {
     "demo": "Show the main job end to end on the embedded engine.",
     "call": "Call one tool and print its result as JSON.",
     "data": "Import, list and remove candles.",
+    "script": "Check a Signal DSL script.",
     "accounts": "List, open, fund, reset, close and check paper accounts.",
     "engine": "Serve the embedded engine's REST API.",
     "doctor": "Check this installation.",

@@ -1,0 +1,60 @@
+"""`heytraders-mcp script check`: what an editor or a shell sees of a script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Check = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Check a script in a file."""
+
+    def verb(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "idea.signal"
+        file.write_text(script, encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "-m", "heytraders_mcp", "script", "check", file.name, *options],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])},
+            check=False,
+            cwd=tmp_path,
+        )
+
+    return verb
+
+
+def test_every_error_is_said_with_place_caret_and_mending(check: Check) -> None:
+    done = check('a = rsii(close, 14) < 30\nemit_signal(a && b, entry(TICKER, "LONG", Weight(0.5)))\n')
+
+    assert done.returncode == 1
+    assert "idea.signal:1:5: error:" in done.stdout
+    assert "idea.signal:2:" in done.stdout
+    assert "^^^^" in done.stdout
+    assert "rsi" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_script_that_can_run_is_told_in_words(check: Check) -> None:
+    done = check('emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))', "--universe", "gate:eth/usdt")
+
+    assert done.returncode == 0
+    assert "warning: this entry has no stop, target or exit" in done.stdout
+    assert "GATE:ETH/USDT" in done.stdout
+    assert "filled at the next bar's open" in done.stdout
+
+
+def test_a_wrong_universe_is_one_line_with_the_way_out(check: Check) -> None:
+    done = check("emit_signal(close > 0, exit(TICKER))", "--universe", "top30")
+
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "market_tickers" in done.stderr
