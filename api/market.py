@@ -169,9 +169,11 @@ class ScanResponse(Response):
     """Symbols on which the condition holds on the last closed bar."""
 
     matched: tuple[SymbolName, ...] = Field((), description="Symbols where it holds.")
-    details: tuple[ScanDetail, ...] = Field((), description="Price and values per symbol, matched ones first.")
+    details: tuple[ScanDetail, ...] = Field((), description="Price and values of up to 40 symbols, matched ones first.")
+    details_omitted: int | None = Field(None, description="Symbols without details; matched is whole all the same.")
     scanned_count: int | None = Field(None, description="Symbols evaluated.")
-    failed: tuple[Failure, ...] = Field((), description="Symbols without an answer.")
+    failed: tuple[Failure, ...] = Field((), description="Symbols without an answer, up to 40.")
+    failed_count: int | None = Field(None, description="How many those are.")
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
@@ -205,7 +207,8 @@ class RankResponse(Response):
 
     ranked: tuple[Ranked, ...] = Field((), description="Best first.")
     ranked_count: int | None = Field(None, description="Symbols with a score, before the limit.")
-    failed: tuple[Failure, ...] = Field((), description="Symbols without a score.")
+    failed: tuple[Failure, ...] = Field((), description="Symbols without a score, up to 40.")
+    failed_count: int | None = Field(None, description="How many those are.")
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 USUAL_BARS: Final = 500
 MAX_BARS_IN_ALL: Final = 5_000_000
+MAX_DETAILS: Final = 40
+"""Rows beside the answer proper, so that the answer for a large universe fits into a model's context."""
 Value = bool | float | None
 _NO_SCORE: Final = "the expression has no value on the last bar"
 
@@ -113,9 +115,11 @@ def scan(feed: Feed, request: ScanRequest) -> ScanResponse:
     by_match = sorted(survey.observations, key=lambda seen: seen.value is not True)
     return ScanResponse(
         matched=tuple(seen.instrument.symbol for seen in by_match if seen.value is True),
-        details=tuple(_detail(seen) for seen in by_match),
+        details=tuple(_detail(seen) for seen in by_match[:MAX_DETAILS]),
+        details_omitted=max(len(by_match) - MAX_DETAILS, 0),
         scanned_count=len(survey.observations),
-        failed=survey.failed,
+        failed=survey.failed[:MAX_DETAILS],
+        failed_count=len(survey.failed),
         exchange=request.exchange,
         timeframe=request.timeframe,
         as_of=survey.as_of,
@@ -142,7 +146,8 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
             for place, (score, seen) in enumerate(scored[: request.limit], 1)
         ),
         ranked_count=len(scored),
-        failed=(*survey.failed, *unscored),
+        failed=(*survey.failed, *unscored)[:MAX_DETAILS],
+        failed_count=len(survey.failed) + len(unscored),
         exchange=request.exchange,
         timeframe=request.timeframe,
         as_of=survey.as_of,

@@ -192,6 +192,12 @@ async def test_a_scan_tells_matches_details_and_count(call: Call) -> None:
     assert (data["exchange"], data["timeframe"], data["source"]) == ("binance", "1h", "simulated")
 
 
+async def test_a_large_scan_names_every_match_and_details_some(call: Call) -> None:
+    data = await data_of(call, "POST", "/market/scan", json={"universe": ["top100"], "condition": "close > 0"})
+
+    assert (len(data["matched"]), len(data["details"]), data["details_omitted"]) == (100, 40, 60)
+
+
 async def test_one_bad_symbol_does_not_spoil_a_scan(call: Call) -> None:
     body = {"universe": ["BTC/USDT", "NOSUCH/USDT"], "condition": "close > 0"}
 
