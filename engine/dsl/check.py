@@ -226,9 +226,21 @@ class Checker:
             self.findings.error(span, f"unknown {what} {quoted(name)}", "The operators document lists what there is")
 
     def _attribute(self, expression: ast.Attribute) -> None:
+        accessor = self._accessor(expression.value, expression.attr)
+        if accessor is not None:
+            self.error(expression, "nothing has attributes here", f"Write `{accessor}`", fix=accessor)
+            return
         clear, _ = meant(expression.attr) if not expression.attr.startswith("_") else (None, [])
         suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series: `sma(close, 20)`"
         self.error(expression, "nothing has attributes here", suggestion, fix=clear)
+
+    def _accessor(self, call: ast.expr, output: str) -> str | None:
+        """The call of one output, for `macd(close).hist`."""
+        match call:
+            case ast.Call(func=ast.Name(id=name)) if f"{name}_{output}" in OPERATORS:
+                return f"{name}_{output}({self.parsed.source(call).partition('(')[2]}"
+            case _:
+                return None
 
     def _list(self, expression: ast.List | ast.Tuple) -> None:
         self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")

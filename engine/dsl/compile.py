@@ -11,6 +11,7 @@ from api.symbols import Instrument
 
 from .diagnostics import Diagnostic
 from .expressions import instruments_of
+from .lexer import MAX_LENGTH
 from .lint import lint
 from .plan import in_words
 from .script import ScriptContext, ScriptPlan, read_script
@@ -79,7 +80,7 @@ def check_script(source: str, context: ScriptContext) -> ScriptReport:
     Raises:
         InvalidInput: The universe is empty.
     """
-    plan, compiled = _read(source, context)
+    plan, compiled = read(source[: MAX_LENGTH["script"] + 1], context)
     found = plan.parsed.findings
     return ScriptReport(
         ok=compiled is not None,
@@ -96,7 +97,7 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
         DslError: Tells of every error with line, column, caret and the way out; `diagnostics` holds them.
         InvalidInput: The universe is empty.
     """
-    plan, compiled = _read(source, context)
+    plan, compiled = read(source[: MAX_LENGTH["script"] + 1], context)
     if compiled is None:
         found = plan.parsed.findings
         found.raise_errors("script", _mended(found.fixed(), source, context))
@@ -105,7 +106,8 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
 
 
 @lru_cache(maxsize=64)
-def _read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScript | None]:
+def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScript | None]:
+    """A script's plan with its findings, and the script itself when there is no error among them."""
     if not context.universe:
         raise InvalidInput("the universe is empty", suggestion='Name at least one ticker, e.g. "BINANCE:BTC/USDT"')
     plan = read_script(source, context)
@@ -131,4 +133,4 @@ def _mended(fixed: str | None, source: str, context: ScriptContext) -> str | Non
     """The script with its errors replaced, if it then passes."""
     if fixed is None or fixed == source:
         return None
-    return fixed if _read(fixed, context)[1] is not None else None
+    return fixed if read(fixed, context)[1] is not None else None

@@ -114,8 +114,8 @@ def read(source: str, mode: Mode, findings: Findings) -> Text:
     """Check the characters and brackets of `source`, and rewrite what other languages would write."""
     limit = MAX_LENGTH[mode]
     if len(source) > limit:
-        findings.source, findings.lines = "", [source[:60]]
-        findings.error(Span(1, 1, 2), f"{len(source):,} characters; at most {limit:,} are read", f"Shorten the {mode}")
+        findings.lines = [source[:60]]
+        findings.error(Span(1, 1, 2), f"the {mode} has more than {limit:,} characters", "Shorten it")
         return Text("", usable=False)
     if not source.strip():
         findings.error(Span(1, 1, 2), f"the {mode} is empty", "Write for example `rsi(close, 14) < 30`")

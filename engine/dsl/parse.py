@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .diagnostics import Findings, Span
-from .lexer import Mode, Text, read
+from .lexer import MAX_LENGTH, Mode, Text, read
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final[dict[Mode, int]] = {"expression": 2_000, "script": 20_000}
@@ -97,8 +97,9 @@ class Parsed:
 
 def parse(source: str, mode: Mode) -> Parsed:
     """The statements of `source`. Everything wrong with it so far is in `findings`; then there may be none."""
-    source = source.replace("\r\n", "\n").replace("\r", "\n")
-    findings = Findings(source)
+    if "\r" in source[: MAX_LENGTH[mode] + 1]:
+        source = source.replace("\r\n", "\n").replace("\r", "\n")
+    findings = Findings(source if len(source) <= MAX_LENGTH[mode] else "")
     text = read(source, mode, findings)
     if not text.usable:
         return Parsed([], text, [""], findings)

@@ -41,6 +41,7 @@ def _refused(source: str, kind: ExpressionKind = "any") -> DslError:
         ("sma(close, length=20) > 1", "sma(close, period=20) > 1"),
         ("obv > 1", "obv() > 1"),
         ("crossover(close, open) == True", "crossover(close, open)"),
+        ("macd(close, 5, 9, 3).hist > 1", "macd_hist(close, 5, 9, 3) > 1"),
         ("bollinger_upper(close) > 1", None),
         ("rsii(close, 14) < 30 and sma(closee, 20) > 1", "rsi(close, 14) < 30 and sma(close, 20) > 1"),
     ],
