@@ -89,6 +89,28 @@ async def test_a_closing_order_needs_no_money_of_its_own(desk: Bench) -> None:
     assert await desk.cash(PERP) == ("10087.097725", "0")
 
 
+async def test_a_position_can_be_promised_to_closing_orders_once(desk: Bench) -> None:
+    await desk.place(PERP, SYMBOL, "buy", "0.01", leverage=5)
+    await desk.place(PERP, SYMBOL, "sell", "0.01", order_type="limit", price=101_000)
+    assert (await desk.cash(PERP))[1] == "200.1"
+
+    await desk.place(PERP, SYMBOL, "sell", "0.01", order_type="limit", price=102_000)
+    # The second would open a short of 1,020: 204 margin and 0.51 for the fee.
+    assert (await desk.cash(PERP))[1] == "404.61"
+
+
+async def test_a_part_that_closes_leaves_what_is_held_for_the_part_that_opens(desk: Bench) -> None:
+    await desk.place(PERP, SYMBOL, "buy", "0.04", leverage=5)
+    order = await desk.place(PERP, SYMBOL, "sell", "0.05", order_type="limit", price=101_000)
+    # 4,002 of value bought: 800.40 margin; 0.01 would open: 202 margin and 0.505 fee.
+    assert (await desk.cash(PERP))[1] == "1002.905"
+
+    desk.market.tick({BTC_PERP: (100_000, 101_000, 100_000, 101_000, 0.1)})
+    assert (await desk.order(order.order_id)).filled_amount == Decimal("0.01")
+    # A quarter of the margin came back; what is held stays.
+    assert (await desk.cash(PERP))[1] == "802.805"
+
+
 async def test_an_order_whose_position_is_gone_and_cannot_be_paid_for_is_rejected_at_its_price(desk: Bench) -> None:
     await desk.place(PERP, SYMBOL, "buy", "0.099", leverage=1)
     resting = await desk.place(PERP, SYMBOL, "sell", "0.099", order_type="limit", price=101_000)

@@ -89,6 +89,15 @@ async def test_an_answered_market_takes_no_orders(desk: Bench, changes_nothing: 
     assert "has resolved" in error.message
 
 
+async def test_slippage_never_reaches_certainty(desk: Bench) -> None:
+    desk.market.tick({RAIN: flat(0.99)})
+    bought = await desk.place("polymarket", TOKEN, "buy", 10, order_type="FOK", price="0.99")
+    desk.market.tick({RAIN: flat(0.01)})
+    sold = await desk.place("polymarket", TOKEN, "sell", 10, order_type="FOK", price="0.01")
+
+    assert (bought.average_price, sold.average_price) == (Decimal("0.99"), Decimal("0.01"))
+
+
 async def test_a_price_off_the_grid_is_corrected_within_zero_and_one(desk: Bench, changes_nothing: Refused) -> None:
     error = await changes_nothing(lambda: desk.place("polymarket", TOKEN, "buy", 9, order_type="GTC", price="0.999"))
 

@@ -70,6 +70,15 @@ async def test_an_order_meets_only_bars_that_open_after_it(desk: Bench) -> None:
     assert (await desk.order(order.order_id)).status == "OPEN"
 
 
+async def test_a_bar_that_one_order_may_meet_can_be_too_early_for_another(desk: Bench) -> None:
+    first = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=95_000)
+    desk.clock.advance(30)
+    second = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=95_000)
+    desk.market.tick({BTC: (100_000, 100_000, 94_000, 100_000, 1_000)})
+
+    assert [(await desk.order(o.order_id)).status for o in (first, second)] == ["FILLED", "OPEN"]
+
+
 async def test_a_bar_gives_a_tenth_of_its_volume_to_all_orders_in_the_order_of_placing(desk: Bench) -> None:
     first = await desk.place("binance", "BTC/USDT", "buy", "0.02", order_type="limit", price=99_000)
     second = await desk.place("binance", "BTC/USDT", "buy", "0.02", order_type="limit", price=99_500)
