@@ -88,9 +88,9 @@ class Book:
     def decide(self, intents: Sequence[Intent], bar: int, ledger: Ledger) -> None:
         """Turn the intents decided at the close of `bar` into orders.
 
-        Every one is judged against the positions at that close. On one bar the first entry or rebalance of an instrument
-        decides: later ones in the other direction, or of the other kind, are not followed. An intent takes the place of
-        the instrument's resting entries.
+        Every one is judged against the positions at that close. On one bar the first entry or rebalance of an
+        instrument decides: later ones in the other direction, or of the other kind, are not followed. An intent takes
+        the place of the instrument's resting entries.
         """
         entries: dict[int, list[Order]] = {}
         rebalanced: set[int] = set()

@@ -32,8 +32,8 @@ def closing(position: Position, costs: Costs, opened: float, high: float, low: f
     return None
 
 
-def closing_after_touch(position: Position, costs: Costs, worst: float, close: float) -> Closing | None:
-    """How a position opened by a limit order inside the bar closes within it, if it does.
+def closing_after_touch(position: Position, costs: Costs, touched: float, worst: float, close: float) -> Closing | None:
+    """How a position that a limit order opened or added to at `touched`, inside the bar, closes within it, if it does.
 
     Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price
     came after; of the better prices only the close is sure to have come after.
@@ -41,8 +41,10 @@ def closing_after_touch(position: Position, costs: Costs, worst: float, close: f
     side = position.side
     level, reason = position.guard(costs)
     if side * worst <= side * level:
-        return level, reason
+        return (level if side * level <= side * touched else touched), reason
     goal = position.goal()
+    if side * touched >= side * goal:
+        return touched, _profit(position)
     if side * close >= side * goal:
         return goal, _profit(position)
     return None

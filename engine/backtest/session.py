@@ -179,7 +179,7 @@ class Session:
         market, slot = self._markets[k], (k, -1)
         if not market.has(bar):
             return
-        filled = False
+        filled: float | None = None
         remaining: list[Order] = []
         for order in self._book.resting.pop(k):
             limit = order.limit or 0.0
@@ -187,12 +187,12 @@ class Session:
             if order.side * reached > order.side * limit:
                 remaining.append(order)
                 continue
-            self._fill_limit(slot, order, opens[k] if gap else limit, bar, opens, gap=gap)
-            filled = True
+            filled = opens[k] if gap else limit
+            self._fill_limit(slot, order, filled, bar, opens, gap=gap)
         if remaining:
             self._book.resting[k] = remaining
-        if filled and not gap:
-            self._close_after_touch(slot, bar)
+        if filled is not None and not gap:
+            self._close_after_touch(slot, filled, bar)
 
     def _fill_limit(
         self, slot: Slot, order: Order, price: float, bar: int, opens: Sequence[float], *, gap: bool
@@ -219,14 +219,16 @@ class Session:
         position.peak = max(position.peak, close) if position.side > 0 else min(position.peak, close)
         position.seen = bar
 
-    def _close_after_touch(self, slot: Slot, bar: int) -> None:
+    def _close_after_touch(self, slot: Slot, touched: float, bar: int) -> None:
         position = self._ledger.positions.get(slot)
         if position is None:
             return
         market = self._markets[slot[0]]
         see(position, market, bar)
         worst = market.low.item(bar) if position.side > 0 else market.high.item(bar)
-        self._carry_out(position, closing_after_touch(position, market.costs, worst, market.close.item(bar)), bar)
+        self._carry_out(
+            position, closing_after_touch(position, market.costs, touched, worst, market.close.item(bar)), bar
+        )
 
     # --- grids -------------------------------------------------------------------------------------------------------
 
@@ -249,7 +251,7 @@ class Session:
             position.tag, position.price_target = cell.tag, cell.sell
             if not gap:
                 self._begin_inside(position, bar)
-                self._close_after_touch(slot, bar)
+                self._close_after_touch(slot, price, bar)
 
     def _arm(self, k: int, bar: int) -> None:
         """A rung without a position rests again once the market has closed above it."""

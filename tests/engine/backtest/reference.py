@@ -305,7 +305,8 @@ class Reference:
         if not self.has(k, t):
             return set()
         o, high, low, close = self.bar(k, t)
-        slot, fresh, filled = (k, -1), set[tuple[int, int]](), False
+        slot, fresh = (k, -1), set[tuple[int, int]]()
+        filled: float | None = None
         for order in list(self.resting[k]):
             intent, limit = order.intent, order.limit
             assert isinstance(intent, Entry)
@@ -314,8 +315,7 @@ class Reference:
             if (reached > limit) if intent.side > 0 else (reached < limit):
                 continue
             self.resting[k].remove(order)
-            filled = True
-            price = o if gap else limit
+            filled = price = o if gap else limit
             equity = self.value(opens)
             h = self.held.get(slot)
             if h is not None and h.side != intent.side:
@@ -333,8 +333,8 @@ class Reference:
                 fresh.add(slot)
         if not self.resting[k]:
             del self.resting[k]
-        if filled and not gap and slot in self.held:
-            self.close_after_touch(slot, t)
+        if filled is not None and not gap and slot in self.held:
+            self.close_after_touch(slot, filled, t)
         return fresh
 
     def lay(self, order: Order, o: float, equity: float) -> None:
@@ -365,7 +365,7 @@ class Reference:
                 if not gap:
                     h.peak = max(price, close)
                     fresh.add(rung.slot)
-                    self.close_after_touch(rung.slot, t)
+                    self.close_after_touch(rung.slot, price, t)
         return fresh
 
     def arm(self, k: int, t: int) -> None:
@@ -418,13 +418,16 @@ class Reference:
         elif (high >= goal) if long else (low <= goal):
             self.sell(slot, h.amount, goal, goal, t, profit)
 
-    def close_after_touch(self, slot: tuple[int, int], t: int) -> None:
+    def close_after_touch(self, slot: tuple[int, int], touched: float, t: int) -> None:
         h = self.held[slot]
         _, high, low, close = self.bar(h.k, t)
         level, reason, _ = self.adverse(h)
         goal, profit = self.goal(h)
         if (low <= level) if h.side > 0 else (high >= level):
+            level = min(level, touched) if h.side > 0 else max(level, touched)
             self.sell(slot, h.amount, self.slipped_exit(h, level), level, t, reason)
+        elif (touched >= goal) if h.side > 0 else (touched <= goal):
+            self.sell(slot, h.amount, touched, touched, t, profit)
         elif (close >= goal) if h.side > 0 else (close <= goal):
             self.sell(slot, h.amount, goal, goal, t, profit)
 
@@ -456,14 +459,15 @@ class Reference:
         k = order.k
         match order.intent:
             case Entry():
-                self.take_entry(order, order.intent, entered)
+                if not any(isinstance(e.intent, Rebalance) for e in entered):
+                    self.take_entry(order, order.intent, entered)
             case Exit():
                 self.take_exit(order, order.intent, entered)
             case Rebalance():
                 if not entered:
+                    entered.append(order)
                     self.resting.pop(k, None)
-                self.forget(k, Rebalance)
-                self.waiting.append(order)
+                    self.waiting.append(order)
             case Grid(size=size):
                 key = (order.prices, size.kind, order.size)
                 if self.grids.get(k) != key:

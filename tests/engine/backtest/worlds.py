@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import strategies as st
@@ -48,6 +48,9 @@ class World:
         with np.printoptions(threshold=3):
             intents = [(np.flatnonzero(e.condition).tolist()[:8], e.intents) for e in self.program]
             return f"World({len(self.frame)} bars, {intents}, {self.settings}, first_bar={self.first_bar})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 class BarByBar:
