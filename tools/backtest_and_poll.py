@@ -70,6 +70,8 @@ class PollRequest(Request):
         fields = cast("dict[str, Any]", given)
         own = {name: fields[name] for name in ("backtest_id", "wait_seconds") if name in fields}
         terms = {name: value for name, value in fields.items() if name not in own}
+        if "script" in terms:
+            terms = {"strategy_type": "signal", **terms}
         if own.get("backtest_id") is None:
             return {**own, "job": ExecuteRequest.model_validate(terms)}
         if terms:
@@ -148,7 +150,7 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
     client = await desk.engine_client()
     checked = await client.call(SCRIPT_CHECK, request)
     if desk.client.source == "hosted":
-        return [f"line {d.line}: {d.message}. {d.suggestion}".rstrip(". ") + "." for d in checked.diagnostics]
+        return [f"Line {d.line}: {d.message}. {d.suggestion or ''}".rstrip() for d in checked.diagnostics]
     if checked.valid:
         return []
     errors = [d for d in checked.diagnostics if d.severity == "error"]

@@ -7,13 +7,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from api.backtests import Mode
 from api.exchanges import ExchangeId
-from api.strategies import StrategyType
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
+
+if TYPE_CHECKING:
+    from api.backtests import Mode
+    from api.strategies import StrategyType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,8 @@ from api.errors import NotFound
 from api.refusals import show
 from engine.access import Caller
 from engine.backtest import reading
+from engine.backtest.checking import check
 from engine.backtest.preparation import prepare
-from engine.backtest.scripts import check
 from engine.clock import iso8601
 from engine.engine import Engine
 from engine.store import backtests as rows

@@ -30,7 +30,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
 
     from api.backtests import ScriptCheckRequest
     from api.refusals import refuse
-    from engine.backtest.scripts import check as checked
+    from engine.backtest.checking import check as checked
 
     source = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode}
@@ -43,7 +43,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
         click.echo(f"{file}:{found.line}:{found.column}: {found.severity}: {found.message}")
         click.echo(found.excerpt)
         if found.suggestion:
-            click.echo(f"  {found.suggestion}.")
+            click.echo(f"  {found.suggestion}")
     if not report.valid:
         sys.exit(1)
     click.echo("\n".join(report.plan))
