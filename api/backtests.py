@@ -89,7 +89,7 @@ class ExecuteRequest(Request):
         if model is None or (given is not None and not isinstance(given, dict)):
             return _with_tickers(fields)
         parameters = _read_parameters(model, cast("dict[str, Any]", given or {}))
-        return _with_tickers({"universe": _named_in(parameters), **fields, "parameters": parameters})
+        return _with_tickers({**_named_in(parameters), **fields, "parameters": parameters})
 
     @model_validator(mode="after")
     def _complete(self) -> ExecuteRequest:
@@ -152,10 +152,11 @@ def _read_parameters(model: type[Request], given: dict[str, Any]) -> Request:
         raise reject(refusal.message, refusal.suggestion) from None
 
 
-def _named_in(parameters: Request) -> list[str]:
-    """The tickers that strategy parameters name, for callers that leave the universe out."""
+def _named_in(parameters: Request) -> dict[str, list[str]]:
+    """The universe that strategy parameters name, for callers that leave it out."""
     named = (getattr(parameters, name, None) for name in ("ticker", "pair_a", "pair_b"))
-    return [ticker for ticker in named if ticker]
+    tickers = [ticker for ticker in named if ticker]
+    return {"universe": tickers} if tickers else {}
 
 
 class BacktestRequest(Request):
