@@ -144,7 +144,7 @@ class _Reader:
             self._text.origins[1] = [(1, 0)]
         for match in _TOKEN.finditer(self._source):
             self._take(match)
-            if not self._text.usable and self._findings.reported > 10:
+            if len(self._open) > MAX_BRACKETS or (not self._text.usable and self._findings.reported > 10):
                 break
         for bracket, span in self._open[:1]:
             self._fatal(span, f"`{bracket}` is never closed", f"Close it with `{ {'(': ')', '[': ']'}[bracket] }`")

@@ -145,7 +145,8 @@ class BarProgram:
         seen: set[int] = set()
         while stack:
             each = stack.pop()
-            if each.id not in seen and each.stateful and each.op == "apply":
+            known = (each.id, instrument if each.local else None) in self._slots
+            if not known and each.id not in seen and each.stateful and each.op == "apply":
                 seen.add(each.id)
                 order.append(each)
                 stack.extend(each.args)
