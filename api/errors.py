@@ -221,9 +221,9 @@ def explain(error: HeyTradersError) -> str:
 
     One line, unless the message has several.
     """
-    parts = [f"{error.code}: {_ended(error.message)}"]
+    parts = [f"{error.code}: {ended(error.message)}"]
     if error.suggestion:
-        parts.append(_ended(error.suggestion))
+        parts.append(ended(error.suggestion))
     if isinstance(error, RateLimited) and error.retry_after is not None:
         parts.append(f"Wait {error.retry_after:g} s.")
     if isinstance(error, OutcomeUnknown):
@@ -233,7 +233,7 @@ def explain(error: HeyTradersError) -> str:
     return ("\n" if "\n" in error.message else " ").join(parts)
 
 
-def _ended(text: str) -> str:
+def ended(text: str) -> str:
     """A sentence with a mark at its end. `Did you mean rsi?` has one already, and a line of carets wants none."""
     text = text.rstrip()
     return text if text.endswith((".", "?", "!", "^")) else f"{text}."

@@ -6,6 +6,7 @@ Validators say what they know with `reject`; `refuse` collects what pydantic fou
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -13,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .errors import InvalidInput, clean
-from .text import MAX_SHOWN_VALUE, closest, show
+from .text import MAX_SHOWN_VALUE, NEVER_SHOWN, closest, holds_secret, show
 
 MAX_SHOWN_PROBLEMS: Final = 6
 MAX_CORRECTED_CALL: Final = 400
+MAX_ROUNDS: Final = 3
 
 _UNSET: Final = object()
 
@@ -52,23 +54,30 @@ def call_text(tool: str, arguments: Mapping[str, object]) -> str | None:
 def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> InvalidInput:
     """One `InvalidInput` for everything that is wrong with `given`, a call of `tool` whose arguments are `model`.
 
-    A corrected call is added when every problem has one sure mending. Values are cut to `MAX_SHOWN_VALUE` characters.
+    A corrected call is added when every problem has one sure mending and what comes out is accepted. Values are cut to
+    `MAX_SHOWN_VALUE` characters.
     """
-    problems = [p for p in error.errors(include_url=False) if not _is_echo(p)]
-    mended: dict[str, object] | None = dict(given)
     said: list[str] = []
     ways: list[str] = []
-    for problem in problems:
-        name, text, way_out, repair = _describe(problem, model, given)
+    for problem in _problems(model, error, given):
+        _, text, way_out, _ = _describe(problem, model, given)
         said.append(text)
         if way_out and way_out not in ways:
             ways.append(way_out)
-        mended = _repaired(mended, name, repair)
     message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
     if len(said) > MAX_SHOWN_PROBLEMS:
         message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
+    mended = None if holds_secret(given) else _mended(model, error, given)
     corrected = call_text(tool, mended) if mended is not None else None
     return InvalidInput(message, suggestion=" ".join(ways[:MAX_SHOWN_PROBLEMS]), corrected=corrected)
+
+
+def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> list[ErrorDetails]:
+    """What is to be reported: no echoes, and no argument that is missing only because its name was misspelt."""
+    found = [p for p in error.errors(include_url=False) if not _is_echo(p)]
+    strange = [str(p["loc"][0]) for p in found if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
+    meant = {_meant_argument(name, model, given) for name in strange}
+    return [p for p in found if not (p["type"] == "missing" and p["loc"][0] in meant)]
 
 
 def _is_echo(problem: ErrorDetails) -> bool:
@@ -77,13 +86,32 @@ def _is_echo(problem: ErrorDetails) -> bool:
     return problem["type"] == "too_short" and isinstance(value, list | tuple) and len(cast("list[object]", value)) > 0
 
 
+def _mended(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> dict[str, object] | None:
+    """The call with all its repairs, also those that come to light by the first ones; `None` unless it is accepted."""
+    call: dict[str, object] = dict(given)
+    for _ in range(MAX_ROUNDS):
+        for problem in _problems(model, error, call):
+            name, _, _, repair = _describe(problem, model, call)
+            repaired = _repaired(call, name, repair)
+            if repaired is None:
+                return None
+            call = repaired
+        try:
+            model.model_validate(call)
+        except ValidationError as still:
+            error = still
+        else:
+            return call
+    return None
+
+
 _Repair = tuple[str, object] | None
 """The argument name and value to use instead, or `None` where the right value is not known."""
 
 
-def _repaired(call: dict[str, object] | None, name: str, repair: _Repair) -> dict[str, object] | None:
-    """`call` with one argument mended, keeping the order of the arguments; `None` once anything cannot be."""
-    if call is None or repair is None:
+def _repaired(call: dict[str, object], name: str, repair: _Repair) -> dict[str, object] | None:
+    """`call` with one argument mended, keeping the order of the arguments; `None` if it cannot be."""
+    if repair is None or (repair[0] != name and repair[0] in call):
         return None
     new_name, value = repair
     if name not in call:
@@ -99,7 +127,7 @@ def _describe(
     where = [str(part) for part in problem["loc"]]
     name = (where[0] if where else "") or str(context.get("field", ""))
     path = clean(".".join(where) or name, MAX_SHOWN_VALUE)
-    value = given.get(name) if not where else problem["input"]
+    value = problem["input"] if where else given.get(name, _UNSET)
     if problem["type"] == "extra_forbidden" and len(where) == 1:
         return _unknown_argument(name, model, given)
     if problem["type"] == "missing":
@@ -112,15 +140,29 @@ def _describe(
 
 
 def _sentence(path: str, value: object, rule: str) -> str:
-    return f"{path} {show(value)} {rule}" if path else rule
+    """`limit 500 must be at most 100`; without the value where there is none, or where it must not be repeated."""
+    if not path:
+        return rule
+    if value is _UNSET or path.rpartition(".")[2] == NEVER_SHOWN or (isinstance(value, str) and NEVER_SHOWN in value):
+        return f"{path} {rule}"
+    return f"{path} {show(value)} {rule}"
+
+
+def _meant_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> str | None:
+    """The argument not given yet whose name is near, or the only one that is described by this very name."""
+    free = {name: field for name, field in model.model_fields.items() if name not in given}
+    near = closest(name, free, count=1)
+    if near or "_" not in name:
+        return near[0] if near else None
+    described = [f for f, field in free.items() if name in re.findall(r"\w+", field.description or "")]
+    return described[0] if len(described) == 1 else None
 
 
 def _unknown_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> tuple[str, str, str, _Repair]:
-    free = [f for f in model.model_fields if f not in given]
-    near = closest(name, free, count=1)
+    meant = _meant_argument(name, model, given)
     text = f"{show(name)} is not an argument"
-    if near:
-        return name, text, f"Did you mean {near[0]}?", (near[0], given[name])
+    if meant:
+        return name, text, f"Did you mean {meant}?", (meant, given[name])
     known = ", ".join(model.model_fields)
     return name, text, f"The arguments are: {known}." if known else "There are no arguments.", None
 

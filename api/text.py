@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from .errors import clean
 
 MAX_SHOWN_VALUE: Final = 60
+
+NEVER_SHOWN: Final = "secret"
+"""The argument, wherever it stands, whose value no message repeats."""
 
 
 def fold(text: str) -> str:
@@ -41,9 +44,20 @@ def show(value: object, limit: int = MAX_SHOWN_VALUE) -> str:
 def _show_container(value: dict[object, object] | list[object] | tuple[object, ...], limit: int) -> str:
     """A list or an object, cut after its first items so that a huge one costs nothing."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{show(k, 30)}: {show(v, 30)}" for k, v in list(value.items())[:4])
+        inner = ", ".join(f"{show(k, 30)}: {_hidden(k, v)}" for k, v in list(value.items())[:4])
         body = f"{{{inner}{', …' if len(value) > 4 else ''}}}"
     else:
         inner = ", ".join(show(v, 30) for v in value[:4])
         body = f"[{inner}{', …' if len(value) > 4 else ''}]"
     return clean(body, limit * 2)
+
+
+def _hidden(key: object, value: object) -> str:
+    return "…" if key == NEVER_SHOWN else show(value, 30)
+
+
+def holds_secret(call: Mapping[str, object]) -> bool:
+    """Whether a call carries a secret: as an argument, or in one that is an object or the JSON text of one."""
+    objects = [cast("Mapping[object, object]", v) for v in call.values() if isinstance(v, Mapping)]
+    texts = [v for v in call.values() if isinstance(v, str)]
+    return NEVER_SHOWN in call or any(NEVER_SHOWN in o for o in objects) or any(f'"{NEVER_SHOWN}"' in t for t in texts)

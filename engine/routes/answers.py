@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from starlette.responses import Response as HttpResponse
 
-from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited
+from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited, ended
 from api.numbers import to_wire
 from engine.clock import Clock, iso8601
 
@@ -28,7 +28,9 @@ def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) 
     headers: dict[str, str] = {}
     if isinstance(error, RateLimited) and error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    way_out = " ".join(part for part in (error.suggestion, error.corrected and f"Try: {error.corrected}") if part)
+    way_out = error.suggestion
+    if error.corrected:
+        way_out = f"{ended(way_out)} Try: {error.corrected}" if way_out else f"Try: {error.corrected}"
     return _failure(
         status or HTTP_STATUS[cast("ErrorCode", error.code)], error.code, error.message, way_out, clock, headers
     )

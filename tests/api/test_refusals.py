@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BeforeValidator, Field, ValidationError
 
-from api.catalogue import ENDPOINTS
+from api.catalogue import ENDPOINTS, endpoint
 from api.endpoint import Endpoint, Request
 from api.errors import InvalidInput, explain
 from api.inputs import WebAddress, Whole, Words, json_object, one_of
@@ -44,6 +45,58 @@ def test_a_misspelt_argument_is_renamed_in_the_corrected_call() -> None:
     assert error.message == '"limt" is not an argument'
     assert error.suggestion == "Did you mean limit?"
     assert error.corrected == 'tool(side="buy", limit=5)'
+
+
+def test_an_argument_missing_only_because_it_was_misspelt_is_reported_once() -> None:
+    error = refusal({"sied": "buy"})
+
+    assert error.message == '"sied" is not an argument'
+    assert error.corrected == 'tool(side="buy")'
+
+
+def test_an_argument_called_by_what_it_holds_is_named() -> None:
+    post = endpoint("arena_post")
+    error = refusal({"category": "show_tell", "title": "T", "result_id": "res_1"}, post.request, "arena_post")
+
+    assert error.corrected == 'arena_post(category="show_tell", title="T", strategy_settings_id="res_1")'
+
+
+def test_no_corrected_call_is_offered_that_would_be_refused_in_turn() -> None:
+    order = {"account_id": "a", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": 1}
+    error = refusal({**order, "limit_price": 5}, endpoint("orders_place").request, "orders_place")
+
+    assert error.suggestion == "Did you mean price?"
+    assert error.corrected is None
+
+
+def test_repairs_that_come_to_light_by_repairs_are_in_the_corrected_call() -> None:
+    assert refusal({"sied": "LONG", "limt": 500}).corrected == 'tool(side="LONG", limit=100)'
+
+
+def test_two_names_for_one_argument_are_not_merged() -> None:
+    assert refusal({"side": "buy", "limt": 5, "limits": 6}).corrected is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"url": "https://example.com", "secret": "hunter2"},
+        {"url": "https://example.com", "secret": "hunter2hunter2", "evnets": "signal"},
+        {"url": "nowhere", "secret": "hunter2hunter2"},
+    ],
+    ids=["too short", "beside a misspelt argument", "beside a wrong one"],
+)
+@pytest.mark.parametrize("form", ["flat", "object", "text", "broken text", "list"])
+def test_a_secret_is_repeated_in_no_refusal(wrong: dict[str, Any], form: str) -> None:
+    tool, call = {
+        "flat": ("live_webhook_set", {"subscription_id": "sub_1", **wrong}),
+        "object": ("live_subscribe", {"strategy_id": "x", "webhook": wrong}),
+        "text": ("live_subscribe", {"strategy_id": "x", "webhook": json.dumps(wrong)}),
+        "broken text": ("live_subscribe", {"strategy_id": "x", "webhook": json.dumps(wrong)[:-1]}),
+        "list": ("live_subscribe", {"strategy_id": "x", "webhook": [wrong]}),
+    }[form]
+
+    assert "hunter2" not in explain(refusal(call, endpoint(tool).request, tool))
 
 
 def test_a_strange_argument_gets_the_list_of_arguments_and_no_guess() -> None:

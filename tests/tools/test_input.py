@@ -173,9 +173,7 @@ async def test_anything_else_is_one_message_with_value_rule_and_way_out(case: Ca
 async def test_a_corrected_call_is_accepted_as_it_stands(connect: Connect) -> None:
     async with connect() as client:
         refused = await client.call_tool("market_tickers", {"exchnage": "gaet", "limit": 9000})
-        again = await client.call_tool("market_tickers", {"exchange": "gaet", "limit": 500})
         accepted = await client.call_tool("market_tickers", {"exchange": "gate", "limit": 500})
 
-    assert 'market_tickers(exchange="gaet", limit=500)' in text(refused)
-    assert 'exchange="gate"' in text(again)
+    assert 'market_tickers(exchange="gate", limit=500)' in text(refused)
     assert not accepted.is_error
