@@ -47,8 +47,9 @@ def enter(progress: Progress, memory_bytes: int) -> None:
 
 
 def greet() -> None:
-    """Load what every job needs."""
-    import_module("engine.backtest.run")
+    """Load what every job needs: the engine's side, the language's, and with it NumPy and TA-Lib."""
+    for name in ("engine.backtest.run", "engine.dsl.running"):
+        import_module(name)
 
 
 def work(world: World, spec: str) -> Outcome:
