@@ -24,6 +24,7 @@ bench: ## Figures, each beside a baseline measured in the same run
 	uv run python -m bench.start
 	uv run python -m bench.tokens
 	uv run python -m bench.calls
+	uv run python -m bench.orders
 
 slow: ## The long-running tests
 	uv run pytest -m slow

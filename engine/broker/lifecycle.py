@@ -79,8 +79,11 @@ def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountR
     known = {account.account_id: account for account in accounts}
     if account_id in known:
         return known[account_id]
-    near = closest(account_id, known) or list(known)[:8]
-    raise NotFound(f"there is no account {show(account_id)}", suggestion=f"Known accounts: {', '.join(near)}")
+    near = closest(account_id, known)
+    raise NotFound(
+        f"there is no account {show(account_id)}",
+        suggestion=f"Did you mean {' or '.join(near)}?" if near else f"Accounts: {', '.join(list(known)[:8])}",
+    )
 
 
 def fund(connection: sa.Connection, account: AccountRecord, asset: str, amount: Decimal, now: float) -> None:

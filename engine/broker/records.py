@@ -245,35 +245,35 @@ def read_positions(connection: sa.Connection, account: AccountRecord) -> list[Po
     """The open positions of an account."""
     table = positions_table
     query = sa.select(table).where(table.c.account == account.id).order_by(table.c.base, table.c.quote)
-    return [
-        PositionRecord(
-            account.id,
-            Instrument(account.exchange, row.base, row.quote),
-            Decimal(row.size),
-            Decimal(row.cost),
-            Decimal(row.margin),
-            row.leverage,
-            row.seen_until,
-        )
-        for row in connection.execute(query)
-    ]
+    return [_position_of(row, account) for row in connection.execute(query)]
 
 
 def read_position(connection: sa.Connection, account: AccountRecord, instrument: Instrument) -> PositionRecord | None:
     """The open position in `instrument`, if there is one."""
-    return next((p for p in read_positions(connection, account) if p.instrument == instrument), None)
+    row = connection.execute(sa.select(positions_table).where(_position_in(account.id, instrument))).one_or_none()
+    return None if row is None else _position_of(row, account)
+
+
+def _position_in(account: int, instrument: Instrument) -> sa.ColumnElement[bool]:
+    table = positions_table.c
+    return sa.and_(table.account == account, table.base == instrument.base, table.quote == instrument.quote)
+
+
+def _position_of(row: sa.Row[Any], account: AccountRecord) -> PositionRecord:
+    return PositionRecord(
+        account.id,
+        Instrument(account.exchange, row.base, row.quote),
+        Decimal(row.size),
+        Decimal(row.cost),
+        Decimal(row.margin),
+        row.leverage,
+        row.seen_until,
+    )
 
 
 def write_position(connection: sa.Connection, position: PositionRecord) -> None:
     """Store a position in place of the former one; one of size 0 is removed."""
-    table = positions_table.c
-    connection.execute(
-        sa.delete(positions_table).where(
-            table.account == position.account,
-            table.base == position.instrument.base,
-            table.quote == position.instrument.quote,
-        )
-    )
+    connection.execute(sa.delete(positions_table).where(_position_in(position.account, position.instrument)))
     if position.size == 0:
         return
     connection.execute(
