@@ -38,6 +38,14 @@ class Webhook(Request):
     events: Events = EVENTS
 
 
+def _webhook(value: object) -> object:
+    """An object, also as JSON text. A bare address is refused, with the object that it would be."""
+    if isinstance(value, str) and value.strip().lower().startswith("http"):
+        meant = {"url": value.strip()}
+        raise reject("must be an object", 'Write it as {"url": "https://..."}.', fixed=meant)
+    return json_object(value)
+
+
 class StrategiesRequest(Request):
     """Nothing to say."""
 
@@ -72,7 +80,7 @@ class SubscribeRequest(Request):
         "signal", description="signal: notify only. trade: place its orders on the account."
     )
     account_id: Identifier | None = Field(default=None, description="From accounts_list; required to trade.")
-    webhook: Annotated[Webhook | None, BeforeValidator(json_object)] = Field(
+    webhook: Annotated[Webhook | None, BeforeValidator(_webhook)] = Field(
         None, description="Delivery in real time; live_signals_latest polls without one."
     )
 

@@ -98,7 +98,7 @@ class Live:
             started_at=begin,
             cursor=begin,
             failures=0,
-            message=f"The first bar it decides on closes at {iso8601(begin + SECONDS[deployment.timeframe])}.",
+            message=_first_words(request, begin + SECONDS[deployment.timeframe]),
             hook=hook,
         )
 
@@ -278,6 +278,16 @@ class Live:
             return WebhookResponse(subscription_id=running.id, **state.model_dump())
 
         return self._store.write_now(work)
+
+
+def _first_words(request: SubscribeRequest, first_close: int) -> str:
+    """What a new subscription says of itself."""
+    unused = (
+        " Mode signal places no orders; account_id is not used."
+        if request.mode == "signal" and request.account_id
+        else ""
+    )
+    return f"The first bar it decides on closes at {iso8601(first_close)}.{unused}"
 
 
 def _with_status(connection: sa.Connection, running: Running, status: subscriptions.Status, message: str) -> Running:

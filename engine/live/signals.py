@@ -164,8 +164,8 @@ def page(connection: sa.Connection, running: Running, request: SignalsRequest) -
 def latest(connection: sa.Connection, running: Running, request: LatestSignalsRequest) -> SignalsResponse:
     """What was stored after `since`, oldest first; without `since` the newest ones.
 
-    `next_since` is the moment of the last one returned, to the microsecond. Signals of one moment are never split
-    between two polls.
+    `next_since` is the moment of the last one returned, to the microsecond; before the first signal, of the
+    subscription. Signals of one moment are never split between two polls.
     """
     mine = sa.select(signals_table).where(_row.subscription_id == running.id)
     if request.since is None:
@@ -177,7 +177,8 @@ def latest(connection: sa.Connection, running: Running, request: LatestSignalsRe
         if len(rows) == request.limit:
             same_moment = mine.where(_row.seq > rows[-1].seq, _row.created_us == rows[-1].created_us)
             rows += connection.execute(same_moment.order_by(_row.seq)).all()
-    moment = _exact_moment(rows[-1].created_us) if rows else request.since
+    newest_us = rows[-1].created_us if rows else int(running.created_at * MICRO)
+    moment = request.since if request.since and not rows else _exact_moment(newest_us)
     return SignalsResponse(signals=tuple(_view(row) for row in rows), next_since=moment)
 
 
@@ -206,11 +207,16 @@ def _view(row: Any) -> Signal:
 
 
 def _symbol(written: str, running: Running) -> str:
+    watched = [instrument.symbol for instrument in running.deployment.instruments]
     try:
-        return resolve(written, running.deployment.exchange).symbol
+        symbol = resolve(written, running.deployment.exchange).symbol
     except HeyTradersError:
-        known = ", ".join(i.symbol for i in running.deployment.instruments)
-        raise InvalidInput(f"symbol {show(written)} is not watched", suggestion=f"It watches {known}") from None
+        symbol = ""
+    if symbol not in watched:
+        raise InvalidInput(
+            f"symbol {show(written)} is not watched by {running.id}", suggestion=f"It watches {', '.join(watched)}"
+        )
+    return symbol
 
 
 def _position(cursor: str) -> int:

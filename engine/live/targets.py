@@ -19,6 +19,9 @@ from api.text import show
 _NUMERIC_LABEL: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 _LOCAL_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".onion")
 _WAY_OUT: Final = "Use the https address of a public server"
+_THIS_MACHINE: Final = (
+    f"{_WAY_OUT}. For development, HEYTRADERS_WEBHOOK_LOOPBACK=1 where the engine is started allows this machine"
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -79,7 +82,9 @@ def judge(url: str, *, allow_loopback: bool = False) -> Target:
         return target
     problem = _problem(target)
     if problem:
-        raise InvalidInput(f"webhook url {show(url, 100)} {problem}", suggestion=_WAY_OUT)
+        raise InvalidInput(
+            f"webhook url {show(url, 100)} {problem}", suggestion=_THIS_MACHINE if _is_loopback(host) else _WAY_OUT
+        )
     return target
 
 
