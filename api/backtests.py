@@ -120,9 +120,13 @@ class ExecuteRequest(Request):
 
     @model_serializer(mode="wrap")
     def _flat(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """On the wire the strategy's parameters stand beside the others."""
+        """On the wire the strategy's parameters stand beside the others, and `mode`, which API 1.0.4 lacks, only
+        where it is not what it would be without.
+        """
         body: dict[str, Any] = serialise(self)
         body.pop("parameters", None)
+        if self.mode == "isolated":
+            body.pop("mode", None)
         return body if self.parameters is None else {**body, **self.parameters.model_dump(exclude_unset=True)}
 
 
