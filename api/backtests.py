@@ -28,7 +28,7 @@ from .refusals import refuse, reject
 from .strategies import StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id
 
-MAX_SCRIPT: Final = 20_000
+MAX_SCRIPT: Final = 50_000
 MAX_UNIVERSE: Final = 200
 
 # Tools show these as plain types, which spares tokens; a bound is told to whoever crosses it.

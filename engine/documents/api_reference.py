@@ -12,6 +12,7 @@ from api.errors import HTTP_STATUS, ErrorCode
 from api.exchanges import EXCHANGES
 from engine.quotas import Limits, QuotaSettings
 
+from . import strategy_reference
 from .schema_rows import Row, rows
 
 _TITLES: Final = {
@@ -78,6 +79,8 @@ def render(endpoints: Sequence[Endpoint[Any, Any]], quotas: QuotaSettings) -> st
     for section, title in _TITLES.items():
         parts.append(f"## {title}")
         parts.extend(_endpoint(endpoint) for endpoint in endpoints if endpoint.path.split("/")[1] == section)
+        if section == "backtest":
+            parts.append(strategy_reference.render())
     notes = files("engine.documents").joinpath("exchange-notes.md").read_text(encoding="utf-8")
     parts += ["## Error codes", _errors(), "## Exchanges", _exchanges(), notes.strip()]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, get_args
 
 import pytest
@@ -257,3 +258,13 @@ def test_parameters_stand_beside_the_others_on_the_wire(strategy_type: str, mode
     assert "parameters" not in sent
     assert ExecuteRequest.model_validate(sent) == asked
     assert ExecuteRequest.model_validate({**sent, "parameters": fields}) == asked
+
+
+async def test_the_reference_lists_every_parameter_with_its_default(send: Send) -> None:
+    text = (await send("GET", "/docs/api-reference")).json()["data"]["content"]
+
+    for model in (DcaParameters, GridParameters, PairParameters, CrossSectionalParameters):
+        for name, field in model.model_fields.items():
+            assert f"| `{name}` |" in text
+            if isinstance(field.default, int | float):
+                assert f"`{json.dumps(field.default)}`" in text
