@@ -207,14 +207,16 @@ def _view(row: Any) -> Signal:
 
 
 def _symbol(written: str, running: Running) -> str:
-    watched = [instrument.symbol for instrument in running.deployment.instruments]
+    from .decisions import watched
+
+    known = [instrument.symbol for instrument in watched(running.deployment)]
     try:
         symbol = resolve(written, running.deployment.exchange).symbol
     except HeyTradersError:
         symbol = ""
-    if symbol not in watched:
+    if symbol not in known:
         raise InvalidInput(
-            f"symbol {show(written)} is not watched by {running.id}", suggestion=f"It watches {', '.join(watched)}"
+            f"symbol {show(written)} is not watched by {running.id}", suggestion=f"It watches {', '.join(known)}"
         )
     return symbol
 
