@@ -43,7 +43,7 @@ def _reset(parameters: GridParameters, setting: Setting) -> list[str]:
     match parameters.reset_condition:
         case "interval":
             bars = max(1, parameters.reset_interval_days * _DAY // setting.seconds)
-            return [f"reset = every_bars({bars})"]
+            return [f"reset = bar_index % {bars} == 0"]
         case "out_of_range":
             half = parameters.grid_range_pct / 100
             width = number((1 + half) / (1 - half))
