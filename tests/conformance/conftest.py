@@ -1,0 +1,33 @@
+"""One world for all tests of the folder, since settling it runs a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import anyio
+import pytest
+
+from engine.backtest.job_settings import JobSettings
+from engine.clock import AcceleratedClock
+from engine.engine import Engine, EngineSettings
+from engine.live.settings import LiveSettings
+
+from .world import World
+
+NOON = 1_750_075_200.0
+"""2025-06-16, 12:00 UTC."""
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    """An engine whose time stands still, with something of everything in it."""
+    settings = EngineSettings(
+        tmp_path_factory.mktemp("conformance"),
+        jobs=JobSettings(slots=1),
+        live=LiveSettings(in_background=False, webhooks_to_loopback=True),
+    )
+    engine = anyio.run(Engine.open, settings, AcceleratedClock(NOON))
+    made = World(engine, anyio.run(engine.access.local_key))
+    anyio.run(made.settle)
+    yield made
+    anyio.run(engine.aclose)
