@@ -6,9 +6,11 @@ own: an engine opened during one call must outlive that call, and must be closed
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 import anyio.abc
@@ -20,7 +22,10 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from api.client import Client
-    from engine.engine import Engine, EngineSettings
+    from engine.engine import Engine
+
+POLL_SECONDS: Final = 1.0
+FAST_POLL_SECONDS: Final = 0.05
 
 Source = Literal["hosted", "embedded"]
 Opener = Callable[[Settings], AbstractAsyncContextManager["Client"]]
@@ -129,8 +134,8 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 @asynccontextmanager
 async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free meanwhile."""
-    engine_type, engine_settings = await anyio.to_thread.run_sync(_import_engine, settings)
-    engine = await engine_type.open(engine_settings)
+    opening = await anyio.to_thread.run_sync(_import_engine, settings)
+    engine = await opening()
     try:
         yield engine
     finally:
@@ -138,14 +143,17 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
             await engine.aclose()
 
 
-def _import_engine(settings: Settings) -> tuple[type[Engine], EngineSettings]:
-    """What opens an engine, and what to open it with."""
+def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
+    """What opens an engine of these settings."""
+    from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.live.settings import LiveSettings
 
-    return Engine, EngineSettings(
-        home=settings.home,
-        database_url=settings.database_url,
-        seed=settings.seed,
-        live=LiveSettings(webhooks_to_loopback=settings.webhooks_to_loopback),
+    fast = settings.time_speed != 1.0
+    live = LiveSettings(
+        poll_seconds=FAST_POLL_SECONDS if fast else POLL_SECONDS,
+        webhooks_to_loopback=settings.webhooks_to_loopback,
     )
+    given = EngineSettings(home=settings.home, database_url=settings.database_url, seed=settings.seed, live=live)
+    clock = AcceleratedClock(time.time(), settings.time_speed) if fast else SystemClock()
+    return partial(Engine.open, given, clock)

@@ -49,6 +49,8 @@ class Settings:
         amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
         seed: Of the simulated market.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
+        time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
+            which only the demo's throw-away home can bear, so no variable sets it.
         log_level: Of the log on stderr.
     """
 
@@ -62,6 +64,7 @@ class Settings:
     amounts: Amounts = "number"
     seed: int = 7
     webhooks_to_loopback: bool = False
+    time_speed: float = 1.0
     log_level: LogLevel = "WARNING"
 
     @property

@@ -32,8 +32,8 @@ from engine.store.database import Store
 
 from .lifecycle import find_account, open_defaults
 from .money import ZERO, exact
-from .placing import Ticket, check_ticket, place
-from .prices import Prices
+from .placing import Ticket, affordable, check_ticket, place
+from .prices import Prices, Steps
 from .records import AccountRecord, OrderRecord, lock_account, read_accounts, read_order, read_positions
 from .search import find_order, find_page
 from .trading import TradingAccount
@@ -141,6 +141,18 @@ class Broker:
         account = find_account(self._accounts(owner), account_id)
         with exact():
             return equity(self._holdings(account), self._prices)
+
+    def affordable_now(self, owner: str, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
+        """How many base units a market order can open with the account's free money, its fee included. Blocks.
+
+        Raises:
+            NotFound: The account does not exist, or the instrument has no price.
+        """
+        account = find_account(self._accounts(owner), account_id)
+        steps, quote = Steps.of(self._prices.listing(instrument)), self._prices.quote(instrument)
+        with exact():
+            free = self._holdings(account).free(account.currency)
+            return affordable(free, quote.taker_price(1, steps), leverage, account.terms, steps.lot)
 
     def _cancel(self, owner: str, request: CancelRequest) -> Order:
         accounts = self._accounts(owner)

@@ -20,6 +20,7 @@ from .ledger import InsufficientFunds
 from .money import ZERO, down, is_multiple, nearest, plain, text, up
 from .prices import Quote, Steps
 from .records import AccountRecord, OrderRecord, PositionRecord
+from .terms import Terms
 from .trading import TradingAccount, new_order_id
 
 
@@ -198,17 +199,21 @@ def _insufficient(
     trading: TradingAccount, ticket: Ticket, leverage: int, error: InsufficientFunds
 ) -> InsufficientFunds:
     """The refusal with the largest amount that the free funds would pay for."""
-    terms, quote = trading.account.terms, ticket.instrument.quote
+    quote = ticket.instrument.quote
     free = trading.books.amount("free", quote)
     price = max(ticket.request.price or ZERO, ticket.taker_price)
-    share = Decimal(1) / leverage if ticket.instrument.market_type == "perpetual" else Decimal(1)
-    largest = down(free / (price * (share + max(terms.taker, terms.maker))), ticket.steps.lot)
+    largest = affordable(free, price, leverage, trading.account.terms, ticket.steps.lot)
     return InsufficientFunds(
         f"not enough {quote} in account {trading.account.account_id}: {error.message}",
         suggestion=f"About {text(largest)} {ticket.instrument.base[:12]} can be paid for with {text(free)} {quote}"
         if largest
         else f"Free {quote} first: cancel open orders or close positions",
     )
+
+
+def affordable(free: Decimal, price: Decimal, leverage: int, terms: Terms, lot: Decimal) -> Decimal:
+    """How many base units `free` money opens at `price`, its fee included; without leverage, `leverage` is 1."""
+    return down(free / (price * (Decimal(1) / leverage + max(terms.taker, terms.maker))), lot)
 
 
 def _corrected(ticket: Ticket, name: str, value: Decimal | int) -> str | None:

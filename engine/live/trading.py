@@ -1,7 +1,8 @@
 """From a signal to an order on the paper broker, through the same door as anyone else's.
 
-An entry is worth the strategy's weight of the account's equity. An exit closes the same share of what this
-subscription holds that the strategy closes of its own position, and never anything else in the account.
+An entry is worth the strategy's weight of the account's equity, or what its free money pays for if that is less. An
+exit closes the same share of what this subscription holds that the strategy closes of its own position, and never
+anything else in the account.
 """
 
 from __future__ import annotations
@@ -62,7 +63,13 @@ def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
     equity = broker.equity_now(due.agent_id, due.account_id)
     if equity is None:
         raise InvalidInput("the account's equity is unknown: something it holds has no price")
-    return down(equity * from_float(due.weight) / _last_price(feed, due), steps.lot)
+    wanted = down(equity * from_float(due.weight) / _last_price(feed, due), steps.lot)
+    return min(wanted, broker.affordable_now(due.agent_id, due.account_id, due.instrument, _leverage(due) or 1))
+
+
+def _leverage(due: DueOrder) -> int | None:
+    """Whole numbers only, as orders take them; `None` where there is none."""
+    return max(int(due.leverage), 1) if due.instrument.market_type == "perpetual" else None
 
 
 def _held(connection: sa.Connection, due: DueOrder) -> Decimal:
@@ -89,7 +96,7 @@ def _order(feed: Feed, due: DueOrder, amount: Decimal) -> PlaceRequest:
         order_type=order_type,
         amount=amount,
         price=price,
-        leverage=max(int(due.leverage), 1) if exchange.market_type == "perpetual" else None,
+        leverage=_leverage(due),
         label=f"live:{due.subscription_id}",
     )
 

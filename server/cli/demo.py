@@ -8,8 +8,7 @@ import shlex
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,107 +23,12 @@ from server.logs import start_log
 from server.settings import Settings
 
 from .data import import_candles
+from .demo_steps import BACKTEST, ORDER, STEPS, Result, Step, last_steps, signal_line, subscribe
 from .progress import ticking
 
-Result = dict[str, Any]
-MAX_ROWS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One tool call of the demo, why it is made, and how its result reads."""
-
-    why: str
-    tool: str
-    arguments: dict[str, Any]
-    show: Callable[[Result], Iterator[str]]
-
-
-def _health(result: Result) -> Iterator[str]:
-    yield f"{result.get('source')} engine, market data: {result.get('data')}"
-
-
-def _tickers(result: Result) -> Iterator[str]:
-    for row in result["tickers"][:MAX_ROWS]:
-        yield f"{row['symbol']:<12} {row.get('sector') or '':<10} {row.get('price', ''):>14}  {row.get('source')}"
-    yield f"... of {result.get('total')}"
-
-
-def _scan(result: Result) -> Iterator[str]:
-    matched = result["matched"]
-    yield f"{len(matched)} of {result.get('scanned_count')} match: {', '.join(matched[:8]) or 'none'}"
-
-
-def _rank(result: Result) -> Iterator[str]:
-    for row in result["ranked"][:MAX_ROWS]:
-        yield f"{row.get('rank'):>2}. {row['symbol']:<12} {row.get('score'):>10.3f}"
-
-
-def _value(result: Result) -> Iterator[str]:
-    yield f"{result['expression']} = {result.get('value')} on {result['symbol']}, bar closed {result.get('as_of')}"
-
-
-def _candles(result: Result) -> Iterator[str]:
-    for row in result["candles"][-3:]:
-        yield "  ".join(f"{cell}" for cell in row)
-
-
-def _document(result: Result) -> Iterator[str]:
-    lines = [line for line in result["content"].splitlines() if line.strip()]
-    yield from lines[:3]
-    yield f"... {result.get('total')} characters"
-
-
-def _verdict(result: Result) -> Iterator[str]:
-    metrics, held = result["metrics"], result["buy_and_hold"]
-    yield f"return {metrics['total_return_pct']:.1f} %, buy-and-hold {held['total_return_pct']:.1f} %"
-    yield f"{metrics['num_trades']} trades, Sharpe {metrics['sharpe_ratio']:.2f}, win rate {metrics['win_rate']:.2f}"
-    yield from (f"! {warning}" for warning in result["warnings"][:MAX_ROWS])
-
-
-SCRIPT: Final = """\
-entered = rsi(close, 14) < 30
-left = rsi(close, 14) > 60
-emit_signal(entered, entry("BINANCE:BTC/USDT", "LONG", Weight(0.5)))
-emit_signal(left, exit("BINANCE:BTC/USDT"))
-"""
-
-STEPS: Final = (
-    Step("What answers, and whose data is it?", "meta_health", {}, _health),
-    Step("Which symbols are there?", "market_tickers", {"exchange": "binance", "limit": 50}, _tickers),
-    Step(
-        "Which of the largest are above their 50-hour mean with rising volume?",
-        "market_scan",
-        {"universe": "top50", "condition": "close > sma(close, 50) and volume > sma(volume, 20)"},
-        _scan,
-    ),
-    Step(
-        "Which moved most in a day?",
-        "market_rank",
-        {"universe": "top50", "expression": "roc(close, 24)", "limit": MAX_ROWS},
-        _rank,
-    ),
-    Step(
-        "How does one of them look?",
-        "market_evaluate",
-        {"symbol": "BTC/USDT", "expression": "rsi(close, 14)[-1]"},
-        _value,
-    ),
-    Step("Its last candles.", "market_ohlcv", {"symbol": "BTC/USDT", "limit": 3}, _candles),
-    Step(
-        "Would buying its weakness have worked?",
-        "backtest_and_poll",
-        {
-            "strategy_type": "signal",
-            "script": SCRIPT,
-            "universe": ["BINANCE:BTC/USDT"],
-            "start_date": "2024-01-01",
-            "end_date": "2024-06-30",
-        },
-        _verdict,
-    ),
-    Step("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
-)
+SPEED: Final = 14_400.0
+ENOUGH_SIGNALS: Final = 3
+PATIENCE_SECONDS: Final = 30.0
 
 
 @click.command("demo")
@@ -140,6 +44,8 @@ def command(*, home: Path | None, csv: Path | None, symbol: str) -> None:
     with tempfile.TemporaryDirectory(prefix="heytraders-demo-") as scratch:
         given = Settings.read(os.environ)
         settings = replace(given, home=home or Path(scratch), api_key=None, base_url=None, database_url=None)
+        if home is None:
+            settings = replace(settings, time_speed=SPEED)
         start_log(settings)
         anyio.run(_run, settings, csv, symbol)
 
@@ -152,8 +58,11 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
         click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools and {len(prompts)} prompt(s)\n")
-        for number, step in enumerate(STEPS, start=1):
+        for number, step in enumerate((*STEPS, ORDER), start=1):
             await _take(client, number, step)
+        verdict = await _take(client, len(STEPS) + 2, BACKTEST)
+        if settings.time_speed != 1.0:
+            await _live(client, len(STEPS) + 2, verdict["result_id"])
         uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
         click.echo(f"Also as resources: {', '.join(uris)}")
     click.echo(
@@ -161,18 +70,45 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
     )
 
 
-async def _take(client: Client, number: int, step: Step) -> None:
+async def _live(client: Client, taken: int, result_id: str) -> None:
+    """Deploy the strategy of a backtest, show its signals as they arrive, and end it."""
+    subscription: str = (await _take(client, taken + 1, subscribe(result_id)))["subscription_id"]
+    click.echo(f"{taken + 2}. Its signals, as they arrive (an hour of the market takes a quarter of a second).")
+    arrived = 0
+    since: str | None = None
+    with anyio.move_on_after(PATIENCE_SECONDS):
+        while arrived < ENOUGH_SIGNALS:
+            arguments = {"subscription_id": subscription, **({"since": since} if since else {})}
+            answer = await _call(client, "live_signals_latest", arguments)
+            for signal in answer["signals"]:
+                click.echo(f"     {signal_line(signal)}")
+            arrived += len(answer["signals"])
+            since = answer.get("next_since")
+            await anyio.sleep(0.5)
+    click.echo("")
+    for number, step in enumerate(last_steps(subscription), start=taken + 3):
+        await _take(client, number, step)
+
+
+async def _take(client: Client, number: int, step: Step) -> Result:
     words = " ".join(f"{key}={shlex.quote(_text(value))}" for key, value in step.arguments.items())
     call = f"{step.tool} {words}".rstrip()
     click.echo(f"{number}. {step.why}\n{textwrap.indent(call, '   ')}")
     begun = time.perf_counter()
-    result = await ticking(client.call_tool(step.tool, step.arguments))
-    if result.is_error or result.structured_content is None:
-        said = "".join(block.text for block in result.content if isinstance(block, TextContent))
-        raise Unavailable(f"the demo stopped at {step.tool}: {said}")
-    for line in step.show(result.structured_content):
+    result = await ticking(_call(client, step.tool, step.arguments))
+    for line in step.show(result):
         click.echo(f"     {line}")
     click.echo(f"   ({(time.perf_counter() - begun) * 1000:.0f} ms)\n")
+    return result
+
+
+async def _call(client: Client, tool: str, arguments: Result) -> Result:
+    result = await client.call_tool(tool, arguments)
+    if result.is_error or result.structured_content is None:
+        said = "".join(block.text for block in result.content if isinstance(block, TextContent))
+        raise Unavailable(f"the demo stopped at {tool}: {said}")
+    structured: Result = result.structured_content
+    return structured
 
 
 def _text(value: Any) -> str:

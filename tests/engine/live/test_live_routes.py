@@ -218,6 +218,27 @@ async def test_trade_mode_places_its_orders_on_the_account_and_closes_only_its_o
     assert bought >= -1e-12
 
 
+async def test_an_entry_takes_what_the_free_money_pays_for(call: Call, engine: Engine, clock: AcceleratedClock) -> None:
+    account = "paper-binance"
+    order = {"account_id": account, "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": 0.08}
+    await data(call, "POST", "/orders", json=order)
+    await subscribe(call, mode="trade", account_id=account)
+
+    await pass_hours(engine, clock, 72)
+
+    orders = (await data(call, "GET", "/orders", params={"account_id": account, "limit": 200}))["orders"]
+    entries = [o for o in orders if (o["label"] or "").startswith("live:") and o["side"] == "buy"]
+    free = next(
+        b["free"]
+        for b in (await data(call, "GET", f"/accounts/{account}/balances"))["balances"]
+        if b["asset"] == "USDT"
+    )
+    assert len(entries) > 0
+    assert all(o["status"] == "FILLED" for o in entries)
+    assert min(o["filled_amount"] * o["average_price"] for o in entries) < 2_900
+    assert free >= 0
+
+
 async def test_a_signal_found_too_late_is_stored_but_not_traded(
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:

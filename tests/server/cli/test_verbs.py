@@ -132,7 +132,11 @@ def test_the_demo_does_the_main_job_without_a_key_or_a_network(run: Run) -> None
     done = run("demo", HEYTRADERS_API_KEY="ht_live_must_not_be_used")
 
     assert done.returncode == 0, done.stderr
-    assert all(
-        tool in done.stdout for tool in ("meta_health", "market_scan", "market_rank", "market_evaluate", "docs_read")
+    tools = (
+        "meta_health market_tickers market_scan market_rank market_evaluate market_ohlcv docs_read orders_place "
+        "backtest_and_poll live_subscribe live_unsubscribe accounts_balances"
     )
+    assert [tool for tool in tools.split() if tool not in done.stdout] == []
+    assert "paper order FILLED" in done.stdout
+    assert re.search(r"(entry|exit) +(buy|sell) +\w+/USDT +order api-sig_", done.stdout)
     assert "simulated" in done.stdout
