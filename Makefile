@@ -21,10 +21,8 @@ snapshot: ## Bring the committed tool surface and the README's tool table to wha
 	uv run python -m tools.snapshot
 
 bench: ## Figures, each beside a baseline measured in the same run
-	uv run python -m bench.start
-	uv run python -m bench.tokens
-	uv run python -m bench.calls
-	uv run python -m bench.orders
+	for figure in start tokens calls feeds dsl orders backtest_and_poll; do uv run python -m bench.$$figure || exit 1; done
+	uv run --group bench python -m bench.backtest_engines
 
 slow: ## The long-running tests
 	uv run pytest -m slow
