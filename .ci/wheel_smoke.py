@@ -11,6 +11,21 @@ from pathlib import Path
 
 from mcp import Client, StdioServerParameters
 
+SCRIPT = 'emit_signal(crossover(close, sma(close, 20)), entry(TICKER, "LONG", Weight(0.5), stop_loss=0.05))'
+CALLS: dict[str, dict[str, object]] = {
+    "market_evaluate": {"symbol": "BTC/USDT", "expression": "close[-1]"},
+    "docs_read": {"slug": "signal-dsl"},
+    "live_strategies_list": {},
+    "backtest_and_poll": {
+        "strategy_type": "signal",
+        "script": SCRIPT,
+        "universe": ["BINANCE:BTC/USDT"],
+        "start_date": "2024-01-01",
+        "end_date": "2024-01-31",
+    },
+}
+"""A call for each kind of thing that a wheel could lack: code, documents, scripts, what worker processes import."""
+
 OURS = ("api", "engine", "prompts", "resources", "safety", "server", "tools")
 
 
@@ -26,9 +41,10 @@ async def serves(command: str, arguments: list[str], folder: Path) -> None:
     server = StdioServerParameters(command=command, args=arguments, cwd=str(folder), env=environment)
     async with Client(server) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
-        result = await client.call_tool("market_evaluate", {"symbol": "BTC/USDT", "expression": "close[-1]"})
-    if "market_evaluate" not in names or result.is_error:
-        sys.exit(f"{command}: {names} {result.content}")
+        for tool, given in CALLS.items():
+            result = await client.call_tool(tool, given)
+            if tool not in names or result.is_error:
+                sys.exit(f"{command}: {tool} of {names}: {result.content}")
 
 
 def main(wheel: Path) -> None:
