@@ -30,6 +30,11 @@ def command(tool: str, arguments: tuple[str, ...]) -> None:
     start_log(settings)
     names = [row.name for row in exposed(settings.toolsets, read_only=settings.read_only)]
     if tool not in names:
+        if tool in [row.name for row in exposed()]:
+            raise InvalidInput(
+                f"the tool {tool} is not offered with these settings",
+                suggestion="HEYTRADERS_TOOLSETS and HEYTRADERS_READ_ONLY decide which are",
+            )
         near = closest(tool, names)
         raise InvalidInput(f"there is no tool {tool!r}", suggestion=f"There is {', '.join(near or names)}")
     result = anyio.run(_call, settings, tool, _parsed(tool, arguments))

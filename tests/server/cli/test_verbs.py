@@ -56,6 +56,13 @@ def test_help_and_version_know_every_verb(run: Run) -> None:
     assert run("--version").stdout == f"heytraders-mcp {package_version()}\n"
 
 
+def test_a_tool_that_is_switched_off_is_said_to_be(run: Run) -> None:
+    said = one_line(run("call", "orders_place", HEYTRADERS_READ_ONLY="1"))
+
+    assert "orders_place is not offered" in said
+    assert "HEYTRADERS_READ_ONLY" in said
+
+
 def test_an_unknown_verb_is_a_wrong_use(run: Run) -> None:
     done = run("sevre")
 
