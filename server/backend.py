@@ -145,6 +145,7 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
 
 def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
     """What opens an engine of these settings."""
+    from engine.backtest.job_settings import JobSettings, Limits
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.live.settings import LiveSettings
@@ -154,6 +155,12 @@ def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
         poll_seconds=FAST_POLL_SECONDS if fast else POLL_SECONDS,
         webhooks_to_loopback=settings.webhooks_to_loopback,
     )
-    given = EngineSettings(home=settings.home, database_url=settings.database_url, seed=settings.seed, live=live)
+    limits = Limits(settings.backtest_seconds, settings.backtest_memory_mb)
+    jobs = (
+        JobSettings(limits=limits) if settings.backtest_slots is None else JobSettings(settings.backtest_slots, limits)
+    )
+    given = EngineSettings(
+        home=settings.home, database_url=settings.database_url, seed=settings.seed, jobs=jobs, live=live
+    )
     clock = AcceleratedClock(time.time(), settings.time_speed) if fast else SystemClock()
     return partial(Engine.open, given, clock)

@@ -48,6 +48,9 @@ class Settings:
         auth_header: How the key travels to the hosted service.
         amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
         seed: Of the simulated market.
+        backtest_slots: Backtests run at the same time; `None` leaves it to the number of cores.
+        backtest_seconds: Longest a backtest may run.
+        backtest_memory_mb: Most memory of a backtest's process.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
             which only the demo's throw-away home can bear, so no variable sets it.
@@ -63,6 +66,9 @@ class Settings:
     auth_header: AuthHeader = "x-api-key"
     amounts: Amounts = "number"
     seed: int = 7
+    backtest_slots: int | None = None
+    backtest_seconds: int = 600
+    backtest_memory_mb: int = 4_096
     webhooks_to_loopback: bool = False
     time_speed: float = 1.0
     log_level: LogLevel = "WARNING"
@@ -96,7 +102,10 @@ class Settings:
             read_only=_flag(given, "HEYTRADERS_READ_ONLY"),
             auth_header=_choice(given, "HEYTRADERS_AUTH_HEADER", "x-api-key", get_args(AuthHeader)),
             amounts=_choice(given, "HEYTRADERS_AMOUNTS", "number", get_args(Amounts)),
-            seed=_seed(given.get("HEYTRADERS_SEED", "7")),
+            seed=7 if (seed := _whole(given, "HEYTRADERS_SEED", 0, 999_999_999)) is None else seed,
+            backtest_slots=_whole(given, "HEYTRADERS_BACKTEST_SLOTS", 1, 64),
+            backtest_seconds=_whole(given, "HEYTRADERS_BACKTEST_SECONDS", 1, 86_400) or 600,
+            backtest_memory_mb=_whole(given, "HEYTRADERS_BACKTEST_MEMORY_MB", 512, 1_048_576) or 4_096,
             webhooks_to_loopback=_flag(given, "HEYTRADERS_WEBHOOK_LOOPBACK"),
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
         )
@@ -137,9 +146,13 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
     raise BadSetting(f"{name}={value!r} is neither yes nor no", suggestion="Set it to 1 or 0")
 
 
-def _seed(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise BadSetting(f"HEYTRADERS_SEED={text[:40]!r} is not a number", suggestion="Set it to 0 to 999999999")
+def _whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    """A number within a range; `None` where the variable is not set."""
+    text = given.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
+        raise BadSetting(f"{name}={text[:40]!r} is not such a number", suggestion=f"Set it to {low} to {high}")
     return int(text)
 
 
