@@ -49,7 +49,7 @@ class PlaceRequest(Request):
     """A new order."""
 
     account_id: Identifier = Field(description="From accounts_list.")
-    exchange: ExchangeInput = Field(description="The account's.")
+    exchange: ExchangeInput = Field(description="The venue of the account, as accounts_list says.")
     symbol: Symbol = Field(description="Spot BTC/USDT, perpetual BTC/USDT:USDT, Polymarket the token id.")
     side: SideInput = Field(description="Perpetuals: sell opens a short.")
     order_type: OrderTypeInput = Field(
