@@ -59,6 +59,7 @@ class LiveStrategy(Response):
     exchange: str | None = Field(default=None, description="Where it trades.")
     universe: tuple[str, ...] | None = Field(default=None, description="Tickers it watches.")
     timeframe: str | None = Field(default=None, description="Bar length.")
+    script: str | None = Field(default=None, description="Signal DSL of a catalogue strategy, to backtest first.")
     source: str | None = Field(default=None, description="catalogue, or backtest for a completed one of your own.")
     result_id: str | None = Field(default=None, description="The backtest behind it.")
     metrics: dict[str, Any] | None = Field(default=None, description="Of that backtest.")

@@ -311,6 +311,7 @@ def _strategy(deployment: Deployment) -> LiveStrategy:
         exchange=deployment.exchange,
         universe=deployment.tickers,
         timeframe=deployment.timeframe,
+        script=deployment.script if deployment.source == "catalogue" else None,
         source=deployment.source,
         result_id=deployment.result_id,
         metrics=deployment.metrics,

@@ -52,6 +52,7 @@ async def test_the_catalogue_is_offered_with_its_rules(call: Call) -> None:
 
     assert [(s["strategy_id"], s["source"]) for s in listed] == [(d.strategy_id, "catalogue") for d in catalogue()]
     assert all(s["description"] and s["universe"] and s["timeframe"] for s in listed)
+    assert [s["script"] for s in listed] == [d.script for d in catalogue()]
 
 
 async def test_a_subscription_starts_active_and_says_when_it_first_decides(call: Call) -> None:
