@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.symbols import Instrument
-
 from .ledger import Ledger
 from .market import Market
-from .plan import Order, at, known, order_at
-from .program import Entry, Exit, Grid, Intent, Rebalance, Side, SizeKind
+from .plan import Order, at, order_at
+from .program import Exit, Grid, Rebalance, Side, SizeKind
+from .schedule import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,60 +82,68 @@ class Book:
         self._grids: dict[int, tuple[object, ...]] = {}
         self._numbers = [0] * len(markets)
         self._markets = markets
-        self._places: dict[Instrument, int] = {m.instrument: k for k, m in enumerate(markets)}
+        self._complete = all(m.exists is None and m.resolution is None for m in markets)
 
-    def decide(self, intents: Sequence[Intent], bar: int, ledger: Ledger) -> None:
-        """Turn the intents decided at the close of `bar` into orders.
+    def decide(self, decisions: Sequence[Decision], bar: int, ledger: Ledger) -> None:
+        """Turn what was decided at the close of `bar` into orders.
 
-        Every one is judged against the positions at that close. On one bar the first entry or rebalance of an
+        Everything is judged against the positions at that close. On one bar the first entry or rebalance of an
         instrument decides: later ones in the other direction, or of the other kind, are not followed. An intent takes
         the place of the instrument's resting entries.
         """
         entries: dict[int, list[Order]] = {}
         rebalanced: set[int] = set()
-        for intent in intents:
-            k = self._places[intent.instrument]
-            market = self._markets[k]
-            resolved = market.resolution is not None and bar >= market.resolution
-            if resolved or not market.has(bar) or not known(intent, bar):
+        for decision in decisions:
+            k, intent = decision.k, decision.intent
+            if not self._complete and not self._trades(k, bar):
                 continue
-            match intent:
-                case Entry():
-                    if k not in rebalanced:
-                        self._enter(k, order_at(intent, bar), ledger, entries.setdefault(k, []))
-                case Exit():
-                    self._leave(k, intent, bar, fresh=bool(entries.get(k)))
-                case Rebalance():
-                    if k not in rebalanced and not entries.get(k):
-                        rebalanced.add(k)
-                        self.resting.pop(k, None)
-                        self.waiting.append(Target(k, at(intent.weight, bar), intent.tag))
-                case Grid():
-                    self._lay(k, intent, bar)
+            if isinstance(intent, Rebalance):
+                if k not in rebalanced and not entries.get(k):
+                    rebalanced.add(k)
+                    self._weigh(k, intent, bar, ledger)
+            elif isinstance(intent, Exit):
+                self._leave(k, intent, bar, ledger, fresh=k in entries)
+            elif isinstance(intent, Grid):
+                self._lay(k, intent, bar)
+            elif k not in rebalanced:
+                self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
 
-    def _enter(self, k: int, order: Order, ledger: Ledger, entries: list[Order]) -> None:
-        if entries and entries[0].side != order.side:
+    def _trades(self, k: int, bar: int) -> bool:
+        """Whether there is a close to decide on, and a market left to trade in."""
+        market = self._markets[k]
+        return market.has(bar) and (market.resolution is None or bar < market.resolution)
+
+    def _weigh(self, k: int, intent: Rebalance, bar: int, ledger: Ledger) -> None:
+        self.resting.pop(k, None)
+        weight = at(intent.weight, bar)
+        if weight != 0.0 or (k, -1) in ledger.positions:
+            self.waiting.append(Target(k, weight, intent.tag))
+
+    def _enter(self, k: int, order: Order, ledger: Ledger, entries: dict[int, list[Order]]) -> None:
+        fired = entries.get(k, ())
+        if fired and fired[0].side != order.side:
             return
         position = ledger.positions.get((k, -1))
-        have = len(entries) + (position.entries if position is not None and position.side == order.side else 0)
+        have = len(fired) + (position.entries if position is not None and position.side == order.side else 0)
         if have > 0 and have > order.pyramiding:
             return
-        if not entries:
+        if not fired:
             self.resting.pop(k, None)
-        entries.append(order)
+        entries.setdefault(k, []).append(order)
         if order.limit is None:
             self.waiting.append(Open(k, order))
         else:
             self.resting.setdefault(k, []).append(order)
 
-    def _leave(self, k: int, intent: Exit, bar: int, *, fresh: bool) -> None:
+    def _leave(self, k: int, intent: Exit, bar: int, ledger: Ledger, *, fresh: bool) -> None:
         fraction = at(intent.fraction, bar)
         resting = self.resting.get(k)
         if resting and not fresh and intent.side in (None, resting[0].side):
             del self.resting[k]
-        if fraction >= 1.0 and intent.side in (None, 1):
+        if k in self._grids and fraction >= 1.0 and intent.side in (None, 1):
             self.drop_grid(k)
-        self.waiting.append(Close(k, intent.side, fraction))
+        if (k, -1) in ledger.positions or self._numbers[k]:
+            self.waiting.append(Close(k, intent.side, fraction))
 
     def _lay(self, k: int, grid: Grid, bar: int) -> None:
         prices = _rungs(at(grid.lower, bar), at(grid.upper, bar), grid)
@@ -170,6 +177,9 @@ class Book:
 
     def due(self, bar: int) -> list[Waiting]:
         """The orders whose instrument trades on `bar`; they wait no longer."""
+        if self._complete:
+            due, self.waiting = self.waiting, []
+            return due
         due = [w for w in self.waiting if self._markets[w.k].has(bar)]
         self.waiting = [w for w in self.waiting if not self._markets[w.k].has(bar)]
         return due

@@ -45,9 +45,9 @@ def simulate(
         _check_program(frame, program)
         if takes(program, markets):
             return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
-        decider = Schedule(program, first_bar, len(frame))
+        decider = Schedule(program, markets, first_bar)
     else:
-        decider = Asked(program, lambda intent: check_intent(frame, intent))
+        decider = Asked(program, markets, lambda intent: check_intent(frame, intent))
     return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
 
 

@@ -151,7 +151,10 @@ class Ledger:
         if position is None:
             position = Position(slot, side, amount, price, bar, fee, slippage, price, bar - 1)
             self.positions[slot] = position
-            insort(self.order, slot)
+            if self.order:
+                insort(self.order, slot)
+            else:
+                self.order.append(slot)
             return position
         if position.side != side:
             raise AssertionError(f"slot {slot} holds the other side")
@@ -187,12 +190,13 @@ class Ledger:
         if ruined:
             self.balance -= left
             pnl -= left
-        tag = self._tags.setdefault(position.tag, float(len(self._tags)))
-        self._fills += (bar, slot[0], -side, amount, price, fee, slipped, CODE[reason])
-        self._trades += (
-            *(slot[0], side, amount, position.opened, bar, position.entry, price),
-            *(fees + fee, slippage + slipped, pnl, CODE[reason], tag),
-        )
+        tag = self._tags.get(position.tag)
+        if tag is None:
+            tag = self._tags[position.tag] = float(len(self._tags))
+        code, held, entry = CODE[reason], position.opened, position.entry
+        self._fills += (bar, slot[0], -side, amount, price, fee, slipped, code)
+        both, worse = fees + fee, slippage + slipped
+        self._trades += (slot[0], side, amount, held, bar, entry, price, both, worse, pnl, code, tag)
         if whole:
             position.amount = 0.0
             del self.positions[slot]

@@ -155,9 +155,9 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
         worst_trade=float(pnl.min()) if count else None,
         best_trade_pct=float(percent.max()) if count else None,
         worst_trade_pct=float(percent.min()) if count else None,
-        average_bars_held=float((trades.exit_bar - trades.entry_bar).mean()) if count else None,
+        average_bars_held=_mean(trades.bars_held),
         max_consecutive_losses=_longest_run(lost),
-        exposure=float(np.count_nonzero(simulation.gross)) / len(simulation.gross),
+        exposure=float(np.count_nonzero(simulation.gross > 0.0)) / len(simulation.gross),
         turnover=simulation.turnover,
         total_fees=simulation.fees,
         total_slippage=simulation.slippage,
@@ -190,5 +190,5 @@ def _longest_run(mask: Bools) -> int:
     breaks = np.flatnonzero(~mask)
     if not len(breaks):
         return len(mask)
-    between = int(np.diff(breaks).max(initial=1)) - 1
+    between = int((breaks[1:] - breaks[:-1]).max(initial=1)) - 1
     return max(between, int(breaks[0]), len(mask) - 1 - int(breaks[-1]))

@@ -30,7 +30,7 @@ class Order:
 
 def at(value: Value, bar: int) -> float:
     """A parameter's number on `bar`."""
-    return value if isinstance(value, float | int) else float(value[bar])
+    return value.item(bar) if isinstance(value, np.ndarray) else value
 
 
 def _at(value: Value | None, bar: int) -> float | None:
@@ -50,6 +50,13 @@ def order_at(entry: Entry, bar: int) -> Order:
         pyramiding=entry.pyramiding,
         tag=entry.tag,
     )
+
+
+def constant_order(entry: Entry) -> Order | None:
+    """The order of an entry whose parameters are the same on every bar; None where one is a series."""
+    if any(isinstance(parameter, np.ndarray) for parameter in _parameters(entry)):
+        return None
+    return order_at(entry, 0)
 
 
 def _parameters(intent: Intent) -> tuple[Value | None, ...]:

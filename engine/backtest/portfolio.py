@@ -66,18 +66,18 @@ class PortfolioKernel:
             self._session.close_all(bar, self._ending)
             return
         self._session.trade(bar)
-        marks = self._marks(bar)
-        equity = self._ledger.equity(marks)
-        reached = self._limits.reached(equity) if bar < self._size - 1 else None
-        if reached is not None:
-            self._end(reached)
-            return
+        if self._limits.active and bar < self._size - 1:
+            reached = self._limits.reached(self._ledger.equity(self._marks(bar)))
+            if reached is not None:
+                self._end(reached)
+                return
 
         def account() -> AccountState:
-            return account_state(self._ledger, self._instruments, marks, bar, self._peak)
+            state = account_state(self._ledger, self._instruments, self._marks(bar), bar, self._peak)
+            self._peak = max(self._peak, state.equity)
+            return state
 
         self._book.decide(self._decider.at(bar, account), bar, self._ledger)
-        self._peak = max(self._peak, equity)
 
     @property
     def _instruments(self) -> list[Instrument]:
@@ -102,6 +102,9 @@ class PortfolioKernel:
     def _fill(self, bar: int, stop: int) -> int:
         """Fill the curves from `bar` to before `stop`, or until a portfolio limit is reached; the bar to go on with."""
         stop = min(stop, self._size)
+        if stop == bar + 1:
+            self._fill_one(bar)
+            return stop
         span = slice(bar - self._first, stop - self._first)
         equity, gross = self._equity[span], self._gross[span]
         equity[:] = self._ledger.balance
@@ -118,6 +121,17 @@ class PortfolioKernel:
             return stop
         self._end(breached[1])
         return breached[0] + 1
+
+    def _fill_one(self, bar: int) -> None:
+        """The same for a single bar, whose limits have been looked at."""
+        index = bar - self._first
+        equity, gross = self._ledger.balance, 0.0
+        for slot in self._ledger.order:
+            value = self._ledger.positions[slot].signed * self._markets[slot[0]].mark.item(bar)
+            equity += value
+            gross += abs(value)
+        self._equity[index], self._gross[index] = equity, gross
+        self._cash[index] = self._ledger.free()
 
     def _finish(self) -> Simulation:
         last = self._size - 1

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .plan import intents
-from .program import AccountState, Intent, StatefulProgram, StaticProgram
+from api.symbols import Instrument
+
+from .market import Market
+from .plan import Order, constant_order, fires, intents, known
+from .program import AccountState, Entry, Intent, StatefulProgram, StaticProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An intent that fires, every parameter usable. `k` is the instrument's place in the universe, `order` what an
+    entry comes to where that is the same on every bar."""
+
+    k: int
+    intent: Intent
+    order: Order | None
 
 
 class Decider(Protocol):
-    """Says which intents are decided on a bar's close, and which bar may be next to decide any."""
+    """Says what is decided on a bar's close, and which bar may be next to decide anything."""
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Intent]:
-        """The intents of `bar` in script order."""
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
+        """The decisions of `bar` in script order."""
         ...
 
     def next(self, bar: int) -> int:
@@ -27,12 +41,14 @@ class Decider(Protocol):
 class Schedule:
     """The signals of a static program, as far as they fall on `first_bar` or later."""
 
-    def __init__(self, program: StaticProgram, first_bar: int, size: int) -> None:
-        self._intents: list[Intent] = []
+    def __init__(self, program: StaticProgram, markets: Sequence[Market], first_bar: int) -> None:
+        places = _places(markets)
+        self._decisions: list[Decision] = []
         bars: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
         for condition, intent in intents(program):
-            self._intents.append(intent)
-            bars.append(np.flatnonzero(condition[first_bar:]) + first_bar)
+            order = constant_order(intent) if isinstance(intent, Entry) else None
+            self._decisions.append(Decision(places[intent.instrument], intent, order))
+            bars.append(np.flatnonzero(fires(condition, intent)[first_bar:]) + first_bar)
         fired = np.concatenate(bars) if bars else np.empty(0, dtype=np.int64)
         which = np.repeat(np.arange(len(bars)), [len(b) for b in bars])
         order = np.argsort(fired, kind="stable")
@@ -40,15 +56,15 @@ class Schedule:
         days, starts = np.unique(fired[order], return_index=True)
         self._bars: list[int] = days.tolist()
         self._starts: list[int] = [*starts.tolist(), len(fired)]
-        self._size = size
+        self._size = len(markets[0].close)
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Intent]:  # noqa: ARG002
-        """The intents of `bar` in script order."""
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:  # noqa: ARG002
+        """The decisions of `bar` in script order."""
         index = bisect_left(self._bars, bar)
         if index == len(self._bars) or self._bars[index] != bar:
             return ()
         which: list[int] = self._which[self._starts[index] : self._starts[index + 1]].tolist()
-        return [self._intents[i] for i in which]
+        return [self._decisions[i] for i in which]
 
     def next(self, bar: int) -> int:
         """The first bar from `bar` on with a signal."""
@@ -59,17 +75,22 @@ class Schedule:
 class Asked:
     """A stateful program, asked on every bar."""
 
-    def __init__(self, program: StatefulProgram, check: Callable[[Intent], None]) -> None:
+    def __init__(self, program: StatefulProgram, markets: Sequence[Market], check: Callable[[Intent], None]) -> None:
         self._program = program
+        self._places = _places(markets)
         self._check = check
 
-    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Intent]:
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
         """What the program decides, each intent checked as a static one's is at the start."""
         decided = self._program.decide(bar, account())
         for intent in decided:
             self._check(intent)
-        return decided
+        return [Decision(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
 
     def next(self, bar: int) -> int:
         """The very next bar: the account it reads may have changed."""
         return bar
+
+
+def _places(markets: Sequence[Market]) -> dict[Instrument, int]:
+    return {market.instrument: k for k, market in enumerate(markets)}

@@ -14,13 +14,13 @@ from functools import reduce
 
 import numpy as np
 
-from engine.frame import Bools, Frame
+from engine.frame import Bools, Floats, Frame
 
 from .account import account_state
 from .ledger import Ledger, Position
 from .limits import Limits
 from .market import Market
-from .plan import Order, fires, intents, order_at
+from .plan import Order, constant_order, fires, intents, order_at
 from .program import Entry, Exit, Side, StaticProgram
 from .rules import amount_for, closing, closing_price
 from .scan import FIRST_CHUNK, LARGEST_CHUNK, first_touch, guarded, see
@@ -45,7 +45,7 @@ def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
 
 
 class SegmentKernel:
-    """One run over one instrument. The account between two events is one entry of each of the four segment lists."""
+    """One run over one instrument. `path` holds, for each stretch between two events, four numbers of the account."""
 
     def __init__(
         self,
@@ -59,21 +59,24 @@ class SegmentKernel:
         self._frame, self._market, self._settings, self._first = frame, market, settings, first_bar
         self._ledger = Ledger(settings.initial_cash, (market.costs,))
         self._ended: EndedEarly | None = None
-        self._starts = [first_bar]
-        self._balances = [settings.initial_cash]
-        self._amounts = [0.0]
-        self._free = [settings.initial_cash]
+        self._path: list[float] = [first_bar, settings.initial_cash, 0.0, 0.0]
         self._limits = Limits.of(settings)
         self._report = report
         self._size = len(market.close)
-        self._entries: list[tuple[Entry, Bools]] = []
+        self._entries: list[tuple[Entry, Bools, Order | None]] = []
         self._exits: list[tuple[Exit, Bools]] = []
         for condition, intent in intents(program):
             if isinstance(intent, Entry):
-                self._entries.append((intent, fires(condition, intent)))
+                self._entries.append((intent, fires(condition, intent), constant_order(intent)))
             elif isinstance(intent, Exit):
                 self._exits.append((intent, fires(condition, intent)))
-        self._events: dict[tuple[int, int], list[int]] = {}
+        self._most = {
+            side: max((e.pyramiding for e, _, _ in self._entries if e.side == side), default=0) for side in (1, -1)
+        }
+        plain = len(self._entries) == 1 and not self._entries[0][0].pyramiding
+        only = self._entries[0][2] if plain else None
+        self._sole = None if only is None else [only]
+        self._events: dict[tuple[int, bool], list[int]] = {}
 
     def run(self) -> Simulation:
         """From the first bar to the last."""
@@ -95,29 +98,41 @@ class SegmentKernel:
             ledger.close(position, position.amount, price, mark, last, "end_of_data")
             self._record(last)
         trades, fills = ledger.records(self._frame)
-        lengths = np.diff([*self._starts, self._size])
-        close = market.close[self._first :]
-        value = np.repeat(self._amounts, lengths) * close
-        equity = np.repeat(self._balances, lengths) + value
+        equity, cash, gross = self._curves()
         return Simulation(
             frame=self._frame,
             settings=self._settings,
             first_bar=self._first,
             equity=equity,
-            cash=np.repeat(self._free, lengths),
-            gross=np.abs(value, out=value),
+            cash=cash,
+            gross=gross,
             trades=trades,
             fills=fills,
             final=final,
             ended_early=self._ended,
         )
 
+    def _curves(self) -> tuple[Floats, Floats, Floats]:
+        """Equity, free cash and value held at each bar's close: the account's path, stretched."""
+        path = np.array(self._path).reshape(-1, 4)
+        start, balance, amount, entry = path.T
+        lengths = np.empty(len(path), dtype=np.int64)
+        np.subtract(start[1:], start[:-1], out=lengths[:-1], casting="unsafe")
+        lengths[-1] = self._size - int(start[-1])
+        value = np.abs(amount) * entry
+        free = balance + (np.sign(amount) * value - value * self._market.costs.inverse_leverage)
+        gross = np.repeat(amount, lengths)
+        gross *= self._market.close[self._first :]
+        equity = np.repeat(balance, lengths)
+        equity += gross
+        return equity, np.repeat(free, lengths), np.abs(gross, out=gross)
+
     def _wait(self, bar: int) -> int:
         """Flat at the close of `bar`: go to the bar on which the next entry fills."""
-        reached = self._limits.reached(self._ledger.balance)
-        if reached is not None and bar < self._size - 1:
-            self._ended = reached
-            return self._size
+        if self._limits.active and bar < self._size - 1:
+            self._ended = self._limits.reached(self._ledger.balance)
+            if self._ended is not None:
+                return self._size
         signal = self._next_event(0, 0, bar)
         if signal >= self._size - 1:
             return self._size
@@ -127,7 +142,8 @@ class SegmentKernel:
     def _ride(self, position: Position, bar: int) -> int:
         """In position from the open of `bar`: go to the bar on which that changes."""
         last = self._size - 1
-        signal = min(self._next_event(position.side, position.entries, bar), last)
+        signal = self._next_event(position.side, position.entries, bar)
+        signal = min(signal, last)
         if self._limits.active or guarded(position, self._market.costs):
             see(position, self._market, bar)
             touched, breached = self._watch(position, bar, signal + 1)
@@ -144,16 +160,15 @@ class SegmentKernel:
 
     def _next_event(self, side: int, entries: int, bar: int) -> int:
         """The first bar from `bar` on whose signals matter to a position on `side` that `entries` have built."""
-        allowed = max((e.pyramiding for e, _ in self._entries if e.side == side), default=0)
-        key = (side, 1 if side and entries <= allowed else 0)
+        key = (side, side != 0 and entries <= self._most[side])
         events = self._events.get(key)
         if events is None:
             events = self._events[key] = self._list_events(*key)
         index = bisect_left(events, bar)
         return events[index] if index < len(events) else self._size
 
-    def _list_events(self, side: int, room: int) -> list[int]:
-        masks = [fired for entry, fired in self._entries if entry.side != side or (room and entry.pyramiding)]
+    def _list_events(self, side: int, room: bool) -> list[int]:  # noqa: FBT001
+        masks = [fired for entry, fired, _ in self._entries if entry.side != side or (room and entry.pyramiding)]
         if side:
             masks += [fired for out, fired in self._exits if out.side in (None, side)]
         return np.flatnonzero(reduce(np.logical_or, masks)).tolist() if masks else []
@@ -190,21 +205,24 @@ class SegmentKernel:
 
     def _decided(self, signal: int, position: Position | None) -> list[Order]:
         """The entries that fire: one direction a bar, and no more of them than pyramiding allows."""
+        if self._sole is not None:
+            return self._sole if position is None else []
         orders: list[Order] = []
-        for entry, fired in self._entries:
+        for entry, fired, order in self._entries:
             if not fired[signal] or (orders and orders[0].side != entry.side):
                 continue
             have = len(orders) + (position.entries if position and position.side == entry.side else 0)
             if have == 0 or have <= entry.pyramiding:
-                orders.append(order_at(entry, signal))
+                orders.append(order or order_at(entry, signal))
         return orders
 
     def _take_off(self, position: Position, signal: int, reference: float, reverse: bool) -> None:  # noqa: FBT001
         price = self._market.costs.exit_price(position.side, reference)
         for out, fired in self._exits:
             if fired[signal] and out.side in (None, position.side) and position.amount > 0.0:
-                fraction = out.fraction if isinstance(out.fraction, float | int) else out.fraction.item(signal)
-                self._ledger.close(position, position.amount * fraction, price, reference, signal + 1, "signal")
+                fraction = out.fraction
+                amount = position.amount * (fraction.item(signal) if isinstance(fraction, np.ndarray) else fraction)
+                self._ledger.close(position, amount, price, reference, signal + 1, "signal")
         if reverse and self._ledger.positions:
             self._ledger.close(position, position.amount, price, reference, signal + 1, "signal")
 
@@ -212,14 +230,16 @@ class SegmentKernel:
         costs, ledger = self._market.costs, self._ledger
         side: Side = orders[0].side
         price = costs.entry_price(side, reference)
-        wanted = [amount_for(o.kind, o.value, equity, price, costs.leverage, o.stop) for o in orders]
         unit = costs.unit_cost(price)
+        wanted: list[float] = []
         cost = 0.0
-        for amount in wanted:
+        for order in orders:
+            amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+            wanted.append(amount)
             cost += amount * unit
         factor = ledger.afford(cost)
-        for order, amount in zip(orders, wanted, strict=True):
-            position = ledger.open(SLOT, side, amount * factor, price, reference, bar, "entry")
+        for i, order in enumerate(orders):
+            position = ledger.open(SLOT, side, wanted[i] * factor, price, reference, bar, "entry")
             if position is not None:
                 position.follow(order)
         ledger.settle()
@@ -245,9 +265,8 @@ class SegmentKernel:
         return self._size
 
     def _record(self, bar: int) -> None:
-        ledger = self._ledger
-        position = ledger.positions.get(SLOT)
-        self._starts.append(bar)
-        self._balances.append(ledger.balance)
-        self._amounts.append(position.signed if position else 0.0)
-        self._free.append(ledger.free())
+        position = self._ledger.positions.get(SLOT)
+        if position is None:
+            self._path += (bar, self._ledger.balance, 0.0, 0.0)
+        else:
+            self._path += (bar, self._ledger.balance, position.side * position.amount, position.entry)

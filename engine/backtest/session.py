@@ -41,22 +41,24 @@ class Session:
         self._markets = markets
         self._ledger = ledger
         self._book = book
+        self._resolutions = {m.resolution for m in markets}
 
     def trade(self, bar: int) -> None:
         """Everything that happens on `bar`."""
-        opens = self._opens(bar)
+        book = self._book
+        opens = self._opens(bar) if book.waiting or book.resting or book.cells else ()
         self._market_orders(bar, opens)
-        for k in sorted(self._book.resting):
+        for k in sorted(book.resting):
             self._limits(k, bar, opens, gap=True)
-        for k in sorted(self._book.cells):
+        for k in sorted(book.cells):
             self._buy_cells(k, bar, opens, gap=True)
         for slot in tuple(self._ledger.order):
             position = self._ledger.positions[slot]
             if position.clear <= bar:
                 self._close_by_itself(position, bar)
-        for k in sorted(self._book.resting):
+        for k in sorted(book.resting):
             self._limits(k, bar, opens, gap=False)
-        for k in sorted(self._book.cells):
+        for k in sorted(book.cells):
             self._buy_cells(k, bar, opens, gap=False)
             self._arm(k, bar)
         self._pay_out(bar)
@@ -277,6 +279,8 @@ class Session:
             self._close_at(position, reference, bar, reason)
 
     def _pay_out(self, bar: int) -> None:
+        if bar not in self._resolutions:
+            return
         for k, market in enumerate(self._markets):
             if market.resolution == bar:
                 for slot in [s for s in self._ledger.order if s[0] == k]:

@@ -57,15 +57,16 @@ class Simulation:
 
     @cached_property
     def fees(self) -> float:
-        """Fees of all fills."""
-        return float(self.fills.fee.sum())
+        """Fees of all fills: every one belongs to a closed trade."""
+        return float(self.trades.fees.sum())
 
     @cached_property
     def slippage(self) -> float:
         """Slippage of all fills, money."""
-        return float(self.fills.slippage.sum())
+        return float(self.trades.slippage.sum())
 
     @cached_property
     def turnover(self) -> float:
         """Value of all fills."""
-        return float((self.fills.amount * self.fills.price).sum())
+        trades = self.trades
+        return float((trades.amount * (trades.entry_price + trades.exit_price)).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -142,6 +143,11 @@ class Trades:
         return self._table[:, 9]
 
     @property
+    def bars_held(self) -> Floats:
+        """Bars from the first entry fill to the closing fill."""
+        return self._table[:, 4] - self._table[:, 3]
+
+    @property
     def pnl_pct(self) -> Floats:
         """Profit in percent of the entry value."""
         value = self.amount * self.entry_price
@@ -189,12 +195,16 @@ class Fills:
 
     WIDTH: Final = 8
 
-    def __init__(self, table: list[float], frame: Frame) -> None:
-        self._table = np.array(table, dtype=np.float64).reshape(-1, self.WIDTH)
+    def __init__(self, rows: list[float], frame: Frame) -> None:
+        self._rows = rows
         self._frame = frame
 
+    @cached_property
+    def _table(self) -> Floats:
+        return np.array(self._rows, dtype=np.float64).reshape(-1, self.WIDTH)
+
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._rows) // self.WIDTH
 
     @property
     def bar(self) -> Ints:

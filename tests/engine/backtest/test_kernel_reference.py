@@ -61,7 +61,7 @@ def test_the_general_path_equals_the_plain_loop_bit_for_bit(world: World) -> Non
 def test_both_paths_give_the_same_bits_where_both_apply(world: World) -> None:
     fast = simulate(world.frame, world.program, world.settings, world.first_bar)
     markets = prepare(world.frame, world.settings)
-    schedule = Schedule(world.program, world.first_bar, len(world.frame))
+    schedule = Schedule(world.program, markets, world.first_bar)
     general = PortfolioKernel(world.frame, markets, schedule, world.settings, world.first_bar, None).run()
 
     assert np.array_equal(fast.equity, general.equity)
