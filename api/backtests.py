@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-from .addressing import UNIVERSE_KEYWORDS, address_universe
+from .addressing import UNIVERSE_KEYWORDS, address_universe, check_market_type
 from .backtest_results import (
     AnalysisResponse,
     CancelResponse,
@@ -25,7 +25,7 @@ from .endpoint import Endpoint, Request
 from .exchanges import EXCHANGES
 from .inputs import Day, ExchangeInput, Identifier, Number, Text, TimeframeInput, Whole, Words, one_of
 from .refusals import refuse, reject
-from .strategies import StrategyParameters, StrategyType, gather_parameters, parameters_model
+from .strategies import SignalParameters, StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id
 
 MAX_SCRIPT: Final = 50_000
@@ -107,6 +107,8 @@ class ExecuteRequest(Request):
             )
         if self.start_date > self.end_date:
             raise reject(f"start_date {self.start_date} is after end_date {self.end_date}", "Swap the two dates.")
+        if isinstance(self.parameters, SignalParameters):
+            check_market_type(self.exchange, self.parameters.market_type)
         if self.leverage > 1 and EXCHANGES[self.exchange].market_type != "perpetual":
             raise reject(
                 f"is only for perpetuals, and {self.exchange} trades {EXCHANGES[self.exchange].market_type}",

@@ -65,7 +65,8 @@ class Jobs:
     def warm(self) -> None:
         """Start the first worker process, so that the first job need not wait for it."""
         self._start_threads()
-        self._slots[0].warm()
+        if self._slots:
+            self._slots[0].warm()
 
     def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None]) -> str:
         """Queue a job and return its id; `spend` counts it against a quota in the same transaction."""

@@ -184,10 +184,13 @@ def adopt(connection: sa.Connection, new_owner: str, gone: Sequence[str | None])
 
 
 def release(connection: sa.Connection, owner: str) -> None:
-    """Queue the open jobs of `owner` again for whichever process comes next."""
+    """Queue the open jobs of `owner` again for whichever process comes next. An orderly stop is no failed attempt."""
+    mine = sa.and_(jobs_table.c.owner == owner, _is_open)
+    running = sa.and_(mine, jobs_table.c.status == "running")
+    connection.execute(sa.update(jobs_table).where(running).values(attempts=jobs_table.c.attempts - 1))
     connection.execute(
         sa.update(jobs_table)
-        .where(jobs_table.c.owner == owner, _is_open)
+        .where(mine)
         .values(status="queued", owner=None, progress=0.0, message="waiting for a server")
     )
 

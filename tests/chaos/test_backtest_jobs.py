@@ -39,7 +39,7 @@ QUICK: Fields = {
     "end_date": "2024-06-30",
 }
 LONG: Fields = {**QUICK, "script": STATEFUL, "timeframe": "1m", "end_date": "2024-03-31"}
-AWHILE: Fields = {**LONG, "end_date": "2024-01-10"}
+AWHILE: Fields = {**LONG, "end_date": "2024-01-31"}
 
 AGENT = "agent_local"
 
@@ -205,11 +205,25 @@ def test_two_processes_leave_each_others_jobs_alone(open_desk: Open) -> None:
         assert first.job(job).status == "cancelled"
 
 
+def test_orderly_stops_do_not_count_as_failed_attempts(open_desk: Open) -> None:
+    with open_desk() as desk:
+        job = desk.submit(AWHILE)
+        desk.until(job, trades_done)
+    for _ in range(3):
+        with open_desk() as desk:
+            desk.jobs.resume()
+            desk.until(job, lambda row: row.status == "running")
+    with open_desk() as desk:
+        desk.jobs.resume()
+
+        assert desk.until(job, ended).status == "completed"
+
+
 def test_a_job_that_takes_its_server_down_again_and_again_is_given_up(open_desk: Open) -> None:
+    table = sa.table("backtest_jobs", sa.column("attempts"))
     with open_desk() as desk:
         job = desk.submit(LONG)
         desk.until(job, trades_done)
-    table = sa.table("backtest_jobs", sa.column("attempts"))
     with open_desk() as desk:
         desk.store.write_now(lambda c: c.execute(sa.update(table).values(attempts=3)))
         desk.jobs.resume()

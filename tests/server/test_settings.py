@@ -82,6 +82,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("HEYTRADERS_AMOUNTS", "float", "number or string"),
         ("HEYTRADERS_LOG_LEVEL", "loud", "DEBUG or INFO or WARNING or ERROR"),
         ("HEYTRADERS_SEED", "-1", "0 to 999999999"),
+        ("HEYTRADERS_BACKTEST_SLOTS", "0", "1 to 64"),
+        ("HEYTRADERS_BACKTEST_MEMORY_MB", "64", "512 to 1048576"),
         ("HEYTRADERS_SEED", "\uff11\uff12", "0 to 999999999"),
         ("HEYTRADERS_BASE_URL", "http://hey-traders.com/api/v1", HOSTED_URL),
         ("HEYTRADERS_BASE_URL", "https://user:pass@hey-traders.com/api/v1", HOSTED_URL),

@@ -45,6 +45,9 @@ CASES = {
     "a word of the market endpoints": Case({"universe": ["top30"]}, "VALIDATION_ERROR", ("top30", "market_tickers")),
     "leverage on spot": Case({"leverage": 2}, "VALIDATION_ERROR", ("leverage 2", "perpetual", "leverage=1")),
     "leverage beyond the range": Case({"leverage": 101}, "VALIDATION_ERROR", ("leverage 101", "100")),
+    "a market type that does not fit": Case(
+        {"market_type": "perpetual"}, "VALIDATION_ERROR", ("market_type", "binance", "binancefuturesusd")
+    ),
     "an unknown timeframe": Case({"timeframe": "2h"}, "VALIDATION_ERROR", ('"2h"', "1m, 5m, 15m, 1h, 4h, 1d")),
     "twenty years of minutes": Case(
         MINUTES_OF_TWENTY_YEARS, "VALIDATION_ERROR", ("10,519,200 bars", "1,000,000", "694 days", "timeframe 15m")
