@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -18,16 +20,21 @@ NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+@contextmanager
+def settled(home: Path) -> Generator[World]:
     """An engine whose time stands still, with something of everything in it."""
     settings = EngineSettings(
-        tmp_path_factory.mktemp("conformance"),
-        jobs=JobSettings(slots=1),
-        live=LiveSettings(in_background=False, webhooks_to_loopback=True),
+        home, jobs=JobSettings(slots=1), live=LiveSettings(in_background=False, webhooks_to_loopback=True)
     )
     engine = anyio.run(Engine.open, settings, AcceleratedClock(NOON))
     made = World(engine, anyio.run(engine.access.local_key))
     anyio.run(made.settle)
     yield made
     anyio.run(engine.aclose)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
+    """One for all tests that leave it as it is, but for an order or a backtest more."""
+    with settled(tmp_path_factory.mktemp("conformance")) as made:
+        yield made

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 import httpx
@@ -23,23 +22,26 @@ Arguments = dict[str, Any]
 
 ROWS: Final[Mapping[str, EndpointRow]] = {row.name: row for row in ENDPOINTS}
 STRATEGY: Final = "macd-momentum"
+LONGEST: Final = 20_000
+"""Characters of a query or of a part of a path; the HTTP library of these tests sends no longer ones."""
+
 DEAF: Final = "https://127.0.0.1:1/hook"
-"""A webhook target at which nobody listens; the engine of these tests may reach this machine."""
+"""A webhook target where nobody listens; the engine of these tests may reach this machine."""
 
 SCRIPT: Final = "emit_signal(rsi(close, 14) < 45, entry(TICKER, 'LONG', Weight(0.5)))\n" + (
     "emit_signal(rsi(close, 14) > 55, exit(TICKER))"
 )
 
 
-@dataclass
 class World:
     """An open engine and the ids of what is in it. `local` is the key with every scope."""
 
-    engine: Engine
-    local: str
-    token: str = ""
-    ids: dict[str, str] = field(default_factory=dict[str, str])
-    _addresses: count[int] = field(default_factory=lambda: count(1))
+    def __init__(self, engine: Engine, local: str) -> None:
+        self.engine = engine
+        self.local = local
+        self.token = ""
+        self.ids: dict[str, str] = {}
+        self._addresses = count(1)
 
     async def send(
         self, name: str, arguments: Arguments, *, key: str | None = "local", address: str | None = None
@@ -47,11 +49,13 @@ class World:
         """Send a call as the document writes it: path, then query or JSON body. A path argument must be among them."""
         row, left = ROWS[name], dict(arguments)
         fields = iter(endpoint(name).path_fields)
-        path = re.sub(r"\{\w+\}", lambda _: quote(str(left.pop(next(fields))), safe=""), row.path)
+        path = re.sub(r"\{\w+\}", lambda _: _quoted(left.pop(next(fields))), row.path)
         shown = self.local if key == "local" else key
         headers = {} if shown is None else {"X-API-Key": shown}
-        request: dict[str, Any] = {"content": json.dumps(left)} if row.method in {"POST", "PUT", "PATCH"} else {}
-        return await self.http(row.method, path, headers=headers, params=left, address=address, **request)
+        if row.method in {"POST", "PUT", "PATCH"}:
+            return await self.http(row.method, path, headers=headers, content=json.dumps(left), address=address)
+        query = urlencode(left, doseq=True, errors="surrogatepass")[:LONGEST]
+        return await self.http(row.method, f"{path}?{query}" if query else path, headers=headers, address=address)
 
     async def http(
         self,
@@ -59,7 +63,6 @@ class World:
         path: str,
         *,
         headers: dict[str, str],
-        params: Mapping[str, Any] | None = None,
         content: str | bytes | None = None,
         address: str | None = None,
     ) -> httpx.Response:
@@ -68,8 +71,7 @@ class World:
         caller = address or f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         transport = httpx.ASGITransport(create_app(self.engine), client=(caller, 4_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1") as client:
-            query = params if content is None else None
-            return await client.request(method, path, headers=headers, params=query, content=content)
+            return await client.request(method, path, headers=headers, content=content)
 
     async def data(self, name: str, arguments: Arguments, *, key: str | None = "local") -> dict[str, Any]:
         """The data of a call that succeeds."""
@@ -87,7 +89,10 @@ class World:
 
     async def finished(self, arguments: Arguments) -> dict[str, Any]:
         """Execute a backtest and wait for its last status."""
-        job = (await self.data("backtest_execute", arguments))["backtest_id"]
+        return await self.ended((await self.data("backtest_execute", arguments))["backtest_id"])
+
+    async def ended(self, job: str) -> dict[str, Any]:
+        """The last status of a backtest."""
         with anyio.fail_after(60):
             while True:
                 status = await self.data("backtest_status", {"backtest_id": job})
@@ -155,6 +160,10 @@ class World:
         """End the subscription that a call made, since an agent may have a few only."""
         if name == "live_subscribe":
             await self.data("live_unsubscribe", {"subscription_id": answer["subscription_id"]})
+
+
+def _quoted(part: object) -> str:
+    return quote(str(part), safe="", errors="surrogatepass")[:LONGEST]
 
 
 _BODIES: Final[dict[str, Arguments]] = {
