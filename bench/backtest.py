@@ -66,13 +66,12 @@ def compare(size: int, rounds: int) -> None:
     seen = {name: measure(name, size, rounds) for name in ENGINES}
     least, rival = seen["numpy floor"], seen["raptorbt"]
     print(f"\n{size:,} bars: RSI(14) <30 / >70, all in, 5 bp; ms a run (median), x of the floor")
-    print(
-        f"{'engine':16}{'CPU ms':>10}{'wall ms':>10}{'x floor':>9}{'x raptor':>9}{'load s':>8}{'peak MB':>9}{'trades':>8}{'equity':>14}"
-    )
+    heads = ("CPU ms", "wall ms", "x floor", "x raptor", "load s", "peak MB", "trades")
+    print(f"{'engine':16}" + "".join(f"{head:>10}" for head in heads) + f"{'equity':>14}")
     for name, s in seen.items():
         print(
-            f"{name:16}{s.cpu:10.3f}{s.wall:10.3f}{s.cpu / least.cpu:9.1f}{s.cpu / rival.cpu:9.2f}"
-            f"{s.load:8.2f}{s.peak:9.1f}{s.trades:8}{s.equity:14.4f}"
+            f"{name:16}{s.cpu:10.3f}{s.wall:10.3f}{s.cpu / least.cpu:10.1f}{s.cpu / rival.cpu:10.2f}"
+            f"{s.load:10.2f}{s.peak:10.1f}{s.trades:10}{s.equity:14.4f}"
         )
     ours, slow = seen["heytraders"], seen["backtesting.py"]
     print(

@@ -1,8 +1,8 @@
 """The same job on each engine: RSI(14) below 30 enters with everything, above 70 exits, 5 basis points a side.
 
-Every engine gets the same bars in its own process (`python -m bench.backtest_engines ENGINE BARS ROUNDS`), warms up once,
-and prints a line of JSON: import seconds, milliseconds a run, peak memory, trades, final equity. The bars open where the
-last one closed, so that engines that fill at the next open and at the same close make the same money.
+Every engine gets the same bars in its own process (`python -m bench.backtest_engines ENGINE BARS RUNS`), warms up once,
+and prints a line of JSON: seconds to load, milliseconds a run, peak memory, trades, final equity. The bars open where
+the last one closed, so that engines that fill at the next open and at the same close make the same money.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def vectorbt(size: int) -> Job:
         )
         for metric in ("sharpe_ratio", "sortino_ratio", "calmar_ratio", "max_drawdown", "annualized_volatility"):
             getattr(book, metric)()
-        book.trades.win_rate(), book.trades.profit_factor()
+        for metric in ("win_rate", "profit_factor"):
+            getattr(book.trades, metric)()
         return int(book.trades.count()), float(book.value().iloc[-2])
 
     return run
@@ -124,7 +125,8 @@ def backtesting(size: int) -> Job:
     from backtesting import Backtest, Strategy  # pyright: ignore[reportMissingTypeStubs]
 
     times, opened, high, low, close, volume = market(size)
-    index = pd.to_datetime(times, unit="s")
+    stamps: Any = pd.to_datetime  # pyright: ignore[reportUnknownVariableType] - its overloads have holes
+    index = stamps(times, unit="s")
     table = pd.DataFrame({"Open": opened, "High": high, "Low": low, "Close": close, "Volume": volume}, index=index)
     base: Any = Strategy
 

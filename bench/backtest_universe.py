@@ -60,13 +60,15 @@ def reversals(frame: Frame) -> StaticProgram:
 def timed(frame: Frame, program: StaticProgram, runs: int = 5) -> tuple[float, int, int]:
     """Median CPU milliseconds with all metrics, fills, trades."""
     times: list[float] = []
+    fills = trades = 0
     for _ in range(runs):
         begun = time.process_time()
         result = simulate(frame, program, TERMS)
         measure_curve(result.equity, TERMS.initial_cash, frame.seconds)
         measure_trades(result)
         times.append(1_000.0 * (time.process_time() - begun))
-    return median(times), len(result.fills), len(result.trades)
+        fills, trades = len(result.fills), len(result.trades)
+    return median(times), fills, trades
 
 
 def year_of_hours() -> None:

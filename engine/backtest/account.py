@@ -14,14 +14,16 @@ FLAT = PositionState(side=0, amount=0.0, entry_price=math.nan, bars_in_position=
 
 
 def account_state(
-    ledger: Ledger, instruments: Sequence[Instrument], marks: Sequence[float], bar: int, peak: float = 0.0
+    ledger: Ledger, states: dict[Instrument, PositionState], marks: Sequence[float], bar: int, peak: float
 ) -> AccountState:
     """The account at the close of `bar`, valued at `marks`; `peak` is the highest equity before.
+
+    `states` comes flat, in the order of the universe, and is filled in.
 
     Positions opened in grid cells are the grid's own and are only part of the money.
     """
     equity = ledger.equity(marks)
-    states = dict.fromkeys(instruments, FLAT)
+    instruments = tuple(states) if ledger.order else ()
     for slot in ledger.order:
         if slot[1] < 0:
             p = ledger.positions[slot]

@@ -23,6 +23,8 @@ from .trades import CODE, ExitReason, FillReason, Fills, Trades
 DUST = 1e-9
 """Fills worth less than this share of the initial cash are not made."""
 
+_ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
+
 Slot = tuple[int, int]
 """Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
 
@@ -207,6 +209,43 @@ class Ledger:
             position.slippage -= slippage
         if ruined:
             self.settle()
+
+    def round_trip(
+        self,
+        side: Side,
+        amount: float,
+        price: float,
+        reference: float,
+        bar: int,
+        exit_price: float,
+        exit_reference: float,
+        exit_bar: int,
+        tag: str | None,
+    ) -> float | None:
+        """Open and close again a position of the only instrument, which nothing can liquidate: `open`, `settle` and
+        `close` in one, to the same bits.
+
+        Returns:
+            The balance while it was open; None where it is too little to trade.
+        """
+        costs = self._costs[0]
+        value, back = amount * price, amount * exit_price
+        if not value >= self.dust or value == math.inf:
+            return None
+        fee, exit_fee = value * costs.fee, back * costs.fee
+        slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
+        balance = self.balance - (side * value + fee)
+        free = balance + (side * value - value * costs.inverse_leverage)
+        if free < 0.0:
+            balance -= free
+        self.balance = balance + (side * back - exit_fee)
+        pnl = side * amount * (exit_price - price) - fee - exit_fee
+        code = self._tags.setdefault(tag, float(len(self._tags)))
+        self._fills += (bar, 0, side, amount, price, fee, slipped, _ENTRY)
+        self._fills += (exit_bar, 0, -side, amount, exit_price, exit_fee, exit_slipped, _SIGNAL)
+        fees, slippage = fee + exit_fee, slipped + exit_slipped
+        self._trades += (0, side, amount, bar, exit_bar, price, exit_price, fees, slippage, pnl, _SIGNAL, code)
+        return balance
 
     def records(self, frame: Frame) -> tuple[Trades, Fills]:
         """Everything that happened, by column."""

@@ -105,7 +105,7 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int) -> CurveMet
     size = len(equity)
     yearly = periods_per_year(seconds)
     returns = returns_of(equity, initial_cash)
-    mean = float(returns.mean())
+    mean = float(returns.sum()) / size
     downside = np.minimum(returns, 0.0)
     downside *= downside
     shortfall = math.sqrt(float(downside.sum()) / size)
@@ -135,19 +135,19 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int) -> CurveMet
 def measure_trades(simulation: Simulation) -> TradeMetrics:
     """Figures of a simulation's closed trades and of its costs."""
     trades = simulation.trades
-    pnl = trades.pnl
+    pnl, percent = trades.pnl, trades.pnl_pct
     count = len(trades)
-    won, lost = pnl > 0.0, pnl < 0.0
-    gain, loss = float(pnl[won].sum()), -float(pnl[lost].sum())
-    wins, losses = int(np.count_nonzero(won)), int(np.count_nonzero(lost))
+    lost = pnl < 0.0
+    gain, loss = float(np.maximum(pnl, 0.0).sum()), -float(np.minimum(pnl, 0.0).sum())
+    wins, losses = int(np.count_nonzero(pnl > 0.0)), int(np.count_nonzero(lost))
     average_loss = loss / losses if losses else None
-    percent = trades.pnl_pct
+    totals = trades.totals
     return TradeMetrics(
         num_trades=count,
         win_rate=wins / count if count else None,
         profit_factor=_ratio(gain, loss),
-        average_trade=_mean(pnl),
-        average_trade_pct=_mean(percent),
+        average_trade=totals.pnl / count if count else None,
+        average_trade_pct=float(percent.sum()) / count if count else None,
         average_win=gain / wins if wins else None,
         average_loss=average_loss,
         expectancy=_ratio((gain - loss) / count, average_loss) if average_loss else None,
@@ -155,12 +155,12 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
         worst_trade=float(pnl.min()) if count else None,
         best_trade_pct=float(percent.max()) if count else None,
         worst_trade_pct=float(percent.min()) if count else None,
-        average_bars_held=_mean(trades.bars_held),
+        average_bars_held=totals.bars_held / count if count else None,
         max_consecutive_losses=_longest_run(lost),
         exposure=float(np.count_nonzero(simulation.gross > 0.0)) / len(simulation.gross),
         turnover=simulation.turnover,
-        total_fees=simulation.fees,
-        total_slippage=simulation.slippage,
+        total_fees=totals.fees,
+        total_slippage=totals.slippage,
     )
 
 
@@ -171,10 +171,6 @@ def _annual(growth: float, per_year: float) -> float | None:
         return math.pow(growth, per_year) - 1.0
     except OverflowError:
         return None
-
-
-def _mean(values: Floats) -> float | None:
-    return float(values.mean()) if len(values) else None
 
 
 def _ratio(above: float, below: float) -> float | None:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from api.symbols import Instrument
 from engine.frame import Frame
 
-from .account import account_state
+from .account import FLAT, account_state
 from .book import Book
 from .ledger import Ledger
 from .limits import Limits
@@ -49,7 +48,8 @@ class PortfolioKernel:
         self._ending: EndedEarly | None = None
         self._size = len(frame)
         self._equity, self._cash, self._gross = (np.empty(self._size - first_bar) for _ in range(3))
-        self._peak = settings.initial_cash
+        self._flat = {m.instrument: FLAT for m in markets}
+        self._peak, self._peaked = settings.initial_cash, first_bar
 
     def run(self) -> Simulation:
         """From the first bar to the last."""
@@ -72,16 +72,17 @@ class PortfolioKernel:
                 self._end(reached)
                 return
 
-        def account() -> AccountState:
-            state = account_state(self._ledger, self._instruments, self._marks(bar), bar, self._peak)
-            self._peak = max(self._peak, state.equity)
-            return state
+        self._book.decide(self._decider.at(bar, lambda: self._account(bar)), bar, self._ledger)
 
-        self._book.decide(self._decider.at(bar, account), bar, self._ledger)
-
-    @property
-    def _instruments(self) -> list[Instrument]:
-        return [m.instrument for m in self._markets]
+    def _account(self, bar: int) -> AccountState:
+        """The account at the close of `bar`; brings the peak of equity up to the bar before."""
+        start, stop = self._peaked - self._first, bar - self._first
+        if stop - start == 1:
+            self._peak = max(self._peak, self._equity.item(start))
+        elif stop > start:
+            self._peak = max(self._peak, float(self._equity[start:stop].max()))
+        self._peaked = bar
+        return account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
 
     def _marks(self, bar: int) -> list[float]:
         return [m.mark.item(bar) for m in self._markets]
@@ -135,7 +136,7 @@ class PortfolioKernel:
 
     def _finish(self) -> Simulation:
         last = self._size - 1
-        final = account_state(self._ledger, self._instruments, self._marks(last), last, float(self._equity.max()))
+        final = self._account(last)
         self._session.close_at_end(last)
         self._equity[-1] = self._ledger.balance
         self._cash[-1], self._gross[-1] = self._ledger.balance, 0.0

@@ -13,7 +13,7 @@ from api.symbols import Instrument
 
 from .market import Market
 from .plan import Order, constant_order, fires, intents, known
-from .program import AccountState, Entry, Intent, StatefulProgram, StaticProgram
+from .program import AccountState, Entry, Intent, SelectiveProgram, StatefulProgram, StaticProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +73,32 @@ class Schedule:
 
 
 class Asked:
-    """A stateful program, asked on every bar."""
+    """A stateful program, asked on every bar on which it may decide anything."""
 
     def __init__(self, program: StatefulProgram, markets: Sequence[Market], check: Callable[[Intent], None]) -> None:
         self._program = program
         self._places = _places(markets)
         self._check = check
+        self._size = len(markets[0].close)
+        self._active: list[int] | None = None
+        if isinstance(program, SelectiveProgram):
+            self._active = np.flatnonzero(program.active).tolist()
 
     def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
         """What the program decides, each intent checked as a static one's is at the start."""
+        if self._active is not None and self.next(bar) != bar:
+            return ()
         decided = self._program.decide(bar, account())
         for intent in decided:
             self._check(intent)
         return [Decision(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
 
     def next(self, bar: int) -> int:
-        """The very next bar: the account it reads may have changed."""
-        return bar
+        """The first bar from `bar` on to ask it: the account that it reads may change on any."""
+        if self._active is None:
+            return bar
+        index = bisect_left(self._active, bar)
+        return self._active[index] if index < len(self._active) else self._size
 
 
 def _places(markets: Sequence[Market]) -> dict[Instrument, int]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
 from engine.frame import Bools, Floats, Frame
 
-from .account import account_state
+from .account import FLAT, account_state
 from .ledger import Ledger, Position
 from .limits import Limits
 from .market import Market
@@ -70,16 +70,14 @@ class SegmentKernel:
                 self._entries.append((intent, fires(condition, intent), constant_order(intent)))
             elif isinstance(intent, Exit):
                 self._exits.append((intent, fires(condition, intent)))
-        self._most = {
-            side: max((e.pyramiding for e, _, _ in self._entries if e.side == side), default=0) for side in (1, -1)
-        }
-        plain = len(self._entries) == 1 and not self._entries[0][0].pyramiding
-        only = self._entries[0][2] if plain else None
-        self._sole = None if only is None else [only]
         self._events: dict[tuple[int, bool], list[int]] = {}
 
     def run(self) -> Simulation:
         """From the first bar to the last."""
+        order = self._plain_order()
+        if order is not None:
+            self._chain(order)
+            return self._finish()
         bar, size = self._first, self._size
         positions, report = self._ledger.positions, self._report
         while bar < size:
@@ -88,17 +86,59 @@ class SegmentKernel:
                 report(min(bar / size, 1.0))
         return self._finish()
 
+    def _plain_order(self) -> Order | None:
+        """The one entry of a program whose positions nothing but its own exits can touch, if it is such a program."""
+        if len(self._entries) != 1 or self._limits.active:
+            return None
+        entry, _, order = self._entries[0]
+        costs = self._market.costs
+        if order is None or entry.pyramiding or costs.can_liquidate(order.side):
+            return None
+        if not (order.stop is None and order.target is None and order.trail is None):
+            return None
+        whole = all(not isinstance(out.fraction, np.ndarray) and out.fraction >= 1.0 for out, _ in self._exits)
+        return order if whole else None
+
+    def _chain(self, order: Order) -> None:
+        """Round trip after round trip: from each entry signal to the next exit signal."""
+        market, ledger, last = self._market, self._ledger, self._size - 1
+        costs, opens, side = market.costs, market.open.item, order.side
+        entries, exits = self._list_events(0, False), self._list_events(side, False)  # noqa: FBT003
+        bar = self._first
+        while not ledger.positions:
+            i = bisect_left(entries, bar)
+            if i == len(entries) or entries[i] >= last:
+                break
+            bar = entries[i] + 1
+            j = bisect_left(exits, bar)
+            if j == len(exits) or exits[j] >= last:
+                self._trade(bar - 1, None)
+                continue
+            opened, left, closed = opens(bar), exits[j] + 1, opens(exits[j] + 1)
+            price = costs.entry_price(side, opened)
+            amount = amount_for(order.kind, order.value, ledger.balance, price, costs.leverage, None)
+            amount *= ledger.afford(amount * costs.unit_cost(price))
+            trip = (amount, price, opened, bar, costs.exit_price(side, closed), closed, left)
+            invested = ledger.round_trip(side, *trip, order.tag)
+            if invested is not None:
+                self._path += (bar, invested, side * amount, price, left, ledger.balance, 0.0, 0.0)
+                bar = left
+        if self._report is not None:
+            self._report(1.0)
+
     def _finish(self) -> Simulation:
         ledger, market, last = self._ledger, self._market, self._size - 1
         mark = market.close.item(last)
-        final = account_state(ledger, (market.instrument,), (mark,), last)
+        equity, cash, gross = self._curves()
+        peak = max(self._settings.initial_cash, float(equity.max()))
+        final = account_state(ledger, {market.instrument: FLAT}, (mark,), last, peak)
         position = ledger.positions.get(SLOT)
         if position is not None:
             price = market.costs.exit_price(position.side, mark)
             ledger.close(position, position.amount, price, mark, last, "end_of_data")
-            self._record(last)
+            equity[-1] = cash[-1] = ledger.balance
+            gross[-1] = 0.0
         trades, fills = ledger.records(self._frame)
-        equity, cash, gross = self._curves()
         return Simulation(
             frame=self._frame,
             settings=self._settings,
@@ -158,6 +198,11 @@ class SegmentKernel:
         self._trade(signal, position)
         return signal + 1
 
+    @cached_property
+    def _most(self) -> dict[int, int]:
+        """The pyramiding that the entries of each side allow."""
+        return {side: max((e.pyramiding for e, _, _ in self._entries if e.side == side), default=0) for side in (1, -1)}
+
     def _next_event(self, side: int, entries: int, bar: int) -> int:
         """The first bar from `bar` on whose signals matter to a position on `side` that `entries` have built."""
         key = (side, side != 0 and entries <= self._most[side])
@@ -171,7 +216,7 @@ class SegmentKernel:
         masks = [fired for entry, fired, _ in self._entries if entry.side != side or (room and entry.pyramiding)]
         if side:
             masks += [fired for out, fired in self._exits if out.side in (None, side)]
-        return np.flatnonzero(reduce(np.logical_or, masks)).tolist() if masks else []
+        return reduce(np.logical_or, masks).nonzero()[0].tolist() if masks else []
 
     def _watch(self, position: Position, start: int, stop: int) -> tuple[int | None, tuple[int, EndedEarly] | None]:
         """The first bar in [start, stop) that touches an exit price, or the close before it that breaks a limit."""
@@ -205,8 +250,6 @@ class SegmentKernel:
 
     def _decided(self, signal: int, position: Position | None) -> list[Order]:
         """The entries that fire: one direction a bar, and no more of them than pyramiding allows."""
-        if self._sole is not None:
-            return self._sole if position is None else []
         orders: list[Order] = []
         for entry, fired, order in self._entries:
             if not fired[signal] or (orders and orders[0].side != entry.side):

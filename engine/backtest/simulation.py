@@ -55,15 +55,15 @@ class Simulation:
         """Money at the end, everything closed."""
         return float(self.equity[-1])
 
-    @cached_property
+    @property
     def fees(self) -> float:
         """Fees of all fills: every one belongs to a closed trade."""
-        return float(self.trades.fees.sum())
+        return self.trades.totals.fees
 
-    @cached_property
+    @property
     def slippage(self) -> float:
         """Slippage of all fills, money."""
-        return float(self.trades.slippage.sum())
+        return self.trades.totals.slippage
 
     @cached_property
     def turnover(self) -> float:

@@ -76,6 +76,16 @@ class Fill:
     reason: FillReason
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all trades: money, and bars from entry to exit."""
+
+    fees: float
+    slippage: float
+    pnl: float
+    bars_held: float
+
+
 class Trades:
     """Closed round trips by column, in the order they were closed. Bars index the frame, from its first bar."""
 
@@ -146,6 +156,12 @@ class Trades:
     def bars_held(self) -> Floats:
         """Bars from the first entry fill to the closing fill."""
         return self._table[:, 4] - self._table[:, 3]
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Sums over all of them."""
+        sums: list[float] = self._table.sum(axis=0).tolist()
+        return Totals(fees=sums[7], slippage=sums[8], pnl=sums[9], bars_held=sums[4] - sums[3])
 
     @property
     def pnl_pct(self) -> Floats:
