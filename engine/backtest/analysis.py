@@ -31,7 +31,6 @@ def gather(
     tickers = [instrument.ticker for instrument in simulation.instruments]
     which: list[int] = trades.instrument.tolist()
     reasons: list[str] = list(trades.reasons)
-    sources = {bars.source for bars in simulation.frame.bars.values()}
     return Facts(
         days=len(simulation.equity) * simulation.frame.seconds / 86_400,
         bars=len(simulation.equity),
@@ -57,7 +56,7 @@ def gather(
         unfinished=_summed(reasons, pnl).get("end_of_data", 0.0),
         liquidations=reasons.count("liquidation"),
         ended_early=simulation.ended_early,
-        data_source=sources.pop() if len(sources) == 1 else "mixed",
+        data_source=_source(simulation),
     )
 
 
@@ -135,6 +134,11 @@ def _text(drivers: Sequence[str], findings: Sequence[Finding]) -> str:
     if notes:
         parts.append("Also: " + " ".join(f.message for f in notes))
     return "\n\n".join(parts)
+
+
+def _source(simulation: Simulation) -> str:
+    sources = {bars.source for bars in simulation.frame.bars.values()}
+    return sources.pop() if len(sources) == 1 else "mixed"
 
 
 def _halves(simulation: Simulation) -> tuple[CurveMetrics, CurveMetrics]:

@@ -25,7 +25,7 @@ from .findings import Facts, judge
 from .kernel import simulate
 from .metrics import CurveMetrics, TradeMetrics, measure_curve, measure_trades, periods_per_year, returns_of
 from .outcome import Outcome
-from .packing import labels_of, to_bytes, trade_row, trade_table
+from .packing import TRADE_COLUMNS, Labels, Table, labels_of, to_bytes, trade_row, trade_table
 from .per_ticker import per_ticker
 from .scripts import compiled
 from .settings import SimulationSettings
@@ -113,8 +113,6 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
     delayed_pct = None if later is None else 100.0 * (later.final_equity / cash - 1.0)
     facts = gather(simulation, curve, traded, hold, delayed_pct)
     table, labels = trade_table(simulation), labels_of(simulation)
-    ranked = np.argsort(-simulation.trades.pnl, kind="stable").tolist()
-    best, worst = ranked[:SHOWN_TRADES], ranked[SHOWN_TRADES:][: -SHOWN_TRADES - 1 : -1]
     held = {name: getattr(hold, name) for name in _HOLD}
     summary = {
         "strategy_type": spec.strategy_type,
@@ -125,13 +123,8 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
         "end_date": spec.end_date,
         "buy_and_hold": held,
         "assumptions": _assumptions(spec, simulation, facts, warmup_bars),
-        "best_trades": [trade_row(table, i, labels) for i in best],
-        "worst_trades": [trade_row(table, i, labels) for i in worst],
-        "warnings": [
-            *spec.warnings,
-            *_gaps(spec, simulation),
-            *(f.message for f in judge(facts) if f.severity != "info"),
-        ],
+        **_extremes(table, labels),
+        "warnings": _warnings(spec, simulation, facts),
         "script": spec.script,
         "script_generated": spec.generated,
     }
@@ -149,6 +142,21 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
         trades=to_bytes(table),
         equity=to_bytes(simulation.equity),
     )
+
+
+def _extremes(table: Table, labels: Labels) -> dict[str, Any]:
+    """The best trades, and the worst of the rest."""
+    ranked = np.argsort(-table[:, TRADE_COLUMNS.index("pnl")], kind="stable").tolist()
+    best, worst = ranked[:SHOWN_TRADES], ranked[SHOWN_TRADES:][: -SHOWN_TRADES - 1 : -1]
+    return {
+        "best_trades": [trade_row(table, i, labels) for i in best],
+        "worst_trades": [trade_row(table, i, labels) for i in worst],
+    }
+
+
+def _warnings(spec: Spec, simulation: Simulation, facts: Facts) -> list[str]:
+    doubts = (finding.message for finding in judge(facts) if finding.severity != "info")
+    return [*spec.warnings, *_gaps(spec, simulation), *doubts]
 
 
 def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: int) -> dict[str, Any]:
