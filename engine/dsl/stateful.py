@@ -73,6 +73,7 @@ class BarProgram:
                     self._prepare(intent, run.instrument)
                     self._decisions.append((condition, intent, run.instrument))
         possible[:first_bar] = False
+        self.active: Bools = possible
         self._active = possible.data
         evaluator.forget()
 
