@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ class Shell:
         """What a command prints."""
         done = subprocess.run(
             ["bash", "-c", command],
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", "API_KEY": self.key, "HEYTRADERS_API_KEY": self.key},
+            env={"PATH": os.environ["PATH"], "API_KEY": self.key, "HEYTRADERS_API_KEY": self.key},
             capture_output=True,
             text=True,
             timeout=60,
@@ -75,7 +76,7 @@ class Shell:
     def prepare(self) -> None:
         """Find a prediction market, and finish a backtest and a subscription to fill in."""
         tickers = self.data(f"curl '{self.base}/market/tickers?exchange=polymarket&limit=500'")["tickers"]
-        token = next(t["symbol"] for t in tickers if 0.3 < t["price"] < 0.6)
+        token = min(tickers, key=lambda ticker: abs(ticker["price"] - 0.5))["symbol"]
         printed = self.run(self.workflow())
         made = self.data(f"curl -X POST -H 'X-API-Key: {self.key}' {self.base}/live-strategies/macd-momentum/subscribe")
         self.ids = {
@@ -101,7 +102,7 @@ def _result_id(printed: str) -> str:
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shell]:
     """A shell beside a running engine with a home of its own."""
     command = [sys.executable, "-m", "heytraders_mcp", "engine", "--port", "0"]
-    environment = {"HEYTRADERS_HOME": str(tmp_path_factory.mktemp("curl")), "PATH": "/usr/bin:/bin"}
+    environment = {"HEYTRADERS_HOME": str(tmp_path_factory.mktemp("curl")), "PATH": os.environ["PATH"]}
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, env=environment, text=True, cwd=Path(__file__).parents[2]
     ) as process:
@@ -127,18 +128,14 @@ def test_a_command_succeeds(shell: Shell, name: str) -> None:
 
 
 def test_an_order_is_cancelled_by_its_internal_id(shell: Shell) -> None:
-    placed = shell.order(
-        "paper-binance", "binance", symbol="BTC/USDT", order_type="limit", amount="0.001", price="10000"
-    )
+    placed = shell.order("paper-binance", "binance", symbol="BTC/USDT", order_type="limit", amount="0.02", price="1000")
 
     cancelled = shell.data(examples.JSON["cancel by internal id"], {"{order_id}": placed["order_id"]})
     assert (cancelled["status"], cancelled["order_id"]) == ("CANCELLED", placed["order_id"])
 
 
 def test_an_order_is_cancelled_by_its_exchange_order_id(shell: Shell) -> None:
-    placed = shell.order(
-        "paper-lighter", "lighter", symbol="BTC/USDT", order_type="limit", amount="0.01", price="10000"
-    )
+    placed = shell.order("paper-lighter", "lighter", symbol="BTC/USDT", order_type="limit", amount="0.02", price="1000")
     ids = {"{exchange_order_id}": placed["exchange_order_id"], "account_id=...": "account_id=paper-lighter"}
 
     cancelled = shell.data(examples.JSON["cancel by exchange id"], ids)
