@@ -136,6 +136,20 @@ class Broker:
         """`account` for threads: blocks."""
         return account_view(find_account(self._accounts(owner), account_id))
 
+    def order_now(self, owner: str, account_id: str, order_id: str) -> Order | None:
+        """The order that was placed with this id of our own, if it was. Blocks."""
+        account = find_account(self._accounts(owner), account_id)
+        found = self._store.read_now(lambda connection: read_order(connection, account, order_id))
+        return None if found is None else order_view(found, account)
+
+    def last_price_now(self, instrument: Instrument) -> Decimal:
+        """The latest close, of whatever timeframe there is. Blocks.
+
+        Raises:
+            NotFound: The instrument has no price.
+        """
+        return self._prices.quote(instrument).close
+
     def equity_now(self, owner: str, account_id: str) -> Decimal | None:
         """What an account is worth in its own currency; `None` while something in it has no price. Blocks."""
         account = find_account(self._accounts(owner), account_id)

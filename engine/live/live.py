@@ -55,9 +55,8 @@ class Live:
         self.runner = Runner(store, clock, feed, broker, settings)
 
     def resume(self) -> None:
-        """Go on with what is active; call it when the engine opens."""
-        if self._store.read_now(subscriptions.active):
-            self._start()
+        """Go on with what is active, here or, should its process die, in another; call it when the engine opens."""
+        self._start()
 
     def close(self) -> None:
         """Stop running strategies here; subscriptions stay for the next engine on this database."""
@@ -169,7 +168,13 @@ class Live:
         delivery_id = new_id("dlv")
         body = f'{{"event":"test","delivery_id":"{delivery_id}","created_at":"{iso8601(now)}","data":{{}}}}'
         receipt = deliver(
-            target, delivery_id=delivery_id, event="test", body=body.encode(), secret=request.secret, now=now
+            target,
+            delivery_id=delivery_id,
+            event="test",
+            body=body.encode(),
+            secret=request.secret,
+            now=now,
+            deadline=self._settings.webhook_seconds,
         )
         return WebhookTestResponse(
             delivered=receipt.delivered,

@@ -61,13 +61,17 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
     )
 
 
-def due(connection: sa.Connection, now: float, limit: int = 20) -> list[Parcel]:
-    """What is to be sent now, oldest first. Where a webhook was removed meanwhile, nothing is."""
+def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
+    """What is to be sent now: of each subscription its oldest delivery, which later ones wait for.
+
+    Where a webhook was removed meanwhile, nothing is.
+    """
     owner = subscriptions_table.c
+    oldest = sa.select(sa.func.min(_row.id)).where(_row.state == "waiting").group_by(_row.subscription_id)
     wanted = (
         sa.select(deliveries_table, owner.webhook_url, owner.webhook_secret)
         .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.state == "waiting", _row.due_at <= now, owner.webhook_url.is_not(None))
+        .where(_row.id.in_(oldest), _row.due_at <= now, owner.webhook_url.is_not(None))
         .order_by(_row.due_at, _row.id)
         .limit(limit)
     )

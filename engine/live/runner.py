@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import sqlalchemy as sa
 
-from api.errors import HeyTradersError, NotNow
+from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.timeframes import SECONDS
 from engine.broker.broker import Broker
 from engine.clock import Clock
@@ -22,12 +23,12 @@ from engine.feeds.feed import Feed
 from engine.store.database import Store
 
 from . import outbox, signals, subscriptions
-from .delivery import deliver
+from .delivery import Receipt, deliver
 from .lease import Lease
 from .settings import LiveSettings
 from .subscriptions import Running
 from .targets import judge
-from .trading import execute
+from .trading import Outcome, execute
 
 logger = logging.getLogger("heytraders.live")
 
@@ -78,17 +79,29 @@ class Runner:
             self._trade(due)
 
     def send(self) -> None:
-        """Send the deliveries that are due."""
-        parcels = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
-        if not parcels or not self._lease.take():
-            return
-        for parcel in parcels:
-            now = self._clock.now()
-            target = judge(parcel.url, allow_loopback=self._settings.webhooks_to_loopback)
+        """Send the deliveries that are due: to several receivers at once, to each in order."""
+        while not self._closing.is_set():
+            parcels = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
+            if not parcels or not self._lease.take():
+                return
+            with ThreadPoolExecutor(len(parcels)) as senders:
+                list(senders.map(self._deliver, parcels))
+
+    def _deliver(self, parcel: outbox.Parcel) -> None:
+        now = self._clock.now()
+        try:
             receipt = deliver(
-                target, delivery_id=parcel.id, event=parcel.event, body=parcel.body, secret=parcel.secret, now=now
+                judge(parcel.url, allow_loopback=self._settings.webhooks_to_loopback),
+                delivery_id=parcel.id,
+                event=parcel.event,
+                body=parcel.body,
+                secret=parcel.secret,
+                now=now,
+                deadline=self._settings.webhook_seconds,
             )
-            self._store.write_now(lambda c, p=parcel, r=receipt, t=now: outbox.record(c, p, r, t))
+        except InvalidInput as error:
+            receipt = Receipt(delivered=False, status=None, seconds=0.0, note=error.message)
+        self._store.write_now(lambda connection: outbox.record(connection, parcel, receipt, now))
 
     def _repeat(self, step: Callable[[], None]) -> None:
         while not self._closing.is_set():
@@ -113,7 +126,11 @@ class Runner:
         except NotNow:
             return
         except HeyTradersError as error:
-            self._failed(running, error, now)
+            self._failed(running, f"{error.code}: {error.message}", now)
+            return
+        except Exception as error:
+            logger.exception("live strategies: %s", running.id)
+            self._failed(running, f"INTERNAL_ERROR: the strategy could not be run ({type(error).__name__})", now)
             return
         if outlook.seen_until <= running.cursor:
             return
@@ -129,11 +146,10 @@ class Runner:
         self._store.write_now(work)
         self._retry_at.pop(running.id, None)
 
-    def _failed(self, running: Running, error: HeyTradersError, now: float) -> None:
+    def _failed(self, running: Running, problem: str, now: float) -> None:
         """Count a failure; the fifth in a row stops the subscription."""
         failures = running.failures + 1
         stops = failures >= MAX_FAILURES
-        problem = f"{error.code}: {error.message}"
         self._retry_at[running.id] = now + SECONDS[running.deployment.timeframe]
 
         def work(connection: sa.Connection) -> None:
@@ -147,7 +163,13 @@ class Runner:
         self._store.write_now(work)
 
     def _trade(self, due: signals.DueOrder) -> None:
-        outcome = execute(self._store, self._feed, self._broker, due, self._clock.now())
+        try:
+            outcome = execute(self._store, self._feed, self._broker, due, self._clock.now())
+        except Exception as error:
+            logger.exception("live strategies: order of %s", due.signal_id)
+            outcome = Outcome(
+                "refused", message=f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})"
+            )
         self._store.write_now(
             lambda connection: signals.set_order(
                 connection, due.signal_id, outcome.state, order_id=outcome.order_id, message=outcome.message

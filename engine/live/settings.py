@@ -12,9 +12,11 @@ class LiveSettings:
     Attributes:
         poll_seconds: Seconds of the machine's time between two looks at the bars.
         webhooks_to_loopback: For development: deliver to this machine too, also without TLS.
+        webhook_seconds: What one delivery may take in all.
         in_background: Whether an open engine runs the strategies by itself; otherwise its owner calls `tick`.
     """
 
     poll_seconds: float = 1.0
     webhooks_to_loopback: bool = False
+    webhook_seconds: float = 10.0
     in_background: bool = True

@@ -130,4 +130,6 @@ def _allowed(address: Address, *, allow_loopback: bool) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return _allowed(inner, allow_loopback=allow_loopback)
+        if address.is_site_local:
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved

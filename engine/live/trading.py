@@ -13,9 +13,9 @@ from typing import Final, Literal
 
 import sqlalchemy as sa
 
-from api.errors import HeyTradersError, InvalidInput
+from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
-from api.orders import OrderType, PlaceRequest
+from api.orders import Order, OrderType, PlaceRequest
 from engine.broker.broker import Broker
 from engine.broker.money import ZERO, down, from_float, up
 from engine.broker.prices import Steps
@@ -41,17 +41,28 @@ class Outcome:
 def execute(store: Store, feed: Feed, broker: Broker, due: DueOrder, now: float) -> Outcome:
     """Place the order of a signal, or say why not. Blocking.
 
-    A signal older than one bar is not traded: the market has moved on while no engine ran.
+    An order that an interrupted owner has placed is found again. Otherwise a signal older than one bar is not traded:
+    the market has moved on while no engine ran.
     """
-    if now - due.bar_time > max(due.seconds, _LEAST_GRACE):
-        return Outcome("skipped", message="found too late to trade: no engine ran when its bar closed")
     try:
-        amount = _amount(store, feed, broker, due)
-        if amount <= 0:
-            return Outcome("skipped", message=_nothing(due))
-        placed = broker.place_now(due.agent_id, _order(feed, due, amount), due.order_id)
+        placed = broker.order_now(due.agent_id, due.account_id, due.order_id)
+        return _settled(placed) if placed else _place(store, feed, broker, due, now)
+    except NotNow as error:
+        return Outcome("due", message=f"{error.code}: {error.message}")
     except HeyTradersError as error:
         return Outcome("refused", message=f"{error.code}: {error.message}")
+
+
+def _place(store: Store, feed: Feed, broker: Broker, due: DueOrder, now: float) -> Outcome:
+    if now - due.bar_time > max(due.seconds, _LEAST_GRACE):
+        return Outcome("skipped", message="found too late to trade: no engine ran when its bar closed")
+    amount = _amount(store, feed, broker, due)
+    if amount <= 0:
+        return Outcome("skipped", message=_nothing(due))
+    return _settled(broker.place_now(due.agent_id, _order(feed, broker, due, amount), due.order_id))
+
+
+def _settled(placed: Order) -> Outcome:
     return Outcome("placed", placed.order_id, None if placed.status == "FILLED" else f"the order is {placed.status}")
 
 
@@ -63,7 +74,7 @@ def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
     equity = broker.equity_now(due.agent_id, due.account_id)
     if equity is None:
         raise InvalidInput("the account's equity is unknown: something it holds has no price")
-    wanted = down(equity * from_float(due.weight) / _last_price(feed, due), steps.lot)
+    wanted = down(equity * from_float(due.weight) / broker.last_price_now(due.instrument), steps.lot)
     return min(wanted, broker.affordable_now(due.agent_id, due.account_id, due.instrument, _leverage(due) or 1))
 
 
@@ -82,12 +93,12 @@ def _held(connection: sa.Connection, due: DueOrder) -> Decimal:
     return net if (net > 0) == closing_long else ZERO
 
 
-def _order(feed: Feed, due: DueOrder, amount: Decimal) -> PlaceRequest:
+def _order(feed: Feed, broker: Broker, due: DueOrder, amount: Decimal) -> PlaceRequest:
     exchange = EXCHANGES[due.instrument.exchange]
     order_type: OrderType = "market"
     price: Decimal | None = None
     if exchange.market_type == "prediction":
-        order_type, price = "FOK", _aggressive_price(feed, due)
+        order_type, price = "FOK", _aggressive_price(feed, broker, due)
     return PlaceRequest(
         account_id=due.account_id,
         exchange=exchange.id,
@@ -101,17 +112,13 @@ def _order(feed: Feed, due: DueOrder, amount: Decimal) -> PlaceRequest:
     )
 
 
-def _aggressive_price(feed: Feed, due: DueOrder) -> Decimal:
+def _aggressive_price(feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
     """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
     tick = Steps.of(feed.listing(due.instrument)).tick
-    last = _last_price(feed, due)
+    last = broker.last_price_now(due.instrument)
     if due.side == "buy":
         return min(up(last * (1 + _AGGRESSIVE), tick), 1 - tick)
     return max(down(last * (1 - _AGGRESSIVE), tick), tick)
-
-
-def _last_price(feed: Feed, due: DueOrder) -> Decimal:
-    return from_float(float(feed.candles(due.instrument, "1m", limit=1).bars.close[-1]))
 
 
 def _nothing(due: DueOrder) -> str:

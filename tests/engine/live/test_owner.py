@@ -1,0 +1,111 @@
+"""What the process that runs the strategies survives: its predecessor's death, a broken strategy, coarse candles."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import sqlalchemy as sa
+
+from api.symbols import Instrument
+from engine.clock import AcceleratedClock
+from engine.engine import Engine, EngineSettings
+from engine.feeds.importing import import_file
+from engine.live.settings import LiveSettings
+from engine.store.live import signals_table, subscriptions_table
+from tests.engine.conftest import NOON, Call
+from tests.engine.live.conftest import Receiver
+from tests.engine.live.test_live_routes import HOUR, data, pass_hours, signals, subscribe
+
+
+async def test_an_engine_that_began_without_subscriptions_runs_those_of_one_that_is_gone(
+    call: Call, engine: Engine, clock: AcceleratedClock
+) -> None:
+    quick = LiveSettings(poll_seconds=0.01)
+    second = await Engine.open(EngineSettings(engine.settings.home, live=quick), clock)
+    made = await subscribe(call)
+    await asyncio.to_thread(engine.live.close)
+
+    clock.advance(60 * HOUR)
+    with anyio.fail_after(30):
+        while not await signals(call, made):
+            await anyio.lowlevel.checkpoint()
+    await second.aclose()
+
+
+async def test_an_order_whose_placing_was_interrupted_is_found_again_however_late(
+    call: Call, engine: Engine, clock: AcceleratedClock
+) -> None:
+    made = await subscribe(call, mode="trade", account_id="paper-binance")
+    await pass_hours(engine, clock, 60)
+    before = await signals(call, made)
+    placed = [s for s in before if s["order_id"]]
+    forgotten = sa.update(signals_table).values(order_state="due", order_id=None)
+    await engine.store.write(lambda connection: connection.execute(forgotten))
+
+    clock.advance(HOUR / 2 + 600)
+    await asyncio.to_thread(engine.live.runner.tick)
+
+    after = {s["signal_id"]: s for s in await signals(call, made)}
+    orders = (await data(call, "GET", "/orders", params={"limit": 200}))["orders"]
+    assert len(placed) > 2
+    assert all(after[s["signal_id"]]["order_id"] == s["order_id"] for s in placed)
+    assert len(orders) == len([s for s in after.values() if s["order_id"]])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"script": "nonsense("}, "VALIDATION_ERROR"), ({"leverage": "much"}, "INTERNAL_ERROR")]
+)
+async def test_a_strategy_that_cannot_run_reports_errors_then_stops_and_disturbs_no_other(
+    call: Call,
+    engine: Engine,
+    clock: AcceleratedClock,
+    receiver: Receiver,
+    change: dict[str, Any],
+    named: str,
+) -> None:
+    broken = await subscribe(call, webhook={"url": receiver.url, "events": ["error", "strategy_stopped"]})
+    sound = await subscribe(call)
+
+    def damage(connection: sa.Connection) -> None:
+        one = subscriptions_table.c.id == broken["subscription_id"]
+        deployment = json.loads(connection.execute(sa.select(subscriptions_table.c.deployment).where(one)).scalar_one())
+        connection.execute(sa.update(subscriptions_table).where(one).values(deployment=json.dumps(deployment | change)))
+
+    await engine.store.write(damage)
+    await pass_hours(engine, clock, 60)
+    await asyncio.to_thread(engine.live.runner.send)
+
+    shown = await data(call, "GET", f"/live-strategies/subscriptions/{broken['subscription_id']}")
+    events = [json.loads(body) for _, body in receiver.received]
+    assert (shown["status"], shown["signal_count"]) == ("stopped", 0)
+    assert named in shown["message"]
+    assert [e["event"] for e in events] == ["error"] * 5 + ["strategy_stopped"]
+    assert [e["data"]["failures"] for e in events[:5]] == [1, 2, 3, 4, 5]
+    assert len(await signals(call, sound)) > 3
+
+
+async def test_a_market_that_has_hourly_candles_only_is_traded(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    with (tmp_path / "hours.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["time", "open", "high", "low", "close", "volume"])
+        for hour in range(-300, 80):
+            price = 1000 + hour + 2 * abs(hour % 24 - 12)
+            rows.writerow([int(NOON) + hour * HOUR, price, price + 1, price - 1, price, 1_000_000])
+    bitcoin = Instrument("binance", "BTC", "USDT")
+    await asyncio.to_thread(import_file, engine.store, tmp_path / "hours.csv", bitcoin, "1h")
+    made = await subscribe(call, mode="trade", account_id="paper-binance")
+
+    await pass_hours(engine, clock, 72)
+
+    of_bitcoin = [s for s in await signals(call, made) if s["symbol"] == "BTC/USDT"]
+    assert len(of_bitcoin) > 0
+    assert all(s["order_id"] for s in of_bitcoin if s["side"] == "buy")
