@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from api.errors import InvalidInput
 from api.orders import PlaceRequest
@@ -22,6 +23,8 @@ from .prices import Quote, Steps
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .terms import Terms
 from .trading import TradingAccount, new_order_id
+
+_LARGEST: Final = Decimal("999999999999999999.999999999999999999")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,7 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
         raise InvalidInput(
             f"the market {ticket.instrument.symbol} has resolved", suggestion="market_tickers lists open markets"
         )
-    _check_step(ticket, "amount", request.amount, ticket.steps.lot)
-    if request.price is not None:
-        _check_step(ticket, "price", request.price, ticket.steps.tick)
+    _check_steps(ticket, account.terms.minimum)
 
 
 def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) -> OrderRecord:
@@ -124,18 +125,33 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
     )
 
 
-def _check_step(ticket: Ticket, name: str, value: Decimal, step: Decimal) -> None:
-    if is_multiple(value, step):
+def _check_steps(ticket: Ticket, least: Decimal) -> None:
+    """Amount and price must lie on the grid. What corrects one corrects both, unless that is worth too little."""
+    request, steps = ticket.request, ticket.steps
+    is_token = ticket.instrument.market_type == "prediction"
+    grid = {"amount": (request.amount, steps.lot, "lot", _LARGEST)}
+    if request.price is not None:
+        grid["price"] = (request.price, steps.tick, "tick", 1 - steps.tick if is_token else _LARGEST)
+    wrong = {name: rule for name, rule in grid.items() if not is_multiple(*rule[:2])}
+    if not wrong:
         return
-    valid = max(nearest(value, step), step)
-    if name == "price" and ticket.instrument.market_type == "prediction":
-        valid = min(valid, 1 - step)
-    what = "tick" if name == "price" else "lot"
+    valid = {name: _on_grid(value, step, largest) for name, (value, step, _, largest) in wrong.items()}
+    worth = valid.get("amount", request.amount) * valid.get("price", request.price or ticket.taker_price)
+    problems = [
+        f"{name} {text(v)} is no multiple of the {what} size {text(s)}" for name, (v, s, what, _) in wrong.items()
+    ]
+    nearby = [f"nearest valid {name} is {text(value)}" for name, value in valid.items()]
+    too_small = "" if worth >= least else f"; an order is worth at least {text(least)} {ticket.instrument.quote}"
     raise InvalidInput(
-        f"{name} {text(value)} is no multiple of the {what} size {text(step)} of {ticket.instrument.symbol}",
-        suggestion=f"The nearest valid {name} is {text(valid)}",
-        corrected=_corrected(ticket, name, valid),
+        f"{' and '.join(problems)} of {ticket.instrument.symbol}",
+        suggestion=f"The {', the '.join(nearby)}{too_small}",
+        corrected=None if too_small else _corrected(ticket, **valid),
     )
+
+
+def _on_grid(value: Decimal, step: Decimal, largest: Decimal) -> Decimal:
+    """The nearest multiple of `step` that the API takes: above 0, and no larger than `largest`."""
+    return max(min(nearest(value, step), down(largest, step)), step)
 
 
 def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
@@ -166,7 +182,7 @@ def _check_minimum(trading: TradingAccount, ticket: Ticket, position: PositionRe
         f"the order is worth {text(request.amount * price)} {ticket.instrument.quote}, less than the smallest order "
         f"of {text(least)} {ticket.instrument.quote} on {request.exchange}",
         suggestion=f"The smallest amount at this price is {text(needed)}",
-        corrected=_corrected(ticket, "amount", needed),
+        corrected=_corrected(ticket, amount=needed),
     )
 
 
@@ -191,7 +207,7 @@ def _leverage(trading: TradingAccount, ticket: Ticket, position: PositionRecord 
     raise InvalidInput(
         f"leverage {wanted} differs from the {current} of the open position or orders in {ticket.instrument.symbol}",
         suggestion=f"Use leverage={current} or leave it out; another one needs the position and orders closed first",
-        corrected=_corrected(ticket, "leverage", current),
+        corrected=_corrected(ticket, leverage=current),
     )
 
 
@@ -216,7 +232,7 @@ def affordable(free: Decimal, price: Decimal, leverage: int, terms: Terms, lot: 
     return down(free / (price * (Decimal(1) / leverage + max(terms.taker, terms.maker))), lot)
 
 
-def _corrected(ticket: Ticket, name: str, value: Decimal | int) -> str | None:
+def _corrected(ticket: Ticket, **better: Decimal | int) -> str | None:
     given = ticket.request.model_dump(exclude_none=True, exclude={"market_type"})
-    fixed = {**given, name: value}
+    fixed = {**given, **better}
     return call_text("orders_place", {k: text(v) if isinstance(v, Decimal) else v for k, v in fixed.items()})

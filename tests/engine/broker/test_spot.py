@@ -200,8 +200,8 @@ async def test_spending_more_than_there_is_is_refused_with_what_would_do(desk: B
     ("fields", "words", "nearest"),
     [
         ({"amount": "0.0100049"}, "lot size 0.00001", "0.01"),
-        ({"amount": "0.000001"}, "lot size 0.00001", "0.00001"),
         ({"amount": "0.01", "order_type": "limit", "price": "99000.17"}, "tick size 0.1", "99000.2"),
+        ({"amount": "999999999999999999.999999"}, "lot size 0.00001", "999999999999999999.99999"),
     ],
 )
 async def test_a_wrong_step_is_refused_with_the_nearest_valid_value(
@@ -214,6 +214,23 @@ async def test_a_wrong_step_is_refused_with_the_nearest_valid_value(
     assert words in error.message
     assert error.suggestion.endswith(f" is {nearest}")
     assert f'"{nearest}"' in str(error.corrected)
+
+
+async def test_two_wrong_steps_are_corrected_at_once(desk: Bench, changes_nothing: Refused) -> None:
+    wrong = {"order_type": "limit", "price": "99000.17"}
+    error = await changes_nothing(lambda: desk.place("binance", "BTC/USDT", "buy", "0.010001", **wrong))
+
+    assert error.suggestion == "The nearest valid amount is 0.01, the nearest valid price is 99000.2"
+    assert 'amount="0.01", price="99000.2"' in str(error.corrected)
+
+
+async def test_a_step_whose_nearest_value_is_too_small_an_order_offers_no_call_that_fails(
+    desk: Bench, changes_nothing: Refused
+) -> None:
+    error = await changes_nothing(lambda: desk.place("binance", "BTC/USDT", "buy", "0.000001"))
+
+    assert error.suggestion == "The nearest valid amount is 0.00001; an order is worth at least 5 USDT"
+    assert error.corrected is None
 
 
 async def test_an_order_below_the_smallest_value_is_refused_unless_it_sells_all(
