@@ -17,7 +17,7 @@ from engine.clock import iso8601
 from engine.frame import Bools, Floats
 from engine.store.candles import Block
 
-from .parsing import Rows
+from .columns import Rows
 
 EARLIEST: Final = 631_152_000
 """1990-01-01. Smaller numbers are not times of candles."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from api.errors import InvalidInput
 from api.symbols import Instrument
+from engine.frame import Times
+from engine.store.candles import Block
 
 FIELD_NAMES: Final = ("time", "open", "high", "low", "close", "volume")
 
@@ -22,6 +25,16 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 """Names in lower case without punctuation, the preferred first. Adjusted closes and quote volumes are not taken."""
 
 _PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A file's rows in the file's order: a (6, n) block, and the line of the file (or row of the table) of each."""
+
+    block: Block
+    line: Times
+    place: str
+    """What `line` counts: `line` for text, `row` for tables."""
 
 
 def recognise(header: Sequence[str], instrument: Instrument, where: str) -> tuple[int, ...]:

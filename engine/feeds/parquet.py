@@ -15,8 +15,8 @@ from api.symbols import Instrument
 from engine.frame import Floats
 from engine.store.candles import FIELDS
 
-from .columns import FIELD_NAMES, recognise
-from .parsing import Rows, epoch_seconds, text_times
+from .cells import epoch_seconds, text_times
+from .columns import FIELD_NAMES, Rows, recognise
 
 
 def read_parquet(path: Path, instrument: Instrument) -> Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TextIO
@@ -14,28 +13,17 @@ import numpy as np
 
 from api.errors import InvalidInput, clean
 from api.symbols import Instrument
-from engine.frame import Floats, Times
+from engine.frame import Times
 from engine.store.candles import FIELDS, Block
 
-from .columns import FIELD_NAMES, recognise
+from .cells import epoch_seconds, numbers_of, text_times
+from .columns import FIELD_NAMES, Rows, recognise
+from .parquet import read_parquet
 
 _BATCH: Final = 20_000
 _DELIMITERS: Final = ",;\t|"
 _HEADER_SEARCH: Final = 10
 _SHOWN: Final = 60
-
-_EPOCH_UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-"""At or above the first number an epoch counts nano-, micro- or milliseconds; below, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A file's rows in the file's order: a (6, n) block, and the line of the file (or row of the table) of each."""
-
-    block: Block
-    line: Times
-    place: str
-    """What `line` counts: `line` for text, `row` for tables."""
 
 
 def read_rows(path: Path, instrument: Instrument) -> Rows:
@@ -46,8 +34,6 @@ def read_rows(path: Path, instrument: Instrument) -> Rows:
     """
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
-            from .parquet import read_parquet
-
             return read_parquet(path, instrument)
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _read_csv(file, path.name, instrument)
@@ -154,7 +140,7 @@ def _to_block(layout: _Layout, rows: Sequence[list[str]], lines: Sequence[int]) 
     block = np.empty((FIELDS, len(rows)))
     for field, position in enumerate(layout.positions):
         texts = [row[position] for row in rows]
-        converted = text_times(texts) if field == 0 else _numbers(texts)
+        converted = text_times(texts) if field == 0 else numbers_of(texts)
         if isinstance(converted, int):
             kind = "time" if field == 0 else "number"
             found = f"{FIELD_NAMES[field]} {_quoted(texts[converted])}"
@@ -170,58 +156,6 @@ _WAY_OUT: Final = {
     "time": "Write times as epoch seconds (or ms, us, ns) or ISO 8601 such as 2024-01-31T12:00:00Z",
     "number": "Write numbers with a point and nothing else, such as 43221.71",
 }
-
-
-def _numbers(texts: Sequence[str]) -> Floats | int:
-    """The numbers, or the position of the first text that is none. Empty is none; `nan` and `inf` are judged later."""
-    joined = "".join(texts)
-    if "_" not in joined and joined.isascii():
-        try:
-            return np.array([float(text) for text in texts])
-        except ValueError:
-            pass
-    return next(i for i, text in enumerate(texts) if not _is_number(text))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text and text.isascii()
-
-
-def text_times(texts: Sequence[str]) -> Floats | int:
-    """Unix seconds, or the position of the first text that is no time. Without an offset a time is UTC."""
-    numbers = _numbers(texts)
-    if not isinstance(numbers, int):
-        return epoch_seconds(numbers)
-    try:
-        return np.array([_iso_seconds(text) for text in texts])
-    except ValueError:
-        are_times = _is_number if _is_number(texts[0]) else _is_iso
-        return next(i for i, text in enumerate(texts) if not are_times(text))
-
-
-def epoch_seconds(numbers: Floats) -> Floats:
-    """Epoch numbers of any unit as seconds. Files exist that change unit half-way, so each is judged alone."""
-    unit = np.ones(len(numbers))
-    for least, per_second in reversed(_EPOCH_UNITS):
-        unit[numbers >= least] = per_second
-    return numbers / unit
-
-
-def _iso_seconds(text: str) -> float:
-    moment = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _is_iso(text: str) -> bool:
-    try:
-        _iso_seconds(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _quoted(value: str | Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import ast
 from api.errors import InvalidInput
 from api.strategies import CrossSectionalParameters
 
-from .writing import Setting, Written, number
+from .setting import Setting, Written, number
 
 
 def write_cross_sectional(parameters: CrossSectionalParameters, script: str, setting: Setting) -> Written:

@@ -6,7 +6,7 @@ from typing import Final
 
 from api.strategies import DcaParameters
 
-from .writing import Setting, Written, number, one_line
+from .setting import Setting, Written, number, one_line
 
 _EVERY: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1M"}
 _HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 672}

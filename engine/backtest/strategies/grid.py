@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.strategies import GridParameters
 
-from .writing import Setting, Written, number
+from .setting import Setting, Written, number
 
 _DAY = 86_400
 

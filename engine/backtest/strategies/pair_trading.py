@@ -8,7 +8,7 @@ from typing import Final
 from api.errors import InvalidInput
 from api.strategies import PairParameters
 
-from .writing import Setting, Written, number
+from .setting import Setting, Written, number
 
 _CRITICAL: Final = ((0.01, -3.90), (0.05, -3.34), (0.10, -3.04))
 """p-values and critical values of the Engle-Granger test for two series with a constant (MacKinnon 2010, table 2)."""

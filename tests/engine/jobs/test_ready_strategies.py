@@ -25,7 +25,8 @@ from api.strategies import (
     Spacing,
 )
 from api.symbols import resolve
-from engine.backtest.strategies.writing import Written, write_script
+from engine.backtest.strategies.setting import Written
+from engine.backtest.strategies.writing import write_script
 from engine.dsl.compile import ScriptReport, check_script
 from engine.dsl.script import ScriptContext
 
