@@ -329,12 +329,14 @@ class Reference:
                 continue
             new.stop, new.target, new.trail, new.tag = order.stop, order.target, order.trail, intent.tag
             if h is None and not gap:
-                new.peak = max(price, close) if new.side > 0 else min(price, close)
                 fresh.add(slot)
         if not self.resting[k]:
             del self.resting[k]
         if filled is not None and not gap and slot in self.held:
             self.close_after_touch(slot, filled, t)
+            if slot in fresh and slot in self.held:
+                h = self.held[slot]
+                h.peak = max(h.peak, close) if h.side > 0 else min(h.peak, close)
         return fresh
 
     def lay(self, order: Order, o: float, equity: float) -> None:
@@ -363,9 +365,9 @@ class Reference:
             if h is not None:
                 h.goal, h.tag = rung.sell, rung.tag
                 if not gap:
-                    h.peak = max(price, close)
                     fresh.add(rung.slot)
                     self.close_after_touch(rung.slot, price, t)
+                    h.peak = max(price, close)
         return fresh
 
     def arm(self, k: int, t: int) -> None:

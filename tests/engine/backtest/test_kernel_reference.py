@@ -11,7 +11,7 @@ from engine.backtest.portfolio import PortfolioKernel
 from engine.backtest.schedule import Schedule
 from engine.backtest.simulation import Simulation
 from tests.engine.backtest.reference import Reference
-from tests.engine.backtest.worlds import BarByBar, World, single_worlds, worlds
+from tests.engine.backtest.worlds import BarByBar, World, plain_worlds, single_worlds, worlds
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -43,6 +43,14 @@ def assert_same(result: Simulation, expected: Reference) -> None:
 @MANY
 @given(single_worlds())
 def test_the_fast_path_equals_the_plain_loop_bit_for_bit(world: World) -> None:
+    result = simulate(world.frame, world.program, world.settings, world.first_bar)
+
+    assert_same(result, reference(world))
+
+
+@MANY
+@given(plain_worlds())
+def test_plain_round_trips_equal_the_plain_loop_bit_for_bit(world: World) -> None:
     result = simulate(world.frame, world.program, world.settings, world.first_bar)
 
     assert_same(result, reference(world))

@@ -11,7 +11,7 @@ import pytest
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
 from engine.backtest.kernel import simulate
-from engine.backtest.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Size
+from engine.backtest.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Side, Size
 from engine.backtest.settings import SimulationSettings
 from engine.backtest.simulation import Simulation
 from engine.backtest.trades import Trade
@@ -171,6 +171,23 @@ def test_on_the_bar_of_a_limit_fill_only_later_prices_count() -> None:
     assert high_before.reason == "end_of_data"
     assert (close_after.reason, close_after.exit_price) == ("take_profit", pytest.approx(99.75))
     assert (low_after.reason, low_after.exit_price) == ("stop_loss", pytest.approx(90.25))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_on_the_bar_of_a_limit_fill_a_trailing_stop_does_not_follow_a_close_that_came_after_the_worst_price(
+    side: Side,
+) -> None:
+    """Filled at 95 on the way to 94 and closed at 99: five percent below 99 was passed before 99 was seen."""
+    mirrored = side < 0
+    candles = [flat(100), (99.0, 99.0, 94.0, 99.0), (99.0, 99.0, 94.0, 94.0), flat(94)]
+    if mirrored:
+        candles = [(200 - o, 200 - low, 200 - high, 200 - c) for o, high, low, c in candles]
+    entry = Entry(PERPETUAL, side, ONE, limit=105.0 if mirrored else 95.0, trailing_stop=0.04)
+
+    trade = only(run(candles, {0: [entry]}, instrument=PERPETUAL))
+
+    assert (trade.reason, trade.bars_held) == ("trailing_stop", 1)
+    assert trade.exit_price == pytest.approx(101.0 * 1.04 if mirrored else 99.0 * 0.96)
 
 
 def test_a_resting_limit_is_replaced_by_the_next_entry_and_dropped_by_an_exit() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -258,6 +258,23 @@ def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpe
     order: list[int] = rng.permutation(len(program)).tolist()
     first = draw(st.integers(0, min(20, size - 1)))
     return World(framed({instrument: bars}), tuple(program[i] for i in order), draw(terms(kind)), first)
+
+
+@st.composite
+def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
+    """One constant market entry without exits of its own, and exits of the whole: the shortest path of all."""
+    world = draw(single_worlds(kinds))
+    ((instrument, bars),) = world.frame.bars.items()
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = len(bars.close)
+    sizes = [Size("weight", 1.0), Size("weight", 0.3), Size("notional", 500.0), Size("amount", 3.0)]
+    side: Side = draw(st.sampled_from([1, 1, -1])) if instrument.market_type == "perpetual" else 1
+    entry = Entry(instrument, side, draw(st.sampled_from(sizes)), tag=draw(st.sampled_from([None, "a"])))
+    program = [Emission(_condition(draw, rng, size), (entry,))]
+    outs = [Exit(instrument, draw(st.sampled_from([None, side]))) for _ in range(draw(st.integers(0, 2)))]
+    program += [Emission(_condition(draw, rng, size), (out,)) for out in outs]
+    limits = {} if draw(st.booleans()) else {"stop_loss": None, "take_profit": None, "leverage": 1.0}
+    return replace(world, program=tuple(program), settings=replace(world.settings, **limits))
 
 
 @st.composite
