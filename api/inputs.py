@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from .exchanges import EXCHANGE_ALIASES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .refusals import reject
-from .text import closest, fold
+from .text import closest, fold, is_hidden
 from .timeframes import Timeframe
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -154,9 +154,9 @@ def _from_json(text: str, kind: type[list[object]] | type[dict[str, object]], ru
 
 
 def _visible(value: str) -> str:
-    """Text without control, bidi or zero-width characters; line breaks and tabs may stay, emoji joiners too."""
+    """Text in which nothing is hidden."""
     for character in value:
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs"} and character not in "\n\t\u200d":
+        if is_hidden(character):
             name = unicodedata.name(character, f"U+{ord(character):04X}")
             raise reject(f"must be plain text, but holds {name}", "Leave invisible characters out.")
     return value

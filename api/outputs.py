@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from .inputs import iso
+from .text import is_hidden
 
 
 def _time(value: object) -> object:
@@ -27,7 +28,7 @@ Time = Annotated[str, BeforeValidator(_time)]
 
 def _legible(value: str) -> str:
     """Line breaks and tabs stay; whatever else is not seen is dropped, so that nothing hides in a text."""
-    return "".join(c for c in value if c in "\n\t\u200d" or unicodedata.category(c)[0] != "C")
+    return "".join(c for c in value if not is_hidden(c) and unicodedata.category(c) not in {"Cn", "Co"})
 
 
 ForeignText = Annotated[str, AfterValidator(_legible)]

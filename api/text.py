@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
@@ -14,6 +15,20 @@ MAX_SHOWN_VALUE: Final = 60
 
 NEVER_SHOWN: Final = "secret"
 """The argument, wherever it stands, whose value no message repeats."""
+
+
+_MAY_STAY: Final = "\n\t\u200d\ufe0e\ufe0f"
+_BLANK: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters without a shape, and the variation selectors: what can spell words that only a model reads."""
+
+
+def is_hidden(character: str) -> bool:
+    """Whether a character shows nothing or reorders others. Line feed, tab and what makes emoji may stay."""
+    if character in _MAY_STAY:
+        return False
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} or _BLANK.match(character) is not None
 
 
 def fold(text: str) -> str:

@@ -56,6 +56,7 @@ ACCEPTED: list[tuple[Any, object, object]] = [
     (Moment, 1704067200000, "2024-01-01T00:00:00Z"),
     (Moment, "1704067200", "2024-01-01T00:00:00Z"),
     (Text, "two\nlines \U0001f469\u200d\U0001f4bb", "two\nlines \U0001f469\u200d\U0001f4bb"),
+    (Text, "\u2764\ufe0f caf\u00e9 \uc5c5\ube44\ud2b8", "\u2764\ufe0f caf\u00e9 \uc5c5\ube44\ud2b8"),
     (WebAddress, "https://example.com:8443/hook?a=1", "https://example.com:8443/hook?a=1"),
 ]
 
@@ -70,6 +71,7 @@ REFUSED: list[tuple[Any, object]] = [
     *[(Moment, v) for v in ("yesterday", "1999-01-01", "2100-01-01", True, None, "", 1e300, -1, "9" * 40)],
     (Moment, "\u0661" * 10),
     *[(Text, v) for v in ("bell\x07", "over\u202eride", "zero\u200bwidth", 5, None)],
+    *[(Text, v) for v in ("line\u2028end", "\u3164", "a\ufe01\ufe02", "a\U000e0141", "tag\U000e0041", "\u2800")],
     *[(WebAddress, v) for v in ("example.com", "javascript:alert(1)", "https://", "https://u:p@x.io", 5)],
     (WebAddress, "https://x.io/#f"),
     *[(WebAddress, v) for v in ("https://x .io", "https://x.io:99999", "https://[::1", "file:///etc")],
