@@ -71,7 +71,7 @@ class Engine:
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
         from .backtest.jobs import Jobs
-        from .backtest.worker import World
+        from .backtest.world import World
         from .broker.broker import Broker
         from .documents.library import Library
         from .feeds.market_feed import open_feed

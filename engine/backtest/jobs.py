@@ -26,7 +26,7 @@ from engine.store.ids import new_id
 
 from .job_settings import JobSettings
 from .slots import Ended, Slot
-from .worker import World
+from .world import World
 
 logger = logging.getLogger("heytraders.backtests")
 

@@ -31,7 +31,7 @@ from .scripts import compiled
 from .settings import SimulationSettings
 from .simulation import Simulation
 from .spec import Spec
-from .worker import World
+from .world import World
 
 Report = Callable[[float, int], None]
 """The share done, and the index of the stage in `STAGES`."""

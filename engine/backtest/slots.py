@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from api.errors import HeyTradersError, explain
 
 from .job_settings import Limits
-from .worker import STAGES, World, enter, greet, one_thread_each, work
+from .worker import STAGES, enter, greet, one_thread_each, work
+from .world import World
 
 if TYPE_CHECKING:
     from .outcome import Outcome

@@ -10,9 +10,10 @@ import os
 import sys
 import threading
 from collections.abc import MutableSequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from .world import World
 
 if TYPE_CHECKING:
     from .outcome import Outcome
@@ -24,15 +25,6 @@ Progress = MutableSequence[float]
 """Shared with the parent: the fraction done, and the index of the stage."""
 
 _ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Where a worker finds its candles: the database and the seed of the simulated market."""
-
-    database_url: str
-    seed: int
-
 
 _progress: Progress | None = None
 

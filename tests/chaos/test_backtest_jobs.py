@@ -18,7 +18,7 @@ from api.backtests import ExecuteRequest
 from engine.backtest.job_settings import JobSettings, Limits
 from engine.backtest.jobs import Jobs
 from engine.backtest.preparation import prepare
-from engine.backtest.worker import World
+from engine.backtest.world import World
 from engine.clock import AcceleratedClock
 from engine.feeds.market_feed import open_feed
 from engine.store.backtests import JobRow, find_job
