@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from api.symbols import Instrument
 from engine.frame import Bools, Floats
@@ -123,6 +123,16 @@ class StatefulProgram(Protocol):
 
     def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
         """The intents decided at the close of `bar`, in script order, with every `Value` a plain float."""
+        ...
+
+
+@runtime_checkable
+class SelectiveProgram(StatefulProgram, Protocol):
+    """A stateful program that knows beforehand on which bars it may decide anything: it is asked on no other."""
+
+    @property
+    def active(self) -> Bools:
+        """One value a bar."""
         ...
 
 
