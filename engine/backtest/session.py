@@ -182,6 +182,7 @@ class Session:
         if not market.has(bar):
             return
         filled: float | None = None
+        began = False
         remaining: list[Order] = []
         for order in self._book.resting.pop(k):
             limit = order.limit or 0.0
@@ -190,15 +191,14 @@ class Session:
                 remaining.append(order)
                 continue
             filled = opens[k] if gap else limit
-            self._fill_limit(slot, order, filled, bar, opens, gap=gap)
+            began = self._fill_limit(slot, order, filled, bar, opens) or began
         if remaining:
             self._book.resting[k] = remaining
         if filled is not None and not gap:
-            self._close_after_touch(slot, filled, bar)
+            self._close_after_touch(slot, filled, bar, began=began)
 
-    def _fill_limit(
-        self, slot: Slot, order: Order, price: float, bar: int, opens: Sequence[float], *, gap: bool
-    ) -> None:
+    def _fill_limit(self, slot: Slot, order: Order, price: float, bar: int, opens: Sequence[float]) -> bool:
+        """Fill one resting entry at `price`; true where that began a position."""
         costs = self._markets[slot[0]].costs
         equity = self._ledger.equity(opens)
         held = self._ledger.positions.get(slot)
@@ -210,27 +210,31 @@ class Session:
         position = self._ledger.open(slot, order.side, amount, price, price, bar, "entry")
         self._ledger.settle()
         if position is None:
-            return
+            return False
         position.follow(order)
-        if held is None and not gap:
-            self._begin_inside(position, bar)
+        return held is None
 
     def _begin_inside(self, position: Position, bar: int) -> None:
-        """Of the bar of a fill inside it, only the close is known to have come after."""
+        """Of the better prices of the bar of a fill inside it, only the close is known to have come after."""
         close = self._markets[position.slot[0]].close.item(bar)
         position.peak = max(position.peak, close) if position.side > 0 else min(position.peak, close)
         position.seen = bar
 
-    def _close_after_touch(self, slot: Slot, touched: float, bar: int) -> None:
+    def _close_after_touch(self, slot: Slot, touched: float, bar: int, *, began: bool) -> None:
+        """Close what a fill inside the bar left open, where the prices after the fill do so.
+
+        A position that `began` here trails the close only from the next bar on: the bar's worst price came before it.
+        """
         position = self._ledger.positions.get(slot)
         if position is None:
             return
         market = self._markets[slot[0]]
         see(position, market, bar)
         worst = market.low.item(bar) if position.side > 0 else market.high.item(bar)
-        self._carry_out(
-            position, closing_after_touch(position, market.costs, touched, worst, market.close.item(bar)), bar
-        )
+        how = closing_after_touch(position, market.costs, touched, worst, market.close.item(bar))
+        self._carry_out(position, how, bar)
+        if how is None and began:
+            self._begin_inside(position, bar)
 
     # --- grids -------------------------------------------------------------------------------------------------------
 
@@ -252,8 +256,7 @@ class Session:
         if position is not None:
             position.tag, position.price_target = cell.tag, cell.sell
             if not gap:
-                self._begin_inside(position, bar)
-                self._close_after_touch(slot, price, bar)
+                self._close_after_touch(slot, price, bar, began=True)
 
     def _arm(self, k: int, bar: int) -> None:
         """A rung without a position rests again once the market has closed above it."""
