@@ -19,7 +19,7 @@ from engine.store.ids import new_id
 
 from .ledger import Books, LedgerRow, rows
 from .lifecycle import close, find_account, fund, open_account, open_defaults, reset
-from .money import plain
+from .money import exact, plain
 from .records import AccountRecord, lock_account, read_accounts
 from .terms import TERMS
 from .verification import verify
@@ -53,7 +53,7 @@ class Administration:
         def work(connection: sa.Connection) -> list[Summary]:
             return [_summary(connection, account) for account in self._all(connection)]
 
-        return self._store.write_now(work)
+        return self._write(work)
 
     def create(self, exchange: ExchangeId, account_id: str | None, name: str | None, opening: str | None) -> Summary:
         """Open an account; what is not given is made up or as the exchange's first account has it.
@@ -76,7 +76,7 @@ class Administration:
                 open_account(connection, self._owner, chosen, exchange, title[:100], cash, self._clock.now()),
             )
 
-        return self._store.write_now(work)
+        return self._write(work)
 
     def fund(self, account_id: str, amount: str, asset: str | None) -> Summary:
         """Pay in, or out where the amount is negative.
@@ -151,7 +151,14 @@ class Administration:
             change(connection, account)
             return _summary(connection, find_account(self._all(connection), account_id))
 
-        return self._store.write_now(work)
+        return self._write(work)
+
+    def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        def exactly(connection: sa.Connection) -> T:
+            with exact():
+                return work(connection)
+
+        return self._store.write_now(exactly)
 
     def _all(self, connection: sa.Connection) -> list[AccountRecord]:
         open_defaults(connection, self._owner, self._clock.now())

@@ -65,9 +65,9 @@ def plain(value: Decimal) -> Decimal:
     """Without trailing zeros and without an exponent: `100`, not `1E+2`; `0`, not `-0.00`."""
     if value == 0:
         return ZERO
-    normal = value.normalize()
+    normal = value.normalize(_EXACT)
     exponent = normal.as_tuple().exponent
-    return normal.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else normal
+    return normal.quantize(Decimal(1), context=_EXACT) if isinstance(exponent, int) and exponent > 0 else normal
 
 
 def text(value: Decimal) -> str:

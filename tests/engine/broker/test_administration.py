@@ -71,6 +71,15 @@ def test_money_goes_in_and_out_but_not_below_zero(office: Administration) -> Non
     assert office.fund("paper-gate", "2", "BTC").free == Decimal("250.25")
 
 
+def test_money_of_thirty_six_digits_goes_in_back_and_out_to_the_last_one(office: Administration) -> None:
+    most = Decimal("999999999999999999.999999999999999999")
+    assert office.create("gate", "rich", None, str(most)).free == most
+    assert office.fund("rich", "-0.000000000000000001", None).free == Decimal("999999999999999999.999999999999999998")
+    assert office.reset("rich").free == most
+    assert office.fund("rich", f"-{most}", None).free == 0
+    assert office.verify("rich") == {"rich": []}
+
+
 async def test_a_reset_account_starts_again(desk: Bench, office: Administration) -> None:
     await desk.place("binancefuturesusd", "BTC/USDT:USDT", "sell", "0.05", leverage=3)
     resting = await desk.place("binancefuturesusd", "BTC/USDT:USDT", "sell", "0.05", order_type="limit", price=110_000)
