@@ -80,8 +80,7 @@ class Live:
         agent_id = caller.identified
         deployment = self._store.read_now(lambda connection: find_strategy(connection, agent_id, request.strategy_id))
         hook = self._hook(request.webhook)
-        if request.mode == "trade" and request.account_id is not None:
-            self._check_account(agent_id, request.account_id, deployment)
+        self._check_account(agent_id, request, deployment)
         self._check_deployable(deployment)
         now = self._clock.now()
         begin = int(now // SECONDS[deployment.timeframe]) * SECONDS[deployment.timeframe]
@@ -211,12 +210,15 @@ class Live:
         judge(webhook.url, allow_loopback=self._settings.webhooks_to_loopback)
         return Hook(webhook.url, webhook.secret, webhook.events)
 
-    def _check_account(self, agent_id: str, account_id: str, deployment: Deployment) -> None:
-        account = self._broker.account_now(agent_id, account_id)
+    def _check_account(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> None:
+        if request.mode != "trade" or request.account_id is None:
+            return
+        account = self._broker.account_now(agent_id, request.account_id)
         wanted = {instrument.exchange for instrument in deployment.instruments}
         if wanted != {account.exchange}:
             raise InvalidInput(
-                f"account {account_id} trades on {account.exchange}, and the strategy on {', '.join(sorted(wanted))}",
+                f"account {request.account_id} trades on {account.exchange}, "
+                f"and the strategy on {', '.join(sorted(wanted))}",
                 suggestion="Name an account of that exchange from accounts_list, or use mode signal",
             )
 
@@ -262,7 +264,7 @@ class Live:
         seconds = SECONDS[running.deployment.timeframe]
         cursor = max(running.cursor, int(self._clock.now() // seconds) * seconds)
         subscriptions.set_cursor(connection, running.id, cursor)
-        message = "Resumed; bars that closed while it was paused were passed over."
+        message = "Resumed; bars that closed while it was paused were passed over, and with them any exit."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)
 
     def _end(self, connection: sa.Connection, running: Running) -> Running:

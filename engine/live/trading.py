@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -122,6 +122,6 @@ def _aggressive_price(feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
 
 
 def _nothing(due: DueOrder) -> str:
-    what: Literal["nothing is held", "the amount is below one lot"]
-    what = "nothing is held" if due.closes > 0 else "the amount is below one lot"
-    return f"no order was needed: {what}"
+    if due.closes > 0:
+        return "no order was needed: nothing is held"
+    return "no order: what the account can spend on it is below one lot"
