@@ -62,6 +62,10 @@ class Jobs:
             self._start_threads()
         return taken
 
+    def attend(self) -> None:
+        """Watch over open jobs from now on, in case the process that holds them dies; call it when one is asked for."""
+        self._start_threads()
+
     def warm(self) -> None:
         """Start the first worker process, so that the first job need not wait for it."""
         self._start_threads()

@@ -80,6 +80,8 @@ async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> St
         return job, rows.jobs_before(connection, job.id) if job.status == "queued" else None
 
     job, before = await engine.store.read(work)
+    if job.status in rows.OPEN_STATES:
+        engine.jobs.attend()
     return StatusResponse.model_validate(
         {
             "backtest_id": job.id,

@@ -250,3 +250,14 @@ def test_a_server_that_ends_in_mid_job_loses_nothing(last_words: int, serve: Ser
         assert server.get(f"/backtest/results/{result}")["metrics"] == verdict
         for job in (running, *waiting):
             assert server.until(job, lambda s: s["status"] not in ("queued", "running"))["status"] == "completed"
+
+
+def test_a_server_that_was_idle_takes_over_the_job_that_it_is_asked_about(serve: Serve, tmp_path: Path) -> None:
+    with serve(tmp_path / "home") as idle:
+        with serve(tmp_path / "home") as dying:
+            job = dying.post("/backtest/execute", AWHILE)["backtest_id"]
+            dying.until(job, lambda s: s["status"] == "running")
+            dying.process.kill()
+            dying.process.wait(20)
+
+        assert idle.until(job, lambda s: s["status"] not in ("queued", "running"))["status"] == "completed"
