@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, cast
 
 import anyio
-from pydantic import Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
 from api.backtest_results import (
@@ -36,7 +36,7 @@ from api.backtests import (
 from api.endpoint import Request, Response
 from api.errors import InvalidInput
 from api.inputs import Identifier, Whole
-from api.refusals import reject
+from api.refusals import refuse, reject
 
 from .declaration import Operation
 from .desk import Desk
@@ -73,7 +73,7 @@ class PollRequest(Request):
         if "script" in terms:
             terms = {"strategy_type": "signal", **terms}
         if own.get("backtest_id") is None:
-            return {**own, "job": ExecuteRequest.model_validate(terms)}
+            return {**own, "job": _new_job(terms)}
         if terms:
             raise reject(
                 f"backtest_id names a job that runs already, so {', '.join(terms)} would change nothing",
@@ -89,6 +89,16 @@ class PollRequest(Request):
         own.pop("job")
         terms = {n: p for n, p in ExecuteRequest.model_json_schema()["properties"].items() if n not in _HIDDEN}
         return {**schema, "properties": {**terms, **own}}
+
+
+def _new_job(terms: dict[str, Any]) -> ExecuteRequest:
+    """The terms as backtest_execute reads them; what is wrong is told in the words of its arguments."""
+    try:
+        return ExecuteRequest.model_validate(terms)
+    except ValidationError as error:
+        refusal = refuse("backtest_and_poll", ExecuteRequest, error, terms)
+        corrected = f" Try: {refusal.corrected}" if refusal.corrected else ""
+        raise reject(refusal.message, f"{refusal.suggestion}{corrected}".strip(), complete=True) from None
 
 
 class Verdict(Response):
@@ -155,7 +165,7 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
         return []
     errors = [d for d in checked.diagnostics if d.severity == "error"]
     raise InvalidInput(
-        f"the script has {len(errors)} errors\n" + "\n".join(_told(d) for d in errors),
+        f"the script has {len(errors)} error{'' if len(errors) == 1 else 's'}\n" + "\n".join(_told(d) for d in errors),
         suggestion=f"This would pass:\n{checked.fixed_script}"
         if checked.fixed_script
         else "Mend every line named above",
