@@ -14,7 +14,7 @@ from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 
-from .scripts import remarks
+from .scripts import compiled, remarks
 from .spec import Spec
 from .strategies.writing import write_script
 
@@ -67,7 +67,19 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
         parameters={} if request.parameters is None else request.parameters.model_dump(),
         warnings=(*span.warnings, *written.warnings, *_doubts(request)),
     )
-    return replace(spec, warnings=(*spec.warnings, *remarks(spec)))
+    spec = replace(spec, warnings=(*spec.warnings, *remarks(spec)))
+    _readable(feed, request, spec, span, max_bars)
+    return spec
+
+
+def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_bars: int) -> None:
+    """Refuse a script that reads a ticker without candles in the range, or more bars than one backtest takes."""
+    universe, instruments = spec.instruments, compiled(spec).instruments
+    bars = (span.end - span.start) // SECONDS[request.timeframe]
+    if bars * len(instruments) > max_bars:
+        raise _too_many(request, bars, len(instruments), max_bars)
+    others = listed(feed, [i.ticker for i in instruments if i not in universe])
+    with_candles(feed, others, request.timeframe, span)
 
 
 def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:

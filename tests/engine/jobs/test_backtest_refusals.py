@@ -72,6 +72,20 @@ CASES = {
         "VALIDATION_ERROR",
         ("line 1", "rsii", "rsi", "line 2", "&&", "and"),
     ),
+    "a script that reads a ticker nobody lists": Case(
+        {"script": 'emit_signal(close["BINANCE:FOO/USDT"] > 0, exit(TICKER))'}, "DATA_UNAVAILABLE", ("FOO/USDT",)
+    ),
+    "a script that reads more bars than a backtest takes": Case(
+        {
+            "script": "".join(
+                f'emit_signal(close["BINANCE:{coin}/USDT"] > 0, exit(TICKER))\n'
+                for coin in ("ETH", "SOL", "XRP", "ADA")
+            ),
+            "timeframe": "1m",
+        },
+        "VALIDATION_ERROR",
+        ("each of 5 tickers", "1,000,000"),
+    ),
     "a script that never trades": Case({"script": "a = close"}, "VALIDATION_ERROR", ("never calls emit_signal",)),
     "a short on spot": Case(
         {"script": 'emit_signal(close > 0, entry(TICKER, "SHORT", Weight(1)))'}, "VALIDATION_ERROR", ("SHORT", "spot")
@@ -99,6 +113,15 @@ async def test_a_range_without_candles_is_named_with_the_range_that_has_some(sen
     assert error["code"] == "DATA_UNAVAILABLE"
     assert "2018-05-15" in error["suggestion"]
     assert "2022-02-28" in error["suggestion"]
+
+
+async def test_a_ticker_that_is_only_read_needs_candles_in_the_range_too(send: Send, recorded: Instrument) -> None:
+    script = f'emit_signal(close["{recorded.ticker}"] > 0, exit("GATE:ETH/USDT"))'
+
+    answer = await send("POST", "/backtest/execute", {**EXAMPLE, "universe": ["GATE:ETH/USDT"], "script": script})
+
+    assert answer.status_code == 404, answer.text
+    assert answer.json()["error"]["code"] == "DATA_UNAVAILABLE"
 
 
 @pytest.mark.parametrize(
