@@ -148,9 +148,8 @@ def _unclear(endpoint: Endpoint[Any, Any], reason: str) -> HeyTradersError:
     """The error for an exchange that did not end in a readable answer."""
     if _changes_something(endpoint):
         return OutcomeUnknown(f"{endpoint.name}: {reason}", suggestion=_LOOK.get(endpoint.section, ""))
-    return Unavailable(
-        f"{endpoint.name}: {reason}", suggestion="Try again later; meta_health shows how the service is."
-    )
+    health = "" if endpoint.name == "meta_health" else "; meta_health shows how the service is"
+    return Unavailable(f"{endpoint.name}: {reason}", suggestion=f"Try again later{health}.")
 
 
 def _host(location: str) -> str:

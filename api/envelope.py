@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -81,6 +82,9 @@ def _failure(status: int, error: Mapping[str, object], wait: float | None, *, tr
     shown = clean_lines if trusted else clean
     texts = (error.get(key) for key in ("code", "message", "suggestion"))
     code, message, suggestion = (shown(text, limit) if isinstance(text, str) else "" for text in texts)
+    if not trusted:
+        message = message and f"the service says {_quoted(message)}"
+        suggestion = suggestion and f"It suggests {_quoted(suggestion)}"
     return error_for(
         code or _PLAIN_REFUSALS.get(status, ("INTERNAL_ERROR", ""))[0],
         message or f"the service failed without saying why (HTTP {status})",
@@ -88,6 +92,11 @@ def _failure(status: int, error: Mapping[str, object], wait: float | None, *, tr
         suggestion=suggestion,
         retry_after=wait,
     )
+
+
+def _quoted(words: str) -> str:
+    """A stranger's words between quotes that they cannot close: data, not a sentence of ours."""
+    return json.dumps(words, ensure_ascii=False)
 
 
 def _kind(body: bytes) -> str:

@@ -153,4 +153,4 @@ def test_the_documented_envelope_of_a_failure_is_read_whole() -> None:
         unwrap(404, body, trusted=False)
 
     assert getattr(caught.value, "code", None) == "BACKTEST_NOT_FOUND"
-    assert getattr(caught.value, "suggestion", None) == "Run it again"
+    assert getattr(caught.value, "suggestion", None) == 'It suggests "Run it again"'
