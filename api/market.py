@@ -162,6 +162,7 @@ class ScanDetail(Response):
     matched: bool | None = Field(None, description="Whether the condition holds.")
     price: float | None = Field(None, description="Last close, quote currency.")
     values: dict[str, bool | float | None] | None = Field(None, description="Parts of the condition.")
+    as_of: Time | None = Field(None, description="Where its last bar closed earlier than the answer's as_of: when.")
     error: str | None = Field(None, description="Why it could not be evaluated.")
 
 
@@ -200,6 +201,7 @@ class Ranked(Response):
     symbol: SymbolName
     score: float | None = Field(None, description="Value of the expression.")
     price: float | None = Field(None, description="Last close, quote currency.")
+    as_of: Time | None = Field(None, description="Where its last bar closed earlier than the answer's as_of: when.")
 
 
 class RankResponse(Response):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from api.errors import HeyTradersError, InvalidInput
+from api.addressing import UNIVERSE_KEYWORDS
+from api.errors import HeyTradersError, InvalidInput, ended
 from api.exchanges import ExchangeId
 from api.market import (
     EvaluateRequest,
@@ -36,6 +37,7 @@ MAX_BARS_IN_ALL: Final = 5_000_000
 MAX_DETAILS: Final = 40
 """Rows beside the answer proper, so that the answer for a large universe fits into a model's context."""
 Value = bool | float | None
+_WORDS: Final = " and ".join((", ".join(UNIVERSE_KEYWORDS[:-1]), UNIVERSE_KEYWORDS[-1]))
 _NO_SCORE: Final = "the expression has no value on the last bar"
 
 
@@ -63,10 +65,18 @@ class Survey:
     failures: dict[str, HeyTradersError] = field(default_factory=dict[str, HeyTradersError])
 
     @property
+    def newest(self) -> int | None:
+        """When the newest bar closed, unix seconds."""
+        return max((seen.closed_at for seen in self.observations), default=None)
+
+    @property
     def as_of(self) -> str | None:
-        """When the newest bar closed."""
-        newest = max((seen.closed_at for seen in self.observations), default=None)
-        return None if newest is None else iso8601(newest)
+        """The same as the API shows it."""
+        return None if self.newest is None else iso8601(self.newest)
+
+    def lag(self, seen: Observation) -> str | None:
+        """When the last bar of `seen` closed, where that is not when the newest did."""
+        return None if seen.closed_at == self.newest else iso8601(seen.closed_at)
 
     @property
     def source(self) -> str | None:
@@ -115,7 +125,7 @@ def scan(feed: Feed, request: ScanRequest) -> ScanResponse:
     by_match = sorted(survey.observations, key=lambda seen: seen.value is not True)
     return ScanResponse(
         matched=tuple(seen.instrument.symbol for seen in by_match if seen.value is True),
-        details=tuple(_detail(seen) for seen in by_match[:MAX_DETAILS]),
+        details=tuple(_detail(seen, survey.lag(seen)) for seen in by_match[:MAX_DETAILS]),
         details_omitted=max(len(by_match) - MAX_DETAILS, 0),
         scanned_count=len(survey.observations),
         failed=survey.failed[:MAX_DETAILS],
@@ -142,7 +152,7 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
     unscored = tuple(Failure(symbol=symbol, error=_NO_SCORE) for symbol in missing)
     return RankResponse(
         ranked=tuple(
-            Ranked(rank=place, symbol=seen.instrument.symbol, score=score, price=seen.price)
+            Ranked(rank=place, symbol=seen.instrument.symbol, score=score, price=seen.price, as_of=survey.lag(seen))
             for place, (score, seen) in enumerate(scored[: request.limit], 1)
         ),
         ranked_count=len(scored),
@@ -197,19 +207,23 @@ def _survey(feed: Feed, expression: CheckedExpression, universe: Sequence[str], 
 def _all_failed(failures: dict[str, HeyTradersError]) -> HeyTradersError:
     symbol, first = next(iter(failures.items()))
     count = "the only symbol" if len(failures) == 1 else f"all {len(failures)} symbols"
-    return type(first)(f"{count} failed; {symbol}: {first.message}", suggestion=first.suggestion, code=first.code)
+    suggestion = first.suggestion
+    if first.code == "DATA_UNAVAILABLE":
+        suggestion = f"{ended(suggestion)} {_WORDS} stand for the symbols of a whole list"
+    return type(first)(f"{count} failed; {symbol}: {first.message}", suggestion=suggestion, code=first.code)
 
 
 def _bars_to_load(expression: CheckedExpression) -> int:
     return max(USUAL_BARS, expression.required_bars)
 
 
-def _detail(seen: Observation) -> ScanDetail:
+def _detail(seen: Observation, as_of: str | None) -> ScanDetail:
     return ScanDetail(
         symbol=seen.instrument.symbol,
         matched=seen.value is True,
         price=seen.price,
         values={text: _finite(value) for text, value in seen.result.parts.items()},
+        as_of=as_of,
         error=None,
     )
 

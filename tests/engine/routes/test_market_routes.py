@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.exchanges import EXCHANGES
+from api.symbols import Instrument
 from engine.engine import Engine
+from engine.feeds.importing import import_file
 from tests.engine.conftest import Call
 
 
@@ -285,3 +288,19 @@ async def test_polymarket_is_researched_by_token_id(call: Call, engine: Engine) 
 
     assert data["symbol"] == token
     assert 0 <= data["value"] <= 1
+
+
+async def test_a_row_of_an_older_bar_says_so(call: Call, engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_text("time,open,high,low,close,volume\n2020-01-01T00:00:00Z,7000,7100,6900,7050,5\n", "utf-8")
+    import_file(engine.store, file, Instrument("binance", "BTC", "USDT"), "1h")
+    body = {"universe": ["BTC/USDT", "ETH/USDT"]}
+
+    scan = await data_of(call, "POST", "/market/scan", json={**body, "condition": "close > 0"})
+    rank = await data_of(call, "POST", "/market/rank", json={**body, "expression": "close"})
+
+    for answer, rows in ((scan, scan["details"]), (rank, rank["ranked"])):
+        said = {row["symbol"]: row["as_of"] for row in rows}
+        assert answer["source"] == "mixed"
+        assert answer["as_of"] > "2020-01-01T01:00:00Z"
+        assert said == {"BTC/USDT": "2020-01-01T01:00:00Z", "ETH/USDT": None}
