@@ -9,15 +9,18 @@ from typing import Any, Final
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, InputRequiredResult
 
+from api.errors import explain
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from tools.desk import Desk, Facts
-from tools.surface import exposed
+from tools.surface import exposed, not_offered
 
 from .backend import Backend, open_backend
 from .settings import Settings
-from .strict import StrictTool
+from .strict import OpenDesk, StrictTool, failure
 
 NAME: Final = "heytraders"
 
@@ -64,6 +67,22 @@ def instructions(settings: Settings) -> str:
     return f"{where}{narrowed}{steps}{_ERRORS}"
 
 
+class DeskServer(MCPServer[Any]):
+    """The SDK's server, except that a call of a tool which is not there is answered with those that are."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool; every failure is a result with `isError`."""
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError:
+            offered = [tool.name for tool in await self.list_tools()]
+            if name in offered:
+                raise
+            return failure(explain(not_offered(name, offered)))
+
+
 def create_server(
     settings: Settings, backend: Backend, at_session_end: Callable[[], None] | None = None
 ) -> MCPServer[Any]:
@@ -72,17 +91,6 @@ def create_server(
     `at_session_end` is called when a client has gone and its calls have ended. Nothing else hangs on a session: the SSE
     transport has one for each client, and all of them share the backend.
     """
-    facts = Facts(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
-
-    async def open_desk(context: Context[Any, Any]) -> Desk:
-        return Desk(
-            client=await backend.client(),
-            engine_client=backend.engine_client,
-            facts=facts,
-            keys=backend,
-            progress=context.report_progress,
-            capabilities=context.client_capabilities,
-        )
 
     @asynccontextmanager
     async def session(_: MCPServer[Any]) -> AsyncGenerator[None]:
@@ -92,8 +100,9 @@ def create_server(
             if at_session_end:
                 at_session_end()
 
+    open_desk = _desks(settings, backend)
     rows = exposed(settings.toolsets, read_only=settings.read_only)
-    server: MCPServer[Any] = MCPServer(
+    server = DeskServer(
         NAME,
         title="HeyTraders",
         version=package_version(),
@@ -108,6 +117,23 @@ def create_server(
     for prompt in load_prompts(tools):
         server.add_prompt(prompt)
     return server
+
+
+def _desks(settings: Settings, backend: Backend) -> OpenDesk:
+    """What gives each call what it may use."""
+    facts = Facts(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
+
+    async def open_desk(context: Context[Any, Any]) -> Desk:
+        return Desk(
+            client=await backend.client(),
+            engine_client=backend.engine_client,
+            facts=facts,
+            keys=backend,
+            progress=context.report_progress,
+            capabilities=context.client_capabilities,
+        )
+
+    return open_desk
 
 
 @asynccontextmanager

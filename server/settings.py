@@ -179,7 +179,13 @@ def _base_url(text: str | None) -> str | None:
         parts = urlsplit("")
     if not usable or parts.username is not None or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
         raise BadSetting(
-            f"HEYTRADERS_BASE_URL={text[:100]!r} is not an https URL without user, query or fragment",
+            f"HEYTRADERS_BASE_URL={_without_user(text)[:100]!r} is not an https URL without user, query or fragment",
             suggestion=f"Set it to {HOSTED_URL}, or to http://127.0.0.1:8787/api/v1 for a local engine",
         )
     return text.rstrip("/")
+
+
+def _without_user(url: str) -> str:
+    """A URL as a message may show it: what stands before an @ can be a password."""
+    scheme, mark, rest = url.rpartition("://")
+    return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else url

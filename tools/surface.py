@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
+
+from api.errors import InvalidInput
+from api.text import closest, show
 
 from .accounts import ACCOUNTS
 from .arena import ARENA
@@ -38,6 +41,18 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("live", LIVE),
     Section("arena", ARENA),
 )
+
+
+def not_offered(name: str, offered: Sequence[str]) -> InvalidInput:
+    """What a caller of a tool hears that is none of `offered`."""
+    if any(row.name == name for row in exposed()):
+        return InvalidInput(
+            f"the tool {name} is not offered with these settings",
+            suggestion="HEYTRADERS_TOOLSETS and HEYTRADERS_READ_ONLY decide which are, and only the user can set them",
+        )
+    near = closest(name, offered)
+    way_out = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(offered)}"
+    return InvalidInput(f"there is no tool {show(name)}", suggestion=way_out)
 
 
 def exposed(toolsets: Collection[Toolset] = TOOLSETS, *, read_only: bool = False) -> tuple[ToolRow, ...]:

@@ -13,12 +13,11 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
 from api.errors import InvalidInput
-from api.refusals import closest
 from server.app import open_server
 from server.logs import start_log
 from server.settings import Settings
 from tools.snapshot import load
-from tools.surface import exposed
+from tools.surface import exposed, not_offered
 
 
 @click.command("call")
@@ -30,13 +29,7 @@ def command(tool: str, arguments: tuple[str, ...]) -> None:
     start_log(settings)
     names = [row.name for row in exposed(settings.toolsets, read_only=settings.read_only)]
     if tool not in names:
-        if tool in [row.name for row in exposed()]:
-            raise InvalidInput(
-                f"the tool {tool} is not offered with these settings",
-                suggestion="HEYTRADERS_TOOLSETS and HEYTRADERS_READ_ONLY decide which are",
-            )
-        near = closest(tool, names)
-        raise InvalidInput(f"there is no tool {tool!r}", suggestion=f"There is {', '.join(near or names)}")
+        raise not_offered(tool, names)
     result = anyio.run(_call, settings, tool, _parsed(tool, arguments))
     text = "".join(block.text for block in result.content if isinstance(block, TextContent))
     if result.is_error:

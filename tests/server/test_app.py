@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp.types import TextContent
 from pydantic import SecretStr
 
 from server.app import package_version
@@ -77,3 +78,19 @@ async def test_an_unknown_tool_is_an_error_that_the_model_sees(connect: Connect)
         called = await client.call_tool("market_scann", {})
 
     assert called.is_error
+
+
+async def test_a_tool_that_is_not_there_is_answered_with_those_that_are(connect: Connect, settings: Settings) -> None:
+    async with connect(Settings(home=settings.home, toolsets=("research",))) as client:
+        misspelt = await client.call_tool("market_indicators", {})
+        foreign = await client.call_tool("x" * 500, {})
+        switched_off = await client.call_tool("orders_place", {})
+
+    said = [
+        block.text for r in (misspelt, foreign, switched_off) for block in r.content if isinstance(block, TextContent)
+    ]
+    assert misspelt.is_error
+    assert "meta_indicators" in said[0]
+    assert "market_scan" in said[1]
+    assert len(said[1]) < 1000
+    assert "HEYTRADERS_TOOLSETS" in said[2]

@@ -104,3 +104,11 @@ def test_a_broken_key_is_refused_without_repeating_it() -> None:
         Settings.read({"HEYTRADERS_API_KEY": f"{KEY} {KEY}"})
 
     assert KEY not in str(refused.value)
+
+
+def test_a_password_in_the_base_url_is_refused_without_repeating_it() -> None:
+    with pytest.raises(BadSetting) as refused:
+        Settings.read({"HEYTRADERS_BASE_URL": f"https://someone:{KEY}/@{KEY}@hey-traders.com/api/v1"})
+
+    assert "hey-traders.com" in refused.value.message
+    assert KEY not in str(refused.value)
