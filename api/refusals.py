@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -171,7 +171,8 @@ def _missing_hint(model: type[BaseModel], where: list[str]) -> str:
     field = model.model_fields.get(where[0]) if len(where) == 1 else None
     if field is None or not field.description:
         return ""
-    return f"{where[0]}: {field.description}"
+    choices = ", ".join(map(str, get_args(field.annotation))) if get_origin(field.annotation) is Literal else ""
+    return f"{where[0]}: {field.description}" + (f" One of {choices}." if choices else "")
 
 
 _RULES: Final[dict[str, str]] = {

@@ -250,9 +250,9 @@ def refuse_short_history(nodes: Sequence[Node], texts: dict[int, str], bars: int
         if deeper.lookback < bars:
             break
         node = deeper
-    text = texts.get(node.id, "the expression")
+    text = f"`{texts[node.id]}`" if node.id in texts else "the expression"
     raise InvalidInput(
-        f"`{text}` needs {node.lookback + 1:,} bars, the history holds {bars:,}",
-        suggestion=f"Shorten its period to at most {max(bars - 1, 1):,}, or load more bars or a shorter timeframe",
+        f"{text} needs {node.lookback + 1:,} bars, the history holds {bars:,}",
+        suggestion=f"Use shorter periods, so that it needs {bars:,} bars at most, or a shorter timeframe",
         code="TA_OUT_OF_RANGE",
     )

@@ -101,7 +101,7 @@ def _gap(rows: Rows, path: Path, after_gap: Bools, missing: int) -> InvalidInput
     return InvalidInput(
         f"{rows.place} {rows.line[at]} of {path.name}: bars are missing between {since} and {until};"
         f" the file lacks {missing} bars in {int(after_gap.sum())} gaps",
-        suggestion=f"Complete the file, or allow gaps, which then stay empty; {_UNMENDED}",
+        suggestion=f"Complete the file, or allow gaps (--allow-gaps), which then stay empty; {_UNMENDED}",
     )
 
 

@@ -242,7 +242,7 @@ def _conflict(before: Block, after: Block, instrument: Instrument) -> InvalidInp
     return InvalidInput(
         f"the bar of {instrument.ticker} at {iso8601(after[0, 0])} is stored with other values ({values})"
         + (f"; so are {others} more" if others else ""),
-        suggestion="Import with replace if the file is right, or remove the series first; nothing was imported",
+        suggestion="Import with --replace if the file is right, or remove the series first; nothing was imported",
     )
 
 
@@ -252,5 +252,6 @@ def _seam(before: Block, new: Block, instrument: Instrument, timeframe: Timefram
     return InvalidInput(
         f"{timeframe} bars of {instrument.ticker} are stored from {stored}; the file holds {added}, and bars between"
         " the two would be missing",
-        suggestion="Import the bars between first, or allow gaps, which then stay empty; nothing was imported",
+        suggestion="Import the bars between first, or allow gaps (--allow-gaps), which then stay empty; "
+        "nothing was imported",
     )

@@ -22,7 +22,7 @@ def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> N
         f"{instrument.exchange} lists no {instrument.symbol!r}",
         suggestion=f"Did you mean {' or '.join(close[:_SHOWN])}?"
         if close
-        else f"List what {instrument.exchange} trades with GET /market/tickers?exchange={instrument.exchange}",
+        else f'market_tickers(exchange="{instrument.exchange}") lists what {instrument.exchange} trades',
     )
 
 

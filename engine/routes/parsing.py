@@ -70,18 +70,21 @@ def parse_body(body: bytes) -> dict[str, object]:
     return cast("dict[str, object]", value)
 
 
-def refuse_unstorable(value: object) -> None:
-    """Refuse text that no database or UTF-8 stream can hold: lone surrogates and NUL."""
+def refuse_unstorable(value: object, name: str = "") -> None:
+    """Refuse text that no database or UTF-8 stream can hold: lone surrogates and NUL. `name` is the field's."""
     if isinstance(value, str):
         if "\0" in value or not _is_unicode(value):
-            raise InvalidInput(f"{show(value)} holds characters that are not text", suggestion="Send plain text")
+            raise InvalidInput(
+                f"{name} {show(value)} holds characters that are not text (NUL, or half of a surrogate pair)".lstrip(),
+                suggestion="Leave them out",
+            )
     elif isinstance(value, Mapping):
         for key, item in cast("Mapping[str, object]", value).items():
             refuse_unstorable(key)
-            refuse_unstorable(item)
+            refuse_unstorable(item, key)
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            refuse_unstorable(item)
+            refuse_unstorable(item, name)
 
 
 async def _body(http: HttpRequest) -> bytes:

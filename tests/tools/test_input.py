@@ -51,9 +51,6 @@ ACCEPTED = {
     "surrounding space": Case(
         "market_evaluate", {"symbol": " BTC/USDT ", "expression": f" {RSI}\n"}, {"symbol": "BTC/USDT"}
     ),
-    "an uppercase function": Case(
-        "market_evaluate", {"symbol": "BTC/USDT", "expression": "close[-1]"}, {"symbol": "BTC/USDT"}
-    ),
     "a JSON-encoded list": Case("market_scan", {"universe": json.dumps(TWO), "condition": UP}, {"scanned_count": 2}),
     "a list as words": Case("market_scan", {"universe": "BTC/USDT, ETH/USDT", "condition": UP}, {"scanned_count": 2}),
     "a symbol twice": Case("market_scan", {"universe": [*TWO, "btcusdt"], "condition": UP}, {"scanned_count": 2}),
@@ -89,6 +86,13 @@ REFUSED = {
         "market_ohlcv", {"symbol": "BTC/USDT", "start": "yesterday"}, ["yesterday", "ISO 8601"]
     ),
     "a time of the future": Case("market_ohlcv", {"symbol": "BTC/USDT", "start": "2099-01-01"}, ["2099"]),
+    "a range without a bar": Case(
+        "market_ohlcv", {"symbol": "BTC/USDT", "start": "2024-01-01", "end": "2024-01-01"}, ["not before", "Move end"]
+    ),
+    "a symbol like no other": Case("market_ohlcv", {"symbol": "QQQQ/WWWW"}, ["QQQQ/WWWW", 'market_tickers(exchange="']),
+    "a list of symbols that there is not": Case(
+        "market_scan", {"universe": "top10", "condition": UP}, ["TOP10/USDT", "top30, top50, top100, trending and defi"]
+    ),
     "an empty universe": Case("market_scan", {"universe": [], "condition": UP}, ["universe", "empty"]),
     "a universe of two exchanges": Case(
         "market_scan",
@@ -97,10 +101,13 @@ REFUSED = {
     ),
     "a list that is no JSON": Case("market_scan", {"universe": '["BTC/USDT"', "condition": UP}, ["universe", "JSON"]),
     "a universe of numbers": Case("market_scan", {"universe": [1, 2], "condition": UP}, ["universe"]),
-    "a huge universe": Case("market_scan", {"universe": ["BTC/USDT"] * 100_000, "condition": UP}, []),
+    "a huge universe": Case("market_scan", {"universe": ["BTC/USDT"] * 100_000, "condition": UP}, ["at most 500"]),
     "an empty expression": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "  "}, ["expression"]),
     "a misspelt function": Case(
         "market_evaluate", {"symbol": "BTC/USDT", "expression": "rsj(close, 14)"}, ["rsj", "rsi"]
+    ),
+    "a function in capitals": Case(
+        "market_evaluate", {"symbol": "BTC/USDT", "expression": "RSI(CLOSE, 14)"}, ["`RSI`", "Write rsi(close, 14)"]
     ),
     "a misspelt variable": Case(
         "market_evaluate", {"symbol": "BTC/USDT", "expression": "sma(clsoe, 3)"}, ["clsoe", "close"]
@@ -111,8 +118,13 @@ REFUSED = {
     "a period that is no number": Case(
         "market_evaluate", {"symbol": "BTC/USDT", "expression": 'sma(close, "x")'}, ["sma"]
     ),
+    "a period that no history holds": Case(
+        "market_evaluate", {"symbol": "BTC/USDT", "expression": "sma(close, 500000)[-1]"}, ["500000", "1 to 100,000"]
+    ),
     "a period longer than the history": Case(
-        "market_evaluate", {"symbol": "BTC/USDT", "expression": "sma(close, 500000)[-1]"}, ["500000"]
+        "market_evaluate",
+        {"symbol": "BTC/USDT", "expression": "sma(close, 90000)", "timeframe": "1d"},
+        ["TA_OUT_OF_RANGE", "needs 90,000 bars", "the history holds", "Use shorter periods"],
     ),
     "a number for scan": Case(
         "market_scan", {"universe": TWO, "condition": "rsi(close, 14)"}, ["is a number", "a condition is wanted"]
@@ -120,13 +132,18 @@ REFUSED = {
     "a boolean for rank": Case("market_rank", {"universe": TWO, "expression": UP}, ["number"]),
     "a broken expression": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "close >"}, ["close >"]),
     "an attribute": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "close.__class__.__mro__"}, ["close"]),
-    "a dunder name": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "__import__('os').system('id')"}, []),
-    "a lambda": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "(lambda: close)()"}, []),
-    "a power tower": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "9**9**9**9"}, []),
+    "a dunder name": Case(
+        "market_evaluate", {"symbol": "BTC/USDT", "expression": "__import__('os')"}, ["`__import__`"]
+    ),
+    "a lambda": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "(lambda: close)()"}, ["no functions"]),
+    "a power tower": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "9**9**9**9"}, ["not a finite"]),
     "ten megabytes of parentheses": Case(
         "market_evaluate", {"symbol": "BTC/USDT", "expression": "(" * 10_000_000}, ["expression", "at most"]
     ),
-    "parentheses within the limit": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "(" * 1999}, []),
+    "parentheses within the limit": Case(
+        "market_evaluate", {"symbol": "BTC/USDT", "expression": "(" * 1999}, ["never closed", "48 brackets"]
+    ),
+    "a NUL": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "close\0"}, ["expression", "NUL", "out"]),
     "ten thousand indicators": Case(
         "market_scan",
         {"universe": TWO, "condition": " and ".join(["rsi(close, 14) > 1"] * 10_000)},
@@ -134,6 +151,7 @@ REFUSED = {
     ),
     "invisible characters": Case("meta_register", {"display_name": "Bot\u202e"}, ["display_name", "RIGHT-TO-LEFT"]),
     "a name too long": Case("meta_register", {"display_name": "x" * 51}, ["display_name", "at most 50"]),
+    "a missing choice": Case("docs_read", {}, ["slug is missing", "signal-dsl, operators, data, api-reference"]),
     "an unknown document": Case("docs_read", {"slug": "signal"}, ["signal", "signal-dsl"]),
     "a path for a document": Case("docs_read", {"slug": "../../etc/passwd"}, ["slug", "one of"]),
 }
