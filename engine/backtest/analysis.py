@@ -104,7 +104,7 @@ def _drivers(facts: Facts) -> list[str]:
         f"{facts.costs:,.2f} of costs; holding returned {facts.hold_return_pct:.2f} %."
     )
     lines = [told_first]
-    if facts.gross_profit > 0:
+    if facts.gross_profit > 0 and facts.num_trades > _SHOWN:
         share = facts.top3 / facts.gross_profit
         lines.append(f"The best three trades made {facts.top3:,.2f}, {share:.0%} of all gains.")
     for what, shares in (("side", facts.by_side), ("exit", facts.by_reason), ("ticker", facts.by_ticker)):

@@ -109,7 +109,7 @@ def _about_trades(facts: Facts) -> Iterator[Finding]:
         yield Finding("lost_without_best", "warning", "Without its best trade the strategy would have lost money.")
     if facts.net and abs(facts.unfinished) > DOMINANT_SHARE * abs(facts.net):
         yield Finding(
-            "open_at_end", "warning", f"{facts.unfinished:,.2f} of the profit is a position still open at the end."
+            "open_at_end", "warning", f"{facts.unfinished:,.2f} of the {facts.net:,.2f} made is still open at the end."
         )
 
 

@@ -141,6 +141,11 @@ def _report(error: SyntaxError, line: int, parsed: Parsed) -> None:
     same_line = error.end_lineno in {None, error.lineno}
     end = max(start + 1, (error.end_offset or 0) - 1) if same_line else len(text)
     message = (error.msg or "invalid syntax").strip()
+    if "integer string conversion" in message:
+        parsed.findings.error(
+            parsed.text.span(line, start, end), "this number is too large", "Numbers go up to about 1e308"
+        )
+        return
     suggestion = "" if "?" in message else "Check the commas, brackets and operators around it"
     parsed.findings.error(parsed.text.span(line, start, end), f"this cannot be read: {message}", suggestion)
 

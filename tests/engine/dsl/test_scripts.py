@@ -192,6 +192,14 @@ emit_signal(dip, entry(TICKER, "LONG", Weight(0.5), stop_loss=5))
     assert "stop_loss=0.05" in report.fixed
 
 
+def test_a_number_with_too_many_digits_to_read_is_refused_in_the_words_of_the_language() -> None:
+    source = f"emit_signal(close > {'9' * 5_000}, exit(TICKER))"
+
+    (found,) = (d for d in check_script(source, ScriptContext((BTC,), "1h")).diagnostics if d.severity == "error")
+
+    assert found.message == "this number is too large"
+
+
 def test_an_empty_universe_is_refused() -> None:
     with pytest.raises(InvalidInput, match="universe is empty"):
         compile_script(EXAMPLE, ScriptContext(()))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.symbols import resolve
+from engine.backtest.analysis import analyse
 from engine.backtest.benchmark import buy_and_hold
 from engine.backtest.delay import delayed
 from engine.backtest.findings import Facts, judge
@@ -175,3 +176,16 @@ def test_a_delayed_program_trades_one_bar_later(decided: list[tuple[bool, bool]]
     cut = count - 2
     expected = [bar + 1 for bar in now.entry_bar.tolist() if bar <= cut]
     assert later.entry_bar.tolist() == expected
+
+
+def test_the_best_three_trades_are_told_where_there_are_more() -> None:
+    few, many = (analyse(replace(SOUND, num_trades=count))["drivers"] for count in (3, 4))
+
+    assert not any("best three" in line for line in few)
+    assert any("best three" in line for line in many)
+
+
+def test_a_loss_that_is_still_open_is_not_called_a_profit() -> None:
+    (found,) = (f for f in judge(replace(SOUND, net=-500.0, unfinished=-400.0)) if f.code == "open_at_end")
+
+    assert found.message == "-400.00 of the -500.00 made is still open at the end."
