@@ -8,7 +8,7 @@ from __future__ import annotations
 from .catalogue import Catalogue, catalogue
 from .compile import CompiledScript, ScriptReport, check_script, compile_script
 from .diagnostics import Diagnostic, DslError
-from .expressions import CheckedExpression, ExpressionKind, ExpressionValue, check_expression, evaluate, required_bars
+from .expressions import CheckedExpression, ExpressionKind, ExpressionValue, check_expression, evaluate
 from .script import ScriptContext
 
 __all__ = [
@@ -26,5 +26,4 @@ __all__ = [
     "check_script",
     "compile_script",
     "evaluate",
-    "required_bars",
 ]

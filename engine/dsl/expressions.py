@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from api.symbols import Instrument
 from api.timeframes import Timeframe
@@ -14,6 +14,7 @@ from api.timeframes import Timeframe
 from .check import Checker
 from .graph import Graph, Node
 from .parse import parse
+from .registry import OPERATORS
 from .values import World
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class CheckedExpression:
         lookback: Bars before its first value.
         required_bars: Bars to load so that the last value no longer depends on where the history begins.
         instruments: Other tickers that it reads; load them into the same frame.
+        anchored: Operators in it that go back to the first loaded bar, however many are loaded.
     """
 
     source: str
@@ -42,6 +44,7 @@ class CheckedExpression:
     lookback: int
     required_bars: int
     instruments: tuple[Instrument, ...]
+    anchored: tuple[str, ...]
     node: Node
     parts: Mapping[str, Node]
     texts: dict[int, str]
@@ -101,15 +104,11 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
         lookback=node.lookback,
         required_bars=node.lookback + 1 + node.settling,
         instruments=instruments_of(graph),
+        anchored=_anchored(graph),
         node=node,
         parts=parts,
         texts=graph.texts,
     )
-
-
-def required_bars(expression: CheckedExpression) -> int:
-    """How many bars to load so that the last value is settled."""
-    return expression.required_bars
 
 
 def evaluate(expression: CheckedExpression, frame: Frame, instrument: Instrument) -> ExpressionValue:
@@ -135,6 +134,14 @@ def instruments_of(graph: Graph) -> tuple[Instrument, ...]:
     """Tickers that a dataflow names, each once, in the order of the text."""
     named = [node.payload for node in graph.nodes if node.op == "at" and isinstance(node.payload, Instrument)]
     return tuple(dict.fromkeys(named))
+
+
+def _anchored(graph: Graph) -> tuple[str, ...]:
+    """Sessions begin anew every day, so theirs do not count."""
+    calls = [node.payload for node in graph.nodes if node.op == "call"]
+    called = [str(cast("tuple[Hashable, ...]", payload)[0]) for payload in calls]
+    known = [OPERATORS[name] for name in dict.fromkeys(called) if name in OPERATORS]
+    return tuple(each.name for each in known if each.memory == "start" and each.category != "session")
 
 
 def _last(series: Floats | Bools) -> float | bool | None:

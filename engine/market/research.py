@@ -236,6 +236,11 @@ def _note(expression: CheckedExpression, seen: Observation) -> str | None:
             f"Only {seen.result.bars_used:,} of the {expression.required_bars:,} bars exist after which "
             "the value no longer depends on where the history begins."
         )
+    if expression.anchored:
+        return (
+            f"{', '.join(expression.anchored)}: counted from the first of the {seen.result.bars_used:,} bars loaded; "
+            "compare its values with one another only."
+        )
     return None
 
 

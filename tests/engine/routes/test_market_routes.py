@@ -304,3 +304,17 @@ async def test_a_row_of_an_older_bar_says_so(call: Call, engine: Engine, tmp_pat
         assert answer["source"] == "mixed"
         assert answer["as_of"] > "2020-01-01T01:00:00Z"
         assert said == {"BTC/USDT": "2020-01-01T01:00:00Z", "ETH/USDT": None}
+
+
+@pytest.mark.parametrize(("expression", "names"), [("obv()", "obv"), ("sma(ad(), 5) > cum(volume)", "ad, cum")])
+async def test_a_level_that_hangs_on_the_first_loaded_bar_says_so(call: Call, expression: str, names: str) -> None:
+    data = await data_of(call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": expression})
+
+    assert f"{names}: counted from the first of the {data['bars_used']} bars loaded" in data["note"]
+
+
+@pytest.mark.parametrize("expression", ["rsi(close, 14)", "session_vwap()", "close > sma(close, 20)"])
+async def test_a_settled_value_carries_no_note(call: Call, expression: str) -> None:
+    data = await data_of(call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": expression})
+
+    assert data["note"] is None

@@ -1,0 +1,53 @@
+"""Recorded candles, imported and read by an agent: indicators through the tool are what TA-Lib makes of the file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from api.symbols import Instrument
+from engine.clock import SystemClock
+from engine.engine import Engine, EngineSettings
+from engine.feeds.importing import import_file
+from engine.frame import Bars
+from server.settings import Settings
+from tests.conftest import Connect
+from tests.engine.dsl.test_indicator_oracles import ORACLES
+
+BTC = Instrument("binance", "BTC", "USDT")
+FROM_THE_FIRST_BAR = {"obv", "ad", "adosc", "nvi", "pvi", "pvt", "vwap", "wad", "sar"}
+"""Their level hangs on where the history begins, and a tool call loads a part of it."""
+
+
+def bars_of(path: Path) -> Bars:
+    """The file, oldest first, read without our importer."""
+    with path.open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: int(row["unix"]))
+    columns = (np.array([float(row[name]) for row in rows]) for name in ("open", "high", "low", "close", "volume"))
+    return Bars(*columns, source="imported")
+
+
+async def test_forty_indicators_of_imported_hours_are_those_of_talib(
+    recorded_btc_csv: Path, settings: Settings, connect: Connect
+) -> None:
+    engine = await Engine.open(EngineSettings(settings.home), SystemClock())
+    import_file(engine.store, recorded_btc_csv, BTC, "1h")
+    await engine.aclose()
+    bars = bars_of(recorded_btc_csv)
+    checked: list[str] = []
+
+    async with connect(settings) as client:
+        for expression, oracle in ORACLES.items():
+            if expression.partition("(")[0] in FROM_THE_FIRST_BAR:
+                continue
+            answer = await client.call_tool("market_evaluate", {"symbol": "BTC/USDT", "expression": expression})
+            assert answer.structured_content is not None, answer
+            assert answer.structured_content["source"] == "imported"
+            np.testing.assert_allclose(
+                answer.structured_content["value"], oracle(bars)[-1], rtol=1e-9, atol=1e-9, err_msg=expression
+            )
+            checked.append(expression.partition("(")[0])
+
+    assert len(set(checked)) >= 40
