@@ -13,7 +13,7 @@ import numpy as np
 from engine.clock import AcceleratedClock, iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.framing import load_frame
-from engine.feeds.market_feed import open_feed
+from engine.feeds.market_feed import MarketFeed, open_feed
 from engine.frame import Frame
 from engine.store.database import Store
 
@@ -57,7 +57,7 @@ class _AsOf(AcceleratedClock):
 
 
 @cache
-def _opened(world: World) -> tuple[_AsOf, Feed]:
+def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
     """The worker's feed, opened once: what it caches serves the next job."""
     clock = _AsOf()
     return clock, open_feed(Store.open(world.database_url), clock, world.seed)
@@ -72,6 +72,7 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     spec = Spec.from_json(text)
     clock, feed = _opened(world)
     clock.time = spec.as_of
+    feed.refresh()
     report(0.02, _READING)
     script = compiled(spec)
     report(0.05, _LOADING)

@@ -39,6 +39,10 @@ class ImportedFeed:
         self._catalogue: Catalogue = {}
         self._seen: tuple[int, float] = (-1, 0.0)
 
+    def refresh(self) -> None:
+        """See what other processes have imported so far at the next look, not half a second later."""
+        self._seen = (-1, 0.0)
+
     def catalogue(self) -> Catalogue:
         """What is imported: series by instrument and timeframe."""
         writes, age = self._store.writes, time.monotonic()

@@ -12,13 +12,13 @@ from api.timeframes import Timeframe
 from engine.clock import Clock
 from engine.store.database import Store
 
-from .feed import Candles, Feed, Listing
+from .feed import Candles, Listing
 from .imported import ImportedFeed
 from .refusals import unknown_instrument
 from .simulated import SimulatedFeed
 
 
-def open_feed(store: Store, clock: Clock, seed: int) -> Feed:
+def open_feed(store: Store, clock: Clock, seed: int) -> MarketFeed:
     """The feed of an engine with this store: a worker process builds the same one from the same three things."""
     return MarketFeed(ImportedFeed(store, clock), SimulatedFeed(clock, seed))
 
@@ -29,6 +29,10 @@ class MarketFeed:
     def __init__(self, imported: ImportedFeed, simulated: SimulatedFeed) -> None:
         self._imported = imported
         self._simulated = simulated
+
+    def refresh(self) -> None:
+        """See what other processes have imported so far."""
+        self._imported.refresh()
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """See `Feed`. Imported symbols that the simulation does not list come last."""

@@ -123,7 +123,7 @@ async def fitting(world: World, parameter: Parameter, value: Any) -> Arguments:
     return {name: v for name, v in {**call, parameter.name: value, **changes}.items() if v is not LEFT_OUT}
 
 
-LEFT_OUT: Final = object()
+LEFT_OUT: Final = "<left out>"
 
 
 def _market(world: World, value: Any) -> Arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from api.symbols import Instrument
 from engine.app import create_app
 from engine.engine import Engine
+from engine.feeds.importing import import_file
 
 from .conftest import EXAMPLE, Body, Finish, Send
 
@@ -199,3 +201,23 @@ async def test_results_belong_to_their_agent(busy: str, send: Send, research: En
 
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "BACKTEST_NOT_FOUND"
+
+
+async def test_candles_imported_after_a_worker_has_started_are_what_the_next_backtest_runs_on(
+    finish: Finish, send: Send, research: Engine, tmp_path: Path
+) -> None:
+    late = Instrument("gate", "ETH", "USDT")
+    body = {**EXAMPLE, "script": ALL_IN, "universe": [late.ticker], "timeframe": "1d", "end_date": "2024-01-20"}
+    rows = [f"2024-01-{day:02d},{day},{day + 1},{day - 0.5},{day + 0.5},10" for day in range(1, 31)]
+    csv = tmp_path / "late.csv"
+    csv.write_text("\n".join(["date,open,high,low,close,volume", *rows]), encoding="utf-8")
+
+    before = await finish(body)
+    import_file(research.store, csv, late, "1d", clock=research.clock)
+    after = await finish(body)
+
+    sources = [
+        (await send("GET", f"/backtest/results/{done['result_id']}")).json()["data"]["assumptions"]["data_source"]
+        for done in (before, after)
+    ]
+    assert sources == ["simulated", "imported"]
