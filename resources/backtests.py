@@ -19,7 +19,6 @@ TEMPLATES: Final = {
     part: f"heytraders://backtests/{{result_id}}/{part}"
     for part in ("summary", "trades.csv", "trades.json", "equity", "script")
 }
-MAX_TRADES: Final = 20_000
 MAX_POINTS: Final = 50_000
 _TRADES_PAGE: Final = 1_000
 _POINTS_PAGE: Final = 10_000
@@ -87,7 +86,7 @@ async def _trades(client: Client, result_id: str) -> list[Trade]:
 
     gathered: list[Trade] = []
     offset: int | None = 0
-    while offset is not None and len(gathered) < MAX_TRADES:
+    while offset is not None:
         page = await client.call(
             BACKTEST_TRADES,
             ask(PageRequest, {"result_id": result_id, "limit": _TRADES_PAGE, "offset": offset}),

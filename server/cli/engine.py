@@ -10,6 +10,7 @@ import anyio
 import click
 
 from server.backend import open_engine
+from server.gate import LocalGate
 from server.logs import start_log
 from server.settings import Settings
 from server.transports import listen, run_asgi
@@ -37,4 +38,4 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
             f"A key with every scope, for this machine only: {key}\n"
             f'Try: curl -H "X-API-Key: {key}" "{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h"'
         )
-        return await run_asgi(create_app(engine), listener, settings.log_level, announcement)
+        return await run_asgi(LocalGate(create_app(engine)), listener, settings.log_level, announcement)

@@ -59,3 +59,17 @@ def test_a_registered_key_has_research_only(engine: tuple[str, str]) -> None:
     body = {"display_name": "My Bot", "risk_profile": "moderate"}
 
     assert httpx2.post(f"{base}/meta/register", json=body).json()["data"]["scopes"] == ["research"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [("Host", "rebound.example", 421), ("Origin", "https://evil.example", 403), ("Origin", "null", 403)],
+)
+def test_a_page_of_somebody_else_cannot_reach_the_engine(
+    engine: tuple[str, str], header: str, value: str, status: int
+) -> None:
+    base, _ = engine
+
+    answered = httpx2.post(f"{base}/meta/register", json={"display_name": "Probe"}, headers={header: value})
+
+    assert answered.status_code == status
