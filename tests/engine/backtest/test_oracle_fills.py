@@ -63,6 +63,13 @@ STRATEGIES = [
     Strategy(-1, trail=0.02, slippage=0.001),
     Strategy(stop=0.02, leverage=5.0),
     Strategy(-1, stop=0.02, slippage=0.001, leverage=5.0),
+    Strategy(-1, every=0.2),
+    Strategy(-1, target=0.02),
+    Strategy(-1, trail=0.03),
+    Strategy(trail=0.015, every=0.1),
+    Strategy(stop=0.015, every=0.2),
+    Strategy(stop=0.03, leverage=3.0),
+    Strategy(-1, stop=0.015, target=0.02, leverage=2.0),
 ]
 
 
@@ -128,7 +135,7 @@ def judged(frame: Frame, how: Strategy, seed: int) -> None:
 @pytest.mark.parametrize("how", STRATEGIES, ids=str)
 def test_fills_on_recorded_hours_equal_raptorbts(recorded: Frame, how: Strategy) -> None:
     seed = STRATEGIES.index(how)
-    start = 1_700 * seed
+    start = 1_300 * seed
 
     judged(cut(recorded, start, start + BARS), how, seed)
 
