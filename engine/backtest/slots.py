@@ -170,7 +170,9 @@ class Slot:
         if self._stopped is not None:
             return Ended("cancelled", message=self._stopped)
         return Ended(
-            "failed", message="its worker process was killed, by the system for its memory or by somebody; run it again"
+            "failed",
+            message=f"its worker process was killed, by somebody or for its memory (the limit is "
+            f"{self._limits.memory_mb} MB); run it again, and if that fails too, {_SMALLER}",
         )
 
     def _discard(self) -> None:
