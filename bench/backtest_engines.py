@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 Job = Callable[[], tuple[int, float]]
@@ -96,10 +97,9 @@ def vectorbt(size: int) -> Job:
     """Numba: TA-Lib's RSI (its own is not Wilder's), signals shifted by a bar, and the metrics that ours has too."""
     import numpy as np
     import talib
-    import vectorbt as engine  # pyright: ignore[reportMissingTypeStubs]
 
+    library: Any = import_module("vectorbt")
     _, opened, _, _, close, _ = market(size)
-    library: Any = engine
 
     def later(signal: Any) -> Any:
         return np.concatenate([[False], signal[:-1]])
@@ -122,13 +122,13 @@ def backtesting(size: int) -> Job:
     """backtesting.py: a strategy class over a pandas frame, with its statistics."""
     import pandas as pd
     import talib
-    from backtesting import Backtest, Strategy  # pyright: ignore[reportMissingTypeStubs]
 
+    library: Any = import_module("backtesting")
     times, opened, high, low, close, volume = market(size)
     stamps: Any = pd.to_datetime  # pyright: ignore[reportUnknownVariableType] - its overloads have holes
     index = stamps(times, unit="s")
     table = pd.DataFrame({"Open": opened, "High": high, "Low": low, "Close": close, "Volume": volume}, index=index)
-    base: Any = Strategy
+    base: Any = library.Strategy
 
     class Reversion(base):
         def init(self) -> None:
@@ -140,10 +140,8 @@ def backtesting(size: int) -> Job:
             elif self.position and self.rsi[-1] > 70.0:
                 self.position.close()
 
-    library: Any = Backtest
-
     def run() -> tuple[int, float]:
-        test = library(table, Reversion, cash=CASH * 1e6, commission=FEE, finalize_trades=True)
+        test = library.Backtest(table, Reversion, cash=CASH * 1e6, commission=FEE, finalize_trades=True)
         stats = test.run()
         return int(stats["# Trades"]), float(stats["_equity_curve"]["Equity"].iloc[-2]) / 1e6
 
