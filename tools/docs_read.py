@@ -9,6 +9,7 @@ from pydantic import Field
 from api.catalogue import endpoint
 from api.docs import DocsRequest
 from api.endpoint import Request, Response
+from api.errors import InvalidInput
 from api.inputs import Whole, one_of
 
 from .declaration import Operation
@@ -36,9 +37,19 @@ class Piece(Response):
 
 
 async def read(desk: Desk, request: ReadRequest) -> Piece:
-    """Fetch the document and cut the piece out."""
+    """Fetch the document and cut the piece out.
+
+    Raises:
+        InvalidInput: The document is shorter.
+    """
     document = await desk.client.call(endpoint(f"docs_{request.slug.replace('-', '_')}"), DocsRequest())
     text = document.content or ""
+    if request.offset > len(text):
+        raise InvalidInput(
+            f"offset {request.offset} lies beyond the {len(text)} characters of {request.slug}",
+            suggestion="Use next_offset of the last piece; where it is absent, that was the end",
+            corrected=f'docs_read(slug="{request.slug}")',
+        )
     end = _line_end(text, request.offset, request.offset + request.limit)
     return Piece(
         slug=request.slug,
