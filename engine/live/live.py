@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import sqlalchemy as sa
 
@@ -303,8 +302,7 @@ def _with_status(connection: sa.Connection, running: Running, status: subscripti
 
 
 def _refuse_ended(running: Running) -> None:
-    ended: Literal["unsubscribed"] = "unsubscribed"
-    if running.status == ended:
+    if running.status == "unsubscribed":
         raise InvalidInput(
             f"subscription {running.id} has ended", suggestion="Deploy the strategy again with live_subscribe"
         )
