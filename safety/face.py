@@ -1,0 +1,231 @@
+"""What tools, resources and prompts may know of the safety layer: what it answers, and the few things it can be asked.
+
+Nothing here approves, signs or sends. The server hands tools a `SafetyDesk`; what is behind it, they cannot reach.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, Protocol
+
+from pydantic import Field
+
+from api.arena import Post, PostRequest, Profile, ProfileUpdateRequest
+from api.endpoint import Response
+from api.live import (
+    SubscribeRequest,
+    Subscription,
+    SwitchRequest,
+    WebhookResponse,
+    WebhookSetRequest,
+    WebhookTestRequest,
+    WebhookTestResponse,
+)
+from api.orders import Order, PlacedOrder, PlaceRequest
+from api.outputs import Time
+
+from .states import State
+
+Standing = Literal["placed", "approval_required", "unknown", "not_placed"]
+
+HOW_TO_APPROVE: Final = "heytraders-mcp approve"
+
+
+class Waiting(Response):
+    """An intent that waits for a human."""
+
+    intent_id: str = Field(description="For order_intent.")
+    summary: str = Field(description="What it is, rendered from its terms alone.")
+    expires_at: Time = Field(description="ISO 8601 UTC.")
+    how: str = Field(description="What the human runs; nothing an agent can call does it.")
+
+
+class GatedOrder(PlacedOrder):
+    """An order, and where it stands with the safety layer."""
+
+    outcome: Standing | None = Field(default=None, description="unknown: it may exist; never place it again.")
+    intent_id: str | None = Field(default=None, description="For order_intent.")
+    intent_state: State | None = Field(default=None, description="Where the intent stands.")
+    repeated: bool | None = Field(default=None, description="true: this call found the intent of an earlier one.")
+    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    next_step: str | None = Field(default=None, description="What to do now.")
+
+
+class GatedSubscription(Subscription):
+    """A subscription, or the approval that it waits for."""
+
+    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+    next_step: str | None = Field(default=None, description="What to do now.")
+
+
+class GatedPost(Post):
+    """A post, or the approval that it waits for."""
+
+    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+
+
+class GatedProfile(Profile):
+    """A profile, or the approval that its change waits for."""
+
+    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    approval: Waiting | None = Field(default=None, description="What a human has to approve.")
+
+
+class Left(Response):
+    """One limit and what is left of it."""
+
+    rule: str
+    limit: str
+    left: str
+    unit: str | None = None
+    resets_at: Time | None = None
+
+
+class Preview(Response):
+    """What the policy would say to an order now. Nothing is reserved and nothing is sent."""
+
+    decision: Literal["pass", "require", "deny"] = Field(description="require: a human has to approve it.")
+    notional_usd: float | None = Field(default=None, description="At the worst of limit price and quote, leveraged.")
+    rule: str | None = Field(default=None, description="The worst finding's rule.")
+    reason: str | None = Field(default=None, description="With the numbers.")
+    way_out: str | None = Field(default=None, description="What to do instead.")
+    findings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], description="All that objects.")
+    suggestion: dict[str, Any] | None = Field(default=None, description="An order that would not be denied.")
+    left: list[Left] = Field(default_factory=list[Left], description="What the limits leave.")
+    quote: float | None = Field(default=None, description="Latest price, quote currency.")
+    paper: bool = Field(description="true: simulated money.")
+
+
+class IntentReport(Response):
+    """What became of an intent."""
+
+    intent_id: str
+    state: State = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
+    kind: str = Field(description="order, standing or publication.")
+    summary: str = Field(description="What it is, rendered from its terms alone.")
+    reason: str | None = Field(default=None, description="Why it stands there.")
+    created_at: Time
+    changed_at: Time
+    expires_at: Time | None = Field(default=None, description="While it waits for a human.")
+    order: Order | None = Field(default=None, description="As the service last showed it.")
+    subscription_id: str | None = Field(default=None, description="Of a deployed strategy.")
+    next_step: str | None = Field(default=None, description="What to do now.")
+    paper: bool = Field(description="true: simulated money.")
+
+
+class SafetyStatus(Response):
+    """How things stand between the agent and the money."""
+
+    mode: Literal["paper", "live", "off"] = Field(description="live: real orders are possible.")
+    switch: Literal["ACTIVE", "REDUCING", "HALTED"] = Field(description="The kill switch.")
+    switch_reason: str | None = Field(default=None, description="Why it is not ACTIVE.")
+    assurance: str = Field(description="none, elicitation, passphrase or separate.")
+    assurance_reason: str = Field(description="Why, and what would raise it.")
+    policy: str = Field(description="Where the policy comes from and whether it is signed.")
+    limits: list[Left] = Field(default_factory=list[Left], description="Each limit and what is left of it.")
+    pending: list[Waiting] = Field(default_factory=list[Waiting], description="Waiting for a human.")
+    unresolved: list[str] = Field(default_factory=list[str], description="Intents whose outcome is unknown.")
+    warnings: list[str] = Field(default_factory=list[str], description="What a human should look at.")
+    next_step: str | None = Field(default=None, description="What to do now.")
+
+
+class Halted(Response):
+    """What halting did."""
+
+    switch: Literal["HALTED"]
+    cancelled: list[str] = Field(default_factory=list[str], description="Our open orders that were cancelled.")
+    paused: list[str] = Field(default_factory=list[str], description="Trade subscriptions that were paused.")
+    failed: list[str] = Field(default_factory=list[str], description="What could not be cancelled or paused, and why.")
+    next_step: str = Field(description="Only a human can release it.")
+
+
+Answer = Literal["yes", "no", "not_asked"]
+
+
+class Asking(Protocol):
+    """The client's own dialog, where it has one. Its answer is a convenience, not an authority."""
+
+    @property
+    def available(self) -> bool:
+        """Whether the client can show a question."""
+        ...
+
+    async def ask(self, intent_id: str, question: str) -> Answer:
+        """Show the question and return the answer. May leave the call, to be entered again when the answer is there.
+
+        Args:
+            intent_id: What the question is about; the same intent is asked about once.
+            question: Frozen text, at most nine lines.
+        """
+        ...
+
+    async def tell(self, done: float, total: float, message: str) -> None:
+        """Say how far the waiting is."""
+        ...
+
+
+class SafetyDesk(Protocol):
+    """The one gate, as tools see it. Every refusal is a `HeyTradersError` that names rule, numbers and way out."""
+
+    async def preview(self, request: PlaceRequest) -> Preview:
+        """What the policy would say."""
+        ...
+
+    async def place(self, request: PlaceRequest, tool: str, client: str) -> GatedOrder:
+        """Place it, or say that a human has to approve it first."""
+        ...
+
+    async def place_and_follow(
+        self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
+    ) -> GatedOrder:
+        """Ask, wait for the human, place, and follow the order to a final state, all within `wait_seconds`."""
+        ...
+
+    async def intent(self, intent_id: str) -> IntentReport:
+        """What became of it."""
+        ...
+
+    async def subscribe(self, request: SubscribeRequest, tool: str, client: str) -> GatedSubscription:
+        """Deploy a strategy."""
+        ...
+
+    async def resume(self, request: SwitchRequest, tool: str, client: str) -> GatedSubscription:
+        """Let a paused strategy go on."""
+        ...
+
+    async def set_webhook(self, request: WebhookSetRequest) -> WebhookResponse:
+        """Configure a delivery."""
+        ...
+
+    async def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
+        """Try a delivery."""
+        ...
+
+    async def publish_post(self, request: PostRequest, tool: str, client: str) -> GatedPost:
+        """Publish a post."""
+        ...
+
+    async def publish_profile(self, request: ProfileUpdateRequest, tool: str, client: str) -> GatedProfile:
+        """Change the public profile."""
+        ...
+
+    async def status(self) -> SafetyStatus:
+        """How things stand."""
+        ...
+
+    async def halt(self, reason: str, by: str) -> Halted:
+        """Pull the kill switch, cancel our open orders, pause what trades by itself."""
+        ...
+
+    async def policy_text(self) -> str:
+        """The effective policy as markdown, for the resource."""
+        ...
+
+    async def journal_text(self, limit: int) -> str:
+        """The newest events as markdown, for the resource."""
+        ...
+
+    async def own_labels(self, orders: list[Order]) -> list[Order]:
+        """The same orders with the caller's labels in place of ours."""
+        ...

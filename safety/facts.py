@@ -1,0 +1,154 @@
+"""What the rules may know. Gathered before they run; a fact that could not be had is `None`, and then they deny."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from .proposal import Backend
+
+SwitchState = Literal["ACTIVE", "REDUCING", "HALTED"]
+
+Assurance = Literal["none", "elicitation", "passphrase", "separate"]
+"""The strongest approval channel there is: none, the client's own dialog, a passphrase-signed approval, or that and a
+server which runs under another user or host than the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The market's latest price, quote currency per unit, and how old it is in seconds."""
+
+    price: Decimal
+    age: float
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """An open order of the account."""
+
+    symbol: str
+    side: str
+    price: Decimal | None
+    remaining: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """A snapshot of the account.
+
+    Attributes:
+        age: Seconds since it was read.
+        equity_usd: All that it holds.
+        free: Available units by asset.
+        positions: Signed size by symbol, base units or tokens; spot holdings count by their asset's symbol.
+        position_usd: Absolute value by symbol.
+        open_orders: Resting orders.
+    """
+
+    age: float
+    equity_usd: Decimal | None = None
+    free: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    positions: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    position_usd: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    open_orders: tuple[Resting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """An earlier intent on the same account, symbol and side that may still have effect."""
+
+    intent_id: str
+    state: str
+    amount: Decimal
+    price: Decimal | None
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the ledger knows at the moment of the decision, read in the transaction that books it.
+
+    Sums and counts are over everything that was reserved, sent, unknown or acknowledged for this service; what was
+    surely not placed (denied, declined, expired, rejected) does not count.
+
+    Attributes:
+        notional_24h: USD over the last 24 hours.
+        notional_day: USD since midnight UTC.
+        count_24h: Orders over the last 24 hours.
+        count_day: Orders since midnight UTC.
+        order_ages: Seconds since each order of the last minute was admitted, youngest first.
+        similar: Earlier intents on this account, symbol and side, youngest first, of the last hour.
+        reserved_symbol_usd: Admitted but not yet visible on the account, this account and symbol.
+        reserved_usd: The same for all symbols of the account.
+        unknown_here: Intents with unknown outcome on this account and symbol.
+        unknown_anywhere: Intents with unknown outcome.
+        in_flight_here: Intents being sent on this account and symbol.
+        failures_in_a_row: Rejections and errors since the last acknowledged order.
+        last_failure_age: Seconds.
+        automatic_in_a_row: Orders that passed without a human since a human last approved one.
+        pending: Intents that wait for a human.
+        prompts_last_hour: Questions put to a human.
+        declined_ages: Seconds since each of a human's refusals of the last hour, youngest first.
+        day_start_equity: USD, the account's first snapshot of the UTC day.
+        high_water_equity: USD, the account's highest snapshot.
+        standing_active: Strategies that trade by themselves under an approval of ours.
+        clock_went_back: The last event of the ledger lies in the future.
+    """
+
+    notional_24h: Decimal = Decimal(0)
+    notional_day: Decimal = Decimal(0)
+    count_24h: int = 0
+    count_day: int = 0
+    order_ages: tuple[float, ...] = ()
+    similar: tuple[Similar, ...] = ()
+    reserved_symbol_usd: Decimal = Decimal(0)
+    reserved_usd: Decimal = Decimal(0)
+    unknown_here: int = 0
+    unknown_anywhere: int = 0
+    in_flight_here: int = 0
+    failures_in_a_row: int = 0
+    last_failure_age: float | None = None
+    automatic_in_a_row: int = 0
+    pending: int = 0
+    prompts_last_hour: int = 0
+    declined_ages: tuple[float, ...] = ()
+    day_start_equity: Decimal | None = None
+    high_water_equity: Decimal | None = None
+    standing_active: int = 0
+    clock_went_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the rules may know about the world.
+
+    Attributes:
+        now: Unix seconds.
+        backend: Where the action would go.
+        switch: State of the kill switch.
+        assurance: The strongest approval channel.
+        quote: Of the order's symbol.
+        usd_rate: USD per unit of the order's quote currency.
+        account: The order's account.
+        usage: What the ledger knows.
+        clock_skew: Seconds between this clock and the service's.
+        upstream_healthy: Whether the service answered lately.
+        labels_echoed: Whether the service is known to return labels; `None` before it was seen.
+        known_texts: Account ids, order ids and balances that a publication must not contain.
+    """
+
+    now: float
+    backend: Backend
+    switch: SwitchState = "ACTIVE"
+    assurance: Assurance = "none"
+    quote: Quote | None = None
+    usd_rate: Decimal | None = None
+    account: AccountFacts | None = None
+    usage: Usage = Usage()
+    clock_skew: float | None = None
+    upstream_healthy: bool = True
+    labels_echoed: bool | None = None
+    known_texts: tuple[str, ...] = ()

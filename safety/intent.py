@@ -1,0 +1,81 @@
+"""An intent: a proposal that the ledger has admitted, and what became of it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .proposal import Proposal
+from .states import State
+
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LABEL_PREFIX: Final = "htm1"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asked: the tool, and the client's name and version as it gave them."""
+
+    tool: str
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A row of the ledger.
+
+    Attributes:
+        intent_id: 26 characters, time and 80 random bits; also what a human names to approve it.
+        state: Where it stands.
+        proposal: What was asked, exactly.
+        digest: Of the proposal, as stored when it was admitted.
+        caller: Who asked.
+        automatic: No human had to approve it under the policy of that moment.
+        label: What the service sees as the order's label; "" until sent.
+        created: Unix seconds; so are the other times.
+        sent_at: When the claim was committed, before anything left.
+        changed_at: Of the last move.
+        order_id: The service's id, once known.
+        result: The service's order or subscription, as last seen.
+        reason: Why it stands where it stands.
+        signature: The human's, over the digest; hexadecimal.
+        key_id: Of the approver's key.
+        approved_at: Unix seconds.
+        sweeps: Complete looks that did not find it.
+    """
+
+    intent_id: str
+    state: State
+    proposal: Proposal
+    digest: str
+    caller: Caller
+    automatic: bool
+    label: str
+    created: float
+    changed_at: float
+    sent_at: float | None = None
+    order_id: str | None = None
+    result: dict[str, Any] | None = None
+    reason: str = ""
+    signature: str | None = None
+    key_id: str | None = None
+    approved_at: float | None = None
+    sweeps: int = 0
+
+
+def new_intent_id(now: float) -> str:
+    """A ULID: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32 (github.com/ulid/spec)."""
+    value = (int(now * 1000) << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def order_label(intent_id: str, digest: str, head: str) -> str:
+    """What the exchange gets as label, 61 characters: which intent, which order, and where our journal stood.
+
+    Args:
+        intent_id: Of the intent.
+        digest: Of its proposal.
+        head: MAC of the journal's last event, which the exchange thereby keeps for us.
+    """
+    return f"{LABEL_PREFIX}:{intent_id}:{digest[:16]}:{head[:12]}"

@@ -1,0 +1,155 @@
+"""What somebody wants done with money or in public: the exact terms that a policy judges and a human signs.
+
+A proposal is complete and frozen. Its digest changes with every term, so that a signature over the digest is a
+signature over this order and no other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from api.exchanges import ExchangeId, MarketType
+from api.orders import OrderType, PlaceRequest, Side
+
+Backend = Literal["hosted", "embedded"]
+
+DIGEST_VERSION: Final = 1
+
+
+class Terms(BaseModel):
+    """What all frozen terms have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Order(Terms):
+    """An order as it would be sent, in the API's units.
+
+    Attributes:
+        amount: Base units, or tokens of a prediction market.
+        price: Quote currency per unit; `None` for market orders.
+        label: The caller's own; the exchange sees ours.
+    """
+
+    kind: Literal["order"] = "order"
+    account_id: str
+    exchange: ExchangeId
+    market_type: MarketType
+    symbol: str
+    side: Side
+    order_type: OrderType
+    amount: Decimal
+    price: Decimal | None = None
+    leverage: int | None = None
+    label: str | None = None
+
+    @classmethod
+    def of(cls, request: PlaceRequest) -> Order:
+        """The order that a validated request asks for."""
+        return cls.model_validate(request.model_dump())
+
+    def request(self, label: str) -> PlaceRequest:
+        """The request that places it, under `label`."""
+        return PlaceRequest.model_validate({**self.model_dump(exclude={"kind"}, exclude_none=True), "label": label})
+
+
+class Standing(Terms):
+    """Authority for a strategy to trade on an account by itself, without a question for each order.
+
+    Attributes:
+        action: `subscribe` deploys it, `resume` lets a paused one go on.
+        subscription_id: Of the paused one.
+        webhook_url: Where a new one would deliver.
+        webhook_events: What it would deliver.
+    """
+
+    kind: Literal["standing"] = "standing"
+    action: Literal["subscribe", "resume"]
+    strategy_id: str
+    account_id: str | None = None
+    subscription_id: str | None = None
+    webhook_url: str | None = None
+    webhook_events: tuple[str, ...] | None = None
+
+
+class Publication(Terms):
+    """A text that becomes public under the user's name.
+
+    Attributes:
+        action: `post` publishes a post, `profile` changes the public profile.
+        body: The request's fields, as canonical JSON.
+    """
+
+    kind: Literal["publication"] = "publication"
+    action: Literal["post", "profile"]
+    body: str
+
+
+Action = Annotated[Order | Standing | Publication, Field(discriminator="kind")]
+
+
+class Proposal(Terms):
+    """An action with everything that an approval has to be bound to.
+
+    Attributes:
+        action: What is to be done.
+        backend: Whether it is paper (embedded) or real (hosted).
+        service: Base URL that it would go to, or "embedded".
+        policy_hash: Of the policy that judged it, hexadecimal.
+        quote: The market price that it was judged at, quote currency.
+        notional_usd: Its value at the worst of limit price and quote, with leverage; `None` where money does not apply.
+        created: Unix seconds.
+        expires: Unix seconds; after that no approval counts.
+        nonce: 128 random bits, hexadecimal.
+    """
+
+    action: Action
+    backend: Backend
+    service: str
+    policy_hash: str
+    quote: Decimal | None
+    notional_usd: Decimal | None
+    created: float
+    expires: float
+    nonce: str = Field(default_factory=lambda: secrets.token_hex(16))
+
+    def canonical(self) -> str:
+        """The one way to write it: JSON with sorted keys, decimals as plain strings."""
+        return canonical_json({"v": DIGEST_VERSION, **self.model_dump()})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @classmethod
+    def read(cls, canonical: str) -> Proposal:
+        """The proposal that `canonical` wrote.
+
+        Raises:
+            ValueError: It is none, or of another version.
+        """
+        fields = json.loads(canonical)
+        if not isinstance(fields, dict) or fields.pop("v", None) != DIGEST_VERSION:  # pyright: ignore[reportUnknownMemberType]
+            raise ValueError("not a proposal of this version")
+        return _PROPOSAL.validate_python(fields)
+
+
+_PROPOSAL: Final[TypeAdapter[Proposal]] = TypeAdapter(Proposal)
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys, no spaces and decimals as plain strings."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    raise TypeError(f"{type(value).__name__} has no canonical form")
