@@ -1,0 +1,122 @@
+"""The chaos run as a command: one hostile exchange, a few workers, many kills, and a verdict as JSON.
+
+`python -m tests.chaos.safety_chaos --client gated --kills 2000 --labels dropped --seed 7 --report chaos.json`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from . import safety_naive
+from .safety_faults import Faults
+from .safety_harness import Killed, Life, Running, exchange, kill_at_random
+from .safety_slots import Slots
+from .safety_truth import Truth
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Attributes:
+        client: `gated` is ours, `naive` is everybody's first.
+        kills: How many processes to kill.
+        seed: Of everything that is drawn.
+        labels: `echoed` or `dropped`, as the exchange does with them.
+        workers: Processes at the same time.
+        longest: Longest life of one, seconds.
+    """
+
+    client: str
+    kills: int
+    seed: int
+    labels: str = "echoed"
+    workers: int = 4
+    longest: float = 0.8
+
+
+@dataclass(frozen=True)
+class Client:
+    """A way to place orders, and how to tell what it came to.
+
+    Attributes:
+        life: Of a worker, given the running exchange, the home and the seed.
+        settle: What is to be done once the killing is over.
+        judge: The figures, and a list of violations, each a sentence.
+    """
+
+    life: Callable[[Running, Path, int], Life]
+    settle: Callable[[Running, Path], None]
+    judge: Callable[[Path, Truth], tuple[dict[str, int], list[str]]]
+
+
+def run(plan: Plan, home: Path) -> dict[str, Any]:
+    """Run it, and judge what came of it."""
+    began = time.monotonic()
+    client = CLIENTS[plan.client]
+    slots = Slots(plan.workers)
+    with exchange(Faults(echoes_labels=plan.labels == "echoed"), plan.seed) as running:
+        killed = kill_at_random(
+            client.life(running, home, plan.seed), slots, plan.kills, plan.seed, longest=plan.longest
+        )
+        client.settle(running, home)
+        truth = running.truth()
+    slots.close()
+    figures, violations = client.judge(home, truth)
+    return {
+        "plan": asdict(plan),
+        "seconds": round(time.monotonic() - began, 1),
+        "killed": asdict(killed),
+        "fates": dict(Counter(arrival.fate for arrival in truth.arrivals)),
+        "figures": figures,
+        "violations": violations + _worker_failures(killed),
+    }
+
+
+def _worker_failures(killed: Killed) -> list[str]:
+    return [f"{killed.failed} workers ended with an error of their own"] if killed.failed else []
+
+
+NAIVE: Final = Client(
+    life=lambda running, home, seed: partial(safety_naive.live, running.url, home, seed),
+    settle=lambda _running, _home: time.sleep(1.0),  # what the exchange still books late
+    judge=safety_naive.judge,
+)
+
+CLIENTS: Final = {"naive": NAIVE}
+
+
+def main() -> int:
+    """Run as the arguments say. 0 without violations, which the naive client cannot reach."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--client", choices=sorted(CLIENTS), default="naive")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--labels", choices=["echoed", "dropped"], default="echoed")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--report", type=Path, default=None)
+    given = parser.parse_args()
+    seed = secrets.randbelow(2**31) if given.seed is None else given.seed
+    print(f"seed {seed}", file=sys.stderr, flush=True)  # noqa: T201 - a command
+    plan = Plan(given.client, given.kills, seed, given.labels, given.workers)
+    with tempfile.TemporaryDirectory() as home:
+        report = json.dumps(run(plan, Path(home)), indent=2)
+    print(report)  # noqa: T201 - a command
+    if given.report is not None:
+        given.report.write_text(report + "\n")
+    return 1 if json.loads(report)["violations"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Runs an exchange, sets workers on it and kills them. Forks, so it has to run in a process without other threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from .safety_faults import Faults
+from .safety_slots import Slot, Slots
+from .safety_truth import SERVICE_PREFIX, Truth
+
+ROOT: Final = Path(__file__).parents[2]
+MAX_FAILED: Final = 20
+
+Life = Callable[[Slot, random.Random], None]
+"""What a worker does until it is killed. It gets a source of chance of its own."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """An exchange in a process of its own.
+
+    Attributes:
+        url: What clients take as base URL.
+    """
+
+    url: str
+
+    def truth(self) -> Truth:
+        """What has really happened so far."""
+        return Truth.read(json.loads(self._get("/_truth")))
+
+    def calm(self) -> None:
+        """No more faults."""
+        self._get("/_calm")
+
+    def _get(self, path: str) -> bytes:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                with urllib.request.urlopen(self.url.removesuffix(SERVICE_PREFIX) + path, timeout=10) as answer:  # noqa: S310
+                    return answer.read()
+            except OSError:  # an outage
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+
+
+@contextmanager
+def exchange(faults: Faults, seed: int, watched_home: Path | None = None) -> Generator[Running]:
+    """An exchange for as long as the block lasts. It looks into the ledger of `watched_home` at each order."""
+    watched = [] if watched_home is None else [str(watched_home)]
+    command = [sys.executable, "-m", "tests.chaos.safety_exchange", json.dumps(asdict(faults)), str(seed), *watched]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield Running(f"http://127.0.0.1:{int(process.stdout.readline())}{SERVICE_PREFIX}")
+        finally:
+            process.stdin.close()
+            process.wait(10)
+
+
+@dataclass
+class Killed:
+    """What killing came to.
+
+    Attributes:
+        kills: Processes that died of SIGKILL, by our hand or their own.
+        own_hand: Those among them that killed themselves, at a drawn point of their program.
+        failed: Processes that ended in any other way, which none should.
+    """
+
+    kills: int = 0
+    own_hand: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Worker:
+    """A forked process that lives `life` on a slot until it is killed."""
+
+    pid: int
+    slot: Slot
+    dies_at: float
+
+    @classmethod
+    def born(cls, life: Life, slot: Slot, chance: random.Random, longest: float) -> Worker:
+        """Fork one that is to die within `longest` seconds."""
+        seed, dies_at = chance.getrandbits(32), time.monotonic() + longest * chance.random()
+        return cls(forked(lambda: life(slot, random.Random(seed))), slot, dies_at)
+
+    def kill(self) -> bool:
+        """Kill it; whether that is what it died of."""
+        os.kill(self.pid, signal.SIGKILL)
+        return os.waitpid(self.pid, 0)[1] == signal.SIGKILL
+
+    def ended(self) -> int | None:
+        """How it ended by itself, as `waitpid` says; `None` while it lives."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return status if pid else None
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Do `work` in a process of its own, which ends with 0, or with 1 and a traceback."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001 - nothing of the parent may go on in the child
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def kill_at_random(life: Life, slots: Slots, kills: int, seed: int, *, longest: float) -> Killed:
+    """Keep a worker alive on each slot and kill them at random until `kills` are dead; then end the rest."""
+    chance = random.Random(seed)
+    killed = Killed()
+    workers = [Worker.born(life, Slot(slots, index), chance, longest) for index in range(slots.count)]
+    while killed.kills < kills and killed.failed < MAX_FAILED:
+        time.sleep(0.002)
+        for index, worker in enumerate(workers):
+            if not _died(worker, killed):
+                continue
+            workers[index] = Worker.born(life, worker.slot, chance, longest)
+    for worker in workers:
+        worker.kill()
+    return killed
+
+
+def _died(worker: Worker, killed: Killed) -> bool:
+    """Kill the worker if its time has come, and count how it ended, if it has."""
+    status = worker.ended()
+    if status is None and time.monotonic() < worker.dies_at:
+        return False
+    if status is None:
+        killed.kills += worker.kill()
+    elif status == signal.SIGKILL:
+        killed.kills += 1
+        killed.own_hand += 1
+    else:
+        killed.failed += 1
+    return True

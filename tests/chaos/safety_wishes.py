@@ -1,0 +1,43 @@
+"""The orders that agents wish for in the chaos runs: endless, and the same again after a restart.
+
+Few accounts, symbols and amounts, so that orders look alike; only the wish's number, in the label, tells them apart.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any, Final
+
+ACCOUNTS: Final = ("acc-1", "acc-2", "acc-3")
+SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT")
+AMOUNTS: Final = ("0.001", "0.002", "0.003")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One order that somebody wants exactly once."""
+
+    number: int
+    order: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What the wisher calls it."""
+        return f"wish-{self.number}"
+
+
+def wish(number: int, seed: int) -> Wish:
+    """The wish of that number; the same again for whoever asks."""
+    chance = random.Random(seed * 1_000_003 + number)
+    limit = chance.random() < 0.5
+    order = {
+        "account_id": chance.choice(ACCOUNTS),
+        "exchange": "binance",
+        "symbol": chance.choice(SYMBOLS),
+        "side": chance.choice(("buy", "sell")),
+        "order_type": "limit" if limit else "market",
+        "amount": chance.choice(AMOUNTS),
+        "label": f"wish-{number}",
+    }
+    return Wish(number, {**order, "price": "100"} if limit else order)
