@@ -1,0 +1,160 @@
+"""Which limits there are, what each is counted in, and which way is tighter. A limit without a value limits nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.exchanges import ExchangeId, MarketType
+from api.orders import OrderType
+
+
+class Tighter(Enum):
+    """Which of two values of a limit allows less."""
+
+    LOWER = "lower"
+    """A number; `None` is no limit."""
+    HIGHER = "higher"
+    """A number of seconds to wait or to look back."""
+    FEWER = "fewer"
+    """A set of what is allowed; `None` allows everything, the empty set nothing."""
+    MORE = "more"
+    """A set of what is forbidden."""
+    TRUE = "true"
+    """A precaution."""
+    FALSE = "false"
+    """A permission."""
+
+
+Usd = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=8)]
+Fraction = Annotated[Decimal, Field(ge=0, le=10, max_digits=12, decimal_places=10)]
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+
+
+class Limits(BaseModel):
+    """Limits for one kind of money. `None` means that there is no such limit. Each field says which rule reads it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    trading: Annotated[bool, Tighter.FALSE] = Field(default=True, description="R01: orders are placed at all.")
+    accounts: Annotated[frozenset[str] | None, Tighter.FEWER] = Field(default=None, description="R02: account ids.")
+    market_types: Annotated[frozenset[MarketType] | None, Tighter.FEWER] = Field(
+        default=None, description="R03: kinds of market."
+    )
+    exchanges: Annotated[frozenset[ExchangeId] | None, Tighter.FEWER] = Field(default=None, description="R03: venues.")
+    symbols: Annotated[frozenset[str] | None, Tighter.FEWER] = Field(default=None, description="R04: exact symbols.")
+    forbidden_symbols: Annotated[frozenset[str], Tighter.MORE] = Field(
+        default=frozenset(), description="R04: never these."
+    )
+    order_types: Annotated[frozenset[OrderType] | None, Tighter.FEWER] = Field(
+        default=None, description="R05: order types."
+    )
+    max_amount: Annotated[dict[str, Decimal] | None, Tighter.LOWER] = Field(
+        default=None,
+        description="R07: most base units of one order, for each allowed symbol; a symbol without one is denied.",
+    )
+    max_notional: Annotated[Usd | None, Tighter.LOWER] = Field(default=None, description="R08: USD of one order.")
+    collar: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R10: how far a price may lie from the market, as a fraction."
+    )
+    collar_major: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R10: the same for the ten largest assets."
+    )
+    collar_probability: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R10: the same for prediction markets, as a difference."
+    )
+    quote_age: Annotated[Seconds | None, Tighter.LOWER] = Field(
+        default=None, description="R10: seconds a quote stays fresh."
+    )
+    max_leverage: Annotated[Count | None, Tighter.LOWER] = Field(default=None, description="R11: leverage.")
+    daily_notional: Annotated[Usd | None, Tighter.LOWER] = Field(
+        default=None, description="R12: USD of all orders in 24 hours, and since midnight UTC."
+    )
+    daily_count: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R13: orders, over the same spans."
+    )
+    seconds_between: Annotated[Annotated[int, Field(ge=0, le=60)], Tighter.HIGHER] = Field(
+        default=0, description="R14: pause between two orders, at most the minute that usage looks back."
+    )
+    per_minute: Annotated[Count | None, Tighter.LOWER] = Field(default=None, description="R14: orders in a minute.")
+    duplicate_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], Tighter.HIGHER] = Field(
+        default=0, description="R15: an order like an earlier one within this span, at most an hour, needs a human."
+    )
+    repeat_seconds: Annotated[Seconds, Tighter.HIGHER] = Field(
+        default=0, description="R15: the very same call within this span means the intent that is there already."
+    )
+    open_orders: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R16: open orders of the account."
+    )
+    open_orders_symbol: Annotated[Count | None, Tighter.LOWER] = Field(default=None, description="R16: of one symbol.")
+    position_usd: Annotated[Usd | None, Tighter.LOWER] = Field(default=None, description="R17: USD held in one symbol.")
+    position_share: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R17: share of the account's equity in one symbol."
+    )
+    exposure_share: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R17: share of the account's equity in all positions and orders."
+    )
+    daily_loss_usd: Annotated[Usd | None, Tighter.LOWER] = Field(
+        default=None, description="R18: a loss of this many USD since midnight UTC halts."
+    )
+    daily_loss_share: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R18: so does this share of the equity at midnight UTC."
+    )
+    drawdown_share: Annotated[Fraction | None, Tighter.LOWER] = Field(
+        default=None, description="R19: below the highest equity by this share, only reducing orders pass."
+    )
+    no_self_trade: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R21: never cross an own resting order."
+    )
+    rearm_after: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R22: orders in a row without a human before one is asked for again."
+    )
+    cooldown_failures: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R23: failures in a row before a pause."
+    )
+    cooldown_seconds: Annotated[Seconds, Tighter.HIGHER] = Field(default=600, description="R23: length of that pause.")
+    halt_failures: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R23: failures in a row that halt."
+    )
+    one_unresolved: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R24: while an order's outcome is unknown, no other on its account and symbol."
+    )
+    halt_unresolved: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R24: unknown outcomes anywhere that halt."
+    )
+    check_funds: Annotated[bool, Tighter.TRUE] = Field(default=False, description="R25: free balance must cover it.")
+    clock_skew: Annotated[Seconds | None, Tighter.LOWER] = Field(
+        default=None, description="R26: seconds that this clock may differ from the service's."
+    )
+    snapshot_age: Annotated[Seconds | None, Tighter.LOWER] = Field(
+        default=None, description="R27: seconds that an account snapshot stays fresh."
+    )
+    ask_a_human: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R28: every order needs a human, but for those within automatic_up_to."
+    )
+    automatic_up_to: Annotated[Usd, Tighter.LOWER] = Field(
+        default=Decimal(0), description="R28: USD of an order that needs no human."
+    )
+    elicitation_up_to: Annotated[Usd, Tighter.LOWER] = Field(
+        default=Decimal(0),
+        description="R29: USD of an order for which an answer in the client's own dialog counts as a human's.",
+    )
+    ask_for_standing: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R30: a strategy that trades by itself needs a human, always."
+    )
+    max_standing: Annotated[Count | None, Tighter.LOWER] = Field(
+        default=None, description="R30: strategies that trade by themselves at the same time."
+    )
+    standing_seconds: Annotated[Seconds | None, Tighter.LOWER] = Field(
+        default=None, description="R30: after this long such a strategy is paused until a human approves again."
+    )
+    webhook_hosts: Annotated[frozenset[str] | None, Tighter.FEWER] = Field(
+        default=None, description="R31: exact hosts that webhooks may call."
+    )
+    ask_to_publish: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R32: posts and profile changes need a human."
+    )
