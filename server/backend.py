@@ -17,12 +17,16 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import SecretStr
 
-from .keys import keep_registered_key, registered_key
+from api.errors import Unavailable
+from safety.redaction import know
+
+from .keys import find_key, keep_registered_key
 from .settings import Settings
 
 if TYPE_CHECKING:
     from api.client import Client
     from engine.engine import Engine
+    from safety.face import SafetyDesk
 
 POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
@@ -55,8 +59,13 @@ class Backend:
         """The embedded engine's API, whatever `client` is."""
         return await self._get("embedded")
 
+    async def safety(self) -> SafetyDesk:
+        """The one gate before money, the public and strangers' addresses."""
+        raise Unavailable("the safety layer is not there", suggestion="Nothing was sent.")
+
     def save(self, api_key: str) -> str:
         """Keep a key that `client` registered. The hosted service is called with it from now on."""
+        know(api_key)
         source = self.settings.url if self.settings.hosted else "embedded"
         path = keep_registered_key(self.settings.home, source, api_key)
         self._clients.pop("hosted", None)
@@ -99,11 +108,14 @@ async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
 
 @asynccontextmanager
 async def hosted_client(settings: Settings) -> AsyncGenerator[Client]:
-    """The hosted service, with the key that was set, else one that was registered at this very URL."""
+    """The hosted service, with the key that belongs to its URL."""
     from api.client import Client
     from api.transport import hosted
 
-    key = settings.api_key or registered_key(settings.home, settings.url)
+    found = await anyio.to_thread.run_sync(find_key, settings.home, settings.url, settings.api_key)
+    key = found.key if found else None
+    if key:
+        know(key.get_secret_value())
     wire = hosted(settings.url, key, header=settings.auth_header)
     async with _closing(Client(wire, source="hosted", amounts=settings.amounts)) as client:
         yield client
@@ -117,7 +129,9 @@ async def embedded_client(settings: Settings) -> AsyncGenerator[Client]:
         from api.transport import embedded
         from engine.app import create_app
 
-        wire = embedded(create_app(engine), SecretStr(await engine.access.local_key()))
+        key = await engine.access.local_key()
+        know(key)
+        wire = embedded(create_app(engine), SecretStr(key))
         async with _closing(Client(wire, source="embedded")) as client:
             yield client
 

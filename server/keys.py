@@ -1,35 +1,101 @@
-"""Keys that this machine keeps: registered API keys, and the bearer token of the HTTP transports.
+"""Keys that this machine keeps: the user's own, registered ones, and the bearer token of the HTTP transports.
 
-One small file each under the home folder, readable by the user only. A registered key is bound to the base URL it came
-from and is never sent anywhere else.
+The user's key comes from the operating system's keyring, else from a file that only the user can read, else from the
+environment; after that comes one that an agent registered, so that registering never displaces a key of the user's.
+Stored keys are bound to the base URL that they were stored for and are never sent anywhere else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import SecretStr
 
-from .settings import BadSetting
+from .keyring import Keyring, SystemKeyring
+from .private import BadSetting, read_private, write_private
 
-REGISTERED = "registered-keys.json"
-TOKEN = "http-token"  # noqa: S105 - a file name
+LOGINS: Final = "login.json"
+REGISTERED: Final = "registered-keys.json"
+TOKEN: Final = "http-token"  # noqa: S105 - a file name
+
+Origin = Literal["keyring", "file", "environment", "registered"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key and where it was found."""
+
+    key: SecretStr
+    origin: Origin
+
+
+def find_key(
+    home: Path, url: str, from_environment: SecretStr | None, keyring: Keyring | None = None
+) -> FoundKey | None:
+    """The key for `url`. Blocking: a keyring may ask its user.
+
+    Raises:
+        BadSetting: A key was stored, but cannot be read; another is not used in its place.
+    """
+    stored = _read(home / LOGINS, "run heytraders-mcp login again")
+    if url in stored:
+        kept = stored[url]
+        if kept:
+            return FoundKey(SecretStr(kept), "file")
+        secret = (keyring or SystemKeyring()).read(url)
+        if secret is None:
+            raise BadSetting(f"the keyring holds no key for {url} any more", suggestion="Run: heytraders-mcp login")
+        return FoundKey(SecretStr(secret), "keyring")
+    if from_environment is not None:
+        return FoundKey(from_environment, "environment")
+    registered = registered_key(home, url)
+    return FoundKey(registered, "registered") if registered else None
+
+
+def signed_in(home: Path, url: str) -> bool:
+    """Whether `keep_key` was used for `url`. Asks no keyring."""
+    return url in _read(home / LOGINS, "run heytraders-mcp login again")
+
+
+def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Keyring | None = None) -> Origin:
+    """Keep the user's key for `url`: in the keyring, or where there is none, or `in_file`, in a private file.
+
+    Raises:
+        BadSetting: The keyring did not answer, or the folder cannot be written.
+    """
+    secret = key.get_secret_value()
+    logins = _read(home / LOGINS, "run heytraders-mcp logout first")
+    kept = not in_file and (keyring or SystemKeyring()).write(url, secret)
+    _write(home / LOGINS, {**logins, url: "" if kept else secret})
+    return "keyring" if kept else "file"
+
+
+def forget_key(home: Path, url: str, keyring: Keyring | None = None) -> Origin | None:
+    """Forget the user's key for `url`, and say where it was. Keys of the environment are not ours to forget."""
+    logins = _read(home / LOGINS, "forget the key by hand")
+    if url not in logins:
+        return None
+    origin: Origin = "file" if logins.pop(url) else "keyring"
+    _write(home / LOGINS, logins)
+    if origin == "keyring":
+        (keyring or SystemKeyring()).forget(url)
+    return origin
 
 
 def registered_key(home: Path, source: str) -> SecretStr | None:
     """The key registered at `source`, a base URL or "embedded"."""
-    key = _registered(home).get(source)
+    key = _read(home / REGISTERED, "register again").get(source)
     return SecretStr(key) if key else None
 
 
 def keep_registered_key(home: Path, source: str, key: str) -> Path:
     """Keep a key for later starts, in place of an earlier one from the same `source`."""
     path = home / REGISTERED
-    write_private(path, json.dumps({**_registered(home), source: key}, indent=2) + "\n")
+    _write(path, {**_read(path, "register again"), source: key})
     return path
 
 
@@ -38,7 +104,7 @@ def http_token(home: Path) -> SecretStr:
     path = home / TOKEN
     if not path.exists():
         write_private(path, secrets.token_urlsafe(32) + "\n")
-    token = _read_private(path).strip()
+    token = read_private(path).strip()
     if len(token) < 32:
         raise BadSetting(f"{path} holds no usable token", suggestion="Delete it; the next start makes a new one")
     return SecretStr(token)
@@ -50,50 +116,18 @@ def last_four(key: SecretStr | str) -> str:
     return f"…{value[-4:]}" if len(value) >= 12 else "…"
 
 
-def write_private(path: Path, content: str) -> None:
-    """Replace a file in one step, with mode 0600 from its first byte on.
-
-    Raises:
-        BadSetting: The folder cannot be written.
-    """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise BadSetting(
-            f"{path.parent} cannot be written ({error.strerror})", suggestion="Set HEYTRADERS_HOME to a folder of yours"
-        ) from error
-
-
-def _registered(home: Path) -> dict[str, str]:
-    path = home / REGISTERED
+def _read(path: Path, afterwards: str) -> dict[str, str]:
+    """A private file of names and texts; an absent one is empty."""
     if not path.exists():
         return {}
     try:
-        keys: dict[str, str] = json.loads(_read_private(path))
+        found: object = json.loads(read_private(path))
     except ValueError as error:
-        raise BadSetting(f"{path} is not JSON", suggestion="Delete it and register again") from error
-    return keys
+        raise BadSetting(f"{path} is not JSON", suggestion=f"Delete it and {afterwards}") from error
+    if not isinstance(found, dict):
+        raise BadSetting(f"{path} holds no keys", suggestion=f"Delete it and {afterwards}")
+    return {str(name): str(value) for name, value in found.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - JSON
 
 
-def _read_private(path: Path) -> str:
-    """Read a file that only its owner may read.
-
-    Raises:
-        BadSetting: Others may read it, or it cannot be read.
-    """
-    try:
-        mode = path.stat().st_mode
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadSetting(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
-    if os.name == "posix" and mode & 0o077:
-        raise BadSetting(f"{path} can be read by others", suggestion=f"Run: chmod 600 {path}")
-    return content
+def _write(path: Path, content: dict[str, str]) -> None:
+    write_private(path, json.dumps(content, indent=2) + "\n")

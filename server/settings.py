@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
-from api.errors import InvalidInput
 from tools.surface import TOOLSETS, Toolset
+
+from .keys import signed_in
+from .private import BadSetting
 
 HOSTED_URL: Final = "https://hey-traders.com/api/v1"
 
@@ -28,20 +30,15 @@ _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
 
 
-class BadSetting(InvalidInput):
-    """A setting that cannot be used. The message is one line with the way out."""
-
-    default_code = "BAD_SETTING"
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a server process runs with.
 
     Attributes:
         home: Folder of the database, keys and logs; nothing outside of it is written.
-        api_key: Key for the hosted service, never shown.
+        api_key: Key for the hosted service from the environment, never shown; a stored one comes before it.
         base_url: The hosted service. `None` without a key means the embedded engine.
+        signed_in: `heytraders-mcp login` has stored a key for `url`.
         database_url: SQLAlchemy URL of the embedded engine's database, SQLite under `home` by default.
         toolsets: Which groups of tools are exposed.
         read_only: Expose only tools that change nothing; wins over `toolsets`.
@@ -60,6 +57,7 @@ class Settings:
     home: Path
     api_key: SecretStr | None = None
     base_url: str | None = None
+    signed_in: bool = False
     database_url: str | None = None
     toolsets: tuple[Toolset, ...] = TOOLSETS
     read_only: bool = False
@@ -75,8 +73,8 @@ class Settings:
 
     @property
     def hosted(self) -> bool:
-        """Whether calls go to the hosted service: a key or a base URL was given."""
-        return self.api_key is not None or self.base_url is not None
+        """Whether calls go to the hosted service: a key was given or stored, or a base URL given."""
+        return self.api_key is not None or self.base_url is not None or self.signed_in
 
     @property
     def url(self) -> str:
@@ -91,12 +89,15 @@ class Settings:
             BadSetting: A value cannot be used; the message names the variable, the value and what is accepted.
         """
         given = {name: value.strip() for name, value in environment.items() if value.strip()}
-        home = given.get("HEYTRADERS_HOME")
+        named = given.get("HEYTRADERS_HOME")
+        home = Path(named).expanduser().absolute() if named else user_state_path("heytraders-mcp")
+        base_url = _base_url(given.get("HEYTRADERS_BASE_URL"))
         key = given.get("HEYTRADERS_API_KEY")
         return cls(
-            home=Path(home).expanduser().absolute() if home else user_state_path("heytraders-mcp"),
-            api_key=_key(key) if key else None,
-            base_url=_base_url(given.get("HEYTRADERS_BASE_URL")),
+            home=home,
+            api_key=read_key(key, "HEYTRADERS_API_KEY") if key else None,
+            base_url=base_url,
+            signed_in=signed_in(home, base_url or HOSTED_URL),
             database_url=given.get("HEYTRADERS_DATABASE_URL"),
             toolsets=parse_toolsets(given.get("HEYTRADERS_TOOLSETS"), "HEYTRADERS_TOOLSETS"),
             read_only=_flag(given, "HEYTRADERS_READ_ONLY"),
@@ -156,11 +157,15 @@ def _whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | No
     return int(text)
 
 
-def _key(text: str) -> SecretStr:
-    """An API key as it can travel in a header. The value is never repeated in the message."""
+def read_key(text: str, name: str) -> SecretStr:
+    """An API key as it can travel in a header. The value is never repeated in the message.
+
+    Raises:
+        BadSetting: It cannot; `name` is what held it.
+    """
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 512:
         raise BadSetting(
-            "HEYTRADERS_API_KEY holds characters that no key has (spaces, line breaks or non-ASCII)",
+            f"{name} holds characters that no key has (spaces, line breaks or non-ASCII)",
             suggestion="Copy the key again, without quotes",
         )
     return SecretStr(text)

@@ -43,7 +43,9 @@ def command(*, home: Path | None, csv: Path | None, symbol: str) -> None:
     """Show the main job end to end on the embedded engine. Needs no key and no network."""
     with tempfile.TemporaryDirectory(prefix="heytraders-demo-") as scratch:
         given = Settings.read(os.environ)
-        settings = replace(given, home=home or Path(scratch), api_key=None, base_url=None, database_url=None)
+        settings = replace(
+            given, home=home or Path(scratch), api_key=None, base_url=None, signed_in=False, database_url=None
+        )
         if home is None:
             settings = replace(settings, time_speed=SPEED)
         start_log(settings)

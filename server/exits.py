@@ -1,0 +1,41 @@
+"""What every answer passes on its way to a client: secrets out, hidden characters out, foreign text named as such."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mcp.types import CallToolResult, TextContent
+
+from safety.redaction import redacted, redacted_value
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def written(response: BaseModel, *, hosted: bool) -> str:
+    """A result as JSON. What the hosted service answered is cleaned, and `untrusted` names the fields with its text."""
+    text = response.model_dump_json(exclude_none=True)
+    if not hosted:
+        return text
+    from safety.untrusted import MARK, cleaned_value, foreign_fields
+
+    value: dict[str, Any] = json.loads(text)
+    safe = cleaned_value({name: inner for name, inner in value.items() if name != MARK})
+    if safe != value:
+        text = json.dumps(safe, ensure_ascii=False, separators=(",", ":"))
+    foreign = foreign_fields(response)
+    return f'{text[:-1]},"{MARK}":{json.dumps(foreign)}}}' if foreign else text
+
+
+def success(text: str) -> CallToolResult:
+    """A result whose text is the same JSON as its structured content, without secrets."""
+    safe = redacted(text)
+    if safe != text:
+        safe = json.dumps(redacted_value(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+    return CallToolResult(content=[TextContent(type="text", text=safe)], structured_content=json.loads(safe))
+
+
+def failure(text: str) -> CallToolResult:
+    """A result that the model can act on, without secrets."""
+    return CallToolResult(content=[TextContent(type="text", text=redacted(text))], is_error=True)
