@@ -1,0 +1,57 @@
+"""Files that only their owner may read: the sealed signing key and what keeps it from being guessed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from api.errors import HeyTradersError
+
+
+class BadFile(HeyTradersError):
+    """A file of the safety layer cannot be used. The user has to look at it; the message says how."""
+
+    default_code = "BAD_FILE"
+    next_actor = "user"
+
+
+def write_private(path: Path, content: str) -> None:
+    """Replace a file in one durable step, with mode 0600 from its first byte on.
+
+    Raises:
+        BadFile: The folder cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise BadFile(
+            f"{path.parent} cannot be written ({error.strerror})", suggestion="Set HEYTRADERS_HOME to a folder of yours"
+        ) from error
+
+
+def read_private(path: Path) -> str | None:
+    """What a private file holds; `None` where there is none.
+
+    Raises:
+        BadFile: Others may read it, or it cannot be read.
+    """
+    try:
+        mode = path.stat().st_mode
+        content = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} cannot be read ({error})", suggestion="Check its owner, mode and content") from error
+    if os.name == "posix" and mode & 0o077:
+        raise BadFile(f"{path} can be read by others", suggestion=f"Run: chmod 600 {path}")
+    return content
