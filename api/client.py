@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
@@ -12,7 +13,7 @@ import anyio
 from pydantic import ValidationError
 
 from .endpoint import Endpoint, Request, RequestT, ResponseT
-from .envelope import Garbled, seconds_to_wait, unwrap
+from .envelope import Garbled, seconds_to_wait, server_time, unwrap
 from .errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable, clean
 from .numbers import AmountStyle, to_wire
 from .text import show
@@ -45,6 +46,17 @@ class Retries:
         return self.draw() * min(self.longest, self.base * 2**attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class ServerTime:
+    """What the service's clock said, and what this machine's said when it was heard; unix seconds."""
+
+    said: float
+    heard: float
+
+
+_MAX_TIMED_BODY: Final = 64 * 1024
+"""Larger answers are not read a second time for their timestamp."""
+
 _LOOK: Final = {
     "orders": "orders_list shows whether the order exists and how it stands.",
     "live": "live_subscriptions_list shows how things stand.",
@@ -63,15 +75,33 @@ class Client:
         source: Which of the two it is. Texts of the embedded engine are our own and shown in full.
         amounts: How decimals are written in request bodies.
         retries: For GETs on the hosted service; the embedded engine would only fail the same way again.
+        now: This machine's clock, unix seconds.
     """
 
     def __init__(
-        self, wire: Wire, *, source: Source, amounts: AmountStyle = "number", retries: Retries | None = None
+        self,
+        wire: Wire,
+        *,
+        source: Source,
+        amounts: AmountStyle = "number",
+        retries: Retries | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.source: Source = source
         self._wire = wire
         self._amounts: AmountStyle = amounts
         self._retries = retries or (Retries() if source == "hosted" else Retries(attempts=1))
+        self._now = now
+        self._last: tuple[bytes, float] | None = None
+
+    @property
+    def server_time(self) -> ServerTime | None:
+        """The service's clock as of its last answer, where that told it."""
+        if self._last is None:
+            return None
+        body, heard = self._last
+        said = server_time(body)
+        return None if said is None else ServerTime(said, heard)
 
     async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Send `request` and read the answer.
@@ -84,6 +114,8 @@ class Client:
         """
         url, body = address(self._wire.base_url, endpoint, request, self._amounts)
         answer = await self._answer(endpoint, url, body)
+        if len(answer.body) <= _MAX_TIMED_BODY:
+            self._last = (answer.body, self._now())
         if 300 <= answer.status < 400:
             raise _unclear(endpoint, f"the service redirects to {_host(answer.location)}; redirects are not followed")
         garbled = ""

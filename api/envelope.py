@@ -65,6 +65,19 @@ def unwrap(
     )
 
 
+def server_time(body: bytes) -> float | None:
+    """The service's own clock when it answered, unix seconds, where `meta.timestamp` says so."""
+    meta = (_envelope(body) or {}).get("meta")
+    told = cast("Mapping[str, object]", meta).get("timestamp") if isinstance(meta, Mapping) else None
+    if not isinstance(told, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(told)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _envelope(body: bytes) -> Mapping[str, object] | None:
     """The parsed body, if it is an envelope."""
     try:

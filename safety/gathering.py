@@ -1,0 +1,172 @@
+"""Looks at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
+
+What could not be had is `None`, and then the rules deny. What the service refuses for a reason that somebody can mend
+(no such account, a key without the scope) is raised as it is, for nothing has been sent yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import anyio
+
+from api import accounts, market, meta
+from api.client import Client
+from api.errors import HeyTradersError, NotNow, OutcomeUnknown
+from api.exchanges import ExchangeId
+from api.symbols import resolve
+
+from .evaluation import Need
+from .facts import AccountFacts, Facts, Quote
+from .holdings import DOLLARS, account_facts
+from .proposal import Action, Backend, Order, Publication
+
+CANDLE_SECONDS: Final = 60
+CLOCK_SECONDS: Final = 15
+"""How long the service's timestamp of an earlier answer is good enough."""
+
+SHORTEST_NUMBER: Final = 5
+"""Characters of a balance that a publication must not contain; a shorter one could be in any text."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the parallel questions about one order have brought so far."""
+
+    quote: Quote | None = None
+    usd_rate: Decimal | None = None
+    balances: accounts.BalancesResponse | None = None
+    balances_at: float = 0.0
+    refusals: list[HeyTradersError] = field(default_factory=list[HeyTradersError])
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Reads facts from the service.
+
+    Attributes:
+        client: The service.
+        backend: Which of the two it is.
+        now: Unix seconds.
+    """
+
+    client: Client
+    backend: Backend
+    now: Callable[[], float] = time.time
+
+    async def facts(self, action: Action, wanted: Collection[Need]) -> Facts:
+        """What the rules want to know about `action`, read at the same time.
+
+        Raises:
+            HeyTradersError: The service refuses a question for a reason that somebody can mend.
+        """
+        found = Facts(now=self.now(), backend=self.backend)
+        if isinstance(action, Order):
+            found = await self._about_order(action, wanted, found)
+        elif isinstance(action, Publication) and "known_texts" in wanted:
+            found = replace(found, known_texts=await self._known_texts())
+        if "clock" in wanted:
+            found = replace(found, clock_skew=await self._clock_skew())
+        return replace(found, now=self.now())
+
+    async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
+        """The close of the newest minute. A minute that is not over is as fresh as the answer."""
+        asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", limit=1)
+        answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
+        if answer is None or not answer.candles:
+            return None
+        opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
+        if opened is None or not close.is_finite() or close <= 0:
+            return None
+        return Quote(close, max(0.0, self.now() - opened - CANDLE_SECONDS), answer.source)
+
+    async def _about_order(self, order: Order, wanted: Collection[Need], found: Facts) -> Facts:
+        seen = _Seen()
+        async with anyio.create_task_group() as tasks:
+            if "quote" in wanted or "account" in wanted:
+                tasks.start_soon(self._see_price, order, seen)
+            if "account" in wanted:
+                tasks.start_soon(self._see_account, order.account_id, seen)
+        if seen.refusals:
+            raise seen.refusals[0]
+        account: AccountFacts | None = None
+        if seen.balances is not None:
+            age = max(0.0, self.now() - seen.balances_at)
+            account = account_facts(order, seen.balances, age, seen.quote, seen.usd_rate)
+        healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
+        return replace(found, quote=seen.quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
+
+    async def _see_price(self, order: Order, seen: _Seen) -> None:
+        try:
+            seen.quote = await self.quote(order.exchange, order.symbol)
+            seen.usd_rate = await self._usd_rate(order)
+        except HeyTradersError as refused:
+            seen.refusals.append(refused)
+
+    async def _see_account(self, account_id: str, seen: _Seen) -> None:
+        asked = accounts.BalancesRequest(account_id=account_id)
+        seen.balances_at = self.now()
+        try:
+            seen.balances = await _unless_later(self.client.call(accounts.ACCOUNTS_BALANCES, asked))
+        except HeyTradersError as refused:
+            seen.refusals.append(refused)
+
+    async def _usd_rate(self, order: Order) -> Decimal | None:
+        """USD per unit of the currency that the order is paid in: won through bitcoin's two prices, others never."""
+        currency = resolve(order.symbol, order.exchange).quote
+        if currency in DOLLARS:
+            return Decimal(1)
+        if currency not in {"KRW", "BTC"}:
+            return None
+        dollars = await self.quote("binance", "BTC/USDT")
+        if dollars is None or currency == "BTC":
+            return None if dollars is None else dollars.price
+        won = await self.quote("upbit", "BTC/KRW")
+        return None if won is None else dollars.price / won.price
+
+    async def _clock_skew(self) -> float | None:
+        """Seconds between this clock and the service's, as of an answer of this very gathering or of a health check."""
+        told = self.client.server_time
+        if told is None or self.now() - told.heard > CLOCK_SECONDS:
+            await _unless_later(self.client.call(meta.META_HEALTH, meta.HealthRequest()))
+            told = self.client.server_time
+        return None if told is None else abs(told.heard - told.said)
+
+    async def _known_texts(self) -> tuple[str, ...]:
+        """Ids and balances of every account: what a publication must not give away."""
+        listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.ListRequest())
+        ids = [account.account_id for account in listed.accounts if account.account_id]
+        texts = set(ids)
+        for account_id in ids:
+            shown = await self.client.call(accounts.ACCOUNTS_BALANCES, accounts.BalancesRequest(account_id=account_id))
+            numbers = [number for row in shown.balances for number in (row.free, row.used, row.total)]
+            texts |= {text for number in (*numbers, shown.total_equity_usd) if (text := _written(number))}
+            texts |= {order.order_id for order in shown.open_orders if order.order_id}
+        return tuple(sorted(texts))
+
+
+async def _unless_later(answer: Awaitable[Result]) -> Result | None:
+    """The answer, or `None` while the service cannot give one."""
+    try:
+        return await answer
+    except (NotNow, OutcomeUnknown):
+        return None
+
+
+def _unix(moment: str) -> float | None:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None
+
+
+def _written(number: Decimal | None) -> str | None:
+    text = "" if number is None else format(number.normalize(), "f")
+    return text if len(text) >= SHORTEST_NUMBER else None

@@ -1,0 +1,98 @@
+"""Reads a service's account snapshot as the rules want it: exact, in USD where it can be valued, by symbol.
+
+Spot accounts list assets and no positions. The order's own asset is valued at the order's quote, the account's cash is
+none, and all the rest is worth what is left of the equity, so that no further price is needed.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+from api.accounts import BalancesResponse, Position
+from api.orders import Order as ShownOrder
+from api.symbols import resolve
+
+from .facts import AccountFacts, Quote, Resting
+from .proposal import Order
+
+DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
+"""Count as one USD each."""
+
+OTHER: Final = "(other holdings)"
+"""In place of a symbol: everything in a spot account but its cash and the order's asset."""
+
+ZERO: Final = Decimal(0)
+
+
+def account_facts(
+    order: Order, shown: BalancesResponse, age: float, quote: Quote | None, usd_rate: Decimal | None
+) -> AccountFacts:
+    """The snapshot for rules about `order`.
+
+    Args:
+        order: What is about to be done on the account.
+        shown: As the service showed it.
+        age: Seconds since it was asked for.
+        quote: Of the order's symbol.
+        usd_rate: USD per unit of the order's quote currency.
+    """
+    positions: dict[str, Decimal] = {}
+    values: dict[str, Decimal] = {}
+    for position in shown.positions:
+        symbol = _symbol(order, position.symbol)
+        positions[symbol] = positions.get(symbol, ZERO) + _signed(position)
+        price = quote.price if quote is not None and symbol == order.symbol else _mark(position)
+        values[symbol] = values.get(symbol, ZERO) + position.size * price * (usd_rate or Decimal(1))
+    if order.market_type == "spot":
+        _add_spot(order, shown, quote, usd_rate, positions, values)
+    return AccountFacts(
+        age=age,
+        equity_usd=shown.total_equity_usd,
+        free={balance.asset: balance.free for balance in shown.balances},
+        positions=positions,
+        position_usd=values,
+        open_orders=tuple(_resting(order, each) for each in shown.open_orders),
+    )
+
+
+def _add_spot(
+    order: Order,
+    shown: BalancesResponse,
+    quote: Quote | None,
+    usd_rate: Decimal | None,
+    positions: dict[str, Decimal],
+    values: dict[str, Decimal],
+) -> None:
+    traded = resolve(order.symbol, order.exchange)
+    held = sum((each.total for each in shown.balances if each.asset == traded.base), ZERO)
+    rates = {**dict.fromkeys(DOLLARS, Decimal(1)), **({traded.quote: usd_rate} if usd_rate is not None else {})}
+    cash = sum((each.total * rates[each.asset] for each in shown.balances if each.asset in rates), ZERO)
+    positions[order.symbol] = held
+    value = ZERO if quote is None or usd_rate is None else held * quote.price * usd_rate
+    values[order.symbol] = value
+    if shown.total_equity_usd is not None:
+        values[OTHER] = max(ZERO, shown.total_equity_usd - cash - value)
+
+
+def _symbol(order: Order, written: str) -> str:
+    """A position's symbol as orders write it: prediction markets add the currency to the token id."""
+    return order.symbol if written.partition("/")[0] == order.symbol else written
+
+
+def _signed(position: Position) -> Decimal:
+    return -position.size if position.side == "short" else position.size
+
+
+def _mark(position: Position) -> Decimal:
+    return position.entry_price if position.mark_price is None else position.mark_price
+
+
+def _resting(order: Order, shown: ShownOrder) -> Resting:
+    remaining = shown.remaining_amount if shown.remaining_amount is not None else shown.amount
+    return Resting(
+        symbol=_symbol(order, shown.symbol or ""),
+        side=shown.side or "",
+        price=shown.price,
+        remaining=remaining if remaining is not None else ZERO,
+    )
