@@ -40,12 +40,7 @@ def release_words(state: str, since: float, head: str) -> str:
 
 def policy_words(version: int, toml: str) -> str:
     """What is signed to put a policy in force."""
-    return f"heytraders-mcp policy version {version} sha256 {policy_hash(toml)}"
-
-
-def policy_hash(toml: str) -> str:
-    """SHA-256 of a policy as it was written down, hexadecimal."""
-    return hashlib.sha256(toml.encode()).hexdigest()
+    return f"heytraders-mcp policy version {version} sha256 {hashlib.sha256(toml.encode()).hexdigest()}"
 
 
 def covers(intent: Intent, decision: Decision, approver: Approver | None, limits: Limits) -> bool:

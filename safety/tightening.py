@@ -38,8 +38,8 @@ def meet(one: Limited, other: Limited) -> Limited:
     Raises:
         TypeError: A field says neither which way is tighter nor holds limits itself.
     """
-    return one.model_copy(
-        update={
+    return type(one)(  # a copy would keep what the old one has cached of itself
+        **{
             name: _tighter(name, info, getattr(one, name), getattr(other, name))
             for name, info in type(one).model_fields.items()
         }
