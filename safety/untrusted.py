@@ -77,11 +77,16 @@ def foreign_fields(response: BaseModel) -> list[str]:
     return sorted(set(_fields(response)))
 
 
+def foreign_texts(value: Mapping[str, object]) -> list[str]:
+    """The same for JSON in which nothing is ours."""
+    return sorted({found for name, inner in value.items() for found in _within(inner, _step(name), ours=False)})
+
+
 def _fields(response: BaseModel) -> Iterator[str]:
     ours = _own_fields(type(response))
     extra = (response.model_extra or {}).items()
     for name, value in (*((name, getattr(response, name)) for name in type(response).model_fields), *extra):
-        yield from _within(value, cleaned(name, 100), ours=name in ours)
+        yield from _within(value, _step(name), ours=name in ours)
 
 
 @cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.types import CallToolResult, TextContent
 
 from safety.redaction import redacted, redacted_value
@@ -39,3 +41,18 @@ def success(text: str) -> CallToolResult:
 def failure(text: str) -> CallToolResult:
     """A result that the model can act on, without secrets."""
     return CallToolResult(content=[TextContent(type="text", text=redacted(text))], is_error=True)
+
+
+def shown_resource(found: ReadResourceContents, *, hosted: bool) -> ReadResourceContents:
+    """The same for a resource. JSON of the hosted service names its foreign text as a result does."""
+    if isinstance(found.content, bytes):
+        return found
+    from safety.untrusted import MARK, cleaned, cleaned_value, foreign_texts
+
+    text = found.content
+    if hosted and found.mime_type == "application/json":
+        value: dict[str, Any] = json.loads(text)
+        foreign = foreign_texts(value)
+        shown = {**value, MARK: foreign} if foreign else value
+        text = json.dumps(cleaned_value(shown), ensure_ascii=False, separators=(",", ":"))
+    return replace(found, content=redacted(cleaned(text, len(text))))
