@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from types import TracebackType
 from typing import Final, NoReturn
 
 import click
@@ -19,6 +20,9 @@ VERBS: Final[dict[str, str]] = {
     "script": "Check a Signal DSL script.",
     "accounts": "List, open, fund, reset, close and check paper accounts.",
     "engine": "Serve the embedded engine's REST API.",
+    "login": "Store the API key in this machine's keyring or a private file.",
+    "logout": "Forget the stored API key.",
+    "install": "Enter this server into a client's configuration, without a key.",
     "doctor": "Check this installation.",
 }
 """Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""
@@ -65,6 +69,7 @@ def cli(context: click.Context, *, version: bool) -> None:
 
 def main() -> None:
     """Run a verb. Exit code 0 when it did its job, 1 when it could not, 2 when it was called wrongly."""
+    sys.excepthook = _crashed
     try:
         cli.main(prog_name="heytraders-mcp", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -84,8 +89,19 @@ def main() -> None:
 
 
 def _give_up(error: HeyTradersError) -> NoReturn:
-    click.echo(f"heytraders-mcp: {explain(error)}", err=True)
+    from safety.redaction import redacted
+
+    click.echo(f"heytraders-mcp: {redacted(explain(error))}", err=True)
     sys.exit(1)
+
+
+def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python's own report of a crash, without secrets."""
+    import traceback
+
+    from safety.redaction import redacted
+
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _first(group: ExceptionGroup[HeyTradersError]) -> HeyTradersError:

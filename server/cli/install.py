@@ -1,0 +1,59 @@
+"""`heytraders-mcp install`: enters this server into a client's configuration, without a key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast, get_args
+
+import click
+
+from server.clients import ClientName, alone, client_config, entry, merged
+from server.private import BadSetting
+from server.settings import Settings
+
+
+@click.command("install")
+@click.option("--client", "name", type=click.Choice(get_args(ClientName)), required=True, help="Which client.")
+@click.option("--print", "only_print", is_flag=True, help="Show what would be entered, and change nothing.")
+def command(*, name: str, only_print: bool) -> None:
+    """Enter this server into a client's configuration. The old file is kept beside it. No key goes in."""
+    settings = Settings.read(os.environ)
+    config = client_config(cast("ClientName", name), Path.home(), os.environ, sys.platform)
+    added = entry(config, os.environ)
+    if only_print:
+        click.echo(f"{config.path}:\n{alone(config, added)}", nl=False)
+        return
+    try:
+        backup = _replace(config.path, lambda text: merged(text, config, added))
+    except OSError as error:
+        raise BadSetting(
+            f"{config.path} cannot be changed ({error.strerror})", suggestion="Put the entry in by hand: add --print"
+        ) from error
+    click.echo(f"{config.path} starts heytraders now. " + (f"The old file is {backup}. " if backup else ""))
+    if settings.api_key and not settings.signed_in:
+        click.echo("HEYTRADERS_API_KEY was left out. To keep it in this machine's keyring: heytraders-mcp login")
+    click.echo(f"Restart {name} to see its tools.")
+
+
+def _replace(path: Path, change: Callable[[str | None], str]) -> Path | None:
+    """Change a file in one step, links followed; its mode stays. Returns the copy of what was there."""
+    target = path.resolve()
+    old = target.read_text(encoding="utf-8-sig") if target.exists() else None
+    new = change(old)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.new")
+    scratch.write_text(new, encoding="utf-8")
+    backup = None
+    if old is None:
+        scratch.chmod(0o600)
+    else:
+        shutil.copymode(target, scratch)
+        backup = target.with_name(f"{target.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.bak")
+        shutil.copy2(target, backup)
+    scratch.replace(target)
+    return backup
