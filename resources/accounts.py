@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 
-from .opening import OpenClient, ask, offered, reading
+from .opening import Doors, OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -15,7 +15,7 @@ LIST: Final = "heytraders://accounts"
 BALANCES: Final = "heytraders://accounts/{account_id}"
 
 
-def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+def register(server: MCPServer[Any], doors: Doors) -> None:
     """Serve the list, and each account."""
 
     @server.resource(LIST, name="accounts", title="Accounts", mime_type="application/json")
@@ -23,17 +23,19 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
         """The exchange accounts with their ids and venues; paper ones say so."""
         from api.accounts import ACCOUNTS_LIST, ListRequest
 
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return (await client.call(ACCOUNTS_LIST, ListRequest())).model_dump_json(exclude_none=True)
 
     @server.resource(BALANCES, name="account", title="Account", mime_type="application/json")
     async def account(account_id: str) -> str:
         """Balances, positions, open orders and total equity of an account, as of now."""
         from api.accounts import ACCOUNTS_BALANCES, BalancesRequest
+        from tools.own_labels import owned
 
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             held = await client.call(ACCOUNTS_BALANCES, ask(BalancesRequest, {"account_id": account_id}))
-            return held.model_dump_json(exclude_none=True)
+            own = await owned(doors.safety, held.open_orders)
+            return held.model_copy(update={"open_orders": own}).model_dump_json(exclude_none=True)
 
 
 async def complete_account(open_client: OpenClient, typed: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 
-from .opening import OpenClient, ask, offered, reading
+from .opening import Doors, OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.backtest_results import Trade
@@ -24,19 +24,19 @@ _TRADES_PAGE: Final = 1_000
 _POINTS_PAGE: Final = 10_000
 
 
-def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+def register(server: MCPServer[Any], doors: Doors) -> None:
     """Serve the five templates."""
 
     @server.resource(TEMPLATES["summary"], name="backtest_summary", title="Verdict", mime_type="application/json")
     async def summary(result_id: str) -> str:
         """Key metrics, assumptions, warnings and the analysis of a backtest."""
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return await _summary(client, result_id)
 
     @server.resource(TEMPLATES["trades.csv"], name="backtest_trades_csv", title="Trades", mime_type="text/csv")
     async def trades_csv(result_id: str) -> str:
         """Every trade of a backtest as CSV."""
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return _as_csv([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(
@@ -44,19 +44,19 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
     )
     async def trades_json(result_id: str) -> str:
         """Every trade of a backtest as JSON."""
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return json.dumps([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(TEMPLATES["equity"], name="backtest_equity", title="Equity curve", mime_type="text/csv")
     async def equity(result_id: str) -> str:
         """The equity curve of a backtest as CSV: every bar, thinned only where there are more than 50,000."""
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return _as_csv(await _points(client, result_id))
 
     @server.resource(TEMPLATES["script"], name="backtest_script", title="Script", mime_type="text/plain")
     async def script(result_id: str) -> str:
         """The Signal DSL script that a backtest ran."""
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             return await _script(client, result_id)
 
 

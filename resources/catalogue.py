@@ -9,8 +9,8 @@ from typing import Any, Final
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from . import accounts, backtests, choices, documents, subscriptions
-from .opening import Complete, OpenClient
+from . import accounts, backtests, choices, documents, safety, subscriptions
+from .opening import Complete, Doors
 
 MAX_COMPLETIONS: Final = 100
 
@@ -25,7 +25,7 @@ class Shelf:
         completes: Argument name, of a template or a prompt alike, to its completion.
     """
 
-    register: Callable[[MCPServer[Any], OpenClient], None]
+    register: Callable[[MCPServer[Any], Doors], None]
     needs: frozenset[str] = frozenset()
     completes: Mapping[str, Complete] = field(default_factory=dict[str, Complete])
 
@@ -39,15 +39,16 @@ SHELVES: Final[tuple[Shelf, ...]] = (
         frozenset({"live_subscription_get"}),
         {"subscription_id": subscriptions.complete_subscription, "strategy_id": subscriptions.complete_strategy},
     ),
+    Shelf(safety.register, frozenset({"safety_status"})),
 )
 
 
-def register_resources(server: MCPServer[Any], open_client: OpenClient, tools: Collection[str]) -> None:
+def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> None:
     """Offer every resource that fits the exposed `tools`. Opens nothing: listing needs no backend."""
     shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
     completes = dict(choices.COMPLETES)
     for shelf in shelves:
-        shelf.register(server, open_client)
+        shelf.register(server, doors)
         completes.update(shelf.completes)
 
     @server.completion()
@@ -61,6 +62,6 @@ def register_resources(server: MCPServer[Any], open_client: OpenClient, tools: C
         completion = completes.get(argument.name)
         if completion is None:
             return None
-        values = await completion(open_client, argument.value)
+        values = await completion(doors.client, argument.value)
         shown = values[:MAX_COMPLETIONS]
         return Completion(values=shown, total=len(values), has_more=len(values) > len(shown))

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.resources import FunctionResource
 
 from api.errors import HeyTradersError, explain
 
-from .opening import OpenClient
+from .opening import Doors, OpenClient
 
 TEMPLATE: Final = "heytraders://docs/{slug}"
 
@@ -24,7 +24,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
 """Title and description by slug. They are known without asking anyone, so that listing needs no backend."""
 
 
-def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+def register(server: MCPServer[Any], doors: Doors) -> None:
     """List every document, and serve the template."""
     for slug, (title, description) in DOCUMENTS.items():
         server.add_resource(
@@ -34,7 +34,7 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
                 title=title,
                 description=description,
                 mime_type="text/markdown",
-                fn=functools.partial(_read, open_client, slug),
+                fn=functools.partial(_read, doors.client, slug),
             )
         )
 
@@ -43,7 +43,7 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
         """A document by its slug."""
         if slug not in DOCUMENTS:
             raise ResourceNotFoundError(f"no document {slug[:40]!r}; there are {', '.join(DOCUMENTS)}")
-        return await _read(open_client, slug)
+        return await _read(doors.client, slug)
 
 
 async def complete_slug(_open_client: OpenClient, typed: str) -> list[str]:

@@ -1,9 +1,10 @@
-"""How a resource reaches the API: through a client that is opened when something is read."""
+"""How a resource reaches the API and the safety layer: both are opened when something is read."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -13,19 +14,33 @@ from api.errors import HeyTradersError, InvalidInput, explain
 if TYPE_CHECKING:
     from api.client import Client
     from api.endpoint import Request
+    from safety.face import SafetyDesk
 
     RequestT = TypeVar("RequestT", bound=Request)
 
+OpenedT = TypeVar("OpenedT")
 OpenClient = Callable[[], Awaitable["Client"]]
+OpenSafety = Callable[[], Awaitable["SafetyDesk"]]
 Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
 """From what has been typed to what it may become."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a resource may open."""
+
+    client: OpenClient
+    safety: OpenSafety
+
+
 @asynccontextmanager
-async def reading(open_client: OpenClient) -> AsyncGenerator[Client]:
-    """The API. What it refuses becomes what a resource may fail with: an id that is wrong is a resource that is not."""
+async def reading(opened: Callable[[], Awaitable[OpenedT]]) -> AsyncGenerator[OpenedT]:
+    """What is behind a door. What it refuses becomes what a resource may fail with.
+
+    An id that is wrong is a resource that is not there.
+    """
     try:
-        yield await open_client()
+        yield await opened()
     except InvalidInput as error:
         raise ResourceNotFoundError(explain(error)) from error
     except HeyTradersError as error:

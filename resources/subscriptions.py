@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 
-from .opening import OpenClient, ask, offered, reading
+from .opening import Doors, OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -16,7 +16,7 @@ SIGNALS: Final = "heytraders://subscriptions/{subscription_id}/signals"
 _SHOWN_SIGNALS: Final = 50
 
 
-def register(server: MCPServer[Any], open_client: OpenClient) -> None:
+def register(server: MCPServer[Any], doors: Doors) -> None:
     """Serve both templates."""
 
     @server.resource(STATE, name="subscription", title="Subscription", mime_type="application/json")
@@ -24,7 +24,7 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
         """A deployed strategy: status, mode, last bar, number of signals and newest webhook deliveries."""
         from api.live import LIVE_SUBSCRIPTION_GET, SubscriptionRequest
 
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             found = await client.call(
                 LIVE_SUBSCRIPTION_GET, ask(SubscriptionRequest, {"subscription_id": subscription_id})
             )
@@ -35,7 +35,7 @@ def register(server: MCPServer[Any], open_client: OpenClient) -> None:
         """The newest 50 signals of a deployed strategy, oldest first."""
         from api.live import LIVE_SIGNALS_LATEST, LatestSignalsRequest
 
-        async with reading(open_client) as client:
+        async with reading(doors.client) as client:
             asked = {"subscription_id": subscription_id, "limit": _SHOWN_SIGNALS}
             found = await client.call(LIVE_SIGNALS_LATEST, ask(LatestSignalsRequest, asked))
             return found.model_dump_json(exclude_none=True)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError
 from mcp.types import CallToolResult, InputRequiredResult
+from pydantic import AnyUrl
 
 from api.errors import explain
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
+from resources.opening import Doors
+from safety.redaction import redacted
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 
+from .asking import ClientAsking, caller
 from .backend import Backend, open_backend
+from .exits import failure, shown_resource
 from .settings import Settings
-from .strict import OpenDesk, StrictTool, failure
+from .strict import OpenDesk, StrictTool
 
 NAME: Final = "heytraders"
 
@@ -35,6 +41,12 @@ _CACHED: Final[tuple[CacheableMethod, ...]] = (
 _RESEARCH: Final = (
     " Find symbols with market_tickers; screen them with market_scan and market_rank; look closer with market_evaluate "
     "and market_ohlcv. Read docs_read(slug='signal-dsl') before writing a script."
+)
+_MONEY: Final = (
+    " Orders pass limits that only the user sets: order_preview says beforehand what they allow, safety_status what is "
+    "left. Use place_with_confirmation where the user should have the last word. approval_required means that a human "
+    "has to approve outside of your reach: tell them how, then look with order_intent. An order whose outcome is "
+    "unknown is looked up, never placed again."
 )
 _ERRORS: Final = (
     " An error says what was wrong with which value and how to mend the call: do so instead of repeating it."
@@ -64,11 +76,15 @@ def instructions(settings: Settings) -> str:
         )
     narrowed = " Only tools that change nothing are offered (read-only)." if settings.read_only else ""
     steps = _RESEARCH if "research" in settings.toolsets else ""
-    return f"{where}{narrowed}{steps}{_ERRORS}"
+    money = _MONEY if "trading" in settings.toolsets and not settings.read_only else ""
+    return f"{where}{narrowed}{steps}{money}{_ERRORS}"
 
 
 class DeskServer(MCPServer[Any]):
     """The SDK's server, except that a call of a tool which is not there is answered with those that are."""
+
+    hosted = False
+    """Whether what it shows comes from the hosted service."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -81,6 +97,18 @@ class DeskServer(MCPServer[Any]):
             if name in offered:
                 raise
             return failure(explain(not_offered(name, offered)))
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read a resource; what it shows passes the same exits as a result, and so does why it cannot be read."""
+        try:
+            found = await super().read_resource(uri, context)
+        except ResourceError as error:
+            raise type(error)(redacted(str(error))) from error.__cause__
+        if isinstance(found, InputRequiredResult):
+            return found
+        return [shown_resource(each, hosted=self.hosted) for each in found]
 
 
 def create_server(
@@ -112,8 +140,9 @@ def create_server(
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
     )
+    server.hosted = settings.hosted
     tools = {row.name for row in rows}
-    register_resources(server, backend.client, tools)
+    register_resources(server, Doors(backend.client, backend.safety), tools)
     for prompt in load_prompts(tools):
         server.add_prompt(prompt)
     return server
@@ -130,7 +159,9 @@ def _desks(settings: Settings, backend: Backend) -> OpenDesk:
             facts=facts,
             keys=backend,
             progress=context.report_progress,
-            capabilities=context.client_capabilities,
+            safety=backend.safety,
+            asking=ClientAsking(context),
+            caller=caller(context),
         )
 
     return open_desk

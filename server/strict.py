@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import PrivateAttr, ValidationError
 
 from api.errors import HeyTradersError, explain
 from tools.declaration import ToolRow
 from tools.snapshot import load
+
+from .asking import AskFirst, question_in
+from .exits import failure, success, written
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import Context
@@ -59,8 +61,11 @@ class StrictTool(Tool):
         arguments: dict[str, Any],
         context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
-    ) -> CallToolResult:
-        """Validate, call and convert. Every failure becomes a result with `isError` that says what to do next."""
+    ) -> CallToolResult | InputRequiredResult:
+        """Validate, call and convert. Every failure becomes a result with `isError` that says what to do next.
+
+        A call that wants to ask its user something first ends with the question.
+        """
         try:
             return success(await self._call(arguments, context))
         except HeyTradersError as error:
@@ -72,6 +77,11 @@ class StrictTool(Tool):
                 f"INTERNAL_ERROR: {self.name} failed for a reason of its own; the call was not the cause. "
                 "The server's log on stderr has the details. `heytraders-mcp doctor` checks the installation."
             )
+        except (AskFirst, BaseExceptionGroup) as left:
+            question = question_in(left)
+            if question is None:
+                raise
+            return question
 
     async def _call(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
         operation = self._row.operation()
@@ -83,17 +93,7 @@ class StrictTool(Tool):
             raise refuse(self.name, operation.request, error, arguments) from None
         desk = await self._open_desk(context)
         response = await operation.run(desk, request)
-        return response.model_dump_json(exclude_none=True)
-
-
-def success(text: str) -> CallToolResult:
-    """A result whose text is the same JSON as its structured content."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=json.loads(text))
-
-
-def failure(text: str) -> CallToolResult:
-    """A result that the model can act on."""
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        return written(response, hosted=desk.facts.source == "hosted")
 
 
 async def _unreachable() -> None:

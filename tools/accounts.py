@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .declaration import LOOK, EndpointTool
+from .declaration import LOOK, CompositeTool, EndpointTool
 
 ACCOUNTS: Final = (
     EndpointTool(
@@ -20,17 +20,21 @@ ACCOUNTS: Final = (
         description="Details of one account. For money and positions use accounts_balances.",
         hints=LOOK,
     ),
-    EndpointTool(
+    CompositeTool(
         name="accounts_balances",
         title="Get balances and positions",
         description="Balances, positions, open orders and total equity of one account, as of now.",
         hints=LOOK,
+        module="tools.own_labels",
+        operation_name="BALANCES",
     ),
-    EndpointTool(
+    CompositeTool(
         name="accounts_open_orders",
         title="Get open orders of an account",
         description="The orders that rest on one account's exchange. "
         "For filled and ended ones, or several accounts, use orders_list.",
         hints=LOOK,
+        module="tools.own_labels",
+        operation_name="OPEN_ORDERS",
     ),
 )

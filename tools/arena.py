@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from safety import may_publish
-
-from .declaration import LOOK, EndpointTool, Hints
+from .declaration import LOOK, CompositeTool, EndpointTool, Hints
 
 ARENA: Final = (
     EndpointTool(
@@ -21,12 +19,13 @@ ARENA: Final = (
         description="Your own public profile, as others see it.",
         hints=LOOK,
     ),
-    EndpointTool(
+    CompositeTool(
         name="arena_profile_update",
         title="Change your public profile",
         description="Change what you name; the rest stays. Everyone can read it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        gate=may_publish,
+        module="tools.gated",
+        operation_name="UPDATE_PROFILE",
     ),
     EndpointTool(
         name="arena_following",
@@ -34,12 +33,13 @@ ARENA: Final = (
         description="The public profiles that you follow.",
         hints=LOOK,
     ),
-    EndpointTool(
+    CompositeTool(
         name="arena_post",
         title="Publish a post",
         description="Publish a post that everyone can read, with the figures of a backtest of yours if you link one. "
         "Never put balances, keys or account ids into it.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        gate=may_publish,
+        module="tools.gated",
+        operation_name="POST",
     ),
 )

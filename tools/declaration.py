@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -52,43 +52,36 @@ class Operation(Generic[RequestT, ResponseT]):
     run: Callable[[Desk, RequestT], Awaitable[ResponseT]]
 
 
-Gate = Callable[[Literal["hosted", "embedded"], Any], None]
-"""Lets a request pass to where the calls go, or raises before anything is sent."""
-
-
 @dataclass(frozen=True, slots=True)
 class EndpointTool:
-    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it.
-
-    Where the safety layer has a say, `gate` is asked first.
-    """
+    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it."""
 
     name: str
     title: str
     description: str
     hints: Hints
     examples: tuple[dict[str, Any], ...] = ()
-    gate: Gate | None = None
 
     def operation(self) -> Operation[Any, Any]:
         """Import the endpoint's models."""
-        return _endpoint_operation(self.name, self.gate)
+        return _endpoint_operation(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class CompositeTool:
-    """A tool with code of its own. `module` holds it, as a module-level `OPERATION`."""
+    """A tool with code of its own. `module` holds it, under the name `operation_name`."""
 
     name: str
     title: str
     description: str
     hints: Hints
     module: str
+    operation_name: str = "OPERATION"
     examples: tuple[dict[str, Any], ...] = ()
 
     def operation(self) -> Operation[Any, Any]:
         """Import the module that holds the code and its models."""
-        operation: Operation[Any, Any] = import_module(self.module).OPERATION
+        operation: Operation[Any, Any] = getattr(import_module(self.module), self.operation_name)
         return operation
 
 
@@ -96,14 +89,12 @@ ToolRow = EndpointTool | CompositeTool
 
 
 @cache
-def _endpoint_operation(name: str, gate: Gate | None) -> Operation[Any, Any]:
+def _endpoint_operation(name: str) -> Operation[Any, Any]:
     from api.catalogue import endpoint
 
     declared = endpoint(name)
 
     async def call(desk: Desk, request: Any) -> Any:
-        if gate is not None:
-            gate(desk.client.source, request)
         return await desk.client.call(declared, request)
 
     return Operation(declared.request, declared.response, call)

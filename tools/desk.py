@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from mcp.types import ClientCapabilities
-
     from api.client import Client
+    from safety.face import Asking, SafetyDesk
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 """`await progress(done, total, message)`; `done` must rise from call to call."""
@@ -42,7 +41,9 @@ class Desk:
         facts: What is worth knowing of the settings.
         keys: Keeps a newly registered key.
         progress: Tells the caller how far the work is.
-        capabilities: What the calling client can do, such as elicitation; `None` when it did not say.
+        safety: Opens the one gate before money, the public and strangers' addresses.
+        asking: The calling client's own dialog.
+        caller: The client's name and version as it gave them, for the journal.
     """
 
     client: Client
@@ -50,4 +51,6 @@ class Desk:
     facts: Facts
     keys: KeyStore
     progress: Progress
-    capabilities: ClientCapabilities | None
+    safety: Callable[[], Awaitable[SafetyDesk]]
+    asking: Asking
+    caller: str

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from safety import may_deliver, may_subscribe
-
 from .declaration import LOOK, CompositeTool, EndpointTool, Hints
 
 _CHANGES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_world=True)
@@ -18,13 +16,14 @@ LIVE: Final = (
         description="Strategies that live_subscribe can deploy: ready ones and your own completed backtests.",
         hints=LOOK,
     ),
-    EndpointTool(
+    CompositeTool(
         name="live_subscribe",
         title="Deploy a strategy",
         description="Run a strategy on closed bars from now on. Mode signal only reports; mode trade places its orders "
-        "on an account without asking again.",
+        "on an account without asking again; with real money a human approves it first.",
         hints=Hints(read_only=False, destructive=True, idempotent=False, open_world=True),
-        gate=may_subscribe,
+        module="tools.gated",
+        operation_name="SUBSCRIBE",
     ),
     EndpointTool(
         name="live_subscriptions_list",
@@ -56,14 +55,16 @@ LIVE: Final = (
         title="Resume a subscription",
         description="Let a paused strategy go on from the next bar; one in mode trade places orders again.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        module="tools.live_resume",
+        module="tools.gated",
+        operation_name="RESUME",
     ),
-    EndpointTool(
+    CompositeTool(
         name="live_webhook_set",
         title="Set a webhook",
         description="Deliver a subscription's events to a public https address; replaces the one before.",
         hints=_ENDS,
-        gate=may_deliver,
+        module="tools.gated",
+        operation_name="SET_WEBHOOK",
     ),
     EndpointTool(
         name="live_webhook_remove",
@@ -71,12 +72,13 @@ LIVE: Final = (
         description="Deliver nothing any more; signals can still be polled.",
         hints=_ENDS,
     ),
-    EndpointTool(
+    CompositeTool(
         name="live_webhook_test",
         title="Test a webhook",
         description="Send one test delivery to an address and report its answer.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        gate=may_deliver,
+        module="tools.gated",
+        operation_name="TEST_WEBHOOK",
     ),
     EndpointTool(
         name="live_signals",

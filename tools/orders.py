@@ -1,32 +1,55 @@
-"""Orders: place, list, cancel. On the embedded engine all of it is paper."""
+"""Orders: preview, place, list, cancel. On the embedded engine all of it is paper."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from safety import may_place
+from .declaration import LOOK, CompositeTool, Hints
 
-from .declaration import LOOK, EndpointTool, Hints
+_PLACES: Final = Hints(read_only=False, destructive=True, idempotent=False, open_world=True)
 
 ORDERS: Final = (
-    EndpointTool(
+    CompositeTool(
+        name="order_preview",
+        title="Preview an order",
+        description="What the user's limits say to an order now: its value, every objection, an order that would pass, "
+        "and what each limit leaves. Nothing is reserved or sent.",
+        hints=LOOK,
+        module="tools.gated",
+        operation_name="PREVIEW",
+    ),
+    CompositeTool(
         name="orders_place",
         title="Place an order",
-        description="Place one order on an account; the result says whether it is paper. "
-        "After an unclear failure look with orders_list before placing again.",
-        hints=Hints(read_only=False, destructive=True, idempotent=False, open_world=True),
-        gate=may_place,
+        description="Place one order on an account; the result says whether it is paper. approval_required: a human "
+        "approves it first, and order_intent tells what became of it. Unknown: look with order_intent, never again.",
+        hints=_PLACES,
+        module="tools.gated",
+        operation_name="PLACE",
     ),
-    EndpointTool(
+    CompositeTool(
+        name="place_with_confirmation",
+        title="Place an order a human confirms",
+        description="Ask the human, wait up to 45 s for the word, place the order and follow it to its end. The answer "
+        "comes in the client's dialog or in the user's terminal; when it takes longer, order_intent tells.",
+        hints=_PLACES,
+        module="tools.gated",
+        operation_name="PLACE_WITH_CONFIRMATION",
+    ),
+    CompositeTool(
         name="orders_list",
         title="List orders",
         description="Orders in any state, newest first, by account, symbol, status or exchange.",
         hints=LOOK,
+        module="tools.own_labels",
+        operation_name="LIST",
     ),
-    EndpointTool(
+    CompositeTool(
         name="orders_cancel",
         title="Cancel an order",
         description="Cancel an order that is INIT, OPEN or PART_FILLED; what has been filled stays filled.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
+        module="tools.own_labels",
+        operation_name="CANCEL",
     ),
 )

@@ -15,7 +15,8 @@ END: Final = "<!-- /tools -->\n"
 def table() -> str:
     """One row a tool, in the order in which clients see them."""
     rows = [
-        f"| `{tool.name}` | {section.toolset} | {'reads' if tool.hints.read_only else 'changes'} | {tool.title} |\n"
+        f"| `{tool.name}` | {', '.join(section.toolsets)} "
+        f"| {'reads' if tool.hints.read_only else 'changes'} | {tool.title} |\n"
         for section in SECTIONS
         for tool in section.tools
     ]

@@ -18,6 +18,7 @@ from .live import LIVE
 from .market import MARKET
 from .meta import META
 from .orders import ORDERS
+from .safety import SAFETY
 
 Toolset = Literal["research", "trading", "live", "arena"]
 TOOLSETS: Final[tuple[Toolset, ...]] = get_args(Toolset)
@@ -25,21 +26,22 @@ TOOLSETS: Final[tuple[Toolset, ...]] = get_args(Toolset)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A module's tools, and the toolset that they belong to."""
+    """A module's tools, and the toolsets that they belong to."""
 
-    toolset: Toolset
+    toolsets: tuple[Toolset, ...]
     tools: tuple[ToolRow, ...]
 
 
 SECTIONS: Final[tuple[Section, ...]] = (
-    Section("research", META),
-    Section("research", MARKET),
-    Section("trading", ACCOUNTS),
-    Section("trading", ORDERS),
-    Section("research", DOCS),
-    Section("research", BACKTEST),
-    Section("live", LIVE),
-    Section("arena", ARENA),
+    Section(("research",), META),
+    Section(("research",), MARKET),
+    Section(("trading",), ACCOUNTS),
+    Section(("trading",), ORDERS),
+    Section(("trading", "live", "arena"), SAFETY),
+    Section(("research",), DOCS),
+    Section(("research",), BACKTEST),
+    Section(("live",), LIVE),
+    Section(("arena",), ARENA),
 )
 
 
@@ -60,7 +62,7 @@ def exposed(toolsets: Collection[Toolset] = TOOLSETS, *, read_only: bool = False
     return tuple(
         tool
         for section in SECTIONS
-        if section.toolset in toolsets
+        if not set(toolsets).isdisjoint(section.toolsets)
         for tool in section.tools
         if tool.hints.read_only or not read_only
     )

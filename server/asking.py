@@ -1,0 +1,131 @@
+"""Shows a question in the client's own dialog, in both protocol eras, and reads the answer with care.
+
+Up to 2025-11-25 the question is a request of its own in the middle of the call. From 2026-07-28 on the call ends with
+the question and is made again with the answer. Either way software may have answered: what an answer is worth is for
+the safety layer to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
+from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequests, InputRequiredResult
+from mcp.types.version import is_version_at_least
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from api.errors import clean
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context
+
+    from safety.face import Answer
+
+ANSWER_COMES_WITH_A_NEW_CALL: Final = "2026-07-28"
+MAX_CALLER: Final = 80
+
+
+class Consent(BaseModel):
+    """The form: one box that has to be filled in, so that accepting without looking is no answer."""
+
+    model_config = ConfigDict(strict=True)
+
+    approve: bool = Field(title="Approve exactly this?", description="Yes approves it once. No declines it.")
+
+
+class AskFirst(BaseException):
+    """The call ends here with a question, and will be made again with the answer.
+
+    Not an `Exception`: nothing has failed, and no handler of failures may stop it on its way out.
+    """
+
+    def __init__(self, question: InputRequiredResult) -> None:
+        super().__init__("the client is asked first")
+        self.question = question
+
+
+class ClientAsking:
+    """The dialog of the client that made this call."""
+
+    def __init__(self, context: Context[Any, Any]) -> None:
+        self._context = context
+
+    @property
+    def available(self) -> bool:
+        """Whether the client says that it can show a form, and there is a way to it."""
+        capabilities = self._context.client_capabilities
+        elicitation = capabilities.elicitation if capabilities else None
+        if elicitation is None or (elicitation.form is None and elicitation.url is not None):
+            return False
+        return self._by_new_call or self._context.session.can_send_request
+
+    async def ask(self, intent_id: str, question: str) -> Answer:
+        """The answer: `yes` and `no` only where the box was filled in.
+
+        A client without anybody in front of it declines or cancels by itself, so both count as `not_asked`.
+
+        Raises:
+            AskFirst: The answer comes with the next call.
+        """
+        if not self.available:
+            return "not_asked"
+        return self._brought(intent_id, question) if self._by_new_call else await self._live(question)
+
+    async def tell(self, done: float, total: float, message: str) -> None:
+        """Say how far the waiting is."""
+        await self._context.report_progress(done, total, message)
+
+    @property
+    def _by_new_call(self) -> bool:
+        version = self._context.protocol_version
+        return version is not None and is_version_at_least(version, ANSWER_COMES_WITH_A_NEW_CALL)
+
+    async def _live(self, question: str) -> Answer:
+        try:
+            result = await self._context.elicit(question, Consent)
+        except (MCPError, ValueError):
+            return "not_asked"
+        return _word(result.data) if isinstance(result, AcceptedElicitation) else "not_asked"
+
+    def _brought(self, intent_id: str, question: str) -> Answer:
+        """The answer that came with this call, if it is one to this very question about this very intent.
+
+        The SDK seals the state and binds it to the arguments, so a client can neither make nor alter one. That it is
+        used once is for the ledger to see to: an intent is approved once.
+        """
+        asked = f"{intent_id}:{hashlib.sha256(question.encode()).hexdigest()}"
+        answer = (self._context.input_responses or {}).get(intent_id)
+        if self._context.request_state != asked or answer is None:
+            form = ElicitRequestFormParams(message=question, requested_schema=render_elicitation_schema(Consent))
+            requests: InputRequests = {intent_id: ElicitRequest(params=form)}
+            raise AskFirst(InputRequiredResult(input_requests=requests, request_state=asked))
+        if not isinstance(answer, ElicitResult) or answer.action != "accept":
+            return "not_asked"
+        try:
+            return _word(Consent.model_validate(answer.content))
+        except ValidationError:
+            return "not_asked"
+
+
+def question_in(error: BaseException) -> InputRequiredResult | None:
+    """The question that a call ended with, also where tasks of its own were running."""
+    if isinstance(error, AskFirst):
+        return error.question
+    if isinstance(error, BaseExceptionGroup):
+        found = (question_in(each) for each in error.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType, reportUnknownMemberType]
+        return next((question for question in found if question), None)
+    return None
+
+
+def caller(context: Context[Any, Any]) -> str:
+    """The client's name and version as it gave them, for the journal; "" when it did not say."""
+    params = context.session.client_params
+    if params is None:
+        return ""
+    return clean(f"{params.client_info.name} {params.client_info.version}", MAX_CALLER)
+
+
+def _word(consent: Consent) -> Answer:
+    return "yes" if consent.approve else "no"

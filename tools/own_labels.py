@@ -1,0 +1,67 @@
+"""Orders as their owner labelled them. The exchange sees labels of ours, by which an order is found again.
+
+Looking and cancelling never wait for the safety layer: where it cannot say, an order keeps the label that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from api.accounts import (
+    ACCOUNTS_BALANCES,
+    ACCOUNTS_OPEN_ORDERS,
+    BalancesRequest,
+    BalancesResponse,
+    OpenOrdersRequest,
+    OpenOrdersResponse,
+)
+from api.errors import HeyTradersError
+from api.orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
+from safety.face import SafetyDesk
+from safety.intent import LABEL_PREFIX
+
+from .declaration import Operation
+from .desk import Desk
+
+
+async def list_orders(desk: Desk, request: ListRequest) -> ListResponse:
+    """List orders."""
+    found = await desk.client.call(ORDERS_LIST, request)
+    return found.model_copy(update={"orders": await owned(desk.safety, found.orders)})
+
+
+async def open_orders(desk: Desk, request: OpenOrdersRequest) -> OpenOrdersResponse:
+    """List the orders that rest on an account."""
+    found = await desk.client.call(ACCOUNTS_OPEN_ORDERS, request)
+    return found.model_copy(update={"orders": await owned(desk.safety, found.orders)})
+
+
+async def balances(desk: Desk, request: BalancesRequest) -> BalancesResponse:
+    """Read an account, with the orders that rest on it."""
+    found = await desk.client.call(ACCOUNTS_BALANCES, request)
+    return found.model_copy(update={"open_orders": await owned(desk.safety, found.open_orders)})
+
+
+async def cancel(desk: Desk, request: CancelRequest) -> Order:
+    """Cancel an order. No limit and no switch stands in the way."""
+    cancelled = await desk.client.call(ORDERS_CANCEL, request)
+    [order] = await owned(desk.safety, [cancelled])
+    return order
+
+
+async def owned(open_safety: Callable[[], Awaitable[SafetyDesk]], orders: list[Order]) -> list[Order]:
+    """The same orders with their owner's labels in place of ours."""
+    if not any((order.label or "").startswith(LABEL_PREFIX) for order in orders):
+        return orders
+    try:
+        gate = await open_safety()
+        return await gate.own_labels(orders)
+    except HeyTradersError:
+        return orders
+
+
+LIST: Final = Operation(ListRequest, ListResponse, list_orders)
+OPEN_ORDERS: Final = Operation(OpenOrdersRequest, OpenOrdersResponse, open_orders)
+BALANCES: Final = Operation(BalancesRequest, BalancesResponse, balances)
+CANCEL: Final = Operation(CancelRequest, Order, cancel)

@@ -1,0 +1,37 @@
+"""The safety layer as agents see it: how things stand, what became of an intent, and the kill switch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .declaration import LOOK, CompositeTool, Hints
+
+SAFETY: Final = (
+    CompositeTool(
+        name="order_intent",
+        title="Look up an intent",
+        description="What became of an order, deployment or post that a human had to approve or whose outcome was "
+        "unclear. UNKNOWN means that it may exist: wait and look again, never repeat it.",
+        hints=LOOK,
+        module="tools.safety_desk",
+        operation_name="INTENT",
+    ),
+    CompositeTool(
+        name="safety_status",
+        title="See limits and approvals",
+        description="Whether money is paper or live, the kill switch, each limit and what is left of it, what waits "
+        "for a human, and how strong an approval can be here.",
+        hints=LOOK,
+        module="tools.safety_desk",
+        operation_name="STATUS",
+    ),
+    CompositeTool(
+        name="safety_halt",
+        title="Pull the kill switch",
+        description="Stop all new orders, cancel the open ones of this server, pause strategies that trade. "
+        "Use it when something is wrong; only the user can release it.",
+        hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
+        module="tools.safety_desk",
+        operation_name="HALT",
+    ),
+)
