@@ -34,7 +34,9 @@ async def test_a_prompt_leaves_no_placeholder_and_names_only_tools_that_exist(na
     assert "{{" not in message.content.text
     assert all(value in message.content.text for value in given.values())
     named = set(
-        re.findall(r"\b(?:meta|market|docs|backtest|accounts|orders|live|arena)_[a-z_]+\b", message.content.text)
+        re.findall(
+            r"\b(?:meta|market|docs|backtest|accounts|orders?|live|arena|place|safety)_[a-z_]+\b", message.content.text
+        )
     )
     assert named <= TOOLS
 
@@ -78,7 +80,7 @@ def test_a_prompt_is_offered_only_where_every_tool_it_names_is(toolset: Toolset 
         assert {word for word in re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", text) if word in TOOLS} <= tools
 
 
-@pytest.mark.parametrize("name", ["portfolio_brief", "deploy_strategy"])
+@pytest.mark.parametrize("name", ["portfolio_brief", "deploy_strategy", "pre_trade_review", "go_live_checklist"])
 async def test_prompts_about_money_are_not_offered_to_research_alone(
     name: str, connect: Connect, settings: Settings
 ) -> None:
@@ -95,3 +97,32 @@ async def test_deploying_begins_with_signals_whatever_is_asked_for(connect: Conn
     assert "mode trade, account paper-binance" in message.content.text
     order = ["live_strategies_list", "backtest_results", 'mode="signal"', "live_signals_latest", 'mode="trade"']
     assert sorted(order, key=message.content.text.index) == order
+
+
+async def test_a_review_previews_before_it_asks_and_never_repeats_what_is_unknown(connect: Connect) -> None:
+    async with connect() as client:
+        [message] = (await client.get_prompt("pre_trade_review", {"order": "buy 0.01 BTC/USDT"})).messages
+
+    assert isinstance(message.content, TextContent)
+    said = message.content.text
+    steps = [
+        "safety_status",
+        "accounts_balances",
+        "order_preview",
+        "place_with_confirmation",
+        "never place the order again",
+    ]
+    assert sorted(steps, key=said.index) == steps
+    assert "Reason: none given" in said
+
+
+async def test_going_live_places_nothing_and_leaves_the_signature_to_the_user(connect: Connect) -> None:
+    async with connect() as client:
+        [message] = (await client.get_prompt("go_live_checklist", {})).messages
+
+    assert isinstance(message.content, TextContent)
+    said = message.content.text
+    assert "Do not place any order" in said
+    assert [
+        verb for verb in ("policy sign", "approve", "halt", "release") if f"heytraders-mcp {verb}" not in said
+    ] == []
