@@ -1,0 +1,367 @@
+"""The ledger: what was proposed, approved and sent, kept where every server process of one home sees it.
+
+Every method is one transaction, blocks, and may be called from any thread. Nothing is sent without a row that was on
+the disk before, limits are sums over those rows, and every change of a row is an event of a journal that cannot be
+altered without showing it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from api.errors import HeyTradersError, InvalidInput
+from safety.decision import Decision
+from safety.facts import SwitchState, Usage
+from safety.intent import Caller, Intent
+from safety.proposal import Action, Proposal
+from safety.states import State
+
+from . import admission, audit, claiming, rows, switch, trust
+from .database import FILE_NAME, Database
+from .journal import Journal, audit_key
+from .records import GO, Admission, Claim, Event, SignedPolicy, Switch, Verdict, stop
+from .trust import succession_text
+from .usage import DAY, equity_marks, usage_of
+
+__all__ = [
+    "GO",
+    "Admission",
+    "Claim",
+    "Event",
+    "Ledger",
+    "SignedPolicy",
+    "Switch",
+    "Verdict",
+    "stop",
+    "succession_text",
+]
+
+_OWN_KINDS: Final = frozenset({"intent", "denied", "switch", "policy", "approver", "equity", "labels", "audit"})
+
+
+class Ledger:
+    """The safety ledger of one home folder."""
+
+    def __init__(self, home: Path, database: Database, key: bytes, now: Callable[[], float]) -> None:
+        self._home = home
+        self._database = database
+        self._key = key
+        self._now = now
+
+    @classmethod
+    def open(cls, home: Path, *, now: Callable[[], float] = time.time) -> Ledger:
+        """Open it, made if it is not there, and look through the journal: a break that is new halts.
+
+        Raises:
+            UserMustAct: Its files cannot be used, or others may read them.
+        """
+        database = Database(home / FILE_NAME)
+        try:
+            ledger = cls(home, database, audit_key(home), now)
+            ledger._halt_on_breaks()
+        except BaseException:
+            database.close()
+            raise
+        return ledger
+
+    @staticmethod
+    def exists(home: Path) -> bool:
+        """Whether a ledger was ever opened there."""
+        return (home / FILE_NAME).exists()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def admit(
+        self,
+        proposal: Proposal,
+        caller: Caller,
+        decide: Callable[[Usage], Decision],
+        *,
+        repeat_seconds: int,
+        ask_first: bool = False,
+    ) -> Admission:
+        """Decide on a proposal and book it, so that nobody else can use what it uses of the limits.
+
+        Args:
+            proposal: What somebody wants.
+            caller: Who.
+            decide: The policy; called at most once, with the usage that is true until this is booked.
+            repeat_seconds: So long after it was sent, the same call means the same intent.
+            ask_first: Ask a human even when the policy does not.
+        """
+        with self._write() as journal:
+            switch.current(journal, self._home)
+            rows.expire(journal)
+            return admission.admit(
+                journal, proposal, caller, decide, repeat_seconds=repeat_seconds, ask_first=ask_first
+            )
+
+    def approve(self, intent_id: str, *, signature: str, key_id: str) -> Intent:
+        """Book a human's approval. That the signature covers the digest is verified by the caller, and at the claim.
+
+        Raises:
+            InvalidInput: It does not wait for one (any more).
+        """
+        with self._write() as journal:
+            rows.expire(journal)
+            row = rows.get(journal, intent_id)
+            if row["state"] == "PENDING":
+                row = rows.move(
+                    journal, row, "APPROVED", {"key_id": key_id, "signature": signature},
+                    signature=signature, key_id=key_id, by_human=1, approved_at=journal.now,
+                    deadline=journal.now + rows.SENDING_SECONDS,
+                )  # fmt: skip
+                return rows.intent_of(row)
+        raise InvalidInput(
+            f"intent {row['intent_id']} is {row['state']} and does not wait for an approval",
+            suggestion="Look at it with order_intent",
+            code="INTENT_STATE",
+        )
+
+    def claim(self, intent_id: str, decide: Callable[[Intent, Usage, SwitchState], Verdict]) -> Claim:
+        """Become the one who sends an intent. When this returns a won claim, that it is being sent is on the disk.
+
+        Args:
+            intent_id: Approved, or surely not sent before.
+            decide: The last word, with the usage without this intent.
+        """
+        with self._write() as journal:
+            return claiming.claim(journal, self._home, intent_id, decide)
+
+    def settle(
+        self,
+        intent_id: str,
+        to: State,
+        *,
+        result: Mapping[str, Any] | None = None,
+        order_id: str | None = None,
+        reason: str = "",
+    ) -> Intent:
+        """Book what became of it. To where it already stands is no move; an order that was given up and shows up halts.
+
+        Raises:
+            InvalidInput: The table of moves does not have it.
+        """
+        with self._write() as journal:
+            return claiming.settle(journal, intent_id, to, result=result, order_id=order_id, reason=reason)
+
+    def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
+        """Keep what the service shows of it now; it does not move."""
+        with self._write() as journal:
+            row = rows.get(journal, intent_id)
+            shown = json.dumps(result, sort_keys=True)
+            if shown == row["result"]:
+                return rows.intent_of(row)
+            changed = rows.rewrite(journal, {**row, "result": shown}, {"shown": dict(result)})
+            return rows.intent_of(changed)
+
+    def swept(self, intent_id: str) -> int:
+        """Count one more complete look that did not find it."""
+        with self._write() as journal:
+            row = rows.get(journal, intent_id)
+            journal.db.execute("UPDATE intents SET sweeps = sweeps + 1 WHERE intent_id = ?", (row["intent_id"],))
+            count: int = row["sweeps"] + 1
+            return count
+
+    def decline(self, intent_id: str, reason: str, *, by_human: bool) -> Intent:
+        """Give it up before it is sent.
+
+        Raises:
+            InvalidInput: It was sent, or is over.
+        """
+        with self._write() as journal:
+            row = rows.get(journal, intent_id)
+            told = {"by_human": by_human}
+            moved = rows.move(journal, row, "DECLINED", told, reason=reason, by_human=int(by_human))
+            return rows.intent_of(moved)
+
+    def expire_due(self) -> list[Intent]:
+        """Let go of what nobody approved, or nobody sent, in time. Writes only when there is something."""
+        with self._read() as journal:
+            due = rows.any_due(journal)
+        if not due:
+            return []
+        with self._write() as journal:
+            return [rows.intent_of(row) for row in rows.expire(journal)]
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """An intent by its id, in capitals or not."""
+        with self._read() as journal:
+            row = rows.find(journal, intent_id)
+        return None if row is None else rows.intent_of(row)
+
+    def intents(
+        self, *, states: Collection[State] | None = None, service: str | None = None, limit: int = 200
+    ) -> list[Intent]:
+        """Intents, newest first."""
+        conditions = ["1"] if states is None else [rows.one_of("state", states)]
+        arguments: list[object] = [*(states or ())]
+        if service is not None:
+            conditions.append("service = ?")
+            arguments.append(service)
+        where = " AND ".join(conditions) + " ORDER BY created DESC, rowid DESC LIMIT ?"
+        with self._read() as journal:
+            found = rows.select(journal, where, (*arguments, limit))
+        return [rows.intent_of(row) for row in found]
+
+    def by_label(self, labels: Collection[str]) -> dict[str, Intent]:
+        """Those of our labels that an intent has."""
+        wanted = sorted({label for label in labels if label})
+        found: dict[str, Intent] = {}
+        with self._read() as journal:
+            for start in range(0, len(wanted), 500):
+                part = wanted[start : start + 500]
+                for row in rows.select(journal, rows.one_of("label", part), part):
+                    found[row["label"]] = rows.intent_of(row)
+        return found
+
+    def usage(self, service: str, action: Action) -> Usage:
+        """What is used of the limits now; only what `admit` and `claim` see is still true when it is acted upon."""
+        with self._read() as journal:
+            return usage_of(journal, service, action)
+
+    def saw_equity(self, service: str, account_id: str, equity_usd: Decimal) -> None:
+        """Remember an account's equity where it is the first of the UTC day or the highest."""
+        with self._read() as journal:
+            start, high = equity_marks(journal, service, account_id)
+        if start is not None and high is not None and equity_usd <= high:
+            return
+        with self._write() as journal:
+            start, high = equity_marks(journal, service, account_id)
+            marks = {
+                "day": int(journal.now // DAY),
+                "day_start": format(equity_usd if start is None else start, "f"),
+                "high": format(equity_usd if high is None else max(high, equity_usd), "f"),
+            }
+            journal.append("equity", f"{service} {account_id}", marks)
+
+    def switch(self) -> Switch:
+        """The kill switch, the file included."""
+        seen = switch.read_file(self._home)
+        with self._read() as journal:
+            said = switch.in_journal(journal)
+        if seen is None or said.state == "HALTED":
+            return said
+        try:
+            with self._write() as journal:
+                return switch.current(journal, self._home)
+        except HeyTradersError:
+            return seen
+
+    def halt(self, reason: str, by: str, *, state: Literal["HALTED", "REDUCING"] = "HALTED") -> Switch:
+        """Engage the switch. A halt makes the file first, so that it counts even while the ledger is busy."""
+        wanted = Switch(state, reason, by)
+        is_file = state == "HALTED" and switch.write_file(self._home, reason)
+        try:
+            with self._write() as journal:
+                return switch.engage(journal, wanted)
+        except HeyTradersError:
+            if is_file:
+                return switch.read_file(self._home) or wanted
+            raise
+
+    def release(self, *, signature: str, key_id: str, over: str) -> Switch:
+        """Book a human's release, which the caller has verified, and remove the file. Breaks known by now are accepted.
+
+        Args:
+            signature: Over `over`, hexadecimal.
+            key_id: Of the approver's key.
+            over: The text that was signed.
+        """
+        with self._write() as journal:
+            told = {"state": "ACTIVE", "reason": "", "by": key_id, "signature": signature, "over": over}
+            event = journal.append("switch", "release", {**told, "accepted": audit.breaks(journal)})
+        switch.remove_file(self._home)
+        return Switch("ACTIVE", "", key_id, event.at)
+
+    def record(self, kind: str, **fields: object) -> None:
+        """Append an event of the caller's own kind. `subject` among the fields says what it is about.
+
+        Raises:
+            ValueError: The kind is one that the ledger itself reads.
+        """
+        if kind in _OWN_KINDS:
+            raise ValueError(f"only the ledger writes events of kind {kind}")
+        with self._write() as journal:
+            journal.append(kind, str(fields.pop("subject", "")), fields)
+
+    def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
+        """Events behind number `after`, oldest first: the first `limit` of them, or with `newest` the last."""
+        with self._read() as journal:
+            return journal.events(after=after, limit=limit, newest=newest)
+
+    def head(self) -> tuple[int, str]:
+        """Number and MAC of the last event: an anchor, when it is kept elsewhere."""
+        with self._read() as journal:
+            return journal.head()
+
+    def verify(self, *, anchor: tuple[int, str] | None = None) -> list[str]:
+        """Where journal and rows do not hold together; empty when they do.
+
+        Args:
+            anchor: A head that was kept elsewhere; without one, a missing newest part cannot be told. Of the MAC, the
+                first 12 characters or more, as the label of an order has them (then with number 0).
+        """
+        with self._read() as journal:
+            return [*audit.breaks(journal), *(audit.unanchored(journal, anchor) if anchor else ())]
+
+    def signed_policy(self) -> SignedPolicy | None:
+        """The policy that was signed last."""
+        with self._read() as journal:
+            return trust.signed_policy(journal)
+
+    def store_policy(self, signed: SignedPolicy) -> None:
+        """Store a policy that a human signed; its version has to be higher than any before."""
+        with self._write() as journal:
+            trust.store_policy(journal, signed)
+
+    def approver(self) -> str | None:
+        """The public key that approves, hexadecimal."""
+        with self._read() as journal:
+            return trust.approver(journal)
+
+    def pin_approver(self, public_key: str, *, signature: str = "") -> None:
+        """Pin the key that approves. The first is taken as it is; a later one needs the earlier one's signature.
+
+        Args:
+            public_key: Ed25519, 32 bytes as hexadecimal.
+            signature: Of the pinned key over `succession_text(public_key)`, hexadecimal.
+        """
+        with self._write() as journal:
+            trust.pin_approver(journal, public_key, signature)
+
+    def note_labels(self, service: str, echoed: bool) -> None:  # noqa: FBT001 - a fact, not a switch
+        """Remember whether a service returns the labels of orders."""
+        if self.labels_echoed(service) is not echoed:
+            with self._write() as journal:
+                journal.append("labels", service, {"echoed": echoed})
+
+    def labels_echoed(self, service: str) -> bool | None:
+        """Whether a service returns the labels of orders; `None` before it was seen."""
+        with self._read() as journal:
+            event = journal.latest("labels", service)
+        return None if event is None else bool(event.body["echoed"])
+
+    def _halt_on_breaks(self) -> None:
+        with self._read() as journal:
+            found = audit.new_breaks(journal)
+        if found:
+            self.halt(f"the journal does not hold together: {found[0]}", "the check at the start")
+
+    @contextmanager
+    def _write(self) -> Generator[Journal]:
+        with self._database.write() as db:
+            yield Journal(db, self._key, self._now())
+
+    @contextmanager
+    def _read(self) -> Generator[Journal]:
+        with self._database.read() as db:
+            yield Journal(db, self._key, self._now())

@@ -1,0 +1,85 @@
+"""Sending, as the ledger sees it: exactly one claim wins, and what became of it moves along the table of states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safety.facts import SwitchState, Usage
+from safety.intent import Intent, order_label
+from safety.states import State
+
+from . import switch
+from .journal import Journal
+from .records import Claim, Switch, Verdict
+from .rows import SENDING_SECONDS, Row, expire, get, intent_of, move, seal
+from .usage import usage_of
+
+
+def claim(
+    journal: Journal, home: Path, intent_id: str, decide: Callable[[Intent, Usage, SwitchState], Verdict]
+) -> Claim:
+    """Take an intent to SENT, if it is approved, in time, untouched, not halted, and `decide` says so."""
+    state = switch.current(journal, home).state
+    expire(journal)
+    row = get(journal, intent_id)
+    if row["state"] not in {"APPROVED", "NOT_SENT"}:
+        return Claim(won=False, intent=intent_of(row), reason=row["reason"] or f"it is {row['state']}")
+    if seal(journal, row) != row["seal"]:
+        reason = f"intent {row['intent_id']} was altered outside of the ledger"
+        switch.engage(journal, Switch("HALTED", reason, "the check before sending"))
+        return Claim(won=False, intent=intent_of(get(journal, intent_id)), reason=reason)
+    return _decided(journal, row, decide, state)
+
+
+def _decided(
+    journal: Journal, row: Row, decide: Callable[[Intent, Usage, SwitchState], Verdict], state: SwitchState
+) -> Claim:
+    intent = intent_of(row)
+    proposal = intent.proposal
+    verdict = decide(intent, usage_of(journal, proposal.service, proposal.action, without=intent.intent_id), state)
+    if verdict.to != "SENT":
+        stopped = move(journal, row, verdict.to, reason=verdict.reason)
+        return Claim(won=False, intent=intent_of(stopped), reason=verdict.reason)
+    label = row["label"] or order_label(intent.intent_id, intent.digest, journal.head()[1])
+    told = {"label": label}
+    sent = move(journal, row, "SENT", told, label=label, sent_at=journal.now, booked=journal.now)
+    return Claim(won=True, intent=intent_of(sent))
+
+
+def settle(
+    journal: Journal,
+    intent_id: str,
+    to: State,
+    *,
+    result: Mapping[str, Any] | None,
+    order_id: str | None,
+    reason: str,
+) -> Intent:
+    """Book an outcome."""
+    row = get(journal, intent_id)
+    if row["state"] == to:
+        return intent_of(row)
+    changes: dict[str, object] = {"reason": reason}
+    told: dict[str, object] = {}
+    if result is not None:
+        changes["result"] = json.dumps(result, sort_keys=True)
+        told["shown"] = dict(result)
+    if order_id is not None:
+        changes["order_id"] = told["order_id"] = order_id
+    if to == "NOT_SENT":
+        changes["deadline"] = _deadline(row)
+    late = row["state"] == "ABSENT" and to == "ACKED"
+    settled = intent_of(move(journal, row, to, told, **changes))
+    if late:
+        reason = f"intent {settled.intent_id} was given up as absent and has shown up after all"
+        switch.engage(journal, Switch("HALTED", reason, "the reconciliation"))
+    return settled
+
+
+def _deadline(row: Row) -> float:
+    """Until when it may be tried again: the approval's end, as before the first try."""
+    until: float = row["approved_at"] + SENDING_SECONDS
+    return until

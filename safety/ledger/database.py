@@ -1,0 +1,190 @@
+"""The file that all server processes of one home share: schema, durability and transactions.
+
+A commit is on the disk when it returns (`synchronous=EXTRA`), and a writer holds the lock from its first read on
+(`BEGIN IMMEDIATE`), so that what a decision was based on is still true when it is booked. The journal mode is DELETE:
+WAL can lose a commit in SQLite below 3.51.3 when two processes checkpoint at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from api.errors import Unavailable, UserMustAct
+from safety.states import MOVES
+
+FILE_NAME: Final = "safety.db"
+BUSY_SECONDS: Final = 10.0
+VERSION: Final = 1
+
+_TABLES: Final = (
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL,
+        prev TEXT NOT NULL, mac TEXT NOT NULL)""",
+    """CREATE TABLE intents (
+        intent_id TEXT PRIMARY KEY, service TEXT NOT NULL, kind TEXT NOT NULL, account_id TEXT NOT NULL,
+        symbol TEXT NOT NULL, side TEXT NOT NULL, amount TEXT NOT NULL, price TEXT, notional TEXT NOT NULL,
+        action_hash TEXT NOT NULL, proposal TEXT NOT NULL, digest TEXT NOT NULL, tool TEXT NOT NULL, client TEXT NOT NULL,
+        automatic INTEGER NOT NULL, asked INTEGER NOT NULL, created REAL NOT NULL,
+        state TEXT NOT NULL, by_human INTEGER NOT NULL, label TEXT NOT NULL, booked REAL NOT NULL,
+        changed_at REAL NOT NULL, deadline REAL, sent_at REAL, order_id TEXT, result TEXT, reason TEXT NOT NULL,
+        signature TEXT, key_id TEXT, approved_at REAL, sweeps INTEGER NOT NULL, seal TEXT NOT NULL)""",
+    "CREATE INDEX events_by_subject ON events (kind, subject, seq)",
+    "CREATE INDEX events_by_time ON events (at)",
+    "CREATE INDEX intents_by_booking ON intents (service, kind, booked)",
+    "CREATE INDEX intents_by_change ON intents (service, kind, changed_at)",
+    "CREATE INDEX intents_by_action ON intents (service, action_hash, created)",
+    "CREATE INDEX intents_by_state ON intents (state, created)",
+    "CREATE INDEX intents_by_deadline ON intents (deadline) WHERE deadline IS NOT NULL",
+    "CREATE UNIQUE INDEX intents_by_label ON intents (label) WHERE label <> ''",
+)
+_FIXED: Final = (
+    "intent_id, service, kind, account_id, symbol, side, amount, price, notional, action_hash, proposal, digest, tool,"
+    " client, automatic, asked, created"
+)
+"""Columns of an intent that never change."""
+
+_ALLOWED: Final = " OR ".join(
+    f"OLD.state = '{current}' AND NEW.state IN ({', '.join(repr(to) for to in (current, *sorted(following)))})"
+    for current, following in MOVES.items()
+)
+TRIGGERS: Final = {
+    "events_no_change": "BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are never changed'); END",
+    "events_no_removal": "BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are never removed'); END",
+    "events_in_order": "BEFORE INSERT ON events WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM events)"
+    " BEGIN SELECT RAISE(ABORT, 'events are only appended'); END",
+    "intents_no_removal": "BEFORE DELETE ON intents BEGIN SELECT RAISE(ABORT, 'intents are never removed'); END",
+    "intents_fixed": f"BEFORE UPDATE OF {_FIXED} ON intents"
+    " BEGIN SELECT RAISE(ABORT, 'the terms of an intent never change'); END",
+    "intents_moves": f"BEFORE UPDATE OF state ON intents WHEN NOT ({_ALLOWED})"
+    " BEGIN SELECT RAISE(ABORT, 'no such move'); END",
+}
+"""Name to body. They stop mistakes of our own; what goes around them, the chain of MACs tells."""
+
+
+class Database:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._turn = threading.RLock()
+        self._path = path
+        with _explained(path):
+            _prepare(path)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with _explained(path):
+                _configure(self._connection)
+                self._create()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start; durable once the block is left.
+
+        Raises:
+            Unavailable: Other processes held the file for 10 s; nothing was changed.
+            UserMustAct: The file cannot be read or written.
+        """
+        with self._turn, _explained(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Generator[sqlite3.Connection]:
+        """A transaction whose reads all see the same moment."""
+        with self._turn, _explained(self._path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        with self._turn:
+            self._connection.close()
+
+    def _create(self) -> None:
+        if self._version():
+            return
+        with self.write() as db:
+            if self._version():
+                return
+            for statement in _TABLES:
+                db.execute(statement)
+            for name, body in TRIGGERS.items():
+                db.execute(f"CREATE TRIGGER {name} {body}")
+            db.execute(f"PRAGMA user_version={VERSION}")
+
+    def _version(self) -> int:
+        version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise UserMustAct(
+                f"{self._path} was written by a newer version of heytraders-mcp",
+                suggestion="Upgrade heytraders-mcp, or name another folder with HEYTRADERS_HOME",
+                code="INTERNAL_ERROR",
+            )
+        return version
+
+
+def missing_triggers(db: sqlite3.Connection) -> list[str]:
+    """Names of triggers that are gone or were altered."""
+    found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
+    return [name for name, body in TRIGGERS.items() if found.get(name) != f"CREATE TRIGGER {name} {body}"]
+
+
+def _prepare(path: Path) -> None:
+    """Make folder and file before SQLite does, for their modes; the rollback journal takes the file's mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    for pragma in ("journal_mode=DELETE", "synchronous=EXTRA", "mmap_size=0", "trusted_schema=OFF"):
+        connection.execute(f"PRAGMA {pragma}")
+    if sys.platform == "darwin":
+        connection.execute("PRAGMA fullfsync=ON")
+
+
+@contextmanager
+def _explained(path: Path) -> Generator[None]:
+    """Faults of the file as errors with a way out; a constraint that stops us is a fault of ours and stays as it is."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:
+        if isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error)):
+            raise Unavailable(
+                f"the safety ledger was busy for {BUSY_SECONDS:g} s; nothing was changed",
+                suggestion="If it stays so, another process holds the file",
+            ) from error
+        raise _unusable(path, str(error)) from error
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _unusable(path: Path, reason: str) -> UserMustAct:
+    return UserMustAct(
+        f"the safety ledger {path} cannot be used ({reason}), so nothing is placed",
+        suggestion="Check the folder's owner, mode and free space; a damaged file has to be restored by the user",
+        code="INTERNAL_ERROR",
+    )

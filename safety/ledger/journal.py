@@ -1,0 +1,136 @@
+"""The journal: events that are only ever appended, each sealed with its predecessor's seal.
+
+The MACs are keyed, so that whoever can write the database but not read `audit.key` cannot rebuild the chain. What a
+chain cannot tell by itself is that its newest part is gone; for that, its head is kept elsewhere: in the label of every
+order that is sent, and wherever the user puts what `heytraders-mcp audit --head` prints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from api.errors import UserMustAct
+from safety.proposal import canonical_json
+
+from .records import Event
+
+KEY_FILE: Final = "audit.key"
+KEY_BYTES: Final = 32
+GENESIS: Final = "0" * 64
+_COLUMNS: Final = "seq, at, kind, subject, body, prev, mac"
+
+
+class Journal:
+    """The journal within one transaction.
+
+    Attributes:
+        db: The transaction.
+        now: Its moment, Unix seconds.
+    """
+
+    def __init__(self, db: sqlite3.Connection, key: bytes, now: float) -> None:
+        self.db = db
+        self.now = now
+        self._key = key
+
+    def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Event:
+        """Write the next event. Every body also says which process wrote it and when that process thought it was."""
+        seq, prev = self.head()
+        text = canonical_json({**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)})
+        mac = self._mac(seq + 1, prev, self.now, kind, subject, text)
+        row = (seq + 1, self.now, kind, subject, text, prev, mac)
+        self.db.execute(f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        return _event(row)
+
+    def head(self) -> tuple[int, str]:
+        """Number and MAC of the last event."""
+        row = self.db.execute("SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return (row[0], row[1]) if row else (0, GENESIS)
+
+    def latest(self, kind: str, subject: str = "") -> Event | None:
+        """The last event of a kind about a subject."""
+        row = self.db.execute(
+            f"SELECT {_COLUMNS} FROM events WHERE kind = ? AND subject = ? ORDER BY seq DESC LIMIT 1", (kind, subject)
+        ).fetchone()
+        return _event(row) if row else None
+
+    def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
+        """Events behind number `after`, oldest first: the first `limit` of them, or the last."""
+        order = "DESC" if newest else "ASC"
+        rows = self.db.execute(
+            f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq {order} LIMIT ?", (after, limit)
+        ).fetchall()
+        return [_event(row) for row in (reversed(rows) if newest else rows)]
+
+    def seal(self, fields: Mapping[str, Any]) -> str:
+        """A MAC over a row, which its last event repeats."""
+        return hmac.new(self._key, b"row\n" + canonical_json(dict(fields)).encode(), hashlib.sha256).hexdigest()
+
+    def breaks(self) -> Iterator[str]:
+        """Where the chain does not hold."""
+        expected, before = 1, GENESIS
+        for row in self.db.execute(f"SELECT {_COLUMNS} FROM events ORDER BY seq"):
+            seq, at, kind, subject, body, prev, mac = row
+            if seq != expected:
+                yield f"events {expected} to {seq - 1} are missing"
+            elif prev != before:
+                yield f"event {seq} does not follow on event {seq - 1}"
+            if not hmac.compare_digest(str(mac), self._mac(seq, prev, at, kind, subject, body)):
+                yield f"event {seq} was altered"
+            expected, before = seq + 1, mac
+
+    def _mac(self, seq: int, prev: str, at: float, kind: str, subject: str, body: str) -> str:
+        covered = canonical_json([seq, prev, at, kind, subject, body])
+        return hmac.new(self._key, covered.encode(), hashlib.sha256).hexdigest()
+
+
+def _event(row: Any) -> Event:
+    seq, at, kind, subject, body, prev, mac = row
+    return Event(seq, at, kind, subject, json.loads(body), prev, mac)
+
+
+def audit_key(home: Path) -> bytes:
+    """The key of the journal; made at the first call, even when several processes make it at once.
+
+    Raises:
+        UserMustAct: Others may read it, or it cannot be read.
+    """
+    path = home / KEY_FILE
+    try:
+        if not path.exists():
+            _make_key(path)
+        mode, key = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise _bad_key(path, f"cannot be read ({error.strerror})", "Check its owner and mode") from error
+    if os.name == "posix" and mode & 0o077:
+        raise _bad_key(path, "can be read by others", f"Run: chmod 600 {path}")
+    if len(key) != KEY_BYTES:
+        raise _bad_key(path, "is not a key", "Restore it from a backup of the same folder")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(scratch, path)
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()
+
+
+def _bad_key(path: Path, what: str, way_out: str) -> UserMustAct:
+    return UserMustAct(f"the journal's key {path} {what}", suggestion=way_out, code="INTERNAL_ERROR")

@@ -1,0 +1,200 @@
+"""Intents as rows. Every change of a row is an event of the journal, which repeats the row's new seal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+from api.errors import InvalidInput, NotFound, clean
+from safety.intent import Caller, Intent, new_intent_id
+from safety.proposal import Action, Order, Proposal, Publication, canonical_json
+from safety.states import State, may_move
+
+from .journal import Journal
+
+Row = dict[str, Any]
+
+PENDING_SECONDS: Final = 300.0
+"""How long a human has."""
+SENDING_SECONDS: Final = 30.0
+"""How long after an approval it may still be sent."""
+_UNSEALED: Final = frozenset({"sweeps", "seal"})
+_MAX_REASON: Final = 500
+_MAX_CLIENT: Final = 100
+
+
+def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State, *, automatic: bool) -> Row:
+    """A new row, not yet written."""
+    action = proposal.action
+    order = action if isinstance(action, Order) else None
+    asked = state == "PENDING"
+    expires = min(proposal.expires, journal.now + PENDING_SECONDS)
+    return {
+        "intent_id": new_intent_id(journal.now),
+        "service": proposal.service,
+        "kind": action.kind,
+        "account_id": account_of(action),
+        "symbol": order.symbol if order else "",
+        "side": order.side if order else "",
+        "amount": format(order.amount, "f") if order else "",
+        "price": format(order.price, "f") if order and order.price is not None else None,
+        "notional": "" if proposal.notional_usd is None else format(proposal.notional_usd, "f"),
+        "action_hash": action_hash(action),
+        "proposal": proposal.canonical(),
+        "digest": proposal.digest,
+        "tool": clean(caller.tool, _MAX_CLIENT),
+        "client": clean(caller.client, _MAX_CLIENT),
+        "automatic": int(automatic),
+        "asked": int(asked),
+        "created": journal.now,
+        "state": state,
+        "by_human": 0,
+        "label": "",
+        "booked": journal.now,
+        "changed_at": journal.now,
+        "deadline": expires if asked else journal.now + SENDING_SECONDS,
+        "sent_at": None,
+        "order_id": None,
+        "result": None,
+        "reason": "",
+        "signature": None,
+        "key_id": None,
+        "approved_at": None if asked else journal.now,
+        "sweeps": 0,
+    }
+
+
+def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Intent:
+    """Write a new row and the event of its admission."""
+    sealed = {**row, "seal": seal(journal, row)}
+    marks = ", ".join("?" * len(sealed))
+    journal.db.execute(f"INSERT INTO intents ({', '.join(sealed)}) VALUES ({marks})", tuple(sealed.values()))
+    journal.append("intent", row["intent_id"], {"to": row["state"], "seal": sealed["seal"], **told})
+    return intent_of(sealed)
+
+
+def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | None = None, **changes: object) -> Row:
+    """Take an intent to another state.
+
+    Raises:
+        InvalidInput: The table of moves does not have it.
+    """
+    if not may_move(row["state"], to):
+        raise InvalidInput(
+            f"intent {row['intent_id']} is {row['state']} and cannot become {to}",
+            suggestion="Look at it with order_intent",
+            code="INTENT_STATE",
+        )
+    reason = str(changes.pop("reason", ""))[:_MAX_REASON]
+    moved = {**row, "deadline": None, **changes, "state": to, "reason": reason, "changed_at": journal.now}
+    return rewrite(journal, moved, {"from": row["state"], "to": to, "reason": reason, **(told or {})})
+
+
+def rewrite(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
+    """Write a changed row and the event which says so."""
+    sealed = {**row, "seal": seal(journal, row)}
+    names = [name for name in sealed if name not in _IDENTITY]
+    journal.db.execute(
+        f"UPDATE intents SET {', '.join(f'{name} = ?' for name in names)} WHERE intent_id = ?",
+        (*(sealed[name] for name in names), row["intent_id"]),
+    )
+    journal.append("intent", row["intent_id"], {**told, "seal": sealed["seal"]})
+    return sealed
+
+
+_IDENTITY: Final = frozenset(
+    {"intent_id", "service", "kind", "account_id", "symbol", "side", "amount", "price", "notional"}
+    | {"action_hash", "proposal", "digest", "tool", "client", "automatic", "asked", "created"}
+)
+
+
+def seal(journal: Journal, row: Mapping[str, Any]) -> str:
+    """The MAC of a row: of everything but the count of sweeps, which is no event."""
+    return journal.seal({name: value for name, value in row.items() if name not in _UNSEALED})
+
+
+def find(journal: Journal, intent_id: str) -> Row | None:
+    """A row by its id, in capitals or not."""
+    found = journal.db.execute("SELECT * FROM intents WHERE intent_id = ?", (intent_id.strip().upper(),)).fetchone()
+    return dict(found) if found else None
+
+
+def get(journal: Journal, intent_id: str) -> Row:
+    """The same.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = find(journal, intent_id)
+    if row is None:
+        raise NotFound(
+            f"there is no intent {clean(intent_id, 40)!r}",
+            suggestion="Use the intent_id that the call returned",
+            code="INTENT_NOT_FOUND",
+        )
+    return row
+
+
+def select(journal: Journal, where: str, arguments: Iterable[object]) -> list[Row]:
+    """Rows that meet a condition."""
+    return [dict(row) for row in journal.db.execute(f"SELECT * FROM intents WHERE {where}", tuple(arguments))]
+
+
+def one_of(column: str, values: Collection[str]) -> str:
+    """A condition with a mark for each value, in the order in which the collection is walked."""
+    return f"{column} IN ({', '.join('?' * len(values))})"
+
+
+def expire(journal: Journal) -> list[Row]:
+    """Let go of what nobody approved, or nobody sent, in time."""
+    due = select(journal, "deadline IS NOT NULL AND deadline < ?", (journal.now,))
+    return [move(journal, row, "EXPIRED", reason=_lateness(row)) for row in due]
+
+
+def any_due(journal: Journal) -> bool:
+    """Whether `expire` has anything to do."""
+    due = journal.db.execute(
+        "SELECT 1 FROM intents WHERE deadline IS NOT NULL AND deadline < ? LIMIT 1", (journal.now,)
+    )
+    return due.fetchone() is not None
+
+
+def _lateness(row: Row) -> str:
+    if row["state"] == "PENDING":
+        return "nobody approved it in time"
+    return f"it was approved, but not sent within {SENDING_SECONDS:g} s"
+
+
+def account_of(action: Action) -> str:
+    """The account that an action is about; "" where it is about none."""
+    return "" if isinstance(action, Publication) else action.account_id or ""
+
+
+def action_hash(action: Action) -> str:
+    """The same for two calls with the same terms."""
+    return hashlib.sha256(canonical_json(action.model_dump()).encode()).hexdigest()
+
+
+def intent_of(row: Mapping[str, Any]) -> Intent:
+    """The intent that a row is."""
+    return Intent(
+        intent_id=row["intent_id"],
+        state=row["state"],
+        proposal=Proposal.read(row["proposal"]),
+        digest=row["digest"],
+        caller=Caller(row["tool"], row["client"]),
+        automatic=bool(row["automatic"]),
+        label=row["label"],
+        created=row["created"],
+        changed_at=row["changed_at"],
+        sent_at=row["sent_at"],
+        order_id=row["order_id"],
+        result=None if row["result"] is None else json.loads(row["result"]),
+        reason=row["reason"],
+        signature=row["signature"],
+        key_id=row["key_id"],
+        approved_at=row["approved_at"],
+        sweeps=row["sweeps"],
+    )

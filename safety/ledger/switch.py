@@ -1,0 +1,107 @@
+"""The kill switch: the last word of the journal, and a file that works when nothing else does.
+
+Anybody may make the file, also with `touch`. While it is there, or cannot be looked for, nothing is sent. Once a
+process has seen it, the journal says so too, and then removing the file alone changes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from api.errors import UserMustAct, clean
+
+from .journal import Journal
+from .records import Event, Switch
+from .rows import move, one_of, select
+
+FILE_NAME: Final = "HALT"
+BY_FILE: Final = "the file HALT"
+_OPEN: Final = ("PENDING", "APPROVED", "NOT_SENT")
+_MAX_REASON: Final = 300
+
+
+def read_file(home: Path) -> Switch | None:
+    """What the file says; `None` when there is surely none."""
+    path = home / FILE_NAME
+    try:
+        since = path.lstat().st_mtime
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Switch("HALTED", f"{path} cannot be looked for ({error.strerror})", BY_FILE)
+    return Switch("HALTED", _reason_in(path), BY_FILE, since)
+
+
+def _reason_in(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return clean(file.read(4 * _MAX_REASON), _MAX_REASON) or "the file HALT was made"
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+
+
+def write_file(home: Path, reason: str) -> bool:
+    """Make the file, or leave the one that is there. Says whether it is there now."""
+    path = home / FILE_NAME
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(clean(reason, _MAX_REASON) + "\n")
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def remove_file(home: Path) -> None:
+    """Remove the file.
+
+    Raises:
+        UserMustAct: It cannot be removed, so everything stays halted.
+    """
+    path = home / FILE_NAME
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserMustAct(
+            f"{path} cannot be removed ({error.strerror}), so everything stays halted",
+            suggestion="Remove it by hand",
+            code="INTERNAL_ERROR",
+        ) from error
+
+
+def in_journal(journal: Journal) -> Switch:
+    """What the journal says."""
+    event = _last(journal)
+    if event is None:
+        return Switch()
+    return Switch(event.body["state"], event.body["reason"], event.body["by"], event.at)
+
+
+def _last(journal: Journal) -> Event | None:
+    moved = [event for subject in ("engage", "release") if (event := journal.latest("switch", subject)) is not None]
+    return max(moved, key=lambda event: event.seq, default=None)
+
+
+def current(journal: Journal, home: Path) -> Switch:
+    """The switch as it counts, in a transaction that writes: a file that the journal does not know is written down."""
+    said = in_journal(journal)
+    seen = read_file(home)
+    if seen is None or said.state == "HALTED":
+        return said
+    return engage(journal, seen)
+
+
+def engage(journal: Journal, wanted: Switch) -> Switch:
+    """Halt or reduce. A halt stays one, and whatever waits to be sent when it begins never is."""
+    said = in_journal(journal)
+    if said.state == "HALTED" or said.state == wanted.state:
+        return said
+    reason = clean(wanted.reason, _MAX_REASON)
+    event = journal.append("switch", "engage", {"state": wanted.state, "reason": reason, "by": clean(wanted.by, 100)})
+    if wanted.state == "HALTED":
+        for row in select(journal, one_of("state", _OPEN), _OPEN):
+            move(journal, row, "HALTED", reason=f"halted: {reason}")
+    return Switch(wanted.state, reason, wanted.by, event.at)

@@ -1,0 +1,225 @@
+"""What of the limits is used up, derived from the intents themselves at the moment of a decision.
+
+There is no counter anywhere: whoever asks within a transaction that writes sees what every other process has booked,
+and nobody can book in between.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Final
+
+from safety.facts import Similar, Usage
+from safety.proposal import Action, Order, Proposal, Standing
+from safety.states import COUNTED, State
+
+from .journal import Journal
+from .rows import Row, account_of, one_of, select
+
+MINUTE: Final = 60.0
+HOUR: Final = 3_600.0
+DAY: Final = 86_400.0
+VISIBLE_SECONDS: Final = 15.0
+"""So long an acknowledged order may be missing from the account's snapshot, which is never older."""
+CLOCK_SECONDS: Final = 1.0
+"""What a clock may be set back without anybody minding."""
+_MANY: Final = 1_000
+_ENDED: Final = frozenset({"paused", "stopped", "unsubscribed"})
+_MAY_STILL_HAPPEN: Final[tuple[State, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT")
+_COUNTED: Final = tuple(sorted(COUNTED))
+_SENT: Final[tuple[State, ...]] = (*_COUNTED, "REJECTED")
+
+_OURS: Final = "service = ? AND kind = 'order' AND intent_id <> ?"
+_NOT_LATE: Final = "(deadline IS NULL OR deadline >= ?)"
+
+
+def usage_of(journal: Journal, service: str, action: Action, *, without: str = "") -> Usage:
+    """What is used of the limits for an action.
+
+    Args:
+        journal: The transaction.
+        service: Where the action would go.
+        action: An order; of anything else only account and service matter.
+        without: An intent that does not count: the one which is being decided.
+    """
+    day = _booked(journal, service, without)
+    midnight = journal.now // DAY * DAY
+    today = [amount for amount, booked in day if booked >= midnight]
+    here = _here(journal, service, action, without)
+    failures = _failures(journal, service, without)
+    day_start, high_water = equity_marks(journal, service, account_of(action))
+    return Usage(
+        notional_24h=sum((amount for amount, _ in day), Decimal(0)),
+        notional_day=sum(today, Decimal(0)),
+        count_24h=len(day),
+        count_day=len(today),
+        order_ages=_ages(journal, service, without),
+        similar=_similar(journal, service, action, without),
+        reserved_symbol_usd=sum((_usd(row) for row in here if _same_symbol(row, action)), Decimal(0)),
+        reserved_usd=sum(map(_usd, here), Decimal(0)),
+        unknown_here=sum(row["state"] == "UNKNOWN" and _same_symbol(row, action) for row in here),
+        unknown_anywhere=_count(journal, f"{_OURS} AND state = 'UNKNOWN'", service, without),
+        in_flight_here=sum(row["state"] == "SENT" and _same_symbol(row, action) for row in here),
+        failures_in_a_row=len(failures),
+        last_failure_age=_age(journal, failures[0]) if failures else None,
+        automatic_in_a_row=_automatic(journal, service, without),
+        pending=_count(
+            journal, f"service = ? AND intent_id <> ? AND state = 'PENDING' AND {_NOT_LATE}", service, without,
+            journal.now,
+        ),
+        prompts_last_hour=_count(
+            journal, "service = ? AND intent_id <> ? AND asked = 1 AND created > ?", service, without,
+            journal.now - HOUR,
+        ),
+        declined_ages=_declined(journal, service),
+        day_start_equity=day_start,
+        high_water_equity=high_water,
+        standing_active=_standing(journal, service, without),
+        clock_went_back=clock_went_back(journal),
+    )  # fmt: skip
+
+
+def equity_marks(journal: Journal, service: str, account_id: str) -> tuple[Decimal | None, Decimal | None]:
+    """The account's first equity of this UTC day and its highest, USD, both since a human last released the switch."""
+    event = journal.latest("equity", f"{service} {account_id}")
+    if event is None or event.seq < last_release(journal)[0]:
+        return None, None
+    start = Decimal(event.body["day_start"]) if event.body["day"] == journal.now // DAY else None
+    return start, Decimal(event.body["high"])
+
+
+def last_release(journal: Journal) -> tuple[int, float]:
+    """Number and time of the last release of the switch by a human; zeros when there was none."""
+    event = journal.latest("switch", "release")
+    return (event.seq, event.at) if event else (0, 0.0)
+
+
+def clock_went_back(journal: Journal) -> bool:
+    """Whether an event lies in the future. A release by a human closes the matter."""
+    latest: float | None = journal.db.execute("SELECT max(at) FROM events").fetchone()[0]
+    if latest is None or latest <= journal.now + CLOCK_SECONDS:
+        return False
+    after, _ = last_release(journal)
+    late = "SELECT 1 FROM events WHERE at > ? AND seq > ? LIMIT 1"
+    return journal.db.execute(late, (journal.now + CLOCK_SECONDS, after)).fetchone() is not None
+
+
+def _booked(journal: Journal, service: str, without: str) -> list[tuple[Decimal, float]]:
+    """USD and time of every order of the last 24 hours that counts."""
+    rows = journal.db.execute(
+        f"SELECT notional, booked FROM intents WHERE {_OURS} AND booked > ? AND {one_of('state', _COUNTED)}"
+        f" AND {_NOT_LATE}",
+        (service, without, journal.now - DAY, *_COUNTED, journal.now),
+    )
+    return [(Decimal(notional or 0), booked) for notional, booked in rows]
+
+
+def _ages(journal: Journal, service: str, without: str) -> tuple[float, ...]:
+    """Seconds since each order of the last minute was admitted; one that was rejected was a message too."""
+    since = journal.now - MINUTE
+    rows = journal.db.execute(
+        f"SELECT created FROM intents WHERE {_OURS} AND booked > ? AND created > ? AND {one_of('state', _SENT)}"
+        f" AND {_NOT_LATE} ORDER BY created DESC",
+        (service, without, since, since, *_SENT, journal.now),
+    )
+    return tuple(max(0.0, journal.now - created) for (created,) in rows)
+
+
+def _here(journal: Journal, service: str, action: Action, without: str) -> list[Row]:
+    """Orders of the account that its snapshot may not show yet."""
+    rows = select(
+        journal,
+        f"{_OURS} AND account_id = ? AND {_NOT_LATE} AND ({one_of('state', _MAY_STILL_HAPPEN)}"
+        " OR state = 'ACKED' AND changed_at > ?)",
+        (service, without, account_of(action), journal.now, *_MAY_STILL_HAPPEN, journal.now - VISIBLE_SECONDS),
+    )
+    return [row for row in rows if row["state"] != "ABSENT" or row["booked"] > journal.now - DAY]
+
+
+def _similar(journal: Journal, service: str, action: Action, without: str) -> tuple[Similar, ...]:
+    if not isinstance(action, Order):
+        return ()
+    rows = journal.db.execute(
+        f"SELECT intent_id, state, amount, price, booked FROM intents WHERE {_OURS} AND booked > ? AND account_id = ?"
+        f" AND symbol = ? AND side = ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE} ORDER BY booked DESC",
+        (service, without, journal.now - HOUR, action.account_id, action.symbol, action.side, *_COUNTED, journal.now),
+    )
+    return tuple(
+        Similar(intent_id, state, Decimal(amount), Decimal(price) if price else None, max(0.0, journal.now - booked))
+        for intent_id, state, amount, price, booked in rows
+    )
+
+
+def _failures(journal: Journal, service: str, without: str) -> list[Row]:
+    """What was sent and not acknowledged since the last acknowledged order, youngest first; a release forgives."""
+    rows = select(
+        journal,
+        f"{_OURS} AND sent_at IS NOT NULL AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
+        (service, without, last_release(journal)[1]),
+    )
+    acknowledged = next((place for place, row in enumerate(rows) if row["state"] == "ACKED"), len(rows))
+    return rows[:acknowledged]
+
+
+def _automatic(journal: Journal, service: str, without: str) -> int:
+    """Orders without a human since a human last approved one; beyond 1,000 it no longer matters how many."""
+    approved: float | None = journal.db.execute(
+        "SELECT max(approved_at) FROM intents WHERE service = ? AND kind = 'order' AND by_human = 1", (service,)
+    ).fetchone()[0]
+    return _count(
+        journal,
+        f"{_OURS} AND automatic = 1 AND by_human = 0 AND created > ? AND {one_of('state', _SENT)} LIMIT {_MANY}",
+        service, without, approved or 0.0, *_SENT,
+    )  # fmt: skip
+
+
+def _declined(journal: Journal, service: str) -> tuple[float, ...]:
+    rows = select(
+        journal,
+        "service = ? AND state = 'DECLINED' AND by_human = 1 AND changed_at > ? ORDER BY changed_at DESC",
+        (service, journal.now - HOUR),
+    )
+    return tuple(_age(journal, row) for row in rows)
+
+
+def _standing(journal: Journal, service: str, without: str) -> int:
+    """Strategies that trade by themselves, or may soon; a subscription counts once however often it was resumed."""
+    rows = select(
+        journal,
+        f"service = ? AND kind = 'standing' AND intent_id <> ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE}"
+        " ORDER BY changed_at",
+        (service, without, *_COUNTED, journal.now),
+    )
+    latest = {_subscription(row): row for row in rows}
+    return sum(_status(row) not in _ENDED for row in latest.values())
+
+
+def _subscription(row: Row) -> str:
+    action = Proposal.read(row["proposal"]).action
+    named = action.subscription_id if isinstance(action, Standing) else None
+    return row["order_id"] or named or row["intent_id"]
+
+
+def _status(row: Row) -> str:
+    result: dict[str, object] = json.loads(row["result"] or "{}")
+    return str(result.get("status", "")).lower()
+
+
+def _count(journal: Journal, where: str, *arguments: object) -> int:
+    counted: int = journal.db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM intents WHERE {where})", arguments
+    ).fetchone()[0]
+    return counted
+
+
+def _age(journal: Journal, row: Row) -> float:
+    return max(0.0, journal.now - row["changed_at"])
+
+
+def _usd(row: Row) -> Decimal:
+    return Decimal(row["notional"] or 0)
+
+
+def _same_symbol(row: Row, action: Action) -> bool:
+    return isinstance(action, Order) and row["symbol"] == action.symbol
