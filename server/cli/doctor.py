@@ -18,12 +18,21 @@ import anyio
 import click
 
 from api.errors import HeyTradersError, explain
+from safety.redaction import know, redacted
 from server.app import package_version
 from server.backend import open_backend
-from server.keys import last_four
-from server.settings import Settings
+from server.keys import Origin, find_key, last_four
+from server.settings import BadSetting, Settings
 
-LIBRARIES: Final = ("mcp", "pydantic", "numpy", "ta-lib", "fastapi", "sqlalchemy", "httpx")
+LIBRARIES: Final = (
+    "mcp", "pydantic", "numpy", "ta-lib", "fastapi", "sqlalchemy", "httpx", "cryptography", "keyring"
+)  # fmt: skip
+ORIGINS: Final[dict[Origin, str]] = {
+    "keyring": "from this machine's keyring",
+    "file": "from a private file (login.json); programs that run as you can read it",
+    "environment": "from HEYTRADERS_API_KEY; whoever can read your client's configuration has it: use login",
+    "registered": "registered by an agent; research only",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ def command() -> None:
     for check in checks:
         for finding in check(settings):
             healthy = healthy and finding.ok
-            click.echo(f"{'ok ' if finding.ok else 'BAD'} {finding.name:<10} {finding.text}")
+            click.echo(f"{'ok ' if finding.ok else 'BAD'} {finding.name:<10} {redacted(finding.text)}")
     sys.exit(0 if healthy else 1)
 
 
@@ -79,11 +88,16 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 
 def _key(settings: Settings) -> Iterator[Finding]:
-    if settings.api_key:
-        text = f"HEYTRADERS_API_KEY is set ({last_four(settings.api_key)})"
-    else:
-        text = "HEYTRADERS_API_KEY is not set"
-    yield Finding(ok=True, name="key", text=text)
+    try:
+        found = find_key(settings.home, settings.url, settings.api_key)
+    except BadSetting as error:
+        yield Finding(ok=False, name="key", text=explain(error))
+        return
+    if found is None:
+        yield Finding(ok=True, name="key", text="none; `heytraders-mcp login` stores one")
+        return
+    know(found.key.get_secret_value())
+    yield Finding(ok=True, name="key", text=f"{last_four(found.key)} for {settings.url}, {ORIGINS[found.origin]}")
 
 
 def _backend(settings: Settings) -> Iterator[Finding]:
