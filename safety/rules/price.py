@@ -1,0 +1,105 @@
+"""Where a price may lie: near the market, and never across an own resting order. R10 and R21."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
+
+from api.errors import HeyTradersError
+from safety.decision import Finding
+from safety.facts import Resting
+from safety.proposal import Order
+from safety.valuation import instrument, plain
+
+from .case import Case, Missing, deny, rounded, rule
+
+MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "TRX", "XRP"})
+"""The ten large assets that have the narrower collar."""
+
+
+@rule("R10_COLLAR")
+def collar(case: Case) -> Finding | None:
+    """Distance of a limit price from a fresh market price."""
+    reach, old = _reach(case), case.limits.quote_age
+    if reach is None and old is None:
+        return None
+    quote = case.facts.quote
+    if quote is None:
+        raise Missing(case.worth.missing)
+    if old is not None and abs(quote.age) > old:
+        return deny(
+            f"the market price is {quote.age:.1f} s old, and counts for {old} s",
+            "Try again when the market has a fresh price",
+            limit=str(old),
+            observed=f"{quote.age:.1f}",
+            unit="s",
+        )
+    return (
+        None if reach is None or case.order.price is None else _beyond(case.order, case.order.price, quote.price, reach)
+    )
+
+
+def _reach(case: Case) -> Decimal | None:
+    """How far a price may lie from the market, in quote currency."""
+    limits, order, quote = case.limits, case.order, case.facts.quote
+    if order.price is None:
+        return None
+    if order.market_type == "prediction":
+        return limits.collar_probability
+    shares = [limits.collar]
+    if instrument(order.symbol, order.exchange).base in MAJORS:
+        shares.append(limits.collar_major)
+    share = min((share for share in shares if share is not None), default=None)
+    if share is None:
+        return None
+    return share * (quote.price if quote is not None else 0)
+
+
+def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Finding | None:
+    if abs(price - market) <= reach:
+        return None
+    lowest, highest = rounded(market - reach, ROUND_CEILING), rounded(market + reach, ROUND_FLOOR)
+    nearest = highest if price > market else lowest
+    return deny(
+        f"price {plain(price)} is too far from the market price {plain(market)}",
+        f"Use a price from {plain(lowest)} to {plain(highest)}",
+        limit=f"{plain(lowest)} to {plain(highest)}",
+        observed=plain(price),
+        unit="quote currency",
+        mended=order.model_copy(update={"price": nearest}) if nearest > 0 else None,
+    )
+
+
+@rule("R21_SELF_TRADE")
+def self_trade(case: Case) -> Finding | None:
+    """An own resting order on the other side that this one would meet."""
+    if not case.limits.no_self_trade:
+        return None
+    order = case.order
+    met = next((resting for resting in case.account.open_orders if _meets(order, resting)), None)
+    if met is None:
+        return None
+    at = "without a price" if met.price is None else f"at {plain(met.price)}"
+    return deny(
+        f"an own {met.side} order of {order.symbol} rests {at}, and this order would trade with it",
+        "Cancel that order first, or use a price that does not meet it",
+        observed=at,
+    )
+
+
+def _meets(order: Order, resting: Resting) -> bool:
+    if resting.side == order.side or not same_symbol(order, resting.symbol):
+        return False
+    if order.price is None or resting.price is None:
+        return True
+    return order.price >= resting.price if order.side == "buy" else order.price <= resting.price
+
+
+def same_symbol(order: Order, symbol: str) -> bool:
+    """Whether an account's symbol is the order's, however the service writes it."""
+    if symbol == order.symbol:
+        return True
+    try:
+        return instrument(symbol, order.exchange) == instrument(order.symbol, order.exchange)
+    except HeyTradersError:
+        return False

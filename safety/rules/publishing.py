@@ -1,0 +1,167 @@
+"""What leaves for the public or for an address on the internet. R31 and R32."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+from api.text import show
+from safety.decision import Finding, Outcome
+from safety.limits import Limits
+from safety.proposal import Publication, Standing
+
+from .case import SIGN, Case, deny, require, rule
+
+_ADDRESS: Final = re.compile(
+    r"https://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+)(?::443)?(?:[/?][!-\[\]-~]*)?", re.IGNORECASE
+)
+"""https, a name of ASCII letters, digits and hyphens with a dot, no user, no other port, no backslash or blank."""
+
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_PRIVATE: Final = (
+    "local",
+    "localhost",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "arpa",
+    "test",
+    "invalid",
+    "onion",
+)
+
+_KEYS: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\b(?:ht|sk|pk|rk|ak)[_-](?:[A-Za-z0-9]+[_-])?[A-Za-z0-9]{12,}",
+        r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+        r"\bAKIA[0-9A-Z]{12,}",
+        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY",
+        r"\b(?:0x)?[0-9a-fA-F]{32,}\b",
+        r"(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[A-Z])(?=[A-Za-z0-9+/_-]*[a-z])[A-Za-z0-9+/_-]{32,}={0,2}",
+    )
+)
+_SQUEEZED: Final = 6
+"""A known text of so many letters and digits is found whatever stands between them; a shorter one as a word."""
+
+
+def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
+    """Whether a webhook may deliver to `url` (R31).
+
+    The service makes the call, so that an address cannot be resolved and checked here: the list of hosts is what
+    protects.
+
+    Args:
+        url: As the caller gave it.
+        has_secret: The caller gave a secret to sign deliveries with. It has to come from the configuration instead.
+        limits: The limits that count.
+    """
+    found = _webhook(url, limits, has_secret=has_secret)
+    return found if found is not None else Finding(WEBHOOK)
+
+
+WEBHOOK: Final = "R31_WEBHOOK"
+
+
+def _webhook(url: str, limits: Limits, *, has_secret: bool) -> Finding | None:
+    allowed = limits.webhook_hosts
+    if allowed is None:
+        return None
+    if has_secret:
+        return _against("a webhook's secret never passes through a model", "Leave secret out; the user configures it")
+    host = public_host(url)
+    if host is None:
+        return _against(f"{show(url)} is not a public https address", "Use https://HOST/PATH with a public host name")
+    if host in allowed:
+        return None
+    return _against(f"host {show(host)} is not among the hosts that webhooks may call", SIGN)
+
+
+def _against(reason: str, way_out: str) -> Finding:
+    return Finding(WEBHOOK, Outcome.DENY, reason, way_out=way_out)
+
+
+def public_host(url: str) -> str | None:
+    """The host of an address that could be public: https, a name and no number, port 443, nothing unusual."""
+    match = _ADDRESS.fullmatch(url)
+    if match is None:
+        return None
+    host = match[1].lower()
+    labels = host.split(".")
+    if (
+        _NUMBER.fullmatch(labels[-1])
+        or labels[-1] in _PRIVATE
+        or any(bad.startswith("-") or bad.endswith("-") for bad in labels)
+    ):
+        return None
+    return host
+
+
+@rule(WEBHOOK, "standing")
+def webhook(case: Case) -> Finding | None:
+    """Exact hosts that webhooks may call, over https."""
+    url = case.action.webhook_url if isinstance(case.action, Standing) else None
+    return None if url is None else _webhook(url, case.limits, has_secret=False)
+
+
+@rule("R32_PUBLISH", "publication")
+def publish(case: Case) -> Finding | None:
+    """Posts and profile changes need a human, and never hold account data or keys."""
+    if not case.limits.ask_to_publish or not isinstance(case.action, Publication):
+        return None
+    body: object = json.loads(case.action.body)
+    texts = list(_texts(body))
+    if any(_has_key(text) for text in texts):
+        return deny("the text holds what looks like a key or a secret", "Leave it out")
+    if any(_holds(text, case.facts.known_texts) for text in texts):
+        return deny("the text holds an id or a balance of the account", "Leave it out")
+    avatar = cast("dict[str, Any]", body).get("avatar_url") if isinstance(body, dict) else None
+    if avatar is not None and public_host(str(avatar)) is None:
+        return deny(f"avatar_url {show(str(avatar))} is not a public https address", "Use a public https address")
+    return require("this becomes public under the user's name")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a JSON value, names of fields included, numbers as they are written."""
+    if isinstance(value, dict):
+        for name, inner in cast("dict[str, object]", value).items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in cast("list[object]", value):
+            yield from _texts(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def _folded(text: str) -> str:
+    """Compatible forms made one, case and invisible characters dropped."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in plain if unicodedata.category(c) not in {"Cf", "Cc", "Mn"} or c in "\n\t")
+
+
+def _has_key(text: str) -> bool:
+    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return any(pattern.search(visible) for pattern in _KEYS)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(c for c in text if c.isalnum())
+
+
+def _holds(text: str, known: Iterable[str]) -> bool:
+    folded = _folded(text)
+    squeezed = _squeezed(folded)
+    for secret in map(_folded, known):
+        short = _squeezed(secret)
+        if len(short) >= _SQUEEZED and short in squeezed:
+            return True
+        if short and re.search(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", folded):
+            return True
+    return False
