@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from api.errors import UserMustAct
 from safety.proposal import canonical_json
+from safety.redaction import redacted_value
 
 from .records import Event
 
@@ -45,7 +46,8 @@ class Journal:
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Event:
         """Write the next event. Every body also says which process wrote it and when that process thought it was."""
         seq, prev = self.head()
-        text = canonical_json({**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)})
+        told = redacted_value({**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)})
+        text = canonical_json(told)
         mac = self._mac(seq + 1, prev, self.now, kind, subject, text)
         row = (seq + 1, self.now, kind, subject, text, prev, mac)
         self.db.execute(f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
