@@ -10,6 +10,7 @@ from typing import Literal
 
 import pytest
 from mcp import Client
+from mcp.client.session import ElicitationFnT
 
 from server.app import open_server
 from server.settings import Settings
@@ -55,13 +56,16 @@ def era(request: pytest.FixtureRequest) -> Era:
 def connect(era: Era, shared_home: Path) -> Connect:
     """`async with connect() as client:` talks MCP in memory to a server on the embedded engine, in both eras.
 
-    Give it `Settings` for anything but the shared home and the defaults.
+    Give it `Settings` for anything but the shared home and the defaults, and `answer` for a client that has a dialog.
     """
 
     @asynccontextmanager
-    async def session(settings: Settings | None = None) -> AsyncGenerator[Client]:
+    async def session(settings: Settings | None = None, answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
         chosen = settings or Settings(home=shared_home)
-        async with open_server(chosen) as server, Client(server, mode=era, cache=None) as client:
+        async with (
+            open_server(chosen) as server,
+            Client(server, mode=era, cache=None, elicitation_callback=answer) as client,
+        ):
             yield client
 
     return session

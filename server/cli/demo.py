@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,8 @@ from typing import Any, Final
 import anyio
 import click
 from mcp import Client
-from mcp.types import TextContent
+from mcp.client import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from api.errors import Unavailable
 from server.app import open_server
@@ -23,7 +26,7 @@ from server.logs import start_log
 from server.settings import Settings
 
 from .data import import_candles
-from .demo_steps import BACKTEST, ORDER, STEPS, Result, Step, last_steps, signal_line, subscribe
+from .demo_steps import BACKTEST, ORDERS, STATUS, STEPS, Result, Step, last_steps, placed, signal_line, subscribe
 from .progress import ticking
 
 SPEED: Final = 14_400.0
@@ -56,15 +59,19 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
     begun = time.perf_counter()
     if csv:
         click.echo(f"Importing {csv.name}\n   {await import_candles(settings, csv, symbol, '1h', allow_gaps=True)}\n")
-    async with open_server(settings) as server, Client(server) as client:
+    async with open_server(settings) as server, Client(server, elicitation_callback=_say_yes) as client:
         tools = (await client.list_tools()).tools
         prompts = (await client.list_prompts()).prompts
         click.echo(f"Connected over MCP ({client.protocol_version}): {len(tools)} tools and {len(prompts)} prompt(s)\n")
-        for number, step in enumerate((*STEPS, ORDER), start=1):
-            await _take(client, number, step)
-        verdict = await _take(client, len(STEPS) + 2, BACKTEST)
+        numbers = itertools.count(1)
+        order: Result = {}
+        for step in (*STEPS, *ORDERS):
+            order = await _take(client, next(numbers), step)
+        for step in (placed(order["intent_id"]), STATUS):
+            await _take(client, next(numbers), step)
+        verdict = await _take(client, next(numbers), BACKTEST)
         if settings.time_speed != 1.0:
-            await _live(client, len(STEPS) + 2, verdict["result_id"])
+            await _live(client, numbers, verdict["result_id"])
         uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
         click.echo(f"Also as resources: {', '.join(uris)}")
     click.echo(
@@ -72,10 +79,16 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
     )
 
 
-async def _live(client: Client, taken: int, result_id: str) -> None:
+async def _say_yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's signature
+    """Stand in for the human at the client's dialog; with paper money this is a rehearsal."""
+    click.echo(textwrap.indent(f"The client shows its user:\n{params.message}\n-> yes", "     | "))
+    return ElicitResult(action="accept", content={"approve": True})
+
+
+async def _live(client: Client, numbers: Iterator[int], result_id: str) -> None:
     """Deploy the strategy of a backtest, show its signals as they arrive, and end it."""
-    subscription: str = (await _take(client, taken + 1, subscribe(result_id)))["subscription_id"]
-    click.echo(f"{taken + 2}. Its signals, as they arrive (an hour of the market takes a quarter of a second).")
+    subscription: str = (await _take(client, next(numbers), subscribe(result_id)))["subscription_id"]
+    click.echo(f"{next(numbers)}. Its signals, as they arrive (an hour of the market takes a quarter of a second).")
     arrived = 0
     since: str | None = None
     with anyio.move_on_after(PATIENCE_SECONDS):
@@ -88,8 +101,8 @@ async def _live(client: Client, taken: int, result_id: str) -> None:
             since = answer.get("next_since")
             await anyio.sleep(0.5)
     click.echo("")
-    for number, step in enumerate(last_steps(subscription), start=taken + 3):
-        await _take(client, number, step)
+    for step in last_steps(subscription):
+        await _take(client, next(numbers), step)
 
 
 async def _take(client: Client, number: int, step: Step) -> Result:

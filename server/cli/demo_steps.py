@@ -1,4 +1,4 @@
-"""The calls of the demo, in the order of an agent's day: research, backtest, paper order, live strategy."""
+"""The calls of the demo, in the order of an agent's day: research, an order that a human confirms, live strategy."""
 
 from __future__ import annotations
 
@@ -68,6 +68,20 @@ def _order(result: Result) -> Iterator[str]:
     yield f"at {result.get('average_price')}, fee {result.get('fee')} {result.get('fee_currency')}"
 
 
+def _preview(result: Result) -> Iterator[str]:
+    yield f"{result['decision']}, worth {result.get('notional_usd')} USD, paper: {result['paper']}"
+    yield from (f"{each['rule']}: {each['left']} of {each['limit']} left" for each in result["left"][:MAX_ROWS])
+
+
+def _intent(result: Result) -> Iterator[str]:
+    yield f"{result['state']}: {result['summary'].splitlines()[0]}"
+
+
+def _status(result: Result) -> Iterator[str]:
+    yield f"mode {result['mode']}, kill switch {result['switch']}, assurance {result['assurance']}"
+    yield f"{len(result['pending'])} wait for a human, {len(result['unresolved'])} unresolved"
+
+
 def _subscription(result: Result) -> Iterator[str]:
     yield f"{result['strategy_name']}, mode {result['mode']}, {result['status']}, paper: {result.get('paper')}"
     yield f"{result.get('message')}"
@@ -123,12 +137,20 @@ STEPS: Final = (
 
 ACCOUNT: Final = "paper-binance"
 
-ORDER: Final = Step(
-    "Buy a little on a paper account.",
-    "orders_place",
-    {"account_id": ACCOUNT, "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.01"},
-    _order,
+_BUY: Final = {"account_id": ACCOUNT, "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.01"}
+
+ORDERS: Final = (
+    Step("What would the limits say to a small order on a paper account?", "order_preview", _BUY, _preview),
+    Step("Place it, if the human says yes.", "place_with_confirmation", _BUY, _order),
 )
+
+
+def placed(intent_id: str) -> Step:
+    """Looks the order up by its intent."""
+    return Step("What became of it?", "order_intent", {"intent_id": intent_id}, _intent)
+
+
+STATUS: Final = Step("How do things stand between the agent and the money?", "safety_status", {}, _status)
 
 BACKTEST: Final = Step(
     "Would following short swings have worked?",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, cast
 
 import pytest
 
 from api.catalogue import ENDPOINTS, endpoint
+from safety.face import SafetyDesk
 from tools.declaration import EndpointTool
 from tools.snapshot import load
 from tools.surface import TOOLSETS, Toolset, exposed
@@ -37,6 +40,36 @@ def test_no_argument_at_any_depth_could_pass_for_a_humans_word(name: str) -> Non
     words = {word for argument in properties(load(name)["inputSchema"]) for word in argument.split("_")}
 
     assert [word for word in words if HUMANS_WORD.match(word)] == []
+
+
+def test_what_agents_reach_knows_the_safety_layer_by_its_face_alone() -> None:
+    """So that nothing that approves, signs, releases or sends can be called from a tool, a resource or a prompt."""
+    root = Path(__file__).parents[2]
+    reached = {
+        module
+        for folder in ("tools", "resources", "prompts")
+        for path in (root / folder).rglob("*.py")
+        for module in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if module.split(".")[0] == "safety"
+    }
+
+    assert reached == {"safety.face", "safety.intent.LABEL_PREFIX"}
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """What a module imports, down to the names where it takes single ones from a module other than `safety.face`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            whole = node.module == "safety.face"
+            yield from {node.module if whole else f"{node.module}.{alias.name}" for alias in node.names}
+
+
+def test_the_face_hands_out_no_tool_to_approve_release_or_send() -> None:
+    offered = {name for name in vars(SafetyDesk) if not name.startswith("_")}
+
+    assert [name for name in offered if re.search(r"approve|sign|release|send|execute|claim|policy_file", name)] == []
 
 
 @pytest.mark.parametrize("toolset", TOOLSETS)

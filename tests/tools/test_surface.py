@@ -13,7 +13,7 @@ from bench.tokens import TOOL_BUDGET, TOTAL_BUDGET, model_tokens
 from resources.documents import DOCUMENTS
 from tools.declaration import ToolRow
 from tools.snapshot import differences, load
-from tools.surface import SECTIONS, TOOLSETS, exposed
+from tools.surface import SECTIONS, TOOLSETS, Toolset, exposed
 
 ROWS = exposed()
 NAMES = [row.name for row in ROWS]
@@ -110,7 +110,13 @@ def test_the_list_fits_the_token_budget() -> None:
 def test_toolsets_narrow_the_list_and_keep_its_order() -> None:
     for toolset in TOOLSETS:
         names = [row.name for row in exposed((toolset,))]
-        assert names == [row.name for section in SECTIONS if section.toolset == toolset for row in section.tools]
+        assert names == [row.name for section in SECTIONS if toolset in section.toolsets for row in section.tools]
+
+
+@pytest.mark.parametrize("toolset", ["trading", "live", "arena"])
+def test_whatever_meets_the_gate_comes_with_status_intents_and_the_kill_switch(toolset: Toolset) -> None:
+    assert {"order_intent", "safety_status", "safety_halt"} <= {row.name for row in exposed((toolset,))}
+    assert "safety_halt" not in {row.name for row in exposed((toolset,), read_only=True)}
 
 
 def test_read_only_wins_over_toolsets() -> None:

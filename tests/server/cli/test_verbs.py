@@ -140,10 +140,13 @@ def test_the_demo_does_the_main_job_without_a_key_or_a_network(run: Run) -> None
 
     assert done.returncode == 0, done.stderr
     tools = (
-        "meta_health market_tickers market_scan market_rank market_evaluate market_ohlcv docs_read orders_place "
-        "backtest_and_poll live_subscribe live_unsubscribe accounts_balances"
+        "meta_health market_tickers market_scan market_rank market_evaluate market_ohlcv docs_read order_preview "
+        "place_with_confirmation order_intent safety_status backtest_and_poll live_subscribe "
+        "live_unsubscribe accounts_balances"
     )
     assert [tool for tool in tools.split() if tool not in done.stdout] == []
+    assert "The client shows its user:" in done.stdout
     assert "paper order FILLED" in done.stdout
+    assert "ACKED" in done.stdout
     assert re.search(r"(entry|exit) +(buy|sell) +\w+/USDT +order api-sig_", done.stdout)
     assert "simulated" in done.stdout
