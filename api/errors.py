@@ -227,7 +227,7 @@ def explain(error: HeyTradersError) -> str:
     if isinstance(error, RateLimited) and error.retry_after is not None:
         parts.append(f"Wait {error.retry_after:g} s.")
     if isinstance(error, OutcomeUnknown):
-        parts.append("It may have happened: check before trying again.")
+        parts.append("It may have happened: look first.")
     if error.corrected:
         parts.append(f"Try: {error.corrected}")
     return ("\n" if "\n" in error.message else " ").join(parts)

@@ -9,14 +9,11 @@ from typing import Any, Final, cast
 import anyio
 import pytest
 from mcp import Client
-from mcp.client import ClientRequestContext
 from mcp.client.session import ElicitationFnT
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INTERNAL_ERROR,
     CallToolResult,
-    ElicitRequestFormParams,
-    ElicitRequestParams,
     ElicitResult,
     ErrorData,
     InputRequiredResult,
@@ -29,6 +26,7 @@ from server.app import create_server
 from server.backend import Backend
 from server.settings import Settings
 from tests.conftest import Era
+from tests.dialogs import CANCELLED, DECLINED, NO, YES, Person
 
 TOOL: Final = "place_with_confirmation"
 ORDER: Final[dict[str, Any]] = {
@@ -36,7 +34,6 @@ ORDER: Final[dict[str, Any]] = {
 }  # fmt: skip
 INTENT: Final = "01JD0000000000000000000001"
 QUESTION: Final = "Buy 0.001 BTC/USDT at the market on account acc_1?"
-YES: Final = ElicitResult(action="accept", content={"approve": True})
 
 
 class Asker:
@@ -98,20 +95,6 @@ def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
     return session
 
 
-class Person:
-    """Answers every form alike, and keeps what was shown."""
-
-    def __init__(self, answer: ElicitResult | ErrorData) -> None:
-        self.answer = answer
-        self.shown: list[ElicitRequestFormParams] = []
-
-    async def __call__(self, _: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
-        """Look, and answer."""
-        assert isinstance(params, ElicitRequestFormParams)
-        self.shown.append(params)
-        return self.answer
-
-
 @pytest.mark.parametrize("among_tasks", [False, True])
 async def test_the_question_is_shown_once_as_it_stands_with_one_box_to_fill_in(
     dialog: Dialog, gate: Asker, among_tasks: bool
@@ -134,15 +117,15 @@ async def test_the_question_is_shown_once_as_it_stands_with_one_box_to_fill_in(
     ("reply", "counts_as"),
     [
         (YES, "yes"),
-        (ElicitResult(action="accept", content={"approve": False}), "no"),
+        (NO, "no"),
         (ElicitResult(action="accept", content={}), "not_asked"),
         (ElicitResult(action="accept"), "not_asked"),
         (ElicitResult(action="accept", content={"approve": "true"}), "not_asked"),
         (ElicitResult(action="accept", content={"approve": 1}), "not_asked"),
         (ElicitResult(action="accept", content={"approved": True}), "not_asked"),
-        (ElicitResult(action="decline"), "not_asked"),
+        (DECLINED, "not_asked"),
         (ElicitResult(action="decline", content={"approve": True}), "not_asked"),
-        (ElicitResult(action="cancel"), "not_asked"),
+        (CANCELLED, "not_asked"),
     ],
     ids=str,
 )
