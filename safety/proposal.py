@@ -151,5 +151,6 @@ def canonical_json(value: object) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
+        digits = format(value, "f")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
     raise TypeError(f"{type(value).__name__} has no canonical form")

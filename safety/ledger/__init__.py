@@ -7,7 +7,6 @@ altered without showing it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from api.errors import HeyTradersError, InvalidInput
 from safety.decision import Decision
 from safety.facts import SwitchState, Usage
 from safety.intent import Caller, Intent
-from safety.proposal import Action, Proposal
+from safety.proposal import Action, Proposal, canonical_json
 from safety.states import State
 
 from . import admission, audit, claiming, rows, switch, trust
@@ -157,7 +156,7 @@ class Ledger:
         """Keep what the service shows of it now; it does not move."""
         with self._write() as journal:
             row = rows.get(journal, intent_id)
-            shown = json.dumps(result, sort_keys=True)
+            shown = canonical_json(dict(result))
             if shown == row["result"]:
                 return rows.intent_of(row)
             changed = rows.rewrite(journal, {**row, "result": shown}, {"shown": dict(result)})
@@ -262,6 +261,7 @@ class Ledger:
         is_file = state == "HALTED" and switch.write_file(self._home, reason)
         try:
             with self._write() as journal:
+                switch.current(journal, self._home)
                 return switch.engage(journal, wanted)
         except HeyTradersError:
             if is_file:
@@ -277,9 +277,11 @@ class Ledger:
             over: The text that was signed.
         """
         with self._write() as journal:
+            switch.current(journal, self._home)
+        with self._write() as journal:
             told = {"state": "ACTIVE", "reason": "", "by": key_id, "signature": signature, "over": over}
             event = journal.append("switch", "release", {**told, "accepted": audit.breaks(journal)})
-        switch.remove_file(self._home)
+            switch.remove_file(self._home)
         return Switch("ACTIVE", "", key_id, event.at)
 
     def record(self, kind: str, **fields: object) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from safety.facts import SwitchState, Usage
 from safety.intent import Intent, order_label
+from safety.proposal import canonical_json
 from safety.states import State
 
 from . import switch
@@ -65,7 +65,7 @@ def settle(
     changes: dict[str, object] = {"reason": reason}
     told: dict[str, object] = {}
     if result is not None:
-        changes["result"] = json.dumps(result, sort_keys=True)
+        changes["result"] = canonical_json(dict(result))
         told["shown"] = dict(result)
     if order_id is not None:
         changes["order_id"] = told["order_id"] = order_id

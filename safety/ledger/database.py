@@ -30,8 +30,8 @@ _TABLES: Final = (
     """CREATE TABLE intents (
         intent_id TEXT PRIMARY KEY, service TEXT NOT NULL, kind TEXT NOT NULL, account_id TEXT NOT NULL,
         symbol TEXT NOT NULL, side TEXT NOT NULL, amount TEXT NOT NULL, price TEXT, notional TEXT NOT NULL,
-        action_hash TEXT NOT NULL, proposal TEXT NOT NULL, digest TEXT NOT NULL, tool TEXT NOT NULL, client TEXT NOT NULL,
-        automatic INTEGER NOT NULL, asked INTEGER NOT NULL, created REAL NOT NULL,
+        action_hash TEXT NOT NULL, proposal TEXT NOT NULL, digest TEXT NOT NULL, tool TEXT NOT NULL,
+        client TEXT NOT NULL, automatic INTEGER NOT NULL, asked INTEGER NOT NULL, created REAL NOT NULL,
         state TEXT NOT NULL, by_human INTEGER NOT NULL, label TEXT NOT NULL, booked REAL NOT NULL,
         changed_at REAL NOT NULL, deadline REAL, sent_at REAL, order_id TEXT, result TEXT, reason TEXT NOT NULL,
         signature TEXT, key_id TEXT, approved_at REAL, sweeps INTEGER NOT NULL, seal TEXT NOT NULL)""",

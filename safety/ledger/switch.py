@@ -7,6 +7,7 @@ process has seen it, the journal says so too, and then removing the file alone c
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from api.errors import UserMustAct, clean
@@ -25,18 +26,19 @@ def read_file(home: Path) -> Switch | None:
     """What the file says; `None` when there is surely none."""
     path = home / FILE_NAME
     try:
-        since = path.lstat().st_mtime
+        found = path.lstat()
     except FileNotFoundError:
         return None
     except OSError as error:
         return Switch("HALTED", f"{path} cannot be looked for ({error.strerror})", BY_FILE)
-    return Switch("HALTED", _reason_in(path), BY_FILE, since)
+    reason = _reason_in(path) if S_ISREG(found.st_mode) else f"there is something at {path}"
+    return Switch("HALTED", reason, BY_FILE, found.st_mtime)
 
 
 def _reason_in(path: Path) -> str:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return clean(file.read(4 * _MAX_REASON), _MAX_REASON) or "the file HALT was made"
+            return clean(file.read(4 * _MAX_REASON), _MAX_REASON) or f"{path} was made"
     except OSError as error:
         return f"{path} cannot be read ({error.strerror})"
 
