@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from decimal import Decimal
-from functools import cached_property
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from .limits import Limits, Tighter, Usd
 from .proposal import Backend, canonical_json
@@ -108,26 +107,24 @@ class Policy(BaseModel):
     Attributes:
         paper: For the embedded engine.
         live: For the hosted service. Loosening anything here counts only once a human has signed it.
-        typed_amount_above: USD of an order from which the approver has to type the amount.
-        separate_user: The signer's word that the server runs under another user or host than the agent.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     paper: Limits = PAPER
     live: Limits = LIVE
-    typed_amount_above: Annotated[Usd, Tighter.LOWER] = Decimal(100)
-    separate_user: Annotated[bool, Tighter.FALSE] = False
+    typed_amount_above: Annotated[Usd, Tighter.LOWER] = Field(
+        default=Decimal(100), description="USD of an order above which the approver types the amount."
+    )
+    separate_user: Annotated[bool, Tighter.FALSE] = Field(
+        default=False, description="The signer's word: the server runs under another user or host than the agent."
+    )
 
     def limits(self, backend: Backend) -> Limits:
         """What counts where an action would go. Anything but the embedded engine is real money, under `CEILINGS`."""
-        return self.paper if backend == "embedded" else self._live_below_ceilings
+        return self.paper if backend == "embedded" else meet(self.live, CEILINGS)
 
-    @cached_property
-    def _live_below_ceilings(self) -> Limits:
-        return meet(self.live, CEILINGS)
-
-    @cached_property
+    @property
     def hash(self) -> str:
         """SHA-256 over the canonical form, hexadecimal."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}

@@ -94,25 +94,22 @@ def write_policy(policy: Policy) -> str:
     ]
     lines += ["# them. Money is in USD, shares are fractions, spans are seconds.", ""]
     lines += [
-        "# An order above this value is approved by typing its amount.",
-        _line("typed_amount_above", policy.typed_amount_above),
-        "# true: the server runs under another user or host than the agent.",
-        _line("separate_user", policy.separate_user),
+        *_limit_lines(policy, Policy, ""),
     ]
     for name in DEFAULTS:
-        lines += ["", f"[{name}]", *_limit_lines(getattr(policy, name), name)]
+        lines += ["", f"[{name}]", *_limit_lines(getattr(policy, name), Limits, f"{name}.")]
     return "\n".join(lines) + "\n"
 
 
-def _limit_lines(limits: Limits, table: str) -> Iterator[str]:
+def _limit_lines(limits: BaseModel, model: type[BaseModel], prefix: str) -> Iterator[str]:
     later: list[str] = []
-    for name, field in Limits.model_fields.items():
+    for name, field in model.model_fields.items():
         value = getattr(limits, name)
         comment = f"# {field.description}"
         if isinstance(value, dict):
-            later += ["", comment, f"[{table}.{name}]"]
+            later += ["", comment, f"[{prefix}{name}]"]
             later += [_line(symbol, amount) for symbol, amount in sorted(cast("dict[str, Decimal]", value).items())]
-        else:
+        elif not isinstance(value, BaseModel):
             yield comment
             yield _line(name, value)
     yield from later

@@ -49,7 +49,7 @@ def whole_text(proposal: Proposal) -> list[str]:
     return [
         f"{fact(name)}: {words(line, limit=len(line) + 2)}"
         for name, value in fields.items()
-        for line in str(value).splitlines()
+        for line in _text(value).splitlines()
     ]
 
 
@@ -116,7 +116,10 @@ def _sentence(action: Action) -> str:
         what = f" of subscription {fact(action.subscription_id)}" if action.subscription_id else ""
         account = f" on account {fact(action.account_id)}" if action.account_id else ""
         return f"{action.action} strategy {fact(action.strategy_id)}{what} in mode trade{account}"
-    return f"publish a {'post' if action.action == 'post' else 'changed profile'}: {words(action.body, limit=100)}"
+    fields = _body(action)
+    if action.action == "post":
+        return f"publish the post {words(fields.get('title', ''), limit=100)}"
+    return f"change the public profile: {', '.join(map(fact, fields))}"
 
 
 def _body(publication: Publication) -> dict[str, Any]:
@@ -124,6 +127,10 @@ def _body(publication: Publication) -> dict[str, Any]:
     if not isinstance(fields, dict):
         return {"text": publication.body}
     return {name: value for name, value in cast("dict[str, Any]", fields).items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
 def plain(value: Decimal) -> str:
@@ -139,8 +146,7 @@ def fact(text: str) -> str:
 
 def words(value: object, limit: int = MAX_WORDS) -> str:
     """Somebody's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    line = " ".join(_MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(text))).split())
+    line = " ".join(_MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value)))).split())
     cut = line if len(line) <= limit else f"{line[: limit - 1]}…"
     more = "" if len(line) <= limit else f" ({len(line)} characters in all)"
     return json.dumps(cut, ensure_ascii=False) + more

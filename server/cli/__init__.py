@@ -23,6 +23,10 @@ VERBS: Final[dict[str, str]] = {
     "login": "Store the API key in this machine's keyring or a private file.",
     "logout": "Forget the stored API key.",
     "install": "Enter this server into a client's configuration, without a key.",
+    "approve": "Look at what waits for a human, and approve or refuse it.",
+    "halt": "Stop all trading: cancel, pause, and send nothing more.",
+    "release": "End a halt.",
+    "policy": "Show, explain, try and sign what agents may do.",
     "doctor": "Check this installation.",
 }
 """Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""

@@ -1,0 +1,177 @@
+"""`heytraders-mcp approve`: a human looks at what an agent wants to do, and signs it or does not.
+
+Signing is all that happens here. The server that is running sends what was signed; this command never sees the API key.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import closing
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from api.errors import InvalidInput, NotFound
+from safety.approval import order_words
+from safety.screen import plain, screen, summary, whole_text
+from server.settings import Settings
+
+from .passphrase import refuse_without_terminal, signing_key
+
+if TYPE_CHECKING:
+    from safety.intent import Intent
+    from safety.ledger import Ledger
+    from safety.policy import Policy
+    from safety.states import State
+
+WAIT_SECONDS: Final = 35.0
+"""An approved intent is sent within 30 s or never."""
+LOOK_SECONDS: Final = 0.2
+
+
+@click.command("approve")
+@click.argument("intent_id", required=False)
+@click.option("--decline", is_flag=True, help="Refuse INTENT_ID; needs no passphrase.")
+@click.option("--list", "only_list", is_flag=True, help="Only show what waits.")
+def command(*, intent_id: str | None, decline: bool, only_list: bool) -> None:
+    """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
+    home = Settings.read(os.environ).home
+    from safety.ledger import Ledger
+    from safety.policy_file import load
+
+    if not Ledger.exists(home):
+        click.echo("Nothing waits for approval.")
+        return
+    with closing(Ledger.open(home)) as ledger:
+        ledger.expire_due()
+        waiting = ledger.intents(states={"PENDING"})
+        if only_list or (not waiting and intent_id is None):
+            _show_list(waiting)
+            return
+        intent = _picked(ledger, waiting, intent_id)
+        if decline:
+            _declined(ledger, intent)
+            return
+        refuse_without_terminal()
+        policy = load(home, ledger).policy
+        click.echo("\n".join(_shown(intent, ledger, policy)))
+        if not _wanted(intent, policy):
+            _declined(ledger, intent)
+            return
+        key = signing_key(home, ledger)
+        ledger.approve(intent.intent_id, signature=key.sign(order_words(intent)), key_id=key.key_id)
+        click.echo("Approved. Waiting for the server to carry it out ...")
+        sys.exit(0 if _told(ledger, intent.intent_id) else 1)
+
+
+def _show_list(waiting: list[Intent]) -> None:
+    if not waiting:
+        click.echo("Nothing waits for approval.")
+    for number, intent in enumerate(waiting, 1):
+        left = max(0, round(intent.proposal.expires - time.time()))
+        click.echo(f"{number:>3}  {intent.intent_id}  {left:>3} s left  {summary(intent.proposal)}")
+
+
+def _picked(ledger: Ledger, waiting: list[Intent], intent_id: str | None) -> Intent:
+    """The intent that is meant.
+
+    Raises:
+        NotFound: There is none with this id, or it does not wait any more.
+    """
+    if intent_id is None:
+        return waiting[0] if len(waiting) == 1 else _asked_for(waiting)
+    for intent in waiting:
+        if intent.intent_id == intent_id.upper():
+            return intent
+    known = ledger.intent(intent_id)
+    state = f"is {known.state}" if known else "is not known"
+    raise NotFound(
+        f"{intent_id[:40]!r} {state} and waits for nobody", suggestion="heytraders-mcp approve --list shows what waits"
+    )
+
+
+def _asked_for(waiting: list[Intent]) -> Intent:
+    _show_list(waiting)
+    refuse_without_terminal()
+    number: int = click.prompt("Which one", type=click.IntRange(1, len(waiting)))
+    return waiting[number - 1]
+
+
+def _shown(intent: Intent, ledger: Ledger, policy: Policy) -> list[str]:
+    """The facts, at most nine lines, below whatever would be published."""
+    lines = [*whole_text(intent.proposal), *screen(intent.proposal)]
+    limit = policy.limits(intent.proposal.backend).daily_notional
+    if limit is not None and intent.proposal.notional_usd is not None:
+        usage = ledger.usage(intent.proposal.service, intent.proposal.action)
+        left = max(Decimal(0), limit - max(usage.notional_24h, usage.notional_day))
+        lines.append(f"{'left after it':<15} {plain(left)} of {plain(limit)} USD for 24 hours")
+    return lines
+
+
+def _wanted(intent: Intent, policy: Policy) -> bool:
+    """What the human says; above the policy's threshold with the amount typed.
+
+    Raises:
+        InvalidInput: The amount that was typed is another.
+    """
+    answer: str = click.prompt("Approve it", type=click.Choice(("yes", "no", "later")))
+    if answer == "later":
+        raise click.Abort
+    if answer == "no":
+        return False
+    action, worth = intent.proposal.action, intent.proposal.notional_usd
+    if action.kind == "order" and (worth is None or worth > policy.typed_amount_above):
+        typed: str = click.prompt(f"It is above {plain(policy.typed_amount_above)} USD. Type the amount, in units")
+        if _number(typed) != action.amount:
+            raise InvalidInput(f"{typed[:40]!r} is not the amount; nothing was approved", suggestion="Look again")
+    return True
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text.strip())
+    except InvalidOperation:
+        return None
+
+
+def _declined(ledger: Ledger, intent: Intent) -> None:
+    ledger.decline(intent.intent_id, "declined by a human", by_human=True)
+    click.echo(f"Declined: {summary(intent.proposal)}")
+
+
+def _told(ledger: Ledger, intent_id: str) -> bool:
+    """Wait until the server has carried it out, and say what became of it. Whether it did."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        intent = ledger.intent(intent_id)
+        if intent is None or intent.state not in {"APPROVED", "SENT", "NOT_SENT"}:
+            break
+        if time.monotonic() > deadline:
+            ledger.expire_due()
+            intent = ledger.intent(intent_id)
+            break
+        time.sleep(LOOK_SECONDS)
+    state: State = intent.state if intent else "UNKNOWN"
+    details = [intent.reason] if intent and intent.reason else []
+    details += [f"Order {intent.order_id}."] if intent and intent.order_id else []
+    click.echo(" ".join([f"{state}: {OUTCOMES[state]}", *details]))
+    return state == "ACKED"
+
+
+OUTCOMES: Final[dict[State, str]] = {
+    "PENDING": "it still waits.",
+    "APPROVED": "no running server has picked it up, and nothing was sent. Is the client open?",
+    "SENT": "it was sent, and the answer is not there yet. heytraders-mcp audit tail shows how it goes on.",
+    "ACKED": "the service has it.",
+    "REJECTED": "the service refused it, and nothing was placed.",
+    "UNKNOWN": "it was sent, and whether it was placed is being found out. It is not sent again.",
+    "NOT_SENT": "the service could not be reached, and nothing was sent.",
+    "ABSENT": "it was sent, and the service has not shown it so far. It is not sent again, and is still watched.",
+    "DECLINED": "somebody declined it, and nothing was sent.",
+    "EXPIRED": "no running server picked it up in time, and nothing was sent. Is the client open?",
+    "EXPIRED_DRIFT": "the market moved away meanwhile, and nothing was sent.",
+    "HALTED": "trading is halted, and nothing was sent. heytraders-mcp release ends that.",
+}

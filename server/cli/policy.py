@@ -1,0 +1,148 @@
+"""`heytraders-mcp policy`: what the limits are, what they would say to an order, and a human's signature under them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from api.errors import InvalidInput
+from safety.approver import trusted
+from safety.assurance import assess
+from safety.limits import Limits
+from safety.policy import Policy
+from safety.policy_file import POLICY_FILE, Loaded, draft, load, objection, sign
+from safety.policy_text import parse_policy, write_policy
+from safety.tightening import Change, changes
+from server.settings import Settings
+
+from .passphrase import new_passphrase, signing_key
+
+if TYPE_CHECKING:
+    from safety.ledger import Ledger
+
+
+@click.group("policy")
+def command() -> None:
+    """Show, explain, try and sign what agents may do."""
+
+
+@command.command("show")
+@click.option("--toml", is_flag=True, help=f"The whole policy in force, to be kept as {POLICY_FILE} and edited.")
+def show(*, toml: bool) -> None:
+    """Show the policy in force: where it comes from, and every limit that is set."""
+    with _open() as (home, ledger):
+        loaded = load(home, ledger)
+        if toml:
+            click.echo(write_policy(loaded.policy), nl=False)
+            return
+        click.echo(f"{loaded.origin}\nassurance {assess(loaded, trusted(home, ledger))}")
+        for warning in loaded.warnings:
+            click.echo(f"WARNING {warning}")
+        click.echo("\n".join(_limits(loaded)))
+
+
+def _limits(loaded: Loaded) -> list[str]:
+    """Every limit that is set, as it counts below the built-in ceilings."""
+    lines = [f"typed_amount_above = {loaded.policy.typed_amount_above}"]
+    for title, limits in (
+        ("real money", loaded.policy.limits("hosted")),
+        ("simulated money", loaded.policy.limits("embedded")),
+    ):
+        differing = changes(Limits(), limits)
+        lines += ["", f"{title}: {'no limits' if not differing else ''}".rstrip(": ").rstrip()]
+        lines += [f"  {change.name:<20} {_value(change.after):<24} {_meaning(change.name)}" for change in differing]
+    return lines
+
+
+@command.command("sign")
+def sign_() -> None:
+    """Sign policy.toml: show in words what changes, what allows more, and ask for the passphrase."""
+    with _open() as (home, ledger):
+        asked = draft(home)
+        if asked is None:
+            path = home / POLICY_FILE
+            raise InvalidInput(
+                f"there is no {path}",
+                suggestion=f"Make it with `heytraders-mcp policy show --toml > {path}` and edit it",
+            )
+        before, version = _signed(home, ledger)
+        differing = changes(before or Policy(), asked)
+        if before is not None and not differing:
+            click.echo(f"{POLICY_FILE} says what was signed as version {version}. There is nothing to sign.")
+            return
+        click.echo(
+            "\n".join([*map(_told, differing), *_above_ceilings(asked)]) or "Nothing differs from the built-in limits."
+        )
+        looser = sum(change.loosens for change in differing)
+        click.confirm(f"{looser} of {len(differing)} changes allow more. Sign them", abort=True)
+        key = signing_key(home, ledger)
+        ledger.store_policy(sign(asked, version, key, time.time()))
+        loaded = load(home, ledger)
+        click.echo(f"Signed. In force now: {loaded.origin}\nassurance {assess(loaded, trusted(home, ledger))}")
+
+
+def _signed(home: Path, ledger: Ledger) -> tuple[Policy | None, int]:
+    """The signed policy, where its signature counts, and the version of the last one."""
+    signed = ledger.signed_policy()
+    if signed is None:
+        return None, 0
+    if objection(signed, trusted(home, ledger)):
+        return None, signed.version
+    return parse_policy(signed.toml), signed.version
+
+
+def _told(change: Change) -> str:
+    """One change as a human reads it."""
+    way = "ALLOWS MORE" if change.loosens else "tightens"
+    return f"{way:<12} {change.name}: {_value(change.before)} -> {_value(change.after)}  ({_meaning(change.name)})"
+
+
+def _above_ceilings(asked: Policy) -> list[str]:
+    return [
+        f"{'CEILING':<12} live.{change.name}: {_value(change.before)} is too much; {_value(change.after)} will count"
+        for change in changes(asked.live, asked.limits("hosted"))
+        if change.before is not None
+    ]
+
+
+def _meaning(name: str) -> str:
+    table, _, inner = name.rpartition(".")
+    model = Policy if not table and name in Policy.model_fields else Limits
+    return model.model_fields[inner or name].description or ""
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "unlimited"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value))) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {amount:f}" for key, amount in sorted(value.items())) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return format(value, "f") if hasattr(value, "normalize") else str(value)
+
+
+@command.command("passphrase")
+def passphrase() -> None:
+    """Choose another passphrase. What was signed stays signed."""
+    new_passphrase(Settings.read(os.environ).home)
+    click.echo("Changed.")
+
+
+@contextmanager
+def _open() -> Generator[tuple[Path, Ledger]]:
+    from safety.ledger import Ledger
+
+    home = Settings.read(os.environ).home
+    ledger = Ledger.open(home)
+    try:
+        yield home, ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,49 @@
+"""`heytraders-mcp release`: a human ends a halt, with the passphrase."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from safety.approval import release_words
+from server.settings import Settings
+
+from .passphrase import signing_key
+
+if TYPE_CHECKING:
+    from safety.ledger import Ledger, Switch
+
+MAX_BREAKS: Final = 5
+
+
+@click.command("release")
+def command() -> None:
+    """End a halt: show why it began and what is unclear, and ask for the passphrase."""
+    home = Settings.read(os.environ).home
+    from safety.ledger import Ledger
+
+    with closing(Ledger.open(home)) as ledger:
+        switch = ledger.switch()
+        if switch.state == "ACTIVE":
+            click.echo("Nothing is halted.")
+            return
+        click.echo("\n".join(_told(ledger, switch)))
+        key = signing_key(home, ledger)
+        words = release_words(switch.state, switch.since or 0.0, ledger.head()[1])
+        ledger.release(signature=key.sign(words), key_id=key.key_id, over=words)
+    click.echo("Released. What was cancelled, paused or declined meanwhile stays so.")
+
+
+def _told(ledger: Ledger, switch: Switch) -> list[str]:
+    """What a human should know before trading goes on."""
+    lines = [f"{switch.state}, by {switch.by}: {switch.reason}"]
+    unclear = ledger.intents(states={"SENT", "UNKNOWN"})
+    lines += [f"unclear: intent {intent.intent_id} is {intent.state}, {intent.reason}" for intent in unclear]
+    breaks = ledger.verify()
+    lines += [f"journal: {found}" for found in breaks[:MAX_BREAKS]]
+    if breaks:
+        lines.append("The journal does not hold together: somebody may have changed it. Releasing accepts that.")
+    return lines
