@@ -7,7 +7,7 @@ What could not be had is `None`, and then the rules deny. What the service refus
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -61,7 +61,7 @@ class Gathering:
     backend: Backend
     now: Callable[[], float] = time.time
 
-    async def facts(self, action: Action, wanted: Collection[Need]) -> Facts:
+    async def facts(self, action: Action, wanted: frozenset[Need]) -> Facts:
         """What the rules want to know about `action`, read at the same time.
 
         Raises:
@@ -70,7 +70,7 @@ class Gathering:
         found = Facts(now=self.now(), backend=self.backend)
         if isinstance(action, Order):
             found = await self._about_order(action, wanted, found)
-        elif isinstance(action, Publication) and "known_texts" in wanted:
+        elif isinstance(action, Publication) and "texts" in wanted:
             found = replace(found, known_texts=await self._known_texts())
         if "clock" in wanted:
             found = replace(found, clock_skew=await self._clock_skew())
@@ -78,7 +78,7 @@ class Gathering:
 
     async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
         """The close of the newest minute. A minute that is not over is as fresh as the answer."""
-        asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", limit=1)
+        asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
         answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
         if answer is None or not answer.candles:
             return None
@@ -87,10 +87,10 @@ class Gathering:
             return None
         return Quote(close, max(0.0, self.now() - opened - CANDLE_SECONDS), answer.source)
 
-    async def _about_order(self, order: Order, wanted: Collection[Need], found: Facts) -> Facts:
+    async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts) -> Facts:
         seen = _Seen()
         async with anyio.create_task_group() as tasks:
-            if "quote" in wanted or "account" in wanted:
+            if not wanted.isdisjoint({"quote", "usd_rate", "account"}):
                 tasks.start_soon(self._see_price, order, seen)
             if "account" in wanted:
                 tasks.start_soon(self._see_account, order.account_id, seen)

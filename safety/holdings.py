@@ -1,7 +1,8 @@
-"""Reads a service's account snapshot as the rules want it: exact, in USD where it can be valued, by symbol.
+"""Reads a service's account snapshot as the rules want it: exact, by symbol, in USD where it can be valued.
 
-Spot accounts list assets and no positions. The order's own asset is valued at the order's quote, the account's cash is
-none, and all the rest is worth what is left of the equity, so that no further price is needed.
+What cannot be valued has no value, and the rules then deny. Spot accounts list assets and no positions: the order's own
+asset is valued at the order's quote, cash is no position, and all the rest is worth what is left of the equity, so that
+no further price is needed.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def account_facts(
     for position in shown.positions:
         symbol = _symbol(order, position.symbol)
         positions[symbol] = positions.get(symbol, ZERO) + _signed(position)
-        price = quote.price if quote is not None and symbol == order.symbol else _mark(position)
-        values[symbol] = values.get(symbol, ZERO) + position.size * price * (usd_rate or Decimal(1))
+        price = quote.price if quote is not None and symbol == order.symbol else position.mark_price
+        if price is not None and usd_rate is not None:
+            values[symbol] = values.get(symbol, ZERO) + position.size * price * usd_rate
     if order.market_type == "spot":
         _add_spot(order, shown, quote, usd_rate, positions, values)
     return AccountFacts(
@@ -69,10 +71,10 @@ def _add_spot(
     rates = {**dict.fromkeys(DOLLARS, Decimal(1)), **({traded.quote: usd_rate} if usd_rate is not None else {})}
     cash = sum((each.total * rates[each.asset] for each in shown.balances if each.asset in rates), ZERO)
     positions[order.symbol] = held
-    value = ZERO if quote is None or usd_rate is None else held * quote.price * usd_rate
-    values[order.symbol] = value
-    if shown.total_equity_usd is not None:
-        values[OTHER] = max(ZERO, shown.total_equity_usd - cash - value)
+    if quote is None or usd_rate is None or shown.total_equity_usd is None:
+        return
+    values[order.symbol] = held * quote.price * usd_rate
+    values[OTHER] = max(ZERO, shown.total_equity_usd - cash - values[order.symbol])
 
 
 def _symbol(order: Order, written: str) -> str:
@@ -82,10 +84,6 @@ def _symbol(order: Order, written: str) -> str:
 
 def _signed(position: Position) -> Decimal:
     return -position.size if position.side == "short" else position.size
-
-
-def _mark(position: Position) -> Decimal:
-    return position.entry_price if position.mark_price is None else position.mark_price
 
 
 def _resting(order: Order, shown: ShownOrder) -> Resting:
