@@ -114,8 +114,7 @@ class Client:
         """
         url, body = address(self._wire.base_url, endpoint, request, self._amounts)
         answer = await self._answer(endpoint, url, body)
-        if len(answer.body) <= _MAX_TIMED_BODY:
-            self._last = (answer.body, self._now())
+        self._note_time(answer)
         if 300 <= answer.status < 400:
             raise _unclear(endpoint, f"the service redirects to {_host(answer.location)}; redirects are not followed")
         garbled = ""
@@ -132,9 +131,28 @@ class Client:
             garbled = f"the service failed inside: {failed.message}"
         raise _unclear(endpoint, garbled)
 
+    async def send_once(self, endpoint: Endpoint[RequestT, Any], request: RequestT) -> Answer:
+        """Send `request` over a connection of its own, once, and hand the answer over as it came.
+
+        For what is never to be sent twice: whether it took effect is for the caller to tell from the answer.
+
+        Raises:
+            NotSent: No connection came about; nothing happened.
+            Lost: It may have arrived, but no whole answer came back.
+            InvalidInput: A path field would lead out of the endpoint's path; nothing was sent.
+        """
+        url, body = address(self._wire.base_url, endpoint, request, self._amounts)
+        answer = await self._wire.send_once(endpoint.method, url, body)
+        self._note_time(answer)
+        return answer
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._wire.aclose()
+
+    def _note_time(self, answer: Answer) -> None:
+        if len(answer.body) <= _MAX_TIMED_BODY:
+            self._last = (answer.body, self._now())
 
     async def _answer(self, endpoint: Endpoint[Any, Any], url: str, body: bytes | None) -> Answer:
         """The first answer that is final; GETs are tried again while the trouble may pass."""

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +25,8 @@ from .text import show
 HOSTED_URL: Final = "https://hey-traders.com/api/v1"
 EMBEDDED_URL: Final = "http://engine.invalid/api/v1"
 MAX_BODY: Final = 2 * 1024 * 1024
+ONCE_SECONDS: Final = 30.0
+"""How long the answer to what is sent only once is waited for: patience is cheaper than an unknown outcome."""
 
 AuthHeader = Literal["x-api-key", "bearer"]
 
@@ -64,13 +66,28 @@ class Lost(Exception):
 
 
 class Wire:
-    """Sends requests to one service. Holds the key, and never shows it."""
+    """Sends requests to one service. Holds the key, and never shows it.
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, key: SecretStr | None, timeouts: Timeouts) -> None:
+    Args:
+        http: Keeps connections.
+        fresh: Opens a connection for each request and closes it after the answer.
+        once: Its timeouts.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: SecretStr | None,
+        *,
+        http: httpx.AsyncClient,
+        timeouts: Timeouts,
+        fresh: httpx.AsyncClient,
+        once: Timeouts,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = http
         self._key = key
-        self._timeouts = timeouts
+        self._http, self._timeouts = http, timeouts
+        self._fresh, self._once = fresh, once
 
     async def send(self, method: Method, url: str, body: bytes | None = None) -> Answer:
         """One exchange, once.
@@ -79,10 +96,19 @@ class Wire:
             NotSent: No connection came about.
             Lost: Anything else short of a whole answer of at most `MAX_BODY` bytes.
         """
-        failure: NotSent | Lost = Lost(f"no whole answer from {self._host} within {self._timeouts.total:g} s")
-        with anyio.move_on_after(self._timeouts.total):
+        return await self._send(self._http, self._timeouts.total, method, url, body)
+
+    async def send_once(self, method: Method, url: str, body: bytes | None) -> Answer:
+        """The same over a connection of its own, which no proxy can have dropped meanwhile, and with more patience."""
+        return await self._send(self._fresh, self._once.total, method, url, body)
+
+    async def _send(
+        self, http: httpx.AsyncClient, seconds: float, method: Method, url: str, body: bytes | None
+    ) -> Answer:
+        failure: NotSent | Lost = Lost(f"no whole answer from {self._host} within {seconds:g} s")
+        with anyio.move_on_after(seconds):
             try:
-                return await self._exchange(method, url, body)
+                return await self._exchange(http, method, url, body)
             except _UNREACHED as error:
                 failure = NotSent(f"no connection to {self._host} ({type(error).__name__})")
             except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
@@ -94,14 +120,15 @@ class Wire:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        await self._fresh.aclose()
 
     @property
     def _host(self) -> str:
         return urlsplit(self.base_url).netloc
 
-    async def _exchange(self, method: Method, url: str, body: bytes | None) -> Answer:
+    async def _exchange(self, http: httpx.AsyncClient, method: Method, url: str, body: bytes | None) -> Answer:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        async with self._http.stream(method, url, content=body, headers=headers) as answer:
+        async with http.stream(method, url, content=body, headers=headers) as answer:
             if answer.headers.get("content-encoding", "identity") != "identity":
                 raise _Refused(f"{self._host} compressed its answer, which was not asked for")
             received = bytearray()
@@ -177,15 +204,29 @@ def _wire(
             "the API key is not 8 to 512 visible ASCII characters",
             suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
         )
-    http = httpx.AsyncClient(
-        auth=None if key is None else _KeyAuth(key, header),
-        headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "heytraders-mcp"},
-        timeout=httpx.Timeout(timeouts.read, connect=timeouts.connect),
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
+    once = replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15))
+    trusted = httpx.create_ssl_context(trust_env=False) if transport is None else True
+
+    def opened(patience: Timeouts, limits: httpx.Limits) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            auth=None if key is None else _KeyAuth(key, header),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "heytraders-mcp"},
+            timeout=httpx.Timeout(patience.read, connect=patience.connect),
+            limits=limits,
+            transport=transport,
+            verify=trusted,
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    return Wire(
+        base_url,
+        key,
+        http=opened(timeouts, httpx.Limits(max_connections=100, max_keepalive_connections=20)),
+        timeouts=timeouts,
+        fresh=opened(once, httpx.Limits(max_keepalive_connections=0)),
+        once=once,
     )
-    return Wire(http, base_url, key, timeouts)
 
 
 def check_base_url(base_url: str) -> None:
