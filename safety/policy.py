@@ -7,8 +7,10 @@ no policy, signed or not, goes beyond them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final
+from functools import cached_property
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -122,9 +124,21 @@ class Policy(BaseModel):
 
     def limits(self, backend: Backend) -> Limits:
         """What counts where an action would go. Anything but the embedded engine is real money, under `CEILINGS`."""
-        return self.paper if backend == "embedded" else meet(self.live, CEILINGS)
+        return self.paper if backend == "embedded" else self.below_ceilings
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which remembers nothing that was computed from the old values."""
+        copied = super().model_copy(update=update, deep=deep)
+        for computed in ("below_ceilings", "hash"):
+            copied.__dict__.pop(computed, None)
+        return copied
+
+    @cached_property
+    def below_ceilings(self) -> Limits:
+        """The limits of real money that count."""
+        return meet(self.live, CEILINGS)
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over the canonical form, hexadecimal."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}

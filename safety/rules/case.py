@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Final, Literal, TypedDict
 
@@ -125,14 +125,18 @@ class Numbers(TypedDict, total=False):
     mended: Order | None
 
 
-def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Finding:
-    """An objection that no approval can change. The rule's id is filled in when the rule is judged."""
-    return Finding("", Outcome.DENY, reason, way_out=way_out, **numbers)
+Objection = Callable[[str], Finding]
+"""What a rule has against a case; becomes a finding under the rule's id."""
 
 
-def require(reason: str, **numbers: Unpack[Numbers]) -> Finding:
+def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Objection:
+    """An objection that no approval can change."""
+    return lambda rule: Finding(rule, Outcome.DENY, reason, way_out=way_out, **numbers)
+
+
+def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
     """An objection that a human can lift for this very action."""
-    return Finding("", Outcome.REQUIRE, reason, way_out=ASK, **numbers)
+    return lambda rule: Finding(rule, Outcome.REQUIRE, reason, way_out=ASK, **numbers)
 
 
 ASK: Final = "A human approves it with `heytraders-mcp approve`; nothing that an agent can call does"
@@ -152,7 +156,7 @@ class Rule:
     """
 
     id: str
-    objection: Callable[[Case], Finding | None]
+    objection: Callable[[Case], Objection | None]
     kinds: frozenset[Kind]
     once: bool = False
 
@@ -166,17 +170,17 @@ class Rule:
             found = deny(error.message, error.suggestion)
         except Exception as error:  # noqa: BLE001 - whatever breaks in a rule, the answer is no
             found = deny(f"the rule failed ({type(error).__name__})", "Tell the user; the order was not sent")
-        return Finding(self.id) if found is None else replace(found, rule=self.id)
+        return Finding(self.id) if found is None else found(self.id)
 
 
 def rule(
     id: str,  # noqa: A002 - what it is called in every finding
     *kinds: Kind,
     once: bool = False,
-) -> Callable[[Callable[[Case], Finding | None]], Rule]:
+) -> Callable[[Callable[[Case], Objection | None]], Rule]:
     """Make a function a rule about some kinds of action, orders unless said otherwise."""
 
-    def made(objection: Callable[[Case], Finding | None]) -> Rule:
+    def made(objection: Callable[[Case], Objection | None]) -> Rule:
         return Rule(id, objection, frozenset(kinds or ("order",)), once)
 
     return made

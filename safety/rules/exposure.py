@@ -11,12 +11,11 @@ from typing import Final
 from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.text import show
-from safety.decision import Finding
 from safety.facts import AccountFacts, Resting
 from safety.proposal import Order
 from safety.valuation import instrument, plain
 
-from .case import SIGN, Case, Missing, at_most, deny, rule
+from .case import SIGN, Case, Missing, Objection, at_most, deny, rule
 from .price import same_symbol
 
 RESTS: Final = frozenset({"limit", "GTC"})
@@ -24,7 +23,7 @@ _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
 
 
 @rule("R16_OPEN_ORDERS")
-def open_orders(case: Case) -> Finding | None:
+def open_orders(case: Case) -> Objection | None:
     """Resting orders of the account and of the symbol; only for orders that would rest."""
     in_all, in_symbol, order = case.limits.open_orders, case.limits.open_orders_symbol, case.order
     if order.order_type not in RESTS or (in_all is None and in_symbol is None):
@@ -45,7 +44,7 @@ def open_orders(case: Case) -> Finding | None:
 
 
 @rule("R17_POSITION")
-def position(case: Case) -> Finding | None:
+def position(case: Case) -> Objection | None:
     """USD in one symbol and in all, with open and reserved orders, absolute and as shares of the equity.
 
     An order that only shrinks a position always may.
@@ -146,7 +145,7 @@ def shrinks(case: Case) -> bool:
 
 
 @rule("R18_DAILY_LOSS")
-def daily_loss(case: Case) -> Finding | None:
+def daily_loss(case: Case) -> Objection | None:
     """A loss since midnight UTC, absolute and as a share of the equity then, which halts."""
     limits, start = case.limits, case.facts.usage.day_start_equity
     if limits.daily_loss_usd is None and limits.daily_loss_share is None:
@@ -169,7 +168,7 @@ def daily_loss(case: Case) -> Finding | None:
 
 
 @rule("R19_DRAWDOWN")
-def drawdown(case: Case) -> Finding | None:
+def drawdown(case: Case) -> Objection | None:
     """Below the highest equity by some share, only orders that shrink a position pass."""
     share, highest = case.limits.drawdown_share, case.facts.usage.high_water_equity
     if share is None:
@@ -189,7 +188,7 @@ def drawdown(case: Case) -> Finding | None:
 
 
 @rule("R20_SWITCH", "order", "standing", "publication")
-def switch(case: Case) -> Finding | None:
+def switch(case: Case) -> Objection | None:
     """The kill switch. REDUCING lets orders through that shrink a position; HALTED nothing."""
     state = case.facts.switch
     if state == "ACTIVE":
@@ -208,7 +207,7 @@ def switch(case: Case) -> Finding | None:
 
 
 @rule("R25_FUNDS")
-def funds(case: Case) -> Finding | None:
+def funds(case: Case) -> Objection | None:
     """Free balance, less what is reserved for orders that the account does not show yet."""
     if not case.limits.check_funds:
         return None

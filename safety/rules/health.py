@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from safety.decision import Finding
-
-from .case import Case, Missing, deny, rule
+from .case import Case, Missing, Objection, deny, rule
 
 _HALTED: Final = "Stop and tell the user; only `heytraders-mcp release` lets it go on"
 
 
 @rule("R23_FAILURES")
-def failures(case: Case) -> Finding | None:
+def failures(case: Case) -> Objection | None:
     """Failures in a row: first a pause, then a halt."""
     limits, usage = case.limits, case.facts.usage
     failed = usage.failures_in_a_row
@@ -40,7 +38,7 @@ def failures(case: Case) -> Finding | None:
 
 
 @rule("R24_UNRESOLVED")
-def unresolved(case: Case) -> Finding | None:
+def unresolved(case: Case) -> Objection | None:
     """Orders whose outcome is unknown: none else on that account and symbol, and too many of them halt.
 
     Where the service does not return labels, an order that is being sent counts too: two could not be told apart.
@@ -69,7 +67,7 @@ def unresolved(case: Case) -> Finding | None:
 
 
 @rule("R26_CLOCK", "order", "standing")
-def clock(case: Case) -> Finding | None:
+def clock(case: Case) -> Objection | None:
     """This clock against the service's, and against the ledger's past."""
     allowed, skew = case.limits.clock_skew, case.facts.clock_skew
     if allowed is None:
@@ -90,7 +88,7 @@ def clock(case: Case) -> Finding | None:
 
 
 @rule("R27_UPSTREAM")
-def upstream(case: Case) -> Finding | None:
+def upstream(case: Case) -> Objection | None:
     """The service answers, and the account was read lately."""
     allowed = case.limits.snapshot_age
     if allowed is None:

@@ -6,11 +6,10 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from safety.decision import Finding
 from safety.facts import Assurance
 from safety.valuation import plain
 
-from .case import DAY, Case, at_most, deny, require, rule
+from .case import DAY, Case, Objection, at_most, deny, require, rule
 
 CHANNEL_ORDER: Final[dict[Assurance, Decimal]] = {
     "none": Decimal(0),
@@ -37,7 +36,7 @@ _RAISE: Final = "The user can raise the assurance level; `heytraders-mcp doctor`
 
 
 @rule("R28_APPROVAL")
-def approval(case: Case) -> Finding | None:
+def approval(case: Case) -> Objection | None:
     """Every order needs a human, but for those within what the policy lets through."""
     limits = case.limits
     if not limits.ask_a_human or (limits.automatic_up_to > 0 and case.usd <= limits.automatic_up_to):
@@ -52,7 +51,7 @@ def approval(case: Case) -> Finding | None:
 
 
 @rule("R29_CHANNEL_CEILING", "order", "standing", "publication")
-def channel(case: Case) -> Finding | None:
+def channel(case: Case) -> Objection | None:
     """What the strongest approval channel can carry, of real money. Half of it where labels are not returned."""
     facts = case.facts
     if facts.backend == "embedded":
@@ -89,7 +88,7 @@ def channel(case: Case) -> Finding | None:
 
 
 @rule("R30_STANDING", "standing")
-def standing(case: Case) -> Finding | None:
+def standing(case: Case) -> Objection | None:
     """A strategy that trades by itself always needs a human, and only so many may."""
     allowed, active = case.limits.max_standing, case.facts.usage.standing_active
     if allowed is not None and active >= allowed:
@@ -106,7 +105,7 @@ def standing(case: Case) -> Finding | None:
 
 
 @rule("R28_FATIGUE", "order", "standing", "publication", once=True)
-def fatigue(case: Case) -> Finding | None:
+def fatigue(case: Case) -> Objection | None:
     """How often a human may be asked. Judged only where a human would be."""
     usage, now = case.facts.usage, case.facts.now
     ages = sorted(usage.declined_ages)

@@ -8,19 +8,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from safety.decision import Finding
 from safety.facts import Similar
 from safety.proposal import Order
 from safety.valuation import plain
 
-from .case import DAY, SIGN, Case, at_most, deny, require, rule
+from .case import DAY, SIGN, Case, Objection, at_most, deny, require, rule
 
 _ALIKE: Final = Decimal("0.01")
 _MINUTE: Final = 60
 
 
 @rule("R12_DAILY_NOTIONAL")
-def daily_notional(case: Case) -> Finding | None:
+def daily_notional(case: Case) -> Objection | None:
     """USD of all orders over 24 hours, and since midnight UTC."""
     allowed, usage = case.limits.daily_notional, case.facts.usage
     if allowed is None:
@@ -42,7 +41,7 @@ def daily_notional(case: Case) -> Finding | None:
 
 
 @rule("R13_DAILY_COUNT")
-def daily_count(case: Case) -> Finding | None:
+def daily_count(case: Case) -> Objection | None:
     """Orders, over the same spans."""
     allowed, usage = case.limits.daily_count, case.facts.usage
     used = max(usage.count_24h, usage.count_day)
@@ -60,7 +59,7 @@ def daily_count(case: Case) -> Finding | None:
 
 
 @rule("R14_THROTTLE", once=True)
-def throttle(case: Case) -> Finding | None:
+def throttle(case: Case) -> Objection | None:
     """A pause between two orders, and a number of them in a minute."""
     ages, pause, allowed = case.facts.usage.order_ages, case.limits.seconds_between, case.limits.per_minute
     if ages and min(ages) < pause:
@@ -87,7 +86,7 @@ def throttle(case: Case) -> Finding | None:
 
 
 @rule("R15_DUPLICATE", once=True)
-def duplicate(case: Case) -> Finding | None:
+def duplicate(case: Case) -> Objection | None:
     """An order like an earlier one on the same account, symbol and side needs a human."""
     span = case.limits.duplicate_seconds
     earlier = next((e for e in case.facts.usage.similar if e.age < span and _alike(case.order, e)), None)
@@ -112,7 +111,7 @@ def _alike(order: Order, earlier: Similar) -> bool:
 
 
 @rule("R22_REARM")
-def rearm(case: Case) -> Finding | None:
+def rearm(case: Case) -> Objection | None:
     """After so many orders in a row without a human, the next one needs one."""
     allowed, done = case.limits.rearm_after, case.facts.usage.automatic_in_a_row
     if allowed is None or done < allowed:

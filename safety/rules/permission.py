@@ -13,15 +13,14 @@ from api.exchanges import EXCHANGES
 from api.live import SubscribeRequest, SwitchRequest
 from api.orders import PlaceRequest
 from api.text import show
-from safety.decision import Finding
 from safety.proposal import Order, Publication, Standing
 from safety.valuation import instrument
 
-from .case import SIGN, Case, deny, rounded, rule
+from .case import SIGN, Case, Objection, deny, rounded, rule
 
 
 @rule("R01_MODE", "order", "standing")
-def mode(case: Case) -> Finding | None:
+def mode(case: Case) -> Objection | None:
     """Whether orders are placed at all."""
     if case.limits.trading:
         return None
@@ -29,7 +28,7 @@ def mode(case: Case) -> Finding | None:
 
 
 @rule("R02_ACCOUNT_ALLOW", "order", "standing")
-def accounts(case: Case) -> Finding | None:
+def accounts(case: Case) -> Objection | None:
     """Accounts by id."""
     allowed = case.limits.accounts
     if allowed is None or isinstance(case.action, Publication) or case.action.account_id in allowed:
@@ -43,7 +42,7 @@ def accounts(case: Case) -> Finding | None:
 
 
 @rule("R03_VENUE_ALLOW")
-def venues(case: Case) -> Finding | None:
+def venues(case: Case) -> Objection | None:
     """Kinds of market, and exchanges."""
     order = case.order
     for what, value, allowed in (
@@ -56,7 +55,7 @@ def venues(case: Case) -> Finding | None:
 
 
 @rule("R04_SYMBOL_ALLOW")
-def symbols(case: Case) -> Finding | None:
+def symbols(case: Case) -> Objection | None:
     """Exact symbols, and symbols that are forbidden whatever else is allowed."""
     symbol, allowed = case.order.symbol, case.limits.symbols
     if symbol in case.limits.forbidden_symbols:
@@ -67,7 +66,7 @@ def symbols(case: Case) -> Finding | None:
 
 
 @rule("R05_ORDER_TYPE")
-def order_types(case: Case) -> Finding | None:
+def order_types(case: Case) -> Objection | None:
     """Order types. A market order's way out is a limit order at the edge of what the collar allows."""
     order, allowed = case.order, case.limits.order_types
     if allowed is None or order.order_type in allowed:
@@ -82,7 +81,7 @@ def order_types(case: Case) -> Finding | None:
 
 
 @rule("R06_SANITY", "order", "standing", "publication")
-def sanity(case: Case) -> Finding | None:
+def sanity(case: Case) -> Objection | None:
     """An order is exactly what the API's own request model would accept, written as it would write it."""
     try:
         sane = _unchanged(case.order) if isinstance(case.action, Order) else _is_complete(case.action)

@@ -6,19 +6,18 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from api.errors import HeyTradersError
-from safety.decision import Finding
 from safety.facts import Resting
 from safety.proposal import Order
 from safety.valuation import instrument, plain
 
-from .case import Case, Missing, deny, rounded, rule
+from .case import Case, Missing, Objection, deny, rounded, rule
 
 MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "TRX", "XRP"})
 """The ten large assets that have the narrower collar."""
 
 
 @rule("R10_COLLAR")
-def collar(case: Case) -> Finding | None:
+def collar(case: Case) -> Objection | None:
     """Distance of a limit price from a fresh market price."""
     reach, old = _reach(case), case.limits.quote_age
     if reach is None and old is None:
@@ -55,7 +54,7 @@ def _reach(case: Case) -> Decimal | None:
     return share * (quote.price if quote is not None else 0)
 
 
-def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Finding | None:
+def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Objection | None:
     if abs(price - market) <= reach:
         return None
     lowest, highest = rounded(market - reach, ROUND_CEILING), rounded(market + reach, ROUND_FLOOR)
@@ -71,7 +70,7 @@ def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Fi
 
 
 @rule("R21_SELF_TRADE")
-def self_trade(case: Case) -> Finding | None:
+def self_trade(case: Case) -> Objection | None:
     """An own resting order on the other side that this one would meet."""
     if not case.limits.no_self_trade:
         return None

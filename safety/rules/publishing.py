@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 from api.text import show
-from safety.decision import Finding, Outcome
+from safety.decision import Finding
 from safety.limits import Limits
 from safety.proposal import Publication, Standing
 
-from .case import SIGN, Case, deny, require, rule
+from .case import SIGN, Case, Objection, deny, require, rule
 
 _ADDRESS: Final = re.compile(
     r"https://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+)(?::443)?(?:[/?][!-\[\]-~]*)?", re.IGNORECASE
@@ -63,28 +63,24 @@ def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
         limits: The limits that count.
     """
     found = _webhook(url, limits, has_secret=has_secret)
-    return found if found is not None else Finding(WEBHOOK)
+    return Finding(WEBHOOK) if found is None else found(WEBHOOK)
 
 
 WEBHOOK: Final = "R31_WEBHOOK"
 
 
-def _webhook(url: str, limits: Limits, *, has_secret: bool) -> Finding | None:
+def _webhook(url: str, limits: Limits, *, has_secret: bool) -> Objection | None:
     allowed = limits.webhook_hosts
     if allowed is None:
         return None
     if has_secret:
-        return _against("a webhook's secret never passes through a model", "Leave secret out; the user configures it")
+        return deny("a webhook's secret never passes through a model", "Leave secret out; the user configures it")
     host = public_host(url)
     if host is None:
-        return _against(f"{show(url)} is not a public https address", "Use https://HOST/PATH with a public host name")
+        return deny(f"{show(url)} is not a public https address", "Use https://HOST/PATH with a public host name")
     if host in allowed:
         return None
-    return _against(f"host {show(host)} is not among the hosts that webhooks may call", SIGN)
-
-
-def _against(reason: str, way_out: str) -> Finding:
-    return Finding(WEBHOOK, Outcome.DENY, reason, way_out=way_out)
+    return deny(f"host {show(host)} is not among the hosts that webhooks may call", SIGN)
 
 
 def public_host(url: str) -> str | None:
@@ -104,14 +100,14 @@ def public_host(url: str) -> str | None:
 
 
 @rule(WEBHOOK, "standing")
-def webhook(case: Case) -> Finding | None:
+def webhook(case: Case) -> Objection | None:
     """Exact hosts that webhooks may call, over https."""
     url = case.action.webhook_url if isinstance(case.action, Standing) else None
     return None if url is None else _webhook(url, case.limits, has_secret=False)
 
 
 @rule("R32_PUBLISH", "publication")
-def publish(case: Case) -> Finding | None:
+def publish(case: Case) -> Objection | None:
     """Posts and profile changes need a human, and never hold account data or keys."""
     if not case.limits.ask_to_publish or not isinstance(case.action, Publication):
         return None

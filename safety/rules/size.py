@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from api.text import show
-from safety.decision import Finding
 from safety.limits import Limits
 from safety.valuation import plain
 
-from .case import SIGN, Case, at_most, deny, rule
+from .case import SIGN, Case, Objection, at_most, deny, rule
 
 
 @rule("R07_MAX_AMOUNT")
-def amount(case: Case) -> Finding | None:
+def amount(case: Case) -> Objection | None:
     """Base units, for each symbol; a symbol without a number is denied."""
     table, order = case.limits.max_amount, case.order
     if table is None:
@@ -32,7 +31,7 @@ def amount(case: Case) -> Finding | None:
 
 
 @rule("R08_MAX_NOTIONAL")
-def notional(case: Case) -> Finding | None:
+def notional(case: Case) -> Objection | None:
     """USD of one order."""
     allowed = case.limits.max_notional
     if allowed is None or case.usd <= allowed:
@@ -49,7 +48,7 @@ def notional(case: Case) -> Finding | None:
 
 
 @rule("R09_WORST_CASE")
-def valued(case: Case) -> Finding | None:
+def valued(case: Case) -> Objection | None:
     """What cannot be valued is not placed, where any limit counts money."""
     if counts_money(case.limits) and case.worth.usd is None:
         return deny(f"{case.worth.missing}, so the order cannot be valued", "Try again once it is known")
@@ -71,7 +70,7 @@ def counts_money(limits: Limits) -> bool:
 
 
 @rule("R11_LEVERAGE")
-def leverage(case: Case) -> Finding | None:
+def leverage(case: Case) -> Objection | None:
     """Leverage of perpetuals. Left out, it is what the account happens to be set to, which nobody here knows."""
     allowed, order = case.limits.max_leverage, case.order
     if allowed is None or order.market_type != "perpetual":
