@@ -10,7 +10,6 @@ import base64
 import re
 from collections.abc import Iterable
 from typing import Final, cast
-from urllib.parse import quote
 
 REDACTED: Final = "[redacted]"
 SHORTEST: Final = 8
@@ -32,24 +31,30 @@ class Redactor:
 
     def __init__(self) -> None:
         self._forms: frozenset[str] = frozenset()
+        self._spellings: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
 
     def know(self, secret: str) -> None:
         """Look for this secret from now on. One that is too short to be told from a word is passed over."""
-        if len(secret) < SHORTEST:
+        if len(secret) < SHORTEST or secret.lower() in self._forms:
             return
         self._forms |= frozenset(form.lower() for form in _forms(secret))
+        self._spellings = (*self._spellings, "".join(map(_spelled, secret)))
         longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+        self._pattern = re.compile("|".join((*self._spellings, *map(re.escape, longest_first))), re.IGNORECASE)
 
     def text(self, text: str) -> str:
         """The text with every secret as `[redacted]`."""
         lowered = text.lower()
-        if self._pattern is not None and any(form in lowered for form in self._forms):
+        if self._pattern is not None and self._may_hold(lowered):
             text = self._pattern.sub(REDACTED, text)
         if any(hint in lowered for hint in _HINTS):
             text = _KEY_SHAPES.sub(REDACTED, text)
         return text
+
+    def _may_hold(self, lowered: str) -> bool:
+        """A quick look, for large results: escapes, or a secret as it is."""
+        return "%" in lowered or "\\" in lowered or any(form in lowered for form in self._forms)
 
     def value(self, value: object) -> object:
         """The same for JSON: every string in it, names of fields included."""
@@ -82,11 +87,16 @@ def redacted_value(value: object) -> object:
 
 
 def _forms(secret: str) -> set[str]:
-    """How a secret may be written."""
+    """The secret as it is, and encoded as a whole."""
     raw = secret.encode()
-    percent = "".join(f"%{byte:02x}" for byte in raw)
-    escaped = "".join(f"\\u{ord(character):04x}" for character in secret)
-    return {secret, raw.hex(), quote(secret, safe=""), percent, escaped, *_base64_forms(raw)}
+    return {secret, raw.hex(), *_base64_forms(raw)}
+
+
+def _spelled(character: str) -> str:
+    """One character as a pattern: as it is, quoted any number of times, URL-encoded, or as an escape of JSON."""
+    plain = r"\\+" if character == "\\" else rf"\\*{re.escape(character)}"
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    return rf"(?:{plain}|{percent}|\\+u{ord(character):04x}|\\+x{ord(character):02x})"
 
 
 def _base64_forms(raw: bytes) -> set[str]:
