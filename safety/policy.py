@@ -130,7 +130,7 @@ class Policy(BaseModel):
         """A copy, which remembers nothing that was computed from the old values."""
         copied = super().model_copy(update=update, deep=deep)
         for computed in ("below_ceilings", "hash"):
-            copied.__dict__.pop(computed, None)
+            vars(copied).pop(computed, None)
         return copied
 
     @cached_property
