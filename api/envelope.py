@@ -50,7 +50,7 @@ def unwrap(
         Garbled: Neither says what happened.
     """
     wait = seconds_to_wait(retry_after, now)
-    envelope = _envelope(body)
+    envelope = read_envelope(body)
     if envelope is None:
         if status in _PLAIN_REFUSALS:
             code, message = _PLAIN_REFUSALS[status]
@@ -67,7 +67,7 @@ def unwrap(
 
 def server_time(body: bytes) -> float | None:
     """The service's own clock when it answered, unix seconds, where `meta.timestamp` says so."""
-    meta = (_envelope(body) or {}).get("meta")
+    meta = (read_envelope(body) or {}).get("meta")
     told = cast("Mapping[str, object]", meta).get("timestamp") if isinstance(meta, Mapping) else None
     if not isinstance(told, str):
         return None
@@ -78,7 +78,7 @@ def server_time(body: bytes) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _envelope(body: bytes) -> Mapping[str, object] | None:
+def read_envelope(body: bytes) -> Mapping[str, object] | None:
     """The parsed body, if it is an envelope."""
     try:
         parsed = from_wire(body)
