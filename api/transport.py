@@ -176,14 +176,22 @@ def hosted(
     *,
     header: AuthHeader = "x-api-key",
     timeouts: Timeouts = Timeouts(),
+    once: Timeouts | None = None,
 ) -> Wire:
     """A wire to the hosted service, or to an engine that is served over HTTP.
+
+    Args:
+        base_url: Up to the version.
+        key: The API key.
+        header: How it travels.
+        timeouts: Of what may be sent again.
+        once: Of what may not; by default at least `ONCE_SECONDS`.
 
     Raises:
         UserMustAct: The base URL is not https (http is for loopback only), or the key cannot be sent.
     """
     check_base_url(base_url)
-    return _wire(base_url, key, header, timeouts, None)
+    return _wire(base_url, key, header, timeouts, None, once)
 
 
 def embedded(app: Callable[..., Any], key: SecretStr | None = None, *, timeouts: Timeouts | None = None) -> Wire:
@@ -198,13 +206,14 @@ def _wire(
     header: AuthHeader,
     timeouts: Timeouts,
     transport: httpx.AsyncBaseTransport | None,
+    once: Timeouts | None = None,
 ) -> Wire:
     if key is not None and _KEY.fullmatch(key.get_secret_value()) is None:
         raise NotAuthorised(
             "the API key is not 8 to 512 visible ASCII characters",
             suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
         )
-    once = replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15))
+    once = once or replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15))
     trusted = httpx.create_ssl_context(trust_env=False) if transport is None else True
 
     def opened(patience: Timeouts, limits: httpx.Limits) -> httpx.AsyncClient:
