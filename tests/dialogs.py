@@ -20,7 +20,11 @@ class Person:
         self.answer = answer
         self.shown: list[ElicitRequestFormParams] = []
 
-    async def __call__(self, _: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+    async def __call__(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002 - the SDK calls by these names
+        params: ElicitRequestParams,
+    ) -> ElicitResult | ErrorData:
         """Look, and answer."""
         assert isinstance(params, ElicitRequestFormParams)
         self.shown.append(params)

@@ -40,6 +40,22 @@ async def test_with_a_key_the_instructions_say_hosted_and_never_the_key(connect:
     assert key not in said
 
 
+async def test_the_instructions_speak_of_orders_only_where_orders_can_be_placed(
+    connect: Connect, settings: Settings
+) -> None:
+    said: list[str] = []
+    for chosen in (
+        Settings(home=settings.home),
+        Settings(home=settings.home, read_only=True),
+        Settings(home=settings.home, toolsets=("research",)),
+    ):
+        async with connect(chosen) as client:
+            said.append(client.instructions or "")
+
+    assert ["place_with_confirmation" in text for text in said] == [True, False, False]
+    assert "never placed again" in said[0]
+
+
 async def test_tools_are_listed_in_the_order_of_the_surface_each_time(connect: Connect) -> None:
     async with connect() as client:
         first = await client.list_tools()

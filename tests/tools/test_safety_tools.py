@@ -1,0 +1,286 @@
+"""The gate as an agent meets it on paper, in both protocol eras: preview, place, confirm, look up, halt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+from mcp import Client
+from mcp.types import ElicitResult, TextContent, TextResourceContents
+
+from api.orders import PlaceRequest
+from resources.accounts import BALANCES
+from resources.safety import JOURNAL, POLICY
+from server.settings import Settings
+from tests.conftest import Connect
+from tests.dialogs import CANCELLED, DECLINED, NO, YES, Person
+from tools.gated import ConfirmRequest
+
+ACCOUNT: Final = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT"}
+MARKET: Final[dict[str, Any]] = {**ACCOUNT, "side": "buy", "amount": "0.001"}
+RESTING: Final[dict[str, Any]] = {**MARKET, "order_type": "limit", "price": 10_000, "label": "mine"}
+SECONDS: Final = 1
+
+
+async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """The structured result of a call that succeeds."""
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error is not True, answer.content
+    assert answer.structured_content is not None
+    return answer.structured_content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """The one message of a call that does not."""
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error is True, answer.structured_content
+    [block] = answer.content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
+async def text_of(client: Client, uri: str) -> str:
+    """What a resource says."""
+    [content] = (await client.read_resource(uri)).contents
+    assert isinstance(content, TextResourceContents)
+    return content.text
+
+
+async def orders(client: Client) -> list[dict[str, Any]]:
+    """Every order of the account."""
+    listed: list[dict[str, Any]] = (await result(client, "orders_list", account_id="paper-binance"))["orders"]
+    return listed
+
+
+def limited(settings: Settings, **limits: object) -> Settings:
+    """The same home, with limits for paper money that its user wrote down."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lines = [f"{name} = {json.dumps(value)}" for name, value in limits.items()]
+    path = settings.home / "policy.toml"
+    path.write_text("\n".join(["[paper]", *lines, ""]), encoding="utf-8")
+    path.chmod(0o600)
+    return settings
+
+
+async def test_an_order_is_previewed_placed_and_looked_up(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        preview = await result(client, "order_preview", **MARKET)
+        before = await orders(client)
+        placed = await result(client, "orders_place", **MARKET)
+        found = await result(client, "order_intent", intent_id=placed["intent_id"])
+
+    assert (preview["decision"], preview["paper"]) == ("pass", True)
+    assert before == []
+    assert (placed["outcome"], placed["intent_state"], placed["status"]) == ("placed", "ACKED", "FILLED")
+    assert placed["paper"] is True
+    assert (found["state"], found["kind"], found["paper"]) == ("ACKED", "order", True)
+    assert "0.001 BTC/USDT" in found["summary"]
+    assert found["order"]["order_id"] == placed["order_id"]
+
+
+async def test_a_label_is_the_callers_own_wherever_the_order_is_shown(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        placed = await result(client, "orders_place", **RESTING)
+        listed = await orders(client)
+        resting = await result(client, "accounts_open_orders", account_id="paper-binance")
+        balances = await result(client, "accounts_balances", account_id="paper-binance")
+        resource = json.loads(await text_of(client, BALANCES.format(account_id="paper-binance")))
+        intent = await result(client, "order_intent", intent_id=placed["intent_id"])
+        cancelled = await result(client, "orders_cancel", order_id=placed["order_id"])
+
+    shown = [placed, *listed, *resting["orders"], *balances["open_orders"], *resource["open_orders"]]
+    assert [order["label"] for order in [*shown, intent["order"], cancelled]] == ["mine"] * 7
+
+
+async def test_no_label_of_ours_is_shown_where_the_caller_gave_none(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        await result(client, "orders_place", **MARKET)
+        [order] = await orders(client)
+
+    assert "label" not in order
+
+
+@pytest.mark.parametrize("reply", [None, YES], ids=["no dialog", "a yes"])
+async def test_confirming_places_at_once_on_paper_and_follows_to_the_end(
+    connect: Connect, settings: Settings, reply: ElicitResult | None
+) -> None:
+    person = Person(reply) if reply else None
+    async with connect(settings, person) as client:
+        placed = await result(client, "place_with_confirmation", **MARKET)
+
+    assert (placed["outcome"], placed["status"]) == ("placed", "FILLED")
+    if person:
+        [form] = person.shown
+        assert "0.001 BTC/USDT" in form.message
+        assert form.message.count("\n") < 9
+
+
+async def test_a_no_in_the_dialog_places_nothing(connect: Connect, settings: Settings) -> None:
+    async with connect(settings, Person(NO)) as client:
+        said = await refusal(client, "place_with_confirmation", **MARKET)
+        placed = await orders(client)
+
+    assert said.startswith("DENIED")
+    assert placed == []
+
+
+@pytest.mark.parametrize("reply", [DECLINED, CANCELLED], ids=["declined", "cancelled"])
+async def test_a_dialog_that_nobody_may_have_seen_is_no_consent(
+    connect: Connect, settings: Settings, reply: ElicitResult
+) -> None:
+    async with connect(settings, Person(reply)) as client:
+        waiting = await result(client, "place_with_confirmation", **MARKET, wait_seconds=SECONDS)
+        placed = await orders(client)
+        found = await result(client, "order_intent", intent_id=waiting["intent_id"])
+
+    assert waiting["outcome"] == "approval_required"
+    assert "heytraders-mcp approve" in waiting["approval"]["how"]
+    assert placed == []
+    assert found["state"] == "PENDING"
+
+
+async def test_what_a_human_has_to_approve_waits_and_says_how(connect: Connect, settings: Settings) -> None:
+    heard: list[str] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        assert total is not None
+        assert progress <= total
+        heard.append(message or "")
+
+    arguments = {**MARKET, "wait_seconds": SECONDS}
+    async with connect(limited(settings, ask_a_human=True, automatic_up_to="0")) as client:
+        first = await result(client, "orders_place", **MARKET)
+        again = await result(client, "orders_place", **MARKET)
+        waited = await client.call_tool("place_with_confirmation", arguments, progress_callback=listen)
+        status = await result(client, "safety_status")
+        placed = await orders(client)
+
+    assert (first["outcome"], first["intent_state"]) == ("approval_required", "PENDING")
+    assert first["intent_id"] in first["approval"]["how"]
+    assert (again["intent_id"], again["repeated"]) == (first["intent_id"], True)
+    assert waited.structured_content is not None
+    assert waited.structured_content["intent_id"] == first["intent_id"]
+    assert [message for message in heard if "heytraders-mcp approve" in message]
+    assert [each["intent_id"] for each in status["pending"]] == [first["intent_id"]]
+    assert placed == []
+
+
+async def test_a_limit_denies_with_its_numbers_and_the_suggestion_passes(connect: Connect, settings: Settings) -> None:
+    too_much = {**MARKET, "amount": "1"}
+    async with connect(limited(settings, max_notional="50")) as client:
+        preview = await result(client, "order_preview", **too_much)
+        said = await refusal(client, "orders_place", **too_much)
+        placed = await orders(client)
+        mended = await result(client, "order_preview", **preview["suggestion"])
+        accepted = await result(client, "orders_place", **preview["suggestion"])
+
+    assert (preview["decision"], preview["rule"]) == ("deny", "R08_MAX_NOTIONAL")
+    assert "50" in preview["reason"]
+    assert said.startswith("DENIED: R08_MAX_NOTIONAL")
+    assert "50" in said
+    assert placed == []
+    assert mended["decision"] == "pass"
+    assert accepted["outcome"] == "placed"
+
+
+async def test_the_kill_switch_stops_orders_and_lets_cancels_through(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        resting = await result(client, "orders_place", **RESTING)
+        trading = await result(
+            client, "live_subscribe", strategy_id="rsi-reversion", mode="trade", account_id="paper-binance"
+        )
+        halted = await result(client, "safety_halt", reason="the market looks wrong")
+        again = await result(client, "safety_halt", reason="still")
+        status = await result(client, "safety_status")
+        preview = await result(client, "order_preview", **MARKET)
+        said = [
+            await refusal(client, "orders_place", **MARKET),
+            await refusal(client, "place_with_confirmation", **MARKET),
+            await refusal(
+                client, "live_resume", strategy_id="rsi-reversion", subscription_id=trading["subscription_id"]
+            ),
+        ]
+        [order] = await orders(client)
+        paused = await result(client, "live_subscription_get", subscription_id=trading["subscription_id"])
+        ended = await result(client, "live_unsubscribe", subscription_id=trading["subscription_id"])
+
+    assert halted["cancelled"] == [resting["order_id"]]
+    assert halted["paused"] == [trading["subscription_id"]]
+    assert again["switch"] == "HALTED"
+    assert (status["switch"], preview["decision"]) == ("HALTED", "deny")
+    assert "the market looks wrong" in status["switch_reason"]
+    assert [text for text in said if "heytraders-mcp release" not in text] == []
+    assert (order["status"], paused["status"], ended["status"]) == ("CANCELLED", "paused", "unsubscribed")
+
+
+async def test_a_cancel_needs_no_switch_and_no_ledger(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        placed = await result(client, "orders_place", **RESTING)
+    (settings.home / "safety.db").write_bytes(b"not a database")
+    async with connect(settings) as client:
+        cancelled = await result(client, "orders_cancel", order_id=placed["order_id"])
+        said = await refusal(client, "orders_place", **MARKET)
+
+    assert cancelled["status"] == "CANCELLED"
+    assert "INTERNAL_ERROR" not in said
+
+
+async def test_status_policy_and_journal_tell_how_things_stand(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        placed = await result(client, "orders_place", **MARKET)
+        status = await result(client, "safety_status")
+        policy = await text_of(client, POLICY)
+        journal = await text_of(client, JOURNAL)
+
+    assert (status["mode"], status["switch"]) == ("paper", "ACTIVE")
+    assert status["assurance"] in {"none", "elicitation", "passphrase", "separate"}
+    assert status["assurance_reason"]
+    assert "paper" in policy.lower()
+    assert placed["intent_id"] in journal
+
+
+async def test_an_intent_that_is_none_is_said_to_be_unknown(connect: Connect, settings: Settings) -> None:
+    async with connect(settings) as client:
+        said = [
+            await refusal(client, "order_intent", intent_id="01JD0000000000000000000000"),
+            await refusal(client, "order_intent", intent_id="nothing"),
+        ]
+
+    assert said[0].replace("01JD0000000000000000000000", "nothing") == said[1]
+
+
+async def test_deployments_posts_and_profiles_wait_for_a_human_where_the_policy_says_so(
+    connect: Connect, settings: Settings
+) -> None:
+    trade = {"strategy_id": "rsi-reversion", "mode": "trade", "account_id": "paper-binance"}
+    async with connect(limited(settings, ask_for_standing=True, ask_to_publish=True)) as client:
+        answers = [
+            await result(client, "live_subscribe", **trade),
+            await result(client, "arena_post", category="show_tell", title="What I found"),
+            await result(client, "arena_profile_update", description="A test"),
+        ]
+        subscriptions = (await result(client, "live_subscriptions_list"))["subscriptions"]
+        looked_up = [await result(client, "order_intent", intent_id=each["approval"]["intent_id"]) for each in answers]
+        profile = await result(client, "arena_profile")
+
+    assert [each["outcome"] for each in answers] == ["approval_required"] * 3
+    assert [each["kind"] for each in looked_up] == ["standing", "publication", "publication"]
+    assert subscriptions == []
+    assert profile["stats"]["posts"] == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 45, "7"])
+def test_the_order_within_a_confirmation_is_the_order_alone(seconds: object) -> None:
+    confirmed = ConfirmRequest.model_validate({**RESTING, "wait_seconds": seconds})
+
+    assert confirmed.order() == PlaceRequest.model_validate(RESTING)
+
+
+@pytest.mark.parametrize("seconds", [0, 46, -1, 1.5, "soon", True])
+async def test_nobody_is_waited_for_longer_than_clients_do(connect: Connect, seconds: object) -> None:
+    async with connect() as client:
+        said = await refusal(client, "place_with_confirmation", **MARKET, wait_seconds=seconds)
+
+    assert said.startswith("VALIDATION_ERROR")
+    assert "wait_seconds" in said
