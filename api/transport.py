@@ -213,7 +213,9 @@ def _wire(
             "the API key is not 8 to 512 visible ASCII characters",
             suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
         )
-    once = once or replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15))
+    once = once or replace(
+        timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15)
+    )
     trusted = httpx.create_ssl_context(trust_env=False) if transport is None else True
 
     def opened(patience: Timeouts, limits: httpx.Limits) -> httpx.AsyncClient:
