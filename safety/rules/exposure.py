@@ -50,12 +50,12 @@ def position(case: Case) -> Objection | None:
     An order that only shrinks a position always may.
     """
     limits = case.limits
-    one = _least(limits.position_usd, _share(case, limits.position_share))
-    everything = _share(case, limits.exposure_share)
-    if one is None and everything is None:
+    if limits.position_usd is None and limits.position_share is None and limits.exposure_share is None:
         return None
     if shrinks(case):
         return None
+    one = _least(limits.position_usd, _share(case, limits.position_share))
+    everything = _share(case, limits.exposure_share)
     order, account, usage = case.order, case.account, case.facts.usage
     for allowed, used, what in (
         (
@@ -171,12 +171,12 @@ def daily_loss(case: Case) -> Objection | None:
 def drawdown(case: Case) -> Objection | None:
     """Below the highest equity by some share, only orders that shrink a position pass."""
     share, highest = case.limits.drawdown_share, case.facts.usage.high_water_equity
-    if share is None:
+    if share is None or shrinks(case):
         return None
     now = equity(case)
     if highest is None:
         raise Missing("the account's highest equity is not known")
-    if highest - now < share * highest or shrinks(case):
+    if highest - now < share * highest:
         return None
     return deny(
         f"equity is {plain(now)} USD, down from {plain(highest)} USD; only orders that shrink a position pass now",
