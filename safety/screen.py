@@ -146,7 +146,8 @@ def fact(text: str) -> str:
 
 def words(value: object, limit: int = MAX_WORDS) -> str:
     """Somebody's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
-    line = " ".join(_MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value)))).split())
+    text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value))))
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
     cut = line if len(line) <= limit else f"{line[: limit - 1]}…"
     more = "" if len(line) <= limit else f" ({len(line)} characters in all)"
     return json.dumps(cut, ensure_ascii=False) + more

@@ -1,0 +1,53 @@
+"""How sure it is that a human approved, and what is said about it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from safety.approver import Approver
+from safety.assurance import assess
+from safety.policy import Policy
+from safety.policy_file import Loaded
+
+SOMEBODY = Approver("ab" * 32)
+BUILT_IN = Loaded(Policy(), "built in", signed=False, version=0)
+SEPARATE = Loaded(Policy(separate_user=True), "signed", signed=True, version=1)
+
+
+def test_without_a_passphrase_there_is_none() -> None:
+    found = assess(BUILT_IN, None, can_elicit=True)
+
+    assert found.level == "none"
+    assert "policy sign" in str(found)
+
+
+def test_a_dialog_counts_only_where_the_policy_grants_it_something() -> None:
+    granting = Policy(paper=Policy().paper.model_copy(update={"elicitation_up_to": Decimal(5)}))
+    loaded = Loaded(granting, "built in", signed=False, version=0)
+
+    assert assess(loaded, None, can_elicit=True).level == "elicitation"
+    assert assess(loaded, None, can_elicit=False).level == "none"
+
+
+def test_a_passphrase_says_what_it_does_not_stop() -> None:
+    found = assess(BUILT_IN, SOMEBODY)
+
+    assert found.level == "passphrase"
+    assert "shell" in found.reason
+    assert "separate_user" in found.raised_by
+
+
+def test_a_key_in_the_environment_lowers_it() -> None:
+    found = assess(BUILT_IN, SOMEBODY, key_in_environment=True)
+
+    assert found.level == "elicitation"
+    assert "login" in found.raised_by
+
+
+def test_only_a_signers_word_makes_it_separate() -> None:
+    unsigned = Loaded(Policy(separate_user=True), "draft", signed=False, version=0)
+
+    assert assess(SEPARATE, SOMEBODY).level == "separate"
+    assert assess(SEPARATE, SOMEBODY, key_in_environment=True).level == "separate"
+    assert assess(unsigned, SOMEBODY).level == "passphrase"
+    assert assess(SEPARATE, None).level == "none"
