@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
+import anyio.to_thread
 import pytest
 from mcp import Client
 from mcp.types import ElicitResult, TextContent, TextResourceContents
@@ -12,6 +14,9 @@ from mcp.types import ElicitResult, TextContent, TextResourceContents
 from api.orders import PlaceRequest
 from resources.accounts import BALANCES
 from resources.safety import JOURNAL, POLICY
+from safety.approval import order_words
+from safety.approver import enrol
+from safety.ledger import Ledger
 from server.settings import Settings
 from tests.conftest import Connect
 from tests.dialogs import CANCELLED, DECLINED, NO, YES, Person
@@ -164,6 +169,39 @@ async def test_what_a_human_has_to_approve_waits_and_says_how(connect: Connect, 
     assert [message for message in heard if "heytraders-mcp approve" in message]
     assert [each["intent_id"] for each in status["pending"]] == [first["intent_id"]]
     assert placed == []
+
+
+def approve_in_a_terminal(home: Path) -> str:
+    """What a human does who knows the passphrase: sign the one intent that waits."""
+    ledger = Ledger.open(home)
+    try:
+        key = enrol(home, "correct horse battery", cost=2**4)
+        ledger.pin_approver(key.approver.public_key)
+        [intent] = ledger.intents(states={"PENDING"})
+        ledger.approve(intent.intent_id, signature=key.sign(order_words(intent)), key_id=key.key_id)
+    finally:
+        ledger.close()
+    return intent.intent_id
+
+
+async def test_what_is_approved_elsewhere_while_the_call_waits_is_placed_once(
+    connect: Connect, settings: Settings
+) -> None:
+    approved: list[str] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        assert total is None or progress <= total
+        if not approved and "heytraders-mcp approve" in (message or ""):
+            approved.append(await anyio.to_thread.run_sync(approve_in_a_terminal, settings.home))
+
+    async with connect(limited(settings, ask_a_human=True, automatic_up_to="0")) as client:
+        placed = await client.call_tool("place_with_confirmation", MARKET, progress_callback=listen)
+        listed = await orders(client)
+
+    assert placed.structured_content is not None, placed.content
+    assert [placed.structured_content["intent_id"]] == approved
+    assert (placed.structured_content["outcome"], placed.structured_content["status"]) == ("placed", "FILLED")
+    assert [order["order_id"] for order in listed] == [placed.structured_content["order_id"]]
 
 
 async def test_a_limit_denies_with_its_numbers_and_the_suggestion_passes(connect: Connect, settings: Settings) -> None:
