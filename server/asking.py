@@ -8,8 +8,10 @@ the safety layer to say.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequests, InputRequiredResult
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 ANSWER_COMES_WITH_A_NEW_CALL: Final = "2026-07-28"
 MAX_CALLER: Final = 80
+PATIENCE_SECONDS: Final = 45
+"""How long a dialog within a call is waited for, since many clients end a call after a minute."""
 
 
 class Consent(BaseModel):
@@ -83,11 +87,10 @@ class ClientAsking:
         return version is not None and is_version_at_least(version, ANSWER_COMES_WITH_A_NEW_CALL)
 
     async def _live(self, question: str) -> Answer:
-        try:
+        with anyio.move_on_after(PATIENCE_SECONDS), suppress(MCPError, ValueError):
             result = await self._context.elicit(question, Consent)
-        except (MCPError, ValueError):
-            return "not_asked"
-        return _word(result.data) if isinstance(result, AcceptedElicitation) else "not_asked"
+            return _word(result.data) if isinstance(result, AcceptedElicitation) else "not_asked"
+        return "not_asked"
 
     def _brought(self, intent_id: str, question: str) -> Answer:
         """The answer that came with this call, if it is one to this very question about this very intent.
