@@ -1,0 +1,145 @@
+"""A ledger in a home of its own, a service that a test scripts, and a judge that a test makes up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from api.client import Client, Retries
+from api.transport import Timeouts, hosted
+from safety.decision import Decision, Finding, Outcome
+from safety.execution import Executor
+from safety.facts import SwitchState, Usage
+from safety.intent import Caller, Intent
+from safety.ledger import GO, Ledger, Verdict
+from safety.proposal import Action, Backend, Order, Proposal
+from tests.api.conftest import FakeService
+
+ACCOUNT: Final = "acc-1"
+ORDER: Final = Order(
+    account_id=ACCOUNT, exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="limit",
+    amount=Decimal("0.001"), price=Decimal(50_000), label="mine",
+)  # fmt: skip
+
+
+@dataclass
+class Clock:
+    """A clock that a test turns."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class MadeUpJudge:
+    """Says what a test wants it to say, and remembers what it was asked."""
+
+    says: Verdict = GO
+    trouble: Exception | None = None
+    looked_at: list[Action] = field(default_factory=list[Action])
+    heard: list[Usage] = field(default_factory=list[Usage])
+
+    async def look(self, action: Action) -> MadeUpJudge:
+        self.looked_at.append(action)
+        if self.trouble is not None:
+            raise self.trouble
+        return self
+
+    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
+        self.heard.append(usage)
+        return self.says
+
+
+@dataclass
+class Desk:
+    """Everything that sending an order takes."""
+
+    home: Path
+    clock: Clock
+    ledger: Ledger
+    client: Client
+    service: FakeService
+    judge: MadeUpJudge
+
+    @property
+    def name(self) -> str:
+        """The service, as intents name it."""
+        return self.service.url
+
+    @property
+    def executor(self) -> Executor:
+        """The one under test."""
+        return Executor(self.client, self.ledger, self.judge, self.clock, patience=0.5)
+
+    def admitted(self, action: Action = ORDER, *, outcome: Outcome = Outcome.PASS, repeat_seconds: int = 0) -> Intent:
+        """An intent: approved at once, unless a human has to say yes first."""
+        backend: Backend = "hosted"
+        proposal = Proposal(
+            action=action, backend=backend, service=self.name, policy_hash="0" * 64, quote=Decimal(50_000),
+            notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
+        )  # fmt: skip
+        decision = Decision(outcome, (Finding("R00_TEST", outcome),), "0" * 64)
+        admission = self.ledger.admit(proposal, Caller("test"), lambda _: decision, repeat_seconds=repeat_seconds)
+        assert admission.intent is not None
+        return admission.intent
+
+    def stands(self, intent: Intent) -> Intent:
+        """The intent as the ledger has it now."""
+        found = self.ledger.intent(intent.intent_id)
+        assert found is not None
+        return found
+
+    def knows_labels(self) -> None:
+        """The service was seen to return labels."""
+        self.ledger.note_labels(self.name, True)
+
+    def shows(self, *rows: dict[str, Any]) -> None:
+        """Answer with a list of orders."""
+        self.service.succeeds({"orders": list(rows)})
+
+    def posts(self) -> list[str]:
+        """Bodies of the orders that arrived."""
+        return [each.body.decode() for each in self.service.requests if each.method == "POST"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Generator[Ledger]:
+    opened = Ledger.open(tmp_path / "home", now=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, clock: Clock, ledger: Ledger, service: FakeService) -> AsyncGenerator[Desk]:
+    wire = hosted(service.url, timeouts=Timeouts(connect=2, read=2, total=4))
+    client = Client(wire, source="hosted", retries=Retries(attempts=1), now=clock)
+    yield Desk(tmp_path / "home", clock, ledger, client, service, MadeUpJudge())
+    await client.aclose()
+
+
+def row(order: Order = ORDER, **fields: Any) -> dict[str, Any]:
+    """An order as the service lists it."""
+    return {
+        "order_id": "api-1",
+        "account_id": order.account_id,
+        "exchange": order.exchange,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_type": order.order_type,
+        "amount": float(order.amount),
+        "price": None if order.price is None else float(order.price),
+        "status": "OPEN",
+        **fields,
+    }
