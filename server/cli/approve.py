@@ -16,7 +16,7 @@ import click
 
 from api.errors import InvalidInput, NotFound
 from safety.approval import order_words
-from safety.screen import plain, screen, summary, whole_text
+from safety.screen import paper, plain, screen, summary, whole_text
 from server.settings import Settings
 
 from .passphrase import refuse_without_terminal, signing_key
@@ -122,12 +122,18 @@ def _wanted(intent: Intent, policy: Policy) -> bool:
         raise click.Abort
     if answer == "no":
         return False
-    action, worth = intent.proposal.action, intent.proposal.notional_usd
-    if action.kind == "order" and (worth is None or worth > policy.typed_amount_above):
+    action = intent.proposal.action
+    if action.kind == "order" and _is_large(intent, policy):
         typed: str = click.prompt(f"It is above {plain(policy.typed_amount_above)} USD. Type the amount, in units")
         if _number(typed) != action.amount:
             raise InvalidInput(f"{typed[:40]!r} is not the amount; nothing was approved", suggestion="Look again")
     return True
+
+
+def _is_large(intent: Intent, policy: Policy) -> bool:
+    """Above the threshold. Real money of unknown value is."""
+    worth = intent.proposal.notional_usd
+    return not paper(intent.proposal) if worth is None else worth > policy.typed_amount_above
 
 
 def _number(text: str) -> Decimal | None:

@@ -14,6 +14,7 @@ import click
 from api.errors import InvalidInput
 from safety.approver import trusted
 from safety.assurance import assess
+from safety.explain import explain
 from safety.limits import Limits
 from safety.policy import Policy
 from safety.policy_file import POLICY_FILE, Loaded, draft, load, objection, sign
@@ -22,6 +23,7 @@ from safety.tightening import Change, changes
 from server.settings import Settings
 
 from .passphrase import new_passphrase, signing_key
+from .simulation import command as simulate
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
@@ -127,6 +129,19 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {amount:f}" for key, amount in sorted(value.items())) or "none"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return format(value, "f") if hasattr(value, "normalize") else str(value)
+
+
+command.add_command(simulate)
+
+
+@command.command("explain")
+@click.option("--paper", is_flag=True, help="The limits for simulated money.")
+def explain_(*, paper: bool) -> None:
+    """Say each rule in words, with the value that counts."""
+    with _open() as (home, ledger):
+        loaded = load(home, ledger)
+    for row in explain(loaded.policy, "embedded" if paper else "hosted"):
+        click.echo(f"{row.rule:<20} {row.words}")
 
 
 @command.command("passphrase")
