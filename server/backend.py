@@ -17,10 +17,10 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import SecretStr
 
-from api.errors import Unavailable
 from safety.redaction import know
 
 from .keys import find_key, keep_registered_key
+from .safety import Safety
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Backend:
         self._clients: dict[Source, Client] = {}
         self._closing = anyio.Event()
         self._closed: list[anyio.Event] = []
+        self._safety = Safety(settings, self.client)
 
     @property
     def source(self) -> Source:
@@ -61,7 +62,7 @@ class Backend:
 
     async def safety(self) -> SafetyDesk:
         """The one gate before money, the public and strangers' addresses."""
-        raise Unavailable("the safety layer is not there", suggestion="Nothing was sent.")
+        return await self._safety.gate()
 
     def save(self, api_key: str) -> str:
         """Keep a key that `client` registered. The hosted service is called with it from now on."""
@@ -84,6 +85,7 @@ class Backend:
         self._closing.set()
         for closed in self._closed:
             await closed.wait()
+        await self._safety.aclose()
 
     async def _hold(self, opener: Opener, *, task_status: anyio.abc.TaskStatus[Client]) -> None:
         closed = anyio.Event()

@@ -48,6 +48,7 @@ class Settings:
         backtest_slots: Backtests run at the same time; `None` leaves it to the number of cores.
         backtest_seconds: Longest a backtest may run.
         backtest_memory_mb: Most memory of a backtest's process.
+        webhook_secret: Signs deliveries of the hosted service, never shown; no tool can give another.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
             which only the demo's throw-away home can bear, so no variable sets it.
@@ -67,6 +68,7 @@ class Settings:
     backtest_slots: int | None = None
     backtest_seconds: int = 600
     backtest_memory_mb: int = 4_096
+    webhook_secret: SecretStr | None = None
     webhooks_to_loopback: bool = False
     time_speed: float = 1.0
     log_level: LogLevel = "WARNING"
@@ -107,6 +109,7 @@ class Settings:
             backtest_slots=_whole(given, "HEYTRADERS_BACKTEST_SLOTS", 1, 64),
             backtest_seconds=_whole(given, "HEYTRADERS_BACKTEST_SECONDS", 1, 86_400) or 600,
             backtest_memory_mb=_whole(given, "HEYTRADERS_BACKTEST_MEMORY_MB", 512, 1_048_576) or 4_096,
+            webhook_secret=_secret(given.get("HEYTRADERS_WEBHOOK_SECRET")),
             webhooks_to_loopback=_flag(given, "HEYTRADERS_WEBHOOK_LOOPBACK"),
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
         )
@@ -155,6 +158,14 @@ def _whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | No
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
         raise BadSetting(f"{name}={text[:40]!r} is not such a number", suggestion=f"Set it to {low} to {high}")
     return int(text)
+
+
+def _secret(text: str | None) -> SecretStr | None:
+    if text is not None and not 8 <= len(text) <= 256:
+        raise BadSetting(
+            f"HEYTRADERS_WEBHOOK_SECRET has {len(text)} characters", suggestion="Use 8 to 256, made at random"
+        )
+    return None if text is None else SecretStr(text)
 
 
 def read_key(text: str, name: str) -> SecretStr:

@@ -1,0 +1,170 @@
+"""Pulls the kill switch and does what follows from it: cancels our open orders, pauses what trades by itself.
+
+The switch itself comes first and needs no service. What could not be cancelled or paused is listed, never hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio import to_thread
+from pydantic import ValidationError
+
+from api import live, orders
+from api.errors import HeyTradersError, explain
+from safety.face import Halted
+from safety.facts import Usage
+from safety.intent import LABEL_PREFIX
+from safety.proposal import Order
+from safety.trips import tripped
+
+from .footing import Footing
+
+if TYPE_CHECKING:
+    from safety.judging import Looked
+
+BY_ITSELF: Final = "policy"
+"""Who pulled the switch, in the journal."""
+
+PAGE: Final = 200
+MAX_PAGES: Final = 20
+BY_VENUE_ID: Final = frozenset({"lighter", "polymarket"})
+"""Venues that cancel by their own order id."""
+
+FRESH_SECONDS: Final = 120
+"""How long a listing may take to show an order."""
+
+MOST: Final = 10_000
+QUIET: Final = frozenset({"paused", "stopped", "unsubscribed"})
+
+ONLY_A_HUMAN: Final = "Tell the user: only a human ends it, with `heytraders-mcp release`. Cancelling and pausing work."
+
+
+@dataclass(slots=True)
+class _Done:
+    cancelled: list[str] = field(default_factory=list[str])
+    paused: list[str] = field(default_factory=list[str])
+    failed: list[str] = field(default_factory=list[str])
+
+
+async def halt(footing: Footing, reason: str, by: str) -> Halted:
+    """Pull the switch, then clean up behind it. A caller that goes away does not stop it."""
+    done = _Done()
+    with anyio.CancelScope(shield=True):
+        await to_thread.run_sync(footing.ledger.halt, reason, by)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_all, footing, done)
+            tasks.start_soon(_pause_all, footing, done)
+        await to_thread.run_sync(_record, footing, done)
+    return Halted(
+        switch="HALTED",
+        cancelled=done.cancelled,
+        paused=done.paused,
+        failed=done.failed,
+        next_step=f"Some of it could not be stopped; see failed. {ONLY_A_HUMAN}" if done.failed else ONLY_A_HUMAN,
+    )
+
+
+async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None) -> None:
+    """Pull the switch if what has gone wrong so far wants it. One that is pulled already stays as it is."""
+    if usage is None or looked.settled is not None:
+        return
+    decision = looked.decide(usage, looked.facts.switch)
+    trip = tripped(decision, looked.loaded.policy, replace(looked.facts, usage=usage))
+    if trip is None:
+        return
+    state = (await to_thread.run_sync(footing.ledger.switch)).state
+    if state in {"HALTED", trip.state}:
+        return
+    reason = f"{trip.rule}: {trip.reason}"
+    if trip.state == "HALTED":
+        await halt(footing, reason, BY_ITSELF)
+    else:
+        await to_thread.run_sync(lambda: footing.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
+
+
+def _record(footing: Footing, done: _Done) -> None:
+    footing.ledger.record("stopped", cancelled=done.cancelled, paused=done.paused, failed=done.failed)
+
+
+async def _cancel_all(footing: Footing, done: _Done) -> None:
+    """Every open order that is ours: the ledger has its id, or it carries one of our labels."""
+    ours, fresh, unclear = await to_thread.run_sync(_known, footing)
+    done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
+    try:
+        for order in await _open_orders(footing):
+            if order.order_id in ours or (order.label or "").startswith(f"{LABEL_PREFIX}:"):
+                fresh[order.order_id or ""] = order
+    except HeyTradersError as error:
+        done.failed.append(f"open orders could not be listed: {explain(error)}")
+    for order in fresh.values():
+        await _cancel(footing, order, done)
+
+
+def _known(footing: Footing) -> tuple[set[str], dict[str, orders.Order], list[str]]:
+    """Ids of all orders that we placed; those so fresh that a listing may lack them; intents of unknown outcome."""
+    ledger, since = footing.ledger, footing.now() - FRESH_SECONDS
+    placed = ledger.intents(states={"ACKED"}, service=footing.service, limit=MOST)
+    unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=footing.service, limit=MOST)
+    fresh: dict[str, orders.Order] = {}
+    for intent in placed:
+        if intent.order_id and intent.changed_at > since and isinstance(intent.proposal.action, Order):
+            shown = orders.Order.model_validate({**(intent.result or {}), "order_id": intent.order_id})
+            if shown.status is None or shown.status in orders.CANCELLABLE:
+                fresh[intent.order_id] = shown
+    return {intent.order_id for intent in placed if intent.order_id}, fresh, [each.intent_id for each in unclear]
+
+
+async def _open_orders(footing: Footing) -> list[orders.Order]:
+    """All of them, state by state. Pages overlap by one row, since the list may shift meanwhile."""
+    found: dict[str, orders.Order] = {}
+    for status in orders.CANCELLABLE:
+        for page in range(MAX_PAGES):
+            asked = orders.ListRequest(status=status, limit=PAGE, offset=page * (PAGE - 1))
+            answer = await footing.client.call(orders.ORDERS_LIST, asked)
+            found |= {order.order_id: order for order in answer.orders if order.order_id}
+            if len(answer.orders) < PAGE:
+                break
+    return [order for order in found.values() if order.status in orders.CANCELLABLE]
+
+
+async def _cancel(footing: Footing, order: orders.Order, done: _Done) -> None:
+    by_venue = order.exchange in BY_VENUE_ID and order.exchange_order_id is not None
+    order_id = (order.exchange_order_id if by_venue else order.order_id) or ""
+    where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
+    try:
+        request = orders.CancelRequest.model_validate({"order_id": order_id, **where})
+        await footing.client.call(orders.ORDERS_CANCEL, request)
+    except (HeyTradersError, ValidationError) as error:
+        reason = explain(error) if isinstance(error, HeyTradersError) else "its id cannot be used"
+        done.failed.append(f"order {order_id}: {reason}")
+    else:
+        done.cancelled.append(order_id)
+
+
+async def _pause_all(footing: Footing, done: _Done) -> None:
+    """Every active subscription that trades, or does not say that it does not."""
+    try:
+        listed = await footing.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest())
+    except HeyTradersError as error:
+        done.failed.append(f"subscriptions could not be listed: {explain(error)}")
+        return
+    for each in listed.subscriptions:
+        if each.mode != "signal" and each.status not in QUIET:
+            await _pause(footing, each, done)
+
+
+async def _pause(footing: Footing, subscription: live.Subscription, done: _Done) -> None:
+    name = subscription.subscription_id or "?"
+    try:
+        request = live.SwitchRequest.model_validate(
+            {"strategy_id": subscription.strategy_id, "subscription_id": subscription.subscription_id}
+        )
+        await footing.client.call(live.LIVE_PAUSE, request)
+    except (HeyTradersError, ValidationError) as error:
+        reason = explain(error) if isinstance(error, HeyTradersError) else "its ids cannot be used"
+        done.failed.append(f"subscription {name}: {reason}")
+    else:
+        done.paused.append(name)

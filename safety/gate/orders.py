@@ -1,0 +1,114 @@
+"""Orders through the gate: placed at once, or with a human's word that is waited for, and then followed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio import to_thread
+
+from api.errors import InvalidInput
+from api.orders import PlaceRequest
+from safety.approval import BY_ELICITATION, covers
+from safety.face import Asking, GatedOrder
+from safety.intent import Caller, Intent
+from safety.proposal import Order
+from safety.screen import question
+
+from .admitting import Admitted, admit
+from .following import Wait, decided, followed, settled
+from .footing import Footing
+from .halting import pull_if_tripped
+from .wording import gated_order, stopped
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from safety.judging import Looked
+
+SAID_NO: Final = "the user said no in the client's dialog"
+
+
+async def place(footing: Footing, request: PlaceRequest, caller: Caller) -> GatedOrder:
+    """Place an order, or say that a human has to approve it first.
+
+    Raises:
+        HeyTradersError: It surely was not placed; says why and what to do.
+    """
+    admitted = await admit(footing, Order.of(request), caller)
+    intent = await carry_out(footing, admitted.intent, admitted.looked)
+    return _told(intent, repeated=admitted.repeated)
+
+
+async def place_and_follow(
+    footing: Footing, request: PlaceRequest, caller: Caller, asking: Asking, wait_seconds: float
+) -> GatedOrder:
+    """Ask, wait for the human, place and follow, all within `wait_seconds`; what is not over then goes on without us.
+
+    Raises:
+        HeyTradersError: It surely was not placed; says why and what to do.
+    """
+    wait = Wait(asking, wait_seconds)
+    able = asking.available
+    admitted = await admit(footing, Order.of(request), caller, ask_first=able, can_elicit=able)
+    intent = admitted.intent
+    if able and intent.state == "PENDING" and _yes_counts(admitted):
+        intent = await _ask(footing, intent, asking)
+    intent = await decided(footing, intent, wait)
+    intent = await carry_out(footing, intent, admitted.looked)
+    intent = await settled(footing, intent, wait)
+    intent = await followed(footing, intent, wait)
+    return _told(intent, repeated=admitted.repeated)
+
+
+async def carry_out(
+    footing: Footing, intent: Intent, looked: Looked, webhook_secret: SecretStr | None = None
+) -> Intent:
+    """Send what may be sent, once. What became of it may pull the kill switch.
+
+    Args:
+        footing: Of the gate.
+        intent: As it was admitted, or found.
+        looked: What its admission rested on.
+        webhook_secret: Signs the deliveries of this deployment, in place of the user's.
+    """
+    if intent.state not in {"APPROVED", "NOT_SENT"}:
+        return intent
+    intent = await footing.executor.execute(intent.intent_id, webhook_secret=webhook_secret)
+    with anyio.CancelScope(shield=True):
+        usage = await to_thread.run_sync(footing.ledger.usage, footing.service, intent.proposal.action)
+        await pull_if_tripped(footing, looked, usage)
+    return intent
+
+
+def _yes_counts(admitted: Admitted) -> bool:
+    """Whether a yes in the client's dialog would be worth anything. Nobody is asked in vain."""
+    would_be = replace(admitted.intent, key_id=BY_ELICITATION, signature="")
+    looked = admitted.looked
+    return covers(would_be, admitted.decision, looked.approver, looked.limits)
+
+
+async def _ask(footing: Footing, intent: Intent, asking: Asking) -> Intent:
+    """Put the question, whose text never changes, and book the answer. No answer leaves the intent as it is."""
+    answer = await asking.ask(intent.intent_id, question(intent.proposal))
+    if answer == "not_asked":
+        return intent
+    return await to_thread.run_sync(_book_answer, footing, intent, answer == "yes")
+
+
+def _book_answer(footing: Footing, intent: Intent, yes: bool) -> Intent:  # noqa: FBT001 - for a thread
+    ledger = footing.ledger
+    try:
+        if yes:
+            return ledger.approve(intent.intent_id, signature="", key_id=BY_ELICITATION)
+        return ledger.decline(intent.intent_id, SAID_NO, by_human=True)
+    except InvalidInput:
+        return ledger.intent(intent.intent_id) or intent
+
+
+def _told(intent: Intent, *, repeated: bool) -> GatedOrder:
+    error = stopped(intent)
+    if error is not None:
+        raise error
+    return gated_order(intent, repeated=repeated)

@@ -1,0 +1,87 @@
+"""Strategies that trade by themselves (R30): orders in advance, so that deploying or resuming one is gated.
+
+What only signals passes at once. Pausing and unsubscribing never come here.
+"""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from api.live import (
+    LIVE_RESUME,
+    LIVE_SUBSCRIBE,
+    LIVE_SUBSCRIPTION_GET,
+    SubscribeRequest,
+    Subscription,
+    SubscriptionRequest,
+    SwitchRequest,
+)
+from safety.face import GatedSubscription
+from safety.intent import Caller, Intent
+from safety.proposal import Standing
+
+from .admitting import admit
+from .footing import Footing
+from .orders import carry_out
+from .webhooks import checked_secret
+from .wording import next_step, stand, stopped
+
+
+async def subscribe(footing: Footing, request: SubscribeRequest, caller: Caller) -> GatedSubscription:
+    """Deploy a strategy; one in mode trade only as the policy and a human allow.
+
+    Raises:
+        HeyTradersError: It surely was not deployed; says why and what to do.
+    """
+    secret = None
+    if request.webhook is not None:
+        secret = await checked_secret(footing, request.webhook.url, request.webhook.secret)
+    if request.mode == "signal":
+        webhook = request.webhook and request.webhook.model_copy(update={"secret": secret})
+        done = await footing.client.call(LIVE_SUBSCRIBE, request.model_copy(update={"webhook": webhook}))
+        return _as_gated(done)
+    webhook = request.webhook
+    action = Standing(
+        action="subscribe",
+        strategy_id=request.strategy_id,
+        account_id=request.account_id,
+        webhook_url=None if webhook is None else webhook.url,
+        webhook_events=None if webhook is None else webhook.events,
+    )
+    return await _stand(footing, action, caller, secret)
+
+
+async def resume(footing: Footing, request: SwitchRequest, caller: Caller) -> GatedSubscription:
+    """Let a paused strategy go on; one that trades, or does not say that it does not, as the policy and a human allow.
+
+    Raises:
+        HeyTradersError: It surely was not resumed; says why and what to do.
+    """
+    asked = SubscriptionRequest(subscription_id=request.subscription_id)
+    found = await footing.client.call(LIVE_SUBSCRIPTION_GET, asked)
+    if found.mode == "signal":
+        return _as_gated(await footing.client.call(LIVE_RESUME, request))
+    action = Standing(
+        action="resume",
+        strategy_id=request.strategy_id,
+        account_id=found.account_id,
+        subscription_id=request.subscription_id,
+    )
+    return await _stand(footing, action, caller, None)
+
+
+async def _stand(footing: Footing, action: Standing, caller: Caller, secret: str | None) -> GatedSubscription:
+    admitted = await admit(footing, action, caller)
+    intent = await carry_out(footing, admitted.intent, admitted.looked, SecretStr(secret) if secret else None)
+    error = stopped(intent)
+    if error is not None:
+        raise error
+    return _of(intent)
+
+
+def _of(intent: Intent) -> GatedSubscription:
+    return GatedSubscription.model_validate({**(intent.result or {}), **stand(intent), "next_step": next_step(intent)})
+
+
+def _as_gated(done: Subscription) -> GatedSubscription:
+    return GatedSubscription.model_validate(done.model_dump())

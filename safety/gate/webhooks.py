@@ -1,0 +1,58 @@
+"""Addresses that deliveries go to (R31): judged by the policy, and signed with the user's secret, never with a model's.
+
+The embedded engine's deliveries hold simulated trades and take any secret that is given.
+"""
+
+from __future__ import annotations
+
+from anyio import to_thread
+
+from api.errors import Denied
+from api.live import (
+    LIVE_WEBHOOK_SET,
+    LIVE_WEBHOOK_TEST,
+    WebhookResponse,
+    WebhookSetRequest,
+    WebhookTestRequest,
+    WebhookTestResponse,
+)
+from safety.decision import Outcome
+from safety.evaluation import judge_webhook
+
+from .footing import Footing
+
+
+async def set_webhook(footing: Footing, request: WebhookSetRequest) -> WebhookResponse:
+    """Configure a delivery.
+
+    Raises:
+        Denied: The policy does not know the host, or a model brought a secret.
+    """
+    secret = await checked_secret(footing, request.url, request.secret)
+    return await footing.client.call(LIVE_WEBHOOK_SET, request.model_copy(update={"secret": secret}))
+
+
+async def test_webhook(footing: Footing, request: WebhookTestRequest) -> WebhookTestResponse:
+    """Try a delivery.
+
+    Raises:
+        Denied: The policy does not know the host, or a model brought a secret.
+    """
+    secret = await checked_secret(footing, request.url, request.secret)
+    return await footing.client.call(LIVE_WEBHOOK_TEST, request.model_copy(update={"secret": secret}))
+
+
+async def checked_secret(footing: Footing, url: str, given: str | None) -> str | None:
+    """What deliveries to `url` are signed with, once the policy allows them.
+
+    Raises:
+        Denied: It does not.
+    """
+    loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
+    limits = loaded.policy.limits(footing.backend)
+    found = judge_webhook(url, has_secret=given is not None, limits=limits)
+    if found.outcome is not Outcome.PASS:
+        raise Denied(f"{found.rule}: {found.reason}", suggestion=found.way_out)
+    if footing.backend == "embedded":
+        return given
+    return None if footing.webhook_secret is None else footing.webhook_secret.get_secret_value()

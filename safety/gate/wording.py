@@ -1,0 +1,175 @@
+"""What the gate tells a model about an intent: where it stands, why, and what to do now.
+
+Never to repeat what may exist.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from api.errors import Denied, HeyTradersError, error_for
+from api.inputs import iso
+from api.numbers import to_wire
+from api.orders import Order as ShownOrder
+from safety.decision import Decision
+from safety.face import HOW_TO_APPROVE, GatedOrder, IntentReport, Standing, Waiting
+from safety.intent import Intent
+from safety.proposal import Order
+from safety.screen import paper, summary
+from safety.states import State
+
+OUTCOMES: Final[dict[State, Standing]] = {
+    "PENDING": "approval_required",
+    "APPROVED": "approval_required",
+    "SENT": "unknown",
+    "UNKNOWN": "unknown",
+    "ABSENT": "unknown",
+    "ACKED": "placed",
+}
+"""What a caller has to know first; every other state means that nothing was placed."""
+
+NEXT_STEPS: Final[dict[State, str]] = {
+    "PENDING": "Ask the user to run `{how}` in a terminal; then look with order_intent. Calling again changes nothing.",
+    "APPROVED": "It is approved and about to be sent; look with order_intent.",
+    "SENT": "It is being sent; look with order_intent. Never place it again: it may exist.",
+    "UNKNOWN": "It may exist. It is looked for by reading alone; look with order_intent. Never place it again.",
+    "ABSENT": "It was not found so far and may still appear; it is watched. Tell the user before placing its like.",
+    "NOT_SENT": "The service was not reached and nothing left this machine. It is tried until the approval expires; "
+    "look with order_intent and do not place it again meanwhile.",
+    "REJECTED": "The service refused it and nothing was placed.",
+    "DECLINED": "Nothing was placed. Tell the user why, and do not try to get around it.",
+    "EXPIRED": "Nothing was placed; it was not approved and sent in time. Ask the user before asking again.",
+    "EXPIRED_DRIFT": "Nothing was placed: the market has moved since the question. Preview it again.",
+    "HALTED": "Nothing was placed. Only the user ends a halt: `heytraders-mcp release`.",
+}
+
+
+def how_to_approve(intent: Intent) -> str:
+    """The command that a human runs."""
+    return f"{HOW_TO_APPROVE} {intent.intent_id}"
+
+
+def next_step(intent: Intent) -> str | None:
+    """What to do now; `None` where nothing is left to do."""
+    text = NEXT_STEPS.get(intent.state)
+    return None if text is None else text.format(how=how_to_approve(intent))
+
+
+def waiting(intent: Intent) -> Waiting:
+    """An intent that a human has to decide."""
+    return Waiting(
+        intent_id=intent.intent_id,
+        summary=summary(intent.proposal),
+        expires_at=time(intent.proposal.expires),
+        how=how_to_approve(intent),
+    )
+
+
+def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
+    """An order as a caller of the gate sees it, under the caller's own label."""
+    shown = own_order(intent) or {}
+    return GatedOrder.model_validate(
+        {
+            "paper": True if paper(intent.proposal) else None,
+            **shown,
+            **stand(intent),
+            "intent_id": intent.intent_id,
+            "intent_state": intent.state,
+            "repeated": True if repeated else None,
+            "next_step": next_step(intent),
+        }
+    )
+
+
+def stand(intent: Intent) -> dict[str, Any]:
+    """Where an intent stands, in the fields that every gated result has."""
+    return {
+        "outcome": OUTCOMES.get(intent.state, "not_placed"),
+        "approval": waiting(intent) if intent.state == "PENDING" else None,
+    }
+
+
+def intent_report(intent: Intent) -> IntentReport:
+    """What became of an intent."""
+    shown = own_order(intent) if isinstance(intent.proposal.action, Order) else None
+    subscription = (intent.result or {}).get("subscription_id")
+    return IntentReport(
+        intent_id=intent.intent_id,
+        state=intent.state,
+        kind=intent.proposal.action.kind,
+        summary=summary(intent.proposal),
+        reason=intent.reason or None,
+        created_at=time(intent.created),
+        changed_at=time(intent.changed_at),
+        expires_at=time(intent.proposal.expires) if intent.state == "PENDING" else None,
+        order=None if shown is None else ShownOrder.model_validate(shown),
+        subscription_id=subscription if isinstance(subscription, str) else None,
+        next_step=next_step(intent),
+        paper=paper(intent.proposal),
+    )
+
+
+def own_order(intent: Intent) -> dict[str, Any] | None:
+    """The order as the service last showed it, under the caller's own label."""
+    if not intent.result or not isinstance(intent.proposal.action, Order):
+        return None
+    return {**intent.result, "label": intent.proposal.action.label}
+
+
+def refusal(decision: Decision, tool: str) -> Denied:
+    """A denial as an error: the worst rule with its numbers, what else objects, the way out, and a call that passes."""
+    worst = decision.worst
+    others = [f"{each.rule}: {each.reason}" for each in decision.against if each is not worst]
+    message = f"{worst.rule}: {worst.reason}"
+    if others:
+        message += f" (also {'; '.join(others)})"
+    mended = decision.suggestion
+    return Denied(
+        message,
+        suggestion=worst.way_out or "Tell the user; only the user's policy can allow it.",
+        corrected=None if mended is None else call(tool, mended),
+    )
+
+
+def call(tool: str, order: Order) -> str:
+    """A tool call that asks for `order`."""
+    fields = order.model_dump(exclude={"kind", "market_type"}, exclude_none=True)
+    return f"{tool}({', '.join(f'{name}={_literal(value)}' for name, value in fields.items())})"
+
+
+def stopped(intent: Intent) -> HeyTradersError | None:
+    """The error of an order that surely was not placed; `None` while that is not certain.
+
+    What the service refused is told as the service's refusal, whose reason was kept as `CODE: text`.
+    """
+    if intent.state == "REJECTED":
+        reason = _under_own_label(intent)
+        code, _, text = reason.partition(": ")
+        known = code.isupper() and bool(text)
+        return error_for(code if known else "VALIDATION_ERROR", text if known else reason, status=400)
+    if intent.state in {"DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}:
+        reason = intent.reason or "it was not approved"
+        return Denied(
+            f"{reason} (intent {intent.intent_id}, {intent.state})", suggestion=next_step(intent) or "Tell the user."
+        )
+    return None
+
+
+def _under_own_label(intent: Intent) -> str:
+    """What the service said, with the caller's label where it repeats ours in a corrected call."""
+    action = intent.proposal.action
+    if not intent.label or not isinstance(action, Order):
+        return intent.reason
+    own = "" if action.label is None else f", label={json.dumps(action.label, ensure_ascii=False)}"
+    return intent.reason.replace(f', label="{intent.label}"', own).replace(intent.label, action.label or "the label")
+
+
+def time(moment: float) -> str:
+    """Unix seconds as ISO 8601 UTC, to the second."""
+    return iso(datetime.fromtimestamp(int(moment), UTC))
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else to_wire(value)
