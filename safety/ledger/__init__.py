@@ -111,7 +111,7 @@ class Ledger:
         """
         with self._write() as journal:
             rows.expire(journal)
-            row = rows.get(journal, intent_id)
+            row = rows.get_whole(journal, intent_id)
             if row["state"] == "PENDING":
                 row = rows.move(
                     journal, row, "APPROVED", {"key_id": key_id, "signature": signature},
@@ -155,7 +155,7 @@ class Ledger:
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
         """Keep what the service shows of it now; it does not move."""
         with self._write() as journal:
-            row = rows.get(journal, intent_id)
+            row = rows.get_whole(journal, intent_id)
             shown = canonical_json(dict(result))
             if shown == row["result"]:
                 return rows.intent_of(row)
@@ -177,7 +177,7 @@ class Ledger:
             InvalidInput: It was sent, or is over.
         """
         with self._write() as journal:
-            row = rows.get(journal, intent_id)
+            row = rows.get_whole(journal, intent_id)
             told = {"by_human": by_human}
             moved = rows.move(journal, row, "DECLINED", told, reason=reason, by_human=int(by_human))
             return rows.intent_of(moved)
@@ -261,7 +261,8 @@ class Ledger:
         is_file = state == "HALTED" and switch.write_file(self._home, reason)
         try:
             with self._write() as journal:
-                switch.current(journal, self._home)
+                if not is_file:
+                    switch.current(journal, self._home)
                 return switch.engage(journal, wanted)
         except HeyTradersError:
             if is_file:
@@ -350,13 +351,14 @@ class Ledger:
         """Whether a service returns the labels of orders; `None` before it was seen."""
         with self._read() as journal:
             event = journal.latest("labels", service)
-        return None if event is None else bool(event.body["echoed"])
+            known = event is not None and journal.is_sound(event)
+        return bool(event.body["echoed"]) if event is not None and known else None
 
     def _halt_on_breaks(self) -> None:
         with self._read() as journal:
             found = audit.new_breaks(journal)
         if found:
-            self.halt(f"the journal does not hold together: {found[0]}", "the check at the start")
+            self.halt(f"the journal does not hold together: {found[0]}", switch.BY_CHECK)
 
     @contextmanager
     def _write(self) -> Generator[Journal]:

@@ -23,7 +23,8 @@ def breaks(journal: Journal) -> list[str]:
 def new_breaks(journal: Journal) -> list[str]:
     """The same without what a human had before them when they last released the switch."""
     released = journal.latest("switch", "release")
-    accepted: list[str] = [] if released is None else cast("list[str]", released.body.get("accepted", []))
+    sound = released is not None and released.seq == journal.last_release()[0]
+    accepted = cast("list[str]", released.body.get("accepted", [])) if released is not None and sound else []
     return [found for found in breaks(journal) if found not in accepted]
 
 

@@ -14,7 +14,7 @@ from safety.states import State
 from . import switch
 from .journal import Journal
 from .records import Claim, Switch, Verdict
-from .rows import SENDING_SECONDS, Row, expire, get, intent_of, move, seal
+from .rows import SENDING_SECONDS, Row, altered, expire, get, get_whole, intent_of, is_whole, move
 from .usage import usage_of
 
 
@@ -27,10 +27,11 @@ def claim(
     row = get(journal, intent_id)
     if row["state"] not in {"APPROVED", "NOT_SENT"}:
         return Claim(won=False, intent=intent_of(row), reason=row["reason"] or f"it is {row['state']}")
-    if seal(journal, row) != row["seal"]:
-        reason = f"intent {row['intent_id']} was altered outside of the ledger"
-        switch.engage(journal, Switch("HALTED", reason, "the check before sending"))
-        return Claim(won=False, intent=intent_of(get(journal, intent_id)), reason=reason)
+    if not is_whole(journal, row):
+        switch.engage(journal, Switch("HALTED", altered(row), "the check before sending"))
+        return Claim(won=False, intent=intent_of(row), reason=altered(row))
+    if state == "HALTED":
+        return _stopped(journal, row, Verdict("HALTED", f"halted: {switch.in_journal(journal).reason}"))
     return _decided(journal, row, decide, state)
 
 
@@ -41,12 +42,16 @@ def _decided(
     proposal = intent.proposal
     verdict = decide(intent, usage_of(journal, proposal.service, proposal.action, without=intent.intent_id), state)
     if verdict.to != "SENT":
-        stopped = move(journal, row, verdict.to, reason=verdict.reason)
-        return Claim(won=False, intent=intent_of(stopped), reason=verdict.reason)
+        return _stopped(journal, row, verdict)
     label = row["label"] or order_label(intent.intent_id, intent.digest, journal.head()[1])
     told = {"label": label}
     sent = move(journal, row, "SENT", told, label=label, sent_at=journal.now, booked=journal.now)
     return Claim(won=True, intent=intent_of(sent))
+
+
+def _stopped(journal: Journal, row: Row, verdict: Verdict) -> Claim:
+    stopped = move(journal, row, verdict.to, reason=verdict.reason)
+    return Claim(won=False, intent=intent_of(stopped), reason=verdict.reason)
 
 
 def settle(
@@ -59,7 +64,7 @@ def settle(
     reason: str,
 ) -> Intent:
     """Book an outcome."""
-    row = get(journal, intent_id)
+    row = get_whole(journal, intent_id)
     if row["state"] == to:
         return intent_of(row)
     changes: dict[str, object] = {"reason": reason}

@@ -139,7 +139,7 @@ class Database:
             raise UserMustAct(
                 f"{self._path} was written by a newer version of heytraders-mcp",
                 suggestion="Upgrade heytraders-mcp, or name another folder with HEYTRADERS_HOME",
-                code="INTERNAL_ERROR",
+                code="LEDGER_UNUSABLE",
             )
         return version
 
@@ -186,5 +186,5 @@ def _unusable(path: Path, reason: str) -> UserMustAct:
     return UserMustAct(
         f"the safety ledger {path} cannot be used ({reason}), so nothing is placed",
         suggestion="Check the folder's owner, mode and free space; a damaged file has to be restored by the user",
-        code="INTERNAL_ERROR",
+        code="LEDGER_UNUSABLE",
     )

@@ -65,6 +65,15 @@ class Journal:
         ).fetchone()
         return _event(row) if row else None
 
+    def last_release(self) -> tuple[int, float]:
+        """Number and time of the last release of the switch by a human; zeros when there was none."""
+        event = self.latest("switch", "release")
+        return (event.seq, event.at) if event is not None and self._holds(event) else (0, 0.0)
+
+    def is_sound(self, event: Event) -> bool:
+        """Whether an event is as it was written, or a human released the switch after whatever happened to it."""
+        return self._holds(event) or event.seq < self.last_release()[0]
+
     def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
         """Events behind number `after`, oldest first: the first `limit` of them, or the last."""
         order = "DESC" if newest else "ASC"
@@ -89,6 +98,11 @@ class Journal:
             if not hmac.compare_digest(str(mac), self._mac(seq, prev, at, kind, subject, body)):
                 yield f"event {seq} was altered"
             expected, before = seq + 1, mac
+
+    def _holds(self, event: Event) -> bool:
+        body = self.db.execute("SELECT body FROM events WHERE seq = ?", (event.seq,)).fetchone()[0]
+        mac = self._mac(event.seq, event.prev, event.at, event.kind, event.subject, body)
+        return hmac.compare_digest(event.mac.encode(), mac.encode())
 
     def _mac(self, seq: int, prev: str, at: float, kind: str, subject: str, body: str) -> str:
         covered = canonical_json([seq, prev, at, kind, subject, body])

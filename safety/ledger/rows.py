@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from api.errors import InvalidInput, NotFound, clean
+from api.errors import InvalidInput, NotFound, UserMustAct, clean
 from safety.intent import Caller, Intent, new_intent_id
 from safety.proposal import Action, Order, Proposal, Publication, canonical_json
 from safety.states import State, may_move
@@ -137,6 +138,41 @@ def get(journal: Journal, intent_id: str) -> Row:
     return row
 
 
+def get_whole(journal: Journal, intent_id: str) -> Row:
+    """The same, to be changed. What was altered is never written again, or it would be sealed anew.
+
+    Raises:
+        NotFound: There is none.
+        UserMustAct: It was altered outside of the ledger.
+    """
+    row = get(journal, intent_id)
+    if not is_whole(journal, row):
+        raise UserMustAct(
+            altered(row),
+            suggestion="Run heytraders-mcp audit verify and look at the exchange itself",
+            code="INTENT_ALTERED",
+        )
+    return row
+
+
+def altered(row: Row) -> str:
+    """What to say of it."""
+    return f"intent {row['intent_id']} was altered outside of the ledger"
+
+
+def is_whole(journal: Journal, row: Row) -> bool:
+    """Whether a row is as the ledger wrote it last."""
+    event = journal.latest("intent", row["intent_id"])
+    if event is None or event.body.get("seal") != row["seal"]:
+        return False
+    return journal.is_sound(event) and hmac.compare_digest(row["seal"].encode(), seal(journal, row).encode())
+
+
+def whole(journal: Journal, rows: Iterable[Row]) -> list[Row]:
+    """Those that are."""
+    return [row for row in rows if is_whole(journal, row)]
+
+
 def select(journal: Journal, where: str, arguments: Iterable[object]) -> list[Row]:
     """Rows that meet a condition."""
     return [dict(row) for row in journal.db.execute(f"SELECT * FROM intents WHERE {where}", tuple(arguments))]
@@ -149,7 +185,7 @@ def one_of(column: str, values: Collection[str]) -> str:
 
 def expire(journal: Journal) -> list[Row]:
     """Let go of what nobody approved, or nobody sent, in time."""
-    due = select(journal, "deadline IS NOT NULL AND deadline < ?", (journal.now,))
+    due = whole(journal, select(journal, "deadline IS NOT NULL AND deadline < ?", (journal.now,)))
     return [move(journal, row, "EXPIRED", reason=_lateness(row)) for row in due]
 
 

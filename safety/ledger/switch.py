@@ -14,10 +14,11 @@ from api.errors import UserMustAct, clean
 
 from .journal import Journal
 from .records import Event, Switch
-from .rows import move, one_of, select
+from .rows import move, one_of, select, whole
 
 FILE_NAME: Final = "HALT"
 BY_FILE: Final = "the file HALT"
+BY_CHECK: Final = "the check of the journal"
 _OPEN: Final = ("PENDING", "APPROVED", "NOT_SENT")
 _MAX_REASON: Final = 300
 
@@ -79,6 +80,8 @@ def in_journal(journal: Journal) -> Switch:
     event = _last(journal)
     if event is None:
         return Switch()
+    if not journal.is_sound(event):
+        return Switch("HALTED", f"event {event.seq}, which moved the switch, was altered", BY_CHECK, event.at)
     return Switch(event.body["state"], event.body["reason"], event.body["by"], event.at)
 
 
@@ -104,6 +107,6 @@ def engage(journal: Journal, wanted: Switch) -> Switch:
     reason = clean(wanted.reason, _MAX_REASON)
     event = journal.append("switch", "engage", {"state": wanted.state, "reason": reason, "by": clean(wanted.by, 100)})
     if wanted.state == "HALTED":
-        for row in select(journal, one_of("state", _OPEN), _OPEN):
+        for row in whole(journal, select(journal, one_of("state", _OPEN), _OPEN)):
             move(journal, row, "HALTED", reason=f"halted: {reason}")
     return Switch(wanted.state, reason, wanted.by, event.at)

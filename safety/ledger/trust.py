@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from api.errors import Denied
+from api.errors import Denied, UserMustAct
 
 from .journal import Journal
 from .records import SignedPolicy
@@ -19,8 +19,18 @@ def succession_text(public_key: str) -> str:
 
 
 def approver(journal: Journal) -> str | None:
-    """The public key that was pinned last, hexadecimal."""
+    """The public key that was pinned last, hexadecimal.
+
+    Raises:
+        UserMustAct: Somebody put another one in its place.
+    """
     event = journal.latest("approver")
+    if event is not None and not journal.is_sound(event):
+        raise UserMustAct(
+            "the approver's key in the ledger was altered, so no approval can be believed",
+            suggestion="Restore safety.db and audit.key from a backup of the same folder",
+            code="INTERNAL_ERROR",
+        )
     return None if event is None else str(event.body["public_key"])
 
 

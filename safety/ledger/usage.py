@@ -83,16 +83,10 @@ def usage_of(journal: Journal, service: str, action: Action, *, without: str = "
 def equity_marks(journal: Journal, service: str, account_id: str) -> tuple[Decimal | None, Decimal | None]:
     """The account's first equity of this UTC day and its highest, USD, both since a human last released the switch."""
     event = journal.latest("equity", f"{service} {account_id}")
-    if event is None or event.seq < last_release(journal)[0]:
+    if event is None or event.seq < journal.last_release()[0] or not journal.is_sound(event):
         return None, None
     start = Decimal(event.body["day_start"]) if event.body["day"] == journal.now // DAY else None
     return start, Decimal(event.body["high"])
-
-
-def last_release(journal: Journal) -> tuple[int, float]:
-    """Number and time of the last release of the switch by a human; zeros when there was none."""
-    event = journal.latest("switch", "release")
-    return (event.seq, event.at) if event else (0, 0.0)
 
 
 def clock_went_back(journal: Journal) -> bool:
@@ -100,7 +94,7 @@ def clock_went_back(journal: Journal) -> bool:
     latest: float | None = journal.db.execute("SELECT max(at) FROM events").fetchone()[0]
     if latest is None or latest <= journal.now + CLOCK_SECONDS:
         return False
-    after, _ = last_release(journal)
+    after, _ = journal.last_release()
     late = "SELECT 1 FROM events WHERE at > ? AND seq > ? LIMIT 1"
     return journal.db.execute(late, (journal.now + CLOCK_SECONDS, after)).fetchone() is not None
 
@@ -156,7 +150,7 @@ def _failures(journal: Journal, service: str, without: str) -> list[Row]:
     rows = select(
         journal,
         f"{_OURS} AND sent_at IS NOT NULL AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
-        (service, without, last_release(journal)[1]),
+        (service, without, journal.last_release()[1]),
     )
     acknowledged = next((place for place, row in enumerate(rows) if row["state"] == "ACKED"), len(rows))
     return rows[:acknowledged]

@@ -1,0 +1,132 @@
+"""Proposals, policies and a clock for tests of the ledger. The policy proper is tested elsewhere; here it is a word."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from safety.decision import Decision, Finding, Outcome
+from safety.facts import SwitchState, Usage
+from safety.intent import Caller, Intent
+from safety.ledger import GO, Ledger, Verdict
+from safety.ledger.database import TRIGGERS
+from safety.proposal import Action, Order, Proposal, Publication, Standing
+
+SERVICE: Final = "https://api.example.com/api/v1"
+NOON: Final = 1_800_014_400.0
+"""Noon UTC of some day (2027-01-15), so that midnight is 12 hours ago."""
+CALLER: Final = Caller("orders_place", "a client 1.0")
+MONEY: Final = Decimal(10)
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def order(amount: str = "1", **terms: Any) -> Order:
+    """A limit order of BTC at 10."""
+    usual = {
+        "account_id": "acc_1", "exchange": "binance", "market_type": "spot", "symbol": "BTC/USDT", "side": "buy",
+        "order_type": "limit", "amount": Decimal(amount), "price": MONEY,
+    }  # fmt: skip
+    return Order.model_validate({**usual, **terms})
+
+
+def standing(**terms: Any) -> Standing:
+    """A strategy that is to trade."""
+    usual = {"action": "subscribe", "strategy_id": "rsi-reversion", "account_id": "acc_1"}
+    return Standing.model_validate({**usual, **terms})
+
+
+def post(body: str = "{}") -> Publication:
+    """A post."""
+    return Publication(action="post", body=body)
+
+
+def proposal(
+    now: float, action: Action | None = None, *, usd: Decimal | None = MONEY, service: str = SERVICE
+) -> Proposal:
+    """A proposal of the usual order, worth 10 USD."""
+    chosen = order() if action is None else action
+    return Proposal(
+        action=chosen, backend="hosted", service=service, policy_hash="0a" * 32, quote=MONEY,
+        notional_usd=usd if isinstance(chosen, Order) else None, created=now, expires=now + 300,
+    )  # fmt: skip
+
+
+def says(outcome: Outcome) -> Callable[[Usage], Decision]:
+    """A policy that always says the same."""
+    return lambda _: Decision(outcome, (Finding("R00_TEST", outcome),), "0a" * 32)
+
+
+def within(limit: Decimal, amount: Decimal, otherwise: Outcome = Outcome.PASS) -> Callable[[Usage], Decision]:
+    """A policy with one daily limit."""
+
+    def decide(usage: Usage) -> Decision:
+        too_much = usage.notional_24h + amount > limit
+        return says(Outcome.DENY if too_much else otherwise)(usage)
+
+    return decide
+
+
+def go(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:
+    """A last word that lets everything through."""
+    return GO
+
+
+def admitted(
+    ledger: Ledger, clock: Clock, action: Action | None = None, outcome: Outcome = Outcome.PASS, **more: Any
+) -> Intent:
+    """An intent that the policy let in."""
+    ask_first = more.pop("ask_first", False)
+    offered = proposal(clock.now, action, **more)
+    admission = ledger.admit(offered, CALLER, says(outcome), repeat_seconds=0, ask_first=ask_first)
+    assert admission.intent is not None
+    assert not admission.repeated
+    return admission.intent
+
+
+def approved(ledger: Ledger, clock: Clock, action: Action | None = None, **more: Any) -> Intent:
+    """An intent that a human approved."""
+    waiting = admitted(ledger, clock, action, Outcome.REQUIRE, **more)
+    return ledger.approve(waiting.intent_id, signature="ab" * 64, key_id="k1")
+
+
+def sent(ledger: Ledger, clock: Clock, action: Action | None = None, **more: Any) -> Intent:
+    """An intent that somebody is sending."""
+    claim = ledger.claim(admitted(ledger, clock, action, **more).intent_id, go)
+    assert claim.won
+    return claim.intent
+
+
+def raw(home: Path, *statements: str, arguments: tuple[object, ...] = ()) -> list[Any]:
+    """Change the file behind the ledger's back, as somebody can who may write it: triggers off, change, triggers on.
+
+    Returns:
+        The rows of the last statement.
+    """
+    connection = sqlite3.connect(home / "safety.db", isolation_level=None)
+    try:
+        for name in TRIGGERS:
+            connection.execute(f"DROP TRIGGER {name}")
+        rows: list[Any] = []
+        for statement in statements:
+            rows = connection.execute(statement, arguments).fetchall()
+        for name, body in TRIGGERS.items():
+            connection.execute(f"CREATE TRIGGER {name} {body}")
+    finally:
+        connection.close()
+    return rows
