@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from api.text import is_hidden
 
-MARK: Final = "untrusted"
+MARK: Final = "foreign_text"
 """Field of a result that names the fields with foreign text."""
 
 LONGEST: Final = 4_000

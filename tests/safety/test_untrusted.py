@@ -109,11 +109,11 @@ def test_what_the_safety_layer_says_is_ours_and_what_the_service_says_inside_it_
 
 
 def test_a_service_cannot_speak_in_our_voice() -> None:
-    order = Order.model_validate({**PLAIN, "next_step": ORDER_NOW, "untrusted": "nothing at all"})
+    order = Order.model_validate({**PLAIN, "next_step": ORDER_NOW, "foreign_text": "nothing at all"})
 
     shown = json.loads(written(order, hosted=True))
 
-    assert shown["untrusted"] == ["next_step", "untrusted"]
+    assert shown["foreign_text"] == ["foreign_text", "next_step"]
 
 
 @pytest.mark.parametrize("text", INJECTIONS.values(), ids=INJECTIONS)
@@ -121,7 +121,7 @@ def test_a_hosted_result_differs_in_the_named_fields_only(text: str) -> None:
     calm = json.loads(written(Order.model_validate({**PLAIN, "message": "a b"}), hosted=True))
     loud = json.loads(written(Order.model_validate({**PLAIN, "message": text}), hosted=True))
 
-    assert {name for name in calm if calm[name] != loud[name]} <= {"message", "untrusted"}
+    assert {name for name in calm if calm[name] != loud[name]} <= {"message", "foreign_text"}
     assert hidden(loud["message"]) == []
 
 
@@ -138,7 +138,7 @@ def test_resources_of_the_hosted_service_are_named_and_cleaned_too() -> None:
     shown = json.loads(str(shown_resource(found, hosted=True).content))
     own = shown_resource(found, hosted=False).content
 
-    assert shown["untrusted"] == ["accounts[].name"]
+    assert shown["foreign_text"] == ["accounts[].name"]
     assert hidden(shown["accounts"][0]["name"]) == []
     assert hidden(str(own)) == []
     assert foreign_texts({"a": 1}) == []

@@ -1,0 +1,115 @@
+"""No argument makes a request leave its route: 229 strings for every id that stands in a path, at the tools' door."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import pytest
+from mcp import Client, MCPError
+from pydantic import SecretStr
+
+from api.catalogue import ENDPOINTS
+from api.endpoint import Endpoint
+from server.app import open_server
+from server.settings import Settings
+from tools.snapshot import load
+from tools.surface import exposed
+
+from .paths import PATHS
+from .venue import PREFIX, Venue, open_venue
+
+ROUTED: Final[tuple[Endpoint[Any, Any], ...]] = tuple(
+    each for each in ENDPOINTS if each.path_fields and each.name in {row.name for row in exposed()}
+)
+GIVEN: Final[dict[str, Any]] = {
+    "account_id": "acc_1",
+    "strategy_id": "rsi-reversion",
+    "subscription_id": "sub_1",
+    "order_id": "api-1",
+    "result_id": "res_1",
+    "backtest_id": "bt_1",
+    "agent_id": "ag_1",
+    "ticker": "BTC/USDT",
+    "url": "https://hooks.example.com/x",
+}
+RESOURCES: Final = (
+    "heytraders://accounts/{}",
+    "heytraders://subscriptions/{}",
+    "heytraders://subscriptions/{}/signals",
+    "heytraders://backtests/{}/summary",
+    "heytraders://backtests/{}/trades.csv",
+    "heytraders://docs/{}",
+)
+
+
+Hosted = Callable[[], AbstractAsyncContextManager[tuple[Client, Venue]]]
+
+
+def routes() -> list[re.Pattern[str]]:
+    """The path of every endpoint; where an id stands, one segment that is an id and not dots alone."""
+    one = r"(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.-]|%3A){1,128}"
+    paths = [re.escape(PREFIX + each.path) for each in ENDPOINTS]
+    return [re.compile(re.sub(r"\\{\w+\\}", lambda _: one, path)) for path in paths]
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Hosted:
+    """A client of a server that calls the hosted service, and that service."""
+
+    @asynccontextmanager
+    async def session() -> AsyncGenerator[tuple[Client, Venue]]:
+        async with open_venue() as venue:
+            settings = Settings(home=tmp_path, api_key=SecretStr("ht_live_canary_0123456789"), base_url=venue.url)
+            async with open_server(settings) as server, Client(server, cache=None) as client:
+                yield client, venue
+
+    return session
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(PATHS) >= 200
+    assert len(ROUTED) >= 10
+
+
+@pytest.mark.parametrize("endpoint", ROUTED, ids=[each.name for each in ROUTED])
+async def test_no_id_leads_a_request_astray(hosted: Hosted, endpoint: Endpoint[Any, Any]) -> None:
+    required: list[str] = load(endpoint.name)["inputSchema"].get("required", [])
+    others = {name: GIVEN[name] for name in required if name in GIVEN}
+    calls = [_sendable({**others, field: text}) for field in endpoint.path_fields for text in PATHS]
+    async with hosted() as (client, venue):
+        said = [str((await client.call_tool(endpoint.name, arguments)).content) for arguments in calls]
+
+    assert [text for text in said if "failed for a reason of its own" in text] == []
+    assert_on_their_routes(venue)
+
+
+@pytest.mark.parametrize("template", RESOURCES)
+async def test_no_address_of_a_resource_leads_a_request_astray(hosted: Hosted, template: str) -> None:
+    spelled = [form for text in PATHS for form in (quote(text, safe="", errors="replace"), _sendable({"": text})[""])]
+    async with hosted() as (client, venue):
+        for text in spelled:
+            with suppress(MCPError, ValueError):
+                await client.read_resource(template.format(text))
+
+    assert_on_their_routes(venue)
+
+
+def assert_on_their_routes(venue: Venue) -> None:
+    """Every request that was heard is one that the API knows, with its ids as whole segments."""
+    known = routes()
+    paths = [each.target.partition("?")[0] for each in venue.requests]
+    assert [path for path in paths if not any(route.fullmatch(path) for route in known)] == []
+    assert {each.headers["host"] for each in venue.requests} <= {venue.url.split("/")[2]}
+    assert "evil" not in json.dumps([each.headers for each in venue.requests])
+
+
+def _sendable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as they survive JSON: a lone surrogate does not."""
+    whole: dict[str, Any] = json.loads(json.dumps(arguments).encode("utf-8", "replace"))
+    return {name: value.encode("utf-8", "replace").decode() for name, value in whole.items()}
