@@ -54,28 +54,28 @@ def position(case: Case) -> Objection | None:
         return None
     if shrinks(case):
         return None
-    one = _least(limits.position_usd, _share(case, limits.position_share))
-    everything = _share(case, limits.exposure_share)
-    order, account, usage = case.order, case.account, case.facts.usage
-    for allowed, used, what in (
-        (
-            one,
-            _held(account, order.symbol) + usage.reserved_symbol_usd + _resting_usd(case, order.symbol),
-            order.symbol,
-        ),
-        (everything, _held(account) + usage.reserved_usd + _resting_usd(case), "all positions and orders"),
-    ):
-        if allowed is not None and used + case.usd > allowed:
-            smaller = case.smaller(allowed - used, case.usd)
-            return deny(
-                f"{what} would come to {plain(used + case.usd)} USD, and {plain(allowed)} USD are allowed",
-                at_most(smaller, "Reduce what is held first"),
-                limit=plain(allowed),
-                observed=plain(used + case.usd),
-                unit="USD",
-                mended=smaller,
-            )
-    return None
+    here = _least(limits.position_usd, _share(case, limits.position_share))
+    found = None if here is None else _too_much(case, here, case.facts.usage.reserved_symbol_usd, case.order.symbol)
+    if found is None and limits.exposure_share is not None:
+        found = _too_much(case, limits.exposure_share * equity(case), case.facts.usage.reserved_usd)
+    return found
+
+
+def _too_much(case: Case, allowed: Decimal, reserved: Decimal, symbol: str | None = None) -> Objection | None:
+    """What is against the order coming on top of what is held, reserved and resting, of one symbol or of all."""
+    used = _held(case.account, symbol) + reserved + _resting_usd(case, symbol)
+    if used + case.usd <= allowed:
+        return None
+    smaller = case.smaller(allowed - used, case.usd)
+    return deny(
+        f"{symbol or 'all positions and orders'} would come to {plain(used + case.usd)} USD, and {plain(allowed)} USD "
+        "are allowed",
+        at_most(smaller, "Reduce what is held first"),
+        limit=plain(allowed),
+        observed=plain(used + case.usd),
+        unit="USD",
+        mended=smaller,
+    )
 
 
 def _least(*limits: Decimal | None) -> Decimal | None:
