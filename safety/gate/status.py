@@ -129,7 +129,7 @@ async def policy_text(footing: Footing) -> str:
         *(f"Warning: {warning}." for warning in loaded.warnings),
         f"Assurance: {assured}",
         "",
-        f"## Limits for {'simulated money' if footing.backend == 'embedded' else 'real money'}",
+        f"## Limits for {'paper accounts' if footing.backend == 'embedded' else 'real money'}",
         "",
         explained_markdown(loaded.policy, footing.backend),
         "",

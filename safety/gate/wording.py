@@ -84,9 +84,10 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
 
 
 def stand(intent: Intent) -> dict[str, Any]:
-    """Where an intent stands, in the fields that every gated result has."""
+    """Where an intent stands, in the fields that every gated result has; what is no order and done needs no word."""
+    done = intent.state == "ACKED" and not isinstance(intent.proposal.action, Order)
     return {
-        "outcome": OUTCOMES.get(intent.state, "not_placed"),
+        "outcome": None if done else OUTCOMES.get(intent.state, "not_placed"),
         "approval": waiting(intent) if intent.state == "PENDING" else None,
     }
 
