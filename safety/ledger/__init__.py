@@ -301,6 +301,11 @@ class Ledger:
         with self._read() as journal:
             return journal.events(after=after, limit=limit, newest=newest)
 
+    def latest(self, kind: str, subject: str) -> Event | None:
+        """The last event of a kind about a subject."""
+        with self._read() as journal:
+            return journal.latest(kind, subject)
+
     def head(self) -> tuple[int, str]:
         """Number and MAC of the last event: an anchor, when it is kept elsewhere."""
         with self._read() as journal:
