@@ -1,0 +1,134 @@
+"""A home whose human has signed a policy for real orders, a service that counts what arrives, and a way to attack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from mcp import Client
+from mcp.client.session import ElicitationFnT
+from mcp.types import Implementation
+from pydantic import SecretStr
+
+from safety.approval import order_words
+from safety.approver import SigningKey, enrol
+from safety.ledger import Ledger
+from safety.policy import LIVE, Policy
+from safety.policy_file import POLICY_FILE, sign
+from safety.policy_text import write_policy
+from server.app import open_server
+from server.keys import keep_key
+from server.settings import Settings
+from tests.conftest import Era
+
+from .venue import ACCOUNT, SYMBOL, Venue, open_venue
+
+KEY: Final = "ht_live_canary_5f1c9e7a20b84d63"
+PASSPHRASE: Final = "correct horse battery staple"
+CHEAP: Final = 2**4
+"""Of scrypt: what is tested here is not how long guessing takes."""
+
+
+def policy(**live: Any) -> Policy:
+    """Real orders for one symbol on one account, each with a human's approval; loose in everything else."""
+    loosened: dict[str, Any] = {
+        "trading": True,
+        "accounts": [ACCOUNT],
+        "symbols": [SYMBOL],
+        "max_amount": {SYMBOL: Decimal(1)},
+        "seconds_between": 0,
+        "per_minute": 1_000,
+        "duplicate_seconds": 0,
+        "quote_age": 120,
+        "webhook_hosts": ["hooks.example.com"],
+    }
+    return Policy.model_validate({"live": LIVE.model_dump() | loosened | live})
+
+
+@dataclass(frozen=True)
+class Armed:
+    """A home folder with a signed policy, and the human's key, which no attacker has."""
+
+    home: Path
+    key: SigningKey
+
+    def approve(self, intent_id: str) -> None:
+        """What `heytraders-mcp approve` does once the passphrase has opened the key."""
+        with closing(Ledger.open(self.home)) as ledger:
+            intent = ledger.intent(intent_id)
+            assert intent is not None
+            ledger.approve(intent_id, signature=self.key.sign(order_words(intent)), key_id=self.key.key_id)
+
+    def pending(self) -> list[str]:
+        """Ids of what waits for the human."""
+        with closing(Ledger.open(self.home)) as ledger:
+            return [intent.intent_id for intent in ledger.intents(states={"PENDING"})]
+
+
+Arm = Callable[..., Armed]
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> Arm:
+    """`arm(elicitation_up_to=25)` makes a home whose human has signed that policy."""
+
+    def armed(**live: Any) -> Armed:
+        home = tmp_path / f"armed-{len(list(tmp_path.iterdir()))}"
+        home.mkdir(mode=0o700)
+        key = enrol(home, PASSPHRASE, cost=CHEAP)
+        wanted = policy(**live)
+        with closing(Ledger.open(home)) as ledger:
+            ledger.pin_approver(key.approver.public_key)
+            ledger.store_policy(sign(wanted, 0, key, time.time()))
+        path = home / POLICY_FILE
+        path.write_text(write_policy(wanted), encoding="utf-8")
+        path.chmod(0o600)
+        return Armed(home, key)
+
+    return armed
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an attacker has before it: a client of a server on real money, its service, and the files of its user."""
+
+    client: Client
+    venue: Venue
+    armed: Armed
+    era: Era
+
+    @property
+    def home(self) -> Path:
+        """The user's files, for attackers that run as the user."""
+        return self.armed.home
+
+
+Attack = Callable[..., AbstractAsyncContextManager[Target]]
+
+
+@pytest.fixture
+def attack(era: Era, arm: Arm) -> Attack:
+    """`async with attack(dialog) as target:` opens everything, in both protocol eras."""
+
+    @asynccontextmanager
+    async def opened(
+        dialog: ElicitationFnT | None = None, calls_itself: str = "attacker", **live: Any
+    ) -> AsyncGenerator[Target]:
+        armed = arm(**live)
+        async with open_venue() as venue:
+            keep_key(armed.home, venue.url, SecretStr(KEY), in_file=True)
+            settings = Settings(home=armed.home, base_url=venue.url, signed_in=True)
+            name = Implementation(name=calls_itself, version="1")
+            async with (
+                open_server(settings) as server,
+                Client(server, mode=era, cache=None, elicitation_callback=dialog, client_info=name) as client,
+            ):
+                yield Target(client, venue, armed, era)
+
+    return opened
