@@ -103,12 +103,14 @@ class Judge:
         home: Where the policy lives.
         ledger: Of this home.
         gathering: Reads the world.
+        service: Where actions go: a base URL, or "embedded".
         key_in_environment: Where the API key stands, for the assurance level.
     """
 
     home: Path
     ledger: Ledger
     gathering: Gathering
+    service: str
     key_in_environment: bool = False
 
     async def look(self, action: Action, *, can_elicit: bool = False) -> Looked:
@@ -123,16 +125,17 @@ class Judge:
         """
         loaded, approver, assured = await to_thread.run_sync(lambda: self.standing(can_elicit=can_elicit))
         switch = await to_thread.run_sync(self.ledger.switch)
+        echoed = await to_thread.run_sync(self.ledger.labels_echoed, self.service)
         gathering = self.gathering
         limits = loaded.policy.limits(gathering.backend)
-        bare = Facts(gathering.now(), gathering.backend, switch.state, assured.level)
+        bare = Facts(gathering.now(), gathering.backend, switch.state, assured.level, labels_echoed=echoed)
         rules = (*FACTLESS, exposure.switch) if switch.state == "HALTED" else FACTLESS
         found, _ = judged(action, limits, bare, rules, tired=False)
         if any(finding.outcome is Outcome.DENY for finding in found):
             settled = Decision(Outcome.DENY, found, loaded.policy.hash)
             return Looked(action, loaded, bare, approver, assured, settled)
         facts = await gathering.facts(action, needs(action, limits, switch.state))
-        facts = replace(facts, switch=switch.state, assurance=assured.level)
+        facts = replace(facts, switch=switch.state, assurance=assured.level, labels_echoed=echoed)
         return Looked(action, loaded, facts, approver, assured)
 
     def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:

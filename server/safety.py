@@ -64,7 +64,7 @@ class Safety:
         return self._ledger
 
 
-def build_footing(settings: Settings, client: Client, ledger: Ledger) -> Footing:
+def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Callable[[], float] = time.time) -> Footing:
     """A footing of these settings. Imports what it is made of, so call it in a thread."""
     from safety.execution import Executor
     from safety.gate import Footing
@@ -72,15 +72,17 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger) -> Footing
     from safety.judging import Judge
 
     in_environment = settings.api_key is not None and not settings.signed_in
-    judge = Judge(settings.home, ledger, Gathering(client, client.source), key_in_environment=in_environment)
+    service = settings.url if client.source == "hosted" else "embedded"
+    gathering = Gathering(client, client.source, now)
+    judge = Judge(settings.home, ledger, gathering, service, key_in_environment=in_environment)
     return Footing(
         home=settings.home,
         client=client,
         backend=client.source,
-        service=settings.url if client.source == "hosted" else "embedded",
+        service=service,
         ledger=ledger,
         judge=judge,
-        executor=Executor(client, ledger, judge, webhook_secret=settings.webhook_secret),
-        now=time.time,
+        executor=Executor(client, ledger, judge, now, webhook_secret=settings.webhook_secret),
+        now=now,
         webhook_secret=settings.webhook_secret,
     )
