@@ -10,6 +10,7 @@ import click
 
 from api.errors import InvalidInput, NotAuthorised, explain
 from safety.approver import (
+    APPROVER_FILE,
     MIN_PASSPHRASE,
     NotEnrolled,
     SigningKey,
@@ -37,8 +38,13 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
     """
     refuse_without_terminal()
     pinned = ledger.approver()
-    first = pinned is None and public(home) is None
-    key = _chosen(home) if first else _unlocked(home)
+    named = public(home)
+    if named is None and pinned is not None:
+        raise NotEnrolled(
+            f"{home / APPROVER_FILE} is gone, and with it the key that this ledger was told of",
+            suggestion="Restore it from a backup. Without one, only moving safety.db away helps: all begins anew",
+        )
+    key = _chosen(home) if named is None else _unlocked(home)
     if pinned is None:
         ledger.pin_approver(key.approver.public_key)
     elif pinned != key.approver.public_key:

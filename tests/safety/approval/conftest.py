@@ -16,7 +16,7 @@ from safety.intent import Caller, Intent
 from safety.ledger import Ledger
 from safety.proposal import Action, Order, Proposal
 
-PASSPHRASE = "four unrelated words"
+PASSPHRASE = "correct horse battery"
 CHEAP = 2**4
 
 ORDER = Order(
