@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from safety.facts import SwitchState, Usage
 from safety.intent import Intent, order_label
@@ -14,8 +14,11 @@ from safety.states import State
 from . import switch
 from .journal import Journal
 from .records import Claim, Switch, Verdict
-from .rows import SENDING_SECONDS, Row, altered, expire, get, get_whole, intent_of, is_whole, move
+from .rows import SENDING_SECONDS, Row, altered, expire, get, get_whole, intent_of, is_whole, move, no_such_move
 from .usage import usage_of
+
+_LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
+"""Only what a claim has let go has an outcome."""
 
 
 def claim(
@@ -67,6 +70,8 @@ def settle(
     row = get_whole(journal, intent_id)
     if row["state"] == to:
         return intent_of(row)
+    if row["state"] not in _LEFT:
+        raise no_such_move(row, to)
     changes: dict[str, object] = {"reason": reason}
     told: dict[str, object] = {}
     if result is not None:

@@ -8,9 +8,11 @@ WAL can lose a commit in SQLite below 3.51.3 when two processes checkpoint at on
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,7 @@ from safety.states import MOVES
 FILE_NAME: Final = "safety.db"
 BUSY_SECONDS: Final = 10.0
 VERSION: Final = 1
+_NAP: Final = (0.0005, 0.006)
 
 _TABLES: Final = (
     """CREATE TABLE events (
@@ -69,11 +72,18 @@ TRIGGERS: Final = {
 
 
 class Database:
-    """One connection, used by one thread at a time."""
+    """One connection, used by one thread at a time.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        patience: Seconds to wait for other processes. Waiting is by short random naps: SQLite's own go up to 100 ms,
+            and whoever sleeps that long among busy others may never get its turn.
+    """
+
+    def __init__(self, path: Path, *, patience: float = BUSY_SECONDS) -> None:
         self._turn = threading.RLock()
         self._path = path
+        self._patience = patience
         with _explained(path):
             _prepare(path)
             self._connection = sqlite3.connect(
@@ -83,6 +93,7 @@ class Database:
             with _explained(path):
                 _configure(self._connection)
                 self._create()
+                self._connection.execute("PRAGMA busy_timeout=0")
         except BaseException:
             self._connection.close()
             raise
@@ -96,10 +107,10 @@ class Database:
             UserMustAct: The file cannot be read or written.
         """
         with self._turn, _explained(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._patiently("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-                self._connection.execute("COMMIT")
+                self._patiently("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -111,6 +122,7 @@ class Database:
         with self._turn, _explained(self._path):
             self._connection.execute("BEGIN")
             try:
+                self._patiently("SELECT 1 FROM intents LIMIT 1")
                 yield self._connection
             finally:
                 if self._connection.in_transaction:
@@ -120,6 +132,19 @@ class Database:
         """Close the file; closing twice is harmless."""
         with self._turn:
             self._connection.close()
+
+    def _patiently(self, statement: str) -> None:
+        """Run what may have to wait for others; after any of the three, nothing more has to."""
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                self._connection.execute(statement).fetchall()
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > until:
+                    raise
+                time.sleep(random.uniform(*_NAP))  # noqa: S311 - not a secret
+            else:
+                return
 
     def _create(self) -> None:
         if self._version():
@@ -172,14 +197,19 @@ def _explained(path: Path) -> Generator[None]:
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
-        if isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error)):
+        if _is_busy(error):
             raise Unavailable(
-                f"the safety ledger was busy for {BUSY_SECONDS:g} s; nothing was changed",
+                "the safety ledger was busy for too long; nothing was changed",
                 suggestion="If it stays so, another process holds the file",
             ) from error
         raise _unusable(path, str(error)) from error
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _unusable(path: Path, reason: str) -> UserMustAct:

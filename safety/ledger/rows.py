@@ -83,14 +83,19 @@ def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | Non
         InvalidInput: The table of moves does not have it.
     """
     if not may_move(row["state"], to):
-        raise InvalidInput(
-            f"intent {row['intent_id']} is {row['state']} and cannot become {to}",
-            suggestion="Look at it with order_intent",
-            code="INTENT_STATE",
-        )
+        raise no_such_move(row, to)
     reason = str(changes.pop("reason", ""))[:_MAX_REASON]
     moved = {**row, "deadline": None, **changes, "state": to, "reason": reason, "changed_at": journal.now}
     return rewrite(journal, moved, {"from": row["state"], "to": to, "reason": reason, **(told or {})})
+
+
+def no_such_move(row: Row, to: State) -> InvalidInput:
+    """The refusal of a move that the table does not have."""
+    return InvalidInput(
+        f"intent {row['intent_id']} is {row['state']} and cannot become {to}",
+        suggestion="Look at it with order_intent",
+        code="INTENT_STATE",
+    )
 
 
 def rewrite(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:

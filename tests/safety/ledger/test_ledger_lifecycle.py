@@ -277,6 +277,17 @@ def test_only_what_the_table_has_can_be_settled(ledger: Ledger, clock: Clock, st
         assert ledger.intent(intent.intent_id) == intent
 
 
+@pytest.mark.parametrize("to", ["APPROVED", "SENT", "NOT_SENT", "ACKED", "DECLINED", "EXPIRED"])
+@pytest.mark.parametrize("outcome", [Outcome.REQUIRE, Outcome.PASS])
+def test_what_no_claim_has_let_go_has_no_outcome(ledger: Ledger, clock: Clock, to: State, outcome: Outcome) -> None:
+    intent = admitted(ledger, clock, outcome=outcome)
+    if intent.state != to:
+        with pytest.raises(InvalidInput, match=f"cannot become {to}"):
+            ledger.settle(intent.intent_id, to)
+
+    assert ledger.intent(intent.intent_id) == intent
+
+
 def test_an_outcome_brings_order_and_id(ledger: Ledger, clock: Clock) -> None:
     intent = sent(ledger, clock)
     clock.forward(1)

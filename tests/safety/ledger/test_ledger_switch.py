@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import UserMustAct
+from api.errors import Unavailable, UserMustAct
 from safety.decision import Outcome
 from safety.facts import SwitchState, Usage
 from safety.intent import Intent
 from safety.ledger import GO, Ledger, Switch, Verdict
+from safety.ledger.database import FILE_NAME, Database
+from safety.ledger.journal import audit_key
 
 from .books import Clock, admitted, approved, go, order, sent
 
@@ -120,16 +122,19 @@ def test_a_folder_that_cannot_be_looked_into_counts_as_halted(tmp_path: Path) ->
 
 
 def test_halting_works_while_another_process_holds_the_ledger(home: Path, ledger: Ledger, clock: Clock) -> None:
-    ledger._database._connection.execute("PRAGMA busy_timeout=50")  # pyright: ignore[reportPrivateUsage] - 10 s is long
-    holder = sqlite3.connect(home / "safety.db", isolation_level=None)
+    hurried = Ledger(home, Database(home / FILE_NAME, patience=0.05), audit_key(home), clock)
+    holder = sqlite3.connect(home / FILE_NAME, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        switch = ledger.halt("now", "safety_halt")
-        assert (switch.state, switch.reason) == ("HALTED", "now")
+        switch = hurried.halt("now", "safety_halt")
+        with pytest.raises(Unavailable, match="nothing was changed"):
+            hurried.expire_due()
     finally:
         holder.execute("ROLLBACK")
         holder.close()
+        hurried.close()
 
+    assert (switch.state, switch.reason) == ("HALTED", "now")
     assert not ledger.claim(approved(ledger, clock).intent_id, go).won
 
 

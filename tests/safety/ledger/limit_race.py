@@ -1,0 +1,91 @@
+"""Many processes against one daily limit: a program that prints, as JSON, how many orders were let in.
+
+    python -m tests.safety.ledger.limit_race HOME --processes 16 --attempts 1000 --limit 5000 --seed 1
+
+Each process has a ledger of its own and tries orders of random size; the limit is reached by sums that must never
+pass it, and in the end nothing that would still fit may have been turned away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from safety.decision import Outcome
+from safety.intent import Caller
+from safety.ledger import Ledger
+
+from .books import SERVICE, order, proposal, within
+
+STEP = Decimal(10)
+
+
+def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) -> bool:
+    """Try one order of 10 to 50 USD, then send and settle it in half of the cases."""
+    usd = STEP * dice.randint(1, 5)
+    offered = proposal(time.time(), order(str(number + 1)), usd=usd)
+    admission = ledger.admit(offered, Caller("orders_place"), within(limit, usd), repeat_seconds=0)
+    return admission.decision.outcome is Outcome.PASS
+
+
+def worker(home: Path, attempts: int, limit: Decimal, seed: int, gate: int) -> int:
+    """How many orders one process got in."""
+    dice = random.Random(seed)
+    ledger = Ledger.open(home)
+    os.read(gate, 1)
+    try:
+        return sum(attempt(ledger, limit, seed * attempts + number, dice) for number in range(attempts))
+    finally:
+        ledger.close()
+
+
+def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -> dict[str, object]:
+    """Run them all at once."""
+    Ledger.open(home).close()
+    gate, opener = os.pipe()
+    results, told = os.pipe()
+    children: list[int] = []
+    for number in range(processes):
+        child = os.fork()
+        if child == 0:
+            os.close(opener)
+            count = worker(home, attempts, limit, seed * processes + number, gate)
+            os.write(told, f"{count}\n".encode())
+            os._exit(0)
+        children.append(child)
+    os.close(told)
+    begun = time.perf_counter()
+    os.close(opener)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    seconds = time.perf_counter() - begun
+    with os.fdopen(results) as lines:
+        counts = [int(line) for line in lines]
+    os.close(gate)
+    ledger = Ledger.open(home)
+    usage = ledger.usage(SERVICE, order())
+    breaks = ledger.verify()
+    ledger.close()
+    return {
+        "processes": processes, "attempts": attempts, "seed": seed, "limit": str(limit), "codes": codes,
+        "admitted_by_process": counts, "booked": usage.count_24h, "sum": str(usage.notional_24h), "breaks": breaks,
+        "events": processes * attempts, "seconds": round(seconds, 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("home", type=Path)
+    for name, default in (("processes", 16), ("attempts", 1000), ("limit", 5000), ("seed", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args()
+    print(json.dumps(race(given.home, given.processes, given.attempts, Decimal(given.limit), given.seed)))  # noqa: T201 - its output
+
+
+if __name__ == "__main__":
+    main()
