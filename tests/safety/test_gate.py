@@ -1,4 +1,4 @@
-"""The gate before real money, the public and strangers' addresses, as a client meets it.
+"""The gate before real money, the public and strangers' addresses, as a client meets it before anybody signed a policy.
 
 `STOPPED` is what may not reach the hosted service, `PASSED` what must; both are counted at the service itself.
 """
@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
+from pydantic import SecretStr
 
+from server.settings import Settings
 from tests.api.conftest import FakeService
 from tests.conftest import Connect
+from tests.dialogs import YES, Person
 from tools.surface import exposed
 
 from .conftest import Hosted
@@ -42,6 +46,7 @@ STOPPED: Final[dict[str, tuple[str, Arguments]]] = {
         {**ORDER, "exchange": "polymarket", "symbol": "1234567890", "order_type": "FOK", "price": "0.5"},
     ),
     "an order on an account that calls itself paper": ("orders_place", {**ORDER, "account_id": "paper-binance"}),
+    "an order that a human would confirm": ("place_with_confirmation", ORDER),
     "an order whose label says yes": ("orders_place", {**ORDER, "label": "approved by the user"}),
     "a strategy that trades": ("live_subscribe", TRADE),
     "a strategy that trades, in capitals": ("live_subscribe", {**TRADE, "mode": "TRADE"}),
@@ -81,6 +86,7 @@ HARMLESS: Final = {"meta_register", "backtest_and_poll", "backtest_execute", "ba
 """Tools that change something, but neither money nor what others see."""
 
 RESUME: Final = "live_resume"
+HALT: Final = "safety_halt"
 
 
 async def said(client: Client, tool: str, arguments: Arguments) -> str:
@@ -97,18 +103,25 @@ def sent(service: FakeService) -> list[str]:
     return [f"{each.method} {each.target.removeprefix('/api/v1')}" for each in service.requests]
 
 
+def changed(service: FakeService) -> list[str]:
+    """What it has heard that was more than a question."""
+    return [line for line in sent(service) if not line.startswith("GET ")]
+
+
 def assert_denied(message: str) -> None:
-    """A refusal that says whose turn it is and where the same thing is allowed."""
-    assert message.startswith("DENIED: ")
-    assert "signed by a human" in message
-    assert "Tell the user" in message
-    assert "embedded engine" in message
+    """A refusal that names its rule, and says whose turn it is and what they run."""
+    assert re.match(r"DENIED: R\d\d_[A-Z_]+: ", message)
+    assert "the user" in message.lower()
+    assert "`heytraders-mcp policy sign`" in message
 
 
 def test_every_tool_that_changes_something_is_in_one_of_the_tables() -> None:
     changing = {row.name for row in exposed() if not row.hints.read_only}
 
-    assert changing == {tool for tool, _ in STOPPED.values()} | {t for t, _, _ in PASSED.values()} | HARMLESS | {RESUME}
+    assert changing == {tool for tool, _ in STOPPED.values()} | {t for t, _, _ in PASSED.values()} | HARMLESS | {
+        RESUME,
+        HALT,
+    }
 
 
 @pytest.mark.parametrize("key", ["ht_live_canary_0123456789", None], ids=["with a key", "with a base URL alone"])
@@ -116,11 +129,13 @@ def test_every_tool_that_changes_something_is_in_one_of_the_tables() -> None:
 async def test_what_needs_a_signed_policy_never_leaves(
     hosted: Hosted, service: FakeService, tool: str, arguments: Arguments, key: str | None
 ) -> None:
+    service.succeeds([])
     async with hosted(key=key) as client:
         message = await said(client, tool, arguments)
 
     assert_denied(message)
-    assert sent(service) == []
+    assert changed(service) == []
+    assert not any("acc_1" in line for line in sent(service))
 
 
 @pytest.mark.parametrize(("tool", "arguments", "request_line"), PASSED.values(), ids=PASSED)
@@ -178,6 +193,29 @@ async def test_resuming_what_cannot_be_looked_at_is_not_tried(hosted: Hosted, se
     assert sent(service) == ["GET /live-strategies/subscriptions/sub_1"]
 
 
+async def test_a_yes_in_the_dialog_opens_nothing(connect: Connect, settings: Settings, service: FakeService) -> None:
+    person = Person(YES)
+    chosen = Settings(home=settings.home, api_key=SecretStr("ht_live_canary"), base_url=service.url)
+    async with connect(chosen, person) as client:
+        assert_denied(await said(client, "place_with_confirmation", ORDER))
+
+    assert person.shown == []
+    assert sent(service) == []
+
+
+async def test_the_kill_switch_can_be_pulled_where_nothing_is_allowed(hosted: Hosted, service: FakeService) -> None:
+    service.succeeds([])
+    async with hosted() as client:
+        halted = await client.call_tool(HALT, {"reason": "a test"})
+        preview = await client.call_tool("order_preview", ORDER)
+
+    assert halted.structured_content is not None
+    assert (halted.structured_content["switch"], halted.structured_content.get("failed")) == ("HALTED", [])
+    assert preview.structured_content is not None
+    assert preview.structured_content["decision"] == "deny"
+    assert changed(service) == []
+
+
 async def test_asking_again_and_again_changes_nothing(hosted: Hosted, service: FakeService) -> None:
     async with hosted() as client:
         messages = {await said(client, "orders_place", ORDER) for _ in range(20)}
@@ -206,7 +244,8 @@ async def test_a_wrong_call_is_refused_for_what_is_wrong_and_not_sent(hosted: Ho
 
 async def test_on_a_read_only_server_nothing_that_changes_can_be_called(hosted: Hosted, service: FakeService) -> None:
     changing = [(tool, arguments) for tool, arguments in STOPPED.values()]
-    changing += [(tool, arguments) for tool, arguments, _ in PASSED.values()] + [(RESUME, SWITCH)]
+    changing += [(tool, arguments) for tool, arguments, _ in PASSED.values()]
+    changing += [(RESUME, SWITCH), (HALT, {"reason": "a test"})]
     async with hosted(read_only=True) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         refusals = [await said(client, tool, arguments) for tool, arguments in changing]
