@@ -30,6 +30,7 @@ class Broken:
         raise RuntimeError(f"connection with {KEY} at /home/user/secret failed")
 
     engine_client = client
+    safety = client
 
 
 async def test_a_crash_reaches_the_client_as_one_sentence_and_the_log_in_full(

@@ -86,8 +86,8 @@ async def test_the_hosted_service_gets_no_order_but_may_cancel(connect: Connect,
         placing = await refusal(client, "orders_place", **ORDER)
         cancelling = await refusal(client, "orders_cancel", order_id="api-1")
 
-    assert placing.startswith("DENIED: ")
-    assert "signed by a human" in placing
+    assert placing.startswith("DENIED: R01_MODE")
+    assert "heytraders-mcp policy sign" in placing
     assert not cancelling.startswith("DENIED")
 
 
