@@ -73,7 +73,17 @@ class Looked:
         """
         if self.settled is not None:
             return self.settled
-        return evaluate(self.action, self.loaded.policy, replace(self.facts, usage=usage, switch=switch), again=again)
+        facts = replace(self.facts, usage=self.marked(usage), switch=switch)
+        return evaluate(self.action, self.loaded.policy, facts, again=again)
+
+    def marked(self, usage: Usage) -> Usage:
+        """The usage with this snapshot's equity where it is the first of the day, or the highest."""
+        equity = self.facts.account.equity_usd if self.facts.account else None
+        if equity is None:
+            return usage
+        start = equity if usage.day_start_equity is None else usage.day_start_equity
+        highest = equity if usage.high_water_equity is None else max(usage.high_water_equity, equity)
+        return replace(usage, day_start_equity=start, high_water_equity=highest)
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         """Whether what was admitted, and perhaps approved, may be sent now."""

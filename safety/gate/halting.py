@@ -72,7 +72,7 @@ async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None)
     if usage is None or looked.settled is not None:
         return
     decision = looked.decide(usage, looked.facts.switch)
-    trip = tripped(decision, looked.loaded.policy, replace(looked.facts, usage=usage))
+    trip = tripped(decision, looked.loaded.policy, replace(looked.facts, usage=looked.marked(usage)))
     if trip is None:
         return
     state = (await to_thread.run_sync(footing.ledger.switch)).state

@@ -57,5 +57,5 @@ def shown_limit(each: Remaining) -> Left:
 
 
 def _with_usage(footing: Footing, looked: Looked) -> Facts:
-    usage = footing.ledger.usage(footing.service, looked.action)
+    usage = looked.marked(footing.ledger.usage(footing.service, looked.action))
     return replace(looked.facts, usage=usage, switch=footing.ledger.switch().state)

@@ -6,6 +6,7 @@ Never to repeat what may exist.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -163,8 +164,9 @@ def _under_own_label(intent: Intent) -> str:
     action = intent.proposal.action
     if not intent.label or not isinstance(action, Order):
         return intent.reason
-    own = "" if action.label is None else f", label={json.dumps(action.label, ensure_ascii=False)}"
-    return intent.reason.replace(f', label="{intent.label}"', own).replace(intent.label, action.label or "the label")
+    if action.label is not None:
+        return intent.reason.replace(intent.label, action.label)
+    return re.sub(rf',? ?label=(\\*"){re.escape(intent.label)}\1', "", intent.reason).replace(intent.label, "")
 
 
 def time(moment: float) -> str:
