@@ -104,8 +104,8 @@ class Resolution:
         return by_terms(possible, free, before=before, earliest=earliest)
 
     def _before(self, intent: Intent) -> frozenset[str]:
-        """What its account showed before it was sent."""
-        event = self.ledger.latest(SNAPSHOT, intent.intent_id)
+        """What its account showed before it was sent. A process that came too late to send looks after that."""
+        event = self.ledger.latest(SNAPSHOT, intent.intent_id, until=intent.sent_at or intent.created)
         return frozenset(event.body["ids"]) if event else frozenset()
 
     def _note_labels(self, placed: Iterable[Intent], listed: Iterable[ShownOrder]) -> None:

@@ -7,6 +7,7 @@ altered without showing it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -301,10 +302,10 @@ class Ledger:
         with self._read() as journal:
             return journal.events(after=after, limit=limit, newest=newest)
 
-    def latest(self, kind: str, subject: str) -> Event | None:
-        """The last event of a kind about a subject."""
+    def latest(self, kind: str, subject: str, *, until: float = math.inf) -> Event | None:
+        """The last event of a kind about a subject, up to a moment in Unix seconds."""
         with self._read() as journal:
-            return journal.latest(kind, subject)
+            return journal.latest(kind, subject, until=until)
 
     def head(self) -> tuple[int, str]:
         """Number and MAC of the last event: an anchor, when it is kept elsewhere."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 import sqlite3
@@ -58,10 +59,11 @@ class Journal:
         row = self.db.execute("SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return (row[0], row[1]) if row else (0, GENESIS)
 
-    def latest(self, kind: str, subject: str = "") -> Event | None:
-        """The last event of a kind about a subject."""
+    def latest(self, kind: str, subject: str = "", *, until: float = math.inf) -> Event | None:
+        """The last event of a kind about a subject, up to a moment in Unix seconds."""
         row = self.db.execute(
-            f"SELECT {_COLUMNS} FROM events WHERE kind = ? AND subject = ? ORDER BY seq DESC LIMIT 1", (kind, subject)
+            f"SELECT {_COLUMNS} FROM events WHERE kind = ? AND subject = ? AND at <= ? ORDER BY seq DESC LIMIT 1",
+            (kind, subject, until),
         ).fetchone()
         return _event(row) if row else None
 
