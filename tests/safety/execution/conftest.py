@@ -11,14 +11,18 @@ from typing import Any, Final
 import pytest
 
 from api.client import Client, Retries
-from api.transport import Timeouts, hosted
+from api.transport import Timeouts, embedded, hosted
 from safety.decision import Decision, Finding, Outcome
 from safety.execution import Executor
 from safety.facts import SwitchState, Usage
 from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Verdict
 from safety.proposal import Action, Backend, Order, Proposal
+from safety.reconciliation import Reconciler
+from safety.states import State
 from tests.api.conftest import FakeService
+
+from .venue import Venue, at
 
 ACCOUNT: Final = "acc-1"
 ORDER: Final = Order(
@@ -52,7 +56,7 @@ class MadeUpJudge:
             raise self.trouble
         return self
 
-    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
+    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:  # noqa: ARG002 - its shape
         self.heard.append(usage)
         return self.says
 
@@ -126,6 +130,61 @@ async def desk(tmp_path: Path, clock: Clock, ledger: Ledger, service: FakeServic
     wire = hosted(service.url, timeouts=Timeouts(connect=2, read=2, total=4))
     client = Client(wire, source="hosted", retries=Retries(attempts=1), now=clock)
     yield Desk(tmp_path / "home", clock, ledger, client, service, MadeUpJudge())
+    await client.aclose()
+
+
+def goes(intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:  # noqa: ARG001 - its shape
+    """Nobody objects."""
+    return GO
+
+
+@dataclass
+class Search:
+    """A venue, and who looks for orders there."""
+
+    clock: Clock
+    ledger: Ledger
+    venue: Venue
+    client: Client
+    reconciler: Reconciler
+
+    def sent(self, action: Action = ORDER, *, state: State = "UNKNOWN") -> Intent:
+        """An intent that was sent, and stands as said now."""
+        proposal = Proposal(
+            action=action, backend="hosted", service="venue", policy_hash="0" * 64, quote=Decimal(50_000),
+            notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
+        )  # fmt: skip
+        passed = Decision(Outcome.PASS, (Finding("R00_TEST"),), "0" * 64)
+        admission = self.ledger.admit(proposal, Caller("test"), lambda _: passed, repeat_seconds=0)
+        assert admission.intent is not None
+        intent = self.ledger.claim(admission.intent.intent_id, goes).intent
+        return intent if state == "SENT" else self.ledger.settle(intent.intent_id, state)
+
+    def books(self, intent: Intent, **fields: Any) -> dict[str, Any]:
+        """The order of an intent comes into being at the venue."""
+        action = intent.proposal.action
+        assert isinstance(action, Order)
+        return self.venue.books({**row(action), "label": intent.label, "created_at": at(self.clock.now), **fields})
+
+    def stands(self, intent: Intent) -> Intent:
+        """The intent as the ledger has it now."""
+        found = self.ledger.intent(intent.intent_id)
+        assert found is not None
+        return found
+
+    async def looks_for(self, seconds: float, *, step: float = 1.0) -> None:
+        """Look as the watcher does, for so long."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            await self.reconciler.look()
+            self.clock.now += step
+
+
+@pytest.fixture
+async def search(ledger: Ledger, clock: Clock) -> AsyncGenerator[Search]:
+    venue = Venue(clock)
+    client = Client(embedded(venue), source="hosted", retries=Retries(attempts=1), now=clock)
+    yield Search(clock, ledger, venue, client, Reconciler(client, ledger, "venue", now=clock))
     await client.aclose()
 
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from api.errors import Denied, NotFound, Unavailable
-from safety.decision import Outcome
-from safety.ledger import stop
-from safety.states import State
-
-from .conftest import ORDER, Desk, row
+from .conftest import Desk, row
 
 
 async def test_an_approved_order_leaves_once_under_our_label_and_is_acknowledged(desk: Desk) -> None:
