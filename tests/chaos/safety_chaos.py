@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from . import safety_naive
+from . import safety_gated, safety_naive
 from .safety_faults import Faults
 from .safety_harness import Killed, Life, Running, exchange, kill_at_random
 from .safety_slots import Slots
@@ -94,13 +94,19 @@ NAIVE: Final = Client(
     judge=safety_naive.judge,
 )
 
-CLIENTS: Final = {"naive": NAIVE}
+GATED: Final = Client(
+    life=lambda running, home, seed: safety_gated.life(running.url, home, seed),
+    settle=safety_gated.settle,
+    judge=safety_gated.judge,
+)
+
+CLIENTS: Final = {"gated": GATED, "naive": NAIVE}
 
 
 def main() -> int:
     """Run as the arguments say. 0 without violations, which the naive client cannot reach."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--client", choices=sorted(CLIENTS), default="naive")
+    parser.add_argument("--client", choices=sorted(CLIENTS), default="gated")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--labels", choices=["echoed", "dropped"], default="echoed")
     parser.add_argument("--seed", type=int, default=None)

@@ -89,17 +89,19 @@ class Exchange:
             return None
         await asyncio.sleep(self._chance.uniform(0, self.faults.think))
         booked = self._book(order) if fate in BOOKS else None
-        if booked is not None and fate == "reply slow":
+        if fate == "booked twice":
+            self._book(order)
+        if fate == "reply slow":
             await asyncio.sleep(self.faults.slow)
         if fate in {"reset", "reply cut"}:
             return self._break_off(fate, booked, writer)
         return self._reply(fate, booked)
 
     def _reply(self, fate: Fate, booked: Booked | None) -> Reply | None:
-        if booked is not None and fate in {"served", "reply slow"}:
+        if booked is not None and fate in {"served", "reply slow", "booked twice"}:
             return success(self._row(booked))
         if fate in {"no id", "foreign echo"} and booked is not None:
-            wrong = {"order_id": None} if fate == "no id" else {"amount": 123.0}
+            wrong = {"order_id": None, "exchange_order_id": None} if fate == "no id" else {"amount": 123.0}
             return success({**self._row(booked), **wrong})
         replies: dict[str, Reply] = {
             "refused": failure(400, "VALIDATION_ERROR"),
@@ -120,7 +122,7 @@ class Exchange:
             writer.transport.abort()
 
     async def _book_late(self, order: Fields) -> None:
-        await asyncio.sleep(self._chance.uniform(0, self.faults.late))
+        await asyncio.sleep(self._chance.uniform(self.faults.late_at_least, self.faults.late))
         self._book(order)
 
     def _book(self, order: Fields, label: str | None = None) -> Booked:

@@ -25,8 +25,11 @@ Fate = Literal[
     "foreign echo",
     "refusal without code",
     "reset",
+    "booked twice",
+    "refused after fill",
 ]
-"""What becomes of a POST /orders. All but `refused` (a documented refusal, and true) leave a client in the dark."""
+"""What becomes of a POST /orders. After `refused`, a documented refusal that is true, a client knows; the last two are
+worse than any bad connection: an exchange that doubles an order, and one that lies."""
 
 BOOKS: Final[frozenset[Fate]] = frozenset(
     {
@@ -41,6 +44,8 @@ BOOKS: Final[frozenset[Fate]] = frozenset(
         "reply cut",
         "no id",
         "foreign echo",
+        "booked twice",
+        "refused after fill",
     }
 )
 """The fates after which the order exists."""
@@ -77,6 +82,7 @@ class Faults:
         fates: Weight of each fate of an order.
         think: Longest time before an order is booked or answered.
         late: Longest time after which an order is booked whose request was cut off.
+        late_at_least: Shortest such time.
         slow: How long a slow reply takes; longer than the clients wait.
         lag: Longest time until the listings show a new order.
         listing_failures: Share of the reading calls that fail: 500, 429, garbage or a closed connection.
@@ -88,6 +94,7 @@ class Faults:
     fates: dict[Fate, float] = field(default_factory=lambda: dict(HOSTILE))
     think: float = 0.02
     late: float = 0.25
+    late_at_least: float = 0.0
     slow: float = 0.6
     lag: float = 0.3
     listing_failures: float = 0.12

@@ -1,0 +1,197 @@
+"""Our client under the harness: ledger, executor and watcher, as a server process runs them.
+
+The policy is as loose as can be, since the limits of real money would stop a machine that trades at this pace; what
+keeps orders apart where labels are dropped is the real rule. Agents behave as they do: they call again after a
+restart, call twice, and go away in the middle of a call.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+from anyio import to_thread
+from pydantic import SecretStr
+
+from api.client import Client, Retries
+from api.orders import PlaceRequest
+from api.transport import Timeouts, hosted
+from safety.decision import Decision
+from safety.evaluation import judged
+from safety.execution import Executor
+from safety.expiry import Expiry
+from safety.facts import Facts, SwitchState, Usage
+from safety.intent import Caller, Intent
+from safety.ledger import GO, Ledger, Switch, Verdict
+from safety.limits import Limits
+from safety.proposal import Action, Order, Proposal
+from safety.reconciliation import Reconciler
+from safety.resolution import Patience
+from safety.rules import health, permission
+from safety.states import State
+from safety.watcher import Pace, Watcher
+
+from .safety_death import perhaps_die_by_own_hand
+from .safety_harness import Life, Running
+from .safety_slots import Slot
+from .safety_truth import Truth
+from .safety_verdict import figures, violations
+from .safety_wishes import Wish, wish
+
+LIMITS: Final = Limits(one_unresolved=True)
+RULES: Final = (permission.sanity, health.unresolved)
+REPEAT_SECONDS: Final = 600
+CALLER: Final = Caller("orders_place", "chaos")
+PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)
+"""Longer than anything that the exchange delays, as the real one has to be longer than what the real service does."""
+
+PACE: Final = Pace(brisk=0.05, idle=0.05, own_caller=0.3, again=0.1)
+OWN_HAND: Final = 0.4
+MOST_STEPS: Final = 20_000
+SETTLE_SECONDS: Final = 30.0
+IN_THE_MIDDLE: Final[frozenset[State]] = frozenset({"APPROVED", "NOT_SENT", "SENT", "UNKNOWN"})
+CALLS_TWICE: Final = 0.2
+GOES_AWAY: Final = 0.15
+
+
+class Free:
+    """Nothing objects before sending."""
+
+    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:  # noqa: ARG002 - the port's names
+        """Go."""
+        return GO
+
+    async def look(self, action: Action) -> Free:  # noqa: ARG002
+        """There is nothing to look at."""
+        return self
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Everything that a server process has of the safety layer."""
+
+    url: str
+    ledger: Ledger
+    client: Client
+    executor: Executor
+    watcher: Watcher
+
+    async def place(self, wanted: Wish) -> Intent | None:
+        """Book and send; `None` when the rules are against it."""
+        admitted = await to_thread.run_sync(self._admit, wanted)
+        if admitted is None or admitted.state not in {"APPROVED", "NOT_SENT"}:
+            return admitted
+        return await self.executor.execute(admitted.intent_id)
+
+    def _admit(self, wanted: Wish) -> Intent | None:
+        order = Order.of(PlaceRequest.model_validate(wanted.order))
+        echoed = self.ledger.labels_echoed(self.url)
+        now = time.time()
+        proposal = Proposal(
+            action=order,
+            backend="hosted",
+            service=self.url,
+            policy_hash="0" * 64,
+            quote=None,
+            notional_usd=order.amount * 100,
+            created=now,
+            expires=now + 300,
+        )
+
+        def decide(usage: Usage) -> Decision:
+            facts = Facts(now, "hosted", labels_echoed=echoed, usage=usage)
+            found, _ = judged(order, LIMITS, facts, RULES)
+            return Decision(max(finding.outcome for finding in found), found, proposal.policy_hash)
+
+        return self.ledger.admit(proposal, CALLER, decide, repeat_seconds=REPEAT_SECONDS).intent
+
+
+@asynccontextmanager
+async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
+    """A server process on `home`."""
+    ledger = Ledger.open(home)
+    patience = Timeouts(connect=0.3, read=0.4, total=0.5)
+    wire = hosted(url, SecretStr("chaos-key-0123456789"), timeouts=patience, once=patience)
+    client = Client(wire, source="hosted", retries=Retries(base=0.02, longest=0.05))
+    try:
+        executor = Executor(client, ledger, Free(), patience=1.0)
+        reconciler = Reconciler(client, ledger, url, PATIENCE)
+        watcher = Watcher(ledger, url, executor, reconciler, Expiry(client, ledger, url, _never), _leave, PACE)
+        yield Agent(url, ledger, client, executor, watcher)
+    finally:
+        await client.aclose()
+        ledger.close()
+
+
+async def _never() -> float | None:
+    """How long strategies may trade by themselves; there are none."""
+    return None
+
+
+async def _leave(_switch: Switch) -> list[str]:
+    """What is done after a halt; nothing, since a halt is a violation here."""
+    return []
+
+
+def life(url: str, home: Path, seed: int) -> Life:
+    """The life of a worker. Everything slow is loaded here, once, before any is forked."""
+    anyio.run(_open_once, url, home)
+    return partial(live, url, home, seed)
+
+
+async def _open_once(url: str, home: Path) -> None:
+    async with agent(url, home):
+        pass
+
+
+def live(url: str, home: Path, seed: int, slot: Slot, chance: random.Random) -> None:
+    """Place wish after wish until killed. A wish that was not finished is called for again."""
+    perhaps_die_by_own_hand(chance, OWN_HAND, MOST_STEPS)
+    anyio.run(_live, url, home, seed, slot, chance)
+
+
+async def _live(url: str, home: Path, seed: int, slot: Slot, chance: random.Random) -> None:
+    async with agent(url, home) as own, anyio.create_task_group() as tasks:
+        tasks.start_soon(own.watcher.run)
+        while True:
+            wanted = wish(slot.current, seed)
+            with anyio.move_on_after(chance.uniform(0, 0.1) if chance.random() < GOES_AWAY else None):
+                await own.place(wanted)
+            if chance.random() < CALLS_TWICE:
+                await own.place(wanted)
+            slot.next()
+            await anyio.lowlevel.checkpoint()
+
+
+def settle(running: Running, home: Path) -> None:
+    """What one server process does with what the dead ones left; ends when nothing is in the middle any more."""
+    anyio.run(_settle, running.url, home)
+
+
+async def _settle(url: str, home: Path) -> None:
+    async with agent(url, home) as own, anyio.create_task_group() as tasks:
+        tasks.start_soon(own.watcher.run)
+        with anyio.move_on_after(SETTLE_SECONDS):
+            while await to_thread.run_sync(lambda: own.ledger.intents(states=IN_THE_MIDDLE)):  # noqa: ASYNC110 - polls a file
+                await anyio.sleep(0.05)
+            await anyio.sleep(PATIENCE.lag)  # for what was refused to be looked for
+        tasks.cancel_scope.cancel()
+
+
+def judge(home: Path, truth: Truth) -> tuple[dict[str, int], list[str]]:
+    """The ledger against the truth. A halt counts too: this exchange does nothing that has to end in one."""
+    ledger = Ledger.open(home)
+    try:
+        intents, switch, breaks = ledger.intents(limit=1_000_000), ledger.switch(), ledger.verify()
+    finally:
+        ledger.close()
+    halted = [] if switch.state == "ACTIVE" else [f"{switch.state}: {switch.reason}"]
+    return figures(intents, truth), [*violations(intents, truth), *halted, *breaks]
