@@ -44,7 +44,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
             f"{home / APPROVER_FILE} is gone, and with it the key that this ledger was told of",
             suggestion="Restore it from a backup. Without one, only moving safety.db away helps: all begins anew",
         )
-    key = _chosen(home) if named is None else _unlocked(home)
+    key = _chosen(home) if named is None else _unlocked(home, ledger)
     if pinned is None:
         ledger.pin_approver(key.approver.public_key)
     elif pinned != key.approver.public_key:
@@ -88,13 +88,17 @@ def _chosen(home: Path) -> SigningKey:
     return enrol(home, _twice(f"New passphrase, {MIN_PASSPHRASE} characters or more"))
 
 
-def _unlocked(home: Path) -> SigningKey:
-    for _ in range(TRIES - 1):
+def _unlocked(home: Path, ledger: Ledger) -> SigningKey:
+    """The key; each wrong passphrase is an event of the journal."""
+    for tries_left in reversed(range(TRIES)):
         try:
             return unlock(home, _hidden("Passphrase"))
         except WrongPassphrase as wrong:
+            ledger.record("wrong_passphrase")
+            if not tries_left:
+                raise
             click.echo(explain(wrong), err=True)
-    return unlock(home, _hidden("Passphrase"))
+    raise AssertionError("the last try returns or raises")
 
 
 def _twice(question: str) -> str:

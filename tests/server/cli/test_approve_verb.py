@@ -153,6 +153,7 @@ def test_a_wrong_passphrase_approves_nothing_and_may_be_typed_again(home: Path, 
     assert still is not None
     assert still.state == "PENDING"
     assert code == 0
+    assert [event.kind for event in ledger.events()].count("wrong_passphrase") == 1
 
 
 def test_what_is_refused_is_declined_without_a_passphrase(home: Path, ledger: Ledger, asked: Asked) -> None:
