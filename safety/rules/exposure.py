@@ -211,7 +211,7 @@ def funds(case: Case) -> Objection | None:
     """Free balance, less what is reserved for orders that the account does not show yet."""
     if not case.limits.check_funds:
         return None
-    order, unit_usd = case.order, case.price * case.usd_rate
+    order = case.order
     venue = EXCHANGES[order.exchange]
     if venue.market_type == "perpetual":
         if shrinks(case):
@@ -222,7 +222,7 @@ def funds(case: Case) -> Objection | None:
     else:
         asset = instrument(order.symbol, order.exchange).base
         held = case.account.positions if venue.market_type == "prediction" else case.account.free
-        free = held.get(asset, Decimal(0)) - case.facts.usage.reserved_symbol_usd / unit_usd
+        free = held.get(asset, Decimal(0)) - case.facts.usage.reserved_symbol_usd / (case.price * case.usd_rate)
         needed = order.amount
     if needed <= free:
         return None

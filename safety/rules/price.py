@@ -23,7 +23,7 @@ def collar(case: Case) -> Objection | None:
     if reach is None and old is None:
         return None
     quote = case.facts.quote
-    if quote is None:
+    if quote is None or case.worth.price is None:
         raise Missing(case.worth.missing)
     if old is not None and abs(quote.age) > old:
         return deny(
