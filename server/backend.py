@@ -45,7 +45,7 @@ class Backend:
         self._clients: dict[Source, Client] = {}
         self._closing = anyio.Event()
         self._closed: list[anyio.Event] = []
-        self._safety = Safety(settings, self.client)
+        self._safety = Safety(settings, self.client, tasks)
 
     @property
     def source(self) -> Source:
@@ -63,6 +63,10 @@ class Backend:
     async def safety(self) -> SafetyDesk:
         """The one gate before money, the public and strangers' addresses."""
         return await self._safety.gate()
+
+    def begin(self) -> None:
+        """Go on with what an earlier process left."""
+        self._safety.begin()
 
     def save(self, api_key: str) -> str:
         """Keep a key that `client` registered. The hosted service is called with it from now on."""
@@ -82,6 +86,7 @@ class Backend:
 
     async def aclose(self) -> None:
         """Close what was opened, and wait until it is closed."""
+        await self._safety.stop()
         self._closing.set()
         for closed in self._closed:
             await closed.wait()
@@ -101,6 +106,7 @@ async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
     """A backend for as long as the server runs. Nothing is opened yet; what gets opened is closed at the end."""
     async with anyio.create_task_group() as tasks:
         backend = Backend(settings, tasks)
+        backend.begin()
         try:
             yield backend
         finally:

@@ -1,16 +1,19 @@
-"""Builds the gate of this process, when a call first needs it: ledger, policy, executor, on the backend's client.
+"""Builds the gate of this process when a call first needs it, and keeps watch beside the calls.
 
-Starting a server and listing its tools imports none of this.
+Starting a server and listing its tools imports none of this. A home that has a ledger may hold what is approved but not
+sent, or sent but not answered, so there the watch begins soon after the start, before any call.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.abc
 from anyio import to_thread
 
 from .settings import Settings
@@ -19,18 +22,38 @@ if TYPE_CHECKING:
     from api.client import Client
     from safety.face import SafetyDesk
     from safety.gate import Footing
-    from safety.ledger import Ledger
+    from safety.ledger import Ledger, Switch
+    from safety.watcher import Watcher
+
+LEDGER: Final = "safety.db"
+SOON: Final = 3.0
+"""Seconds after the start, so that a client's first calls come first."""
+
+IDLE: Final = 2.0
+"""Seconds between two looks into the ledger while there is no reason to open the engine."""
+
+_log = logging.getLogger("heytraders.safety")
 
 
 class Safety:
-    """The one gate of this process. Its ledger is shared with every other process of the same home."""
+    """The one gate of this process. Its ledger is shared with every other process of the same home.
 
-    def __init__(self, settings: Settings, client: Callable[[], Awaitable[Client]]) -> None:
+    Args:
+        settings: Of this process.
+        client: Opens what the calls go to.
+        tasks: The watch runs there, until `stop`.
+    """
+
+    def __init__(self, settings: Settings, client: Callable[[], Awaitable[Client]], tasks: anyio.abc.TaskGroup) -> None:
         self._settings = settings
         self._client = client
+        self._tasks = tasks
         self._lock = anyio.Lock()
         self._ledger: Ledger | None = None
         self._footing: Footing | None = None
+        self._watch_scope: anyio.CancelScope | None = None
+        self._watch_ended = anyio.Event()
+        self._turn: anyio.CancelScope | None = None
 
     async def gate(self) -> SafetyDesk:
         """What tools go through.
@@ -40,7 +63,9 @@ class Safety:
         """
         from safety.gate import Gate
 
-        return Gate(await self.footing())
+        footing = await self.footing()
+        self._watch()
+        return Gate(footing)
 
     async def footing(self) -> Footing:
         """What the gate stands on; another one once a newly registered key has changed the client."""
@@ -49,10 +74,23 @@ class Safety:
             if self._footing is None or self._footing.client is not client:
                 ledger = await self._open_ledger()
                 self._footing = await to_thread.run_sync(partial(build_footing, self._settings, client, ledger))
+                if self._turn is not None:
+                    self._turn.cancel()
             return self._footing
 
+    def begin(self) -> None:
+        """Watch from the start where there may be something to watch."""
+        if (self._settings.home / LEDGER).exists():
+            self._watch()
+
+    async def stop(self) -> None:
+        """End the watch; what is being sent is booked first."""
+        if self._watch_scope is not None:
+            self._watch_scope.cancel()
+            await self._watch_ended.wait()
+
     async def aclose(self) -> None:
-        """Close the ledger."""
+        """Close the ledger, after `stop`."""
         if self._ledger is not None:
             await to_thread.run_sync(self._ledger.close)
 
@@ -62,6 +100,45 @@ class Safety:
 
             self._ledger = await to_thread.run_sync(Ledger.open, self._settings.home)
         return self._ledger
+
+    def _watch(self) -> None:
+        if self._watch_scope is None:
+            self._watch_scope = anyio.CancelScope()
+            self._watch_ended = anyio.Event()
+            self._tasks.start_soon(self._keep_watch, self._watch_scope)
+
+    async def _keep_watch(self, scope: anyio.CancelScope) -> None:
+        """Watch until stopped. A failure ends it until the next call through the gate, which will be told why."""
+        try:
+            with scope:
+                await self._wait_for_a_reason()
+                while True:
+                    watcher = await to_thread.run_sync(build_watcher, await self.footing())
+                    with anyio.CancelScope() as self._turn:
+                        await watcher.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, calls must go on
+            _log.warning("nothing is watched until the next call through the gate: %s", error)
+            self._watch_scope = None
+        self._watch_ended.set()
+
+    async def _wait_for_a_reason(self) -> None:
+        """Return once a call has opened the gate, or something waits. A hosted service is watched in any case."""
+        if self._footing is None:
+            await anyio.sleep(SOON)
+        while self._footing is None and not self._settings.hosted:
+            async with self._lock:
+                ledger = await self._open_ledger()
+            if await to_thread.run_sync(_something_waits, ledger):
+                return
+            await anyio.sleep(IDLE)
+
+
+def _something_waits(ledger: Ledger) -> bool:
+    from safety.states import UNDECIDED
+
+    ledger.expire_due()
+    waiting = ledger.intents(states=(*UNDECIDED, "SENT", "UNKNOWN"), limit=1)
+    return bool(waiting) or ledger.switch().state == "HALTED"
 
 
 def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Callable[[], float] = time.time) -> Footing:
@@ -85,4 +162,31 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Calla
         executor=Executor(client, ledger, judge, now, webhook_secret=settings.webhook_secret),
         now=now,
         webhook_secret=settings.webhook_secret,
+    )
+
+
+def build_watcher(footing: Footing) -> Watcher:
+    """What goes on behind the gate of this footing."""
+    from safety.expiry import Expiry
+    from safety.gate.halting import clean_up
+    from safety.reconciliation import Reconciler
+    from safety.watcher import Watcher
+
+    client, ledger, service, now = footing.client, footing.ledger, footing.service, footing.now
+
+    async def standing_seconds() -> float | None:
+        loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
+        return loaded.policy.limits(footing.backend).standing_seconds
+
+    async def follow_halt(_switch: Switch) -> Sequence[str]:
+        return (await clean_up(footing)).failed
+
+    return Watcher(
+        ledger=ledger,
+        service=service,
+        executor=footing.executor,
+        reconciler=Reconciler(client, ledger, service, now=now),
+        expiry=Expiry(client, ledger, service, standing_seconds, now),
+        follow_halt=follow_halt,
+        now=now,
     )

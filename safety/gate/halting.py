@@ -19,6 +19,7 @@ from safety.facts import Usage
 from safety.intent import LABEL_PREFIX
 from safety.proposal import Order
 from safety.trips import tripped
+from safety.watcher import FOLLOWED
 
 from .footing import Footing
 
@@ -43,7 +44,9 @@ ONLY_A_HUMAN: Final = "Tell the user: only a human ends it, with `heytraders-mcp
 
 
 @dataclass(slots=True)
-class _Done:
+class Stopped:
+    """What was stopped, and what could not be."""
+
     cancelled: list[str] = field(default_factory=list[str])
     paused: list[str] = field(default_factory=list[str])
     failed: list[str] = field(default_factory=list[str])
@@ -51,12 +54,10 @@ class _Done:
 
 async def halt(footing: Footing, reason: str, by: str) -> Halted:
     """Pull the switch, then clean up behind it. A caller that goes away does not stop it."""
-    done = _Done()
+    done = Stopped()
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(footing.ledger.halt, reason, by)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_cancel_all, footing, done)
-            tasks.start_soon(_pause_all, footing, done)
+        done = await clean_up(footing)
         await to_thread.run_sync(_record, footing, done)
     return Halted(
         switch="HALTED",
@@ -65,6 +66,15 @@ async def halt(footing: Footing, reason: str, by: str) -> Halted:
         failed=done.failed,
         next_step=f"Some of it could not be stopped; see failed. {ONLY_A_HUMAN}" if done.failed else ONLY_A_HUMAN,
     )
+
+
+async def clean_up(footing: Footing) -> Stopped:
+    """Cancel our open orders and pause what trades by itself, whoever pulled the switch."""
+    done = Stopped()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_all, footing, done)
+        tasks.start_soon(_pause_all, footing, done)
+    return done
 
 
 async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None) -> None:
@@ -85,11 +95,12 @@ async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None)
         await to_thread.run_sync(lambda: footing.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
 
 
-def _record(footing: Footing, done: _Done) -> None:
-    footing.ledger.record("stopped", cancelled=done.cancelled, paused=done.paused, failed=done.failed)
+def _record(footing: Footing, done: Stopped) -> None:
+    told = {"cancelled": done.cancelled, "paused": done.paused, "failed": done.failed}
+    footing.ledger.record(FOLLOWED, subject=footing.service, **told)
 
 
-async def _cancel_all(footing: Footing, done: _Done) -> None:
+async def _cancel_all(footing: Footing, done: Stopped) -> None:
     """Every open order that is ours: the ledger has its id, or it carries one of our labels."""
     ours, fresh, unclear = await to_thread.run_sync(_known, footing)
     done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
@@ -130,7 +141,7 @@ async def _open_orders(footing: Footing) -> list[orders.Order]:
     return [order for order in found.values() if order.status in orders.CANCELLABLE]
 
 
-async def _cancel(footing: Footing, order: orders.Order, done: _Done) -> None:
+async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
     by_venue = order.exchange in BY_VENUE_ID and order.exchange_order_id is not None
     order_id = (order.exchange_order_id if by_venue else order.order_id) or ""
     where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
@@ -144,7 +155,7 @@ async def _cancel(footing: Footing, order: orders.Order, done: _Done) -> None:
         done.cancelled.append(order_id)
 
 
-async def _pause_all(footing: Footing, done: _Done) -> None:
+async def _pause_all(footing: Footing, done: Stopped) -> None:
     """Every active subscription that trades, or does not say that it does not."""
     try:
         listed = await footing.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest())
@@ -156,7 +167,7 @@ async def _pause_all(footing: Footing, done: _Done) -> None:
             await _pause(footing, each, done)
 
 
-async def _pause(footing: Footing, subscription: live.Subscription, done: _Done) -> None:
+async def _pause(footing: Footing, subscription: live.Subscription, done: Stopped) -> None:
     name = subscription.subscription_id or "?"
     try:
         request = live.SwitchRequest.model_validate(
