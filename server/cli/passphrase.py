@@ -89,16 +89,21 @@ def _chosen(home: Path) -> SigningKey:
 
 
 def _unlocked(home: Path, ledger: Ledger) -> SigningKey:
-    """The key; each wrong passphrase is an event of the journal."""
-    for tries_left in reversed(range(TRIES)):
+    for _ in range(TRIES - 1):
         try:
-            return unlock(home, _hidden("Passphrase"))
+            return _tried(home, ledger)
         except WrongPassphrase as wrong:
-            ledger.record("wrong_passphrase")
-            if not tries_left:
-                raise
             click.echo(explain(wrong), err=True)
-    raise AssertionError("the last try returns or raises")
+    return _tried(home, ledger)
+
+
+def _tried(home: Path, ledger: Ledger) -> SigningKey:
+    """Ask once; a wrong passphrase is an event of the journal."""
+    try:
+        return unlock(home, _hidden("Passphrase"))
+    except WrongPassphrase:
+        ledger.record("wrong_passphrase")
+        raise
 
 
 def _twice(question: str) -> str:
