@@ -24,7 +24,10 @@ from safety.states import MOVES
 FILE_NAME: Final = "safety.db"
 BUSY_SECONDS: Final = 10.0
 VERSION: Final = 1
-_NAP: Final = (0.0005, 0.006)
+_NAP: Final = (0.001, 0.008)
+"""Seconds between two tries."""
+_HASTE: Final = 4.0
+"""Naps get shorter by this much for each second of waiting, so that those who came first get their turn first."""
 
 _TABLES: Final = (
     """CREATE TABLE events (
@@ -76,8 +79,8 @@ class Database:
 
     Args:
         path: The file.
-        patience: Seconds to wait for other processes. Waiting is by short random naps: SQLite's own go up to 100 ms,
-            and whoever sleeps that long among busy others may never get its turn.
+        patience: Seconds to wait for other processes. Waiting is by short random naps: with SQLite's own, which grow
+            to 100 ms, whoever has waited long has the least chance.
     """
 
     def __init__(self, path: Path, *, patience: float = BUSY_SECONDS) -> None:
@@ -135,14 +138,15 @@ class Database:
 
     def _patiently(self, statement: str) -> None:
         """Run what may have to wait for others; after any of the three, nothing more has to."""
-        until = time.monotonic() + self._patience
+        begun = time.monotonic()
         while True:
             try:
                 self._connection.execute(statement).fetchall()
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > until:
+                waited = time.monotonic() - begun
+                if not _is_busy(error) or waited > self._patience:
                     raise
-                time.sleep(random.uniform(*_NAP))  # noqa: S311 - not a secret
+                time.sleep(random.uniform(*_NAP) / (1 + waited * _HASTE))  # noqa: S311 - not a secret
             else:
                 return
 

@@ -26,7 +26,8 @@ CLOCK_SECONDS: Final = 1.0
 """What a clock may be set back without anybody minding."""
 _MANY: Final = 1_000
 _ENDED: Final = frozenset({"paused", "stopped", "unsubscribed"})
-_MAY_STILL_HAPPEN: Final[tuple[State, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT")
+_MAY_STILL_HAPPEN: Final[tuple[State, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN")
+_States = list[tuple[State, Decimal]]
 _COUNTED: Final = tuple(sorted(COUNTED))
 _SENT: Final[tuple[State, ...]] = (*_COUNTED, "REJECTED")
 
@@ -46,7 +47,7 @@ def usage_of(journal: Journal, service: str, action: Action, *, without: str = "
     day = _booked(journal, service, without)
     midnight = journal.now // DAY * DAY
     today = [amount for amount, booked in day if booked >= midnight]
-    here = _here(journal, service, action, without)
+    here, elsewhere = _unseen(journal, service, action, without)
     failures = _failures(journal, service, without)
     day_start, high_water = equity_marks(journal, service, account_of(action))
     return Usage(
@@ -56,11 +57,11 @@ def usage_of(journal: Journal, service: str, action: Action, *, without: str = "
         count_day=len(today),
         order_ages=_ages(journal, service, without),
         similar=_similar(journal, service, action, without),
-        reserved_symbol_usd=sum((_usd(row) for row in here if _same_symbol(row, action)), Decimal(0)),
-        reserved_usd=sum(map(_usd, here), Decimal(0)),
-        unknown_here=sum(row["state"] == "UNKNOWN" and _same_symbol(row, action) for row in here),
+        reserved_symbol_usd=sum((usd for _, usd in here), Decimal(0)),
+        reserved_usd=sum((usd for _, usd in (*here, *elsewhere)), Decimal(0)),
+        unknown_here=sum(state == "UNKNOWN" for state, _ in here),
         unknown_anywhere=_count(journal, f"{_OURS} AND state = 'UNKNOWN'", service, without),
-        in_flight_here=sum(row["state"] == "SENT" and _same_symbol(row, action) for row in here),
+        in_flight_here=sum(state == "SENT" for state, _ in here),
         failures_in_a_row=len(failures),
         last_failure_age=_age(journal, failures[0]) if failures else None,
         automatic_in_a_row=_automatic(journal, service, without),
@@ -120,15 +121,21 @@ def _ages(journal: Journal, service: str, without: str) -> tuple[float, ...]:
     return tuple(max(0.0, journal.now - created) for (created,) in rows)
 
 
-def _here(journal: Journal, service: str, action: Action, without: str) -> list[Row]:
-    """Orders of the account that its snapshot may not show yet."""
-    rows = select(
-        journal,
-        f"{_OURS} AND account_id = ? AND {_NOT_LATE} AND ({one_of('state', _MAY_STILL_HAPPEN)}"
+def _unseen(journal: Journal, service: str, action: Action, without: str) -> tuple[_States, _States]:
+    """State and USD of the account's orders that its snapshot may not show yet: of the symbol, and of all others."""
+    rows = journal.db.execute(
+        f"SELECT symbol, state, notional FROM intents WHERE {_OURS} AND account_id = ? AND {_NOT_LATE}"
+        f" AND ({one_of('state', _MAY_STILL_HAPPEN)} OR state = 'ABSENT' AND booked > ?"
         " OR state = 'ACKED' AND changed_at > ?)",
-        (service, without, account_of(action), journal.now, *_MAY_STILL_HAPPEN, journal.now - VISIBLE_SECONDS),
-    )
-    return [row for row in rows if row["state"] != "ABSENT" or row["booked"] > journal.now - DAY]
+        (service, without, account_of(action), journal.now, *_MAY_STILL_HAPPEN, journal.now - DAY,
+         journal.now - VISIBLE_SECONDS),
+    )  # fmt: skip
+    wanted = action.symbol if isinstance(action, Order) else None
+    here: _States = []
+    elsewhere: _States = []
+    for symbol, state, notional in rows:
+        (here if symbol == wanted else elsewhere).append((state, Decimal(notional or 0)))
+    return here, elsewhere
 
 
 def _similar(journal: Journal, service: str, action: Action, without: str) -> tuple[Similar, ...]:
@@ -209,11 +216,3 @@ def _count(journal: Journal, where: str, *arguments: object) -> int:
 
 def _age(journal: Journal, row: Row) -> float:
     return max(0.0, journal.now - row["changed_at"])
-
-
-def _usd(row: Row) -> Decimal:
-    return Decimal(row["notional"] or 0)
-
-
-def _same_symbol(row: Row, action: Action) -> bool:
-    return isinstance(action, Order) and row["symbol"] == action.symbol

@@ -16,6 +16,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+from api.errors import Unavailable
 from safety.decision import Outcome
 from safety.intent import Caller
 from safety.ledger import Ledger
@@ -26,22 +27,30 @@ STEP = Decimal(10)
 
 
 def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) -> bool:
-    """Try one order of 10 to 50 USD, then send and settle it in half of the cases."""
+    """Try one order of 10 to 50 USD. Whether it got in."""
     usd = STEP * dice.randint(1, 5)
-    offered = proposal(time.time(), order(str(number + 1)), usd=usd)
+    offered = proposal(time.time(), order(str(number + 1), symbol=f"X{number % 50}/USDT"), usd=usd)
     admission = ledger.admit(offered, Caller("orders_place"), within(limit, usd), repeat_seconds=0)
     return admission.decision.outcome is Outcome.PASS
 
 
-def worker(home: Path, attempts: int, limit: Decimal, seed: int, gate: int) -> int:
-    """How many orders one process got in."""
+def worker(home: Path, attempts: int, limit: Decimal, seed: int, gate: int) -> tuple[int, int, float]:
+    """How many orders one process got in, how often the ledger was too busy, and the longest wait in seconds."""
     dice = random.Random(seed)
     ledger = Ledger.open(home)
     os.read(gate, 1)
-    try:
-        return sum(attempt(ledger, limit, seed * attempts + number, dice) for number in range(attempts))
-    finally:
-        ledger.close()
+    admitted = busy = number = 0
+    longest = 0.0
+    while number < attempts:
+        begun = time.perf_counter()
+        try:
+            admitted += attempt(ledger, limit, seed * attempts + number, dice)
+            number += 1
+        except Unavailable:
+            busy += 1
+        longest = max(longest, time.perf_counter() - begun)
+    ledger.close()
+    return admitted, busy, longest
 
 
 def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -> dict[str, object]:
@@ -54,8 +63,8 @@ def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -
         child = os.fork()
         if child == 0:
             os.close(opener)
-            count = worker(home, attempts, limit, seed * processes + number, gate)
-            os.write(told, f"{count}\n".encode())
+            done = worker(home, attempts, limit, seed * processes + number, gate)
+            os.write(told, f"{json.dumps(done)}\n".encode())
             os._exit(0)
         children.append(child)
     os.close(told)
@@ -64,17 +73,28 @@ def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     seconds = time.perf_counter() - begun
     with os.fdopen(results) as lines:
-        counts = [int(line) for line in lines]
+        reports: list[tuple[int, int, float]] = [json.loads(line) for line in lines]
     os.close(gate)
     ledger = Ledger.open(home)
     usage = ledger.usage(SERVICE, order())
     breaks = ledger.verify()
+    events = ledger.head()[0]
     ledger.close()
     return {
-        "processes": processes, "attempts": attempts, "seed": seed, "limit": str(limit), "codes": codes,
-        "admitted_by_process": counts, "booked": usage.count_24h, "sum": str(usage.notional_24h), "breaks": breaks,
-        "events": processes * attempts, "seconds": round(seconds, 2),
-    }  # fmt: skip
+        "processes": processes,
+        "attempts": attempts,
+        "seed": seed,
+        "limit": str(limit),
+        "codes": codes,
+        "admitted_by_process": [admitted for admitted, _, _ in reports],
+        "booked": usage.count_24h,
+        "sum": str(usage.notional_24h),
+        "events": events,
+        "breaks": breaks,
+        "too_busy": sum(busy for _, busy, _ in reports),
+        "longest_wait": round(max(longest for _, _, longest in reports), 3),
+        "seconds": round(seconds, 2),
+    }
 
 
 def main() -> None:
