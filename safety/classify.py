@@ -87,7 +87,7 @@ def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classi
 
 def _failed(failure: HeyTradersError, answer: Answer, *, trusted: bool) -> Classified:
     said = f"{failure.code}: {ended(failure.message)} {failure.suggestion}".strip()
-    certain = answer.status < 500 and answer.status not in UNCLEAR_STATUSES
+    certain = answer.status // 100 in {2, 4} and answer.status not in UNCLEAR_STATUSES
     known = OWN_REFUSALS if trusted else REFUSALS
     if certain and _refusal(answer.body) in known:
         return Classified("REJECTED", said)
