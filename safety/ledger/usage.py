@@ -178,7 +178,8 @@ def _automatic(journal: Journal, service: str, without: str) -> int:
 def _declined(journal: Journal, service: str) -> tuple[float, ...]:
     rows = select(
         journal,
-        "service = ? AND state = 'DECLINED' AND by_human = 1 AND changed_at > ? ORDER BY changed_at DESC",
+        "service = ? AND state = 'DECLINED' AND by_human = 1 AND approved_at IS NULL AND changed_at > ? "
+        "ORDER BY changed_at DESC",
         (service, journal.now - HOUR),
     )
     return tuple(_age(journal, row) for row in rows)

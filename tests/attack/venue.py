@@ -27,6 +27,7 @@ class Venue(FakeService):
     Attributes:
         words: What stands in every free text of an answer.
         refuses: Answer everything but health with an error that says `words`.
+        claims: Fields that every answer has besides its own.
         orders: What was booked.
     """
 
@@ -34,6 +35,7 @@ class Venue(FakeService):
         super().__init__()
         self.words = CALM
         self.refuses = False
+        self.claims: Fields = {}
         self.orders: list[Fields] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +83,7 @@ class Venue(FakeService):
         if data is None:
             error = {"code": "DATA_UNAVAILABLE", "message": self.words, "suggestion": ""}
             return 404, {"success": False, "data": None, "error": error, "meta": meta}
-        return 200, {"success": True, "data": data, "error": None, "meta": meta}
+        return 200, {"success": True, "data": {**data, **self.claims}, "error": None, "meta": meta}
 
     def _data(self, method: str, path: list[str], query: dict[str, str], fields: Fields) -> Fields | None:
         section, *rest = path
