@@ -35,6 +35,7 @@ _PRIVATE: Final = (
     "onion",
 )
 
+_NO_ADDRESS: Final = r"(?!0x[0-9a-fA-F]{40}\b)"
 _KEYS: Final = tuple(
     re.compile(pattern)
     for pattern in (
@@ -43,11 +44,11 @@ _KEYS: Final = tuple(
         r"\bAKIA[0-9A-Z]{12,}",
         r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
         r"-----BEGIN [A-Z ]*PRIVATE KEY",
-        r"\b(?!0x[0-9a-fA-F]{40}\b)(?:0x)?(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{32,}\b",
-        r"(?=[A-Za-z0-9+]*[0-9])(?=[A-Za-z0-9+]*[A-Z])(?=[A-Za-z0-9+]*[a-z])[A-Za-z0-9+]{24,}",
+        rf"\b{_NO_ADDRESS}(?:0x)?(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{{32,}}\b",
+        rf"(?<![A-Za-z0-9+]){_NO_ADDRESS}(?=[A-Za-z0-9+]*[0-9])(?=[A-Za-z0-9+]*[A-Z])(?=[A-Za-z0-9+]*[a-z])[A-Za-z0-9+]{{24,}}",
     )
 )
-"""API keys by their prefix, tokens, private keys, and long runs that no word is. Not: a contract's address, a token id."""
+"""API keys by their prefix, tokens, private keys, and long runs that no word is. No contract's address."""
 
 _SQUEEZED: Final = 6
 """A known text of so many letters and digits is found whatever stands between them; a shorter one as a word."""
