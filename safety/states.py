@@ -2,7 +2,7 @@
 
 PENDING ──approve──> APPROVED ──claim──> SENT ──> ACKED | REJECTED | UNKNOWN | NOT_SENT
    │                    │                          UNKNOWN ──> ACKED | ABSENT        ABSENT ──> ACKED (late: halts)
-   └──> DECLINED | EXPIRED | EXPIRED_DRIFT | HALTED <──┘       NOT_SENT ──> SENT | EXPIRED (no byte had left)
+   └──> DECLINED | EXPIRED | EXPIRED_DRIFT | HALTED <──┘       NOT_SENT ──> SENT | DECLINED | EXPIRED (no byte had left)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     "PENDING": frozenset({"APPROVED", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
     "APPROVED": frozenset({"SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
     "SENT": frozenset({"ACKED", "REJECTED", "UNKNOWN", "NOT_SENT"}),
-    "NOT_SENT": frozenset({"SENT", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
+    "NOT_SENT": frozenset({"SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}),
     "UNKNOWN": frozenset({"ACKED", "ABSENT"}),
     "ABSENT": frozenset({"ACKED"}),
     "ACKED": frozenset(),

@@ -230,7 +230,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), by_human=st.booleans())
     def decline(self, data: st.DataObject, by_human: bool) -> None:
         name, known = self.some_intent(data)
-        with self.refused(known.state not in {"PENDING", "APPROVED"}):
+        with self.refused(known.state not in OPEN):
             self.ledger(data).decline(name, "no", by_human=by_human)
             known.state, known.deadline = "DECLINED", None
 
