@@ -162,7 +162,7 @@ async def _live(url: str, home: Path, seed: int, slot: Slot, chance: random.Rand
     async with agent(url, home) as own, anyio.create_task_group() as tasks:
         tasks.start_soon(own.watcher.run)
         while True:
-            wanted = wish(slot.current, seed)
+            wanted = wish(slot.begin(), seed)
             with anyio.move_on_after(chance.uniform(0, 0.1) if chance.random() < GOES_AWAY else None):
                 await own.place(wanted)
             if chance.random() < CALLS_TWICE:

@@ -23,6 +23,7 @@ from .safety_truth import SERVICE_PREFIX, Truth
 
 ROOT: Final = Path(__file__).parents[2]
 MAX_FAILED: Final = 20
+DIES_EARLY: Final = 0.15
 
 Life = Callable[[Slot, random.Random], None]
 """What a worker does until it is killed. It gets a source of chance of its own."""
@@ -90,17 +91,30 @@ class Killed:
 
 @dataclass
 class Worker:
-    """A forked process that lives `life` on a slot until it is killed."""
+    """A forked process that lives on a slot until it is killed.
+
+    Attributes:
+        lives: Seconds from its first wish on.
+        dies_at: On the monotonic clock; `None` before its first wish.
+    """
 
     pid: int
     slot: Slot
-    dies_at: float
+    lives: float
+    dies_at: float | None = None
 
     @classmethod
     def born(cls, life: Life, slot: Slot, chance: random.Random, longest: float) -> Worker:
-        """Fork one that is to die within `longest` seconds."""
-        seed, dies_at = chance.getrandbits(32), time.monotonic() + longest * chance.random()
-        return cls(forked(lambda: life(slot, random.Random(seed))), slot, dies_at)
+        """Fork one. Some die while they still start."""
+        seed, lives = chance.getrandbits(32), longest * chance.random()
+        early = time.monotonic() + lives / 4 if chance.random() < DIES_EARLY else None
+        return cls(forked(lambda: life(slot, random.Random(seed))), slot, lives, early)
+
+    def is_due(self) -> bool:
+        """Whether its time has come."""
+        if self.dies_at is None and self.slot.is_begun_by(self.pid):
+            self.dies_at = time.monotonic() + self.lives
+        return self.dies_at is not None and time.monotonic() >= self.dies_at
 
     def kill(self) -> bool:
         """Kill it; whether that is what it died of."""
@@ -148,7 +162,7 @@ def kill_at_random(life: Life, slots: Slots, kills: int, seed: int, *, longest: 
 def _died(worker: Worker, killed: Killed) -> bool:
     """Kill the worker if its time has come, and count how it ended, if it has."""
     status = worker.ended()
-    if status is None and time.monotonic() < worker.dies_at:
+    if status is None and not worker.is_due():
         return False
     if status is None:
         killed.kills += worker.kill()

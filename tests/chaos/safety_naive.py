@@ -24,7 +24,7 @@ PATIENCE: Final = 0.4
 def live(url: str, home: Path, seed: int, slot: Slot, _chance: random.Random) -> None:
     """Place wish after wish until killed. A wish that was not finished is begun again."""
     while True:
-        wanted = wish(slot.current, seed)
+        wanted = wish(slot.begin(), seed)
         _note(home, wanted, _place(url, wanted))
         slot.next()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from dataclasses import dataclass
 from typing import Final
 
-_NUMBER: Final = struct.Struct("<q")
+_LINE: Final = struct.Struct("<qq")
 
 
 class Slots:
@@ -15,17 +16,17 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._memory = mmap.mmap(-1, count * _NUMBER.size)
+        self._memory = mmap.mmap(-1, count * _LINE.size)
         for index in range(count):
-            self.write(index, index)
+            self.write(index, index, 0)
 
-    def read(self, index: int) -> int:
-        """The wish that a line works on."""
-        return _NUMBER.unpack_from(self._memory, index * _NUMBER.size)[0]
+    def read(self, index: int) -> tuple[int, int]:
+        """The wish that a line works on, and the process that last began to."""
+        return _LINE.unpack_from(self._memory, index * _LINE.size)
 
-    def write(self, index: int, number: int) -> None:
-        """Let a line go on with wish `number`."""
-        _NUMBER.pack_into(self._memory, index * _NUMBER.size, number)
+    def write(self, index: int, number: int, pid: int) -> None:
+        """Let process `pid` go on with wish `number` on a line."""
+        _LINE.pack_into(self._memory, index * _LINE.size, number, pid)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -39,11 +40,17 @@ class Slot:
     slots: Slots
     index: int
 
-    @property
-    def current(self) -> int:
-        """The wish that this line works on."""
-        return self.slots.read(self.index)
+    def begin(self) -> int:
+        """The wish that this line works on; from now on this process does."""
+        number, _ = self.slots.read(self.index)
+        self.slots.write(self.index, number, os.getpid())
+        return number
 
     def next(self) -> None:
-        """It is done; go on to the next."""
-        self.slots.write(self.index, self.current + self.slots.count)
+        """It is done; the line goes on to the next."""
+        number, pid = self.slots.read(self.index)
+        self.slots.write(self.index, number + self.slots.count, pid)
+
+    def is_begun_by(self, pid: int) -> bool:
+        """Whether a process has come as far as its first wish."""
+        return self.slots.read(self.index)[1] == pid
