@@ -14,6 +14,7 @@ from safety.facts import Facts
 from safety.judging import Looked
 from safety.proposal import Order
 from safety.remaining import Remaining, left
+from safety.valuation import worth
 
 from .footing import Footing
 from .wording import time
@@ -32,13 +33,14 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
     facts = await to_thread.run_sync(_with_usage, footing, looked)
     decision = looked.decide(facts.usage, facts.switch)
     worst = decision.worst if decision.outcome else None
-    quote = facts.quote
-    if quote is None and looked.settled is None:
-        quote = await footing.judge.gathering.quote(order.exchange, order.symbol)
+    priced = facts
+    if facts.quote is None and looked.settled is None:
+        priced = await footing.judge.gathering.facts(order, frozenset({"quote", "usd_rate"}))
+    quote, value = priced.quote, decision.notional_usd or worth(order, priced).usd
     mended = decision.suggestion
     return Preview(
         decision=WORDS[decision.outcome],
-        notional_usd=None if decision.notional_usd is None else float(decision.notional_usd),
+        notional_usd=None if value is None else float(value),
         rule=worst.rule if worst else None,
         reason=worst.reason if worst else None,
         way_out=worst.way_out if worst else None,

@@ -69,7 +69,7 @@ def _order(result: Result) -> Iterator[str]:
 
 
 def _preview(result: Result) -> Iterator[str]:
-    yield f"{result['decision']}, worth {result.get('notional_usd')} USD, paper: {result['paper']}"
+    yield f"{result['decision']}: worth {result['notional_usd']:.2f} USD, paper: {result['paper']}"
     yield from (f"{each['rule']}: {each['left']} of {each['limit']} left" for each in result["left"][:MAX_ROWS])
 
 

@@ -76,6 +76,7 @@ async def test_an_order_is_previewed_placed_and_looked_up(connect: Connect, sett
         found = await result(client, "order_intent", intent_id=placed["intent_id"])
 
     assert (preview["decision"], preview["paper"]) == ("pass", True)
+    assert preview["notional_usd"] == pytest.approx(0.001 * preview["quote"])
     assert before == []
     assert (placed["outcome"], placed["intent_state"], placed["status"]) == ("placed", "ACKED", "FILLED")
     assert placed["paper"] is True
