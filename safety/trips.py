@@ -35,7 +35,7 @@ def tripped(decision: Decision, policy: Policy, facts: Facts) -> Trip | None:
     for rule in _halting(limits, facts):
         if rule in denied:
             return Trip("HALTED", rule, denied[rule])
-    if "R19_DRAWDOWN" in denied and _has_equity(facts):
+    if "R19_DRAWDOWN" in denied and _has_equity(facts) and facts.usage.high_water_equity is not None:
         return Trip("REDUCING", "R19_DRAWDOWN", denied["R19_DRAWDOWN"])
     return None
 
