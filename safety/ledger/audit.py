@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, cast
 
 from .database import missing_triggers
-from .journal import Journal
+from .journal import Journal, body_of
 from .rows import seal
 
 _MANY: Final = 20
@@ -58,7 +57,7 @@ def _rows(journal: Journal) -> Iterator[str]:
         event = last.pop(fields["intent_id"], None)
         if event is None:
             yield f"intent {fields['intent_id']} was never admitted"
-        elif not fields["seal"] == seal(journal, fields) == json.loads(event)["seal"]:
+        elif not fields["seal"] == seal(journal, fields) == body_of(event).get("seal"):
             yield f"intent {fields['intent_id']} was altered"
     for intent_id in last:
         yield f"intent {intent_id} is gone"

@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from api.errors import UserMustAct
 from safety.proposal import canonical_json
@@ -86,7 +86,7 @@ class Journal:
 
     def seal(self, fields: Mapping[str, Any]) -> str:
         """A MAC over a row, which its last event repeats."""
-        return hmac.new(self._key, b"row\n" + canonical_json(dict(fields)).encode(), hashlib.sha256).hexdigest()
+        return self._hmac("row\n" + _covered(dict(fields)))
 
     def breaks(self) -> Iterator[str]:
         """Where the chain does not hold."""
@@ -97,7 +97,7 @@ class Journal:
                 yield f"events {expected} to {seq - 1} are missing"
             elif prev != before:
                 yield f"event {seq} does not follow on event {seq - 1}"
-            if not hmac.compare_digest(str(mac), self._mac(seq, prev, at, kind, subject, body)):
+            if not hmac.compare_digest(str(mac).encode(), self._mac(seq, prev, at, kind, subject, body).encode()):
                 yield f"event {seq} was altered"
             expected, before = seq + 1, mac
 
@@ -107,13 +107,29 @@ class Journal:
         return hmac.compare_digest(event.mac.encode(), mac.encode())
 
     def _mac(self, seq: int, prev: str, at: float, kind: str, subject: str, body: str) -> str:
-        covered = canonical_json([seq, prev, at, kind, subject, body])
-        return hmac.new(self._key, covered.encode(), hashlib.sha256).hexdigest()
+        return self._hmac(_covered([seq, prev, at, kind, subject, body]))
+
+    def _hmac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _covered(value: object) -> str:
+    """What a MAC is over. What somebody else put into the database may be of any type and gets some form too."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
 
 
 def _event(row: Any) -> Event:
     seq, at, kind, subject, body, prev, mac = row
-    return Event(seq, at, kind, subject, json.loads(body), prev, mac)
+    return Event(seq, at, kind, subject, body_of(body), prev, mac)
+
+
+def body_of(text: object) -> dict[str, Any]:
+    """An event's body; empty where somebody has put something else in its place."""
+    try:
+        body = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        body = None
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
 
 def audit_key(home: Path) -> bytes:

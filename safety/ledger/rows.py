@@ -152,15 +152,19 @@ def get_whole(journal: Journal, intent_id: str) -> Row:
     """
     row = get(journal, intent_id)
     if not is_whole(journal, row):
-        raise UserMustAct(
-            altered(row),
-            suggestion="Run heytraders-mcp audit verify and look at the exchange itself",
-            code="INTENT_ALTERED",
-        )
+        raise _touched(row)
     return row
 
 
-def altered(row: Row) -> str:
+def _touched(row: Mapping[str, Any]) -> UserMustAct:
+    return UserMustAct(
+        altered(row),
+        suggestion="Run heytraders-mcp audit verify and look at the exchange itself",
+        code="INTENT_ALTERED",
+    )
+
+
+def altered(row: Mapping[str, Any]) -> str:
     """What to say of it."""
     return f"intent {row['intent_id']} was altered outside of the ledger"
 
@@ -170,7 +174,7 @@ def is_whole(journal: Journal, row: Row) -> bool:
     event = journal.latest("intent", row["intent_id"])
     if event is None or event.body.get("seal") != row["seal"]:
         return False
-    return journal.is_sound(event) and hmac.compare_digest(row["seal"].encode(), seal(journal, row).encode())
+    return journal.is_sound(event) and hmac.compare_digest(str(row["seal"]).encode(), seal(journal, row).encode())
 
 
 def whole(journal: Journal, rows: Iterable[Row]) -> list[Row]:
@@ -219,11 +223,19 @@ def action_hash(action: Action) -> str:
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:
-    """The intent that a row is."""
+    """The intent that a row is.
+
+    Raises:
+        UserMustAct: It was altered so that it cannot be read.
+    """
+    try:
+        proposal = Proposal.read(row["proposal"])
+    except (ValueError, TypeError) as error:
+        raise _touched(row) from error
     return Intent(
         intent_id=row["intent_id"],
         state=row["state"],
-        proposal=Proposal.read(row["proposal"]),
+        proposal=proposal,
         digest=row["digest"],
         caller=Caller(row["tool"], row["client"]),
         automatic=bool(row["automatic"]),

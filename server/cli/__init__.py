@@ -27,6 +27,7 @@ VERBS: Final[dict[str, str]] = {
     "halt": "Stop all trading: cancel, pause, and send nothing more.",
     "release": "End a halt.",
     "policy": "Show, explain, try and sign what agents may do.",
+    "audit": "Check, export and show the journal of the safety layer.",
     "doctor": "Check this installation.",
 }
 """Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""

@@ -120,6 +120,8 @@ def raw(home: Path, *statements: str, arguments: tuple[object, ...] = ()) -> lis
     """
     connection = sqlite3.connect(home / "safety.db", isolation_level=None)
     try:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("BEGIN")
         for name in TRIGGERS:
             connection.execute(f"DROP TRIGGER {name}")
         rows: list[Any] = []
@@ -127,6 +129,7 @@ def raw(home: Path, *statements: str, arguments: tuple[object, ...] = ()) -> lis
             rows = connection.execute(statement, arguments).fetchall()
         for name, body in TRIGGERS.items():
             connection.execute(f"CREATE TRIGGER {name} {body}")
+        connection.execute("COMMIT")
     finally:
         connection.close()
     return rows

@@ -92,6 +92,23 @@ def test_every_change_of_an_intent_shows(whole: Path, column: str) -> None:
         assert restored(whole, lambda change=change: raw(whole, change)) == [f"intent {intent_id} was altered"]
 
 
+@pytest.mark.parametrize("value", ["x'00ff'", "7", "''", "'[]'", "'{'"])
+def test_whatever_stands_in_place_of_an_event_it_is_said_and_not_stumbled_over(whole: Path, value: str) -> None:
+    for column in ("body", "subject", "mac", "prev"):
+        change = f"UPDATE events SET {column} = {value} WHERE seq = 3"
+        found = restored(whole, lambda change=change: raw(whole, change))
+        assert found[0].startswith("event 3 ")
+
+
+def test_an_intent_that_cannot_be_read_is_said_to_be_altered(home: Path, ledger: Ledger, clock: Clock) -> None:
+    intent = approved(ledger, clock)
+    raw(home, "UPDATE intents SET proposal = '{}'")
+    with pytest.raises(UserMustAct, match="was altered outside of the ledger"):
+        ledger.intent(intent.intent_id)
+    with pytest.raises(UserMustAct, match="was altered outside of the ledger"):
+        ledger.claim(intent.intent_id, go)
+
+
 def test_every_column_is_in_the_tables_above(whole: Path) -> None:
     events = [name for _, name, *_ in raw(whole, "PRAGMA table_info(events)")]
     intents = [name for _, name, *_ in raw(whole, "PRAGMA table_info(intents)")]
