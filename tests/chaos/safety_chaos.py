@@ -38,7 +38,6 @@ class Plan:
         seed: Of everything that is drawn.
         labels: `echoed` or `dropped`, as the exchange does with them.
         workers: Processes at the same time.
-        longest: Longest life of one, seconds.
     """
 
     client: str
@@ -46,7 +45,6 @@ class Plan:
     seed: int
     labels: str = "echoed"
     workers: int = 4
-    longest: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,7 @@ def run(plan: Plan, home: Path) -> dict[str, Any]:
     client = CLIENTS[plan.client]
     slots = Slots(plan.workers)
     with exchange(Faults(echoes_labels=plan.labels == "echoed"), plan.seed) as running:
-        killed = kill_at_random(
-            client.life(running, home, plan.seed), slots, plan.kills, plan.seed, longest=plan.longest
-        )
+        killed = kill_at_random(client.life(running, home, plan.seed), slots, plan.kills, plan.seed)
         client.settle(running, home)
         truth = running.truth()
     slots.close()

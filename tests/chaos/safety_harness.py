@@ -24,6 +24,8 @@ from .safety_truth import SERVICE_PREFIX, Truth
 ROOT: Final = Path(__file__).parents[2]
 MAX_FAILED: Final = 20
 DIES_EARLY: Final = 0.15
+MOST_WISHES: Final = 8
+LONGEST_DELAY: Final = 0.15
 
 Life = Callable[[Slot, random.Random], None]
 """What a worker does until it is killed. It gets a source of chance of its own."""
@@ -93,27 +95,34 @@ class Killed:
 class Worker:
     """A forked process that lives on a slot until it is killed.
 
+    How long depends on what it has done, so that a slow machine has as much to find as a fast one.
+
     Attributes:
-        lives: Seconds from its first wish on.
-        dies_at: On the monotonic clock; `None` before its first wish.
+        began_at: The wish at which it found its slot.
+        wishes: After so many it is to die, `delay` seconds later.
+        dies_at: On the monotonic clock, once that is known.
     """
 
     pid: int
     slot: Slot
-    lives: float
+    began_at: int
+    wishes: int
+    delay: float
     dies_at: float | None = None
 
     @classmethod
-    def born(cls, life: Life, slot: Slot, chance: random.Random, longest: float) -> Worker:
+    def born(cls, life: Life, slot: Slot, chance: random.Random) -> Worker:
         """Fork one. Some die while they still start."""
-        seed, lives = chance.getrandbits(32), longest * chance.random()
-        early = time.monotonic() + lives / 4 if chance.random() < DIES_EARLY else None
-        return cls(forked(lambda: life(slot, random.Random(seed))), slot, lives, early)
+        seed, began_at = chance.getrandbits(32), slot.number
+        wishes, delay = chance.randrange(MOST_WISHES), LONGEST_DELAY * chance.random()
+        early = time.monotonic() + delay if chance.random() < DIES_EARLY else None
+        return cls(forked(lambda: life(slot, random.Random(seed))), slot, began_at, wishes, delay, early)
 
     def is_due(self) -> bool:
         """Whether its time has come."""
-        if self.dies_at is None and self.slot.is_begun_by(self.pid):
-            self.dies_at = time.monotonic() + self.lives
+        done = self.slot.wishes_done(self.pid, self.began_at)
+        if self.dies_at is None and done is not None and done >= self.wishes:
+            self.dies_at = time.monotonic() + self.delay
         return self.dies_at is not None and time.monotonic() >= self.dies_at
 
     def kill(self) -> bool:
@@ -143,17 +152,17 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
-def kill_at_random(life: Life, slots: Slots, kills: int, seed: int, *, longest: float) -> Killed:
+def kill_at_random(life: Life, slots: Slots, kills: int, seed: int) -> Killed:
     """Keep a worker alive on each slot and kill them at random until `kills` are dead; then end the rest."""
     chance = random.Random(seed)
     killed = Killed()
-    workers = [Worker.born(life, Slot(slots, index), chance, longest) for index in range(slots.count)]
+    workers = [Worker.born(life, Slot(slots, index), chance) for index in range(slots.count)]
     while killed.kills < kills and killed.failed < MAX_FAILED:
         time.sleep(0.002)
         for index, worker in enumerate(workers):
             if not _died(worker, killed):
                 continue
-            workers[index] = Worker.born(life, worker.slot, chance, longest)
+            workers[index] = Worker.born(life, worker.slot, chance)
     for worker in workers:
         worker.kill()
     return killed

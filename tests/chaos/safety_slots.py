@@ -51,6 +51,12 @@ class Slot:
         number, pid = self.slots.read(self.index)
         self.slots.write(self.index, number + self.slots.count, pid)
 
-    def is_begun_by(self, pid: int) -> bool:
-        """Whether a process has come as far as its first wish."""
-        return self.slots.read(self.index)[1] == pid
+    def wishes_done(self, pid: int, since: int) -> int | None:
+        """How many wishes a process has done on this line, which stood at `since`; `None` before its first."""
+        number, worker = self.slots.read(self.index)
+        return (number - since) // self.slots.count if worker == pid else None
+
+    @property
+    def number(self) -> int:
+        """The wish that this line is at."""
+        return self.slots.read(self.index)[0]
