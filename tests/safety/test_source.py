@@ -1,0 +1,107 @@
+"""What our own source must not contain: ways to run what somebody else wrote, and ways past the gate."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("api", "engine", "heytraders_mcp", "prompts", "resources", "safety", "server", "tools")
+FILES: Final = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+CALLS: Final = frozenset(
+    {
+        "eval", "exec", "compile", "__import__", "breakpoint", "os.system", "os.popen", "os.execv", "os.execve",
+        "os.spawnv", "pty.spawn", "pickle.load", "pickle.loads", "marshal.load", "marshal.loads", "shelve.open",
+        "yaml.load", "yaml.unsafe_load", "runpy.run_path", "runpy.run_module", "code.interact", "webbrowser.open",
+    }
+)  # fmt: skip
+MODULES: Final = frozenset(
+    {"pickle", "marshal", "shelve", "pty", "commands", "dill", "cloudpickle", "yaml", "telnetlib"}
+)
+
+APPROVING: Final = frozenset(
+    {"safety.approver", "safety.approval", "safety.execution", "safety.ledger", "safety.gate", "safety.screen"}
+)
+"""What signs, keeps or sends. Only the server's assembly and its command line know it."""
+
+
+@cache
+def calls(path: Path) -> tuple[str, ...]:
+    """Dotted names of what a file calls, with `shell=` where a call has that argument."""
+    found = [node for node in ast.walk(_parsed(path)) if isinstance(node, ast.Call)]
+    shells = [f"{ast.unparse(call.func)} shell=" for call in found if any(k.arg == "shell" for k in call.keywords)]
+    return (*(ast.unparse(call.func) for call in found), *shells)
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Modules that a file imports, wherever that stands."""
+    names: list[str] = []
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def users(*wanted: str) -> set[str]:
+    """Files that call or import something of this name, as a whole or as the last part of it."""
+    return {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for name in (*calls(path), *imports(path))
+        if name in wanted or name.rpartition(".")[2] in wanted or name.split(".")[0] in wanted
+    }
+
+
+def test_all_of_our_source_is_looked_at() -> None:
+    assert len(FILES) > 150
+
+
+def test_nothing_runs_what_somebody_else_wrote() -> None:
+    found = [f"{path}: {name}" for path in FILES for name in calls(path) if name in CALLS]
+    found += [f"{path}: {name}" for path in FILES for name in imports(path) if name.split(".")[0] in MODULES]
+
+    assert found == []
+
+
+def test_processes_are_started_by_the_backtests_alone_and_never_through_a_shell() -> None:
+    starting = users("subprocess", "create_subprocess_exec", "create_subprocess_shell", "Popen")
+
+    assert {user for user in starting if not user.startswith("engine/backtest/")} == set()
+    assert [f"{path}: {name}" for path in FILES for name in calls(path) if name.endswith(" shell=")] == []
+
+
+def test_the_http_library_is_imported_in_one_place() -> None:
+    assert users("httpx", "httpx2", "urllib3", "aiohttp") == {"api/transport.py"}
+
+
+def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in FILES
+        if path.relative_to(ROOT).parts[0] in {"tools", "resources", "prompts"}
+        for name in imports(path)
+        if any(name == module or name.startswith(f"{module}.") for module in APPROVING)
+    ]
+
+    assert found == []
+
+
+def test_only_the_command_line_opens_the_signing_key() -> None:
+    opening = users("unlock", "enrol", "change_passphrase")
+
+    assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/approver.py"}
+
+
+def test_only_the_executor_sends_what_must_be_sent_once() -> None:
+    assert users("send_once") == {"api/client.py", "safety/execution.py"}
