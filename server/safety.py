@@ -148,10 +148,9 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Calla
     from safety.gathering import Gathering
     from safety.judging import Judge
 
-    in_environment = settings.api_key is not None and not settings.signed_in
     service = settings.url if client.source == "hosted" else "embedded"
     gathering = Gathering(client, client.source, now)
-    judge = Judge(settings.home, ledger, gathering, service, key_in_environment=in_environment)
+    judge = Judge(settings.home, ledger, gathering, service, key_in_environment=settings.key_in_environment)
     return Footing(
         home=settings.home,
         client=client,

@@ -74,6 +74,11 @@ class Settings:
     log_level: LogLevel = "WARNING"
 
     @property
+    def key_in_environment(self) -> bool:
+        """Whether the key that counts stands where an agent that reads the client's settings finds it."""
+        return self.api_key is not None and not self.signed_in
+
+    @property
     def hosted(self) -> bool:
         """Whether calls go to the hosted service: a key was given or stored, or a base URL given."""
         return self.api_key is not None or self.base_url is not None or self.signed_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,15 +38,21 @@ def command() -> None:
 @click.option("--toml", is_flag=True, help=f"The whole policy in force, to be kept as {POLICY_FILE} and edited.")
 def show(*, toml: bool) -> None:
     """Show the policy in force: where it comes from, and every limit that is set."""
-    with _open() as (home, ledger):
-        loaded = load(home, ledger)
+    with _open() as (settings, ledger):
+        loaded = load(settings.home, ledger)
         if toml:
             click.echo(write_policy(loaded.policy), nl=False)
             return
-        click.echo(f"{loaded.origin}\nassurance {assess(loaded, trusted(home, ledger))}")
+        click.echo(_standing(settings, ledger, loaded))
         for warning in loaded.warnings:
             click.echo(f"WARNING {warning}")
         click.echo("\n".join(_limits(loaded)))
+
+
+def _standing(settings: Settings, ledger: Ledger, loaded: Loaded) -> str:
+    """Where the policy comes from, and how sure an approval under it is."""
+    approver = trusted(settings.home, ledger)
+    return f"{loaded.origin}\nassurance {assess(loaded, approver, key_in_environment=settings.key_in_environment)}"
 
 
 def _limits(loaded: Loaded) -> list[str]:
@@ -65,7 +71,8 @@ def _limits(loaded: Loaded) -> list[str]:
 @command.command("sign")
 def sign_() -> None:
     """Sign policy.toml: show in words what changes, what allows more, and ask for the passphrase."""
-    with _open() as (home, ledger):
+    with _open() as (settings, ledger):
+        home = settings.home
         asked = draft(home)
         if asked is None:
             path = home / POLICY_FILE
@@ -85,8 +92,7 @@ def sign_() -> None:
         click.confirm(f"{looser} of {len(differing)} changes allow more. Sign them", abort=True)
         key = signing_key(home, ledger)
         ledger.store_policy(sign(asked, version, key, time.time()))
-        loaded = load(home, ledger)
-        click.echo(f"Signed. In force now: {loaded.origin}\nassurance {assess(loaded, trusted(home, ledger))}")
+        click.echo(f"Signed. In force now: {_standing(settings, ledger, load(home, ledger))}")
 
 
 def _signed(home: Path, ledger: Ledger) -> tuple[Policy | None, int]:
@@ -138,8 +144,8 @@ command.add_command(simulate)
 @click.option("--paper", is_flag=True, help="The limits for simulated money.")
 def explain_(*, paper: bool) -> None:
     """Say each rule in words, with the value that counts."""
-    with _open() as (home, ledger):
-        loaded = load(home, ledger)
+    with _open() as (settings, ledger):
+        loaded = load(settings.home, ledger)
     for row in explain(loaded.policy, "embedded" if paper else "hosted"):
         click.echo(f"{row.rule:<20} {row.words}")
 
@@ -152,12 +158,9 @@ def passphrase() -> None:
 
 
 @contextmanager
-def _open() -> Generator[tuple[Path, Ledger]]:
+def _open() -> Generator[tuple[Settings, Ledger]]:
     from safety.ledger import Ledger
 
-    home = Settings.read(os.environ).home
-    ledger = Ledger.open(home)
-    try:
-        yield home, ledger
-    finally:
-        ledger.close()
+    settings = Settings.read(os.environ)
+    with closing(Ledger.open(settings.home)) as ledger:
+        yield settings, ledger

@@ -94,9 +94,9 @@ def _order(terms: tuple[str, ...]) -> Order:
 
 
 def _in_force(settings: Settings, ledger: Ledger, *, as_if_signed: bool) -> tuple[Policy, Assurance]:
-    loaded, approver = load(settings.home, ledger), trusted(settings.home, ledger)
     if not as_if_signed:
-        return loaded.policy, assess(loaded, approver).level
+        loaded, approver = load(settings.home, ledger), trusted(settings.home, ledger)
+        return loaded.policy, assess(loaded, approver, key_in_environment=settings.key_in_environment).level
     asked = draft(settings.home)
     if asked is None:
         raise InvalidInput("there is no policy.toml", suggestion="heytraders-mcp policy show --toml writes one")
