@@ -43,15 +43,19 @@ def read_private(path: Path) -> str | None:
     """What a private file holds; `None` where there is none.
 
     Raises:
-        BadFile: Others may read it, or it cannot be read.
+        BadFile: Others may read it, somebody else owns it, or it cannot be read.
     """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
         content = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} cannot be read ({error})", suggestion="Check its owner, mode and content") from error
-    if os.name == "posix" and mode & 0o077:
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error
+    if os.name == "posix" and status.st_mode & 0o077:
         raise BadFile(f"{path} can be read by others", suggestion=f"Run: chmod 600 {path}")
+    if os.name == "posix" and status.st_uid != os.geteuid():
+        raise BadFile(f"{path} belongs to another user", suggestion="Set HEYTRADERS_HOME to a folder of yours")
     return content

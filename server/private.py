@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from api.errors import InvalidInput
+from safety import private_file
 
 
 class BadSetting(InvalidInput):
@@ -22,20 +22,8 @@ def write_private(path: Path, content: str) -> None:
     Raises:
         BadSetting: The folder cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise BadSetting(
-            f"{path.parent} cannot be written ({error.strerror})", suggestion="Set HEYTRADERS_HOME to a folder of yours"
-        ) from error
+    with _as_settings():
+        private_file.write_private(path, content)
 
 
 def read_private(path: Path) -> str:
@@ -44,15 +32,16 @@ def read_private(path: Path) -> str:
     Raises:
         BadSetting: Others may read it, somebody else owns it, or it cannot be read.
     """
-    try:
-        status = path.stat()
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadSetting(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
-    except UnicodeDecodeError as error:
-        raise BadSetting(f"{path} is not text", suggestion="Delete it") from error
-    if os.name == "posix" and status.st_mode & 0o077:
-        raise BadSetting(f"{path} can be read by others", suggestion=f"Run: chmod 600 {path}")
-    if os.name == "posix" and status.st_uid != os.geteuid():
-        raise BadSetting(f"{path} belongs to another user", suggestion="Set HEYTRADERS_HOME to a folder of yours")
+    with _as_settings():
+        content = private_file.read_private(path)
+    if content is None:
+        raise BadSetting(f"{path} is not there", suggestion="Check its owner and mode")
     return content
+
+
+@contextmanager
+def _as_settings() -> Generator[None]:
+    try:
+        yield
+    except private_file.BadFile as error:
+        raise BadSetting(error.message, suggestion=error.suggestion) from error
