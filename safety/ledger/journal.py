@@ -7,7 +7,6 @@ order that is sent, and wherever the user puts what `heytraders-mcp audit --head
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import math
@@ -110,7 +109,7 @@ class Journal:
         return self._hmac(_covered([seq, prev, at, kind, subject, body]))
 
     def _hmac(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, text.encode(), "sha256").hex()
 
 
 def _covered(value: object) -> str:
