@@ -16,8 +16,9 @@ from api.accounts import (
     OpenOrdersRequest,
     OpenOrdersResponse,
 )
+from api.cancelling import cancel_order
 from api.errors import HeyTradersError
-from api.orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
+from api.orders import ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
 from safety.face import SafetyDesk
 from safety.intent import LABEL_PREFIX
 
@@ -45,7 +46,7 @@ async def balances(desk: Desk, request: BalancesRequest) -> BalancesResponse:
 
 async def cancel(desk: Desk, request: CancelRequest) -> Order:
     """Cancel an order. No limit and no switch stands in the way."""
-    cancelled = await desk.client.call(ORDERS_CANCEL, request)
+    cancelled = await cancel_order(desk.client, request)
     [order] = await owned(desk.safety, [cancelled])
     return order
 

@@ -13,6 +13,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from api import live, orders
+from api.cancelling import cancel_order
 from api.errors import HeyTradersError, explain
 from safety.face import Halted
 from safety.facts import Usage
@@ -147,7 +148,7 @@ async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
     where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
     try:
         request = orders.CancelRequest.model_validate({"order_id": order_id, **where})
-        await footing.client.call(orders.ORDERS_CANCEL, request)
+        await cancel_order(footing.client, request)
     except (HeyTradersError, ValidationError) as error:
         reason = explain(error) if isinstance(error, HeyTradersError) else "its id cannot be used"
         done.failed.append(f"order {order_id}: {reason}")
