@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -29,6 +29,8 @@ from safety.evaluation import judged
 from safety.execution import Executor
 from safety.expiry import Expiry
 from safety.facts import Facts, SwitchState, Usage
+from safety.gate import Footing
+from safety.gate.halting import clean_up
 from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Switch, Verdict
 from safety.limits import Limits
@@ -46,6 +48,9 @@ from .safety_truth import Truth
 from .safety_verdict import figures, violations
 from .safety_wishes import Wish, wish
 
+if TYPE_CHECKING:
+    from safety.judging import Judge
+
 LIMITS: Final = Limits(one_unresolved=True)
 RULES: Final = (permission.sanity, health.unresolved)
 REPEAT_SECONDS: Final = 600
@@ -53,7 +58,7 @@ CALLER: Final = Caller("orders_place", "chaos")
 PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)
 """Longer than anything that the exchange delays, as the real one has to be longer than what the real service does."""
 
-PACE: Final = Pace(brisk=0.05, idle=0.05, own_caller=0.3, again=0.1)
+PACE: Final = Pace(brisk=0.05, idle=0.05, own_caller=0.3, again=0.1, halted=0.2)
 OWN_HAND: Final = 0.4
 MOST_STEPS: Final = 20_000
 SETTLE_SECONDS: Final = 30.0
@@ -124,7 +129,12 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
     try:
         executor = Executor(client, ledger, Free(), patience=1.0)
         reconciler = Reconciler(client, ledger, url, PATIENCE)
-        watcher = Watcher(ledger, url, executor, reconciler, Expiry(client, ledger, url, _never), _leave, PACE)
+        footing = Footing(home, client, "hosted", url, ledger, cast("Judge", Free()), executor, time.time)
+
+        async def follow_halt(_switch: Switch) -> Sequence[str]:
+            return (await clean_up(footing)).failed
+
+        watcher = Watcher(ledger, url, executor, reconciler, Expiry(client, ledger, url, _never), follow_halt, PACE)
         yield Agent(url, ledger, client, executor, watcher)
     finally:
         await client.aclose()
@@ -134,11 +144,6 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
 async def _never() -> float | None:
     """How long strategies may trade by themselves; there are none."""
     return None
-
-
-async def _leave(_switch: Switch) -> list[str]:
-    """What is done after a halt; nothing, since a halt is a violation here."""
-    return []
 
 
 def life(url: str, home: Path, seed: int) -> Life:
