@@ -7,27 +7,22 @@ public half at the first enrolment, so that a key put in its place later is not 
 from __future__ import annotations
 
 import hashlib
-import json
-import secrets
 import time
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from api.errors import InvalidInput, NotAuthorised
 
 from .attempts import count_attempt, forget_attempts
-from .private_file import BadFile, read_private, write_private
+from .private_file import BadFile
+from .sealing import SCRYPT_COST, read_sealed, seal
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 APPROVER_FILE: Final = "approver.json"
-SCRYPT_COST: Final = 2**17
-"""128 MiB and a third of a second for each guess (RFC 7914; n as OWASP's password storage sheet has it)."""
 MIN_PASSPHRASE: Final = 12
-VERSION: Final = 1
 
 
 class WrongPassphrase(NotAuthorised):
@@ -105,8 +100,8 @@ def public(home: Path) -> Approver | None:
     Raises:
         BadFile: The file cannot be used.
     """
-    sealed = _read(home)
-    return Approver(sealed["public_key"]) if sealed else None
+    sealed = read_sealed(home / APPROVER_FILE)
+    return Approver(sealed.public_key) if sealed else None
 
 
 def trusted(home: Path, pins: Pins) -> Approver | None:
@@ -139,11 +134,11 @@ def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    if _read(home) is not None:
+    if public(home) is not None:
         raise NotAuthorised("a passphrase was chosen here before", suggestion="Use it; it cannot be chosen anew")
     check_length(passphrase)
     key = SigningKey(Ed25519PrivateKey.generate())
-    _write(home, key, passphrase, cost)
+    _seal(home, key, passphrase, cost)
     return key
 
 
@@ -161,13 +156,18 @@ def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningK
         RateLimited: Too many were wrong.
         BadFile: The file cannot be used.
     """
-    sealed = _read(home)
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    sealed = read_sealed(home / APPROVER_FILE)
     if sealed is None:
         raise NotEnrolled("no passphrase has been chosen yet", suggestion="Run: heytraders-mcp policy sign")
     left = count_attempt(home, time.time() if now is None else now)
-    key = _opened(sealed, passphrase, left)
+    secret = sealed.opened(passphrase)
+    if secret is None:
+        more = f"{left} more tries before a rest of 15 minutes" if left else "Now a rest of 15 minutes begins"
+        raise WrongPassphrase("the passphrase is wrong", suggestion=more)
     forget_attempts(home)
-    return SigningKey(key)
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
 
 
 def change_passphrase(home: Path, old: str, new: str, *, cost: int = SCRYPT_COST) -> SigningKey:
@@ -182,8 +182,12 @@ def change_passphrase(home: Path, old: str, new: str, *, cost: int = SCRYPT_COST
     """
     check_length(new)
     opened = unlock(home, old)
-    _write(home, opened, new, cost)
+    _seal(home, opened, new, cost)
     return opened
+
+
+def _seal(home: Path, key: SigningKey, passphrase: str, cost: int) -> None:
+    seal(home / APPROVER_FILE, key.private.private_bytes_raw(), key.approver.public_key, passphrase, cost)
 
 
 def check_length(passphrase: str) -> None:
@@ -197,67 +201,3 @@ def check_length(passphrase: str) -> None:
             f"a passphrase needs {MIN_PASSPHRASE} characters, and {MIN_PASSPHRASE // 2} different ones",
             suggestion="Four or five unrelated words are long enough and easy to type",
         )
-
-
-def _write(home: Path, key: SigningKey, passphrase: str, cost: int) -> None:
-    header: dict[str, Any] = {
-        "v": VERSION,
-        "public_key": key.approver.public_key,
-        "kdf": {"name": "scrypt", "n": cost, "r": 8, "p": 1, "salt": secrets.token_hex(16)},
-        "nonce": secrets.token_hex(12),
-    }
-    sealed = _cipher(header, passphrase).encrypt(
-        bytes.fromhex(header["nonce"]), key.private.private_bytes_raw(), _canonical(header)
-    )
-    write_private(home / APPROVER_FILE, json.dumps({**header, "sealed": sealed.hex()}, indent=2) + "\n")
-
-
-def _opened(sealed: dict[str, Any], passphrase: str, left: int) -> Ed25519PrivateKey:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    header = {name: value for name, value in sealed.items() if name != "sealed"}
-    try:
-        secret = _cipher(header, passphrase).decrypt(
-            bytes.fromhex(sealed["nonce"]), bytes.fromhex(sealed["sealed"]), _canonical(header)
-        )
-        return Ed25519PrivateKey.from_private_bytes(secret)
-    except InvalidTag:
-        more = f"{left} more tries before a rest of 15 minutes" if left else "Now a rest of 15 minutes begins"
-        raise WrongPassphrase("the passphrase is wrong", suggestion=more) from None
-
-
-def _cipher(header: dict[str, Any], passphrase: str) -> Any:
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-    kdf = header["kdf"]
-    derive = Scrypt(salt=bytes.fromhex(kdf["salt"]), length=32, n=kdf["n"], r=kdf["r"], p=kdf["p"])
-    return ChaCha20Poly1305(derive.derive(unicodedata.normalize("NFC", passphrase).encode()))
-
-
-def _canonical(header: dict[str, Any]) -> bytes:
-    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _read(home: Path) -> dict[str, Any] | None:
-    """The file's fields, checked so far that opening it can fail for the passphrase alone."""
-    path = home / APPROVER_FILE
-    text = read_private(path)
-    if text is None:
-        return None
-    try:
-        fields = cast("dict[str, Any]", json.loads(text))
-        kdf = fields["kdf"]
-        lengths = [len(bytes.fromhex(value)) for value in (fields["public_key"], fields["sealed"], fields["nonce"])]
-        usable = fields["v"] == VERSION and lengths == [32, 48, 12] and kdf["name"] == "scrypt"
-        usable = usable and len(bytes.fromhex(kdf["salt"])) == 16 and (kdf["r"], kdf["p"]) == (8, 1)
-        usable = usable and kdf["n"] in {2**power for power in range(1, 22)}
-    except (ValueError, KeyError, TypeError):
-        usable, fields = False, {}
-    if not usable:
-        raise BadFile(
-            f"{path} is damaged",
-            suggestion="Restore it from a backup; without it nobody can approve, release or sign here",
-        )
-    return fields

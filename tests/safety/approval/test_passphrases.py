@@ -176,6 +176,8 @@ def changed(home: Path, change: dict[str, Any]) -> None:
         {"nonce": ""},
         {"kdf": {}},
         {"kdf": {"name": "none"}},
+        {"kdf": {"name": "scrypt", "n": 3, "r": 8, "p": 1, "salt": "00" * 16}},
+        {"kdf": {"name": "scrypt", "n": 2**22, "r": 8, "p": 1, "salt": "00" * 16}},
         {"kdf": {"name": "scrypt", "n": 2**40, "r": 8, "p": 1, "salt": "00" * 16}},
         {"kdf": {"name": "scrypt", "n": 16, "r": 10**9, "p": 1, "salt": "00" * 16}},
     ],
@@ -185,6 +187,21 @@ def test_a_damaged_file_is_said_to_be(home: Path, change: dict[str, Any]) -> Non
 
     with pytest.raises(BadFile, match="damaged"):
         unlock(home, PASSPHRASE)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "7", "{}", "no JSON"])
+@pytest.mark.usefixtures("key")
+def test_a_file_that_is_something_else_is_said_to_be_damaged(home: Path, text: str) -> None:
+    (home / APPROVER_FILE).write_text(text)
+
+    with pytest.raises(BadFile, match="damaged"):
+        public(home)
+
+
+def test_bytes_that_are_no_text_are_a_passphrase_too(home: Path) -> None:
+    enrol(home, "half a letter \udcc3 in it", cost=CHEAP)
+
+    assert unlock(home, "half a letter \udcc3 in it")
 
 
 @pytest.mark.usefixtures("key")
