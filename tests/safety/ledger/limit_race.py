@@ -80,7 +80,7 @@ def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -
         reports: list[tuple[int, int, float]] = [json.loads(line) for line in lines]
     os.close(gate)
     ledger = Ledger.open(home)
-    usage = ledger.usage(SERVICE, go, order())
+    usage = ledger.usage(SERVICE, order())
     breaks = ledger.verify()
     denied = sum(event.kind == "denied" for event in ledger.events(limit=1_000_000))
     ledger.close()
