@@ -74,8 +74,11 @@ class Decision:
 
     @property
     def against(self) -> tuple[Finding, ...]:
-        """Everything that does not simply pass, worst first."""
-        return tuple(sorted((f for f in self.findings if f.outcome), key=lambda f: -f.outcome))
+        """Everything that does not simply pass, worst first; of several for one and the same reason the first."""
+        told: dict[str, Finding] = {}
+        for finding in sorted((f for f in self.findings if f.outcome), key=lambda f: -f.outcome):
+            told.setdefault(finding.reason, finding)
+        return tuple(told.values())
 
     def report(self) -> dict[str, Any]:
         """The decision as the journal and the model read it; unknown parts are left out."""

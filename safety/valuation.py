@@ -16,6 +16,7 @@ EXACT: Final = Context(prec=200, traps=[InvalidOperation, DivisionByZero, Overfl
 """Wide enough for the product of any four numbers that the API takes."""
 
 _SMALLEST_USD: Final = Decimal("1e-8")
+_SMALLEST_AMOUNT: Final = Decimal("1e-18")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ def worth(order: Order, facts: Facts) -> Worth:
     if facts.quote is None or not _positive(facts.quote.price):
         return Worth(missing=f"there is no market price of {order.symbol}")
     price = facts.quote.price if order.price is None else max(order.price, facts.quote.price)
-    units = order.amount * price
+    units = EXACT.multiply(order.amount, price)
     if order.order_type == "market":
         units = max(units, order.amount)
     if facts.usd_rate is None or not _positive(facts.usd_rate):
         return Worth(price, units, missing=f"what the quote currency of {order.symbol} is worth in USD is not known")
-    usd = units * facts.usd_rate * (order.leverage or 1)
+    usd = EXACT.multiply(EXACT.multiply(units, facts.usd_rate), order.leverage or 1)
     return Worth(price, units, trimmed(usd.quantize(_SMALLEST_USD, ROUND_UP, context=EXACT)))
 
 
@@ -69,9 +70,8 @@ def trimmed(value: Decimal) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """A number as people read it: no exponent, no trailing zeros, at most 8 decimals."""
-    short = value.quantize(_SMALLEST_USD, context=EXACT) if value.is_finite() else value
-    return format(EXACT.normalize(short), "f")
+    """A number as people read it: no exponent, no trailing zeros, at most 18 decimals."""
+    return format(EXACT.normalize(value.quantize(_SMALLEST_AMOUNT, context=EXACT)), "f")
 
 
 def _positive(value: Decimal) -> bool:

@@ -114,6 +114,11 @@ def rounded(value: Decimal, way: str) -> Decimal:
     return trimmed(value.quantize(Decimal(1).scaleb(min(place, 0)), way, context=EXACT))
 
 
+def seconds(span: float) -> str:
+    """A span as people read it, to the millisecond."""
+    return f"{span:.3f}".rstrip("0").rstrip(".")
+
+
 class Numbers(TypedDict, total=False):
     """What an objection may say beside its reason: attributes of `Finding`."""
 

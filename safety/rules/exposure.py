@@ -220,9 +220,10 @@ def funds(case: Case) -> Objection | None:
     elif order.side == "buy":
         asset, free, needed = _money(case, 1)
     else:
-        asset = instrument(order.symbol, order.exchange).base
-        held = case.account.positions if venue.market_type == "prediction" else case.account.free
-        free = held.get(asset, Decimal(0)) - case.facts.usage.reserved_symbol_usd / (case.price * case.usd_rate)
+        base = instrument(order.symbol, order.exchange).base
+        tokens = venue.market_type == "prediction"
+        asset, held = ("tokens", case.account.positions) if tokens else (base, case.account.free)
+        free = held.get(base, Decimal(0)) - case.facts.usage.reserved_symbol_usd / (case.price * case.usd_rate)
         needed = order.amount
     if needed <= free:
         return None

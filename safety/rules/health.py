@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .case import Case, Missing, Objection, deny, rule
+from .case import Case, Missing, Objection, deny, rule, seconds
 
 _HALTED: Final = "Stop and tell the user; only `heytraders-mcp release` lets it go on"
 
@@ -58,7 +58,7 @@ def unresolved(case: Case) -> Objection | None:
     if not unclear:
         return None
     return deny(
-        f"the outcome of {unclear} order(s) on this account and symbol is not known yet",
+        "the outcome of an earlier order on this account and symbol is not known yet",
         "Look it up with order_intent; it may exist, so never place it again",
         limit="0",
         observed=str(unclear),
@@ -79,10 +79,10 @@ def clock(case: Case) -> Objection | None:
     if abs(skew) <= allowed:
         return None
     return deny(
-        f"this clock is {abs(skew):.1f} s off the service's; {allowed} s are allowed",
+        f"this clock is {seconds(abs(skew))} s off the service's; {allowed} s are allowed",
         "The user sets the computer's clock right",
         limit=str(allowed),
-        observed=f"{abs(skew):.1f}",
+        observed=seconds(abs(skew)),
         unit="s",
     )
 
@@ -98,9 +98,9 @@ def upstream(case: Case) -> Objection | None:
     if case.account.age <= allowed:
         return None
     return deny(
-        f"the account was read {case.account.age:.1f} s ago, and that counts for {allowed} s",
+        f"the account was read {seconds(case.account.age)} s ago, and that counts for {allowed} s",
         "Try again",
         limit=str(allowed),
-        observed=f"{case.account.age:.1f}",
+        observed=seconds(case.account.age),
         unit="s",
     )

@@ -12,7 +12,7 @@ from safety.facts import Similar
 from safety.proposal import Order
 from safety.valuation import plain
 
-from .case import DAY, SIGN, Case, Objection, at_most, deny, require, rule
+from .case import DAY, SIGN, Case, Objection, at_most, deny, require, rule, seconds
 
 _ALIKE: Final = Decimal("0.01")
 _MINUTE: Final = 60
@@ -64,10 +64,10 @@ def throttle(case: Case) -> Objection | None:
     ages, pause, allowed = case.facts.usage.order_ages, case.limits.seconds_between, case.limits.per_minute
     if ages and min(ages) < pause:
         return deny(
-            f"the last order was {min(ages):.1f} s ago; {pause} s have to lie between two orders",
+            f"the last order was {seconds(min(ages))} s ago; {pause} s have to lie between two orders",
             "Wait",
             limit=str(pause),
-            observed=f"{min(ages):.1f}",
+            observed=seconds(min(ages)),
             unit="s",
             resets_at=case.facts.now + pause - min(ages),
         )
@@ -93,9 +93,9 @@ def duplicate(case: Case) -> Objection | None:
     if earlier is None:
         return None
     return require(
-        f"intent {earlier.intent_id} ({earlier.state}) asked for nearly the same {earlier.age:.0f} s ago",
+        f"intent {earlier.intent_id} ({earlier.state}) asked for nearly the same {seconds(earlier.age)} s ago",
         limit=str(span),
-        observed=f"{earlier.age:.0f}",
+        observed=seconds(earlier.age),
         unit="s",
         resets_at=case.facts.now + span - earlier.age,
     )

@@ -139,5 +139,6 @@ def _listed(allowed: Collection[str]) -> str:
 def _first(error: ValidationError | HeyTradersError) -> str:
     if isinstance(error, HeyTradersError):
         return error.message
-    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join(map(str, found['loc']))} {found['msg']}"
+    found = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(map(str, found["loc"])) or found.get("ctx", {}).get("field", "")
+    return f"{field} {found['msg']}".strip()

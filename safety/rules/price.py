@@ -10,7 +10,7 @@ from safety.facts import Resting
 from safety.proposal import Order
 from safety.valuation import instrument, plain
 
-from .case import Case, Missing, Objection, deny, rounded, rule
+from .case import Case, Missing, Objection, deny, rounded, rule, seconds
 
 MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "TRX", "XRP"})
 """The ten large assets that have the narrower collar."""
@@ -27,10 +27,10 @@ def collar(case: Case) -> Objection | None:
         raise Missing(case.worth.missing)
     if old is not None and abs(quote.age) > old:
         return deny(
-            f"the market price is {quote.age:.1f} s old, and counts for {old} s",
+            f"the market price is {seconds(quote.age)} s old, and counts for {old} s",
             "Try again when the market has a fresh price",
             limit=str(old),
-            observed=f"{quote.age:.1f}",
+            observed=seconds(quote.age),
             unit="s",
         )
     return (

@@ -1,0 +1,61 @@
+"""The words and numbers of every refusal of the boundary table, as a committed file.
+
+python -m tests.safety.policy.refusals
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from safety.decision import Finding
+from safety.evaluation import evaluate
+from safety.proposal import Action, Order
+from tests.safety.policy.scenarios import NOW, facts, policy
+from tests.safety.policy.test_rules_at_their_limits import ROWS, Row
+
+FILE: Final = Path(__file__).with_name("refusals.txt")
+
+
+def told() -> str:
+    """Every row that something objects to, and what it says."""
+    return "\n".join(line for row in ROWS for line in _row(row)) + "\n"
+
+
+def _row(row: Row) -> Iterator[str]:
+    decision = evaluate(row.action, policy(**row.limits), facts(**row.facts))
+    if not decision.against:
+        return
+    yield f"# {row.name}"
+    for finding in decision.against:
+        yield f"{finding.rule} {finding.outcome.name}: {finding.reason}. {finding.way_out}."
+        numbers = _numbers(row.action, finding)
+        if numbers:
+            yield f"    {numbers}"
+    yield f"    suggested: {_difference(row.action, decision.suggestion)}"
+
+
+def _numbers(action: Action, finding: Finding) -> str:
+    resets = None if finding.resets_at is None else f"{finding.resets_at - NOW:.3f} s"
+    parts = {
+        "limit": finding.limit,
+        "observed": finding.observed,
+        "unit": finding.unit,
+        "window": finding.window,
+        "resets in": resets,
+        "mended": None if finding.mended is None else _difference(action, finding.mended),
+    }
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
+
+
+def _difference(action: Action, other: Order | None) -> str:
+    if other is None:
+        return "nothing"
+    return " ".join(
+        f"{name}={value}" for name, value in other.model_dump().items() if value != getattr(action, name, None)
+    )
+
+
+if __name__ == "__main__":
+    FILE.write_text(told(), encoding="utf-8")
