@@ -11,7 +11,7 @@ from anyio import to_thread
 from api.errors import InvalidInput
 from api.orders import PlaceRequest
 from safety.approval import BY_ELICITATION, covers
-from safety.face import Asking, GatedOrder
+from safety.face import Answer, Asking, GatedOrder
 from safety.intent import Caller, Intent
 from safety.proposal import Order
 from safety.screen import question
@@ -54,7 +54,7 @@ async def place_and_follow(
     admitted = await admit(footing, Order.of(request), caller, ask_first=able, can_elicit=able)
     intent = admitted.intent
     if able and intent.state == "PENDING" and _yes_counts(admitted):
-        intent = await _ask(footing, intent, asking)
+        intent = await _ask(footing, intent, wait)
     intent = await decided(footing, intent, wait)
     intent = await carry_out(footing, intent, admitted.looked)
     intent = await settled(footing, intent, wait)
@@ -89,9 +89,11 @@ def _yes_counts(admitted: Admitted) -> bool:
     return covers(would_be, admitted.decision, looked.approver, looked.limits)
 
 
-async def _ask(footing: Footing, intent: Intent, asking: Asking) -> Intent:
+async def _ask(footing: Footing, intent: Intent, wait: Wait) -> Intent:
     """Put the question, whose text never changes, and book the answer. No answer leaves the intent as it is."""
-    answer = await asking.ask(intent.intent_id, question(intent.proposal))
+    answer: Answer = "not_asked"
+    with anyio.move_on_after(wait.left):
+        answer = await wait.asking.ask(intent.intent_id, question(intent.proposal))
     if answer == "not_asked":
         return intent
     return await to_thread.run_sync(_book_answer, footing, intent, answer == "yes")

@@ -9,7 +9,8 @@ from typing import Any, Final
 import anyio.to_thread
 import pytest
 from mcp import Client
-from mcp.types import ElicitResult, TextContent, TextResourceContents
+from mcp.client import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult, TextContent, TextResourceContents
 
 from api.orders import PlaceRequest
 from resources.accounts import BALANCES
@@ -144,6 +145,23 @@ async def test_a_dialog_that_nobody_may_have_seen_is_no_consent(
     assert "heytraders-mcp approve" in waiting["approval"]["how"]
     assert placed == []
     assert found["state"] == "PENDING"
+
+
+@pytest.mark.parametrize("era", ["legacy"])
+async def test_a_dialog_that_nobody_answers_is_waited_for_as_long_as_was_asked(
+    connect: Connect, settings: Settings
+) -> None:
+    async def stare(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001
+        await anyio.sleep_forever()
+        return YES
+
+    async with connect(settings, stare) as client:
+        with anyio.fail_after(30):
+            waiting = await result(client, "place_with_confirmation", **MARKET, wait_seconds=SECONDS)
+        placed = await orders(client)
+
+    assert waiting["outcome"] == "approval_required"
+    assert placed == []
 
 
 async def test_what_a_human_has_to_approve_waits_and_says_how(connect: Connect, settings: Settings) -> None:
