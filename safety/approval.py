@@ -23,8 +23,11 @@ ELICITATION_CEILING: Final = Decimal(25)
 
 
 def order_words(intent: Intent) -> str:
-    """What is signed to approve an intent: which row of the ledger, and every term of what it proposes."""
-    return f"heytraders-mcp approves intent {intent.intent_id} digest {intent.digest}"
+    """What is signed to approve an intent: which row of the ledger, and every term of what it proposes.
+
+    The digest is taken of the terms that are shown, never read from the row beside them.
+    """
+    return f"heytraders-mcp approves intent {intent.intent_id} digest {intent.proposal.digest}"
 
 
 def release_words(state: str, since: float, head: str) -> str:

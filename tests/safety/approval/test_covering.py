@@ -107,6 +107,15 @@ def test_a_row_whose_digest_was_changed_is_not_covered(key: SigningKey) -> None:
     assert not covers(tampered, decided(Outcome.PASS), key.approver, LIVE)
 
 
+def test_what_is_signed_are_the_terms_that_are_shown_not_a_digest_beside_them(key: SigningKey) -> None:
+    other = proposed(ORDER.model_copy(update={"amount": Decimal(5)}))
+    shown = intended(proposed(), digest=other.digest)
+    signature = key.sign(order_words(shown))
+    swapped = replace(shown, proposal=other, signature=signature, key_id=key.key_id)
+
+    assert not covers(swapped, REQUIRE, key.approver, LIVE)
+
+
 def test_only_the_trusted_key_counts(key: SigningKey) -> None:
     intent = signed(key)
 
