@@ -1,0 +1,88 @@
+"""The kill switch, pulled from another process while three others trade."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from safety.ledger import Ledger
+
+from .safety_faults import Faults, honest
+from .safety_harness import ROOT, Running, exchange
+from .safety_truth import Truth
+
+SEED = 11
+PROCESSES = 3
+MANY = 100_000
+UNDER_LOAD = 25
+AT_ONCE_SECONDS = 2.0
+"""How long an order that was claimed before the switch may take to arrive, on a machine that does much else."""
+
+
+@contextmanager
+def trading(running: Running, home: Path) -> Generator[None]:
+    """Processes that place order after order for as long as the block lasts."""
+    command = [sys.executable, "-m", "tests.chaos.safety_sender", running.url, str(home), str(MANY)]
+    senders = [subprocess.Popen([*command, str(n * MANY), "watched"], cwd=ROOT) for n in range(PROCESSES)]
+    try:
+        yield
+        assert [sender.poll() for sender in senders] == [None] * PROCESSES
+    finally:
+        for sender in senders:
+            sender.kill()
+            sender.wait()
+
+
+def until(running: Running, reached: Callable[[Truth], bool], seconds: float = 60.0) -> Truth:
+    """The truth once it is as wanted."""
+    deadline = time.monotonic() + seconds
+    while not reached(truth := running.truth()):
+        assert time.monotonic() < deadline, truth
+        time.sleep(0.05)  # other processes work; there is nothing in this one to wait for
+    return truth
+
+
+def by_ledger(home: Path) -> None:
+    """As tools and the command line do it."""
+    ledger = Ledger.open(home)
+    ledger.halt("a test", "another process")
+    ledger.close()
+
+
+def by_file(home: Path) -> None:
+    """As a person does it who has nothing but a shell."""
+    (home / "HALT").touch()
+
+
+def ours_open(truth: Truth) -> list[str]:
+    """Our resting orders."""
+    return [booked.order_id for booked in truth.booked if booked.label and booked.status == "OPEN"]
+
+
+@pytest.mark.parametrize("pull", [by_ledger, by_file])
+@pytest.mark.parametrize("faults", [honest(think=0.02), Faults(strangers=0.0)], ids=["honest", "hostile"])
+def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(
+    tmp_path: Path, pull: Callable[[Path], None], faults: Faults
+) -> None:
+    with exchange(faults, SEED) as running, trading(running, tmp_path):
+        until(running, lambda truth: len(truth.arrivals) >= UNDER_LOAD)
+        pull(tmp_path)
+        pulled = time.time()
+        truth = until(running, lambda truth: not ours_open(truth) and time.time() > pulled + AT_ONCE_SECONDS)
+        time.sleep(0.5)  # what would still come would come now
+        later = running.truth()
+
+    ledger = Ledger.open(tmp_path)
+    intents, switch = ledger.intents(limit=100_000), ledger.switch()
+    ledger.close()
+    assert switch.state == "HALTED"
+    assert [intent.intent_id for intent in intents if (intent.sent_at or 0.0) > pulled] == []
+    assert [arrival for arrival in later.arrivals if arrival.at > pulled + AT_ONCE_SECONDS] == []
+    assert truth.cancels > 0
+    assert ours_open(later) == []
