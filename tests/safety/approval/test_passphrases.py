@@ -79,6 +79,12 @@ def test_what_is_guessed_soon_is_no_passphrase(home: Path, passphrase: str) -> N
     assert public(home) is None
 
 
+def test_twelve_characters_of_which_six_differ_are_enough(home: Path) -> None:
+    enrol(home, "abcdefabcdef", cost=CHEAP)
+
+    assert unlock(home, "abcdefabcdef")
+
+
 def test_a_second_enrolment_is_refused(home: Path, key: SigningKey) -> None:
     with pytest.raises(NotAuthorised, match="before"):
         enrol(home, "another long passphrase", cost=CHEAP)
