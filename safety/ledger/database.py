@@ -7,7 +7,6 @@ WAL can lose a commit in SQLite below 3.51.3 when two processes checkpoint at on
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 import sys
@@ -20,6 +19,8 @@ from typing import Final
 
 from api.errors import Unavailable, UserMustAct
 from safety.states import MOVES
+
+from .place import prepare
 
 FILE_NAME: Final = "safety.db"
 BUSY_SECONDS: Final = 10.0
@@ -88,7 +89,7 @@ class Database:
         self._path = path
         self._patience = patience
         with _explained(path):
-            _prepare(path)
+            prepare(path)
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -177,12 +178,6 @@ def missing_triggers(db: sqlite3.Connection) -> list[str]:
     """Names of triggers that are gone or were altered."""
     found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
     return [name for name, body in TRIGGERS.items() if found.get(name) != f"CREATE TRIGGER {name} {body}"]
-
-
-def _prepare(path: Path) -> None:
-    """Make folder and file before SQLite does, for their modes; the rollback journal takes the file's mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _configure(connection: sqlite3.Connection) -> None:
