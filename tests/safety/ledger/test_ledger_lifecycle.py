@@ -55,16 +55,6 @@ def test_what_is_denied_leaves_an_event_and_no_intent(ledger: Ledger, clock: Clo
     assert (event.kind, event.body["decision"]["decision"], event.body["tool"]) == ("denied", "deny", "orders_place")
 
 
-def test_an_outcome_that_nobody_knows_is_a_denial(ledger: Ledger, clock: Clock) -> None:
-    odd = says(Outcome.PASS)(Usage())
-    object.__setattr__(odd, "outcome", 7)
-    object.__setattr__(odd.findings[0], "outcome", 7)
-
-    with pytest.raises((AttributeError, StopIteration)):
-        ledger.admit(proposal(clock.now), CALLER, lambda _: odd, repeat_seconds=0)
-    assert ledger.intents() == []
-
-
 def test_a_policy_that_raises_books_nothing(ledger: Ledger, clock: Clock) -> None:
     def broken(_usage: Usage) -> Decision:
         raise ZeroDivisionError
