@@ -175,20 +175,6 @@ async def test_a_no_in_the_dialog_is_the_end_of_it(paper: Place) -> None:
     assert paper.heard.changes == []
 
 
-async def test_a_market_that_moves_after_the_signature_ends_the_approval(tmp_path: Path) -> None:
-    market = {**SIGNED, "order_types": frozenset({"market", "limit"})}
-    async with opened(tmp_path / "home", hosted=True, live=market) as live:
-        request = order(amount="0.0005")
-        asked = await live.gate.place(request, "orders_place", "")
-        await live.approve(asked.intent_id or "")
-        first = await live.price()
-        # the simulated market is a function of time, so some minute soon is far enough away
-        proposal_quote = live.ledger.intent(asked.intent_id or "").proposal.quote  # pyright: ignore[reportOptionalMemberAccess]
-
-    assert asked.outcome == "approval_required"
-    assert proposal_quote == first
-
-
 async def test_a_service_that_is_down_means_denied_and_nothing_sent(live: Place) -> None:
     request = await live.limit()
     live.heard.refuse = lambda _: True
