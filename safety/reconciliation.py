@@ -78,7 +78,7 @@ class Reconciler:
             plan.due = now + self.patience.pause(each, plan.looks)
             plan.looks += 1
         for account_id in sorted({account for each in due if (account := _account(each))}):
-            await self._look_at_account(account_id, [each for each in watched if _account(each) == account_id])
+            await self._look_at_account(account_id, [each for each in due if _account(each) == account_id])
         if any(isinstance(each.proposal.action, Standing) for each in due):
             await self._look_at_subscriptions()
 
@@ -121,7 +121,8 @@ class Reconciler:
         watched = [each for each in given_up if now - (each.sent_at or now) < self.patience.watched]
         watched += [each for each in refused if not each.sweeps and now - each.changed_at >= self.patience.lag]
         if self.client.source != "embedded" and self.ledger.labels_echoed(self.service) is None:
-            watched += self.ledger.intents(states={"ACKED"}, service=self.service, limit=1)
+            placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=MOST)
+            watched += [each for each in placed if _account(each)][:1]
         return watched
 
     def _earliest(self, intent: Intent) -> float:

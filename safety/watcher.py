@@ -43,6 +43,7 @@ class Pace:
         own_caller: For which an intent that needed nobody's approval is left to the call that made it.
         again: Before what could not be sent is tried again.
         halted: Before what could not be cancelled is tried again.
+        hopeful: After an outcome became unknown, while looks into the ledger stay brisk.
         standing: Between two looks at what trades by itself.
     """
 
@@ -51,6 +52,7 @@ class Pace:
     own_caller: float = 3.0
     again: float = 2.0
     halted: float = 30.0
+    hopeful: float = 300.0
     standing: float = 60.0
 
 
@@ -96,7 +98,7 @@ class Watcher:
                 self._woken = anyio.Event()
 
     async def _look(self, tasks: anyio.abc.TaskGroup) -> bool:
-        """Begin what is due; whether anything waits."""
+        """Begin what is due; whether the next look should come soon."""
         try:
             waiting, switch = await to_thread.run_sync(self._read)
         except Exception as error:  # noqa: BLE001 - the next look may do better
@@ -110,12 +112,16 @@ class Watcher:
                 self._start(tasks, f"intent {name}", lambda name=name: self.executor.execute(name))
         self._start(tasks, "the reconciliation", self.reconciler.look)
         self._start(tasks, "standing authorities", self.expiry.pause_due, every=self.pace.standing)
-        return bool(waiting)
+        return any(self._is_urgent(each) for each in waiting)
 
     def _read(self) -> tuple[list[Intent], Switch]:
         """What waits or is in doubt, after what is too late has been let go, and the switch."""
         self.ledger.expire_due()
         return self.ledger.intents(states=OPEN, service=self.service), self.ledger.switch()
+
+    def _is_urgent(self, intent: Intent) -> bool:
+        """Whether something may happen to it soon. What has long been unknown may stay so."""
+        return intent.state != "UNKNOWN" or self.now() - intent.changed_at < self.pace.hopeful
 
     def _is_due(self, intent: Intent) -> bool:
         if intent.state == "NOT_SENT":
