@@ -72,6 +72,7 @@ class Wire:
         http: Keeps connections.
         fresh: Opens a connection for each request and closes it after the answer.
         once: Its timeouts.
+        hide: Takes secrets out of what arrives, before anything of it is cut or shown.
     """
 
     def __init__(
@@ -83,9 +84,11 @@ class Wire:
         timeouts: Timeouts,
         fresh: httpx.AsyncClient,
         once: Timeouts,
+        hide: Callable[[str], str] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._key = key
+        self._hide = hide
         self._http, self._timeouts = http, timeouts
         self._fresh, self._once = fresh, once
 
@@ -145,9 +148,11 @@ class Wire:
 
     def _without_key(self, text: bytes) -> bytes:
         """A service that quotes the key back, in whatever capitals, must not put it before a model."""
-        if self._key is None:
-            return text
-        return re.sub(re.escape(self._key.get_secret_value().encode()), b"[API key]", text, flags=re.IGNORECASE)
+        if self._key is not None:
+            text = re.sub(re.escape(self._key.get_secret_value().encode()), b"[API key]", text, flags=re.IGNORECASE)
+        if self._hide is not None:
+            text = self._hide(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return text
 
 
 class _Refused(Exception):
@@ -177,6 +182,7 @@ def hosted(
     header: AuthHeader = "x-api-key",
     timeouts: Timeouts = Timeouts(),
     once: Timeouts | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> Wire:
     """A wire to the hosted service, or to an engine that is served over HTTP.
 
@@ -186,12 +192,13 @@ def hosted(
         header: How it travels.
         timeouts: Of what may be sent again.
         once: Of what may not; by default at least `ONCE_SECONDS`.
+        hide: Takes secrets out of answers.
 
     Raises:
         UserMustAct: The base URL is not https (http is for loopback only), or the key cannot be sent.
     """
     check_base_url(base_url)
-    return _wire(base_url, key, header, timeouts, None, once)
+    return _wire(base_url, key, header, timeouts, None, once, hide)
 
 
 def embedded(app: Callable[..., Any], key: SecretStr | None = None, *, timeouts: Timeouts | None = None) -> Wire:
@@ -207,6 +214,7 @@ def _wire(
     timeouts: Timeouts,
     transport: httpx.AsyncBaseTransport | None,
     once: Timeouts | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> Wire:
     if key is not None and _KEY.fullmatch(key.get_secret_value()) is None:
         raise NotAuthorised(
@@ -237,6 +245,7 @@ def _wire(
         timeouts=timeouts,
         fresh=opened(once, httpx.Limits(max_keepalive_connections=0)),
         once=once,
+        hide=hide,
     )
 
 

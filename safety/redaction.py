@@ -44,16 +44,17 @@ class Redactor:
         self._pattern = re.compile("|".join((*self._spellings, *map(re.escape, longest_first))), re.IGNORECASE)
 
     def text(self, text: str) -> str:
-        """The text with every secret as `[redacted]`."""
-        lowered = text.lower()
-        if self._pattern is not None and self._may_hold(lowered):
-            text = self._pattern.sub(REDACTED, text)
-        if any(hint in lowered for hint in _HINTS):
-            text = _KEY_SHAPES.sub(REDACTED, text)
-        return text
+        """The text with every secret as `[redacted]`, known or of the shape of a key."""
+        text, lowered = self.known(text), text.lower()
+        return _KEY_SHAPES.sub(REDACTED, text) if any(hint in lowered for hint in _HINTS) else text
 
-    def _may_hold(self, lowered: str) -> bool:
+    def known(self, text: str) -> str:
+        """The text with every known secret as `[redacted]`."""
+        return self._pattern.sub(REDACTED, text) if self._pattern is not None and self._may_hold(text) else text
+
+    def _may_hold(self, text: str) -> bool:
         """A quick look, for large results: escapes, or a secret as it is."""
+        lowered = text.lower()
         return "%" in lowered or "\\" in lowered or any(form in lowered for form in self._forms)
 
     def value(self, value: object) -> object:

@@ -17,7 +17,7 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import SecretStr
 
-from safety.redaction import know
+from safety.redaction import Redactor, know
 
 from .keys import find_key, keep_registered_key
 from .safety import Safety
@@ -122,9 +122,11 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Client]:
 
     found = await anyio.to_thread.run_sync(find_key, settings.home, settings.url, settings.api_key)
     key = found.key if found else None
+    arriving = Redactor()
     if key:
         know(key.get_secret_value())
-    wire = hosted(settings.url, key, header=settings.auth_header)
+        arriving.know(key.get_secret_value())
+    wire = hosted(settings.url, key, header=settings.auth_header, hide=arriving.known)
     async with _closing(Client(wire, source="hosted", amounts=settings.amounts)) as client:
         yield client
 

@@ -29,7 +29,7 @@ from tests.conftest import Era
 
 from .venue import ACCOUNT, SYMBOL, Venue, open_venue
 
-KEY: Final = "ht_live_canary_5f1c9e7a20b84d63"
+KEY: Final = "x9Q5f1c9E7a20b84d63Zq-w_T"
 PASSPHRASE: Final = "correct horse battery staple"
 CHEAP: Final = 2**4
 """Of scrypt: what is tested here is not how long guessing takes."""

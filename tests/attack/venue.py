@@ -17,7 +17,7 @@ ACCOUNT: Final = "acc_1"
 SYMBOL: Final = "BTC/USDT"
 PRICE: Final = 100.0
 PREFIX: Final = "/api/v1"
-REGISTERED_KEY: Final = "ht_prov_registered_0123456789abcdef"
+REGISTERED_KEY: Final = "q7Zk1VvR9mXw3LtBn5Yc8HdJ"
 CALM: Final = "an ordinary text"
 
 
