@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput, NotFound, clean
 from safety.approval import order_words
-from safety.screen import paper, plain, screen, summary, whole_text
+from safety.screen import fact, paper, plain, screen, summary, whole_text
 from server.settings import Settings
 
 from .passphrase import refuse_without_terminal, signing_key
@@ -161,8 +161,8 @@ def _told(ledger: Ledger, intent_id: str) -> bool:
             break
         time.sleep(LOOK_SECONDS)
     state: State = intent.state if intent else "UNKNOWN"
-    details = [intent.reason] if intent and intent.reason else []
-    details += [f"Order {intent.order_id}."] if intent and intent.order_id else []
+    details = [clean(intent.reason)] if intent and intent.reason else []
+    details += [f"Order {fact(intent.order_id)}."] if intent and intent.order_id else []
     click.echo(" ".join([f"{state}: {OUTCOMES[state]}", *details]))
     return state == "ACKED"
 

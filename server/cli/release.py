@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from api.errors import clean
 from safety.approval import release_words
 from server.settings import Settings
 
@@ -39,9 +40,9 @@ def command() -> None:
 
 def _told(ledger: Ledger, switch: Switch) -> list[str]:
     """What a human should know before trading goes on."""
-    lines = [f"{switch.state}, by {switch.by}: {switch.reason}"]
+    lines = [f"{switch.state}, by {clean(switch.by)}: {clean(switch.reason)}"]
     unclear = ledger.intents(states={"SENT", "UNKNOWN"})
-    lines += [f"unclear: intent {intent.intent_id} is {intent.state}, {intent.reason}" for intent in unclear]
+    lines += [f"unclear: intent {intent.intent_id} is {intent.state}, {clean(intent.reason)}" for intent in unclear]
     breaks = ledger.verify()
     lines += [f"journal: {found}" for found in breaks[:MAX_BREAKS]]
     if breaks:
