@@ -80,13 +80,16 @@ class Executor:
     webhook_secret: SecretStr | None = None
     patience: float = 50.0
 
-    async def execute(self, intent_id: str, *, webhook_secret: SecretStr | None = None) -> Intent:
+    async def execute(
+        self, intent_id: str, *, ground: Ground | None = None, webhook_secret: SecretStr | None = None
+    ) -> Intent:
         """Send an approved intent, once, and return it as it then stands. Never raises for what the service does.
 
         Before the claim, cancelling leaves it approved. Where another process was faster, its outcome is returned.
 
         Args:
             intent_id: Of the intent.
+            ground: A look at the world of this very moment, where the caller has just taken one.
             webhook_secret: For this one, in place of the user's.
 
         Raises:
@@ -97,7 +100,7 @@ class Executor:
         secret = webhook_secret or self.webhook_secret
         try:
             request_for(intent.proposal.action, LABEL_PREFIX, secret)
-            ground = await self.judge.look(intent.proposal.action)
+            ground = ground or await self.judge.look(intent.proposal.action)
             alone = await self._needs_to_be_alone(intent)
         except (HeyTradersError, ValueError) as error:
             return await to_thread.run_sync(self._not_now, intent, error)

@@ -55,15 +55,21 @@ async def place_and_follow(
     intent = admitted.intent
     if able and intent.state == "PENDING" and _yes_counts(admitted):
         intent = await _ask(footing, intent, wait)
+    at_once = intent is admitted.intent and intent.state != "PENDING"
     intent = await decided(footing, intent, wait)
-    intent = await carry_out(footing, intent, admitted.looked)
+    intent = await carry_out(footing, intent, admitted.looked, at_once=at_once)
     intent = await settled(footing, intent, wait)
     intent = await followed(footing, intent, wait)
     return _told(intent, repeated=admitted.repeated)
 
 
 async def carry_out(
-    footing: Footing, intent: Intent, looked: Looked, webhook_secret: SecretStr | None = None
+    footing: Footing,
+    intent: Intent,
+    looked: Looked,
+    *,
+    at_once: bool = True,
+    webhook_secret: SecretStr | None = None,
 ) -> Intent:
     """Send what may be sent, once. What became of it may pull the kill switch.
 
@@ -71,11 +77,13 @@ async def carry_out(
         footing: Of the gate.
         intent: As it was admitted, or found.
         looked: What its admission rested on.
+        at_once: That was a moment ago, so that nobody needs to look again.
         webhook_secret: Signs the deliveries of this deployment, in place of the user's.
     """
     if intent.state not in {"APPROVED", "NOT_SENT"}:
         return intent
-    intent = await footing.executor.execute(intent.intent_id, webhook_secret=webhook_secret)
+    ground = looked if at_once else None
+    intent = await footing.executor.execute(intent.intent_id, ground=ground, webhook_secret=webhook_secret)
     with anyio.CancelScope(shield=True):
         usage = await to_thread.run_sync(footing.ledger.usage, footing.service, intent.proposal.action)
         await pull_if_tripped(footing, looked, usage)

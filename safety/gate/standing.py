@@ -72,7 +72,8 @@ async def resume(footing: Footing, request: SwitchRequest, caller: Caller) -> Ga
 
 async def _stand(footing: Footing, action: Standing, caller: Caller, secret: str | None) -> GatedSubscription:
     admitted = await admit(footing, action, caller)
-    intent = await carry_out(footing, admitted.intent, admitted.looked, SecretStr(secret) if secret else None)
+    signing = SecretStr(secret) if secret else None
+    intent = await carry_out(footing, admitted.intent, admitted.looked, webhook_secret=signing)
     error = stopped(intent)
     if error is not None:
         raise error
