@@ -20,6 +20,7 @@ from safety.decision import Decision
 from safety.facts import SwitchState, Usage
 from safety.intent import Caller, Intent
 from safety.proposal import Action, Proposal, canonical_json
+from safety.redaction import redacted
 from safety.states import State
 
 from . import admission, audit, claiming, rows, switch, trust
@@ -258,6 +259,7 @@ class Ledger:
 
     def halt(self, reason: str, by: str, *, state: Literal["HALTED", "REDUCING"] = "HALTED") -> Switch:
         """Engage the switch. A halt makes the file first, so that it counts even while the ledger is busy."""
+        reason = redacted(reason)
         wanted = Switch(state, reason, by)
         is_file = state == "HALTED" and switch.write_file(self._home, reason)
         try:
