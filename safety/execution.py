@@ -21,7 +21,7 @@ from api.text import show
 from api.transport import Lost, NotSent
 
 from .calls import request_for
-from .classify import Classified, classify, order_id_of
+from .classify import Classified, classify, differs, order_id_of
 from .facts import SwitchState, Usage
 from .intent import LABEL_PREFIX, Intent
 from .ledger import Verdict, stop
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .ledger import Ledger
 
 SNAPSHOT: Final = "orders_before"
-"""Kind of the event that keeps which orders an account had before one was sent, for services that drop labels."""
+"""Kind of the event that keeps which orders looked like one before it was sent, for services that drop labels."""
 
 NEWEST: Final = 200
 FRESH_SECONDS: Final = 10.0
@@ -169,7 +169,7 @@ class Executor:
     async def _needs_to_be_alone(self, intent: Intent) -> bool:
         """Whether no other order may be in doubt on its account and symbol, since labels cannot tell them apart.
 
-        Then the ids that the account shows now are kept: what is among them is not the order that is about to be sent.
+        Then the ids of what looks like it already are kept: none of them is the order that is about to be sent.
         """
         order = intent.proposal.action
         if not isinstance(order, Order) or self.client.source == "embedded":
@@ -178,8 +178,8 @@ class Executor:
             return False
         asked = orders.ListRequest(account_id=order.account_id, limit=NEWEST)
         listed = await self.client.call(orders.ORDERS_LIST, asked)
-        ids = [order_id for each in listed.orders if (order_id := order_id_of(each))]
-        await to_thread.run_sync(lambda: self.ledger.record(SNAPSHOT, subject=intent.intent_id, ids=ids))
+        alike = [name for each in listed.orders if (name := order_id_of(each)) and differs(order, each) is None]
+        await to_thread.run_sync(lambda: self.ledger.record(SNAPSHOT, subject=intent.intent_id, ids=alike))
         return True
 
     async def _outcome_of_another(self, intent: Intent) -> Intent:

@@ -216,8 +216,10 @@ async def test_what_the_service_does_not_know_is_declined_though_a_human_has_app
 class TestWithoutLabels:
     """Where labels are not known to come back, one order at a time on an account and symbol."""
 
-    async def test_what_the_account_shows_before_is_kept(self, desk: Desk) -> None:
-        desk.shows(row(order_id="api-7"), row(order_id=None, exchange_order_id="88"))
+    async def test_what_looks_like_it_before_is_kept(self, desk: Desk) -> None:
+        desk.shows(
+            row(order_id="api-7"), row(order_id=None, exchange_order_id="88"), row(order_id="api-9", side="sell")
+        )
         desk.service.succeeds(row())
         intent = desk.admitted()
 
