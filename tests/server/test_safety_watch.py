@@ -1,0 +1,114 @@
+"""What a server does beside its calls: it sends what was approved while none ran, and follows a halt from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import anyio
+import pytest
+
+from api.errors import UserMustAct
+from api.orders import ORDERS_LIST, ListRequest, PlaceRequest
+from safety.approval import order_words
+from safety.approver import SigningKey, enrol
+from safety.intent import Intent
+from safety.ledger import Ledger
+from server.backend import Backend, open_backend
+from server.settings import Settings
+
+PATIENCE: Final = 30
+ORDER: Final = PlaceRequest.model_validate(
+    {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.0005"}
+)
+RESTING: Final = PlaceRequest.model_validate({**ORDER.model_dump(), "order_type": "limit", "price": 10_000})
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home whose user wants to be asked about simulated orders too."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    (folder / "policy.toml").write_text("[paper]\nask_a_human = true\n", encoding="utf-8")
+    return folder
+
+
+def enrolled(home: Path) -> SigningKey:
+    """The user's key, cheaply made."""
+    key = enrol(home, "four unrelated words", cost=2**4)
+    with closing(Ledger.open(home)) as ledger:
+        ledger.pin_approver(key.approver.public_key)
+    return key
+
+
+def stands(home: Path, intent_id: str) -> Intent:
+    """An intent as any process sees it."""
+    with closing(Ledger.open(home)) as ledger:
+        found = ledger.intent(intent_id)
+    assert found is not None
+    return found
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what another task or process does."""
+    with anyio.fail_after(PATIENCE):
+        while not await anyio.to_thread.run_sync(true):  # noqa: ASYNC110 - another process tells nobody
+            await anyio.sleep(0.1)
+
+
+async def shown_status(backend: Backend) -> str | None:
+    """Of the newest order."""
+    client = await backend.client()
+    return (await client.call(ORDERS_LIST, ListRequest())).orders[0].status
+
+
+async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_before_any_call(home: Path) -> None:
+    key, settings = enrolled(home), Settings(home=home)
+    async with open_backend(settings) as backend:
+        waiting = await (await backend.safety()).place(ORDER, "orders_place", "")
+    intent_id = waiting.intent_id or ""
+    with closing(Ledger.open(home)) as ledger:
+        signature = key.sign(order_words(stands(home, intent_id)))
+        ledger.approve(intent_id, signature=signature, key_id=key.key_id)
+    async with open_backend(settings):
+        await until(lambda: stands(home, intent_id).state not in {"APPROVED", "SENT"})
+        done = stands(home, intent_id)
+
+    assert waiting.outcome == "approval_required"
+    assert done.state == "ACKED"
+    assert (done.result or {})["status"] == "FILLED"
+
+
+async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with open_backend(Settings(home=home)) as backend:
+        placed = await (await backend.safety()).place(RESTING, "orders_place", "")
+        before = await shown_status(backend)
+        (home / "HALT").touch()
+        with anyio.fail_after(PATIENCE):
+            while await shown_status(backend) == "OPEN":  # noqa: ASYNC110 - the engine tells nobody
+                await anyio.sleep(0.1)
+        after = await shown_status(backend)
+
+    assert (placed.outcome, before, after) == ("placed", "OPEN", "CANCELLED")
+
+
+async def test_a_server_that_was_never_asked_leaves_the_ledger_unmade(tmp_path: Path) -> None:
+    async with open_backend(Settings(home=tmp_path / "home")) as backend:
+        await backend.client()
+
+    assert not Ledger.exists(tmp_path / "home")
+
+
+async def test_an_unusable_ledger_stops_orders_and_nothing_else(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "safety.db").write_bytes(b"not a database")
+    async with open_backend(Settings(home=home)) as backend:
+        with pytest.raises(UserMustAct, match="cannot be used"):
+            await backend.safety()
+        listed = await (await backend.client()).call(ORDERS_LIST, ListRequest())
+
+    assert listed.orders == []
