@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -24,7 +25,7 @@ from pydantic import SecretStr
 from api.client import Client, Retries
 from api.orders import PlaceRequest
 from api.transport import Timeouts, hosted
-from safety.decision import Decision
+from safety.decision import Decision, Finding, Outcome
 from safety.evaluation import judged
 from safety.execution import Executor
 from safety.expiry import Expiry
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 LIMITS: Final = Limits(one_unresolved=True)
 RULES: Final = (permission.sanity, health.unresolved)
+ALIKE: Final = Decimal("0.02")
+LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "its like was given up and may still appear")
 REPEAT_SECONDS: Final = 600
 CALLER: Final = Caller("orders_place", "chaos")
 PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)
@@ -112,11 +115,20 @@ class Agent:
         )
 
         def decide(usage: Usage) -> Decision:
+            if _like_one_given_up(order, usage):
+                return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
             facts = Facts(now, "hosted", labels_echoed=echoed, usage=usage)
             found, _ = judged(order, LIMITS, facts, RULES)
             return Decision(max(finding.outcome for finding in found), found, proposal.policy_hash)
 
         return self.ledger.admit(proposal, CALLER, decide, repeat_seconds=REPEAT_SECONDS).intent
+
+
+def _like_one_given_up(order: Order, usage: Usage) -> bool:
+    """Without labels, an order like one that was given up could be either; a human would be asked, and says no."""
+    return any(
+        each.state == "ABSENT" and abs(each.amount - order.amount) <= ALIKE * order.amount for each in usage.similar
+    )
 
 
 @asynccontextmanager

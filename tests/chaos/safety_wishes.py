@@ -1,6 +1,6 @@
 """The orders that agents wish for in the chaos runs: endless, and the same again after a restart.
 
-Few accounts, symbols and amounts, so that orders look alike; only the wish's number, in the label, tells them apart.
+Few accounts, symbols and amounts, so that many orders are alike; only the wish's number, in the label, tells which.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 ACCOUNTS: Final = ("acc-1", "acc-2", "acc-3")
 SYMBOLS: Final = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT")
-AMOUNTS: Final = ("0.001", "0.002", "0.003")
+AMOUNTS: Final = tuple(f"{0.001 * 1.05**step:.6f}" for step in range(40))
 
 
 @dataclass(frozen=True)
