@@ -1,7 +1,7 @@
 """An order that would not be denied, where changing amount, price, type or leverage is all that it takes.
 
 Each rule proposes the nearest order that it would let pass. The proposals are applied one after the other, those that
-keep the amount first, and judged again, so that what is suggested was seen to pass against the same facts.
+keep the amount first and then the smallest, and judged again, so that what is suggested was seen to pass against the same facts.
 """
 
 from __future__ import annotations
@@ -31,6 +31,6 @@ def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], S
         if len(mended) < len(denied) or order in mended:
             return None
         kept = order.amount
-        order = max(mended, key=lambda proposal: proposal.amount == kept)
+        order = max(mended, key=lambda proposal: (proposal.amount == kept, -proposal.amount))
         found = judge(order)
     return None
