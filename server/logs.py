@@ -29,8 +29,9 @@ class Redacting(logging.Formatter):
 
 def start_log(settings: Settings, *secrets: SecretStr) -> None:
     """Send the log of this process to stderr. Called before the server is built, which then adds no handler."""
-    for secret in (*secrets, *([settings.api_key] if settings.api_key else [])):
-        know(secret.get_secret_value())
+    for secret in (*secrets, settings.api_key, settings.webhook_secret):
+        if secret is not None:
+            know(secret.get_secret_value())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting())
     root = logging.getLogger()

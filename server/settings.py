@@ -75,8 +75,8 @@ class Settings:
 
     @property
     def key_in_environment(self) -> bool:
-        """Whether the key that counts stands where an agent that reads the client's settings finds it."""
-        return self.api_key is not None and not self.signed_in
+        """Whether a key stands where an agent that reads the client's settings finds it, also beside a stored one."""
+        return self.api_key is not None
 
     @property
     def hosted(self) -> bool:

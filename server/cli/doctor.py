@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import cache_from_source
@@ -48,7 +49,7 @@ class Finding:
 def command() -> None:
     """Check this installation. Exit code 1 if something would keep it from working."""
     settings = Settings.read(os.environ)
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_versions, _bytecode, _home, _key, _backend)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_versions, _bytecode, _home, _key, _safety, _backend)
     healthy = True
     for check in checks:
         for finding in check(settings):
@@ -98,6 +99,35 @@ def _key(settings: Settings) -> Iterator[Finding]:
         return
     know(found.key.get_secret_value())
     yield Finding(ok=True, name="key", text=f"{last_four(found.key)} for {settings.url}, {ORIGINS[found.origin]}")
+
+
+def _safety(settings: Settings) -> Iterator[Finding]:
+    """Policy, how sure an approval is and why, kill switch and journal. Makes no ledger where there is none."""
+    from safety.approver import trusted
+    from safety.assurance import assess
+    from safety.ledger import Ledger
+    from safety.policy_file import BUILT_IN, load
+
+    if not Ledger.exists(settings.home):
+        yield Finding(ok=True, name="policy", text=BUILT_IN.origin)
+        yield Finding(ok=True, name="assurance", text=str(assess(BUILT_IN, None)))
+        return
+    try:
+        with closing(Ledger.open(settings.home)) as ledger:
+            loaded, approver, switch = load(settings.home, ledger), trusted(settings.home, ledger), ledger.switch()
+            breaks = ledger.verify()
+    except HeyTradersError as error:
+        yield Finding(ok=False, name="ledger", text=explain(error))
+        return
+    assured = assess(loaded, approver, key_in_environment=settings.key_in_environment)
+    yield Finding(ok=True, name="policy", text="; ".join((loaded.origin, *loaded.warnings)))
+    yield Finding(ok=True, name="assurance", text=str(assured))
+    if switch.state == "ACTIVE":
+        yield Finding(ok=True, name="switch", text="ACTIVE")
+    else:
+        text = f"{switch.state} by {switch.by}: {switch.reason}; `heytraders-mcp release` ends it"
+        yield Finding(ok=False, name="switch", text=text)
+    yield Finding(ok=not breaks, name="journal", text="; ".join(breaks[:3]) or "whole")
 
 
 def _backend(settings: Settings) -> Iterator[Finding]:
