@@ -1,7 +1,8 @@
 """An order that would not be denied, where changing amount, price, type or leverage is all that it takes.
 
 Each rule proposes the nearest order that it would let pass. The proposals are applied one after the other, those that
-keep the amount first and then the smallest, and judged again, so that what is suggested was seen to pass against the same facts.
+keep the amount first and then the smallest, and judged again: what is suggested was seen to pass against the same
+facts.
 """
 
 from __future__ import annotations
