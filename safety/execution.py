@@ -36,9 +36,6 @@ SNAPSHOT: Final = "orders_before"
 """Kind of the event that keeps which orders looked like one before it was sent, for services that drop labels."""
 
 NEWEST: Final = 200
-FRESH_SECONDS: Final = 10.0
-"""A claim older than this when its request would leave was overtaken by a machine that slept; it is given back."""
-
 LOSER_POLL_SECONDS: Final = 0.1
 
 Decide = Callable[[Intent, Usage, SwitchState], Verdict]
@@ -71,6 +68,8 @@ class Executor:
         now: Unix seconds, on the ledger's clock.
         webhook_secret: Signs deliveries; the user's, never a model's.
         patience: Seconds for which another process that sends the same intent is waited for.
+        fresh: Seconds; a claim that is older when its request would leave was overtaken by a machine that slept, and is
+            given back.
     """
 
     client: Client
@@ -79,6 +78,7 @@ class Executor:
     now: Callable[[], float] = time.time
     webhook_secret: SecretStr | None = None
     patience: float = 50.0
+    fresh: float = 10.0
 
     async def execute(
         self, intent_id: str, *, ground: Ground | None = None, webhook_secret: SecretStr | None = None
@@ -136,7 +136,7 @@ class Executor:
 
     async def _attempt(self, intent: Intent, secret: SecretStr | None) -> Classified:
         action = intent.proposal.action
-        if abs(self.now() - (intent.sent_at or 0.0)) > FRESH_SECONDS:
+        if abs(self.now() - (intent.sent_at or 0.0)) > self.fresh:
             return Classified("NOT_SENT", "this machine paused between the claim and the sending")
         try:
             endpoint, request = request_for(action, intent.label, secret)

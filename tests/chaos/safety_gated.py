@@ -139,7 +139,7 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
     wire = hosted(url, SecretStr("chaos-key-0123456789"), timeouts=patience, once=patience)
     client = Client(wire, source="hosted", retries=Retries(base=0.02, longest=0.05))
     try:
-        executor = Executor(client, ledger, Free(), patience=1.0)
+        executor = Executor(client, ledger, Free(), patience=1.0, fresh=1.0)
         reconciler = Reconciler(client, ledger, url, PATIENCE)
         footing = Footing(home, client, "hosted", url, ledger, cast("Judge", Free()), executor, time.time)
 
