@@ -67,7 +67,7 @@ def _status(footing: Footing) -> SafetyStatus:
         limits=[shown_limit(each) for each in left(loaded.policy, facts)],
         pending=[waiting(intent) for intent in pending],
         unresolved=[intent.intent_id for intent in unresolved],
-        warnings=[*loaded.warnings, *ledger.verify()],
+        warnings=list(loaded.warnings),
         next_step=_next_step(switch, limits, bool(pending), bool(unresolved)),
     )
 
