@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from safety.limits import Limits
 from safety.policy import LIVE, PAPER, Policy
-from safety.policy_text import BadPolicy, parse_policy, write_policy
+from safety.policy_text import MAX_CHARACTERS, BadPolicy, parse_policy, write_policy
 
 USD = st.decimals(0, 10**9, places=8, allow_nan=False, allow_infinity=False)
 SHARE = st.decimals(0, 10, places=10, allow_nan=False, allow_infinity=False)
@@ -99,6 +99,10 @@ def test_what_is_doubtful_is_refused_with_its_name(text: str, said: str) -> None
     assert said in refused.value.message
     assert refused.value.suggestion
     assert "\n" not in refused.value.message
+
+
+def test_the_longest_policy_is_read() -> None:
+    assert parse_policy("#" * MAX_CHARACTERS) == Policy()
 
 
 def test_many_mistakes_are_counted() -> None:
