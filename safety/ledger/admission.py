@@ -60,7 +60,7 @@ def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row |
         journal,
         "service = ? AND action_hash = ? AND (state IN ('PENDING', 'NOT_SENT') OR state = 'APPROVED' AND"
         f" (automatic = 0 OR by_human = 1) OR booked > ? AND ({one_of('state', _HAPPENED)} OR state = 'APPROVED'))"
-        " ORDER BY created DESC LIMIT 1",
+        " ORDER BY created DESC, rowid DESC LIMIT 1",
         (*terms, journal.now - repeat_seconds, *_HAPPENED),
     )
     return rows[0] if rows else None

@@ -31,6 +31,8 @@ def test_what_waits_for_a_human_is_asked_for_once(ledger: Ledger, clock: Clock, 
     assert again.intent == first.intent
     assert again.decision.outcome is Outcome.REQUIRE
     assert again.decision.worst.rule == "R15_DUPLICATE"
+    assert again.intent is not None
+    assert again.decision.worst.reason == f"the same call is already intent {again.intent.intent_id}"
     assert len(ledger.intents()) == 1
 
 
@@ -102,6 +104,17 @@ def test_without_a_span_two_equal_orders_that_pass_are_two(ledger: Ledger, clock
 
     assert (first.repeated, second.repeated) == (False, False)
     assert len(ledger.intents(states=["APPROVED"])) == 2
+
+
+def test_of_several_equal_ones_the_newest_is_meant(ledger: Ledger, clock: Clock) -> None:
+    ask(ledger, clock, order(), Outcome.PASS, repeat_seconds=0)
+    clock.forward(1)
+    newest = ask(ledger, clock, order(), Outcome.PASS, repeat_seconds=0)
+    clock.forward(1)
+    again = ask(ledger, clock, order(), Outcome.PASS)
+
+    assert again.intent == newest.intent
+    assert again.decision.worst.reason == ""
 
 
 def test_with_a_span_two_equal_orders_at_once_are_one(ledger: Ledger, clock: Clock) -> None:
