@@ -89,7 +89,10 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("max_standing", "at most {} of them"),
         ("standing_seconds", "each is paused after {}"),
     ),
-    "R31_WEBHOOK": (("webhook_hosts", "webhooks call only these hosts, over https: {}"),),
+    "R31_WEBHOOK": (
+        ("webhook_hosts", "webhooks call only these hosts: {}"),
+        ("public_webhooks", "over https, by public names, and never with a secret that a model brought"),
+    ),
     "R32_PUBLISH": (("ask_to_publish", "posts and profile changes need a human, and hold no account data or keys"),),
 }
 

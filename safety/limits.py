@@ -155,6 +155,9 @@ class Limits(BaseModel):
     webhook_hosts: Annotated[frozenset[str] | None, Tighter.FEWER] = Field(
         default=None, description="R31: exact hosts that webhooks may call."
     )
+    public_webhooks: Annotated[bool, Tighter.TRUE] = Field(
+        default=False, description="R31: webhooks go to public https hosts, signed with a configured secret or none."
+    )
     ask_to_publish: Annotated[bool, Tighter.TRUE] = Field(
         default=False, description="R32: posts and profile changes need a human."
     )

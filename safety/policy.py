@@ -66,6 +66,7 @@ LIVE: Final = Limits(
     max_standing=1,
     standing_seconds=7 * 86_400,
     webhook_hosts=frozenset(),
+    public_webhooks=True,
     ask_to_publish=True,
 )
 """Real money before anybody has signed anything: nothing trades. What a signed policy leaves out stays like this."""
@@ -98,6 +99,7 @@ CEILINGS: Final = Limits(
     ask_for_standing=True,
     max_standing=5,
     standing_seconds=30 * 86_400,
+    public_webhooks=True,
     ask_to_publish=True,
 )
 """What real money never goes beyond, whoever has signed. `None` leaves a limit to the signer."""

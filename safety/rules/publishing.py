@@ -23,6 +23,7 @@ _ADDRESS: Final = re.compile(
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _PRIVATE: Final = (
     "local",
+    "localdomain",
     "localhost",
     "internal",
     "intranet",
@@ -74,14 +75,14 @@ WEBHOOK: Final = "R31_WEBHOOK"
 
 def _webhook(url: str, limits: Limits, *, has_secret: bool) -> Objection | None:
     allowed = limits.webhook_hosts
-    if allowed is None:
+    if allowed is None and not limits.public_webhooks:
         return None
     if has_secret:
         return deny("a webhook's secret never passes through a model", "Leave secret out; the user configures it")
     host = public_host(url)
     if host is None:
         return deny(f"{show(url)} is not a public https address", "Use https://HOST/PATH with a public host name")
-    if host in allowed:
+    if allowed is None or host in allowed:
         return None
     return deny(f"host {show(host)} is not among the hosts that webhooks may call", SIGN)
 

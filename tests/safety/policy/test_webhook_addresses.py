@@ -136,6 +136,15 @@ def test_a_secret_that_came_through_a_model_is_refused() -> None:
     assert "secret" in finding.reason
 
 
+@pytest.mark.parametrize("url", [url for url in REFUSED if "example" not in url and "evil" not in url])
+def test_any_public_host_is_still_a_public_host(url: str) -> None:
+    anywhere = Limits(public_webhooks=True)
+
+    assert judge_webhook(url, has_secret=False, limits=anywhere).outcome is Outcome.DENY
+    assert judge_webhook("https://anybody.example.org/x", has_secret=False, limits=anywhere).outcome is Outcome.PASS
+    assert judge_webhook("https://anybody.example.org/x", has_secret=True, limits=anywhere).outcome is Outcome.DENY
+
+
 def test_without_a_limit_an_address_of_the_embedded_engine_may_be_anything() -> None:
     finding = judge_webhook("http://127.0.0.1:9000/x", has_secret=True, limits=Limits())
 
