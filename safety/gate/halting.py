@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from api import live, orders
 from api.cancelling import cancel_order
 from api.errors import HeyTradersError, explain
+from safety.classify import order_id_of
 from safety.face import Halted
 from safety.facts import Usage
 from safety.intent import LABEL_PREFIX
+from safety.listing import ids
 from safety.proposal import Order
 from safety.trips import tripped
 from safety.watcher import FOLLOWED
@@ -107,8 +109,8 @@ async def _cancel_all(footing: Footing, done: Stopped) -> None:
     done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
     try:
         for order in await _open_orders(footing):
-            if order.order_id in ours or (order.label or "").startswith(f"{LABEL_PREFIX}:"):
-                fresh[order.order_id or ""] = order
+            if not ids(order).isdisjoint(ours) or (order.label or "").startswith(f"{LABEL_PREFIX}:"):
+                fresh[order_id_of(order) or ""] = order
     except HeyTradersError as error:
         done.failed.append(f"open orders could not be listed: {explain(error)}")
     for order in fresh.values():
@@ -136,14 +138,14 @@ async def _open_orders(footing: Footing) -> list[orders.Order]:
         for page in range(MAX_PAGES):
             asked = orders.ListRequest(status=status, limit=PAGE, offset=page * (PAGE - 1))
             answer = await footing.client.call(orders.ORDERS_LIST, asked)
-            found |= {order.order_id: order for order in answer.orders if order.order_id}
+            found |= {name: order for order in answer.orders if (name := order_id_of(order))}
             if len(answer.orders) < PAGE:
                 break
     return [order for order in found.values() if order.status in orders.CANCELLABLE]
 
 
 async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
-    by_venue = order.exchange in BY_VENUE_ID and order.exchange_order_id is not None
+    by_venue = order.exchange_order_id is not None and (order.exchange in BY_VENUE_ID or order.order_id is None)
     order_id = (order.exchange_order_id if by_venue else order.order_id) or ""
     where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
     try:
