@@ -18,7 +18,6 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from api.arena import Post, Profile
 from api.endpoint import Response
 from api.envelope import Garbled, read_envelope, unwrap
 from api.errors import CODES, HeyTradersError, ended
@@ -39,6 +38,8 @@ OWN_REFUSALS: Final = CODES - {"INTERNAL_ERROR"}
 
 UNCLEAR_STATUSES: Final = frozenset({408, 409, 429})
 """Refusals that a gateway may give after the service has begun."""
+
+_ANSWERS: Final[dict[str, type[Response]]] = {"order": ShownOrder, "standing": Subscription, "publication": Response}
 
 ROUNDING: Final = Decimal("0.01")
 """Exchanges round amounts and prices to their steps; within this share they are those that were sent."""
@@ -109,21 +110,14 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _done(action: Action, data: object, label: str) -> Classified:
-    model: type[Response] = ShownOrder if isinstance(action, Order) else _model(action)
     try:
-        shown = model.model_validate(data)
+        shown = _ANSWERS[action.kind].model_validate(data)
     except ValidationError:
         return Classified("UNKNOWN", "the answer does not fit the API")
     wrong = _unlike(action, shown, label)
     if wrong:
         return Classified("UNKNOWN", wrong)
     return Classified("ACKED", result=as_result(shown), order_id=_id_of(shown))
-
-
-def _model(action: Action) -> type[Response]:
-    if isinstance(action, Standing):
-        return Subscription
-    return Post if action.kind == "publication" and action.action == "post" else Profile
 
 
 def as_result(shown: Response) -> dict[str, Any]:
