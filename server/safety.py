@@ -102,7 +102,8 @@ class Safety:
         return self._ledger
 
     def _watch(self) -> None:
-        if self._watch_scope is None:
+        """Begin, unless it goes on already. A server that only reads sends nothing, not even what was approved."""
+        if self._watch_scope is None and not self._settings.read_only:
             self._watch_scope = anyio.CancelScope()
             self._watch_ended = anyio.Event()
             self._tasks.start_soon(self._keep_watch, self._watch_scope)

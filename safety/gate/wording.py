@@ -31,6 +31,9 @@ OUTCOMES: Final[dict[State, Standing]] = {
 }
 """What a caller has to know first; every other state means that nothing was placed."""
 
+MOST_NAMED: Final = 3
+"""Objections in a refusal beside the worst; order_preview has them all."""
+
 NEXT_STEPS: Final[dict[State, str]] = {
     "PENDING": "Ask the user to run `{how}` in a terminal; then look with order_intent. Calling again changes nothing.",
     "APPROVED": "It is approved and about to be sent; look with order_intent.",
@@ -124,9 +127,10 @@ def refusal(decision: Decision, tool: str) -> Denied:
     """A denial as an error: the worst rule with its numbers, what else objects, the way out, and a call that passes."""
     worst = decision.worst
     others = [f"{each.rule}: {each.reason}" for each in decision.against if each is not worst]
+    more = [f"{len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else []
     message = f"{worst.rule}: {worst.reason}"
     if others:
-        message += f" (also {'; '.join(others)})"
+        message += f" (also {'; '.join([*others[:MOST_NAMED], *more])})"
     mended = decision.suggestion
     return Denied(
         message,

@@ -81,6 +81,21 @@ async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_bef
     assert (done.result or {})["status"] == "FILLED"
 
 
+async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved(home: Path) -> None:
+    key = enrolled(home)
+    async with open_backend(Settings(home=home)) as backend:
+        waiting = await (await backend.safety()).place(ORDER, "orders_place", "")
+        intent_id = waiting.intent_id or ""
+    with closing(Ledger.open(home)) as ledger:
+        ledger.approve(intent_id, signature=key.sign(order_words(stands(home, intent_id))), key_id=key.key_id)
+    async with open_backend(Settings(home=home, read_only=True)) as backend:
+        report = await (await backend.safety()).intent(intent_id)
+        await anyio.sleep(1)
+
+    assert report.state == "APPROVED"
+    assert stands(home, intent_id).state == "APPROVED"
+
+
 async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with open_backend(Settings(home=home)) as backend:

@@ -204,3 +204,35 @@ async def test_an_intent_that_is_not_here_is_told_the_same_way_whatever_it_is(pa
         'INTENT_NOT_FOUND: there is no intent "X" here. Copy intent_id from the call that returned it, or from '
         "safety_status."
     )
+
+
+async def test_forty_calls_at_once_are_forty_orders_below_a_limit_and_not_one_above_it(tmp_path: Path) -> None:
+    refused: list[str] = []
+    async with opened(tmp_path / "home", hosted=False, paper={"daily_count": 40}) as paper:
+
+        async def call(number: int) -> None:
+            try:
+                await paper.gate.place(order(label=f"number {number}"), "orders_place", "")
+            except Denied as denied:
+                refused.append(denied.message)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(50):
+                tasks.start_soon(call, number)
+        acked = paper.ledger.intents(states={"ACKED"})
+
+    assert len(acked) == 40
+    assert len(refused) == 10
+    assert all(message.startswith("R13_DAILY_COUNT: ") for message in refused)
+    assert paper.heard.changes == ["POST /orders"] * 40
+
+
+async def test_a_caller_that_goes_away_after_the_claim_loses_no_outcome(paper: Place) -> None:
+    for delay in (0.0, 0.005, 0.01, 0.02, 0.04):
+        with anyio.move_on_after(delay):
+            await paper.gate.place(order(label=f"after {delay}"), "orders_place", "")
+    states = [intent.state for intent in paper.ledger.intents()]
+    posts = paper.heard.changes.count("POST /orders")
+
+    assert set(states) <= {"ACKED", "APPROVED"}
+    assert states.count("ACKED") == posts
