@@ -79,23 +79,16 @@ class Watcher:
     follow_halt: Callable[[Switch], Awaitable[Sequence[str]]]
     pace: Pace = field(default_factory=Pace)
     now: Callable[[], float] = time.time
-    _woken: anyio.Event = field(default_factory=anyio.Event)
     _running: set[str] = field(default_factory=set[str])
     _next: dict[str, float] = field(default_factory=dict[str, float])
     _said: set[str] = field(default_factory=set[str])
-
-    def wake(self) -> None:
-        """Look now: something has been admitted."""
-        self._woken.set()
 
     async def run(self) -> None:
         """Watch until cancelled. No failure of a look ends it."""
         async with anyio.create_task_group() as tasks:
             while True:
-                waits = await self._look(tasks)
-                with anyio.move_on_after(self.pace.brisk if waits else self.pace.idle):
-                    await self._woken.wait()
-                self._woken = anyio.Event()
+                soon = await self._look(tasks)
+                await anyio.sleep(self.pace.brisk if soon else self.pace.idle)
 
     async def _look(self, tasks: anyio.abc.TaskGroup) -> bool:
         """Begin what is due; whether the next look should come soon."""

@@ -220,18 +220,6 @@ async def test_no_trouble_ends_the_watch(desk: Desk, caplog: pytest.LogCaptureFi
     assert caplog.text.count("a mistake of ours") == 1
 
 
-async def test_waking_it_makes_it_look_at_once(desk: Desk) -> None:
-    desk.knows_labels()
-    desk.service.succeeds(row())
-    watcher = watcher_of(desk, pace=Pace(brisk=60, idle=60, own_caller=0))
-
-    async with watched(watcher):
-        await anyio.sleep(0.1)
-        intent = approved(desk)
-        watcher.wake()
-        await until(lambda: desk.stands(intent).state == "ACKED")
-
-
 class TestStandingAuthorities:
     """Strategies that trade by themselves, under an approval that ends."""
 
