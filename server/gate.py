@@ -27,7 +27,10 @@ ONLY_THIS_MACHINE: Final = TransportSecuritySettings(
 
 
 class LocalGate:
-    """Refuses requests under a foreign Host (DNS rebinding) or from a page of a foreign Origin."""
+    """Refuses requests under a foreign Host (DNS rebinding) or from a page of a foreign Origin.
+
+    The SDK's SSE transport checks the same, but ends each refusal with a traceback in the log.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from .app import create_server
 from .backend import open_backend
-from .gate import LOOPBACK, ONLY_THIS_MACHINE, BearerGate
+from .gate import LOOPBACK, ONLY_THIS_MACHINE, BearerGate, LocalGate
 from .settings import BadSetting, Settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def http_app(server: MCPServer[Any], transport: HttpTransport, token: SecretStr 
         app = server.streamable_http_app(
             streamable_http_path=PATHS["streamable-http"], transport_security=ONLY_THIS_MACHINE
         )
-    return BearerGate(app, token) if token else app
+    gated = LocalGate(app)
+    return BearerGate(gated, token) if token else gated
 
 
 def listen(host: str, port: int) -> socket.socket:
