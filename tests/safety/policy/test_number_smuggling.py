@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -141,6 +141,7 @@ def test_what_gets_past_the_request_is_denied_by_the_policy(field: str, value: D
     assert "DENY" in against(forged, policy(), facts()).values()
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=0, max_value=10**18, allow_nan=False, allow_infinity=False, places=18))
 def test_an_amount_that_is_taken_is_taken_exactly(amount: Decimal) -> None:
     try:

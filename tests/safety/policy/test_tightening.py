@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -25,6 +25,7 @@ def limits(seed: int) -> Limits:
     return random_limits(Dice(seed))
 
 
+@settings(deadline=None)
 @given(SEEDS, SEEDS, SEEDS)
 def test_meeting_is_a_meet(one: int, two: int, three: int) -> None:
     a, b, c = limits(one), limits(two), limits(three)
@@ -36,6 +37,7 @@ def test_meeting_is_a_meet(one: int, two: int, three: int) -> None:
     assert at_least_as_tight(meet(a, b), b)
 
 
+@settings(deadline=None)
 @given(SEEDS, SEEDS)
 def test_both_tighter_than_the_other_means_equal(one: int, two: int) -> None:
     a, b = limits(one), limits(two)
