@@ -147,7 +147,7 @@ class Exchange:
     def _cancel(self, order_id: str) -> Reply:
         self.truth.cancels += 1
         for booked in self.truth.booked:
-            if booked.order_id == order_id and booked.status == "OPEN":
+            if order_id in {booked.order_id, venue_id(booked)} and booked.status == "OPEN":
                 booked.status = "CANCELLED"
                 return success(self._row(booked))
         return failure(404, "ORDER_NOT_FOUND")
@@ -167,8 +167,8 @@ class Exchange:
     def _row(self, booked: Booked) -> Fields:
         amount, filled = float(booked.amount), booked.status == "FILLED"
         row: Fields = {
-            "order_id": booked.order_id,
-            "exchange_order_id": booked.order_id.removeprefix("api-"),
+            "order_id": booked.order_id if self.faults.names_orders else None,
+            "exchange_order_id": venue_id(booked),
             "account_id": booked.account_id,
             "exchange": "binance",
             "market_type": "spot",
@@ -216,6 +216,11 @@ class Exchange:
             server.close()
             await asyncio.sleep(self._chance.uniform(0, self.faults.outage))
             server = await asyncio.start_server(self.connected, "127.0.0.1", port, backlog=512)
+
+
+def venue_id(booked: Booked) -> str:
+    """What the venue calls an order."""
+    return booked.order_id.removeprefix("api-")
 
 
 async def serve(faults: Faults, seed: int, home: Path | None) -> None:

@@ -87,6 +87,7 @@ class Faults:
         lag: Longest time until the listings show a new order.
         listing_failures: Share of the reading calls that fail: 500, 429, garbage or a closed connection.
         echoes_labels: Whether listings and answers show the label that an order was placed under.
+        names_orders: Whether orders have an id of the service's own besides the venue's.
         strangers: Orders a second that somebody else places on the same accounts, so that lists grow while paged.
         outages: Outages a second: for up to `outage` seconds no connection is accepted.
     """
@@ -99,6 +100,7 @@ class Faults:
     lag: float = 0.3
     listing_failures: float = 0.12
     echoes_labels: bool = True
+    names_orders: bool = True
     strangers: float = 2.0
     outages: float = 0.4
     outage: float = 0.08
@@ -108,8 +110,8 @@ class Faults:
         return chance.choices(list(self.fates), list(self.fates.values()))[0]
 
 
-def honest(*, think: float = 0.002, echoes_labels: bool = True) -> Faults:
+def honest(*, think: float = 0.002, names_orders: bool = True) -> Faults:
     """An exchange without faults."""
     return Faults(
-        HONEST, think=think, lag=0.0, listing_failures=0.0, echoes_labels=echoes_labels, strangers=0.0, outages=0.0
+        HONEST, think=think, lag=0.0, listing_failures=0.0, names_orders=names_orders, strangers=0.0, outages=0.0
     )

@@ -115,7 +115,7 @@ class Agent:
         )
 
         def decide(usage: Usage) -> Decision:
-            if _like_one_given_up(order, usage):
+            if not echoed and _like_one_given_up(order, usage):
                 return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
             facts = Facts(now, "hosted", labels_echoed=echoed, usage=usage)
             found, _ = judged(order, LIMITS, facts, RULES)

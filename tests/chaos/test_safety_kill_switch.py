@@ -7,15 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from safety.ledger import Ledger
 
 from .safety_faults import Faults, honest
+from .safety_gated import agent
 from .safety_harness import ROOT, Running, exchange
 from .safety_truth import Truth
+from .safety_wishes import wish
 
 SEED = 11
 PROCESSES = 3
@@ -86,3 +90,21 @@ def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(
     assert [arrival for arrival in later.arrivals if arrival.at > pulled + AT_ONCE_SECONDS] == []
     assert truth.cancels > 0
     assert ours_open(later) == []
+
+
+async def test_orders_that_only_the_venue_names_are_cancelled_too(tmp_path: Path) -> None:
+    faults = replace(honest(names_orders=False), echoes_labels=False)
+    with exchange(faults, SEED) as running:
+        async with agent(running.url, tmp_path) as own:
+            for number in range(10):
+                await own.place(wish(number, SEED))
+            resting = ours_open(running.truth())
+            by_file(tmp_path)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(own.watcher.run)
+                with anyio.fail_after(30):
+                    while ours_open(running.truth()):  # noqa: ASYNC110 - another process tells
+                        await anyio.sleep(0.05)
+                tasks.cancel_scope.cancel()
+
+    assert resting
