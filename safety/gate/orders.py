@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from safety.judging import Looked
 
+WENT_AWAY: Final = "the call was cancelled before anything was sent"
 SAID_NO: Final = "the user said no in the client's dialog"
 
 
@@ -73,6 +75,9 @@ async def carry_out(
 ) -> Intent:
     """Send what may be sent, once. What became of it may pull the kill switch.
 
+    A caller that goes away before the claim takes back what nobody but the caller has asked for; afterwards nothing
+    stops the attempt from being booked.
+
     Args:
         footing: Of the gate.
         intent: As it was admitted, or found.
@@ -83,11 +88,24 @@ async def carry_out(
     if intent.state not in {"APPROVED", "NOT_SENT"}:
         return intent
     ground = looked if at_once else None
-    intent = await footing.executor.execute(intent.intent_id, ground=ground, webhook_secret=webhook_secret)
+    try:
+        intent = await footing.executor.execute(intent.intent_id, ground=ground, webhook_secret=webhook_secret)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(_take_back, footing, intent.intent_id)
+        raise
     with anyio.CancelScope(shield=True):
         usage = await to_thread.run_sync(footing.ledger.usage, footing.service, intent.proposal.action)
         await pull_if_tripped(footing, looked, usage)
     return intent
+
+
+def _take_back(footing: Footing, intent_id: str) -> None:
+    now = footing.ledger.intent(intent_id)
+    if now is None or now.state != "APPROVED" or now.key_id is not None:
+        return
+    with suppress(InvalidInput):  # somebody has claimed it meanwhile
+        footing.ledger.decline(intent_id, WENT_AWAY, by_human=False)
 
 
 def _yes_counts(admitted: Admitted) -> bool:
