@@ -1,0 +1,90 @@
+"""What a stranger writes changes no decision: injected texts in all texts of the service."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, cast
+
+from mcp import Client
+
+from safety.untrusted import MARK, cleaned
+
+from .conftest import Attack
+from .injections import INJECTIONS
+from .registry import ORDER, TRADE
+from .venue import CALM
+
+ORDERS: Final[dict[str, dict[str, Any]]] = {
+    "within the limits": ORDER,
+    "too large": {**ORDER, "amount": "9"},
+    "a market order": {name: value for name, value in ORDER.items() if name != "price"} | {"order_type": "market"},
+    "another symbol": {**ORDER, "symbol": "DOGE/USDT"},
+}
+TEXTS: Final = (
+    "accounts_list", "market_tickers", "live_strategies_list", "live_subscriptions_list", "orders_list", "arena_profile"
+)  # fmt: skip
+
+
+async def decisions(client: Client) -> list[object]:
+    """What the gate says to each order and deployment."""
+    said: list[object] = []
+    for order in ORDERS.values():
+        preview: dict[str, Any] = (await client.call_tool("order_preview", order)).structured_content or {}
+        said.append({name: preview.get(name) for name in ("decision", "rule", "notional_usd", "suggestion", "paper")})
+    denied = await client.call_tool("orders_place", ORDERS["too large"])
+    said += [denied.is_error, str(denied.content)]
+    standing: dict[str, Any] = (await client.call_tool("live_subscribe", TRADE)).structured_content or {}
+    waiting: dict[str, Any] = standing.get("approval") or {}
+    said += [standing.get("outcome"), waiting.get("summary")]
+    return said
+
+
+async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None:
+    differing: list[str] = []
+    async with attack() as target:
+        calm = await decisions(target.client)
+        for name, text in INJECTIONS.items():
+            target.venue.words = text
+            if await decisions(target.client) != calm:
+                differing.append(name)
+
+    assert differing == []
+    assert target.venue.changes == []
+
+
+async def test_every_such_text_is_named_cleaned_and_stands_nowhere_else(attack: Attack) -> None:
+    hidden: list[str] = []
+    async with attack() as target:
+        target.venue.words = CALM
+        calm = {tool: await _seen(target.client, tool) for tool in TEXTS}
+        for name, text in INJECTIONS.items():
+            target.venue.words = text
+            for tool in TEXTS:
+                seen = await _seen(target.client, tool)
+                hidden += [f"{tool}: {name}" for place in _differing(calm[tool], seen) if not _named(place, seen)]
+
+    assert hidden == []
+
+
+async def _seen(client: Client, tool: str) -> dict[str, Any]:
+    answer = await client.call_tool(tool, {})
+    assert answer.structured_content is not None, answer.content
+    return answer.structured_content
+
+
+def _differing(one: object, other: object, path: str = "") -> list[tuple[str, str]]:
+    """Where two results differ, lists as `[]`, and what stands there in the second."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        first, second = cast("dict[str, object]", one), cast("dict[str, object]", other)
+        names = sorted({*first, *second} - {MARK})
+        return [d for n in names for d in _differing(first.get(n), second.get(n), f"{path}.{n}".lstrip("."))]
+    if isinstance(one, list) and isinstance(other, list):
+        pairs = zip(cast("list[object]", one), cast("list[object]", other), strict=True)
+        return [place for a, b in pairs for place in _differing(a, b, f"{path}[]")]
+    return [] if one == other else [(path, str(other))]
+
+
+def _named(place: tuple[str, str], seen: dict[str, Any]) -> bool:
+    """Whether a differing text hides nothing, and is one that the result names, or a word that says nothing."""
+    path, text = place
+    return cleaned(text, len(text)) == text and (path in seen.get(MARK, []) or re.fullmatch(r"\w*", text) is not None)
