@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -23,6 +23,7 @@ from anyio import to_thread
 from pydantic import SecretStr
 
 from api.client import Client, Retries
+from api.errors import NotNow, OutcomeUnknown
 from api.orders import PlaceRequest
 from api.transport import Timeouts, hosted
 from safety.decision import Decision, Finding, Outcome
@@ -98,6 +99,11 @@ class Agent:
         if admitted is None or admitted.state not in {"APPROVED", "NOT_SENT"}:
             return admitted
         return await self.executor.execute(admitted.intent_id)
+
+    async def call(self, wanted: Wish) -> None:
+        """Place it as a tool does: that the ledger is busy, or could not be told the outcome, is an answer too."""
+        with suppress(NotNow, OutcomeUnknown):
+            await self.place(wanted)
 
     def _admit(self, wanted: Wish) -> Intent | None:
         order = Order.of(PlaceRequest.model_validate(wanted.order))
@@ -181,9 +187,9 @@ async def _live(url: str, home: Path, seed: int, slot: Slot, chance: random.Rand
         while True:
             wanted = wish(slot.begin(), seed)
             with anyio.move_on_after(chance.uniform(0, 0.1) if chance.random() < GOES_AWAY else None):
-                await own.place(wanted)
+                await own.call(wanted)
             if chance.random() < CALLS_TWICE:
-                await own.place(wanted)
+                await own.call(wanted)
             slot.next()
             await anyio.lowlevel.checkpoint()
 

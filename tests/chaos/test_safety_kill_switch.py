@@ -69,8 +69,9 @@ def ours_open(truth: Truth) -> list[str]:
     return [booked.order_id for booked in truth.booked if booked.label and booked.status == "OPEN"]
 
 
-@pytest.mark.parametrize("pull", [by_ledger, by_file])
-@pytest.mark.parametrize("faults", [honest(think=0.02), Faults(strangers=0.0)], ids=["honest", "hostile"])
+@pytest.mark.parametrize(
+    ("pull", "faults"), [(by_ledger, honest(think=0.02)), (by_file, Faults(strangers=0.0))], ids=["ledger", "file"]
+)
 def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(
     tmp_path: Path, pull: Callable[[Path], None], faults: Faults
 ) -> None:
