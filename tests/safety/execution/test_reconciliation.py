@@ -281,6 +281,16 @@ class TestWithoutLabels:
 
         assert search.stands(intent).state == "ABSENT"
 
+    async def test_what_a_process_saw_that_came_too_late_to_send_was_not_there_before(self, search: Search) -> None:
+        intent = search.sent()
+        made = search.books(intent)
+        search.clock.now += 0.1
+        search.ledger.record("orders_before", subject=intent.intent_id, ids=[made["order_id"]])
+
+        await search.reconciler.look()
+
+        assert (search.stands(intent).state, search.stands(intent).order_id) == ("ACKED", made["order_id"])
+
     async def test_an_order_from_before_the_attempt_is_not_it(self, search: Search) -> None:
         search.venue.books(row())
         search.clock.now += 60
