@@ -93,7 +93,7 @@ class Case:
 
     def smaller(self, allowed: Decimal, of: Decimal) -> Order | None:
         """The order cut down so that `of`, which grows with its amount, becomes at most `allowed`."""
-        if allowed <= 0 or of <= 0:
+        if of <= 0:
             return None
         amount = rounded(min(self.order.amount, self.order.amount * allowed / of), ROUND_DOWN)
         return self.order.model_copy(update={"amount": amount}) if amount > 0 else None
@@ -163,7 +163,7 @@ class Rule:
     id: str
     objection: Callable[[Case], Objection | None]
     kinds: frozenset[Kind]
-    once: bool = False
+    once: bool
 
     def judge(self, case: Case) -> Finding:
         """What it says. A missing fact and a failure of the rule itself are denials."""

@@ -138,7 +138,7 @@ def _texts_and_types(node: ast.expr | ast.stmt) -> Iterator[ast.AST]:
     elif isinstance(node, ast.AnnAssign):
         skipped.append(node.annotation)
     elif isinstance(node, ast.ClassDef):
-        skipped += node.decorator_list
+        skipped += [*node.decorator_list, *(keyword.value for keyword in node.keywords)]
     elif isinstance(node, ast.FunctionDef):
         arguments = [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
         skipped += [node.returns, *(argument.annotation for argument in arguments if argument is not None)]

@@ -17,7 +17,7 @@ from safety.facts import Facts
 from safety.policy import CEILINGS, LIVE, PAPER, Limits, Policy
 from safety.proposal import Order
 from safety.rules import RULES
-from safety.rules.case import Case, Rule
+from safety.rules.case import Case, Missing, Rule
 from safety.tightening import at_least_as_tight, meet
 from safety.valuation import Worth
 from tests.safety.policy.differential import Dice, case, random_limits
@@ -150,10 +150,22 @@ def test_an_exception_inside_a_rule_is_a_denial(error: Exception) -> None:
     def broken(_: Case) -> None:
         raise error
 
-    finding = Rule("R99_BROKEN", broken, frozenset({"order"})).judge(Case(BUY, LIVE, KNOWN, Worth()))
+    finding = Rule("R99_BROKEN", broken, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, Worth()))
 
     assert finding.outcome is Outcome.DENY
     assert type(error).__name__ in finding.reason
+
+
+def test_a_case_without_a_fact_says_which_is_missing() -> None:
+    empty = Case(STANDING, LIVE, replace(KNOWN, account=None), Worth(missing="no price"))
+
+    with pytest.raises(TypeError):
+        _ = empty.order
+    with pytest.raises(Missing, match="account"):
+        _ = empty.account
+    for name in ("usd", "price", "usd_rate"):
+        with pytest.raises(Missing, match="no price"):
+            getattr(empty, name)
 
 
 def test_a_policy_that_cannot_be_applied_denies() -> None:

@@ -91,6 +91,8 @@ row(
     quote=Quote(D(60_000), 1.0),
     free={"USDT": D(100)},
 )
+row("R05: a market order's limit price is rounded towards the market", "R05", MARKET, quote=Quote(D("60123.456"), 1.0))
+row("R05: also of one that sells", "R05", MARKET, change={"side": "sell"}, quote=Quote(D("60123.456"), 1.0))
 row("R05: FOK", "", change={"order_type": "FOK"})
 row("R05: no type at all", "R05", limits={"order_types": frozenset()})
 
@@ -101,6 +103,7 @@ row("R06: amount zero", "R06", change={"amount": D(0)})
 row("R06: a market order with a price", "R05 R06", change={"order_type": "market"})
 row("R06: a limit order without a price", "R06", change={"price": None})
 row("R06: leverage on spot", "R06", change={"leverage": 1})
+row("R06: amount zero when nothing is left of the day", "R06 R12", change={"amount": D(0)}, notional_24h=D(300))
 row("R06: 19 decimals", "R06", change={"amount": D("0.0000000000000000001")})
 row("R06: a probability of one", "R06 R10", PREDICTION, change={"price": D(1)}, quote=Quote(D("0.6"), 1.0))
 row("R06: a strategy id that is none", "R06 R30?", STANDING, change={"strategy_id": "../meta"})
@@ -112,6 +115,7 @@ row("R07: at the amount", limits={"max_amount": {"BTC/USDT": D("0.0005")}})
 row("R07: above the amount", "R07", limits={"max_amount": {"BTC/USDT": D("0.000499999999999999")}})
 row("R07: below the amount", limits={"max_amount": {"BTC/USDT": D("0.000500000000000001")}})
 row("R07: no amount for the symbol", "R07", limits={"max_amount": {"ETH/USDT": D(9)}})
+row("R07: an amount of nothing", "R07", limits={"max_amount": {"BTC/USDT": D(0)}})
 row("R07: no table", limits={"max_amount": None})
 
 row("R08: at the value", limits={"max_notional": D(30)})
