@@ -26,7 +26,7 @@ anyio.run(main)
 print(json.dumps(sorted(sys.modules)))
 """
 
-HEAVY = ("numpy", "talib", "fastapi", "sqlalchemy", "httpx", "pyarrow", "engine")
+HEAVY = ("numpy", "talib", "fastapi", "sqlalchemy", "httpx", "pyarrow", "keyring", "sqlite3", "engine")
 API_MODELS = ("api.catalogue", "api.endpoint", "api.inputs", "api.market", "api.meta", "api.docs", "api.client")
 
 
