@@ -134,7 +134,7 @@ def shrinks(case: Case) -> bool:
     """Whether the order provably makes a position smaller, whatever else is resting or on its way."""
     order, usage = case.order, case.facts.usage
     size = case.account.positions.get(order.symbol, Decimal(0))
-    against = "sell" if size > 0 else "buy"
+    against = "buy" if size.is_signed() else "sell"
     if not size or order.side != against or usage.reserved_symbol_usd or usage.unknown_here or usage.in_flight_here:
         return False
     resting = sum(

@@ -58,14 +58,13 @@ def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Ob
     if abs(price - market) <= reach:
         return None
     lowest, highest = rounded(market - reach, ROUND_CEILING), rounded(market + reach, ROUND_FLOOR)
-    nearest = highest if price > market else lowest
     return deny(
         f"price {plain(price)} is too far from the market price {plain(market)}",
         f"Use a price from {plain(lowest)} to {plain(highest)}",
         limit=f"{plain(lowest)} to {plain(highest)}",
         observed=plain(price),
         unit="quote currency",
-        mended=order.model_copy(update={"price": nearest}) if nearest > 0 else None,
+        mended=order.model_copy(update={"price": min(max(price, lowest), highest)}),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from safety.facts import Quote
+from safety.facts import Facts, Quote
 from safety.proposal import Action
 from tests.safety.policy.scenarios import (
     BUY,
@@ -20,6 +20,7 @@ from tests.safety.policy.scenarios import (
     against,
     earlier,
     facts,
+    paper,
     policy,
     rest,
 )
@@ -214,6 +215,7 @@ row("R11: three", "", PERPETUAL, change={"leverage": 3, "amount": D("0.0001")}, 
 row("R12: at the day's sum", notional_24h=D(170))
 row("R12: above it", "R12", notional_24h=D("170.00000001"))
 row("R12: below it", notional_24h=D("169.99999999"))
+row("R12: an order as large as the day", "R12", limits={"daily_notional": D(30)}, notional_24h=D(1))
 row("R12: since midnight", "R12", notional_day=D("170.00000001"))
 row(
     "R12: 5,000 at most whatever is signed",
@@ -689,6 +691,38 @@ def test_just_these_rules_object(case: Row) -> None:
     expected = {word.rstrip("?"): "REQUIRE" if word.endswith("?") else "DENY" for word in case.objecting.split()}
 
     assert against(case.action, policy(**case.limits), facts(**case.facts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("limits", "objecting"),
+    [
+        ({}, {}),
+        ({"ask_a_human": True}, {"R28": "REQUIRE"}),
+        ({"ask_a_human": True, "automatic_up_to": D(1)}, {"R09": "DENY", "R28": "DENY"}),
+        ({"automatic_up_to": D(1)}, {}),
+        ({"max_notional": D(99)}, {"R08": "DENY", "R09": "DENY"}),
+        ({"daily_notional": D(99)}, {"R09": "DENY", "R12": "DENY"}),
+        ({"position_usd": D(99)}, {"R09": "DENY", "R17": "DENY"}),
+        ({"position_share": D(1)}, {"R09": "DENY", "R17": "DENY"}),
+        ({"exposure_share": D(1)}, {"R09": "DENY", "R17": "DENY"}),
+        ({"check_funds": True}, {"R25": "DENY"}),
+        ({"collar": D(1)}, {"R10": "DENY"}),
+        ({"quote_age": 9}, {"R10": "DENY"}),
+        ({"clock_skew": 9}, {"R26": "DENY"}),
+        ({"snapshot_age": 9}, {"R27": "DENY"}),
+        ({"no_self_trade": True}, {"R21": "DENY"}),
+        ({"daily_loss_usd": D(9)}, {"R18": "DENY"}),
+        ({"daily_loss_share": D(1)}, {"R18": "DENY"}),
+        ({"drawdown_share": D(1)}, {"R19": "DENY"}),
+        ({"open_orders": 9}, {"R16": "DENY"}),
+        ({"open_orders_symbol": 9}, {"R16": "DENY"}),
+    ],
+    ids=str,
+)
+def test_on_paper_a_limit_asks_for_its_own_facts_and_no_others(
+    limits: dict[str, Any], objecting: dict[str, str]
+) -> None:
+    assert against(BUY, paper(**limits), Facts(now=0.0, backend="embedded")) == objecting
 
 
 def test_the_names_of_the_cases_are_unique() -> None:
