@@ -101,7 +101,7 @@ class Faults:
     listing_failures: float = 0.12
     echoes_labels: bool = True
     names_orders: bool = True
-    strangers: float = 2.0
+    strangers: float = 1.0
     outages: float = 0.4
     outage: float = 0.08
 

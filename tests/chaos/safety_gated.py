@@ -69,6 +69,8 @@ SETTLE_SECONDS: Final = 30.0
 IN_THE_MIDDLE: Final[frozenset[State]] = frozenset({"APPROVED", "NOT_SENT", "SENT", "UNKNOWN"})
 CALLS_TWICE: Final = 0.2
 GOES_AWAY: Final = 0.15
+THINKS_SECONDS: Final = 0.05
+"""How long an agent thinks about a refusal."""
 
 
 class Free:
@@ -103,7 +105,8 @@ class Agent:
     async def call(self, wanted: Wish) -> None:
         """Place it as a tool does: that the ledger is busy, or could not be told the outcome, is an answer too."""
         with suppress(NotNow, OutcomeUnknown):
-            await self.place(wanted)
+            if await self.place(wanted) is None:
+                await anyio.sleep(THINKS_SECONDS)
 
     def _admit(self, wanted: Wish) -> Intent | None:
         order = Order.of(PlaceRequest.model_validate(wanted.order))

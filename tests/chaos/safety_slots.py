@@ -16,6 +16,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.owner = os.getpid()
         self._memory = mmap.mmap(-1, count * _LINE.size)
         for index in range(count):
             self.write(index, index, 0)
@@ -41,7 +42,9 @@ class Slot:
     index: int
 
     def begin(self) -> int:
-        """The wish that this line works on; from now on this process does."""
+        """The wish that this line works on; from now on this process does. Without the owner there is nothing to do."""
+        if os.getppid() != self.slots.owner:
+            os._exit(0)
         number, _ = self.slots.read(self.index)
         self.slots.write(self.index, number, os.getpid())
         return number
