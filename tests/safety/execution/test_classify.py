@@ -132,8 +132,9 @@ def test_what_cannot_be_read_proves_nothing(status: int, body: bytes) -> None:
     assert state(status, body) == "UNKNOWN"
 
 
-def test_a_success_with_a_redirecting_status_proves_nothing() -> None:
-    assert state(307, success(row())) == "UNKNOWN"
+@pytest.mark.parametrize("status", [300, 307])
+def test_a_success_with_a_redirecting_status_proves_nothing(status: int) -> None:
+    assert state(status, success(row())) == "UNKNOWN"
 
 
 def test_without_a_connection_nothing_was_sent_and_with_a_lost_one_nobody_knows() -> None:
