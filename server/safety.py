@@ -148,7 +148,10 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Calla
     from safety.gate import Footing
     from safety.gathering import Gathering
     from safety.judging import Judge
+    from safety.redaction import know
 
+    if settings.webhook_secret is not None:
+        know(settings.webhook_secret.get_secret_value())
     service = settings.url if client.source == "hosted" else "embedded"
     gathering = Gathering(client, client.source, now)
     judge = Judge(settings.home, ledger, gathering, service, key_in_environment=settings.key_in_environment)
