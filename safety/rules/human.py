@@ -81,7 +81,7 @@ def channel(case: Case) -> Objection | None:
                 observed=plain(observed),
                 unit="USD",
                 window=window,
-                resets_at=facts.now + DAY if window and case.usd <= allowed else None,
+                resets_at=facts.now + DAY if window else None,
                 mended=smaller,
             )
     return None

@@ -13,7 +13,7 @@ from safety.limits import Limits
 from safety.proposal import Publication
 from tests.safety.policy.scenarios import KNOWN, against, facts, policy
 
-KNOWN_TEXTS: Final = ("acc-7731-main", "10482.55", "api-99", "77", "Zoë Berg")
+KNOWN_TEXTS: Final = ("ab-1234", "acc-7731-main", "10482.55", "api-99", "77", "Zoë Berg")
 
 
 def post(**fields: Any) -> Publication:
@@ -58,6 +58,8 @@ def test_ordinary_text_waits_for_a_human(text: str) -> None:
         "I hold 10 482.55 USD",
         "order api-99 filled",
         "I hold 77 of them",
+        "I hold\n77\nof them",
+        "a b 1 2 3 4",
         "this is zoë berg",
     ],
 )

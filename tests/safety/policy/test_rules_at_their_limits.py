@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from safety.evaluation import needs
 from safety.facts import Facts, Quote
+from safety.limits import Limits
 from safety.proposal import Action
 from tests.safety.policy.scenarios import (
     BUY,
@@ -723,6 +725,47 @@ def test_on_paper_a_limit_asks_for_its_own_facts_and_no_others(
     limits: dict[str, Any], objecting: dict[str, str]
 ) -> None:
     assert against(BUY, paper(**limits), Facts(now=0.0, backend="embedded")) == objecting
+
+
+MONEY: Final = frozenset({"quote", "usd_rate"})
+
+
+@pytest.mark.parametrize(
+    ("action", "limits", "expected"),
+    [
+        (BUY, {}, ()),
+        (BUY, {"collar": D(1)}, ("quote",)),
+        (BUY, {"collar_major": D(1)}, ("quote",)),
+        (BUY, {"collar_probability": D(1)}, ()),
+        (MARKET, {"collar": D(1), "collar_major": D(1), "collar_probability": D(1)}, ()),
+        (MARKET, {"quote_age": 9}, ("quote",)),
+        (PREDICTION, {"collar": D(1), "collar_major": D(1)}, ()),
+        (PREDICTION, {"collar_probability": D(1)}, ("quote",)),
+        (BUY, {"open_orders": 9}, ("account",)),
+        (BUY, {"open_orders_symbol": 9}, ("account",)),
+        (MARKET, {"open_orders": 9}, ()),
+        (BUY, {"snapshot_age": 9}, ("account",)),
+        (BUY, {"no_self_trade": True}, ("account",)),
+        (BUY, {"check_funds": True}, ("account", *MONEY)),
+        (BUY, {"max_notional": D(9)}, MONEY),
+        (BUY, {"position_usd": D(9)}, ("account", *MONEY)),
+        (BUY, {"drawdown_share": D(1)}, ("account",)),
+        (BUY, {"clock_skew": 9}, ("clock",)),
+        (STANDING, {"clock_skew": 9, "snapshot_age": 9, "max_notional": D(9)}, ("clock",)),
+        (POST, {"clock_skew": 9}, ()),
+        (POST, {"ask_to_publish": True}, ("texts",)),
+    ],
+    ids=str,
+)
+def test_only_the_facts_are_read_that_a_limit_asks_for(
+    action: Action, limits: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    assert needs(action, Limits.model_validate(limits)) == frozenset(expected)
+
+
+def test_while_reducing_the_account_is_read() -> None:
+    assert needs(BUY, Limits(), "REDUCING") == {"account"}
+    assert needs(BUY, Limits(), "HALTED") == frozenset()
 
 
 def test_the_names_of_the_cases_are_unique() -> None:
