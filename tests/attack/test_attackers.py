@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.conftest import Era
+
 from .conftest import Attack
 from .registry import ATTACKERS
 
@@ -21,7 +23,16 @@ def test_there_are_forty_attackers() -> None:
     assert len(ATTACKERS) >= 40
 
 
-@pytest.mark.parametrize("name", ATTACKERS)
+ERAS: Final[tuple[Era, ...]] = ("auto", "legacy")
+CASES: Final = [
+    pytest.param(era, name, marks=[pytest.mark.slow] if era == "legacy" and attacking.dialog is None else [])
+    for era in ERAS
+    for name, attacking in ATTACKERS.items()
+]
+"""The eras differ in how a dialog is answered; attackers without one need the older era in the long run only."""
+
+
+@pytest.mark.parametrize(("era", "name"), CASES, indirect=["era"])
 async def test_nothing_goes_out_without_the_human(attack: Attack, name: str) -> None:
     attacking = ATTACKERS[name]
     async with attack(attacking.dialog, attacking.calls_itself, **attacking.signed) as target:

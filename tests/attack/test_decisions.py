@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, cast
 
+import pytest
 from mcp import Client
 
 from safety.untrusted import MARK, cleaned
@@ -39,6 +40,7 @@ async def decisions(client: Client) -> list[object]:
     return said
 
 
+@pytest.mark.parametrize("era", ["auto"], indirect=True)
 async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None:
     differing: list[str] = []
     async with attack() as target:
@@ -52,6 +54,7 @@ async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None
     assert target.venue.changes == []
 
 
+@pytest.mark.parametrize("era", ["auto"], indirect=True)
 async def test_every_such_text_is_named_cleaned_and_stands_nowhere_else(attack: Attack) -> None:
     hidden: list[str] = []
     async with attack() as target:
