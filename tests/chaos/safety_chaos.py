@@ -12,9 +12,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,12 @@ from .safety_truth import Truth
 
 MEMORY: Final = Path("/dev/shm")
 """Where files need no disk. A kill leaves what was written to files as it is, so a disk would only cost time."""
+
+
+ROUND: Final = 250
+"""Most kills on one home."""
+
+SUMMED: Final = ("killed", "fates", "figures")
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,25 @@ class Client:
     judge: Callable[[Path, Truth], tuple[dict[str, int], list[str]]]
 
 
-def run(plan: Plan, home: Path) -> dict[str, Any]:
-    """Run it, and judge what came of it."""
-    began = time.monotonic()
+def run(plan: Plan) -> dict[str, Any]:
+    """Run it in rounds, each on an exchange and a home of its own: every start reads the home's whole journal."""
+    began, rounds = time.monotonic(), list[dict[str, Any]]()
+    for number, first in enumerate(range(0, plan.kills, ROUND)):
+        part = replace(plan, kills=min(ROUND, plan.kills - first), seed=plan.seed + number)
+        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
+            rounds.append(run_round(part, Path(home)))
+    summed = {name: _sum([each[name] for each in rounds]) for name in SUMMED}
+    violations = [each for found in rounds for each in found["violations"]]
+    return {"plan": asdict(plan), "seconds": round(time.monotonic() - began), **summed, "violations": violations}
+
+
+def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """Figure by figure."""
+    return {name: sum(part.get(name, 0) for part in parts) for name in dict.fromkeys(chain.from_iterable(parts))}
+
+
+def run_round(plan: Plan, home: Path) -> dict[str, Any]:
+    """One exchange, one home, and what came of it."""
     client = CLIENTS[plan.client]
     slots = Slots(plan.workers)
     with exchange(Faults(echoes_labels=plan.labels == "echoed"), plan.seed) as running:
@@ -74,8 +97,6 @@ def run(plan: Plan, home: Path) -> dict[str, Any]:
     slots.close()
     figures, violations = client.judge(home, truth)
     return {
-        "plan": asdict(plan),
-        "seconds": round(time.monotonic() - began, 1),
         "killed": asdict(killed),
         "fates": dict(Counter(arrival.fate for arrival in truth.arrivals)),
         "figures": figures,
@@ -115,8 +136,7 @@ def main() -> int:
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
     print(f"seed {seed}", file=sys.stderr, flush=True)  # noqa: T201 - a command
     plan = Plan(given.client, given.kills, seed, given.labels, given.workers)
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
-        report = json.dumps(run(plan, Path(home)), indent=2)
+    report = json.dumps(run(plan), indent=2)
     print(report)  # noqa: T201 - a command
     if given.report is not None:
         given.report.write_text(report + "\n")
