@@ -175,7 +175,7 @@ def test_what_the_limits_leave() -> None:
         notional_day=D(20),
         count_24h=3,
         count_day=2,
-        order_ages=(1.0, 70.0),
+        order_ages=(1.0, 59.9, 60.0, 70.0),
         open_orders=(rest("buy", "1"),),
         position_usd={"BTC/USDT": D(-100)},
         reserved_usd=D(50),
@@ -191,7 +191,7 @@ def test_what_the_limits_leave() -> None:
         Remaining("R08_MAX_NOTIONAL", "50", "50", "USD of one order"),
         Remaining("R12_DAILY_NOTIONAL", "200", "30", "USD", NOW + 86_400),
         Remaining("R13_DAILY_COUNT", "20", "17", "orders", NOW + 86_400),
-        Remaining("R14_THROTTLE", "5", "4", "orders in a minute", NOW + 60),
+        Remaining("R14_THROTTLE", "5", "3", "orders in a minute", NOW + 60),
         Remaining("R16_OPEN_ORDERS", "10", "9", "open orders"),
         Remaining("R17_POSITION", "247.5", "97.5", "USD"),
         Remaining("R18_DAILY_LOSS", "50", "40", "USD"),
@@ -200,6 +200,13 @@ def test_what_the_limits_leave() -> None:
         Remaining("R29_CHANNEL_CEILING", "1000", "830", "USD", NOW + 86_400),
         Remaining("R30_STANDING", "1", "0", "strategies in mode trade"),
     ]
+
+
+def test_without_automatic_orders_none_are_left() -> None:
+    rules = {row.rule for row in left(policy(automatic_up_to=D(0)), facts())}
+
+    assert "R22_REARM" not in rules
+    assert "R22_REARM" in {row.rule for row in left(policy(), facts())}
 
 
 def test_without_limits_there_is_nothing_to_tell() -> None:
