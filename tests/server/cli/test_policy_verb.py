@@ -126,6 +126,22 @@ def test_a_second_signature_asks_for_the_same_passphrase_and_says_what_is_too_mu
     assert again.stdout == "policy.toml says what was signed as version 2. There is nothing to sign.\n"
 
 
+def test_writing_the_policy_over_its_own_file_keeps_what_was_signed(home: Path, run: Run) -> None:
+    (home / POLICY_FILE).write_text(TRADING)
+    with terminal(home, "policy", "sign") as human:
+        signing(human)
+        assert human.end()[0] == 0
+    (home / POLICY_FILE).write_text("")  # as a shell does for `>`, before it starts the command
+    (home / POLICY_FILE).write_text(run("policy", "show", "--toml").stdout)
+    with closing(Ledger.open(home)) as ledger:
+        loaded = load(home, ledger)
+
+    assert loaded.policy.live.trading
+    assert loaded.policy.live.max_notional == 100
+    assert loaded.origin.startswith("version 1, signed with key ")
+    assert loaded.warnings == ()
+
+
 def test_refusing_to_sign_changes_nothing(home: Path) -> None:
     (home / POLICY_FILE).write_text(TRADING)
     with terminal(home, "policy", "sign") as human:
