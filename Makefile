@@ -21,7 +21,7 @@ snapshot: ## Bring the committed tool surface and the README's tool table to wha
 	uv run python -m tools.snapshot
 
 bench: ## Figures, each beside a baseline measured in the same run
-	for figure in start tokens calls feeds dsl orders gate live backtest_and_poll; do uv run python -m bench.$$figure || exit 1; done
+	for figure in start tokens calls feeds dsl orders policy gate live backtest_and_poll; do uv run python -m bench.$$figure || exit 1; done
 	uv run --group bench python -m bench.backtest
 
 slow: ## The long-running tests
