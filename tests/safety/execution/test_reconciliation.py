@@ -336,6 +336,24 @@ class TestWithoutLabels:
         assert {search.stands(first).state, search.stands(second).state} == {"UNKNOWN"}
         assert search.ledger.switch().state == "HALTED"
 
+    async def test_an_order_under_somebody_elses_label_is_not_it(self, search: Search) -> None:
+        intent = search.sent()
+        search.venue.echoes = True
+        search.books(intent, label="a stranger's")
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == "UNKNOWN"
+
+    @pytest.mark.parametrize("field", ["symbol", "side", "amount"])
+    async def test_an_order_that_does_not_say_what_it_is_is_not_it(self, search: Search, field: str) -> None:
+        intent = search.sent()
+        search.books(intent, **{field: None})
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == "UNKNOWN"
+
     async def test_amounts_that_the_exchange_has_rounded_to_its_step_fit(self, search: Search) -> None:
         intent = search.sent(ORDER.model_copy(update={"amount": Decimal("0.0012345")}))
         search.books(intent, amount=0.00123)
