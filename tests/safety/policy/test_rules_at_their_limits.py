@@ -119,6 +119,7 @@ row("R07: above the amount", "R07", limits={"max_amount": {"BTC/USDT": D("0.0004
 row("R07: below the amount", limits={"max_amount": {"BTC/USDT": D("0.000500000000000001")}})
 row("R07: no amount for the symbol", "R07", limits={"max_amount": {"ETH/USDT": D(9)}})
 row("R07: an amount of nothing", "R07", limits={"max_amount": {"BTC/USDT": D(0)}})
+row("R07: an amount of very little", "R07", limits={"max_amount": {"BTC/USDT": D("1.23456e-16")}})
 row("R07: no table", limits={"max_amount": None})
 
 row("R08: at the value", limits={"max_notional": D(30)})
