@@ -9,6 +9,7 @@ import pytest
 from safety.proposal import Order, Publication, Standing
 
 from .conftest import ORDER, Search, row
+from .venue import at
 
 OTHER = ORDER.model_copy(update={"amount": Decimal("0.002")})
 
@@ -254,6 +255,17 @@ class TestLongLists:
         assert search.venue.heard.count("GET /orders") == 1
         assert search.stands(intent).sweeps == 1
 
+    async def test_orders_of_the_very_second_are_read_to_their_end(self, search: Search) -> None:
+        intent = search.sent()
+        earliest = at(search.clock.now - 5)
+        search.books(intent, created_at=earliest)
+        for _ in range(200):
+            search.venue.books(row(OTHER), created_at=earliest)
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == "ACKED"
+
 
 class TestWithoutLabels:
     """The service does not return labels, so that an order is known by its terms alone."""
@@ -299,6 +311,15 @@ class TestWithoutLabels:
         await search.reconciler.look()
 
         assert search.stands(intent).state == "UNKNOWN"
+
+    @pytest.mark.parametrize(("before", "state"), [(5, "ACKED"), (6, "UNKNOWN")])
+    async def test_the_services_clock_may_be_five_seconds_behind(self, search: Search, before: int, state: str) -> None:
+        intent = search.sent()
+        search.books(intent, created_at=at(search.clock.now - before))
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == state
 
     async def test_an_order_of_another_intent_is_not_it(self, search: Search) -> None:
         placed = search.sent(state="SENT")
