@@ -231,13 +231,40 @@ class TestLongLists:
         assert search.stands(intent).sweeps == 0
 
     @pytest.mark.parametrize("says_total", [True, False])
+    @pytest.mark.parametrize("says_limit", [True, False])
     async def test_a_service_with_smaller_pages_than_asked_for_is_read_to_its_end(
-        self, search: Search, says_total: bool
+        self, search: Search, says_total: bool, says_limit: bool
     ) -> None:
-        search.venue.page, search.venue.says_total = 50, says_total
+        search.venue.page, search.venue.says_total, search.venue.says_limit = 50, says_total, says_limit
         intent = search.sent()
         search.books(intent)
         for _ in range(120):
+            search.venue.books(row(OTHER))
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == "ACKED"
+
+    @pytest.mark.parametrize("says_total", [True, False])
+    @pytest.mark.parametrize(("orders", "pages"), [(199, 1), (200, 2)])
+    async def test_a_page_that_is_surely_the_last_is_not_asked_beyond(
+        self, search: Search, says_total: bool, orders: int, pages: int
+    ) -> None:
+        search.venue.says_total = says_total
+        intent = search.sent()
+        for _ in range(orders):
+            search.venue.books(row(OTHER))
+
+        await search.reconciler.look()
+
+        assert search.venue.heard.count("GET /orders") == (1 if says_total else pages)
+        assert search.stands(intent).sweeps == 1
+
+    async def test_an_order_behind_a_full_page_of_a_service_that_gives_no_total_is_found(self, search: Search) -> None:
+        search.venue.says_total = False
+        intent = search.sent()
+        search.books(intent)
+        for _ in range(200):
             search.venue.books(row(OTHER))
 
         await search.reconciler.look()

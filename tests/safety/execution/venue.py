@@ -30,7 +30,8 @@ class Venue:
         echoes: Whether listings show labels.
         fails: Which calls, as `METHOD path`, answer with status 500.
         page: Most rows of a page.
-        says_total: Whether a page says how many rows there are, and how many it gives.
+        says_total: Whether a page says how many rows there are.
+        says_limit: Whether it says how many it gives at most.
         heard: `METHOD path` of every call.
         on_page: Called with its offset before a page is given.
         answers: Fixed answers.
@@ -43,6 +44,7 @@ class Venue:
     fails: Callable[[str], bool] = lambda _: False
     page: int = 200
     says_total: bool = True
+    says_limit: bool = True
     heard: list[str] = field(default_factory=list[str])
     on_page: Callable[[int], None] = lambda _: None
     answers: dict[str, httpx.Response] = field(default_factory=dict[str, httpx.Response])
@@ -91,7 +93,8 @@ class Venue:
         self.on_page(offset)
         found = [row for row in self.rows if row["account_id"] == asked.get("account_id", row["account_id"])]
         shown = [self._shown(row) for row in found[offset : offset + limit]]
-        told = {"total": len(found), "limit": limit} if self.says_total else {}
+        told = {"total": len(found)} if self.says_total else {}
+        told |= {"limit": limit} if self.says_limit else {}
         return {"orders": shown, "offset": offset, **told}
 
     def _shown(self, row: Row) -> Row:
