@@ -91,6 +91,15 @@ def test_an_order_counts_24_hours_and_until_midnight(
     assert (usage.count_day, usage.notional_day) == (today, 10 * today)
 
 
+def test_an_order_at_midnight_is_of_the_new_day(ledger: Ledger, clock: Clock) -> None:
+    clock.forward(12 * HOUR)
+    brought(ledger, clock, "ACKED")
+    assert used(ledger).count_day == 1
+    clock.forward(DAY - 0.001)
+
+    assert used(ledger).count_day == 1
+
+
 def test_the_24_hours_begin_when_it_is_sent(ledger: Ledger, clock: Clock) -> None:
     waiting = admitted(ledger, clock, outcome=Outcome.REQUIRE)
     clock.forward(290)
@@ -134,9 +143,20 @@ def test_orders_of_the_last_minute_have_ages_youngest_first_and_rejected_ones_to
     assert used(ledger).order_ages == (5, 15)
     clock.forward(44.5)
     assert used(ledger).order_ages == (59.5,)
-    clock.forward(10)
+    clock.forward(0.5)
 
-    assert used(ledger).order_ages == (59.5,)[1:]
+    assert used(ledger).order_ages == ()
+
+
+def test_a_minute_of_orders_is_counted_from_their_admission(ledger: Ledger, clock: Clock) -> None:
+    intent = admitted(ledger, clock)
+    clock.forward(20)
+    ledger.claim(intent.intent_id, go)
+    clock.forward(39.5)
+    assert used(ledger).order_ages == (59.5,)
+    clock.forward(0.5)
+
+    assert used(ledger).order_ages == ()
 
 
 def test_similar_orders_are_those_of_account_symbol_and_side_in_the_last_hour(ledger: Ledger, clock: Clock) -> None:
@@ -187,10 +207,12 @@ def test_unknown_outcomes_and_orders_in_flight_are_counted_here_and_anywhere(led
     brought(ledger, clock, "UNKNOWN")
     ledger.settle(sent(ledger, clock, order(symbol="ETH/USDT")).intent_id, "UNKNOWN")
     sent(ledger, clock, order("2"))
+    sent(ledger, clock, order("3"))
     sent(ledger, clock, order("2", account_id="acc_2"))
+    admitted(ledger, clock, order("4"))
     usage = used(ledger)
 
-    assert (usage.unknown_here, usage.unknown_anywhere, usage.in_flight_here) == (1, 2, 1)
+    assert (usage.unknown_here, usage.unknown_anywhere, usage.in_flight_here) == (1, 2, 2)
 
 
 def test_failures_in_a_row_end_with_an_acknowledged_order(ledger: Ledger, clock: Clock) -> None:
@@ -216,7 +238,6 @@ def test_a_failure_that_turns_out_well_is_none(ledger: Ledger, clock: Clock) -> 
 
 def test_a_release_forgives_failures(ledger: Ledger, clock: Clock) -> None:
     brought(ledger, clock, "REJECTED")
-    clock.forward(1)
     ledger.halt("too many failures", "the policy")
     ledger.release(signature="ab", key_id="k1", over="release")
 
@@ -228,7 +249,6 @@ def test_orders_without_a_human_are_counted_since_one_last_approved(ledger: Ledg
         clock.forward(1)
         admitted(ledger, clock, order(str(number + 1)))
     assert used(ledger).automatic_in_a_row == 3
-    clock.forward(1)
     approved(ledger, clock, order("7"))
     assert used(ledger).automatic_in_a_row == 0
     clock.forward(1)
@@ -237,9 +257,15 @@ def test_orders_without_a_human_are_counted_since_one_last_approved(ledger: Ledg
     assert used(ledger).automatic_in_a_row == 1
 
 
-def test_an_order_that_passed_but_was_asked_about_had_a_human(ledger: Ledger, clock: Clock) -> None:
-    waiting = admitted(ledger, clock, ask_first=True)
-    ledger.approve(waiting.intent_id, signature="", key_id="elicitation")
+def test_a_yes_in_a_dialog_is_no_human_that_lets_orders_go_on(ledger: Ledger, clock: Clock) -> None:
+    for number in range(3):
+        clock.forward(1)
+        asked = admitted(ledger, clock, order(str(number + 1)), ask_first=True)
+        ledger.approve(asked.intent_id, signature="", key_id="elicitation")
+    assert used(ledger).automatic_in_a_row == 3
+    clock.forward(1)
+    asked = admitted(ledger, clock, order("9"), ask_first=True)
+    ledger.approve(asked.intent_id, signature="ab" * 64, key_id="k1")
 
     assert used(ledger).automatic_in_a_row == 0
 
@@ -299,6 +325,9 @@ def test_strategies_that_trade_are_counted_until_they_are_seen_to_have_ended(led
     assert used(ledger).standing_active == 1
     ledger.settle(deployed.intent_id, "ACKED", order_id="sub_1", result={"status": "active"})
     assert used(ledger).standing_active == 1
+    again = sent(ledger, clock, standing(action="resume", subscription_id="sub_1"))
+    assert used(ledger).standing_active == 1
+    ledger.settle(again.intent_id, "REJECTED")
     ledger.observe(deployed.intent_id, {"status": "paused"})
     assert used(ledger).standing_active == 0
 
@@ -319,6 +348,8 @@ def test_a_clock_that_went_back_is_noticed_until_a_human_has_seen_to_it(ledger: 
     admitted(ledger, clock, order("2"))
     assert used(ledger).clock_went_back
     ledger.release(signature="ab", key_id="k1", over="release")
+    assert not used(ledger).clock_went_back
+    admitted(ledger, clock, order("3"))
 
     assert not used(ledger).clock_went_back
 
