@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from api.accounts import BalancesResponse, Position
+from api.errors import HeyTradersError
 from api.orders import Order as ShownOrder
 from api.symbols import resolve
 
@@ -19,6 +20,9 @@ from .proposal import Order
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
 """Count as one USD each."""
+
+FIAT: Final = frozenset({"KRW"})
+"""Cash as well, at the order's own rate. Bitcoin is none, even where it is what an order is paid in."""
 
 OTHER: Final = "(other holdings)"
 """In place of a symbol: everything in a spot account but its cash and the order's asset."""
@@ -43,9 +47,9 @@ def account_facts(
     for position in shown.positions:
         symbol = _symbol(order, position.symbol)
         positions[symbol] = positions.get(symbol, ZERO) + _signed(position)
-        price = quote.price if quote is not None and symbol == order.symbol else position.mark_price
+        price = quote.price if quote is not None and symbol == order.symbol else _mark(position)
         if price is not None and usd_rate is not None:
-            values[symbol] = values.get(symbol, ZERO) + position.size * price * usd_rate
+            values[symbol] = values.get(symbol, ZERO) + abs(position.size) * price * usd_rate
     if order.market_type == "spot":
         _add_spot(order, shown, quote, usd_rate, positions, values)
     return AccountFacts(
@@ -68,7 +72,9 @@ def _add_spot(
 ) -> None:
     traded = resolve(order.symbol, order.exchange)
     held = sum((each.total for each in shown.balances if each.asset == traded.base), ZERO)
-    rates = {**dict.fromkeys(DOLLARS, Decimal(1)), **({traded.quote: usd_rate} if usd_rate is not None else {})}
+    rates = dict.fromkeys(DOLLARS, Decimal(1))
+    if usd_rate is not None and traded.quote in FIAT:
+        rates[traded.quote] = usd_rate
     cash = sum((each.total * rates[each.asset] for each in shown.balances if each.asset in rates), ZERO)
     positions[order.symbol] = held
     if quote is None or usd_rate is None or shown.total_equity_usd is None:
@@ -78,12 +84,25 @@ def _add_spot(
 
 
 def _symbol(order: Order, written: str) -> str:
-    """A position's symbol as orders write it: prediction markets add the currency to the token id."""
-    return order.symbol if written.partition("/")[0] == order.symbol else written
+    """A symbol as orders write it, in whatever dialect the service does; one that nobody can read stays as it is."""
+    try:
+        return resolve(written, order.exchange).symbol
+    except HeyTradersError:
+        return written
 
 
 def _signed(position: Position) -> Decimal:
-    return -position.size if position.side == "short" else position.size
+    return -abs(position.size) if position.side == "short" else position.size
+
+
+def _mark(position: Position) -> Decimal | None:
+    """The market's price as far as the position tells: what the hosted service says of it is entry and profit."""
+    if position.mark_price is not None:
+        return position.mark_price
+    if not position.size or position.entry_price <= 0:
+        return None
+    price = position.entry_price + position.unrealized_pnl / _signed(position)
+    return price if price > 0 else None
 
 
 def _resting(order: Order, shown: ShownOrder) -> Resting:

@@ -168,7 +168,7 @@ def test_positions_have_a_sign_and_a_value_only_where_there_is_a_price() -> None
     perpetual = BUY.model_copy(
         update={"exchange": "binancefuturesusd", "market_type": "perpetual", "symbol": "BTC/USDT:USDT"}
     )
-    position = {"entry_price": 1, "unrealized_pnl": 0, "leverage": 2}
+    position = {"entry_price": 0, "unrealized_pnl": 0, "leverage": 2}
     shown = BalancesResponse.model_validate(
         {
             "total_equity_usd": 1_000,
@@ -201,3 +201,68 @@ def test_a_token_with_its_currency_is_the_token() -> None:
 
     assert facts.positions == {"1234567890": Decimal(10)}
     assert facts.position_usd == {"1234567890": Decimal(6)}
+
+
+def perpetuals(*positions: dict[str, Any]) -> BalancesResponse:
+    """An account with these positions, in the fields that the API document has, and no mark price."""
+    common = {"unrealized_pnl": 0, "leverage": 2, "entry_price": 0}
+    return BalancesResponse.model_validate({"positions": [{**common, **each} for each in positions]})
+
+
+PERPETUAL: Final = BUY.model_copy(
+    update={"exchange": "binancefuturesusd", "market_type": "perpetual", "symbol": "BTC/USDT:USDT"}
+)
+
+
+@pytest.mark.parametrize("written", ["BTC/USDT:USDT", "BTC/USDT", "BTCUSDT", "BTC-PERP"])
+def test_a_position_is_known_in_whatever_dialect_the_service_writes_its_symbol(written: str) -> None:
+    shown = perpetuals({"symbol": written, "side": "long", "size": 0.01})
+    facts = account_facts(PERPETUAL, shown, 0.0, Quote(Decimal(50_000), 0.0), Decimal(1))
+
+    assert facts.positions == {"BTC/USDT:USDT": Decimal("0.01")}
+    assert facts.position_usd == {"BTC/USDT:USDT": Decimal(500)}
+
+
+def test_a_short_is_negative_whether_or_not_its_size_has_a_sign() -> None:
+    shown = perpetuals({"symbol": "BTC/USDT:USDT", "side": "short", "size": -0.01})
+    facts = account_facts(PERPETUAL, shown, 0.0, Quote(Decimal(50_000), 0.0), Decimal(1))
+
+    assert facts.positions == {"BTC/USDT:USDT": Decimal("-0.01")}
+    assert facts.position_usd == {"BTC/USDT:USDT": Decimal(500)}
+
+
+@pytest.mark.parametrize(
+    ("side", "entry", "profit", "value"),
+    [
+        ("long", 3_000, 200, 6_200),
+        ("short", 3_000, 200, 5_800),
+        ("long", 3_000, 0, 6_000),
+        ("long", 0, 0, None),
+        ("long", 3_000, -6_000, None),
+    ],
+)
+def test_other_positions_without_a_mark_price_are_worth_their_entry_and_profit(
+    side: str, entry: float, profit: float, value: float | None
+) -> None:
+    shown = perpetuals(
+        {"symbol": "ETH/USDT:USDT", "side": side, "size": 2, "entry_price": entry, "unrealized_pnl": profit}
+    )
+    facts = account_facts(PERPETUAL, shown, 0.0, Quote(Decimal(50_000), 0.0), Decimal(1))
+
+    assert facts.position_usd == ({} if value is None else {"ETH/USDT:USDT": Decimal(str(value))})
+
+
+def test_bitcoin_is_an_exposure_and_no_cash_where_an_order_is_paid_in_it() -> None:
+    bought_with_bitcoin = BUY.model_copy(update={"symbol": "ETH/BTC"})
+    shown = BalancesResponse.model_validate(
+        {
+            "total_equity_usd": 1_000,
+            "balances": [
+                {"asset": "USDT", "free": 400, "used": 0, "total": 400},
+                {"asset": "BTC", "free": 0.01, "used": 0, "total": 0.01},
+            ],
+        }
+    )
+    facts = account_facts(bought_with_bitcoin, shown, 0.0, Quote(Decimal("0.05"), 0.0), Decimal(60_000))
+
+    assert facts.position_usd == {"ETH/BTC": Decimal(0), OTHER: Decimal(600)}
