@@ -164,14 +164,18 @@ def _failures(journal: Journal, service: str, without: str) -> list[Row]:
 
 
 def _automatic(journal: Journal, service: str, without: str) -> int:
-    """Orders without a human since a human last approved one; beyond 1,000 it no longer matters how many."""
-    approved: float | None = journal.db.execute(
-        "SELECT max(approved_at) FROM intents WHERE service = ? AND kind = 'order' AND by_human = 1", (service,)
+    """Orders without a human's signature since a human last signed one; beyond 1,000 it no longer matters how many.
+
+    A yes in the client's dialog is none: a program may give it, and would let itself go on for ever.
+    """
+    signed: float | None = journal.db.execute(
+        "SELECT max(approved_at) FROM intents WHERE service = ? AND kind = 'order' AND signature <> ''", (service,)
     ).fetchone()[0]
     return _count(
         journal,
-        f"{_OURS} AND automatic = 1 AND by_human = 0 AND created > ? AND {one_of('state', _SENT)} LIMIT {_MANY}",
-        service, without, approved or 0.0, *_SENT,
+        f"{_OURS} AND automatic = 1 AND coalesce(signature, '') = '' AND created > ?"
+        f" AND {one_of('state', _SENT)} LIMIT {_MANY}",
+        service, without, signed or 0.0, *_SENT,
     )  # fmt: skip
 
 

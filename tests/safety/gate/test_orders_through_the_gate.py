@@ -155,6 +155,21 @@ async def test_a_dialog_may_answer_for_as_much_as_the_signed_policy_grants(tmp_p
     assert live.heard.changes == ["POST /orders"]
 
 
+async def test_a_client_that_says_yes_by_itself_does_not_let_itself_go_on(tmp_path: Path) -> None:
+    automatic = {**SIGNED, "automatic_up_to": Decimal(25), "rearm_after": 2, "duplicate_seconds": 0}
+    async with opened(tmp_path / "home", hosted=True, live=automatic) as live:
+        price = round(await live.price() * Decimal("0.995"), 1)
+        outcomes: list[str] = []
+        for number in range(3):
+            amount = round(Decimal(10 + number) / price, 5)
+            asked = order(order_type="limit", price=price, amount=amount)
+            placed = await live.gate.place_and_follow(asked, "place_with_confirmation", "", Dialog(answer="yes"), 0.3)
+            outcomes.append(placed.outcome)
+
+    assert outcomes[-1] == "approval_required"
+    assert live.heard.changes == ["POST /orders"] * 2
+
+
 @pytest.mark.parametrize(("answer", "outcome"), [("yes", "placed"), ("not_asked", "approval_required")])
 async def test_paper_orders_can_be_rehearsed_with_the_dialog(paper: Place, answer: str, outcome: str) -> None:
     dialog = Dialog(answer=answer)  # pyright: ignore[reportArgumentType] - one of the literals
