@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from api.client import Client
+from api.errors import HeyTradersError
 from api.live import LIVE_PAUSE, LIVE_SUBSCRIPTION_GET, Subscription, SubscriptionRequest, SwitchRequest
 
 from .intent import Intent
@@ -47,13 +48,22 @@ class Expiry:
         """Pause what has outlived its approval, and return the ids of what was paused.
 
         Raises:
-            HeyTradersError: The service did not do it. The next call tries again.
+            HeyTradersError: The service did not do one of them, the others notwithstanding. The next call tries again.
         """
         seconds = await self.seconds()
         if seconds is None:
             return []
         due = await to_thread.run_sync(self._due, seconds)
-        return [each.order_id or "" for each in due if await self._pause(each)]
+        paused: list[str] = []
+        trouble: HeyTradersError | None = None
+        for each in due:
+            try:
+                paused += [each.order_id or ""] if await self._pause(each) else []
+            except HeyTradersError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+        return paused
 
     def _due(self, seconds: float) -> list[Intent]:
         latest: dict[str, Intent] = {}

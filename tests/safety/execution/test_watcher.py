@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from api.errors import NotFound
 from safety.decision import Outcome
 from safety.execution import Executor
 from safety.expiry import Expiry
@@ -289,3 +290,19 @@ class TestStandingAuthorities:
             await until(lambda: desk.ledger.latest("standing_expired", "sub-1") is not None)
 
         assert [each.method for each in desk.service.requests] == ["GET", "POST", "GET", "POST"]
+
+    async def test_one_that_cannot_be_paused_keeps_none_of_the_others_from_it(self, desk: Desk) -> None:
+        await self.deployed(desk)
+        desk.service.succeeds({"subscription_id": "sub-2", "status": "active", "account_id": "acc-1"})
+        await desk.executor.execute(desk.admitted(DEPLOYED.model_copy(update={"strategy_id": "macd"})).intent_id)
+        desk.service.replies.clear()
+        desk.clock.now += WEEK + 1
+        desk.service.fails(404, "NOT_FOUND")
+        desk.service.succeeds({"subscription_id": "sub-2", "strategy_id": "macd", "status": "active"})
+        desk.service.succeeds({"subscription_id": "sub-2", "status": "paused"})
+
+        with pytest.raises(NotFound):
+            await self.expiry(desk).pause_due()
+
+        assert desk.ledger.latest("standing_expired", "sub-1") is None
+        assert desk.ledger.latest("standing_expired", "sub-2") is not None
