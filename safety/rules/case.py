@@ -81,6 +81,17 @@ class Case:
         return self.worth.price
 
     @property
+    def units(self) -> Decimal:
+        """Quote currency for the whole order, without leverage.
+
+        Raises:
+            Missing: It is not known.
+        """
+        if self.worth.units is None:
+            raise Missing(self.worth.missing)
+        return self.worth.units
+
+    @property
     def usd_rate(self) -> Decimal:
         """USD per unit of the quote currency.
 
@@ -172,7 +183,7 @@ class Rule:
         except Missing as missing:
             found = deny(f"{missing}, so this limit cannot be checked", "Try again once it is known")
         except HeyTradersError as error:
-            found = deny(error.message, error.suggestion)
+            found = deny(error.message, error.suggestion.rstrip("."))
         except Exception as error:  # noqa: BLE001 - whatever breaks in a rule, the answer is no
             found = deny(f"the rule failed ({type(error).__name__})", "Tell the user; the order was not sent")
         return Finding(self.id) if found is None else found(self.id)

@@ -227,9 +227,9 @@ def funds(case: Case) -> Objection | None:
         needed = order.amount
     if needed <= free:
         return None
-    smaller = case.smaller(free, needed)
+    smaller, free = case.smaller(free, needed), max(free, Decimal(0))
     return deny(
-        f"the order needs {plain(needed)} {asset}, and {plain(max(free, Decimal(0)))} are free",
+        f"the order needs {plain(needed)} {asset}, and {plain(free)} are free",
         at_most(smaller, "Cancel orders that hold the balance"),
         limit=plain(free),
         observed=plain(needed),
@@ -243,5 +243,4 @@ def _money(case: Case, leverage: int) -> tuple[str, Decimal, Decimal]:
     order = case.order
     quote = instrument(order.symbol, order.exchange).quote
     reserved = case.facts.usage.reserved_usd / case.usd_rate
-    units = case.worth.units or Decimal(0)
-    return quote, case.account.free.get(quote, Decimal(0)) - reserved, units / leverage
+    return quote, case.account.free.get(quote, Decimal(0)) - reserved, case.units / leverage

@@ -104,7 +104,7 @@ def standing(case: Case) -> Objection | None:
     return require("a strategy in mode trade places orders without asking again, so a human has to approve it")
 
 
-@rule("R28_FATIGUE", "order", "standing", "publication", once=True)
+@rule("R28_FATIGUE", "order", "standing", "publication")
 def fatigue(case: Case) -> Objection | None:
     """How often a human may be asked. Judged only where a human would be."""
     usage, now = case.facts.usage, case.facts.now

@@ -19,10 +19,10 @@ MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "
 @rule("R10_COLLAR")
 def collar(case: Case) -> Objection | None:
     """Distance of a limit price from a fresh market price."""
-    reach, old = _reach(case), case.limits.quote_age
+    order, quote, old = case.order, case.facts.quote, case.limits.quote_age
+    reach = None if order.price is None else _reach(case)
     if reach is None and old is None:
         return None
-    quote = case.facts.quote
     if quote is None or case.worth.price is None:
         raise Missing(case.worth.missing)
     if old is not None and abs(quote.age) > old:
@@ -33,25 +33,21 @@ def collar(case: Case) -> Objection | None:
             observed=seconds(quote.age),
             unit="s",
         )
-    return (
-        None if reach is None or case.order.price is None else _beyond(case.order, case.order.price, quote.price, reach)
-    )
+    if reach is None or order.price is None:
+        return None
+    distance = reach if order.market_type == "prediction" else reach * quote.price
+    return _beyond(order, order.price, quote.price, distance)
 
 
 def _reach(case: Case) -> Decimal | None:
-    """How far a price may lie from the market, in quote currency."""
-    limits, order, quote = case.limits, case.order, case.facts.quote
-    if order.price is None:
-        return None
+    """How far a price may lie from the market: as a share of it, on prediction markets as a difference."""
+    limits, order = case.limits, case.order
     if order.market_type == "prediction":
         return limits.collar_probability
     shares = [limits.collar]
     if instrument(order.symbol, order.exchange).base in MAJORS:
         shares.append(limits.collar_major)
-    share = min((share for share in shares if share is not None), default=None)
-    if share is None:
-        return None
-    return share * (quote.price if quote is not None else 0)
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Objection | None:
@@ -95,8 +91,6 @@ def _meets(order: Order, resting: Resting) -> bool:
 
 def same_symbol(order: Order, symbol: str) -> bool:
     """Whether an account's symbol is the order's, however the service writes it."""
-    if symbol == order.symbol:
-        return True
     try:
         return instrument(symbol, order.exchange) == instrument(order.symbol, order.exchange)
     except HeyTradersError:

@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from api.text import show
 from safety.decision import Finding
@@ -116,12 +116,14 @@ def publish(case: Case) -> Objection | None:
     if not case.limits.ask_to_publish or not isinstance(case.action, Publication):
         return None
     body: object = json.loads(case.action.body)
-    texts = list(_texts(body))
+    if not isinstance(body, dict):
+        return deny("the body is not an object of fields", "Correct the call")
+    texts = list(_texts(cast("dict[str, object]", body)))
     if any(_has_key(text) for text in texts):
         return deny("the text holds what looks like a key or a secret", "Leave it out")
     if any(_holds(text, case.facts.known_texts) for text in texts):
         return deny("the text holds an id or a balance of the account", "Leave it out")
-    avatar = cast("dict[str, Any]", body).get("avatar_url") if isinstance(body, dict) else None
+    avatar = cast("dict[str, object]", body).get("avatar_url")
     if avatar is not None and public_host(str(avatar)) is None:
         return deny(f"avatar_url {show(str(avatar))} is not a public https address", "Use a public https address")
     return require("this becomes public under the user's name")
@@ -136,7 +138,7 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in cast("list[object]", value):
             yield from _texts(inner)
-    elif value is not None and not isinstance(value, bool):
+    else:
         yield str(value)
 
 

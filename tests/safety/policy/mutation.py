@@ -88,7 +88,6 @@ _ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
 _NAMES: Final = {
     "min": "max",
     "max": "min",
-    "deny": "require",
     "any": "all",
     "all": "any",
     "ROUND_DOWN": "ROUND_UP",
@@ -165,12 +164,14 @@ def _changes(node: ast.AST) -> Iterator[Change]:
         yield "logic", f"{_short(node)} without not", lambda n: setattr(n, "op", _Same())
     elif isinstance(node, ast.Name) and node.id in _NAMES and isinstance(node.ctx, ast.Load):
         yield "name", f"{node.id} becomes {_NAMES[node.id]}", lambda n: setattr(n, "id", _NAMES[n.id])
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "deny":
+        yield "name", f"{_short(node.args[0])} asks a human instead", _asking
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int):
         yield from _constants(node)
     elif isinstance(node, ast.If | ast.IfExp):
         yield "branch", f"if {_short(node.test)} is always taken", lambda n: setattr(n, "test", ast.Constant(True))
         yield "branch", f"if {_short(node.test)} is never taken", lambda n: setattr(n, "test", ast.Constant(False))
-    elif isinstance(node, ast.Return) and node.value is not None and not _is_none(node.value):
+    elif isinstance(node, ast.Return) and node.value is not None and not _is_falsy(node.value):
         yield "return", f"return None for {_short(node.value)}", lambda n: setattr(n, "value", ast.Constant(None))
 
 
@@ -195,8 +196,13 @@ def _constants(node: ast.Constant) -> Iterator[Change]:
         yield "constant", f"{node.value} plus one", lambda n: setattr(n, "value", n.value + 1)
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _asking(node: ast.Call) -> None:
+    node.func = ast.Name("require", ast.Load())
+    node.args = node.args[:1]
+
+
+def _is_falsy(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and not node.value
 
 
 def _short(node: ast.AST) -> str:

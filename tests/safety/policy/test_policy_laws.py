@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.errors import InvalidInput
 from safety.decision import Outcome
 from safety.evaluation import evaluate, judged, needs
 from safety.facts import Facts
@@ -156,6 +157,15 @@ def test_an_exception_inside_a_rule_is_a_denial(error: Exception) -> None:
     assert type(error).__name__ in finding.reason
 
 
+def test_a_symbol_that_is_none_denies_with_its_own_words() -> None:
+    def unreadable(_: Case) -> None:
+        raise InvalidInput("no such symbol", suggestion="Use another")
+
+    finding = Rule("R99_BROKEN", unreadable, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, Worth()))
+
+    assert (finding.outcome, finding.reason, finding.way_out) == (Outcome.DENY, "no such symbol", "Use another")
+
+
 def test_a_case_without_a_fact_says_which_is_missing() -> None:
     empty = Case(STANDING, LIVE, replace(KNOWN, account=None), Worth(missing="no price"))
 
@@ -163,7 +173,7 @@ def test_a_case_without_a_fact_says_which_is_missing() -> None:
         _ = empty.order
     with pytest.raises(Missing, match="account"):
         _ = empty.account
-    for name in ("usd", "price", "usd_rate"):
+    for name in ("usd", "price", "units", "usd_rate"):
         with pytest.raises(Missing, match="no price"):
             getattr(empty, name)
 

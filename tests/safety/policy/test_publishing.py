@@ -92,6 +92,8 @@ def test_every_text_of_a_body_is_read() -> None:
     assert objecting(post(title="acc-7731-main")) == {"R32": "DENY"}
     assert objecting(post(extra={"deep": [{"acc-7731-main": 1}]})) == {"R32": "DENY"}
     assert objecting(post(number=10482.55)) == {"R32": "DENY"}
+    assert objecting(post(tags=["acc\u200b-7731-main"])) == {"R32": "DENY"}
+    assert objecting(post(nothing=None, yes=True)) == {"R32": "REQUIRE"}
 
 
 @pytest.mark.parametrize("url", ["http://a.example/x.png", "https://127.0.0.1/x.png", "https://localhost/x.png", 5])
@@ -108,7 +110,7 @@ def test_a_public_avatar_waits_for_a_human(url: str | None) -> None:
     assert objecting(profile) == {"R32": "REQUIRE"}
 
 
-@pytest.mark.parametrize("body", ["", "{", "not json", '{"a":NaN'])
+@pytest.mark.parametrize("body", ["", "{", "not json", "[]", '"text"', "null", '{"a":NaN'])
 def test_a_body_that_cannot_be_read_is_refused(body: str) -> None:
     assert objecting(Publication(action="post", body=body)) == {"R32": "DENY"}
 

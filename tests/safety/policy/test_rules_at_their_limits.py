@@ -11,6 +11,7 @@ import pytest
 from safety.evaluation import needs
 from safety.facts import Facts, Quote
 from safety.limits import Limits
+from safety.policy import Policy
 from safety.proposal import Action
 from tests.safety.policy.scenarios import (
     BUY,
@@ -107,6 +108,12 @@ row("R06: a market order with a price", "R05 R06", change={"order_type": "market
 row("R06: a limit order without a price", "R06", change={"price": None})
 row("R06: leverage on spot", "R06", change={"leverage": 1})
 row("R06: amount zero when nothing is left of the day", "R06 R12", change={"amount": D(0)}, notional_24h=D(300))
+row(
+    "R06: a symbol that is none",
+    "R04 R06 R10 R25",
+    change={"symbol": "???"},
+    limits={"symbols": frozenset({"BTC/USDT"}), "max_amount": None},
+)
 row("R06: 19 decimals", "R06", change={"amount": D("0.0000000000000000001")})
 row("R06: a probability of one", "R06 R10", PREDICTION, change={"price": D(1)}, quote=Quote(D("0.6"), 1.0))
 row("R06: a strategy id that is none", "R06 R30?", STANDING, change={"strategy_id": "../meta"})
@@ -195,6 +202,9 @@ row(
 )
 row("R10: and no wider", "R10", change={"symbol": "PEPE/USDT", "price": D("61200.01")}, limits={"max_amount": None})
 row("R10: the tighter collar holds for large assets", "R10", change={"price": D(60_301)}, limits={"collar": D("0.005")})
+ODD_MARKET: Final = Quote(D("60123.456"), 1.0)
+row("R10: the highest price is rounded down", "R10", change={"price": D(63_000)}, quote=ODD_MARKET)
+row("R10: the lowest price is rounded up", "R10", change={"price": D(58_000)}, quote=ODD_MARKET)
 row("R10: a market price of 10 s", quote=Quote(D(60_000), 10.0))
 row("R10: an older one", "R10", quote=Quote(D(60_000), 10.001))
 row("R10: one from the future", "R10", quote=Quote(D(60_000), -10.001))
@@ -206,6 +216,7 @@ row("R10: below it, as a difference", "R10", PREDICTION, change={"price": D("0.5
 row("R11: at the leverage", "", PERPETUAL, change={"leverage": 1})
 row("R11: above it", "R11", PERPETUAL, change={"leverage": 2}, limits={"max_notional": D(60)})
 row("R11: not stated", "R11", PERPETUAL, change={"leverage": None})
+row("R11: none is allowed", "R11", PERPETUAL, limits={"max_leverage": 0})
 row(
     "R11: three at most whatever is signed",
     "R11",
@@ -230,6 +241,7 @@ row(
 
 row("R13: the last order of the day", count_24h=19)
 row("R13: one more", "R13", count_24h=20)
+row("R13: no order at all", "R13", limits={"daily_count": 0})
 row("R13: one more since midnight", "R13", count_day=20)
 
 row("R14: at the pause", order_ages=(5.0,))
@@ -237,6 +249,7 @@ row("R14: within the pause", "R14", order_ages=(4.999,))
 row("R14: the youngest counts", "R14", order_ages=(30.0, 4.0))
 row("R14: four in the minute", order_ages=(10.0, 20.0, 30.0, 40.0))
 row("R14: five in the minute", "R14", order_ages=(10.0, 20.0, 30.0, 40.0, 59.999))
+row("R14: no order in any minute", "R14", limits={"per_minute": 0})
 row("R14: five, of which one is a minute old", order_ages=(10.0, 20.0, 30.0, 40.0, 60.0))
 
 row("R15: the same a moment ago", "R15?", similar=(earlier(),))
@@ -267,6 +280,7 @@ row(
 row("R16: three open of the symbol", "R16", open_orders=(rest("buy", "1", "1"),) * 3)
 row("R16: two open and one on its way", "R16", open_orders=(rest("buy", "1", "1"),) * 2, in_flight_here=1)
 row("R16: nine open and one on its way", "R16", open_orders=(rest("buy", "1", "1", "ETH/USDT"),) * 9, in_flight_here=1)
+row("R16: none may be open", "R16", limits={"open_orders": 0})
 row("R16: no account", "R16 R17 R18 R19 R21 R25 R27", account=None)
 
 IN_USD: Final[dict[str, Any]] = {"position_share": None, "exposure_share": None, "position_usd": D(100)}
@@ -312,6 +326,11 @@ row(
     "R17",
     limits=IN_USD,
     open_orders=(rest("buy", None, "0.0012"),),
+)
+row(
+    "R17: another symbol's resting order is its own",
+    limits=IN_USD,
+    open_orders=(rest("buy", "2000", "0.1", "ETH/USDT"),),
 )
 row("R17: a position of unknown value", "R17", limits=IN_USD, **HELD)
 row("R17: another symbol's position of unknown value", limits=IN_USD, positions={"ETH/USDT": D(1)})
@@ -494,6 +513,24 @@ row(
     free={"KRW": D(20_000)},
     reserved_usd=D(10),
 )
+row("R25: more is reserved than there is", "R25", free={"USDT": D(50)}, reserved_usd=D(60))
+WON: Final[dict[str, Any]] = {
+    "exchange": "upbit",
+    "symbol": "XRP/KRW",
+    "side": "sell",
+    "price": D(2_000),
+    "amount": D(10),
+}
+WON_KNOWN: Final[dict[str, Any]] = {"quote": Quote(D(2_000), 1.0), "usd_rate": D("0.001"), "free": {"XRP": D(20)}}
+row(
+    "R25: selling for won, less what is reserved",
+    "R25",
+    change=WON,
+    limits={"max_amount": None},
+    **WON_KNOWN,
+    reserved_symbol_usd=D("20.01"),
+)
+row("R25: at it, selling for won", "", change=WON, limits={"max_amount": None}, **WON_KNOWN, reserved_symbol_usd=D(20))
 row("R25: selling all of it", "", SELL, free={"BTC": D("0.0005")})
 row("R25: selling more", "R25", SELL, free={"BTC": D("0.00049999")})
 row(
@@ -577,6 +614,7 @@ row("R28: every order", "R28?", limits={"automatic_up_to": D(0)})
 row("R28: every order, whatever is signed", "R28?", limits={"automatic_up_to": D(0), "ask_a_human": False})
 
 row("R29: no channel", "R29", assurance="none")
+row("R29: no channel carries nothing, however small", "R29", change={"amount": D("0.00001")}, assurance="none")
 row("R29: the dialog carries 25", "R29", assurance="elicitation")
 row("R29: the dialog carries this", "", change={"amount": D("0.0004")}, assurance="elicitation", notional_24h=D(26))
 row(
@@ -726,6 +764,43 @@ def test_on_paper_a_limit_asks_for_its_own_facts_and_no_others(
     limits: dict[str, Any], objecting: dict[str, str]
 ) -> None:
     assert against(BUY, paper(**limits), Facts(now=0.0, backend="embedded")) == objecting
+
+
+def test_on_paper_without_limits_a_busy_hour_objects_to_nothing() -> None:
+    busy = facts(
+        backend="embedded",
+        quote=None,
+        usd_rate=None,
+        account=None,
+        clock_skew=999.0,
+        upstream_healthy=False,
+        labels_echoed=False,
+        notional_24h=D(10**9),
+        count_24h=10**6,
+        order_ages=(0.0,) * 99,
+        similar=(earlier(),),
+        unknown_here=9,
+        unknown_anywhere=9,
+        in_flight_here=9,
+        failures_in_a_row=99,
+        automatic_in_a_row=99,
+        standing_active=99,
+        pending=99,
+        clock_went_back=True,
+    )
+
+    for action in (BUY, SELL, MARKET, PERPETUAL, PREDICTION, STANDING, POST):
+        assert against(action, Policy(), busy) == {}
+
+
+def test_on_paper_a_market_order_has_no_collar_and_unstated_leverage_is_none() -> None:
+    bare = Facts(now=0.0, backend="embedded")
+    poor = facts(backend="embedded", free={"USDT": D("29.99")})
+    unstated = PERPETUAL.model_copy(update={"leverage": None})
+
+    assert against(MARKET, paper(collar=D("0.01"), collar_major=D("0.01")), bare) == {}
+    assert against(unstated, paper(check_funds=True), poor) == {"R25": "DENY"}
+    assert against(unstated, paper(check_funds=True), facts(backend="embedded", free={"USDT": D(30)})) == {}
 
 
 MONEY: Final = frozenset({"quote", "usd_rate"})

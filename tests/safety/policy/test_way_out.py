@@ -41,6 +41,12 @@ def suggestion(order: Order, known: Facts | None = None, **limits: Any) -> dict[
         (BUY, {}, {"reserved_symbol_usd": D(88)}, {"amount": D("0.0002")}),
         (BUY, {}, {"reserved_usd": D(226)}, {"amount": D("0.0004")}),
         (BUY, {}, {"free": {"USDT": D(6)}}, {"amount": D("0.0001")}),
+        (
+            BUY.model_copy(update={"symbol": "PEPE/USDT", "amount": D("7123456.7"), "price": D("0.00001")}),
+            {"max_amount": {"PEPE/USDT": D("5123456.7")}, "max_notional": D(100)},
+            {"quote": Quote(D("0.00001"), 1.0)},
+            {"amount": D(5_123_456)},
+        ),
         (SELL, {}, {"free": {"BTC": D("0.0003")}}, {"amount": D("0.0003")}),
         (BUY, {}, {"assurance": "elicitation"}, {"amount": D("0.00041666")}),
         (BUY.model_copy(update={"price": D(70_000)}), {}, {}, {"price": D(60_600)}),
@@ -200,6 +206,28 @@ def test_what_the_limits_leave() -> None:
         Remaining("R29_CHANNEL_CEILING", "1000", "830", "USD", NOW + 86_400),
         Remaining("R30_STANDING", "1", "0", "strategies in mode trade"),
     ]
+
+
+def test_what_is_not_known_or_not_limited_is_not_told() -> None:
+    known = facts(equity_usd=None)
+    rules = [row.rule for row in left(policy(open_orders_symbol=None), known)]
+    loose = policy(daily_loss_usd=None, exposure_share=None)
+
+    assert "R16_OPEN_ORDERS" in rules
+    assert not {"R17_POSITION", "R18_DAILY_LOSS"} & set(rules)
+    assert not {"R17_POSITION", "R18_DAILY_LOSS"} & {row.rule for row in left(loose, facts())}
+    assert "R18_DAILY_LOSS" not in {row.rule for row in left(policy(), facts(day_start_equity=None))}
+    assert left(Policy(paper=Limits(exposure_share=D(1))), facts(backend="embedded")) == [
+        Remaining("R17_POSITION", "1000", "1000", "USD")
+    ]
+
+
+def test_a_gain_leaves_the_whole_loss_and_overdrawn_limits_leave_nothing() -> None:
+    gained = {row.rule: row.left for row in left(policy(), facts(equity_usd=D(2_000)))}
+    used = {row.rule: row.left for row in left(policy(), facts(notional_24h=D(900), count_24h=99))}
+
+    assert gained["R18_DAILY_LOSS"] == "50"
+    assert (used["R12_DAILY_NOTIONAL"], used["R13_DAILY_COUNT"]) == ("0", "0")
 
 
 def test_without_automatic_orders_none_are_left() -> None:
