@@ -27,6 +27,9 @@ from .holdings import DOLLARS, account_facts
 from .proposal import Action, Backend, Order, Publication
 
 CANDLE_SECONDS: Final = 60
+RATE_SECONDS: Final = 300
+"""How old the prices may be from which a currency's rate is taken."""
+
 CLOCK_SECONDS: Final = 15
 """How long the service's timestamp of an earlier answer is good enough."""
 
@@ -41,6 +44,7 @@ class _Seen:
     """What the parallel questions about one order have brought so far."""
 
     quote: Quote | None = None
+    quote_at: float = 0.0
     usd_rate: Decimal | None = None
     balances: accounts.BalancesResponse | None = None
     balances_at: float = 0.0
@@ -74,10 +78,13 @@ class Gathering:
             found = replace(found, known_texts=await self._known_texts())
         if "clock" in wanted:
             found = replace(found, clock_skew=await self._clock_skew())
-        return replace(found, now=self.now())
+        return found.later(self.now())
 
     async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
-        """The close of the newest minute. A minute that is not over is as fresh as the answer."""
+        """The close of the newest minute. A minute that is not over is as fresh as the answer.
+
+        One that has yet to begin is as old as it is early: somebody's clock is wrong.
+        """
         asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
         answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
         if answer is None or not answer.candles:
@@ -85,7 +92,8 @@ class Gathering:
         opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
         if opened is None or not close.is_finite() or close <= 0:
             return None
-        return Quote(close, max(0.0, self.now() - opened - CANDLE_SECONDS), answer.source)
+        now = self.now()
+        return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
 
     async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts) -> Facts:
         seen = _Seen()
@@ -96,16 +104,21 @@ class Gathering:
                 tasks.start_soon(self._see_account, order.account_id, seen)
         if seen.refusals:
             raise seen.refusals[0]
+        now = self.now()
+        quote = seen.quote and replace(seen.quote, age=seen.quote.age + max(0.0, now - seen.quote_at))
         account: AccountFacts | None = None
         if seen.balances is not None:
-            age = max(0.0, self.now() - seen.balances_at)
+            age = max(0.0, now - seen.balances_at)
             account = account_facts(order, seen.balances, age, seen.quote, seen.usd_rate)
         healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
-        return replace(found, quote=seen.quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
+        return replace(
+            found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy
+        )
 
     async def _see_price(self, order: Order, seen: _Seen) -> None:
         try:
             seen.quote = await self.quote(order.exchange, order.symbol)
+            seen.quote_at = self.now()
             seen.usd_rate = await self._usd_rate(order)
         except HeyTradersError as refused:
             seen.refusals.append(refused)
@@ -125,11 +138,16 @@ class Gathering:
             return Decimal(1)
         if currency not in {"KRW", "BTC"}:
             return None
-        dollars = await self.quote("binance", "BTC/USDT")
+        dollars = await self._recent("binance", "BTC/USDT")
         if dollars is None or currency == "BTC":
-            return None if dollars is None else dollars.price
-        won = await self.quote("upbit", "BTC/KRW")
-        return None if won is None else dollars.price / won.price
+            return dollars
+        won = await self._recent("upbit", "BTC/KRW")
+        return None if won is None else dollars / won
+
+    async def _recent(self, exchange: ExchangeId, symbol: str) -> Decimal | None:
+        """A price that is recent enough to convert with."""
+        found = await self.quote(exchange, symbol)
+        return None if found is None or found.age > RATE_SECONDS else found.price
 
     async def _clock_skew(self) -> float | None:
         """Seconds between this clock and the service's, as of an answer of this very gathering or of a health check."""

@@ -59,8 +59,8 @@ async def test_nothing_is_asked_that_nobody_wants_to_know(service: FakeService, 
 
 @pytest.mark.parametrize(
     ("opened", "age"),
-    [(MINUTE, 0.0), (MINUTE - 60, 30.0), (MINUTE - 120, 90.0)],
-    ids=["the minute is not over", "closed half a minute ago", "one is missing"],
+    [(MINUTE, 0.0), (MINUTE - 60, 30.0), (MINUTE - 120, 90.0), (MINUTE + 60, 30.0)],
+    ids=["the minute is not over", "closed half a minute ago", "one is missing", "it has yet to begin"],
 )
 async def test_a_price_is_as_old_as_its_minute(
     service: FakeService, gathering: Gathering, opened: int, age: float
@@ -104,6 +104,19 @@ async def test_won_are_worth_what_bitcoin_costs_in_both_currencies(service: Fake
     facts = await gathering.facts(upbit, wanted("quote", "usd_rate"))
 
     assert facts.usd_rate == Decimal(50_000) / Decimal(70_000_000)
+
+
+@pytest.mark.parametrize("old", [1, 2], ids=["dollars", "won"])
+async def test_won_have_no_rate_while_one_of_the_prices_is_stale(
+    service: FakeService, gathering: Gathering, old: int
+) -> None:
+    for place, close in enumerate((70_000_000, 50_000, 70_000_000)):
+        service.succeeds({"candles": [candle(MINUTE - 420 * (place == old), close)]})
+    upbit = BUY.model_copy(update={"exchange": "upbit", "symbol": "ETH/KRW"})
+    facts = await gathering.facts(upbit, wanted("quote", "usd_rate"))
+
+    assert facts.quote is not None
+    assert facts.usd_rate is None
 
 
 async def test_a_currency_that_nobody_can_value_has_no_rate(service: FakeService, gathering: Gathering) -> None:
