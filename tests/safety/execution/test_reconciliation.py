@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import pytest
 
+from safety.listing import unix_or_none
 from safety.proposal import Order, Publication, Standing
 
 from .conftest import ORDER, Search, row
@@ -285,13 +287,35 @@ class TestLongLists:
     async def test_orders_of_the_very_second_are_read_to_their_end(self, search: Search) -> None:
         intent = search.sent()
         earliest = at(search.clock.now - 5)
-        search.books(intent, created_at=earliest)
+        search.books(intent, created_at=earliest, status="FILLED")
         for _ in range(200):
             search.venue.books(row(OTHER), created_at=earliest)
 
         await search.reconciler.look()
 
         assert search.stands(intent).state == "ACKED"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2027-01-15T08:00:00Z", 1_800_000_000.0),
+        ("2027-01-15T10:00:00+02:00", 1_800_000_000.0),
+        ("2027-01-15T08:00:00", 1_800_000_000.0),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_times_without_a_zone_are_utc_wherever_this_runs(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, seconds: float | None
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Seoul")
+        time.tzset()
+        read = unix_or_none(text)
+    time.tzset()
+
+    assert read == seconds
 
 
 class TestWithoutLabels:
