@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -96,6 +96,7 @@ class Usage:
         high_water_equity: USD, the account's highest snapshot.
         standing_active: Strategies that trade by themselves under an approval of ours.
         clock_went_back: The last event of the ledger lies in the future.
+        at: When the ledger was asked, Unix seconds; `None` where nobody did.
     """
 
     notional_24h: Decimal = Decimal(0)
@@ -119,6 +120,7 @@ class Usage:
     high_water_equity: Decimal | None = None
     standing_active: int = 0
     clock_went_back: bool = False
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +154,14 @@ class Facts:
     upstream_healthy: bool = True
     labels_echoed: bool | None = None
     known_texts: tuple[str, ...] = ()
+
+    def later(self, now: float) -> Facts:
+        """The same facts at a later moment: what was read of the market and the account has aged meanwhile."""
+        late = max(0.0, now - self.now)
+        quote, account = self.quote, self.account
+        return replace(
+            self,
+            now=self.now + late,
+            quote=quote and replace(quote, age=quote.age + late),
+            account=account and replace(account, age=account.age + late),
+        )

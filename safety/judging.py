@@ -73,7 +73,8 @@ class Looked:
         """
         if self.settled is not None:
             return self.settled
-        facts = replace(self.facts, usage=self.marked(usage), switch=switch)
+        seen = self.facts if usage.at is None else self.facts.later(usage.at)
+        facts = replace(seen, usage=self.marked(usage), switch=switch)
         return evaluate(self.action, self.loaded.policy, facts, again=again)
 
     def marked(self, usage: Usage) -> Usage:

@@ -78,6 +78,7 @@ def usage_of(journal: Journal, service: str, action: Action, *, without: str = "
         high_water_equity=high_water,
         standing_active=_standing(journal, service, without),
         clock_went_back=clock_went_back(journal),
+        at=journal.now,
     )  # fmt: skip
 
 

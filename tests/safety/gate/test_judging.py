@@ -68,6 +68,14 @@ def test_a_limit_that_others_have_used_up_meanwhile_stops_it() -> None:
     assert verdict.reason.startswith("R12_DAILY_NOTIONAL: ")
 
 
+@pytest.mark.parametrize(("waited", "to"), [(10.0, "SENT"), (10.1, "DECLINED")])
+def test_what_was_seen_grows_old_until_it_is_sent(waited: float, to: str) -> None:
+    for limits in (Limits(quote_age=10), Limits(snapshot_age=10)):
+        ground = looked(limits=limits, account=AccountFacts(0.0))
+
+        assert ground.verdict(admitted(), Usage(at=1_000.0 + waited), "ACTIVE").to == to
+
+
 @pytest.mark.parametrize(
     ("price", "to"),
     [

@@ -45,8 +45,8 @@ def brought(ledger: Ledger, clock: Clock, state: State) -> Intent:
     return intent
 
 
-def test_nothing_is_used_at_the_beginning(ledger: Ledger) -> None:
-    assert used(ledger) == Usage()
+def test_nothing_is_used_at_the_beginning(ledger: Ledger, clock: Clock) -> None:
+    assert used(ledger) == Usage(at=clock.now)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_too_late_counts_no_more_even_before_anybody_has_said_so(ledger:
     assert used(ledger).count_24h == 1
     clock.forward(0.5)
 
-    assert used(ledger) == Usage(prompts_last_hour=1)
+    assert used(ledger) == Usage(prompts_last_hour=1, at=clock.now)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_sums_are_exact(ledger: Ledger, clock: Clock) -> None:
 def test_each_service_has_its_own(ledger: Ledger, clock: Clock) -> None:
     admitted(ledger, clock, service="embedded")
 
-    assert used(ledger) == Usage()
+    assert used(ledger) == Usage(at=clock.now)
 
 
 def test_what_is_no_order_has_no_part_in_sums_of_orders(ledger: Ledger, clock: Clock) -> None:
