@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from api.endpoint import Request
-from api.inputs import Identifier, Text
+from api.errors import clean
+from api.inputs import Identifier
 from safety.face import Halted, IntentReport, SafetyStatus
 
 from .declaration import Operation
 from .desk import Desk
+
+NO_REASON: Final = "no reason was given"
+MAX_REASON: Final = 300
+"""Characters of a reason that are kept."""
 
 
 class IntentRequest(Request):
@@ -24,10 +29,17 @@ class StatusRequest(Request):
     """Nothing to say."""
 
 
+def _reason(value: object) -> str:
+    """Whatever was written, made fit to read. A halt is never refused for its wording."""
+    return clean(str(value), MAX_REASON) or NO_REASON
+
+
 class HaltRequest(Request):
     """Why."""
 
-    reason: Text = Field(min_length=1, max_length=200, description="What is wrong, for the user to read.")
+    reason: Annotated[str, BeforeValidator(_reason)] = Field(
+        default=NO_REASON, description="What is wrong, for the user to read."
+    )
 
 
 async def look(desk: Desk, request: IntentRequest) -> IntentReport:

@@ -6,6 +6,8 @@ process has seen it, the journal says so too, and then removing the file alone c
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
@@ -45,14 +47,29 @@ def _reason_in(path: Path) -> str:
 
 
 def write_file(home: Path, reason: str) -> bool:
-    """Make the file, or leave the one that is there. Says whether it is there now."""
-    path = home / FILE_NAME
+    """Make the file, or leave the one that is there. Says whether it is there now.
+
+    It appears with its reason in it, for a server that waits for it reads it at once.
+    """
+    path, whole_file = home / FILE_NAME, home / f".{FILE_NAME}.{secrets.token_hex(4)}"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(clean(reason, _MAX_REASON) + "\n")
+        whole_file.write_text(clean(reason, _MAX_REASON) + "\n", encoding="utf-8")
+        path.hardlink_to(whole_file)
     except FileExistsError:
         return True
+    except OSError:
+        return _touched(path)
+    finally:
+        with suppress(OSError):
+            whole_file.unlink()
+    return True
+
+
+def _touched(path: Path) -> bool:
+    """The file without a reason, on a disk that is full or knows no links."""
+    try:
+        path.touch()
     except OSError:
         return False
     return True

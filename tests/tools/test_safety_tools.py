@@ -271,6 +271,27 @@ async def test_the_kill_switch_stops_orders_and_lets_cancels_through(connect: Co
     assert (order["status"], paused["status"], ended["status"]) == ("CANCELLED", "paused", "unsubscribed")
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"reason": "fills\x1b[31m look\u202e odd\n"}, "fills[31m look odd"),
+        ({"reason": "x" * 5_000}, f"{'x' * 299}…"),
+        ({"reason": " \u200b"}, "no reason was given"),
+        ({"reason": 7}, "7"),
+        ({}, "no reason was given"),
+    ],
+)
+async def test_a_halt_is_never_refused_for_its_wording(
+    connect: Connect, settings: Settings, given: dict[str, Any], kept: str
+) -> None:
+    async with connect(settings) as client:
+        halted = await result(client, "safety_halt", **given)
+        status = await result(client, "safety_status")
+
+    assert halted["switch"] == "HALTED"
+    assert status["switch_reason"] == kept
+
+
 async def test_a_cancel_needs_no_switch_and_no_ledger(connect: Connect, settings: Settings) -> None:
     async with connect(settings) as client:
         placed = await result(client, "orders_place", **RESTING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,22 @@ def test_anything_of_that_name_halts(home: Path, ledger: Ledger, kind: str) -> N
         path.symlink_to(home / "nowhere")
 
     assert ledger.switch().state == "HALTED"
+
+
+def test_whoever_sees_the_file_reads_why_it_was_made(tmp_path: Path) -> None:
+    from safety.ledger import switch
+
+    for number in range(200):
+        home = tmp_path / str(number)
+        home.mkdir()
+        with ThreadPoolExecutor(1) as halting:
+            made = halting.submit(switch.write_file, home, "fills look odd")
+            while (seen := switch.read_file(home)) is None:
+                pass
+
+        assert seen.reason == "fills look odd"
+        assert made.result()
+        assert [path.name for path in home.iterdir()] == ["HALT"]
 
 
 def test_what_cannot_be_removed_keeps_it_halted(home: Path, ledger: Ledger) -> None:
