@@ -209,7 +209,8 @@ def test_unknown_outcomes_and_orders_in_flight_are_counted_here_and_anywhere(led
     sent(ledger, clock, order("2"))
     sent(ledger, clock, order("3"))
     sent(ledger, clock, order("2", account_id="acc_2"))
-    admitted(ledger, clock, order("4"))
+    for amount in ("4", "5"):
+        admitted(ledger, clock, order(amount))
     usage = used(ledger)
 
     assert (usage.unknown_here, usage.unknown_anywhere, usage.in_flight_here) == (1, 2, 2)
@@ -335,8 +336,9 @@ def test_strategies_that_trade_are_counted_until_they_are_seen_to_have_ended(led
     resumed = sent(ledger, clock, standing(action="resume", subscription_id="sub_1"))
     assert used(ledger).standing_active == 1
     ledger.settle(resumed.intent_id, "ACKED", order_id="sub_1", result={"status": "active"})
-    admitted(ledger, clock, standing(strategy_id="other"))
-    assert used(ledger).standing_active == 2
+    for strategy in ("second", "third"):
+        admitted(ledger, clock, standing(strategy_id=strategy))
+    assert used(ledger).standing_active == 3
 
 
 def test_a_clock_that_went_back_is_noticed_until_a_human_has_seen_to_it(ledger: Ledger, clock: Clock) -> None:
