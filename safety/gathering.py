@@ -111,9 +111,7 @@ class Gathering:
             age = max(0.0, now - seen.balances_at)
             account = account_facts(order, seen.balances, age, seen.quote, seen.usd_rate)
         healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
-        return replace(
-            found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy
-        )
+        return replace(found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
 
     async def _see_price(self, order: Order, seen: _Seen) -> None:
         try:
