@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
 from .facts import Facts
 from .limits import Limits
 from .policy import Policy
-from .rules.case import DAY
-from .rules.human import CHANNEL_DAY, CHANNEL_ORDER
-from .valuation import EXACT, plain
+from .proposal import Order
+from .rules.case import DAY, Case, Missing
+from .rules.exposure import counts, loss_allowed, stakes
+from .rules.human import carried
+from .valuation import EXACT, plain, worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,28 @@ class Remaining:
     resets_at: float | None = None
 
 
-def left(policy: Policy, facts: Facts) -> list[Remaining]:
-    """What is left of each limit that is set and whose facts are known, in the order of the rules."""
+def left(policy: Policy, facts: Facts, order: Order | None = None) -> list[Remaining]:
+    """What is left of each limit that is set and whose facts are known, in the order of the rules.
+
+    Args:
+        policy: What the user allows.
+        facts: What is known.
+        order: Whose symbol positions and open orders are told of; without one they are not.
+    """
     limits = policy.limits(facts.backend)
     with decimal.localcontext(EXACT):
-        return [*_of_orders(limits), *_of_days(limits, facts), *_of_account(limits, facts), *_of_humans(limits, facts)]
+        case = None if order is None else Case(order, limits, facts, worth(order, facts))
+        return [
+            *_of_orders(limits),
+            *_of_days(limits, facts),
+            *_of_symbols(case),
+            *_of_account(limits, facts),
+            *_of_humans(limits, facts),
+        ]
 
 
-def _usd(rule: str, limit: Decimal, used: Decimal, resets_at: float | None = None) -> Remaining:
-    return Remaining(rule, plain(limit), plain(max(limit - used, Decimal(0))), "USD", resets_at if used else None)
+def _usd(rule: str, limit: Decimal, used: Decimal, resets_at: float | None = None, *, unit: str = "USD") -> Remaining:
+    return Remaining(rule, plain(limit), plain(max(limit - used, Decimal(0))), unit, resets_at if used else None)
 
 
 def _count(rule: str, limit: int, used: int, unit: str, resets_at: float | None = None) -> Remaining:
@@ -65,20 +81,24 @@ def _of_days(limits: Limits, facts: Facts) -> Iterator[Remaining]:
         yield _count("R14_THROTTLE", limits.per_minute, used, "orders in a minute", facts.now + 60)
 
 
+def _of_symbols(case: Case | None) -> Iterator[Remaining]:
+    if case is None or case.facts.account is None:
+        return
+    for where, allowed, count in counts(case):
+        yield _count("R16_OPEN_ORDERS", allowed, count, f"open orders of {where}")
+    with suppress(Missing):
+        for stake in stakes(case):
+            of = f"USD in {stake.symbol}" if stake.symbol else "USD in all positions and orders"
+            yield _usd("R17_POSITION", stake.allowed, stake.used, unit=of)
+
+
 def _of_account(limits: Limits, facts: Facts) -> Iterator[Remaining]:
-    account, usage = facts.account, facts.usage
-    if account is None:
+    start, now = facts.usage.day_start_equity, None if facts.account is None else facts.account.equity_usd
+    if start is None or now is None:
         return
-    if limits.open_orders is not None:
-        yield _count("R16_OPEN_ORDERS", limits.open_orders, len(account.open_orders), "open orders")
-    if account.equity_usd is None:
-        return
-    if limits.exposure_share is not None:
-        held = sum(map(abs, account.position_usd.values()), Decimal(0)) + usage.reserved_usd
-        yield _usd("R17_POSITION", limits.exposure_share * account.equity_usd, held)
-    if usage.day_start_equity is not None and limits.daily_loss_usd is not None:
-        lost = max(usage.day_start_equity - account.equity_usd, Decimal(0))
-        yield _usd("R18_DAILY_LOSS", limits.daily_loss_usd, lost)
+    allowed = loss_allowed(limits, start)
+    if allowed is not None:
+        yield _usd("R18_DAILY_LOSS", allowed, max(start - now, Decimal(0)))
 
 
 def _of_humans(limits: Limits, facts: Facts) -> Iterator[Remaining]:
@@ -87,8 +107,8 @@ def _of_humans(limits: Limits, facts: Facts) -> Iterator[Remaining]:
         yield _count("R22_REARM", limits.rearm_after, usage.automatic_in_a_row, "orders without a human")
     if facts.backend != "embedded":
         used = max(usage.notional_24h, usage.notional_day)
-        most = plain(CHANNEL_ORDER[facts.assurance])
-        yield Remaining("R29_CHANNEL_CEILING", most, most, "USD of one order")
-        yield _usd("R29_CHANNEL_CEILING", CHANNEL_DAY[facts.assurance], used, facts.now + DAY)
+        of_order, of_day = carried(facts)
+        yield Remaining("R29_CHANNEL_CEILING", plain(of_order), plain(of_order), "USD of one order")
+        yield _usd("R29_CHANNEL_CEILING", of_day, used, facts.now + DAY)
     if limits.max_standing is not None:
         yield _count("R30_STANDING", limits.max_standing, usage.standing_active, "strategies in mode trade")

@@ -46,7 +46,7 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
         way_out=worst.way_out if worst else None,
         findings=[finding_report(finding) for finding in decision.against],
         suggestion=mended and mended.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
-        left=[shown_limit(each) for each in left(looked.loaded.policy, facts)],
+        left=[shown_limit(each) for each in left(looked.loaded.policy, facts, order)],
         quote=None if quote is None else float(quote.price),
         paper=footing.backend == "embedded",
     )

@@ -5,6 +5,8 @@ R16 to R20 and R25.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -12,6 +14,7 @@ from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.text import show
 from safety.facts import AccountFacts, Resting
+from safety.limits import Limits
 from safety.proposal import Order
 from safety.valuation import instrument, plain
 
@@ -25,14 +28,10 @@ _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
 @rule("R16_OPEN_ORDERS")
 def open_orders(case: Case) -> Objection | None:
     """Resting orders of the account and of the symbol; only for orders that would rest."""
-    in_all, in_symbol, order = case.limits.open_orders, case.limits.open_orders_symbol, case.order
-    if order.order_type not in RESTS or (in_all is None and in_symbol is None):
+    if case.order.order_type not in RESTS:
         return None
-    on_the_way = case.facts.usage.in_flight_here
-    everything = len(case.account.open_orders) + on_the_way
-    here = sum(same_symbol(order, resting.symbol) for resting in case.account.open_orders) + on_the_way
-    for count, allowed, where in ((everything, in_all, "the account"), (here, in_symbol, order.symbol)):
-        if allowed is not None and count >= allowed:
+    for where, allowed, count in counts(case):
+        if count >= allowed:
             return deny(
                 f"{where} has {count} open orders, and {allowed} are allowed",
                 "Cancel one first" if allowed else SIGN,
@@ -41,6 +40,17 @@ def open_orders(case: Case) -> Objection | None:
                 unit="orders",
             )
     return None
+
+
+def counts(case: Case) -> Iterator[tuple[str, int, int]]:
+    """What R16 compares: where, how many may rest there, and how many do or are about to."""
+    in_all, in_symbol = case.limits.open_orders, case.limits.open_orders_symbol
+    on_the_way = case.facts.usage.in_flight_here
+    if in_all is not None:
+        yield "the account", in_all, len(case.account.open_orders) + on_the_way
+    if in_symbol is not None:
+        here = sum(same_symbol(case.order, resting.symbol) for resting in case.account.open_orders)
+        yield case.order.symbol, in_symbol, here + on_the_way
 
 
 @rule("R17_POSITION")
@@ -54,25 +64,51 @@ def position(case: Case) -> Objection | None:
         return None
     if shrinks(case):
         return None
+    return next((found for stake in stakes(case) if (found := _too_much(case, stake)) is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """How much money may be at work, and is: held, reserved and resting.
+
+    Attributes:
+        symbol: Of which; `None` is all.
+        allowed: USD.
+        used: USD.
+    """
+
+    symbol: str | None
+    allowed: Decimal
+    used: Decimal
+
+
+def stakes(case: Case) -> Iterator[Stake]:
+    """What R17 compares: the order's symbol, then all.
+
+    Raises:
+        Missing: Something is not known.
+    """
+    limits, usage, symbol = case.limits, case.facts.usage, case.order.symbol
     here = _least(limits.position_usd, _share(case, limits.position_share))
-    found = None if here is None else _too_much(case, here, case.facts.usage.reserved_symbol_usd, case.order.symbol)
-    if found is None and limits.exposure_share is not None:
-        found = _too_much(case, limits.exposure_share * equity(case), case.facts.usage.reserved_usd)
-    return found
+    if here is not None:
+        used = _held(case.account, symbol) + usage.reserved_symbol_usd + _resting_usd(case, symbol)
+        yield Stake(symbol, here, used)
+    if limits.exposure_share is not None:
+        used = _held(case.account) + usage.reserved_usd + _resting_usd(case, None)
+        yield Stake(None, limits.exposure_share * equity(case), used)
 
 
-def _too_much(case: Case, allowed: Decimal, reserved: Decimal, symbol: str | None = None) -> Objection | None:
-    """What is against the order coming on top of what is held, reserved and resting, of one symbol or of all."""
-    used = _held(case.account, symbol) + reserved + _resting_usd(case, symbol)
-    if used + case.usd <= allowed:
+def _too_much(case: Case, stake: Stake) -> Objection | None:
+    """What is against the order coming on top."""
+    if stake.used + case.usd <= stake.allowed:
         return None
-    smaller = case.smaller(allowed - used, case.usd)
+    smaller = case.smaller(stake.allowed - stake.used, case.usd)
     return deny(
-        f"{symbol or 'all positions and orders'} would come to {plain(used + case.usd)} USD, and {plain(allowed)} USD "
-        "are allowed",
+        f"{stake.symbol or 'all positions and orders'} would come to {plain(stake.used + case.usd)} USD, and "
+        f"{plain(stake.allowed)} USD are allowed",
         at_most(smaller, "Reduce what is held first"),
-        limit=plain(allowed),
-        observed=plain(used + case.usd),
+        limit=plain(stake.allowed),
+        observed=plain(stake.used + case.usd),
         unit="USD",
         mended=smaller,
     )
@@ -153,8 +189,7 @@ def daily_loss(case: Case) -> Objection | None:
     now = equity(case)
     if start is None:
         raise Missing("the account's equity at the start of the day is not known")
-    share = None if limits.daily_loss_share is None else limits.daily_loss_share * start
-    allowed = _least(limits.daily_loss_usd, share)
+    allowed = loss_allowed(limits, start)
     if allowed is None or start - now < allowed:
         return None
     return deny(
@@ -165,6 +200,12 @@ def daily_loss(case: Case) -> Objection | None:
         unit="USD",
         window="UTC day",
     )
+
+
+def loss_allowed(limits: Limits, start: Decimal) -> Decimal | None:
+    """USD of a day's loss that halt, after an equity of `start` at its beginning."""
+    share = None if limits.daily_loss_share is None else limits.daily_loss_share * start
+    return _least(limits.daily_loss_usd, share)
 
 
 @rule("R19_DRAWDOWN")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from safety.facts import Assurance
+from safety.facts import Assurance, Facts
 from safety.valuation import plain
 
 from .case import DAY, Case, Objection, at_most, deny, require, rule
@@ -65,12 +65,9 @@ def channel(case: Case) -> Objection | None:
             limit="passphrase",
             observed=facts.assurance,
         )
-    half = 2 if facts.labels_echoed is False else 1
+    of_order, of_day = carried(facts)
     used = max(facts.usage.notional_24h, facts.usage.notional_day)
-    for allowed, observed, window in (
-        (CHANNEL_ORDER[facts.assurance] / half, case.usd, None),
-        (CHANNEL_DAY[facts.assurance] / half, used + case.usd, "24h"),
-    ):
+    for allowed, observed, window in ((of_order, case.usd, None), (of_day, used + case.usd, "24h")):
         if observed > allowed:
             smaller = case.smaller(allowed - (observed - case.usd), case.usd)
             return deny(
@@ -85,6 +82,12 @@ def channel(case: Case) -> Objection | None:
                 mended=smaller,
             )
     return None
+
+
+def carried(facts: Facts) -> tuple[Decimal, Decimal]:
+    """USD of one order and of a day that the strongest approval channel carries."""
+    half = 2 if facts.labels_echoed is False else 1
+    return CHANNEL_ORDER[facts.assurance] / half, CHANNEL_DAY[facts.assurance] / half
 
 
 @rule("R30_STANDING", "standing")

@@ -183,14 +183,14 @@ def test_what_the_limits_leave() -> None:
         count_day=2,
         order_ages=(1.0, 2.0, 59.9, 60.0, 70.0),
         open_orders=(rest("buy", "1"),),
-        position_usd={"BTC/USDT": D(-100)},
+        position_usd={"BTC/USDT": D(30), "ETH/USDT": D(-70)},
         reserved_usd=D(50),
         automatic_in_a_row=2,
         equity_usd=D(990),
         standing_active=2,
     )
 
-    assert left(Policy(live=ALLOWING), known) == [
+    assert left(Policy(live=ALLOWING), known, BUY) == [
         Remaining("R07_MAX_AMOUNT", "1000", "1000", f"base units of one {PREDICTION.symbol} order"),
         Remaining("R07_MAX_AMOUNT", "0.01", "0.01", "base units of one BTC/USDT order"),
         Remaining("R07_MAX_AMOUNT", "0.01", "0.01", "base units of one BTC/USDT:USDT order"),
@@ -198,8 +198,10 @@ def test_what_the_limits_leave() -> None:
         Remaining("R12_DAILY_NOTIONAL", "200", "30", "USD", NOW + 86_400),
         Remaining("R13_DAILY_COUNT", "20", "17", "orders", NOW + 86_400),
         Remaining("R14_THROTTLE", "5", "2", "orders in a minute", NOW + 60),
-        Remaining("R16_OPEN_ORDERS", "10", "9", "open orders"),
-        Remaining("R17_POSITION", "247.5", "97.5", "USD"),
+        Remaining("R16_OPEN_ORDERS", "10", "9", "open orders of the account"),
+        Remaining("R16_OPEN_ORDERS", "3", "2", "open orders of BTC/USDT"),
+        Remaining("R17_POSITION", "99", "68.9999", "USD in BTC/USDT"),
+        Remaining("R17_POSITION", "247.5", "97.4999", "USD in all positions and orders"),
         Remaining("R18_DAILY_LOSS", "50", "40", "USD"),
         Remaining("R22_REARM", "5", "3", "orders without a human"),
         Remaining("R29_CHANNEL_CEILING", "250", "250", "USD of one order"),
@@ -210,16 +212,27 @@ def test_what_the_limits_leave() -> None:
 
 def test_what_is_not_known_or_not_limited_is_not_told() -> None:
     known = facts(equity_usd=None)
-    rules = [row.rule for row in left(policy(open_orders_symbol=None), known)]
-    loose = policy(daily_loss_usd=None, exposure_share=None)
+    rules = [row.rule for row in left(policy(open_orders_symbol=None), known, BUY)]
+    loose = policy(
+        daily_loss_usd=None, daily_loss_share=None, position_usd=None, position_share=None, exposure_share=None
+    )
 
     assert "R16_OPEN_ORDERS" in rules
     assert not {"R17_POSITION", "R18_DAILY_LOSS"} & set(rules)
-    assert not {"R17_POSITION", "R18_DAILY_LOSS"} & {row.rule for row in left(loose, facts())}
+    assert not {"R17_POSITION", "R16_OPEN_ORDERS"} & {row.rule for row in left(policy(), facts())}
+    assert not {"R17_POSITION"} & {row.rule for row in left(loose, facts(), BUY)}
     assert "R18_DAILY_LOSS" not in {row.rule for row in left(policy(), facts(day_start_equity=None))}
-    assert left(Policy(paper=Limits(exposure_share=D(1))), facts(backend="embedded")) == [
-        Remaining("R17_POSITION", "1000", "1000", "USD")
+    assert left(Policy(paper=Limits(exposure_share=D(1))), facts(backend="embedded"), BUY) == [
+        Remaining("R17_POSITION", "1000", "1000", "USD in all positions and orders")
     ]
+
+
+def test_what_is_left_is_what_the_rules_compare() -> None:
+    small = facts(equity_usd=D(390), day_start_equity=D(400))
+    halved = {row.unit: row.left for row in left(policy(), facts(labels_echoed=False)) if row.rule[:3] == "R29"}
+
+    assert {row.left for row in left(policy(), small) if row.rule == "R18_DAILY_LOSS"} == {"10"}
+    assert halved == {"USD of one order": "125", "USD": "500"}
 
 
 def test_a_gain_leaves_the_whole_loss_and_overdrawn_limits_leave_nothing() -> None:
