@@ -39,3 +39,5 @@ def start_log(settings: Settings, *secrets: SecretStr) -> None:
     root.setLevel(settings.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for doubt in settings.doubts:
+        logging.getLogger("heytraders.settings").warning("%s", doubt)

@@ -5,6 +5,7 @@ Nothing below the command line reads the environment. Every default is the caref
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,27 @@ from tools.surface import TOOLSETS, Toolset
 
 from .keys import signed_in
 from .private import BadSetting
+
+VARIABLES: Final = (
+    "HEYTRADERS_API_KEY",
+    "HEYTRADERS_BASE_URL",
+    "HEYTRADERS_HOME",
+    "HEYTRADERS_DATABASE_URL",
+    "HEYTRADERS_TOOLSETS",
+    "HEYTRADERS_READ_ONLY",
+    "HEYTRADERS_AUTH_HEADER",
+    "HEYTRADERS_AMOUNTS",
+    "HEYTRADERS_SEED",
+    "HEYTRADERS_BACKTEST_SLOTS",
+    "HEYTRADERS_BACKTEST_SECONDS",
+    "HEYTRADERS_BACKTEST_MEMORY_MB",
+    "HEYTRADERS_WEBHOOK_SECRET",
+    "HEYTRADERS_WEBHOOK_LOOPBACK",
+    "HEYTRADERS_LOG_LEVEL",
+)
+"""Every variable that means something here."""
+
+_LOOKS_LIKE_ONE: Final = re.compile("hey[-_]?traders?[-_]", re.IGNORECASE)
 
 HOSTED_URL: Final = "https://hey-traders.com/api/v1"
 
@@ -53,6 +75,7 @@ class Settings:
         time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
             which only the demo's throw-away home can bear, so no variable sets it.
         log_level: Of the log on stderr.
+        misspelt: Variables that look like settings and are none.
     """
 
     home: Path
@@ -72,6 +95,21 @@ class Settings:
     webhooks_to_loopback: bool = False
     time_speed: float = 1.0
     log_level: LogLevel = "WARNING"
+    misspelt: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> list[str]:
+        """One sentence for each variable that was set in vain. Its value is never repeated."""
+        if not self.misspelt:
+            return []
+        from api.errors import clean
+        from api.text import closest
+
+        near = {name: closest(name.upper(), VARIABLES, count=1) for name in self.misspelt}
+        return [
+            f"{clean(name, 60)} is no setting and changes nothing" + (f"; did you mean {meant[0]}?" if meant else "")
+            for name, meant in near.items()
+        ]
 
     @property
     def key_in_environment(self) -> bool:
@@ -117,6 +155,7 @@ class Settings:
             webhook_secret=_secret(given.get("HEYTRADERS_WEBHOOK_SECRET")),
             webhooks_to_loopback=_flag(given, "HEYTRADERS_WEBHOOK_LOOPBACK"),
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
+            misspelt=tuple(sorted(n for n in given if _LOOKS_LIKE_ONE.match(n) and n not in VARIABLES)),
         )
 
 

@@ -49,7 +49,15 @@ class Finding:
 def command() -> None:
     """Check this installation. Exit code 1 if something would keep it from working."""
     settings = Settings.read(os.environ)
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_versions, _bytecode, _home, _key, _safety, _backend)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _versions,
+        _bytecode,
+        _settings,
+        _home,
+        _key,
+        _safety,
+        _backend,
+    )
     healthy = True
     for check in checks:
         for finding in check(settings):
@@ -74,6 +82,11 @@ def _bytecode(_: Settings) -> Iterator[Finding]:
         name="bytecode",
         text="compiled" if compiled else "not compiled: starts take twice as long; install with UV_COMPILE_BYTECODE=1",
     )
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    for doubt in settings.doubts:
+        yield Finding(ok=False, name="settings", text=doubt)
 
 
 def _home(settings: Settings) -> Iterator[Finding]:

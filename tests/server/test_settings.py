@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import api.transport
-from server.settings import HOSTED_URL, BadSetting, Settings
+from server.settings import HOSTED_URL, VARIABLES, BadSetting, Settings
 
 KEY = "ht_live_0123456789abcdef"
 
@@ -112,3 +113,21 @@ def test_a_password_in_the_base_url_is_refused_without_repeating_it() -> None:
 
     assert "hey-traders.com" in refused.value.message
     assert KEY not in str(refused.value)
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant_and_without_its_value() -> None:
+    doubts = Settings.read({"HEYTRADERS_READONLY": "1", "HEYTRADER_API_KEY": KEY, "heytraders_home": "/x"}).doubts
+
+    assert doubts == [
+        "HEYTRADERS_READONLY is no setting and changes nothing; did you mean HEYTRADERS_READ_ONLY?",
+        "HEYTRADER_API_KEY is no setting and changes nothing; did you mean HEYTRADERS_API_KEY?",
+        "heytraders_home is no setting and changes nothing; did you mean HEYTRADERS_HOME?",
+    ]
+    assert KEY not in "".join(doubts)
+
+
+def test_every_variable_that_is_read_is_known_and_in_the_readme() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^\| `(HEYTRADERS_[A-Z_]+)`", readme, re.MULTILINE)) == set(VARIABLES)
+    assert Settings.read(dict.fromkeys(VARIABLES, "")).doubts == []

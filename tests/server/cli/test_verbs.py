@@ -123,6 +123,15 @@ def test_doctor_finds_a_healthy_installation_and_shows_no_key(run: Run) -> None:
     assert "embedded engine: status ok" in done.stdout
 
 
+def test_doctor_and_the_log_name_a_misspelt_setting(run: Run) -> None:
+    done, called = run("doctor", HEYTRADERS_READONLY="1"), run("call", "meta_health", HEYTRADERS_READONLY="1")
+
+    assert done.returncode == 1
+    assert "BAD settings   HEYTRADERS_READONLY is no setting" in done.stdout
+    assert "did you mean HEYTRADERS_READ_ONLY?" in called.stderr
+    assert called.returncode == 0
+
+
 def test_doctor_finds_what_is_broken(run: Run, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
     key = "ht_live_canary_0123456789"
