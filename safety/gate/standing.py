@@ -5,17 +5,23 @@ What only signals passes at once. Pausing and unsubscribing never come here.
 
 from __future__ import annotations
 
+from anyio import to_thread
 from pydantic import SecretStr
 
+from api.errors import InvalidInput
 from api.live import (
     LIVE_RESUME,
     LIVE_SUBSCRIBE,
     LIVE_SUBSCRIPTION_GET,
+    LIVE_SUBSCRIPTIONS_LIST,
     SubscribeRequest,
     Subscription,
     SubscriptionRequest,
+    SubscriptionsRequest,
     SwitchRequest,
 )
+from api.text import show
+from safety.expiry import MOST
 from safety.face import GatedSubscription
 from safety.intent import Caller, Intent
 from safety.proposal import Standing
@@ -59,6 +65,12 @@ async def resume(footing: Footing, request: SwitchRequest, caller: Caller) -> Ga
     """
     asked = SubscriptionRequest(subscription_id=request.subscription_id)
     found = await footing.client.call(LIVE_SUBSCRIPTION_GET, asked)
+    if found.strategy_id not in {None, request.strategy_id}:
+        raise InvalidInput(
+            f"subscription {show(request.subscription_id)} runs strategy {show(found.strategy_id)}, not"
+            f" {show(request.strategy_id)}",
+            suggestion="Copy both ids from live_subscriptions_list",
+        )
     if found.mode == "signal":
         return _as_gated(await footing.client.call(LIVE_RESUME, request))
     action = Standing(
@@ -71,6 +83,7 @@ async def resume(footing: Footing, request: SwitchRequest, caller: Caller) -> Ga
 
 
 async def _stand(footing: Footing, action: Standing, caller: Caller, secret: str | None) -> GatedSubscription:
+    await _look_again(footing)
     admitted = await admit(footing, action, caller)
     signing = SecretStr(secret) if secret else None
     intent = await carry_out(footing, admitted.intent, admitted.looked, webhook_secret=signing)
@@ -78,6 +91,25 @@ async def _stand(footing: Footing, action: Standing, caller: Caller, secret: str
     if error is not None:
         raise error
     return _of(intent)
+
+
+async def _look_again(footing: Footing) -> None:
+    """Keep how our strategies stand now, so that one which was paused since makes room. What is not shown still counts.
+
+    Raises:
+        HeyTradersError: The service does not show any.
+    """
+    ledger, service = footing.ledger, footing.service
+    placed = await to_thread.run_sync(lambda: ledger.intents(states={"ACKED"}, service=service, limit=MOST))
+    ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, Standing)}
+    if not ours:
+        return
+    listed = await footing.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest())
+    for shown in listed.subscriptions:
+        intent = ours.get(shown.subscription_id)
+        if intent is not None and shown.subscription_id and shown.status:
+            now = {**(intent.result or {}), **shown.model_dump(mode="json", exclude_none=True)}
+            await to_thread.run_sync(ledger.observe, intent.intent_id, now)
 
 
 def _of(intent: Intent) -> GatedSubscription:

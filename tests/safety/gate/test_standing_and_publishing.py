@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from api.arena import PostRequest, ProfileUpdateRequest
-from api.errors import Denied
+from api.errors import Denied, InvalidInput
 from api.live import (
     LIVE_PAUSE,
     LIVE_SUBSCRIBE,
@@ -90,6 +90,30 @@ async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(
     assert isinstance(intent.proposal.action, Standing)
     assert intent.proposal.action.account_id == ACCOUNT
     assert live.heard.changes == [f"POST /live-strategies/rsi-reversion/resume/{signals.subscription_id}"]
+
+
+async def test_what_a_human_reads_is_the_strategy_that_would_run(live: Place) -> None:
+    call = live.footing.client.call
+    deployed = await call(LIVE_SUBSCRIBE, trading())
+    other = SwitchRequest(strategy_id="buy-and-hold", subscription_id=deployed.subscription_id or "")
+
+    with pytest.raises(InvalidInput, match="rsi-reversion"):
+        await live.gate.resume(other, "live_resume", "")
+    assert live.ledger.intents() == []
+
+
+async def test_pausing_one_strategy_makes_room_for_another_and_only_that_does(live: Place) -> None:
+    asked = await live.gate.subscribe(trading(), "live_subscribe", "")
+    await live.approve(asked.approval.intent_id if asked.approval else "")
+    deployed = await live.gate.subscribe(trading(), "live_subscribe", "")
+    with pytest.raises(Denied, match="R30_STANDING"):
+        await live.gate.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
+    switch = SwitchRequest(strategy_id="rsi-reversion", subscription_id=deployed.subscription_id or "")
+    await live.footing.client.call(LIVE_PAUSE, switch)
+    second = await live.gate.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
+    assert second.outcome == "approval_required"
+    with pytest.raises(Denied, match="R30_STANDING"):
+        await live.gate.resume(switch, "live_resume", "")
 
 
 async def test_only_hosts_that_the_user_has_signed_are_called(tmp_path: Path) -> None:
