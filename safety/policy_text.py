@@ -13,7 +13,10 @@ from typing import Any, Final, cast
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from api.errors import InvalidInput, clean
+from api.errors import HeyTradersError, InvalidInput, clean
+from api.exchanges import EXCHANGES, ExchangeId
+from api.symbols import resolve
+from api.text import show
 
 from .policy import LIVE, PAPER, Limits, Policy
 
@@ -45,11 +48,35 @@ def parse_policy(text: str) -> Policy:
         raise BadPolicy(f"the policy is not TOML: {clean(str(error))}", suggestion="Mend that line") from error
     try:
         tables = {name: _table(given.pop(name, {}), default, name) for name, default in DEFAULTS.items()}
-        return Policy.model_validate({**_exact(given, Policy, ""), **tables})
+        policy = Policy.model_validate({**_exact(given, Policy, ""), **tables})
     except ValidationError as error:
         raise BadPolicy(
             _told(error), suggestion="heytraders-mcp policy show --toml writes every name with its meaning"
         ) from error
+    for name in DEFAULTS:
+        _check_symbols(getattr(policy, name), name)
+    return policy
+
+
+def _check_symbols(limits: Limits, name: str) -> None:
+    """A symbol that no order ever has would allow nothing, and, worse, forbid nothing.
+
+    Raises:
+        BadPolicy: One is not written as orders write it.
+    """
+    for field in ("symbols", "forbidden_symbols", "max_amount"):
+        for symbol in getattr(limits, field) or ():
+            written = dict.fromkeys(found for exchange in EXCHANGES if (found := _as_in_orders(symbol, exchange)))
+            if symbol not in written:
+                proposed = f"Write {' or '.join(written or ('it as BTC/USDT', 'BTC/USDT:USDT'))}"
+                raise BadPolicy(f"{name}.{field}: no order has the symbol {show(symbol)}", suggestion=proposed)
+
+
+def _as_in_orders(symbol: str, exchange: ExchangeId) -> str | None:
+    try:
+        return resolve(symbol, exchange).symbol
+    except HeyTradersError:
+        return None
 
 
 DEFAULTS: Final[dict[str, Limits]] = {"live": LIVE, "paper": PAPER}

@@ -16,12 +16,13 @@ from safety.policy_text import MAX_CHARACTERS, BadPolicy, parse_policy, write_po
 USD = st.decimals(0, 10**9, places=8, allow_nan=False, allow_infinity=False)
 SHARE = st.decimals(0, 10, places=10, allow_nan=False, allow_infinity=False)
 NAMES = st.frozensets(st.text(max_size=20), max_size=4)
+SYMBOLS = st.from_regex(r"[A-Z0-9]{2,10}/(USDT|USDC|KRW)(?!.)", fullmatch=True)
 SOME: dict[str, st.SearchStrategy[Any]] = {
     "trading": st.booleans(),
     "accounts": st.none() | NAMES,
-    "forbidden_symbols": NAMES,
+    "forbidden_symbols": st.frozensets(SYMBOLS, max_size=4),
     "market_types": st.none() | st.frozensets(st.sampled_from(["spot", "perpetual", "prediction"])),
-    "max_amount": st.none() | st.dictionaries(st.text(max_size=20), USD, max_size=4),
+    "max_amount": st.none() | st.dictionaries(SYMBOLS, USD, max_size=4),
     "max_notional": st.none() | USD,
     "collar": st.none() | SHARE,
     "daily_count": st.none() | st.integers(0, 1_000_000),
@@ -108,3 +109,34 @@ def test_the_longest_policy_is_read() -> None:
 def test_many_mistakes_are_counted() -> None:
     with pytest.raises(BadPolicy, match="and 4 more"):
         parse_policy("[live]\n" + "\n".join(f"x{number} = 1" for number in range(9)))
+
+
+@pytest.mark.parametrize("field", ["symbols", "forbidden_symbols"])
+@pytest.mark.parametrize(
+    ("symbol", "way_out"),
+    [
+        ("BTCUSDT", "Write BTC/USDT"),
+        ("btc/usdt", "Write BTC/USDT"),
+        ("KRW-BTC", "BTC/KRW"),
+        ("BINANCE:BTC/USDT", "Write BTC/USDT"),
+        ("b t c", "Write it as BTC/USDT"),
+    ],
+)
+def test_a_symbol_that_no_order_has_is_refused_for_it_would_forbid_nothing(
+    field: str, symbol: str, way_out: str
+) -> None:
+    with pytest.raises(BadPolicy) as refused:
+        parse_policy(f'[live]\n{field} = ["{symbol}"]')
+
+    assert f"live.{field}" in refused.value.message
+    assert way_out in refused.value.suggestion
+
+
+def test_an_amount_for_a_symbol_that_no_order_has_is_refused() -> None:
+    with pytest.raises(BadPolicy, match=r"paper\.max_amount"):
+        parse_policy("[paper.max_amount]\nBTCUSDT = 1")
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTC/USDT:USDT", "BTC/KRW", "ETH/BTC", "1234567890123"])
+def test_symbols_of_each_kind_of_market_are_taken(symbol: str) -> None:
+    assert parse_policy(f'[live]\nforbidden_symbols = ["{symbol}"]').live.forbidden_symbols == {symbol}
