@@ -134,8 +134,7 @@ class Settings:
             BadSetting: A value cannot be used; the message names the variable, the value and what is accepted.
         """
         given = {name: value.strip() for name, value in environment.items() if value.strip()}
-        named = given.get("HEYTRADERS_HOME")
-        home = Path(named).expanduser().absolute() if named else user_state_path("heytraders-mcp")
+        home = home_of(environment)
         base_url = _base_url(given.get("HEYTRADERS_BASE_URL"))
         key = given.get("HEYTRADERS_API_KEY")
         return cls(
@@ -157,6 +156,12 @@ class Settings:
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),
             misspelt=tuple(sorted(n for n in given if _LOOKS_LIKE_ONE.match(n) and n not in VARIABLES)),
         )
+
+
+def home_of(environment: Mapping[str, str]) -> Path:
+    """The home folder, whatever else cannot be read."""
+    named = environment.get("HEYTRADERS_HOME", "").strip()
+    return Path(named).expanduser().absolute() if named else user_state_path("heytraders-mcp")
 
 
 def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
@@ -227,13 +232,17 @@ def read_key(text: str, name: str) -> SecretStr:
 
 
 def _base_url(text: str | None) -> str | None:
-    """An https URL, or http on this machine (the embedded engine served by `heytraders-mcp engine`)."""
+    """An https URL, or http on this machine (the embedded engine served by `heytraders-mcp engine`).
+
+    In one spelling, whatever was given: each service has its limits, and one with two names would have them twice.
+    """
     if text is None:
         return None
     try:
         parts = urlsplit(text)
         local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-        usable = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+        usable = bool(_HOST.fullmatch(parts.netloc.rpartition("@")[2])) and bool(_PATH.fullmatch(parts.path))
+        usable = usable and parts.port != 0 and not (parts.query or parts.fragment)
     except ValueError:
         usable = local = False
         parts = urlsplit("")
@@ -242,7 +251,18 @@ def _base_url(text: str | None) -> str | None:
             f"HEYTRADERS_BASE_URL={_without_user(text)[:100]!r} is not an https URL without user, query or fragment",
             suggestion=f"Set it to {HOSTED_URL}, or to http://127.0.0.1:8787/api/v1 for a local engine",
         )
-    return text.rstrip("/")
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
+
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+"""A name without a dot at its end, or an address."""
+
+_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/*")
+"""Without empty segments, dots or escapes, in which one path can be written in many ways."""
+
+_PORTS: Final = {"https": 443, "http": 80}
 
 
 def _without_user(url: str) -> str:

@@ -107,6 +107,32 @@ def test_a_broken_key_is_refused_without_repeating_it() -> None:
     assert KEY not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "spelling",
+    ["https://hey-traders.com/api/v1//", "HTTPS://Hey-Traders.COM/api/v1", "https://hey-traders.com:443/api/v1/"],
+)
+def test_a_service_has_one_name_however_it_is_spelt(spelling: str) -> None:
+    assert Settings.read({"HEYTRADERS_BASE_URL": spelling}).url == HOSTED_URL
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://hey-traders.com./api/v1",
+        "https://hey-traders.com//api/v1",
+        "https://hey-traders.com/x/../api/v1",
+        "https://hey-traders.com/./api/v1",
+        "https://hey-traders.com/%61pi/v1",
+        "https://hey-traders.com/api/v1;a",
+        "https://hey-tra\u200bders.com/api/v1",
+        "https://h\uff45y-traders.com/api/v1",
+    ],
+)
+def test_a_second_name_of_a_service_is_refused(spelling: str) -> None:
+    with pytest.raises(BadSetting):
+        Settings.read({"HEYTRADERS_BASE_URL": spelling})
+
+
 def test_a_password_in_the_base_url_is_refused_without_repeating_it() -> None:
     with pytest.raises(BadSetting) as refused:
         Settings.read({"HEYTRADERS_BASE_URL": f"https://someone:{KEY}/@{KEY}@hey-traders.com/api/v1"})
