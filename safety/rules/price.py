@@ -15,6 +15,8 @@ from .case import Case, Missing, Objection, deny, rounded, rule, seconds
 MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "TRX", "XRP"})
 """The ten large assets that have the narrower collar."""
 
+_MINUTE: Final = 60
+
 
 @rule("R10_COLLAR")
 def collar(case: Case) -> Objection | None:
@@ -28,10 +30,12 @@ def collar(case: Case) -> Objection | None:
     if old is not None and abs(quote.age) > old:
         return deny(
             f"the market price is {seconds(quote.age)} s old, and counts for {old} s",
-            "Try again when the market has a fresh price",
+            "Try again at the start of the next minute, when there is a new price; where the service tells no minute "
+            "before it is over, the user signs a quote_age of 60",
             limit=str(old),
             observed=seconds(quote.age),
             unit="s",
+            resets_at=case.facts.now + _MINUTE - quote.age if old < quote.age < _MINUTE else None,
         )
     if reach is None or order.price is None:
         return None

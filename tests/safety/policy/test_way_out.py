@@ -145,6 +145,8 @@ def test_every_objection_says_what_to_do_and_none_says_to_repeat() -> None:
 @pytest.mark.parametrize(
     ("limits", "known", "rule", "after"),
     [
+        ({}, {"quote": Quote(D(60_000), 25.0)}, "R10_COLLAR", 35),
+        ({}, {"quote": Quote(D(60_000), 90.0)}, "R10_COLLAR", None),
         ({}, {"notional_24h": D(200)}, "R12_DAILY_NOTIONAL", 86_400),
         ({}, {"count_24h": 20}, "R13_DAILY_COUNT", 86_400),
         ({}, {"order_ages": (2.0,)}, "R14_THROTTLE", 3),
