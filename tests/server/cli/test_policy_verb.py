@@ -267,6 +267,23 @@ def test_a_halt_says_what_it_could_not_stop(home: Path, run: Run) -> None:
     assert (home / "HALT").exists()
 
 
+@pytest.mark.parametrize("settings", [{"HEYTRADERS_SEED": "odd"}, {}])
+def test_a_setting_or_a_key_file_that_is_refused_does_not_keep_anybody_from_halting(
+    home: Path, run: Run, settings: dict[str, str]
+) -> None:
+    (home / "login.json").write_text("{}")
+    (home / "login.json").chmod(0o644)
+    done = run("halt", **settings)
+    with closing(Ledger.open(home)) as ledger:
+        switch = ledger.switch()
+
+    assert switch.state == "HALTED"
+    assert done.returncode == 1
+    assert "Halted: nothing more is sent" in done.stdout
+    assert "nothing could be cancelled or paused: BAD_SETTING" in done.stderr
+    assert "by hand, at the service itself" in done.stderr
+
+
 def test_a_broken_ledger_does_not_keep_anybody_from_halting(home: Path, run: Run) -> None:
     (home / "safety.db").write_bytes(b"this is no database" * 100)
     (home / "safety.db").chmod(0o600)
