@@ -435,6 +435,16 @@ class TestWithoutLabels:
         assert search.stands(intent).state == "ACKED"
 
 
+async def test_where_labels_come_back_an_order_without_one_is_not_ours_however_like_it(search: Search) -> None:
+    search.ledger.note_labels("venue", True)
+    intent = search.sent()
+    search.venue.books(row())
+
+    await search.looks_for(70)
+
+    assert search.stands(intent).state == "ABSENT"
+
+
 async def test_whether_labels_come_back_is_learnt_from_an_order_that_is_surely_ours(search: Search) -> None:
     for echoes in (True, False):
         search.venue.echoes = echoes
@@ -458,6 +468,7 @@ class TestStanding:
         intent = search.sent(self.DEPLOY)
         search.venue.subscriptions = [
             {"subscription_id": "sub-1", "strategy_id": "rsi", "mode": "signal"},
+            {"strategy_id": "rsi", "mode": "trade", "account_id": "acc-1"},
             {"subscription_id": "sub-2", "strategy_id": "rsi", "mode": "trade", "account_id": "acc-1"},
         ]
 

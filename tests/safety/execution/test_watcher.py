@@ -15,7 +15,7 @@ from safety.decision import Outcome
 from safety.execution import Executor
 from safety.expiry import Expiry
 from safety.intent import Intent
-from safety.ledger import Ledger, Switch
+from safety.ledger import GO, Ledger, Switch
 from safety.patience import Patience
 from safety.proposal import Standing
 from safety.reconciliation import Reconciler
@@ -190,6 +190,24 @@ async def test_what_could_not_be_cancelled_is_tried_again(desk: Desk) -> None:
         await anyio.sleep(0.1)
 
     assert len(halts.seen) == 3
+
+
+async def test_an_order_that_comes_to_light_after_a_halt_was_followed_is_stopped_too(desk: Desk) -> None:
+    given_up = desk.ledger.claim(desk.admitted().intent_id, lambda *_: GO).intent
+    for state in ("UNKNOWN", "ABSENT"):
+        desk.ledger.settle(given_up.intent_id, state)
+    halts = Halts()
+
+    async with watched(watcher_of(desk, halts=halts)):
+        desk.ledger.halt("stop it", "somebody")
+        await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
+        desk.clock.now += 10
+        desk.ledger.settle(given_up.intent_id, "ACKED", order_id="api-1")
+        desk.clock.now += 1
+        await until(lambda: len(halts.seen) == 2)
+        await anyio.sleep(0.1)
+
+    assert len(halts.seen) == 2
 
 
 async def test_the_next_halt_is_followed_too(desk: Desk) -> None:
