@@ -23,12 +23,14 @@ from .reconciliation import Reconciler
 from .states import UNDECIDED, State
 
 if TYPE_CHECKING:
-    from .ledger import Ledger, Switch
+    from .ledger import Event, Ledger, Switch
 
 OPEN: Final[frozenset[State]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
 
 FOLLOWED: Final = "halt_followed"
 """Kind of the event that orders were cancelled after a halt; its subject is the service."""
+
+NEWEST: Final = 1000
 
 _log = logging.getLogger("heytraders.safety")
 
@@ -124,13 +126,23 @@ class Watcher:
         return not intent.automatic or self.now() - intent.created >= self.pace.own_caller
 
     async def _follow(self, switch: Switch) -> None:
-        """Cancel and pause once for each halt, wherever the switch was pulled, and again while some of it fails."""
+        """Cancel and pause once for each halt, wherever the switch was pulled, and again while some of it fails.
+
+        What comes to light only afterwards, such as an order that had been given up, is stopped as well.
+        """
         event = await to_thread.run_sync(self.ledger.latest, FOLLOWED, self.service)
-        if event is not None and event.at >= (switch.since or 0.0) and not event.body["failed"]:
+        if event is not None and (event.at < (switch.since or 0.0) or await to_thread.run_sync(self._appeared, event)):
+            event = None
+        if event is not None and not event.body["failed"]:
             return
         failed = list(await self.follow_halt(switch))
-        if event is None or event.at < (switch.since or 0.0) or event.body["failed"] != failed:
+        if event is None or event.body["failed"] != failed:
             await to_thread.run_sync(lambda: self.ledger.record(FOLLOWED, subject=self.service, failed=failed))
+
+    def _appeared(self, since: Event) -> bool:
+        """Whether the service was seen to have done something of ours since."""
+        placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=NEWEST)
+        return any(each.changed_at > since.at for each in placed)
 
     def _start(
         self,

@@ -15,13 +15,13 @@ from safety.decision import Outcome
 from safety.execution import Executor
 from safety.expiry import Expiry
 from safety.intent import Intent
-from safety.ledger import GO, Ledger, Switch
+from safety.ledger import Ledger, Switch
 from safety.patience import Patience
 from safety.proposal import Standing
 from safety.reconciliation import Reconciler
 from safety.watcher import Pace, Watcher
 
-from .conftest import ORDER, Desk, row
+from .conftest import ORDER, Desk, goes, row
 
 QUICK = Pace(brisk=0.01, idle=0.01, own_caller=0.0, again=0.0, halted=0.01, standing=0.01)
 DEPLOYED = Standing(action="subscribe", strategy_id="rsi", account_id="acc-1")
@@ -193,9 +193,10 @@ async def test_what_could_not_be_cancelled_is_tried_again(desk: Desk) -> None:
 
 
 async def test_an_order_that_comes_to_light_after_a_halt_was_followed_is_stopped_too(desk: Desk) -> None:
-    given_up = desk.ledger.claim(desk.admitted().intent_id, lambda *_: GO).intent
-    for state in ("UNKNOWN", "ABSENT"):
-        desk.ledger.settle(given_up.intent_id, state)
+    given_up = desk.ledger.claim(desk.admitted().intent_id, goes).intent
+    desk.ledger.settle(given_up.intent_id, "UNKNOWN")
+    desk.ledger.settle(given_up.intent_id, "ABSENT")
+    desk.shows()
     halts = Halts()
 
     async with watched(watcher_of(desk, halts=halts)):
