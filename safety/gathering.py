@@ -156,13 +156,14 @@ class Gathering:
         return None if told is None else abs(told.heard - told.said)
 
     async def _known_texts(self) -> tuple[str, ...]:
-        """Ids and balances of every account: what a publication must not give away."""
+        """Ids, balances and positions of every account: what a publication must not give away."""
         listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.ListRequest())
         ids = [account.account_id for account in listed.accounts if account.account_id]
         texts = set(ids)
         for account_id in ids:
             shown = await self.client.call(accounts.ACCOUNTS_BALANCES, accounts.BalancesRequest(account_id=account_id))
             numbers = [number for row in shown.balances for number in (row.free, row.used, row.total)]
+            numbers += [number for row in shown.positions for number in (abs(row.size), abs(row.unrealized_pnl))]
             texts |= {text for number in (*numbers, shown.total_equity_usd) if (text := _written(number))}
             texts |= {order.order_id for order in shown.open_orders if order.order_id}
         return tuple(sorted(texts))

@@ -153,6 +153,17 @@ async def test_ids_and_balances_of_every_account_are_what_no_post_may_hold(live:
     assert "0" not in facts.known_texts
 
 
+async def test_what_is_held_on_margin_is_what_no_post_may_hold_either(
+    service: FakeService, gathering: Gathering
+) -> None:
+    position = {"symbol": "BTC/USDT:USDT", "side": "short", "size": -0.4321, "entry_price": 1, "leverage": 1}
+    service.succeeds({"accounts": [{"account_id": "acc-1"}]})
+    service.succeeds({"positions": [{**position, "unrealized_pnl": -321.5}]})
+    facts = await gathering.facts(Publication(action="post", body="{}"), wanted("texts"))
+
+    assert {"acc-1", "0.4321", "321.5"} == set(facts.known_texts)
+
+
 def test_a_spot_account_is_valued_without_any_further_price() -> None:
     shown = BalancesResponse.model_validate(
         {
