@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -203,3 +204,40 @@ def test_combining_never_allows_more_than_the_signature(first: int, second: int,
     assert at_least_as_tight(found, base)
     assert found.limits("hosted").max_notional == min(first, second)
     assert found.hash == Policy.model_validate(found.model_dump()).hash
+
+
+LOOSEST: Final[dict[str, Any]] = {
+    **dict(Limits()),
+    "automatic_up_to": Decimal(1_000),
+    "elicitation_up_to": Decimal(1_000),
+    "cooldown_seconds": 0,
+}
+"""For each limit, what allows most."""
+
+
+@pytest.fixture
+def strict(ledger: Ledger, key: SigningKey) -> Policy:
+    """A signed policy in which every single limit limits something."""
+    some = {"exchanges": {"binance"}, "symbols": {"BTC/USDT"}, "forbidden_symbols": {"ETH/USDT"}}
+    limits = Limits.model_validate({**dict(LIVE), **some, "max_amount": {"BTC/USDT": Decimal(1)}})
+    policy = Policy(live=limits, paper=limits)
+    ledger.pin_approver(key.approver.public_key)
+    ledger.store_policy(sign(policy, 0, key, 1_000.0))
+    return policy
+
+
+@pytest.mark.parametrize("table", ["live", "paper"])
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_no_limit_is_loosened_by_an_unsigned_edit(
+    home: Path, ledger: Ledger, strict: Policy, table: str, name: str
+) -> None:
+    looser = getattr(strict, table).model_copy(update={name: LOOSEST[name]})
+    loaded = edited(home, ledger, write_policy(strict.model_copy(update={table: looser})))
+
+    assert looser != getattr(strict, table)
+    assert loaded.policy == strict
+    assert loaded.warnings == (UNSIGNED_CHANGE,)
+
+
+def test_no_ceiling_is_passed_by_a_signature_for_everything() -> None:
+    assert Policy(live=Limits.model_validate(LOOSEST)).limits("hosted") == CEILINGS
