@@ -7,16 +7,15 @@ from itertools import islice
 from typing import Any, Final, cast
 
 from .database import missing_triggers
-from .journal import Journal, body_of
+from .journal import MOST_BREAKS, Journal, body_of
 from .rows import seal
 
-_MANY: Final = 20
 _LABEL_HEAD: Final = 12
 
 
 def breaks(journal: Journal) -> list[str]:
     """What does not hold, at most 20 sentences."""
-    return list(islice(_found(journal), _MANY))
+    return list(islice(_found(journal), MOST_BREAKS))
 
 
 def new_breaks(journal: Journal) -> list[str]:

@@ -216,6 +216,20 @@ def test_a_forged_approver_is_not_believed(home: Path, ledger: Ledger) -> None:
         ledger.approver()
 
 
+def test_a_release_excuses_only_what_had_been_altered_before_it(home: Path, ledger: Ledger) -> None:
+    ledger.pin_approver("aa" * 32)
+    ledger.halt("stop", "somebody")
+    ledger.release(signature="ab", key_id="k1", over="release")
+    raw(home, "UPDATE events SET body = replace(body, 'aaaa', 'bbbb') WHERE kind = 'approver'")
+    with pytest.raises(UserMustAct, match="no approval can be believed"):
+        ledger.approver()
+
+    ledger.halt("the journal was altered", "somebody")
+    ledger.release(signature="ab", key_id="k1", over="release")
+
+    assert ledger.approver() == "bb" * 32
+
+
 def test_a_missing_end_shows_beside_the_head_that_was_kept_elsewhere(whole: Path, clock: Clock) -> None:
     opened = Ledger.open(whole, now=clock)
     older = opened.head()
