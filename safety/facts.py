@@ -131,6 +131,7 @@ class Facts:
         now: Unix seconds.
         backend: Where the action would go.
         switch: State of the kill switch.
+        switch_moved: By whom it was moved and why, for people to read; empty while it is ACTIVE.
         assurance: The strongest approval channel.
         quote: Of the order's symbol.
         usd_rate: USD per unit of the order's quote currency.
@@ -154,6 +155,7 @@ class Facts:
     upstream_healthy: bool = True
     labels_echoed: bool | None = None
     known_texts: tuple[str, ...] = ()
+    switch_moved: str = ""
 
     def later(self, now: float) -> Facts:
         """The same facts at a later moment: what was read of the market and the account has aged meanwhile."""

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
+from api.errors import clean
+from api.text import show
+
 from . import policy_file
 from .approval import covers
 from .approver import Approver, trusted
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 FACTLESS: Final = (permission.mode, permission.accounts, permission.venues, permission.symbols, permission.sanity)
 """Rules that ask the world nothing. What they deny is denied before the service hears of it."""
+
+MAX_MOVER: Final = 80
+"""Characters of who moved the switch."""
 
 MAX_DRIFT: Final = Decimal("0.005")
 """How far the market may move between a human's question and the sending of a market order, as a fraction."""
@@ -139,14 +145,17 @@ class Judge:
         echoed = await to_thread.run_sync(self.ledger.labels_echoed, self.service)
         gathering = self.gathering
         limits = loaded.policy.limits(gathering.backend)
-        bare = Facts(gathering.now(), gathering.backend, switch.state, assured.level, labels_echoed=echoed)
+        moved = "" if switch.state == "ACTIVE" else f"{clean(switch.by, MAX_MOVER)}, because {show(switch.reason)}"
+        bare = Facts(
+            gathering.now(), gathering.backend, switch.state, assured.level, labels_echoed=echoed, switch_moved=moved
+        )
         rules = (*FACTLESS, exposure.switch) if switch.state == "HALTED" else FACTLESS
         found, _ = judged(action, limits, bare, rules, tired=False)
         if any(finding.outcome is Outcome.DENY for finding in found):
             settled = Decision(Outcome.DENY, found, loaded.policy.hash)
             return Looked(action, loaded, bare, approver, assured, settled)
         facts = await gathering.facts(action, needs(action, limits, switch.state))
-        facts = replace(facts, switch=switch.state, assurance=assured.level, labels_echoed=echoed)
+        facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
         return Looked(action, loaded, facts, approver, assured)
 
     def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:

@@ -239,8 +239,9 @@ def switch(case: Case) -> Objection | None:
     ):
         return None
     allowed = "only orders that provably shrink a position pass" if state == "REDUCING" else "nothing passes"
+    moved = case.facts.switch_moved and f", moved by {case.facts.switch_moved}"
     return deny(
-        f"the kill switch is {state}: {allowed}",
+        f"the kill switch is {state}{moved}: {allowed}",
         "Tell the user; only `heytraders-mcp release` ends it. Cancelling and pausing always work",
         limit="ACTIVE",
         observed=state,

@@ -76,7 +76,9 @@ async def test_after_a_halt_nothing_passes_and_everything_can_be_looked_at(paper
     status = await paper.gate.status()
     report = await paper.gate.intent(placed.intent_id or "")
 
-    assert denied.value.message.startswith("R20_SWITCH: ")
+    assert denied.value.message == (
+        'R20_SWITCH: the kill switch is HALTED, moved by safety_halt, because "odd fills": nothing passes'
+    )
     assert "release" in denied.value.suggestion
     assert (status.switch, status.switch_reason) == ("HALTED", "odd fills")
     assert report.state == "ACKED"
