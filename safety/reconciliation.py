@@ -126,8 +126,9 @@ class Reconciler:
         return watched
 
     def _earliest(self, intent: Intent) -> float:
+        """When its order can have been made at the earliest, should this clock have been set back or forth since."""
         clock = self.client.server_time
-        ahead = 0.0 if clock is None else clock.said - clock.heard
+        ahead = 0.0 if clock is None else min(0.0, clock.said - clock.heard)
         return (intent.sent_at or intent.created) + ahead - self.patience.skew
 
     @property

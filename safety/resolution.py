@@ -189,7 +189,7 @@ def _fits(intent: Intent, shown: Subscription, taken: Collection[str | None], ea
     return (
         shown.subscription_id not in taken
         and shown.strategy_id == action.strategy_id
-        and shown.mode == "trade"
+        and (shown.mode or "trade").lower() != "signal"
         and shown.account_id in {None, action.account_id}
         and (made is None or made >= earliest)
     )

@@ -408,6 +408,16 @@ class TestWithoutLabels:
         assert {search.stands(first).state, search.stands(second).state} == {"UNKNOWN"}
         assert search.ledger.switch().state == "HALTED"
 
+    async def test_a_clock_that_was_set_back_after_the_attempt_hides_nothing(self, search: Search) -> None:
+        intent = search.sent()
+        search.books(intent)
+        search.clock.now -= 3_600
+        search.venue.now = lambda: search.clock.now + 3_600
+
+        await search.reconciler.look(at_once=True)
+
+        assert search.stands(intent).state == "ACKED"
+
     async def test_an_order_under_somebody_elses_label_is_not_it(self, search: Search) -> None:
         intent = search.sent()
         search.venue.echoes = True
@@ -475,6 +485,17 @@ class TestStanding:
         await search.reconciler.look()
 
         assert (search.stands(intent).state, search.stands(intent).order_id) == ("ACKED", "sub-2")
+
+    @pytest.mark.parametrize("mode", ["TRADE", None])
+    async def test_what_does_not_say_that_it_only_signals_trades(self, search: Search, mode: str | None) -> None:
+        intent = search.sent(self.DEPLOY)
+        search.venue.subscriptions = [
+            {"subscription_id": "sub-2", "strategy_id": "rsi", "mode": mode, "account_id": "acc-1"}
+        ]
+
+        await search.reconciler.look()
+
+        assert search.stands(intent).state == "ACKED"
 
     async def test_one_that_is_not_there_is_absent_in_the_end(self, search: Search) -> None:
         intent = search.sent(self.DEPLOY)
