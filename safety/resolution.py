@@ -129,6 +129,8 @@ class Resolution:
         if intent.state == "REJECTED":
             self._alarm(intent, f"intent {intent.intent_id} was refused and exists all the same, as order {name}")
             return
+        if intent.state == "ABSENT":
+            self._alarm(intent, f"intent {intent.intent_id} was given up as absent and has shown up after all")
         if wrong:
             self._alarm(intent, f"order {name} of intent {intent.intent_id} has another {wrong} than was sent")
         self._settle(intent, "ACKED", as_result(shown), name, reason="it was found among the account's orders")

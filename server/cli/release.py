@@ -15,9 +15,10 @@ from server.settings import Settings
 from .passphrase import signing_key
 
 if TYPE_CHECKING:
-    from safety.ledger import Ledger, Switch
+    from safety.ledger import Event, Ledger, Switch
 
 MAX_BREAKS: Final = 5
+NEWEST: Final = 1000
 
 
 @click.command("release")
@@ -38,9 +39,19 @@ def command() -> None:
     click.echo("Released. What was cancelled, paused or declined meanwhile stays so.")
 
 
+def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
+    """What else went wrong since, which moved nothing because everything was halted already."""
+    from safety.resolution import ALARM
+
+    newest = ledger.events(limit=NEWEST, newest=True)
+    return [event for event in newest if event.kind == ALARM and event.at >= (switch.since or 0.0)]
+
+
 def _told(ledger: Ledger, switch: Switch) -> list[str]:
     """What a human should know before trading goes on."""
     lines = [f"{switch.state}, by {clean(switch.by)}: {clean(switch.reason)}"]
+    told = (clean(alarm.body["reason"]) for alarm in _alarms(ledger, switch))
+    lines += [f"and also: {reason}" for reason in dict.fromkeys(told) if reason != clean(switch.reason)]
     unclear = ledger.intents(states={"SENT", "UNKNOWN"})
     lines += [f"unclear: intent {intent.intent_id} is {intent.state}, {clean(intent.reason)}" for intent in unclear]
     breaks = ledger.verify()

@@ -82,6 +82,9 @@ async def test_an_order_that_comes_after_it_was_given_up_halts(search: Search) -
 
     assert search.stands(intent).state == "ACKED"
     assert search.ledger.switch().state == "HALTED"
+    alarm = search.ledger.latest("alarm", intent.intent_id)
+    assert alarm is not None
+    assert alarm.body["reason"] == search.ledger.switch().reason
     assert intent.intent_id in search.ledger.switch().reason
 
 

@@ -228,6 +228,7 @@ def test_anybody_halts_and_only_the_passphrase_releases(home: Path, run: Run) ->
     with closing(Ledger.open(home)) as ledger:
         ledger.pin_approver(enrol(home, PASSPHRASE, cost=2**4).approver.public_key)
         halted = run("halt", "the", "market", "is", "mad")
+        ledger.record("alarm", subject="an intent", reason="two orders under one label")
         refused = run("release")
         still = ledger.switch().state
         with terminal(home, "release") as human:
@@ -240,6 +241,7 @@ def test_anybody_halts_and_only_the_passphrase_releases(home: Path, run: Run) ->
     assert "Halted" in halted.stdout
     assert (refused.returncode, still) == (1, "HALTED")
     assert "the market is mad" in shown
+    assert "and also: two orders under one label" in shown
     assert (code, released) == (0, "ACTIVE")
     assert "Released" in told
     assert not (home / "HALT").exists()
