@@ -1,0 +1,32 @@
+"""What a look for one intent leaves alone."""
+
+from __future__ import annotations
+
+from safety.proposal import Standing
+
+from .conftest import ORDER, Search
+
+DEPLOY = Standing(action="subscribe", strategy_id="rsi", account_id="acc-1")
+LISTED = {"subscription_id": "sub-1", "strategy_id": "rsi", "mode": "trade", "account_id": "acc-1"}
+
+
+async def test_a_deployment_that_is_just_being_sent_is_left_to_its_sender(search: Search) -> None:
+    resumed = Standing(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
+    sending, doubtful = search.sent(DEPLOY, state="SENT"), search.sent(resumed)
+    search.venue.subscriptions = [LISTED]
+
+    await search.reconciler.look()
+
+    assert (search.stands(sending).state, search.stands(doubtful).sweeps) == ("SENT", 1)
+
+
+async def test_a_look_at_one_account_says_nothing_of_another(search: Search) -> None:
+    here = search.sent()
+    await search.reconciler.look()
+    there = search.sent(ORDER.model_copy(update={"account_id": "acc-2"}))
+
+    search.clock.now += 1
+    search.venue.fails = lambda call: "acc-2" in call
+    await search.reconciler.look(at_once=True)
+
+    assert (search.stands(here).sweeps, search.stands(there).sweeps) == (2, 0)
