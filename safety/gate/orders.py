@@ -55,14 +55,15 @@ async def place_and_follow(
     able = asking.available
     admitted = await admit(footing, Order.of(request), caller, ask_first=able, can_elicit=able)
     intent = admitted.intent
-    if able and intent.state == "PENDING" and _yes_counts(admitted):
+    asks = able and intent.state == "PENDING" and _yes_counts(admitted)
+    if asks:
         intent = await _ask(footing, intent, wait)
     at_once = intent is admitted.intent and intent.state != "PENDING"
     intent = await decided(footing, intent, wait)
     intent = await carry_out(footing, intent, admitted.looked, at_once=at_once)
     intent = await settled(footing, intent, wait)
     intent = await followed(footing, intent, wait)
-    return _told(intent, repeated=admitted.repeated)
+    return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a call of its own
 
 
 async def carry_out(

@@ -34,6 +34,8 @@ OUTCOMES: Final[dict[State, Standing]] = {
 MOST_NAMED: Final = 3
 """Objections in a refusal beside the worst; order_preview has them all."""
 
+NOTHING_NEW: Final = "This is the order of an earlier, equal call; there is no second one."
+
 NEXT_STEPS: Final[dict[State, str]] = {
     "PENDING": "Ask the user to run `{how}` in a terminal; then look with order_intent. Calling again changes nothing.",
     "APPROVED": "It is approved and about to be sent; look with order_intent.",
@@ -82,7 +84,7 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
             "intent_id": intent.intent_id,
             "intent_state": intent.state,
             "repeated": True if repeated else None,
-            "next_step": next_step(intent),
+            "next_step": NOTHING_NEW if repeated and intent.state == "ACKED" else next_step(intent),
         }
     )
 
@@ -132,9 +134,10 @@ def refusal(decision: Decision, tool: str) -> Denied:
     if others:
         message += f" (also {'; '.join([*others[:MOST_NAMED], *more])})"
     mended = decision.suggestion
+    way_out = worst.way_out or "Tell the user; only the user's policy can allow it."
     return Denied(
         message,
-        suggestion=worst.way_out or "Tell the user; only the user's policy can allow it.",
+        suggestion=way_out if mended is None or mended == worst.mended else "The call below would not be denied.",
         corrected=None if mended is None else call(tool, mended),
     )
 

@@ -162,7 +162,9 @@ def _told(ledger: Ledger, intent_id: str) -> bool:
         time.sleep(LOOK_SECONDS)
     state: State = intent.state if intent else "UNKNOWN"
     details = [clean(intent.reason)] if intent and intent.reason else []
-    details += [f"Order {fact(intent.order_id)}."] if intent and intent.order_id else []
+    if intent and intent.order_id:
+        thing = "Order" if intent.proposal.action.kind == "order" else "Subscription"
+        details.append(f"{thing} {fact(intent.order_id)}.")
     click.echo(" ".join([f"{state}: {OUTCOMES[state]}", *details]))
     return state == "ACKED"
 

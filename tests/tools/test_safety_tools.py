@@ -117,6 +117,7 @@ async def test_confirming_places_at_once_on_paper_and_follows_to_the_end(
         placed = await result(client, "place_with_confirmation", **MARKET)
 
     assert (placed["outcome"], placed["status"]) == ("placed", "FILLED")
+    assert "repeated" not in placed
     if person:
         [form] = person.shown
         assert "0.001 BTC/USDT" in form.message

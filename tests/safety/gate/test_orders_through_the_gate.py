@@ -61,6 +61,7 @@ async def test_a_real_order_waits_for_a_human_and_is_sent_once_he_has_signed(liv
     assert before == []
     assert (placed.outcome, placed.status, placed.repeated) == ("placed", "OPEN", True)
     assert (again.intent_id, again.order_id) == (asked.intent_id, placed.order_id)
+    assert again.next_step == "This is the order of an earlier, equal call; there is no second one."
     assert live.heard.changes == ["POST /orders"]
 
 
@@ -89,6 +90,17 @@ async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_deni
     assert preview.suggestion is not None
     mended = await live.gate.place(order(**preview.suggestion), "orders_place", "")
     assert mended.outcome == "approval_required"
+
+
+async def test_the_way_out_of_several_objections_is_the_call_that_gets_past_all(live: Place) -> None:
+    absurd = order(order_type="limit", price=10**15, amount=Decimal("0.0001"))
+    with pytest.raises(Denied) as denied:
+        await live.gate.place(absurd, "orders_place", "")
+
+    assert denied.value.message.startswith("R08_MAX_NOTIONAL: ")
+    assert "R10_COLLAR" in denied.value.message
+    assert denied.value.corrected is not None
+    assert "amount of at most" not in denied.value.suggestion
 
 
 async def test_a_preview_books_nothing_and_tells_what_is_left(live: Place) -> None:
@@ -159,7 +171,7 @@ async def test_a_client_that_says_yes_by_itself_does_not_let_itself_go_on(tmp_pa
     automatic = {**SIGNED, "automatic_up_to": Decimal(25), "rearm_after": 2, "duplicate_seconds": 0}
     async with opened(tmp_path / "home", hosted=True, live=automatic) as live:
         price = round(await live.price() * Decimal("0.995"), 1)
-        outcomes: list[str] = []
+        outcomes: list[str | None] = []
         for number in range(3):
             amount = round(Decimal(10 + number) / price, 5)
             asked = order(order_type="limit", price=price, amount=amount)

@@ -21,7 +21,7 @@ from safety.facts import SwitchState, Usage
 from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Verdict
 from safety.policy import LIVE
-from safety.proposal import Order, Proposal
+from safety.proposal import Order, Proposal, Standing
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"
@@ -132,6 +132,29 @@ def test_a_human_reads_the_order_types_the_passphrase_and_hears_what_became_of_i
     assert PASSPHRASE not in human.seen
     assert found is not None
     assert covers(found, REQUIRED, trusted(home, ledger), LIVE)
+
+
+@pytest.mark.usefixtures("enrolled")
+def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledger) -> None:
+    now = time.time()
+    deployed = Proposal(
+        action=Standing(action="subscribe", strategy_id="s1", account_id="a1"),
+        backend="hosted",
+        service="https://hey-traders.com/api/v1",
+        policy_hash="ab" * 32,
+        created=now,
+        expires=now + 300,
+    )
+    intent = ledger.admit(deployed, Caller("live_subscribe"), lambda _: REQUIRED, repeat_seconds=0).intent
+    assert intent is not None
+    server = executed(ledger, intent.intent_id)
+    with terminal(home, "approve") as human:
+        say_yes(human)
+        code, told = human.end()
+    server.join()
+
+    assert code == 0, human.seen
+    assert "ACKED: the service has it. Subscription o-1." in told
 
 
 @pytest.mark.usefixtures("enrolled")
