@@ -71,6 +71,7 @@ class Watcher:
         follow_halt: Cancels and pauses after a halt; returns what could not be.
         pace: How often.
         now: Unix seconds, on the ledger's clock.
+        watch_losses: Looks at the accounts on which strategies trade by themselves; `None` where there are none.
     """
 
     ledger: Ledger
@@ -81,6 +82,7 @@ class Watcher:
     follow_halt: Callable[[Switch], Awaitable[Sequence[str]]]
     pace: Pace = field(default_factory=Pace)
     now: Callable[[], float] = time.time
+    watch_losses: Callable[[], Awaitable[None]] | None = None
     _running: set[str] = field(default_factory=set[str])
     _next: dict[str, float] = field(default_factory=dict[str, float])
     _said: set[str] = field(default_factory=set[str])
@@ -107,6 +109,8 @@ class Watcher:
                 self._start(tasks, f"intent {name}", lambda name=name: self.executor.execute(name))
         self._start(tasks, "the reconciliation", self.reconciler.look)
         self._start(tasks, "standing authorities", self.expiry.pause_due, every=self.pace.standing)
+        if self.watch_losses is not None:
+            self._start(tasks, "losses", self.watch_losses, every=self.pace.standing)
         return any(self._is_urgent(each) for each in waiting)
 
     def _read(self) -> tuple[list[Intent], Switch]:

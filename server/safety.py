@@ -172,6 +172,7 @@ def build_watcher(footing: Footing) -> Watcher:
     """What goes on behind the gate of this footing."""
     from safety.expiry import Expiry
     from safety.gate.halting import clean_up
+    from safety.gate.losses import watch_losses
     from safety.reconciliation import Reconciler
     from safety.watcher import Watcher
 
@@ -191,5 +192,6 @@ def build_watcher(footing: Footing) -> Watcher:
         reconciler=Reconciler(client, ledger, service, now=now),
         expiry=Expiry(client, ledger, service, standing_seconds, now),
         follow_halt=follow_halt,
+        watch_losses=partial(watch_losses, footing),
         now=now,
     )

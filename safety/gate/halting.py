@@ -21,7 +21,7 @@ from safety.facts import Usage
 from safety.intent import LABEL_PREFIX
 from safety.listing import ids
 from safety.proposal import Order
-from safety.trips import tripped
+from safety.trips import Trip, tripped
 from safety.watcher import FOLLOWED
 
 from .footing import Footing
@@ -85,7 +85,11 @@ async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None)
     if usage is None or looked.settled is not None:
         return
     decision = looked.decide(usage, looked.facts.switch)
-    trip = tripped(decision, looked.loaded.policy, replace(looked.facts, usage=looked.marked(usage)))
+    await pull(footing, tripped(decision, looked.loaded.policy, replace(looked.facts, usage=looked.marked(usage))))
+
+
+async def pull(footing: Footing, trip: Trip | None) -> None:
+    """Pull the switch where it is not pulled yet. What trades by itself cannot be held to reducing, so it pauses."""
     if trip is None:
         return
     state = (await to_thread.run_sync(footing.ledger.switch)).state
@@ -95,7 +99,11 @@ async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None)
     if trip.state == "HALTED":
         await halt(footing, reason, BY_ITSELF)
     else:
-        await to_thread.run_sync(lambda: footing.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
+        done = Stopped()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(lambda: footing.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
+            await _pause_all(footing, done)
+            await to_thread.run_sync(_record, footing, done)
 
 
 def _record(footing: Footing, done: Stopped) -> None:

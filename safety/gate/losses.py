@@ -1,0 +1,61 @@
+"""Losses that nobody asks about: while a strategy trades by itself, its account is looked at without any call of ours.
+
+Orders bring their account's equity with them, and R18 and R19 pull the switch on that occasion. A strategy in mode
+trade places its orders upstream, so that no such occasion might ever come.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from anyio import to_thread
+
+from api import accounts
+from safety.decision import Decision
+from safety.evaluation import judged
+from safety.facts import AccountFacts, Facts
+from safety.proposal import Order, Standing
+from safety.rules import exposure
+from safety.trips import tripped
+
+from .footing import Footing
+from .halting import MOST, QUIET, pull
+from .status import ANY_ORDER
+
+LOSSES: Final = (exposure.daily_loss, exposure.drawdown)
+"""Rules that an equity alone can break."""
+
+
+async def watch_losses(footing: Footing) -> None:
+    """Look at each account on which a strategy trades by itself, and pull the switch if it has lost too much.
+
+    Raises:
+        HeyTradersError: The service did not show an account. The next call tries again.
+    """
+    for account_id in await to_thread.run_sync(_traded_upon, footing):
+        shown = await footing.client.call(accounts.ACCOUNTS_BALANCES, accounts.BalancesRequest(account_id=account_id))
+        if shown.total_equity_usd is not None:
+            account = AccountFacts(0.0, shown.total_equity_usd)
+            await _judge(footing, ANY_ORDER.model_copy(update={"account_id": account_id}), account)
+
+
+def _traded_upon(footing: Footing) -> list[str]:
+    """Accounts of what was deployed or resumed and is not known to rest since, as the ledger saw each last."""
+    latest: dict[str, tuple[str | None, object]] = {}
+    for intent in reversed(footing.ledger.intents(states={"ACKED"}, service=footing.service, limit=MOST)):
+        if isinstance(intent.proposal.action, Standing):
+            status = (intent.result or {}).get("status")
+            latest[intent.order_id or intent.intent_id] = intent.proposal.action.account_id, status
+    return sorted({account_id for account_id, status in latest.values() if account_id and status not in QUIET})
+
+
+async def _judge(footing: Footing, order: Order, account: AccountFacts) -> None:
+    ledger, service, equity = footing.ledger, footing.service, account.equity_usd
+    if equity is not None:
+        await to_thread.run_sync(ledger.saw_equity, service, order.account_id, equity)
+    usage = await to_thread.run_sync(ledger.usage, service, order)
+    loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
+    facts = Facts(footing.now(), footing.backend, account=account, usage=usage)
+    found, _ = judged(order, loaded.policy.limits(footing.backend), facts, LOSSES, tired=False)
+    decision = Decision(max(finding.outcome for finding in found), found, loaded.policy.hash)
+    await pull(footing, tripped(decision, loaded.policy, facts))
