@@ -142,6 +142,8 @@ def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledge
         backend="hosted",
         service="https://hey-traders.com/api/v1",
         policy_hash="ab" * 32,
+        quote=None,
+        notional_usd=None,
         created=now,
         expires=now + 300,
     )
