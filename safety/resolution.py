@@ -6,7 +6,7 @@ the same, orders that nobody can tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -70,7 +70,7 @@ class Resolution:
     def subscriptions(self, listed: Collection[Subscription], began: float, earliest: Earliest) -> None:
         """Conclude from all subscriptions, read since `began`."""
         doubted, placed = self._known(lambda each: isinstance(each.proposal.action, Standing))
-        taken = {each.order_id for each in placed}
+        taken = {each.order_id: each.sent_at or 0.0 for each in sorted(placed, key=lambda each: each.sent_at or 0.0)}
         missing: list[Intent] = []
         for each in doubted:
             if each.state not in {"UNKNOWN", "ABSENT"}:
@@ -180,13 +180,15 @@ def _is_ours(shown: ShownOrder) -> bool:
     return (shown.label or "").startswith(f"{LABEL_PREFIX}:")
 
 
-def _fits(intent: Intent, shown: Subscription, taken: Collection[str | None], earliest: float) -> bool:
-    """Whether a subscription is what an intent asked for."""
+def _fits(intent: Intent, shown: Subscription, taken: Mapping[str | None, float], earliest: float) -> bool:
+    """Whether a subscription is what an intent asked for. What a later resume has done proves nothing of it."""
     action = intent.proposal.action
     if not isinstance(action, Standing) or not shown.subscription_id:
         return False
     if action.action == "resume":
-        return shown.subscription_id == action.subscription_id and (shown.status or "paused") not in QUIET
+        later = taken.get(shown.subscription_id, 0.0) > (intent.sent_at or 0.0)
+        is_on = (shown.status or "paused") not in QUIET
+        return shown.subscription_id == action.subscription_id and is_on and not later
     made = unix_or_none(shown.created_at)
     return (
         shown.subscription_id not in taken

@@ -528,6 +528,18 @@ class TestStanding:
 
         assert search.stands(intent).state == state
 
+    async def test_one_that_a_second_approval_resumed_is_no_late_effect_of_the_first(self, search: Search) -> None:
+        given_up = search.sent(self.RESUME)
+        search.venue.subscriptions = [{"subscription_id": "sub-9", "strategy_id": "rsi", "status": "paused"}]
+        await search.looks_for(70)
+        second = search.sent(self.RESUME, state="SENT")
+        search.ledger.settle(second.intent_id, "ACKED", order_id="sub-9")
+        search.venue.subscriptions = [{"subscription_id": "sub-9", "strategy_id": "rsi", "status": "active"}]
+        await search.looks_for(700, step=50)
+
+        assert search.stands(given_up).state == "ABSENT"
+        assert search.ledger.switch().state == "ACTIVE"
+
 
 async def test_a_publication_of_unknown_outcome_is_left_as_it_is(search: Search) -> None:
     intent = search.sent(Publication(action="post", body="{}"))
