@@ -42,7 +42,7 @@ async def connected(transport: HttpTransport, served: Served, era: Era, person: 
             yield client
         return
     async with (
-        httpx2.AsyncClient(headers=served.headers) as web,
+        httpx2.AsyncClient(headers=served.headers, timeout=60) as web,
         Client(streamable_http_client(served.url, http_client=web), mode=era, elicitation_callback=person) as client,
     ):
         yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,11 @@ from api.catalogue import ENDPOINTS, endpoint
 from api.client import Client
 from api.transport import embedded
 from engine.app import create_app
+from safety.face import Answer, SafetyDesk
+from safety.gate import Gate
+from safety.ledger import Ledger
+from server.safety import build_footing
+from server.settings import Settings
 from tools.desk import Desk, Facts
 from tools.snapshot import load
 from tools.surface import TOOLSETS, exposed
@@ -58,24 +64,42 @@ class _Forgets:
         return f"nowhere, all {len(api_key)} characters"
 
 
+class _Nobody:
+    """Has no dialog."""
+
+    available = False
+
+    async def ask(self, intent_id: str, question: str) -> Answer:
+        raise AssertionError(f"{intent_id} was asked about: {question}")
+
+    async def tell(self, done: float, total: float, message: str) -> None:
+        del done, total, message
+
+
 async def _unheard(done: float, total: float | None, message: str | None) -> None:
     del done, total, message
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_tool_makes_the_call(world: World, row: EndpointRow) -> None:
+async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: Path) -> None:
     client = Client(embedded(create_app(world.engine), SecretStr(world.local)), source="embedded")
+    ledger = Ledger.open(tmp_path)
 
     async def same() -> Client:
         return client
 
-    desk = Desk(client, same, Facts("embedded", read_only=False, toolsets=TOOLSETS), _Forgets(), _unheard, None)
+    async def gate() -> SafetyDesk:
+        return Gate(build_footing(Settings(home=tmp_path), client, ledger))
+
+    facts = Facts("embedded", read_only=False, toolsets=TOOLSETS)
+    desk = Desk(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")
     operation = TOOLS[row.tool].operation()
     call = await world.ready(row.name)
     if row.tool == "docs_read":
         call = {"slug": row.path.rpartition("/")[2]}
     answer = await operation.run(desk, operation.request.model_validate(call))
     await client.aclose()
+    ledger.close()
 
     assert load(row.tool)["inputSchema"]["properties"].keys() >= call.keys()
     assert answer.model_dump(exclude_none=True)
