@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
@@ -104,7 +104,7 @@ class Usage:
     count_24h: int = 0
     count_day: int = 0
     order_ages: tuple[float, ...] = ()
-    similar: tuple[Similar, ...] = ()
+    similar: Sequence[Similar] = ()
     reserved_symbol_usd: Decimal = Decimal(0)
     reserved_usd: Decimal = Decimal(0)
     unknown_here: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, cast
 
-from .database import missing_triggers
+from .database import altered_indexes, missing_triggers
 from .journal import MOST_BREAKS, Journal, body_of
 from .rows import seal
 
@@ -41,6 +41,8 @@ def _found(journal: Journal) -> Iterator[str]:
     yield from _rows(journal)
     for name in missing_triggers(journal.db):
         yield f"the trigger {name} is gone or was altered"
+    for name in altered_indexes(journal.db):
+        yield f"the index {name} is gone or was altered"
 
 
 def _rows(journal: Journal) -> Iterator[str]:

@@ -42,15 +42,33 @@ _TABLES: Final = (
         state TEXT NOT NULL, by_human INTEGER NOT NULL, label TEXT NOT NULL, booked REAL NOT NULL,
         changed_at REAL NOT NULL, deadline REAL, sent_at REAL, order_id TEXT, result TEXT, reason TEXT NOT NULL,
         signature TEXT, key_id TEXT, approved_at REAL, sweeps INTEGER NOT NULL, seal TEXT NOT NULL)""",
-    "CREATE INDEX events_by_subject ON events (kind, subject, seq)",
-    "CREATE INDEX events_by_time ON events (at)",
-    "CREATE INDEX intents_by_booking ON intents (service, kind, booked)",
-    "CREATE INDEX intents_by_change ON intents (service, kind, changed_at)",
-    "CREATE INDEX intents_by_action ON intents (service, action_hash, created)",
-    "CREATE INDEX intents_by_state ON intents (state, created)",
-    "CREATE INDEX intents_by_deadline ON intents (deadline) WHERE deadline IS NOT NULL",
-    "CREATE UNIQUE INDEX intents_by_label ON intents (label) WHERE label <> ''",
 )
+_INDEXES: Final = {
+    "events_by_subject": "events (kind, subject, seq)",
+    "events_by_time": "events (at)",
+    "intents_by_change": "intents (service, kind, changed_at)",
+    "intents_by_state": "intents (state, created)",
+    "intents_by_deadline": "intents (deadline) WHERE deadline IS NOT NULL",
+    "intents_by_terms": "intents (service, action_hash, state, booked)",
+    "intents_by_day": "intents (service, kind, booked, state, deadline, notional, created, intent_id)",
+    "intents_by_outcome": (
+        "intents (service, state, changed_at, kind, account_id, deadline, booked, symbol, notional, intent_id)"
+    ),
+    "intents_by_likeness": (
+        "intents (service, account_id, symbol, side, booked, kind, state, deadline, amount, price, intent_id)"
+    ),
+    "intents_by_signature": "intents (service, kind, approved_at) WHERE signature <> ''",
+    "intents_by_machine": (
+        "intents (service, kind, created, state, intent_id, automatic, signature)"
+        " WHERE automatic = 1 AND coalesce(signature, '') = ''"
+    ),
+    "intents_by_attempt": "intents (service, kind, changed_at, state, sent_at, intent_id) WHERE sent_at IS NOT NULL",
+    "intents_by_question": "intents (service, created, intent_id) WHERE asked = 1",
+}
+"""Name to what it is on. A row is kilobytes, so what a decision sums up is read from indexes that hold all of it."""
+
+_REPLACED: Final = ("intents_by_booking", "intents_by_action")
+_UNIQUE_LABELS: Final = "CREATE UNIQUE INDEX intents_by_label ON intents (label) WHERE label <> ''"
 _FIXED: Final = (
     "intent_id, service, kind, account_id, symbol, side, amount, price, notional, action_hash, proposal, digest, tool,"
     " client, automatic, asked, created"
@@ -152,16 +170,15 @@ class Database:
                 return
 
     def _create(self) -> None:
-        if self._version():
+        if self._version() and not missing_indexes(self._connection):
             return
         with self.write() as db:
-            if self._version():
-                return
-            for statement in _TABLES:
-                db.execute(statement)
-            for name, body in TRIGGERS.items():
-                db.execute(f"CREATE TRIGGER {name} {body}")
-            db.execute(f"PRAGMA user_version={VERSION}")
+            if not self._version():
+                _make_tables(db)
+            for name in missing_indexes(db):
+                db.execute(f"CREATE INDEX {name} ON {_INDEXES[name]}")
+            for name in _REPLACED:
+                db.execute(f"DROP INDEX IF EXISTS {name}")
 
     def _version(self) -> int:
         version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -172,6 +189,26 @@ class Database:
                 code="LEDGER_UNUSABLE",
             )
         return version
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    for statement in (*_TABLES, _UNIQUE_LABELS):
+        db.execute(statement)
+    for name, body in TRIGGERS.items():
+        db.execute(f"CREATE TRIGGER {name} {body}")
+    db.execute(f"PRAGMA user_version={VERSION}")
+
+
+def missing_indexes(db: sqlite3.Connection) -> list[str]:
+    """Names of indexes that an earlier release did not make."""
+    found = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    return [name for name in _INDEXES if name not in found]
+
+
+def altered_indexes(db: sqlite3.Connection) -> list[str]:
+    """Names of indexes that are gone or are on something else, which would hide rows from a sum."""
+    found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall())
+    return [name for name, on in _INDEXES.items() if found.get(name) != f"CREATE INDEX {name} ON {on}"]
 
 
 def missing_triggers(db: sqlite3.Connection) -> list[str]:

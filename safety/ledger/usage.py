@@ -7,7 +7,9 @@ and nobody can book in between.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
+from itertools import takewhile
 from typing import Final
 
 from safety.facts import Similar, Usage
@@ -16,6 +18,7 @@ from safety.states import COUNTED, State
 
 from .journal import Journal
 from .rows import Row, account_of, one_of, select
+from .similar import SimilarRows
 
 MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
@@ -104,8 +107,8 @@ def clock_went_back(journal: Journal) -> bool:
 def _booked(journal: Journal, service: str, without: str) -> list[tuple[Decimal, float]]:
     """USD and time of every order of the last 24 hours that counts."""
     rows = journal.db.execute(
-        f"SELECT notional, booked FROM intents WHERE {_OURS} AND booked > ? AND {one_of('state', _COUNTED)}"
-        f" AND {_NOT_LATE}",
+        f"SELECT notional, booked FROM intents INDEXED BY intents_by_day WHERE {_OURS} AND booked > ?"
+        f" AND {one_of('state', _COUNTED)} AND {_NOT_LATE}",
         (service, without, journal.now - DAY, *_COUNTED, journal.now),
     )
     return [(Decimal(notional or 0), booked) for notional, booked in rows]
@@ -124,13 +127,16 @@ def _ages(journal: Journal, service: str, without: str) -> tuple[float, ...]:
 
 def _unseen(journal: Journal, service: str, action: Action, without: str) -> tuple[_States, _States]:
     """State and USD of the account's orders that its snapshot may not show yet: of the symbol, and of all others."""
+    of_account = (
+        f"SELECT symbol, state, notional FROM intents INDEXED BY intents_by_outcome WHERE {_OURS} AND account_id = ?"
+        f" AND {_NOT_LATE} AND "
+    )
+    terms = (service, without, account_of(action), journal.now)
     rows = journal.db.execute(
-        f"SELECT symbol, state, notional FROM intents WHERE {_OURS} AND account_id = ? AND {_NOT_LATE}"
-        f" AND ({one_of('state', _MAY_STILL_HAPPEN)} OR state = 'ABSENT' AND booked > ?"
-        " OR state = 'ACKED' AND changed_at > ?)",
-        (service, without, account_of(action), journal.now, *_MAY_STILL_HAPPEN, journal.now - DAY,
-         journal.now - VISIBLE_SECONDS),
-    )  # fmt: skip
+        f"{of_account} {one_of('state', _MAY_STILL_HAPPEN)} UNION ALL {of_account} state = 'ABSENT' AND booked > ?"
+        f" UNION ALL {of_account} state = 'ACKED' AND changed_at > ?",
+        (*terms, *_MAY_STILL_HAPPEN, *terms, journal.now - DAY, *terms, journal.now - VISIBLE_SECONDS),
+    )
     wanted = action.symbol if isinstance(action, Order) else None
     here: _States = []
     elsewhere: _States = []
@@ -139,29 +145,27 @@ def _unseen(journal: Journal, service: str, action: Action, without: str) -> tup
     return here, elsewhere
 
 
-def _similar(journal: Journal, service: str, action: Action, without: str) -> tuple[Similar, ...]:
+def _similar(journal: Journal, service: str, action: Action, without: str) -> Sequence[Similar]:
     if not isinstance(action, Order):
         return ()
     rows = journal.db.execute(
-        f"SELECT intent_id, state, amount, price, booked FROM intents WHERE {_OURS} AND booked > ? AND account_id = ?"
+        "SELECT intent_id, state, amount, price, booked FROM intents INDEXED BY intents_by_likeness"
+        f" WHERE {_OURS} AND booked > ? AND account_id = ?"
         f" AND symbol = ? AND side = ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE} ORDER BY booked DESC",
         (service, without, journal.now - HOUR, action.account_id, action.symbol, action.side, *_COUNTED, journal.now),
     )
-    return tuple(
-        Similar(intent_id, state, Decimal(amount), Decimal(price) if price else None, max(0.0, journal.now - booked))
-        for intent_id, state, amount, price, booked in rows
-    )
+    return SimilarRows(rows.fetchall(), journal.now)
 
 
-def _failures(journal: Journal, service: str, without: str) -> list[Row]:
-    """What was sent and not acknowledged since the last acknowledged order, youngest first; a release forgives."""
-    rows = select(
-        journal,
-        f"{_OURS} AND sent_at IS NOT NULL AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
+def _failures(journal: Journal, service: str, without: str) -> list[float]:
+    """When what was sent and not acknowledged since the last acknowledged order changed, youngest first; a release
+    forgives."""
+    rows = journal.db.execute(
+        f"SELECT state, changed_at FROM intents INDEXED BY intents_by_attempt WHERE {_OURS} AND sent_at IS NOT NULL"
+        " AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
         (service, without, journal.last_release()[1]),
     )
-    acknowledged = next((place for place, row in enumerate(rows) if row["state"] == "ACKED"), len(rows))
-    return rows[:acknowledged]
+    return [changed_at for _, changed_at in takewhile(lambda row: row[0] != "ACKED", rows)]
 
 
 def _automatic(journal: Journal, service: str, without: str) -> int:
@@ -181,13 +185,12 @@ def _automatic(journal: Journal, service: str, without: str) -> int:
 
 
 def _declined(journal: Journal, service: str) -> tuple[float, ...]:
-    rows = select(
-        journal,
-        "service = ? AND state = 'DECLINED' AND by_human = 1 AND approved_at IS NULL AND changed_at > ? "
-        "ORDER BY changed_at DESC",
+    rows = journal.db.execute(
+        "SELECT changed_at FROM intents INDEXED BY intents_by_outcome WHERE service = ? AND state = 'DECLINED'"
+        " AND by_human = 1 AND approved_at IS NULL AND changed_at > ? ORDER BY changed_at DESC",
         (service, journal.now - HOUR),
     )
-    return tuple(_age(journal, row) for row in rows)
+    return tuple(_age(journal, changed_at) for (changed_at,) in rows)
 
 
 def _standing(journal: Journal, service: str, without: str) -> int:
@@ -220,5 +223,5 @@ def _count(journal: Journal, where: str, *arguments: object) -> int:
     return counted
 
 
-def _age(journal: Journal, row: Row) -> float:
-    return max(0.0, journal.now - row["changed_at"])
+def _age(journal: Journal, changed_at: float) -> float:
+    return max(0.0, journal.now - changed_at)

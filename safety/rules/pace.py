@@ -89,6 +89,8 @@ def throttle(case: Case) -> Objection | None:
 def duplicate(case: Case) -> Objection | None:
     """An order like an earlier one on the same account, symbol and side needs a human."""
     span = case.limits.duplicate_seconds
+    if not span:
+        return None
     earlier = next((e for e in case.facts.usage.similar if e.age < span and _alike(case.order, e)), None)
     if earlier is None:
         return None

@@ -274,6 +274,29 @@ def test_a_dropped_or_altered_trigger_shows(whole: Path) -> None:
         assert restored(whole, drop) == [f"the trigger {name} is gone or was altered"]
 
 
+def test_an_index_that_hides_rows_from_the_sums_shows(whole: Path) -> None:
+    def narrow() -> None:
+        connection = sqlite3.connect(whole / "safety.db", isolation_level=None)
+        connection.execute("DROP INDEX intents_by_change")
+        connection.execute("CREATE INDEX intents_by_change ON intents (service, kind, changed_at) WHERE kind = ''")
+        connection.close()
+
+    assert restored(whole, narrow) == ["the index intents_by_change is gone or was altered"]
+
+
+def test_the_indexes_of_an_earlier_release_are_replaced_at_the_first_open(whole: Path) -> None:
+    connection = sqlite3.connect(whole / "safety.db", isolation_level=None)
+    for name in ("day", "outcome", "likeness", "terms"):
+        connection.execute(f"DROP INDEX intents_by_{name}")
+    connection.execute("CREATE INDEX intents_by_booking ON intents (service, kind, booked)")
+    connection.close()
+
+    assert breaks(whole) == []
+    names = {name for [name] in raw(whole, "SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert {"intents_by_day", "intents_by_outcome", "intents_by_likeness", "intents_by_terms"} < names
+    assert "intents_by_booking" not in names
+
+
 def test_a_chain_rebuilt_with_another_key_shows(whole: Path) -> None:
     (whole / "audit.key").write_bytes(b"k" * 32)
 

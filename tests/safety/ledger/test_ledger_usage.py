@@ -15,7 +15,7 @@ from safety.ledger import Ledger
 from safety.proposal import Action
 from safety.states import State
 
-from .books import CALLER, SERVICE, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
+from .books import CALLER, MONEY, SERVICE, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
 
 HOUR = 3_600.0
 DAY = 86_400.0
@@ -386,3 +386,14 @@ def test_a_limit_is_reached_and_never_passed(ledger: Ledger, clock: Clock, limit
 def test_what_was_rejected_cannot_be_approved(ledger: Ledger, clock: Clock) -> None:
     with pytest.raises(InvalidInput):
         ledger.approve(brought(ledger, clock, "REJECTED").intent_id, signature="ab", key_id="k1")
+
+
+def test_similar_orders_are_a_value_that_later_orders_do_not_change(ledger: Ledger, clock: Clock) -> None:
+    first = admitted(ledger, clock, order("2"))
+    seen = used(ledger).similar
+    clock.forward(5)
+    admitted(ledger, clock, order("3"))
+
+    assert seen == (Similar(first.intent_id, "APPROVED", Decimal(2), MONEY, 0.0),)
+    assert (seen[:1], hash(seen)) == (seen, hash(tuple(seen)))
+    assert seen != used(ledger).similar
