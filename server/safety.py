@@ -54,6 +54,7 @@ class Safety:
         self._watch_scope: anyio.CancelScope | None = None
         self._watch_ended = anyio.Event()
         self._turn: anyio.CancelScope | None = None
+        self._check_scope = anyio.CancelScope()
 
     async def gate(self) -> SafetyDesk:
         """What tools go through.
@@ -85,6 +86,7 @@ class Safety:
 
     async def stop(self) -> None:
         """End the watch; what is being sent is booked first."""
+        self._check_scope.cancel()
         if self._watch_scope is not None:
             self._watch_scope.cancel()
             await self._watch_ended.wait()
@@ -98,8 +100,18 @@ class Safety:
         if self._ledger is None:
             from safety.ledger import Ledger
 
-            self._ledger = await to_thread.run_sync(Ledger.open, self._settings.home)
+            self._ledger = await to_thread.run_sync(partial(Ledger.open, self._settings.home, recent=True))
+            self._tasks.start_soon(self._check, self._ledger)
         return self._ledger
+
+    async def _check(self, ledger: Ledger) -> None:
+        """Look through the whole journal once, beside the calls; opening it has looked only at what is new."""
+        try:
+            with self._check_scope:
+                await anyio.sleep(SOON)
+                await to_thread.run_sync(ledger.check, abandon_on_cancel=True)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is told to the next call
+            _log.warning("the journal was not looked through: %s", error)
 
     def _watch(self) -> None:
         """Begin, unless it goes on already. A server that only reads sends nothing, not even what was approved."""

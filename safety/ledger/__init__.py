@@ -23,7 +23,7 @@ from safety.proposal import Action, Proposal, canonical_json
 from safety.redaction import redacted
 from safety.states import State
 
-from . import admission, audit, claiming, rows, switch, trust
+from . import admission, audit, checkpoint, claiming, rows, switch, trust
 from .database import FILE_NAME, Database
 from .journal import Journal, audit_key
 from .records import GO, Admission, Claim, Event, SignedPolicy, Switch, Verdict, stop
@@ -43,6 +43,8 @@ __all__ = [
     "succession_text",
 ]
 
+_CHECK_PAUSE: Final = 0.005
+"""Seconds between two parts of a check, so that calls and other processes get their turn."""
 _OWN_KINDS: Final = frozenset({"intent", "denied", "switch", "policy", "approver", "equity", "labels", "audit"})
 
 
@@ -56,8 +58,13 @@ class Ledger:
         self._now = now
 
     @classmethod
-    def open(cls, home: Path, *, now: Callable[[], float] = time.time) -> Ledger:
+    def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:
         """Open it, made if it is not there, and look through the journal: a break that is new halts.
+
+        Args:
+            home: Its folder.
+            now: Unix seconds.
+            recent: Look only at what came after the last time that all of it was whole. `check` is owed soon after.
 
         Raises:
             UserMustAct: Its files cannot be used, or others may read them.
@@ -65,7 +72,7 @@ class Ledger:
         database = Database(home / FILE_NAME)
         try:
             ledger = cls(home, database, audit_key(home), now)
-            ledger._halt_on_breaks()
+            ledger._look(recent=recent)
         except BaseException:
             database.close()
             raise
@@ -324,6 +331,20 @@ class Ledger:
         with self._read() as journal:
             return [*audit.breaks(journal), *(audit.unanchored(journal, anchor) if anchor else ())]
 
+    def check(self) -> list[str]:
+        """Look through all of it while others go on, and halt on a break that is new. Takes seconds in a long journal.
+
+        Returns:
+            What `verify` would, at most 20 sentences.
+        """
+        found, reached = audit.breaks_by_parts(self._read, lambda: time.sleep(_CHECK_PAUSE))
+        with self._read() as journal:
+            if not found:
+                checkpoint.write(journal, self._home, reached)
+            new = audit.without_accepted(journal, found)
+        self._halt_on(new)
+        return found
+
     def signed_policy(self) -> SignedPolicy | None:
         """The policy that was signed last."""
         with self._read() as journal:
@@ -362,11 +383,18 @@ class Ledger:
             known = event is not None and journal.is_sound(event)
         return bool(event.body["echoed"]) if event is not None and known else None
 
-    def _halt_on_breaks(self) -> None:
+    def _look(self, *, recent: bool) -> None:
         with self._read() as journal:
-            found = audit.new_breaks(journal)
-        if found:
-            self.halt(f"the journal does not hold together: {found[0]}", switch.BY_CHECK)
+            known = checkpoint.read(journal, self._home) if recent else None
+            found = audit.breaks(journal) if known is None else audit.recent_breaks(journal, known)
+            if not found and known is None:
+                checkpoint.write(journal, self._home, journal.head())
+            new = audit.without_accepted(journal, found)
+        self._halt_on(new)
+
+    def _halt_on(self, breaks: list[str]) -> None:
+        if breaks:
+            self.halt(f"the journal does not hold together: {breaks[0]}", switch.BY_CHECK)
 
     @contextmanager
     def _write(self) -> Generator[Journal]:

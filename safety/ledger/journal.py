@@ -30,6 +30,7 @@ GENESIS: Final = "0" * 64
 MOST_BREAKS: Final = 20
 """So many are told one by one."""
 
+_LAST: Final = 2**63 - 1
 _COLUMNS: Final = "seq, at, kind, subject, body, prev, mac"
 
 
@@ -61,6 +62,11 @@ class Journal:
         row = self.db.execute("SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return (row[0], row[1]) if row else (0, GENESIS)
 
+    def place(self, seq: int) -> tuple[int, str]:
+        """Number and MAC of an event, or where the chain begins."""
+        row = self.db.execute("SELECT seq, mac FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (seq,)).fetchone()
+        return (seq, row[1]) if row else (seq, GENESIS)
+
     def latest(self, kind: str, subject: str = "", *, until: float = math.inf) -> Event | None:
         """The last event of a kind about a subject, up to a moment in Unix seconds."""
         row = self.db.execute(
@@ -72,11 +78,11 @@ class Journal:
     def last_release(self) -> tuple[int, float]:
         """Number and time of the last release of the switch by a human; zeros when there was none."""
         event = self.latest("switch", "release")
-        return (event.seq, event.at) if event is not None and self._holds(event) else (0, 0.0)
+        return (event.seq, event.at) if event is not None and self.holds(event) else (0, 0.0)
 
     def is_sound(self, event: Event) -> bool:
         """Whether an event is as it was written, or a human released the switch knowing that it is not."""
-        return self._holds(event) or self._is_accepted(event)
+        return self.holds(event) or self._is_accepted(event)
 
     def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
         """Events behind number `after`, oldest first: the first `limit` of them, or the last."""
@@ -90,10 +96,16 @@ class Journal:
         """A MAC over a row, which its last event repeats."""
         return self._hmac("row\n" + _covered(dict(fields)))
 
-    def breaks(self) -> Iterator[str]:
-        """Where the chain does not hold."""
-        expected, before = 1, GENESIS
-        for row in self.db.execute(f"SELECT {_COLUMNS} FROM events ORDER BY seq"):
+    def breaks(self, *, after: tuple[int, str] = (0, GENESIS), until: int = _LAST) -> Iterator[str]:
+        """Where the chain does not hold.
+
+        Args:
+            after: Number and MAC of the event behind which to begin.
+            until: Number of the last event to look at.
+        """
+        expected, before = after[0] + 1, after[1]
+        chain = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
+        for row in self.db.execute(chain, (after[0] or -_LAST, until)):
             seq, at, kind, subject, body, prev, mac = row
             if seq != expected:
                 yield f"events {expected} to {seq - 1} are missing"
@@ -106,12 +118,13 @@ class Journal:
     def _is_accepted(self, event: Event) -> bool:
         """Whether the last release names its break, or there were more than it could name, as after a lost key."""
         release = self.latest("switch", "release")
-        if release is None or event.seq > release.seq or not self._holds(release):
+        if release is None or event.seq > release.seq or not self.holds(release):
             return False
         accepted: list[str] = release.body.get("accepted", [])
         return altered(event.seq) in accepted or len(accepted) >= MOST_BREAKS
 
-    def _holds(self, event: Event) -> bool:
+    def holds(self, event: Event) -> bool:
+        """Whether an event is as it was written."""
         body = self.db.execute("SELECT body FROM events WHERE seq = ?", (event.seq,)).fetchone()[0]
         mac = self._mac(event.seq, event.prev, event.at, event.kind, event.subject, body)
         return hmac.compare_digest(event.mac.encode(), mac.encode())

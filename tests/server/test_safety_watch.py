@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from safety.approval import order_words
 from safety.approver import SigningKey, enrol
 from safety.intent import Intent
 from safety.ledger import Ledger
+from safety.ledger.database import TRIGGERS
 from server.backend import Backend, open_backend
 from server.settings import Settings
 
@@ -115,6 +117,23 @@ async def test_a_server_that_was_never_asked_leaves_the_ledger_unmade(tmp_path: 
         await backend.client()
 
     assert not Ledger.exists(tmp_path / "home")
+
+
+async def test_an_old_event_that_was_altered_halts_soon_after_the_start_although_it_was_whole_once(home: Path) -> None:
+    with closing(Ledger.open(home)) as ledger:
+        for number in range(3):
+            ledger.record("note", number=number)
+        assert ledger.check() == []
+    with closing(sqlite3.connect(home / "safety.db", isolation_level=None)) as raw:
+        body = TRIGGERS["events_no_change"]
+        raw.execute("DROP TRIGGER events_no_change")
+        raw.execute("UPDATE events SET at = at - 1 WHERE seq = 1")
+        raw.execute(f"CREATE TRIGGER events_no_change {body}")
+    async with open_backend(Settings(home=home)) as backend:
+        before = (await (await backend.safety()).status()).switch
+        await until((home / "HALT").exists)
+
+    assert before == "ACTIVE"
 
 
 async def test_an_unusable_ledger_stops_orders_and_nothing_else(tmp_path: Path) -> None:
