@@ -140,9 +140,13 @@ class Judge:
         Raises:
             HeyTradersError: The service refuses a question for a reason that somebody can mend.
         """
-        loaded, approver, assured = await to_thread.run_sync(lambda: self.standing(can_elicit=can_elicit))
-        switch = await to_thread.run_sync(self.ledger.switch)
-        echoed = await to_thread.run_sync(self.ledger.labels_echoed, self.service)
+        (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
+            lambda: (
+                self.standing(can_elicit=can_elicit),
+                self.ledger.switch(),
+                self.ledger.labels_echoed(self.service),
+            )
+        )
         gathering = self.gathering
         limits = loaded.policy.limits(gathering.backend)
         moved = "" if switch.state == "ACTIVE" else f"{clean(switch.by, MAX_MOVER)}, because {show(switch.reason)}"
