@@ -22,6 +22,9 @@ INTENT_COLUMNS = (
     "deadline", "sent_at", "order_id", "result", "reason", "signature", "key_id", "approved_at", "seal",
 )  # fmt: skip
 
+LEAF_OF_AN_INDEX = b"\x0a"
+"""First byte of its pages (sqlite.org/fileformat2.html, 1.6)."""
+
 
 @pytest.fixture
 def whole(home: Path, ledger: Ledger, clock: Clock) -> Path:
@@ -282,6 +285,19 @@ def test_an_index_that_hides_rows_from_the_sums_shows(whole: Path) -> None:
         connection.close()
 
     assert restored(whole, narrow) == ["the index intents_by_change is gone or was altered"]
+
+
+def test_a_sum_altered_in_an_index_alone_shows(whole: Path) -> None:
+    [[size]] = raw(whole, "PRAGMA page_size")
+    [[notional]] = raw(whole, "SELECT notional FROM intents WHERE state = 'ACKED'")
+    file = whole / "safety.db"
+    pages = [file.read_bytes()[at : at + size] for at in range(0, file.stat().st_size, size)]
+    told, other = notional.encode(), b"9" * len(notional)
+    altered = [page.replace(told, other) if page[:1] == LEAF_OF_AN_INDEX else page for page in pages]
+
+    assert altered != pages
+    file.write_bytes(b"".join(altered))
+    assert any("does not hold together" in said for said in breaks(whole))
 
 
 def test_the_indexes_of_an_earlier_release_are_replaced_at_the_first_open(whole: Path) -> None:
