@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def written(response: BaseModel, *, hosted: bool) -> str:
-    """A result as JSON. What the hosted service answered is cleaned, and `foreign_text` names the fields with its text."""
+    """A result as JSON. What the hosted service answered is cleaned; `foreign_text` names the fields with its text."""
     text = response.model_dump_json(exclude_none=True)
     if not hosted:
         return text

@@ -19,6 +19,11 @@ Era = Literal["auto", "legacy"]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that the processes which share the tests end at the same time."""
+    items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))
+
+
 @pytest.fixture(scope="session")
 def recorded_btc_csv() -> Path:
     """Recorded BTC/USD hours, 2018-2022 (MIT, Gym-Trading-Env). Not ours to redistribute, so looked for, not committed.

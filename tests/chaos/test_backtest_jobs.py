@@ -120,6 +120,7 @@ def test_a_killed_worker_fails_its_own_job_only(open_desk: Open) -> None:
         assert desk.until(neighbour, ended).status == "completed"
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_between_two_jobs_is_replaced(open_desk: Open) -> None:
     with open_desk() as desk:
         before = set(worker_pids())
@@ -193,6 +194,7 @@ def test_a_closed_process_gives_its_jobs_to_the_next_one(open_desk: Open) -> Non
         assert desk.until(queued, ended).status == "completed"
 
 
+@pytest.mark.slow
 def test_two_processes_leave_each_others_jobs_alone(open_desk: Open) -> None:
     with open_desk() as first, open_desk() as second:
         job = first.submit(LONG)
@@ -205,6 +207,7 @@ def test_two_processes_leave_each_others_jobs_alone(open_desk: Open) -> None:
         assert first.job(job).status == "cancelled"
 
 
+@pytest.mark.slow
 def test_orderly_stops_do_not_count_as_failed_attempts(open_desk: Open) -> None:
     with open_desk() as desk:
         job = desk.submit(AWHILE)
@@ -219,6 +222,7 @@ def test_orderly_stops_do_not_count_as_failed_attempts(open_desk: Open) -> None:
         assert desk.until(job, ended).status == "completed"
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_its_server_down_again_and_again_is_given_up(open_desk: Open) -> None:
     table = sa.table("backtest_jobs", sa.column("attempts"))
     with open_desk() as desk:
@@ -234,7 +238,9 @@ def test_a_job_that_takes_its_server_down_again_and_again_is_given_up(open_desk:
     assert "stopped 3 times" in (failed.message or "")
 
 
-@pytest.mark.parametrize("last_words", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    "last_words", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=["killed", "stopped"]
+)
 def test_a_server_that_ends_in_mid_job_loses_nothing(last_words: int, serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path / "home") as server:
         done = server.post("/backtest/execute", QUICK)["backtest_id"]
@@ -252,6 +258,7 @@ def test_a_server_that_ends_in_mid_job_loses_nothing(last_words: int, serve: Ser
             assert server.until(job, lambda s: s["status"] not in ("queued", "running"))["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_server_that_was_idle_takes_over_the_job_that_it_is_asked_about(serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path / "home") as idle:
         with serve(tmp_path / "home") as dying:

@@ -70,7 +70,9 @@ def ours_open(truth: Truth) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("pull", "faults"), [(by_ledger, honest(think=0.02)), (by_file, Faults(strangers=0.0))], ids=["ledger", "file"]
+    ("pull", "faults"),
+    [pytest.param(by_ledger, honest(think=0.02), marks=pytest.mark.slow), (by_file, Faults(strangers=0.0))],
+    ids=["ledger", "file"],
 )
 def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(
     tmp_path: Path, pull: Callable[[Path], None], faults: Faults

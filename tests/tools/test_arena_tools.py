@@ -6,21 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from mcp import Client
 from mcp.types import TextContent
 
 from server.settings import Settings
+from tests.calls import result
 from tests.conftest import Connect
 
 POST = {"category": "show_tell", "title": "What I found"}
-
-
-async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is not True, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
 
 
 async def test_a_profile_is_changed_in_part_and_seen_by_others_as_it_is(connect: Connect, settings: Settings) -> None:

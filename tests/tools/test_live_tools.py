@@ -9,30 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from mcp import Client
-from mcp.types import TextContent
 
 from server.settings import Settings
+from tests.calls import refusal, result
 from tests.conftest import Connect
 
 RSI = {"strategy_id": "rsi-reversion"}
-
-
-async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is not True, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one message of a call that does not."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is True, answer.structured_content
-    [block] = answer.content
-    assert isinstance(block, TextContent)
-    return block.text
 
 
 @dataclass

@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
-from mcp.types import ElicitRequestParams, ElicitResult, TextContent, TextResourceContents
+from mcp.types import ElicitRequestParams, ElicitResult, TextResourceContents
 
 from api.orders import PlaceRequest
 from resources.accounts import BALANCES
@@ -19,6 +19,7 @@ from safety.approval import order_words
 from safety.approver import enrol
 from safety.ledger import Ledger
 from server.settings import Settings
+from tests.calls import refusal, result
 from tests.conftest import Connect
 from tests.dialogs import CANCELLED, DECLINED, NO, YES, Person
 from tools.gated import ConfirmRequest
@@ -27,23 +28,6 @@ ACCOUNT: Final = {"account_id": "paper-binance", "exchange": "binance", "symbol"
 MARKET: Final[dict[str, Any]] = {**ACCOUNT, "side": "buy", "amount": "0.001"}
 RESTING: Final[dict[str, Any]] = {**MARKET, "order_type": "limit", "price": 10_000, "label": "mine"}
 SECONDS: Final = 1
-
-
-async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is not True, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one message of a call that does not."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is True, answer.structured_content
-    [block] = answer.content
-    assert isinstance(block, TextContent)
-    return block.text
 
 
 async def text_of(client: Client, uri: str) -> str:

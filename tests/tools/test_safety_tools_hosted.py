@@ -11,6 +11,7 @@ from mcp import Client
 from safety.intent import LABEL_PREFIX
 from tests.attack.conftest import Attack, arm, attack
 from tests.attack.venue import ACCOUNT, SYMBOL
+from tests.calls import result
 from tests.dialogs import YES, Person
 
 __all__ = ["arm", "attack"]
@@ -21,14 +22,6 @@ TEN_USD: Final[dict[str, Any]] = {
 }  # fmt: skip
 FORTY_USD: Final = {**TEN_USD, "amount": "0.4"}
 PATIENCE: Final = 20
-
-
-async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is not True, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
 
 
 async def settled(client: Client, intent_id: str) -> dict[str, Any]:

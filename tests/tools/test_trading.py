@@ -5,34 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mcp import Client
-from mcp.types import TextContent
 from pydantic import SecretStr
 
 from server.settings import Settings
+from tests.calls import refusal, result
 from tests.conftest import Connect
 
 ORDER: dict[str, Any] = {
     "account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy",
     "order_type": "limit", "amount": "0.001", "price": 10_000, "label": "from the test",
 }  # fmt: skip
-
-
-async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is not True, answer.content
-    assert answer.structured_content is not None
-    return answer.structured_content
-
-
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one message of a call that does not."""
-    answer = await client.call_tool(tool, arguments)
-    assert answer.is_error is True
-    assert len(answer.content) == 1
-    assert isinstance(answer.content[0], TextContent)
-    return answer.content[0].text
 
 
 async def test_an_order_is_placed_listed_and_cancelled(connect: Connect, settings: Settings) -> None:

@@ -200,7 +200,7 @@ def _run(examples: int, steps: int) -> None:
 
 
 def test_random_trading_keeps_the_books() -> None:
-    _run(examples=8, steps=25)
+    _run(examples=5, steps=25)
 
 
 @pytest.mark.slow
