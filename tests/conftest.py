@@ -19,6 +19,11 @@ Era = Literal["auto", "legacy"]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, since some tests wait for processes and clocks."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, so that the processes which share the tests end at the same time."""
     items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))

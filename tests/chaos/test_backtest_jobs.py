@@ -181,6 +181,7 @@ def test_a_job_that_needs_too_much_memory_fails_with_the_limit(open_desk: Open) 
     assert again.status == "completed"
 
 
+@pytest.mark.slow
 def test_a_closed_process_gives_its_jobs_to_the_next_one(open_desk: Open) -> None:
     with open_desk() as desk:
         running, queued = desk.submit(AWHILE), desk.submit(QUICK)

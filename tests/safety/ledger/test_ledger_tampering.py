@@ -160,7 +160,7 @@ def test_every_missing_and_every_invented_intent_shows(whole: Path) -> None:
         gone = restored(whole, lambda one=intent_id: raw(whole, f"DELETE FROM intents WHERE intent_id = '{one}'"))
         assert gone == [f"intent {intent_id} is gone"]
     columns = ", ".join(INTENT_COLUMNS).replace("label", "''", 1)
-    copy = f"INSERT INTO intents SELECT '0' || substr(intent_id, 2, 24) || 'X', {columns}, 0 FROM intents LIMIT 1"
+    copy = f"INSERT INTO intents SELECT '7' || substr(intent_id, 2), {columns}, 0 FROM intents LIMIT 1"
     named = copy.replace("INTO intents", f"INTO intents (intent_id, {', '.join(INTENT_COLUMNS)}, sweeps)")
     [found] = restored(whole, lambda: raw(whole, named))
     assert "was never admitted" in found
