@@ -17,11 +17,11 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 from api.backtests import ExecuteRequest
-from engine.backtest.preparation import prepare
-from engine.backtest.run import run_backtest
-from engine.backtest.world import World
 from engine.clock import SystemClock
 from engine.feeds.market_feed import open_feed
+from engine.jobs.preparation import prepare
+from engine.jobs.run import run_backtest
+from engine.jobs.world import World
 from engine.store.database import Store, default_url
 
 SCRIPT = """

@@ -49,11 +49,11 @@ def heytraders(size: int) -> Job:
 
     from api.symbols import Instrument
     from api.timeframes import Timeframe
-    from engine.backtest.kernel import simulate
-    from engine.backtest.metrics import measure_curve, measure_trades
-    from engine.backtest.program import Emission, Entry, Exit, Size
-    from engine.backtest.settings import SimulationSettings
     from engine.frame import Bars, Frame
+    from engine.program import Emission, Entry, Exit, Size
+    from engine.results.metrics import measure_curve, measure_trades
+    from engine.simulation.kernel import simulate
+    from engine.simulation.settings import SimulationSettings
 
     times, opened, high, low, close, volume = market(size)
     timeframes: dict[int, Timeframe] = {2_190: "4h", 8_760: "1h"}

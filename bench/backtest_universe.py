@@ -8,11 +8,11 @@ from statistics import median
 import numpy as np
 
 from api.symbols import Instrument
-from engine.backtest.kernel import simulate
-from engine.backtest.metrics import measure_curve, measure_trades
-from engine.backtest.program import Emission, Entry, Exit, Intent, Rebalance, Size, StaticProgram
-from engine.backtest.settings import SimulationSettings
 from engine.frame import Bars, Frame
+from engine.program import Emission, Entry, Exit, Intent, Rebalance, Size, StaticProgram
+from engine.results.metrics import measure_curve, measure_trades
+from engine.simulation.kernel import simulate
+from engine.simulation.settings import SimulationSettings
 
 TERMS = SimulationSettings()
 LOOKBACK = 168

@@ -14,10 +14,10 @@ import numpy as np
 import talib  # pyright: ignore[reportMissingTypeStubs] - an untyped library
 
 from api.symbols import Instrument
-from engine.backtest.program import AccountState
-from engine.dsl import DslError, ScriptContext, check_expression, check_script, compile_script, evaluate
-from engine.dsl.compile import CompiledScript, read
 from engine.frame import Bars, Frame
+from engine.language import DslError, ScriptContext, check_expression, check_script, compile_script, evaluate
+from engine.language.compile import CompiledScript, read
+from engine.program import AccountState
 
 BTC: Final = Instrument("binance", "BTC", "USDT")
 CONTEXT: Final = ScriptContext((BTC,))

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from safety.decision import Decision, Finding, Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Verdict
-from safety.proposal import Order, Proposal
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Order, Proposal
 
 ROUNDS = 200
 BUSY_DAY = 1_000

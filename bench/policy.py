@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Final
 
 from api.orders import PlaceRequest
-from safety.evaluation import evaluate, left
-from safety.facts import AccountFacts, Facts, Quote, Resting, Usage
-from safety.policy import LIVE, Policy
-from safety.proposal import Order
+from safety.policy.evaluation import evaluate, left
+from safety.policy.policy import LIVE, Policy
+from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Usage
+from safety.terms.proposal import Order
 
 ROUNDS: Final = 5_000
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from .backtest.job_settings import JobSettings
 from .clock import Clock, SystemClock
+from .jobs.settings import JobSettings
 from .live.settings import LiveSettings
 from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
     from .access import Access
-    from .backtest.jobs import Jobs
-    from .broker.broker import Broker
     from .documents.library import Library
     from .feeds.feed import Feed
+    from .jobs.jobs import Jobs
     from .live.live import Live
     from .store.database import Store
+    from .venues.paper.broker import Broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class Engine:
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
-        from .backtest.jobs import Jobs
-        from .backtest.world import World
-        from .broker.broker import Broker
         from .documents.library import Library
         from .feeds.market_feed import open_feed
+        from .jobs.jobs import Jobs
+        from .jobs.world import World
         from .live.live import Live
         from .store.database import Store, default_url
+        from .venues.paper.broker import Broker
 
         store = Store.open(settings.database_url or default_url(settings.home))
         feed = open_feed(store, clock, settings.seed)

@@ -23,7 +23,7 @@ from api.live import (
 from api.orders import Order, PlacedOrder, PlaceRequest
 from api.outputs import Time
 
-from .states import State
+from .terms.states import State
 
 Standing = Literal["placed", "approval_required", "unknown", "not_placed"]
 

@@ -18,7 +18,7 @@ from api.errors import explain
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
-from safety.redaction import redacted
+from safety.exits.redaction import redacted
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 

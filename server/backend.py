@@ -17,7 +17,7 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import SecretStr
 
-from safety.redaction import Redactor, know
+from safety.exits.redaction import Redactor, know
 
 from .keys import find_key, keep_registered_key
 from .safety import Safety
@@ -169,9 +169,9 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
 
 def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
     """What opens an engine of these settings."""
-    from engine.backtest.job_settings import JobSettings, Limits
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
+    from engine.jobs.settings import JobSettings, Limits
     from engine.live.settings import LiveSettings
 
     fast = settings.time_speed != 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from safety.face import SafetyDesk
     from safety.gate import Footing
     from safety.ledger import Ledger, Switch
-    from safety.watcher import Watcher
+    from safety.sending.watcher import Watcher
 
 LEDGER: Final = "safety.db"
 SOON: Final = 3.0
@@ -147,7 +147,7 @@ class Safety:
 
 
 def _something_waits(ledger: Ledger) -> bool:
-    from safety.states import UNDECIDED
+    from safety.terms.states import UNDECIDED
 
     ledger.expire_due()
     waiting = ledger.intents(states=(*UNDECIDED, "SENT", "UNKNOWN"), limit=1)
@@ -156,11 +156,11 @@ def _something_waits(ledger: Ledger) -> bool:
 
 def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Callable[[], float] = time.time) -> Footing:
     """A footing of these settings. Imports what it is made of, so call it in a thread."""
-    from safety.execution import Executor
+    from safety.exits.redaction import know
     from safety.gate import Footing
-    from safety.gathering import Gathering
-    from safety.judging import Judge
-    from safety.redaction import know
+    from safety.looking.gathering import Gathering
+    from safety.looking.judging import Judge
+    from safety.sending.execution import Executor
 
     if settings.webhook_secret is not None:
         know(settings.webhook_secret.get_secret_value())
@@ -182,11 +182,11 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Calla
 
 def build_watcher(footing: Footing) -> Watcher:
     """What goes on behind the gate of this footing."""
-    from safety.expiry import Expiry
     from safety.gate.halting import clean_up
     from safety.gate.losses import watch_losses
-    from safety.reconciliation import Reconciler
-    from safety.watcher import Watcher
+    from safety.sending.expiry import Expiry
+    from safety.sending.reconciliation import Reconciler
+    from safety.sending.watcher import Watcher
 
     client, ledger, service, now = footing.client, footing.ledger, footing.service, footing.now
 

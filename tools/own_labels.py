@@ -20,7 +20,7 @@ from api.cancelling import cancel_order
 from api.errors import HeyTradersError
 from api.orders import ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
 from safety.face import SafetyDesk
-from safety.intent import LABEL_PREFIX
+from safety.terms.intent import LABEL_PREFIX
 
 from .declaration import Operation
 from .desk import Desk

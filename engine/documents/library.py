@@ -68,6 +68,6 @@ def _written(slug: Slug) -> str:
 
 
 def _operators() -> str:
-    from engine.dsl.reference import render
+    from engine.language.reference import render
 
     return render()

@@ -16,14 +16,14 @@ from typing import Final, Literal
 import numpy as np
 
 from api.symbols import Instrument
-from engine.backtest.kernel import simulate
-from engine.backtest.settings import SimulationSettings
-from engine.backtest.simulation import Simulation
-from engine.backtest.trades import Fill, FillReason
-from engine.dsl import CompiledScript, ScriptContext, compile_script
 from engine.feeds.feed import Feed
 from engine.feeds.framing import load_frame
 from engine.frame import Bars, Floats, Frame
+from engine.language import CompiledScript, ScriptContext, compile_script
+from engine.simulation.kernel import simulate
+from engine.simulation.result import Simulation
+from engine.simulation.settings import SimulationSettings
+from engine.simulation.trades import Fill, FillReason
 
 from .deployment import Deployment
 

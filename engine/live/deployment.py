@@ -14,7 +14,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
 from api.text import closest, show
 from api.timeframes import Timeframe
-from engine.backtest.spec import Spec
+from engine.jobs.spec import Spec
 from engine.store.backtests import jobs_table, results_table
 
 _SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "win_rate", "num_trades", "profit_factor")

@@ -27,11 +27,11 @@ from api.live import (
 from api.text import show
 from api.timeframes import SECONDS
 from engine.access import Caller, require
-from engine.broker.broker import Broker
 from engine.clock import Clock, iso8601
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.store.ids import new_id
+from engine.venues.paper.broker import Broker
 
 from . import outbox, signals, subscriptions
 from .delivery import deliver

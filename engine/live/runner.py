@@ -17,10 +17,10 @@ import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.timeframes import SECONDS
-from engine.broker.broker import Broker
 from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
+from engine.venues.paper.broker import Broker
 
 from . import outbox, signals, subscriptions
 from .delivery import Receipt, deliver

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
 from api.orders import Order, OrderType, PlaceRequest
-from engine.broker.broker import Broker
-from engine.broker.money import ZERO, down, from_float, up
-from engine.broker.prices import Steps
 from engine.feeds.feed import Feed
 from engine.store.broker import orders_table
 from engine.store.database import Store
+from engine.venues.paper.broker import Broker
+from engine.venues.paper.money import ZERO, down, from_float, up
+from engine.venues.paper.prices import Steps
 
 from .signals import DueOrder, OrderState, order_ids
 

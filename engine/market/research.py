@@ -24,8 +24,8 @@ from api.market import (
 from api.symbols import Instrument
 from api.timeframes import SECONDS
 from engine.clock import iso8601
-from engine.dsl import CheckedExpression, ExpressionValue, check_expression, evaluate
 from engine.feeds.feed import Feed
+from engine.language import CheckedExpression, ExpressionValue, check_expression, evaluate
 
 from .listings import expand, instrument_of
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from api.errors import InvalidInput
 from api.meta import IndicatorsResponse, Word
 from api.text import fold, show
-from engine.dsl.catalogue import OperatorEntry, VariableEntry, catalogue
+from engine.language.catalogue import OperatorEntry, VariableEntry, catalogue
 
 
 def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:

@@ -43,11 +43,11 @@ from api.backtests import (
 from api.errors import NotFound
 from api.refusals import show
 from engine.access import Caller
-from engine.backtest import reading
-from engine.backtest.checking import check
-from engine.backtest.preparation import prepare
 from engine.clock import iso8601
 from engine.engine import Engine
+from engine.jobs.checking import check
+from engine.jobs.preparation import prepare
+from engine.results import reading
 from engine.store import backtests as rows
 
 from .binding import Route, route

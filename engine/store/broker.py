@@ -1,7 +1,7 @@
 """The paper broker's tables. Money and amounts are TEXT, exact decimals; a ledger row is never changed or removed.
 
 `broker_balances` repeats what the ledger sums to, so that a balance is one row to read; both are written in the same
-transaction, and `engine.broker.ledger.verify` compares them.
+transaction, and `engine.venues.paper.ledger.verify` compares them.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from typing import Final
 
 from anyio import to_thread
 
-from safety.decision import Decision
-from safety.facts import Usage
-from safety.intent import Caller, Intent
-from safety.judging import Looked
 from safety.ledger import Admission
-from safety.proposal import Action, Order, Proposal
-from safety.valuation import worth
+from safety.looking.judging import Looked
+from safety.policy.valuation import worth
+from safety.terms.decision import Decision
+from safety.terms.facts import Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Order, Proposal
 
 from .footing import Footing
 from .halting import pull_if_tripped

@@ -12,8 +12,8 @@ from anyio import to_thread
 from api import orders
 from api.errors import HeyTradersError
 from safety.face import Asking
-from safety.intent import Intent
-from safety.proposal import Order
+from safety.terms.intent import Intent
+from safety.terms.proposal import Order
 
 from .footing import Footing
 from .wording import how_to_approve

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safety.proposal import Backend
+from safety.terms.proposal import Backend
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from api.client import Client
-    from safety.execution import Executor
-    from safety.judging import Judge
     from safety.ledger import Ledger
+    from safety.looking.judging import Judge
+    from safety.sending.execution import Executor
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from safety.face import (
     Preview,
     SafetyStatus,
 )
-from safety.intent import Caller
+from safety.terms.intent import Caller
 
 from . import halting, orders, previewing, publishing, standing, status, webhooks
 from .footing import Footing

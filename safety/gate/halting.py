@@ -15,19 +15,19 @@ from pydantic import ValidationError
 from api import live, orders
 from api.cancelling import cancel_order
 from api.errors import HeyTradersError, explain
-from safety.classify import order_id_of
 from safety.face import Halted
-from safety.facts import Usage
-from safety.intent import LABEL_PREFIX
-from safety.listing import ids
-from safety.proposal import Order
-from safety.trips import Trip, tripped
-from safety.watcher import FOLLOWED
+from safety.policy.trips import Trip, tripped
+from safety.sending.classify import order_id_of
+from safety.sending.listing import ids
+from safety.sending.watcher import FOLLOWED
+from safety.terms.facts import Usage
+from safety.terms.intent import LABEL_PREFIX
+from safety.terms.proposal import Order
 
 from .footing import Footing
 
 if TYPE_CHECKING:
-    from safety.judging import Looked
+    from safety.looking.judging import Looked
 
 BY_ITSELF: Final = "policy"
 """Who pulled the switch, in the journal."""

@@ -11,12 +11,12 @@ from typing import Final
 from anyio import to_thread
 
 from api import accounts
-from safety.decision import Decision
-from safety.evaluation import judged
-from safety.facts import AccountFacts, Facts
-from safety.proposal import Order, Standing
-from safety.rules import exposure
-from safety.trips import tripped
+from safety.policy.evaluation import judged
+from safety.policy.rules import exposure
+from safety.policy.trips import tripped
+from safety.terms.decision import Decision
+from safety.terms.facts import AccountFacts, Facts
+from safety.terms.proposal import Order, Standing
 
 from .footing import Footing
 from .halting import MOST, QUIET, pull

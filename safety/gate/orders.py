@@ -11,11 +11,11 @@ from anyio import to_thread
 
 from api.errors import InvalidInput
 from api.orders import PlaceRequest
-from safety.approval import BY_ELICITATION, covers
 from safety.face import Answer, Asking, GatedOrder
-from safety.intent import Caller, Intent
-from safety.proposal import Order
-from safety.screen import question
+from safety.human.approval import BY_ELICITATION, covers
+from safety.human.screen import question
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Order
 
 from .admitting import Admitted, admit
 from .following import Wait, decided, followed, settled
@@ -26,7 +26,7 @@ from .wording import gated_order, stopped
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from safety.judging import Looked
+    from safety.looking.judging import Looked
 
 WENT_AWAY: Final = "the call was cancelled before anything was sent"
 SAID_NO: Final = "the user said no in the client's dialog"

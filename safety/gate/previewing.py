@@ -8,13 +8,13 @@ from typing import Final, Literal
 from anyio import to_thread
 
 from api.orders import PlaceRequest
-from safety.decision import Outcome, finding_report
 from safety.face import Left, Preview
-from safety.facts import Facts
-from safety.judging import Looked
-from safety.proposal import Order
-from safety.remaining import Remaining, left
-from safety.valuation import worth
+from safety.looking.judging import Looked
+from safety.policy.remaining import Remaining, left
+from safety.policy.valuation import worth
+from safety.terms.decision import Outcome, finding_report
+from safety.terms.facts import Facts
+from safety.terms.proposal import Order
 
 from .footing import Footing
 from .wording import time

@@ -6,8 +6,8 @@ from typing import Literal
 
 from api.arena import PostRequest, ProfileUpdateRequest
 from safety.face import GatedPost, GatedProfile
-from safety.intent import Caller, Intent
-from safety.proposal import Publication, canonical_json
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Publication, canonical_json
 
 from .admitting import admit
 from .footing import Footing

@@ -21,10 +21,10 @@ from api.live import (
     SwitchRequest,
 )
 from api.text import show
-from safety.expiry import MOST
 from safety.face import GatedSubscription
-from safety.intent import Caller, Intent
-from safety.proposal import Standing
+from safety.sending.expiry import MOST
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Standing
 
 from .admitting import admit
 from .footing import Footing

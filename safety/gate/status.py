@@ -11,15 +11,15 @@ from anyio import to_thread
 from api.errors import NotFound
 from api.orders import Order as ShownOrder
 from api.text import show
-from safety.explain import explained_markdown
 from safety.face import IntentReport, SafetyStatus
-from safety.facts import Facts
-from safety.intent import LABEL_PREFIX
 from safety.ledger import Event, Switch
-from safety.limits import Limits
-from safety.proposal import Order
-from safety.remaining import left
-from safety.states import State
+from safety.policy.explain import explained_markdown
+from safety.policy.limits import Limits
+from safety.policy.remaining import left
+from safety.terms.facts import Facts
+from safety.terms.intent import LABEL_PREFIX
+from safety.terms.proposal import Order
+from safety.terms.states import State
 
 from .following import looked_at
 from .footing import Footing

@@ -16,8 +16,8 @@ from api.live import (
     WebhookTestRequest,
     WebhookTestResponse,
 )
-from safety.decision import Outcome
-from safety.evaluation import judge_webhook
+from safety.policy.evaluation import judge_webhook
+from safety.terms.decision import Outcome
 
 from .footing import Footing
 

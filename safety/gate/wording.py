@@ -14,12 +14,12 @@ from api.errors import Denied, HeyTradersError, error_for
 from api.inputs import iso
 from api.numbers import to_wire
 from api.orders import Order as ShownOrder
-from safety.decision import Decision
 from safety.face import HOW_TO_APPROVE, GatedOrder, IntentReport, Standing, Waiting
-from safety.intent import Intent
-from safety.proposal import Order
-from safety.screen import paper, summary
-from safety.states import State
+from safety.human.screen import paper, summary
+from safety.terms.decision import Decision
+from safety.terms.intent import Intent
+from safety.terms.proposal import Order
+from safety.terms.states import State
 
 OUTCOMES: Final[dict[State, Standing]] = {
     "PENDING": "approval_required",

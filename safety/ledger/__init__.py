@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from api.errors import HeyTradersError, InvalidInput
-from safety.decision import Decision
-from safety.facts import SwitchState, Usage
-from safety.intent import Caller, Intent
-from safety.proposal import Action, Proposal, canonical_json
-from safety.redaction import redacted
-from safety.states import State
+from safety.exits.redaction import redacted
+from safety.terms.decision import Decision
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Proposal, canonical_json
+from safety.terms.states import State
 
 from . import admission, audit, checkpoint, claiming, rows, switch, trust
 from .database import FILE_NAME, Database

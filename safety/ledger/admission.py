@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from safety.decision import Decision, Finding, Outcome
-from safety.facts import Usage
-from safety.intent import Caller
-from safety.proposal import Proposal
-from safety.states import State
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import Usage
+from safety.terms.intent import Caller
+from safety.terms.proposal import Proposal
+from safety.terms.states import State
 
 from .journal import Journal
 from .records import Admission

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, Final, cast
 
-from safety.states import UNDECIDED
+from safety.terms.states import UNDECIDED
 
 from .checkpoint import Checkpoint
 from .database import altered_indexes, missing_triggers

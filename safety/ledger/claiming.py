@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from safety.facts import SwitchState, Usage
-from safety.intent import Intent, order_label
-from safety.proposal import canonical_json
-from safety.states import State
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Intent, order_label
+from safety.terms.proposal import canonical_json
+from safety.terms.states import State
 
 from . import switch
 from .journal import Journal

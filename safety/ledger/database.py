@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import Unavailable, UserMustAct
-from safety.states import MOVES
+from safety.terms.states import MOVES
 
 from .place import prepare
 

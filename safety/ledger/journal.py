@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from api.errors import UserMustAct
-from safety.proposal import canonical_json
-from safety.redaction import redacted_value
+from safety.exits.redaction import redacted_value
+from safety.terms.proposal import canonical_json
 
 from .records import Event
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from safety.decision import Decision
-from safety.facts import SwitchState
-from safety.intent import Intent
-from safety.states import State
+from safety.terms.decision import Decision
+from safety.terms.facts import SwitchState
+from safety.terms.intent import Intent
+from safety.terms.states import State
 
 
 @dataclass(frozen=True, slots=True)

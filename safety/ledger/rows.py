@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
-from safety.intent import Caller, Intent, new_intent_id
-from safety.proposal import Action, Order, Proposal, Publication, canonical_json
-from safety.states import State, may_move
+from safety.terms.intent import Caller, Intent, new_intent_id
+from safety.terms.proposal import Action, Order, Proposal, Publication, canonical_json
+from safety.terms.states import State, may_move
 
 from .journal import Journal
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, overload
 
-from safety.facts import Similar
+from safety.terms.facts import Similar
 
 
 class SimilarRows(Sequence[Similar]):

@@ -12,9 +12,9 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Final
 
-from safety.facts import Similar, Usage
-from safety.proposal import Action, Order, Proposal, Standing
-from safety.states import COUNTED, State
+from safety.terms.facts import Similar, Usage
+from safety.terms.proposal import Action, Order, Proposal, Standing
+from safety.terms.states import COUNTED, State
 
 from .journal import Journal
 from .rows import Row, account_of, one_of, select

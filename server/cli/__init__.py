@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _give_up(error: HeyTradersError) -> NoReturn:
-    from safety.redaction import redacted
+    from safety.exits.redaction import redacted
 
     click.echo(f"heytraders-mcp: {redacted(explain(error))}", err=True)
     sys.exit(1)
@@ -104,7 +104,7 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
     """Python's own report of a crash, without secrets."""
     import traceback
 
-    from safety.redaction import redacted
+    from safety.exits.redaction import redacted
 
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 

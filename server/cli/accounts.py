@@ -17,7 +17,7 @@ from server.logs import start_log
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from engine.broker.administration import Administration, Summary
+    from engine.venues.paper.administration import Administration, Summary
 
 Result = TypeVar("Result")
 
@@ -111,7 +111,7 @@ def _run(work: Callable[[Administration], Result]) -> Result:
 async def _with_accounts(settings: Settings, work: Callable[[Administration], Result]) -> Result:
     async with open_engine(settings) as engine:
         from engine.access import LOCAL_AGENT
-        from engine.broker.administration import Administration
+        from engine.venues.paper.administration import Administration
 
         office = Administration(engine.store, engine.clock, LOCAL_AGENT)
         return await anyio.to_thread.run_sync(work, office)

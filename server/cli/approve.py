@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import InvalidInput, NotFound, clean
-from safety.approval import order_words
-from safety.screen import fact, paper, plain, screen, summary, whole_text
+from safety.human.approval import order_words
+from safety.human.screen import fact, paper, plain, screen, summary, whole_text
 from server.settings import Settings
 
 from .passphrase import refuse_without_terminal, signing_key
 
 if TYPE_CHECKING:
-    from safety.intent import Intent
     from safety.ledger import Ledger
-    from safety.policy import Policy
-    from safety.states import State
+    from safety.policy.policy import Policy
+    from safety.terms.intent import Intent
+    from safety.terms.states import State
 
 WAIT_SECONDS: Final = 35.0
 """An approved intent is sent within 30 s or never."""
@@ -40,7 +40,7 @@ def command(*, intent_id: str | None, decline: bool, only_list: bool) -> None:
     """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
     home = Settings.read(os.environ).home
     from safety.ledger import Ledger
-    from safety.policy_file import load
+    from safety.policy.file import load
 
     if not Ledger.exists(home):
         click.echo("Nothing waits for approval.")

@@ -19,7 +19,7 @@ import anyio
 import click
 
 from api.errors import HeyTradersError, explain
-from safety.redaction import know, redacted
+from safety.exits.redaction import know, redacted
 from server.app import package_version
 from server.backend import open_backend
 from server.keys import Origin, find_key, last_four
@@ -116,10 +116,10 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 def _safety(settings: Settings) -> Iterator[Finding]:
     """Policy, how sure an approval is and why, kill switch and journal. Makes no ledger where there is none."""
-    from safety.approver import trusted
-    from safety.assurance import assess
+    from safety.human.approver import trusted
+    from safety.human.assurance import assess
     from safety.ledger import Ledger
-    from safety.policy_file import BUILT_IN, load
+    from safety.policy.file import BUILT_IN, load
 
     if not Ledger.exists(settings.home):
         yield Finding(ok=True, name="policy", text=BUILT_IN.origin)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import InvalidInput, NotAuthorised, explain
-from safety.approver import (
+from safety.human.approver import (
     APPROVER_FILE,
     MIN_PASSPHRASE,
     NotEnrolled,

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from api.errors import InvalidInput
-from safety.approver import trusted
-from safety.assurance import assess
-from safety.explain import explain
-from safety.limits import Limits
-from safety.policy import Policy
-from safety.policy_file import POLICY_FILE, Loaded, draft, load, objection, sign
-from safety.policy_text import parse_policy, write_policy
-from safety.tightening import Change, changes
+from safety.human.approver import trusted
+from safety.human.assurance import assess
+from safety.policy.explain import explain
+from safety.policy.file import POLICY_FILE, Loaded, draft, load, objection, sign
+from safety.policy.limits import Limits
+from safety.policy.policy import Policy
+from safety.policy.text import parse_policy, write_policy
+from safety.policy.tightening import Change, changes
 from server.settings import Settings
 
 from .passphrase import new_passphrase, signing_key

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import clean
-from safety.approval import release_words
+from safety.human.approval import release_words
 from server.settings import Settings
 
 from .passphrase import signing_key
@@ -41,7 +41,7 @@ def command() -> None:
 
 def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
     """What else went wrong since, which moved nothing because everything was halted already."""
-    from safety.resolution import ALARM
+    from safety.sending.resolution import ALARM
 
     newest = ledger.events(limit=NEWEST, newest=True)
     return [event for event in newest if event.kind == ALARM and event.at >= (switch.since or 0.0)]

@@ -18,20 +18,20 @@ from pydantic import ValidationError
 from api.errors import InvalidInput, ended
 from api.orders import PlaceRequest
 from api.refusals import refuse
-from safety.approver import trusted
-from safety.assurance import assess
-from safety.decision import Decision, Finding
-from safety.evaluation import evaluate
-from safety.facts import AccountFacts, Assurance, Facts, Quote, Usage
 from safety.gate.wording import call
-from safety.policy_file import draft, load
-from safety.proposal import Backend, Order
-from safety.valuation import instrument
+from safety.human.approver import trusted
+from safety.human.assurance import assess
+from safety.policy.evaluation import evaluate
+from safety.policy.file import draft, load
+from safety.policy.valuation import instrument
+from safety.terms.decision import Decision, Finding
+from safety.terms.facts import AccountFacts, Assurance, Facts, Quote, Usage
+from safety.terms.proposal import Backend, Order
 from server.settings import Settings
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
-    from safety.policy import Policy
+    from safety.policy.policy import Policy
 
 EQUITY: Final = "10000"
 

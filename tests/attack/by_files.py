@@ -11,10 +11,10 @@ from contextlib import closing, suppress
 from typing import Final
 
 from api.errors import HeyTradersError
-from safety.approval import BY_ELICITATION, order_words
-from safety.approver import APPROVER_FILE, enrol
+from safety.human.approval import BY_ELICITATION, order_words
+from safety.human.approver import APPROVER_FILE, enrol
 from safety.ledger import Ledger
-from safety.policy_file import POLICY_FILE
+from safety.policy.file import POLICY_FILE
 from tests.dialogs import YES, Person
 
 from .conftest import CHEAP, Target

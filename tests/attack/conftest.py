@@ -16,12 +16,12 @@ from mcp.client.session import ElicitationFnT
 from mcp.types import Implementation
 from pydantic import SecretStr
 
-from safety.approval import order_words
-from safety.approver import SigningKey, enrol
+from safety.human.approval import order_words
+from safety.human.approver import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy import LIVE, Policy
-from safety.policy_file import POLICY_FILE, sign
-from safety.policy_text import write_policy
+from safety.policy.file import POLICY_FILE, sign
+from safety.policy.policy import LIVE, Policy
+from safety.policy.text import write_policy
 from server.app import open_server
 from server.keys import keep_key
 from server.settings import Settings

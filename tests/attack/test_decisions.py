@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import pytest
 from mcp import Client
 
-from safety.untrusted import MARK, cleaned
+from safety.exits.untrusted import MARK, cleaned
 
 from .conftest import Attack
 from .injections import INJECTIONS

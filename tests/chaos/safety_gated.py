@@ -26,22 +26,22 @@ from api.client import Client, Retries
 from api.errors import NotNow, OutcomeUnknown
 from api.orders import PlaceRequest
 from api.transport import Timeouts, hosted
-from safety.decision import Decision, Finding, Outcome
-from safety.evaluation import judged
-from safety.execution import Executor
-from safety.expiry import Expiry
-from safety.facts import Facts, SwitchState, Usage
 from safety.gate import Footing
 from safety.gate.halting import clean_up
-from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Switch, Verdict
-from safety.limits import Limits
-from safety.proposal import Action, Order, Proposal
-from safety.reconciliation import Reconciler
-from safety.resolution import Patience
-from safety.rules import health, permission
-from safety.states import State
-from safety.watcher import Pace, Watcher
+from safety.policy.evaluation import judged
+from safety.policy.limits import Limits
+from safety.policy.rules import health, permission
+from safety.sending.execution import Executor
+from safety.sending.expiry import Expiry
+from safety.sending.reconciliation import Reconciler
+from safety.sending.resolution import Patience
+from safety.sending.watcher import Pace, Watcher
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import Facts, SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Order, Proposal
+from safety.terms.states import State
 
 from .safety_death import perhaps_die_by_own_hand
 from .safety_harness import Life, Running
@@ -51,7 +51,7 @@ from .safety_verdict import figures, violations
 from .safety_wishes import Wish, wish
 
 if TYPE_CHECKING:
-    from safety.judging import Judge
+    from safety.looking.judging import Judge
 
 LIMITS: Final = Limits(one_unresolved=True)
 RULES: Final = (permission.sanity, health.unresolved)

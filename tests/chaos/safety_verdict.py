@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from safety.intent import Intent
-from safety.proposal import Order
-from safety.states import State
+from safety.terms.intent import Intent
+from safety.terms.proposal import Order
+from safety.terms.states import State
 
 from .safety_truth import Booked, Truth
 

@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from api.backtests import ExecuteRequest
-from engine.backtest.job_settings import JobSettings, Limits
-from engine.backtest.jobs import Jobs
-from engine.backtest.preparation import prepare
-from engine.backtest.world import World
 from engine.clock import AcceleratedClock
 from engine.feeds.market_feed import open_feed
+from engine.jobs.jobs import Jobs
+from engine.jobs.preparation import prepare
+from engine.jobs.settings import JobSettings, Limits
+from engine.jobs.world import World
 from engine.store.backtests import JobRow, find_job
 from engine.store.database import Store, default_url
 

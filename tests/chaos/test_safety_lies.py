@@ -7,8 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from safety.intent import Intent
 from safety.ledger import Switch
+from safety.terms.intent import Intent
 
 from .safety_faults import Fate, Faults
 from .safety_gated import PATIENCE, agent

@@ -14,14 +14,14 @@ import sqlalchemy as sa
 from api.live import SignalsRequest, SubscribeRequest
 from api.orders import PlaceRequest
 from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller
-from engine.broker.records import read_accounts
-from engine.broker.verification import verify
 from engine.clock import AcceleratedClock, iso8601
 from engine.engine import Engine, EngineSettings
 from engine.live.decisions import decide
 from engine.live.deployment import catalogue
 from engine.live.settings import LiveSettings
 from engine.store.broker import orders_table
+from engine.venues.paper.records import read_accounts
+from engine.venues.paper.verification import verify
 
 NOON = 1_750_075_200.0
 HOUR = 3_600

@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from engine.backtest.job_settings import JobSettings
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
+from engine.jobs.settings import JobSettings
 from engine.live.settings import LiveSettings
 
 from .world import World

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from api.catalogue import endpoint
 from api.errors import CODES, HTTP_STATUS
 from engine.access import LOCAL_AGENT
-from engine.broker.administration import Administration
 from engine.store.backtests import jobs_table
+from engine.venues.paper.administration import Administration
 
 from .conftest import settled
 from .document import MARKET_OF

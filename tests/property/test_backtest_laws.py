@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from api.symbols import Instrument
-from engine.backtest.kernel import simulate
-from engine.backtest.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Size, StaticProgram, Value
-from engine.backtest.settings import SimulationSettings
-from engine.backtest.simulation import Simulation
 from engine.frame import Bars, Frame
-from tests.engine.backtest.worlds import PERPETUAL, World, cut, framed, single_worlds, walk, worlds
+from engine.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Size, StaticProgram, Value
+from engine.simulation.kernel import simulate
+from engine.simulation.result import Simulation
+from engine.simulation.settings import SimulationSettings
+from tests.engine.simulation.worlds import PERPETUAL, World, cut, framed, single_worlds, walk, worlds
 
 LAW = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsl import (
+from engine.language import (
     CheckedExpression,
     DslError,
     ScriptContext,
@@ -23,9 +23,9 @@ from engine.dsl import (
     compile_script,
     evaluate,
 )
-from engine.dsl.registry import OPERATORS, primary
-from engine.dsl.variables import VARIABLES
-from tests.engine.dsl.dsl_markets import BTC, ETH, frame_of
+from engine.language.registry import OPERATORS, primary
+from engine.language.variables import VARIABLES
+from tests.engine.language.dsl_markets import BTC, ETH, frame_of
 from tests.property.dsl_hostile import ESCAPES, HEAVY, SCRIPTS
 
 ROOT: Final = Path(__file__).parents[2]
@@ -159,9 +159,9 @@ def test_the_language_neither_executes_nor_imports_what_it_reads() -> None:
         import sys
         import os
         from tests.property.dsl_hostile import ESCAPES, SCRIPTS
-        from tests.engine.dsl.dsl_markets import BTC, ETH
-        from engine.dsl import CheckedExpression, DslError, ScriptContext, check_expression, check_script
-        import engine.dsl.compile, engine.dsl.running
+        from tests.engine.language.dsl_markets import BTC, ETH
+        from engine.language import CheckedExpression, DslError, ScriptContext, check_expression, check_script
+        import engine.language.compile, engine.language.running
         check_expression("rsi(close, 14) < 30")
         seen = []
         watched = ("exec", "import", "open", "os.", "subprocess.", "socket.", "ctypes.", "shutil.")
@@ -182,7 +182,7 @@ def test_the_language_neither_executes_nor_imports_what_it_reads() -> None:
 
 
 def test_the_language_has_no_way_to_execute_text() -> None:
-    for path in (ROOT / "engine" / "dsl").rglob("*.py"):
+    for path in (ROOT / "engine" / "language").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec", "compile", "__import__", "globals", "setattr"}, path
@@ -190,7 +190,7 @@ def test_the_language_has_no_way_to_execute_text() -> None:
 
 def test_checking_loads_neither_numpy_nor_talib() -> None:
     program = (
-        "import sys; from engine.dsl import catalogue, check_expression; catalogue();"
+        "import sys; from engine.language import catalogue, check_expression; catalogue();"
         "check_expression('rsi(close, 14) < 30'); assert not {'numpy', 'talib'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

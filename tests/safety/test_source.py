@@ -23,7 +23,14 @@ MODULES: Final = frozenset(
 )
 
 APPROVING: Final = frozenset(
-    {"safety.approver", "safety.approval", "safety.execution", "safety.ledger", "safety.gate", "safety.screen"}
+    {
+        "safety.human.approver",
+        "safety.human.approval",
+        "safety.sending.execution",
+        "safety.ledger",
+        "safety.gate",
+        "safety.human.screen",
+    }
 )
 """What signs, keeps or sends. Only the server's assembly and its command line know it."""
 
@@ -77,7 +84,7 @@ def test_nothing_runs_what_somebody_else_wrote() -> None:
 def test_processes_are_started_by_the_backtests_alone_and_never_through_a_shell() -> None:
     starting = users("subprocess", "create_subprocess_exec", "create_subprocess_shell", "Popen")
 
-    assert {user for user in starting if not user.startswith("engine/backtest/")} == set()
+    assert {user for user in starting if not user.startswith("engine/jobs/")} == set()
     assert [f"{path}: {name}" for path in FILES for name in calls(path) if name.endswith(" shell=")] == []
 
 
@@ -100,8 +107,8 @@ def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
 def test_only_the_command_line_opens_the_signing_key() -> None:
     opening = users("unlock", "enrol", "change_passphrase")
 
-    assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/approver.py"}
+    assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/human/approver.py"}
 
 
 def test_only_the_executor_sends_what_must_be_sent_once() -> None:
-    assert users("send_once") == {"api/client.py", "safety/execution.py"}
+    assert users("send_once") == {"api/client.py", "safety/sending/execution.py"}

@@ -53,7 +53,7 @@ def test_what_agents_reach_knows_the_safety_layer_by_its_face_alone() -> None:
         if module.split(".")[0] == "safety"
     }
 
-    assert reached == {"safety.face", "safety.intent.LABEL_PREFIX"}
+    assert reached == {"safety.face", "safety.terms.intent.LABEL_PREFIX"}
 
 
 def imported(tree: ast.Module) -> Iterator[str]:

@@ -13,8 +13,8 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 
 from api.orders import ListResponse, Order
 from api.text import is_hidden
+from safety.exits.untrusted import LONGEST, LONGEST_DOCUMENT, cleaned, cleaned_value, foreign_fields, foreign_texts
 from safety.face import GatedOrder, IntentReport
-from safety.untrusted import LONGEST, LONGEST_DOCUMENT, cleaned, cleaned_value, foreign_fields, foreign_texts
 from server.exits import shown_resource, written
 from tests.attack.injections import INJECTIONS, ORDER_NOW
 

@@ -13,11 +13,11 @@ import pytest
 
 from api.errors import UserMustAct
 from api.orders import ORDERS_LIST, ListRequest, PlaceRequest
-from safety.approval import order_words
-from safety.approver import SigningKey, enrol
-from safety.intent import Intent
+from safety.human.approval import order_words
+from safety.human.approver import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.database import TRIGGERS
+from safety.terms.intent import Intent
 from server.backend import Backend, open_backend
 from server.settings import Settings
 

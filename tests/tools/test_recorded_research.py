@@ -14,7 +14,7 @@ from engine.feeds.importing import import_file
 from engine.frame import Bars
 from server.settings import Settings
 from tests.conftest import Connect
-from tests.engine.dsl.test_indicator_oracles import ORACLES
+from tests.engine.language.test_indicator_oracles import ORACLES
 
 BTC = Instrument("binance", "BTC", "USDT")
 FROM_THE_FIRST_BAR = {"obv", "ad", "adosc", "nvi", "pvi", "pvt", "vwap", "wad", "sar"}

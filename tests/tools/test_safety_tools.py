@@ -15,8 +15,8 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextResourceContents
 from api.orders import PlaceRequest
 from resources.accounts import BALANCES
 from resources.safety import JOURNAL, POLICY
-from safety.approval import order_words
-from safety.approver import enrol
+from safety.human.approval import order_words
+from safety.human.approver import enrol
 from safety.ledger import Ledger
 from server.settings import Settings
 from tests.calls import refusal, result

@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 from mcp import Client
 
-from safety.intent import LABEL_PREFIX
+from safety.terms.intent import LABEL_PREFIX
 from tests.attack.conftest import Attack, arm, attack
 from tests.attack.venue import ACCOUNT, SYMBOL
 from tests.calls import result

@@ -12,10 +12,10 @@ import pytest
 
 from api.symbols import Instrument
 from engine.app import create_app
-from engine.backtest.job_settings import JobSettings
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
+from engine.jobs.settings import JobSettings
 
 NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.symbols import resolve
-from engine.backtest.analysis import analyse
-from engine.backtest.benchmark import buy_and_hold
-from engine.backtest.delay import delayed
-from engine.backtest.findings import Facts, judge
-from engine.backtest.kernel import simulate
-from engine.backtest.program import Emission, Entry, Exit, Size, StaticProgram
-from engine.backtest.robustness import robustness
-from engine.backtest.settings import SimulationSettings
 from engine.frame import Bars, Floats, Frame
+from engine.program import Emission, Entry, Exit, Size, StaticProgram
+from engine.results.analysis import analyse
+from engine.results.benchmark import buy_and_hold
+from engine.results.findings import Facts, judge
+from engine.results.robustness import robustness
+from engine.simulation.delay import delayed
+from engine.simulation.kernel import simulate
+from engine.simulation.settings import SimulationSettings
 
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")

@@ -25,10 +25,10 @@ from api.strategies import (
     Spacing,
 )
 from api.symbols import resolve
-from engine.backtest.strategies.setting import Written
-from engine.backtest.strategies.writing import write_script
-from engine.dsl.compile import ScriptReport, check_script
-from engine.dsl.script import ScriptContext
+from engine.language.compile import ScriptReport, check_script
+from engine.language.script import ScriptContext
+from engine.strategies.setting import Written
+from engine.strategies.writing import write_script
 
 from .conftest import Body, Finish, Send
 

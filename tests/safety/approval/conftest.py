@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from safety.approver import SigningKey, enrol
-from safety.decision import Decision, Finding, Outcome
-from safety.intent import Caller, Intent
+from safety.human.approver import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.proposal import Action, Order, Proposal
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Order, Proposal
 
 PASSPHRASE = "correct horse battery"
 CHEAP = 2**4

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from safety.approver import Approver
-from safety.assurance import assess
-from safety.policy import Policy
-from safety.policy_file import Loaded
+from safety.human.approver import Approver
+from safety.human.assurance import assess
+from safety.policy.file import Loaded
+from safety.policy.policy import Policy
 
 SOMEBODY = Approver("ab" * 32)
 BUILT_IN = Loaded(Policy(), "built in", signed=False, version=0)

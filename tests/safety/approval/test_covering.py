@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.approval import BY_ELICITATION, covers, elicitation_limit, order_words, policy_words, release_words
-from safety.approver import SigningKey
-from safety.decision import Outcome
-from safety.intent import Intent
-from safety.limits import Limits
-from safety.policy import LIVE
-from safety.proposal import Action, Order, Proposal, Publication, Standing
+from safety.human.approval import BY_ELICITATION, covers, elicitation_limit, order_words, policy_words, release_words
+from safety.human.approver import SigningKey
+from safety.policy.limits import Limits
+from safety.policy.policy import LIVE
+from safety.terms.decision import Outcome
+from safety.terms.intent import Intent
+from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
 from tests.safety.approval.conftest import ORDER, decided, intended, proposed
 
 REQUIRE = decided(Outcome.REQUIRE)
@@ -132,7 +132,7 @@ def test_a_wrong_signature_covers_nothing_even_where_none_is_needed(key: Signing
 
 @given(st.text(max_size=200))
 def test_no_text_is_a_signature(text: str) -> None:
-    from safety.approver import Approver
+    from safety.human.approver import Approver
 
     someone = Approver("ab" * 32)
     intent = intended(proposed(), signature=text or "0", key_id=someone.key_id)

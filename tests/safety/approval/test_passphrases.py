@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotAuthorised, RateLimited
-from safety.approver import (
+from safety.human.approver import (
     APPROVER_FILE,
     MIN_PASSPHRASE,
     NotEnrolled,
@@ -24,7 +24,7 @@ from safety.approver import (
     trusted,
     unlock,
 )
-from safety.attempts import ATTEMPTS_FILE, REST_SECONDS
+from safety.human.attempts import ATTEMPTS_FILE, REST_SECONDS
 from safety.ledger import Ledger
 from safety.private_file import BadFile
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE

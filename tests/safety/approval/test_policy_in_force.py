@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.approver import APPROVER_FILE, SigningKey, enrol
+from safety.human.approver import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.records import SignedPolicy
-from safety.limits import Limits
-from safety.policy import CEILINGS, LIVE, Policy
-from safety.policy_file import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
-from safety.policy_text import parse_policy, write_policy
-from safety.tightening import at_least_as_tight
+from safety.policy.file import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
+from safety.policy.limits import Limits
+from safety.policy.policy import CEILINGS, LIVE, Policy
+from safety.policy.text import parse_policy, write_policy
+from safety.policy.tightening import at_least_as_tight
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE
 
 TRADING = """
@@ -155,7 +155,7 @@ def test_a_signed_policy_counts_only_as_it_was_signed(key: SigningKey, change: d
 
 
 def test_a_signed_text_that_this_version_cannot_read_does_not_count(key: SigningKey) -> None:
-    from safety.approval import policy_words
+    from safety.human.approval import policy_words
 
     toml = "[live]\nlimit_of_a_later_version = 3"
     later = SignedPolicy(1, toml, "", key.sign(policy_words(1, toml)), key.key_id, 1.0)
@@ -193,7 +193,7 @@ def test_without_a_file_there_is_no_draft(home: Path) -> None:
     symbols=st.frozensets(st.sampled_from(["BTC/USDT", "ETH/USDT", "SOL/USDT"])),
 )
 def test_combining_never_allows_more_than_the_signature(first: int, second: int, symbols: frozenset[str]) -> None:
-    from safety.tightening import meet
+    from safety.policy.tightening import meet
 
     base = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(first), "symbols": frozenset({"BTC/USDT"})}))
     asked = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(second), "symbols": symbols}))

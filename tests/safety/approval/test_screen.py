@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.text import is_hidden
-from safety.proposal import Action, Publication, Standing
-from safety.screen import MAX_LINES, fact, question, screen, summary, whole_text
+from safety.human.screen import MAX_LINES, fact, question, screen, summary, whole_text
+from safety.terms.proposal import Action, Publication, Standing
 from tests.safety.approval.conftest import ORDER, proposed
 
 ANYTHING = st.text(max_size=300)

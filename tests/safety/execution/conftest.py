@@ -12,14 +12,14 @@ import pytest
 
 from api.client import Client, Retries
 from api.transport import Timeouts, embedded, hosted
-from safety.decision import Decision, Finding, Outcome
-from safety.execution import Executor
-from safety.facts import SwitchState, Usage
-from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Verdict
-from safety.proposal import Action, Backend, Order, Proposal
-from safety.reconciliation import Reconciler
-from safety.states import State
+from safety.sending.execution import Executor
+from safety.sending.reconciliation import Reconciler
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Backend, Order, Proposal
+from safety.terms.states import State
 from tests.api.conftest import FakeService
 
 from .venue import Venue, at

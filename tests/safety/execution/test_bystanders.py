@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safety.proposal import Standing
+from safety.terms.proposal import Standing
 
 from .conftest import ORDER, Search
 

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import anyio
 import pytest
 
-from safety.intent import Intent
-from safety.patience import Patience
-from safety.reconciliation import Reconciler
+from safety.sending.patience import Patience
+from safety.sending.reconciliation import Reconciler
+from safety.terms.intent import Intent
 
 from .conftest import ORDER, Desk, row
 

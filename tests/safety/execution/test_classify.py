@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.transport import Answer, Lost, NotSent
-from safety.classify import classify
-from safety.proposal import Publication, Standing
-from safety.states import State
+from safety.sending.classify import classify
+from safety.terms.proposal import Publication, Standing
+from safety.terms.states import State
 
 from .conftest import ORDER, row
 

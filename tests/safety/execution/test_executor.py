@@ -15,11 +15,11 @@ from pydantic import SecretStr
 from api.client import Client
 from api.errors import InvalidInput, NotFound, OutcomeUnknown, Unavailable
 from api.transport import Timeouts, hosted
-from safety.decision import Outcome
-from safety.execution import Executor
 from safety.ledger import Ledger, stop
-from safety.proposal import Publication, Standing
-from safety.states import State
+from safety.sending.execution import Executor
+from safety.terms.decision import Outcome
+from safety.terms.proposal import Publication, Standing
+from safety.terms.states import State
 
 from .conftest import ORDER, Desk, row
 

@@ -34,18 +34,20 @@ def files_with(name: str) -> set[str]:
 
 
 def test_only_the_executor_sends_once() -> None:
-    assert files_with("send_once") == {"api/client.py", "safety/execution.py"}
+    assert files_with("send_once") == {"api/client.py", "safety/sending/execution.py"}
 
 
 def test_only_the_executor_settles_what_was_sent_and_only_reconciliation_what_is_in_doubt() -> None:
     settling = {file for file in files_with("settle") if not file.startswith(("safety/ledger/", "api/symbols"))}
 
-    assert settling == {"safety/execution.py", "safety/resolution.py"}
+    assert settling == {"safety/sending/execution.py", "safety/sending/resolution.py"}
 
 
 def test_the_call_that_places_an_order_is_named_where_it_is_sent_from_and_nowhere_else() -> None:
-    assert files_with("ORDERS_PLACE") == {"api/orders.py", "api/catalogue.py", "safety/calls.py"}
+    assert files_with("ORDERS_PLACE") == {"api/orders.py", "api/catalogue.py", "safety/sending/calls.py"}
 
 
 def test_the_ledger_lets_only_the_executor_claim() -> None:
-    assert files_with("claim") - {"safety/ledger/__init__.py", "safety/ledger/claiming.py"} == {"safety/execution.py"}
+    assert files_with("claim") - {"safety/ledger/__init__.py", "safety/ledger/claiming.py"} == {
+        "safety/sending/execution.py"
+    }

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from safety.listing import unix_or_none
-from safety.proposal import Order, Publication, Standing
+from safety.sending.listing import unix_or_none
+from safety.terms.proposal import Order, Publication, Standing
 
 from .conftest import ORDER, Search, row
 from .venue import at

@@ -17,9 +17,9 @@ import pytest
 
 from api.client import Client, Retries
 from api.transport import embedded
-from safety.intent import Intent
 from safety.ledger import Ledger
-from safety.reconciliation import Reconciler
+from safety.sending.reconciliation import Reconciler
+from safety.terms.intent import Intent
 
 from .conftest import ORDER, Clock, Search, row
 from .venue import Venue, at

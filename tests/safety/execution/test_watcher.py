@@ -11,15 +11,15 @@ import anyio
 import pytest
 
 from api.errors import NotFound
-from safety.decision import Outcome
-from safety.execution import Executor
-from safety.expiry import Expiry
-from safety.intent import Intent
 from safety.ledger import Ledger, Switch
-from safety.patience import Patience
-from safety.proposal import Standing
-from safety.reconciliation import Reconciler
-from safety.watcher import Pace, Watcher
+from safety.sending.execution import Executor
+from safety.sending.expiry import Expiry
+from safety.sending.patience import Patience
+from safety.sending.reconciliation import Reconciler
+from safety.sending.watcher import Pace, Watcher
+from safety.terms.decision import Outcome
+from safety.terms.intent import Intent
+from safety.terms.proposal import Standing
 
 from .conftest import ORDER, Desk, goes, row
 

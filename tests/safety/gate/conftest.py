@@ -19,16 +19,16 @@ from api.transport import embedded
 from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from safety.approval import order_words
-from safety.approver import SigningKey, enrol
 from safety.face import Answer
 from safety.gate import Footing, Gate
-from safety.intent import Intent
+from safety.human.approval import order_words
+from safety.human.approver import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.limits import Limits
-from safety.policy import LIVE, PAPER, Policy
-from safety.policy_file import POLICY_FILE, sign
+from safety.policy.file import POLICY_FILE, sign
+from safety.policy.limits import Limits
+from safety.policy.policy import LIVE, PAPER, Policy
 from safety.private_file import write_private
+from safety.terms.intent import Intent
 from server.safety import build_footing
 from server.settings import Settings
 

@@ -13,11 +13,11 @@ from api.accounts import BalancesResponse
 from api.client import Client, Retries
 from api.errors import NotFound
 from api.transport import hosted
-from safety.evaluation import Need
-from safety.facts import Quote
-from safety.gathering import Gathering
-from safety.holdings import OTHER, account_facts
-from safety.proposal import Order, Publication
+from safety.looking.gathering import Gathering
+from safety.looking.holdings import OTHER, account_facts
+from safety.policy.evaluation import Need
+from safety.terms.facts import Quote
+from safety.terms.proposal import Order, Publication
 from tests.api.conftest import FakeService, service
 
 from .conftest import Place

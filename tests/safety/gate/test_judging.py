@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import pytest
 
-from safety.approval import BY_ELICITATION
-from safety.assurance import Assured
-from safety.decision import Decision, Finding, Outcome
-from safety.facts import AccountFacts, Facts, Quote, Usage
-from safety.intent import Caller, Intent
-from safety.judging import Looked
-from safety.limits import Limits
-from safety.policy import PAPER, Policy
-from safety.policy_file import Loaded
-from safety.proposal import Order, Proposal
+from safety.human.approval import BY_ELICITATION
+from safety.human.assurance import Assured
+from safety.looking.judging import Looked
+from safety.policy.file import Loaded
+from safety.policy.limits import Limits
+from safety.policy.policy import PAPER, Policy
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import AccountFacts, Facts, Quote, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Order, Proposal
 
 MARKET: Final = Order(
     account_id="a1", exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="market",

@@ -18,7 +18,7 @@ from api.live import (
     WebhookSetRequest,
     WebhookTestRequest,
 )
-from safety.proposal import Standing
+from safety.terms.proposal import Standing
 
 from .conftest import ACCOUNT, SIGNED, Place, opened
 
@@ -195,7 +195,7 @@ async def test_a_post_that_gives_away_the_account_is_denied(live: Place, leak: s
 
 
 def _publication() -> Any:
-    from safety.proposal import Publication
+    from safety.terms.proposal import Publication
 
     return Publication(action="post", body="{}")
 

@@ -8,12 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from safety.decision import Decision, Finding, Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Caller, Intent
 from safety.ledger import GO, Ledger, Verdict
 from safety.ledger.database import TRIGGERS
-from safety.proposal import Action, Order, Proposal, Publication, Standing
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
 
 SERVICE: Final = "https://api.example.com/api/v1"
 NOON: Final = 1_800_014_400.0

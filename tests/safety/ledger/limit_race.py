@@ -18,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from api.errors import Unavailable
-from safety.intent import Caller
 from safety.ledger import Ledger
+from safety.terms.intent import Caller
 
 from .books import SERVICE, go, order, proposal, within
 

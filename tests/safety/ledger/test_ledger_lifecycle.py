@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotFound, UserMustAct
-from safety.decision import Decision, Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Intent
 from safety.ledger import Claim, Ledger, Verdict, stop
-from safety.proposal import Action
-from safety.states import State
+from safety.terms.decision import Decision, Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Intent
+from safety.terms.proposal import Action
+from safety.terms.states import State
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, says, sent, standing
 

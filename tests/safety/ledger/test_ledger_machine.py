@@ -26,11 +26,11 @@ from hypothesis.stateful import (
 )
 
 from api.errors import InvalidInput
-from safety.decision import Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Intent
 from safety.ledger import GO, Ledger, Verdict, stop
-from safety.states import State
+from safety.terms.decision import Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Intent
+from safety.terms.states import State
 
 from .books import CALLER, NOON, SERVICE, Clock, order, proposal, within
 

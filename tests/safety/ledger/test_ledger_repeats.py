@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from safety.decision import Outcome
 from safety.ledger import Admission, Ledger
-from safety.proposal import Action
-from safety.states import State
+from safety.terms.decision import Outcome
+from safety.terms.proposal import Action
+from safety.terms.states import State
 
 from .books import CALLER, Clock, go, order, post, proposal, says, standing
 

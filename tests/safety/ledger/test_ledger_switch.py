@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from api.errors import Unavailable, UserMustAct
-from safety.decision import Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Intent
 from safety.ledger import GO, Ledger, Switch, Verdict
 from safety.ledger.database import FILE_NAME, Database
 from safety.ledger.journal import audit_key
+from safety.terms.decision import Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Intent
 
 from .books import Clock, admitted, approved, go, order, sent
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from api.errors import UserMustAct
-from safety.decision import Outcome
 from safety.ledger import Ledger, SignedPolicy
+from safety.terms.decision import Outcome
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, raw, says, sent, standing
 

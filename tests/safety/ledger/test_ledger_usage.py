@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from api.errors import InvalidInput
-from safety.decision import Outcome
-from safety.facts import Similar, Usage
-from safety.intent import Intent
 from safety.ledger import Ledger
-from safety.proposal import Action
-from safety.states import State
+from safety.terms.decision import Outcome
+from safety.terms.facts import Similar, Usage
+from safety.terms.intent import Intent
+from safety.terms.proposal import Action
+from safety.terms.states import State
 
 from .books import CALLER, MONEY, SERVICE, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
 

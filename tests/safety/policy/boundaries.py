@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from safety.proposal import Action
+from safety.terms.proposal import Action
 from tests.safety.policy.scenarios import BUY
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from safety.facts import Quote
+from safety.terms.facts import Quote
 from tests.safety.policy.boundaries import ANY_TYPE, MARKET, D, Table
 from tests.safety.policy.scenarios import PERPETUAL, POST, PREDICTION, STANDING, earlier
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from api.orders import OrderType
-from safety.decision import Decision, Outcome
-from safety.evaluation import evaluate
-from safety.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
-from safety.policy import LIVE, Limits, Policy
-from safety.proposal import Order
+from safety.policy.evaluation import evaluate
+from safety.policy.policy import LIVE, Limits, Policy
+from safety.terms.decision import Decision, Outcome
+from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
+from safety.terms.proposal import Order
 from tests.safety.policy.oracle import Oracle
 
 NOW: Final = 1_795_000_000.0

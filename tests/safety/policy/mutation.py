@@ -30,22 +30,22 @@ from typing import Any, Final, cast
 
 ROOT: Final = Path(__file__).parents[3]
 TARGETS: Final = (
-    "rules/case",
-    "rules/permission",
-    "rules/size",
-    "rules/price",
-    "rules/pace",
-    "rules/exposure",
-    "rules/health",
-    "rules/human",
-    "rules/publishing",
-    "evaluation",
-    "suggestion",
-    "tightening",
-    "valuation",
-    "trips",
-    "remaining",
-    "states",
+    "policy/rules/case",
+    "policy/rules/permission",
+    "policy/rules/size",
+    "policy/rules/price",
+    "policy/rules/pace",
+    "policy/rules/exposure",
+    "policy/rules/health",
+    "policy/rules/human",
+    "policy/rules/publishing",
+    "policy/evaluation",
+    "policy/suggestion",
+    "policy/tightening",
+    "policy/valuation",
+    "policy/trips",
+    "policy/remaining",
+    "terms/states",
 )
 TESTS: Final = (
     "test_states",
@@ -58,7 +58,7 @@ TESTS: Final = (
     "test_tightening",
 )
 LAWS: Final = "test_policy_laws"
-ABOUT_LAWS: Final = ("evaluation", "suggestion", "tightening", "rules/case")
+ABOUT_LAWS: Final = ("policy/evaluation", "policy/suggestion", "policy/tightening", "policy/rules/case")
 """What is left to the laws after everything quicker has passed."""
 ORDERS: Final = 800
 EVERYTHING_ELSE: Final = ("hypothesis", "pydantic", "pytest", "api.arena", "api.live", "api.orders", "api.symbols")
@@ -111,7 +111,9 @@ class Fault:
         return f"{self.module}:{self.line} {self.kind}: {self.what}"
 
 
-NONE: Final = Fault("states", 0, "none", "nothing", ast.parse((ROOT / "safety" / "states.py").read_text()))
+NONE: Final = Fault(
+    "terms/states", 0, "none", "nothing", ast.parse((ROOT / "safety" / "terms" / "states.py").read_text())
+)
 
 
 def faults(module: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""The rule table a second time, in fractions and plain conditions, written from the table and not from `safety.rules`.
+"""The rule table again, in fractions and plain conditions, written from the table and not from our rules.
 
 It answers which rules object to an order and how. It shares types with the policy, and no judgement.
 """
@@ -12,9 +12,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from safety.facts import AccountFacts, Facts, Resting
-from safety.limits import Limits
-from safety.proposal import Order
+from safety.policy.limits import Limits
+from safety.terms.facts import AccountFacts, Facts, Resting
+from safety.terms.proposal import Order
 
 DOLLARS: Final = ("USD", "USDT", "USDC")
 LARGEST: Final = ("BTC", "ETH", "XRP", "BNB", "SOL", "DOGE", "TRX", "ADA", "LINK", "AVAX")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from safety.decision import Finding
-from safety.evaluation import evaluate
-from safety.proposal import Action, Order
+from safety.policy.evaluation import evaluate
+from safety.terms.decision import Finding
+from safety.terms.proposal import Action, Order
 from tests.safety.policy.scenarios import NOW, facts, policy
 from tests.safety.policy.test_rules_at_their_limits import ROWS, Row
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from safety.decision import Outcome
-from safety.evaluation import evaluate
-from safety.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
-from safety.policy import LIVE, Limits, Policy
-from safety.proposal import Action, Order, Publication, Standing
+from safety.policy.evaluation import evaluate
+from safety.policy.policy import LIVE, Limits, Policy
+from safety.terms.decision import Outcome
+from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
+from safety.terms.proposal import Action, Order, Publication, Standing
 
 NOW: Final = 1_795_000_000.0
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from api.numbers import from_wire
 from api.orders import PlaceRequest
-from safety.proposal import Order
+from safety.terms.proposal import Order
 from tests.safety.policy.scenarios import BUY, against, facts, policy
 
 CALL: Final[dict[str, Any]] = {

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import InvalidInput
-from safety.decision import Outcome
-from safety.evaluation import evaluate, judged, needs
-from safety.facts import Facts
-from safety.policy import CEILINGS, LIVE, PAPER, Limits, Policy
-from safety.proposal import Order
-from safety.rules import RULES
-from safety.rules.case import Case, Missing, Rule
-from safety.tightening import at_least_as_tight, meet
-from safety.valuation import Worth
+from safety.policy.evaluation import evaluate, judged, needs
+from safety.policy.policy import CEILINGS, LIVE, PAPER, Limits, Policy
+from safety.policy.rules import RULES
+from safety.policy.rules.case import Case, Missing, Rule
+from safety.policy.tightening import at_least_as_tight, meet
+from safety.policy.valuation import Worth
+from safety.terms.decision import Outcome
+from safety.terms.facts import Facts
+from safety.terms.proposal import Order
 from tests.safety.policy.differential import Dice, case, random_limits
 from tests.safety.policy.scenarios import BUY, KNOWN, POST, STANDING, against, facts, paper, policy
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pytest
 
-from safety.evaluation import needs
-from safety.limits import Limits
-from safety.proposal import Publication
+from safety.policy.evaluation import needs
+from safety.policy.limits import Limits
+from safety.terms.proposal import Publication
 from tests.safety.policy.scenarios import KNOWN, against, facts, policy
 
 KNOWN_TEXTS: Final = ("ab-1234", "acc-7731-main", "10482.55", "api-99", "77", "Zoë Berg")

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pytest
 
-from safety.evaluation import needs
-from safety.facts import Facts
-from safety.limits import Limits
-from safety.policy import Policy
-from safety.proposal import Action
+from safety.policy.evaluation import needs
+from safety.policy.limits import Limits
+from safety.policy.policy import Policy
+from safety.terms.facts import Facts
+from safety.terms.proposal import Action
 from tests.safety.policy import boundaries_of_accounts, boundaries_of_orders
 from tests.safety.policy.boundaries import MARKET, SELL, D, Row
 from tests.safety.policy.scenarios import (

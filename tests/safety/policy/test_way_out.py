@@ -8,16 +8,16 @@ from typing import Any, Final
 
 import pytest
 
-from safety.decision import Outcome
-from safety.evaluation import evaluate
-from safety.explain import explain, explained_markdown
-from safety.facts import Facts, Quote
-from safety.limits import Limits
-from safety.policy import LIVE, PAPER, Policy
-from safety.proposal import Order
-from safety.remaining import Remaining, left
-from safety.rules import RULES
-from safety.trips import Trip, tripped
+from safety.policy.evaluation import evaluate
+from safety.policy.explain import explain, explained_markdown
+from safety.policy.limits import Limits
+from safety.policy.policy import LIVE, PAPER, Policy
+from safety.policy.remaining import Remaining, left
+from safety.policy.rules import RULES
+from safety.policy.trips import Trip, tripped
+from safety.terms.decision import Outcome
+from safety.terms.facts import Facts, Quote
+from safety.terms.proposal import Order
 from tests.safety.policy.scenarios import ALLOWING, BUY, NOW, PERPETUAL, PREDICTION, earlier, facts, policy, rest
 
 D = Decimal

@@ -14,14 +14,14 @@ from threading import Thread
 
 import pytest
 
-from safety.approval import covers
-from safety.approver import enrol, trusted
-from safety.decision import Decision, Finding, Outcome
-from safety.facts import SwitchState, Usage
-from safety.intent import Caller, Intent
+from safety.human.approval import covers
+from safety.human.approver import enrol, trusted
 from safety.ledger import GO, Ledger, Verdict
-from safety.policy import LIVE
-from safety.proposal import Order, Proposal, Standing
+from safety.policy.policy import LIVE
+from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Order, Proposal, Standing
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"

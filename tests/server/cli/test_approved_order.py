@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 
-from safety.approver import enrol
+from safety.human.approver import enrol
 from safety.ledger import Ledger
 from server.app import open_server
 from server.settings import Settings

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from safety.decision import Outcome
 from safety.ledger import Ledger
+from safety.terms.decision import Outcome
 from tests.safety.ledger.books import CALLER, Clock, approved, order, proposal, raw, says, sent
 
 Audit = Callable[..., subprocess.CompletedProcess[str]]

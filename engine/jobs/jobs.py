@@ -1,0 +1,233 @@
+"""Backtest jobs: durable rows, run in worker processes by threads of this process, resumed by whoever comes next.
+
+A job belongs to the process that queued it. A process that stops gives its jobs back; one that dies stops showing
+signs of life, and another one on the same database takes its jobs over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import sqlalchemy as sa
+
+from engine.clock import Clock
+from engine.store import backtests as rows
+from engine.store.database import Store
+from engine.store.ids import new_id
+
+from .settings import JobSettings
+from .slots import Ended, Slot
+from .world import World
+
+logger = logging.getLogger("heytraders.backtests")
+
+MAX_ATTEMPTS: Final = 3
+_BEAT_SECONDS: Final = 1.0
+_CANCEL_LOOK_SECONDS: Final = 0.4
+_SILENT_SECONDS: Final = 15.0
+_ADOPT_LOOK_SECONDS: Final = 5.0
+_CANCELLED: Final = "cancelled on request"
+
+
+class Jobs:
+    """Queues, runs, cancels and resumes backtests. Everything here blocks: call it in a thread."""
+
+    def __init__(self, store: Store, clock: Clock, world: World, settings: JobSettings) -> None:
+        self._store = store
+        self._clock = clock
+        self._world = world
+        self._settings = settings
+        self.owner: Final = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._slots: list[Slot] = []
+        self._threads: list[threading.Thread] = []
+        self._progress: dict[str, tuple[float, str]] = {}
+        self._closing = threading.Event()
+        self._turn = threading.Condition()
+        self._waiting: deque[str] = deque()
+        self._idle: set[int] = set()
+
+    def resume(self) -> int:
+        """Take over the jobs of processes that are gone and say how many; call it when the engine opens."""
+        taken = self._adopt()
+        if taken:
+            self._start_threads()
+        return taken
+
+    def attend(self) -> None:
+        """Watch over open jobs from now on, in case the process that holds them dies; call it when one is asked for."""
+        self._start_threads()
+
+    def warm(self) -> None:
+        """Start the first worker process, so that the first job need not wait for it."""
+        self._start_threads()
+        if self._slots:
+            self._slots[0].warm()
+
+    def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None]) -> str:
+        """Queue a job and return its id; `spend` counts it against a quota in the same transaction."""
+        job_id = new_id("bt")
+
+        def work(connection: sa.Connection) -> None:
+            spend(connection)
+            rows.insert_job(
+                connection, job_id=job_id, agent_id=agent_id, spec=spec, now=self._clock.now(), owner=self.owner
+            )
+
+        self._store.write_now(work)
+        self._start_threads()
+        self._enqueue([job_id])
+        return job_id
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel an open job, wherever it runs; false when it had already ended."""
+        now = self._clock.now()
+        cancelled = self._store.write_now(lambda c: rows.end_job(c, job_id, "cancelled", now, message=_CANCELLED))
+        for slot in self._slots:
+            slot.stop(job_id, _CANCELLED)
+        return cancelled
+
+    def close(self) -> None:
+        """Stop at once; what was queued or running stays so for the next process on this database."""
+        self._closing.set()
+        with self._turn:
+            self._turn.notify_all()
+        for slot in self._slots:
+            slot.close()
+        for thread in self._threads:
+            thread.join()
+        if self._threads:
+            self._store.write_now(lambda c: rows.release(c, self.owner))
+
+    def _start_threads(self) -> None:
+        with self._turn:
+            if self._threads or self._closing.is_set():
+                return
+            self._slots = [Slot(self._world, self._settings.limits) for _ in range(self._settings.slots)]
+            self._threads = [
+                threading.Thread(target=self._serve, args=(number,), daemon=True) for number in range(len(self._slots))
+            ]
+            self._threads.append(threading.Thread(target=self._watch, daemon=True))
+            for thread in self._threads:
+                thread.start()
+
+    def _enqueue(self, job_ids: Iterable[str]) -> None:
+        with self._turn:
+            self._waiting.extend(job_ids)
+            self._turn.notify_all()
+
+    def _serve(self, number: int) -> None:
+        """One slot's life: take the next job, run it, store how it ended."""
+        while (job_id := self._next(number)) is not None:
+            try:
+                self._run(self._slots[number], job_id)
+            except Exception:
+                logger.exception("backtest %s could not be stored", job_id)
+
+    def _next(self, number: int) -> str | None:
+        """Wait for a job. The first idle slot takes it, so that few processes stay warm; `None` when closing."""
+        with self._turn:
+            self._idle.add(number)
+            self._turn.wait_for(lambda: self._closing.is_set() or (self._waiting and number == min(self._idle)))
+            self._idle.discard(number)
+            self._turn.notify_all()
+            return None if self._closing.is_set() else self._waiting.popleft()
+
+    def _run(self, slot: Slot, job_id: str) -> None:
+        now = self._clock.now()
+        claimed = self._store.write_now(lambda c: rows.start_job(c, job_id, self.owner, now))
+        if claimed is None:
+            return
+        if claimed.attempts > MAX_ATTEMPTS:
+            self._end(claimed, Ended("failed", message=f"the server stopped {MAX_ATTEMPTS} times while it ran"))
+            return
+
+        def look(done: float, stage: str) -> None:
+            self._progress[job_id] = (done, stage)
+
+        try:
+            ended = slot.run(job_id, claimed.spec, look)
+        finally:
+            self._progress.pop(job_id, None)
+        if not self._closing.is_set():
+            self._end(claimed, ended)
+
+    def _end(self, claimed: rows.Claimed, ended: Ended) -> None:
+        now = self._clock.now()
+        outcome = ended.outcome
+        if outcome is None:
+            self._store.write_now(
+                lambda c: rows.end_job(c, claimed.id, ended.status, now, message=ended.message, owner=self.owner)
+            )
+            return
+        result = {**outcome.columns(), "id": new_id("res"), "agent_id": claimed.agent_id}
+        self._store.write_now(lambda c: rows.complete_job(c, claimed.id, self.owner, now, result))
+
+    def _watch(self) -> None:
+        """Show signs of life while there is work, notice cancelling by other processes, adopt their lost jobs."""
+        beaten = adopted = 0.0
+        while not self._closing.wait(_CANCEL_LOOK_SECONDS):
+            now = time.monotonic()
+            try:
+                if self._progress:
+                    self._stop_cancelled()
+                if now - beaten >= _BEAT_SECONDS:
+                    self._beat()
+                    beaten = now
+                if now - adopted >= _ADOPT_LOOK_SECONDS:
+                    self._adopt()
+                    adopted = now
+            except Exception:
+                logger.exception("the watch over backtests failed; it goes on")
+
+    def _stop_cancelled(self) -> None:
+        for job_id in list(self._progress):
+            if not self._store.read_now(lambda c, j=job_id: rows.still_running(c, j, self.owner)):
+                for slot in self._slots:
+                    slot.stop(job_id, _CANCELLED)
+
+    def _beat(self) -> None:
+        progress = dict(self._progress)
+        if progress or self._waiting:
+            self._store.write_now(lambda c: rows.beat(c, self.owner, progress))
+
+    def _adopt(self) -> int:
+        """Queue here what processes that are gone had open."""
+        gone = [owner for owner, seen in self._store.read_now(rows.open_owners) if self._is_gone(owner, seen)]
+        if not gone:
+            return 0
+        ids = self._store.write_now(lambda c: rows.adopt(c, self.owner, gone))
+        self._enqueue(ids)
+        return len(ids)
+
+    def _is_gone(self, owner: str | None, seen: float) -> bool:
+        """Nobody's, silent for long, or of a process of this machine that has ended."""
+        if owner is None:
+            return True
+        if owner == self.owner:
+            return False
+        if time.time() - seen > _SILENT_SECONDS:
+            return True
+        host, pid, _ = owner.rsplit(":", 2)
+        return host == socket.gethostname() and not _alive(int(pid))
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process of this machine runs; where that cannot be asked safely, it counts as running."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

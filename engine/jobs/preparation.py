@@ -1,0 +1,202 @@
+"""From a request to a spec: everything that can be refused is refused here, at once, before a job is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from api.backtests import ExecuteRequest
+from api.errors import HeyTradersError, InvalidInput, NotFound
+from api.exchanges import EXCHANGES
+from api.symbols import Instrument, resolve
+from api.timeframes import SECONDS, Timeframe
+from engine.feeds.feed import Feed
+from engine.strategies.writing import write_script
+
+from .scripts import compiled, remarks
+from .spec import Spec
+
+DAY: Final = 86_400
+MIN_BARS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bars to trade on: `start <= open time < end`, unix seconds."""
+
+    start: int
+    end: int
+    warnings: tuple[str, ...] = ()
+
+
+def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> Spec:
+    """Check a request against markets, data and time. Blocking.
+
+    Raises:
+        DslError: The script has errors; the message tells of all.
+        InvalidInput: A range without bars or with too many, a universe that cannot share one account.
+        NotFound: `DATA_UNAVAILABLE`: a ticker that is not listed, or without candles in the range.
+    """
+    instruments = listed(feed, request.universe)
+    _one_currency(instruments)
+    span = bounded(request, now, len(instruments), max_bars)
+    with_candles(feed, instruments, request.timeframe, span)
+    written = write_script(request, instruments)
+    spec = Spec(
+        strategy_type=request.strategy_type,
+        script=written.script,
+        generated=request.strategy_type != "signal",
+        mode=written.mode,
+        exchange=request.exchange,
+        tickers=tuple(instrument.ticker for instrument in instruments),
+        timeframe=request.timeframe,
+        start=span.start,
+        end=span.end,
+        start_date=request.start_date.isoformat(),
+        end_date=request.end_date.isoformat(),
+        as_of=now,
+        initial_cash=float(request.initial_cash),
+        leverage=float(request.leverage),
+        trading_fee=float(request.trading_fee),
+        slippage=float(request.slippage),
+        stop_loss=None if request.stop_loss is None else float(request.stop_loss),
+        take_profit=None if request.take_profit is None else float(request.take_profit),
+        description=request.description,
+        parameters={} if request.parameters is None else request.parameters.model_dump(),
+        warnings=(*span.warnings, *written.warnings, *_doubts(request)),
+    )
+    spec = replace(spec, warnings=(*spec.warnings, *remarks(spec)))
+    _readable(feed, request, spec, span, max_bars)
+    return spec
+
+
+def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_bars: int) -> None:
+    """Refuse a script that reads a ticker without candles in the range, or more bars than one backtest takes."""
+    universe, instruments = spec.instruments, compiled(spec).instruments
+    bars = (span.end - span.start) // SECONDS[request.timeframe]
+    if bars * len(instruments) > max_bars:
+        raise _too_many(request, bars, len(instruments), max_bars)
+    others = listed(feed, [i.ticker for i in instruments if i not in universe])
+    with_candles(feed, others, request.timeframe, span)
+
+
+def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:
+    """The listed instruments of a universe, each once.
+
+    Raises:
+        NotFound: `DATA_UNAVAILABLE`, naming every ticker that is not listed and the closest that are.
+    """
+    found: dict[Instrument, None] = {}
+    wrong: list[HeyTradersError] = []
+    for ticker in universe:
+        try:
+            found[feed.listing(resolve(ticker)).instrument] = None
+        except HeyTradersError as error:
+            wrong.append(error)
+    _raise_together(wrong)
+    return tuple(found)
+
+
+def bounded(request: ExecuteRequest, now: float, tickers: int, max_bars: int) -> Range:
+    """The bars between the two days, the last one included, as far as they are closed.
+
+    Raises:
+        InvalidInput: It begins in the future, holds fewer than two bars, or more than `max_bars` over all tickers.
+    """
+    seconds = SECONDS[request.timeframe]
+    start, asked_end = _midnight(request.start_date), _midnight(request.end_date) + DAY
+    if start >= now:
+        raise InvalidInput(
+            f"start_date {request.start_date} is in the future; now is {_iso(now)}",
+            suggestion="Choose days that have passed",
+        )
+    end = min(asked_end, int(now))
+    bars = (end - start) // seconds
+    if bars < MIN_BARS:
+        raise InvalidInput(
+            f"{request.start_date} to {request.end_date} holds {bars} closed bars of {request.timeframe}; "
+            "a decision and its fill need two",
+            suggestion="Choose a longer range or a shorter timeframe",
+        )
+    if bars * tickers > max_bars:
+        raise _too_many(request, bars, tickers, max_bars)
+    clipped = asked_end > now and _midnight(request.end_date) > now
+    warnings = (f"end_date {request.end_date} is in the future: ran up to the last closed bar.",) if clipped else ()
+    return Range(start, end, warnings)
+
+
+def with_candles(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, span: Range) -> None:
+    """Refuse a universe in which any ticker has no candle in the range.
+
+    Raises:
+        NotFound: `DATA_UNAVAILABLE`, with the range that exists.
+    """
+    wrong: list[HeyTradersError] = []
+    for instrument in instruments:
+        try:
+            feed.candles(instrument, timeframe, start=span.start, end=span.end, limit=1)
+        except HeyTradersError as error:
+            wrong.append(error)
+    _raise_together(wrong)
+
+
+def _raise_together(wrong: Sequence[HeyTradersError]) -> None:
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise NotFound(
+            "; ".join(error.message for error in wrong),
+            suggestion=" ".join(
+                dict.fromkeys(error.suggestion.rstrip(".") + "." for error in wrong if error.suggestion)
+            ),
+        )
+
+
+def _one_currency(instruments: Sequence[Instrument]) -> None:
+    quotes = sorted({instrument.quote for instrument in instruments})
+    if len(quotes) > 1:
+        raise InvalidInput(
+            f"universe is quoted in {' and '.join(quotes)}; one account holds one currency",
+            suggestion="Run one backtest for each quote currency",
+        )
+
+
+def _too_many(request: ExecuteRequest, bars: int, tickers: int, max_bars: int) -> InvalidInput:
+    """Names the longest range at this timeframe, and the first timeframe at which the whole range would do."""
+    asked = f"{request.start_date} to {request.end_date} at {request.timeframe}"
+    each = f" for each of {tickers} tickers" if tickers > 1 else ""
+    days = max_bars // tickers * SECONDS[request.timeframe] // DAY
+    latest = request.end_date - timedelta(days=max(days - 1, 0))
+    span = bars * SECONDS[request.timeframe]
+    fitting = [t for t, seconds in SECONDS.items() if span // seconds * tickers <= max_bars]
+    ways = [f"start at {latest} or later ({days} days)"] if days > 0 else ["name fewer tickers"]
+    if fitting:
+        ways.append(f"use timeframe {fitting[0]}")
+    return InvalidInput(
+        f"{asked} is {bars:,} bars{each}; one backtest takes at most {max_bars:,}",
+        suggestion=f"{' or '.join(ways).capitalize()}",
+    )
+
+
+def _doubts(request: ExecuteRequest) -> list[str]:
+    """What is allowed but probably not meant."""
+    found: list[str] = []
+    for name in ("stop_loss", "take_profit"):
+        value: float | None = getattr(request, name)
+        if value is not None and value < 1:
+            found.append(f"{name}={value:g} means {value:g} percent; write {100 * value:g} if you meant a fraction.")
+    if request.trading_fee == 0 and request.slippage == 0:
+        found.append("No fees and no slippage: real trading costs more.")
+    if EXCHANGES[request.exchange].market_type == "perpetual":
+        found.append("Funding payments are not part of the result.")
+    return found
+
+
+def _midnight(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp())
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,231 @@
+"""One backtest from its spec to its stored form: load, compile, trade, measure, doubt. Runs in a worker process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+
+from engine.clock import AcceleratedClock, iso8601
+from engine.feeds.feed import Feed
+from engine.feeds.framing import load_frame
+from engine.feeds.market_feed import MarketFeed, open_feed
+from engine.frame import Frame
+from engine.results.analysis import analyse, gather
+from engine.results.benchmark import buy_and_hold
+from engine.results.deflated import moments
+from engine.results.findings import Facts, judge
+from engine.results.metrics import (
+    CurveMetrics,
+    TradeMetrics,
+    measure_curve,
+    measure_trades,
+    periods_per_year,
+    returns_of,
+)
+from engine.results.packing import TRADE_COLUMNS, Labels, Table, labels_of, to_bytes, trade_row, trade_table
+from engine.results.per_ticker import per_ticker
+from engine.simulation.delay import delayed
+from engine.simulation.kernel import simulate
+from engine.simulation.result import Simulation
+from engine.simulation.settings import SimulationSettings
+from engine.store.database import Store
+
+from .outcome import Outcome
+from .scripts import compiled
+from .spec import Spec
+from .world import World
+
+Report = Callable[[float, int], None]
+"""The share done, and the index of the stage in `STAGES`."""
+
+SHOWN_TRADES: Final = 3
+MAX_DELAYED_STATEFUL: Final = 50_000
+"""Bars above which a program that is asked bar by bar is not run a second time."""
+
+_LOADING, _READING, _TRADING, _MEASURING, _DELAYING = range(1, 6)
+_HOLD: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio")
+
+
+class _AsOf(AcceleratedClock):
+    """A clock that stands where the job at hand wants it."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.time = 0.0
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.time
+
+
+@cache
+def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
+    """The worker's feed, opened once: what it caches serves the next job."""
+    clock = _AsOf()
+    return clock, open_feed(Store.open(world.database_url), clock, world.seed)
+
+
+def run_backtest(world: World, text: str, report: Report) -> Outcome:
+    """Run the spec in `text`.
+
+    Raises:
+        HeyTradersError: There is no bar to trade on, or the script cannot run on these.
+    """
+    spec = Spec.from_json(text)
+    clock, feed = _opened(world)
+    clock.time = spec.as_of
+    feed.refresh()
+    report(0.02, _READING)
+    script = compiled(spec)
+    report(0.05, _LOADING)
+    loaded = load_frame(feed, script.instruments, spec.timeframe, spec.start, spec.end, script.warmup_bars)
+    frame = Frame(
+        loaded.timeframe, loaded.time, {instrument: loaded.bars[instrument] for instrument in spec.instruments}
+    )
+    first_bar = int(np.searchsorted(frame.time, spec.start))
+    program = script.program(loaded, first_bar)
+    settings = _settings(spec, feed)
+    report(0.25, _TRADING)
+    simulation = simulate(frame, program, settings, first_bar, lambda done: report(0.25 + 0.35 * done, _TRADING))
+    report(0.6, _DELAYING)
+    later = None
+    if not script.stateful or len(frame) <= MAX_DELAYED_STATEFUL:
+        later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
+    report(0.85, _MEASURING)
+    return _outcome(spec, simulation, later, script.warmup_bars)
+
+
+def _settings(spec: Spec, feed: Feed) -> SimulationSettings:
+    resolving = {i: feed.listing(i).resolves_at for i in spec.instruments if i.market_type == "prediction"}
+    return SimulationSettings(
+        initial_cash=spec.initial_cash,
+        fee=spec.trading_fee,
+        slippage=spec.slippage,
+        leverage=spec.leverage,
+        stop_loss=None if spec.stop_loss is None else spec.stop_loss / 100,
+        take_profit=None if spec.take_profit is None else spec.take_profit / 100,
+        resolves_at={instrument: at for instrument, at in resolving.items() if at is not None},
+    )
+
+
+def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmup_bars: int) -> Outcome:
+    cash, seconds = spec.initial_cash, simulation.frame.seconds
+    curve, traded = measure_curve(simulation.equity, cash, seconds), measure_trades(simulation)
+    hold_equity, hold_by_ticker = buy_and_hold(simulation.frame, simulation.settings, simulation.first_bar)
+    hold = measure_curve(hold_equity, cash, seconds)
+    delayed_pct = None if later is None else 100.0 * (later.final_equity / cash - 1.0)
+    facts = gather(simulation, curve, traded, hold, delayed_pct)
+    table, labels = trade_table(simulation), labels_of(simulation)
+    held = {name: getattr(hold, name) for name in _HOLD}
+    summary = {
+        "strategy_type": spec.strategy_type,
+        "description": spec.description,
+        "universe": spec.tickers,
+        "timeframe": spec.timeframe,
+        "start_date": spec.start_date,
+        "end_date": spec.end_date,
+        "buy_and_hold": held,
+        "assumptions": _assumptions(spec, simulation, facts, warmup_bars),
+        **_extremes(table, labels),
+        "warnings": _warnings(spec, simulation, facts),
+        "script": spec.script,
+        "script_generated": spec.generated,
+    }
+    return Outcome(
+        market=spec.market,
+        start=spec.start,
+        end=spec.end,
+        variant=spec.variant,
+        sharpe=curve.sharpe_ratio,
+        summary=_json(summary),
+        metrics=_json(_metrics(simulation, curve, traded, facts, held)),
+        analysis=_json(analyse(facts)),
+        tickers=_json(per_ticker(simulation, hold_by_ticker)),
+        trade_labels=labels.to_json(),
+        trades=to_bytes(table),
+        equity=to_bytes(simulation.equity),
+    )
+
+
+def _extremes(table: Table, labels: Labels) -> dict[str, Any]:
+    """The best trades, and the worst of the rest."""
+    ranked = np.argsort(-table[:, TRADE_COLUMNS.index("pnl")], kind="stable").tolist()
+    best, worst = ranked[:SHOWN_TRADES], ranked[SHOWN_TRADES:][: -SHOWN_TRADES - 1 : -1]
+    return {
+        "best_trades": [trade_row(table, i, labels) for i in best],
+        "worst_trades": [trade_row(table, i, labels) for i in worst],
+    }
+
+
+def _warnings(spec: Spec, simulation: Simulation, facts: Facts) -> list[str]:
+    doubts = (finding.message for finding in judge(facts) if finding.severity != "info")
+    return [*spec.warnings, *_gaps(spec, simulation), *doubts]
+
+
+def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: int) -> dict[str, Any]:
+    time, seconds = simulation.time, simulation.frame.seconds
+    instrument = simulation.instruments[0]
+    return {
+        "exchange": spec.exchange,
+        "market_type": instrument.market_type,
+        "timeframe": spec.timeframe,
+        "mode": spec.mode,
+        "start": iso8601(float(time[0])),
+        "end": iso8601(float(time[-1]) + seconds),
+        "bars": len(time),
+        "warmup_bars": min(warmup_bars, simulation.first_bar),
+        "initial_cash": spec.initial_cash,
+        "quote_currency": instrument.quote,
+        "leverage": spec.leverage,
+        "trading_fee": spec.trading_fee,
+        "slippage": spec.slippage,
+        "stop_loss": spec.stop_loss,
+        "take_profit": spec.take_profit,
+        "fill_timing": "decided at a bar's close, filled at the next bar's open",
+        "periods_per_year": periods_per_year(seconds),
+        "data_source": facts.data_source,
+        "parameters": spec.parameters if spec.generated else None,
+    }
+
+
+def _metrics(
+    simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, facts: Facts, held: dict[str, Any]
+) -> dict[str, Any]:
+    shape = moments(returns_of(simulation.equity, simulation.settings.initial_cash))
+    longs = int(np.count_nonzero(simulation.trades.side > 0))
+    return {
+        **asdict(curve),
+        **asdict(traded),
+        "final_equity": simulation.final_equity,
+        "long_trades": longs,
+        "short_trades": traded.num_trades - longs,
+        "liquidations": facts.liquidations,
+        "skewness": shape and shape.skewness,
+        "kurtosis": shape and shape.kurtosis,
+        "buy_and_hold": held,
+    }
+
+
+def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
+    """What the range asked for and the data did not have."""
+    seconds, time = simulation.frame.seconds, simulation.time
+    found: list[str] = []
+    if int(time[0]) > spec.start + seconds:
+        found.append(f"Candles begin at {iso8601(float(time[0]))}, after the start asked for.")
+    if int(time[-1]) < spec.end - 2 * seconds:
+        found.append(f"Candles end at {iso8601(float(time[-1]) + seconds)}, before the end asked for.")
+    for instrument, bars in simulation.frame.bars.items():
+        missing = int(np.count_nonzero(np.isnan(bars.close[simulation.first_bar :])))
+        if missing:
+            found.append(f"{instrument.ticker} has no candle on {missing} of {len(time)} bars.")
+    return found
+
+
+def _json(value: Any) -> str:
+    """For a column; a NaN would be a fault of ours and raises."""
+    return json.dumps(value, allow_nan=False)

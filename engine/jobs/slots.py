@@ -1,0 +1,182 @@
+"""One slot runs one job at a time in a worker process of its own, which it can kill without hurting any other job."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.sharedctypes import RawArray
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from api.errors import HeyTradersError, explain
+
+from .settings import Limits
+from .worker import STAGES, enter, greet, one_thread_each, work
+from .world import World
+
+if TYPE_CHECKING:
+    from .outcome import Outcome
+
+logger = logging.getLogger("heytraders.backtests")
+
+_SMALLER: Final = "use a shorter range, a longer timeframe or fewer tickers"
+_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a job ended: with an `outcome` when completed, else with a reason."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    outcome: Outcome | None = None
+    message: str | None = None
+
+
+class _Spawning(SpawnContext):
+    """Spawns processes, and remembers them so that they can be killed, also while they start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spawned: list[SpawnProcess] = []
+
+    def Process(  # noqa: N802 # pyright: ignore[reportIncompatibleVariableOverride] - executors only call it
+        self, *args: Any, **kwargs: Any
+    ) -> SpawnProcess:
+        """Make a process."""
+        process = SpawnProcess(*args, **kwargs)
+        self.spawned.append(process)
+        return process
+
+    def kill(self) -> None:
+        """Kill every process that was started."""
+        for process in self.spawned:
+            if process.pid is not None:
+                process.kill()
+
+
+class Slot:
+    """A place for a worker process. `run` is called by one thread at a time; `stop` may be called by any."""
+
+    def __init__(self, world: World, limits: Limits) -> None:
+        self._world = world
+        self._limits = limits
+        self._executor: ProcessPoolExecutor | None = None
+        self._spawning = _Spawning()
+        self._greeting: Future[None] | None = None
+        self._progress = RawArray("d", 2)
+        self._job: str | None = None
+        self._stopped: str | None = None
+        self._lock = threading.Lock()
+
+    def warm(self) -> None:
+        """Start the worker process, if there is none, without waiting for it."""
+        with self._lock:
+            if self._executor is not None:
+                return
+            one_thread_each()
+            self._spawning = _Spawning()
+            self._executor = ProcessPoolExecutor(
+                max_workers=1,
+                mp_context=self._spawning,
+                initializer=enter,
+                initargs=(self._progress, self._limits.memory_mb << 20),
+            )
+            self._greeting = self._executor.submit(greet)
+
+    def run(self, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
+        """Run one job to its end. `look` is called with the progress and the stage, many times a second."""
+        with self._lock:
+            self._job, self._stopped = job_id, None
+            self._progress[0] = self._progress[1] = 0.0
+        try:
+            return self._follow(spec, look)
+        except BrokenProcessPool:
+            self._discard()
+            return self._killed()
+        except MemoryError:
+            self._discard()
+            return Ended("failed", message=f"it needed more than {self._limits.memory_mb} MB of memory; {_SMALLER}")
+        except HeyTradersError as error:
+            return Ended("failed", message=explain(error))
+        except Exception:
+            logger.exception("a backtest crashed")
+            return Ended("failed", message="the engine failed to run it; the server's log on stderr says why")
+        finally:
+            with self._lock:
+                self._job = None
+
+    def stop(self, job_id: str, why: str) -> None:
+        """End the job, if it is the one that runs here, by killing its process: it is cancelled because of `why`."""
+        with self._lock:
+            if self._job == job_id:
+                self._stopped = why
+                self._spawning.kill()
+
+    def close(self) -> None:
+        """Kill the worker process and wait until it is gone."""
+        with self._lock:
+            self._stopped = "the server closed"
+            self._spawning.kill()
+        self._discard()
+
+    def _follow(self, spec: str, look: Callable[[float, str], None]) -> Ended:
+        deadline = time.monotonic() + self._limits.seconds
+        executor, greeting = self._worker()
+        if not self._wait(greeting, deadline, look):
+            return self._overdue()
+        greeting.result()
+        if self._stopped is not None:
+            return self._killed()
+        future = executor.submit(work, self._world, spec)
+        if not self._wait(future, deadline, look):
+            return self._overdue()
+        return Ended("completed", future.result())
+
+    def _worker(self) -> tuple[ProcessPoolExecutor, Future[None]]:
+        """The worker process; a new one, where the old one died between two jobs."""
+        self.warm()
+        executor, greeting = self._executor, self._greeting
+        if executor is None or greeting is None:
+            raise RuntimeError("the slot has no worker")
+        try:
+            executor.submit(os.getpid)
+        except BrokenProcessPool:
+            self._discard()
+            return self._worker()
+        return executor, greeting
+
+    def _wait(self, future: Future[Any], deadline: float, look: Callable[[float, str], None]) -> bool:
+        """Wait until the future is done; false when the time is up."""
+        while not concurrent.futures.wait([future], timeout=_LOOK_SECONDS).done:
+            if time.monotonic() > deadline:
+                return False
+            look(min(self._progress[0], 1.0), STAGES[int(self._progress[1])])
+        return True
+
+    def _overdue(self) -> Ended:
+        with self._lock:
+            self._spawning.kill()
+        self._discard()
+        return Ended("failed", message=f"it ran longer than {self._limits.seconds:g} s; {_SMALLER}")
+
+    def _killed(self) -> Ended:
+        if self._stopped is not None:
+            return Ended("cancelled", message=self._stopped)
+        return Ended(
+            "failed",
+            message=f"its worker process was killed, by somebody or for its memory (the limit is "
+            f"{self._limits.memory_mb} MB); run it again, and if that fails too, {_SMALLER}",
+        )
+
+    def _discard(self) -> None:
+        with self._lock:
+            executor, self._executor, self._greeting = self._executor, None, None
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,129 @@
+"""Rolling statistics of one series, and of two."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.language.spec import MAX_PERIOD, Operator, Output, Parameter
+
+from .shapes import PERCENT, SERIES, UNSIGNED, bars, number
+
+_A: Final = Parameter("a", "series")
+_B: Final = Parameter("b", "series")
+_SORTED_LIMIT: Final = 1_000
+_EXACT_LIMIT: Final = 2_000
+"""Longest window of what is computed window by window."""
+_WINDOW: Final = "period - 1"
+_UNIT: Final = Output("value", low=-1, high=1)
+_PLAIN: Final = Output("value")
+
+
+def _rolling(name: str, description: str, default: int, output: Output = _PLAIN, talib: str | None = None) -> Operator:
+    parameters = (SERIES, bars(default, 2, MAX_PERIOD if talib else _EXACT_LIMIT))
+    return Operator(name, "statistic", description, parameters, (output,), warmup=_WINDOW, talib=talib)
+
+
+OPERATORS: Final = (
+    _rolling("sum", "Sum of the last `period` values.", 20, talib="SUM"),
+    Operator(
+        "stddev",
+        "statistic",
+        "Population standard deviation of the last `period` values.",
+        (SERIES, bars(20, 2)),
+        (UNSIGNED,),
+        warmup=_WINDOW,
+        talib="STDDEV",
+        passed=("period", 1.0),
+    ),
+    Operator(
+        "var",
+        "statistic",
+        "Population variance of the last `period` values.",
+        (SERIES, bars(20, 2)),
+        (UNSIGNED,),
+        warmup=_WINDOW,
+        talib="VAR",
+        passed=("period", 1.0),
+    ),
+    _rolling("avgdev", "Mean absolute deviation from the mean of the last `period` values.", 14, UNSIGNED, "AVGDEV"),
+    _rolling("linearreg", "End of the least-squares line through the last `period` values.", 14, talib="LINEARREG"),
+    _rolling("linearreg_intercept", "Start of that line.", 14, talib="LINEARREG_INTERCEPT"),
+    _rolling(
+        "linearreg_angle", "Angle of that line in degrees.", 14, Output("value", low=-90, high=90), "LINEARREG_ANGLE"
+    ),
+    _rolling(
+        "slope",
+        "Slope of the least-squares line through the last `period` values, per bar.",
+        14,
+        talib="LINEARREG_SLOPE",
+    ),
+    _rolling("tsf", "That line extended one bar ahead.", 14, talib="TSF"),
+    _rolling("zscore", "(x - mean) / population standard deviation of the last `period` values.", 20),
+    _rolling("skew", "Population skewness of the last `period` values.", 50),
+    _rolling("kurtosis", "Population excess kurtosis of the last `period` values.", 50),
+    _rolling(
+        "r_squared", "Share of the variance that the least-squares line explains.", 14, Output("value", low=0, high=1)
+    ),
+    Operator(
+        "median",
+        "statistic",
+        "Median of the last `period` values.",
+        (SERIES, bars(20, 1, _SORTED_LIMIT)),
+        warmup=_WINDOW,
+    ),
+    Operator(
+        "percentile",
+        "statistic",
+        "The value that `percent` of the last `period` values do not exceed (nearest rank).",
+        (SERIES, bars(30, 2, _SORTED_LIMIT), number("percent", 50.0, 0, 100)),
+        warmup=_WINDOW,
+        talib="PERCENTILE",
+    ),
+    Operator(
+        "rank_pct",
+        "statistic",
+        "Percent of the `period` values before this one that it is not below.",
+        (SERIES, bars(100, 2, _SORTED_LIMIT)),
+        (PERCENT,),
+        warmup="period",
+        talib="PERCENTRANK",
+    ),
+    Operator(
+        "correlation",
+        "pair",
+        "Pearson correlation of two series over `period` bars.",
+        (_A, _B, bars(30, 2)),
+        (_UNIT,),
+        warmup=_WINDOW,
+        talib="CORREL",
+    ),
+    Operator(
+        "beta",
+        "pair",
+        "Slope of a's bar returns on b's over `period` bars: cov(a, b) / var(b).",
+        (_A, _B, bars(30, 2, _EXACT_LIMIT)),
+        warmup="period",
+    ),
+    Operator(
+        "hedge_ratio",
+        "pair",
+        "Least-squares slope of a's values on b's over `period` bars: units of b that hedge one of a.",
+        (_A, _B, bars(100, 2, _EXACT_LIMIT)),
+        warmup=_WINDOW,
+    ),
+    Operator("ratio", "pair", "a / b.", (_A, _B), elementwise=True),
+    Operator(
+        "spread",
+        "pair",
+        "a - hedge * b.",
+        (_A, _B, Parameter("hedge", "value", 1.0)),
+        elementwise=True,
+    ),
+    Operator(
+        "zspread",
+        "pair",
+        "Z-score over `period` bars of log(a / b).",
+        (_A, _B, bars(100, 2, _EXACT_LIMIT)),
+        warmup=_WINDOW,
+    ),
+)

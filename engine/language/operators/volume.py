@@ -1,0 +1,151 @@
+"""Indicators of traded volume."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.language.spec import Operator, Output
+
+from .shapes import HLCV, UNSIGNED, bars
+
+_CV: Final = ("close", "volume")
+
+OPERATORS: Final = (
+    Operator(
+        "obv",
+        "volume",
+        "On-balance volume, summed from the first loaded bar.",
+        reads=_CV,
+        memory="start",
+        talib="OBV",
+    ),
+    Operator(
+        "ad",
+        "volume",
+        "Chaikin's accumulation/distribution line, summed from the first loaded bar.",
+        reads=HLCV,
+        memory="start",
+        talib="AD",
+    ),
+    Operator(
+        "adosc",
+        "volume",
+        "Chaikin's oscillator: fast less slow EMA of the accumulation/distribution line.",
+        (bars(3, 2, name="fast"), bars(10, 2, name="slow")),
+        reads=HLCV,
+        warmup="max(fast, slow) - 1",
+        memory="start",
+        talib="ADOSC",
+    ),
+    Operator(
+        "cmf",
+        "volume",
+        "Chaikin money flow: share of volume traded in the upper part of the bars.",
+        (bars(20, 2),),
+        (Output("value", low=-1, high=1),),
+        HLCV,
+        "period - 1",
+        talib="CMF",
+    ),
+    Operator(
+        "efi",
+        "volume",
+        "Elder's force index: EMA of change times volume.",
+        (bars(13),),
+        reads=_CV,
+        warmup="period",
+        memory="decaying",
+        talib="EFI",
+    ),
+    Operator(
+        "marketfi",
+        "volume",
+        "Market facilitation index: range per unit of volume.",
+        (),
+        (UNSIGNED,),
+        ("high", "low", "volume"),
+        talib="MARKETFI",
+    ),
+    Operator(
+        "nvi",
+        "volume",
+        "Negative volume index: follows price on bars of falling volume, from the first loaded bar.",
+        reads=_CV,
+        memory="start",
+        talib="NVI",
+    ),
+    Operator(
+        "pvi",
+        "volume",
+        "Positive volume index: follows price on bars of rising volume, from the first loaded bar.",
+        reads=_CV,
+        memory="start",
+        talib="PVI",
+    ),
+    Operator(
+        "pvt",
+        "volume",
+        "Price volume trend: volume times return, summed from the first loaded bar.",
+        reads=_CV,
+        memory="start",
+        talib="PVT",
+    ),
+    Operator(
+        "pvo",
+        "volume",
+        "Percentage volume oscillator: 100 (ema(volume, fast) / ema(volume, slow) - 1).",
+        (bars(12, 2, name="fast"), bars(26, 2, name="slow")),
+        reads=("volume",),
+        warmup="max(fast, slow) - 1",
+        memory="decaying",
+        talib="PVO",
+        passed=("fast", "slow", 1),
+    ),
+    Operator(
+        "rvol",
+        "volume",
+        "Relative volume: volume over the average volume of the `period` bars before.",
+        (bars(20),),
+        (UNSIGNED,),
+        ("volume",),
+        "period",
+        talib="RVOL",
+    ),
+    Operator(
+        "vwap",
+        "volume",
+        "Volume-weighted average of the typical price since the first loaded bar; see session_vwap and rolling_vwap.",
+        (),
+        (UNSIGNED,),
+        HLCV,
+        memory="start",
+        talib="VWAP",
+    ),
+    Operator(
+        "rolling_vwap",
+        "volume",
+        "Volume-weighted average of the typical price over the last `period` bars.",
+        (bars(20),),
+        (UNSIGNED,),
+        HLCV,
+        "period - 1",
+    ),
+    Operator(
+        "eom",
+        "volume",
+        "Ease of movement: average of the mid price's move per unit of volume and range.",
+        (bars(14),),
+        reads=("high", "low", "volume"),
+        warmup="period",
+    ),
+    Operator(
+        "klinger",
+        "volume",
+        "Klinger oscillator: fast less slow EMA of signed volume by the typical price's direction, and its signal.",
+        (bars(34, 2, name="fast"), bars(55, 2, name="slow"), bars(13, name="signal")),
+        (Output("line"), Output("signal")),
+        HLCV,
+        "max(fast, slow) + signal - 1",
+        "decaying",
+    ),
+)

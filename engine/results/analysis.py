@@ -1,0 +1,158 @@
+"""The reading of a result: facts out of the simulation, judged, and told in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+
+from engine.frame import Floats
+from engine.simulation.result import Simulation
+
+from .findings import Facts, Finding, counted, judge, worst_first
+from .metrics import CurveMetrics, TradeMetrics, measure_curve
+
+_LUCKY: Final = 0.95
+_SHOWN: Final = 3
+
+
+def gather(
+    simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, hold: CurveMetrics, delayed_pct: float | None
+) -> Facts:
+    """The facts of a finished simulation, beside holding and beside itself one bar later."""
+    trades = simulation.trades
+    pnl = trades.pnl
+    ranked = np.sort(pnl)[::-1]
+    net = simulation.final_equity - simulation.settings.initial_cash
+    costs = traded.total_fees + traded.total_slippage
+    first, second = _halves(simulation)
+    tickers = [instrument.ticker for instrument in simulation.instruments]
+    which: list[int] = trades.instrument.tolist()
+    reasons: list[str] = list(trades.reasons)
+    return Facts(
+        days=len(simulation.equity) * simulation.frame.seconds / 86_400,
+        bars=len(simulation.equity),
+        num_trades=len(trades),
+        total_return_pct=curve.total_return_pct,
+        hold_return_pct=hold.total_return_pct,
+        max_drawdown=curve.max_drawdown,
+        net=net,
+        gross_before_costs=net + costs,
+        costs=costs,
+        gross_profit=float(pnl[pnl > 0].sum()),
+        best=float(ranked[:1].sum()),
+        top3=float(ranked[:_SHOWN].sum()),
+        exposure=traded.exposure,
+        delayed_pct=delayed_pct,
+        first_half_pct=first.total_return_pct,
+        second_half_pct=second.total_return_pct,
+        first_half_sharpe=first.sharpe_ratio,
+        second_half_sharpe=second.sharpe_ratio,
+        by_reason=_summed(reasons, pnl),
+        by_ticker=_summed([tickers[i] for i in which], pnl),
+        by_side=_summed(["long" if side > 0 else "short" for side in trades.side.tolist()], pnl),
+        unfinished=_summed(reasons, pnl).get("end_of_data", 0.0),
+        liquidations=reasons.count("liquidation"),
+        ended_early=simulation.ended_early,
+        data_source=_source(simulation),
+    )
+
+
+def analyse(facts: Facts) -> dict[str, Any]:
+    """What is stored: drivers, findings and facts."""
+    return {"drivers": _drivers(facts), "findings": [asdict(each) for each in judge(facts)], "facts": asdict(facts)}
+
+
+def told(stored: dict[str, Any], luck: dict[str, Any]) -> dict[str, Any]:
+    """The stored analysis with what the search says of it, and all of it as text."""
+    findings = worst_first([*_about_search(luck), *(Finding(**each) for each in stored["findings"])])
+    return {
+        "analysis": _text(stored["drivers"], findings),
+        "drivers": stored["drivers"],
+        "findings": [asdict(each) for each in findings],
+        "facts": {**stored["facts"], **luck},
+    }
+
+
+def _about_search(luck: dict[str, Any]) -> Iterable[Finding]:
+    tried, deflated = luck["variants_tried"], luck.get("deflated_sharpe_ratio")
+    if deflated is None:
+        return
+    if deflated < _LUCKY:
+        yield Finding(
+            "may_be_luck",
+            "warning" if tried > 1 else "info",
+            f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data: "
+            f"below {_LUCKY} it cannot be told from luck.",
+        )
+    else:
+        yield Finding(
+            "survives_search",
+            "info",
+            f"Deflated Sharpe ratio {deflated:.2f} after {counted(tried, 'variant')} tried on this data.",
+        )
+
+
+def _drivers(facts: Facts) -> list[str]:
+    """What made and lost the money, the largest first."""
+    if facts.num_trades == 0:
+        return [f"No trade was closed; holding returned {facts.hold_return_pct:.2f} %."]
+    told_first = (
+        f"{counted(facts.num_trades, 'trade')} made {facts.net:,.2f} ({facts.total_return_pct:.2f} %) after "
+        f"{facts.costs:,.2f} of costs; holding returned {facts.hold_return_pct:.2f} %."
+    )
+    lines = [told_first]
+    if facts.gross_profit > 0 and facts.num_trades > _SHOWN:
+        share = facts.top3 / facts.gross_profit
+        lines.append(f"The best three trades made {facts.top3:,.2f}, {share:.0%} of all gains.")
+    for what, shares in (("side", facts.by_side), ("exit", facts.by_reason), ("ticker", facts.by_ticker)):
+        if len(shares) > 1:
+            lines.append(f"By {what}: {_listed(shares)}.")
+    lines.append(
+        f"First half {facts.first_half_pct:.2f} %, second half {facts.second_half_pct:.2f} %; "
+        f"in a position on {facts.exposure:.0%} of the bars."
+    )
+    if facts.delayed_pct is not None:
+        lines.append(f"With every decision one bar later it returns {facts.delayed_pct:.2f} %.")
+    return lines
+
+
+def _listed(shares: dict[str, float]) -> str:
+    ranked = sorted(shares.items(), key=lambda item: -abs(item[1]))
+    shown = ", ".join(f"{name} {value:+,.2f}" for name, value in ranked[: 2 * _SHOWN])
+    return shown if len(ranked) <= 2 * _SHOWN else f"{shown} and {len(ranked) - 2 * _SHOWN} more"
+
+
+def _text(drivers: Sequence[str], findings: Sequence[Finding]) -> str:
+    doubts = [f for f in findings if f.severity != "info"]
+    notes = [f for f in findings if f.severity == "info"]
+    parts = ["What drove it: " + " ".join(drivers)]
+    if doubts:
+        parts.append("Reasons for doubt: " + " ".join(f"({i}) {f.message}" for i, f in enumerate(doubts, 1)))
+    if notes:
+        parts.append("Also: " + " ".join(f.message for f in notes))
+    return "\n\n".join(parts)
+
+
+def _source(simulation: Simulation) -> str:
+    sources = {bars.source for bars in simulation.frame.bars.values()}
+    return sources.pop() if len(sources) == 1 else "mixed"
+
+
+def _halves(simulation: Simulation) -> tuple[CurveMetrics, CurveMetrics]:
+    """Each half of the range measured on its own, the second against what the first left."""
+    curve: Floats = simulation.equity
+    cash, seconds = simulation.settings.initial_cash, simulation.frame.seconds
+    middle = max(1, len(curve) // 2)
+    left = float(curve[middle - 1])
+    second = curve[middle:] if len(curve) > middle and left > 0 else np.array([1.0])
+    return measure_curve(curve[:middle], cash, seconds), measure_curve(second, left if left > 0 else 1.0, seconds)
+
+
+def _summed(names: Sequence[str], values: Floats) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for name, value in zip(names, values.tolist(), strict=True):
+        sums[name] = sums.get(name, 0.0) + value
+    return sums

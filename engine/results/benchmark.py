@@ -1,0 +1,35 @@
+"""What doing nothing would have made: the same cash in the same universe, equal parts, bought once and held."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.frame import Bars, Floats, Frame
+from engine.simulation.settings import SimulationSettings
+
+
+def buy_and_hold(frame: Frame, settings: SimulationSettings, first_bar: int) -> tuple[Floats, dict[str, float]]:
+    """The equity of holding, at each bar's close from `first_bar` on, and each ticker's return in percent.
+
+    Bought at the first open after `first_bar` closed, as a strategy's first trade would be, and sold at the last close,
+    both with slippage and fee, without leverage.
+    """
+    share = settings.initial_cash / len(frame.bars)
+    held = {instrument.ticker: _held(bars, share, settings, first_bar) for instrument, bars in frame.bars.items()}
+    equity = np.sum(list(held.values()), axis=0)
+    return equity, {ticker: 100.0 * (float(curve[-1]) / share - 1.0) for ticker, curve in held.items()}
+
+
+def _held(bars: Bars, cash: float, settings: SimulationSettings, first_bar: int) -> Floats:
+    close = bars.close[first_bar:]
+    known = np.flatnonzero(~np.isnan(bars.open[first_bar + 1 :]))
+    if not len(known):
+        return np.full(len(close), cash)
+    bought = int(known[0]) + 1
+    price = float(bars.open[first_bar + bought]) * (1.0 + settings.slippage)
+    amount = cash / (price * (1.0 + settings.fee))
+    last_known = np.maximum.accumulate(np.where(np.isnan(close), 0, np.arange(len(close))))
+    curve = amount * close[last_known]
+    curve[:bought] = cash
+    curve[-1] *= (1.0 - settings.slippage) * (1.0 - settings.fee)
+    return curve

@@ -1,0 +1,252 @@
+"""The account of a simulation: the only place where money changes hands.
+
+The balance is kept as pure cash flow: buying subtracts the value, selling adds it, fees subtract. Equity is then
+`balance + sum(signed amount * price)`, and the money that is free is the balance with every position's entry value put
+back and its margin taken out. The order of the operations is part of the contract: the reference loop in the tests
+repeats it and must arrive at the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.frame import Frame
+from engine.program import Side
+
+from .costs import Costs
+from .plan import Order
+from .trades import CODE, ExitReason, FillReason, Fills, Trades
+
+DUST = 1e-9
+"""Fills worth less than this share of the initial cash are not made."""
+
+_ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
+
+Slot = tuple[int, int]
+"""Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
+
+
+@dataclass(slots=True)
+class Position:
+    """An open position. `stop`, `target` and `trail` are fractions, `price_target` an absolute price (grid cells).
+
+    `peak` is the best price since the entry up to bar `seen`, `entries` how many orders built the position, `fees` and
+    `slippage` what they cost.
+    """
+
+    slot: Slot
+    side: Side
+    amount: float
+    entry: float
+    opened: int
+    fees: float
+    slippage: float
+    peak: float
+    seen: int
+    tag: str | None = None
+    entries: int = 1
+    stop: float | None = None
+    target: float | None = None
+    trail: float | None = None
+    price_target: float | None = None
+    clear: int = -1
+    reach: int = 256
+
+    @property
+    def signed(self) -> float:
+        """Amount, negative for a short."""
+        return self.side * self.amount
+
+    def follow(self, order: Order) -> None:
+        """Take over the tag and the exits of the entry that has just been filled."""
+        self.stop, self.target, self.trail, self.tag = order.stop, order.target, order.trail, order.tag
+        self.clear = -1
+
+    def fixed_guard(self, costs: Costs) -> tuple[float, ExitReason]:
+        """The nearer of stop and liquidation price, and which of them it is; infinitely far where there is neither."""
+        side = self.side
+        level = costs.liquidation_price(side, self.entry)
+        if self.stop is not None:
+            stop = self.entry * (1.0 - side * self.stop)
+            if side * stop >= side * level:
+                return stop, "stop_loss"
+        return level, "liquidation"
+
+    def guard(self, costs: Costs) -> tuple[float, ExitReason]:
+        """The price against the position at which it must close, and why."""
+        level, reason = self.fixed_guard(costs)
+        if self.trail is not None:
+            trailing = self.peak * (1.0 - self.side * self.trail)
+            if self.side * trailing > self.side * level:
+                return trailing, "trailing_stop"
+        return level, reason
+
+    def goal(self) -> float:
+        """The price at which it closes with a profit; infinitely far where there is none."""
+        if self.price_target is not None:
+            return self.price_target
+        if self.target is None:
+            return self.side * math.inf
+        return self.entry * (1.0 + self.side * self.target)
+
+
+class Ledger:
+    """Balance, open positions, and the record of fills and trades."""
+
+    def __init__(self, initial_cash: float, costs: tuple[Costs, ...]) -> None:
+        self.balance = initial_cash
+        self.dust = DUST * initial_cash
+        self.positions: dict[Slot, Position] = {}
+        self.order: list[Slot] = []
+        self._costs = costs
+        self._trades: list[float] = []
+        self._fills: list[float] = []
+        self._tags: dict[str | None, float] = {None: 0.0}
+
+    def equity(self, prices: Sequence[float]) -> float:
+        """Balance and positions, each valued at its instrument's price."""
+        total = self.balance
+        for slot in self.order:
+            total += self.positions[slot].signed * prices[slot[0]]
+        return total
+
+    def free(self) -> float:
+        """Money not tied up."""
+        balance = self.balance
+        for slot in self.order:
+            p = self.positions[slot]
+            value = p.amount * p.entry
+            balance += p.side * value - value * self._costs[slot[0]].inverse_leverage
+        return balance
+
+    def afford(self, cost: float) -> float:
+        """The factor, at most 1, by which orders costing `cost` together have to be scaled down."""
+        free = self.free()
+        if cost <= free or cost <= 0.0:
+            return 1.0
+        return max(free / cost, 0.0)
+
+    def settle(self) -> None:
+        """Even out a free balance that rounding has put below zero."""
+        free = self.free()
+        if free < 0.0:
+            self.balance -= free
+
+    def open(
+        self, slot: Slot, side: Side, amount: float, price: float, reference: float, bar: int, reason: FillReason
+    ) -> Position | None:
+        """Open or add to the position in `slot` at `price`; None where it is too little to trade.
+
+        `reference` is the price before slippage.
+        """
+        value = amount * price
+        if not value >= self.dust or value == math.inf:
+            return None
+        fee = value * self._costs[slot[0]].fee
+        slippage = amount * abs(price - reference)
+        self.balance -= side * value + fee
+        self._fills += (bar, slot[0], side, amount, price, fee, slippage, CODE[reason])
+        position = self.positions.get(slot)
+        if position is None:
+            position = Position(slot, side, amount, price, bar, fee, slippage, price, bar - 1)
+            self.positions[slot] = position
+            if self.order:
+                insort(self.order, slot)
+            else:
+                self.order.append(slot)
+            return position
+        if position.side != side:
+            raise AssertionError(f"slot {slot} holds the other side")
+        total = position.amount + amount
+        position.entry = (position.amount * position.entry + value) / total
+        position.amount = total
+        position.clear = -1
+        position.fees += fee
+        position.slippage += slippage
+        if reason == "entry":
+            position.entries += 1
+        return position
+
+    def close(
+        self, position: Position, amount: float, price: float, reference: float, bar: int, reason: ExitReason
+    ) -> None:
+        """Close `amount` of a position, or all of it if that is less. A margined loss ends at what was put up."""
+        slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
+        whole = amount >= position.amount
+        if whole:
+            amount, fees, slippage = position.amount, position.fees, position.slippage
+        else:
+            share = amount / position.amount
+            fees, slippage = position.fees * share, position.slippage * share
+        value = amount * price
+        fee = 0.0 if reason == "resolution" else value * costs.fee
+        slipped = amount * abs(price - reference)
+        gross = side * amount * (price - position.entry)
+        self.balance += side * value - fee
+        pnl = gross - fees - fee
+        left = amount * position.entry * costs.inverse_leverage + gross - fee
+        ruined = left < 0.0 and costs.can_liquidate(side)
+        if ruined:
+            self.balance -= left
+            pnl -= left
+        tag = self._tags.get(position.tag)
+        if tag is None:
+            tag = self._tags[position.tag] = float(len(self._tags))
+        code, held, entry = CODE[reason], position.opened, position.entry
+        self._fills += (bar, slot[0], -side, amount, price, fee, slipped, code)
+        both, worse = fees + fee, slippage + slipped
+        self._trades += (slot[0], side, amount, held, bar, entry, price, both, worse, pnl, code, tag)
+        if whole:
+            position.amount = 0.0
+            del self.positions[slot]
+            self.order.remove(slot)
+        else:
+            position.amount -= amount
+            position.fees -= fees
+            position.slippage -= slippage
+        if ruined:
+            self.settle()
+
+    def round_trip(
+        self,
+        side: Side,
+        amount: float,
+        price: float,
+        reference: float,
+        bar: int,
+        exit_price: float,
+        exit_reference: float,
+        exit_bar: int,
+        tag: str | None,
+    ) -> float | None:
+        """Open and close again a position of the only instrument, which nothing can liquidate: `open`, `settle` and
+        `close` in one, to the same bits.
+
+        Returns:
+            The balance while it was open; None where it is too little to trade.
+        """
+        costs = self._costs[0]
+        value, back = amount * price, amount * exit_price
+        if not value >= self.dust or value == math.inf:
+            return None
+        fee, exit_fee = value * costs.fee, back * costs.fee
+        slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
+        balance = self.balance - (side * value + fee)
+        free = balance + (side * value - value * costs.inverse_leverage)
+        if free < 0.0:
+            balance -= free
+        self.balance = balance + (side * back - exit_fee)
+        pnl = side * amount * (exit_price - price) - fee - exit_fee
+        code = self._tags.setdefault(tag, float(len(self._tags)))
+        self._fills += (bar, 0, side, amount, price, fee, slipped, _ENTRY)
+        self._fills += (exit_bar, 0, -side, amount, exit_price, exit_fee, exit_slipped, _SIGNAL)
+        fees, slippage = fee + exit_fee, slipped + exit_slipped
+        self._trades += (0, side, amount, bar, exit_bar, price, exit_price, fees, slippage, pnl, _SIGNAL, code)
+        return balance
+
+    def records(self, frame: Frame) -> tuple[Trades, Fills]:
+        """Everything that happened, by column."""
+        return Trades(self._trades, tuple(self._tags), frame), Fills(self._fills, frame)

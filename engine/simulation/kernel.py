@@ -1,0 +1,101 @@
+"""The front door of the backtest kernel: `simulate` checks the call, picks the path and assembles the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from api.errors import InvalidInput, NotFound
+from engine.frame import Frame
+from engine.program import Entry, Intent, Program, Rebalance, StaticProgram
+
+from .market import prepare
+from .plan import intents
+from .portfolio import PortfolioKernel
+from .result import Simulation
+from .schedule import Asked, Schedule
+from .segment import SegmentKernel, takes
+from .settings import SimulationSettings
+
+Report = Callable[[float], None]
+
+
+def simulate(
+    frame: Frame,
+    program: Program,
+    settings: SimulationSettings,
+    first_bar: int = 0,
+    report: Report | None = None,
+) -> Simulation:
+    """Trade `program` over `frame`.
+
+    Args:
+        first_bar: Bars before it only warm indicators up: the first decision is made at its close, and the curves
+            begin with it.
+        report: Called now and then with the share of bars done, 0 to 1.
+
+    Raises:
+        NotFound: `DATA_UNAVAILABLE` when there is no bar to trade on.
+        InvalidInput: A short or leverage where the market has neither; a program made for another frame.
+    """
+    _check(frame, settings, first_bar)
+    markets = prepare(frame, settings)
+    if isinstance(program, tuple):
+        _check_program(frame, program)
+        if takes(program, markets):
+            return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
+        decider = Schedule(program, markets, first_bar)
+    else:
+        decider = Asked(program, markets, lambda intent: check_intent(frame, intent))
+    return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
+
+
+def _check(frame: Frame, settings: SimulationSettings, first_bar: int) -> None:
+    if not frame.bars or not 0 <= first_bar < len(frame):
+        raise NotFound(
+            f"there is no bar to trade on: the range has {len(frame)} bars and the first {first_bar} are warm-up",
+            suggestion="Ask for a longer range, or one that the data covers",
+        )
+    for instrument in frame.bars:
+        if settings.leverage > 1.0 and instrument.market_type != "perpetual":
+            raise InvalidInput(
+                f"leverage is {settings.leverage:g} but {instrument.ticker} is a {instrument.market_type} market",
+                suggestion="Use leverage 1, or a perpetual such as BINANCEFUTURESUSD:BTC/USDT:USDT",
+            )
+
+
+def _check_program(frame: Frame, program: StaticProgram) -> None:
+    for condition, intent in intents(program):
+        if len(condition) != len(frame):
+            raise InvalidInput(
+                f"a condition has {len(condition)} bars and the frame {len(frame)}",
+                suggestion="Compile the script against the frame that it is to trade",
+            )
+        check_intent(frame, intent)
+
+
+def check_intent(frame: Frame, intent: Intent) -> None:
+    """Refuse an intent for an instrument outside the frame, and a short where there is none.
+
+    Raises:
+        InvalidInput: Naming the ticker and the way out.
+    """
+    ticker = intent.instrument.ticker
+    if intent.instrument not in frame.bars:
+        raise InvalidInput(
+            f"{ticker} is not in the universe",
+            suggestion="Add it, or trade one of " + ", ".join(i.ticker for i in frame.bars),
+        )
+    if intent.instrument.market_type == "perpetual":
+        return
+    if isinstance(intent, Entry) and intent.side < 0:
+        raise InvalidInput(
+            f"{ticker} is a {intent.instrument.market_type} market and cannot be sold short",
+            suggestion="Use side LONG, or a perpetual such as BINANCEFUTURESUSD:BTC/USDT:USDT",
+        )
+    if isinstance(intent, Rebalance) and np.any(np.less(intent.weight, 0.0)):
+        raise InvalidInput(
+            f"a target weight of {ticker} is negative, and a {intent.instrument.market_type} market has no shorts",
+            suggestion="Clip the weight at 0, or use a perpetual such as BINANCEFUTURESUSD:BTC/USDT:USDT",
+        )

@@ -1,0 +1,196 @@
+"""Orders between their decision and their fill: those for the next open, resting limits, and grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.program import Exit, Grid, Rebalance, Side, SizeKind
+
+from .account import Ledger
+from .market import Market
+from .plan import Order, at, order_at
+from .schedule import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a fraction of what is held of an instrument."""
+
+    k: int
+    side: Side | None
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A market entry."""
+
+    k: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Trade the difference to a weight of equity."""
+
+    k: int
+    weight: float
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Lay out a grid; `key` tells whether a later one is the same."""
+
+    k: int
+    prices: tuple[float, ...]
+    kind: SizeKind
+    value: float
+    tag: str | None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two grids the same."""
+        return (self.prices, self.kind, self.value)
+
+
+Waiting = Close | Open | Target | Place
+
+
+@dataclass(slots=True)
+class Cell:
+    """A rung of a grid: buys at `buy`, sells at `sell`. `armed` while the buy order rests below the market.
+
+    `number` is its place among the ledger's slots; no two grids of an instrument share one.
+    """
+
+    number: int
+    buy: float
+    sell: float
+    amount: float
+    armed: bool
+    tag: str | None
+
+
+class Book:
+    """All orders that are not filled yet, by instrument."""
+
+    def __init__(self, markets: Sequence[Market]) -> None:
+        self.waiting: list[Waiting] = []
+        self.resting: dict[int, list[Order]] = {}
+        self.cells: dict[int, list[Cell]] = {}
+        self._grids: dict[int, tuple[object, ...]] = {}
+        self._numbers = [0] * len(markets)
+        self._markets = markets
+        self._complete = all(m.exists is None and m.resolution is None for m in markets)
+
+    def decide(self, decisions: Sequence[Decision], bar: int, ledger: Ledger) -> None:
+        """Turn what was decided at the close of `bar` into orders.
+
+        Everything is judged against the positions at that close. On one bar the first entry or rebalance of an
+        instrument decides: later ones in the other direction, or of the other kind, are not followed. An intent takes
+        the place of the instrument's resting entries.
+        """
+        entries: dict[int, list[Order]] = {}
+        rebalanced: set[int] = set()
+        for decision in decisions:
+            k, intent = decision.k, decision.intent
+            if not self._complete and not self._trades(k, bar):
+                continue
+            if isinstance(intent, Rebalance):
+                if k not in rebalanced and not entries.get(k):
+                    rebalanced.add(k)
+                    self._weigh(k, intent, bar, ledger)
+            elif isinstance(intent, Exit):
+                self._leave(k, intent, bar, ledger, fresh=k in entries)
+            elif isinstance(intent, Grid):
+                self._lay(k, intent, bar)
+            elif k not in rebalanced:
+                self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
+
+    def _trades(self, k: int, bar: int) -> bool:
+        """Whether there is a close to decide on, and a market left to trade in."""
+        market = self._markets[k]
+        return market.has(bar) and (market.resolution is None or bar < market.resolution)
+
+    def _weigh(self, k: int, intent: Rebalance, bar: int, ledger: Ledger) -> None:
+        self.resting.pop(k, None)
+        weight = at(intent.weight, bar)
+        if weight != 0.0 or (k, -1) in ledger.positions:
+            self.waiting.append(Target(k, weight, intent.tag))
+
+    def _enter(self, k: int, order: Order, ledger: Ledger, entries: dict[int, list[Order]]) -> None:
+        fired = entries.get(k, ())
+        if fired and fired[0].side != order.side:
+            return
+        position = ledger.positions.get((k, -1))
+        have = len(fired) + (position.entries if position is not None and position.side == order.side else 0)
+        if have > 0 and have > order.pyramiding:
+            return
+        if not fired:
+            self.resting.pop(k, None)
+        entries.setdefault(k, []).append(order)
+        if order.limit is None:
+            self.waiting.append(Open(k, order))
+        else:
+            self.resting.setdefault(k, []).append(order)
+
+    def _leave(self, k: int, intent: Exit, bar: int, ledger: Ledger, *, fresh: bool) -> None:
+        fraction = at(intent.fraction, bar)
+        resting = self.resting.get(k)
+        if resting and not fresh and intent.side in (None, resting[0].side):
+            del self.resting[k]
+        if k in self._grids and fraction >= 1.0 and intent.side in (None, 1):
+            self.drop_grid(k)
+        if (k, -1) in ledger.positions or self._numbers[k]:
+            self.waiting.append(Close(k, intent.side, fraction))
+
+    def _lay(self, k: int, grid: Grid, bar: int) -> None:
+        prices = _rungs(at(grid.lower, bar), at(grid.upper, bar), grid)
+        place = Place(k, prices, grid.size.kind, at(grid.size.value, bar), grid.tag)
+        if len(prices) > 1 and self._grids.get(k) != place.key:
+            self._grids[k] = place.key
+            self.cells.pop(k, None)
+            self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
+            self.waiting.append(place)
+
+    def rest(self, place: Place, amounts: Sequence[float], price: float) -> None:
+        """Put a grid's orders into the market at `price`: rungs below it are armed."""
+        first = self._numbers[place.k]
+        self._numbers[place.k] += len(amounts)
+        self.cells[place.k] = [
+            Cell(first + i, place.prices[i], place.prices[i + 1], amount, place.prices[i] < price, place.tag)
+            for i, amount in enumerate(amounts)
+        ]
+
+    def drop_grid(self, k: int) -> None:
+        """Take the resting orders of a grid out of the market."""
+        self._grids.pop(k, None)
+        self.cells.pop(k, None)
+        self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
+
+    def drop(self, k: int) -> None:
+        """Forget every order for an instrument."""
+        self.drop_grid(k)
+        self.resting.pop(k, None)
+        self.waiting = [w for w in self.waiting if w.k != k]
+
+    def due(self, bar: int) -> list[Waiting]:
+        """The orders whose instrument trades on `bar`; they wait no longer."""
+        if self._complete:
+            due, self.waiting = self.waiting, []
+            return due
+        due = [w for w in self.waiting if self._markets[w.k].has(bar)]
+        self.waiting = [w for w in self.waiting if not self._markets[w.k].has(bar)]
+        return due
+
+
+def _rungs(lower: float, upper: float, grid: Grid) -> tuple[float, ...]:
+    """The grid's prices, lowest first; none where the bounds are the wrong way round."""
+    if not lower < upper or grid.levels < 2:
+        return ()
+    steps = grid.levels - 1
+    if grid.spacing == "geometric":
+        return tuple(lower * (upper / lower) ** (i / steps) for i in range(grid.levels))
+    return tuple(lower + (upper - lower) * i / steps for i in range(grid.levels))

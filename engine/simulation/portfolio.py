@@ -1,0 +1,155 @@
+"""The general path: several instruments on one account, rebalances, limits, grids, and programs that read the account.
+
+It visits only the bars on which something can happen: a signal, a waiting order, a price that a position or a resting
+order looks out for. Between two visits the holdings are constant and the curves are filled by slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from engine.frame import Frame
+from engine.program import AccountState
+
+from .account import Ledger
+from .account_state import FLAT, account_state
+from .bar import Session
+from .limits import Limits
+from .lookout import Lookout
+from .market import Market
+from .pending import Book
+from .result import EndedEarly, Simulation
+from .schedule import Decider
+from .settings import SimulationSettings
+
+
+class PortfolioKernel:
+    """One run over a universe."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        markets: Sequence[Market],
+        decider: Decider,
+        settings: SimulationSettings,
+        first_bar: int,
+        report: Callable[[float], None] | None,
+    ) -> None:
+        self._frame, self._markets, self._settings, self._first = frame, markets, settings, first_bar
+        self._decider = decider
+        self._ledger = Ledger(settings.initial_cash, tuple(m.costs for m in markets))
+        self._book = Book(markets)
+        self._session = Session(markets, self._ledger, self._book)
+        self._limits = Limits.of(settings)
+        self._lookout = Lookout(markets, self._ledger, self._book, len(frame))
+        self._report = report
+        self._ending: EndedEarly | None = None
+        self._size = len(frame)
+        self._equity, self._cash, self._gross = (np.empty(self._size - first_bar) for _ in range(3))
+        self._flat = {m.instrument: FLAT for m in markets}
+        self._peak, self._peaked = settings.initial_cash, first_bar
+
+    def run(self) -> Simulation:
+        """From the first bar to the last."""
+        bar = self._first
+        while bar < self._size:
+            self._visit(bar)
+            bar = self._fill(bar, self._next(bar))
+            if self._report is not None:
+                self._report(bar / self._size)
+        return self._finish()
+
+    def _visit(self, bar: int) -> None:
+        if self._ending is not None:
+            self._session.close_all(bar, self._ending)
+            return
+        self._session.trade(bar)
+        if self._limits.active and bar < self._size - 1:
+            reached = self._limits.reached(self._ledger.equity(self._marks(bar)))
+            if reached is not None:
+                self._end(reached)
+                return
+
+        self._book.decide(self._decider.at(bar, lambda: self._account(bar)), bar, self._ledger)
+
+    def _account(self, bar: int) -> AccountState:
+        """The account at the close of `bar`; brings the peak of equity up to the bar before."""
+        start, stop = self._peaked - self._first, bar - self._first
+        if stop - start == 1:
+            self._peak = max(self._peak, self._equity.item(start))
+        elif stop > start:
+            self._peak = max(self._peak, float(self._equity[start:stop].max()))
+        self._peaked = bar
+        return account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
+
+    def _marks(self, bar: int) -> list[float]:
+        return [m.mark.item(bar) for m in self._markets]
+
+    def _end(self, reason: EndedEarly) -> None:
+        self._ending = reason
+        for k in range(len(self._markets)):
+            self._book.drop(k)
+
+    def _next(self, bar: int) -> int:
+        """The first bar after `bar` on which something can happen."""
+        if self._ending is not None:
+            return bar + 1 if self._ledger.order else self._size
+        if self._book.waiting or bar + 1 == self._size:
+            return bar + 1
+        return min(self._decider.next(bar + 1), self._lookout.next(bar + 1))
+
+    def _fill(self, bar: int, stop: int) -> int:
+        """Fill the curves from `bar` to before `stop`, or until a portfolio limit is reached; the bar to go on with."""
+        stop = min(stop, self._size)
+        if stop == bar + 1:
+            self._fill_one(bar)
+            return stop
+        span = slice(bar - self._first, stop - self._first)
+        equity, gross = self._equity[span], self._gross[span]
+        equity[:] = self._ledger.balance
+        gross[:] = 0.0
+        for slot in self._ledger.order:
+            value = self._ledger.positions[slot].signed * self._markets[slot[0]].mark[bar:stop]
+            equity += value
+            gross += np.abs(value)
+        self._cash[span] = self._ledger.free()
+        if not self._limits.active or self._ending is not None:
+            return stop
+        breached = self._limits.first_of(equity[1 : self._size - 1 - bar], bar + 1)
+        if breached is None:
+            return stop
+        self._end(breached[1])
+        return breached[0] + 1
+
+    def _fill_one(self, bar: int) -> None:
+        """The same for a single bar, whose limits have been looked at."""
+        index = bar - self._first
+        equity, gross = self._ledger.balance, 0.0
+        for slot in self._ledger.order:
+            value = self._ledger.positions[slot].signed * self._markets[slot[0]].mark.item(bar)
+            equity += value
+            gross += abs(value)
+        self._equity[index], self._gross[index] = equity, gross
+        self._cash[index] = self._ledger.free()
+
+    def _finish(self) -> Simulation:
+        last = self._size - 1
+        final = self._account(last)
+        self._session.close_at_end(last)
+        self._equity[-1] = self._ledger.balance
+        self._cash[-1], self._gross[-1] = self._ledger.balance, 0.0
+        trades, fills = self._ledger.records(self._frame)
+        return Simulation(
+            frame=self._frame,
+            settings=self._settings,
+            first_bar=self._first,
+            equity=self._equity,
+            cash=self._cash,
+            gross=self._gross,
+            trades=trades,
+            fills=fills,
+            final=final,
+            ended_early=self._ending,
+        )

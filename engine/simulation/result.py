@@ -1,0 +1,72 @@
+"""What a simulation hands back: trades, fills, and the account bar by bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from api.symbols import Instrument
+from engine.frame import Floats, Frame, Times
+from engine.program import AccountState
+
+from .settings import SimulationSettings
+from .trades import Fills, Trades
+
+EndedEarly = Literal["portfolio_stop", "portfolio_target"]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A finished simulation of the bars from `first_bar` to the frame's end.
+
+    Attributes:
+        equity: Money in cash and positions at each bar's close, float64[len(frame) - first_bar]. Its last value is
+            after everything still open was closed.
+        cash: Money not tied up as margin or in holdings, at each bar's close.
+        gross: Value of all positions, longs and shorts added, at each bar's close.
+        final: The account before the positions still open were closed.
+        ended_early: The portfolio limit that ended trading.
+    """
+
+    frame: Frame
+    settings: SimulationSettings
+    first_bar: int
+    equity: Floats
+    cash: Floats
+    gross: Floats
+    trades: Trades
+    fills: Fills
+    final: AccountState
+    ended_early: EndedEarly | None
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The universe, in order."""
+        return tuple(self.frame.bars)
+
+    @property
+    def time(self) -> Times:
+        """Open time of each bar of the curves."""
+        return self.frame.time[self.first_bar :]
+
+    @property
+    def final_equity(self) -> float:
+        """Money at the end, everything closed."""
+        return float(self.equity[-1])
+
+    @property
+    def fees(self) -> float:
+        """Fees of all fills: every one belongs to a closed trade."""
+        return self.trades.totals.fees
+
+    @property
+    def slippage(self) -> float:
+        """Slippage of all fills, money."""
+        return self.trades.totals.slippage
+
+    @cached_property
+    def turnover(self) -> float:
+        """Value of all fills."""
+        trades = self.trades
+        return float((trades.amount * (trades.entry_price + trades.exit_price)).sum())

@@ -1,0 +1,75 @@
+"""The rules of the game that every path of the kernel shares: when a position closes by itself, and how much to buy."""
+
+from __future__ import annotations
+
+from engine.program import SizeKind
+
+from .account import Position
+from .costs import Costs
+from .trades import ExitReason
+
+Closing = tuple[float, ExitReason]
+"""Reference price (before slippage) and reason."""
+
+
+def closing(position: Position, costs: Costs, opened: float, high: float, low: float) -> Closing | None:
+    """How a position that is open from the bar's start closes within the bar, if it does.
+
+    A gap beyond a price fills at the open. Where the bar holds both the stop and the target, the stop comes first.
+    """
+    side = position.side
+    level, reason = position.guard(costs)
+    goal = position.goal()
+    if side * opened <= side * level:
+        ruined = side * opened <= side * costs.liquidation_price(side, position.entry)
+        return opened, "liquidation" if ruined else reason
+    if side * opened >= side * goal:
+        return opened, _profit(position)
+    worst, best = (low, high) if side > 0 else (high, low)
+    if side * worst <= side * level:
+        return level, reason
+    if side * best >= side * goal:
+        return goal, _profit(position)
+    return None
+
+
+def closing_after_touch(position: Position, costs: Costs, touched: float, worst: float, close: float) -> Closing | None:
+    """How a position that a limit order opened or added to at `touched`, inside the bar, closes within it, if it does.
+
+    Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price
+    came after; of the better prices only the close is sure to have come after.
+    """
+    side = position.side
+    level, reason = position.guard(costs)
+    if side * worst <= side * level:
+        return (level if side * level <= side * touched else touched), reason
+    goal = position.goal()
+    if side * touched >= side * goal:
+        return touched, _profit(position)
+    if side * close >= side * goal:
+        return goal, _profit(position)
+    return None
+
+
+def closing_price(position: Position, costs: Costs, reference: float, reason: ExitReason) -> float:
+    """The fill price: targets are limit orders and keep their price, the rest slips."""
+    if reason in ("take_profit", "grid", "resolution"):
+        return reference
+    return costs.exit_price(position.side, reference)
+
+
+def amount_for(kind: SizeKind, value: float, equity: float, price: float, leverage: float, stop: float | None) -> float:
+    """Base units that a size of `value` asks for at `price`; 0 where it cannot be told."""
+    if kind == "amount":
+        return value
+    if price <= 0.0 or equity <= 0.0:
+        return 0.0
+    if kind == "notional":
+        return value / price
+    if kind == "weight":
+        return equity * value * leverage / price
+    return equity * value / (price * stop) if stop else 0.0
+
+
+def _profit(position: Position) -> ExitReason:
+    return "grid" if position.price_target is not None else "take_profit"

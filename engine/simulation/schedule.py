@@ -1,0 +1,105 @@
+"""Who decides, bar by bar: a static program's signals sorted by bar, or a stateful program that is asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from api.symbols import Instrument
+from engine.program import AccountState, Entry, Intent, SelectiveProgram, StatefulProgram, StaticProgram
+
+from .market import Market
+from .plan import Order, constant_order, fires, intents, known
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An intent that fires, every parameter usable. `k` is the instrument's place in the universe, `order` what an
+    entry comes to where that is the same on every bar."""
+
+    k: int
+    intent: Intent
+    order: Order | None
+
+
+class Decider(Protocol):
+    """Says what is decided on a bar's close, and which bar may be next to decide anything."""
+
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
+        """The decisions of `bar` in script order."""
+        ...
+
+    def next(self, bar: int) -> int:
+        """The first bar from `bar` on that may decide something; past the end where there is none."""
+        ...
+
+
+class Schedule:
+    """The signals of a static program, as far as they fall on `first_bar` or later."""
+
+    def __init__(self, program: StaticProgram, markets: Sequence[Market], first_bar: int) -> None:
+        places = _places(markets)
+        self._decisions: list[Decision] = []
+        bars: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+        for condition, intent in intents(program):
+            order = constant_order(intent) if isinstance(intent, Entry) else None
+            self._decisions.append(Decision(places[intent.instrument], intent, order))
+            bars.append(np.flatnonzero(fires(condition, intent)[first_bar:]) + first_bar)
+        fired = np.concatenate(bars) if bars else np.empty(0, dtype=np.int64)
+        which = np.repeat(np.arange(len(bars)), [len(b) for b in bars])
+        order = np.argsort(fired, kind="stable")
+        self._which = which[order]
+        days, starts = np.unique(fired[order], return_index=True)
+        self._bars: list[int] = days.tolist()
+        self._starts: list[int] = [*starts.tolist(), len(fired)]
+        self._size = len(markets[0].close)
+
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:  # noqa: ARG002
+        """The decisions of `bar` in script order."""
+        index = bisect_left(self._bars, bar)
+        if index == len(self._bars) or self._bars[index] != bar:
+            return ()
+        which: list[int] = self._which[self._starts[index] : self._starts[index + 1]].tolist()
+        return [self._decisions[i] for i in which]
+
+    def next(self, bar: int) -> int:
+        """The first bar from `bar` on with a signal."""
+        index = bisect_left(self._bars, bar)
+        return self._bars[index] if index < len(self._bars) else self._size
+
+
+class Asked:
+    """A stateful program, asked on every bar on which it may decide anything."""
+
+    def __init__(self, program: StatefulProgram, markets: Sequence[Market], check: Callable[[Intent], None]) -> None:
+        self._program = program
+        self._places = _places(markets)
+        self._check = check
+        self._size = len(markets[0].close)
+        self._active: list[int] | None = None
+        if isinstance(program, SelectiveProgram):
+            self._active = np.flatnonzero(program.active).tolist()
+
+    def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
+        """What the program decides, each intent checked as a static one's is at the start."""
+        if self._active is not None and self.next(bar) != bar:
+            return ()
+        decided = self._program.decide(bar, account())
+        for intent in decided:
+            self._check(intent)
+        return [Decision(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
+
+    def next(self, bar: int) -> int:
+        """The first bar from `bar` on to ask it: the account that it reads may change on any."""
+        if self._active is None:
+            return bar
+        index = bisect_left(self._active, bar)
+        return self._active[index] if index < len(self._active) else self._size
+
+
+def _places(markets: Sequence[Market]) -> dict[Instrument, int]:
+    return {market.instrument: k for k, market in enumerate(markets)}

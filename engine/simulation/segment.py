@@ -1,0 +1,315 @@
+"""The fast path: one instrument, a static program of market entries and exits.
+
+Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while
+in position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price
+or a portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use
+the same `Ledger` and give the same bits as the reference loop in the tests.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import cached_property, reduce
+
+import numpy as np
+
+from engine.frame import Bools, Floats, Frame
+from engine.program import Entry, Exit, Side, StaticProgram
+
+from .account import Ledger, Position
+from .account_state import FLAT, account_state
+from .limits import Limits
+from .market import Market
+from .plan import Order, constant_order, fires, intents, order_at
+from .result import EndedEarly, Simulation
+from .rules import amount_for, closing, closing_price
+from .scan import FIRST_CHUNK, LARGEST_CHUNK, first_touch, guarded, see
+from .settings import SimulationSettings
+from .trades import ExitReason
+
+SLOT = (0, -1)
+
+
+def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
+    """Whether this path can run the program."""
+    return (
+        len(markets) == 1
+        and markets[0].exists is None
+        and markets[0].resolution is None
+        and all(
+            isinstance(intent, Exit) or (isinstance(intent, Entry) and intent.limit is None)
+            for _, intent in intents(program)
+        )
+    )
+
+
+class SegmentKernel:
+    """One run over one instrument. `path` holds, for each stretch between two events, four numbers of the account."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        market: Market,
+        program: StaticProgram,
+        settings: SimulationSettings,
+        first_bar: int,
+        report: Callable[[float], None] | None,
+    ) -> None:
+        self._frame, self._market, self._settings, self._first = frame, market, settings, first_bar
+        self._ledger = Ledger(settings.initial_cash, (market.costs,))
+        self._ended: EndedEarly | None = None
+        self._path: list[float] = [first_bar, settings.initial_cash, 0.0, 0.0]
+        self._limits = Limits.of(settings)
+        self._report = report
+        self._size = len(market.close)
+        self._entries: list[tuple[Entry, Bools, Order | None]] = []
+        self._exits: list[tuple[Exit, Bools]] = []
+        for condition, intent in intents(program):
+            if isinstance(intent, Entry):
+                self._entries.append((intent, fires(condition, intent), constant_order(intent)))
+            elif isinstance(intent, Exit):
+                self._exits.append((intent, fires(condition, intent)))
+        self._events: dict[tuple[int, bool], list[int]] = {}
+
+    def run(self) -> Simulation:
+        """From the first bar to the last."""
+        order = self._plain_order()
+        if order is not None:
+            self._chain(order)
+            return self._finish()
+        bar, size = self._first, self._size
+        positions, report = self._ledger.positions, self._report
+        while bar < size:
+            bar = self._ride(positions[SLOT], bar) if positions else self._wait(bar)
+            if report is not None:
+                report(min(bar / size, 1.0))
+        return self._finish()
+
+    def _plain_order(self) -> Order | None:
+        """The one entry of a program whose positions nothing but its own exits can touch, if it is such a program."""
+        if len(self._entries) != 1 or self._limits.active:
+            return None
+        entry, _, order = self._entries[0]
+        costs = self._market.costs
+        if order is None or entry.pyramiding or costs.can_liquidate(order.side):
+            return None
+        if not (order.stop is None and order.target is None and order.trail is None):
+            return None
+        whole = all(not isinstance(out.fraction, np.ndarray) and out.fraction >= 1.0 for out, _ in self._exits)
+        return order if whole else None
+
+    def _chain(self, order: Order) -> None:
+        """Round trip after round trip: from each entry signal to the next exit signal."""
+        market, ledger, last = self._market, self._ledger, self._size - 1
+        costs, opens, side = market.costs, market.open.item, order.side
+        entries, exits = self._list_events(0, False), self._list_events(side, False)  # noqa: FBT003
+        bar = self._first
+        while not ledger.positions:
+            i = bisect_left(entries, bar)
+            if i == len(entries) or entries[i] >= last:
+                break
+            bar = entries[i] + 1
+            j = bisect_left(exits, bar)
+            if j == len(exits) or exits[j] >= last:
+                self._trade(bar - 1, None)
+                continue
+            opened, left, closed = opens(bar), exits[j] + 1, opens(exits[j] + 1)
+            price = costs.entry_price(side, opened)
+            amount = amount_for(order.kind, order.value, ledger.balance, price, costs.leverage, None)
+            amount *= ledger.afford(amount * costs.unit_cost(price))
+            trip = (amount, price, opened, bar, costs.exit_price(side, closed), closed, left)
+            invested = ledger.round_trip(side, *trip, order.tag)
+            if invested is not None:
+                self._path += (bar, invested, side * amount, price, left, ledger.balance, 0.0, 0.0)
+                bar = left
+        if self._report is not None:
+            self._report(1.0)
+
+    def _finish(self) -> Simulation:
+        ledger, market, last = self._ledger, self._market, self._size - 1
+        mark = market.close.item(last)
+        equity, cash, gross = self._curves()
+        peak = max(self._settings.initial_cash, float(equity.max()))
+        final = account_state(ledger, {market.instrument: FLAT}, (mark,), last, peak)
+        position = ledger.positions.get(SLOT)
+        if position is not None:
+            price = market.costs.exit_price(position.side, mark)
+            ledger.close(position, position.amount, price, mark, last, "end_of_data")
+            equity[-1] = cash[-1] = ledger.balance
+            gross[-1] = 0.0
+        trades, fills = ledger.records(self._frame)
+        return Simulation(
+            frame=self._frame,
+            settings=self._settings,
+            first_bar=self._first,
+            equity=equity,
+            cash=cash,
+            gross=gross,
+            trades=trades,
+            fills=fills,
+            final=final,
+            ended_early=self._ended,
+        )
+
+    def _curves(self) -> tuple[Floats, Floats, Floats]:
+        """Equity, free cash and value held at each bar's close: the account's path, stretched."""
+        path = np.array(self._path).reshape(-1, 4)
+        start, balance, amount, entry = path.T
+        lengths = np.empty(len(path), dtype=np.int64)
+        np.subtract(start[1:], start[:-1], out=lengths[:-1], casting="unsafe")
+        lengths[-1] = self._size - int(start[-1])
+        value = np.abs(amount) * entry
+        free = balance + (np.sign(amount) * value - value * self._market.costs.inverse_leverage)
+        gross = np.repeat(amount, lengths)
+        gross *= self._market.close[self._first :]
+        equity = np.repeat(balance, lengths)
+        equity += gross
+        return equity, np.repeat(free, lengths), np.abs(gross, out=gross)
+
+    def _wait(self, bar: int) -> int:
+        """Flat at the close of `bar`: go to the bar on which the next entry fills."""
+        if self._limits.active and bar < self._size - 1:
+            self._ended = self._limits.reached(self._ledger.balance)
+            if self._ended is not None:
+                return self._size
+        signal = self._next_event(0, 0, bar)
+        if signal >= self._size - 1:
+            return self._size
+        self._trade(signal, None)
+        return signal + 1
+
+    def _ride(self, position: Position, bar: int) -> int:
+        """In position from the open of `bar`: go to the bar on which that changes."""
+        last = self._size - 1
+        signal = self._next_event(position.side, position.entries, bar)
+        signal = min(signal, last)
+        if self._limits.active or guarded(position, self._market.costs):
+            see(position, self._market, bar)
+            touched, breached = self._watch(position, bar, signal + 1)
+            if breached is not None:
+                return self._end(position, *breached)
+            if touched is not None:
+                see(position, self._market, touched)
+                self._close_within(position, touched)
+                return touched
+        if signal == last:
+            return self._size
+        self._trade(signal, position)
+        return signal + 1
+
+    @cached_property
+    def _most(self) -> dict[int, int]:
+        """The pyramiding that the entries of each side allow."""
+        return {side: max((e.pyramiding for e, _, _ in self._entries if e.side == side), default=0) for side in (1, -1)}
+
+    def _next_event(self, side: int, entries: int, bar: int) -> int:
+        """The first bar from `bar` on whose signals matter to a position on `side` that `entries` have built."""
+        key = (side, side != 0 and entries <= self._most[side])
+        events = self._events.get(key)
+        if events is None:
+            events = self._events[key] = self._list_events(*key)
+        index = bisect_left(events, bar)
+        return events[index] if index < len(events) else self._size
+
+    def _list_events(self, side: int, room: bool) -> list[int]:  # noqa: FBT001
+        masks = [fired for entry, fired, _ in self._entries if entry.side != side or (room and entry.pyramiding)]
+        if side:
+            masks += [fired for out, fired in self._exits if out.side in (None, side)]
+        return reduce(np.logical_or, masks).nonzero()[0].tolist() if masks else []
+
+    def _watch(self, position: Position, start: int, stop: int) -> tuple[int | None, tuple[int, EndedEarly] | None]:
+        """The first bar in [start, stop) that touches an exit price, or the close before it that breaks a limit."""
+        chunk = FIRST_CHUNK
+        while start < stop:
+            end = min(start + chunk, stop)
+            touched = first_touch(position, self._market, start, end)
+            breached = self._limits.first(
+                self._ledger.balance, position.signed, self._market.close[start : min(touched, self._size - 1)], start
+            )
+            if breached is not None:
+                return None, breached
+            if touched < end:
+                return touched, None
+            start = end
+            see(position, self._market, start)
+            chunk = min(4 * chunk, LARGEST_CHUNK)
+        return None, None
+
+    def _trade(self, signal: int, position: Position | None) -> None:
+        """Fill what the close of `signal` decided at the next open."""
+        bar = signal + 1
+        reference = self._market.open.item(bar)
+        equity = self._ledger.balance + (position.signed * reference if position else 0.0)
+        orders = self._decided(signal, position)
+        if position is not None:
+            self._take_off(position, signal, reference, bool(orders) and orders[0].side != position.side)
+        if orders:
+            self._put_on(orders, equity, reference, bar)
+        self._record(bar)
+
+    def _decided(self, signal: int, position: Position | None) -> list[Order]:
+        """The entries that fire: one direction a bar, and no more of them than pyramiding allows."""
+        orders: list[Order] = []
+        for entry, fired, order in self._entries:
+            if not fired[signal] or (orders and orders[0].side != entry.side):
+                continue
+            have = len(orders) + (position.entries if position and position.side == entry.side else 0)
+            if have == 0 or have <= entry.pyramiding:
+                orders.append(order or order_at(entry, signal))
+        return orders
+
+    def _take_off(self, position: Position, signal: int, reference: float, reverse: bool) -> None:  # noqa: FBT001
+        price = self._market.costs.exit_price(position.side, reference)
+        for out, fired in self._exits:
+            if fired[signal] and out.side in (None, position.side) and position.amount > 0.0:
+                fraction = out.fraction
+                amount = position.amount * (fraction.item(signal) if isinstance(fraction, np.ndarray) else fraction)
+                self._ledger.close(position, amount, price, reference, signal + 1, "signal")
+        if reverse and self._ledger.positions:
+            self._ledger.close(position, position.amount, price, reference, signal + 1, "signal")
+
+    def _put_on(self, orders: list[Order], equity: float, reference: float, bar: int) -> None:
+        costs, ledger = self._market.costs, self._ledger
+        side: Side = orders[0].side
+        price = costs.entry_price(side, reference)
+        unit = costs.unit_cost(price)
+        wanted: list[float] = []
+        cost = 0.0
+        for order in orders:
+            amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+            wanted.append(amount)
+            cost += amount * unit
+        factor = ledger.afford(cost)
+        for i, order in enumerate(orders):
+            position = ledger.open(SLOT, side, wanted[i] * factor, price, reference, bar, "entry")
+            if position is not None:
+                position.follow(order)
+        ledger.settle()
+
+    def _close_within(self, position: Position, bar: int) -> None:
+        market = self._market
+        how = closing(position, market.costs, market.open.item(bar), market.high.item(bar), market.low.item(bar))
+        if how is None:
+            raise AssertionError(f"bar {bar} was found to touch an exit price and does not")
+        reference, reason = how
+        price = closing_price(position, market.costs, reference, reason)
+        self._ledger.close(position, position.amount, price, reference, bar, reason)
+        self._record(bar)
+
+    def _end(self, position: Position, bar: int, reason: EndedEarly) -> int:
+        """A limit was reached at the close of `bar`: close at the next open and trade no more."""
+        reference = self._market.open.item(bar + 1)
+        price = self._market.costs.exit_price(position.side, reference)
+        why: ExitReason = reason
+        self._ledger.close(position, position.amount, price, reference, bar + 1, why)
+        self._record(bar + 1)
+        self._ended = reason
+        return self._size
+
+    def _record(self, bar: int) -> None:
+        position = self._ledger.positions.get(SLOT)
+        if position is None:
+            self._path += (bar, self._ledger.balance, 0.0, 0.0)
+        else:
+            self._path += (bar, self._ledger.balance, position.side * position.amount, position.entry)

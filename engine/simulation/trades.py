@@ -1,0 +1,280 @@
+"""Closed round trips and single executions, kept by column and turned into rows only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.symbols import Instrument
+from engine.frame import Floats, Frame
+from engine.program import Side
+
+ExitReason = Literal[
+    "signal",
+    "stop_loss",
+    "take_profit",
+    "trailing_stop",
+    "liquidation",
+    "portfolio_stop",
+    "portfolio_target",
+    "end_of_data",
+    "resolution",
+    "rebalance",
+    "grid",
+]
+FillReason = Literal["entry"] | ExitReason
+
+EXIT_REASONS: Final[tuple[ExitReason, ...]] = get_args(ExitReason)
+FILL_REASONS: Final[tuple[FillReason, ...]] = ("entry", *EXIT_REASONS)
+CODE: Final[dict[str, float]] = {reason: float(i) for i, reason in enumerate(FILL_REASONS)}
+AT_CLOSE: Final = frozenset({"end_of_data", "resolution"})
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A closed round trip. Money in quote currency; `fees` and `slippage` are both legs' and already in `pnl`.
+
+    `pnl_pct` is percent of the entry value. Times are unix seconds: of a fill's bar, or its end for fills at the close.
+    A position closed in parts yields one trade a part, each at the average entry price.
+    """
+
+    instrument: Instrument
+    side: Side
+    amount: float
+    entry_time: int
+    entry_price: float
+    exit_time: int
+    exit_price: float
+    fees: float
+    slippage: float
+    pnl: float
+    pnl_pct: float
+    reason: ExitReason
+    bars_held: int
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution: `direction` 1 is a buy, -1 a sell. `slippage` is what the price was worsened by, in money."""
+
+    instrument: Instrument
+    time: int
+    direction: Side
+    amount: float
+    price: float
+    fee: float
+    slippage: float
+    reason: FillReason
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all trades: money, and bars from entry to exit."""
+
+    fees: float
+    slippage: float
+    pnl: float
+    bars_held: float
+
+
+class Trades:
+    """Closed round trips by column, in the order they were closed. Bars index the frame, from its first bar."""
+
+    WIDTH: Final = 12
+
+    def __init__(self, table: list[float], tags: tuple[str | None, ...], frame: Frame) -> None:
+        self._table = np.array(table, dtype=np.float64).reshape(-1, self.WIDTH)
+        self._tags = tags
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def _ints(self, column: int) -> Ints:
+        return self._table[:, column].astype(np.int64)
+
+    @property
+    def instrument(self) -> Ints:
+        """Position of the instrument in the universe."""
+        return self._ints(0)
+
+    @property
+    def side(self) -> Floats:
+        """1 long, -1 short."""
+        return self._table[:, 1]
+
+    @property
+    def amount(self) -> Floats:
+        """Base units."""
+        return self._table[:, 2]
+
+    @property
+    def entry_bar(self) -> Ints:
+        """Bar of the first entry fill."""
+        return self._ints(3)
+
+    @property
+    def exit_bar(self) -> Ints:
+        """Bar of the closing fill."""
+        return self._ints(4)
+
+    @property
+    def entry_price(self) -> Floats:
+        """Average price paid."""
+        return self._table[:, 5]
+
+    @property
+    def exit_price(self) -> Floats:
+        """Price of the closing fill."""
+        return self._table[:, 6]
+
+    @property
+    def fees(self) -> Floats:
+        """Of both legs."""
+        return self._table[:, 7]
+
+    @property
+    def slippage(self) -> Floats:
+        """Of both legs, money."""
+        return self._table[:, 8]
+
+    @property
+    def pnl(self) -> Floats:
+        """Profit after all costs, money."""
+        return self._table[:, 9]
+
+    @property
+    def bars_held(self) -> Floats:
+        """Bars from the first entry fill to the closing fill."""
+        return self._table[:, 4] - self._table[:, 3]
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Sums over all of them."""
+        sums: list[float] = self._table.sum(axis=0).tolist()
+        return Totals(fees=sums[7], slippage=sums[8], pnl=sums[9], bars_held=sums[4] - sums[3])
+
+    @property
+    def pnl_pct(self) -> Floats:
+        """Profit in percent of the entry value."""
+        value = self.amount * self.entry_price
+        return np.divide(100.0 * self.pnl, value, out=np.zeros(len(self)), where=value > 0.0)
+
+    @property
+    def reasons(self) -> list[ExitReason]:
+        """Why each was closed."""
+        return [EXIT_REASONS[code - 1] for code in self._ints(10).tolist()]
+
+    @property
+    def tags(self) -> list[str | None]:
+        """The tag of each one's entry."""
+        return [self._tags[code] for code in self._ints(11).tolist()]
+
+    def row(self, index: int) -> Trade:
+        """One trade; negative indices count from the end."""
+        code, side, amount, entered, left, entry, price, fees, slippage, pnl, why, tag = self._table[index].tolist()
+        reason = EXIT_REASONS[int(why) - 1]
+        times = self._frame.time
+        return Trade(
+            instrument=tuple(self._frame.bars)[int(code)],
+            side=1 if side > 0 else -1,
+            amount=amount,
+            entry_time=int(times[int(entered)]),
+            entry_price=entry,
+            exit_time=int(times[int(left)]) + (self._frame.seconds if reason in AT_CLOSE else 0),
+            exit_price=price,
+            fees=fees,
+            slippage=slippage,
+            pnl=pnl,
+            pnl_pct=100.0 * pnl / (amount * entry) if amount * entry > 0.0 else 0.0,
+            reason=reason,
+            bars_held=int(left) - int(entered),
+            tag=self._tags[int(tag)],
+        )
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Trade]:
+        """Trades `start` to `stop`, made as they are asked for."""
+        return (self.row(i) for i in range(*slice(start, stop).indices(len(self))))
+
+
+class Fills:
+    """Executions by column, in the order they happened."""
+
+    WIDTH: Final = 8
+
+    def __init__(self, rows: list[float], frame: Frame) -> None:
+        self._rows = rows
+        self._frame = frame
+
+    @cached_property
+    def _table(self) -> Floats:
+        return np.array(self._rows, dtype=np.float64).reshape(-1, self.WIDTH)
+
+    def __len__(self) -> int:
+        return len(self._rows) // self.WIDTH
+
+    @property
+    def bar(self) -> Ints:
+        """Bar of the frame in which it happened."""
+        return self._table[:, 0].astype(np.int64)
+
+    @property
+    def instrument(self) -> Ints:
+        """Position of the instrument in the universe."""
+        return self._table[:, 1].astype(np.int64)
+
+    @property
+    def direction(self) -> Floats:
+        """1 buy, -1 sell."""
+        return self._table[:, 2]
+
+    @property
+    def amount(self) -> Floats:
+        """Base units."""
+        return self._table[:, 3]
+
+    @property
+    def price(self) -> Floats:
+        """After slippage."""
+        return self._table[:, 4]
+
+    @property
+    def fee(self) -> Floats:
+        """Money."""
+        return self._table[:, 5]
+
+    @property
+    def slippage(self) -> Floats:
+        """Money."""
+        return self._table[:, 6]
+
+    @property
+    def reasons(self) -> list[FillReason]:
+        """`entry`, or why the position was closed or changed."""
+        return [FILL_REASONS[code] for code in self._table[:, 7].astype(np.int64).tolist()]
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Fill]:
+        """Fills `start` to `stop`, made as they are asked for."""
+        instruments = tuple(self._frame.bars)
+        for i in range(*slice(start, stop).indices(len(self))):
+            bar, code, direction, amount, price, fee, slippage, why = self._table[i].tolist()
+            reason = FILL_REASONS[int(why)]
+            late = self._frame.seconds if reason in AT_CLOSE else 0
+            yield Fill(
+                instrument=instruments[int(code)],
+                time=int(self._frame.time[int(bar)]) + late,
+                direction=1 if direction > 0 else -1,
+                amount=amount,
+                price=price,
+                fee=fee,
+                slippage=slippage,
+                reason=reason,
+            )

@@ -1,0 +1,86 @@
+"""What a human's word covers. Verification only: nothing here can make an approval.
+
+Every text that is signed says what it is for, so that a signature made for one purpose is worth nothing for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Final
+
+from safety.policy.policy import Limits
+from safety.terms.decision import Decision, Outcome
+from safety.terms.intent import Intent
+from safety.terms.proposal import Order
+
+from .approver import Approver
+
+BY_ELICITATION: Final = "elicitation"
+"""In place of a key id: the client's own dialog said yes."""
+
+ELICITATION_CEILING: Final = Decimal(25)
+"""USD. No policy lets a dialog that a program may answer approve more."""
+
+
+def order_words(intent: Intent) -> str:
+    """What is signed to approve an intent: which row of the ledger, and every term of what it proposes.
+
+    The digest is taken of the terms that are shown, never read from the row beside them.
+    """
+    return f"heytraders-mcp approves intent {intent.intent_id} digest {intent.proposal.digest}"
+
+
+def release_words(state: str, since: float, head: str) -> str:
+    """What is signed to end a halt.
+
+    Args:
+        state: Of the switch.
+        since: Unix seconds when it was pulled.
+        head: MAC of the ledger's last event, so that an old signature ends no later halt.
+    """
+    return f"heytraders-mcp releases {state} since {since!r} at {head}"
+
+
+def policy_words(version: int, toml: str) -> str:
+    """What is signed to put a policy in force."""
+    return f"heytraders-mcp policy version {version} sha256 {hashlib.sha256(toml.encode()).hexdigest()}"
+
+
+def covers(intent: Intent, decision: Decision, approver: Approver | None, limits: Limits) -> bool:
+    """Whether what stands in the intent is approval enough for what the policy decides now.
+
+    Args:
+        intent: As the ledger holds it.
+        decision: Of the policy, on the same action, with the facts of this moment.
+        approver: Whose signatures count; `None` where there is none.
+        limits: Of where the action goes, as signed.
+    """
+    if decision.outcome is Outcome.DENY or intent.digest != intent.proposal.digest:
+        return False
+    if intent.approved_at is not None and intent.approved_at > intent.proposal.expires:
+        return False
+    if intent.signature:
+        return _signed(intent, approver)
+    if decision.outcome is Outcome.PASS:
+        return True
+    return intent.key_id == BY_ELICITATION and _within_elicitation(intent, decision, limits)
+
+
+def _signed(intent: Intent, approver: Approver | None) -> bool:
+    if approver is None or intent.key_id != approver.key_id or not intent.signature:
+        return False
+    return approver.verify(order_words(intent), intent.signature)
+
+
+def _within_elicitation(intent: Intent, decision: Decision, limits: Limits) -> bool:
+    """Only orders, and only up to what the policy grants: valued when asked and now, at the worse of both."""
+    asked, now = intent.proposal.notional_usd, decision.notional_usd
+    if not isinstance(intent.proposal.action, Order) or asked is None or now is None:
+        return False
+    return max(asked, now) <= elicitation_limit(limits)
+
+
+def elicitation_limit(limits: Limits) -> Decimal:
+    """USD of an order up to which the client's dialog may answer for a human."""
+    return min(limits.elicitation_up_to, ELICITATION_CEILING)

@@ -1,0 +1,162 @@
+"""What a human is shown before approving: at most nine lines, rendered from the proposal alone.
+
+An agent may choose terms, never how they look. Facts are plain ASCII, anything else in them is spelt out, so that two
+symbols or accounts which look alike do not; an agent's own words stand in quotes, on a line that says whose they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from safety.exits.untrusted import cleaned
+from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
+
+MAX_LINES: Final = 9
+MAX_WORDS: Final = 280
+"""Characters of an agent's own words on one line."""
+
+_WIDTH: Final = 15
+
+
+def screen(proposal: Proposal) -> list[str]:
+    """The facts, one a line, at most eight; a ninth is left for what the limits leave."""
+    lines = [*_headline(proposal), *_terms(proposal), ("expires", _clock(proposal.expires))]
+    lines.append(("fingerprint", proposal.digest[:16]))
+    return [f"{name:<{_WIDTH}} {text}" for name, text in lines[: MAX_LINES - 1]]
+
+
+def summary(proposal: Proposal) -> str:
+    """The same in one sentence, without times: `buy 0.001 BTC/USDT at 60000 (limit) on binance, account a1`."""
+    return f"{_sentence(proposal.action)} ({'simulated' if paper(proposal) else 'real'})"
+
+
+def question(proposal: Proposal) -> str:
+    """What a client's own dialog shows. The text is the same however often it is asked."""
+    return "\n".join(screen(proposal))
+
+
+def whole_text(proposal: Proposal) -> list[str]:
+    """Every word that would be published, line by line; empty when nothing is."""
+    if not isinstance(proposal.action, Publication):
+        return []
+    fields = _body(proposal.action)
+    return [
+        f"{fact(name)}: {words(line, limit=len(line) + 2)}"
+        for name, value in fields.items()
+        for line in _text(value).splitlines()
+    ]
+
+
+def paper(proposal: Proposal) -> bool:
+    """Whether it is simulated money."""
+    return proposal.backend == "embedded"
+
+
+def _headline(proposal: Proposal) -> Iterator[tuple[str, str]]:
+    if paper(proposal):
+        yield "SIMULATED", "no real money and nothing public: the embedded engine"
+    elif isinstance(proposal.action, Publication):
+        yield "PUBLIC", f"{proposal.action.action} under your name at {fact(proposal.service)}"
+    else:
+        yield "REAL MONEY", f"at {fact(proposal.service)}"
+
+
+def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
+    action = proposal.action
+    if isinstance(action, Order):
+        yield from _order_terms(action, proposal)
+    elif isinstance(action, Standing):
+        yield from _standing_terms(action)
+    else:
+        for name, value in list(_body(action).items())[: MAX_LINES - 4]:
+            yield fact(name)[:_WIDTH], words(value)
+
+
+def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
+    yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}"
+    market = "" if proposal.quote is None else f"; the market was at {plain(proposal.quote)}"
+    price = (
+        "any price (market order)" if order.price is None else f"{plain(order.price)} or better ({order.order_type})"
+    )
+    yield "price", f"{price}{market}"
+    worth = "not known" if proposal.notional_usd is None else f"{plain(proposal.notional_usd)} USD"
+    yield "worst case", worth if order.leverage is None else f"{worth}, with leverage {order.leverage}"
+    yield "account", f"{fact(order.account_id)} on {order.exchange}, {order.market_type}"
+    if order.label:
+        yield "the agent says", words(order.label)
+
+
+def _standing_terms(standing: Standing) -> Iterator[tuple[str, str]]:
+    if standing.action == "resume":
+        yield "RESUME", f"subscription {fact(standing.subscription_id or '?')}, strategy {fact(standing.strategy_id)}"
+    else:
+        yield "DEPLOY", f"strategy {fact(standing.strategy_id)}"
+    yield "which", "places orders by itself, without asking for each, until it is paused"
+    yield "account", fact(standing.account_id or "that of the subscription")
+    if standing.webhook_url:
+        yield (
+            "reports to",
+            f"{fact(standing.webhook_url)} ({', '.join(map(fact, standing.webhook_events or ())) or 'all'})",
+        )
+
+
+def _sentence(action: Action) -> str:
+    if isinstance(action, Order):
+        price = "at market" if action.price is None else f"at {plain(action.price)} ({action.order_type})"
+        lever = "" if action.leverage is None else f", leverage {action.leverage}"
+        where = f"on {action.exchange}, account {fact(action.account_id)}"
+        return f"{action.side} {plain(action.amount)} {fact(action.symbol)} {price}{lever} {where}"
+    if isinstance(action, Standing):
+        what = f" of subscription {fact(action.subscription_id)}" if action.subscription_id else ""
+        account = f" on account {fact(action.account_id)}" if action.account_id else ""
+        return f"{action.action} strategy {fact(action.strategy_id)}{what} in mode trade{account}"
+    fields = _body(action)
+    if action.action == "post":
+        return f"publish the post {words(fields.get('title', ''), limit=100)}"
+    return f"change the public profile: {', '.join(map(fact, fields))}"
+
+
+def _body(publication: Publication) -> dict[str, Any]:
+    fields: object = json.loads(publication.body)
+    if not isinstance(fields, dict):
+        return {"text": publication.body}
+    return {name: value for name, value in cast("dict[str, Any]", fields).items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+
+
+def plain(value: Decimal) -> str:
+    """A number with all its digits and without an exponent."""
+    return format(value.normalize(), "f")
+
+
+def fact(text: str) -> str:
+    """A term as it is shown: ASCII, what else is in it spelt out, in one line."""
+    visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return visible.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def words(value: object, limit: int = MAX_WORDS) -> str:
+    """Somebody's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
+    text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value))))
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    cut = line if len(line) <= limit else f"{line[: limit - 1]}…"
+    more = "" if len(line) <= limit else f" ({len(line)} characters in all)"
+    return json.dumps(cut, ensure_ascii=False) + more
+
+
+_MARK: Final = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_MARKS: Final = re.compile(f"({_MARK}{{2}}){_MARK}+")
+"""More than two marks over one letter would paint over the lines above."""
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"

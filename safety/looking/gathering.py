@@ -1,0 +1,189 @@
+"""Looks at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
+
+What could not be had is `None`, and then the rules deny. What the service refuses for a reason that somebody can mend
+(no such account, a key without the scope) is raised as it is, for nothing has been sent yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, TypeVar
+
+import anyio
+
+from api import accounts, market, meta
+from api.client import Client
+from api.errors import HeyTradersError, NotNow, OutcomeUnknown
+from api.exchanges import ExchangeId
+from api.symbols import resolve
+from safety.policy.evaluation import Need
+from safety.terms.facts import AccountFacts, Facts, Quote
+from safety.terms.proposal import Action, Backend, Order, Publication
+
+from .holdings import DOLLARS, account_facts
+
+CANDLE_SECONDS: Final = 60
+RATE_SECONDS: Final = 300
+"""How old the prices may be from which a currency's rate is taken."""
+
+CLOCK_SECONDS: Final = 15
+"""How long the service's timestamp of an earlier answer is good enough."""
+
+SHORTEST_NUMBER: Final = 5
+"""Characters of a balance that a publication must not contain; a shorter one could be in any text."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the parallel questions about one order have brought so far."""
+
+    quote: Quote | None = None
+    quote_at: float = 0.0
+    usd_rate: Decimal | None = None
+    balances: accounts.BalancesResponse | None = None
+    balances_at: float = 0.0
+    refusals: list[HeyTradersError] = field(default_factory=list[HeyTradersError])
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Reads facts from the service.
+
+    Attributes:
+        client: The service.
+        backend: Which of the two it is.
+        now: Unix seconds.
+    """
+
+    client: Client
+    backend: Backend
+    now: Callable[[], float] = time.time
+
+    async def facts(self, action: Action, wanted: frozenset[Need]) -> Facts:
+        """What the rules want to know about `action`, read at the same time.
+
+        Raises:
+            HeyTradersError: The service refuses a question for a reason that somebody can mend.
+        """
+        found = Facts(now=self.now(), backend=self.backend)
+        if isinstance(action, Order):
+            found = await self._about_order(action, wanted, found)
+        elif isinstance(action, Publication) and "texts" in wanted:
+            found = replace(found, known_texts=await self._known_texts())
+        if "clock" in wanted:
+            found = replace(found, clock_skew=await self._clock_skew())
+        return found.later(self.now())
+
+    async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
+        """The close of the newest minute. A minute that is not over is as fresh as the answer.
+
+        One that has yet to begin is as old as it is early: somebody's clock is wrong.
+        """
+        asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
+        answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
+        if answer is None or not answer.candles:
+            return None
+        opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
+        if opened is None or not close.is_finite() or close <= 0:
+            return None
+        now = self.now()
+        return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
+
+    async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts) -> Facts:
+        seen = _Seen()
+        async with anyio.create_task_group() as tasks:
+            if not wanted.isdisjoint({"quote", "usd_rate", "account"}):
+                tasks.start_soon(self._see_price, order, seen)
+            if "account" in wanted:
+                tasks.start_soon(self._see_account, order.account_id, seen)
+        if seen.refusals:
+            raise seen.refusals[0]
+        now = self.now()
+        quote = seen.quote and replace(seen.quote, age=seen.quote.age + max(0.0, now - seen.quote_at))
+        account: AccountFacts | None = None
+        if seen.balances is not None:
+            age = max(0.0, now - seen.balances_at)
+            account = account_facts(order, seen.balances, age, seen.quote, seen.usd_rate)
+        healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
+        return replace(found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
+
+    async def _see_price(self, order: Order, seen: _Seen) -> None:
+        try:
+            seen.quote = await self.quote(order.exchange, order.symbol)
+            seen.quote_at = self.now()
+            seen.usd_rate = await self._usd_rate(order)
+        except HeyTradersError as refused:
+            seen.refusals.append(refused)
+
+    async def _see_account(self, account_id: str, seen: _Seen) -> None:
+        asked = accounts.BalancesRequest(account_id=account_id)
+        seen.balances_at = self.now()
+        try:
+            seen.balances = await _unless_later(self.client.call(accounts.ACCOUNTS_BALANCES, asked))
+        except HeyTradersError as refused:
+            seen.refusals.append(refused)
+
+    async def _usd_rate(self, order: Order) -> Decimal | None:
+        """USD per unit of the currency that the order is paid in: won through bitcoin's two prices, others never."""
+        currency = resolve(order.symbol, order.exchange).quote
+        if currency in DOLLARS:
+            return Decimal(1)
+        if currency not in {"KRW", "BTC"}:
+            return None
+        dollars = await self._recent("binance", "BTC/USDT")
+        if dollars is None or currency == "BTC":
+            return dollars
+        won = await self._recent("upbit", "BTC/KRW")
+        return None if won is None else dollars / won
+
+    async def _recent(self, exchange: ExchangeId, symbol: str) -> Decimal | None:
+        """A price that is recent enough to convert with."""
+        found = await self.quote(exchange, symbol)
+        return None if found is None or found.age > RATE_SECONDS else found.price
+
+    async def _clock_skew(self) -> float | None:
+        """Seconds between this clock and the service's, as of an answer of this very gathering or of a health check."""
+        told = self.client.server_time
+        if told is None or self.now() - told.heard > CLOCK_SECONDS:
+            await _unless_later(self.client.call(meta.META_HEALTH, meta.HealthRequest()))
+            told = self.client.server_time
+        return None if told is None else abs(told.heard - told.said)
+
+    async def _known_texts(self) -> tuple[str, ...]:
+        """Ids, balances and positions of every account: what a publication must not give away."""
+        listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.ListRequest())
+        ids = [account.account_id for account in listed.accounts if account.account_id]
+        texts = set(ids)
+        for account_id in ids:
+            shown = await self.client.call(accounts.ACCOUNTS_BALANCES, accounts.BalancesRequest(account_id=account_id))
+            numbers = [number for row in shown.balances for number in (row.free, row.used, row.total)]
+            numbers += [number for row in shown.positions for number in (abs(row.size), abs(row.unrealized_pnl))]
+            texts |= {text for number in (*numbers, shown.total_equity_usd) if (text := _written(number))}
+            texts |= {order.order_id for order in shown.open_orders if order.order_id}
+        return tuple(sorted(texts))
+
+
+async def _unless_later(answer: Awaitable[Result]) -> Result | None:
+    """The answer, or `None` while the service cannot give one."""
+    try:
+        return await answer
+    except (NotNow, OutcomeUnknown):
+        return None
+
+
+def _unix(moment: str) -> float | None:
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return None
+
+
+def _written(number: Decimal | None) -> str | None:
+    text = "" if number is None else format(number.normalize(), "f")
+    return text if len(text) >= SHORTEST_NUMBER else None

@@ -1,0 +1,169 @@
+"""What the policy in force says to an action: look at the world first, then decide on what the ledger knows.
+
+Looking takes time and waits for the service. Deciding is pure and quick, so that it can happen inside a transaction of
+the ledger: once when an action is admitted, and once more when its only attempt is claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+from api.errors import clean
+from api.text import show
+from safety.human.approval import covers
+from safety.human.approver import Approver, trusted
+from safety.human.assurance import Assured, assess
+from safety.ledger import GO, Verdict, stop
+from safety.policy import file as policy_file
+from safety.policy.evaluation import evaluate, judged, needs
+from safety.policy.file import Loaded
+from safety.policy.limits import Limits
+from safety.policy.rules import exposure, permission
+from safety.terms.decision import Decision, Outcome
+from safety.terms.facts import Facts, SwitchState, Usage
+from safety.terms.intent import Intent
+from safety.terms.proposal import Action, Order
+
+from .gathering import Gathering
+
+if TYPE_CHECKING:
+    from safety.ledger import Ledger
+
+FACTLESS: Final = (permission.mode, permission.accounts, permission.venues, permission.symbols, permission.sanity)
+"""Rules that ask the world nothing. What they deny is denied before the service hears of it."""
+
+MAX_MOVER: Final = 80
+"""Characters of who moved the switch."""
+
+MAX_DRIFT: Final = Decimal("0.005")
+"""How far the market may move between a human's question and the sending of a market order, as a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Everything that a decision about one action rests on, but for what the ledger knows.
+
+    Attributes:
+        action: What is to be done.
+        loaded: The policy in force.
+        facts: Of the world.
+        approver: Whose signatures count.
+        assured: The strongest approval channel there is, and why.
+        settled: A denial that no fact can change, for which nothing was read.
+    """
+
+    action: Action
+    loaded: Loaded
+    facts: Facts
+    approver: Approver | None
+    assured: Assured
+    settled: Decision | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits for where the action goes."""
+        return self.loaded.policy.limits(self.facts.backend)
+
+    def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> Decision:
+        """What the policy says. Never raises.
+
+        Args:
+            usage: What the ledger knows, in the transaction that acts on the answer.
+            switch: The kill switch.
+            again: The action was admitted before and is about to be sent.
+        """
+        if self.settled is not None:
+            return self.settled
+        seen = self.facts if usage.at is None else self.facts.later(usage.at)
+        facts = replace(seen, usage=self.marked(usage), switch=switch)
+        return evaluate(self.action, self.loaded.policy, facts, again=again)
+
+    def marked(self, usage: Usage) -> Usage:
+        """The usage with this snapshot's equity where it is the first of the day, or the highest."""
+        equity = self.facts.account.equity_usd if self.facts.account else None
+        if equity is None:
+            return usage
+        start = equity if usage.day_start_equity is None else usage.day_start_equity
+        highest = equity if usage.high_water_equity is None else max(usage.high_water_equity, equity)
+        return replace(usage, day_start_equity=start, high_water_equity=highest)
+
+    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
+        """Whether what was admitted, and perhaps approved, may be sent now."""
+        decision = self.decide(usage, switch, again=True)
+        if decision.outcome is Outcome.DENY:
+            state = "HALTED" if switch != "ACTIVE" else "DECLINED"
+            return stop(state, f"{decision.worst.rule}: {decision.worst.reason}")
+        if not intent.automatic and self._drifted(intent):
+            return stop("EXPIRED_DRIFT", "the market has moved since the question was put; ask again")
+        if not covers(intent, decision, self.approver, self.limits):
+            return stop("DECLINED", f"{decision.worst.rule}: a human's approval is needed, and this one does not count")
+        return GO
+
+    def _drifted(self, intent: Intent) -> bool:
+        """A limit order's price is the human's own, and the collar holds it; a market order's is the market's."""
+        then, now = intent.proposal.quote, self.facts.quote
+        if not isinstance(self.action, Order) or self.action.price is not None or then is None:
+            return False
+        return now is None or abs(now.price - then) > MAX_DRIFT * then
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Looks at the world on behalf of the policy in force.
+
+    Attributes:
+        home: Where the policy lives.
+        ledger: Of this home.
+        gathering: Reads the world.
+        service: Where actions go: a base URL, or "embedded".
+        key_in_environment: Where the API key stands, for the assurance level.
+    """
+
+    home: Path
+    ledger: Ledger
+    gathering: Gathering
+    service: str
+    key_in_environment: bool = False
+
+    async def look(self, action: Action, *, can_elicit: bool = False) -> Looked:
+        """Gather what the limits ask about.
+
+        Args:
+            action: What is to be done.
+            can_elicit: Whether the calling client can show a question.
+
+        Raises:
+            HeyTradersError: The service refuses a question for a reason that somebody can mend.
+        """
+        (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
+            lambda: (
+                self.standing(can_elicit=can_elicit),
+                self.ledger.switch(),
+                self.ledger.labels_echoed(self.service),
+            )
+        )
+        gathering = self.gathering
+        limits = loaded.policy.limits(gathering.backend)
+        moved = "" if switch.state == "ACTIVE" else f"{clean(switch.by, MAX_MOVER)}, because {show(switch.reason)}"
+        bare = Facts(
+            gathering.now(), gathering.backend, switch.state, assured.level, labels_echoed=echoed, switch_moved=moved
+        )
+        rules = (*FACTLESS, exposure.switch) if switch.state == "HALTED" else FACTLESS
+        found, _ = judged(action, limits, bare, rules, tired=False)
+        if any(finding.outcome is Outcome.DENY for finding in found):
+            settled = Decision(Outcome.DENY, found, loaded.policy.hash)
+            return Looked(action, loaded, bare, approver, assured, settled)
+        facts = await gathering.facts(action, needs(action, limits, switch.state))
+        facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
+        return Looked(action, loaded, facts, approver, assured)
+
+    def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
+        """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""
+        loaded, approver = policy_file.load(self.home, self.ledger), trusted(self.home, self.ledger)
+        assured = assess(loaded, approver, can_elicit=can_elicit, key_in_environment=self.key_in_environment)
+        return loaded, approver, assured

@@ -1,0 +1,188 @@
+"""The policy in words: what each rule says under the limits that count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, cast
+
+from safety.terms.proposal import Backend
+
+from .limits import Limits
+from .policy import Policy
+from .rules import RULES
+from .rules.human import (
+    CHANNEL_DAY,
+    CHANNEL_ORDER,
+    DECLINED_PAUSE,
+    DECLINES_WITHIN,
+    MOST_PENDING,
+    MOST_PROMPTS,
+)
+from .valuation import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A rule and what it says at present."""
+
+    rule: str
+    words: str
+
+
+_CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "R01_MODE": (("trading", "orders may be placed"),),
+    "R02_ACCOUNT_ALLOW": (("accounts", "only these accounts: {}"),),
+    "R03_VENUE_ALLOW": (("market_types", "only these kinds of market: {}"), ("exchanges", "only these exchanges: {}")),
+    "R04_SYMBOL_ALLOW": (("symbols", "only these symbols: {}"), ("forbidden_symbols", "never these: {}")),
+    "R05_ORDER_TYPE": (("order_types", "only these order types: {}"),),
+    "R07_MAX_AMOUNT": (("max_amount", "most base units of one order: {}; a symbol without a number is denied"),),
+    "R08_MAX_NOTIONAL": (("max_notional", "one order is worth at most {} USD"),),
+    "R10_COLLAR": (
+        ("collar", "a price lies within {} of the market"),
+        ("collar_major", "within {} for the ten largest assets"),
+        ("collar_probability", "within {} on prediction markets"),
+        ("quote_age", "a market price counts for {}"),
+    ),
+    "R11_LEVERAGE": (("max_leverage", "leverage is stated, and at most {}"),),
+    "R12_DAILY_NOTIONAL": (("daily_notional", "all orders of 24 hours, and of a UTC day, are worth at most {} USD"),),
+    "R13_DAILY_COUNT": (("daily_count", "at most {} orders over the same spans"),),
+    "R14_THROTTLE": (("seconds_between", "{} between two orders"), ("per_minute", "at most {} orders in a minute")),
+    "R15_DUPLICATE": (
+        ("duplicate_seconds", "an order like one of the last {} needs a human"),
+        ("repeat_seconds", "the very same call within {} means the intent that is there already"),
+    ),
+    "R16_OPEN_ORDERS": (
+        ("open_orders", "at most {} open orders of the account"),
+        ("open_orders_symbol", "at most {} of one symbol"),
+    ),
+    "R17_POSITION": (
+        ("position_usd", "at most {} USD in one symbol"),
+        ("position_share", "at most {} of the equity in one symbol"),
+        ("exposure_share", "at most {} of the equity in all positions and orders"),
+    ),
+    "R18_DAILY_LOSS": (
+        ("daily_loss_usd", "a loss of {} USD since midnight UTC halts all trading"),
+        ("daily_loss_share", "so does a loss of {} of the equity at midnight"),
+    ),
+    "R19_DRAWDOWN": (("drawdown_share", "{} below the highest equity, only orders that shrink a position pass"),),
+    "R21_SELF_TRADE": (("no_self_trade", "no order may meet an own one"),),
+    "R22_REARM": (("rearm_after", "after {} orders in a row without a human, the next one needs one"),),
+    "R23_FAILURES": (
+        ("cooldown_failures", "{} failures in a row pause trading"),
+        ("cooldown_seconds", "such a pause lasts {}"),
+        ("halt_failures", "{} failures in a row halt it"),
+    ),
+    "R24_UNRESOLVED": (
+        ("one_unresolved", "while an order's outcome is unknown, no other on its account and symbol"),
+        ("halt_unresolved", "{} unknown outcomes halt all trading"),
+    ),
+    "R25_FUNDS": (("check_funds", "the free balance covers the order"),),
+    "R26_CLOCK": (("clock_skew", "this clock is within {} of the service's"),),
+    "R27_UPSTREAM": (("snapshot_age", "the service answers, and the account was read within {}"),),
+    "R28_APPROVAL": (
+        ("ask_a_human", "every order needs a human"),
+        ("automatic_up_to", "but for those of at most {} USD"),
+    ),
+    "R29_CHANNEL_CEILING": (("elicitation_up_to", "the client's own dialog may answer for orders of at most {} USD"),),
+    "R30_STANDING": (
+        ("ask_for_standing", "a strategy that trades by itself always needs a human"),
+        ("max_standing", "at most {} of them"),
+        ("standing_seconds", "each is paused after {}"),
+    ),
+    "R31_WEBHOOK": (
+        ("webhook_hosts", "webhooks call only these hosts: {}"),
+        ("public_webhooks", "over https, by public names, and never with a secret that a model brought"),
+    ),
+    "R32_PUBLISH": (("ask_to_publish", "posts and profile changes need a human, and hold no account data or keys"),),
+}
+
+_ALWAYS: Final = {
+    "R06_SANITY": "an order is exactly what the API accepts: plain positive decimals, a symbol of that exchange, "
+    "a price where one is due",
+    "R09_WORST_CASE": "an order counts at the worst of its price and the market's, with leverage; where a limit counts "
+    "money, what cannot be valued is denied",
+    "R20_SWITCH": "while the kill switch is HALTED nothing passes, while REDUCING only what shrinks a position",
+}
+
+_SHARES: Final = frozenset(
+    {"collar", "collar_major", "position_share", "exposure_share", "daily_loss_share", "drawdown_share"}
+)
+_SPANS: Final = (
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+)
+
+
+def explain(policy: Policy, backend: Backend) -> list[Explained]:
+    """Each rule under the limits that count for `backend`, ceilings included, in the order of the table."""
+    limits = policy.limits(backend)
+    rows = [Explained(rule.id, _ALWAYS.get(rule.id) or _words(rule.id, limits)) for rule in RULES]
+    if backend != "embedded":
+        rows = [Explained(row.rule, row.words + _channels()) if row.rule.startswith("R29") else row for row in rows]
+    return [
+        *rows,
+        Explained(
+            "R28_FATIGUE",
+            f"at most {MOST_PENDING} questions wait for a human and {MOST_PROMPTS} are put in an hour; two refusals "
+            f"within {_span(DECLINES_WITHIN)} mean {_span(DECLINED_PAUSE)} without questions",
+        ),
+        Explained("R33_CANCEL", "cancelling, pausing and unsubscribing always work"),
+    ]
+
+
+def explained_markdown(policy: Policy, backend: Backend) -> str:
+    """The same as a markdown list."""
+    return "\n".join(f"* **{row.rule}**: {row.words}." for row in explain(policy, backend))
+
+
+def _words(rule: str, limits: Limits) -> str:
+    if not limits.trading and rule == "R01_MODE":
+        return "no orders are placed at all"
+    if limits.cooldown_failures is None and limits.halt_failures is None and rule == "R23_FAILURES":
+        return "no limit"
+    said = [
+        text.format(_shown(name, value))
+        for name, text in _CLAUSES[rule]
+        if (value := getattr(limits, name)) is not None and value is not False and value != _SILENT.get(name)
+    ]
+    return "; ".join(said) or "no limit"
+
+
+_SILENT: Final[dict[str, object]] = {
+    "forbidden_symbols": frozenset[str](),
+    "seconds_between": 0,
+    "duplicate_seconds": 0,
+    "repeat_seconds": 0,
+    "automatic_up_to": Decimal(0),
+    "elicitation_up_to": Decimal(0),
+}
+"""Values that there is nothing to say about."""
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(cast("frozenset[str]", value))) or "none"
+    if isinstance(value, dict):
+        table = cast("dict[str, Decimal]", value)
+        return ", ".join(f"{symbol} {plain(amount)}" for symbol, amount in sorted(table.items())) or "none"
+    if isinstance(value, Decimal):
+        return f"{plain(value * 100)} %" if name in _SHARES else plain(value)
+    if name.endswith(("_seconds", "_age", "_between", "_skew")) and isinstance(value, int):
+        return _span(value)
+    return str(value)
+
+
+def _span(seconds: int) -> str:
+    for unit, length in _SPANS:
+        if seconds >= length and seconds % length == 0:
+            count = seconds // length
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} s"
+
+
+def _channels() -> str:
+    return "; by assurance level, USD of one order and of a day: " + ", ".join(
+        f"{level} {plain(CHANNEL_ORDER[level])} and {plain(CHANNEL_DAY[level])}" for level in CHANNEL_ORDER
+    )

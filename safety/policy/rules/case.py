@@ -1,0 +1,202 @@
+"""What a rule is: one pure function over one case, that objects or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from typing import Final, Literal, TypedDict
+
+from typing_extensions import Unpack
+
+from api.errors import HeyTradersError
+from safety.policy.limits import Limits
+from safety.policy.valuation import EXACT, Worth, plain, trimmed
+from safety.terms.decision import Finding, Outcome
+from safety.terms.facts import AccountFacts, Facts
+from safety.terms.proposal import Action, Order
+
+Kind = Literal["order", "standing", "publication"]
+
+DAY: Final = 86_400
+_DIGITS: Final = 5
+"""Significant digits of mended prices and amounts, which the strictest of the eight exchanges accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One action, the limits that count for it, and what is known.
+
+    Attributes:
+        worth: What it costs at worst; empty for anything but orders.
+    """
+
+    action: Action
+    limits: Limits
+    facts: Facts
+    worth: Worth
+
+    @property
+    def order(self) -> Order:
+        """The action, where it is an order.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if not isinstance(self.action, Order):
+            raise TypeError("not an order")
+        return self.action
+
+    @property
+    def account(self) -> AccountFacts:
+        """The account's snapshot.
+
+        Raises:
+            Missing: There is none.
+        """
+        if self.facts.account is None:
+            raise Missing("the account's balances and orders could not be read")
+        return self.facts.account
+
+    @property
+    def usd(self) -> Decimal:
+        """The order's value.
+
+        Raises:
+            Missing: It has none.
+        """
+        if self.worth.usd is None:
+            raise Missing(self.worth.missing)
+        return self.worth.usd
+
+    @property
+    def price(self) -> Decimal:
+        """The worst price per unit, quote currency.
+
+        Raises:
+            Missing: It is not known.
+        """
+        if self.worth.price is None:
+            raise Missing(self.worth.missing)
+        return self.worth.price
+
+    @property
+    def units(self) -> Decimal:
+        """Quote currency for the whole order, without leverage.
+
+        Raises:
+            Missing: It is not known.
+        """
+        if self.worth.units is None:
+            raise Missing(self.worth.missing)
+        return self.worth.units
+
+    @property
+    def usd_rate(self) -> Decimal:
+        """USD per unit of the quote currency.
+
+        Raises:
+            Missing: It is not known.
+        """
+        if self.facts.usd_rate is None or self.worth.usd is None:
+            raise Missing(self.worth.missing)
+        return self.facts.usd_rate
+
+    def smaller(self, allowed: Decimal, of: Decimal) -> Order | None:
+        """The order cut down so that `of`, which grows with its amount, becomes at most `allowed`."""
+        if of <= 0:
+            return None
+        amount = rounded(min(self.order.amount, self.order.amount * allowed / of), ROUND_DOWN)
+        return self.order.model_copy(update={"amount": amount}) if amount > 0 else None
+
+
+def at_most(smaller: Order | None, otherwise: str) -> str:
+    """The way out for an order that is too large."""
+    return otherwise if smaller is None else f"Use an amount of at most {plain(smaller.amount)}"
+
+
+class Missing(Exception):
+    """A fact that a rule needs is not there; the text says which."""
+
+
+def rounded(value: Decimal, way: str) -> Decimal:
+    """A number with few significant digits and at most 18 decimals, as the API takes it."""
+    place = max(value.adjusted() - _DIGITS + 1, -18)
+    return trimmed(value.quantize(Decimal(1).scaleb(min(place, 0)), way, context=EXACT))
+
+
+def seconds(span: float) -> str:
+    """A span as people read it, to the millisecond."""
+    return f"{span:.3f}".rstrip("0").rstrip(".")
+
+
+class Numbers(TypedDict, total=False):
+    """What an objection may say beside its reason: attributes of `Finding`."""
+
+    limit: str
+    observed: str | None
+    unit: str
+    window: str | None
+    resets_at: float | None
+    mended: Order | None
+
+
+Objection = Callable[[str], Finding]
+"""What a rule has against a case; becomes a finding under the rule's id."""
+
+
+def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Objection:
+    """An objection that no approval can change."""
+    return lambda rule: Finding(rule, Outcome.DENY, reason, way_out=way_out, **numbers)
+
+
+def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
+    """An objection that a human can lift for this very action."""
+    return lambda rule: Finding(rule, Outcome.REQUIRE, reason, way_out=ASK, **numbers)
+
+
+ASK: Final = "A human approves it with `heytraders-mcp approve`; nothing that an agent can call does"
+SIGN: Final = "Only the user can change this limit, with `heytraders-mcp policy sign`"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+        id: Number and name.
+        objection: What it has against a case, or `None`.
+        kinds: The actions that it is about.
+        once: It judges how often and how much is asked for, so it counts when an action is admitted, not again when it
+            is about to be sent.
+    """
+
+    id: str
+    objection: Callable[[Case], Objection | None]
+    kinds: frozenset[Kind]
+    once: bool
+
+    def judge(self, case: Case) -> Finding:
+        """What it says. A missing fact and a failure of the rule itself are denials."""
+        try:
+            found = self.objection(case)
+        except Missing as missing:
+            found = deny(f"{missing}, so this limit cannot be checked", "Try again once it is known")
+        except HeyTradersError as error:
+            found = deny(error.message, error.suggestion.rstrip("."))
+        except Exception as error:  # noqa: BLE001 - whatever breaks in a rule, the answer is no
+            found = deny(f"the rule failed ({type(error).__name__})", "Tell the user; the order was not sent")
+        return Finding(self.id) if found is None else found(self.id)
+
+
+def rule(
+    id: str,  # noqa: A002 - what it is called in every finding
+    *kinds: Kind,
+    once: bool = False,
+) -> Callable[[Callable[[Case], Objection | None]], Rule]:
+    """Make a function a rule about some kinds of action, orders unless said otherwise."""
+
+    def made(objection: Callable[[Case], Objection | None]) -> Rule:
+        return Rule(id, objection, frozenset(kinds or ("order",)), once)
+
+    return made

@@ -1,0 +1,194 @@
+"""What the answer to the one attempt proves. Only proof counts: whatever could mean two things means UNKNOWN.
+
+| seen | state |
+|---|---|
+| 2xx, success, an order id, and terms that are those we sent | ACKED |
+| 2xx or 4xx, a documented refusal, and no order id | REJECTED |
+| no connection came about, so no byte had left | NOT_SENT |
+| all else: timeouts, broken lines, 408, 409, 429, 5xx, redirects, unreadable answers, no id, other terms | UNKNOWN |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from api.endpoint import Response
+from api.envelope import Garbled, read_envelope, unwrap
+from api.errors import CODES, HeyTradersError, ended
+from api.live import Subscription
+from api.orders import Order as ShownOrder
+from api.transport import Answer, Lost, NotSent
+from safety.terms.proposal import Action, Order, Standing
+from safety.terms.states import State
+
+Seen = Answer | NotSent | Lost
+
+REFUSALS: Final = frozenset({"VALIDATION_ERROR", "INVALID_API_KEY", "EXPIRED_API_KEY", "INSUFFICIENT_PERMISSIONS"})
+"""Codes of the API document that are given before anything is done."""
+
+OWN_REFUSALS: Final = CODES - {"INTERNAL_ERROR"}
+"""The same for the embedded engine, which is our own."""
+
+UNCLEAR_STATUSES: Final = frozenset({408, 409, 429})
+"""Refusals that a gateway may give after the service has begun."""
+
+_ANSWERS: Final[dict[str, type[Response]]] = {"order": ShownOrder, "standing": Subscription, "publication": Response}
+
+ROUNDING: Final = Decimal("0.01")
+"""Exchanges round amounts and prices to their steps; within this share they are those that were sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What an attempt came to.
+
+    Attributes:
+        state: ACKED, REJECTED, NOT_SENT or UNKNOWN.
+        reason: Why, in one sentence; of a refusal, `CODE: text`.
+        result: What the service showed, where that can be relied upon.
+        order_id: The service's id of the order or subscription.
+    """
+
+    state: State
+    reason: str = ""
+    result: dict[str, Any] | None = None
+    order_id: str | None = None
+
+
+def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classified:
+    """What the attempt at `action` came to.
+
+    Args:
+        action: What was sent.
+        seen: What came back.
+        label: What an order was sent under.
+        trusted: It came from the embedded engine.
+    """
+    if isinstance(seen, NotSent):
+        return Classified("NOT_SENT", str(seen))
+    if isinstance(seen, Lost):
+        return Classified("UNKNOWN", str(seen))
+    try:
+        data = unwrap(seen.status, seen.body, trusted=trusted)
+    except Garbled as garbled:
+        return Classified("UNKNOWN", str(garbled))
+    except HeyTradersError as failure:
+        return _failed(failure, seen, trusted=trusted)
+    if not 200 <= seen.status < 300:
+        return Classified("UNKNOWN", f"the service answered with status {seen.status}")
+    return _done(action, data, label)
+
+
+def _failed(failure: HeyTradersError, answer: Answer, *, trusted: bool) -> Classified:
+    said = f"{failure.code}: {ended(failure.message)} {failure.suggestion}".strip()
+    certain = answer.status // 100 in {2, 4} and answer.status not in UNCLEAR_STATUSES
+    known = OWN_REFUSALS if trusted else REFUSALS
+    if certain and _refusal(answer.body) in known:
+        return Classified("REJECTED", said)
+    return Classified("UNKNOWN", f"the service answered with status {answer.status}, {said}")
+
+
+def _refusal(body: bytes) -> str | None:
+    """The code of a refusal in the API's own words that names no order."""
+    envelope = read_envelope(body) or {}
+    error, data = _mapping(envelope.get("error")), _mapping(envelope.get("data"))
+    if envelope.get("success") is not False or {"order_id", "exchange_order_id"} & (error.keys() | data.keys()):
+        return None
+    code = error.get("code")
+    return code if isinstance(code, str) else None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _done(action: Action, data: object, label: str) -> Classified:
+    try:
+        shown = _ANSWERS[action.kind].model_validate(data)
+    except ValidationError:
+        return Classified("UNKNOWN", "the answer does not fit the API")
+    wrong = _unlike(action, shown, label)
+    if wrong:
+        return Classified("UNKNOWN", wrong)
+    return Classified("ACKED", result=as_result(shown), order_id=_id_of(shown))
+
+
+def as_result(shown: Response) -> dict[str, Any]:
+    """What the service shows, as the ledger keeps it."""
+    return shown.model_dump(exclude_none=True)
+
+
+def _id_of(shown: Response) -> str | None:
+    if isinstance(shown, ShownOrder):
+        return order_id_of(shown)
+    return shown.subscription_id if isinstance(shown, Subscription) else None
+
+
+def order_id_of(shown: ShownOrder) -> str | None:
+    """The service's id, or where it names none, the exchange's."""
+    return shown.order_id or shown.exchange_order_id or None
+
+
+def _unlike(action: Action, shown: Response, label: str) -> str:
+    """Why an answer does not prove that what was asked was done; "" when it does."""
+    if isinstance(action, Order) and isinstance(shown, ShownOrder):
+        if order_id_of(shown) is None:
+            return "the answer names no order id"
+        if shown.label and shown.label != label:
+            return "the answer is about an order with another label"
+        differing = differs(action, shown)
+        return f"the answer is about an order with another {differing}" if differing else ""
+    if isinstance(action, Standing) and isinstance(shown, Subscription):
+        return _unlike_standing(action, shown)
+    return ""
+
+
+def _unlike_standing(action: Standing, shown: Subscription) -> str:
+    if not shown.subscription_id:
+        return "the answer names no subscription id"
+    if action.subscription_id and shown.subscription_id != action.subscription_id:
+        return "the answer is about another subscription"
+    if shown.account_id and action.account_id and shown.account_id != action.account_id:
+        return "the answer is about another account"
+    return ""
+
+
+def differs(order: Order, shown: ShownOrder) -> str | None:
+    """The first field in which an order that the service shows is not the one that was sent; what is not shown fits."""
+    checks = {
+        "account_id": _same_text(order.account_id, shown.account_id),
+        "exchange": _same_text(order.exchange, shown.exchange),
+        "symbol": _same_symbol(order.symbol, shown.symbol),
+        "side": _same_text(order.side, shown.side),
+        "order_type": _same_kind(order.order_type, shown.order_type),
+        "amount": _near(order.amount, shown.amount),
+        "price": order.price is None or _near(order.price, shown.price or None),
+    }
+    return next((name for name, same in checks.items() if not same), None)
+
+
+def _same_text(sent: str, shown: str | None) -> bool:
+    return not shown or shown.casefold() == sent.casefold()
+
+
+def _same_symbol(sent: str, shown: str | None) -> bool:
+    """`BTC/USDT:USDT`, `BTC/USDT` and `btcusdt` are one; so are a token id and `TOKEN_ID/USDC`."""
+    if not shown:
+        return True
+    one, other = (re.sub(r"[^0-9a-z]", "", text.casefold()) for text in (sent, shown))
+    return one.startswith(other) or other.startswith(one)
+
+
+def _same_kind(sent: str, shown: str | None) -> bool:
+    """Services name what rests and what fills at once in their own ways; only a market order is always called one."""
+    return not shown or (shown.casefold() == "market") == (sent == "market")
+
+
+def _near(sent: Decimal, shown: Decimal | None) -> bool:
+    return shown is None or abs(shown - sent) <= ROUNDING * sent

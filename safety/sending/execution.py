@@ -1,0 +1,204 @@
+"""The only sender: one attempt for each intent, booked before it leaves and settled whatever happens after.
+
+A claim is on the disk before a connection is opened. From then on nobody's cancelling stops us until the outcome is
+booked; a process that dies in between leaves SENT, which the reconciliation later takes for unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import anyio
+from anyio import to_thread
+
+from api import orders
+from api.client import Client
+from api.errors import HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, explain
+from api.text import show
+from api.transport import Lost, NotSent
+from safety.ledger import Verdict, stop
+from safety.terms.facts import SwitchState, Usage
+from safety.terms.intent import LABEL_PREFIX, Intent
+from safety.terms.proposal import Action, Order
+
+from .calls import request_for
+from .classify import Classified, classify, differs, order_id_of
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from safety.ledger import Ledger
+
+SNAPSHOT: Final = "orders_before"
+"""Kind of the event that keeps which orders looked like one before it was sent, for services that drop labels."""
+
+NEWEST: Final = 200
+LOSER_POLL_SECONDS: Final = 0.1
+
+Decide = Callable[[Intent, Usage, SwitchState], Verdict]
+
+
+class Ground(Protocol):
+    """What the last word before sending rests on; `judging.Looked` is one."""
+
+    def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
+        """Whether the intent may be sent now. Pure."""
+        ...
+
+
+class Looks(Protocol):
+    """Looks at the world before an intent is sent; `judging.Judge` does."""
+
+    async def look(self, action: Action) -> Ground:
+        """The ground of the last word on `action`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Sends what the ledger lets it.
+
+    Attributes:
+        client: The service.
+        ledger: Of this home.
+        judge: Has the last word.
+        now: Unix seconds, on the ledger's clock.
+        webhook_secret: Signs deliveries; the user's, never a model's.
+        patience: Seconds for which another process that sends the same intent is waited for.
+        fresh: Seconds; a claim that is older when its request would leave was overtaken by a machine that slept, and is
+            given back.
+    """
+
+    client: Client
+    ledger: Ledger
+    judge: Looks
+    now: Callable[[], float] = time.time
+    webhook_secret: SecretStr | None = None
+    patience: float = 50.0
+    fresh: float = 10.0
+
+    async def execute(
+        self, intent_id: str, *, ground: Ground | None = None, webhook_secret: SecretStr | None = None
+    ) -> Intent:
+        """Send an approved intent, once, and return it as it then stands. Never raises for what the service does.
+
+        Before the claim, cancelling leaves it approved. Where another process was faster, its outcome is returned.
+
+        Args:
+            intent_id: Of the intent.
+            ground: A look at the world of this very moment, where the caller has just taken one.
+            webhook_secret: For this one, in place of the user's.
+
+        Raises:
+            NotFound: There is no such intent.
+            OutcomeUnknown: It was sent, and the ledger could not take down what came of it.
+        """
+        intent = await to_thread.run_sync(self._known, intent_id)
+        secret = webhook_secret or self.webhook_secret
+        try:
+            request_for(intent.proposal.action, LABEL_PREFIX, secret)
+            ground = ground or await self.judge.look(intent.proposal.action)
+            alone = await self._needs_to_be_alone(intent)
+        except (HeyTradersError, ValueError) as error:
+            return await to_thread.run_sync(self._not_now, intent, error)
+        decide, won = _last_word(ground, alone=alone), False
+        with anyio.CancelScope(shield=True):
+            claim = await to_thread.run_sync(self.ledger.claim, intent.intent_id, decide)
+            intent, won = claim.intent, claim.won
+            if won:
+                intent = await self._sent(intent, secret)
+        return intent if won else await self._outcome_of_another(intent)
+
+    def _known(self, intent_id: str) -> Intent:
+        intent = self.ledger.intent(intent_id)
+        if intent is None:
+            raise NotFound(
+                f"there is no intent {show(intent_id)}",
+                suggestion="Use the intent_id that the call returned",
+                code="INTENT_NOT_FOUND",
+            )
+        return intent
+
+    async def _sent(self, intent: Intent, secret: SecretStr | None) -> Intent:
+        """Send what was claimed, and book what came of it."""
+        found = await self._attempt(intent, secret)
+        try:
+            return await to_thread.run_sync(self._settle, intent.intent_id, found)
+        except HeyTradersError as error:
+            raise OutcomeUnknown(
+                f"intent {intent.intent_id} was sent ({found.state}), but its outcome could not be written down:"
+                f" {explain(error)}",
+                suggestion="order_intent shows it once it has been looked for. Do not place it again.",
+            ) from error
+
+    async def _attempt(self, intent: Intent, secret: SecretStr | None) -> Classified:
+        action = intent.proposal.action
+        if abs(self.now() - (intent.sent_at or 0.0)) > self.fresh:
+            return Classified("NOT_SENT", "this machine paused between the claim and the sending")
+        try:
+            endpoint, request = request_for(action, intent.label, secret)
+            seen = await self.client.send_once(endpoint, request)
+        except (NotSent, Lost) as failure:
+            seen = failure
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may have happened after the bytes had left
+            return Classified("UNKNOWN", f"the attempt broke off with {type(error).__name__}")
+        return classify(action, seen, intent.label, trusted=self.client.source == "embedded")
+
+    def _settle(self, intent_id: str, found: Classified) -> Intent:
+        """Book an outcome. A reconciliation that was faster is not contradicted, unless by proof that it exists."""
+        current = self.ledger.intent(intent_id)
+        if current is not None and current.state != "SENT" and found.state != "ACKED":
+            return current
+        return self.ledger.settle(
+            intent_id, found.state, result=found.result, order_id=found.order_id, reason=found.reason
+        )
+
+    def _not_now(self, intent: Intent, error: Exception) -> Intent:
+        """What could not be looked at is not sent. A human's approval stays good while the trouble may pass."""
+        if not intent.automatic and isinstance(error, NotNow):
+            return intent
+        reason = explain(error) if isinstance(error, HeyTradersError) else "its terms are no request of the API"
+        try:
+            return self.ledger.decline(intent.intent_id, reason, by_human=False)
+        except InvalidInput:
+            return self._known(intent.intent_id)
+
+    async def _needs_to_be_alone(self, intent: Intent) -> bool:
+        """Whether no other order may be in doubt on its account and symbol, since labels cannot tell them apart.
+
+        Then the ids of what looks like it already are kept: none of them is the order that is about to be sent.
+        """
+        order = intent.proposal.action
+        if not isinstance(order, Order) or self.client.source == "embedded":
+            return False
+        if await to_thread.run_sync(self.ledger.labels_echoed, intent.proposal.service):
+            return False
+        asked = orders.ListRequest(account_id=order.account_id, limit=NEWEST)
+        listed = await self.client.call(orders.ORDERS_LIST, asked)
+        alike = [name for each in listed.orders if (name := order_id_of(each)) and differs(order, each) is None]
+        await to_thread.run_sync(lambda: self.ledger.record(SNAPSHOT, subject=intent.intent_id, ids=alike))
+        return True
+
+    async def _outcome_of_another(self, intent: Intent) -> Intent:
+        """The intent, once whoever sends it knows what came of it."""
+        with anyio.move_on_after(self.patience):
+            while intent.state == "SENT":
+                await anyio.sleep(LOSER_POLL_SECONDS)
+                intent = await to_thread.run_sync(self._known, intent.intent_id)
+        return intent
+
+
+def _last_word(ground: Ground, *, alone: bool) -> Decide:
+    def decide(intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
+        if alone and (usage.in_flight_here or usage.unknown_here):
+            return stop(
+                "DECLINED",
+                "another order on this account and symbol is being sent or of unknown outcome, and the service is not"
+                " known to return labels that would tell them apart",
+            )
+        return ground.verdict(intent, usage, switch)
+
+    return decide

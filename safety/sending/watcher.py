@@ -1,0 +1,181 @@
+"""What goes on behind the calls, in every server process: approved intents are sent, unknown outcomes looked for.
+
+A human approves in another process and a caller may have gone away, so somebody has to be there. Any number of
+processes may watch one ledger: whoever claims first sends, and everything else may happen twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.abc
+from anyio import to_thread
+
+from safety.terms.intent import Intent
+from safety.terms.states import UNDECIDED, State
+
+from .execution import Executor
+from .expiry import Expiry
+from .reconciliation import Reconciler
+
+if TYPE_CHECKING:
+    from safety.ledger import Event, Ledger, Switch
+
+OPEN: Final[frozenset[State]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
+
+FOLLOWED: Final = "halt_followed"
+"""Kind of the event that orders were cancelled after a halt; its subject is the service."""
+
+NEWEST: Final = 1000
+
+_log = logging.getLogger("heytraders.safety")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds.
+
+    Attributes:
+        brisk: Between two looks into the ledger while something waits or is unknown.
+        idle: The same while nothing is.
+        own_caller: For which an intent that needed nobody's approval is left to the call that made it.
+        again: Before what could not be sent is tried again.
+        halted: Before what could not be cancelled is tried again.
+        hopeful: After an outcome became unknown, while looks into the ledger stay brisk.
+        standing: Between two looks at what trades by itself.
+    """
+
+    brisk: float = 0.5
+    idle: float = 2.0
+    own_caller: float = 3.0
+    again: float = 2.0
+    halted: float = 30.0
+    hopeful: float = 300.0
+    standing: float = 60.0
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Watches one ledger on behalf of one service.
+
+    Attributes:
+        ledger: Of this home.
+        service: As intents name it.
+        executor: Sends.
+        reconciler: Looks for what is unknown.
+        expiry: Ends standing authorities.
+        follow_halt: Cancels and pauses after a halt; returns what could not be.
+        pace: How often.
+        now: Unix seconds, on the ledger's clock.
+        watch_losses: Looks at the accounts on which strategies trade by themselves; `None` where there are none.
+    """
+
+    ledger: Ledger
+    service: str
+    executor: Executor
+    reconciler: Reconciler
+    expiry: Expiry
+    follow_halt: Callable[[Switch], Awaitable[Sequence[str]]]
+    pace: Pace = field(default_factory=Pace)
+    now: Callable[[], float] = time.time
+    watch_losses: Callable[[], Awaitable[None]] | None = None
+    _running: set[str] = field(default_factory=set[str])
+    _next: dict[str, float] = field(default_factory=dict[str, float])
+    _said: set[str] = field(default_factory=set[str])
+
+    async def run(self) -> None:
+        """Watch until cancelled. No failure of a look ends it."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                soon = await self._look(tasks)
+                await anyio.sleep(self.pace.brisk if soon else self.pace.idle)
+
+    async def _look(self, tasks: anyio.abc.TaskGroup) -> bool:
+        """Begin what is due; whether the next look should come soon."""
+        try:
+            waiting, switch = await to_thread.run_sync(self._read)
+        except Exception as error:  # noqa: BLE001 - the next look may do better
+            self._complain("the ledger", error)
+            return False
+        if switch.state == "HALTED":
+            self._start(tasks, "the halt", lambda: self._follow(switch), every=self.pace.halted)
+        for intent in waiting:
+            if self._is_due(intent):
+                name = intent.intent_id
+                self._start(tasks, f"intent {name}", lambda name=name: self.executor.execute(name))
+        self._start(tasks, "the reconciliation", self.reconciler.look)
+        self._start(tasks, "standing authorities", self.expiry.pause_due, every=self.pace.standing)
+        if self.watch_losses is not None:
+            self._start(tasks, "losses", self.watch_losses, every=self.pace.standing)
+        return any(self._is_urgent(each) for each in waiting)
+
+    def _read(self) -> tuple[list[Intent], Switch]:
+        """What waits or is in doubt, after what is too late has been let go, and the switch."""
+        self.ledger.expire_due()
+        return self.ledger.intents(states=OPEN, service=self.service), self.ledger.switch()
+
+    def _is_urgent(self, intent: Intent) -> bool:
+        """Whether something may happen to it soon. What has long been unknown may stay so."""
+        return intent.state != "UNKNOWN" or self.now() - intent.changed_at < self.pace.hopeful
+
+    def _is_due(self, intent: Intent) -> bool:
+        if intent.state == "NOT_SENT":
+            return self.now() - intent.changed_at >= self.pace.again
+        if intent.state != "APPROVED":
+            return False
+        return not intent.automatic or self.now() - intent.created >= self.pace.own_caller
+
+    async def _follow(self, switch: Switch) -> None:
+        """Cancel and pause once for each halt, wherever the switch was pulled, and again while some of it fails.
+
+        What comes to light only afterwards, such as an order that had been given up, is stopped as well.
+        """
+        event = await to_thread.run_sync(self.ledger.latest, FOLLOWED, self.service)
+        if event is not None and (event.at < (switch.since or 0.0) or await to_thread.run_sync(self._appeared, event)):
+            event = None
+        if event is not None and not event.body["failed"]:
+            return
+        failed = list(await self.follow_halt(switch))
+        if event is None or event.body["failed"] != failed:
+            await to_thread.run_sync(lambda: self.ledger.record(FOLLOWED, subject=self.service, failed=failed))
+
+    def _appeared(self, since: Event) -> bool:
+        """Whether the service was seen to have done something of ours since."""
+        placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=NEWEST)
+        return any(each.changed_at > since.at for each in placed)
+
+    def _start(
+        self,
+        tasks: anyio.abc.TaskGroup,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        *,
+        every: float = 0.0,
+    ) -> None:
+        """Do it beside everything else, unless it still goes on or was begun within `every` seconds."""
+        if name in self._running or self._next.get(name, 0.0) > anyio.current_time():
+            return
+        if every:
+            self._next[name] = anyio.current_time() + every
+        self._running.add(name)
+        tasks.start_soon(self._do, name, work)
+
+    async def _do(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the next look may do better
+            self._complain(name, error)
+        finally:
+            self._running.discard(name)
+
+    def _complain(self, name: str, error: Exception) -> None:
+        """Say each thing once."""
+        text = f"{name}: {type(error).__name__}: {error}"
+        if text not in self._said:
+            self._said.add(text)
+            _log.warning("%s", text)

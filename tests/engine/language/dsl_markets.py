@@ -1,0 +1,91 @@
+"""Candles for the tests of the language."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.frame import Bars, Frame
+from engine.language.check import Checker
+from engine.language.evaluation import Evaluator, Series
+from engine.language.graph import Graph, Node
+from engine.language.parse import parse
+from engine.language.values import Outputs, World
+
+BTC: Final = Instrument("binance", "BTC", "USDT")
+ETH: Final = Instrument("binance", "ETH", "USDT")
+PERP: Final = Instrument("binancefuturesusd", "BTC", "USDT")
+MIDNIGHT: Final = 1_600_041_600
+"""2020-09-14 00:00 UTC, a Monday."""
+
+
+def random_bars(count: int, seed: int = 1, price: float = 100.0) -> Bars:
+    """A random walk with gaps between close and open, some equal prices, and bars without volume."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0, 0.01, count) * rng.integers(0, 8, count).clip(max=1)
+    close = price * np.exp(np.cumsum(steps))
+    before = np.concatenate(([price], close[:-1]))
+    open_ = before * np.exp(rng.normal(0, 0.002, count) * rng.integers(0, 2, count))
+    high = np.maximum(open_, close) * (1 + rng.exponential(0.003, count))
+    low = np.minimum(open_, close) * (1 - rng.exponential(0.003, count).clip(max=0.5))
+    volume = rng.lognormal(2, 1, count) * rng.integers(0, 10, count).clip(max=1)
+    return Bars(open_, high, low, close, volume, "simulated")
+
+
+def frame_of(
+    *instruments: Instrument, count: int = 400, timeframe: Timeframe = "1h", seed: int = 1, start: int = MIDNIGHT
+) -> Frame:
+    """One frame of random bars; every instrument walks on its own."""
+    time = start + np.arange(count, dtype=np.int64) * SECONDS[timeframe]
+    return Frame(timeframe, time, {i: random_bars(count, seed + n) for n, i in enumerate(instruments or (BTC,))})
+
+
+def prefix(frame: Frame, count: int) -> Frame:
+    """The first bars of a frame."""
+    bars = {
+        i: Bars(b.open[:count], b.high[:count], b.low[:count], b.close[:count], b.volume[:count], b.source)
+        for i, b in frame.bars.items()
+    }
+    return Frame(frame.timeframe, frame.time[:count], bars)
+
+
+def scaled(frame: Frame, factor: float) -> Frame:
+    """The same market at prices `factor` times as high."""
+    bars = {
+        i: Bars(b.open * factor, b.high * factor, b.low * factor, b.close * factor, b.volume, b.source)
+        for i, b in frame.bars.items()
+    }
+    return Frame(frame.timeframe, frame.time, bars)
+
+
+@lru_cache(maxsize=1)
+def recorded(path: Path) -> Frame:
+    """The recorded BTC hours, oldest first."""
+    columns = ("unix", "open", "high", "low", "close", "volume")
+    with path.open(newline="") as file:
+        rows = [[float(row[name]) for name in columns] for row in csv.DictReader(file)]
+    table = np.asarray(rows[::-1])
+    prices = (np.ascontiguousarray(table[:, i]) for i in range(1, 6))
+    return Frame("1h", table[:, 0].astype(np.int64), {BTC: Bars(*prices, source="imported")})
+
+
+def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[Series]:
+    """Every output of an expression for the first instrument, as a script over all of them would see it."""
+    universe = tuple(frame.bars)
+    parsed = parse(source, "expression")
+    graph = Graph(timeframe)
+    checker = Checker(parsed, graph, World(script=True, universe=universe, exchange="binance"))
+    statement = parsed.statements[0]
+    assert isinstance(statement, ast.Expr)
+    value = checker.value(statement.value)
+    parsed.findings.raise_errors("expression")
+    nodes = value.nodes if isinstance(value, Outputs) else (value,)
+    evaluator = Evaluator(frame, universe)
+    return [evaluator.series(node, universe[0]) for node in nodes if isinstance(node, Node)]

@@ -1,0 +1,133 @@
+"""What the linter doubts, and the plan in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.language import ScriptContext, check_script
+from tests.engine.language.dsl_markets import BTC, ETH
+
+EXIT = "emit_signal(crossunder(close, sma(close, 9)), exit(TICKER))"
+
+
+def _rules(source: str, bars: int | None = None) -> list[str]:
+    report = check_script(source, ScriptContext((BTC, ETH), bars=bars))
+
+    assert report.ok, report.diagnostics
+    return [d.code for d in report.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("condition", "rule"),
+    [
+        ("rsi(close, 14) > 100", "never-true"),
+        ("rsi(close, 14) < 0", "never-true"),
+        ("close < 0", "never-true"),
+        ("close > close", "never-true"),
+        ("hour == 24", "never-true"),
+        ("hour > 25 and close > open", "never-true"),
+        ("rsi(close, 14) > 70 and rsi(close, 14) < 30", "never-true"),
+        ("stoch_k(14, 3, 3) > 150", "never-true"),
+        ("willr(14) > 20", "never-true"),
+        ("2 > 3", "never-true"),
+        ("drawdown_pct > 5", "never-true"),
+        ("count_if(close > open, 5) < 0", "never-true"),
+        ("tf('4h', rsi(close, 14)) > 101", "never-true"),
+        ("rsi(close, 14)[-2] > 101", "never-true"),
+        ("abs(close - open) < 0", "never-true"),
+        ("rsi(close, 14) / 100 > 1", "never-true"),
+        ("rsi(close, 14) >= 0", "always-true"),
+        ("close >= close", "always-true"),
+        ("weekday < 7", "always-true"),
+        ("3 > 2", "always-true"),
+        ("rsi(close, 14) < 101 or close > open", "always-true"),
+        ("sma(close, 5) == sma(close, 9)", "exact-equality"),
+        ("rsi(close, 14) == 30", "exact-equality"),
+        ("close > max(open, 20)", "extreme-of-bar"),
+    ],
+)
+def test_a_doubtful_condition_is_noticed(condition: str, rule: str) -> None:
+    source = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.1))'
+
+    assert _rules(source) == [rule]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "rsi(close, 14) > 70 and close > open",
+        "hour == 5 and weekday != 6",
+        "position == 0",
+        "cdl_engulfing() == 100",
+        "bars_since(close > open) == 3",
+        "lag(sign(close - open), 1) == 1",
+        "cs_rank(close) == 1",
+        "supertrend_direction() == 1",
+        "roc(close, 5) < 0 or roc(close, 5) > 10",
+        "20 < rsi(close, 14) < 30",
+        "rsi(close, 14) < 30 or rsi(close, 14) > 70",
+        "round(close) == 5",
+        "bar_index % 24 == 0",
+    ],
+)
+def test_a_sound_condition_is_not(condition: str) -> None:
+    source = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.1))'
+
+    assert _rules(source) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "rules"),
+    [
+        ('emit_signal(close > open, entry(TICKER, "LONG", Weight(1)))', ["missing-exit"]),
+        (f'emit_signal(close > open, entry(TICKER, "LONG", Weight(1)))\n{EXIT}', []),
+        (f'x = sma(close, 5)\nemit_signal(close > open, entry(TICKER, "LONG", Weight(1)))\n{EXIT}', ["unused-name"]),
+        ("x, y, z = macd(close)\nemit_signal(y > 0, rebalance(TICKER, Weight(1)))", []),
+        (EXIT, ["never-enters"]),
+        (f'emit_signal(close > open, entry(TICKER, "LONG", Weight(50)))\n{EXIT}', ["large-weight"]),
+        (
+            "for t in TICKERS:\n    unused = close[t]\n    emit_signal(close > open, rebalance(t, Weight(1)))",
+            ["unused-name"],
+        ),
+    ],
+)
+def test_a_doubtful_script_is_noticed(source: str, rules: list[str]) -> None:
+    assert _rules(source) == rules
+
+
+def test_a_warm_up_longer_than_the_range_is_noticed() -> None:
+    source = f'emit_signal(close > sma(close, 200), entry(TICKER, "LONG", Weight(1)))\n{EXIT}'
+
+    assert _rules(source, bars=150) == ["long-warm-up"]
+    assert _rules(source, bars=1_000) == []
+
+
+def test_the_plan_says_what_will_happen() -> None:
+    source = """
+dip = rsi(close, 14) < 30
+emit_signal(dip, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.05, take_profit=0.1))
+emit_signal(unrealized_pnl_pct > 5, exit("BINANCE:ETH/USDT", fraction=0.5))
+"""
+
+    report = check_script(source, ScriptContext((BTC, ETH)))
+
+    assert report.compiled is not None
+    text = report.compiled.plan_text
+    assert "once for each of 2 tickers (BINANCE:BTC/USDT, BINANCE:ETH/USDT) on 1h bars" in text
+    assert "1. When dip: open LONG the ticker with 50 % of equity, stop 5 %, target 10 %." in text
+    assert "2. When unrealized_pnl_pct > 5: close BINANCE:ETH/USDT (50 % of it)." in text
+    assert "bar by bar" in text
+
+
+def test_the_same_computation_is_planned_once() -> None:
+    source = f"""
+emit_signal(rsi(close, 14) < 30 and rsi(close, 14)[-2] >= 30, entry(TICKER, "LONG", Weight(0.5)))
+emit_signal(macd_hist(close) < 0 and macd_line(close) < rsi(close, 14), exit(TICKER))
+{EXIT}
+"""
+
+    report = check_script(source, ScriptContext((BTC,)))
+
+    assert report.compiled is not None
+    calls = [node.payload for node in report.compiled.plan.graph.nodes if node.op == "call"]
+    assert len(calls) == len(set(map(str, calls))) == 5

@@ -1,0 +1,161 @@
+"""Laws that hold for every operator of the registry: no look at the future, honest warm-ups, any price scale."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.language.registry import OPERATORS, Operator, Parameter, primary
+from tests.engine.language.dsl_markets import BTC, ETH, PERP, frame_of, outputs_of, prefix, scaled
+
+COUNT: Final = 320
+ALL: Final = [operator.name for operator in primary()]
+
+_PAIR: Final = {"a": "close", "b": 'close["BINANCE:ETH/USDT"]'}
+_SERIES: Final = {"series": "close", "x": "returns", "hedge": "0.5", "fallback": "open", "low": "-0.01", "high": "0.01"}
+_CONDITION: Final = "close > open"
+
+
+def _argument(parameter: Parameter, operator: Operator) -> str:
+    match parameter.kind:
+        case "series" | "value":
+            if operator.category == "pair":
+                return {**_PAIR, "hedge": "0.5"}[parameter.name]
+            return {**_SERIES, "a": "close", "b": "sma(close, 5)", "y": "hour"}[parameter.name]
+        case "condition":
+            return {"a": "close > open", "b": "hour > 12"}.get(parameter.name, _CONDITION)
+        case "any":
+            return {"b": "open"}.get(parameter.name, "close")
+        case _:
+            raise ValueError(parameter.kind)
+
+
+def call(operator: Operator, periods: dict[str, int] | None = None) -> str:
+    """A call of an operator; periods as given, other constants by default."""
+    written: list[str] = []
+    for parameter in operator.parameters:
+        if parameter.constant:
+            if periods and parameter.name in periods:
+                written.append(f"{parameter.name}={periods[parameter.name]}")
+            elif parameter.default is None:
+                written.append(f"{parameter.name}=7")
+        else:
+            written.append(_argument(parameter, operator))
+    return f"{operator.name}({', '.join(written)})"
+
+
+def _has_fixed_warmup(operator: Operator) -> bool:
+    """Whether its first value does not depend on the data."""
+    return operator.category not in {"session", "universe"} and operator.memory != "start" and not operator.elementwise
+
+
+@st.composite
+def periods_of(draw: st.DrawFn, operator: Operator) -> dict[str, int]:
+    """Small periods within the operator's ranges."""
+    names = [p for p in operator.constants if p.kind == "period"]
+    return {p.name: draw(st.integers(int(p.low), int(p.low) + 12)) for p in names}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_value_never_depends_on_later_bars(name: str) -> None:
+    operator = OPERATORS[name]
+
+    @settings(max_examples=4, deadline=None)
+    @given(st.integers(0, 10_000), st.integers(1, COUNT - 1), periods_of(operator))
+    def law(seed: int, cut: int, periods: dict[str, int]) -> None:
+        frame = frame_of(BTC, ETH, PERP, count=COUNT, seed=seed)
+        source = call(operator, periods)
+
+        whole, part = outputs_of(source, frame), outputs_of(source, prefix(frame, cut))
+
+        for all_bars, first_bars in zip(whole, part, strict=True):
+            np.testing.assert_allclose(all_bars[:cut], first_bars, rtol=1e-9, atol=1e-12, equal_nan=True)
+
+    law()
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if _has_fixed_warmup(OPERATORS[name])])
+def test_the_first_value_comes_after_the_warm_up_that_is_declared(name: str) -> None:
+    operator = OPERATORS[name]
+    frame = frame_of(BTC, ETH, count=COUNT)
+    short = {p.name: 9 for p in operator.constants if isinstance(p.default, int) and p.default > 60}
+
+    outputs = outputs_of(call(operator, short), frame)
+    constants = [short.get(p.name, p.default if p.default is not None else 7) for p in operator.constants]
+    declared = operator.warmup_bars(constants)
+
+    numbers = [o for o, kind in zip(outputs, operator.outputs, strict=True) if kind.kind == "number"]
+    for output in numbers:
+        assert np.isnan(output).all() or np.flatnonzero(~np.isnan(output))[0] <= declared
+    if numbers:
+        assert max(np.flatnonzero(~np.isnan(output))[0] for output in numbers) == declared
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise and n != "linearreg_angle"])
+def test_prices_of_a_millionth_lose_nothing(name: str) -> None:
+    operator = OPERATORS[name]
+    frame = frame_of(BTC, ETH, count=COUNT)
+    factor = 2.0**-27
+
+    for plain, tiny in zip(
+        outputs_of(call(operator), frame), outputs_of(call(operator), scaled(frame, factor)), strict=True
+    ):
+        assert any(
+            np.allclose(tiny.astype(float), plain.astype(float) * factor**power, rtol=1e-7, atol=0, equal_nan=True)
+            for power in (0, 1, 2, -1)
+        )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_values_stay_within_the_declared_bounds(name: str) -> None:
+    operator = OPERATORS[name]
+    for output, declared in zip(
+        outputs_of(call(operator), frame_of(BTC, ETH, count=600)), operator.outputs, strict=True
+    ):
+        known = output[~np.isnan(output)] if output.dtype == np.float64 else output
+        assert (output.dtype == np.bool_) == (declared.kind == "condition")
+        assert declared.low is None or (known >= declared.low - 1e-9).all()
+        assert declared.high is None or (known <= declared.high + 1e-9).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_bar_that_is_missing_spoils_no_later_value(name: str) -> None:
+    operator = OPERATORS[name]
+    frame = frame_of(BTC, ETH, count=COUNT)
+    for bars in frame.bars.values():
+        for column in (bars.open, bars.high, bars.low, bars.close, bars.volume):
+            column[150:153] = np.nan
+
+    for output, without in zip(
+        outputs_of(call(operator), frame), outputs_of(call(operator), frame_of(BTC, ETH, count=COUNT)), strict=True
+    ):
+        if output.dtype == np.float64:
+            assert np.isnan(output[-60:]).sum() <= np.isnan(without[-60:]).sum() + 3
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_constants_may_take_the_ends_of_their_ranges(name: str) -> None:
+    operator = OPERATORS[name]
+    frame = frame_of(BTC, ETH, count=120)
+    for parameter in operator.constants:
+        for end in (*parameter.choices, parameter.low, parameter.high)[: 2 + len(parameter.choices)]:
+            if parameter.kind == "choice" and end not in parameter.choices:
+                continue
+            written = f'"{end}"' if isinstance(end, str) else f"{end:g}" if end < 1e5 else f"{end:.0f}"
+            given = call(operator)[:-1].split(f", {parameter.name}=")[0].removesuffix(f"{parameter.name}=7")
+            separator = "" if given.endswith(("(", ", ")) else ", "
+
+            for output in outputs_of(f"{given}{separator}{parameter.name}={written})", frame):
+                assert len(output) == 120
+
+
+def test_there_are_enough_operators_and_each_is_described() -> None:
+    assert len(primary()) >= 190
+    for operator in OPERATORS.values():
+        assert operator.description.endswith(".") or operator.category == "candle pattern"
+        assert operator.name.isidentifier()
+        assert operator.name.islower()

@@ -1,0 +1,20 @@
+"""Recorded hours of BTC for the tests that judge the kernel against other engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.frame import Frame
+from tests.engine.simulation.worlds import PERPETUAL, recorded_hours
+
+
+@pytest.fixture(scope="session")
+def recorded(recorded_btc_csv: Path) -> Frame:
+    """BTC/USD hours of 2018 to 2022, as a perpetual so that shorts are possible; read-only."""
+    frame = recorded_hours(recorded_btc_csv, PERPETUAL)
+    for column in (frame.bars[PERPETUAL].open, frame.bars[PERPETUAL].close, np.asarray(frame.time)):
+        column.flags.writeable = False
+    return frame

@@ -1,0 +1,326 @@
+"""Random markets, programs and terms, for tests that compare or bound simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from hypothesis import strategies as st
+
+from api.exchanges import MarketType
+from api.symbols import Instrument
+from engine.frame import Bars, Bools, Floats, Frame
+from engine.program import (
+    AccountState,
+    Emission,
+    Entry,
+    Exit,
+    Grid,
+    Intent,
+    Rebalance,
+    Side,
+    Size,
+    StaticProgram,
+    Value,
+)
+from engine.simulation.settings import SimulationSettings
+
+HOUR = 3600
+SPOT = Instrument("binance", "BTC", "USDT")
+PERPETUAL = Instrument("binancefuturesusd", "BTC", "USDT")
+TOKEN = Instrument("polymarket", "71321", "USDC")
+
+
+@dataclass(frozen=True)
+class World:
+    """All that a simulation needs."""
+
+    frame: Frame
+    program: StaticProgram
+    settings: SimulationSettings
+    first_bar: int = 0
+
+    def __repr__(self) -> str:
+        """Short: hypothesis reproduces the arrays from its own record."""
+        with np.printoptions(threshold=3):
+            intents = [(np.flatnonzero(e.condition).tolist()[:8], e.intents) for e in self.program]
+            return f"World({len(self.frame)} bars, {intents}, {self.settings}, first_bar={self.first_bar})"
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+class BarByBar:
+    """The stateful twin of a static program: it decides the same, but only when asked."""
+
+    def __init__(self, program: StaticProgram) -> None:
+        self._program = program
+
+    def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:  # noqa: ARG002
+        """The intents whose condition holds."""
+        return [fixed(i, bar) for e in self._program if e.condition[bar] for i in e.intents]
+
+
+def fixed(intent: Intent, bar: int) -> Intent:
+    """The intent with the numbers of `bar` in place of series."""
+
+    def at(value: Value | None) -> float | None:
+        return None if value is None else float(value) if isinstance(value, int | float) else float(value[bar])
+
+    def number(value: Value) -> float:
+        return float(value) if isinstance(value, int | float) else float(value[bar])
+
+    match intent:
+        case Entry(instrument, side, size, limit, stop, target, trail, pyramiding, tag):
+            amount = Size(size.kind, number(size.value))
+            return Entry(instrument, side, amount, at(limit), at(stop), at(target), at(trail), pyramiding, tag)
+        case Exit(instrument, side, fraction, tag):
+            return Exit(instrument, side, number(fraction), tag)
+        case Rebalance(instrument, weight, tag):
+            return Rebalance(instrument, number(weight), tag)
+        case Grid(instrument, lower, upper, levels, size, spacing, tag):
+            amount = Size(size.kind, number(size.value))
+            return Grid(instrument, number(lower), number(upper), levels, amount, spacing, tag)
+
+
+def walk(rng: np.random.Generator, size: int, spread: float, *, jumping: float = 0.3) -> Bars:
+    """A random walk in cents, so that prices often tie; between a share `jumping` of bars it jumps."""
+    jumps = rng.normal(0.0, spread, size) * (rng.random(size) < jumping)
+    moves = rng.normal(0.0, spread, size)
+    close = 100.0 * np.exp(np.cumsum(moves + jumps))
+    opened = close / np.exp(moves)
+    high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0.0, spread / 2, size)))
+    low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0.0, spread / 2, size)))
+    opened, high, low, close = (np.maximum(np.round(x, 2), 0.01) for x in (opened, high, low, close))
+    return Bars(opened, high, low, close, rng.random(size) * 100.0, "simulated")
+
+
+def chances(bars: Bars) -> Bars:
+    """A walk squeezed into the prices of a prediction token."""
+
+    def squeeze(prices: Floats) -> Floats:
+        return np.round(np.clip(prices / 200.0, 0.0, 1.0), 2)
+
+    return Bars(
+        squeeze(bars.open), squeeze(bars.high), squeeze(bars.low), squeeze(bars.close), bars.volume, "simulated"
+    )
+
+
+def with_gaps(rng: np.random.Generator, bars: Bars, share: float) -> Bars:
+    """The bars with a share of them missing."""
+    missing = rng.random(len(bars.close)) < share
+    columns = (np.where(missing, np.nan, c) for c in (bars.open, bars.high, bars.low, bars.close, bars.volume))
+    return Bars(*columns, source="simulated")
+
+
+def framed(bars: dict[Instrument, Bars], start: int = 1_600_000_000 - 1_600_000_000 % HOUR) -> Frame:
+    """A frame of hours."""
+    size = len(next(iter(bars.values())).close)
+    return Frame("1h", start + HOUR * np.arange(size), bars)
+
+
+def recorded_hours(path: Path, instrument: Instrument) -> Frame:
+    """The recorded file, oldest bar first."""
+    table = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(0, 3, 4, 5, 6, 7))[::-1]
+    time, opened, high, low, close, volume = (np.ascontiguousarray(column) for column in table.T)
+    return Frame("1h", time.astype(np.int64), {instrument: Bars(opened, high, low, close, volume, "imported")})
+
+
+def cut(frame: Frame, start: int, stop: int) -> Frame:
+    """A stretch of a frame."""
+    part = slice(start, stop)
+    bars = {
+        i: Bars(b.open[part], b.high[part], b.low[part], b.close[part], b.volume[part], b.source)
+        for i, b in frame.bars.items()
+    }
+    return Frame(frame.timeframe, frame.time[part], bars)
+
+
+def instruments(kind: MarketType, count: int) -> list[Instrument]:
+    """Different instruments of one kind of market."""
+    exchange: dict[MarketType, tuple[Literal["binance", "binancefuturesusd", "polymarket"], str]] = {
+        "spot": ("binance", "USDT"),
+        "perpetual": ("binancefuturesusd", "USDT"),
+        "prediction": ("polymarket", "USDC"),
+    }
+    where, quote = exchange[kind]
+    return [Instrument(where, f"X{i}", quote) for i in range(count)]
+
+
+def _sometimes(draw: st.DrawFn, values: st.SearchStrategy[float]) -> float | None:
+    return draw(st.one_of(st.none(), values))
+
+
+def _value(draw: st.DrawFn, rng: np.random.Generator, size: int, low: float, high: float) -> Value:
+    """A constant, or a series with holes."""
+    if draw(st.booleans()):
+        return draw(st.floats(low, high))
+    series = rng.uniform(low, high, size)
+    series[rng.random(size) < 0.1] = np.nan
+    return series
+
+
+def _condition(draw: st.DrawFn, rng: np.random.Generator, size: int) -> Bools:
+    return rng.random(size) < draw(st.sampled_from([0.02, 0.1, 0.3, 1.0]))
+
+
+def _size(draw: st.DrawFn, rng: np.random.Generator, size: int, *, stopped: bool) -> Size:
+    kind = draw(st.sampled_from(["weight", "notional", "amount"] + ["risk"] * stopped))
+    low, high = {"weight": (0.05, 1.5), "notional": (10.0, 20_000.0), "amount": (0.1, 200.0), "risk": (0.005, 0.2)}[
+        kind
+    ]
+    return Size(kind, _value(draw, rng, size, low, high))  # pyright: ignore[reportArgumentType] - one of the four kinds
+
+
+@st.composite
+def entries(
+    draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars, *, limits: bool = False
+) -> Entry:
+    """An entry with any of its parameters."""
+    size = len(bars.close)
+    fractions = st.sampled_from([0.001, 0.01, 0.03, 0.1])
+    stop = _sometimes(draw, fractions)
+    side: Side = draw(st.sampled_from([1, -1])) if instrument.market_type == "perpetual" else 1
+    return Entry(
+        instrument,
+        side,
+        _size(draw, rng, size, stopped=stop is not None),
+        limit=bars.close * (1.0 - side * rng.normal(0.01, 0.02, size)) if limits and draw(st.booleans()) else None,
+        stop_loss=stop,
+        take_profit=_sometimes(draw, fractions),
+        trailing_stop=_sometimes(draw, fractions),
+        pyramiding=draw(st.sampled_from([0, 0, 1, 3])),
+        tag=draw(st.sampled_from([None, "a", "b"])),
+    )
+
+
+@st.composite
+def exits(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, size: int) -> Exit:
+    """An exit of all or a part."""
+    sides: list[Side | None] = [None, 1, -1]
+    side = draw(st.sampled_from(sides))
+    fraction = draw(st.one_of(st.just(1.0), st.just(0.5)))
+    return Exit(instrument, side, fraction if draw(st.booleans()) else rng.uniform(0.1, 1.2, size))
+
+
+@st.composite
+def grids(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Grid:
+    """A grid around the first price, fixed or moving with the market."""
+    known = bars.close[~np.isnan(bars.close)]
+    middle: Value = float(known[0]) if len(known) and draw(st.booleans()) else bars.close
+    width = draw(st.sampled_from([0.02, 0.1, 0.3]))
+    return Grid(
+        instrument,
+        middle * (1.0 - width),
+        middle * (1.0 + width),
+        levels=draw(st.integers(2, 12)),
+        size=_size(draw, rng, len(bars.close), stopped=False),
+        spacing=draw(st.sampled_from(["arithmetic", "geometric"])),
+        tag=draw(st.sampled_from([None, "g"])),
+    )
+
+
+@st.composite
+def terms(draw: st.DrawFn, kind: MarketType) -> SimulationSettings:
+    """Costs, leverage and portfolio limits."""
+    return SimulationSettings(
+        initial_cash=draw(st.sampled_from([1_000.0, 10_000.0])),
+        fee=draw(st.sampled_from([0.0, 0.0005, 0.01])),
+        slippage=draw(st.sampled_from([0.0, 0.0005, 0.01])),
+        leverage=draw(st.sampled_from([1.0, 3.0, 10.0, 40.0])) if kind == "perpetual" else 1.0,
+        maintenance_margin=draw(st.sampled_from([0.0, 0.005, 0.02])),
+        stop_loss=_sometimes(draw, st.sampled_from([0.02, 0.3])),
+        take_profit=_sometimes(draw, st.sampled_from([0.02, 0.3])),
+    )
+
+
+@st.composite
+def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
+    """One instrument, market entries and exits: what the fast path takes."""
+    kind = draw(st.sampled_from(kinds))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = draw(st.integers(1, 90) | st.integers(300, 700))
+    bars = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
+    instrument = instruments(kind, 1)[0]
+    if kind == "prediction":
+        bars = chances(bars)
+    program = [
+        Emission(_condition(draw, rng, size), (draw(entries(instrument, rng, bars)),))
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    program += [
+        Emission(_condition(draw, rng, size), (draw(exits(instrument, rng, size)),))
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    order: list[int] = rng.permutation(len(program)).tolist()
+    first = draw(st.integers(0, min(20, size - 1)))
+    return World(framed({instrument: bars}), tuple(program[i] for i in order), draw(terms(kind)), first)
+
+
+@st.composite
+def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
+    """One constant market entry without exits of its own, and exits of the whole: the shortest path of all."""
+    world = draw(single_worlds(kinds))
+    ((instrument, bars),) = world.frame.bars.items()
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = len(bars.close)
+    sizes = [Size("weight", 1.0), Size("weight", 0.3), Size("notional", 500.0), Size("amount", 3.0)]
+    side: Side = draw(st.sampled_from([1, 1, -1])) if instrument.market_type == "perpetual" else 1
+    entry = Entry(instrument, side, draw(st.sampled_from(sizes)), tag=draw(st.sampled_from([None, "a"])))
+    program = [Emission(_condition(draw, rng, size), (entry,))]
+    outs = [Exit(instrument, draw(st.sampled_from([None, side]))) for _ in range(draw(st.integers(0, 2)))]
+    program += [Emission(_condition(draw, rng, size), (out,)) for out in outs]
+    limits = {} if draw(st.booleans()) else {"stop_loss": None, "take_profit": None, "leverage": 1.0}
+    return replace(world, program=tuple(program), settings=replace(world.settings, **limits))
+
+
+@st.composite
+def worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
+    """Several instruments, every kind of intent, missing bars, resolutions."""
+    kind = draw(st.sampled_from(kinds))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = draw(st.integers(1, 90) | st.integers(300, 500))
+    universe = instruments(kind, draw(st.integers(1, 4)))
+    gaps = draw(st.sampled_from([0.0, 0.0, 0.2]))
+    bars: dict[Instrument, Bars] = {}
+    for instrument in universe:
+        walked = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
+        bars[instrument] = with_gaps(rng, chances(walked) if kind == "prediction" else walked, gaps)
+    program: list[Emission] = []
+    for _ in range(draw(st.integers(1, 5))):
+        chosen = [draw(_intents(instrument, rng, bars[instrument])) for instrument in universe]
+        kept = [intent for intent in chosen if draw(st.booleans())] or chosen[:1]
+        program.append(Emission(_condition(draw, rng, size), tuple(kept)))
+    frame = framed(bars)
+    settings = draw(terms(kind))
+    if kind == "prediction" and draw(st.booleans()):
+        when = int(frame.time[draw(st.integers(0, size - 1))]) + draw(st.sampled_from([0, 1800, HOUR]))
+        settings = _resolving(settings, universe[0], when)
+    return World(frame, tuple(program), settings, draw(st.integers(0, min(20, size - 1))))
+
+
+def _resolving(settings: SimulationSettings, instrument: Instrument, when: int) -> SimulationSettings:
+    return SimulationSettings(
+        initial_cash=settings.initial_cash,
+        fee=settings.fee,
+        slippage=settings.slippage,
+        stop_loss=settings.stop_loss,
+        take_profit=settings.take_profit,
+        resolves_at={instrument: when},
+    )
+
+
+@st.composite
+def _intents(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Intent:
+    kind = draw(st.sampled_from(["entry", "entry", "exit", "rebalance", "grid"]))
+    if kind == "entry":
+        return draw(entries(instrument, rng, bars, limits=True))
+    if kind == "exit":
+        return draw(exits(instrument, rng, len(bars.close)))
+    if kind == "grid":
+        return draw(grids(instrument, rng, bars))
+    lowest = -0.6 if instrument.market_type == "perpetual" else 0.0
+    return Rebalance(instrument, _value(draw, rng, len(bars.close), lowest, 0.6), draw(st.sampled_from([None, "r"])))

@@ -1,0 +1,210 @@
+"""A broker on a market whose bars a test writes by hand, on a clock that stands still between them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from api.accounts import BalancesRequest, BalancesResponse
+from api.errors import HeyTradersError, NotFound
+from api.exchanges import ExchangeId
+from api.orders import CancelRequest, ListRequest, Order, PlacedOrder, PlaceRequest
+from api.symbols import Instrument
+from api.timeframes import Timeframe
+from engine.clock import AcceleratedClock
+from engine.feeds.feed import Candles, Listing
+from engine.frame import Bars
+from engine.store.database import Store, default_url
+from engine.venues.paper.administration import Administration
+from engine.venues.paper.broker import Broker
+from engine.venues.paper.records import read_accounts
+from engine.venues.paper.verification import verify
+
+START = 1_750_075_200
+"""2025-06-16, 12:00 UTC."""
+
+OWNER = "agent_test"
+TOKEN = "99244664687000000001"
+
+BTC = Instrument("binance", "BTC", "USDT")
+ETH = Instrument("binance", "ETH", "USDT")
+BTC_PERP = Instrument("binancefuturesusd", "BTC", "USDT")
+BTC_WON = Instrument("upbit", "BTC", "KRW")
+BTC_LIGHTER = Instrument("lighter", "BTC", "USDC")
+BTC_HYPER = Instrument("hyperliquid", "BTC", "USDC")
+BTC_GATE = Instrument("gate", "BTC", "USDT")
+RAIN = Instrument("polymarket", TOKEN, "USDC")
+
+Bar = tuple[float, float, float, float, float]
+"""Open, high, low, close, volume."""
+
+
+def flat(price: float, volume: float = 1_000_000.0) -> Bar:
+    """A bar that does not move."""
+    return (price, price, price, price, volume)
+
+
+@dataclass
+class Market:
+    """Hand-written minute bars. `tick` closes a minute on every instrument."""
+
+    clock: AcceleratedClock
+    listed: dict[Instrument, Listing]
+    bars: dict[Instrument, list[Bar]]
+
+    def tick(self, moves: dict[Instrument, Bar] | None = None) -> None:
+        """Pass a minute; what is not in `moves` stays at its last close."""
+        for instrument, history in self.bars.items():
+            last = history[-1][3]
+            history.append((moves or {}).get(instrument, flat(last)))
+        self.clock.advance(60)
+
+    def resolve(self, token: Instrument, payout: int) -> None:
+        """Answer the question of a prediction market."""
+        self.listed[token] = replace(self.listed[token], payout=payout, resolves_at=int(self.clock.now()))
+
+    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+        """See `Feed`."""
+        return [one for one in self.listed.values() if one.instrument.exchange == exchange]
+
+    def listing(self, instrument: Instrument) -> Listing:
+        """See `Feed`."""
+        if instrument not in self.listed:
+            raise NotFound(f"{instrument.ticker} is not listed")
+        return self.listed[instrument]
+
+    def candles(
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        limit: int | None = None,
+    ) -> Candles:
+        """See `Feed`: minutes only, the first one opened an hour before noon."""
+        del end
+        if timeframe != "1m" or instrument not in self.bars:
+            raise NotFound(f"no {timeframe} bars of {instrument.ticker}")
+        history = self.bars[instrument]
+        times = np.arange(len(history), dtype=np.int64) * 60 + START - 60
+        keep = np.flatnonzero(times >= (start if start is not None else 0))[-(limit or len(history)) :]
+        if len(keep) == 0:
+            raise NotFound("no bars in that range")
+        columns = np.array(history)[keep].T
+        return Candles(instrument, "1m", times[keep], Bars(*columns, source="simulated"))
+
+
+def a_market(clock: AcceleratedClock) -> Market:
+    """A few instruments of every kind, with one closed bar each."""
+    steps = {
+        BTC: ("0.1", "0.00001", 100_000.0),
+        ETH: ("0.01", "0.0001", 2_000.0),
+        BTC_PERP: ("0.1", "0.001", 100_000.0),
+        BTC_WON: ("1000", "0.0001", 140_000_000.0),
+        BTC_LIGHTER: ("0.1", "0.00001", 100_000.0),
+        BTC_HYPER: ("1", "0.00001", 100_000.0),
+        BTC_GATE: ("0.1", "0.00001", 100_000.0),
+        RAIN: ("0.01", "0.01", 0.60),
+    }
+    listed = {
+        instrument: Listing(instrument, rank, None, (), tick, lot, "simulated", title="Will it rain?")
+        for rank, (instrument, (tick, lot, _)) in enumerate(steps.items(), start=1)
+    }
+    return Market(clock, listed, {instrument: [flat(price)] for instrument, (_, _, price) in steps.items()})
+
+
+class Bench:
+    """A broker and everything around it, with short words for what tests do."""
+
+    def __init__(self, home: Path, market: Market, clock: AcceleratedClock) -> None:
+        self.home = home
+        self.market = market
+        self.clock = clock
+        self.reopen()
+
+    def reopen(self) -> None:
+        """What a restart of the process does."""
+        self.store = Store.open(default_url(self.home))
+        self.broker = Broker(self.store, self.market, self.clock)
+
+    async def place(self, account: str, symbol: str, side: str, amount: object, **more: Any) -> PlacedOrder:
+        """Place an order on the owner's account of an exchange, by default a market order."""
+        fields = {"exchange": account, "symbol": symbol, "side": side, "amount": amount, **more}
+        request = PlaceRequest.model_validate({"account_id": f"paper-{account}", **fields})
+        return await self.broker.place(OWNER, request)
+
+    async def cancel(self, order_id: str | None, **more: Any) -> Order:
+        """Cancel an order."""
+        return await self.broker.cancel(OWNER, CancelRequest(order_id=order_id or "", **more))
+
+    async def orders(self, **filters: Any) -> list[Order]:
+        """Orders, newest first."""
+        return (await self.broker.orders(OWNER, ListRequest(**filters))).orders
+
+    async def order(self, order_id: str | None) -> Order:
+        """What has become of an order."""
+        return next(order for order in await self.orders(limit=200) if order.order_id == order_id)
+
+    async def balances(self, account: str, symbol: str | None = None) -> BalancesResponse:
+        """The balances endpoint."""
+        return await self.broker.balances(OWNER, BalancesRequest(account_id=f"paper-{account}", symbol=symbol))
+
+    async def cash(self, account: str) -> tuple[str, str]:
+        """Free and used of an account's currency, as text."""
+        cash = (await self.balances(account)).balances[0]
+        return f"{cash.free:f}", f"{cash.used:f}"
+
+    def office(self) -> Administration:
+        """What the owner may do at the command line."""
+        return Administration(self.store, self.clock, OWNER)
+
+    def problems(self) -> list[str]:
+        """What the books have to complain about."""
+        accounts = self.store.read_now(lambda connection: read_accounts(connection, OWNER))
+        return [p for account in accounts for p in self.store.read_now(lambda c, a=account: verify(c, a))]
+
+
+@pytest.fixture
+def clock() -> AcceleratedClock:
+    """Stands still at noon until the market ticks."""
+    return AcceleratedClock(START)
+
+
+@pytest.fixture
+def market(clock: AcceleratedClock) -> Market:
+    """BTC at 100,000 USDT and 140,000,000 KRW, ETH at 2,000, rain at 60 cents."""
+    return a_market(clock)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, market: Market, clock: AcceleratedClock) -> Iterable[Bench]:
+    """A fresh broker; whatever a test did, its books must add up in the end."""
+    bench = Bench(tmp_path / "home", market, clock)
+    yield bench
+    assert bench.problems() == []
+
+
+Attempt = Callable[[], Awaitable[object]]
+Refused = Callable[[Attempt], Awaitable[HeyTradersError]]
+
+
+@pytest.fixture
+def changes_nothing(desk: Bench) -> Refused:
+    """Runs what must fail, and returns its error after checking that no balance and no order has changed."""
+
+    async def attempt(act: Attempt) -> HeyTradersError:
+        accounts = await desk.broker.accounts(OWNER)
+        before = [await desk.balances(str(a.exchange)) for a in accounts], await desk.orders(limit=200)
+        with pytest.raises(HeyTradersError) as refused:
+            await act()
+        after = [await desk.balances(str(a.exchange)) for a in accounts], await desk.orders(limit=200)
+        assert after == before
+        return refused.value
+
+    return attempt

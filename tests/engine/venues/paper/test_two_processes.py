@@ -1,0 +1,118 @@
+"""Two real processes on one database: neither may spend what the other has spent, or fill what it has filled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.exchanges import EXCHANGES
+from api.orders import ListRequest, Order, PlaceRequest
+from engine.access import LOCAL_AGENT
+from engine.clock import AcceleratedClock
+from engine.engine import Engine, EngineSettings
+from engine.store.database import Store, default_url
+from engine.venues.paper.administration import Administration
+
+from .conftest import START
+
+ROOT = Path(__file__).parents[4]
+
+WORKER = """
+import asyncio, json, sys
+from pathlib import Path
+from api.errors import HeyTradersError
+from api.orders import ListRequest, PlaceRequest
+from engine.access import LOCAL_AGENT
+from engine.clock import AcceleratedClock
+from engine.engine import Engine, EngineSettings
+
+home, start, count, fields = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+
+async def main():
+    clock = AcceleratedClock(start)
+    engine = await Engine.open(EngineSettings(Path(home)), clock)
+    outcomes = []
+    for _ in range(count):
+        try:
+            order = await engine.broker.place(LOCAL_AGENT, PlaceRequest.model_validate(fields))
+            outcomes.append(order.status)
+        except HeyTradersError as error:
+            outcomes.append(type(error).__name__)
+    clock.advance(6 * 3600)
+    await engine.broker.orders(LOCAL_AGENT, ListRequest())
+    await engine.aclose()
+    print(json.dumps(outcomes))
+
+asyncio.run(main())
+"""
+
+
+def both(home: Path, count: int, fields: dict[str, Any]) -> Counter[str]:
+    """Run the worker twice at once, and count what its orders came to."""
+    command = [sys.executable, "-c", WORKER, str(home), str(START), str(count), json.dumps(fields)]
+    workers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    return Counter(outcome for output in outputs for outcome in json.loads(output))
+
+
+@pytest.fixture
+async def price(tmp_path: Path) -> Decimal:
+    """What the simulated market asks for a bitcoin at the start; opens the database as well."""
+    engine = await Engine.open(EngineSettings(tmp_path), AcceleratedClock(START))
+    bought = await engine.broker.place(LOCAL_AGENT, _probe())
+    await engine.aclose()
+    assert bought.average_price is not None
+    return bought.average_price
+
+
+def _probe() -> PlaceRequest:
+    return PlaceRequest.model_validate(
+        {"account_id": "paper-gate", "exchange": "gate", "symbol": "BTC/USDT", "side": "buy", "amount": "0.0001"}
+    )
+
+
+async def test_two_processes_cannot_overspend_one_balance(tmp_path: Path, price: Decimal) -> None:
+    amount = (Decimal(1_000) / price).quantize(Decimal("0.00001"))
+    fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
+    outcomes = both(tmp_path, 12, {**fields, "amount": str(amount)})
+
+    # 24 orders of about 1,000 on 10,000: nine fit, the tenth would need its fee as well.
+    assert outcomes["FILLED"] + outcomes["InsufficientFunds"] == 24
+    assert outcomes["FILLED"] in {9, 10}
+    await _books_are_sound(tmp_path)
+
+
+async def test_two_processes_fill_a_resting_order_once(tmp_path: Path, price: Decimal) -> None:
+    """Both settle the same six hours over forty orders of both, at the same time."""
+    limit = (price * Decimal("0.999")).quantize(Decimal(1))
+    fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
+    outcomes = both(tmp_path, 20, {**fields, "amount": "0.001", "order_type": "limit", "price": str(limit)})
+
+    assert outcomes == {"OPEN": 40}
+    orders = await _books_are_sound(tmp_path)
+    resting = [order for order in orders if order.price is not None]
+    assert len({order.exchange_order_id for order in resting}) == 40
+    assert {order.status for order in resting} == {"FILLED"}
+    ledger = _office(tmp_path).ledger("paper-binance", 10_000)
+    bought = sum((row.amount for row in ledger if (row.book, row.asset) == ("free", "BTC")), Decimal(0))
+    assert bought == Decimal("0.040")
+
+
+async def _books_are_sound(home: Path) -> list[Order]:
+    engine = await Engine.open(EngineSettings(home), AcceleratedClock(START + 7 * 3600))
+    listed = await engine.broker.orders(LOCAL_AGENT, ListRequest.model_validate({"limit": 200}))
+    await engine.aclose()
+    assert _office(home).verify() == {f"paper-{exchange}": [] for exchange in EXCHANGES}
+    return list(listed.orders)
+
+
+def _office(home: Path) -> Administration:
+    return Administration(Store.open(default_url(home)), AcceleratedClock(START), LOCAL_AGENT)
