@@ -6,10 +6,11 @@ Importing this loads neither NumPy nor TA-Lib; running something does.
 from __future__ import annotations
 
 from .catalogue import Catalogue, catalogue
-from .compile import CompiledScript, ScriptReport, check_script, compile_script
+from .compile import CompiledScript, ScriptReport, check_script, compile_script, script_parameters
 from .diagnostics import Diagnostic, DslError
 from .expressions import CheckedExpression, ExpressionKind, ExpressionValue, check_expression, evaluate
 from .script import ScriptContext
+from .values import ScriptParameter
 
 __all__ = [
     "Catalogue",
@@ -20,10 +21,12 @@ __all__ = [
     "ExpressionKind",
     "ExpressionValue",
     "ScriptContext",
+    "ScriptParameter",
     "ScriptReport",
     "catalogue",
     "check_expression",
     "check_script",
     "compile_script",
     "evaluate",
+    "script_parameters",
 ]

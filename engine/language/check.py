@@ -18,7 +18,7 @@ from .parse import Parsed
 from .registry import OPERATORS, Operator
 from .subscripts import Subscripts
 from .suggest import FORMS, meant
-from .values import Outputs, TickerList, Value, World, described
+from .values import Outputs, ScriptParameter, TickerList, Value, World, described
 from .variables import VARIABLES
 
 MAX_CONTEXTS: Final = 8
@@ -57,6 +57,7 @@ class Checker:
         self.scope: dict[str, Value | None] = {}
         self.used: set[str] = set()
         self.doubtful: list[tuple[Span, Node]] = []
+        self.parameters: dict[str, ScriptParameter] = {}
         self.calls = Calls(self)
         self.form: Callable[[ast.Call, str], Value | None] | None = None
         self._visitors: dict[type[ast.expr], Callable[..., Value | None]] = {

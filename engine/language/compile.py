@@ -15,6 +15,7 @@ from .lexer import MAX_LENGTH
 from .lint import lint
 from .plan import in_words
 from .script import ScriptContext, ScriptPlan, read_script
+from .values import ScriptParameter
 
 if TYPE_CHECKING:
     from engine.frame import Frame
@@ -32,6 +33,7 @@ class CompiledScript:
         stateful: It reads the account, so it is asked bar by bar.
         plan_text: What it does, in words.
         diagnostics: Warnings.
+        parameters: What the script declares with `param`, in the order of the text, with the values of this run.
     """
 
     context: ScriptContext
@@ -42,6 +44,7 @@ class CompiledScript:
     plan_text: str
     diagnostics: tuple[Diagnostic, ...]
     plan: ScriptPlan
+    parameters: tuple[ScriptParameter, ...] = ()
 
     def program(self, frame: Frame, first_bar: int = 0) -> Program:
         """The script on the bars of `frame`. Nothing fires before `first_bar`.
@@ -105,6 +108,16 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
     return compiled
 
 
+def script_parameters(source: str, context: ScriptContext) -> tuple[ScriptParameter, ...]:
+    """What a script declares with `param`, in the order of the text.
+
+    Raises:
+        DslError: The script has an error.
+        InvalidInput: The universe is empty.
+    """
+    return compile_script(source, context).parameters
+
+
 @lru_cache(maxsize=64)
 def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScript | None]:
     """A script's plan with its findings, and the script itself when there is no error among them."""
@@ -126,6 +139,7 @@ def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScrip
         plan_text=in_words(plan, instruments, lookback, warmup),
         diagnostics=plan.parsed.findings.sorted(),
         plan=plan,
+        parameters=plan.parameters,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 from api.symbols import Instrument
@@ -12,7 +13,7 @@ from api.symbols import Instrument
 from .check import Checker
 from .diagnostics import quoted
 from .graph import Node
-from .values import IntentPlan, Sizing, Value, described
+from .values import IntentPlan, ScriptParameter, Sizing, Value, described
 
 IntentKind = Literal["entry", "exit", "rebalance", "grid"]
 
@@ -70,6 +71,9 @@ SIZINGS: Final[dict[str, tuple[Literal["weight", "notional", "amount", "risk"], 
 }
 _SIDES: Final[dict[str, Literal[1, -1]]] = {"LONG": 1, "SHORT": -1}
 MAX_TAG: Final = 50
+_PARAM: Final = ("name", "default", "low", "high", "step")
+_PARAM_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_PARAM_HINT: Final = 'Write `param("fast", 10, 5, 50, 5)`'
 
 
 def signature(name: str) -> str:
@@ -87,9 +91,68 @@ class Intents:
         """An intent or a sizing, or None after reporting what is wrong with it."""
         if name in SIZINGS:
             return self._sizing(call, name)
+        if name == "param":
+            return self._parameter(call)
         if name in FORMS:
             return self._intent(call, cast("IntentKind", name))
         self._checker.error(call, f"{name} stands on a line of its own", "Write `emit_signal(condition, entry(...))`")
+        return None
+
+    def _parameter(self, call: ast.Call) -> Node | None:
+        """The value of a number that can be set from outside; a constant of the run."""
+        declared = self._declared(call)
+        if declared is None:
+            return None
+        known = self._checker.parameters.setdefault(declared.name, declared)
+        if known != declared:
+            self._checker.error(
+                call,
+                f"the parameter {quoted(declared.name)} is declared twice with different numbers",
+                "Declare it once and give it a name",
+            )
+            return None
+        return self._checker.graph.constant(declared.value)
+
+    def _declared(self, call: ast.Call) -> ScriptParameter | None:
+        checker = self._checker
+        slots = dict(zip(_PARAM, call.args, strict=False))
+        twice = [k for k in call.keywords if k.arg in slots or k.arg not in _PARAM]
+        slots.update({k.arg: k.value for k in call.keywords if k.arg is not None})
+        if len(call.args) > len(_PARAM) or twice or not slots.keys() >= set(_PARAM[:4]):
+            checker.error(call, "param takes a name, a default, a lowest and a highest value, and a step", _PARAM_HINT)
+            return None
+        values = {name: checker.node(where) for name, where in slots.items()}
+        constants = {name: None if node is None else node.constant for name, node in values.items()}
+        name = constants.pop("name")
+        if not isinstance(name, str) or not _PARAM_NAME.fullmatch(name):
+            checker.error(call, "a parameter's name is a text of letters, digits and _", _PARAM_HINT)
+            return None
+        numbers = {key: value for key, value in constants.items() if isinstance(value, float)}
+        if len(numbers) < len(constants):
+            checker.error(call, "the default, the range and the step of a parameter are plain numbers", _PARAM_HINT)
+            return None
+        default, low, high, step = (*(numbers[key] for key in _PARAM[1:4]), numbers.get("step"))
+        if not low <= default <= high:
+            problem = f"the default {default:g} of {quoted(name)} is not between {low:g} and {high:g}"
+            checker.error(call, problem, "The order is name, default, lowest, highest, step")
+            return None
+        if step is not None and step <= 0:
+            checker.error(call, f"the step of {quoted(name)} is {step:g}, not above 0", _PARAM_HINT)
+            return None
+        if step is None and all(number.is_integer() for number in (default, low, high)):
+            step = 1.0
+        return self._set(call, ScriptParameter(name, default, low, high, step, default))
+
+    def _set(self, call: ast.Call, declared: ScriptParameter) -> ScriptParameter | None:
+        """The parameter with the value of this run."""
+        value = dict(self._checker.world.parameters).get(declared.name, declared.default)
+        if declared.low <= value <= declared.high:
+            return replace(declared, value=value)
+        self._checker.error(
+            call,
+            f"the parameter {quoted(declared.name)} is set to {value:g}, outside {declared.low:g} to {declared.high:g}",
+            "Set a value within its range, or widen the range in the script",
+        )
         return None
 
     def _sizing(self, call: ast.Call, name: str) -> Sizing | None:

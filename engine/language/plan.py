@@ -9,7 +9,7 @@ from api.symbols import Instrument
 from .diagnostics import short
 from .graph import Node
 from .script import EmissionPlan, ScriptPlan
-from .values import IntentPlan, Sizing
+from .values import IntentPlan, ScriptParameter, Sizing
 
 _SHOWN_EMISSIONS = 20
 
@@ -32,12 +32,20 @@ def _lines(plan: ScriptPlan, instruments: tuple[Instrument, ...], lookback: int,
     yield (
         f"First value after {lookback:,} bars; loads {warmup:,} bars before the range so that every value is settled."
     )
+    if plan.parameters:
+        yield f"Parameters: {', '.join(_parameter(each) for each in plan.parameters)}."
     yield _work(plan)
     yield "At the close of each bar, in this order; orders are filled at the next bar's open:"
     for number, emission in enumerate(plan.emissions[:_SHOWN_EMISSIONS], 1):
         yield f"{number}. {_emission(emission)}"
     if len(plan.emissions) > _SHOWN_EMISSIONS:
         yield f"... and {len(plan.emissions) - _SHOWN_EMISSIONS} more signals."
+
+
+def _parameter(each: ScriptParameter) -> str:
+    step = "" if each.step is None else f" in steps of {each.step:g}"
+    default = "" if each.value == each.default else f", {each.default:g} by default"
+    return f"{each.name} = {each.value:g} ({each.low:g} to {each.high:g}{step}{default})"
 
 
 def _work(plan: ScriptPlan) -> str:

@@ -84,3 +84,4 @@ def _intents() -> Iterator[str]:
         yield f"| `{signature(name)}` | {hints} |"
     for name, (_, option) in SIZINGS.items():
         yield f"| `{name}({option.name})` | {option.hint} |"
+    yield "| `param(name, default, low, high, step=)` | a number that a run or a sweep can set; constant in a run |"

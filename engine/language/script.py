@@ -17,7 +17,7 @@ from .graph import Graph, Node
 from .intents import Intents, nodes_of
 from .parse import Parsed, parse
 from .suggest import FORMS
-from .values import IntentPlan, Mode, Outputs, TickerList, Value, World, described
+from .values import IntentPlan, Mode, Outputs, ScriptParameter, TickerList, Value, World, described
 from .variables import VARIABLES
 
 MAX_STATEMENTS: Final = 5_000
@@ -34,6 +34,8 @@ class ScriptContext:
         universe: The tickers that it may trade.
         mode: `isolated` runs it once for each ticker, `cross` once for all.
         bars: Length of the range in bars, if it is known; the linter compares the warm-up with it.
+        parameters: Names and values of parameters that the script declares with `param`; the others keep their
+            defaults.
     """
 
     universe: tuple[Instrument, ...]
@@ -41,6 +43,7 @@ class ScriptContext:
     mode: Mode = "isolated"
     exchange: ExchangeId | None = None
     bars: int | None = None
+    parameters: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class ScriptPlan:
     emissions: list[EmissionPlan] = field(default_factory=list[EmissionPlan])
     unused: dict[str, Span] = field(default_factory=dict[str, Span])
     doubtful: list[tuple[Span, Node]] = field(default_factory=list[tuple[Span, Node]])
+    parameters: tuple[ScriptParameter, ...] = ()
 
     @property
     def nodes(self) -> list[Node]:
@@ -80,6 +84,8 @@ def read_script(source: str, context: ScriptContext) -> ScriptPlan:
         reader.run(parsed.statements)
     plan.unused = {n: s for n, s in reader.assigned.items() if n not in reader.checker.used}
     plan.doubtful = reader.checker.doubtful
+    plan.parameters = tuple(reader.checker.parameters.values())
+    reader.refuse_unknown_parameters()
     if not plan.emissions and not parsed.findings.failed:
         parsed.findings.error(
             Span(1, 1, 2),
@@ -94,7 +100,13 @@ class _Reader:
         context = plan.context
         exchange = context.exchange or (context.universe[0].exchange if context.universe else None)
         self._plan = plan
-        world = World(script=True, universe=context.universe, exchange=exchange, mode=context.mode)
+        world = World(
+            script=True,
+            universe=context.universe,
+            exchange=exchange,
+            mode=context.mode,
+            parameters=context.parameters,
+        )
         self.checker = Checker(plan.parsed, plan.graph, world)
         self.checker.form = Intents(self.checker).check
         self.assigned: dict[str, Span] = {}
@@ -119,6 +131,17 @@ class _Reader:
                     self._bare(statement)
                 case _:
                     pass
+
+    def refuse_unknown_parameters(self) -> None:
+        """Report settings for parameters that the script does not declare."""
+        known = self.checker.parameters
+        for name, _ in self._plan.context.parameters:
+            if name not in known and not self.checker.findings.failed:
+                others = f"It has {', '.join(known)}" if known else "It has none"
+                example = f'`{name} = param("{name}", 10, 5, 50)`'
+                self.checker.findings.error(
+                    Span(1, 1, 2), f"the script has no parameter {quoted(name)}", f"{others}. Declare it: {example}"
+                )
 
     def _too_many(self, statement: ast.stmt) -> bool:
         limits = (

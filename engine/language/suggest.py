@@ -22,6 +22,7 @@ FORMS: Final = (
     "Notional",
     "Amount",
     "Risk",
+    "param",
 )
 """Words with rules of their own: another timeframe, and what a script can ask for."""
 
@@ -138,6 +139,10 @@ _OTHER_WORDS: Final = {
     "security": "tf",
     "timeframe": "TIMEFRAME",
     "resample": "tf",
+    "input": "param",
+    "inputint": "param",
+    "inputfloat": "param",
+    "parameter": "param",
     "percent": "Weight",
 }
 

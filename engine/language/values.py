@@ -49,17 +49,41 @@ class IntentPlan:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptParameter:
+    """A number that a script declares with `param` and that can be set for a run.
+
+    Attributes:
+        default: The value without a setting.
+        low, high: Inclusive range of the value.
+        step: Distance between the values that a sweep tries; None where the script gives none and not all numbers
+            are whole.
+        value: The value of this run.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+    step: float | None
+    value: float
+
+
 Value = Node | Outputs | TickerList | Sizing | IntentPlan
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a source text is checked against. An expression has no universe: it may read any well-formed ticker."""
+    """What a source text is checked against. An expression has no universe: it may read any well-formed ticker.
+
+    `parameters` are settings for numbers that a script declares with `param`.
+    """
 
     script: bool = False
     universe: tuple[Instrument, ...] = ()
     exchange: ExchangeId | None = None
     mode: Mode = "isolated"
+    parameters: tuple[tuple[str, float], ...] = ()
 
 
 def described(value: Value) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api.errors import InvalidInput
 from api.symbols import Instrument
 from engine.frame import Floats, Frame
-from engine.language import DslError, ScriptContext, check_script, compile_script
+from engine.language import DslError, ScriptContext, check_script, compile_script, script_parameters
 from engine.program import AccountState, Entry, Exit, Grid, PositionState, Rebalance, StaticProgram
 from tests.engine.language.dsl_markets import BTC, ETH, PERP, frame_of, prefix, recorded
 
@@ -327,3 +327,61 @@ def test_the_recorded_answer_is_found(recorded_btc_csv: Path) -> None:
 
     assert len(result.trades.pnl) == 123
     assert result.final_equity == pytest.approx(5_912.403252051, abs=1e-8)
+
+
+PARAMETERS: Final = """
+fast = param("fast", 10, 5, 50, 5)
+limit = param("limit", 0.3, 0.1, 0.9)
+emit_signal(sma(close, fast) > limit, exit(TICKER))
+"""
+
+
+def test_a_parameter_takes_its_default_and_can_be_a_period() -> None:
+    script = compile_script(PARAMETERS, ScriptContext((BTC,)))
+
+    fast, limit = script_parameters(PARAMETERS, ScriptContext((BTC,)))
+    assert (fast.name, fast.default, fast.low, fast.high, fast.step, fast.value) == ("fast", 10, 5, 50, 5, 10)
+    assert (limit.name, limit.step, limit.value) == ("limit", None, 0.3)
+    assert script.lookback == 9
+    assert "Parameters: fast = 10 (5 to 50 in steps of 5), limit = 0.3 (0.1 to 0.9)." in script.plan_text
+
+
+def test_a_parameter_that_is_set_gives_the_script_with_that_number_in_it() -> None:
+    frame = frame_of(BTC, count=100)
+    context = ScriptContext((BTC,), parameters=(("fast", 20.0), ("limit", 0.5)))
+
+    (emission,) = _static(PARAMETERS, context, frame)
+    (written,) = _static("emit_signal(sma(close, 20) > 0.5, exit(TICKER))", ScriptContext((BTC,)), frame)
+
+    np.testing.assert_array_equal(emission.condition, written.condition)
+    assert "fast = 20 (5 to 50 in steps of 5, 10 by default)" in compile_script(PARAMETERS, context).plan_text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("fast", 51.0, "is set to 51, outside 5 to 50"), ("slow", 10.0, "no parameter `slow`. It has fast, limit")],
+)
+def test_a_setting_that_the_script_does_not_allow_is_refused(name: str, value: float, words: str) -> None:
+    with pytest.raises(DslError) as caught:
+        compile_script(PARAMETERS, ScriptContext((BTC,), parameters=((name, value),)))
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        'param("fast", 60, 5, 50)',
+        'param("fast", 10, 5)',
+        "param(fast, 10, 5, 50)",
+        'param("fast", close, 5, 50)',
+        'param("fast", 10, 5, 50, 0)',
+        'param("fast one", 10, 5, 50)',
+        'param("fast", 10, 5, 50, 5, 5)',
+        'param("fast", 10, 5, 50) + param("fast", 11, 5, 50)',
+    ],
+)
+def test_a_parameter_that_cannot_be_set_is_refused(declared: str) -> None:
+    report = check_script(f"emit_signal(sma(close, 9) > {declared}, exit(TICKER))", ScriptContext((BTC,)))
+
+    assert not report.ok
