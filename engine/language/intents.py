@@ -115,7 +115,7 @@ class Intents:
 
     def _declared(self, call: ast.Call) -> ScriptParameter | None:
         checker = self._checker
-        slots = dict(zip(_PARAM, call.args, strict=False))
+        slots: dict[str, ast.expr] = dict(zip(_PARAM, call.args, strict=False))
         twice = [k for k in call.keywords if k.arg in slots or k.arg not in _PARAM]
         slots.update({k.arg: k.value for k in call.keywords if k.arg is not None})
         if len(call.args) > len(_PARAM) or twice or not slots.keys() >= set(_PARAM[:4]):
