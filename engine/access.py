@@ -17,7 +17,7 @@ from api.errors import NotAuthorised
 
 from .clock import Clock
 from .quotas import DAY, HOUR, Limits, QuotaSettings, RequestRate, Tier, Window, spend, used
-from .store.access import agents_table, keys_table
+from .store.agents import agents_table, keys_table
 from .store.database import Store
 from .store.ids import new_id
 

@@ -11,7 +11,7 @@ from api.arena import Post, PostRequest
 from api.errors import NotFound
 from api.text import show
 from engine.clock import iso8601
-from engine.store.arena import posts_table
+from engine.store.agents import posts_table
 from engine.store.backtests import find_result
 from engine.store.ids import new_id
 

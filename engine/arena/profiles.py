@@ -11,8 +11,7 @@ from api.arena import Profile
 from api.errors import InvalidInput
 from api.text import show
 from engine.clock import iso8601
-from engine.store.access import agents_table
-from engine.store.arena import follows_table, posts_table
+from engine.store.agents import agents_table, follows_table, posts_table
 from engine.store.backtests import results_table
 
 _SHOWN: Final = ("display_name", "description", "strategy_type", "risk_profile", "avatar_url")

@@ -24,7 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from api.errors import InvalidInput, Unavailable, UserMustAct
 
-from .tables import metadata
+from .migrations import latest, migrate, recorded_version, refuse_newer
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -65,7 +65,7 @@ class Store:
             _prepare_file(Path(parsed.database or ""))
         try:
             engine = _connectable(parsed)
-            _create_tables(engine)
+            _migrate(engine)
         except (DBAPIError, ImportError) as error:
             raise _unusable(parsed, error) from error
         return cls(engine, url)
@@ -164,13 +164,16 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _create_tables(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the schema up to date; a database that already is takes no write lock."""
     try:
-        with engine.execution_options(**{_WRITES: True}).begin() as connection:
-            if engine.dialect.name == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-            metadata.create_all(connection)
-    except DBAPIError:
+        with engine.begin() as connection:
+            version = recorded_version(connection)
+        refuse_newer(version)
+        if version != latest():
+            with engine.execution_options(**{_WRITES: True}).begin() as connection:
+                migrate(connection)
+    except Exception:
         engine.dispose()
         raise
 

@@ -1,4 +1,7 @@
-"""Agents, their API keys, and what they have used up. Keys are kept as SHA-256 digests only."""
+"""Agents, their API keys and what they have used up; their posts in the arena, and who follows whom.
+
+Keys are kept as SHA-256 digests only. A profile of the arena is the agent's own row.
+"""
 
 from __future__ import annotations
 
@@ -40,4 +43,25 @@ usage_table: Final = sa.Table(
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.Index("ix_usage_subject_kind_at", "subject", "kind", "at"),
+)
+
+posts_table: Final = sa.Table(
+    "arena_posts",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("agent_id", sa.String(40), sa.ForeignKey("agents.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("category", sa.String(20), nullable=False),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("content", sa.Text),
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("result_id", sa.String(40)),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+follows_table: Final = sa.Table(
+    "arena_follows",
+    metadata,
+    sa.Column("follower_id", sa.String(40), sa.ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("followed_id", sa.String(40), sa.ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
 )

@@ -1,0 +1,108 @@
+"""The schema of the engine's database: its version, and the numbered steps that bring an older database up to date.
+
+Version 1 is the schema of release 0.1.0, which kept no version. To change the schema, change the tables in this
+package, and append to `STEPS` what an existing database needs to get there. A fresh database is made from the tables
+at once; a test holds that both ways give the same schema.
+
+A step may run on a table that an earlier step has made from today's declaration, so use `add_table` and `add_column`,
+which do nothing where the table or column already exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from api.errors import UserMustAct
+
+from . import agents, backtests, broker, candles, live
+from .metadata import metadata
+
+__all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
+
+_DECLARING = (agents, backtests, broker, candles, live)
+"""The modules whose import fills `metadata`."""
+
+_FIRST_RELEASE: Final = 1
+_SINCE_FIRST_RELEASE: Final = "broker_orders"
+"""A table that every database of version 1 has."""
+
+version_table: Final = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change to the schema: what it is for, and the function that makes it."""
+
+    purpose: str
+    apply: Callable[[sa.Connection], None]
+
+
+def add_table(table: sa.Table) -> Callable[[sa.Connection], None]:
+    """A step that creates `table` with its indexes."""
+    return lambda connection: table.create(connection, checkfirst=True)
+
+
+def add_column(column: sa.Column[object]) -> Callable[[sa.Connection], None]:
+    """A step that adds a column of a declared table; one that must not be null needs a `server_default`."""
+
+    def apply(connection: sa.Connection) -> None:
+        table = column.table.name
+        if column.name in {existing["name"] for existing in sa.inspect(connection).get_columns(table)}:
+            return
+        declared = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.execute(sa.DDL(f"ALTER TABLE {table} ADD COLUMN {declared}"))
+
+    return apply
+
+
+STEPS: Final[tuple[Step, ...]] = (Step("The schema version itself", add_table(version_table)),)
+"""The step at index 0 leads from version 1 to version 2, and so on. Append only."""
+
+
+def latest() -> int:
+    """The schema version that this release writes."""
+    return _FIRST_RELEASE + len(STEPS)
+
+
+def recorded_version(connection: sa.Connection) -> int:
+    """The schema version of a database; 0 when it holds no tables of ours."""
+    inspector = sa.inspect(connection)
+    if inspector.has_table(version_table.name):
+        return connection.execute(sa.select(version_table.c.version)).scalar_one_or_none() or 0
+    return _FIRST_RELEASE if inspector.has_table(_SINCE_FIRST_RELEASE) else 0
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the database to the latest version, in the caller's transaction.
+
+    Raises:
+        UserMustAct: A newer release has changed the database.
+    """
+    version = recorded_version(connection)
+    refuse_newer(version)
+    if version == 0:
+        metadata.create_all(connection)
+    for step in STEPS[max(0, version - _FIRST_RELEASE) :] if version else ():
+        step.apply(connection)
+    if version != latest():
+        connection.execute(sa.delete(version_table))
+        connection.execute(sa.insert(version_table).values(version=latest()))
+
+
+def refuse_newer(version: int) -> None:
+    """Refuse a database that a newer release has changed: this one could read it wrongly.
+
+    Raises:
+        UserMustAct: `version` is above `latest()`.
+    """
+    if version > latest():
+        raise UserMustAct(
+            f"a newer release of heytraders-mcp has changed the database to schema version {version}; this release"
+            f" knows versions up to {latest()}",
+            suggestion="Upgrade heytraders-mcp, or name another folder with HEYTRADERS_HOME",
+            code="INTERNAL_ERROR",
+        )
