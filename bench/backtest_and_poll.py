@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 
 from api.backtests import ExecuteRequest
 from engine.clock import SystemClock
-from engine.feeds.market_feed import open_feed
+from engine.feeds.market import open_feed
 from engine.jobs.preparation import prepare
 from engine.jobs.run import run_backtest
 from engine.jobs.world import World

@@ -21,7 +21,7 @@ from api.timeframes import SECONDS, Timeframe
 from engine.clock import AcceleratedClock, Clock
 from engine.feeds.feed import Feed
 from engine.feeds.importing import import_file
-from engine.feeds.market_feed import open_feed
+from engine.feeds.market import open_feed
 from engine.feeds.simulated import SimulatedFeed
 from engine.store.database import Store, default_url
 

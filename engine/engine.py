@@ -71,7 +71,7 @@ class Engine:
     def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
         from .access import Access
         from .documents.library import Library
-        from .feeds.market_feed import open_feed
+        from .feeds.market import open_feed
         from .jobs.jobs import Jobs
         from .jobs.world import World
         from .live.live import Live

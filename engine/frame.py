@@ -15,7 +15,7 @@ from api.timeframes import SECONDS, Timeframe
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Times = NDArray[np.int64]
-Source = Literal["imported", "simulated"]
+Source = Literal["imported", "exchange", "simulated"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,25 @@
-"""Where candles come from: one protocol, served by imported files and by simulation."""
+"""Where candles come from: one protocol for every feed, and what all feeds share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from decimal import Decimal
+from typing import Final, Protocol
 
+from api.errors import NotFound
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import Timeframe
-from engine.frame import Bars, Source, Times
+from api.timeframes import SECONDS, Timeframe
+from engine.clock import iso8601
+from engine.frame import Bars, Floats, Source, Times
+
+_SHOWN: Final = 5
+_SIGNIFICANT_DIGITS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +29,7 @@ class Listing:
     `sector` is e.g. "DeFi", "L1", "AI"; `categories` e.g. "top_market_cap", "trending"; `rank` 1 is the largest
     market capitalisation on its exchange. Tick and lot sizes are in quote and base units, as exact decimal strings.
     `title` and `resolves_at` (unix seconds) are for prediction markets; `payout` is what one token paid, 1 or 0, and
-    None as long as the question is open.
+    None as long as the question is open. `steps_known` is false where the steps were estimated from the last price.
     """
 
     instrument: Instrument
@@ -32,6 +42,7 @@ class Listing:
     title: str | None = None
     resolves_at: int | None = None
     payout: int | None = None
+    steps_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +91,106 @@ class Feed(Protocol):
                 range that exists.
         """
         ...
+
+
+class SourceFeed(Feed, Protocol):
+    """A feed of one source, one of several that a `MarketFeed` chooses from."""
+
+    @property
+    def source(self) -> Source:
+        """Where its candles come from."""
+        ...
+
+    def has(self, instrument: Instrument) -> bool:
+        """Whether this source holds candles of `instrument`, and therefore serves it at every timeframe."""
+        ...
+
+    def refresh(self) -> None:
+        """See what other processes have stored so far."""
+        ...
+
+
+def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> NotFound:
+    """The refusal for an instrument that no feed lists. It names close matches on its exchange."""
+    symbols = {other.symbol: other for other in known if other.exchange == instrument.exchange}
+    same_base = [s for s, other in symbols.items() if other.base == instrument.base.upper()]
+    close = same_base or difflib.get_close_matches(instrument.symbol, symbols, n=_SHOWN, cutoff=0.6)
+    return NotFound(
+        f"{instrument.exchange} lists no {instrument.symbol!r}",
+        suggestion=f"Did you mean {' or '.join(close[:_SHOWN])}?"
+        if close
+        else f'market_tickers(exchange="{instrument.exchange}") lists what {instrument.exchange} trades',
+    )
+
+
+def empty_range(
+    instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None], first: int, last: int
+) -> NotFound:
+    """The refusal for a range without a closed bar. `first` and `last` are the open times that exist."""
+    since, until = (None if edge is None else iso8601(edge) for edge in asked)
+    wanted = f"from {since or 'the beginning'} to {until or 'now'}"
+    if last < first:
+        return NotFound(
+            f"{instrument.ticker} has no closed {timeframe} bar yet; its first one opens at {iso8601(first)}",
+            suggestion="Choose another symbol or a shorter timeframe",
+        )
+    return NotFound(
+        f"{instrument.ticker} has no {timeframe} bar {wanted}",
+        suggestion=f"Ask for a range between {iso8601(first)} and {iso8601(last)}, the first and last bar there are",
+    )
+
+
+def too_fine(instrument: Instrument, timeframe: Timeframe, stored: Iterable[Timeframe], source: Source) -> NotFound:
+    """The refusal for bars shorter than the stored ones, which are neither made from longer bars nor simulated."""
+    names = sorted(stored, key=lambda name: SECONDS[name])
+    return NotFound(
+        f"{instrument.ticker} was {'imported' if source == 'imported' else 'fetched'} as {' and '.join(names)}; "
+        f"{timeframe} bars cannot be made from that",
+        suggestion=f"Use {names[0]} or longer, or import {timeframe} candles of {instrument.ticker}",
+    )
+
+
+def tick_exponent(price: float) -> int:
+    """The price step, as a power of ten, that gives a price seven significant digits."""
+    return math.floor(math.log10(price)) - _SIGNIFICANT_DIGITS + 1
+
+
+def lot_exponent(price: float) -> int:
+    """The amount step, as a power of ten, that is worth 0.1 to 1 of the quote currency; at most one coin."""
+    return min(0, -math.floor(math.log10(price)) - 1)
+
+
+def step(exponent: int) -> str:
+    """A power of ten as an exact decimal."""
+    return format(Decimal(1).scaleb(exponent), "f")
+
+
+class Kept:
+    """Arrays by key; when `budget` bytes are full the least recently used go. Safe to share between threads."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._arrays: OrderedDict[Hashable, Floats] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """How much is kept now."""
+        return self._bytes
+
+    def get(self, key: Hashable, make: Callable[[], Floats]) -> Floats:
+        """The array of this key, made if it is not there; read-only. Two threads may both make it."""
+        with self._lock:
+            if (kept := self._arrays.get(key)) is not None:
+                self._arrays.move_to_end(key)
+                return kept
+        made = make()
+        made.flags.writeable = False
+        with self._lock:
+            if key not in self._arrays:
+                self._arrays[key] = made
+                self._bytes += made.nbytes
+            while self._bytes > self._budget and len(self._arrays) > 1:
+                self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+        return made

@@ -7,6 +7,7 @@ percent apart. Rounding keeps the order of prices, so bars of every timeframe ag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,15 @@ from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock
 from engine.frame import Bars
 
-from .feed import Candles, Listing
-from .refusals import empty_range, unknown_instrument
-from .simulation.blocks import DEFAULT_BUDGET, Blocks
-from .simulation.directory import Directory
+from .feed import Candles, Listing, empty_range, step, unknown_instrument
+from .simulation.coins import CryptoDays, MarketFactor
+from .simulation.questions import LOT_EXPONENT, OUTCOMES, Outcome, PredictionDays, Question, questions_opened_by
+from .simulation.refinement import DAY, DEFAULT_BUDGET, Blocks, Stream
+from .simulation.venues import TOKEN_TICK_EXPONENT, TOP_MARKET_CAP, CoinView, Market, TokenView, View, markets
 
-_SOURCE: Final = "simulated"
+_WEEK: Final = 7 * DAY
+_TRENDING_SHARE: Final = 0.12
+_STILL_LISTED_DAYS: Final = 30
 
 
 class SimulatedFeed:
@@ -34,10 +38,19 @@ class SimulatedFeed:
         budget: Bytes of bars kept in memory.
     """
 
+    source: Final = "simulated"
+
     def __init__(self, clock: Clock, seed: int, *, budget: int = DEFAULT_BUDGET) -> None:
         self._clock = clock
         self._blocks = Blocks(seed, budget)
         self._directory = Directory(seed)
+
+    def has(self, instrument: Instrument) -> bool:
+        """See `SourceFeed`."""
+        return self._directory.view(instrument, int(self._clock.now())) is not None
+
+    def refresh(self) -> None:
+        """See `SourceFeed`. Nothing is stored."""
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """See `Feed`. Prediction markets: the open ones, and those resolved within the last month."""
@@ -61,11 +74,11 @@ class SimulatedFeed:
     ) -> Candles:
         """See `Feed`."""
         now = int(self._clock.now())
-        if (face := self._directory.face(instrument, now)) is None:
+        if (view := self._directory.view(instrument, now)) is None:
             raise unknown_instrument(instrument, [one.instrument for one in self.listings(instrument.exchange)])
         seconds = SECONDS[timeframe]
-        oldest = face.opens_at // seconds
-        newest = min(now, now if face.ends_at is None else face.ends_at) // seconds
+        oldest = view.opens_at // seconds
+        newest = min(now, now if view.ends_at is None else view.ends_at) // seconds
         first = oldest if start is None else max(oldest, -(-start // seconds))
         stop = newest if end is None else min(newest, -(-end // seconds))
         if limit is not None:
@@ -73,7 +86,98 @@ class SimulatedFeed:
         if first >= stop:
             raise empty_range(instrument, timeframe, (start, end), oldest * seconds, (newest - 1) * seconds)
         time = np.arange(first, stop, dtype=np.int64) * seconds
-        shown = face.show(self._blocks.bars(face.days, timeframe, first, stop), time)
+        shown = view.show(self._blocks.bars(view.days, timeframe, first, stop), time)
         for array in (shown, time):
             array.flags.writeable = False
-        return Candles(instrument, timeframe, time, Bars(*shown, source=_SOURCE))
+        return Candles(instrument, timeframe, time, Bars(*shown, source=self.source))
+
+
+class Directory:
+    """Instruments of one simulated world. Which questions are asked and what is trending depends on the time."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._market = MarketFactor(seed)
+        self._assets: dict[str, CryptoDays] = {}
+        self._views: dict[Instrument, View] = {}
+        self._listings = lru_cache(maxsize=32)(self._listings_of)
+
+    def listings(self, exchange: ExchangeId, now: int) -> tuple[Listing, ...]:
+        """Everything tradable on `exchange` at `now`, and questions resolved within a month; largest first."""
+        return self._listings(exchange, now // DAY)
+
+    def listing(self, instrument: Instrument, now: int) -> Listing | None:
+        """One listing, long resolved questions included; None for what is not listed, or not yet."""
+        if (market := markets().get(instrument)) is not None:
+            return self._crypto(market, now // _WEEK) if market.listed_day * DAY <= now else None
+        if (asked := _tokens(now // DAY).get(instrument)) is None:
+            return None
+        listed = (one for one in self.listings(instrument.exchange, now) if one.instrument == instrument)
+        return next(listed, None) or self._token(*asked, rank=len(_tokens(now // DAY)), today=now // DAY)
+
+    def view(self, instrument: Instrument, now: int) -> View | None:
+        """What an instrument's bars are shown through; None for what is not listed, or not yet."""
+        if (view := self._views.get(instrument)) is None:
+            view = self._made_view(instrument, now)
+        if view is None or view.opens_at > now:
+            return None
+        self._views[instrument] = view
+        return view
+
+    def _made_view(self, instrument: Instrument, now: int) -> View | None:
+        if (market := markets().get(instrument)) is not None:
+            name = market.asset.base
+            if name not in self._assets:
+                self._assets[name] = CryptoDays(self._seed, market.asset, self._market)
+            return CoinView(self._seed, market, self._assets[name])
+        if (asked := _tokens(now // DAY).get(instrument)) is not None:
+            question, outcome = asked
+            return TokenView(question, outcome, PredictionDays(self._seed, question))
+        return None
+
+    def _listings_of(self, exchange: ExchangeId, day: int) -> tuple[Listing, ...]:
+        if exchange != "polymarket":
+            week = day * DAY // _WEEK
+            found = [m for m in markets().values() if m.venue.exchange == exchange and m.listed_day <= day]
+            return tuple(self._crypto(market, week) for market in found)
+        shown = [q for q in questions_opened_by(day) if q.resolved_day > day - _STILL_LISTED_DAYS]
+        shown.sort(key=lambda q: -PredictionDays(self._seed, q).daily_turnover)
+        asked: list[tuple[Question, Outcome]] = [(question, outcome) for question in shown for outcome in OUTCOMES]
+        return tuple(self._token(q, outcome, rank=rank, today=day) for rank, (q, outcome) in enumerate(asked, 1))
+
+    def _crypto(self, market: Market, week: int) -> Listing:
+        return Listing(
+            instrument=market.instrument,
+            rank=market.rank,
+            sector=market.asset.sector,
+            categories=self._categories(market.rank, f"asset/{market.asset.base}", week),
+            tick_size=market.tick_size,
+            lot_size=market.lot_size,
+            source="simulated",
+        )
+
+    def _token(self, question: Question, outcome: Outcome, *, rank: int, today: int) -> Listing:
+        is_resolved = question.resolved_day <= today
+        pays_yes = PredictionDays(self._seed, question).payout if is_resolved else None
+        return Listing(
+            instrument=question.token(outcome),
+            rank=rank,
+            sector=question.sector,
+            categories=self._categories(rank, f"question/{question.key}", today // 7),
+            tick_size=step(TOKEN_TICK_EXPONENT),
+            lot_size=step(LOT_EXPONENT),
+            source="simulated",
+            title=f"{question.title} {outcome}",
+            resolves_at=question.resolved_day * DAY,
+            payout=pays_yes if pays_yes is None or outcome == "Yes" else 1 - pays_yes,
+        )
+
+    def _categories(self, rank: int, name: str, week: int) -> tuple[str, ...]:
+        chance, _ = Stream(self._seed, f"trending/{name}").uniforms(week, 1)
+        top = ("top_market_cap",) if rank <= TOP_MARKET_CAP else ()
+        return (*top, "trending") if chance[0] < _TRENDING_SHARE else top
+
+
+@lru_cache(maxsize=8)
+def _tokens(day: int) -> dict[Instrument, tuple[Question, Outcome]]:
+    return {q.token(outcome): (q, outcome) for q in questions_opened_by(day) for outcome in OUTCOMES}

@@ -12,8 +12,7 @@ import numpy as np
 
 from engine.clock import AcceleratedClock, iso8601
 from engine.feeds.feed import Feed
-from engine.feeds.framing import load_frame
-from engine.feeds.market_feed import MarketFeed, open_feed
+from engine.feeds.market import MarketFeed, load_frame, open_feed
 from engine.frame import Frame
 from engine.results.analysis import analyse, gather
 from engine.results.benchmark import buy_and_hold

@@ -17,7 +17,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.feeds.feed import Feed
-from engine.feeds.framing import load_frame
+from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.simulation.kernel import simulate

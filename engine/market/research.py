@@ -171,7 +171,7 @@ def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument) -
     Raises:
         HeyTradersError: There are no candles, or too few.
     """
-    from engine.feeds.framing import recent_frame
+    from engine.feeds.market import recent_frame
 
     others = [other for other in expression.instruments if other != instrument]
     frame = recent_frame(feed, [instrument, *others], expression.timeframe, _bars_to_load(expression))

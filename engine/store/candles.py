@@ -1,10 +1,10 @@
-"""Imported candles: one row per series, its bars in BLOBs of 2,048 float64 bars, of which the newest grows."""
+"""Stored candles: one row per series, its bars in BLOBs of 2,048 float64 bars, of which the newest grows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 import sqlalchemy as sa
@@ -24,33 +24,51 @@ Block = Floats
 FIELDS: Final = 6
 _STORED: Final = np.dtype("<f8")
 
-series_table: Final = sa.Table(
-    "candle_series",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("exchange", sa.String(32), nullable=False),
-    sa.Column("base", sa.String(128), nullable=False),
-    sa.Column("quote", sa.String(32), nullable=False),
-    sa.Column("timeframe", sa.String(4), nullable=False),
-    sa.Column("first_time", sa.BigInteger, nullable=False),
-    sa.Column("last_time", sa.BigInteger, nullable=False),
-    sa.Column("bars", sa.BigInteger, nullable=False),
-    sa.Column("missing", sa.BigInteger, nullable=False),
-    sa.Column("revision", sa.String(40), nullable=False),
-    sa.Column("file", sa.String(255), nullable=False),
-    sa.Column("imported_at", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
-)
+StoredSource = Literal["imported", "exchange"]
+"""Where stored candles come from: a user's file, or an exchange's API."""
 
-chunks_table: Final = sa.Table(
-    "candle_chunks",
-    metadata,
-    sa.Column("series_id", sa.Integer, sa.ForeignKey("candle_series.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("first_time", sa.BigInteger, nullable=False),
-    sa.Column("last_time", sa.BigInteger, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-)
+
+def _series_table(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("exchange", sa.String(32), nullable=False),
+        sa.Column("base", sa.String(128), nullable=False),
+        sa.Column("quote", sa.String(32), nullable=False),
+        sa.Column("timeframe", sa.String(4), nullable=False),
+        sa.Column("first_time", sa.BigInteger, nullable=False),
+        sa.Column("last_time", sa.BigInteger, nullable=False),
+        sa.Column("bars", sa.BigInteger, nullable=False),
+        sa.Column("missing", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.String(40), nullable=False),
+        sa.Column("file", sa.String(255), nullable=False),
+        sa.Column("imported_at", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
+    )
+
+
+def _chunks_table(name: str, series: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("series_id", sa.Integer, sa.ForeignKey(f"{series}.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("first_time", sa.BigInteger, nullable=False),
+        sa.Column("last_time", sa.BigInteger, nullable=False),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+    )
+
+
+SERIES: Final[dict[StoredSource, sa.Table]] = {
+    "imported": _series_table("candle_series"),
+    "exchange": _series_table("fetched_series"),
+}
+CHUNKS: Final[dict[StoredSource, sa.Table]] = {
+    "imported": _chunks_table("candle_chunks", "candle_series"),
+    "exchange": _chunks_table("fetched_chunks", "fetched_series"),
+}
+"""Each source has tables of its own, so that an import never touches what was fetched, nor the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +87,9 @@ class Series:
     imported_at: int
 
 
-def all_series(connection: sa.Connection) -> tuple[Series, ...]:
-    """Every series, by instrument and timeframe."""
+def all_series(connection: sa.Connection, source: StoredSource = "imported") -> tuple[Series, ...]:
+    """Every series of one source, by instrument and timeframe."""
+    series_table = SERIES[source]
     table = series_table.c
     rows = connection.execute(sa.select(series_table).order_by(table.exchange, table.base, table.quote, table.id))
     return tuple(
@@ -93,13 +112,14 @@ def all_series(connection: sa.Connection) -> tuple[Series, ...]:
 def read_block(
     connection: sa.Connection,
     series_id: int,
+    source: StoredSource = "imported",
     *,
     start: int | None = None,
     end: int | None = None,
     limit: int | None = None,
 ) -> Block:
     """The bars with `start <= open time < end`; of those, the last `limit`. Touches only the chunks that it needs."""
-    chunk = chunks_table.c
+    chunk = CHUNKS[source].c
     wanted = sa.select(chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc())
     if start is not None:
         wanted = wanted.where(chunk.last_time >= start)
@@ -117,8 +137,9 @@ def read_block(
     return block if limit is None else block[:, max(0, block.shape[1] - limit) :]
 
 
-def write_block(connection: sa.Connection, series_id: int, block: Block) -> None:
+def write_block(connection: sa.Connection, series_id: int, block: Block, source: StoredSource = "imported") -> None:
     """Make `block` the bars of the series from its first time on; what was there from that time on is replaced."""
+    chunks_table = CHUNKS[source]
     chunk = chunks_table.c
     first = int(block[0, 0])
     affected = sa.and_(chunk.series_id == series_id, chunk.last_time >= first)
@@ -136,8 +157,9 @@ def write_block(connection: sa.Connection, series_id: int, block: Block) -> None
     connection.execute(sa.insert(chunks_table), _packed(series_id, number, block))
 
 
-def delete_series(connection: sa.Connection, series_ids: Sequence[int]) -> None:
+def delete_series(connection: sa.Connection, series_ids: Sequence[int], source: StoredSource = "imported") -> None:
     """Remove series with all their bars."""
+    series_table, chunks_table = SERIES[source], CHUNKS[source]
     connection.execute(sa.delete(chunks_table).where(chunks_table.c.series_id.in_(series_ids)))
     connection.execute(sa.delete(series_table).where(series_table.c.id.in_(series_ids)))
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from api.backtests import ExecuteRequest
 from engine.clock import AcceleratedClock
-from engine.feeds.market_feed import open_feed
+from engine.feeds.market import open_feed
 from engine.jobs.jobs import Jobs
 from engine.jobs.preparation import prepare
 from engine.jobs.settings import JobSettings, Limits

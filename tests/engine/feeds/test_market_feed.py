@@ -15,10 +15,9 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import AcceleratedClock
 from engine.feeds.feed import Feed
-from engine.feeds.framing import load_frame, recent_frame
 from engine.feeds.importing import import_file, remove_import
-from engine.feeds.market_feed import open_feed
-from engine.feeds.resampling import resample
+from engine.feeds.market import load_frame, open_feed, recent_frame
+from engine.feeds.stored import resample
 from engine.store.database import Store, default_url
 
 NOW = 1_772_368_245  # 2026-03-01T12:30:45Z

@@ -7,7 +7,7 @@ import pytest
 from api.timeframes import SECONDS
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
-from engine.feeds.market_feed import open_feed
+from engine.feeds.market import open_feed
 from engine.live.decisions import Decision, decide
 from engine.live.deployment import Deployment, catalogue
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.store.candles import CHUNK_BARS, Block, all_series, chunks_table, delete_series, read_block, write_block
+from engine.store.candles import CHUNK_BARS, CHUNKS, Block, all_series, delete_series, read_block, write_block
 from engine.store.database import Store, default_url
 
 INSERT = sa.text(
@@ -32,7 +32,7 @@ def _bars(first: int, count: int) -> Block:
 
 
 def _chunk_sizes(connection: sa.Connection) -> list[int]:
-    rows = connection.execute(sa.select(chunks_table.c.data).order_by(chunks_table.c.number))
+    rows = connection.execute(sa.select(CHUNKS["imported"].c.data).order_by(CHUNKS["imported"].c.number))
     return [len(row.data) // 48 for row in rows]
 
 
@@ -51,7 +51,9 @@ def test_the_last_bars_are_read_without_touching_the_old_chunks(tmp_path: Path) 
     store = _open(tmp_path)
     whole = _bars(0, 3 * CHUNK_BARS)
     store.write_now(lambda c: write_block(c, 1, whole))
-    store.write_now(lambda c: c.execute(sa.update(chunks_table).where(chunks_table.c.number == 0).values(data=b"rot")))
+    store.write_now(
+        lambda c: c.execute(sa.update(CHUNKS["imported"]).where(CHUNKS["imported"].c.number == 0).values(data=b"rot"))
+    )
 
     assert np.array_equal(store.read_now(lambda c: read_block(c, 1, limit=5)), whole[:, -5:])
     store.close()

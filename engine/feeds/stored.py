@@ -1,4 +1,7 @@
-"""Candles that a user imported. Longer bars are made from the finest series there is; shorter ones do not exist."""
+"""Candles in the database: what a user imported, or what was fetched from an exchange.
+
+Longer bars are made from the finest stored series that divides them; shorter ones do not exist.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,10 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock
 from engine.frame import Bars
-from engine.store.candles import Block, Series, all_series, read_block
+from engine.store.candles import FIELDS, Block, Series, StoredSource, all_series, read_block
 from engine.store.database import Store
 
-from .feed import Candles, Listing
-from .keeping import Kept
-from .refusals import empty_range, too_fine, unknown_instrument
-from .resampling import resample
-from .universe.venues import lot_exponent, step, tick_exponent
+from .feed import Candles, Kept, Listing, empty_range, lot_exponent, step, tick_exponent, too_fine, unknown_instrument
 
 _BUDGET: Final = 64 * 2**20
 _FRESH_SECONDS: Final = 0.5
@@ -29,10 +28,40 @@ _NO_RANK: Final = 1_000
 Catalogue = dict[Instrument, dict[Timeframe, Series]]
 
 
-class ImportedFeed:
-    """The feed of what was imported into `store`. Imports of other processes are seen within half a second."""
+def resample(block: Block, seconds: int, into: int) -> Block:
+    """Combine bars of length `seconds` into bars of length `into`, a multiple of it.
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    Only complete bars come out: a longer bar of which any shorter one is missing, at an edge or in a gap, is left out.
+
+    Args:
+        block: Bars as a (6, n) array: time, open, high, low, close, volume; times rising.
+        seconds: Length of the bars given.
+        into: Length of the bars wanted.
+    """
+    per_bar = into // seconds
+    if per_bar == 1:
+        return block
+    slot = block[0] // into
+    starts = np.flatnonzero(np.diff(slot, prepend=-1.0))
+    complete = np.diff(starts, append=block.shape[1]) == per_bar
+    if not complete.any():
+        return np.empty((FIELDS, 0))
+    ends = starts + per_bar - 1
+    longer = np.empty((FIELDS, int(complete.sum())))
+    longer[0] = slot[starts[complete]] * into
+    longer[1] = block[1, starts[complete]]
+    longer[2] = np.maximum.reduceat(block[2], starts)[complete]
+    longer[3] = np.minimum.reduceat(block[3], starts)[complete]
+    longer[4] = block[4, ends[complete]]
+    longer[5] = np.add.reduceat(block[5], starts)[complete]
+    return longer
+
+
+class StoredFeed:
+    """The feed of one source's candles in `store`. What other processes store is seen within half a second."""
+
+    def __init__(self, store: Store, clock: Clock, source: StoredSource) -> None:
+        self.source: Final = source
         self._store = store
         self._clock = clock
         self._kept = Kept(_BUDGET)
@@ -40,15 +69,19 @@ class ImportedFeed:
         self._seen: tuple[int, float] = (-1, 0.0)
 
     def refresh(self) -> None:
-        """See what other processes have imported so far at the next look, not half a second later."""
+        """See what other processes have stored so far at the next read, not half a second later."""
         self._seen = (-1, 0.0)
 
+    def has(self, instrument: Instrument) -> bool:
+        """See `SourceFeed`."""
+        return instrument in self.catalogue()
+
     def catalogue(self) -> Catalogue:
-        """What is imported: series by instrument and timeframe."""
+        """What is stored: series by instrument and timeframe."""
         writes, age = self._store.writes, time.monotonic()
         if self._seen[0] != writes or age - self._seen[1] > _FRESH_SECONDS:
             found: Catalogue = {}
-            for series in self._store.read_now(all_series):
+            for series in self._store.read_now(lambda c: all_series(c, self.source)):
                 found.setdefault(series.instrument, {})[series.timeframe] = series
             self._catalogue = found
             self._seen = (writes, age)
@@ -69,7 +102,8 @@ class ImportedFeed:
             categories=(),
             tick_size=step(tick_exponent(price)),
             lot_size=step(lot_exponent(price)),
-            source="imported",
+            source=self.source,
+            steps_known=False,
         )
 
     def candles(
@@ -86,7 +120,7 @@ class ImportedFeed:
         series = by_timeframe.get(timeframe, self._finest(by_timeframe))
         seconds = SECONDS[timeframe]
         if SECONDS[series.timeframe] > seconds:
-            raise too_fine(instrument, timeframe, list(by_timeframe))
+            raise too_fine(instrument, timeframe, list(by_timeframe), self.source)
         closed = int(self._clock.now()) // seconds * seconds
         covered = series.last_time + SECONDS[series.timeframe]
         stop = min(covered, closed if end is None else min(closed, -(-end // seconds) * seconds))
@@ -98,7 +132,7 @@ class ImportedFeed:
             raise empty_range(instrument, timeframe, (start, end), first, last)
         times = block[0].astype(np.int64)
         times.flags.writeable = False
-        return Candles(instrument, timeframe, times, Bars(*block[1:], source="imported"))
+        return Candles(instrument, timeframe, times, Bars(*block[1:], source=self.source))
 
     def _series(self, instrument: Instrument) -> dict[Timeframe, Series]:
         catalogue = self.catalogue()
@@ -124,7 +158,7 @@ class ImportedFeed:
 
         def work(bars: int | None) -> Block:
             return resample(
-                self._store.read_now(lambda c: read_block(c, series.id, start=start, end=end, limit=bars)),
+                self._store.read_now(lambda c: read_block(c, series.id, self.source, start=start, end=end, limit=bars)),
                 seconds,
                 into,
             )
