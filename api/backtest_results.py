@@ -14,7 +14,7 @@ from .outputs import Time
 from .timeframes import Timeframe
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
-DataSource = Literal["imported", "simulated", "mixed"]
+DataSource = Literal["imported", "exchange", "simulated", "mixed"]
 
 
 class ExecuteResponse(Response):
@@ -92,7 +92,7 @@ class Assumptions(Response):
     take_profit: float | None = Field(description="Portfolio target, percent of initial cash, or null.")
     fill_timing: str = Field(description="When a decision made on a bar's close is filled.")
     periods_per_year: float = Field(description="Bars a year that ratios are annualised with.")
-    data_source: DataSource = Field(description="imported, simulated or mixed.")
+    data_source: DataSource = Field(description="imported, exchange, simulated, or mixed.")
 
 
 class Robustness(Response):
@@ -208,7 +208,7 @@ class TickerPerformance(Response):
     profit_factor: float | None = Field(None, description="Gross profit over gross loss.")
     fees: float | None = Field(None, description="Quote currency.")
     buy_and_hold_pct: float | None = Field(None, description="Return of just holding it, percent.")
-    data_source: str | None = Field(None, description="imported or simulated.")
+    data_source: str | None = Field(None, description="imported, exchange or simulated.")
 
 
 class PerTickerResponse(Response):

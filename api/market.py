@@ -66,7 +66,7 @@ class Ticker(Response):
     lot_size: Money | None = Field(None, description="Amount step, base units.")
     title: str | None = Field(None, description="The question, on Polymarket.")
     resolves_at: Time | None = Field(None, description="When a prediction market ends, ISO 8601.")
-    source: str | None = Field(None, description="imported or simulated candles.")
+    source: str | None = Field(None, description="imported, exchange or simulated candles.")
 
 
 class TickersResponse(Response):
@@ -98,7 +98,7 @@ class OhlcvResponse(Response):
     symbol: str | None = Field(None, description="As resolved.")
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
-    source: str | None = Field(None, description="imported or simulated.")
+    source: str | None = Field(None, description="imported, exchange or simulated.")
     candles: tuple[Candle, ...] = Field(
         (), description="Rows [open time ISO 8601 UTC, open, high, low, close, volume]; volume in base units."
     )
@@ -130,7 +130,7 @@ class EvaluateResponse(Response):
     price: float | None = Field(None, description="Close of that bar, quote currency.")
     as_of: Time | None = Field(None, description="When the bar closed, ISO 8601 UTC.")
     bars_used: int | None = Field(None, description="Bars of history behind the value.")
-    source: str | None = Field(None, description="imported or simulated.")
+    source: str | None = Field(None, description="imported, exchange or simulated.")
     note: str | None = Field(None, description="e.g. that an indicator was still warming up.")
 
 
@@ -178,7 +178,7 @@ class ScanResponse(Response):
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
-    source: str | None = Field(None, description="imported, simulated or mixed.")
+    source: str | None = Field(None, description="imported, exchange, simulated, or mixed.")
 
 
 class RankRequest(Request):
@@ -214,7 +214,7 @@ class RankResponse(Response):
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
-    source: str | None = Field(None, description="imported, simulated or mixed.")
+    source: str | None = Field(None, description="imported, exchange, simulated, or mixed.")
 
     _bare_list = model_validator(mode="before")(listed_as("ranked"))
 

@@ -162,7 +162,7 @@ def _about_risk(facts: Facts) -> Iterator[Finding]:
 
 
 def _about_data(facts: Facts) -> Iterator[Finding]:
-    if facts.data_source != "imported":
+    if facts.data_source in {"simulated", "mixed"}:
         yield Finding(
             "simulated_data",
             "warning",

@@ -59,7 +59,11 @@ def add_column(column: sa.Column[object]) -> Callable[[sa.Connection], None]:
     return apply
 
 
-STEPS: Final[tuple[Step, ...]] = (Step("The schema version itself", add_table(version_table)),)
+STEPS: Final[tuple[Step, ...]] = (
+    Step("The schema version itself", add_table(version_table)),
+    Step("Series of candles fetched from exchanges", add_table(candles.SERIES["exchange"])),
+    Step("Candles fetched from exchanges", add_table(candles.CHUNKS["exchange"])),
+)
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 
 
