@@ -38,9 +38,8 @@ class SimulatedFeed:
         budget: Bytes of bars kept in memory.
     """
 
-    source: Final = "simulated"
-
     def __init__(self, clock: Clock, seed: int, *, budget: int = DEFAULT_BUDGET) -> None:
+        self.source: Final = "simulated"
         self._clock = clock
         self._blocks = Blocks(seed, budget)
         self._directory = Directory(seed)

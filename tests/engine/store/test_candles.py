@@ -87,7 +87,7 @@ def test_a_read_equals_the_same_slice_of_a_plain_array(
             model = np.concatenate([model[:, model[0] < block[0, 0]], block], axis=1)
             store.write_now(lambda c, block=block: write_block(c, 1, block))
         window = {"start": None if start is None else start * 60, "end": None if end is None else end * 60}
-        read = store.read_now(lambda c: read_block(c, 1, limit=limit, **window))
+        read = store.read_now(lambda c: read_block(c, 1, "imported", limit=limit, **window))
         store.close()
     mask = (model[0] >= (start if start is not None else -99) * 60) & (
         model[0] < (end if end is not None else 99_999) * 60
