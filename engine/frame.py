@@ -1,4 +1,4 @@
-"""Aligned candles: what the language reads and what the backtest kernel trades on."""
+"""Aligned candles: what the language reads and what the backtest kernel trades on; longer bars made of shorter ones."""
 
 from __future__ import annotations
 
@@ -54,3 +54,56 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Longer bars, and the index of the last one that each base bar's close completes; -1 before there is one."""
+
+    frame: Frame
+    visible: NDArray[np.int64]
+
+    def spread(self, values: Floats | Bools) -> Floats | Bools:
+        """A series of the longer bars as it is known at each base bar."""
+        known = values[np.maximum(self.visible, 0)]
+        return np.where(self.visible >= 0, known, False if values.dtype == np.bool_ else np.nan)
+
+
+def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
+    """Group `frame` into bars of `timeframe`, aligned to UTC.
+
+    A first group whose beginning was not loaded is left out: its open, high and volume would be wrong.
+    """
+    seconds = SECONDS[timeframe]
+    groups = frame.time // seconds
+    cut = len(groups) > 0 and frame.time[0] % seconds != 0
+    skipped = int(np.count_nonzero(groups == groups[0])) if cut else 0
+    kept = groups[skipped:]
+    begins = np.flatnonzero(np.diff(kept, prepend=kept[:1] - 1)) if len(kept) else np.empty(0, dtype=np.int64)
+    times = kept[begins] * seconds
+    bars = {i: _grouped(b, begins, skipped) for i, b in frame.bars.items()}
+    visible = np.searchsorted(times + seconds, frame.time + frame.seconds, side="right") - 1
+    return Resampled(Frame(timeframe, times, bars), visible)
+
+
+def _grouped(bars: Bars, begins: NDArray[np.int64], skipped: int) -> Bars:
+    """Candles of the groups that begin at these places. Bars that an instrument lacks count as nothing."""
+    close = bars.close[skipped:]
+    if not len(begins):
+        empty = np.empty(0)
+        return Bars(empty, empty, empty, empty, empty, bars.source)
+    known = ~np.isnan(close)
+    ends = np.append(begins[1:], len(close))
+    counts = np.concatenate(([0], np.cumsum(known)))
+    places = np.append(np.flatnonzero(known), len(close) - 1)
+    some = counts[ends] > counts[begins]
+    first, last = places[counts[begins]], places[np.maximum(counts[ends] - 1, 0)]
+    volume = np.add.reduceat(np.where(known, bars.volume[skipped:], 0.0), begins)
+    return Bars(
+        open=np.where(some, bars.open[skipped:][first], np.nan),
+        high=np.fmax.reduceat(bars.high[skipped:], begins),
+        low=np.fmin.reduceat(bars.low[skipped:], begins),
+        close=np.where(some, close[last], np.nan),
+        volume=np.where(some, volume, np.nan),
+        source=bars.source,
+    )

@@ -68,6 +68,6 @@ def _written(slug: Slug) -> str:
 
 
 def _operators() -> str:
-    from engine.language.reference import render
+    from engine.language.catalogue import render
 
     return render()

@@ -15,8 +15,7 @@ from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed, load_frame, open_feed
 from engine.frame import Frame
 from engine.results.analysis import analyse, gather
-from engine.results.benchmark import buy_and_hold
-from engine.results.deflated import moments
+from engine.results.benchmark import buy_and_hold, per_ticker
 from engine.results.findings import Facts, judge
 from engine.results.metrics import (
     CurveMetrics,
@@ -27,7 +26,7 @@ from engine.results.metrics import (
     returns_of,
 )
 from engine.results.packing import TRADE_COLUMNS, Labels, Table, labels_of, to_bytes, trade_row, trade_table
-from engine.results.per_ticker import per_ticker
+from engine.results.robustness import moments
 from engine.simulation.delay import delayed
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation

@@ -9,7 +9,7 @@ from api.timeframes import SECONDS, Timeframe
 
 from .diagnostics import Span, quoted
 from .graph import Node
-from .intervals import ANYTHING, Interval
+from .kinds import ANYTHING, Interval
 from .registry import OPERATORS, Operator, Parameter
 from .spec import Constant
 from .suggest import FORMS, meant

@@ -1,10 +1,15 @@
-"""What the language offers, as plain records for the catalogue endpoint, completion and the documents."""
+"""What the language offers: plain records for the catalogue and completion, and the operators document.
+
+Both are generated from the registry, so that they cannot differ from what runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
+from .intents import FORMS, SIZINGS, signature
 from .registry import OPERATOR_CATEGORIES, Operator, primary
 from .spec import Constant, Memory
 from .variables import VARIABLES, Group
@@ -77,3 +82,82 @@ def _entry(operator: Operator) -> OperatorEntry:
         memory=operator.memory,
         source=operator.source,
     )
+
+
+_MEMORY: Final = {
+    "window": "",
+    "decaying": " Settles: it forgets where the history began.",
+    "start": " Depends on the first loaded bar.",
+}
+_SYMBOLS: Final = (
+    ("`+ - * / // % **`", "Arithmetic. A division by zero, and any result that is no finite number, is missing."),
+    ("`< <= > >= == !=`", "Comparisons; they chain: `20 < rsi(close, 14) < 30`. False where a side is missing."),
+    ("`and or not`", "Conditions joined, bar by bar."),
+    ("`a if condition else b`", "A choice, bar by bar."),
+    ("`x[-1]` `x[-2]`", "The value on this bar, and one bar ago."),
+    ('`x["BINANCE:ETH/USDT"]`', "The series of another ticker, whatever it is computed from."),
+    ('`tf("4h", x)`', "x on bars of a longer timeframe, as far as they are closed."),
+)
+_INTRODUCTION: Final = """\
+# Operators and indicators
+
+Everything that an expression or a script can call. `series` takes numbers over time such as `close`; `period` and other
+numbers with a default are constants. An indicator that reads high, low, close or volume takes them by itself:
+`atr(14)`; name them all to use others: `atr(high, low, close, 14)`.
+
+* Values come from bars up to the current one only. **Warm-up** is the number of bars before the first value.
+* Conventions are TA-Lib's: RSI and ATR are Wilder's, seeded by an average.
+* An operator with several outputs is unpacked, `line, signal, hist = macd(close)`, or read one by one:
+  `macd_hist(close)`.
+* Missing values: averages, statistics and indicators are computed over the known values of a series; `x[-2]`, `lag`,
+  crossings and counts go by bars, and are missing or false where a bar is.
+"""
+
+
+def render() -> str:
+    """The whole document, in markdown."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield _INTRODUCTION
+    yield "## Signs\n\n| Written | Meaning |\n|---|---|"
+    for written, meaning in _SYMBOLS:
+        yield f"| {written} | {meaning} |"
+    words = catalogue()
+    listed = (*words.operators, *words.indicators)
+    for category in dict.fromkeys(entry.category for entry in listed):
+        if category == "candle pattern":
+            yield from _patterns([entry for entry in listed if entry.category == category])
+            continue
+        yield f"\n## {category.capitalize()}\n\n| Signature | Description | Warm-up | By |\n|---|---|---|---|"
+        for entry in listed:
+            if entry.category == category:
+                yield _row(entry)
+    yield from _intents()
+
+
+def _patterns(entries: Sequence[OperatorEntry]) -> Iterator[str]:
+    yield "\n## Candle patterns\n\n100 where a bullish pattern ends on this bar, -100 for a bearish one, else 0:"
+    yield "`cdl_engulfing() > 0`. They read open, high, low and close; computed by TA-Lib.\n"
+    yield "| Signature | Pattern | Warm-up |\n|---|---|---|"
+    for entry in entries:
+        yield f"| `{entry.signature}` | {entry.description.partition(':')[0]} | {entry.warmup} |"
+
+
+def _row(entry: OperatorEntry) -> str:
+    outputs = f" Outputs: {', '.join(entry.outputs)}." if len(entry.outputs) > 1 else ""
+    reads = f" Reads {', '.join(entry.reads)}." if entry.reads else ""
+    by = entry.source.removeprefix("TA-Lib ") if entry.source.startswith("TA-Lib") else "own"
+    text = f"{entry.description}{outputs}{reads}{_MEMORY[entry.memory]}".replace("|", "\\|")
+    return f"| `{entry.signature}` | {text} | {entry.warmup} | {by} |"
+
+
+def _intents() -> Iterator[str]:
+    yield "\n## Intents and sizings (scripts only)\n\n| Signature | Options |\n|---|---|"
+    for name, options in FORMS.items():
+        hints = "; ".join(f"`{o.name}` {o.hint}" for o in options if o.hint)
+        yield f"| `{signature(name)}` | {hints} |"
+    for name, (_, option) in SIZINGS.items():
+        yield f"| `{name}({option.name})` | {option.hint} |"
+    yield "| `param(name, default, low, high, step=)` | a number that a run or a sweep can set; constant in a run |"

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
 from api.timeframes import Timeframe
-from engine.frame import Bars, Bools, Floats, Frame
+from engine.frame import Bars, Bools, Floats, Frame, Resampled, resample
 
 from .graph import Node
 from .indicators.calling import compute
 from .indicators.elementwise import VECTOR
 from .kinds import CONDITION
 from .registry import OPERATORS
-from .resample import Resampled, resample
 from .spec import Constant
 
 Series = Floats | Bools

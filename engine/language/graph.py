@@ -13,8 +13,7 @@ from typing import Final, Literal
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 
-from .intervals import ANYTHING, RULES, Interval, compare, narrowed
-from .kinds import BOOL, CONDITION, NUMBER, SERIES, STRING, TICKER, Kind
+from .kinds import ANYTHING, BOOL, CONDITION, NUMBER, RULES, SERIES, STRING, TICKER, Interval, Kind, compare, narrowed
 from .registry import Operator
 from .scalars import SCALAR, Scalar
 from .spec import Constant

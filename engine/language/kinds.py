@@ -1,9 +1,11 @@
-"""The types of the language: what every expression is known to be before anything runs."""
+"""What is known of a value before anything runs: its type, and between which bounds a number must lie."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Base = Literal["number", "bool", "string", "ticker", "sizing", "intent"]
 
@@ -38,3 +40,125 @@ _NAMES: Final = {
     SERIES: "a series of numbers",
     CONDITION: "a series of conditions",
 }
+
+
+class Interval(NamedTuple):
+    """Closed bounds; infinite where nothing is known."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+
+ANYTHING: Final = Interval()
+
+
+def _hull(values: Sequence[float]) -> Interval:
+    return ANYTHING if any(math.isnan(v) for v in values) else Interval(min(values), max(values))
+
+
+def _add(a: Interval, b: Interval) -> Interval:
+    return Interval(a.low + b.low, a.high + b.high)
+
+
+def _subtract(a: Interval, b: Interval) -> Interval:
+    return Interval(a.low - b.high, a.high - b.low)
+
+
+def _product(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y
+
+
+def _multiply(a: Interval, b: Interval) -> Interval:
+    return _hull([_product(x, y) for x in a for y in b])
+
+
+def _divide(a: Interval, b: Interval) -> Interval:
+    if b.low <= 0 <= b.high:
+        return Interval(0, math.inf) if a.low >= 0 and b.low >= 0 else ANYTHING
+    return _hull([0.0 if math.isinf(y) else x / y for x in a for y in b])
+
+
+def _absolute(a: Interval) -> Interval:
+    low = 0.0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high))
+    return Interval(low, max(abs(a.low), abs(a.high)))
+
+
+def _remainder(_a: Interval, b: Interval) -> Interval:
+    return Interval(0, b.high) if b.low > 0 else ANYTHING
+
+
+def _lowest(*each: Interval) -> Interval:
+    return Interval(min(i.low for i in each), min(i.high for i in each))
+
+
+def _highest(*each: Interval) -> Interval:
+    return Interval(max(i.low for i in each), max(i.high for i in each))
+
+
+def _either(*each: Interval) -> Interval:
+    return Interval(min(i.low for i in each), max(i.high for i in each))
+
+
+def _clipped(x: Interval, low: Interval, high: Interval) -> Interval:
+    return _lowest(_highest(x, low), high)
+
+
+def _negated(a: Interval) -> Interval:
+    return Interval(-a.high, -a.low)
+
+
+def _chosen(_condition: Interval, a: Interval, b: Interval) -> Interval:
+    return _either(a, b)
+
+
+RULES: Final[dict[str, Callable[..., Interval]]] = {
+    "+": _add,
+    "-": _subtract,
+    "*": _multiply,
+    "/": _divide,
+    "%": _remainder,
+    "neg": _negated,
+    "abs": _absolute,
+    "min": _lowest,
+    "max": _highest,
+    "clip": _clipped,
+    "nz": _either,
+    "where": _chosen,
+    "ratio": _divide,
+}
+"""Bounds of an element-wise result from the bounds of its arguments."""
+
+
+def compare(symbol: str, a: Interval, b: Interval) -> bool | None:
+    """Whether `a symbol b` always (True) or never (False) holds for known values; None when it depends."""
+    match symbol:
+        case "<":
+            return True if a.high < b.low else False if a.low >= b.high else None
+        case "<=":
+            return True if a.high <= b.low else False if a.low > b.high else None
+        case ">":
+            return compare("<", b, a)
+        case ">=":
+            return compare("<=", b, a)
+        case _:
+            apart = a.high < b.low or b.high < a.low
+            same = a.low == a.high == b.low == b.high
+            equal = False if apart else True if same else None
+            return equal if symbol == "==" or equal is None else not equal
+
+
+def narrowed(bounds: Interval, symbol: str, limit: float) -> Interval:
+    """The part of `bounds` where `x symbol limit` can hold; empty when its low end exceeds its high end."""
+    match symbol:
+        case "<":
+            return Interval(bounds.low, min(bounds.high, math.nextafter(limit, -math.inf)))
+        case "<=":
+            return Interval(bounds.low, min(bounds.high, limit))
+        case ">":
+            return Interval(max(bounds.low, math.nextafter(limit, math.inf)), bounds.high)
+        case ">=":
+            return Interval(max(bounds.low, limit), bounds.high)
+        case "==":
+            return Interval(max(bounds.low, limit), min(bounds.high, limit))
+        case _:
+            return bounds

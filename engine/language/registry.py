@@ -10,12 +10,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from .operators import elementwise, history, momentum, overlap, patterns, price, session, statistic, volatility, volume
+from .operators import activity, candles, functions, history, momentum, overlap, session
 from .spec import OPERATOR_CATEGORIES, Category, Constant, Operator, Output, Parameter
 
 __all__ = ["OPERATORS", "OPERATOR_CATEGORIES", "Category", "Constant", "Operator", "Output", "Parameter", "primary"]
 
-_TABLES: Final = (elementwise, history, statistic, session, price, overlap, momentum, volatility, volume, patterns)
+_TABLES: Final = (functions, history, session, candles, overlap, momentum, activity)
 
 
 def _accessors(operator: Operator) -> Iterable[Operator]:

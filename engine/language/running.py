@@ -10,11 +10,10 @@ from api.symbols import Instrument
 from engine.frame import Bools, Floats, Frame
 from engine.program import Emission, Program, StaticProgram, Value
 
-from .build import build_intent, target
 from .evaluation import Evaluator, refuse_short_history
 from .graph import Node
 from .script import ScriptPlan
-from .stateful import BarProgram, Run
+from .stateful import BarProgram, Run, build_intent, target
 
 
 def program(plan: ScriptPlan, frame: Frame, first_bar: int, *, stateful: bool) -> Program:

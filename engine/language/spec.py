@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 
-from .formula import compute
+_BINARY: Final[dict[type[ast.operator], Callable[[float, float], float]]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.FloorDiv: lambda a, b: a // b,
+}
+_FUNCTIONS: Final[dict[str, Callable[..., float]]] = {"max": max, "sqrt": math.sqrt, "floor": math.floor}
+
+
+@lru_cache(maxsize=512)
+def _tree(formula: str) -> ast.expr:
+    return ast.parse(formula, mode="eval").body
+
+
+def compute(formula: str, constants: Mapping[str, float]) -> int:
+    """The value of one of our own formulas (`max(fast, slow) + signal - 2`) for an operator's constants, in bars."""
+    return int(_compute(_tree(formula), constants))
+
+
+def _compute(node: ast.expr, constants: Mapping[str, float]) -> float:
+    match node:
+        case ast.Constant(value=int() as number):
+            return number
+        case ast.Name(id=name):
+            return constants[name]
+        case ast.BinOp(left=left, op=op, right=right):
+            return _BINARY[type(op)](_compute(left, constants), _compute(right, constants))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _FUNCTIONS[name](*(_compute(a, constants) for a in arguments))
+        case _:
+            raise ValueError(f"not a warm-up formula: {ast.unparse(node)}")
+
 
 Category = Literal[
     "arithmetic",
@@ -153,3 +187,36 @@ def _written(parameter: Parameter) -> str:
             return f'{parameter.name}="{text}"'
         case number:
             return f"{parameter.name}={number:g}"
+
+
+HLC: Final = ("high", "low", "close")
+OHLC: Final = ("open", "high", "low", "close")
+HLCV: Final = ("high", "low", "close", "volume")
+
+SERIES: Final = Parameter("series", "series")
+CONDITION: Final = Parameter("condition", "condition")
+
+PERCENT: Final = Output("value", low=0, high=100)
+UNSIGNED: Final = Output("value", low=0)
+UNIT: Final = Output("value", low=0, high=1)
+TRUTH: Final = Output("value", kind="condition")
+
+
+def bars(default: int | None, low: int = 1, high: int = MAX_PERIOD, name: str = "period") -> Parameter:
+    """A constant number of bars."""
+    return Parameter(name, "period", default, low, high)
+
+
+def number(name: str, default: float | None, low: float, high: float) -> Parameter:
+    """A constant."""
+    return Parameter(name, "number", default, low, high)
+
+
+def values(*names: str) -> tuple[Parameter, ...]:
+    """Arguments that may each be a number or a series."""
+    return tuple(Parameter(name, "value") for name in names)
+
+
+def outputs(*names: str, low: float | None = None, high: float | None = None) -> tuple[Output, ...]:
+    """Several results, all within the same interval."""
+    return tuple(Output(name, low=low, high=high) for name in names)

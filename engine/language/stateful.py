@@ -1,23 +1,71 @@
-"""Scripts that read the account: what does not is computed beforehand, the rest bar by bar on plain floats."""
+"""Intents with their numbers, and scripts that read the account: what does not is computed beforehand, the rest bar by
+bar on plain floats."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Bools
-from engine.program import AccountState, Intent, PositionState
+from engine.program import AccountState, Entry, Exit, Grid, Intent, PositionState, Rebalance, Size, Value
 
-from .build import Number, build_intent
 from .evaluation import Evaluator
 from .graph import Node
 from .scalars import NAN, SCALAR
 from .script import EmissionPlan
 from .values import IntentPlan
+
+Number = float
+ValueOf = Callable[[Node], Value]
+
+
+def target(plan: IntentPlan, own: Instrument | None) -> Instrument:
+    """The instrument that an intent trades."""
+    return cast("Instrument", own if plan.ticker.op == "ticker" else plan.ticker.payload)
+
+
+def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) -> Intent | None:
+    """The intent with its numbers filled in; None when a plain number among them is missing."""
+    numbers: dict[str, Any] = {
+        name: value_of(node) for name, node in plan.options.items() if node is not None and name not in _WHOLE
+    }
+    size = None if plan.size is None else Size(plan.size.kind, value_of(plan.size.value))
+    given = [*numbers.values(), *([] if size is None else [size.value])]
+    if any(isinstance(number, float) and number != number for number in given):
+        return None
+    instrument = target(plan, own)
+    match plan.kind:
+        case "entry":
+            side = cast("Literal[1, -1]", plan.side)
+            pyramiding = _whole(plan, "pyramiding", 0)
+            return Entry(instrument, side, cast("Size", size), **numbers, pyramiding=pyramiding, tag=plan.tag)
+        case "exit":
+            return Exit(instrument, plan.side, **numbers, tag=plan.tag)
+        case "rebalance":
+            return Rebalance(instrument, cast("Size", size).value, tag=plan.tag)
+        case "grid":
+            spacing = plan.options.get("spacing")
+            return Grid(
+                instrument,
+                **numbers,
+                levels=_whole(plan, "levels", 2),
+                size=cast("Size", size),
+                spacing=cast("Any", "arithmetic" if spacing is None else spacing.payload),
+                tag=plan.tag,
+            )
+
+
+_WHOLE = frozenset({"pyramiding", "levels", "spacing"})
+
+
+def _whole(plan: IntentPlan, name: str, default: int) -> int:
+    node = plan.options.get(name)
+    return default if node is None else int(cast("float", node.payload))
+
 
 _FLAT: Final = PositionState(side=0, amount=0.0, entry_price=NAN, bars_in_position=0, unrealized_pnl_pct=0.0)
 

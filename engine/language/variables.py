@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from .intervals import ANYTHING, Interval
-from .kinds import SERIES, STRING, TICKER, Kind
+from .kinds import ANYTHING, SERIES, STRING, TICKER, Interval, Kind
 
 Group = Literal["price", "time", "context", "state", "external"]
 

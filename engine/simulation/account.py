@@ -1,4 +1,4 @@
-"""The account of a simulation: the only place where money changes hands.
+"""The account of a simulation: the only place where money changes hands, and what a script sees of it.
 
 The balance is kept as pure cash flow: buying subtracts the value, selling adds it, fees subtract. Equity is then
 `balance + sum(signed amount * price)`, and the money that is free is the balance with every position's entry value put
@@ -13,11 +13,12 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from api.symbols import Instrument
 from engine.frame import Frame
-from engine.program import Side
+from engine.program import AccountState, PositionState, Side
 
 from .costs import Costs
-from .plan import Order
+from .schedule import Order
 from .trades import CODE, ExitReason, FillReason, Fills, Trades
 
 DUST = 1e-9
@@ -250,3 +251,32 @@ class Ledger:
     def records(self, frame: Frame) -> tuple[Trades, Fills]:
         """Everything that happened, by column."""
         return Trades(self._trades, tuple(self._tags), frame), Fills(self._fills, frame)
+
+
+FLAT = PositionState(side=0, amount=0.0, entry_price=math.nan, bars_in_position=0, unrealized_pnl_pct=0.0)
+
+
+def account_state(
+    ledger: Ledger, states: dict[Instrument, PositionState], marks: Sequence[float], bar: int, peak: float
+) -> AccountState:
+    """The account at the close of `bar`, valued at `marks`; `peak` is the highest equity before.
+
+    `states` comes flat, in the order of the universe, and is filled in.
+
+    Positions opened in grid cells are the grid's own and are only part of the money.
+    """
+    equity = ledger.equity(marks)
+    instruments = tuple(states) if ledger.order else ()
+    for slot in ledger.order:
+        if slot[1] < 0:
+            p = ledger.positions[slot]
+            states[instruments[slot[0]]] = PositionState(
+                side=p.side,
+                amount=p.amount,
+                entry_price=p.entry,
+                bars_in_position=bar - p.opened,
+                unrealized_pnl_pct=100.0 * p.side * (marks[slot[0]] / p.entry - 1.0),
+            )
+    top = max(peak, equity)
+    drawdown = 100.0 * (equity / top - 1.0) if top > 0.0 else 0.0
+    return AccountState(equity=equity, cash=ledger.free(), drawdown_pct=drawdown, positions=states)

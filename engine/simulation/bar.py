@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from engine.program import Side
 
 from .account import Ledger, Position, Slot
+from .lookout import see
 from .market import Market
 from .pending import Book, Cell, Close, Open, Place, Target, Waiting
-from .plan import Order
 from .rules import Closing, amount_for, closing, closing_after_touch, closing_price
-from .scan import see
+from .schedule import Order
 from .trades import ExitReason, FillReason
 
 

@@ -11,10 +11,9 @@ from engine.frame import Frame
 from engine.program import Entry, Intent, Program, Rebalance, StaticProgram
 
 from .market import prepare
-from .plan import intents
 from .portfolio import PortfolioKernel
 from .result import Simulation
-from .schedule import Asked, Schedule
+from .schedule import Asked, Schedule, intents
 from .segment import SegmentKernel, takes
 from .settings import SimulationSettings
 

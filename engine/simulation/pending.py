@@ -9,8 +9,7 @@ from engine.program import Exit, Grid, Rebalance, Side, SizeKind
 
 from .account import Ledger
 from .market import Market
-from .plan import Order, at, order_at
-from .schedule import Decision
+from .schedule import Decision, Order, at, order_at
 
 
 @dataclass(frozen=True, slots=True)

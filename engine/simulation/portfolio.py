@@ -13,8 +13,7 @@ import numpy as np
 from engine.frame import Frame
 from engine.program import AccountState
 
-from .account import Ledger
-from .account_state import FLAT, account_state
+from .account import FLAT, Ledger, account_state
 from .bar import Session
 from .limits import Limits
 from .lookout import Lookout

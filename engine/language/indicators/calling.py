@@ -13,13 +13,13 @@ from engine.frame import Bools, Floats
 from engine.language.registry import OPERATORS
 from engine.language.spec import Constant, Operator
 
-from . import composite, history, session, statistic
+from . import composite, history, session, windows
 
 Series = Floats | Bools
 Result = Series | tuple[Series, ...]
 
 OURS: Final[dict[str, Callable[..., Any]]] = (
-    history.IMPLEMENTATIONS | statistic.IMPLEMENTATIONS | composite.IMPLEMENTATIONS | session.IMPLEMENTATIONS
+    history.IMPLEMENTATIONS | windows.IMPLEMENTATIONS | composite.IMPLEMENTATIONS | session.IMPLEMENTATIONS
 )
 
 

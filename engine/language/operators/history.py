@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.language.spec import Operator, Output, Parameter
-
-from .shapes import CONDITION, SERIES, TRUTH, UNSIGNED, bars, outputs, values
+from engine.language.spec import CONDITION, SERIES, TRUTH, UNSIGNED, Operator, Output, Parameter, bars, outputs, values
 
 _A_B: Final = values("a", "b")
 _X: Final = (Parameter("series", "any"),)

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.language.spec import Memory, Operator, Output
-
-from .shapes import HLC, HLCV, OHLC, PERCENT, SERIES, UNIT, UNSIGNED, bars, number, outputs
+from engine.language.spec import (
+    HLC,
+    HLCV,
+    OHLC,
+    PERCENT,
+    SERIES,
+    UNIT,
+    UNSIGNED,
+    Memory,
+    Operator,
+    Output,
+    bars,
+    number,
+    outputs,
+)
 
 _SIGNED_UNIT: Final = Output("value", low=-1, high=1)
 _SIGNED_PERCENT: Final = Output("value", low=-100, high=100)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.language.spec import Memory, Operator, Output
-
-from .shapes import HLC, SERIES, bars, number, outputs
+from engine.language.spec import HLC, SERIES, Memory, Operator, Output, bars, number, outputs
 
 
 def _average(

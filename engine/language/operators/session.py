@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.language.spec import Operator, Output, Parameter
-
-from .shapes import HLC, HLCV, TRUTH, UNSIGNED, number, outputs
+from engine.language.spec import HLC, HLCV, TRUTH, UNSIGNED, Operator, Output, Parameter, number, outputs
 
 INTERVALS: Final = ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w", "1M")
 

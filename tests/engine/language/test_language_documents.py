@@ -9,7 +9,7 @@ import pytest
 
 from api.symbols import Instrument
 from engine.language import ScriptContext, check_expression, check_script
-from engine.language.reference import render
+from engine.language.catalogue import render
 from engine.language.registry import OPERATORS, primary
 from engine.language.suggest import FORMS
 from engine.language.variables import VARIABLES

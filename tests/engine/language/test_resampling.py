@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.timeframes import SECONDS
-from engine.frame import Frame
+from engine.frame import Frame, resample
 from engine.language import check_expression, evaluate
-from engine.language.resample import resample
 from tests.engine.language.dsl_markets import BTC, ETH, MIDNIGHT, frame_of, prefix
 
 

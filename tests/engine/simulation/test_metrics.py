@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from engine.frame import Floats
 from engine.program import Emission, Entry, Exit, Size
-from engine.results.deflated import Moments, deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
 from engine.results.metrics import CurveMetrics, measure_curve, measure_trades, returns_of
+from engine.results.robustness import Moments, deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 from tests.engine.simulation.worlds import HOUR, SPOT, World, framed, single_worlds, walk, worlds

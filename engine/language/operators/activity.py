@@ -1,16 +1,147 @@
-"""Indicators of traded volume."""
+"""How much prices move, whatever the direction, and what is traded."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from engine.language.spec import Operator, Output
+from engine.language.spec import HLC, HLCV, OHLC, PERCENT, SERIES, UNSIGNED, Operator, Output, bars, number
 
-from .shapes import HLCV, UNSIGNED, bars
+_VOLATILITY: Final = (
+    Operator(
+        "atr",
+        "volatility",
+        "Wilder's average true range, in price units.",
+        (bars(14),),
+        (UNSIGNED,),
+        HLC,
+        "period",
+        "decaying",
+        talib="ATR",
+    ),
+    Operator(
+        "natr",
+        "volatility",
+        "Average true range in percent of the close.",
+        (bars(14),),
+        (UNSIGNED,),
+        HLC,
+        "period",
+        "decaying",
+        talib="NATR",
+    ),
+    Operator(
+        "trange",
+        "volatility",
+        "True range: the bar's range, including the gap from the last close.",
+        (),
+        (UNSIGNED,),
+        HLC,
+        "1",
+        talib="TRANGE",
+    ),
+    Operator(
+        "adr",
+        "volatility",
+        "Average of high - low.",
+        (bars(14),),
+        (UNSIGNED,),
+        ("high", "low"),
+        "period - 1",
+        talib="ADR",
+    ),
+    Operator(
+        "cvi",
+        "volatility",
+        "Chaikin's volatility: percent change of the smoothed range.",
+        (bars(10, 2), bars(10, name="change")),
+        reads=("high", "low"),
+        warmup="period - 1 + change",
+        memory="decaying",
+        talib="CVI",
+    ),
+    Operator(
+        "massi",
+        "volatility",
+        "Mass index: sum over `slow` bars of the range's EMA over its double EMA.",
+        (bars(9, 2, name="fast"), bars(25, 2, name="slow")),
+        (UNSIGNED,),
+        ("high", "low"),
+        "2 * (fast - 1) + slow - 1",
+        "decaying",
+        talib="MASSI",
+    ),
+    Operator(
+        "rvi",
+        "volatility",
+        "Relative volatility index: an RSI of standard deviations.",
+        (SERIES, bars(14, 2), bars(10, 2, name="deviation_period")),
+        (PERCENT,),
+        warmup="period + deviation_period - 2",
+        memory="decaying",
+        talib="RVI",
+    ),
+    Operator(
+        "historical_volatility",
+        "volatility",
+        "Standard deviation (ddof 1) of log returns over `period` bars, per bar, as a fraction.",
+        (SERIES, bars(20, 2, 2_000)),
+        (UNSIGNED,),
+        warmup="period",
+    ),
+    Operator(
+        "parkinson",
+        "volatility",
+        "Parkinson's volatility from highs and lows, per bar, as a fraction.",
+        (bars(20),),
+        (UNSIGNED,),
+        ("high", "low"),
+        "period - 1",
+    ),
+    Operator(
+        "garman_klass",
+        "volatility",
+        "Garman-Klass volatility from open, high, low and close, per bar, as a fraction.",
+        (bars(20),),
+        (UNSIGNED,),
+        OHLC,
+        "period - 1",
+    ),
+    Operator(
+        "bb_width",
+        "volatility",
+        "Bollinger band width: (upper - lower) / middle.",
+        (SERIES, bars(20, 2), number("deviations", 2.0, 0, 100)),
+        warmup="period - 1",
+    ),
+    Operator(
+        "bb_percent",
+        "volatility",
+        "Bollinger %b: 0 on the lower band, 1 on the upper.",
+        (SERIES, bars(20, 2), number("deviations", 2.0, 0, 100)),
+        warmup="period - 1",
+    ),
+    Operator(
+        "choppiness",
+        "volatility",
+        "Choppiness index: 100 log10(sum of true ranges / range) / log10(period); high is sideways.",
+        (bars(14, 2),),
+        (Output("value", low=0),),
+        HLC,
+        "period",
+    ),
+    Operator(
+        "ulcer_index",
+        "volatility",
+        "Ulcer index: root mean square of the percent drawdown from the highest value of `period` bars.",
+        (SERIES, bars(14, 2)),
+        (UNSIGNED,),
+        warmup="2 * (period - 1)",
+    ),
+)
 
 _CV: Final = ("close", "volume")
 
-OPERATORS: Final = (
+_VOLUME: Final = (
     Operator(
         "obv",
         "volume",
@@ -149,3 +280,5 @@ OPERATORS: Final = (
         "decaying",
     ),
 )
+
+OPERATORS: Final = (*_VOLATILITY, *_VOLUME)
