@@ -73,7 +73,7 @@ class Engine:
         from .documents.library import Library
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
-        from .jobs.world import World
+        from .jobs.settings import World
         from .live.live import Live
         from .store.database import Store, default_url
         from .venues.paper.broker import Broker
@@ -81,7 +81,7 @@ class Engine:
         store = Store.open(settings.database_url or default_url(settings.home))
         feed = open_feed(store, clock, settings.seed)
         access = Access(store, clock, settings.home, settings.quotas)
-        jobs = Jobs(store, clock, World(store.url, settings.seed), settings.jobs)
+        jobs = Jobs(store, clock, World(store.url, settings.seed, settings.jobs.executor), settings.jobs)
         jobs.resume()
         broker = Broker(store, feed, clock)
         live = Live(store, clock, feed, broker, settings.live)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -180,9 +181,9 @@ def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
         webhooks_to_loopback=settings.webhooks_to_loopback,
     )
     limits = Limits(settings.backtest_seconds, settings.backtest_memory_mb)
-    jobs = (
-        JobSettings(limits=limits) if settings.backtest_slots is None else JobSettings(settings.backtest_slots, limits)
-    )
+    jobs = JobSettings(limits=limits, executor=settings.executor)
+    if settings.backtest_slots is not None:
+        jobs = replace(jobs, slots=settings.backtest_slots)
     given = EngineSettings(
         home=settings.home, database_url=settings.database_url, seed=settings.seed, jobs=jobs, live=live
     )

@@ -33,6 +33,10 @@ VARIABLES: Final = (
     "HEYTRADERS_BACKTEST_SLOTS",
     "HEYTRADERS_BACKTEST_SECONDS",
     "HEYTRADERS_BACKTEST_MEMORY_MB",
+    "HEYTRADERS_EXECUTOR",
+    "HEYTRADERS_CLUSTER_CA",
+    "HEYTRADERS_CLUSTER_CERT",
+    "HEYTRADERS_CLUSTER_KEY",
     "HEYTRADERS_WEBHOOK_SECRET",
     "HEYTRADERS_WEBHOOK_LOOPBACK",
     "HEYTRADERS_LOG_LEVEL",
@@ -70,6 +74,8 @@ class Settings:
         backtest_slots: Backtests run at the same time; `None` leaves it to the number of cores.
         backtest_seconds: Longest a backtest may run.
         backtest_memory_mb: Most memory of a backtest's process.
+        executor: Where sweeps run: empty for this machine's cores, or `dask://host:port`. Away from this machine it
+            needs the three HEYTRADERS_CLUSTER_ files, which the cluster's client reads.
         webhook_secret: Signs deliveries of the hosted service, never shown; no tool can give another.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
@@ -91,6 +97,7 @@ class Settings:
     backtest_slots: int | None = None
     backtest_seconds: int = 600
     backtest_memory_mb: int = 4_096
+    executor: str = ""
     webhook_secret: SecretStr | None = None
     webhooks_to_loopback: bool = False
     time_speed: float = 1.0
@@ -151,6 +158,7 @@ class Settings:
             backtest_slots=_whole(given, "HEYTRADERS_BACKTEST_SLOTS", 1, 64),
             backtest_seconds=_whole(given, "HEYTRADERS_BACKTEST_SECONDS", 1, 86_400) or 600,
             backtest_memory_mb=_whole(given, "HEYTRADERS_BACKTEST_MEMORY_MB", 512, 1_048_576) or 4_096,
+            executor=given.get("HEYTRADERS_EXECUTOR", ""),
             webhook_secret=_secret(given.get("HEYTRADERS_WEBHOOK_SECRET")),
             webhooks_to_loopback=_flag(given, "HEYTRADERS_WEBHOOK_LOOPBACK"),
             log_level=_choice(given, "HEYTRADERS_LOG_LEVEL", "WARNING", get_args(LogLevel)),

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -20,13 +19,13 @@ from typing import Final
 import sqlalchemy as sa
 
 from engine.clock import Clock
+from engine.executor.local import alive
 from engine.store import backtests as rows
 from engine.store.database import Store
 from engine.store.ids import new_id
 
-from .settings import JobSettings
+from .settings import JobSettings, World
 from .slots import Ended, Slot
-from .world import World
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -217,17 +216,4 @@ class Jobs:
         if time.time() - seen > _SILENT_SECONDS:
             return True
         host, pid, _ = owner.rsplit(":", 2)
-        return host == socket.gethostname() and not _alive(int(pid))
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this machine runs; where that cannot be asked safely, it counts as running."""
-    if sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return host == socket.gethostname() and not alive(int(pid))

@@ -33,10 +33,9 @@ from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
 from engine.store.database import Store
 
-from .outcome import Outcome
 from .scripts import compiled
-from .spec import Spec
-from .world import World
+from .settings import World
+from .spec import Outcome, Spec
 
 Report = Callable[[float, int], None]
 """The share done, and the index of the stage in `STAGES`."""

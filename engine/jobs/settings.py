@@ -1,4 +1,4 @@
-"""How backtest jobs are run: how many at a time, and what one of them may use."""
+"""How jobs are run: how many at a time, what one of them may use, and where a worker finds its candles."""
 
 from __future__ import annotations
 
@@ -23,8 +23,19 @@ class JobSettings:
             so that a long job does not hold up all others.
         limits: What one job may use.
         max_bars: Most bars of a job, over all its tickers.
+        executor: Where the parts of a sweep run: empty for processes of this machine, or `dask://host:port`.
     """
 
     slots: int = field(default_factory=lambda: min(8, max(2, (os.cpu_count() or 2) - 1)))
     limits: Limits = field(default_factory=Limits)
     max_bars: int = 6_000_000
+    executor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where a worker finds its candles: the database and the seed of the simulated market; and its helpers."""
+
+    database_url: str
+    seed: int
+    executor: str = ""

@@ -11,18 +11,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.errors import HeyTradersError, explain
+from engine.executor.local import Spawning, one_thread_each
 
-from .settings import Limits
-from .worker import STAGES, enter, greet, one_thread_each, work
-from .world import World
+from .settings import Limits, World
+from .worker import STAGES, enter, greet, work
 
 if TYPE_CHECKING:
-    from .outcome import Outcome
+    from .spec import Outcome
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -39,28 +38,6 @@ class Ended:
     message: str | None = None
 
 
-class _Spawning(SpawnContext):
-    """Spawns processes, and remembers them so that they can be killed, also while they start."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spawned: list[SpawnProcess] = []
-
-    def Process(  # noqa: N802 # pyright: ignore[reportIncompatibleVariableOverride] - executors only call it
-        self, *args: Any, **kwargs: Any
-    ) -> SpawnProcess:
-        """Make a process."""
-        process = SpawnProcess(*args, **kwargs)
-        self.spawned.append(process)
-        return process
-
-    def kill(self) -> None:
-        """Kill every process that was started."""
-        for process in self.spawned:
-            if process.pid is not None:
-                process.kill()
-
-
 class Slot:
     """A place for a worker process. `run` is called by one thread at a time; `stop` may be called by any."""
 
@@ -68,7 +45,7 @@ class Slot:
         self._world = world
         self._limits = limits
         self._executor: ProcessPoolExecutor | None = None
-        self._spawning = _Spawning()
+        self._spawning = Spawning()
         self._greeting: Future[None] | None = None
         self._progress = RawArray("d", 2)
         self._job: str | None = None
@@ -81,7 +58,7 @@ class Slot:
             if self._executor is not None:
                 return
             one_thread_each()
-            self._spawning = _Spawning()
+            self._spawning = Spawning()
             self._executor = ProcessPoolExecutor(
                 max_workers=1,
                 mp_context=self._spawning,

@@ -1,4 +1,4 @@
-"""What a job runs: everything decided when it was asked for, so that a restart or another machine runs the same."""
+"""What a job runs and what it hands back. All is decided when it is asked for, so that a restart runs the same."""
 
 from __future__ import annotations
 
@@ -87,6 +87,28 @@ class Spec:
         for name in ("tickers", "warnings"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result's columns. JSON as text; trades and equity as little-endian float64 tables, row by row."""
+
+    market: str
+    start: int
+    end: int
+    variant: str
+    sharpe: float | None
+    summary: str
+    metrics: str
+    analysis: str
+    tickers: str
+    trade_labels: str
+    trades: bytes
+    equity: bytes
+
+    def columns(self) -> dict[str, Any]:
+        """By column name."""
+        return asdict(self)
 
 
 def _meaning(script: str) -> str:

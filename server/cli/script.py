@@ -30,7 +30,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
 
     from api.backtests import ScriptCheckRequest
     from api.refusals import refuse
-    from engine.jobs.checking import check as checked
+    from engine.jobs.scripts import check as checked
 
     source = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode}

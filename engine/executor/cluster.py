@@ -1,0 +1,132 @@
+"""A Dask cluster: the same tasks on other machines, with the same results. Needs the extra `cluster`.
+
+A Dask scheduler and its workers unpickle whatever reaches their ports, which lets anyone who can connect run code. So
+the scheduler must be on this machine's loopback address, or speak TLS that both sides prove: HEYTRADERS_CLUSTER_CA,
+HEYTRADERS_CLUSTER_CERT and HEYTRADERS_CLUSTER_KEY name the files.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+from api.errors import UserMustAct
+
+from . import MAX_ATTEMPTS, SETTING, Array, P, Task, V, WorkerLost
+
+_TLS: Final = ("HEYTRADERS_CLUSTER_CA", "HEYTRADERS_CLUSTER_CERT", "HEYTRADERS_CLUSTER_KEY")
+_CONNECT_SECONDS: Final = 10
+
+
+class ClusterExecutor:
+    """Tasks on the workers of a Dask scheduler at `host:port`."""
+
+    def __init__(self, address: str) -> None:
+        files = _tls_files(address)
+        try:
+            self._dask: Any = import_module("distributed")
+        except ImportError:
+            raise UserMustAct(
+                f"{SETTING} names a Dask cluster, and dask.distributed is not installed",
+                suggestion="Install heytraders-mcp[cluster], or unset the setting to use this machine's cores",
+            ) from None
+        security = None
+        if files is not None:
+            ca, certificate, key = files
+            security = self._dask.Security(
+                tls_ca_file=ca, tls_client_cert=certificate, tls_client_key=key, require_encryption=True
+            )
+        try:
+            self._client: Any = self._dask.Client(
+                f"{'tls' if security else 'tcp'}://{address}",
+                security=security,
+                timeout=_CONNECT_SECONDS,
+                set_as_default=False,
+            )
+        except (OSError, TimeoutError) as error:
+            raise UserMustAct(
+                f"the Dask scheduler at {address} does not answer ({type(error).__name__})",
+                suggestion="Start it, or unset the setting to use this machine's cores",
+            ) from None
+        self._arrays: dict[str, Array] = {}
+        self._scattered: dict[str, Any] = {}
+
+    @property
+    def workers(self) -> int:
+        """Threads of all workers that the scheduler has now."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def share(self, name: str, array: Array) -> None:
+        """Send an array to every worker."""
+        self._arrays[name] = array
+        self._scattered[name] = self._client.scatter(array, broadcast=True, hash=False)
+
+    def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
+        """Run the task once for each parameter, in any order. Dask runs a task again whose worker died.
+
+        Raises:
+            WorkerLost: Workers died again and again.
+        """
+        left = dict(enumerate(parameters))
+        for _ in range(MAX_ATTEMPTS):
+            futures = {self._submit(task, parameter): index for index, parameter in left.items()}
+            try:
+                for future in self._dask.as_completed(list(futures), loop=self._client.loop):
+                    index = futures[future]
+                    if future.status == "finished":
+                        yield index, future.result()
+                        del left[index]
+                    elif not self._lost(future):
+                        raise future.exception()
+            finally:
+                self._client.cancel(list(futures))
+            if not left:
+                return
+            for name, array in self._arrays.items():
+                self.share(name, array)
+        raise WorkerLost("the cluster's workers died again and again")
+
+    def close(self) -> None:
+        """Leave the cluster; what it still holds for this client is dropped."""
+        self._scattered.clear()
+        self._client.close()
+
+    def _submit(self, task: Task[P, V], parameter: P) -> Any:
+        return self._client.submit(_run, task, self._scattered, parameter, pure=False, retries=0)
+
+    def _lost(self, future: Any) -> bool:
+        """Whether the task is missing because of its worker, not because of itself."""
+        killed: type[BaseException] = self._dask.KilledWorker
+        return future.status in ("lost", "cancelled") or isinstance(future.exception(), killed)
+
+
+def _run(task: Task[P, V], shared: Mapping[str, Array], parameter: P) -> V:
+    return task(shared, parameter)
+
+
+def _tls_files(address: str) -> tuple[str, str, str] | None:
+    """The files for TLS that both sides prove; `None` for a scheduler on loopback without them.
+
+    Raises:
+        UserMustAct: The address is neither.
+    """
+    ca, certificate, key = (os.environ.get(name, "") for name in _TLS)
+    if ca and certificate and key:
+        return ca, certificate, key
+    host = address.rpartition(":")[0].strip("[]")
+    if host == "localhost" or _is_loopback(host):
+        return None
+    raise UserMustAct(
+        f"{SETTING} names {address}, which is not on this machine, without TLS",
+        suggestion=f"Set {', '.join(_TLS)} to the files of a mutual TLS set-up: whoever reaches a Dask port runs code",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,186 @@
+"""The same tasks give the same bits on this process, on a pool, and on a cluster, also when workers are killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.errors import UserMustAct
+from engine.executor import Executor, Inline, WorkerLost, open_executor
+from engine.executor.local import LocalExecutor, remove_abandoned
+
+from . import work
+
+PRICES = np.random.default_rng(5).normal(size=50_000)
+TASKS = 40
+
+
+def results(executor: Executor) -> dict[int, tuple[float, bytes]]:
+    executor.share("prices", PRICES)
+    return dict(executor.map(work.slow_then_drawn, range(TASKS)))
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[int, tuple[float, bytes]]:
+    return results(Inline())
+
+
+@pytest.fixture(scope="module")
+def pool() -> Generator[LocalExecutor]:
+    executor = LocalExecutor(2, 2_048)
+    yield executor
+    executor.close()
+
+
+def test_a_pool_gives_the_same_bits_as_this_process(
+    pool: LocalExecutor, expected: dict[int, tuple[float, bytes]]
+) -> None:
+    assert results(pool) == expected
+
+
+def test_a_worker_killed_in_the_middle_costs_no_result(
+    pool: LocalExecutor, expected: dict[int, tuple[float, bytes]], tmp_path: Path
+) -> None:
+    pool.share("prices", PRICES)
+    mark = str(tmp_path / "killed")
+    found = dict(pool.map(work.dies_once, [(index, mark) for index in range(TASKS)]))
+
+    assert Path(mark).exists()
+    assert found == expected
+
+
+def test_a_task_that_always_kills_its_worker_ends_the_work_with_a_reason(pool: LocalExecutor) -> None:
+    with pytest.raises(WorkerLost, match="killed again and again"):
+        list(pool.map(work.always_dies, [0]))
+
+
+def test_a_task_that_fails_by_itself_is_not_tried_again(pool: LocalExecutor) -> None:
+    with pytest.raises(ValueError, match="index 3 is refused"):
+        list(pool.map(work.refuses, [3]))
+
+
+def test_shared_arrays_cannot_be_written_to(pool: LocalExecutor) -> None:
+    pool.share("prices", PRICES)
+
+    assert dict(pool.map(work.alters, [0])) == {0: False}
+
+
+def test_closing_ends_running_tasks_within_a_second() -> None:
+    executor = LocalExecutor(2, 2_048)
+    running = executor.map(work.sleeps, [0.01, 60.0, 60.0])
+    next(running)
+    asked = time.monotonic()
+    threading.Timer(0.1, executor.close).start()
+    with pytest.raises(WorkerLost):
+        list(running)
+
+    assert time.monotonic() - asked < 1.1
+
+
+def segments() -> set[Path]:
+    return set(Path("/dev/shm").glob(f"heytraders-{os.getpid()}-*"))
+
+
+def test_closing_frees_the_shared_memory() -> None:
+    before = segments()
+    executor = LocalExecutor(1, 2_048)
+    executor.share("prices", PRICES)
+    assert len(segments() - before) == 1
+    executor.close()
+
+    assert segments() == before
+
+
+def test_what_a_killed_process_left_in_shared_memory_is_removed_at_the_next_start() -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    segment = SharedMemory(f"heytraders-{int(ended.stdout)}-abcd", create=True, size=64)
+    mine = SharedMemory(f"heytraders-{os.getpid()}-abcd", create=True, size=64)
+    try:
+        assert remove_abandoned() >= 1
+        assert not Path("/dev/shm", segment.name).exists()
+        assert Path("/dev/shm", mine.name).exists()
+    finally:
+        segment.close()
+        mine.close()
+        mine.unlink()
+
+
+@pytest.mark.parametrize("setting", ["ray://127.0.0.1:1", "dask://cluster.example:8786", "dask://10.0.0.5:8786"])
+def test_a_cluster_that_strangers_could_reach_is_refused(setting: str) -> None:
+    with pytest.raises(UserMustAct, match="HEYTRADERS_EXECUTOR"):
+        open_executor(2, 2_048, setting)
+
+
+class Cluster:
+    """A Dask scheduler and two workers, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = ""
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        file = self.folder / "scheduler.json"
+        self._run("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                  "--scheduler-file", str(file))  # fmt: skip
+        until(lambda: file.exists() and file.stat().st_size > 0)
+        self.address = file.read_text().split("tcp://")[1].split('"')[0]
+        for _ in range(2):
+            self._run("distributed.cli.dask_worker", f"tcp://{self.address}", "--nthreads", "1", "--no-nanny",
+                      "--no-dashboard", "--memory-limit", "0", "--local-directory", str(self.folder))  # fmt: skip
+
+    def _run(self, module: str, *arguments: str) -> None:
+        log = (self.folder / f"{module}.log").open("ab")
+        command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+        here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+        self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=here))
+        log.close()
+
+    def stop(self) -> None:
+        for process in self.started[::-1]:
+            process.kill()
+            process.wait()
+
+
+def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # other processes work
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Generator[Cluster]:
+    pytest.importorskip("distributed")
+    found = Cluster(tmp_path)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_gives_the_same_bits_also_when_a_worker_is_killed_in_the_middle(
+    cluster: Cluster, expected: dict[int, tuple[float, bytes]]
+) -> None:
+    executor = open_executor(2, 2_048, f"dask://{cluster.address}")
+    try:
+        until(lambda: executor.workers == 2)
+        executor.share("prices", PRICES)
+        found: dict[int, tuple[float, bytes]] = {}
+        for number, (index, value) in enumerate(executor.map(work.slow_then_drawn, range(TASKS))):
+            found[index] = value
+            if number == 5:
+                cluster.started[-1].kill()
+    finally:
+        executor.close()
+
+    assert found == expected
