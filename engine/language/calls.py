@@ -1,12 +1,13 @@
-"""Matches the arguments of a call with what the registry says the operator wants."""
+"""Checks calls: what is called, and whether its arguments are what the registry says that the operator takes."""
 
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Final, get_args
+from typing import Final, get_args
 
 from api.timeframes import SECONDS, Timeframe
 
+from .check import ExpressionChecker
 from .diagnostics import Span, quoted
 from .graph import Node
 from .kinds import ANYTHING, Interval
@@ -16,35 +17,29 @@ from .suggest import FORMS, meant
 from .values import Outputs, Value
 from .variables import VARIABLES
 
-if TYPE_CHECKING:
-    from .check import Checker
-
 _PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "len", "periods", "lookback", "bars"})
 _MAX_CALLS: Final = {False: 100, True: 2_000}
 """Distinct operators over time in an expression, and in a script after its loops are unrolled."""
 
 
-class Calls:
-    """Checks calls for a `Checker`."""
+class Checker(ExpressionChecker):
+    """Checks the expressions of one source text, calls included."""
 
-    def __init__(self, checker: Checker) -> None:
-        self._checker = checker
-
-    def check(self, call: ast.Call) -> Value | None:
+    def _call(self, call: ast.Call) -> Value | None:
         """What a call stands for, or None after reporting what is wrong with it."""
         name = self._called(call)
         if name is None:
             for each in (*call.args, *(k.value for k in call.keywords)):
-                self._checker.value(each)
+                self.value(each)
             return None
         if name == "tf":
             return self._timeframe(call)
         operator = OPERATORS.get(name)
         if operator is not None:
             return self._operator(call, operator)
-        form = self._checker.form
+        form = self.form
         if form is None:
-            self._checker.error(call, f"{name} exists only in scripts", "Write an expression of prices and indicators")
+            self.error(call, f"{name} exists only in scripts", "Write an expression of prices and indicators")
             return None
         return form(call, name)
 
@@ -58,15 +53,15 @@ class Calls:
             case ast.Attribute(attr=name) if not name.startswith("_"):
                 return self._method(call.func, name)
             case _:
-                self._checker.error(call.func, "only operators can be called", "Write for example `rsi(close, 14)`")
+                self.error(call.func, "only operators can be called", "Write for example `rsi(close, 14)`")
                 return None
 
     def _misnamed(self, where: ast.Name, name: str) -> str | None:
-        if name in VARIABLES or name in self._checker.scope:
+        if name in VARIABLES or name in self.scope:
             example = f"`{name}[-2]` is one bar ago" if name in VARIABLES else f"Write `{name}` alone"
-            self._checker.error(where, f"{quoted(name)} is a value and cannot be called", example)
+            self.error(where, f"{quoted(name)} is a value and cannot be called", example)
             return None
-        self._checker.unknown(self._checker.parsed.span(where), name, "function")
+        self.unknown(self.parsed.span(where), name, "function")
         clear, _ = meant(name)
         return clear if clear in OPERATORS else None
 
@@ -75,7 +70,7 @@ class Calls:
         module = isinstance(where.value, ast.Name) and where.value.id not in VARIABLES
         known = clear if clear in OPERATORS and module else None
         suggestion = f"Write `{clear}(...)`" if clear else f"Near it are {', '.join(near)}" if near else ""
-        self._checker.error(where, "nothing has attributes or methods here", suggestion, fix=known)
+        self.error(where, "nothing has attributes or methods here", suggestion, fix=known)
         return known
 
     def _operator(self, call: ast.Call, operator: Operator) -> Value | None:
@@ -85,10 +80,10 @@ class Calls:
         inputs, constants = bound
         if operator.elementwise:
             return self._elementwise(call, operator, inputs)
-        graph = self._checker.graph
+        graph = self.graph
         stateful = next((each for each in inputs if each.stateful), None)
         if stateful is not None:
-            self._checker.error(
+            self.error(
                 call,
                 f"{operator.name} looks back over bars, but the account's past is not kept",
                 "Use the value as it is",
@@ -97,10 +92,10 @@ class Calls:
         if operator.category == "universe":
             return self._universe(call, operator, inputs[0])
         nodes = graph.call(operator, inputs, constants)
-        if graph.calls > _MAX_CALLS[self._checker.world.script]:
-            limit = _MAX_CALLS[self._checker.world.script]
+        if graph.calls > _MAX_CALLS[self.world.script]:
+            limit = _MAX_CALLS[self.world.script]
             if graph.calls == limit + 1:
-                self._checker.error(call, f"more than {limit:,} different indicators", "Leave some out")
+                self.error(call, f"more than {limit:,} different indicators", "Leave some out")
             return None
         if len(nodes) == 1:
             return nodes[0]
@@ -108,32 +103,27 @@ class Calls:
 
     def _elementwise(self, call: ast.Call, operator: Operator, inputs: list[Node]) -> Node | None:
         if operator.name == "where":
-            return self._checker.choose(call, inputs[0], inputs[1], inputs[2])
+            return self.choose(call, inputs[0], inputs[1], inputs[2])
         output = operator.outputs[0]
         bounds = Interval(
             ANYTHING.low if output.low is None else output.low, ANYTHING.high if output.high is None else output.high
         )
-        return self._checker.graph.apply(operator.name, *inputs, bounds=bounds)
+        return self.graph.apply(operator.name, *inputs, bounds=bounds)
 
     def _universe(self, call: ast.Call, operator: Operator, series: Node) -> Node | None:
-        if not self._checker.world.script:
-            self._checker.error(
-                call, f"{operator.name} compares the tickers of a script's universe", "Use it in a script"
-            )
+        if not self.world.script:
+            self.error(call, f"{operator.name} compares the tickers of a script's universe", "Use it in a script")
         elif not series.local:
-            self._checker.error(
-                call, f"{operator.name} wants a series that differs between tickers", "Leave the ticker out"
-            )
+            self.error(call, f"{operator.name} wants a series that differs between tickers", "Leave the ticker out")
         else:
-            return self._checker.graph.universe(operator, series)
+            return self.graph.universe(operator, series)
         return None
 
     def _timeframe(self, call: ast.Call) -> Node | None:
-        checker = self._checker
         if len(call.args) != 2 or call.keywords:
-            checker.error(call, "tf wants a timeframe and an expression", 'Write `tf("4h", rsi(close, 14))`')
+            self.error(call, "tf wants a timeframe and an expression", 'Write `tf("4h", rsi(close, 14))`')
             return None
-        name, inner = checker.node(call.args[0]), checker.node(call.args[1])
+        name, inner = self.node(call.args[0]), self.node(call.args[1])
         if name is None or inner is None:
             return None
         timeframe = self._higher(call.args[0], name)
@@ -141,28 +131,26 @@ class Calls:
             return None
         if inner.resampled or inner.stateful:
             what = "another tf" if inner.resampled else "the account"
-            checker.error(call.args[1], f"tf cannot be computed over {what}", "Combine the two outside")
+            self.error(call.args[1], f"tf cannot be computed over {what}", "Combine the two outside")
             return None
-        return checker.graph.tf(inner, timeframe) if timeframe != checker.graph.timeframe else inner
+        return self.graph.tf(inner, timeframe) if timeframe != self.graph.timeframe else inner
 
     def _higher(self, where: ast.expr, node: Node) -> Timeframe | None:
         """The timeframe that a text names, if bars of the run's length add up to it."""
-        base = self._checker.graph.timeframe
+        base = self.graph.timeframe
         fitting = [t for t in get_args(Timeframe) if SECONDS[t] % SECONDS[base] == 0]
         text = node.constant
         for timeframe in SECONDS:
             if isinstance(text, str) and timeframe in fitting and timeframe == text.lower():
                 return timeframe
-        written = quoted(self._checker.parsed.source(where))
-        self._checker.error(
-            where, f"{written} is no timeframe that {base} bars add up to", f"Choose from {', '.join(fitting)}"
-        )
+        written = quoted(self.parsed.source(where))
+        self.error(where, f"{written} is no timeframe that {base} bars add up to", f"Choose from {', '.join(fitting)}")
         return None
 
     def _bind(self, call: ast.Call, operator: Operator) -> tuple[list[Node], tuple[Constant, ...]] | None:
         """The inputs as nodes, columns that the operator reads by itself included, and the constants."""
-        before = self._checker.findings.reported
-        values = [self._checker.node(each) for each in call.args]
+        before = self.findings.reported
+        values = [self.node(each) for each in call.args]
         given = list(zip(call.args, values, strict=True))
         columns = self._given_columns(given, operator)
         if columns is not None:
@@ -170,14 +158,14 @@ class Calls:
             given = given[:inputs] + given[inputs + len(columns) :]
         slots = self._slots(call, operator, given)
         inputs = [node for p in operator.inputs for node in self._inputs(call, operator, p, slots)]
-        constants = tuple(self._constant(call, operator, p, slots.get(p.name)) for p in operator.constants)
-        if self._checker.findings.reported > before or any(v is None for v in values):
+        constants = tuple(self._constant_argument(call, operator, p, slots.get(p.name)) for p in operator.constants)
+        if self.findings.reported > before or any(v is None for v in values):
             return None
         reads = columns if columns is not None else [self._column(name) for name in operator.reads]
         return [*inputs, *reads], tuple(c for c in constants if c is not None)
 
     def _column(self, name: str) -> Node:
-        return self._checker.graph.column(name)
+        return self.graph.column(name)
 
     def _given_columns(self, given: list[tuple[ast.expr, Node | None]], operator: Operator) -> list[Node] | None:
         """The columns that the operator would read by itself, when the call names them all: `atr(high, low, close)`."""
@@ -213,7 +201,7 @@ class Calls:
     def _too_many(self, where: ast.expr, operator: Operator, count: int) -> None:
         hint = f"; it reads {', '.join(operator.reads)} by itself" if operator.reads else ""
         most = len(operator.parameters)
-        self._checker.error(
+        self.error(
             where,
             f"{operator.name} takes {most} argument{'' if most == 1 else 's'}, not {count}{hint}",
             f"Write `{operator.signature}`",
@@ -222,13 +210,13 @@ class Calls:
     def _keyword(
         self, keyword: ast.keyword, operator: Operator, slots: dict[str, list[tuple[ast.expr, Node | None]]]
     ) -> None:
-        value = self._checker.node(keyword.value)
+        value = self.node(keyword.value)
         names = [p.name for p in operator.parameters]
         name = keyword.arg
         if name is None:
-            self._checker.error(keyword, "arguments are not unpacked with `**`", f"Write `{operator.signature}`")
+            self.error(keyword, "arguments are not unpacked with `**`", f"Write `{operator.signature}`")
         elif name in slots:
-            self._checker.error(keyword, f"{operator.name} is given {name} twice", f"Write `{operator.signature}`")
+            self.error(keyword, f"{operator.name} is given {name} twice", f"Write `{operator.signature}`")
         elif name in names:
             slots[name] = [(keyword.value, value)]
         else:
@@ -240,10 +228,10 @@ class Calls:
         folded = name.casefold()
         same = next((n for n in names if n.casefold() == folded), None)
         right = same or (periods[0] if folded in _PERIOD_WORDS and len(periods) == 1 else None)
-        span = self._checker.parsed.span(keyword)
+        span = self.parsed.span(keyword)
         place = Span(span.line, span.column, span.column + len(name))
         suggestion = f"Write `{right}=`" if right else f"It takes {', '.join(names)}" if names else "It takes none"
-        self._checker.findings.error(place, f"{operator.name} has no argument {quoted(name)}", suggestion, fix=right)
+        self.findings.error(place, f"{operator.name} has no argument {quoted(name)}", suggestion, fix=right)
 
     def _inputs(
         self,
@@ -255,7 +243,7 @@ class Calls:
         given = slots.get(parameter.name)
         if given is None:
             if isinstance(parameter.default, float):
-                return [self._checker.graph.constant(parameter.default)]
+                return [self.graph.constant(parameter.default)]
             self._missing(call, operator, parameter)
             return []
         return [
@@ -265,9 +253,7 @@ class Calls:
     def _missing(self, call: ast.Call, operator: Operator, parameter: Parameter) -> None:
         if parameter.kind == "series" and any(isinstance(a, ast.Constant) for a in call.args):
             return
-        self._checker.error(
-            call, f"{operator.name} misses its argument {parameter.name}", f"Write `{operator.signature}`"
-        )
+        self.error(call, f"{operator.name} misses its argument {parameter.name}", f"Write `{operator.signature}`")
 
     def _fits(self, where: ast.expr, node: Node, operator: Operator, parameter: Parameter, call: ast.Call) -> bool:
         """Whether an argument is of the kind that its parameter wants; reports it otherwise."""
@@ -281,21 +267,21 @@ class Calls:
         }[parameter.kind]
         if fits:
             return True
-        written = self._checker.parsed.source(where)
+        written = self.parsed.source(where)
         kind = wanted.get(parameter.kind, "a number or a condition")
         message = f"{operator.name} wants {kind} as {parameter.name}; {quoted(written)} is {node.kind}"
         if parameter.kind == "series" and node.op == "constant" and call.args and where is call.args[0]:
-            rest = self._checker.parsed.source(call).partition("(")[2]
-            self._checker.error(where, message, f"Write `{operator.name}(close, {rest}`", fix=f"close, {written}")
+            rest = self.parsed.source(call).partition("(")[2]
+            self.error(where, message, f"Write `{operator.name}(close, {rest}`", fix=f"close, {written}")
         elif base == "bool":
-            self._checker.error(where, message, f"Write `where({written}, 1, 0)` for a number")
+            self.error(where, message, f"Write `where({written}, 1, 0)` for a number")
         elif parameter.kind == "condition":
-            self._checker.error(where, message, f"Compare it, e.g. `{written} > 0`")
+            self.error(where, message, f"Compare it, e.g. `{written} > 0`")
         else:
-            self._checker.error(where, message, f"Write `{operator.signature}`")
+            self.error(where, message, f"Write `{operator.signature}`")
         return False
 
-    def _constant(
+    def _constant_argument(
         self, call: ast.Call, operator: Operator, parameter: Parameter, given: list[tuple[ast.expr, Node | None]] | None
     ) -> Constant | None:
         if given is None:
@@ -308,8 +294,8 @@ class Calls:
             return None
         value = node.constant
         if value is None or isinstance(value, bool) or isinstance(value, str) is not (parameter.kind == "choice"):
-            written = quoted(self._checker.parsed.source(where))
-            self._checker.error(
+            written = quoted(self.parsed.source(where))
+            self.error(
                 where,
                 f"{operator.name} wants a constant {_word(parameter)} as {parameter.name}; {written} is {node.kind}",
                 f"Write `{operator.signature}`",
@@ -318,7 +304,7 @@ class Calls:
         problem = _outside(parameter, value)
         if problem is None:
             return _typed(parameter, value)
-        self._checker.error(where, f"{operator.name}: {parameter.name} {problem[0]}", problem[1])
+        self.error(where, f"{operator.name}: {parameter.name} {problem[0]}", problem[1])
         return None
 
 

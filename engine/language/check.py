@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import ast
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from api.errors import HeyTradersError
 from api.symbols import Instrument, resolve
 
-from .calls import Calls
-from .comparisons import Comparisons
 from .diagnostics import Span, quoted, short
 from .graph import Graph, Node
 from .parse import Parsed
 from .registry import OPERATORS, Operator
-from .subscripts import Subscripts
+from .spec import MAX_PERIOD
 from .suggest import FORMS, meant
 from .values import Outputs, ScriptParameter, TickerList, Value, World, described
 from .variables import VARIABLES
@@ -32,6 +31,15 @@ _ARITHMETIC: Final[dict[type[ast.operator], str]] = {
     ast.Mod: "%",
     ast.Pow: "**",
 }
+_COMPARISON: Final[dict[type[ast.cmpop], str]] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+_SIDES: Final = {"LONG": 1.0, "SHORT": -1.0, "FLAT": 0.0, "NONE": 0.0}
 _NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
 
 
@@ -43,7 +51,7 @@ def example(operator: Operator) -> str | None:
     return f"{operator.name}({', '.join(written)})"
 
 
-class Checker:
+class ExpressionChecker(ABC):
     """Checks the expressions of one source text.
 
     Every method that takes an expression returns what it stands for, or None after reporting what is wrong with it.
@@ -58,7 +66,6 @@ class Checker:
         self.used: set[str] = set()
         self.doubtful: list[tuple[Span, Node]] = []
         self.parameters: dict[str, ScriptParameter] = {}
-        self.calls = Calls(self)
         self.form: Callable[[ast.Call, str], Value | None] | None = None
         self._visitors: dict[type[ast.expr], Callable[..., Value | None]] = {
             ast.Constant: self._constant,
@@ -66,10 +73,10 @@ class Checker:
             ast.BoolOp: self._boolean,
             ast.BinOp: self._binary,
             ast.UnaryOp: self._unary,
-            ast.Compare: Comparisons(self).check,
+            ast.Compare: self._compare,
             ast.IfExp: self._choice,
-            ast.Subscript: Subscripts(self).check,
-            ast.Call: self.calls.check,
+            ast.Subscript: self._subscript,
+            ast.Call: self._call,
             ast.Attribute: self._attribute,
             ast.List: self._list,
             ast.Tuple: self._list,
@@ -243,6 +250,10 @@ class Checker:
             case _:
                 return None
 
+    @abstractmethod
+    def _call(self, call: ast.Call) -> Value | None:
+        """What a call stands for, or None after reporting what is wrong with it."""
+
     def _list(self, expression: ast.List | ast.Tuple) -> None:
         self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")
 
@@ -327,3 +338,144 @@ class Checker:
         if node.op != "constant":
             self.graph.texts.setdefault(node.id, self.parsed.source(expression))
         return node
+
+    def _compare(self, expression: ast.Compare) -> Node | None:
+        """The condition that a comparison is, chained ones joined by and."""
+        operands = [expression.left, *expression.comparators]
+        nodes = [self.node(each) for each in operands]
+        results = [
+            self._comparison(expression, (operands[i], operands[i + 1]), op, (nodes[i], nodes[i + 1]))
+            for i, op in enumerate(expression.ops)
+        ]
+        known = [node for node in results if node is not None]
+        if len(known) < len(results):
+            return None
+        return known[0] if len(known) == 1 else self.graph.apply("and", *known)
+
+    def _comparison(
+        self,
+        whole: ast.Compare,
+        written: tuple[ast.expr, ast.expr],
+        op: ast.cmpop,
+        nodes: tuple[Node | None, Node | None],
+    ) -> Node | None:
+        symbol = _COMPARISON.get(type(op))
+        if symbol is None:
+            self.error(whole, "`in` and `is` are not part of the language", "Compare with `==`, and join with `or`")
+            return None
+        left, right = nodes
+        if left is None or right is None:
+            return None
+        left, right = self._side(left, right), self._side(right, left)
+        match left.kind.base, right.kind.base:
+            case "number", "number":
+                return self.graph.apply(symbol, left, right)
+            case ("string" | "ticker", "string" | "ticker") if symbol in {"==", "!="}:
+                return self._same_text(written, symbol, left, right)
+            case "bool", "bool":
+                self._compared_condition(whole, written)
+            case _:
+                self._unlike(whole, written, left, right)
+        return None
+
+    def _side(self, node: Node, other: Node) -> Node:
+        """LONG, SHORT and FLAT as numbers beside position_side."""
+        text = node.constant
+        if other.op == "state" and other.payload == "position_side" and isinstance(text, str):
+            side = _SIDES.get(text.upper())
+            return node if side is None else self.graph.constant(side)
+        return node
+
+    def _same_text(self, written: tuple[ast.expr, ast.expr], symbol: str, left: Node, right: Node) -> Node | None:
+        if "ticker" in {left.kind.base, right.kind.base}:
+            tickers = [self.ticker(each) for each in written]
+            if tickers[0] is None or tickers[1] is None:
+                return None
+            left, right = tickers[0], tickers[1]
+            if left.op == right.op == "constant":
+                return self.graph.constant((left is right) is (symbol == "=="))
+            same = self.graph.same_ticker(left, right)
+            return same if symbol == "==" else self.graph.apply("not", same)
+        return self.graph.apply(symbol, left, right)
+
+    def _compared_condition(self, whole: ast.Compare, written: tuple[ast.expr, ast.expr]) -> None:
+        left, right = (self.parsed.source(each) for each in written)
+        plain = {"True": left, "False": f"not ({left})"}.get(right)
+        fix = plain if plain is not None and len(whole.ops) == 1 and isinstance(whole.ops[0], ast.Eq) else None
+        self.error(
+            whole,
+            "two conditions are not compared",
+            f"Write `{short(fix)}`" if fix else "Join them with and, or, not, xor(a, b)",
+            fix,
+        )
+
+    def _unlike(self, whole: ast.Compare, written: tuple[ast.expr, ast.expr], left: Node, right: Node) -> None:
+        if left.kind.base == "bool" and right.kind.base == "number":
+            text = quoted(self.parsed.source(written[0]))
+            self.error(whole, f"{text} is already a condition and is not compared with a number", f"Write {text} alone")
+            return
+        texts = [quoted(self.parsed.source(each)) for each in written]
+        message = f"{texts[0]} is {left.kind}, {texts[1]} is {right.kind}"
+        self.error(whole, f"{message}; they cannot be compared", "Compare numbers with numbers")
+
+    def _subscript(self, expression: ast.Subscript) -> Value | None:
+        """What a subscript stands for."""
+        value = self.value(expression.value)
+        if value is None:
+            self.value(expression.slice)
+            return None
+        if isinstance(value, TickerList):
+            return self._listed(value, expression)
+        if not isinstance(value, Node):
+            return self.node(expression.value)
+        index = self.node(expression.slice)
+        if index is None:
+            return None
+        if index.kind.base in {"string", "ticker"}:
+            return self._elsewhere(value, expression)
+        return self._history(value, index, expression)
+
+    def _listed(self, tickers: TickerList, expression: ast.Subscript) -> Node | None:
+        index = self.number(expression.slice)
+        if index is None:
+            return None
+        value = index.constant
+        if (
+            not isinstance(value, float)
+            or not value.is_integer()
+            or not -len(tickers.nodes) <= value < len(tickers.nodes)
+        ):
+            last = len(tickers.nodes) - 1
+            self.error(expression.slice, f"TICKERS has the places 0 to {last}", "Give the place as a plain number")
+            return None
+        return tickers.nodes[int(value)]
+
+    def _elsewhere(self, value: Node, expression: ast.Subscript) -> Node | None:
+        ticker = self.ticker(expression.slice)
+        if ticker is None or ticker.op == "ticker":
+            return value if ticker is not None else None
+        if not value.local:
+            written = quoted(self.parsed.source(expression.value))
+            self.error(expression, f"{written} is the same for every ticker", "Leave the ticker out")
+            return None
+        return self.graph.at(value, cast("Instrument", ticker.payload))
+
+    def _history(self, value: Node, index: Node, expression: ast.Subscript) -> Node | None:
+        place = index.constant
+        written = short(self.parsed.source(expression.value))
+        if not isinstance(place, float) or not place.is_integer():
+            self.error(expression.slice, "an index is a whole constant number", f"`{written}[-2]` is one bar ago")
+        elif place >= 0:
+            back = f"[{-int(place) - 1}]"
+            ago = ("the current bar", "one bar ago")[int(place)] if place < 2 else f"{int(place)} bars ago"
+            self.error(expression.slice, f"a series is indexed from its end, not with {int(place)}",
+                       f"`{written}{back}` is {ago}", fix=str(-int(place) - 1))  # fmt: skip
+        elif -place > MAX_PERIOD:
+            self.error(expression.slice, f"{int(-place):,} bars is too far back", f"At most {MAX_PERIOD:,}")
+        elif not value.kind.series:
+            self.error(expression, f"`{written}` is {value.kind} and has no history", "Leave the index out")
+        elif value.stateful and place < -1:
+            self.error(expression, f"`{written}` reads the account, whose past is not kept", "Leave the index out")
+        else:
+            return self.graph.lag(value, int(-place) - 1)
+        return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from api.symbols import Instrument
 from api.timeframes import Timeframe
 
-from .check import Checker
+from .calls import Checker
 from .graph import Graph, Node
 from .parse import parse
 from .registry import OPERATORS

@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 
 from api.symbols import Instrument
 
-from .check import Checker
+from .calls import Checker
 from .diagnostics import quoted
 from .graph import Node
 from .values import IntentPlan, ScriptParameter, Sizing, Value, described

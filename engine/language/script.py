@@ -11,7 +11,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import Timeframe
 
-from .check import Checker
+from .calls import Checker
 from .diagnostics import Span, quoted
 from .graph import Graph, Node
 from .intents import Intents, nodes_of

@@ -13,7 +13,7 @@ import numpy as np
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.frame import Bars, Frame
-from engine.language.check import Checker
+from engine.language.calls import Checker
 from engine.language.evaluation import Evaluator, Series
 from engine.language.graph import Graph, Node
 from engine.language.parse import parse
