@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +12,15 @@ import pytest
 from mcp import Client
 from mcp.client.session import ElicitationFnT
 
+from engine.store import database
 from server.app import open_server
 from server.settings import Settings
+from tests import postgresql
 
 Era = Literal["auto", "legacy"]
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+_SERVER_URL = "HEYTRADERS_TEST_POSTGRESQL"
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -24,9 +28,39 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--database postgresql` runs the engine of the tests on a PostgreSQL server that it starts."""
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="the engine's database")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server before tests are collected; the processes that share the tests find it in the environment."""
+    if config.getoption("--database") == "postgresql":
+        if _SERVER_URL not in os.environ:
+            running = ExitStack()
+            os.environ[_SERVER_URL] = running.enter_context(postgresql.server())
+            config.add_cleanup(running.close)
+        url = os.environ[_SERVER_URL]
+        database.default_url = lambda home: postgresql.schema_url(url, home)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files first, so that the processes which share the tests end at the same time."""
+    if config.getoption("--database") == "postgresql":
+        items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
     items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server for this run; skips where none is installed."""
+    if _SERVER_URL in os.environ:
+        yield os.environ[_SERVER_URL]
+    elif postgresql.programs() is None:
+        pytest.skip("no PostgreSQL server is installed; apt-get install postgresql")
+    else:
+        with postgresql.server() as url:
+            yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """The engine's state: one SQLite file by default, a PostgreSQL database where a URL says so.
 
-Work is a function of a connection, run in one transaction: `write` takes the write lock at once, so that what it read
-is still true when it writes; `read` cannot write. SQLite below 3.51.3 can corrupt a WAL database that two processes
-use, so it runs on a rollback journal there.
+Work is a function of a connection, run in one transaction. `write` holds the database's one write lock from its first
+statement to its commit, in every process, so that what it read is still true when it writes: SQLite's own lock, or an
+advisory lock on PostgreSQL. `read` sees one moment of the database and cannot write. SQLite below 3.51.3 can corrupt
+a WAL database that two processes use, so it runs on a rollback journal there.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,9 +21,9 @@ import anyio.to_thread
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from api.errors import InvalidInput, Unavailable, UserMustAct
+from api.errors import InvalidInput, OutcomeUnknown, Unavailable, UserMustAct
 
 from .migrations import latest, migrate, recorded_version, refuse_newer
 
@@ -33,7 +34,16 @@ FILE_NAME: Final = "engine.sqlite3"
 WAL_IS_SAFE_FROM: Final = (3, 51, 3)
 BUSY_SECONDS: Final = 10.0
 _WRITES: Final = "heytraders_writes"
-_SCHEMA_LOCK: Final = 0x4854
+
+_ATTEMPTS: Final = 5
+"""How often a transaction that PostgreSQL rolled back for the sake of another one is run."""
+_STATEMENT_SECONDS: Final = 120
+_CONNECT_SECONDS: Final = 10
+_SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_POSTGRESQL_BUSY: Final = {"55P03"}
+_POSTGRESQL_ROLLED_BACK: Final = {"40001", "40P01"}
+_WRITE_LOCK: Final = "SELECT pg_advisory_xact_lock(1213481297, hashtext(current_schema()))"
+"""The first number only sets our lock apart from those of other programs that use the database."""
 
 
 def default_url(home: Path) -> str:
@@ -45,10 +55,10 @@ class Store:
     """An open database with every table in place. Safe to share between threads, not between processes."""
 
     def __init__(self, engine: sa.Engine, url: str) -> None:
-        is_sqlite = engine.dialect.name == "sqlite"
+        reading: dict[str, Any] = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
         self._writer = engine.execution_options(**{_WRITES: True})
-        self._reader = engine if is_sqlite else engine.execution_options(postgresql_readonly=True)
-        self._turn = threading.Lock() if is_sqlite else nullcontext()
+        self._reader = engine if engine.dialect.name == "sqlite" else engine.execution_options(**reading)
+        self._turn = threading.Lock()
         self._writes = 0
         self.url = url
 
@@ -56,9 +66,11 @@ class Store:
     def open(cls, url: str) -> Store:
         """Open the database at `url`, made if it is not there: file mode 0600, in a folder of mode 0700.
 
+        An older database is brought up to date.
+
         Raises:
             InvalidInput: The URL names neither SQLite nor PostgreSQL.
-            UserMustAct: The file or server cannot be used; the message says why.
+            UserMustAct: The file or server cannot be used, or a newer release changed it; the message says why.
         """
         parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
@@ -80,7 +92,16 @@ class Store:
         return await anyio.to_thread.run_sync(self.read_now, work)
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in a write transaction, in a thread; an exception rolls it back."""
+        """Run `work` in a write transaction, in a thread; an exception rolls it back.
+
+        It runs again when the database rolled it back in favour of another transaction, so it may change nothing but
+        the database.
+
+        Raises:
+            Unavailable: Another process held the write lock for `BUSY_SECONDS`, or the connection was lost before the
+                commit; nothing was changed.
+            OutcomeUnknown: The connection was lost during the commit.
+        """
         return await anyio.to_thread.run_sync(self.write_now, work)
 
     def read_now(self, work: Work[T]) -> T:
@@ -88,18 +109,26 @@ class Store:
         try:
             with self._reader.begin() as connection:
                 return work(connection)
-        except OperationalError as error:
-            raise _explained(error) from error
+        except DBAPIError as error:
+            raise _explained(error, committing=False) from error
 
     def write_now(self, work: Work[T]) -> T:
         """`write` for threads and worker processes: blocks."""
-        try:
-            with self._turn, self._writer.begin() as connection:
-                result = work(connection)
-        except OperationalError as error:
-            raise _explained(error) from error
-        self._writes += 1
-        return result
+        with self._turn:
+            for attempt in range(1, _ATTEMPTS + 1):
+                committing = False
+                try:
+                    with self._writer.begin() as connection:
+                        result = work(connection)
+                        committing = True
+                except DBAPIError as error:
+                    if _sqlstate(error) not in _POSTGRESQL_ROLLED_BACK or attempt == _ATTEMPTS:
+                        raise _explained(error, committing=committing) from error
+                    time.sleep(0.01 * 2**attempt)
+                else:
+                    self._writes += 1
+                    return result
+        raise AssertionError
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -140,11 +169,15 @@ def _prepare_file(path: Path) -> None:
 
 
 def _connectable(url: URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    patience = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _STATEMENT_SECONDS * 1_000}
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=patience)
+    event.listen(engine, "connect", _set_up_postgresql)
+    event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -162,6 +195,18 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set_up_postgresql(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS:g}s'")
+    connection.commit()
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql(_WRITE_LOCK)
 
 
 def _migrate(engine: sa.Engine) -> None:
@@ -193,11 +238,32 @@ def _unusable(url: URL, error: Exception) -> UserMustAct:
     )
 
 
-def _explained(error: OperationalError) -> Exception:
-    """A busy database is worth waiting for; anything else is a fault and stays what it was."""
-    if "locked" not in str(error.orig):
+def _explained(error: DBAPIError, *, committing: bool) -> Exception:
+    """A busy or lost database is worth waiting for; anything else is a fault and is raised as it is."""
+    if _is_busy(error):
+        return Unavailable(
+            f"the database was busy for {BUSY_SECONDS:g} s; nothing was changed",
+            suggestion="Try again; if this goes on, another process holds the database",
+        )
+    if not error.connection_invalidated:
         return error
+    if committing:
+        return OutcomeUnknown(
+            "the connection to the database was lost during a commit, so the change may or may not be stored",
+            suggestion="Read the state before you repeat the call",
+        )
     return Unavailable(
-        f"the database was busy for {BUSY_SECONDS:g} s; nothing was changed",
-        suggestion="Try again; if it stays so, another process holds the file",
+        "the connection to the database was lost; nothing was changed",
+        suggestion="Try again; if this goes on, check that the database server runs",
     )
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_BUSY
+    return _sqlstate(error) in _POSTGRESQL_BUSY | _POSTGRESQL_ROLLED_BACK
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    """PostgreSQL's code for what went wrong; `None` on SQLite."""
+    return getattr(error.orig, "sqlstate", None)

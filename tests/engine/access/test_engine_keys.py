@@ -101,6 +101,7 @@ async def test_a_key_file_that_outlived_its_database_still_works(engine: Engine,
     assert caller.agent_id is not None
 
 
+@pytest.mark.sqlite
 async def test_no_key_is_stored_in_the_database(engine: Engine, register: Register, tmp_path: Path) -> None:
     keys = [await register(), await engine.access.local_key()]
     with sqlite3.connect(tmp_path / "home" / "engine.sqlite3") as database:

@@ -20,6 +20,8 @@ from engine.engine import Engine, EngineSettings
 from engine.store.database import FILE_NAME, Store, default_url
 from engine.store.migrations import latest, recorded_version
 
+pytestmark = pytest.mark.sqlite
+
 SAVED_AT = 1_750_075_200.0
 RESULT = "res_01m8g99m3wbbb42h78g2md8gsz"
 SUBSCRIPTION = "sub_01m8g99mex98n5nsepgf423k7b"

@@ -187,7 +187,9 @@ def desk(tmp_path: Path, market: Market, clock: AcceleratedClock) -> Iterable[Be
     """A fresh broker; whatever a test did, its books must add up in the end."""
     bench = Bench(tmp_path / "home", market, clock)
     yield bench
-    assert bench.problems() == []
+    problems = bench.problems()
+    bench.store.close()
+    assert problems == []
 
 
 Attempt = Callable[[], Awaitable[object]]

@@ -111,6 +111,7 @@ async def test_the_same_time_passed_at_once_or_in_steps_ends_the_same(desk: Benc
     again = await unwatched_desk.place("binance", "BTC/USDT", "buy", "0.03", order_type="limit", price=98_900)
     desk.clock.advance(600)
     unwatched = await unwatched_desk.order(again.order_id)
+    unwatched_desk.store.close()
 
     same = ("status", "filled_amount", "average_price", "fee", "updated_at")
     assert [getattr(watched, name) for name in same] == [getattr(unwatched, name) for name in same]
