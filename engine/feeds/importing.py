@@ -18,7 +18,7 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock, SystemClock, iso8601
 from engine.frame import Bools
-from engine.store.candles import SERIES, Block, Series, all_series, delete_series, read_block, write_block
+from engine.store.candles import series_table, Block, Series, all_series, delete_series, read_block, write_block
 from engine.store.database import Store
 from engine.store.ids import new_id
 
@@ -201,7 +201,6 @@ def _describe(connection: sa.Connection, stored: Series | None, block: Block, fa
         "bars": block.shape[1],
         "revision": new_id("rev"),
     }
-    series_table = SERIES["imported"]
     if stored is None:
         return connection.execute(sa.insert(series_table).values(values).returning(series_table.c.id)).scalar_one()
     connection.execute(sa.update(series_table).where(series_table.c.id == stored.id).values(values))

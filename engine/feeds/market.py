@@ -15,19 +15,33 @@ from engine.clock import Clock
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 
+if TYPE_CHECKING:
+    from engine.venues.exchange.session import Connector
+
 from .feed import Candles, Feed, Listing, SourceFeed, unknown_instrument
 from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
 
-def open_feed(store: Store, clock: Clock, seed: int) -> MarketFeed:
-    """The feed of an engine with this store: imported candles first, then an exchange's, then simulated ones.
+def open_feed(
+    store: Store, clock: Clock, seed: int, data: DataChoice = "simulated", connector: Connector | None = None
+) -> MarketFeed:
+    """The feed of an engine with this store: imported candles first, then those of exchanges or simulated ones.
 
-    A worker process builds the same feed from the same store and seed. It reads the database only, never the network.
+    A worker process builds the same feed from the same store, seed and choice. Without a connector it reads the
+    database only, never the network. Where exchanges serve, nothing is simulated.
     """
-    return MarketFeed(
-        (StoredFeed(store, clock, "imported"), StoredFeed(store, clock, "exchange"), SimulatedFeed(clock, seed))
-    )
+    imported = StoredFeed(store, clock)
+    if data == "simulated":
+        return MarketFeed((imported, SimulatedFeed(clock, seed)))
+    from engine.venues.exchange.markets import Markets
+
+    from .exchange import ExchangeFeed
+    from .exchange_fetch import Fetcher
+
+    markets = Markets(store, connector)
+    fetcher = None if connector is None else Fetcher(store, clock, connector, markets)
+    return MarketFeed((imported, ExchangeFeed(store, clock, fetcher, markets)))
 
 
 class MarketFeed:

@@ -1,4 +1,4 @@
-"""Candles in the database: what a user imported, or what was fetched from an exchange.
+"""Candles that a user imported.
 
 Longer bars are made from the finest stored series that divides them; shorter ones do not exist.
 """
@@ -16,11 +16,12 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock
 from engine.frame import Bars
-from engine.store.candles import FIELDS, Block, Series, StoredSource, all_series, read_block
+from engine.store.candles import FIELDS, Block, Series, all_series, read_block
 from engine.store.database import Store
 
 from .feed import Candles, Kept, Listing, empty_range, lot_exponent, step, tick_exponent, too_fine, unknown_instrument
 
+SOURCE: Final = "imported"
 _BUDGET: Final = 64 * 2**20
 _FRESH_SECONDS: Final = 0.5
 _NO_RANK: Final = 1_000
@@ -58,10 +59,9 @@ def resample(block: Block, seconds: int, into: int) -> Block:
 
 
 class StoredFeed:
-    """The feed of one source's candles in `store`. What other processes store is seen within half a second."""
+    """The feed of imported candles in `store`. What other processes store is seen within half a second."""
 
-    def __init__(self, store: Store, clock: Clock, source: StoredSource) -> None:
-        self.source: Final = source
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._kept = Kept(_BUDGET)
@@ -81,7 +81,7 @@ class StoredFeed:
         writes, age = self._store.writes, time.monotonic()
         if self._seen[0] != writes or age - self._seen[1] > _FRESH_SECONDS:
             found: Catalogue = {}
-            for series in self._store.read_now(lambda c: all_series(c, self.source)):
+            for series in self._store.read_now(all_series):
                 found.setdefault(series.instrument, {})[series.timeframe] = series
             self._catalogue = found
             self._seen = (writes, age)
@@ -102,7 +102,7 @@ class StoredFeed:
             categories=(),
             tick_size=step(tick_exponent(price)),
             lot_size=step(lot_exponent(price)),
-            source=self.source,
+            source=SOURCE,
             steps_known=False,
         )
 
@@ -120,7 +120,7 @@ class StoredFeed:
         series = by_timeframe.get(timeframe, self._finest(by_timeframe))
         seconds = SECONDS[timeframe]
         if SECONDS[series.timeframe] > seconds:
-            raise too_fine(instrument, timeframe, list(by_timeframe), self.source)
+            raise too_fine(instrument, timeframe, list(by_timeframe), SOURCE)
         closed = int(self._clock.now()) // seconds * seconds
         covered = series.last_time + SECONDS[series.timeframe]
         stop = min(covered, closed if end is None else min(closed, -(-end // seconds) * seconds))
@@ -132,7 +132,7 @@ class StoredFeed:
             raise empty_range(instrument, timeframe, (start, end), first, last)
         times = block[0].astype(np.int64)
         times.flags.writeable = False
-        return Candles(instrument, timeframe, times, Bars(*block[1:], source=self.source))
+        return Candles(instrument, timeframe, times, Bars(*block[1:], source=SOURCE))
 
     def _series(self, instrument: Instrument) -> dict[Timeframe, Series]:
         catalogue = self.catalogue()
@@ -158,7 +158,7 @@ class StoredFeed:
 
         def work(bars: int | None) -> Block:
             return resample(
-                self._store.read_now(lambda c: read_block(c, series.id, self.source, start=start, end=end, limit=bars)),
+                self._store.read_now(lambda c: read_block(c, series.id, SOURCE, start=start, end=end, limit=bars)),
                 seconds,
                 into,
             )

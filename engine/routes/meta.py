@@ -28,7 +28,7 @@ from engine.access import ALL_SCOPES, Caller, Profile
 from engine.clock import iso8601
 from engine.engine import Engine
 from engine.market.vocabulary import vocabulary
-from engine.store.candles import SERIES
+from engine.store.candles import series_table
 
 from .binding import Route, route
 
@@ -90,7 +90,7 @@ async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> He
 
 
 def _count_series(connection: sa.Connection) -> int:
-    return connection.execute(sa.select(sa.func.count()).select_from(SERIES["imported"])).scalar_one()
+    return connection.execute(sa.select(sa.func.count()).select_from(series_table)).scalar_one()
 
 
 async def _quota(engine: Engine, caller: Caller) -> dict[str, Any]:

@@ -28,24 +28,24 @@ StoredSource = Literal["imported", "exchange"]
 """Where stored candles come from: a user's file, or an exchange's API."""
 
 
-def _series_table(name: str) -> sa.Table:
-    return sa.Table(
-        name,
-        metadata,
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("exchange", sa.String(32), nullable=False),
-        sa.Column("base", sa.String(128), nullable=False),
-        sa.Column("quote", sa.String(32), nullable=False),
-        sa.Column("timeframe", sa.String(4), nullable=False),
-        sa.Column("first_time", sa.BigInteger, nullable=False),
-        sa.Column("last_time", sa.BigInteger, nullable=False),
-        sa.Column("bars", sa.BigInteger, nullable=False),
-        sa.Column("missing", sa.BigInteger, nullable=False),
-        sa.Column("revision", sa.String(40), nullable=False),
-        sa.Column("file", sa.String(255), nullable=False),
-        sa.Column("imported_at", sa.BigInteger, nullable=False),
-        sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
-    )
+series_table: Final = sa.Table(
+    "candle_series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("base", sa.String(128), nullable=False),
+    sa.Column("quote", sa.String(32), nullable=False),
+    sa.Column("timeframe", sa.String(4), nullable=False),
+    sa.Column("first_time", sa.BigInteger, nullable=False),
+    sa.Column("last_time", sa.BigInteger, nullable=False),
+    sa.Column("bars", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.String(40), nullable=False),
+    sa.Column("file", sa.String(255), nullable=False),
+    sa.Column("imported_at", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
+)
+"""Imported series. What was fetched from exchanges is in `exchange_data`."""
 
 
 def _chunks_table(name: str, series: str) -> sa.Table:
@@ -60,10 +60,6 @@ def _chunks_table(name: str, series: str) -> sa.Table:
     )
 
 
-SERIES: Final[dict[StoredSource, sa.Table]] = {
-    "imported": _series_table("candle_series"),
-    "exchange": _series_table("fetched_series"),
-}
 CHUNKS: Final[dict[StoredSource, sa.Table]] = {
     "imported": _chunks_table("candle_chunks", "candle_series"),
     "exchange": _chunks_table("fetched_chunks", "fetched_series"),
@@ -73,7 +69,7 @@ CHUNKS: Final[dict[StoredSource, sa.Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One stored series. `missing` counts the bars that gaps left out; `revision` changes with the bars."""
+    """One imported series. `missing` counts the bars that gaps left out; `revision` changes with the bars."""
 
     id: int
     instrument: Instrument
@@ -87,9 +83,8 @@ class Series:
     imported_at: int
 
 
-def all_series(connection: sa.Connection, source: StoredSource = "imported") -> tuple[Series, ...]:
-    """Every series of one source, by instrument and timeframe."""
-    series_table = SERIES[source]
+def all_series(connection: sa.Connection) -> tuple[Series, ...]:
+    """Every imported series, by instrument and timeframe."""
     table = series_table.c
     rows = connection.execute(sa.select(series_table).order_by(table.exchange, table.base, table.quote, table.id))
     return tuple(

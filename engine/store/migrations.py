@@ -18,12 +18,12 @@ import sqlalchemy as sa
 
 from api.errors import UserMustAct
 
-from . import agents, backtests, broker, candles, live
+from . import agents, backtests, broker, candles, exchange_data, live
 from .metadata import metadata
 
 __all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
 
-_DECLARING = (agents, backtests, broker, candles, live)
+_DECLARING = (agents, backtests, broker, candles, exchange_data, live)
 """The modules whose import fills `metadata`."""
 
 _FIRST_RELEASE: Final = 1
@@ -61,8 +61,10 @@ def add_column(column: sa.Column[object]) -> Callable[[sa.Connection], None]:
 
 STEPS: Final[tuple[Step, ...]] = (
     Step("The schema version itself", add_table(version_table)),
-    Step("Series of candles fetched from exchanges", add_table(candles.SERIES["exchange"])),
+    Step("Series of candles fetched from exchanges", add_table(exchange_data.fetched_series)),
     Step("Candles fetched from exchanges", add_table(candles.CHUNKS["exchange"])),
+    Step("Lists of the markets of exchanges", add_table(exchange_data.exchange_markets)),
+    Step("When each exchange may be asked again", add_table(exchange_data.exchange_pace)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -1,0 +1,246 @@
+"""Candles of real exchanges: what is stored, completed from the exchange when something is asked for that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from api.errors import HeyTradersError, NotFound
+from api.exchanges import ExchangeId
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.clock import Clock
+from engine.frame import Bars, Floats, Source, Times
+from engine.store.database import Store
+from engine.store.exchange_data import Fetched, Kind, find_fetched, gaps, read_fetched
+from engine.venues.exchange.markets import LivePrice, Market, Markets
+
+from .exchange_fetch import Fetcher, Progress, Wanted, closed_until, page_bars, served_as, too_old
+from .feed import Candles, Kept, Listing, empty_range, unknown_instrument
+from .stored import resample
+
+_BUDGET: Final = 64 * 2**20
+_TOP: Final = 50
+_TRENDING: Final = 20
+_REACHES: Final = 4
+"""How many times a request for the last bars reaches further back where an exchange has holes."""
+
+
+class ExchangeFeed:
+    """A feed of candles that exchanges published.
+
+    Args:
+        store: Where they are kept.
+        clock: Says which bars are closed.
+        fetcher: Asks the exchanges; `None` serves what is stored and never touches the network.
+        markets: What is listed.
+    """
+
+    def __init__(self, store: Store, clock: Clock, fetcher: Fetcher | None, markets: Markets) -> None:
+        self._store = store
+        self._clock = clock
+        self._fetcher = fetcher
+        self._markets = markets
+        self._kept = Kept(_BUDGET)
+
+    @property
+    def source(self) -> Source:
+        """See `SourceFeed`."""
+        return "exchange"
+
+    def has(self, instrument: Instrument) -> bool:
+        """See `SourceFeed`: the exchange lists it, or hours of it are stored."""
+        try:
+            return instrument in self._markets.of(instrument.exchange)
+        except HeyTradersError:
+            return self._stored(instrument, "1h") is not None
+
+    def refresh(self) -> None:
+        """Every look is at the store, so there is nothing to renew."""
+
+    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+        """See `Feed`. The largest turnover of the last day comes first."""
+        return [_listing(market, rank) for rank, market in enumerate(self._markets.of(exchange).values(), 1)]
+
+    def listing(self, instrument: Instrument) -> Listing:
+        """See `Feed`."""
+        for rank, market in enumerate(self._markets.of(instrument.exchange).values(), 1):
+            if market.instrument == instrument:
+                return _listing(market, rank)
+        raise unknown_instrument(instrument, self._markets.of(instrument.exchange))
+
+    def live(self, exchange: ExchangeId) -> Mapping[Instrument, LivePrice]:
+        """Live prices of everything listed, with the time of each.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        if self._fetcher is None:
+            return {}
+        prices = self._markets.prices(exchange)
+        listed = self._markets.of(exchange)
+        return {one: prices[market.symbol] for one, market in listed.items() if market.symbol in prices}
+
+    def live_price(self, instrument: Instrument) -> LivePrice | None:
+        """The live price of one instrument, asked for now; `None` for a feed that never asks.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        return None if self._fetcher is None else self._markets.price(self._fetcher.market(instrument))
+
+    def fetch(self, wanted: Sequence[Wanted], progress: Progress | None = None) -> dict[Instrument, HeyTradersError]:
+        """Bring many series up to what is wanted, several at a time; gives what went wrong with which."""
+        if self._fetcher is None:
+            return {}
+        asked = [Wanted(w.instrument, served_as(w.instrument, w.timeframe), w.span) for w in wanted]
+        return self._fetcher.ensure_all(asked, progress)
+
+    def candles(
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        limit: int | None = None,
+    ) -> Candles:
+        """See `Feed`."""
+        seconds = SECONDS[timeframe]
+        closed = closed_until(self._clock, timeframe)
+        until = closed if end is None else min(closed, -(-end // seconds) * seconds)
+        since = None if start is None else -(-start // seconds) * seconds
+        block = self._read(instrument, timeframe, since, until, limit)
+        if not block.shape[1]:
+            raise self._nothing(instrument, timeframe, (start, end))
+        time = block[0].astype(np.int64)
+        time.flags.writeable = False
+        return Candles(instrument, timeframe, time, Bars(*block[1:], source="exchange"))
+
+    def funding(self, instrument: Instrument, start: int, end: int) -> tuple[Times, Floats]:
+        """Funding rates with `start <= time < end`: when they are due, and what longs pay shorts, as a share.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        if self._fetcher is not None:
+            self._fetcher.ensure_funding(instrument, (start, end))
+        series = self._stored(instrument, "funding")
+        if series is None:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        block = self._store.read_now(lambda c: read_fetched(c, series, start=start, end=end, limit=None))
+        return block[0].astype(np.int64), block[4]
+
+    def _read(
+        self, instrument: Instrument, timeframe: Timeframe, since: int | None, until: int, limit: int | None
+    ) -> Floats:
+        """The bars asked for, after fetching what is missing of them."""
+        source = served_as(instrument, timeframe)
+        seconds = SECONDS[timeframe]
+        floor = 0 if self._fetcher is None else self._fetcher.first_available(instrument, source)
+        if limit is None or (since is not None and (until - since) // seconds <= limit):
+            first = floor if since is None else since
+            self._complete(instrument, source, (first, until))
+            return self._bars(instrument, source, timeframe, since, until, limit)
+        reach = limit
+        block: Floats = np.empty((6, 0))
+        for _ in range(_REACHES):
+            first = max(floor, until - reach * seconds, since if since is not None else floor)
+            self._complete(instrument, source, (first, until))
+            block = self._bars(instrument, source, timeframe, since, until, limit)
+            if block.shape[1] >= limit or first <= floor or first == since:
+                break
+            if not block.shape[1] and reach >= page_bars(instrument, source):
+                break
+            reach = max(reach * 2, page_bars(instrument, source))
+        return block
+
+    def _complete(self, instrument: Instrument, timeframe: Timeframe, span: tuple[int, int]) -> None:
+        if self._fetcher is None or span[0] >= span[1]:
+            return
+        try:
+            self._fetcher.ensure(instrument, timeframe, span)
+        except HeyTradersError:
+            series = self._stored(instrument, timeframe)
+            if series is None or gaps(series.covered, _without_last(span, timeframe)):
+                raise
+
+    def _bars(
+        self,
+        instrument: Instrument,
+        source: Timeframe,
+        timeframe: Timeframe,
+        since: int | None,
+        until: int,
+        limit: int | None,
+    ) -> Floats:
+        series = self._stored(instrument, source)
+        if series is None:
+            return np.empty((6, 0))
+        key = (series.id, series.revision, timeframe, since, until, limit)
+        return self._kept.get(key, lambda: self._load(series, source, timeframe, since, until, limit))
+
+    def _load(
+        self,
+        series: Fetched,
+        source: Timeframe,
+        timeframe: Timeframe,
+        since: int | None,
+        until: int,
+        limit: int | None,
+    ) -> Floats:
+        per_bar = SECONDS[timeframe] // SECONDS[source]
+        needed = None if limit is None or per_bar > 1 else limit
+        block = self._store.read_now(lambda c: read_fetched(c, series, start=since, end=until, limit=needed))
+        block = resample(block, SECONDS[source], SECONDS[timeframe])
+        return np.array(block if limit is None else block[:, max(0, block.shape[1] - limit) :])
+
+    def _stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
+        return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
+
+    def _nothing(
+        self, instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None]
+    ) -> NotFound:
+        seconds = SECONDS[timeframe]
+        series = self._stored(instrument, served_as(instrument, timeframe))
+        if self._fetcher is not None:
+            first = self._fetcher.first_available(instrument, timeframe)
+            if asked[1] is not None and asked[1] <= first and first > 1_500_000_000:
+                return too_old(instrument, timeframe, first)
+        if series is None or not series.bars:
+            if self._fetcher is None:
+                return NotFound(
+                    f"no {timeframe} candles of {instrument.ticker} are stored",
+                    suggestion=f"heytraders-mcp data fetch {instrument.ticker} --timeframe {timeframe} fetches them",
+                )
+            return NotFound(
+                f"{instrument.ticker} has no closed {timeframe} bar in that range",
+                suggestion="Choose a later range: the market may have opened after it",
+            )
+        block = self._store.read_now(lambda c: read_fetched(c, series, start=None, end=None, limit=None))
+        return empty_range(instrument, timeframe, asked, int(block[0, 0]), int(block[0, -1]) // seconds * seconds)
+
+
+def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int]:
+    """A span without its newest bars, which a stored series may lack when an exchange cannot be reached."""
+    return span[0], max(span[0] + 1, span[1] - 2 * SECONDS[timeframe])
+
+
+def _listing(market: Market, rank: int) -> Listing:
+    from .universe.assets import assets
+
+    asset = assets().get(market.instrument.base)
+    return Listing(
+        instrument=market.instrument,
+        rank=rank,
+        sector=None if asset is None else asset.sector,
+        categories=("top_volume",) if rank <= _TOP else (),
+        tick_size=f"{market.tick:f}",
+        lot_size=f"{market.lot:f}",
+        source="exchange",
+        title=market.title,
+        resolves_at=market.resolves_at,
+        payout=market.payout,
+    )

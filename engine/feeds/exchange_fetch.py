@@ -1,0 +1,357 @@
+"""Fetching candles and funding rates from an exchange into the store, page by page.
+
+Every page is stored with the range that it answers for as soon as it is there, so a fetch that is killed goes on where
+it stopped. Bars that the exchange does not have stay missing. A bar counts once it has been closed for two seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from api.errors import HeyTradersError, NotFound, RateLimited, Unavailable
+from api.exchanges import EXCHANGES
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.clock import Clock, iso8601
+from engine.store.candles import FIELDS, Block
+from engine.store.database import Store
+from engine.store.exchange_data import Fetched, Kind, Span, add_fetched, find_fetched, gaps
+from engine.venues.exchange.conventions import CONVENTIONS, POLYMARKET_WINDOW
+from engine.venues.exchange.markets import Market, Markets
+from engine.venues.exchange.session import Connector
+
+SETTLED_SECONDS: Final = 2
+"""An exchange's clock may be behind ours, so a bar is taken for closed this much later."""
+
+TOGETHER: Final = 4
+"""Series that are fetched at the same time."""
+
+PATIENCE: Final = 10.0
+LONG_PATIENCE: Final = 180.0
+FUNDING_SECONDS: Final = 3_600
+"""Funding is paid at whole hours; a request covers so many of them."""
+FUNDING_PAGE: Final = 500
+EARLIEST: Final = 1_420_070_400
+"""2015-01-01: no exchange here is asked for older candles."""
+
+_LATEST_BARS: Final = 2
+Progress = Callable[[int, int], None]
+"""Called with the bars settled so far and the bars wanted in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A series and the time that is wanted of it."""
+
+    instrument: Instrument
+    timeframe: Timeframe
+    span: Span
+
+
+class Fetcher:
+    """Brings series up to what is wanted. Blocking; safe to share between threads."""
+
+    def __init__(self, store: Store, clock: Clock, connector: Connector, markets: Markets) -> None:
+        self._store = store
+        self._clock = clock
+        self._connector = connector
+        self._markets = markets
+        self._locks: defaultdict[tuple[Instrument, Kind], threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def markets(self) -> Markets:
+        """What is listed."""
+        return self._markets
+
+    def closed(self, timeframe: Timeframe) -> int:
+        """The open time of the first bar that is not closed yet."""
+        return closed_until(self._clock, timeframe)
+
+    def first_available(self, instrument: Instrument, timeframe: Timeframe) -> int:
+        """The open time before which the exchange serves nothing."""
+        newest = CONVENTIONS[instrument.exchange].newest_only
+        reach = EARLIEST if newest is None else self.closed(timeframe) - newest * SECONDS[timeframe]
+        return max(EARLIEST, reach)
+
+    def ensure(
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe,
+        span: Span,
+        *,
+        patience: float = PATIENCE,
+        progress: Progress | None = None,
+    ) -> None:
+        """Have every closed bar of `span` in the store, as far as the exchange has them.
+
+        Raises:
+            NotFound: The exchange does not list the instrument.
+            RateLimited: It asks for a longer pause than `patience`.
+            Unavailable: It cannot be reached, or sends what cannot be candles. What came before is stored.
+        """
+        seconds = SECONDS[timeframe]
+        since = max(span[0], self.first_available(instrument, timeframe)) // seconds * seconds
+        until = min(span[1], self.closed(timeframe))
+        if since >= until or not gaps(self._covered(instrument, timeframe), (since, until)):
+            return
+        market = self.market(instrument)
+        with self._locks[instrument, timeframe]:
+            total = (until - since) // seconds
+            for gap in gaps(self._covered(instrument, timeframe), (since, until)):
+                for at in self._fill(market, timeframe, self._widened(market, timeframe, gap), patience):
+                    if progress is not None:
+                        progress(min(total, max(0, (at - since) // seconds)), total)
+            if progress is not None:
+                progress(total, total)
+
+    def ensure_all(self, wanted: Sequence[Wanted], progress: Progress | None = None) -> dict[Instrument, HeyTradersError]:
+        """`ensure` for many series, several at a time; gives what went wrong with which."""
+        failed: dict[Instrument, HeyTradersError] = {}
+        done = [0]
+        lock = threading.Lock()
+
+        def one(want: Wanted) -> None:
+            try:
+                self.ensure(want.instrument, want.timeframe, want.span, patience=LONG_PATIENCE)
+            except HeyTradersError as error:
+                failed[want.instrument] = error
+            with lock:
+                done[0] += 1
+                if progress is not None:
+                    progress(done[0], len(wanted))
+
+        missing = [want for want in wanted if self.lacks(want)]
+        done[0] = len(wanted) - len(missing)
+        if len(missing) == 1:
+            one(missing[0])
+        elif missing:
+            with ThreadPoolExecutor(TOGETHER, thread_name_prefix="fetch") as pool:
+                list(pool.map(one, missing))
+        return failed
+
+    def lacks(self, want: Wanted) -> bool:
+        """Whether anything of it would have to be fetched."""
+        seconds = SECONDS[want.timeframe]
+        since = max(want.span[0], self.first_available(want.instrument, want.timeframe)) // seconds * seconds
+        until = min(want.span[1], self.closed(want.timeframe))
+        return since < until and bool(gaps(self._covered(want.instrument, want.timeframe), (since, until)))
+
+    def market(self, instrument: Instrument) -> Market:
+        """The market of an instrument.
+
+        Raises:
+            NotFound: Its exchange does not list it.
+        """
+        listed = self._markets.of(instrument.exchange)
+        if (found := listed.get(instrument)) is None:
+            from .feed import unknown_instrument
+
+            raise unknown_instrument(instrument, listed)
+        return found
+
+    def ensure_funding(self, instrument: Instrument, span: Span, *, patience: float = PATIENCE) -> None:
+        """Have the funding rates of a perpetual in the store; Lighter and spot markets have none to give.
+
+        Raises:
+            HeyTradersError: As by `ensure`.
+        """
+        if EXCHANGES[instrument.exchange].market_type != "perpetual" or instrument.exchange == "lighter":
+            return
+        since, until = span[0], min(span[1], int(self._clock.now()) // FUNDING_SECONDS * FUNDING_SECONDS)
+        if since >= until:
+            return
+        with self._locks[instrument, "funding"]:
+            for gap in gaps(self._covered(instrument, "funding"), (since, until)):
+                self._fill_funding(instrument, gap, patience)
+
+    def _covered(self, instrument: Instrument, kind: Kind) -> tuple[Span, ...]:
+        series = self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
+        return () if series is None else series.covered
+
+    def _widened(self, market: Market, timeframe: Timeframe, gap: Span) -> Span:
+        """A gap smaller than a page, reaching back so that one request brings a whole one."""
+        instrument, seconds = market.instrument, SECONDS[timeframe]
+        back = gap[1] - page_bars(instrument, timeframe) * seconds
+        if back >= gap[0]:
+            return gap
+        before = (until for _, until in self._covered(instrument, timeframe) if until <= gap[0])
+        floor = max((self.first_available(instrument, timeframe), *before))
+        return min(gap[0], max(back, floor)), gap[1]
+
+    def _fill(self, market: Market, timeframe: Timeframe, gap: Span, patience: float) -> Iterable[int]:
+        """Fetch a gap from its beginning; yields how far it is settled."""
+        instrument, seconds = market.instrument, SECONDS[timeframe]
+        at, until = gap
+        bars = page_bars(instrument, timeframe)
+        while at < until:
+            stop = min(until, at + bars * seconds)
+            rows = self._rows(market, timeframe, at, stop, patience)
+            block = checked(rows, instrument, timeframe, at, until)
+            last = int(block[0, -1]) + seconds if block.shape[1] else at
+            reached = last if len(rows) >= bars else max(last, stop)
+            reached = min(reached, until, max(last, self.closed(timeframe) - _LATEST_BARS * seconds))
+            if reached <= at:
+                return
+            self._keep(instrument, timeframe, block, (at, reached), EXCHANGES[instrument.exchange].name)
+            at = reached
+            yield at
+
+    def _rows(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
+        exchange = market.instrument.exchange
+        if exchange == "polymarket":
+            return self._ticks(market, timeframe, since, until, patience)
+        count = min(page_bars(market.instrument, timeframe), (until - since) // SECONDS[timeframe])
+        return self._patiently(
+            exchange,
+            "fetch_ohlcv",
+            market.symbol,
+            timeframe,
+            since * 1_000,
+            max(count, 1),
+            markets=lambda: self._markets.raw(exchange),
+            patience=patience,
+        )
+
+    def _ticks(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
+        """Polymarket has prices, not candles, and no volume: bars are made of the prices in them, with volume 0."""
+        seconds = SECONDS[timeframe]
+        asked = {"market": market.symbol, "fidelity": seconds // 60, "startTs": since, "endTs": until}
+        answer = self._patiently("polymarket", "clobPublicGetPricesHistory", asked, patience=patience)
+        bars: dict[int, list[Any]] = {}
+        for tick in answer.get("history") or ():
+            at, price = int(tick["t"]) // seconds * seconds, float(tick["p"])
+            bar = bars.setdefault(at, [at * 1_000, price, price, price, price, 0.0])
+            bar[2], bar[3], bar[4] = max(bar[2], price), min(bar[3], price), price
+        return [bars[at] for at in sorted(bars)]
+
+    def _patiently(self, exchange: Any, method: str, *args: Any, patience: float, **more: Any) -> Any:
+        """A read that waits as long as the exchange says, up to `patience` in all."""
+        give_up = time.monotonic() + patience
+        while True:
+            left = give_up - time.monotonic()
+            try:
+                return self._connector.read(exchange, method, *args, patience=max(left, 1.0), **more)
+            except RateLimited as limited:
+                if (limited.retry_after or math.inf) > left:
+                    raise
+                time.sleep(limited.retry_after or 1.0)
+
+    def _fill_funding(self, instrument: Instrument, gap: Span, patience: float) -> None:
+        market, exchange = self.market(instrument), instrument.exchange
+        at, until = gap
+        while at < until:
+            rows = self._patiently(
+                exchange,
+                "fetch_funding_rate_history",
+                market.symbol,
+                at * 1_000,
+                FUNDING_PAGE,
+                markets=lambda: self._markets.raw(exchange),
+                patience=patience,
+            )
+            found = {
+                round(row["timestamp"] / 60_000) * 60: float(row["fundingRate"])
+                for row in rows
+                if row.get("fundingRate") is not None and row.get("timestamp")
+            }
+            times = sorted(t for t in found if at <= t < until)
+            block = np.empty((FIELDS, len(times)))
+            block[0], block[1:5], block[5] = times, [found[t] for t in times], 0.0
+            reached = until if len(rows) < FUNDING_PAGE or not times else times[-1] + 1
+            self._keep(instrument, "funding", block, (at, reached), EXCHANGES[exchange].name)
+            at = reached
+
+    def keep(self, instrument: Instrument, timeframe: Timeframe, block: Block, span: Span, origin: str) -> None:
+        """Store bars that came from elsewhere, such as an archive."""
+        self._keep(instrument, timeframe, block, span, origin)
+
+    def _keep(self, instrument: Instrument, kind: Kind, block: Block, span: Span, origin: str) -> None:
+        now = time.time()
+        self._store.write_now(
+            lambda connection: add_fetched(connection, instrument, kind, block, span, origin=origin, now=now)
+        )
+
+    def stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
+        """The stored series, if anything of it is stored."""
+        return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
+
+
+def closed_until(clock: Clock, timeframe: Timeframe) -> int:
+    """The open time of the first bar that is not closed yet."""
+    seconds = SECONDS[timeframe]
+    return int(clock.now() - SETTLED_SECONDS) // seconds * seconds
+
+
+def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
+    """How many bars one request brings at most."""
+    page = CONVENTIONS[instrument.exchange].page
+    if instrument.exchange == "polymarket":
+        return max(1, POLYMARKET_WINDOW // SECONDS[timeframe])
+    return page
+
+
+def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
+    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it."""
+    lacks = CONVENTIONS[instrument.exchange].lacks
+    if timeframe not in lacks:
+        return timeframe
+    whole = SECONDS[timeframe]
+    return max((t for t, s in SECONDS.items() if t not in lacks and whole % s == 0), key=lambda t: SECONDS[t])
+
+
+def checked(rows: Sequence[Sequence[Any]], instrument: Instrument, timeframe: Timeframe, since: int, until: int) -> Block:
+    """The rows of an answer as bars with `since <= open time < until`.
+
+    Raises:
+        Unavailable: A row cannot be a bar; the message names it.
+    """
+    seconds = SECONDS[timeframe]
+    if not rows:
+        return np.empty((FIELDS, 0))
+    try:
+        block = np.array([[float(cell if cell is not None else 0.0) for cell in row[:FIELDS]] for row in rows]).T
+    except (TypeError, ValueError):
+        raise _no_candles(instrument, "it is not numbers") from None
+    block[0] /= 1_000
+    order = np.argsort(block[0], kind="stable")
+    block = block[:, order]
+    time_, opened, high, low, close, volume = block
+    rules = (
+        (~np.isfinite(block.sum(axis=0)), "a value is no finite number"),
+        (time_ % seconds != 0, f"it does not open at a multiple of {timeframe}"),
+        (np.diff(time_, prepend=-1) <= 0, "two bars have one time"),
+        (block[1:5].min(axis=0) <= 0, "a price is not above 0"),
+        ((high < opened) | (high < close) | (low > opened) | (low > close), "high and low do not enclose it"),
+        (volume < 0, "its volume is negative"),
+    )
+    for broken, why in rules:
+        if broken.any():
+            at = float(time_[int(np.argmax(broken))])
+            raise _no_candles(instrument, f"the bar of {iso8601(at) if math.isfinite(at) else at}: {why}")
+    return block[:, (time_ >= since) & (time_ < until)]
+
+
+def _no_candles(instrument: Instrument, why: str) -> Unavailable:
+    return Unavailable(
+        f"{EXCHANGES[instrument.exchange].name} sent candles of {instrument.symbol} that cannot be used: {why}",
+        suggestion="Nothing of that answer was stored; try again later",
+    )
+
+
+def too_old(instrument: Instrument, timeframe: Timeframe, first: int) -> NotFound:
+    """The exchange serves only so much history."""
+    newest = CONVENTIONS[instrument.exchange].newest_only
+    return NotFound(
+        f"{EXCHANGES[instrument.exchange].name} serves only the newest {newest:,} bars of {timeframe}: from"
+        f" {iso8601(first)} on",
+        suggestion="Choose a later range or a longer timeframe, or import older candles (heytraders-mcp data import)",
+    )

@@ -1,0 +1,237 @@
+"""What exchanges have told us, kept: candles, funding rates, lists of markets, and when each may be asked again.
+
+A series has its bars in the same BLOBs as imported candles, and beside them the ranges of time that were asked for.
+A bar that is missing inside such a range does not exist at the exchange; outside of them nothing is known.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+import numpy as np
+import sqlalchemy as sa
+
+from api.exchanges import ExchangeId
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+
+from .candles import CHUNKS, Block, read_block, write_block
+from .ids import new_id
+from .metadata import metadata
+
+Kind = Timeframe | Literal["funding"]
+"""What a series holds: bars of a length, or funding rates."""
+
+Span = tuple[int, int]
+"""`since <= open time < until`, unix seconds."""
+
+fetched_series: Final = sa.Table(
+    "fetched_series",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("base", sa.String(128), nullable=False),
+    sa.Column("quote", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("bars", sa.BigInteger, nullable=False),
+    sa.Column("covered", sa.Text, nullable=False),
+    sa.Column("revision", sa.String(40), nullable=False),
+    sa.Column("origin", sa.String(64), nullable=False),
+    sa.Column("fetched_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("exchange", "base", "quote", "kind"),
+)
+
+exchange_markets: Final = sa.Table(
+    "exchange_markets",
+    metadata,
+    sa.Column("exchange", sa.String(32), primary_key=True),
+    sa.Column("fetched_at", sa.Float, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+exchange_pace: Final = sa.Table(
+    "exchange_pace",
+    metadata,
+    sa.Column("exchange", sa.String(32), primary_key=True),
+    sa.Column("free_at", sa.Float, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A series as it is stored. `covered` are disjoint spans, oldest first; `origin` is where its bars came from."""
+
+    id: int
+    instrument: Instrument
+    kind: Kind
+    bars: int
+    covered: tuple[Span, ...]
+    revision: str
+    origin: str
+    fetched_at: float
+
+    @property
+    def holes(self) -> int | None:
+        """Bars that the exchange does not have between the first and the last moment covered; `None` for funding."""
+        if self.kind == "funding":
+            return None
+        return sum(until - since for since, until in self.covered) // SECONDS[self.kind] - self.bars
+
+
+def gaps(covered: Sequence[Span], wanted: Span) -> list[Span]:
+    """The parts of `wanted` that are in none of `covered`, oldest first."""
+    missing: list[Span] = []
+    at, until = wanted
+    for start, stop in covered:
+        if stop <= at or start >= until:
+            continue
+        if start > at:
+            missing.append((at, start))
+        at = max(at, stop)
+    if at < until:
+        missing.append((at, until))
+    return missing
+
+
+def joined(covered: Sequence[Span], added: Span) -> tuple[Span, ...]:
+    """`covered` with `added`, disjoint and oldest first."""
+    merged: list[Span] = []
+    for start, stop in sorted((*covered, added)):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
+        else:
+            merged.append((start, stop))
+    return tuple(merged)
+
+
+def all_fetched(connection: sa.Connection) -> tuple[Fetched, ...]:
+    """Every stored series, by instrument and kind."""
+    c = fetched_series.c
+    rows = connection.execute(sa.select(fetched_series).order_by(c.exchange, c.base, c.quote, c.id))
+    return tuple(_fetched(row) for row in rows)
+
+
+def find_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind) -> Fetched | None:
+    """One series, if anything of it is stored."""
+    row = connection.execute(sa.select(fetched_series).where(*_is(instrument, kind))).one_or_none()
+    return None if row is None else _fetched(row)
+
+
+def read_fetched(
+    connection: sa.Connection, series: Fetched, *, start: int | None, end: int | None, limit: int | None
+) -> Block:
+    """The bars with `start <= open time < end`; of those, the last `limit`."""
+    return read_block(connection, series.id, start=start, end=end, limit=limit, source="exchange")
+
+
+def add_fetched(
+    connection: sa.Connection, instrument: Instrument, kind: Kind, block: Block, span: Span, *, origin: str, now: float
+) -> None:
+    """Store the bars that an exchange has within `span`, which may be none. They win over stored ones of their time."""
+    series = find_fetched(connection, instrument, kind)
+    if series is None:
+        facts = {"exchange": instrument.exchange, "base": instrument.base, "quote": instrument.quote, "kind": kind}
+        started = {"bars": 0, "covered": "[]", "revision": new_id("rev"), "origin": origin, "fetched_at": now}
+        connection.execute(sa.insert(fetched_series).values({**facts, **started}))
+        series = find_fetched(connection, instrument, kind)
+        if series is None:
+            raise RuntimeError("the series that was inserted is not there")
+    tail = read_block(connection, series.id, start=span[0], end=None, limit=None, source="exchange")
+    merged = np.concatenate((block, tail[:, ~np.isin(tail[0], block[0])]), axis=1)
+    merged = merged[:, np.argsort(merged[0])]
+    changed = not np.array_equal(tail, merged)
+    if changed:
+        write_block(connection, series.id, merged, source="exchange")
+    origins = dict.fromkeys((*series.origin.split(" + "), origin))
+    values: dict[str, Any] = {
+        "bars": series.bars + merged.shape[1] - tail.shape[1],
+        "covered": json.dumps(joined(series.covered, span)),
+        "origin": " + ".join(origins)[:64],
+        "fetched_at": now,
+        **({"revision": new_id("rev")} if changed else {}),
+    }
+    connection.execute(sa.update(fetched_series).where(fetched_series.c.id == series.id).values(values))
+
+
+def remove_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind | None) -> int:
+    """Remove one series, or all of an instrument; gives how many bars went."""
+    condition = _is(instrument, kind)
+    rows = connection.execute(sa.select(fetched_series.c.id, fetched_series.c.bars).where(*condition)).all()
+    doomed = [row.id for row in rows]
+    chunks = CHUNKS["exchange"]
+    connection.execute(sa.delete(chunks).where(chunks.c.series_id.in_(doomed)))
+    connection.execute(sa.delete(fetched_series).where(fetched_series.c.id.in_(doomed)))
+    return sum(row.bars for row in rows)
+
+
+def read_markets(connection: sa.Connection, exchange: ExchangeId) -> tuple[float, Any] | None:
+    """The list of markets that was stored last, and when."""
+    row = connection.execute(
+        sa.select(exchange_markets).where(exchange_markets.c.exchange == exchange)
+    ).one_or_none()
+    return None if row is None else (row.fetched_at, json.loads(zlib.decompress(row.data)))
+
+
+def write_markets(connection: sa.Connection, exchange: ExchangeId, markets: Any, now: float) -> None:
+    """Replace the list of markets; `markets` is anything that JSON can hold."""
+    connection.execute(sa.delete(exchange_markets).where(exchange_markets.c.exchange == exchange))
+    data = zlib.compress(json.dumps(markets, separators=(",", ":")).encode())
+    connection.execute(sa.insert(exchange_markets).values(exchange=exchange, fetched_at=now, data=data))
+
+
+def take_turn(connection: sa.Connection, exchange: str, interval: float, burst: int, now: float) -> float:
+    """Reserve the next request to an exchange, for all processes of this database; gives the seconds to wait for it.
+
+    Args:
+        connection: Of a write transaction.
+        exchange: Whose requests.
+        interval: Seconds between requests in the long run.
+        burst: How many may follow one another at once after a pause.
+        now: Unix seconds.
+    """
+    free_at = connection.execute(
+        sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
+    ).scalar_one_or_none()
+    turn = max(free_at or 0.0, now - burst * interval) + interval
+    _set_pace(connection, exchange, turn, is_new=free_at is None)
+    return max(0.0, turn - now)
+
+
+def hold_back(connection: sa.Connection, exchange: str, until: float) -> None:
+    """Let no process ask before `until`: the exchange said so."""
+    free_at = connection.execute(
+        sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
+    ).scalar_one_or_none()
+    _set_pace(connection, exchange, max(free_at or 0.0, until), is_new=free_at is None)
+
+
+def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_new: bool) -> None:
+    if is_new:
+        connection.execute(sa.insert(exchange_pace).values(exchange=exchange, free_at=free_at))
+    else:
+        connection.execute(
+            sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at)
+        )
+
+
+def _is(instrument: Instrument, kind: Kind | None) -> tuple[sa.ColumnElement[bool], ...]:
+    c = fetched_series.c
+    same = (c.exchange == instrument.exchange, c.base == instrument.base, c.quote == instrument.quote)
+    return same if kind is None else (*same, c.kind == kind)
+
+
+def _fetched(row: Any) -> Fetched:
+    return Fetched(
+        id=row.id,
+        instrument=Instrument(cast("ExchangeId", row.exchange), row.base, row.quote),
+        kind=cast("Kind", row.kind),
+        bars=row.bars,
+        covered=tuple((since, until) for since, until in json.loads(row.covered)),
+        revision=row.revision,
+        origin=row.origin,
+        fetched_at=row.fetched_at,
+    )

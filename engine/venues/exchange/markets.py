@@ -1,0 +1,375 @@
+"""What an exchange lists, with its steps, minimums and fees; and its live prices. Lists are kept for a day."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from api.errors import HeyTradersError, Unavailable
+from api.exchanges import EXCHANGES, ExchangeId
+from api.symbols import Instrument
+from engine.store.database import Store
+from engine.store.exchange_data import read_markets, write_markets
+
+from .session import Connector
+
+LIST_SECONDS: Final = 86_400.0
+PRICE_SECONDS: Final = 5.0
+"""How long a live price is good for. An order is judged against prices of at most 10 s."""
+
+RETRY_SECONDS: Final = 60.0
+"""How long a stored list serves after an exchange gave none."""
+
+_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
+_PREDICTIONS: Final = 500
+_KEPT: Final = (
+    "id", "lowercaseId", "symbol", "base", "quote", "settle", "baseId", "quoteId", "settleId", "type", "spot", "margin",
+    "swap", "future", "option", "active", "contract", "linear", "inverse", "subType", "taker", "maker", "contractSize",
+    "precision", "limits", "tierBased", "percentage", "feeSide", "marginModes", "numericId", "baseName",
+)  # fmt: skip
+"""Fields of a market of ccxt that calls need. What the exchange sent beside them is several times as long."""
+
+_NEEDS_RAW: Final = frozenset({"hyperliquid", "lighter"})
+
+_WON_STEPS: Final = (
+    (1_000_000, "1000"), (500_000, "500"), (100_000, "100"), (50_000, "50"), (10_000, "10"), (5_000, "5"),
+    (100, "1"), (10, "0.1"), (1, "0.01"), (0.1, "0.001"), (0.01, "0.0001"), (0.001, "0.00001"), (0.0001, "0.000001"),
+)  # fmt: skip
+"""Upbit's price steps in won since 31 July 2025, by the least price that each is for. Its answers do not hold them."""
+
+_WON_MINIMUM: Final = "5000"
+_LEAST_WON_STEP: Final = "0.0000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """A market. Steps, minimums and prices are exact decimals: prices in quote units, amounts in base units.
+
+    `symbol` is what ccxt calls it. `contract` is how many base units one contract is, 1 where amounts are base units.
+    `turnover` is the last day's, in quote units. `payout` is what a resolved token pays, else `None`.
+    """
+
+    instrument: Instrument
+    symbol: str
+    tick: Decimal
+    lot: Decimal
+    contract: Decimal
+    min_amount: Decimal | None
+    min_cost: Decimal | None
+    maker_fee: Decimal | None
+    taker_fee: Decimal | None
+    turnover: float
+    title: str | None = None
+    resolves_at: int | None = None
+    payout: int | None = None
+
+    def price_step(self, price: Decimal) -> Decimal:
+        """The step that prices near `price` are multiples of."""
+        if self.instrument.exchange == "upbit" and self.instrument.quote == "KRW":
+            return next((Decimal(step) for least, step in _WON_STEPS if price >= Decimal(str(least))), self.tick)
+        if self.instrument.exchange == "hyperliquid" and price > 0:
+            return min(Decimal(1), max(self.tick, Decimal(1).scaleb(price.adjusted() - 4)))
+        return self.tick
+
+
+@dataclass(frozen=True, slots=True)
+class LivePrice:
+    """The last trade of a market and what stands at the top of its book. `at` is when the exchange said so, unix s."""
+
+    last: Decimal
+    bid: Decimal | None
+    ask: Decimal | None
+    change_pct: float | None
+    turnover: float | None
+    at: float
+
+
+class Markets:
+    """The markets of all exchanges. Blocking: use it in a thread.
+
+    Args:
+        store: Where lists are kept.
+        connector: Asks the exchanges; `None` serves the stored lists, whatever their age.
+    """
+
+    def __init__(self, store: Store, connector: Connector | None) -> None:
+        self._store = store
+        self._connector = connector
+        self._lock = threading.Lock()
+        self._lists: dict[ExchangeId, tuple[float, dict[Instrument, Market], list[Any]]] = {}
+        self._prices: dict[ExchangeId, tuple[float, dict[str, LivePrice]]] = {}
+
+    def of(self, exchange: ExchangeId) -> Mapping[Instrument, Market]:
+        """Everything that trades on `exchange`, the largest turnover first.
+
+        Raises:
+            HeyTradersError: No list is stored, and the exchange gives none.
+        """
+        return self._list(exchange)[1]
+
+    def raw(self, exchange: ExchangeId) -> list[Any]:
+        """The same as ccxt takes it."""
+        return self._list(exchange)[2]
+
+    def prices(self, exchange: ExchangeId) -> Mapping[str, LivePrice]:
+        """Live prices by ccxt's symbol, at most `PRICE_SECONDS` old.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        with self._lock:
+            at, kept = self._prices.get(exchange, (0.0, {}))
+            if time.monotonic() - at < PRICE_SECONDS and kept:
+                return kept
+        found = self._fetch_prices(exchange)
+        with self._lock:
+            self._prices[exchange] = (time.monotonic(), found)
+        return found
+
+    def price(self, market: Market) -> LivePrice:
+        """The live price of one market, asked for now.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        exchange = market.instrument.exchange
+        if exchange == "polymarket":
+            return self._prediction_price(market)
+        raw = self._asked.read(
+            exchange, "fetch_ticker", market.symbol, markets=lambda: self.raw(exchange), patience=10.0
+        )
+        found = _live(raw)
+        if found is None:
+            book = self._asked.read(exchange, "fetch_order_book", market.symbol, 5)
+            found = _from_book(book)
+        if found is None:
+            raise Unavailable(f"{EXCHANGES[exchange].name} has no price of {market.instrument.symbol} now")
+        return found
+
+    @property
+    def _asked(self) -> Connector:
+        if self._connector is None:
+            raise Unavailable(
+                "the markets of this exchange are not stored yet",
+                suggestion="heytraders-mcp data fetch brings them, and candles with them",
+            )
+        return self._connector
+
+    def _list(self, exchange: ExchangeId) -> tuple[float, dict[Instrument, Market], list[Any]]:
+        with self._lock:
+            kept = self._lists.get(exchange)
+            if kept is not None and time.time() < kept[0]:
+                return kept
+            stored = self._store.read_now(lambda connection: read_markets(connection, exchange))
+            if stored is not None and (self._connector is None or time.time() - stored[0] < LIST_SECONDS):
+                return self._keep(exchange, stored[1], stored[0] + LIST_SECONDS)
+            try:
+                fresh = self._fetch_list(exchange)
+            except HeyTradersError:
+                if stored is None:
+                    raise
+                return self._keep(exchange, stored[1], time.time() + RETRY_SECONDS)
+            now = time.time()
+            self._store.write_now(lambda connection: write_markets(connection, exchange, fresh, now))
+            return self._keep(exchange, fresh, now + LIST_SECONDS)
+
+    def _keep(
+        self, exchange: ExchangeId, stored: Any, until: float
+    ) -> tuple[float, dict[Instrument, Market], list[Any]]:
+        read = _prediction_markets(stored["markets"]) if exchange == "polymarket" else _markets(exchange, stored)
+        by_instrument: dict[Instrument, Market] = {}
+        for one in sorted(read, key=lambda one: -one.turnover):
+            by_instrument.setdefault(one.instrument, one)
+        kept = (until, by_instrument, stored["markets"])
+        self._lists[exchange] = kept
+        return kept
+
+    def _fetch_list(self, exchange: ExchangeId) -> dict[str, Any]:
+        if exchange == "polymarket":
+            pages = [
+                self._asked.read(exchange, "gammaPublicGetMarkets", {**_OPEN_MARKETS, "offset": str(offset)})
+                for offset in range(0, _PREDICTIONS, int(_OPEN_MARKETS["limit"]))
+            ]
+            return {"markets": [{name: one.get(name) for name in _PREDICTION_FIELDS} for page in pages for one in page]}
+        raw = self._asked.read(exchange, "fetch_markets", patience=30.0)
+        wanted = [_slim(exchange, market) for market in raw if _is_ours(exchange, market)]
+        tickers = self._asked.read(exchange, "fetch_tickers", markets=lambda: wanted, patience=30.0)
+        said = {symbol: (one.get("quoteVolume"), one.get("last")) for symbol, one in tickers.items()}
+        return {"markets": wanted, "said": {market["symbol"]: said.get(market["symbol"]) for market in wanted}}
+
+    def _fetch_prices(self, exchange: ExchangeId) -> dict[str, LivePrice]:
+        if exchange == "polymarket":
+            raw = self._asked.read(exchange, "gammaPublicGetMarkets", _OPEN_MARKETS)
+            return {symbol: price for market in raw for symbol, price in _prediction_prices(market).items()}
+        raw = self._asked.read(exchange, "fetch_tickers", markets=lambda: self.raw(exchange))
+        found = {symbol: _live(one) for symbol, one in raw.items()}
+        return {symbol: one for symbol, one in found.items() if one is not None}
+
+    def _prediction_price(self, market: Market) -> LivePrice:
+        token = market.instrument.base
+        book = self._asked.read("polymarket", "clobPublicGetBook", {"token_id": token}, patience=10.0)
+        bids = [Decimal(str(level["price"])) for level in book.get("bids") or ()]
+        asks = [Decimal(str(level["price"])) for level in book.get("asks") or ()]
+        bid, ask = max(bids, default=None), min(asks, default=None)
+        said = book.get("last_trade_price")
+        sides = [side for side in (bid, ask) if side is not None]
+        last = Decimal(str(said)) if said else sum(sides, Decimal(0)) / max(len(sides), 1)
+        at = float(book["timestamp"]) / 1_000 if book.get("timestamp") else time.time()
+        return LivePrice(last, bid, ask, None, None, at)
+
+
+_OPEN_MARKETS: Final = {
+    "limit": "500", "active": "true", "closed": "false", "order": "volume24hr", "ascending": "false"
+}  # fmt: skip
+_PREDICTION_FIELDS: Final = (
+    "id", "question", "conditionId", "slug", "endDate", "clobTokenIds", "outcomes", "outcomePrices", "closed", "active",
+    "volume24hr", "orderPriceMinTickSize", "orderMinSize", "negRisk", "bestBid", "bestAsk", "lastTradePrice",
+)  # fmt: skip
+
+
+def decimal(value: Any) -> Decimal | None:
+    """A number of an answer, exactly; `None` where there is none."""
+    if value is None or value == "":
+        return None
+    try:
+        found = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def _is_ours(exchange: ExchangeId, market: Mapping[str, Any]) -> bool:
+    """Whether a market is of the kind that the API trades on this exchange, and its name one that the API can write."""
+    row = EXCHANGES[exchange]
+    if market.get("active") is False or _ASSET.fullmatch(str(market.get("base")).upper()) is None:
+        return False
+    if row.market_type == "perpetual":
+        is_perpetual = bool(market.get("swap")) and market.get("linear") is not False
+        return is_perpetual and market.get("settle") == market.get("quote") == row.quote
+    return bool(market.get("spot")) and _ASSET.fullmatch(str(market.get("quote"))) is not None
+
+
+def _slim(exchange: ExchangeId, market: Mapping[str, Any]) -> dict[str, Any]:
+    slim = {name: market.get(name) for name in _KEPT}
+    slim["info"] = market.get("info") if exchange in _NEEDS_RAW else {}
+    return json.loads(json.dumps(slim, default=str))
+
+
+def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
+    found: list[Market] = []
+    for raw in stored["markets"]:
+        turnover, last = stored["said"].get(raw["symbol"]) or (None, None)
+        precision, limits = raw.get("precision") or {}, raw.get("limits") or {}
+        contract = decimal(raw.get("contractSize")) or Decimal(1)
+        if not raw.get("contract"):
+            contract = Decimal(1)
+        lot = (decimal(precision.get("amount")) or Decimal("0.00000001")) * contract
+        least = decimal((limits.get("amount") or {}).get("min"))
+        market = Market(
+            instrument=Instrument(exchange, str(raw["base"]).upper(), str(raw["quote"])),
+            symbol=raw["symbol"],
+            tick=_tick(exchange, raw, decimal(last)),
+            lot=lot.normalize(),
+            contract=contract,
+            min_amount=None if least is None else (least * contract).normalize(),
+            min_cost=_min_cost(exchange, raw, decimal((limits.get("cost") or {}).get("min"))),
+            maker_fee=decimal(raw.get("maker")),
+            taker_fee=decimal(raw.get("taker")),
+            turnover=float(decimal(turnover) or 0),
+        )
+        found.append(market)
+    return found
+
+
+def _tick(exchange: ExchangeId, raw: Mapping[str, Any], last: Decimal | None) -> Decimal:
+    if exchange == "upbit" and raw["quote"] == "KRW":
+        steps = (Decimal(step) for least, step in _WON_STEPS if last is not None and last >= Decimal(str(least)))
+        return next(steps, Decimal(_LEAST_WON_STEP))
+    if exchange == "hyperliquid":
+        decimals = 6 - int((raw.get("info") or {}).get("szDecimals") or 0)
+        least = Decimal(1).scaleb(-decimals)
+        return least if not last else min(Decimal(1), max(least, Decimal(1).scaleb(last.adjusted() - 4)))
+    return (decimal((raw.get("precision") or {}).get("price")) or Decimal("0.00000001")).normalize()
+
+
+def _min_cost(exchange: ExchangeId, raw: Mapping[str, Any], said: Decimal | None) -> Decimal | None:
+    if exchange == "upbit" and raw["quote"] == "KRW":
+        return Decimal(_WON_MINIMUM)
+    if exchange == "hyperliquid":
+        return Decimal(10)
+    return said if said else None
+
+
+def _prediction_markets(stored: Sequence[Mapping[str, Any]]) -> list[Market]:
+    return [one for raw in stored for one in _tokens(raw)]
+
+
+def _tokens(raw: Mapping[str, Any]) -> list[Market]:
+    try:
+        tokens, outcomes = json.loads(raw.get("clobTokenIds") or "[]"), json.loads(raw.get("outcomes") or "[]")
+    except ValueError:
+        return []
+    ends = raw.get("endDate")
+    resolves_at = None if not ends else int(datetime.fromisoformat(str(ends)).timestamp())
+    return [
+        Market(
+            instrument=Instrument("polymarket", str(token), "USDC"),
+            symbol=str(token),
+            tick=decimal(raw.get("orderPriceMinTickSize")) or Decimal("0.01"),
+            lot=Decimal("0.01"),
+            contract=Decimal(1),
+            min_amount=decimal(raw.get("orderMinSize")),
+            min_cost=None,
+            maker_fee=None,
+            taker_fee=None,
+            turnover=float(decimal(raw.get("volume24hr")) or 0),
+            title=f"{raw.get('question')} ({outcome})",
+            resolves_at=resolves_at,
+        )
+        for token, outcome in zip(tokens, outcomes, strict=False)
+    ]
+
+
+def _prediction_prices(raw: Mapping[str, Any]) -> dict[str, LivePrice]:
+    found: dict[str, LivePrice] = {}
+    now = time.time()
+    first = True
+    for market, price in zip(_tokens(raw), json.loads(raw.get("outcomePrices") or "[]"), strict=False):
+        last = decimal(price)
+        if last is not None:
+            bid, ask = (decimal(raw.get("bestBid")), decimal(raw.get("bestAsk"))) if first else (None, None)
+            found[market.symbol] = LivePrice(last, bid, ask, None, market.turnover, now)
+        first = False
+    return found
+
+
+def _live(raw: Mapping[str, Any]) -> LivePrice | None:
+    last = decimal(raw.get("last")) or decimal(raw.get("close")) or decimal(raw.get("markPrice"))
+    if last is None or last <= 0:
+        return None
+    change, turnover, at = decimal(raw.get("percentage")), decimal(raw.get("quoteVolume")), raw.get("timestamp")
+    return LivePrice(
+        last,
+        decimal(raw.get("bid")),
+        decimal(raw.get("ask")),
+        None if change is None or not math.isfinite(change) else float(change),
+        None if turnover is None else float(turnover),
+        float(at) / 1_000 if at else time.time(),
+    )
+
+
+def _from_book(book: Mapping[str, Any]) -> LivePrice | None:
+    bid = decimal(book["bids"][0][0]) if book.get("bids") else None
+    ask = decimal(book["asks"][0][0]) if book.get("asks") else None
+    if bid is None or ask is None:
+        return None
+    return LivePrice((bid + ask) / 2, bid, ask, None, None, time.time())
+

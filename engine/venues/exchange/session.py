@@ -1,0 +1,430 @@
+"""Talking to exchanges through ccxt: the only module that imports it.
+
+A session is one exchange with or without the keys of one account. All sessions of a process run in one background
+event loop, so that threads may use them at once. Every request waits for its turn, which all processes of a database
+share. Reads are tried again; a request that changes something is sent once, whatever comes of it.
+
+ccxt logs keys, keeps them in its fields and puts signatures into the texts of its exceptions. None of that leaves this
+module: its logger is silent, its fields stay empty, and errors are told in our own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from api.errors import HeyTradersError, InvalidInput, NotAuthorised, NotFound, RateLimited, Unavailable, UserMustAct
+from api.exchanges import EXCHANGES, ExchangeId
+from engine.store.exchange_data import hold_back, take_turn
+
+from .conventions import CONVENTIONS, Convention
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
+    from engine.store.database import Store
+
+T = TypeVar("T")
+
+TRIES: Final = 3
+READ_SECONDS: Final = 10.0
+WRITE_SECONDS: Final = 30.0
+PATIENCE: Final = 5.0
+"""How long a call waits for its turn unless it says otherwise."""
+
+_FIRST_PAUSE: Final = 0.25
+_NO_RETRY_AFTER: Final = 30.0
+_FORBIDDEN_WORDS: Final = ('"builder"', "approveBuilderFee", "setReferrer", "approveIntegrator", "approve_integrator")
+"""What would pay somebody other than the exchange. No body of a request to a venue with such fees may hold one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The secrets of one account, in the order of its exchange's `credentials`. Never shown."""
+
+    values: tuple[str, ...] = field(repr=False)
+    testnet: bool = False
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened on the wire during one call."""
+
+    patience: float = PATIENCE
+    requests: int = 0
+    writes: int = 0
+    status: int | None = None
+    body: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a request that changes something.
+
+    `answer` is ccxt's reading of the answer where it made one. `sent` is false only where it is certain that nothing
+    reached the exchange. `status` and `body` are the answer as it came; `problem` says in our words what went wrong.
+    """
+
+    answer: Mapping[str, Any] | None
+    sent: bool
+    status: int | None
+    body: str
+    problem: str
+
+
+_trace: ContextVar[Trace] = ContextVar("trace")
+
+
+def available() -> bool:
+    """Whether ccxt is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("ccxt") is not None
+
+
+def missing() -> UserMustAct:
+    """What is said where ccxt is needed and not installed."""
+    return UserMustAct(
+        "exchanges are reached through the package ccxt, which is not installed",
+        suggestion="Install heytraders-mcp[exchanges]",
+        code="INTERNAL_ERROR",
+    )
+
+
+class Connector:
+    """All sessions of a process. Blocking: use it in a thread.
+
+    Args:
+        store: Where turns are taken.
+        urls: Other servers in place of the exchanges' own, by exchange: scheme, host and port.
+    """
+
+    def __init__(self, store: Store, urls: Mapping[ExchangeId, str]) -> None:
+        self._store = store
+        self._urls = urls
+        self._lock = threading.Lock()
+        self._portal: BlockingPortal | None = None
+        self._running: AbstractContextManager[BlockingPortal] | None = None
+        self._sessions: dict[tuple[ExchangeId, str], Any] = {}
+
+    def url_of(self, exchange: ExchangeId, url: str) -> str:
+        """The URL to ask in place of `url`."""
+        other = self._urls.get(exchange)
+        if other is None:
+            return url
+        parts = urlsplit(url)
+        return f"{other}{parts.path}{'?' if parts.query else ''}{parts.query}"
+
+    def read(
+        self,
+        exchange: ExchangeId,
+        method: str,
+        *args: Any,
+        account: tuple[str, Keys] | None = None,
+        markets: Callable[[], list[Any]] | None = None,
+        patience: float = PATIENCE,
+        **params: Any,
+    ) -> Any:
+        """Call a method of ccxt that changes nothing; what it answers has numbers as strings.
+
+        Args:
+            exchange: Which.
+            method: Name of the method.
+            args: For the method.
+            account: Name and keys, for what only the owner may see.
+            markets: Gives the list of markets that the session needs if it has none yet.
+            patience: Longest wait for a turn, in seconds.
+            params: For the method.
+
+        Raises:
+            Unavailable: The exchange cannot be reached, or answered nothing that can be used.
+            RateLimited: It asks for a longer pause than `patience`.
+            NotAuthorised: It does not accept the keys.
+            NotFound: It does not know the symbol or the order.
+        """
+        session = self._session(exchange, account, markets)
+        pause = _FIRST_PAUSE
+        for attempt in range(1, TRIES + 1):
+            try:
+                return self._call(self._asked(session, exchange, method, args, params, patience))
+            except RateLimited as limited:
+                if attempt == TRIES or (limited.retry_after or 0) > patience:
+                    raise
+                time.sleep(limited.retry_after or pause)
+            except Unavailable:
+                if attempt == TRIES:
+                    raise
+                time.sleep(pause)
+            pause *= 2
+        raise AssertionError
+
+    def write(
+        self, exchange: ExchangeId, method: str, *args: Any, account: tuple[str, Keys], markets: Any, **params: Any
+    ) -> Written:
+        """Call a method of ccxt that changes something, once. Never raises for what the exchange did."""
+        session = self._session(exchange, account, markets)
+        return self._call(self._sent(session, method, args, params))
+
+    def close(self) -> None:
+        """Close all sessions and the loop they run in."""
+        with self._lock:
+            portal, running = self._portal, self._running
+            sessions = list(self._sessions.values())
+            self._portal = self._running = None
+            self._sessions.clear()
+        if portal is None or running is None:
+            return
+        for session in sessions:
+            portal.call(session.close)
+        running.__exit__(None, None, None)
+
+    def forget(self, exchange: ExchangeId, name: str) -> None:
+        """Close the session of an account that was disconnected."""
+        with self._lock:
+            session = self._sessions.pop((exchange, name), None)
+        if session is not None:
+            self._call(session.close)
+
+    def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+        with self._lock:
+            if self._portal is None:
+                from anyio.from_thread import start_blocking_portal
+
+                self._running = start_blocking_portal("asyncio")
+                self._portal = self._running.__enter__()
+            portal = self._portal
+        return portal.call(work)
+
+    def _session(
+        self, exchange: ExchangeId, account: tuple[str, Keys] | None, markets: Callable[[], list[Any]] | None
+    ) -> Any:
+        key = (exchange, "" if account is None else account[0])
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                session = _open(CONVENTIONS[exchange], None if account is None else account[1], self._wired(exchange))
+                self._sessions[key] = session
+        if markets is not None and not session.markets:
+            session.set_markets(markets())
+        return session
+
+    def _wired(self, exchange: ExchangeId) -> Callable[[str, float], Awaitable[str]]:
+        row = CONVENTIONS[exchange]
+
+        async def turn(url: str, patience: float) -> str:
+            wait = await asyncio.to_thread(self._turn, row)
+            if wait > patience:
+                raise RateLimited(
+                    f"{EXCHANGES[exchange].name} may be asked again in {wait:.0f} s",
+                    suggestion="Wait that long; what is stored stays usable",
+                    retry_after=wait,
+                )
+            await asyncio.sleep(wait)
+            return self.url_of(exchange, url)
+
+        return turn
+
+    def _turn(self, row: Convention) -> float:
+        now = time.time()
+        return self._store.write_now(lambda c: take_turn(c, row.ccxt_id, row.interval, row.burst, now))
+
+    def _asked(
+        self, session: Any, exchange: ExchangeId, method: str, args: Any, params: Any, patience: float
+    ) -> Callable[[], Awaitable[Any]]:
+        async def work() -> Any:
+            trace = Trace(patience)
+            _trace.set(trace)
+            try:
+                return await getattr(session, method)(*args, **params)
+            except HeyTradersError:
+                raise
+            except Exception as error:  # noqa: BLE001 - ccxt raises what it likes, also TypeError; none of it is shown
+                translated = _translated(exchange, error, trace)
+            if isinstance(translated, RateLimited):
+                until = time.time() + (translated.retry_after or _NO_RETRY_AFTER)
+                row = CONVENTIONS[exchange]
+                await asyncio.to_thread(self._store.write_now, lambda c: hold_back(c, row.ccxt_id, until))
+            raise translated from None
+
+        return work
+
+    def _sent(self, session: Any, method: str, args: Any, params: Any) -> Callable[[], Awaitable[Written]]:
+        async def work() -> Written:
+            trace = Trace(WRITE_SECONDS)
+            _trace.set(trace)
+            problem, refused = "", False
+            answer: Any = None
+            try:
+                answer = await getattr(session, method)(*args, **params)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is judged by what was seen on the wire
+                problem, refused = _in_words(error, trace), _was_refused(error)
+            sent = trace.writes > 1 or (trace.writes == 1 and not refused)
+            return Written(answer if isinstance(answer, Mapping) else None, sent, trace.status, trace.body, problem)
+
+        return work
+
+
+def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Awaitable[str]]) -> Any:
+    """An instance of the exchange's class, made careful.
+
+    Raises:
+        UserMustAct: ccxt is not installed.
+    """
+    try:
+        import ccxt.async_support as exchanges
+        import ccxt.prediction as predictions
+    except ImportError as error:
+        raise missing() from error
+    home: Any = predictions if row.ccxt_id == "polymarket" else exchanges
+    config: dict[str, Any] = {
+        "enableRateLimit": False,
+        "timeout": int((READ_SECONDS if keys is None else WRITE_SECONDS) * 1_000),
+        "options": {**row.options, "maxRetriesOnFailure": 0},
+        **_credentials(row, keys),
+    }
+    session: Any = _careful(getattr(home, row.ccxt_id))(config)
+    session.house_turn = turn
+    session.number = str
+    session.has["fetchCurrencies"] = False
+    if keys is not None and keys.testnet and "test" in session.urls:
+        session.set_sandbox_mode(True)
+    return session
+
+
+def _credentials(row: Convention, keys: Keys | None) -> dict[str, str]:
+    if keys is None:
+        return {}
+    fields = {"key": "apiKey", "secret": "secret", "wallet": "walletAddress", "private key": "privateKey"}
+    return {fields[name]: value for name, value in zip(row.credentials, keys.values, strict=True)}
+
+
+def _careful(base: Any) -> Any:
+    """The exchange's class with our hands on its one way out."""
+    silent = logging.Logger("ccxt, silenced", logging.CRITICAL + 1)
+
+    class Careful(base):
+        logger = silent
+        enableLastHttpResponse = False
+        enableLastJsonResponse = False
+        enableLastResponseHeaders = False
+        house_turn: Any = None
+
+        async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+            trace = _trace.get()
+            writes = method != "GET" and not urlsplit(url).path.endswith("/info") and "/auth/" not in url
+            if writes:
+                _refuse_hidden_fees(self.id, body)
+            asked = await self.house_turn(url, trace.patience)
+            trace.requests += 1
+            trace.writes += writes
+            trace.status, trace.body = None, ""
+            try:
+                return await super().fetch(asked, method, headers, body)
+            finally:
+                self.last_request_headers = None
+
+        def set_last_request(self, request: Any) -> None:
+            """Keep nothing of it."""
+
+        def on_rest_response(
+            self, code: int, reason: str, url: str, method: str, response_headers: Any, response_body: str, *rest: Any
+        ) -> Any:
+            trace = _trace.get()
+            trace.status, trace.body = code, response_body
+            trace.retry_after = _retry_after(response_headers)
+            return super().on_rest_response(code, reason, url, method, response_headers, response_body, *rest)
+
+        async def initialize_client(self) -> bool:
+            """Approve no fee to anybody and name no referrer (Hyperliquid)."""
+            return True
+
+        async def handle_builder_fee_approval(self, *_: Any, **__: Any) -> bool:
+            """Approve no fee to anybody (Hyperliquid, Lighter)."""
+            return True
+
+        async def set_ref(self) -> Any:
+            """Name no referrer (Hyperliquid)."""
+            return None
+
+    return Careful
+
+
+def _refuse_hidden_fees(exchange: str, body: Any) -> None:
+    if exchange in {"hyperliquid", "lighter"} and isinstance(body, str):
+        found = next((word for word in _FORBIDDEN_WORDS if word in body), None)
+        if found is not None:
+            raise RuntimeError(f"a request to {exchange} would have carried {found}; nothing was sent")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from either form of the header."""
+    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), None)
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Whether no connection was made, the one proof that nothing was sent."""
+    import aiohttp
+
+    return isinstance(error.__cause__, aiohttp.ClientConnectorError)
+
+
+def _translated(exchange: ExchangeId, error: Exception, trace: Trace) -> HeyTradersError:
+    """An error of ccxt in our words: what a person can do about it decides the kind."""
+    import ccxt
+
+    name = EXCHANGES[exchange].name
+    if trace.status in {418, 429} or isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
+        return RateLimited(
+            f"{name} asks for a pause", suggestion="Wait and try again", retry_after=trace.retry_after or _NO_RETRY_AFTER
+        )
+    if isinstance(error, ccxt.OrderNotFound):
+        return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
+    if isinstance(error, ccxt.BadSymbol):
+        return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")
+    if isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
+        return NotAuthorised(
+            f"{name} does not accept this key for that ({_in_words(error, trace)})",
+            suggestion="Check the key's rights and the addresses it is bound to, then connect the account again",
+        )
+    if isinstance(error, ccxt.NotSupported):
+        return InvalidInput(f"{name} does not offer that")
+    return Unavailable(
+        f"{name} gave no usable answer: {_in_words(error, trace)}",
+        suggestion="Try again later; what is stored stays usable",
+    )
+
+
+def _in_words(error: Exception, trace: Trace) -> str:
+    """What went wrong, without any text of ccxt's."""
+    import ccxt
+
+    if isinstance(error, HeyTradersError):
+        return error.message
+    if _was_refused(error):
+        return "it cannot be reached"
+    if isinstance(error, ccxt.RequestTimeout) and trace.status is None:
+        return "no answer in time"
+    if trace.status is None:
+        return "the connection broke" if isinstance(error, ccxt.BaseError) else "the request could not be made"
+    return f"HTTP {trace.status}" + ("" if isinstance(error, ccxt.BaseError) else ", which cannot be read")

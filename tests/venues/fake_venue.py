@@ -1,0 +1,303 @@
+"""A fake exchange on loopback: true candles, a book of orders, and faults on the wire. Each venue's dialect is added.
+
+The truth of a candle is a pure function of symbol, length and time, as decimal text, so that what arrives in a client
+can be compared to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+Fault = Literal[
+    "refused", "reset before", "hang before", "429 before", "503 before", "rejected", "stale clock", "internal before",
+    "reset after", "hang after", "502 after", "unknown after", "internal after", "truncated after", "empty after",
+    "half after",
+]  # fmt: skip
+"""What can happen to a request that changes something. `before`: it changed nothing; `after`: it did."""
+
+AFTER: frozenset[Fault] = frozenset(
+    {"reset after", "hang after", "502 after", "unknown after", "internal after", "truncated after", "empty after"}
+    | {"half after"}
+)
+HANG_SECONDS = 1.0
+
+Row = tuple[str, str, str, str, str]
+
+
+def truth(symbol: str, seconds: int, opened: int) -> Row:
+    """Open, high, low, close and volume of a bar, as an exchange writes them."""
+    step = opened // seconds
+    seed = sum(map(ord, symbol))
+
+    def price(at: int) -> Decimal:
+        level = 30_000 + seed + 4_000 * math.sin(at / 97) + 300 * math.sin(at / 7 + seed)
+        return Decimal(round(level * 100)) / 100
+
+    first, last = price(step), price(step + 1)
+    spread = Decimal((step * 7919 + seed) % 5_000) / 100
+    volume = Decimal((step * 104_729 + seed) % 1_000_000 + 1) / 10_000
+    high, low = max(first, last) + spread, min(first, last) - spread
+    return f"{first:.2f}", f"{high:.2f}", f"{low:.2f}", f"{last:.2f}", f"{volume:.5f}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: str
+    headers: dict[str, str]
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body of a form, or the query where there is none."""
+        return {k: v[-1] for k, v in parse_qs(self.body).items()} if self.body else self.query
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body or "{}")
+
+
+@dataclass
+class FakeOrder:
+    """An order on the book. Amounts and prices are decimals in the venue's own units."""
+
+    id: str
+    client_id: str
+    symbol: str
+    side: str
+    kind: str
+    amount: Decimal
+    price: Decimal | None
+    filled: Decimal = Decimal(0)
+    status: str = "open"
+    at: float = field(default_factory=time.time)
+
+    @property
+    def fill_price(self) -> Decimal:
+        """What it was filled at."""
+        return self.price or Decimal("30000.00")
+
+
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+
+
+class FakeVenue:
+    """Everything that the dialects share.
+
+    Attributes:
+        faults: One is taken from the left for each request that places an order.
+        read_faults: One for each other request: a status, `reset`, `hang` or `429:SECONDS`.
+        holes: Says which bars do not exist.
+        keys: Accepted API keys; the empty set accepts all.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.now = now
+        self.requests: list[Request] = []
+        self.faults: deque[Fault] = deque()
+        self.read_faults: deque[str] = deque()
+        self.holes: Callable[[str, int], bool] = lambda _symbol, _opened: False
+        self.listed_since = 0
+        self.orders: dict[str, FakeOrder] = {}
+        self.cash: dict[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal(1), "KRW": Decimal(10_000_000)}
+        self.may_withdraw = False
+        self.lock = threading.RLock()
+        self._next = 1000
+
+    # What a dialect says.
+
+    def answer(self, request: Request) -> Answer:
+        """What the venue answers to a request."""
+        raise NotImplementedError
+
+    def places(self, request: Request) -> bool:
+        """Whether a request places an order."""
+        raise NotImplementedError
+
+    def rejection(self, fault: Fault) -> Answer:
+        """What the venue says for `rejected`, `stale clock`, `internal before`, `unknown after`, `internal after`."""
+        raise NotImplementedError
+
+    # What the dialects share.
+
+    def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
+        """The first `limit` bars with `since <= open time < until`, the open one included."""
+        found: list[tuple[int, Row]] = []
+        at = max(-(-since // seconds) * seconds, -(-self.listed_since // seconds) * seconds)
+        while at < min(until, self.now()) and len(found) < limit:
+            if not self.holes(symbol, at):
+                found.append((at, truth(symbol, seconds, at)))
+            at += seconds
+        return found
+
+    def place(
+        self, client_id: str, symbol: str, side: str, kind: str, amount: Decimal, price: Decimal | None
+    ) -> FakeOrder:
+        """Put an order on the book; a market order is filled at once."""
+        with self.lock:
+            self._next += 1
+            order = FakeOrder(str(self._next), client_id, symbol, side, kind, amount, price)
+            if kind == "market":
+                order.status, order.filled = "filled", amount
+            self.orders[order.id] = order
+            return order
+
+    def by_client_id(self, client_id: str) -> FakeOrder | None:
+        """The newest order of that id."""
+        with self.lock:
+            return next((o for o in reversed(self.orders.values()) if o.client_id == client_id), None)
+
+    def count(self, path: str) -> int:
+        """How many requests went to a path."""
+        return sum(1 for request in self.requests if path in request.path)
+
+
+@contextmanager
+def serving(venue: FakeVenue) -> Generator[str]:
+    """Serve a venue; gives its base URL."""
+
+    class Handler(_Handler):
+        fake = venue
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Clients that went away are no news."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeVenue
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        """Answer."""
+        self._serve()
+
+    do_POST = do_DELETE = do_PUT = do_GET  # noqa: N815 - the base class's names
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        request = Request(
+            self.command,
+            parts.path,
+            {k: v[-1] for k, v in parse_qs(parts.query).items()},
+            self.rfile.read(length).decode() if length else "",
+            dict(self.headers.items()),
+        )
+        fake = self.fake
+        with fake.lock:
+            fake.requests.append(request)
+            placing = fake.places(request)
+            fault = fake.faults.popleft() if placing and fake.faults else None
+            trouble = fake.read_faults.popleft() if not placing and fake.read_faults else None
+        if trouble is not None:
+            self._trouble(trouble)
+        elif fault is None:
+            self._send(*fake.answer(request))
+        else:
+            self._fail(fault, request)
+
+    def _trouble(self, trouble: str) -> None:
+        status, _, wait = trouble.partition(":")
+        if status == "reset":
+            self._reset()
+        elif status == "hang":
+            time.sleep(HANG_SECONDS)
+            self._reset()
+        elif status != "ok":
+            self._send(int(status), {"code": -1, "msg": "trouble"}, {"Retry-After": wait} if wait else {})
+
+    def _fail(self, fault: Fault, request: Request) -> None:
+        fake = self.fake
+        if fault in AFTER:
+            status, answer, *_ = fake.answer(request)
+            text = json.dumps(answer).encode()
+            if fault == "truncated after":
+                self._send_raw(status, text[: len(text) // 2], len(text))
+            elif fault == "empty after":
+                self._send_raw(200, b"", 0)
+            elif fault == "half after":
+                half = text[: len(text) // 2]
+                self._send_raw(200, half, len(half))
+            elif fault == "502 after":
+                self._send_raw(502, b"<html>bad gateway</html>", 24, "text/html")
+            elif fault == "reset after":
+                self._reset()
+            elif fault == "hang after":
+                time.sleep(HANG_SECONDS)
+                self._reset()
+            else:
+                self._send(*fake.rejection(fault))
+        elif fault in {"reset before", "refused"}:
+            self._reset()
+        elif fault == "hang before":
+            time.sleep(HANG_SECONDS)
+            self._reset()
+        elif fault == "429 before":
+            self._send(429, {"code": -1003, "msg": "Too many requests", "label": "TOO_MANY_REQUESTS"})
+        elif fault == "503 before":
+            self._send_raw(503, b"Service Unavailable", 19, "text/plain")
+        else:
+            self._send(*fake.rejection(fault))
+
+    def _send(self, status: int, answer: Any, headers: dict[str, str] | None = None) -> None:
+        text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        kind = "application/octet-stream" if isinstance(answer, bytes) else "application/json"
+        self._send_raw(status, text, len(text), kind, headers)
+
+    def _send_raw(
+        self,
+        status: int,
+        body: bytes,
+        length: int,
+        kind: str = "application/json",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+        if length != len(body):
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
