@@ -9,6 +9,8 @@ ExchangeId = Literal[
     "binance", "binancefuturesusd", "upbit", "gate", "gatefutures", "hyperliquid", "lighter", "polymarket"
 ]
 MarketType = Literal["spot", "perpetual", "prediction"]
+DataChoice = Literal["simulated", "exchange"]
+"""Where the embedded engine's market data comes from, apart from what the user imported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
+
+from api.exchanges import DataChoice, ExchangeId
 
 from .clock import Clock, SystemClock
 from .jobs.settings import JobSettings
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from .jobs.jobs import Jobs
     from .live.live import Live
     from .store.database import Store
+    from .venues.exchange.session import Connector
     from .venues.paper.broker import Broker
 
 
@@ -31,6 +35,8 @@ class EngineSettings:
         home: Folder of the database and of the local key.
         database_url: A SQLAlchemy URL in place of the SQLite file in `home`.
         seed: Which simulated world to show; the same seed is the same market.
+        data: Whether candles that were not imported are simulated, or come from the exchanges.
+        venue_urls: For development: servers on this machine in place of exchanges.
         quotas: How much agents may do.
         jobs: How backtests are run.
         live: How live strategies are run.
@@ -39,6 +45,8 @@ class EngineSettings:
     home: Path
     database_url: str | None = None
     seed: int = 7
+    data: DataChoice = "simulated"
+    venue_urls: Mapping[ExchangeId, str] = field(default_factory=dict["ExchangeId", str])
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     live: LiveSettings = field(default_factory=LiveSettings)
@@ -51,6 +59,7 @@ class Engine:
     settings: EngineSettings
     clock: Clock
     store: Store
+    connector: Connector
     feed: Feed
     access: Access
     library: Library
@@ -76,20 +85,24 @@ class Engine:
         from .jobs.settings import World
         from .live.live import Live
         from .store.database import Store, default_url
+        from .venues.exchange.session import Connector
         from .venues.paper.broker import Broker
 
         store = Store.open(settings.database_url or default_url(settings.home))
-        feed = open_feed(store, clock, settings.seed)
+        connector = Connector(store, settings.venue_urls)
+        feed = open_feed(store, clock, settings.seed, settings.data, connector)
         access = Access(store, clock, settings.home, settings.quotas)
-        jobs = Jobs(store, clock, World(store.url, settings.seed, settings.jobs.executor), settings.jobs)
+        world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
+        jobs = Jobs(store, clock, world, settings.jobs)
         jobs.resume()
         broker = Broker(store, feed, clock)
         live = Live(store, clock, feed, broker, settings.live)
         live.resume()
-        return cls(settings, clock, store, feed, access, Library(settings.quotas), broker, jobs, live)
+        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), broker, jobs, live)
 
     async def aclose(self) -> None:
         """Close what was opened; backtests and subscriptions wait for the next engine on this database."""
         await anyio.to_thread.run_sync(self.live.close)
         await anyio.to_thread.run_sync(self.jobs.close)
+        await anyio.to_thread.run_sync(self.connector.close)
         await anyio.to_thread.run_sync(self.store.close)

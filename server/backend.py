@@ -185,7 +185,13 @@ def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
     if settings.backtest_slots is not None:
         jobs = replace(jobs, slots=settings.backtest_slots)
     given = EngineSettings(
-        home=settings.home, database_url=settings.database_url, seed=settings.seed, jobs=jobs, live=live
+        home=settings.home,
+        database_url=settings.database_url,
+        seed=settings.seed,
+        data=settings.data,
+        venue_urls=settings.venue_urls,
+        jobs=jobs,
+        live=live,
     )
     clock = AcceleratedClock(time.time(), settings.time_speed) if fast else SystemClock()
     return partial(Engine.open, given, clock)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_state_path
 from pydantic import SecretStr
 
+from api.exchanges import DataChoice, ExchangeId
 from tools.surface import TOOLSETS, Toolset
 
 from .keys import signed_in
@@ -30,6 +31,8 @@ VARIABLES: Final = (
     "HEYTRADERS_AUTH_HEADER",
     "HEYTRADERS_AMOUNTS",
     "HEYTRADERS_SEED",
+    "HEYTRADERS_DATA",
+    "HEYTRADERS_VENUE_URLS",
     "HEYTRADERS_BACKTEST_SLOTS",
     "HEYTRADERS_BACKTEST_SECONDS",
     "HEYTRADERS_BACKTEST_MEMORY_MB",
@@ -71,6 +74,8 @@ class Settings:
         auth_header: How the key travels to the hosted service.
         amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
         seed: Of the simulated market.
+        data: Where the embedded engine's market data comes from: `simulated`, or `exchange` for the exchanges' own.
+        venue_urls: For development: servers on this machine in place of exchanges, by exchange.
         backtest_slots: Backtests run at the same time; `None` leaves it to the number of cores.
         backtest_seconds: Longest a backtest may run.
         backtest_memory_mb: Most memory of a backtest's process.
@@ -94,6 +99,8 @@ class Settings:
     auth_header: AuthHeader = "x-api-key"
     amounts: Amounts = "number"
     seed: int = 7
+    data: DataChoice = "simulated"
+    venue_urls: Mapping[ExchangeId, str] = field(default_factory=dict["ExchangeId", str])
     backtest_slots: int | None = None
     backtest_seconds: int = 600
     backtest_memory_mb: int = 4_096
@@ -155,6 +162,8 @@ class Settings:
             auth_header=_choice(given, "HEYTRADERS_AUTH_HEADER", "x-api-key", get_args(AuthHeader)),
             amounts=_choice(given, "HEYTRADERS_AMOUNTS", "number", get_args(Amounts)),
             seed=7 if (seed := _whole(given, "HEYTRADERS_SEED", 0, 999_999_999)) is None else seed,
+            data=_choice(given, "HEYTRADERS_DATA", "simulated", get_args(DataChoice)),
+            venue_urls=_venue_urls(given.get("HEYTRADERS_VENUE_URLS")),
             backtest_slots=_whole(given, "HEYTRADERS_BACKTEST_SLOTS", 1, 64),
             backtest_seconds=_whole(given, "HEYTRADERS_BACKTEST_SECONDS", 1, 86_400) or 600,
             backtest_memory_mb=_whole(given, "HEYTRADERS_BACKTEST_MEMORY_MB", 512, 1_048_576) or 4_096,
@@ -188,6 +197,28 @@ def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
             suggestion=f"Choose from {','.join(TOOLSETS)}, separated by commas",
         )
     return tuple(toolset for toolset in TOOLSETS if toolset in wanted)
+
+
+def _venue_urls(text: str | None) -> dict[ExchangeId, str]:
+    """Servers in place of exchanges, such as `binance=http://127.0.0.1:9000`. They must be on this machine."""
+    found: dict[ExchangeId, str] = {}
+    for part in (text or "").split(","):
+        name, _, url = part.strip().partition("=")
+        if not name:
+            continue
+        exchange = next((one for one in get_args(ExchangeId) if one == name.strip().lower()), None)
+        parts = urlsplit(url.strip())
+        try:
+            local = parts.hostname in ("127.0.0.1", "localhost", "::1") and parts.port is not None
+        except ValueError:
+            local = False
+        if exchange is None or not local or parts.scheme not in ("http", "https") or parts.path.strip("/"):
+            raise BadSetting(
+                f"HEYTRADERS_VENUE_URLS names {part.strip()[:100]!r}, not an exchange and a server of this machine",
+                suggestion="Write it as binance=http://127.0.0.1:9000,gate=http://127.0.0.1:9001",
+            )
+        found[exchange] = f"{parts.scheme}://{parts.netloc}"
+    return found
 
 
 def _choice(given: Mapping[str, str], name: str, default: _Choice, allowed: tuple[_Choice, ...]) -> _Choice:

@@ -200,9 +200,7 @@ class ExchangeFeed:
     def _stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
         return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
 
-    def _nothing(
-        self, instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None]
-    ) -> NotFound:
+    def _nothing(self, instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None]) -> NotFound:
         seconds = SECONDS[timeframe]
         series = self._stored(instrument, served_as(instrument, timeframe))
         if self._fetcher is not None:
@@ -229,7 +227,7 @@ def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int
 
 
 def _listing(market: Market, rank: int) -> Listing:
-    from .universe.assets import assets
+    from .simulation.coins import assets
 
     asset = assets().get(market.instrument.base)
     return Listing(

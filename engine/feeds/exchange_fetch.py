@@ -113,7 +113,9 @@ class Fetcher:
             if progress is not None:
                 progress(total, total)
 
-    def ensure_all(self, wanted: Sequence[Wanted], progress: Progress | None = None) -> dict[Instrument, HeyTradersError]:
+    def ensure_all(
+        self, wanted: Sequence[Wanted], progress: Progress | None = None
+    ) -> dict[Instrument, HeyTradersError]:
         """`ensure` for many series, several at a time; gives what went wrong with which."""
         failed: dict[Instrument, HeyTradersError] = {}
         done = [0]
@@ -308,7 +310,9 @@ def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
     return max((t for t, s in SECONDS.items() if t not in lacks and whole % s == 0), key=lambda t: SECONDS[t])
 
 
-def checked(rows: Sequence[Sequence[Any]], instrument: Instrument, timeframe: Timeframe, since: int, until: int) -> Block:
+def checked(
+    rows: Sequence[Sequence[Any]], instrument: Instrument, timeframe: Timeframe, since: int, until: int
+) -> Block:
     """The rows of an answer as bars with `since <= open time < until`.
 
     Raises:

@@ -18,7 +18,7 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock, SystemClock, iso8601
 from engine.frame import Bools
-from engine.store.candles import series_table, Block, Series, all_series, delete_series, read_block, write_block
+from engine.store.candles import Block, Series, all_series, delete_series, read_block, series_table, write_block
 from engine.store.database import Store
 from engine.store.ids import new_id
 

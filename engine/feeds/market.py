@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from api.errors import NotFound
-from api.exchanges import ExchangeId
+from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument
 from api.timeframes import Timeframe
 from engine.clock import Clock
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 
-if TYPE_CHECKING:
-    from engine.venues.exchange.session import Connector
-
 from .feed import Candles, Feed, Listing, SourceFeed, unknown_instrument
 from .simulated import SimulatedFeed
 from .stored import StoredFeed
+
+if TYPE_CHECKING:
+    from engine.venues.exchange.session import Connector
 
 
 def open_feed(

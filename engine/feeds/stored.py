@@ -15,7 +15,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock
-from engine.frame import Bars
+from engine.frame import Bars, Source
 from engine.store.candles import FIELDS, Block, Series, all_series, read_block
 from engine.store.database import Store
 
@@ -67,6 +67,11 @@ class StoredFeed:
         self._kept = Kept(_BUDGET)
         self._catalogue: Catalogue = {}
         self._seen: tuple[int, float] = (-1, 0.0)
+
+    @property
+    def source(self) -> Source:
+        """See `SourceFeed`."""
+        return SOURCE
 
     def refresh(self) -> None:
         """See what other processes have stored so far at the next read, not half a second later."""

@@ -64,7 +64,7 @@ class _AsOf(AcceleratedClock):
 def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
     """The worker's feed, opened once: what it caches serves the next job."""
     clock = _AsOf()
-    return clock, open_feed(Store.open(world.database_url), clock, world.seed)
+    return clock, open_feed(Store.open(world.database_url), clock, world.seed, world.data)
 
 
 def run_backtest(world: World, text: str, report: Report) -> Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from api.exchanges import DataChoice
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,8 +36,9 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where a worker finds its candles: the database and the seed of the simulated market; and its helpers."""
+    """Where a worker finds its candles: the database, and whether the rest is simulated, by which seed; its helpers."""
 
     database_url: str
     seed: int
     executor: str = ""
+    data: DataChoice = "simulated"

@@ -33,6 +33,9 @@ from engine.store.candles import series_table
 from .binding import Route, route
 
 _SIMULATED: Final = "Prices are simulated, accounts are paper: nothing here is a real market."
+_EXCHANGE: Final = (
+    "Prices are the exchanges' own, or imported from files; none is simulated. Each result names its source."
+)
 _IMPORTED: Final = "Imported candles are used where there are any; all other prices are simulated. Accounts are paper."
 
 
@@ -80,13 +83,19 @@ async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> He
         status="ok" if database == "ok" else "degraded",
         version=version("heytraders-mcp"),
         source="embedded",
-        data="both" if imported else "simulated",
-        note=_IMPORTED if imported else _SIMULATED,
+        data=_data(engine, imported),
+        note=_EXCHANGE if engine.settings.data == "exchange" else _IMPORTED if imported else _SIMULATED,
         time=iso8601(engine.clock.now()),
         seed=engine.settings.seed,
         imported_series=imported,
         database=database,
     )
+
+
+def _data(engine: Engine, imported: int | None) -> str:
+    if engine.settings.data == "exchange":
+        return "exchange"
+    return "both" if imported else "simulated"
 
 
 def _count_series(connection: sa.Connection) -> int:

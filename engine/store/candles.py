@@ -152,9 +152,9 @@ def write_block(connection: sa.Connection, series_id: int, block: Block, source:
     connection.execute(sa.insert(chunks_table), _packed(series_id, number, block))
 
 
-def delete_series(connection: sa.Connection, series_ids: Sequence[int], source: StoredSource = "imported") -> None:
-    """Remove series with all their bars."""
-    series_table, chunks_table = SERIES[source], CHUNKS[source]
+def delete_series(connection: sa.Connection, series_ids: Sequence[int]) -> None:
+    """Remove imported series with all their bars."""
+    chunks_table = CHUNKS["imported"]
     connection.execute(sa.delete(chunks_table).where(chunks_table.c.series_id.in_(series_ids)))
     connection.execute(sa.delete(series_table).where(series_table.c.id.in_(series_ids)))
 

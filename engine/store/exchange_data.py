@@ -170,9 +170,7 @@ def remove_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind
 
 def read_markets(connection: sa.Connection, exchange: ExchangeId) -> tuple[float, Any] | None:
     """The list of markets that was stored last, and when."""
-    row = connection.execute(
-        sa.select(exchange_markets).where(exchange_markets.c.exchange == exchange)
-    ).one_or_none()
+    row = connection.execute(sa.select(exchange_markets).where(exchange_markets.c.exchange == exchange)).one_or_none()
     return None if row is None else (row.fetched_at, json.loads(zlib.decompress(row.data)))
 
 
@@ -213,9 +211,7 @@ def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_ne
     if is_new:
         connection.execute(sa.insert(exchange_pace).values(exchange=exchange, free_at=free_at))
     else:
-        connection.execute(
-            sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at)
-        )
+        connection.execute(sa.update(exchange_pace).where(exchange_pace.c.exchange == exchange).values(free_at=free_at))
 
 
 def _is(instrument: Instrument, kind: Kind | None) -> tuple[sa.ColumnElement[bool], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -44,28 +45,28 @@ class FakeBinance(FakeVenue):
         return 404, {"code": -1, "msg": f"no path {path}"}
 
     def _api(self, name: str, request: Request) -> Answer:
-        market: dict[str, Any] = {
+        market: dict[str, Callable[[Request], Answer]] = {
             "exchangeInfo": self._info,
             "klines": self._klines,
             "ticker/24hr": self._tickers,
             "depth": self._depth,
             "fundingRate": self._funding,
             "premiumIndex": self._premium,
-            "time": lambda _: (200, {"serverTime": int(self.now() * 1000)}),
+            "time": self._time,
         }
         if name in market:
             return market[name](request)
         if self.keys_refuse(request):
             return 401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
-        private: dict[str, Any] = {
+        private: dict[str, Callable[[Request], Answer]] = {
             "account": self._account,
             "balance": self._balance,
-            "positionRisk": lambda _: (200, []),
+            "positionRisk": self._none,
             "account/apiRestrictions": self._restrictions,
             "order": self._order,
             "openOrders": self._open_orders,
-            "allOrders": lambda r: (200, [self._told(o) for o in self.orders.values()]),
-            "leverage": lambda r: (200, {"leverage": int(r.form["leverage"]), "symbol": r.form["symbol"]}),
+            "allOrders": self._all_orders,
+            "leverage": self._leverage,
         }
         return private[name](request) if name in private else (404, {"code": -1, "msg": f"no endpoint {name}"})
 
@@ -75,6 +76,19 @@ class FakeBinance(FakeVenue):
         """Whether the key is wrong."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         return self.accepted_key is not None and headers.get("x-mbx-apikey") != self.accepted_key
+
+    def _time(self, _: Request) -> Answer:
+        return 200, {"serverTime": int(self.now() * 1000)}
+
+    def _none(self, _: Request) -> Answer:
+        return 200, []
+
+    def _all_orders(self, request: Request) -> Answer:
+        symbol = request.query.get("symbol")
+        return 200, [self._told(o) for o in self.orders.values() if symbol in {None, o.symbol}]
+
+    def _leverage(self, request: Request) -> Answer:
+        return 200, {"leverage": int(request.form["leverage"]), "symbol": request.form["symbol"]}
 
     def _info(self, request: Request) -> Answer:
         is_futures = request.path.startswith("/fapi")
@@ -143,7 +157,7 @@ class FakeBinance(FakeVenue):
         symbol = request.query.get("symbol", "BTCUSDT")
         return 200, {"symbol": symbol, "markPrice": f"{self.price(symbol)}", "lastFundingRate": "0.0001"}
 
-    def _account(self, request: Request) -> Answer:
+    def _account(self, _: Request) -> Answer:
         held = self._held()
         balances = [{"asset": a, "free": f"{t - u}", "locked": f"{u}"} for a, (t, u) in held.items()]
         return 200, {
@@ -163,7 +177,7 @@ class FakeBinance(FakeVenue):
             "uid": 7,
         }
 
-    def _balance(self, request: Request) -> Answer:
+    def _balance(self, _: Request) -> Answer:
         return 200, [
             {"asset": a, "balance": f"{t}", "availableBalance": f"{t - u}", "crossWalletBalance": f"{t}"}
             for a, (t, u) in self._held().items()
@@ -173,7 +187,7 @@ class FakeBinance(FakeVenue):
         used = sum((o.amount * o.fill_price for o in self.orders.values() if o.status == "open"), Decimal(0))
         return {a: (t, used if a == "USDT" else Decimal(0)) for a, t in self.cash.items() if a != "KRW"}
 
-    def _restrictions(self, request: Request) -> Answer:
+    def _restrictions(self, _: Request) -> Answer:
         return 200, {
             "ipRestrict": True,
             "createTime": 1,
@@ -210,9 +224,7 @@ class FakeBinance(FakeVenue):
 
     def _open_orders(self, request: Request) -> Answer:
         symbol = request.query.get("symbol")
-        return 200, [
-            self._told(o) for o in self.orders.values() if o.status == "open" and symbol in {None, o.symbol}
-        ]
+        return 200, [self._told(o) for o in self.orders.values() if o.status == "open" and symbol in {None, o.symbol}]
 
     def _told(self, order: FakeOrder) -> dict[str, Any]:
         at = int(order.at * 1000)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
 Fault = Literal[
@@ -28,10 +28,7 @@ Fault = Literal[
 ]  # fmt: skip
 """What can happen to a request that changes something. `before`: it changed nothing; `after`: it did."""
 
-AFTER: frozenset[Fault] = frozenset(
-    {"reset after", "hang after", "502 after", "unknown after", "internal after", "truncated after", "empty after"}
-    | {"half after"}
-)
+AFTER: frozenset[str] = frozenset(fault for fault in get_args(Fault) if fault.endswith(" after"))
 HANG_SECONDS = 1.0
 
 Row = tuple[str, str, str, str, str]
@@ -95,7 +92,7 @@ class FakeOrder:
         return self.price or Decimal("30000.00")
 
 
-Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+Answer = tuple[int, Any]
 
 
 class FakeVenue:
@@ -200,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         """Answer."""
         self._serve()
 
@@ -240,35 +237,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(int(status), {"code": -1, "msg": "trouble"}, {"Retry-After": wait} if wait else {})
 
     def _fail(self, fault: Fault, request: Request) -> None:
+        """Do what the fault says, after the order was placed or without placing it."""
         fake = self.fake
-        if fault in AFTER:
-            status, answer, *_ = fake.answer(request)
-            text = json.dumps(answer).encode()
-            if fault == "truncated after":
-                self._send_raw(status, text[: len(text) // 2], len(text))
-            elif fault == "empty after":
-                self._send_raw(200, b"", 0)
-            elif fault == "half after":
-                half = text[: len(text) // 2]
-                self._send_raw(200, half, len(half))
-            elif fault == "502 after":
-                self._send_raw(502, b"<html>bad gateway</html>", 24, "text/html")
-            elif fault == "reset after":
-                self._reset()
-            elif fault == "hang after":
-                time.sleep(HANG_SECONDS)
-                self._reset()
-            else:
-                self._send(*fake.rejection(fault))
-        elif fault in {"reset before", "refused"}:
-            self._reset()
-        elif fault == "hang before":
+        answer: Answer = fake.answer(request) if fault in AFTER else (200, {})
+        text = json.dumps(answer[1]).encode()
+        half = text[: len(text) // 2]
+        ways: dict[str, Callable[[], None]] = {
+            "truncated after": lambda: self._send_raw(answer[0], half, len(text)),
+            "empty after": lambda: self._send_raw(200, b"", 0),
+            "half after": lambda: self._send_raw(200, half, len(half)),
+            "502 after": lambda: self._send_raw(502, b"<html>bad gateway</html>", 24, "text/html"),
+            "429 before": lambda: self._send(429, {"code": -1003, "msg": "Too many requests", "label": "TOO_MANY"}),
+            "503 before": lambda: self._send_raw(503, b"Service Unavailable", 19, "text/plain"),
+        }
+        if fault.startswith("hang"):
             time.sleep(HANG_SECONDS)
+        if fault.startswith(("hang", "reset", "refused")):
             self._reset()
-        elif fault == "429 before":
-            self._send(429, {"code": -1003, "msg": "Too many requests", "label": "TOO_MANY_REQUESTS"})
-        elif fault == "503 before":
-            self._send_raw(503, b"Service Unavailable", 19, "text/plain")
+        elif fault in ways:
+            ways[fault]()
         else:
             self._send(*fake.rejection(fault))
 

@@ -181,7 +181,12 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             credentials=("key", "private key"),
             order_id="48-bit number",
             refusals=frozenset({"21701", "21702", "21703", "21704", "21705", "21706", "21720", "21739", "21740"}),
-            options={"integratorAccountIndex": 0, "integratorMakerFee": 0, "integratorTakerFee": 0, "builderFee": False},
+            options={
+                "integratorAccountIndex": 0,
+                "integratorMakerFee": 0,
+                "integratorTakerFee": 0,
+                "builderFee": False,
+            },
             lacks=frozenset({"2h", "6h", "8h", "1w"}),
         ),
         Convention(

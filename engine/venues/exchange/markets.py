@@ -267,7 +267,8 @@ def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
     found: list[Market] = []
     for raw in stored["markets"]:
         turnover, last = stored["said"].get(raw["symbol"]) or (None, None)
-        precision, limits = raw.get("precision") or {}, raw.get("limits") or {}
+        precision: dict[str, Any] = raw.get("precision") or {}
+        limits: dict[str, Any] = raw.get("limits") or {}
         contract = decimal(raw.get("contractSize")) or Decimal(1)
         if not raw.get("contract"):
             contract = Decimal(1)
@@ -294,7 +295,8 @@ def _tick(exchange: ExchangeId, raw: Mapping[str, Any], last: Decimal | None) ->
         steps = (Decimal(step) for least, step in _WON_STEPS if last is not None and last >= Decimal(str(least)))
         return next(steps, Decimal(_LEAST_WON_STEP))
     if exchange == "hyperliquid":
-        decimals = 6 - int((raw.get("info") or {}).get("szDecimals") or 0)
+        info: dict[str, Any] = raw.get("info") or {}
+        decimals = 6 - int(info.get("szDecimals") or 0)
         least = Decimal(1).scaleb(-decimals)
         return least if not last else min(Decimal(1), max(least, Decimal(1).scaleb(last.adjusted() - 4)))
     return (decimal((raw.get("precision") or {}).get("price")) or Decimal("0.00000001")).normalize()
@@ -305,7 +307,7 @@ def _min_cost(exchange: ExchangeId, raw: Mapping[str, Any], said: Decimal | None
         return Decimal(_WON_MINIMUM)
     if exchange == "hyperliquid":
         return Decimal(10)
-    return said if said else None
+    return said or None
 
 
 def _prediction_markets(stored: Sequence[Mapping[str, Any]]) -> list[Market]:
@@ -372,4 +374,3 @@ def _from_book(book: Mapping[str, Any]) -> LivePrice | None:
     if bid is None or ask is None:
         return None
     return LivePrice((bid + ask) / 2, bid, ask, None, None, time.time())
-

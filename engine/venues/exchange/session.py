@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from api.errors import HeyTradersError, InvalidInput, NotAuthorised, NotFound, RateLimited, Unavailable, UserMustAct
@@ -270,7 +270,8 @@ class Connector:
             except Exception as error:  # noqa: BLE001 - whatever it was, it is judged by what was seen on the wire
                 problem, refused = _in_words(error, trace), _was_refused(error)
             sent = trace.writes > 1 or (trace.writes == 1 and not refused)
-            return Written(answer if isinstance(answer, Mapping) else None, sent, trace.status, trace.body, problem)
+            read = cast("Mapping[str, Any]", answer) if isinstance(answer, dict) else None
+            return Written(read, sent, trace.status, trace.body, problem)
 
         return work
 
@@ -311,13 +312,12 @@ def _credentials(row: Convention, keys: Keys | None) -> dict[str, str]:
 
 def _careful(base: Any) -> Any:
     """The exchange's class with our hands on its one way out."""
-    silent = logging.Logger("ccxt, silenced", logging.CRITICAL + 1)
+    silent = logging.getLogger("heytraders.silent")
+    silent.disabled = True
 
     class Careful(base):
         logger = silent
-        enableLastHttpResponse = False
-        enableLastJsonResponse = False
-        enableLastResponseHeaders = False
+        enableLastHttpResponse = enableLastJsonResponse = enableLastResponseHeaders = False  # noqa: N815 - ccxt's names
         house_turn: Any = None
 
         async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
@@ -330,9 +330,11 @@ def _careful(base: Any) -> Any:
             trace.writes += writes
             trace.status, trace.body = None, ""
             try:
-                return await super().fetch(asked, method, headers, body)
+                parent: Any = super()
+                answer: Any = await parent.fetch(asked, method, headers, body)
             finally:
                 self.last_request_headers = None
+            return answer
 
         def set_last_request(self, request: Any) -> None:
             """Keep nothing of it."""
@@ -343,7 +345,8 @@ def _careful(base: Any) -> Any:
             trace = _trace.get()
             trace.status, trace.body = code, response_body
             trace.retry_after = _retry_after(response_headers)
-            return super().on_rest_response(code, reason, url, method, response_headers, response_body, *rest)
+            parent: Any = super()
+            return parent.on_rest_response(code, reason, url, method, response_headers, response_body, *rest)
 
         async def initialize_client(self) -> bool:
             """Approve no fee to anybody and name no referrer (Hyperliquid)."""
@@ -396,7 +399,9 @@ def _translated(exchange: ExchangeId, error: Exception, trace: Trace) -> HeyTrad
     name = EXCHANGES[exchange].name
     if trace.status in {418, 429} or isinstance(error, (ccxt.RateLimitExceeded, ccxt.DDoSProtection)):
         return RateLimited(
-            f"{name} asks for a pause", suggestion="Wait and try again", retry_after=trace.retry_after or _NO_RETRY_AFTER
+            f"{name} asks for a pause",
+            suggestion="Wait and try again",
+            retry_after=trace.retry_after or _NO_RETRY_AFTER,
         )
     if isinstance(error, ccxt.OrderNotFound):
         return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
