@@ -88,8 +88,9 @@ def test_processes_are_started_by_the_backtests_alone_and_never_through_a_shell(
     assert [f"{path}: {name}" for path in FILES for name in calls(path) if name.endswith(" shell=")] == []
 
 
-def test_the_http_library_is_imported_in_one_place() -> None:
-    assert users("httpx", "httpx2", "urllib3", "aiohttp") == {"api/transport.py"}
+def test_the_service_and_the_exchanges_are_each_called_from_one_module() -> None:
+    assert users("httpx", "httpx2", "urllib3") == {"api/transport.py"}
+    assert users("aiohttp", "ccxt") == {"engine/venues/exchange/session.py"}
 
 
 def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
