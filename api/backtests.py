@@ -63,7 +63,9 @@ class ExecuteRequest(Request):
     end_date: Day = Field(description="Inclusive.")
     description: Note | None = Field(None, description="10-500 characters.")
     exchange: Venue = Field("binance", description="The universe's.")
-    timeframe: TimeframeInput = Field("1h", description="Bar.")
+    timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field(
+        "1h", description="Bar: 15m, 4h, 1w."
+    )
     initial_cash: Cash = Field(10_000.0, description="Quote currency.")
     leverage: Leverage = Field(1.0, description="1-100, perpetuals only.")
     trading_fee: Cost = Field(0.0005, description="Fraction.")

@@ -76,9 +76,15 @@ _TIMEFRAME_SPELLINGS: Final[dict[Timeframe, str]] = {
     "1m": "1m m1 1min 1minute",
     "5m": "5m m5 5min 5minutes",
     "15m": "15m m15 15min 15minutes",
+    "30m": "30m m30 30min 30minutes",
     "1h": "1h h1 60m 1hour hourly",
+    "2h": "2h h2 120m 2hours",
     "4h": "4h h4 240m 4hours",
+    "6h": "6h h6 360m 6hours",
+    "8h": "8h h8 480m 8hours",
+    "12h": "12h h12 720m 12hours",
     "1d": "1d d1 24h 1440m 1day daily",
+    "1w": "1w w1 7d 10080m 1week weekly",
 }
 _TIMEFRAME_ALIASES: Final = {word: t for t, words in _TIMEFRAME_SPELLINGS.items() for word in words.split()}
 

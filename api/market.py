@@ -60,6 +60,7 @@ class Ticker(Response):
     sector: str | None = Field(None, description="e.g. DeFi.")
     categories: tuple[str, ...] | None = Field(None, description="e.g. trending.")
     price: Money | None = Field(None, description="Last close, quote currency; probability on Polymarket.")
+    as_of: Time | None = Field(None, description="When the bar of that close ended.")
     change_24h_pct: float | None = Field(None, description="Percent.")
     volume_24h: float | None = Field(None, description="Quote currency.")
     tick_size: Money | None = Field(None, description="Price step, quote currency.")
@@ -104,6 +105,8 @@ class OhlcvResponse(Response):
     )
     next_start: Time | None = Field(None, description="Pass as start for the candles after these; null at the end.")
     previous_end: Time | None = Field(None, description="Pass as end for the candles before these.")
+    missing: int | None = Field(None, description="Bars that the data lacks between the first candle and the last.")
+    partial: tuple[Time, ...] | None = Field(None, description="Open times of candles made of incomplete shorter bars.")
 
     _bare_list = model_validator(mode="before")(listed_as("candles"))
 

@@ -23,6 +23,7 @@ class Bars:
     """Candles of one instrument, one array per column, all of the length of the frame's `time`.
 
     Prices are in the quote currency, volume in base units. NaN in all five columns where the instrument has no bar.
+    `partial` is true where a bar was made from shorter bars of which some are missing; None where no bar was.
     """
 
     open: Floats
@@ -31,6 +32,7 @@ class Bars:
     close: Floats
     volume: Floats
     source: Source
+    partial: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, opening
 from engine.clock import iso8601
 from engine.frame import Bools, Floats
 from engine.store.candles import Block
@@ -54,7 +54,8 @@ def check(
     _demand(rows, path, steps < 0, f"rows are sorted by time, and this file is mostly {order}")
     _check_timeframe(steps[1:], path, timeframe)
     seconds = SECONDS[timeframe]
-    _demand(rows, path, rows.block[0] % seconds != 0, f"a {timeframe} bar opens at a multiple of {timeframe} in UTC")
+    rule = "Monday 00:00 UTC" if timeframe == "1w" else f"a multiple of {timeframe} in UTC"
+    _demand(rows, path, opening(rows.block[0], timeframe) != rows.block[0], f"a {timeframe} bar opens at {rule}")
     missing = int((steps[1:] / seconds - 1).sum())
     if missing and not allow_gaps:
         raise _gap(rows, path, steps > seconds, missing)

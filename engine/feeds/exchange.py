@@ -10,9 +10,10 @@ import numpy as np
 from api.errors import HeyTradersError, NotFound
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, next_opening, opening
 from engine.clock import Clock
 from engine.frame import Bars, Floats, Source, Times
+from engine.store.candles import FIELDS
 from engine.store.database import Store
 from engine.store.exchange_data import Fetched, Kind, find_fetched, gaps, read_fetched
 from engine.venues.exchange.markets import LivePrice, Market, Markets
@@ -108,16 +109,18 @@ class ExchangeFeed:
         limit: int | None = None,
     ) -> Candles:
         """See `Feed`."""
-        seconds = SECONDS[timeframe]
         closed = closed_until(self._clock, timeframe)
-        until = closed if end is None else min(closed, -(-end // seconds) * seconds)
-        since = None if start is None else -(-start // seconds) * seconds
+        until = closed if end is None else min(closed, next_opening(end, timeframe))
+        since = None if start is None else next_opening(start, timeframe)
         block = self._read(instrument, timeframe, since, until, limit)
         if not block.shape[1]:
             raise self._nothing(instrument, timeframe, (start, end))
         time = block[0].astype(np.int64)
-        time.flags.writeable = False
-        return Candles(instrument, timeframe, time, Bars(*block[1:], source="exchange"))
+        partial = block[-1] < SECONDS[timeframe] // SECONDS[served_as(instrument, timeframe)]
+        for array in (time, partial):
+            array.flags.writeable = False
+        bars = Bars(*block[1:FIELDS], source="exchange", partial=partial if partial.any() else None)
+        return Candles(instrument, timeframe, time, bars)
 
     def funding(self, instrument: Instrument, start: int, end: int) -> tuple[Times, Floats]:
         """Funding rates with `start <= time < end`: when they are due, and what longs pay shorts, as a share.
@@ -145,7 +148,7 @@ class ExchangeFeed:
             self._complete(instrument, source, (first, until))
             return self._bars(instrument, source, timeframe, since, until, limit)
         reach = limit
-        block: Floats = np.empty((6, 0))
+        block: Floats = np.empty((FIELDS + 1, 0))
         for _ in range(_REACHES):
             first = max(floor, until - reach * seconds, since if since is not None else floor)
             self._complete(instrument, source, (first, until))
@@ -178,7 +181,7 @@ class ExchangeFeed:
     ) -> Floats:
         series = self._stored(instrument, source)
         if series is None:
-            return np.empty((6, 0))
+            return np.empty((FIELDS + 1, 0))
         key = (series.id, series.revision, timeframe, since, until, limit)
         return self._kept.get(key, lambda: self._load(series, source, timeframe, since, until, limit))
 
@@ -194,14 +197,14 @@ class ExchangeFeed:
         per_bar = SECONDS[timeframe] // SECONDS[source]
         needed = None if limit is None or per_bar > 1 else limit
         block = self._store.read_now(lambda c: read_fetched(c, series, start=since, end=until, limit=needed))
-        block = resample(block, SECONDS[source], SECONDS[timeframe])
+        begun = series.covered[0][0] if series.covered else 0
+        block = resample(block, SECONDS[source], timeframe, max(begun, since or begun))
         return np.array(block if limit is None else block[:, max(0, block.shape[1] - limit) :])
 
     def _stored(self, instrument: Instrument, kind: Kind) -> Fetched | None:
         return self._store.read_now(lambda connection: find_fetched(connection, instrument, kind))
 
     def _nothing(self, instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None]) -> NotFound:
-        seconds = SECONDS[timeframe]
         series = self._stored(instrument, served_as(instrument, timeframe))
         if self._fetcher is not None:
             first = self._fetcher.first_available(instrument, timeframe)
@@ -218,7 +221,8 @@ class ExchangeFeed:
                 suggestion="Choose a later range: the market may have opened after it",
             )
         block = self._store.read_now(lambda c: read_fetched(c, series, start=None, end=None, limit=None))
-        return empty_range(instrument, timeframe, asked, int(block[0, 0]), int(block[0, -1]) // seconds * seconds)
+        first, last = (opening(int(block[0, at]), timeframe) for at in (0, -1))
+        return empty_range(instrument, timeframe, asked, first, last)
 
 
 def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import numpy as np
 from api.errors import HeyTradersError, NotFound, RateLimited, Unavailable
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, opening
 from engine.clock import Clock, iso8601
 from engine.store.candles import FIELDS, Block
 from engine.store.database import Store
@@ -289,8 +289,7 @@ class Fetcher:
 
 def closed_until(clock: Clock, timeframe: Timeframe) -> int:
     """The open time of the first bar that is not closed yet."""
-    seconds = SECONDS[timeframe]
-    return int(clock.now() - SETTLED_SECONDS) // seconds * seconds
+    return opening(int(clock.now() - SETTLED_SECONDS), timeframe)
 
 
 def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
@@ -302,8 +301,11 @@ def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
 
 
 def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
-    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it."""
-    lacks = CONVENTIONS[instrument.exchange].lacks
+    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it.
+
+    Weeks are always made of days: not every exchange opens its weeks on Monday.
+    """
+    lacks = {*CONVENTIONS[instrument.exchange].lacks, "1w"}
     if timeframe not in lacks:
         return timeframe
     whole = SECONDS[timeframe]

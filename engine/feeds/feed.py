@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Protocol
 
+import numpy as np
+
 from api.errors import NotFound
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import iso8601
-from engine.frame import Bars, Floats, Source, Times
+from engine.frame import Bars, Bools, Floats, Source, Times
 
 _SHOWN: Final = 5
 _SIGNIFICANT_DIGITS: Final = 7
@@ -56,6 +58,11 @@ class Candles:
 
     def __len__(self) -> int:
         return len(self.time)
+
+
+def partial_of(candles: Candles) -> Bools:
+    """True for each bar that was made from shorter bars of which some are missing."""
+    return np.zeros(len(candles), dtype=np.bool_) if candles.bars.partial is None else candles.bars.partial
 
 
 class Feed(Protocol):

@@ -16,7 +16,7 @@ from engine.clock import Clock
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 
-from .feed import Candles, Feed, Listing, SourceFeed, unknown_instrument
+from .feed import Candles, Feed, Listing, SourceFeed, partial_of, unknown_instrument
 from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
@@ -146,7 +146,10 @@ def _with_warmup(
         return wanted
     columns = (np.concatenate(pair) for pair in zip(_columns(before.bars), _columns(wanted.bars), strict=True))
     time = np.concatenate((before.time, wanted.time))
-    return Candles(instrument, timeframe, time, Bars(*columns, source=wanted.bars.source))
+    partial = None
+    if before.bars.partial is not None or wanted.bars.partial is not None:
+        partial = np.concatenate((partial_of(before), partial_of(wanted)))
+    return Candles(instrument, timeframe, time, Bars(*columns, source=wanted.bars.source, partial=partial))
 
 
 def _framed(timeframe: Timeframe, all_candles: Sequence[Candles]) -> Frame:
@@ -160,8 +163,13 @@ def _on_axis(candles: Candles, axis: Times) -> Bars:
     if len(candles) == len(axis):
         return candles.bars
     spread = np.full((5, len(axis)), np.nan)
-    spread[:, np.searchsorted(axis, candles.time)] = _columns(candles.bars)
-    return Bars(*spread, source=candles.bars.source)
+    places = np.searchsorted(axis, candles.time)
+    spread[:, places] = _columns(candles.bars)
+    partial = None
+    if candles.bars.partial is not None:
+        partial = np.zeros(len(axis), dtype=np.bool_)
+        partial[places] = candles.bars.partial
+    return Bars(*spread, source=candles.bars.source, partial=partial)
 
 
 def _columns(bars: Bars) -> tuple[Floats, Floats, Floats, Floats, Floats]:

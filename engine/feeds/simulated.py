@@ -14,19 +14,28 @@ import numpy as np
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, next_opening, opening
 from engine.clock import Clock
-from engine.frame import Bars
+from engine.frame import Bars, Floats
 
 from .feed import Candles, Listing, empty_range, step, unknown_instrument
 from .simulation.coins import CryptoDays, MarketFactor
 from .simulation.questions import LOT_EXPONENT, OUTCOMES, Outcome, PredictionDays, Question, questions_opened_by
-from .simulation.refinement import DAY, DEFAULT_BUDGET, Blocks, Stream
+from .simulation.refinement import CLOSE, DAY, DEFAULT_BUDGET, HIGH, LOW, OPEN, ROWS, VOLUME, Blocks, Stream
 from .simulation.venues import TOKEN_TICK_EXPONENT, TOP_MARKET_CAP, CoinView, Market, TokenView, View, markets
 
 _WEEK: Final = 7 * DAY
 _TRENDING_SHARE: Final = 0.12
 _STILL_LISTED_DAYS: Final = 30
+_MADE_OF: Final[dict[Timeframe, Timeframe]] = {
+    "30m": "15m",
+    "2h": "1h",
+    "6h": "1h",
+    "8h": "4h",
+    "12h": "4h",
+    "1w": "1d",
+}
+"""Timeframes beside the tree of refinement, and the bars that theirs are made of."""
 
 
 class SimulatedFeed:
@@ -76,19 +85,38 @@ class SimulatedFeed:
         if (view := self._directory.view(instrument, now)) is None:
             raise unknown_instrument(instrument, [one.instrument for one in self.listings(instrument.exchange)])
         seconds = SECONDS[timeframe]
-        oldest = view.opens_at // seconds
-        newest = min(now, now if view.ends_at is None else view.ends_at) // seconds
-        first = oldest if start is None else max(oldest, -(-start // seconds))
-        stop = newest if end is None else min(newest, -(-end // seconds))
+        oldest = next_opening(view.opens_at, timeframe)
+        newest = opening(min(now, now if view.ends_at is None else view.ends_at), timeframe)
+        first = oldest if start is None else max(oldest, next_opening(start, timeframe))
+        stop = newest if end is None else min(newest, next_opening(end, timeframe))
         if limit is not None:
-            first = max(first, stop - limit)
+            first = max(first, stop - limit * seconds)
         if first >= stop:
-            raise empty_range(instrument, timeframe, (start, end), oldest * seconds, (newest - 1) * seconds)
-        time = np.arange(first, stop, dtype=np.int64) * seconds
-        shown = view.show(self._blocks.bars(view.days, timeframe, first, stop), time)
+            raise empty_range(instrument, timeframe, (start, end), oldest, newest - seconds)
+        time = np.arange(first, stop, seconds, dtype=np.int64)
+        shown = self._shown(view, timeframe, first, stop)
         for array in (shown, time):
             array.flags.writeable = False
         return Candles(instrument, timeframe, time, Bars(*shown, source=self.source))
+
+    def _shown(self, view: View, timeframe: Timeframe, first: int, stop: int) -> Floats:
+        """Bars from `first` up to `stop`, unix seconds; those that are not refined are made of shorter ones."""
+        drawn = _MADE_OF.get(timeframe, timeframe)
+        seconds = SECONDS[drawn]
+        time = np.arange(first, stop, seconds, dtype=np.int64)
+        shown = view.show(self._blocks.bars(view.days, drawn, first // seconds, stop // seconds), time)
+        if drawn == timeframe:
+            return shown
+        grouped = shown.reshape(ROWS - 1, -1, SECONDS[timeframe] // seconds)
+        return np.stack(
+            (
+                grouped[OPEN, :, 0],
+                grouped[HIGH].max(axis=1),
+                grouped[LOW].min(axis=1),
+                grouped[CLOSE, :, -1],
+                grouped[VOLUME].sum(axis=1),
+            )
+        )
 
 
 class Directory:

@@ -13,7 +13,7 @@ import numpy as np
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, is_multiple, next_opening, opening
 from engine.clock import Clock
 from engine.frame import Bars, Source
 from engine.store.candles import FIELDS, Block, Series, all_series, read_block
@@ -29,33 +29,41 @@ _NO_RANK: Final = 1_000
 Catalogue = dict[Instrument, dict[Timeframe, Series]]
 
 
-def resample(block: Block, seconds: int, into: int) -> Block:
-    """Combine bars of length `seconds` into bars of length `into`, a multiple of it.
+def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> Block:
+    """Combine bars of length `seconds` into bars of `timeframe`, which is a multiple of it.
 
-    Only complete bars come out: a longer bar of which any shorter one is missing, at an edge or in a gap, is left out.
+    A longer bar is made from the shorter ones there are, even if some in it are missing. One that opens before
+    `since` is left out: its beginning was not read or does not exist, so its open and volume would be wrong.
 
     Args:
         block: Bars as a (6, n) array: time, open, high, low, close, volume; times rising.
         seconds: Length of the bars given.
-        into: Length of the bars wanted.
+        timeframe: The bars wanted.
+        since: `block` holds every bar that exists from this time on, unix seconds.
+
+    Returns:
+        A (7, n) array; the last row counts the shorter bars that each longer one is made of.
     """
-    per_bar = into // seconds
-    if per_bar == 1:
-        return block
-    slot = block[0] // into
-    starts = np.flatnonzero(np.diff(slot, prepend=-1.0))
-    complete = np.diff(starts, append=block.shape[1]) == per_bar
-    if not complete.any():
-        return np.empty((FIELDS, 0))
-    ends = starts + per_bar - 1
-    longer = np.empty((FIELDS, int(complete.sum())))
-    longer[0] = slot[starts[complete]] * into
-    longer[1] = block[1, starts[complete]]
-    longer[2] = np.maximum.reduceat(block[2], starts)[complete]
-    longer[3] = np.minimum.reduceat(block[3], starts)[complete]
-    longer[4] = block[4, ends[complete]]
-    longer[5] = np.add.reduceat(block[5], starts)[complete]
-    return longer
+    times = opening(block[0], timeframe)
+    block = block[:, times >= since]
+    times = times[times >= since]
+    if not len(times):
+        return np.empty((FIELDS + 1, 0))
+    if SECONDS[timeframe] == seconds:
+        return np.vstack((block, np.ones(len(times))))
+    starts = np.flatnonzero(np.diff(times, prepend=-np.inf))
+    counts = np.diff(starts, append=len(times))
+    return np.vstack(
+        (
+            times[starts],
+            block[1, starts],
+            np.maximum.reduceat(block[2], starts),
+            np.minimum.reduceat(block[3], starts),
+            block[4, starts + counts - 1],
+            np.add.reduceat(block[5], starts),
+            counts,
+        )
+    )
 
 
 class StoredFeed:
@@ -122,22 +130,25 @@ class StoredFeed:
     ) -> Candles:
         """See `Feed`. A timeframe that was imported itself is used as it is."""
         by_timeframe = self._series(instrument)
-        series = by_timeframe.get(timeframe, self._finest(by_timeframe))
-        seconds = SECONDS[timeframe]
-        if SECONDS[series.timeframe] > seconds:
+        fitting: dict[Timeframe, Series] = {n: s for n, s in by_timeframe.items() if is_multiple(timeframe, n)}
+        if not fitting:
             raise too_fine(instrument, timeframe, list(by_timeframe), SOURCE)
-        closed = int(self._clock.now()) // seconds * seconds
-        covered = series.last_time + SECONDS[series.timeframe]
-        stop = min(covered, closed if end is None else min(closed, -(-end // seconds) * seconds))
-        since = None if start is None else -(-start // seconds) * seconds
+        series = fitting.get(timeframe) or self._finest(fitting)
+        seconds = SECONDS[timeframe]
+        closed = opening(int(self._clock.now()), timeframe)
+        covered = opening(series.last_time + SECONDS[series.timeframe], timeframe)
+        stop = min(covered, closed if end is None else min(closed, next_opening(end, timeframe)))
+        since = None if start is None else next_opening(start, timeframe)
         block = self._read(series, timeframe, since, stop, limit)
         if not block.shape[1]:
-            first = -(-series.first_time // seconds) * seconds
-            last = min(covered, closed) // seconds * seconds - seconds
-            raise empty_range(instrument, timeframe, (start, end), first, last)
+            first = next_opening(series.first_time, timeframe)
+            raise empty_range(instrument, timeframe, (start, end), first, min(covered, closed) - seconds)
         times = block[0].astype(np.int64)
-        times.flags.writeable = False
-        return Candles(instrument, timeframe, times, Bars(*block[1:], source=SOURCE))
+        partial = block[-1] < seconds // SECONDS[series.timeframe]
+        for array in (times, partial):
+            array.flags.writeable = False
+        bars = Bars(*block[1:FIELDS], source=SOURCE, partial=partial if partial.any() else None)
+        return Candles(instrument, timeframe, times, bars)
 
     def _series(self, instrument: Instrument) -> dict[Timeframe, Series]:
         catalogue = self.catalogue()
@@ -158,19 +169,12 @@ class StoredFeed:
     def _load(
         self, series: Series, timeframe: Timeframe, start: int | None, end: int | None, limit: int | None
     ) -> Block:
-        seconds, into = SECONDS[series.timeframe], SECONDS[timeframe]
-        needed = None if limit is None else (limit + 1) * (into // seconds)
-
-        def work(bars: int | None) -> Block:
-            return resample(
-                self._store.read_now(lambda c: read_block(c, series.id, SOURCE, start=start, end=end, limit=bars)),
-                seconds,
-                into,
-            )
-
-        block = work(needed)
-        if limit is None:
-            return np.array(block)
-        if block.shape[1] < limit and needed is not None and needed < series.bars and seconds < into:
-            block = work(None)
-        return np.array(block[:, max(0, block.shape[1] - limit) :])
+        seconds = SECONDS[series.timeframe]
+        read = None if limit is None else (limit + 1) * (SECONDS[timeframe] // seconds)
+        block = self._store.read_now(
+            lambda c: read_block(c, series.id, SOURCE, start=start, end=end, limit=read),
+        )
+        whole = read is None or block.shape[1] < read
+        since = max(series.first_time, start or series.first_time) if whole else float(block[0, 0])
+        longer = resample(block, seconds, timeframe, since)
+        return np.array(longer if limit is None else longer[:, max(0, longer.shape[1] - limit) :])

@@ -25,7 +25,7 @@ from api.live import (
     WebhookTestResponse,
 )
 from api.text import show
-from api.timeframes import SECONDS
+from api.timeframes import SECONDS, opening
 from engine.access import Caller, require
 from engine.clock import Clock, iso8601
 from engine.feeds.feed import Feed
@@ -82,7 +82,7 @@ class Live:
         self._check_account(agent_id, request, deployment)
         self._check_deployable(deployment)
         now = self._clock.now()
-        begin = int(now // SECONDS[deployment.timeframe]) * SECONDS[deployment.timeframe]
+        begin = opening(int(now), deployment.timeframe)
         running = Running(
             id=subscriptions.new_subscription_id(),
             agent_id=agent_id,
@@ -260,8 +260,7 @@ class Live:
         _refuse_ended(running)
         if running.status == "active":
             return running
-        seconds = SECONDS[running.deployment.timeframe]
-        cursor = max(running.cursor, int(self._clock.now() // seconds) * seconds)
+        cursor = max(running.cursor, opening(int(self._clock.now()), running.deployment.timeframe))
         subscriptions.set_cursor(connection, running.id, cursor)
         message = "Resumed; bars that closed while it was paused were passed over, and with them any exit."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)

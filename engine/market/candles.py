@@ -15,7 +15,7 @@ from api.market import OhlcvRequest, OhlcvResponse, Ticker
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock, iso8601
-from engine.feeds.feed import Candles, Feed, Listing
+from engine.feeds.feed import Candles, Feed, Listing, partial_of
 from engine.frame import Bars
 
 from .listings import instrument_of
@@ -56,6 +56,10 @@ def page(feed: Feed, clock: Clock, request: OhlcvRequest) -> OhlcvResponse:
             "candles": list(zip(times, *(column.tolist() for column in columns), strict=True)),
             "next_start": iso8601(following) if asked.any_bar(following, end) else None,
             "previous_end": iso8601(first) if asked.any_bar(start, first) else None,
+            "missing": (last - first) // SECONDS[request.timeframe] + 1 - len(times),
+            "partial": []
+            if bars.partial is None
+            else [t for t, holed in zip(times, bars.partial, strict=True) if holed],
         }
     )
 
@@ -115,7 +119,8 @@ def _joined(pages: list[Candles]) -> Candles:
         name: np.concatenate([getattr(page.bars, name) for page in pages])
         for name in ("open", "high", "low", "close", "volume")
     }
-    bars = Bars(**columns, source=pages[0].bars.source)
+    partial = np.concatenate([partial_of(page) for page in pages])
+    bars = Bars(**columns, source=pages[0].bars.source, partial=partial if partial.any() else None)
     return replace(pages[0], time=np.concatenate([page.time for page in pages]), bars=bars)
 
 
@@ -126,7 +131,7 @@ def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
 
 def _ticker(feed: Feed, listing: Listing) -> Ticker:
     instrument = listing.instrument
-    price, change, volume, source = _last_day(feed, listing)
+    day = _last_day(feed, listing)
     return Ticker(
         symbol=instrument.symbol,
         ticker=instrument.ticker,
@@ -135,26 +140,57 @@ def _ticker(feed: Feed, listing: Listing) -> Ticker:
         rank=listing.rank,
         sector=listing.sector,
         categories=listing.categories,
-        price=price,
-        change_24h_pct=change,
-        volume_24h=volume,
+        price=day.price,
+        as_of=None if day.closed_at is None else iso8601(day.closed_at),
+        change_24h_pct=day.change_pct,
+        volume_24h=day.turnover,
         tick_size=Decimal(listing.tick_size),
         lot_size=Decimal(listing.lot_size),
         title=listing.title,
         resolves_at=None if listing.resolves_at is None else iso8601(listing.resolves_at),
-        source=source,
+        source=day.source,
     )
 
 
-def _last_day(feed: Feed, listing: Listing) -> tuple[Decimal | None, float | None, float | None, str]:
-    """Last close; change in percent and turnover in quote currency over the last 24 hourly bars; their source."""
+@dataclass(frozen=True, slots=True)
+class _LastDay:
+    """The last 24 hours of a listing: last close and when its bar ended, change in percent, turnover in the quote
+    currency. None where the candles do not say."""
+
+    source: str
+    price: Decimal | None = None
+    closed_at: int | None = None
+    change_pct: float | None = None
+    turnover: float | None = None
+
+
+def _last_day(feed: Feed, listing: Listing) -> _LastDay:
     try:
         candles = feed.candles(listing.instrument, "1h", limit=DAY_BARS + 1)
     except NotFound:
-        return None, None, None, listing.source
-    bars = candles.bars
-    price = Decimal(str(float(bars.close[-1])))
-    turnover = round(float((bars.close[-DAY_BARS:] * bars.volume[-DAY_BARS:]).sum()), 2)
-    if len(candles) <= DAY_BARS or bars.close[0] == 0:
-        return price, None, turnover, bars.source
-    return price, round(float(bars.close[-1] / bars.close[0] - 1) * 100, 4), turnover, bars.source
+        return _from_longer_bars(feed, listing)
+    bars, closed_at = candles.bars, int(candles.time[-1]) + SECONDS["1h"]
+    inside = candles.time >= closed_at - DAY_BARS * SECONDS["1h"]
+    before = np.flatnonzero(~inside)
+    first = float(bars.close[before[-1]]) if len(before) else 0.0
+    return _LastDay(
+        source=bars.source,
+        price=Decimal(str(float(bars.close[-1]))),
+        closed_at=closed_at,
+        change_pct=round(float(bars.close[-1] / first - 1) * 100, 4) if first else None,
+        turnover=round(float((bars.close[inside] * bars.volume[inside]).sum()), 2),
+    )
+
+
+def _from_longer_bars(feed: Feed, listing: Listing) -> _LastDay:
+    """What candles longer than an hour say: the last close."""
+    for timeframe in SECONDS:
+        if SECONDS[timeframe] <= SECONDS["1h"]:
+            continue
+        try:
+            candles = feed.candles(listing.instrument, timeframe, limit=1)
+        except NotFound:
+            continue
+        closed_at = int(candles.time[-1]) + SECONDS[timeframe]
+        return _LastDay(candles.bars.source, Decimal(str(float(candles.bars.close[-1]))), closed_at)
+    return _LastDay(listing.source)

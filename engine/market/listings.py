@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -37,15 +38,28 @@ def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
     if request.sector is not None:
         listed = _with_word("sector", request.sector, request.exchange, listed, _sectors)
     if request.search is not None:
-        wanted = request.search.casefold()
-        listed = [one for one in listed if wanted in f"{one.instrument.symbol} {one.title or ''}".casefold()]
+        listed = _searched(listed, request.search)
     return list(listed)
+
+
+def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
+    """The listings that hold every word of `search`, in any order; those that hold it as written come first."""
+    phrase = " ".join(search.casefold().split())
+    words = re.findall(r"\w+", phrase) or [phrase]
+    found: list[tuple[bool, Listing]] = []
+    for one in listed:
+        text = f"{one.instrument.symbol} {one.title or ''}".casefold()
+        if phrase in text:
+            found.append((True, one))
+        elif all(word in text for word in words):
+            found.append((False, one))
+    return [one for _, one in sorted(found, key=lambda pair: not pair[0])]
 
 
 def expand(
     feed: Feed, universe: Sequence[str], exchange: ExchangeId
 ) -> tuple[list[Instrument], dict[str, HeyTradersError]]:
-    """The instruments of a universe, each once, in the order given; and why the others are none.
+    """The instruments of a universe, each once, in the order given; and the errors of the words that name none.
 
     Raises:
         InvalidInput: More than `MAX_UNIVERSE` symbols in all.
@@ -107,4 +121,4 @@ def _with_word(
     if carrying:
         return carrying
     known = sorted({each for one in listed for each in words(one)})
-    raise InvalidInput(f"{field} {show(word)} is none of {exchange}'s", suggestion=f"Choose one of {', '.join(known)}")
+    raise InvalidInput(f"{exchange} has no {field} {show(word)}", suggestion=f"Choose one of {', '.join(known)}")

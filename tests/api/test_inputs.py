@@ -62,7 +62,7 @@ ACCEPTED: list[tuple[Any, object, object]] = [
 
 REFUSED: list[tuple[Any, object]] = [
     *[(ExchangeInput, v) for v in ("nasdaq", "", 5, None, ["binance"], "binance upbit")],
-    *[(TimeframeInput, v) for v in ("1M", "1w", "30m", 60, "", None, "h" * 10_000)],
+    *[(TimeframeInput, v) for v in ("1M", "2w", "45m", 60, "", None, "h" * 10_000)],
     *[(Whole, v) for v in (True, "5.5", 5.5, "", None, "\uff15", "5_0", float("nan"), float("inf"), 10**400, "1e3")],
     *[(Number, v) for v in (True, "nan", "inf", float("nan"), 10**400, "0x1", "1_0", None, "")],
     *[(Identifier, v) for v in ("", ".", "..", "a/b", "a b", "a%2Fb", "\u00e9", "x" * 129, 2**53, -1, 1.5, True, None)],

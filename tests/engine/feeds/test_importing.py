@@ -164,7 +164,7 @@ def test_the_line_is_right_after_comments_empty_lines_and_many_rows(store: Store
         ("time,open,high,low,close\n1,2,3,4,5\n", "no column for volume"),
         ("time,open,Open,high,low,close,volume\n1,2,2,3,4,5,6\n", "both named 'open'"),
         (HEADER + "".join(f"{START + i * 900},10,12,9,11,5\n" for i in range(9)), "bars that are 15m apart, not 1h"),
-        (HEADER + "".join(f"{START + i * 7200},10,12,9,11,5\n" for i in range(9)), "bars that are 7200 s apart"),
+        (HEADER + "".join(f"{START + i * 10800},10,12,9,11,5\n" for i in range(9)), "bars that are 10800 s apart"),
     ],
 )
 def test_a_file_that_is_wrong_as_a_whole_is_refused(store: Store, tmp_path: Path, text: str, said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -133,11 +134,52 @@ def test_imported_bars_after_now_are_not_shown(store: Store, tmp_path: Path) -> 
     assert past.candles(BTC, "1h", limit=1).time.tolist() == [START + 2 * 3_600]
 
 
-def test_a_longer_bar_with_a_hole_is_left_out_and_the_limit_still_met(store: Store, feed: Feed, tmp_path: Path) -> None:
+def test_a_longer_bar_with_a_hole_is_made_of_what_is_there_and_marked(store: Store, feed: Feed, tmp_path: Path) -> None:
     _import(store, tmp_path, OWN, "1h", 40, skip=(33,))
-    longer = feed.candles(OWN, "4h", limit=3)
+    hours, longer = feed.candles(OWN, "1h"), feed.candles(OWN, "4h", limit=3)
 
-    assert [int(t - START) // 14_400 for t in longer.time] == [6, 7, 9]
+    assert [int(t - START) // 14_400 for t in longer.time] == [7, 8, 9]
+    assert longer.bars.partial is not None
+    assert longer.bars.partial.tolist() == [False, True, False]
+    kept = [i for i, t in enumerate(hours.time) if 32 <= (t - START) // 3_600 < 36]
+    assert len(kept) == 3
+    assert longer.bars.high[1] == hours.bars.high[kept].max()
+    assert longer.bars.volume[1] == hours.bars.volume[kept].sum()
+    assert longer.bars.close[1] == hours.bars.close[kept[-1]]
+    assert feed.candles(OWN, "4h", limit=1).bars.partial is None
+
+
+def test_a_longer_bar_that_the_series_only_begins_or_ends_in_is_left_out(
+    store: Store, feed: Feed, tmp_path: Path
+) -> None:
+    _import(store, tmp_path, OWN, "1h", 10, first=START + 3_600)
+
+    assert feed.candles(OWN, "4h").time.tolist() == [START + 14_400]
+    assert feed.candles(OWN, "4h", limit=9).time.tolist() == [START + 14_400]
+
+
+def test_one_missing_minute_costs_no_hour_and_no_day(store: Store, feed: Feed, tmp_path: Path) -> None:
+    _import(store, tmp_path, OWN, "1m", 3 * 1_440, skip=tuple(range(7, 3 * 1_440 - 1, 20)))
+
+    assert len(feed.candles(OWN, "1h")) == 72
+    assert len(feed.candles(OWN, "1d")) == 3
+
+
+def test_weeks_open_on_monday(store: Store, feed: Feed, tmp_path: Path) -> None:
+    monday = 1_703_980_800 + 86_400  # 2024-01-01 was a Monday
+    _import(store, tmp_path, OWN, "1d", 30, first=monday - 3 * 86_400)
+    imported, simulated = feed.candles(OWN, "1w"), feed.candles(BTC, "1w", limit=20)
+
+    assert imported.time.tolist() == [monday + i * 604_800 for i in range(3)]
+    assert {datetime.fromtimestamp(t, UTC).strftime("%a %H:%M") for t in simulated.time.tolist()} == {"Mon 00:00"}
+
+
+def test_bars_are_made_only_from_shorter_ones_that_divide_them(store: Store, feed: Feed, tmp_path: Path) -> None:
+    _import(store, tmp_path, OWN, "6h", 40)
+
+    assert len(feed.candles(OWN, "12h")) == 20
+    with pytest.raises(NotFound, match="8h bars cannot be made"):
+        feed.candles(OWN, "8h")
 
 
 def test_an_unknown_symbol_names_imported_ones_too(store: Store, feed: Feed, tmp_path: Path) -> None:
@@ -187,15 +229,17 @@ def test_a_frame_without_a_bar_in_the_range_is_refused_even_with_warm_up(
 
 
 @settings(max_examples=100, deadline=None)
-@given(kept=st.sets(st.integers(0, 60), min_size=1), factor=st.sampled_from([1, 3, 5, 12]))
-def test_resampling_equals_a_plain_loop(kept: set[int], factor: int) -> None:
+@given(kept=st.sets(st.integers(0, 300), min_size=1), into=st.sampled_from(["1m", "5m", "30m", "1h", "2h"]))
+def test_resampling_equals_a_plain_loop(kept: set[int], into: Timeframe) -> None:
+    factor = SECONDS[into] // 60
     time = np.array(sorted(kept), dtype=np.float64) * 60
     block = np.vstack([time, np.random.default_rng(len(kept)).random((5, len(time)))])
     expected: list[list[float]] = []
-    for first in range(0, 61, factor):
+    for first in range(0, 301, factor):
         part = block[:, (time >= first * 60) & (time < (first + factor) * 60)]
-        if part.shape[1] == factor:
+        if part.shape[1] and first * 60 >= 600:
             opens, high, low, close, volume = part[1:]
-            expected.append([first * 60.0, opens[0], high.max(), low.min(), close[-1], volume.sum()])
+            row = [first * 60.0, opens[0], high.max(), low.min(), close[-1], volume.sum(), float(part.shape[1])]
+            expected.append(row)
 
-    np.testing.assert_allclose(resample(block, 60, 60 * factor).T, np.array(expected).reshape(-1, 6), rtol=1e-12)
+    np.testing.assert_allclose(resample(block, 60, into, 600.0).T, np.array(expected).reshape(-1, 7), rtol=1e-12)

@@ -48,7 +48,7 @@ CASES = {
     "a market type that does not fit": Case(
         {"market_type": "perpetual"}, "VALIDATION_ERROR", ("market_type", "binance", "binancefuturesusd")
     ),
-    "an unknown timeframe": Case({"timeframe": "2h"}, "VALIDATION_ERROR", ('"2h"', "1m, 5m, 15m, 1h, 4h, 1d")),
+    "an unknown timeframe": Case({"timeframe": "3h"}, "VALIDATION_ERROR", ('"3h"', "1m, 5m, 15m, 30m, 1h, 2h, 4h")),
     "twenty years of minutes": Case(
         MINUTES_OF_TWENTY_YEARS, "VALIDATION_ERROR", ("10,519,200 bars", "1,000,000", "694 days", "timeframe 15m")
     ),

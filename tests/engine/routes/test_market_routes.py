@@ -76,6 +76,38 @@ async def test_filters_narrow_one_another(call: Call) -> None:
     assert all("BTC" in t["symbol"] for t in found["tickers"])
 
 
+async def test_a_question_is_found_by_its_words_in_any_order(call: Call) -> None:
+    found = await data_of(call, "GET", "/market/tickers?exchange=polymarket&search=rates+federal+reserve+cut")
+
+    assert found["tickers"]
+    assert all("Federal Reserve cut interest rates" in t["title"] for t in found["tickers"])
+    assert all(t["symbol"].isdigit() for t in found["tickers"])
+
+
+async def test_a_price_says_when_its_bar_closed(call: Call, engine: Engine, tmp_path: Path) -> None:
+    rows = "".join(f"{1_704_067_200 + hour * 3_600},10,90,9,{11 + hour},5\n" for hour in range(30))
+    path = tmp_path / "old.csv"
+    path.write_text("time,open,high,low,close,volume\n" + rows)
+    import_file(engine.store, path, Instrument("binance", "OLDCOIN", "USDT"), "1h")
+    old = (await data_of(call, "GET", "/market/tickers?search=OLDCOIN"))["tickers"][0]
+
+    assert (old["price"], old["as_of"]) == (40, "2024-01-02T06:00:00Z")
+    assert old["change_24h_pct"] == pytest.approx(100 * (40 / 16 - 1), abs=1e-4)
+
+
+async def test_candles_with_holes_are_counted_and_marked(call: Call, engine: Engine, tmp_path: Path) -> None:
+    kept = [minute for minute in range(360) if minute not in {70, 71, *range(180, 240)}]
+    rows = "".join(f"{1_704_067_200 + minute * 60},10,12,9,11,5\n" for minute in kept)
+    path = tmp_path / "holes.csv"
+    path.write_text("time,open,high,low,close,volume\n" + rows)
+    import_file(engine.store, path, Instrument("binance", "HOLES", "USDT"), "1m", allow_gaps=True)
+    hours = await data_of(call, "GET", "/market/ohlcv?symbol=HOLES/USDT&timeframe=1h")
+
+    assert [row[0][11:16] for row in hours["candles"]] == ["00:00", "01:00", "02:00", "04:00", "05:00"]
+    assert (hours["missing"], hours["partial"]) == (1, ["2024-01-01T01:00:00Z"])
+    assert hours["candles"][1][5] == 58 * 5
+
+
 @pytest.mark.parametrize(("field", "named"), [("category", "trending"), ("sector", "DeFi")])
 async def test_an_unknown_filter_word_is_refused_with_the_known_ones(call: Call, field: str, named: str) -> None:
     error = await error_of(call, "GET", f"/market/tickers?{field}=nonsense")
