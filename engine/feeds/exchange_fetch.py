@@ -301,11 +301,8 @@ def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
 
 
 def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
-    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it.
-
-    Weeks are always made of days: not every exchange opens its weeks on Monday.
-    """
-    lacks = {*CONVENTIONS[instrument.exchange].lacks, "1w"}
+    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it."""
+    lacks = CONVENTIONS[instrument.exchange].lacks
     if timeframe not in lacks:
         return timeframe
     whole = SECONDS[timeframe]
