@@ -34,7 +34,7 @@ from engine.store.ids import new_id
 from engine.venues.paper.broker import Broker
 
 from . import outbox, signals, subscriptions
-from .delivery import deliver
+from .delivery import deliver, signing_key
 from .deployment import Deployment, catalogue, find_strategy, own_strategies
 from .runner import Runner
 from .settings import LiveSettings
@@ -207,6 +207,8 @@ class Live:
         if webhook is None:
             return None
         judge(webhook.url, allow_loopback=self._settings.webhooks_to_loopback)
+        if webhook.secret:
+            signing_key(webhook.secret)
         return Hook(webhook.url, webhook.secret, webhook.events)
 
     def _check_account(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> None:

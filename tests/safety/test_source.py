@@ -88,8 +88,8 @@ def test_processes_are_started_by_the_backtests_alone_and_never_through_a_shell(
     assert [f"{path}: {name}" for path in FILES for name in calls(path) if name.endswith(" shell=")] == []
 
 
-def test_the_service_and_the_exchanges_are_each_called_from_one_module() -> None:
-    assert users("httpx", "httpx2", "urllib3") == {"api/transport.py"}
+def test_the_service_the_exchanges_and_webhooks_are_each_called_from_one_module() -> None:
+    assert users("httpx", "httpx2", "urllib3") == {"api/transport.py", "engine/live/delivery.py"}
     assert users("aiohttp", "ccxt") == {"engine/venues/exchange/session.py"}
 
 

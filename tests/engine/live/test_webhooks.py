@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.errors import InvalidInput
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.live.delivery import Receipt, deliver
+from engine.live.delivery import Receipt, _trusted, deliver
 from engine.live.outbox import WAITS
 from engine.live.settings import LiveSettings
 from engine.live.targets import Unreachable, judge
@@ -128,12 +139,98 @@ async def test_each_signal_is_delivered_once_and_signed(
     assert [b["data"]["signal_id"] for b in bodies] == [s["signal_id"] for s in reversed(stored)]
     assert {b["event"] for b in bodies} == {"signal"}
     for headers, body in receiver.received:
-        stamp, mac = (part.partition("=")[2] for part in headers["X-HeyTraders-Signature"].split(","))
-        assert mac == hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-        assert headers["X-HeyTraders-Delivery"] == json.loads(body)["delivery_id"]
+        signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+        mac = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+        assert headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
+        assert headers["webhook-id"] == json.loads(body)["delivery_id"]
     shown = await data(call, "GET", path)
     assert SECRET not in json.dumps(shown)
     assert {d["state"] for d in shown["deliveries"]} == {"delivered"}
+
+
+@pytest.mark.parametrize("secret", ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", SECRET])
+def test_a_delivery_verifies_with_the_standard_library_for_receivers(receiver: Receiver, secret: str) -> None:
+    receipt = deliver(
+        judge(receiver.url, allow_loopback=True),
+        delivery_id="dlv_1",
+        event="signal",
+        body=b'{"event":"signal","price":"0.50"}',
+        secret=secret,
+        now=time.time(),
+        deadline=5.0,
+    )
+    [(headers, body)] = receiver.received
+    verifier = Webhook(secret if secret.startswith("whsec_") else secret.encode())
+
+    assert receipt.delivered
+    assert verifier.verify(body, headers) == {"event": "signal", "price": "0.50"}
+    with pytest.raises(WebhookVerificationError):
+        verifier.verify(body.replace(b"0.50", b"0.05"), headers)
+
+
+async def test_a_secret_that_names_no_key_is_refused(call: Call, receiver: Receiver) -> None:
+    made = await subscribe(call)
+    path = f"/live-strategies/subscriptions/{made['subscription_id']}/webhook"
+    answer = await call("PUT", path, json={"url": receiver.url, "secret": "whsec_not*base64"})
+
+    assert answer.status_code == 400
+    assert "not base64" in answer.json()["error"]["message"]
+
+
+@pytest.fixture
+def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, list[str]]]:
+    """A TLS server whose certificate is for `localhost` and counts here: its port, and the names it was asked for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = tmp_path / "server.pem"
+    file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    _trusted.cache_clear()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    asked: list[str] = []
+
+    def asked_for(_socket: ssl.SSLObject, server_name: str | None, _context: ssl.SSLContext) -> None:
+        asked.append(str(server_name))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+                    asked.append(next(line for line in secure.recv(65_536).decode().splitlines() if "Host:" in line))
+                    secure.sendall(b"HTTP/1.1 204 OK\r\n\r\n")
+
+    context.sni_callback = asked_for
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1], asked
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+    _trusted.cache_clear()
+
+
+@pytest.mark.parametrize(("name", "note"), [("localhost", ""), ("127.0.0.1", "the certificate does not count: ")])
+def test_the_judged_address_is_connected_to_and_its_certificate_must_name_the_host(
+    trusted_server: tuple[int, list[str]], name: str, note: str
+) -> None:
+    port, asked = trusted_server
+    target = judge(f"https://{name}:{port}/hook", allow_loopback=True)
+    receipt = deliver(target, delivery_id="dlv_1", event="test", body=b"{}", secret=None, now=0.0, deadline=5.0)
+
+    assert receipt.note.startswith(note)
+    assert receipt.delivered == (name == "localhost")
+    assert asked == (["localhost", f"Host: localhost:{port}"] if receipt.delivered else ["None"])
 
 
 async def test_a_failed_delivery_is_tried_again_later_and_then_given_up(
@@ -153,7 +250,7 @@ async def test_a_failed_delivery_is_tried_again_later_and_then_given_up(
 
     shown = await data(call, "GET", f"/live-strategies/subscriptions/{made['subscription_id']}")
     assert len(receiver.received) == 1 + len(WAITS)
-    assert len({headers["X-HeyTraders-Delivery"] for headers, _ in receiver.received}) == 1
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1
     assert [(d["event"], d["state"], d["attempts"]) for d in shown["deliveries"]] == [
         ("strategy_stopped", "given_up", 5)
     ]
@@ -254,7 +351,7 @@ async def test_later_deliveries_wait_for_the_one_that_is_tried_again(
     clock.advance(WAITS[0])
     await asyncio.to_thread(engine.live.runner.send)
 
-    ids = [headers["X-HeyTraders-Delivery"] for headers, _ in receiver.received]
+    ids = [headers["webhook-id"] for headers, _ in receiver.received]
     assert tried == 1
     assert ids == [ids[0], *sorted(set(ids))]
     assert len(ids) > 4
