@@ -116,7 +116,7 @@ async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: 
         with anyio.fail_after(deadline):
             address = await anyio.to_thread.run_sync(target.address, abandon_on_cancel=True)
             async with (
-                httpx.AsyncClient(verify=_trusted(), timeout=_SILENCE, trust_env=False) as client,
+                httpx.AsyncClient(verify=trusted_certificates(), timeout=_SILENCE, trust_env=False) as client,
                 client.stream(
                     "POST",
                     _pinned(target, address),
@@ -136,7 +136,7 @@ async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: 
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
     """The certificates that this machine trusts, read once: that takes longer than a delivery."""
     return ssl.create_default_context()
 

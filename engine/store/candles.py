@@ -113,21 +113,17 @@ def read_block(
     end: int | None = None,
     limit: int | None = None,
 ) -> Block:
-    """The bars with `start <= open time < end`; of those, the last `limit`. Touches only the chunks that it needs."""
+    """The bars with `start <= open time < end`; of those, the last `limit`. Reads only the chunks that it needs."""
     chunk = CHUNKS[source].c
     wanted = sa.select(chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc())
     if start is not None:
         wanted = wanted.where(chunk.last_time >= start)
     if end is not None:
         wanted = wanted.where(chunk.first_time < end)
-    found: list[Block] = []
-    count = 0
-    for (data,) in connection.execute(wanted):
-        block = _between(_unpack(data), start, end)
-        found.append(block)
-        count += block.shape[1]
-        if limit is not None and count >= limit:
-            break
+    if limit is not None:
+        # The first chunk may hold a single bar that counts; every other one is full.
+        wanted = wanted.limit((limit + CHUNK_BARS - 2) // CHUNK_BARS + 1)
+    found = [_between(_unpack(data), start, end) for (data,) in connection.execute(wanted)]
     block = np.concatenate(found[::-1], axis=1) if found else np.empty((FIELDS, 0))
     return block if limit is None else block[:, max(0, block.shape[1] - limit) :]
 

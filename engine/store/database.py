@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -202,6 +203,20 @@ def _set_up_postgresql(connection: Any, _record: Any) -> None:
         cursor.execute(f"SET statement_timeout = '{_STATEMENT_SECONDS}s'")
         cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS:g}s'")
     connection.commit()
+    connection.cursor_factory = _binary_cursor()
+
+
+@cache
+def _binary_cursor() -> type:
+    """Cursors that take results in binary form: candles arrive in less than half the time of their hexadecimal text."""
+    import psycopg
+
+    class BinaryCursor(psycopg.Cursor[Any]):
+        def __init__(self, connection: psycopg.Connection[Any]) -> None:
+            super().__init__(connection)
+            self.format = psycopg.pq.Format.BINARY
+
+    return BinaryCursor
 
 
 def _begin_postgresql(connection: sa.Connection) -> None:

@@ -28,7 +28,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from api.errors import InvalidInput
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.live.delivery import Receipt, _trusted, deliver
+from engine.live.delivery import Receipt, deliver, trusted_certificates
 from engine.live.outbox import WAITS
 from engine.live.settings import LiveSettings
 from engine.live.targets import Unreachable, judge
@@ -193,7 +193,7 @@ def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     file = tmp_path / "server.pem"
     file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    _trusted.cache_clear()
+    trusted_certificates.cache_clear()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     asked: list[str] = []
@@ -217,7 +217,7 @@ def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()
-    _trusted.cache_clear()
+    trusted_certificates.cache_clear()
 
 
 @pytest.mark.parametrize(("name", "note"), [("localhost", ""), ("127.0.0.1", "the certificate does not count: ")])

@@ -114,16 +114,16 @@ def test_a_lost_connection_is_told_and_the_next_call_works(store: Store) -> None
 
 
 def test_a_connection_lost_during_the_commit_leaves_the_outcome_unknown(store: Store) -> None:
-    store.write_now(
-        lambda c: c.execute(
-            sa.text(
-                "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-                " PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$;"
-                " CREATE CONSTRAINT TRIGGER cutting AFTER UPDATE ON leases DEFERRABLE INITIALLY DEFERRED"
-                " FOR EACH ROW EXECUTE FUNCTION cut()"
-            )
-        )
+    cut = (
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END $$"
     )
+    at_commit = (
+        "CREATE CONSTRAINT TRIGGER cutting AFTER UPDATE ON leases DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION cut()"
+    )
+    for statement in (cut, at_commit):
+        store.write_now(lambda c, statement=statement: c.execute(sa.text(statement)))
 
     with pytest.raises(OutcomeUnknown, match="during a commit"):
         store.write_now(lambda c: c.execute(UPDATE, {"number": 5}))
