@@ -212,8 +212,8 @@ def _binary_cursor() -> type:
     import psycopg
 
     class BinaryCursor(psycopg.Cursor[Any]):
-        def __init__(self, connection: psycopg.Connection[Any]) -> None:
-            super().__init__(connection)
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
             self.format = psycopg.pq.Format.BINARY
 
     return BinaryCursor
