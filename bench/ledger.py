@@ -34,7 +34,7 @@ def proposal(number: int) -> Proposal:
     )  # fmt: skip
     now = time.time()
     return Proposal(
-        action=order, backend="hosted", service=SERVICE, policy_hash="0a" * 32, quote=Decimal(60_000),
+        action=order, money="real", service=SERVICE, policy_hash="0a" * 32, quote=Decimal(60_000),
         notional_usd=Decimal(50), created=now, expires=now + 300,
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ def orders(home: Path) -> dict[str, tuple[float, float]]:
         "order admitted": admit,
         "claimed, SENT": lambda n: ledger.claim(ids[n], goes),
         "settled": lambda n: ledger.settle(ids[n], "ACKED", order_id=str(n)),
-        "usage read": lambda _: ledger.usage(SERVICE, proposal(0).action),
+        "usage read": lambda _: ledger.usage("real", proposal(0).action),
     }
     found = {name: timed(step, ROUNDS) for name, step in steps.items()}
     ledger.close()

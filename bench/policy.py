@@ -43,7 +43,7 @@ ASKING: Final = Policy(live=LIMITS)
 AUTOMATIC: Final = Policy(live=LIMITS.model_copy(update={"automatic_up_to": Decimal(50)}))
 FACTS: Final = Facts(
     now=1_795_000_000.0,
-    backend="hosted",
+    money="real",
     assurance="passphrase",
     quote=Quote(Decimal(60_000), 1.0),
     usd_rate=Decimal(1),
@@ -88,7 +88,7 @@ def main() -> None:
         ("judged: passes", lambda: evaluate(ORDER, AUTOMATIC, FACTS)),
         ("judged: a human is asked", lambda: evaluate(ORDER, ASKING, FACTS)),
         ("judged: refused, with a suggestion", lambda: evaluate(LARGE, ASKING, FACTS)),
-        ("judged: paper without limits", lambda: evaluate(ORDER, ASKING, Facts(now=0.0, backend="embedded"))),
+        ("judged: paper without limits", lambda: evaluate(ORDER, ASKING, Facts(now=0.0, money="paper"))),
         ("what the limits leave", lambda: left(ASKING, FACTS)),
         ("baseline: the request model alone", lambda: PlaceRequest.model_validate(fields)),
         ("baseline: one comparison", lambda: ORDER.amount * FACTS.quote.price <= 50 if FACTS.quote else None),

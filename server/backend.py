@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from safety.face import SafetyDesk
 
+    from .channels import Reached
+
 POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
 
 Source = Literal["hosted", "embedded"]
-Opener = Callable[[Settings], AbstractAsyncContextManager["Client"]]
+Opener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
 
 
 class Backend:
@@ -43,23 +45,27 @@ class Backend:
         self.settings = settings
         self._tasks = tasks
         self._lock = anyio.Lock()
-        self._clients: dict[Source, Client] = {}
+        self._reached: dict[Source, Reached] = {}
         self._closing = anyio.Event()
         self._closed: list[anyio.Event] = []
-        self._safety = Safety(settings, self.client, tasks)
+        self._safety = Safety(settings, self.reached, tasks)
 
     @property
     def source(self) -> Source:
         """What `client` talks to: hosted with a key or base URL, else embedded."""
         return "hosted" if self.settings.hosted else "embedded"
 
+    async def reached(self) -> Reached:
+        """The API, and whose money its accounts hold."""
+        return await self._get(self.source)
+
     async def client(self) -> Client:
         """The API."""
-        return await self._get(self.source)
+        return (await self._get(self.source)).client
 
     async def engine_client(self) -> Client:
         """The embedded engine's API, whatever `client` is."""
-        return await self._get("embedded")
+        return (await self._get("embedded")).client
 
     async def safety(self) -> SafetyDesk:
         """The one gate before money, the public and strangers' addresses."""
@@ -74,16 +80,16 @@ class Backend:
         know(api_key)
         source = self.settings.url if self.settings.hosted else "embedded"
         path = keep_registered_key(self.settings.home, source, api_key)
-        self._clients.pop("hosted", None)
+        self._reached.pop("hosted", None)
         return path.name
 
-    async def _get(self, source: Source) -> Client:
+    async def _get(self, source: Source) -> Reached:
         async with self._lock:
-            if source not in self._clients:
+            if source not in self._reached:
                 opener = hosted_client if source == "hosted" else embedded_client
                 with anyio.CancelScope(shield=True):
-                    self._clients[source] = await self._tasks.start(self._hold, opener)
-            return self._clients[source]
+                    self._reached[source] = await self._tasks.start(self._hold, opener)
+            return self._reached[source]
 
     async def aclose(self) -> None:
         """Close what was opened, and wait until it is closed."""
@@ -93,11 +99,11 @@ class Backend:
             await closed.wait()
         await self._safety.aclose()
 
-    async def _hold(self, opener: Opener, *, task_status: anyio.abc.TaskStatus[Client]) -> None:
+    async def _hold(self, opener: Opener, *, task_status: anyio.abc.TaskStatus[Reached]) -> None:
         closed = anyio.Event()
-        async with opener(self.settings) as client:
+        async with opener(self.settings) as reached:
             self._closed.append(closed)
-            task_status.started(client)
+            task_status.started(reached)
             await self._closing.wait()
         closed.set()
 
@@ -116,10 +122,13 @@ async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
 
 
 @asynccontextmanager
-async def hosted_client(settings: Settings) -> AsyncGenerator[Client]:
+async def hosted_client(settings: Settings) -> AsyncGenerator[Reached]:
     """The hosted service, with the key that belongs to its URL."""
     from api.client import Client
     from api.transport import hosted
+    from safety.terms.channel import Channels
+
+    from .channels import Reached
 
     found = await anyio.to_thread.run_sync(find_key, settings.home, settings.url, settings.api_key)
     key = found.key if found else None
@@ -129,22 +138,25 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Client]:
         arriving.know(key.get_secret_value())
     wire = hosted(settings.url, key, header=settings.auth_header, hide=arriving.known)
     async with _closing(Client(wire, source="hosted", amounts=settings.amounts)) as client:
-        yield client
+        yield Reached(client, Channels.hosted(settings.url))
 
 
 @asynccontextmanager
-async def embedded_client(settings: Settings) -> AsyncGenerator[Client]:
+async def embedded_client(settings: Settings) -> AsyncGenerator[Reached]:
     """The embedded engine, in this process, with this machine's own key."""
     async with open_engine(settings) as engine:
         from api.client import Client
         from api.transport import embedded
+        from engine.access import LOCAL_AGENT
         from engine.app import create_app
+
+        from .channels import Reached, local_channels
 
         key = await engine.access.local_key()
         know(key)
         wire = embedded(create_app(engine), SecretStr(key))
         async with _closing(Client(wire, source="embedded")) as client:
-            yield client
+            yield Reached(client, local_channels(settings.home, partial(engine.broker.account, LOCAL_AGENT)))
 
 
 @asynccontextmanager

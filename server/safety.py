@@ -19,11 +19,13 @@ from anyio import to_thread
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from api.client import Client
     from safety.face import SafetyDesk
     from safety.gate import Footing
     from safety.ledger import Ledger, Switch
     from safety.sending.watcher import Watcher
+    from safety.terms.channel import Money
+
+    from .channels import Reached
 
 LEDGER: Final = "safety.db"
 SOON: Final = 3.0
@@ -40,13 +42,15 @@ class Safety:
 
     Args:
         settings: Of this process.
-        client: Opens what the calls go to.
+        reached: Opens what the calls go to.
         tasks: The watch runs there, until `stop`.
     """
 
-    def __init__(self, settings: Settings, client: Callable[[], Awaitable[Client]], tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, settings: Settings, reached: Callable[[], Awaitable[Reached]], tasks: anyio.abc.TaskGroup
+    ) -> None:
         self._settings = settings
-        self._client = client
+        self._reached = reached
         self._tasks = tasks
         self._lock = anyio.Lock()
         self._ledger: Ledger | None = None
@@ -70,11 +74,11 @@ class Safety:
 
     async def footing(self) -> Footing:
         """What the gate stands on; another one once a newly registered key has changed the client."""
-        client = await self._client()
+        reached = await self._reached()
         async with self._lock:
-            if self._footing is None or self._footing.client is not client:
+            if self._footing is None or self._footing.client is not reached.client:
                 ledger = await self._open_ledger()
-                self._footing = await to_thread.run_sync(partial(build_footing, self._settings, client, ledger))
+                self._footing = await to_thread.run_sync(partial(build_footing, self._settings, reached, ledger))
                 if self._turn is not None:
                     self._turn.cancel()
             return self._footing
@@ -154,7 +158,9 @@ def _something_waits(ledger: Ledger) -> bool:
     return bool(waiting) or ledger.switch().state == "HALTED"
 
 
-def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Callable[[], float] = time.time) -> Footing:
+def build_footing(
+    settings: Settings, reached: Reached, ledger: Ledger, now: Callable[[], float] = time.time
+) -> Footing:
     """A footing of these settings. Imports what it is made of, so call it in a thread."""
     from safety.exits.redaction import know
     from safety.gate import Footing
@@ -164,17 +170,17 @@ def build_footing(settings: Settings, client: Client, ledger: Ledger, now: Calla
 
     if settings.webhook_secret is not None:
         know(settings.webhook_secret.get_secret_value())
-    service = settings.url if client.source == "hosted" else "embedded"
-    gathering = Gathering(client, client.source, now)
-    judge = Judge(settings.home, ledger, gathering, service, key_in_environment=settings.key_in_environment)
+    client, channels = reached.client, reached.channels
+    judge = Judge(
+        settings.home, ledger, Gathering(client, now), channels, key_in_environment=settings.key_in_environment
+    )
     return Footing(
         home=settings.home,
         client=client,
-        backend=client.source,
-        service=service,
+        channels=channels,
         ledger=ledger,
         judge=judge,
-        executor=Executor(client, ledger, judge, now, webhook_secret=settings.webhook_secret),
+        executor=Executor(client, ledger, judge, channels, now, webhook_secret=settings.webhook_secret),
         now=now,
         webhook_secret=settings.webhook_secret,
     )
@@ -188,21 +194,21 @@ def build_watcher(footing: Footing) -> Watcher:
     from safety.sending.reconciliation import Reconciler
     from safety.sending.watcher import Watcher
 
-    client, ledger, service, now = footing.client, footing.ledger, footing.service, footing.now
+    client, ledger, channels, now = footing.client, footing.ledger, footing.channels, footing.now
 
-    async def standing_seconds() -> float | None:
+    async def standing_seconds(money: Money) -> float | None:
         loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
-        return loaded.policy.limits(footing.backend).standing_seconds
+        return loaded.policy.limits(money).standing_seconds
 
     async def follow_halt(_switch: Switch) -> Sequence[str]:
         return (await clean_up(footing)).failed
 
     return Watcher(
         ledger=ledger,
-        service=service,
+        services=channels.services,
         executor=footing.executor,
-        reconciler=Reconciler(client, ledger, service, now=now),
-        expiry=Expiry(client, ledger, service, standing_seconds, now),
+        reconciler=Reconciler(client, ledger, channels, now=now),
+        expiry=Expiry(client, ledger, channels.services, standing_seconds, now),
         follow_halt=follow_halt,
         watch_losses=partial(watch_losses, footing),
         now=now,

@@ -68,7 +68,7 @@ async def admit(
 def _book(footing: Footing, looked: Looked, caller: Caller, ask_first: bool) -> tuple[Admission, Usage | None]:  # noqa: FBT001
     ledger, account = footing.ledger, looked.facts.account
     if isinstance(looked.action, Order) and account is not None and account.equity_usd is not None:
-        ledger.saw_equity(footing.service, looked.action.account_id, account.equity_usd)
+        ledger.saw_equity(looked.channel.money, looked.action.account_id, account.equity_usd)
     seen: list[Usage] = []
     state = ledger.switch().state
 
@@ -91,8 +91,8 @@ def propose(footing: Footing, looked: Looked) -> Proposal:
     now = footing.now()
     return Proposal(
         action=looked.action,
-        backend=footing.backend,
-        service=footing.service,
+        money=looked.channel.money,
+        service=looked.channel.service,
         policy_hash=looked.loaded.policy.hash,
         quote=None if looked.facts.quote is None else looked.facts.quote.price,
         notional_usd=_notional(looked),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safety.terms.proposal import Backend
+from safety.terms.channel import Channels
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Footing:
-    """One home, one service.
+    """One home, and what one client reaches.
 
     Attributes:
         home: Folder of the ledger, the policy and the HALT file.
         client: The service.
-        backend: Which of the two it is.
-        service: Its base URL, or "embedded".
+        channels: Say whose money an account holds.
         ledger: Of this home.
         judge: Looks and decides.
         executor: The only one who sends.
@@ -36,10 +35,14 @@ class Footing:
 
     home: Path
     client: Client
-    backend: Backend
-    service: str
+    channels: Channels
     ledger: Ledger
     judge: Judge
     executor: Executor
     now: Callable[[], float]
     webhook_secret: SecretStr | None = None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The names under which intents are booked here."""
+        return self.channels.services

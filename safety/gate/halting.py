@@ -108,7 +108,7 @@ async def pull(footing: Footing, trip: Trip | None) -> None:
 
 def _record(footing: Footing, done: Stopped) -> None:
     told = {"cancelled": done.cancelled, "paused": done.paused, "failed": done.failed}
-    footing.ledger.record(FOLLOWED, subject=footing.service, **told)
+    footing.ledger.record(FOLLOWED, subject=footing.services[0], **told)
 
 
 async def _cancel_all(footing: Footing, done: Stopped) -> None:
@@ -128,8 +128,8 @@ async def _cancel_all(footing: Footing, done: Stopped) -> None:
 def _known(footing: Footing) -> tuple[set[str], dict[str, orders.Order], list[str]]:
     """Ids of all orders that we placed; those so fresh that a listing may lack them; intents of unknown outcome."""
     ledger, since = footing.ledger, footing.now() - FRESH_SECONDS
-    placed = ledger.intents(states={"ACKED"}, service=footing.service, limit=MOST)
-    unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=footing.service, limit=MOST)
+    placed = ledger.intents(states={"ACKED"}, service=footing.services, limit=MOST)
+    unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=footing.services, limit=MOST)
     fresh: dict[str, orders.Order] = {}
     for intent in placed:
         if intent.order_id and intent.changed_at > since and isinstance(intent.proposal.action, Order):

@@ -42,7 +42,7 @@ async def watch_losses(footing: Footing) -> None:
 def _traded_upon(footing: Footing) -> list[str]:
     """Accounts of what was deployed or resumed and is not known to rest since, as the ledger saw each last."""
     latest: dict[str, tuple[str | None, object]] = {}
-    for intent in reversed(footing.ledger.intents(states={"ACKED"}, service=footing.service, limit=MOST)):
+    for intent in reversed(footing.ledger.intents(states={"ACKED"}, service=footing.services, limit=MOST)):
         if isinstance(intent.proposal.action, Standing):
             status = (intent.result or {}).get("status")
             latest[intent.order_id or intent.intent_id] = intent.proposal.action.account_id, status
@@ -50,12 +50,13 @@ def _traded_upon(footing: Footing) -> list[str]:
 
 
 async def _judge(footing: Footing, order: Order, account: AccountFacts) -> None:
-    ledger, service, equity = footing.ledger, footing.service, account.equity_usd
+    ledger, equity = footing.ledger, account.equity_usd
+    money = (await footing.channels.of(order)).money
     if equity is not None:
-        await to_thread.run_sync(ledger.saw_equity, service, order.account_id, equity)
-    usage = await to_thread.run_sync(ledger.usage, service, order)
+        await to_thread.run_sync(ledger.saw_equity, money, order.account_id, equity)
+    usage = await to_thread.run_sync(ledger.usage, money, order)
     loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
-    facts = Facts(footing.now(), footing.backend, account=account, usage=usage)
-    found, _ = judged(order, loaded.policy.limits(footing.backend), facts, LOSSES, tired=False)
+    facts = Facts(footing.now(), money, account=account, usage=usage)
+    found, _ = judged(order, loaded.policy.limits(money), facts, LOSSES, tired=False)
     decision = Decision(max(finding.outcome for finding in found), found, loaded.policy.hash)
     await pull(footing, tripped(decision, loaded.policy, facts))

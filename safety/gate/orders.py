@@ -96,7 +96,7 @@ async def carry_out(
             await to_thread.run_sync(_take_back, footing, intent.intent_id)
         raise
     with anyio.CancelScope(shield=True):
-        usage = await to_thread.run_sync(footing.ledger.usage, footing.service, intent.proposal.action)
+        usage = await to_thread.run_sync(footing.ledger.usage, intent.proposal.money, intent.proposal.action)
         await pull_if_tripped(footing, looked, usage)
     return intent
 

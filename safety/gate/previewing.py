@@ -35,7 +35,7 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
     worst = decision.worst if decision.outcome else None
     priced = facts
     if facts.quote is None and looked.settled is None:
-        priced = await footing.judge.gathering.facts(order, frozenset({"quote", "usd_rate"}))
+        priced = await footing.judge.gathering.facts(order, frozenset({"quote", "usd_rate"}), looked.channel)
     quote, value = priced.quote, decision.notional_usd or worth(order, priced).usd
     mended = decision.suggestion
     return Preview(
@@ -48,7 +48,7 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
         suggestion=mended and mended.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
         left=[shown_limit(each) for each in left(looked.loaded.policy, facts, order)],
         quote=None if quote is None else float(quote.price),
-        paper=footing.backend == "embedded",
+        paper=looked.channel.money == "paper",
     )
 
 
@@ -59,5 +59,5 @@ def shown_limit(each: Remaining) -> Left:
 
 
 def _with_usage(footing: Footing, looked: Looked) -> Facts:
-    usage = looked.marked(footing.ledger.usage(footing.service, looked.action))
+    usage = looked.marked(footing.ledger.usage(looked.channel.money, looked.action))
     return replace(looked.facts, usage=usage, switch=footing.ledger.switch().state)

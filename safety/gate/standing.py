@@ -41,7 +41,9 @@ async def subscribe(footing: Footing, request: SubscribeRequest, caller: Caller)
     """
     secret = None
     if request.webhook is not None:
-        secret = await checked_secret(footing, request.webhook.url, request.webhook.secret)
+        channels, account = footing.channels, request.account_id
+        channel = await channels.of_account(account) if account else channels.common
+        secret = await checked_secret(footing, channel, request.webhook.url, request.webhook.secret)
     if request.mode == "signal":
         webhook = request.webhook and request.webhook.model_copy(update={"secret": secret})
         done = await footing.client.call(LIVE_SUBSCRIBE, request.model_copy(update={"webhook": webhook}))
@@ -99,7 +101,7 @@ async def _look_again(footing: Footing) -> None:
     Raises:
         HeyTradersError: The service does not show any.
     """
-    ledger, service = footing.ledger, footing.service
+    ledger, service = footing.ledger, footing.services
     placed = await to_thread.run_sync(lambda: ledger.intents(states={"ACKED"}, service=service, limit=MOST))
     ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, Standing)}
     if not ours:

@@ -15,7 +15,9 @@ from safety.face import IntentReport, SafetyStatus
 from safety.ledger import Event, Switch
 from safety.policy.explain import explained_markdown
 from safety.policy.limits import Limits
+from safety.policy.policy import Policy
 from safety.policy.remaining import left
+from safety.terms.channel import Money
 from safety.terms.facts import Facts
 from safety.terms.intent import LABEL_PREFIX
 from safety.terms.proposal import Order
@@ -52,13 +54,14 @@ def _status(footing: Footing) -> SafetyStatus:
     ledger.expire_due()
     loaded, _, assured = footing.judge.standing()
     switch = ledger.switch()
-    usage = ledger.usage(footing.service, ANY_ORDER)
-    facts = Facts(footing.now(), footing.backend, switch.state, assured.level, usage=usage)
-    limits = loaded.policy.limits(footing.backend)
-    pending = ledger.intents(states={"PENDING"}, service=footing.service)
-    unresolved = ledger.intents(states=UNRESOLVED, service=footing.service)
+    money = shown_money(footing, loaded.policy)
+    usage = ledger.usage(money, ANY_ORDER)
+    facts = Facts(footing.now(), money, switch.state, assured.level, usage=usage)
+    limits = loaded.policy.limits(money)
+    pending = ledger.intents(states={"PENDING"}, service=footing.services)
+    unresolved = ledger.intents(states=UNRESOLVED, service=footing.services)
     return SafetyStatus(
-        mode=_mode(footing, limits),
+        mode=_mode(money, limits),
         switch=switch.state,
         switch_reason=switch.reason or None,
         assurance=assured.level,
@@ -72,10 +75,16 @@ def _status(footing: Footing) -> SafetyStatus:
     )
 
 
-def _mode(footing: Footing, limits: Limits) -> Literal["paper", "live", "off"]:
+def shown_money(footing: Footing, policy: Policy) -> Money:
+    """The kind of money whose limits people look at: real where any real account may trade here."""
+    own = footing.channels.common.money
+    return "real" if own == "paper" and footing.channels.connected() and policy.limits("real").trading else own
+
+
+def _mode(money: Money, limits: Limits) -> Literal["paper", "live", "off"]:
     if not limits.trading:
         return "off"
-    return "paper" if footing.backend == "embedded" else "live"
+    return "paper" if money == "paper" else "live"
 
 
 def _next_step(switch: Switch, limits: Limits, pending: bool, unresolved: bool) -> str | None:  # noqa: FBT001
@@ -96,7 +105,7 @@ async def report(footing: Footing, intent_id: str) -> IntentReport:
     """
     await to_thread.run_sync(footing.ledger.expire_due)
     intent = await to_thread.run_sync(footing.ledger.intent, intent_id)
-    if intent is None or intent.proposal.service != footing.service:
+    if intent is None or intent.proposal.service not in footing.services:
         raise NotFound(
             f"there is no intent {show(intent_id)} here",
             suggestion="Copy intent_id from the call that returned it, or from safety_status.",
@@ -122,6 +131,7 @@ def _relabelled(order: ShownOrder, actions: dict[str, object]) -> ShownOrder:
 async def policy_text(footing: Footing) -> str:
     """The policy in force as markdown."""
     loaded, _, assured = await to_thread.run_sync(footing.judge.standing)
+    money = shown_money(footing, loaded.policy)
     lines = [
         "# Safety policy",
         "",
@@ -129,9 +139,9 @@ async def policy_text(footing: Footing) -> str:
         *(f"Warning: {warning}." for warning in loaded.warnings),
         f"Assurance: {assured}",
         "",
-        f"## Limits for {'paper accounts' if footing.backend == 'embedded' else 'real money'}",
+        f"## Limits for {'paper accounts' if money == 'paper' else 'real money'}",
         "",
-        explained_markdown(loaded.policy, footing.backend),
+        explained_markdown(loaded.policy, money),
         "",
         "Only the user changes it, with `heytraders-mcp policy sign`. Editing policy.toml alone can only tighten it.",
     ]

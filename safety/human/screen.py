@@ -55,7 +55,7 @@ def whole_text(proposal: Proposal) -> list[str]:
 
 def paper(proposal: Proposal) -> bool:
     """Whether it is simulated money."""
-    return proposal.backend == "embedded"
+    return proposal.money == "paper"
 
 
 def _headline(proposal: Proposal) -> Iterator[tuple[str, str]]:

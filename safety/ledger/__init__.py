@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from api.errors import HeyTradersError, InvalidInput
 from safety.exits.redaction import redacted
+from safety.terms.channel import Money
 from safety.terms.decision import Decision
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Caller, Intent
@@ -207,14 +208,14 @@ class Ledger:
         return None if row is None else rows.intent_of(row)
 
     def intents(
-        self, *, states: Collection[State] | None = None, service: str | None = None, limit: int = 200
+        self, *, states: Collection[State] | None = None, service: Collection[str] | None = None, limit: int = 200
     ) -> list[Intent]:
         """Intents, newest first."""
         conditions = ["1"] if states is None else [rows.one_of("state", states)]
         arguments: list[object] = [*(states or ())]
         if service is not None:
-            conditions.append("service = ?")
-            arguments.append(service)
+            conditions.append(rows.one_of("service", service))
+            arguments += service
         where = " AND ".join(conditions) + " ORDER BY created DESC, rowid DESC LIMIT ?"
         with self._read() as journal:
             found = rows.select(journal, where, (*arguments, limit))
@@ -231,25 +232,25 @@ class Ledger:
                     found[row["label"]] = rows.intent_of(row)
         return found
 
-    def usage(self, service: str, action: Action) -> Usage:
+    def usage(self, money: Money, action: Action) -> Usage:
         """What is used of the limits now; only what `admit` and `claim` see is still true when it is acted upon."""
         with self._read() as journal:
-            return usage_of(journal, service, action)
+            return usage_of(journal, money, action)
 
-    def saw_equity(self, service: str, account_id: str, equity_usd: Decimal) -> None:
+    def saw_equity(self, money: Money, account_id: str, equity_usd: Decimal) -> None:
         """Remember an account's equity where it is the first of the UTC day or the highest."""
         with self._read() as journal:
-            start, high = equity_marks(journal, service, account_id)
+            start, high = equity_marks(journal, money, account_id)
         if start is not None and high is not None and equity_usd <= high:
             return
         with self._write() as journal:
-            start, high = equity_marks(journal, service, account_id)
+            start, high = equity_marks(journal, money, account_id)
             marks = {
                 "day": int(journal.now // DAY),
                 "day_start": format(equity_usd if start is None else start, "f"),
                 "high": format(equity_usd if high is None else max(high, equity_usd), "f"),
             }
-            journal.append("equity", f"{service} {account_id}", marks)
+            journal.append("equity", f"{money} {account_id}", marks)
 
     def switch(self) -> Switch:
         """The kill switch, the file included."""

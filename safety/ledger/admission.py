@@ -31,7 +31,7 @@ def admit(
     earlier = _earlier(journal, proposal, repeat_seconds)
     if earlier is not None:
         return Admission(intent_of(earlier), _decision_for(earlier, proposal), repeated=True)
-    decision = decide(usage_of(journal, proposal.service, proposal.action))
+    decision = decide(usage_of(journal, proposal.money, proposal.action))
     told = {
         "tool": caller.tool,
         "client": caller.client,
@@ -55,10 +55,10 @@ def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row |
     What waits for a human, or was surely not sent and still may be, is always the same intent. What went through
     without a human, or was sent, is the same for `repeat_seconds`. What was rejected is over.
     """
-    terms = (proposal.service, action_hash(proposal.action))
+    terms = (proposal.money, action_hash(proposal.action))
     rows = select(
         journal,
-        "service = ? AND action_hash = ? AND (state IN ('PENDING', 'NOT_SENT') OR state = 'APPROVED' AND"
+        "money = ? AND action_hash = ? AND (state IN ('PENDING', 'NOT_SENT') OR state = 'APPROVED' AND"
         f" (automatic = 0 OR by_human = 1) OR booked > ? AND ({one_of('state', _HAPPENED)} OR state = 'APPROVED'))"
         " ORDER BY created DESC, rowid DESC LIMIT 1",
         (*terms, journal.now - repeat_seconds, *_HAPPENED),

@@ -43,7 +43,7 @@ def _decided(
 ) -> Claim:
     intent = intent_of(row)
     proposal = intent.proposal
-    verdict = decide(intent, usage_of(journal, proposal.service, proposal.action, without=intent.intent_id), state)
+    verdict = decide(intent, usage_of(journal, proposal.money, proposal.action, without=intent.intent_id), state)
     if verdict.to != "SENT":
         return _stopped(journal, row, verdict)
     label = row["label"] or order_label(intent.intent_id, intent.digest, journal.head()[1])

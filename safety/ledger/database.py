@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import Unavailable, UserMustAct
+from safety.terms.channel import PAPER_SERVICE
 from safety.terms.states import MOVES
 
 from .place import prepare
 
 FILE_NAME: Final = "safety.db"
 BUSY_SECONDS: Final = 10.0
-VERSION: Final = 1
 _NAP: Final = (0.001, 0.008)
 """Seconds between two tries."""
 _HASTE: Final = 4.0
@@ -46,32 +46,34 @@ _TABLES: Final = (
 _INDEXES: Final = {
     "events_by_subject": "events (kind, subject, seq)",
     "events_by_time": "events (at)",
-    "intents_by_change": "intents (service, kind, changed_at)",
+    "intents_by_change": "intents (money, kind, changed_at)",
     "intents_by_state": "intents (state, created)",
+    "intents_by_service": "intents (service, state, created)",
     "intents_by_deadline": "intents (deadline) WHERE deadline IS NOT NULL",
-    "intents_by_terms": "intents (service, action_hash, state, booked)",
-    "intents_by_day": "intents (service, kind, booked, state, deadline, notional, created, intent_id)",
+    "intents_by_terms": "intents (money, action_hash, state, booked)",
+    "intents_by_day": "intents (money, kind, booked, state, deadline, notional, created, intent_id)",
     "intents_by_outcome": (
-        "intents (service, state, changed_at, kind, account_id, deadline, booked, symbol, notional, intent_id)"
+        "intents (money, state, changed_at, kind, account_id, deadline, booked, symbol, notional, intent_id)"
     ),
     "intents_by_likeness": (
-        "intents (service, account_id, symbol, side, booked, kind, state, deadline, amount, price, intent_id)"
+        "intents (money, account_id, symbol, side, booked, kind, state, deadline, amount, price, intent_id)"
     ),
-    "intents_by_signature": "intents (service, kind, approved_at) WHERE signature <> ''",
+    "intents_by_signature": "intents (money, kind, approved_at) WHERE signature <> ''",
     "intents_by_machine": (
-        "intents (service, kind, created, state, intent_id, automatic, signature)"
+        "intents (money, kind, created, state, intent_id, automatic, signature)"
         " WHERE automatic = 1 AND coalesce(signature, '') = ''"
     ),
-    "intents_by_attempt": "intents (service, kind, changed_at, state, sent_at, intent_id) WHERE sent_at IS NOT NULL",
-    "intents_by_question": "intents (service, created, intent_id) WHERE asked = 1",
+    "intents_by_attempt": "intents (money, kind, changed_at, state, sent_at, intent_id) WHERE sent_at IS NOT NULL",
+    "intents_by_question": "intents (money, created, intent_id) WHERE asked = 1",
 }
 """Name to what it is on. A row is kilobytes, so what a decision sums up is read from indexes that hold all of it."""
 
-_REPLACED: Final = ("intents_by_booking", "intents_by_action")
 _UNIQUE_LABELS: Final = "CREATE UNIQUE INDEX intents_by_label ON intents (label) WHERE label <> ''"
+_UNIQUE_ORIGINS: Final = "CREATE UNIQUE INDEX intents_by_origin ON intents (origin) WHERE origin <> ''"
+_MONEY: Final = f"CASE service WHEN '{PAPER_SERVICE}' THEN 'paper' ELSE 'real' END"
 _FIXED: Final = (
     "intent_id, service, kind, account_id, symbol, side, amount, price, notional, action_hash, proposal, digest, tool,"
-    " client, automatic, asked, created"
+    " client, automatic, asked, created, origin"
 )
 """Columns of an intent that never change."""
 
@@ -114,7 +116,7 @@ class Database:
         try:
             with _explained(path):
                 _configure(self._connection)
-                self._create()
+                self._bring_up_to_date()
                 self._connection.execute("PRAGMA busy_timeout=0")
         except BaseException:
             self._connection.close()
@@ -169,40 +171,54 @@ class Database:
             else:
                 return
 
-    def _create(self) -> None:
-        if self._version() and not missing_indexes(self._connection):
+    def _bring_up_to_date(self) -> None:
+        """Take the file to this release's schema, step by step, in one transaction.
+
+        Raises:
+            UserMustAct: A newer release wrote it.
+        """
+        if self._version() == len(STEPS):
             return
         with self.write() as db:
-            if not self._version():
-                _make_tables(db)
-            for name in missing_indexes(db):
-                db.execute(f"CREATE INDEX {name} ON {_INDEXES[name]}")
-            for name in _REPLACED:
-                db.execute(f"DROP INDEX IF EXISTS {name}")
+            for number in range(self._version(), len(STEPS)):
+                STEPS[number](db)
+            db.execute(f"PRAGMA user_version={len(STEPS)}")
 
     def _version(self) -> int:
         version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        if version > len(STEPS):
             raise UserMustAct(
-                f"{self._path} was written by a newer version of heytraders-mcp",
+                f"{self._path} has schema version {version}; this release of heytraders-mcp knows {len(STEPS)}",
                 suggestion="Upgrade heytraders-mcp, or name another folder with HEYTRADERS_HOME",
                 code="LEDGER_UNUSABLE",
             )
         return version
 
 
-def _make_tables(db: sqlite3.Connection) -> None:
+def _first_tables(db: sqlite3.Connection) -> None:
+    """Version 1: events, intents and labels that are unique."""
     for statement in (*_TABLES, _UNIQUE_LABELS):
         db.execute(statement)
+
+
+def _money_and_origin(db: sqlite3.Connection) -> None:
+    """Version 2: limits count by whose money it is, whatever the service; a strategy's order is known by its key."""
+    db.execute(f"ALTER TABLE intents ADD COLUMN money TEXT GENERATED ALWAYS AS ({_MONEY}) VIRTUAL")
+    db.execute("ALTER TABLE intents ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
+    for kind, name in db.execute(
+        "SELECT type, name FROM sqlite_master WHERE sql IS NOT NULL AND"
+        " (type = 'trigger' OR type = 'index' AND name <> 'intents_by_label')"
+    ).fetchall():
+        db.execute(f"DROP {kind} {name}")
+    for name, on in _INDEXES.items():
+        db.execute(f"CREATE INDEX {name} ON {on}")
+    db.execute(_UNIQUE_ORIGINS)
     for name, body in TRIGGERS.items():
         db.execute(f"CREATE TRIGGER {name} {body}")
-    db.execute(f"PRAGMA user_version={VERSION}")
 
 
-def missing_indexes(db: sqlite3.Connection) -> list[str]:
-    """Names of indexes that an earlier release did not make."""
-    found = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
-    return [name for name in _INDEXES if name not in found]
+STEPS: Final = (_first_tables, _money_and_origin)
+"""What brings a file from one schema version to the next; `user_version` says how many were taken."""
 
 
 def altered_indexes(db: sqlite3.Connection) -> list[str]:

@@ -21,7 +21,7 @@ PENDING_SECONDS: Final = 300.0
 """How long a human has."""
 SENDING_SECONDS: Final = 30.0
 """How long after an approval it may still be sent."""
-_UNSEALED: Final = frozenset({"sweeps", "seal"})
+_UNSEALED: Final = frozenset({"sweeps", "seal", "money"})
 _MAX_REASON: Final = 500
 _MAX_CLIENT: Final = 100
 
@@ -50,6 +50,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
         "automatic": int(automatic),
         "asked": int(asked),
         "created": journal.now,
+        "origin": caller.origin,
         "state": state,
         "by_human": 0,
         "label": "",
@@ -112,13 +113,19 @@ def rewrite(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
 
 _IDENTITY: Final = frozenset(
     {"intent_id", "service", "kind", "account_id", "symbol", "side", "amount", "price", "notional"}
-    | {"action_hash", "proposal", "digest", "tool", "client", "automatic", "asked", "created"}
+    | {"action_hash", "proposal", "digest", "tool", "client", "automatic", "asked", "created", "money", "origin"}
 )
 
 
 def seal(journal: Journal, row: Mapping[str, Any]) -> str:
-    """The MAC of a row: of everything but the count of sweeps, which is no event."""
-    return journal.seal({name: value for name, value in row.items() if name not in _UNSEALED})
+    """The MAC of a row: of everything but the count of sweeps, which is no event, and what follows from the rest.
+
+    An empty origin is left out, since rows of schema version 1 had none when they were sealed.
+    """
+    sealed = {name: value for name, value in row.items() if name not in _UNSEALED}
+    if not sealed.get("origin"):
+        sealed.pop("origin", None)
+    return journal.seal(sealed)
 
 
 def find(journal: Journal, intent_id: str) -> Row | None:
@@ -237,7 +244,7 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
         state=row["state"],
         proposal=proposal,
         digest=row["digest"],
-        caller=Caller(row["tool"], row["client"]),
+        caller=Caller(row["tool"], row["client"], row["origin"]),
         automatic=bool(row["automatic"]),
         label=row["label"],
         created=row["created"],

@@ -12,11 +12,13 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Final
 
+from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Similar, Usage
 from safety.terms.proposal import Action, Order, Proposal, Standing
 from safety.terms.states import COUNTED, State
 
 from .journal import Journal
+from .records import Event
 from .rows import Row, account_of, one_of, select
 from .similar import SimilarRows
 
@@ -34,64 +36,76 @@ _States = list[tuple[State, Decimal]]
 _COUNTED: Final = tuple(sorted(COUNTED))
 _SENT: Final[tuple[State, ...]] = (*_COUNTED, "REJECTED")
 
-_OURS: Final = "service = ? AND kind = 'order' AND intent_id <> ?"
+_OURS: Final = "money = ? AND kind = 'order' AND intent_id <> ?"
 _NOT_LATE: Final = "(deadline IS NULL OR deadline >= ?)"
 
 
-def usage_of(journal: Journal, service: str, action: Action, *, without: str = "") -> Usage:
+def usage_of(journal: Journal, money: Money, action: Action, *, without: str = "") -> Usage:
     """What is used of the limits for an action.
 
     Args:
         journal: The transaction.
-        service: Where the action would go.
-        action: An order; of anything else only account and service matter.
+        money: Whose limits count: those of real or of simulated money, over all services of this home.
+        action: An order; of anything else only the account matters.
         without: An intent that does not count: the one which is being decided.
     """
-    day = _booked(journal, service, without)
+    day = _booked(journal, money, without)
     midnight = journal.now // DAY * DAY
     today = [amount for amount, booked in day if booked >= midnight]
-    here, elsewhere = _unseen(journal, service, action, without)
-    failures = _failures(journal, service, without)
-    day_start, high_water = equity_marks(journal, service, account_of(action))
+    here, elsewhere = _unseen(journal, money, action, without)
+    failures = _failures(journal, money, without)
+    day_start, high_water = equity_marks(journal, money, account_of(action))
     return Usage(
         notional_24h=sum((amount for amount, _ in day), Decimal(0)),
         notional_day=sum(today, Decimal(0)),
         count_24h=len(day),
         count_day=len(today),
-        order_ages=_ages(journal, service, without),
-        similar=_similar(journal, service, action, without),
+        order_ages=_ages(journal, money, without),
+        similar=_similar(journal, money, action, without),
         reserved_symbol_usd=sum((usd for _, usd in here), Decimal(0)),
         reserved_usd=sum((usd for _, usd in (*here, *elsewhere)), Decimal(0)),
         unknown_here=sum(state == "UNKNOWN" for state, _ in here),
-        unknown_anywhere=_count(journal, f"{_OURS} AND state = 'UNKNOWN'", service, without),
+        unknown_anywhere=_count(journal, f"{_OURS} AND state = 'UNKNOWN'", money, without),
         in_flight_here=sum(state == "SENT" for state, _ in here),
         failures_in_a_row=len(failures),
         last_failure_age=_age(journal, failures[0]) if failures else None,
-        automatic_in_a_row=_automatic(journal, service, without),
+        automatic_in_a_row=_automatic(journal, money, without),
         pending=_count(
-            journal, f"service = ? AND intent_id <> ? AND state = 'PENDING' AND {_NOT_LATE}", service, without,
+            journal, f"money = ? AND intent_id <> ? AND state = 'PENDING' AND {_NOT_LATE}", money, without,
             journal.now,
         ),
         prompts_last_hour=_count(
-            journal, "service = ? AND intent_id <> ? AND asked = 1 AND created > ?", service, without,
+            journal, "money = ? AND intent_id <> ? AND asked = 1 AND created > ?", money, without,
             journal.now - HOUR,
         ),
-        declined_ages=_declined(journal, service),
+        declined_ages=_declined(journal, money),
         day_start_equity=day_start,
         high_water_equity=high_water,
-        standing_active=_standing(journal, service, without),
+        standing_active=_standing(journal, money, without),
         clock_went_back=clock_went_back(journal),
         at=journal.now,
     )  # fmt: skip
 
 
-def equity_marks(journal: Journal, service: str, account_id: str) -> tuple[Decimal | None, Decimal | None]:
+def equity_marks(journal: Journal, money: Money, account_id: str) -> tuple[Decimal | None, Decimal | None]:
     """The account's first equity of this UTC day and its highest, USD, both since a human last released the switch."""
-    event = journal.latest("equity", f"{service} {account_id}")
+    event = journal.latest("equity", f"{money} {account_id}") or _earlier_mark(journal, money, account_id)
     if event is None or event.seq < journal.last_release()[0] or not journal.is_sound(event):
         return None, None
     start = Decimal(event.body["day_start"]) if event.body["day"] == journal.now // DAY else None
     return start, Decimal(event.body["high"])
+
+
+def _earlier_mark(journal: Journal, money: Money, account_id: str) -> Event | None:
+    """The mark of a release that kept one for each service."""
+    subjects = journal.db.execute(
+        "SELECT subject FROM events WHERE kind = 'equity' AND substr(subject, -length(?)) = ? ORDER BY seq DESC",
+        (f" {account_id}", f" {account_id}"),
+    )
+    for (subject,) in subjects:
+        if (subject == f"{PAPER_SERVICE} {account_id}") == (money == "paper"):
+            return journal.latest("equity", subject)
+    return None
 
 
 def clock_went_back(journal: Journal) -> bool:
@@ -104,34 +118,34 @@ def clock_went_back(journal: Journal) -> bool:
     return journal.db.execute(late, (journal.now + CLOCK_SECONDS, after)).fetchone() is not None
 
 
-def _booked(journal: Journal, service: str, without: str) -> list[tuple[Decimal, float]]:
+def _booked(journal: Journal, money: Money, without: str) -> list[tuple[Decimal, float]]:
     """USD and time of every order of the last 24 hours that counts."""
     rows = journal.db.execute(
         f"SELECT notional, booked FROM intents INDEXED BY intents_by_day WHERE {_OURS} AND booked > ?"
         f" AND {one_of('state', _COUNTED)} AND {_NOT_LATE}",
-        (service, without, journal.now - DAY, *_COUNTED, journal.now),
+        (money, without, journal.now - DAY, *_COUNTED, journal.now),
     )
     return [(Decimal(notional or 0), booked) for notional, booked in rows]
 
 
-def _ages(journal: Journal, service: str, without: str) -> tuple[float, ...]:
+def _ages(journal: Journal, money: Money, without: str) -> tuple[float, ...]:
     """Seconds since each order of the last minute was admitted; one that was rejected was a message too."""
     since = journal.now - MINUTE
     rows = journal.db.execute(
         f"SELECT created FROM intents WHERE {_OURS} AND booked > ? AND created > ? AND {one_of('state', _SENT)}"
         f" AND {_NOT_LATE} ORDER BY created DESC",
-        (service, without, since, since, *_SENT, journal.now),
+        (money, without, since, since, *_SENT, journal.now),
     )
     return tuple(max(0.0, journal.now - created) for (created,) in rows)
 
 
-def _unseen(journal: Journal, service: str, action: Action, without: str) -> tuple[_States, _States]:
+def _unseen(journal: Journal, money: Money, action: Action, without: str) -> tuple[_States, _States]:
     """State and USD of the account's orders that its snapshot may not show yet: of the symbol, and of all others."""
     of_account = (
         f"SELECT symbol, state, notional FROM intents INDEXED BY intents_by_outcome WHERE {_OURS} AND account_id = ?"
         f" AND {_NOT_LATE} AND "
     )
-    terms = (service, without, account_of(action), journal.now)
+    terms = (money, without, account_of(action), journal.now)
     rows = journal.db.execute(
         f"{of_account} {one_of('state', _MAY_STILL_HAPPEN)} UNION ALL {of_account} state = 'ABSENT' AND booked > ?"
         f" UNION ALL {of_account} state = 'ACKED' AND changed_at > ?",
@@ -145,61 +159,61 @@ def _unseen(journal: Journal, service: str, action: Action, without: str) -> tup
     return here, elsewhere
 
 
-def _similar(journal: Journal, service: str, action: Action, without: str) -> Sequence[Similar]:
+def _similar(journal: Journal, money: Money, action: Action, without: str) -> Sequence[Similar]:
     if not isinstance(action, Order):
         return ()
     rows = journal.db.execute(
         "SELECT intent_id, state, amount, price, booked FROM intents INDEXED BY intents_by_likeness"
         f" WHERE {_OURS} AND booked > ? AND account_id = ?"
         f" AND symbol = ? AND side = ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE} ORDER BY booked DESC",
-        (service, without, journal.now - HOUR, action.account_id, action.symbol, action.side, *_COUNTED, journal.now),
+        (money, without, journal.now - HOUR, action.account_id, action.symbol, action.side, *_COUNTED, journal.now),
     )
     return SimilarRows(rows.fetchall(), journal.now)
 
 
-def _failures(journal: Journal, service: str, without: str) -> list[float]:
+def _failures(journal: Journal, money: Money, without: str) -> list[float]:
     """When what was sent and not acknowledged since the last acknowledged order changed, youngest first; a release
     forgives."""
     rows = journal.db.execute(
         f"SELECT state, changed_at FROM intents INDEXED BY intents_by_attempt WHERE {_OURS} AND sent_at IS NOT NULL"
         " AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
-        (service, without, journal.last_release()[1]),
+        (money, without, journal.last_release()[1]),
     )
     return [changed_at for _, changed_at in takewhile(lambda row: row[0] != "ACKED", rows)]
 
 
-def _automatic(journal: Journal, service: str, without: str) -> int:
+def _automatic(journal: Journal, money: Money, without: str) -> int:
     """Orders without a human's signature since a human last signed one; beyond 1,000 it no longer matters how many.
 
     A yes in the client's dialog is none: a program may give it, and would let itself go on for ever.
     """
     signed: float | None = journal.db.execute(
-        "SELECT max(approved_at) FROM intents WHERE service = ? AND kind = 'order' AND signature <> ''", (service,)
+        "SELECT max(approved_at) FROM intents WHERE money = ? AND kind = 'order' AND signature <> ''", (money,)
     ).fetchone()[0]
     return _count(
         journal,
         f"{_OURS} AND automatic = 1 AND coalesce(signature, '') = '' AND created > ?"
         f" AND {one_of('state', _SENT)} LIMIT {_MANY}",
-        service, without, signed or 0.0, *_SENT,
+        money, without, signed or 0.0, *_SENT,
     )  # fmt: skip
 
 
-def _declined(journal: Journal, service: str) -> tuple[float, ...]:
+def _declined(journal: Journal, money: Money) -> tuple[float, ...]:
     rows = journal.db.execute(
-        "SELECT changed_at FROM intents INDEXED BY intents_by_outcome WHERE service = ? AND state = 'DECLINED'"
+        "SELECT changed_at FROM intents INDEXED BY intents_by_outcome WHERE money = ? AND state = 'DECLINED'"
         " AND by_human = 1 AND approved_at IS NULL AND changed_at > ? ORDER BY changed_at DESC",
-        (service, journal.now - HOUR),
+        (money, journal.now - HOUR),
     )
     return tuple(_age(journal, changed_at) for (changed_at,) in rows)
 
 
-def _standing(journal: Journal, service: str, without: str) -> int:
+def _standing(journal: Journal, money: Money, without: str) -> int:
     """Strategies that trade by themselves, or may soon; a subscription counts once however often it was resumed."""
     rows = select(
         journal,
-        f"service = ? AND kind = 'standing' AND intent_id <> ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE}"
+        f"money = ? AND kind = 'standing' AND intent_id <> ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE}"
         " ORDER BY changed_at",
-        (service, without, *_COUNTED, journal.now),
+        (money, without, *_COUNTED, journal.now),
     )
     latest = {_subscription(row): row for row in rows}
     return sum(_status(row) not in _ENDED for row in latest.values())

@@ -1,6 +1,6 @@
 """Looks at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
 
-What could not be had is `None`, and then the rules deny. What the service refuses for a reason that somebody can mend
+What could not be had is `None`, and then the rules deny. What the service refuses for a reason that can be put right
 (no such account, a key without the scope) is raised as it is, for nothing has been sent yet.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,8 +22,9 @@ from api.errors import HeyTradersError, NotNow, OutcomeUnknown
 from api.exchanges import ExchangeId
 from api.symbols import resolve
 from safety.policy.evaluation import Need
+from safety.terms.channel import Channel
 from safety.terms.facts import AccountFacts, Facts, Quote
-from safety.terms.proposal import Action, Backend, Order, Publication
+from safety.terms.proposal import Action, Order, Publication
 
 from .holdings import DOLLARS, account_facts
 
@@ -57,23 +59,27 @@ class Gathering:
 
     Attributes:
         client: The service.
-        backend: Which of the two it is.
         now: Unix seconds.
     """
 
     client: Client
-    backend: Backend
     now: Callable[[], float] = time.time
+    _venues: dict[str, tuple[str | None, str | None]] = field(default_factory=dict[str, tuple[str | None, str | None]])
 
-    async def facts(self, action: Action, wanted: frozenset[Need]) -> Facts:
-        """What the rules want to know about `action`, read at the same time.
+    async def facts(self, action: Action, wanted: frozenset[Need], channel: Channel) -> Facts:
+        """What the rules ask about `action`, read at the same time.
+
+        Args:
+            action: What is to be done.
+            wanted: What the limits ask about.
+            channel: Of the action.
 
         Raises:
             HeyTradersError: The service refuses a question for a reason that somebody can mend.
         """
-        found = Facts(now=self.now(), backend=self.backend)
+        found = Facts(now=self.now(), money=channel.money)
         if isinstance(action, Order):
-            found = await self._about_order(action, wanted, found)
+            found = await self._about_order(action, wanted, found, channel)
         elif isinstance(action, Publication) and "texts" in wanted:
             found = replace(found, known_texts=await self._known_texts())
         if "clock" in wanted:
@@ -95,13 +101,15 @@ class Gathering:
         now = self.now()
         return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
 
-    async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts) -> Facts:
+    async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts, channel: Channel) -> Facts:
         seen = _Seen()
         async with anyio.create_task_group() as tasks:
             if not wanted.isdisjoint({"quote", "usd_rate", "account"}):
                 tasks.start_soon(self._see_price, order, seen)
             if "account" in wanted:
                 tasks.start_soon(self._see_account, order.account_id, seen)
+                if channel.money == "real" and channel.exchange is None:
+                    tasks.start_soon(self._see_venue, order.account_id)
         if seen.refusals:
             raise seen.refusals[0]
         now = self.now()
@@ -110,6 +118,8 @@ class Gathering:
         if seen.balances is not None:
             age = max(0.0, now - seen.balances_at)
             account = account_facts(order, seen.balances, age, seen.quote, seen.usd_rate)
+            exchange, market_type = self._venues.get(order.account_id, (None, None))
+            account = replace(account, exchange=channel.exchange or exchange, market_type=market_type)
         healthy = not ("quote" in wanted and seen.quote is None) and not ("account" in wanted and account is None)
         return replace(found, now=now, quote=quote, usd_rate=seen.usd_rate, account=account, upstream_healthy=healthy)
 
@@ -128,6 +138,14 @@ class Gathering:
             seen.balances = await _unless_later(self.client.call(accounts.ACCOUNTS_BALANCES, asked))
         except HeyTradersError as refused:
             seen.refusals.append(refused)
+
+    async def _see_venue(self, account_id: str) -> None:
+        """What an account trades on never changes, so it is asked once. A service that does not say is no obstacle."""
+        if account_id in self._venues:
+            return
+        with suppress(HeyTradersError):
+            shown = await self.client.call(accounts.ACCOUNTS_GET, accounts.AccountRequest(account_id=account_id))
+            self._venues[account_id] = (shown.exchange, shown.market_type)
 
     async def _usd_rate(self, order: Order) -> Decimal | None:
         """USD per unit of the currency that the order is paid in: won through bitcoin's two prices, others never."""

@@ -24,6 +24,7 @@ from safety.policy.evaluation import evaluate, judged, needs
 from safety.policy.file import Loaded
 from safety.policy.limits import Limits
 from safety.policy.rules import exposure, permission
+from safety.terms.channel import Channel, Channels
 from safety.terms.decision import Decision, Outcome
 from safety.terms.facts import Facts, SwitchState, Usage
 from safety.terms.intent import Intent
@@ -50,6 +51,7 @@ class Looked:
 
     Attributes:
         action: What is to be done.
+        channel: Whose money it is about.
         loaded: The policy in force.
         facts: Of the world.
         approver: Whose signatures count.
@@ -58,6 +60,7 @@ class Looked:
     """
 
     action: Action
+    channel: Channel
     loaded: Loaded
     facts: Facts
     approver: Approver | None
@@ -67,7 +70,7 @@ class Looked:
     @property
     def limits(self) -> Limits:
         """The limits for where the action goes."""
-        return self.loaded.policy.limits(self.facts.backend)
+        return self.loaded.policy.limits(self.channel.money)
 
     def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> Decision:
         """What the policy says. Never raises.
@@ -120,14 +123,14 @@ class Judge:
         home: Where the policy lives.
         ledger: Of this home.
         gathering: Reads the world.
-        service: Where actions go: a base URL, or "embedded".
+        channels: Say whose money an account holds.
         key_in_environment: Where the API key stands, for the assurance level.
     """
 
     home: Path
     ledger: Ledger
     gathering: Gathering
-    service: str
+    channels: Channels
     key_in_environment: bool = False
 
     async def look(self, action: Action, *, can_elicit: bool = False) -> Looked:
@@ -140,27 +143,30 @@ class Judge:
         Raises:
             HeyTradersError: The service refuses a question for a reason that somebody can mend.
         """
+        channel = await self.channels.of(action)
         (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
             lambda: (
                 self.standing(can_elicit=can_elicit),
                 self.ledger.switch(),
-                self.ledger.labels_echoed(self.service),
+                channel.labels_echoed
+                if channel.labels_echoed is not None
+                else self.ledger.labels_echoed(channel.service),
             )
         )
         gathering = self.gathering
-        limits = loaded.policy.limits(gathering.backend)
+        limits = loaded.policy.limits(channel.money)
         moved = "" if switch.state == "ACTIVE" else f"{clean(switch.by, MAX_MOVER)}, because {show(switch.reason)}"
         bare = Facts(
-            gathering.now(), gathering.backend, switch.state, assured.level, labels_echoed=echoed, switch_moved=moved
+            gathering.now(), channel.money, switch.state, assured.level, labels_echoed=echoed, switch_moved=moved
         )
         rules = (*FACTLESS, exposure.switch) if switch.state == "HALTED" else FACTLESS
         found, _ = judged(action, limits, bare, rules, tired=False)
         if any(finding.outcome is Outcome.DENY for finding in found):
             settled = Decision(Outcome.DENY, found, loaded.policy.hash)
-            return Looked(action, loaded, bare, approver, assured, settled)
-        facts = await gathering.facts(action, needs(action, limits, switch.state))
+            return Looked(action, channel, loaded, bare, approver, assured, settled)
+        facts = await gathering.facts(action, needs(action, limits, switch.state), channel)
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
-        return Looked(action, loaded, facts, approver, assured)
+        return Looked(action, channel, loaded, facts, approver, assured)
 
     def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
         """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""

@@ -47,7 +47,7 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
 
 
 def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool) -> Decision:
-    limits = policy.limits(facts.backend)
+    limits = policy.limits(facts.money)
     rules = [rule for rule in RULES if not (again and rule.once)]
     found, value = judged(action, limits, facts, rules, tired=not again)
     outcome = max(finding.outcome for finding in found)
@@ -81,7 +81,7 @@ def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> fro
 
     Args:
         action: What is to be done.
-        limits: Those that count, `policy.limits(backend)`.
+        limits: Those that count, `policy.limits(money)`.
         switch: While it is REDUCING, the account says what an order would shrink.
     """
     found: set[Need] = set()

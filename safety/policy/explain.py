@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, cast
 
-from safety.terms.proposal import Backend
+from safety.terms.channel import Money
 
 from .limits import Limits
 from .policy import Policy
@@ -115,11 +115,11 @@ _SPANS: Final = (
 )
 
 
-def explain(policy: Policy, backend: Backend) -> list[Explained]:
-    """Each rule under the limits that count for `backend`, ceilings included, in the order of the table."""
-    limits = policy.limits(backend)
+def explain(policy: Policy, money: Money) -> list[Explained]:
+    """Each rule under the limits that count for `money`, ceilings included, in the order of the table."""
+    limits = policy.limits(money)
     rows = [Explained(rule.id, _ALWAYS.get(rule.id) or _words(rule.id, limits)) for rule in RULES]
-    if backend != "embedded":
+    if money == "real":
         rows = [Explained(row.rule, row.words + _channels()) if row.rule.startswith("R29") else row for row in rows]
     return [
         *rows,
@@ -132,9 +132,9 @@ def explain(policy: Policy, backend: Backend) -> list[Explained]:
     ]
 
 
-def explained_markdown(policy: Policy, backend: Backend) -> str:
+def explained_markdown(policy: Policy, money: Money) -> str:
     """The same as a markdown list."""
-    return "\n".join(f"* **{row.rule}**: {row.words}." for row in explain(policy, backend))
+    return "\n".join(f"* **{row.rule}**: {row.words}." for row in explain(policy, money))
 
 
 def _words(rule: str, limits: Limits) -> str:

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from safety.terms.proposal import Backend, canonical_json
+from safety.terms.channel import Money
+from safety.terms.proposal import canonical_json
 
 from .limits import Limits, Tighter, Usd
 from .tightening import meet
@@ -110,8 +111,8 @@ class Policy(BaseModel):
     """What the user allows.
 
     Attributes:
-        paper: For the embedded engine.
-        live: For the hosted service. Loosening anything here counts only once a human has signed it.
+        paper: For simulated money.
+        live: For real money. Loosening anything here counts only once a human has signed it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -125,9 +126,9 @@ class Policy(BaseModel):
         default=False, description="The signer's word: the server runs under another user or host than the agent."
     )
 
-    def limits(self, backend: Backend) -> Limits:
-        """What counts where an action would go. Anything but the embedded engine is real money, under `CEILINGS`."""
-        return self.paper if backend == "embedded" else self.below_ceilings
+    def limits(self, money: Money) -> Limits:
+        """What counts for one kind of money; whatever is not simulated is under `CEILINGS`."""
+        return self.paper if money == "paper" else self.below_ceilings
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which remembers nothing that was computed from the old values."""

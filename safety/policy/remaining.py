@@ -42,7 +42,7 @@ def left(policy: Policy, facts: Facts, order: Order | None = None) -> list[Remai
         facts: What is known.
         order: Whose symbol positions and open orders are told of; without one they are not.
     """
-    limits = policy.limits(facts.backend)
+    limits = policy.limits(facts.money)
     with decimal.localcontext(EXACT):
         case = None if order is None else Case(order, limits, facts, worth(order, facts))
         return [
@@ -106,7 +106,7 @@ def _of_humans(limits: Limits, facts: Facts) -> Iterator[Remaining]:
     usage = facts.usage
     if limits.ask_a_human and limits.rearm_after is not None and limits.automatic_up_to > 0:
         yield _count("R22_REARM", limits.rearm_after, usage.automatic_in_a_row, "orders without a human")
-    if facts.backend != "embedded":
+    if facts.money == "real":
         used = max(usage.notional_24h, usage.notional_day)
         of_order, of_day = carried(facts)
         yield Remaining("R29_CHANNEL_CEILING", plain(of_order), plain(of_order), "USD of one order")

@@ -29,7 +29,7 @@ class Trip:
 
 def tripped(decision: Decision, policy: Policy, facts: Facts) -> Trip | None:
     """The trip that a decision calls for, the hardest first."""
-    limits = policy.limits(facts.backend)
+    limits = policy.limits(facts.money)
     if limits.clock_skew is not None and facts.usage.clock_went_back:
         return Trip("HALTED", "R26_CLOCK", "this clock is behind the ledger's last entry")
     denied = {finding.rule: finding.reason for finding in decision.findings if finding.outcome is Outcome.DENY}

@@ -33,7 +33,7 @@ REFUSALS: Final = frozenset({"VALIDATION_ERROR", "INVALID_API_KEY", "EXPIRED_API
 """Codes of the API document that are given before anything is done."""
 
 OWN_REFUSALS: Final = CODES - {"INTERNAL_ERROR"}
-"""The same for the embedded engine, which is our own."""
+"""The same where every documented refusal is certain."""
 
 UNCLEAR_STATUSES: Final = frozenset({408, 409, 429})
 """Refusals that a gateway may give after the service has begun."""
@@ -68,7 +68,7 @@ def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classi
         action: What was sent.
         seen: What came back.
         label: What an order was sent under.
-        trusted: It came from the embedded engine.
+        trusted: Any documented refusal is certain, as the channel says.
     """
     if isinstance(seen, NotSent):
         return Classified("NOT_SENT", str(seen))

@@ -16,12 +16,13 @@ from anyio import to_thread
 
 from api import orders
 from api.client import Client
-from api.errors import HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, explain
+from api.errors import Denied, HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, explain
 from api.text import show
 from api.transport import Lost, NotSent
 from safety.ledger import Verdict, stop
+from safety.terms.channel import Channel, Channels
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import LABEL_PREFIX, Intent
+from safety.terms.intent import Intent
 from safety.terms.proposal import Action, Order
 
 from .calls import request_for
@@ -65,6 +66,7 @@ class Executor:
         client: The service.
         ledger: Of this home.
         judge: Has the last word.
+        channels: Say whose money an account holds.
         now: Unix seconds, on the ledger's clock.
         webhook_secret: Signs deliveries; the user's, never a model's.
         patience: Seconds for which another process that sends the same intent is waited for.
@@ -75,6 +77,7 @@ class Executor:
     client: Client
     ledger: Ledger
     judge: Looks
+    channels: Channels
     now: Callable[[], float] = time.time
     webhook_secret: SecretStr | None = None
     patience: float = 50.0
@@ -99,9 +102,9 @@ class Executor:
         intent = await to_thread.run_sync(self._known, intent_id)
         secret = webhook_secret or self.webhook_secret
         try:
-            request_for(intent.proposal.action, LABEL_PREFIX, secret)
+            channel = await self._channel(intent)
             ground = ground or await self.judge.look(intent.proposal.action)
-            alone = await self._needs_to_be_alone(intent)
+            alone = await self._needs_to_be_alone(intent, channel)
         except (HeyTradersError, ValueError) as error:
             return await to_thread.run_sync(self._not_now, intent, error)
         decide, won = _last_word(ground, alone=alone), False
@@ -109,7 +112,7 @@ class Executor:
             claim = await to_thread.run_sync(self.ledger.claim, intent.intent_id, decide)
             intent, won = claim.intent, claim.won
             if won:
-                intent = await self._sent(intent, secret)
+                intent = await self._sent(intent, channel, secret)
         return intent if won else await self._outcome_of_another(intent)
 
     def _known(self, intent_id: str) -> Intent:
@@ -122,9 +125,24 @@ class Executor:
             )
         return intent
 
-    async def _sent(self, intent: Intent, secret: SecretStr | None) -> Intent:
+    async def _channel(self, intent: Intent) -> Channel:
+        """The channel that the intent was judged and approved for.
+
+        Raises:
+            Denied: Its account is on another one by now, so that neither verdict nor approval says anything about it.
+        """
+        channel = await self.channels.of(intent.proposal.action)
+        if (channel.money, channel.service) != (intent.proposal.money, intent.proposal.service):
+            raise Denied(
+                f"intent {intent.intent_id} was judged as {intent.proposal.money} money, and its account now holds"
+                f" {channel.money} money",
+                suggestion="Place it again, so that it is judged for what it is",
+            )
+        return channel
+
+    async def _sent(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Intent:
         """Send what was claimed, and book what came of it."""
-        found = await self._attempt(intent, secret)
+        found = await self._attempt(intent, channel, secret)
         try:
             return await to_thread.run_sync(self._settle, intent.intent_id, found)
         except HeyTradersError as error:
@@ -134,18 +152,21 @@ class Executor:
                 suggestion="order_intent shows it once it has been looked for. Do not place it again.",
             ) from error
 
-    async def _attempt(self, intent: Intent, secret: SecretStr | None) -> Classified:
+    async def _attempt(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Classified:
         action = intent.proposal.action
         if abs(self.now() - (intent.sent_at or 0.0)) > self.fresh:
             return Classified("NOT_SENT", "this machine paused between the claim and the sending")
         try:
             endpoint, request = request_for(action, intent.label, secret)
+        except ValueError:
+            return Classified("NOT_SENT", "its terms are no request of the API")
+        try:
             seen = await self.client.send_once(endpoint, request)
         except (NotSent, Lost) as failure:
             seen = failure
         except Exception as error:  # noqa: BLE001 - whatever it is, it may have happened after the bytes had left
             return Classified("UNKNOWN", f"the attempt broke off with {type(error).__name__}")
-        return classify(action, seen, intent.label, trusted=self.client.source == "embedded")
+        return classify(action, seen, intent.label, trusted=channel.certain_refusals)
 
     def _settle(self, intent_id: str, found: Classified) -> Intent:
         """Book an outcome. A reconciliation that was faster is not contradicted, unless by proof that it exists."""
@@ -166,13 +187,13 @@ class Executor:
         except InvalidInput:
             return self._known(intent.intent_id)
 
-    async def _needs_to_be_alone(self, intent: Intent) -> bool:
+    async def _needs_to_be_alone(self, intent: Intent, channel: Channel) -> bool:
         """Whether no other order may be in doubt on its account and symbol, since labels cannot tell them apart.
 
         Then the ids of what looks like it already are kept: none of them is the order that is about to be sent.
         """
         order = intent.proposal.action
-        if not isinstance(order, Order) or self.client.source == "embedded":
+        if not isinstance(order, Order) or not channel.alone_needed or channel.labels_echoed:
             return False
         if await to_thread.run_sync(self.ledger.labels_echoed, intent.proposal.service):
             return False

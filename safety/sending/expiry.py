@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from anyio import to_thread
 from api.client import Client
 from api.errors import HeyTradersError
 from api.live import LIVE_PAUSE, LIVE_SUBSCRIPTION_GET, Subscription, SubscriptionRequest, SwitchRequest
+from safety.terms.channel import Money
 from safety.terms.intent import Intent
 from safety.terms.proposal import Standing
 
@@ -28,20 +29,20 @@ MOST: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Ends standing authorities of one service (R30).
+    """Ends the authority of strategies to trade by themselves (R30).
 
     Attributes:
         client: The service.
         ledger: Of this home.
-        service: As intents name it.
-        seconds: How long an approval lasts now; `None` for ever.
+        services: As intents name them.
+        seconds: How long an approval lasts now, by whose money it is; `None` for ever.
         now: Unix seconds, on the ledger's clock.
     """
 
     client: Client
     ledger: Ledger
-    service: str
-    seconds: Callable[[], Awaitable[float | None]]
+    services: tuple[str, ...]
+    seconds: Callable[[Money], Awaitable[float | None]]
     now: Callable[[], float] = time.time
 
     async def pause_due(self) -> list[str]:
@@ -50,9 +51,7 @@ class Expiry:
         Raises:
             HeyTradersError: The service did not do one of them, the others notwithstanding. The next call tries again.
         """
-        seconds = await self.seconds()
-        if seconds is None:
-            return []
+        seconds: dict[Money, float | None] = {"paper": await self.seconds("paper"), "real": await self.seconds("real")}
         due = await to_thread.run_sync(self._due, seconds)
         paused: list[str] = []
         trouble: HeyTradersError | None = None
@@ -65,12 +64,18 @@ class Expiry:
             raise trouble
         return paused
 
-    def _due(self, seconds: float) -> list[Intent]:
+    def _due(self, seconds: Mapping[Money, float | None]) -> list[Intent]:
+        if set(seconds.values()) == {None}:
+            return []
         latest: dict[str, Intent] = {}
-        for each in reversed(self.ledger.intents(states={"ACKED"}, service=self.service, limit=MOST)):
+        for each in reversed(self.ledger.intents(states={"ACKED"}, service=self.services, limit=MOST)):
             if each.order_id and isinstance(each.proposal.action, Standing):
                 latest[each.order_id] = each
-        over = [each for each in latest.values() if self.now() - (each.sent_at or 0.0) > seconds]
+        over = [
+            each
+            for each in latest.values()
+            if (span := seconds[each.proposal.money]) is not None and self.now() - (each.sent_at or 0.0) > span
+        ]
         return [each for each in over if not self._is_ended(each)]
 
     def _is_ended(self, intent: Intent) -> bool:

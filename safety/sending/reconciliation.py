@@ -17,6 +17,7 @@ from anyio import to_thread
 from api.client import Client
 from api.errors import HeyTradersError
 from api.live import LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest
+from safety.terms.channel import PAPER_SERVICE, Channels
 from safety.terms.intent import Intent
 from safety.terms.proposal import Order, Standing
 
@@ -42,19 +43,19 @@ class _Plan:
 
 @dataclass(slots=True)
 class Reconciler:
-    """Looks for the intents in doubt of one service.
+    """Looks for the intents in doubt of what one client reaches.
 
     Attributes:
         client: The service.
         ledger: Of this home.
-        service: As intents name it.
+        channels: Say whose money an account holds.
         patience: How long is waited for what.
         now: Unix seconds, on the ledger's clock.
     """
 
     client: Client
     ledger: Ledger
-    service: str
+    channels: Channels
     patience: Patience = field(default_factory=Patience)
     now: Callable[[], float] = time.time
     _plans: dict[str, _Plan] = field(default_factory=dict[str, _Plan])
@@ -88,8 +89,11 @@ class Reconciler:
         orders = [each.proposal.action for each in intents]
         symbols = {each.symbol for each in orders if isinstance(each, Order) and each.exchange == SYMBOL_REQUIRED}
         listing = await read_listing(self.client, account_id, since=since, symbols=sorted(symbols))
+        channel = await self.channels.of_account(account_id)
+        echoed = bool(channel.labels_echoed)
+        resolution = Resolution(self.ledger, (channel.service,), self.patience, always_labelled=echoed)
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._resolution.orders, account_id, listing, began, self._earliest)
+            await to_thread.run_sync(resolution.orders, account_id, listing, began, self._earliest)
 
     async def _look_at_subscriptions(self) -> None:
         began = self.now()
@@ -103,7 +107,7 @@ class Reconciler:
     def _watched(self, now: float) -> list[Intent]:
         """What is in doubt, after attempts whose process is gone have been given up as unknown."""
         watched: list[Intent] = []
-        for each in self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.service, limit=MOST):
+        for each in self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.channels.services, limit=MOST):
             if each.state == "SENT" and now - (each.sent_at or now) > self.patience.exchange:
                 self._resolution.lost(each)
             elif each.state == "SENT":
@@ -116,13 +120,14 @@ class Reconciler:
 
     def _unhurried(self, now: float) -> list[Intent]:
         """What is looked for with less haste: what was given up, refusals, and whether labels come back."""
-        given_up = self.ledger.intents(states={"ABSENT"}, service=self.service, limit=MOST)
-        refused = self.ledger.intents(states={"REJECTED"}, service=self.service, limit=MOST)
+        given_up = self.ledger.intents(states={"ABSENT"}, service=self.channels.services, limit=MOST)
+        refused = self.ledger.intents(states={"REJECTED"}, service=self.channels.services, limit=MOST)
         watched = [each for each in given_up if now - (each.sent_at or now) < self.patience.watched]
         watched += [each for each in refused if not each.sweeps and now - each.changed_at >= self.patience.lag]
-        if self.client.source != "embedded" and self.ledger.labels_echoed(self.service) is None:
-            placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=MOST)
-            watched += [each for each in placed if _account(each)][:1]
+        for service in self.channels.services:
+            if service != PAPER_SERVICE and self.ledger.labels_echoed(service) is None:
+                placed = self.ledger.intents(states={"ACKED"}, service=(service,), limit=MOST)
+                watched += [each for each in placed if _account(each)][:1]
         return watched
 
     def _earliest(self, intent: Intent) -> float:
@@ -133,8 +138,7 @@ class Reconciler:
 
     @property
     def _resolution(self) -> Resolution:
-        own = self.client.source == "embedded"
-        return Resolution(self.ledger, self.service, self.patience, always_labelled=own)
+        return Resolution(self.ledger, self.channels.services, self.patience)
 
 
 def _account(intent: Intent) -> str:

@@ -37,17 +37,17 @@ Earliest = Callable[[Intent], float]
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Moves the intents in doubt of one service. Blocking.
+    """Moves the intents in doubt of what one client reaches. Blocking.
 
     Attributes:
         ledger: Of this home.
-        service: As intents name it.
+        services: As intents name them; of orders exactly one.
         patience: When something that is not there is absent.
-        always_labelled: The service is our own engine, which surely returns labels.
+        always_labelled: The channel surely returns labels.
     """
 
     ledger: Ledger
-    service: str
+    services: tuple[str, ...]
     patience: Patience
     always_labelled: bool = False
 
@@ -59,7 +59,7 @@ class Resolution:
         matches = by_label(known, listing.orders)
         self._accept(known, matches)
         rest = [each for each in doubted if not matches.mentions(each)]
-        if not (self.always_labelled or self.ledger.labels_echoed(self.service)):
+        if not (self.always_labelled or self.ledger.labels_echoed(self.services[0])):
             possible = [each for each in rest if each.state != "REJECTED"]
             matches = self._by_terms(possible, placed, listing.orders, earliest)
             self._accept(possible, matches)
@@ -90,9 +90,9 @@ class Resolution:
 
     def _known(self, wanted: Callable[[Intent], bool]) -> tuple[list[Intent], list[Intent]]:
         """Intents in doubt, and those that are not."""
-        doubted = self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.service, limit=NEWEST)
-        doubted += self.ledger.intents(states={"ABSENT", "REJECTED"}, service=self.service, limit=NEWEST)
-        placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=NEWEST)
+        doubted = self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.services, limit=NEWEST)
+        doubted += self.ledger.intents(states={"ABSENT", "REJECTED"}, service=self.services, limit=NEWEST)
+        placed = self.ledger.intents(states={"ACKED"}, service=self.services, limit=NEWEST)
         return [each for each in doubted if wanted(each)], [each for each in placed if wanted(each)]
 
     def _by_terms(
@@ -113,7 +113,7 @@ class Resolution:
         ours = {each.order_id for each in placed if each.order_id}
         seen = [_is_ours(each) for each in listed if _is_ours(each) or not ids(each).isdisjoint(ours)]
         if seen:
-            self.ledger.note_labels(self.service, all(seen))
+            self.ledger.note_labels(self.services[0], all(seen))
 
     def _accept(self, intents: Iterable[Intent], matches: Matches) -> None:
         for each in intents:

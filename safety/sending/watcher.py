@@ -61,11 +61,11 @@ class Pace:
 
 @dataclass(slots=True)
 class Watcher:
-    """Watches one ledger on behalf of one service.
+    """Watches one ledger on behalf of what one client reaches.
 
     Attributes:
         ledger: Of this home.
-        service: As intents name it.
+        services: As intents name them; halts are booked under the first.
         executor: Sends.
         reconciler: Looks for what is unknown.
         expiry: Ends standing authorities.
@@ -76,7 +76,7 @@ class Watcher:
     """
 
     ledger: Ledger
-    service: str
+    services: tuple[str, ...]
     executor: Executor
     reconciler: Reconciler
     expiry: Expiry
@@ -117,7 +117,7 @@ class Watcher:
     def _read(self) -> tuple[list[Intent], Switch]:
         """What waits or is in doubt, after what is too late has been let go, and the switch."""
         self.ledger.expire_due()
-        return self.ledger.intents(states=OPEN, service=self.service), self.ledger.switch()
+        return self.ledger.intents(states=OPEN, service=self.services), self.ledger.switch()
 
     def _is_urgent(self, intent: Intent) -> bool:
         """Whether something may happen to it soon. What has long been unknown may stay so."""
@@ -135,18 +135,18 @@ class Watcher:
 
         What comes to light only afterwards, such as an order that had been given up, is stopped as well.
         """
-        event = await to_thread.run_sync(self.ledger.latest, FOLLOWED, self.service)
+        event = await to_thread.run_sync(self.ledger.latest, FOLLOWED, self.services[0])
         if event is not None and (event.at < (switch.since or 0.0) or await to_thread.run_sync(self._appeared, event)):
             event = None
         if event is not None and not event.body["failed"]:
             return
         failed = list(await self.follow_halt(switch))
         if event is None or event.body["failed"] != failed:
-            await to_thread.run_sync(lambda: self.ledger.record(FOLLOWED, subject=self.service, failed=failed))
+            await to_thread.run_sync(lambda: self.ledger.record(FOLLOWED, subject=self.services[0], failed=failed))
 
     def _appeared(self, since: Event) -> bool:
         """Whether the service was seen to have done something of ours since."""
-        placed = self.ledger.intents(states={"ACKED"}, service=self.service, limit=NEWEST)
+        placed = self.ledger.intents(states={"ACKED"}, service=self.services, limit=NEWEST)
         return any(each.changed_at > since.at for each in placed)
 
     def _start(

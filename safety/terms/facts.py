@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
-from .proposal import Backend
+from .channel import Money
 
 SwitchState = Literal["ACTIVE", "REDUCING", "HALTED"]
 
@@ -46,6 +46,8 @@ class AccountFacts:
         positions: Signed size by symbol, base units or tokens; spot holdings count by their asset's symbol.
         position_usd: Absolute value by symbol.
         open_orders: Resting orders.
+        exchange: The venue that the account belongs to; `None` where nobody says.
+        market_type: What that venue trades there, likewise.
     """
 
     age: float
@@ -54,6 +56,8 @@ class AccountFacts:
     positions: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     position_usd: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     open_orders: tuple[Resting, ...] = ()
+    exchange: str | None = None
+    market_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ class Similar:
 class Usage:
     """What the ledger knows at the moment of the decision, read in the transaction that books it.
 
-    Sums and counts are over everything that was reserved, sent, unknown or acknowledged for this service; what was
-    surely not placed (denied, declined, expired, rejected) does not count.
+    Sums and counts are over everything that was reserved, sent, unknown or acknowledged with this kind of money. What
+    was surely not placed (denied, declined, expired, rejected) does not count.
 
     Attributes:
         notional_24h: USD over the last 24 hours.
@@ -129,7 +133,7 @@ class Facts:
 
     Attributes:
         now: Unix seconds.
-        backend: Where the action would go.
+        money: Simulated or real.
         switch: State of the kill switch.
         switch_moved: By whom it was moved and why, for people to read; empty while it is ACTIVE.
         assurance: The strongest approval channel.
@@ -144,7 +148,7 @@ class Facts:
     """
 
     now: float
-    backend: Backend
+    money: Money
     switch: SwitchState = "ACTIVE"
     assurance: Assurance = "none"
     quote: Quote | None = None

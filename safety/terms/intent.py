@@ -15,10 +15,17 @@ LABEL_PREFIX: Final = "htm1"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asked: the tool, and the client's name and version as it gave them."""
+    """Who asked.
+
+    Attributes:
+        tool: The tool or command.
+        client: The client's name and version as it gave them; for a strategy's order, the subscription.
+        origin: Names one decision of a strategy for ever, so that its order is booked once; "" for all others.
+    """
 
     tool: str
     client: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

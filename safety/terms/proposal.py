@@ -1,4 +1,4 @@
-"""What somebody wants done with money or in public: the exact terms that a policy judges and a human signs.
+"""What a caller asks to be done with money or in public: the exact terms that a policy judges and a human signs.
 
 A proposal is complete and frozen. Its digest changes with every term, so that a signature over the digest is a
 signature over this order and no other.
@@ -10,16 +10,16 @@ import hashlib
 import json
 import secrets
 from decimal import Decimal
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.exchanges import ExchangeId, MarketType
 from api.orders import OrderType, PlaceRequest, Side
 
-Backend = Literal["hosted", "embedded"]
+from .channel import FIRST_NAMES, Money
 
-DIGEST_VERSION: Final = 1
+DIGEST_VERSION: Final = 2
 
 
 class Terms(BaseModel):
@@ -99,18 +99,19 @@ class Proposal(Terms):
 
     Attributes:
         action: What is to be done.
-        backend: Whether it is paper (embedded) or real (hosted).
-        service: Base URL that it would go to, or "embedded".
+        money: Simulated or real, as its account's channel says.
+        service: Of that channel.
         policy_hash: Of the policy that judged it, hexadecimal.
         quote: The market price that it was judged at, quote currency.
         notional_usd: Its value at the worst of limit price and quote, with leverage; `None` where money does not apply.
         created: Unix seconds.
         expires: Unix seconds; after that no approval counts.
         nonce: 128 random bits, hexadecimal.
+        version: Of the canonical form; 1 only in what an earlier release wrote.
     """
 
     action: Action
-    backend: Backend
+    money: Money
     service: str
     policy_hash: str
     quote: Decimal | None
@@ -118,10 +119,14 @@ class Proposal(Terms):
     created: float
     expires: float
     nonce: str = Field(default_factory=lambda: secrets.token_hex(16))
+    version: Literal[1, 2] = Field(default=DIGEST_VERSION, exclude=True)
 
     def canonical(self) -> str:
         """The one way to write it: JSON with sorted keys, decimals as plain strings."""
-        return canonical_json({"v": DIGEST_VERSION, **self.model_dump()})
+        fields: dict[str, object] = {"v": self.version, **self.model_dump()}
+        if self.version == 1:
+            fields["backend"] = FIRST_NAMES[str(fields.pop("money"))]
+        return canonical_json(fields)
 
     @property
     def digest(self) -> str:
@@ -133,12 +138,17 @@ class Proposal(Terms):
         """The proposal that `canonical` wrote.
 
         Raises:
-            ValueError: It is none, or of another version.
+            ValueError: Not a proposal, or of a later version.
         """
-        fields = json.loads(canonical)
-        if not isinstance(fields, dict) or fields.pop("v", None) != DIGEST_VERSION:  # pyright: ignore[reportUnknownMemberType]
+        written: object = json.loads(canonical)
+        fields = cast("dict[str, object]", written) if isinstance(written, dict) else {}
+        version = fields.pop("v", None)
+        if version == 1:
+            backend = fields.pop("backend", None)
+            fields["money"] = next((money for money, name in FIRST_NAMES.items() if name == backend), None)
+        elif version != DIGEST_VERSION:
             raise ValueError("not a proposal of this version")
-        return _PROPOSAL.validate_python(fields)
+        return _PROPOSAL.validate_python({**fields, "version": version})
 
 
 _PROPOSAL: Final[TypeAdapter[Proposal]] = TypeAdapter(Proposal)

@@ -103,9 +103,9 @@ def _asked_for(waiting: list[Intent]) -> Intent:
 def _shown(intent: Intent, ledger: Ledger, policy: Policy) -> list[str]:
     """The facts, at most nine lines, below whatever would be published."""
     lines = [*whole_text(intent.proposal), *screen(intent.proposal)]
-    limit = policy.limits(intent.proposal.backend).daily_notional
+    limit = policy.limits(intent.proposal.money).daily_notional
     if limit is not None and intent.proposal.notional_usd is not None:
-        usage = ledger.usage(intent.proposal.service, intent.proposal.action)
+        usage = ledger.usage(intent.proposal.money, intent.proposal.action)
         left = max(Decimal(0), limit - max(usage.notional_24h, usage.notional_day))
         lines.append(f"{'left after it':<15} {plain(left)} of {plain(limit)} USD for 24 hours")
     return lines

@@ -69,8 +69,8 @@ def _limits(loaded: Loaded) -> list[str]:
     """Every limit that is set, as it counts below the built-in ceilings."""
     lines = [f"typed_amount_above = {loaded.policy.typed_amount_above}"]
     for title, limits in (
-        ("real money", loaded.policy.limits("hosted")),
-        ("simulated money", loaded.policy.limits("embedded")),
+        ("real money", loaded.policy.limits("real")),
+        ("simulated money", loaded.policy.limits("paper")),
     ):
         differing = changes(Limits(), limits)
         lines += ["", f"{title}: {'no limits' if not differing else ''}".rstrip(": ").rstrip()]
@@ -124,7 +124,7 @@ def _told(change: Change) -> str:
 def _above_ceilings(asked: Policy) -> list[str]:
     return [
         f"{'CEILING':<12} live.{change.name}: {_value(change.before)} is too much; {_value(change.after)} will count"
-        for change in changes(asked.live, asked.limits("hosted"))
+        for change in changes(asked.live, asked.limits("real"))
         if change.before is not None
     ]
 
@@ -156,7 +156,7 @@ def explain_(*, paper: bool) -> None:
     """Say each rule in words, with the value that counts."""
     with _open() as (settings, ledger):
         loaded = load(settings.home, ledger)
-    for row in explain(loaded.policy, "embedded" if paper else "hosted"):
+    for row in explain(loaded.policy, "paper" if paper else "real"):
         click.echo(f"{row.rule:<20} {row.words}")
 
 

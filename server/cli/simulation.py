@@ -24,9 +24,10 @@ from safety.human.assurance import assess
 from safety.policy.evaluation import evaluate
 from safety.policy.file import draft, load
 from safety.policy.valuation import instrument
+from safety.terms.channel import Money
 from safety.terms.decision import Decision, Finding
 from safety.terms.facts import AccountFacts, Assurance, Facts, Quote, Usage
-from safety.terms.proposal import Backend, Order
+from safety.terms.proposal import Order
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,21 +51,20 @@ def command(
     order = _order(terms)
     price = order.price if quote is None else _number("--quote", quote)
     settings = Settings.read(os.environ)
-    backend: Backend = "embedded" if paper else "hosted"
-    service = "embedded" if paper else settings.url
+    money: Money = "paper" if paper else "real"
     from safety.ledger import Ledger
 
     with closing(Ledger.open(settings.home)) as ledger:
         policy, assurance = _in_force(settings, ledger, as_if_signed=as_if_signed)
         facts = Facts(
             now=time.time(),
-            backend=backend,
+            money=money,
             switch=ledger.switch().state,
             assurance=assurance,
             quote=None if price is None else Quote(price, 0.0),
             usd_rate=_number("--usd-rate", usd_rate),
             account=_account(order, price, _number("--equity", equity), _number("--usd-rate", usd_rate)),
-            usage=_usage(ledger.usage(service, order), _number("--equity", equity)),
+            usage=_usage(ledger.usage(money, order), _number("--equity", equity)),
             clock_skew=0.0,
         )
     decision = evaluate(order, policy, facts)

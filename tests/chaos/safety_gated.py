@@ -37,6 +37,7 @@ from safety.sending.expiry import Expiry
 from safety.sending.reconciliation import Reconciler
 from safety.sending.resolution import Patience
 from safety.sending.watcher import Pace, Watcher
+from safety.terms.channel import Channels, Money
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import Facts, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
@@ -114,7 +115,7 @@ class Agent:
         now = time.time()
         proposal = Proposal(
             action=order,
-            backend="hosted",
+            money="real",
             service=self.url,
             policy_hash="0" * 64,
             quote=None,
@@ -126,7 +127,7 @@ class Agent:
         def decide(usage: Usage) -> Decision:
             if not echoed and _like_one_given_up(order, usage):
                 return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
-            facts = Facts(now, "hosted", labels_echoed=echoed, usage=usage)
+            facts = Facts(now, "real", labels_echoed=echoed, usage=usage)
             found, _ = judged(order, LIMITS, facts, RULES)
             return Decision(max(finding.outcome for finding in found), found, proposal.policy_hash)
 
@@ -148,21 +149,30 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
     wire = hosted(url, SecretStr("chaos-key-0123456789"), timeouts=patience, once=patience)
     client = Client(wire, source="hosted", retries=Retries(base=0.02, longest=0.05))
     try:
-        executor = Executor(client, ledger, Free(), patience=1.0, fresh=1.0)
-        reconciler = Reconciler(client, ledger, url, PATIENCE)
-        footing = Footing(home, client, "hosted", url, ledger, cast("Judge", Free()), executor, time.time)
+        channels = Channels.hosted(url)
+        executor = Executor(client, ledger, Free(), channels, patience=1.0, fresh=1.0)
+        reconciler = Reconciler(client, ledger, channels, PATIENCE)
+        footing = Footing(home, client, channels, ledger, cast("Judge", Free()), executor, time.time)
 
         async def follow_halt(_switch: Switch) -> Sequence[str]:
             return (await clean_up(footing)).failed
 
-        watcher = Watcher(ledger, url, executor, reconciler, Expiry(client, ledger, url, _never), follow_halt, PACE)
+        watcher = Watcher(
+            ledger,
+            channels.services,
+            executor,
+            reconciler,
+            Expiry(client, ledger, channels.services, _never),
+            follow_halt,
+            PACE,
+        )
         yield Agent(url, ledger, client, executor, watcher)
     finally:
         await client.aclose()
         ledger.close()
 
 
-async def _never() -> float | None:
+async def _never(_money: Money) -> float | None:
     """How long strategies may trade by themselves; there are none."""
     return None
 

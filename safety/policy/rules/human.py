@@ -54,7 +54,7 @@ def approval(case: Case) -> Objection | None:
 def channel(case: Case) -> Objection | None:
     """What the strongest approval channel can carry, of real money. Half of it where labels are not returned."""
     facts = case.facts
-    if facts.backend == "embedded":
+    if facts.money == "paper":
         return None
     if case.action.kind != "order":
         if facts.assurance in {"passphrase", "separate"}:

@@ -43,8 +43,19 @@ def accounts(case: Case) -> Objection | None:
 
 @rule("R03_VENUE_ALLOW")
 def venues(case: Case) -> Objection | None:
-    """Kinds of market, and exchanges."""
-    order = case.order
+    """Kinds of market, and exchanges. Which of them an account trades on is the account's to say, not the caller's."""
+    order, account = case.order, case.facts.account
+    for what, value, own in (
+        ("exchange", order.exchange, account and account.exchange),
+        ("market type", order.market_type, account and account.market_type),
+    ):
+        if own and own.casefold() != value:
+            return deny(
+                f"account {show(order.account_id)} is a {show(own)} account, and the order names the {what} {value}",
+                f"Use an account of {order.exchange}, or the account's own {what}",
+                limit=own,
+                observed=value,
+            )
     for what, value, allowed in (
         ("market type", order.market_type, case.limits.market_types),
         ("exchange", order.exchange, case.limits.exchanges),

@@ -36,7 +36,7 @@ Intending = Callable[..., Intent]
 def proposed(action: Action = ORDER, **terms: Any) -> Proposal:
     """A proposal of 30 USD at the hosted service."""
     given: dict[str, Any] = {
-        "backend": "hosted",
+        "money": "real",
         "service": "https://hey-traders.com/api/v1",
         "policy_hash": "ab" * 32,
         "quote": Decimal("60012.5"),

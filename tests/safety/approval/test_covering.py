@@ -78,7 +78,7 @@ def test_a_signature_covers_no_order_with_another_term(key: SigningKey, field: s
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("backend", "embedded"),
+        ("money", "paper"),
         ("service", "https://elsewhere.example"),
         ("policy_hash", "cd" * 32),
         ("quote", Decimal(60_013)),

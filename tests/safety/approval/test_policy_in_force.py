@@ -67,7 +67,7 @@ def test_a_file_alone_allows_nothing_more(home: Path, ledger: Ledger) -> None:
 def test_a_file_alone_can_limit_paper(home: Path, ledger: Ledger) -> None:
     loaded = edited(home, ledger, "[paper]\nmax_notional = 10")
 
-    assert loaded.policy.limits("embedded").max_notional == 10
+    assert loaded.policy.limits("paper").max_notional == 10
     assert loaded.warnings == ()
     assert "tightened by policy.toml" in loaded.origin
 
@@ -86,12 +86,12 @@ def test_an_unsigned_edit_takes_away_at_once_and_gives_nothing(home: Path, ledge
     looser = edited(home, ledger, TRADING.replace("100", "600"))
     both = edited(home, ledger, TRADING.replace("100", "600") + "[paper]\ndaily_count = 7")
 
-    assert tighter.policy.limits("hosted").max_notional == 60
+    assert tighter.policy.limits("real").max_notional == 60
     assert tighter.warnings == ()
-    assert looser.policy.limits("hosted").max_notional == 100
+    assert looser.policy.limits("real").max_notional == 100
     assert looser.warnings == (UNSIGNED_CHANGE,)
-    assert both.policy.limits("hosted").max_notional == 100
-    assert both.policy.limits("embedded").daily_count == 7
+    assert both.policy.limits("real").max_notional == 100
+    assert both.policy.limits("paper").daily_count == 7
     assert both.signed
 
 
@@ -170,9 +170,9 @@ def test_a_signature_does_not_reach_above_the_ceilings(home: Path, ledger: Ledge
     ledger.store_policy(sign(greedy, 0, key, 1.0))
     loaded = load(home, ledger)
 
-    assert loaded.policy.limits("hosted").max_notional == CEILINGS.max_notional == 1_000
-    assert loaded.policy.limits("hosted").ask_a_human
-    assert at_least_as_tight(loaded.policy.limits("hosted"), CEILINGS)
+    assert loaded.policy.limits("real").max_notional == CEILINGS.max_notional == 1_000
+    assert loaded.policy.limits("real").ask_a_human
+    assert at_least_as_tight(loaded.policy.limits("real"), CEILINGS)
 
 
 def test_what_is_signed_is_the_whole_policy_with_todays_defaults(key: SigningKey) -> None:
@@ -198,11 +198,11 @@ def test_combining_never_allows_more_than_the_signature(first: int, second: int,
     base = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(first), "symbols": frozenset({"BTC/USDT"})}))
     asked = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(second), "symbols": symbols}))
     assert base.hash
-    assert base.limits("hosted")
+    assert base.limits("real")
     found = meet(base, asked)
 
     assert at_least_as_tight(found, base)
-    assert found.limits("hosted").max_notional == min(first, second)
+    assert found.limits("real").max_notional == min(first, second)
     assert found.hash == Policy.model_validate(found.model_dump()).hash
 
 
@@ -240,4 +240,4 @@ def test_no_limit_is_loosened_by_an_unsigned_edit(
 
 
 def test_no_ceiling_is_passed_by_a_signature_for_everything() -> None:
-    assert Policy(live=Limits.model_validate(LOOSEST)).limits("hosted") == CEILINGS
+    assert Policy(live=Limits.model_validate(LOOSEST)).limits("real") == CEILINGS

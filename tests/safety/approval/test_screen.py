@@ -42,11 +42,11 @@ def test_a_market_order_with_leverage_says_so() -> None:
 
 
 def test_simulated_money_says_so() -> None:
-    shown = screen(proposed(backend="embedded", service="embedded"))
+    shown = screen(proposed(money="paper", service="embedded"))
 
     assert shown[0].startswith("SIMULATED")
     assert "REAL MONEY" not in "\n".join(shown)
-    assert summary(proposed(backend="embedded")).endswith("(simulated)")
+    assert summary(proposed(money="paper")).endswith("(simulated)")
 
 
 def test_a_value_that_is_not_known_is_not_called_nothing() -> None:

@@ -15,10 +15,11 @@ from api.transport import Timeouts, embedded, hosted
 from safety.ledger import GO, Ledger, Verdict
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import Reconciler
+from safety.terms.channel import Channels
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Action, Backend, Order, Proposal
+from safety.terms.proposal import Action, Order, Proposal
 from safety.terms.states import State
 from tests.api.conftest import FakeService
 
@@ -78,15 +79,19 @@ class Desk:
         return self.service.url
 
     @property
+    def channels(self) -> Channels:
+        """All accounts of the service are real."""
+        return Channels.hosted(self.name)
+
+    @property
     def executor(self) -> Executor:
         """The one under test."""
-        return Executor(self.client, self.ledger, self.judge, self.clock, patience=0.5)
+        return Executor(self.client, self.ledger, self.judge, self.channels, self.clock, patience=0.5)
 
     def admitted(self, action: Action = ORDER, *, outcome: Outcome = Outcome.PASS, repeat_seconds: int = 0) -> Intent:
         """An intent: approved at once, unless a human has to say yes first."""
-        backend: Backend = "hosted"
         proposal = Proposal(
-            action=action, backend=backend, service=self.name, policy_hash="0" * 64, quote=Decimal(50_000),
+            action=action, money="real", service=self.name, policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
         decision = Decision(outcome, (Finding("R00_TEST", outcome),), "0" * 64)
@@ -151,7 +156,7 @@ class Search:
     def sent(self, action: Action = ORDER, *, state: State = "UNKNOWN") -> Intent:
         """An intent that was sent, and stands as said now."""
         proposal = Proposal(
-            action=action, backend="hosted", service="venue", policy_hash="0" * 64, quote=Decimal(50_000),
+            action=action, money="real", service="venue", policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
         passed = Decision(Outcome.PASS, (Finding("R00_TEST"),), "0" * 64)
@@ -184,7 +189,7 @@ class Search:
 async def search(ledger: Ledger, clock: Clock) -> AsyncGenerator[Search]:
     venue = Venue(clock)
     client = Client(embedded(venue), source="hosted", retries=Retries(attempts=1), now=clock)
-    yield Search(clock, ledger, venue, client, Reconciler(client, ledger, "venue", now=clock))
+    yield Search(clock, ledger, venue, client, Reconciler(client, ledger, Channels.hosted("venue"), now=clock))
     await client.aclose()
 
 

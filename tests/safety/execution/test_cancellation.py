@@ -114,7 +114,7 @@ async def test_a_task_that_is_killed_anywhere_leaves_nothing_that_is_not_found_o
     desk.service.replies.clear()
     desk.shows(*([{**made, "label": desk.stands(intent).label}] if arrived else []))
     patience = Patience(exchange=0, grace=0, sweeps=1)
-    searching = Reconciler(desk.client, desk.ledger, desk.name, patience, desk.clock)
+    searching = Reconciler(desk.client, desk.ledger, desk.channels, patience, desk.clock)
     desk.clock.now += 1
     await searching.look(at_once=True)
     await searching.look(at_once=True)

@@ -112,7 +112,7 @@ async def test_an_order_that_found_no_connection_may_be_sent_later_under_the_sam
         closed.bind(("127.0.0.1", 0))
         wire = hosted(f"http://127.0.0.1:{closed.getsockname()[1]}/api/v1", timeouts=Timeouts(connect=1))
         nowhere = Client(wire, source="hosted", now=desk.clock)
-        first = await Executor(nowhere, desk.ledger, desk.judge, desk.clock).execute(intent.intent_id)
+        first = await Executor(nowhere, desk.ledger, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
         await nowhere.aclose()
     desk.service.succeeds(row())
 
@@ -129,7 +129,7 @@ async def test_a_machine_that_slept_between_claim_and_sending_sends_nothing(desk
     desk.service.succeeds(row())
     times = iter([desk.clock.now + 3600] * 9)
 
-    late = Executor(desk.client, desk.ledger, desk.judge, lambda: next(times))
+    late = Executor(desk.client, desk.ledger, desk.judge, desk.channels, lambda: next(times))
     done = await late.execute(intent.intent_id)
 
     assert done.state == "NOT_SENT"
@@ -266,7 +266,7 @@ async def test_an_outcome_that_cannot_be_written_down_is_told_and_found_later(de
 
     full = Full.open(desk.home, now=desk.clock)
     with pytest.raises(OutcomeUnknown, match="the disk is full") as told:
-        await Executor(desk.client, full, desk.judge, desk.clock).execute(intent.intent_id)
+        await Executor(desk.client, full, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
     full.close()
 
     assert "Do not place it again" in told.value.suggestion
@@ -288,7 +288,7 @@ async def test_a_reconciliation_that_was_faster_is_not_contradicted(desk: Desk) 
             return found
 
     overtaken = Overtaken.open(desk.home, now=desk.clock)
-    done = await Executor(desk.client, overtaken, desk.judge, desk.clock).execute(intent.intent_id)
+    done = await Executor(desk.client, overtaken, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)
     overtaken.close()
 
     assert (done.state, done.order_id) == ("ACKED", "api-1")
@@ -351,7 +351,7 @@ async def test_standing_authorities_and_publications_leave_the_same_way(
 ) -> None:
     intent = desk.admitted(action)
     desk.service.succeeds({"subscription_id": "sub-1", "post_id": "p-1"})
-    executor = Executor(desk.client, desk.ledger, desk.judge, desk.clock, SecretStr("users-own-secret"))
+    executor = Executor(desk.client, desk.ledger, desk.judge, desk.channels, desk.clock, SecretStr("users-own-secret"))
 
     done = await executor.execute(intent.intent_id)
 

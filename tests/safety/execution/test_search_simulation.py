@@ -19,6 +19,7 @@ from api.client import Client, Retries
 from api.transport import embedded
 from safety.ledger import Ledger
 from safety.sending.reconciliation import Reconciler
+from safety.terms.channel import Channels
 from safety.terms.intent import Intent
 
 from .conftest import ORDER, Clock, Search, row
@@ -56,7 +57,7 @@ async def searching(home: Path, clock: Clock, *, echoes: bool) -> AsyncGenerator
     client = Client(embedded(venue), source="hosted", retries=Retries(attempts=1), now=clock)
     try:
         ledger.note_labels("venue", echoes)
-        yield Search(clock, ledger, venue, client, Reconciler(client, ledger, "venue", now=clock))
+        yield Search(clock, ledger, venue, client, Reconciler(client, ledger, Channels.hosted("venue"), now=clock))
     finally:
         await client.aclose()
         ledger.close()

@@ -17,6 +17,7 @@ from safety.sending.expiry import Expiry
 from safety.sending.patience import Patience
 from safety.sending.reconciliation import Reconciler
 from safety.sending.watcher import Pace, Watcher
+from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.decision import Outcome
 from safety.terms.intent import Intent
 from safety.terms.proposal import Standing
@@ -48,16 +49,16 @@ def watcher_of(
     pace: Pace = QUICK,
     lasts: float | None = None,
 ) -> Watcher:
-    async def seconds() -> float | None:
+    async def seconds(_money: Money) -> float | None:
         return lasts
 
     used = ledger or desk.ledger
     return Watcher(
         used,
-        desk.name,
-        Executor(desk.client, used, desk.judge, desk.clock, patience=0.2),
-        Reconciler(desk.client, used, desk.name, Patience(first=0.0, longest=0.0, lag=0.0), desk.clock),
-        Expiry(desk.client, used, desk.name, seconds, desk.clock),
+        desk.channels.services,
+        Executor(desk.client, used, desk.judge, desk.channels, desk.clock, patience=0.2),
+        Reconciler(desk.client, used, desk.channels, Patience(first=0.0, longest=0.0, lag=0.0), desk.clock),
+        Expiry(desk.client, used, desk.channels.services, seconds, desk.clock),
         halts or Halts(),
         pace,
         desk.clock,
@@ -131,7 +132,7 @@ async def test_what_is_of_another_service_is_left_alone(desk: Desk) -> None:
     desk.service.succeeds(row())
     intent = approved(desk)
     other = watcher_of(desk)
-    other.service = "embedded"
+    other.services = (PAPER_SERVICE,)
 
     async with watched(other):
         await anyio.sleep(0.1)

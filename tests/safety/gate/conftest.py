@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from api.client import Client, Retries
 from api.orders import PlaceRequest
 from api.transport import embedded
+from engine.access import LOCAL_AGENT
 from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
@@ -28,7 +30,9 @@ from safety.policy.file import POLICY_FILE, sign
 from safety.policy.limits import Limits
 from safety.policy.policy import LIVE, PAPER, Policy
 from safety.private_file import write_private
+from safety.terms.channel import Channels
 from safety.terms.intent import Intent
+from server.channels import Reached, local_channels
 from server.safety import build_footing
 from server.settings import Settings
 
@@ -169,7 +173,12 @@ async def opened(
             write_private(home / POLICY_FILE, signed.toml)
         secret = None if webhook_secret is None else SecretStr(webhook_secret)
         settings = Settings(home=home, base_url="https://venue.test/api/v1" if hosted else None, webhook_secret=secret)
-        footing = build_footing(settings, client, ledger, clock.now)
+        channels = (
+            Channels.hosted(settings.url)
+            if hosted
+            else local_channels(home, partial(engine.broker.account, LOCAL_AGENT))
+        )
+        footing = build_footing(settings, Reached(client, channels), ledger, clock.now)
         yield Place(Gate(footing), footing, heard, clock, key)
 
 

@@ -16,6 +16,7 @@ from api.transport import hosted
 from safety.looking.gathering import Gathering
 from safety.looking.holdings import OTHER, account_facts
 from safety.policy.evaluation import Need
+from safety.terms.channel import Channel
 from safety.terms.facts import Quote
 from safety.terms.proposal import Order, Publication
 from tests.api.conftest import FakeService, service
@@ -23,6 +24,8 @@ from tests.api.conftest import FakeService, service
 from .conftest import Place
 
 __all__ = ["service"]
+
+REAL: Final = Channel("real", "https://venue.test/api/v1", exchange="binance")
 
 NOW: Final = 1_800_000_030.0
 MINUTE: Final = 1_800_000_000
@@ -45,12 +48,12 @@ def candle(opened: int, close: float) -> list[Any]:
 @pytest.fixture
 async def gathering(service: FakeService) -> AsyncGenerator[Gathering]:
     client = Client(hosted(service.url), source="hosted", retries=Retries(attempts=1), now=lambda: NOW)
-    yield Gathering(client, "hosted", lambda: NOW)
+    yield Gathering(client, lambda: NOW)
     await client.aclose()
 
 
 async def test_nothing_is_asked_that_nobody_wants_to_know(service: FakeService, gathering: Gathering) -> None:
-    facts = await gathering.facts(BUY, wanted())
+    facts = await gathering.facts(BUY, wanted(), REAL)
 
     assert service.requests == []
     assert (facts.now, facts.quote, facts.account, facts.clock_skew) == (NOW, None, None, None)
@@ -66,7 +69,7 @@ async def test_a_price_is_as_old_as_its_minute(
     service: FakeService, gathering: Gathering, opened: int, age: float
 ) -> None:
     service.succeeds({"candles": [candle(opened, 50_000.5)], "source": "exchange"})
-    facts = await gathering.facts(BUY, wanted("quote", "usd_rate"))
+    facts = await gathering.facts(BUY, wanted("quote", "usd_rate"), REAL)
 
     assert facts.quote == Quote(Decimal("50000.5"), age, "exchange")
     assert facts.usd_rate == Decimal(1)
@@ -78,14 +81,14 @@ async def test_a_price_is_as_old_as_its_minute(
 async def test_what_is_no_price_is_none(service: FakeService, gathering: Gathering, data: dict[str, Any]) -> None:
     service.succeeds(data)
 
-    assert (await gathering.facts(BUY, wanted("quote"))).quote is None
+    assert (await gathering.facts(BUY, wanted("quote"), REAL)).quote is None
 
 
 async def test_a_service_that_fails_leaves_facts_missing_and_is_not_called_healthy(
     service: FakeService, gathering: Gathering
 ) -> None:
     service.fails(503, "INTERNAL_ERROR")
-    facts = await gathering.facts(BUY, wanted("quote", "usd_rate", "account", "clock"))
+    facts = await gathering.facts(BUY, wanted("quote", "usd_rate", "account", "clock"), REAL)
 
     assert (facts.quote, facts.account, facts.upstream_healthy) == (None, None, False)
 
@@ -94,14 +97,14 @@ async def test_a_refusal_that_somebody_can_mend_is_raised(service: FakeService, 
     service.fails(404, "DATA_UNAVAILABLE", "no such account")
 
     with pytest.raises(NotFound, match="no such account"):
-        await gathering.facts(BUY, wanted("account"))
+        await gathering.facts(BUY, wanted("account"), REAL)
 
 
 async def test_won_are_worth_what_bitcoin_costs_in_both_currencies(service: FakeService, gathering: Gathering) -> None:
     for close in (70_000_000, 50_000, 70_000_000):
         service.succeeds({"candles": [candle(MINUTE, close)]})
     upbit = BUY.model_copy(update={"exchange": "upbit", "symbol": "ETH/KRW"})
-    facts = await gathering.facts(upbit, wanted("quote", "usd_rate"))
+    facts = await gathering.facts(upbit, wanted("quote", "usd_rate"), REAL)
 
     assert facts.usd_rate == Decimal(50_000) / Decimal(70_000_000)
 
@@ -113,7 +116,7 @@ async def test_won_have_no_rate_while_one_of_the_prices_is_stale(
     for place, close in enumerate((70_000_000, 50_000, 70_000_000)):
         service.succeeds({"candles": [candle(MINUTE - 420 * (place == old), close)]})
     upbit = BUY.model_copy(update={"exchange": "upbit", "symbol": "ETH/KRW"})
-    facts = await gathering.facts(upbit, wanted("quote", "usd_rate"))
+    facts = await gathering.facts(upbit, wanted("quote", "usd_rate"), REAL)
 
     assert facts.quote is not None
     assert facts.usd_rate is None
@@ -123,7 +126,7 @@ async def test_a_currency_that_nobody_can_value_has_no_rate(service: FakeService
     service.succeeds({"candles": [candle(MINUTE, 50_000)]})
     odd = BUY.model_copy(update={"symbol": "BTC/EUR"})
 
-    assert (await gathering.facts(odd, wanted("quote", "usd_rate"))).usd_rate is None
+    assert (await gathering.facts(odd, wanted("quote", "usd_rate"), REAL)).usd_rate is None
 
 
 @pytest.mark.parametrize(("behind", "skew"), [(0.0, 0.0), (7.0, 7.0), (-7.0, 7.0)])
@@ -133,7 +136,7 @@ async def test_the_clocks_are_compared_with_the_services_own_timestamp(
     said = datetime.fromtimestamp(NOW - behind, UTC).isoformat()
     service.answers(200, {"success": True, "data": {"status": "ok"}, "error": None, "meta": {"timestamp": said}})
 
-    assert (await gathering.facts(BUY, wanted("clock"))).clock_skew == pytest.approx(skew)
+    assert (await gathering.facts(BUY, wanted("clock"), REAL)).clock_skew == pytest.approx(skew)
 
 
 async def test_a_service_that_tells_no_time_leaves_the_difference_unknown(
@@ -141,11 +144,11 @@ async def test_a_service_that_tells_no_time_leaves_the_difference_unknown(
 ) -> None:
     service.answers(200, {"success": True, "data": {}, "error": None, "meta": {}})
 
-    assert (await gathering.facts(BUY, wanted("clock"))).clock_skew is None
+    assert (await gathering.facts(BUY, wanted("clock"), REAL)).clock_skew is None
 
 
 async def test_ids_and_balances_of_every_account_are_what_no_post_may_hold(live: Place) -> None:
-    facts = await live.footing.judge.gathering.facts(Publication(action="post", body="{}"), wanted("texts"))
+    facts = await live.footing.judge.gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
 
     assert "paper-binance" in facts.known_texts
     assert "paper-upbit" in facts.known_texts
@@ -159,7 +162,7 @@ async def test_what_is_held_on_margin_is_what_no_post_may_hold_either(
     position = {"symbol": "BTC/USDT:USDT", "side": "short", "size": -0.4321, "entry_price": 1, "leverage": 1}
     service.succeeds({"accounts": [{"account_id": "acc-1"}]})
     service.succeeds({"positions": [{**position, "unrealized_pnl": -321.5}]})
-    facts = await gathering.facts(Publication(action="post", body="{}"), wanted("texts"))
+    facts = await gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
 
     assert {"acc-1", "0.4321", "321.5"} == set(facts.known_texts)
 

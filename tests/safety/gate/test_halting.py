@@ -125,7 +125,7 @@ async def test_a_loss_since_midnight_pulls_the_switch(tmp_path: Path) -> None:
     limits = {"daily_loss_usd": Decimal(100)}
     async with opened(tmp_path / "home", hosted=False, paper=limits) as paper:
         ledger, footing = paper.ledger, paper.footing
-        ledger.saw_equity(footing.service, ACCOUNT, Decimal(1_000_000))
+        ledger.saw_equity(footing.channels.common.money, ACCOUNT, Decimal(1_000_000))
         with pytest.raises(Denied) as denied:
             await paper.gate.place(order(), "orders_place", "")
         switch = ledger.switch()
@@ -139,7 +139,7 @@ async def test_a_drawdown_leaves_orders_that_shrink_a_position(tmp_path: Path) -
     limits = {"drawdown_share": Decimal("0.15")}
     async with opened(tmp_path / "home", hosted=False, paper=limits) as paper:
         await paper.gate.place(order(amount="0.002"), "orders_place", "")
-        paper.ledger.saw_equity(paper.footing.service, ACCOUNT, Decimal(1_000_000))
+        paper.ledger.saw_equity("paper", ACCOUNT, Decimal(1_000_000))
         with pytest.raises(Denied):
             await paper.gate.place(order(), "orders_place", "")
         state = paper.ledger.switch().state

@@ -14,6 +14,7 @@ from safety.looking.judging import Looked
 from safety.policy.file import Loaded
 from safety.policy.limits import Limits
 from safety.policy.policy import PAPER, Policy
+from safety.terms.channel import PAPER as PAPER_CHANNEL
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import AccountFacts, Facts, Quote, Usage
 from safety.terms.intent import Caller, Intent
@@ -30,15 +31,15 @@ ASKING: Final = Limits(ask_a_human=True, elicitation_up_to=Decimal(25))
 def looked(action: Order = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any) -> Looked:
     """A look at the world, where simulated money has these limits."""
     quote = None if price is None else Quote(Decimal(price), 0.0)
-    seen = Facts(now=1_000.0, backend="embedded", quote=quote, usd_rate=Decimal(1), **facts)
+    seen = Facts(now=1_000.0, money="paper", quote=quote, usd_rate=Decimal(1), **facts)
     loaded = Loaded(Policy(paper=limits), "a test", signed=False, version=0)
-    return Looked(action, loaded, seen, None, Assured("none", ""))
+    return Looked(action, PAPER_CHANNEL, loaded, seen, None, Assured("none", ""))
 
 
 def admitted(action: Order = MARKET, *, automatic: bool = True, **fields: Any) -> Intent:
     """An intent that was judged at 50,000."""
     proposal = Proposal(
-        action=action, backend="embedded", service="embedded", policy_hash="", quote=Decimal(50_000),
+        action=action, money="paper", service="embedded", policy_hash="", quote=Decimal(50_000),
         notional_usd=Decimal(50), created=900.0, expires=1_200.0,
     )  # fmt: skip
     plain = Intent(

@@ -37,7 +37,7 @@ async def deployed(place: Place) -> str:
 
 async def had(place: Place, share: str) -> None:
     """The account was worth this share of 10,000 USD when it was first seen today."""
-    place.ledger.saw_equity(place.footing.service, ACCOUNT, Decimal(10_000) * Decimal(share))
+    place.ledger.saw_equity(place.footing.channels.common.money, ACCOUNT, Decimal(10_000) * Decimal(share))
 
 
 async def test_nothing_is_looked_at_while_nothing_trades_by_itself(live: Place) -> None:

@@ -185,7 +185,9 @@ async def test_a_public_post_waits_for_a_human_and_is_published_once(live: Place
 
 @pytest.mark.parametrize("leak", ["account", "balance"])
 async def test_a_post_that_gives_away_the_account_is_denied(live: Place, leak: str) -> None:
-    looked = await live.footing.judge.gathering.facts(_publication(), frozenset({"texts"}))
+    looked = await live.footing.judge.gathering.facts(
+        _publication(), frozenset({"texts"}), live.footing.channels.common
+    )
     text = ACCOUNT if leak == "account" else next(each for each in looked.known_texts if each[0].isdigit())
     with pytest.raises(Denied) as denied:
         await live.gate.publish_post(POST.model_copy(update={"content": f"I hold {text} now"}), "arena_post", "")

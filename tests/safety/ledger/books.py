@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from safety.ledger import GO, Ledger, Verdict
 from safety.ledger.database import TRIGGERS
+from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Caller, Intent
@@ -61,8 +62,9 @@ def proposal(
 ) -> Proposal:
     """A proposal of the usual order, worth 10 USD."""
     chosen = order() if action is None else action
+    money: Money = "paper" if service == PAPER_SERVICE else "real"
     return Proposal(
-        action=chosen, backend="hosted", service=service, policy_hash="0a" * 32, quote=MONEY,
+        action=chosen, money=money, service=service, policy_hash="0a" * 32, quote=MONEY,
         notional_usd=usd if isinstance(chosen, Order) else None, created=now, expires=now + 300,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from api.errors import Unavailable
 from safety.ledger import Ledger
 from safety.terms.intent import Caller
 
-from .books import SERVICE, go, order, proposal, within
+from .books import go, order, proposal, within
 
 STEP = Decimal(10)
 
@@ -80,7 +80,7 @@ def race(home: Path, processes: int, attempts: int, limit: Decimal, seed: int) -
         reports: list[tuple[int, int, float]] = [json.loads(line) for line in lines]
     os.close(gate)
     ledger = Ledger.open(home)
-    usage = ledger.usage(SERVICE, order())
+    usage = ledger.usage("real", order())
     breaks = ledger.verify()
     denied = sum(event.kind == "denied" for event in ledger.events(limit=1_000_000))
     ledger.close()

@@ -158,7 +158,7 @@ def test_one_ledger_serves_many_threads(ledger: Ledger, clock: Clock) -> None:
         made = list(pool.map(one, range(40)))
 
     assert {intent.intent_id for intent in made} == {intent.intent_id for intent in ledger.intents()}
-    assert ledger.usage(made[0].proposal.service, order()).count_24h == 40
+    assert ledger.usage("real", order()).count_24h == 40
     assert ledger.verify() == []
 
 
@@ -345,7 +345,7 @@ def test_intents_are_listed_newest_first_by_state_and_service(ledger: Ledger, cl
 
     assert [intent.intent_id for intent in ledger.intents()] == [third.intent_id, second.intent_id, first.intent_id]
     assert ledger.intents(states=["PENDING"]) == [first]
-    assert ledger.intents(states={"PENDING", "APPROVED"}, service="embedded") == [third]
+    assert ledger.intents(states={"PENDING", "APPROVED"}, service=("embedded",)) == [third]
     assert ledger.intents(limit=1) == [third]
     assert ledger.intents(states=()) == []
 

@@ -32,7 +32,7 @@ from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Intent
 from safety.terms.states import State
 
-from .books import CALLER, NOON, SERVICE, Clock, order, proposal, within
+from .books import CALLER, NOON, Clock, order, proposal, within
 
 LIMIT: Final = Decimal(60)
 STEP: Final = Decimal(10)
@@ -287,7 +287,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_limit_holds(self) -> None:
-        usage = self.ledgers[0].usage(SERVICE, order())
+        usage = self.ledgers[0].usage("real", order())
         assert usage.notional_24h == self.booked() <= LIMIT
         assert usage.notional_day <= usage.notional_24h
 

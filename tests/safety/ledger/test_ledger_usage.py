@@ -15,7 +15,7 @@ from safety.terms.intent import Intent
 from safety.terms.proposal import Action
 from safety.terms.states import State
 
-from .books import CALLER, MONEY, SERVICE, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
+from .books import CALLER, MONEY, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
 
 HOUR = 3_600.0
 DAY = 86_400.0
@@ -23,7 +23,7 @@ DAY = 86_400.0
 
 def used(ledger: Ledger, action: Action | None = None) -> Usage:
     """The usage that the usual order would meet."""
-    return ledger.usage(SERVICE, order() if action is None else action)
+    return ledger.usage("real", order() if action is None else action)
 
 
 def brought(ledger: Ledger, clock: Clock, state: State) -> Intent:
@@ -299,24 +299,24 @@ def test_a_humans_refusals_have_ages_and_a_silent_dialogs_do_not(ledger: Ledger,
 def test_equity_is_remembered_at_the_start_of_the_day_and_at_its_highest(ledger: Ledger, clock: Clock) -> None:
     for equity in ("100.5", "90", "120", "110"):
         clock.forward(60)
-        ledger.saw_equity(SERVICE, "acc_1", Decimal(equity))
+        ledger.saw_equity("real", "acc_1", Decimal(equity))
     assert (used(ledger).day_start_equity, used(ledger).high_water_equity) == (Decimal("100.5"), 120)
 
     clock.forward(12 * HOUR)
     assert (used(ledger).day_start_equity, used(ledger).high_water_equity) == (None, 120)
-    ledger.saw_equity(SERVICE, "acc_1", Decimal(80))
+    ledger.saw_equity("real", "acc_1", Decimal(80))
     assert (used(ledger).day_start_equity, used(ledger).high_water_equity) == (80, 120)
     assert used(ledger, order(account_id="acc_2")).day_start_equity is None
     assert [event.kind for event in ledger.events()] == ["equity"] * 3
 
 
 def test_a_release_starts_the_equity_anew(ledger: Ledger, clock: Clock) -> None:
-    ledger.saw_equity(SERVICE, "acc_1", Decimal(100))
+    ledger.saw_equity("real", "acc_1", Decimal(100))
     ledger.halt("a loss of 50 USD", "the policy")
     ledger.release(signature="ab", key_id="k1", over="release")
     assert (used(ledger).day_start_equity, used(ledger).high_water_equity) == (None, None)
     clock.forward(1)
-    ledger.saw_equity(SERVICE, "acc_1", Decimal(50))
+    ledger.saw_equity("real", "acc_1", Decimal(50))
 
     assert (used(ledger).day_start_equity, used(ledger).high_water_equity) == (50, 50)
 

@@ -205,7 +205,7 @@ def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
     )
     return Facts(
         now=NOW,
-        backend=dice.mostly("hosted", "embedded", times=0.85),
+        money=dice.mostly("real", "paper", times=0.85),
         switch=dice.mostly("ACTIVE", "REDUCING", "HALTED", times=0.95),
         assurance=dice.mostly("separate", "passphrase", "elicitation", "none", times=0.85),
         quote=quote,
@@ -245,6 +245,8 @@ def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> A
         positions={order.symbol: size, market.others[0]: dice.mostly(D(0), D(1), times=0.97)},
         position_usd={**values, market.others[0]: dice.mostly(D(0), D(50), D("-150"))},
         open_orders=tuple(resting),
+        exchange=dice.mostly(None, order.exchange, "upbit", "binance", times=0.9),
+        market_type=dice.mostly(None, order.market_type, "spot", times=0.9),
     )
 
 
@@ -311,13 +313,13 @@ def case(seed: int) -> Case:
     order = random_order(dice, market)
     known = random_facts(dice, market, order)
     limits = random_limits(dice)
-    policy = Policy(paper=limits) if known.backend == "embedded" else Policy(live=limits)
+    policy = Policy(paper=limits) if known.money == "paper" else Policy(live=limits)
     return Case(order, policy, known, dice.mostly(False, True, times=0.9))
 
 
 def disagreement(asked: Case, decision: Decision) -> str | None:
     """How the policy's decision differs from the oracle's, or `None`."""
-    limits = asked.policy.paper if asked.facts.backend == "embedded" else asked.policy.live
+    limits = asked.policy.paper if asked.facts.money == "paper" else asked.policy.live
     expected = Oracle(asked.order, limits, asked.facts).verdicts(again=asked.again)
     found = {
         f"{finding.rule[:3]}{'F' if 'FATIGUE' in finding.rule else ''}": finding.outcome.name

@@ -66,7 +66,7 @@ class Oracle:
     def __init__(self, order: Order, limits: Limits, facts: Facts) -> None:
         self.order, self.facts, self.usage = order, facts, facts.usage
         self.limits = limits
-        self.real = facts.backend != "embedded"
+        self.real = facts.money == "real"
 
     def number(self, name: str) -> Fraction | None:
         """A numeric limit as it counts: real money never goes beyond the ceilings."""
@@ -187,6 +187,11 @@ class Oracle:
         return self.limits.accounts is not None and self.order.account_id not in self.limits.accounts
 
     def r03(self) -> bool:
+        held_at = self.facts.account
+        if held_at is not None and held_at.exchange not in {None, self.order.exchange}:
+            return True
+        if held_at is not None and held_at.market_type not in {None, self.order.market_type}:
+            return True
         kinds, venues = self.limits.market_types, self.limits.exchanges
         bad_kind = kinds is not None and self.order.market_type not in kinds
         return bad_kind or (venues is not None and self.order.exchange not in venues)

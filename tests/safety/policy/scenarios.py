@@ -65,7 +65,7 @@ HOLDING: Final = AccountFacts(
 
 KNOWN: Final = Facts(
     now=NOW,
-    backend="hosted",
+    money="real",
     assurance="passphrase",
     quote=Quote(Decimal(60_000), 1.0),
     usd_rate=Decimal(1),

@@ -52,8 +52,8 @@ def test_the_order_of_the_rules_makes_no_difference(seed: int, shuffled: random.
     rules = list(RULES)
     shuffled.shuffle(rules)
 
-    straight, _ = judged(asked.order, asked.policy.limits(asked.facts.backend), asked.facts)
-    mixed, _ = judged(asked.order, asked.policy.limits(asked.facts.backend), asked.facts, rules)
+    straight, _ = judged(asked.order, asked.policy.limits(asked.facts.money), asked.facts)
+    mixed, _ = judged(asked.order, asked.policy.limits(asked.facts.money), asked.facts, rules)
 
     assert sorted(straight, key=lambda finding: finding.rule) == sorted(mixed, key=lambda finding: finding.rule)
 
@@ -84,7 +84,7 @@ def test_deciding_twice_gives_the_same_decision(seed: int) -> None:
 @given(SEEDS)
 def test_what_needs_does_not_name_changes_no_outcome(seed: int) -> None:
     asked = case(seed)
-    named = needs(asked.order, asked.policy.limits(asked.facts.backend), asked.facts.switch)
+    named = needs(asked.order, asked.policy.limits(asked.facts.money), asked.facts.switch)
     poorer = replace(
         asked.facts,
         quote=asked.facts.quote if "quote" in named else None,
@@ -103,7 +103,7 @@ def test_what_needs_does_not_name_changes_no_outcome(seed: int) -> None:
 @given(SEEDS)
 def test_without_a_fact_that_is_needed_nothing_passes(seed: int) -> None:
     asked = case(seed)
-    named = needs(asked.order, asked.policy.limits(asked.facts.backend), asked.facts.switch)
+    named = needs(asked.order, asked.policy.limits(asked.facts.money), asked.facts.switch)
     for need, field in (("quote", "quote"), ("usd_rate", "usd_rate"), ("account", "account"), ("clock", "clock_skew")):
         if need in named:
             missing = replace(asked.facts, **{field: None})
@@ -197,7 +197,7 @@ def test_nothing_is_real_before_anybody_has_signed(action: Any) -> None:
 
 @pytest.mark.parametrize("action", [BUY, STANDING, POST])
 def test_on_paper_nothing_objects_and_nothing_is_read(action: Any) -> None:
-    bare = Facts(now=0.0, backend="embedded")
+    bare = Facts(now=0.0, money="paper")
 
     assert evaluate(action, Policy(), bare).outcome is Outcome.PASS
     assert needs(action, PAPER) == frozenset()
@@ -205,19 +205,19 @@ def test_on_paper_nothing_objects_and_nothing_is_read(action: Any) -> None:
 
 @pytest.mark.parametrize("action", [BUY, STANDING, POST])
 def test_on_paper_the_kill_switch_objects(action: Any) -> None:
-    assert against(action, Policy(), Facts(now=0.0, backend="embedded", switch="HALTED")) == {"R20": "DENY"}
+    assert against(action, Policy(), Facts(now=0.0, money="paper", switch="HALTED")) == {"R20": "DENY"}
 
 
 def test_on_paper_a_policy_can_rehearse_the_question() -> None:
-    bare = Facts(now=0.0, backend="embedded")
+    bare = Facts(now=0.0, money="paper")
 
     assert against(BUY, paper(ask_a_human=True), bare) == {"R28": "REQUIRE"}
     assert against(STANDING, paper(ask_for_standing=True), bare) == {"R30": "REQUIRE"}
     assert against(POST, paper(ask_to_publish=True), bare) == {"R32": "REQUIRE"}
 
 
-def test_an_unknown_backend_is_real_money() -> None:
-    known = replace(KNOWN, backend="elsewhere")  # pyright: ignore[reportArgumentType] - that is the point
+def test_an_unknown_kind_of_money_is_real_money() -> None:
+    known = replace(KNOWN, money="elsewhere")  # pyright: ignore[reportArgumentType] - that is the point
 
     assert evaluate(BUY, Policy(), known).outcome is Outcome.DENY
 
@@ -227,7 +227,7 @@ def test_an_unknown_backend_is_real_money() -> None:
 def test_no_signed_policy_gets_past_the_ceilings(seed: int) -> None:
     signed = Policy(live=limits(seed))
 
-    assert at_least_as_tight(signed.limits("hosted"), CEILINGS)
+    assert at_least_as_tight(signed.limits("real"), CEILINGS)
 
 
 def test_being_sent_is_not_being_asked_for_again() -> None:

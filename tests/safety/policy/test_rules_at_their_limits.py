@@ -65,12 +65,12 @@ def test_just_these_rules_object(case: Row) -> None:
 def test_on_paper_a_limit_asks_for_its_own_facts_and_no_others(
     limits: dict[str, Any], objecting: dict[str, str]
 ) -> None:
-    assert against(BUY, paper(**limits), Facts(now=0.0, backend="embedded")) == objecting
+    assert against(BUY, paper(**limits), Facts(now=0.0, money="paper")) == objecting
 
 
 def test_on_paper_without_limits_a_busy_hour_objects_to_nothing() -> None:
     busy = facts(
-        backend="embedded",
+        money="paper",
         quote=None,
         usd_rate=None,
         account=None,
@@ -96,13 +96,13 @@ def test_on_paper_without_limits_a_busy_hour_objects_to_nothing() -> None:
 
 
 def test_on_paper_a_market_order_has_no_collar_and_unstated_leverage_is_none() -> None:
-    bare = Facts(now=0.0, backend="embedded")
-    poor = facts(backend="embedded", free={"USDT": D("29.99")})
+    bare = Facts(now=0.0, money="paper")
+    poor = facts(money="paper", free={"USDT": D("29.99")})
     unstated = PERPETUAL.model_copy(update={"leverage": None})
 
     assert against(MARKET, paper(collar=D("0.01"), collar_major=D("0.01")), bare) == {}
     assert against(unstated, paper(check_funds=True), poor) == {"R25": "DENY"}
-    assert against(unstated, paper(check_funds=True), facts(backend="embedded", free={"USDT": D(30)})) == {}
+    assert against(unstated, paper(check_funds=True), facts(money="paper", free={"USDT": D(30)})) == {}
 
 
 MONEY: Final = ("quote", "usd_rate")

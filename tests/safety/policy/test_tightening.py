@@ -130,8 +130,8 @@ def test_a_field_that_does_not_say_which_way_is_tighter_cannot_be_met() -> None:
 def test_real_money_starts_below_the_ceilings_and_paper_without_limits() -> None:
     assert at_least_as_tight(LIVE, CEILINGS)
     assert Limits() == PAPER
-    assert Policy().limits("embedded") == PAPER
-    assert Policy().limits("hosted") == LIVE
+    assert Policy().limits("paper") == PAPER
+    assert Policy().limits("real") == LIVE
 
 
 def test_the_ceilings_of_the_rule_table() -> None:
@@ -141,12 +141,12 @@ def test_the_ceilings_of_the_rule_table() -> None:
 
 def test_a_copied_policy_computes_anew() -> None:
     one = Policy()
-    known = (one.hash, one.limits("hosted"))
+    known = (one.hash, one.limits("real"))
     other = one.model_copy(update={"live": Limits(max_notional=D(1))})
 
-    assert (other.hash, other.limits("hosted")) != known
-    assert other.limits("hosted").max_notional == 1
-    assert (one.hash, one.limits("hosted")) == known
+    assert (other.hash, other.limits("real")) != known
+    assert other.limits("real").max_notional == 1
+    assert (one.hash, one.limits("real")) == known
     assert set(against(BUY, other, KNOWN)) >= {"R08"}
 
 

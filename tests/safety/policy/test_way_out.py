@@ -224,7 +224,7 @@ def test_what_is_not_known_or_not_limited_is_not_told() -> None:
     assert not {"R17_POSITION", "R16_OPEN_ORDERS"} & {row.rule for row in left(policy(), facts())}
     assert not {"R17_POSITION"} & {row.rule for row in left(loose, facts(), BUY)}
     assert "R18_DAILY_LOSS" not in {row.rule for row in left(policy(), facts(day_start_equity=None))}
-    assert left(Policy(paper=Limits(exposure_share=D(1))), facts(backend="embedded"), BUY) == [
+    assert left(Policy(paper=Limits(exposure_share=D(1))), facts(money="paper"), BUY) == [
         Remaining("R17_POSITION", "1000", "1000", "USD in all positions and orders")
     ]
 
@@ -253,7 +253,7 @@ def test_without_automatic_orders_none_are_left() -> None:
 
 
 def test_without_limits_there_is_nothing_to_tell() -> None:
-    assert left(Policy(), Facts(now=0.0, backend="embedded")) == []
+    assert left(Policy(), Facts(now=0.0, money="paper")) == []
 
 
 def test_nothing_used_resets_nothing() -> None:
@@ -261,7 +261,7 @@ def test_nothing_used_resets_nothing() -> None:
 
 
 def test_each_rule_is_explained_with_its_values() -> None:
-    rows = {row.rule: row.words for row in explain(Policy(), "hosted")}
+    rows = {row.rule: row.words for row in explain(Policy(), "real")}
 
     assert set(rows) == {rule.id for rule in RULES} | {"R28_FATIGUE", "R33_CANCEL"}
     assert rows["R01_MODE"] == "no orders are placed at all"
@@ -276,7 +276,7 @@ def test_each_rule_is_explained_with_its_values() -> None:
 
 
 def test_paper_without_limits_says_so() -> None:
-    rows = {row.rule: row.words for row in explain(Policy(), "embedded")}
+    rows = {row.rule: row.words for row in explain(Policy(), "paper")}
 
     assert rows.pop("R01_MODE") == "orders may be placed"
     assert {rule for rule, words in rows.items() if words != "no limit"} == {
@@ -293,8 +293,8 @@ def test_every_limit_is_in_the_words_of_some_rule() -> None:
         name
         for name, value in LIVE
         if value not in (getattr(PAPER, name), None)
-        and explained_markdown(Policy(live=LIVE), "hosted")
-        == explained_markdown(Policy(live=LIVE.model_copy(update={name: getattr(PAPER, name)})), "hosted")
+        and explained_markdown(Policy(live=LIVE), "real")
+        == explained_markdown(Policy(live=LIVE.model_copy(update={name: getattr(PAPER, name)})), "real")
     ]
 
     # the ceilings keep these as they are
@@ -329,7 +329,7 @@ def test_what_pulls_the_switch(known: dict[str, Any], limits: dict[str, Any], ex
 
 
 def test_paper_without_limits_trips_over_nothing() -> None:
-    known = Facts(now=0.0, backend="embedded", usage=facts(clock_went_back=True, failures_in_a_row=99).usage)
+    known = Facts(now=0.0, money="paper", usage=facts(clock_went_back=True, failures_in_a_row=99).usage)
 
     assert tripped(evaluate(BUY, Policy(), known), Policy(), known) is None
     assert evaluate(BUY, Policy(), known).outcome is Outcome.PASS

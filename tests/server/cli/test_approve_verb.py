@@ -70,7 +70,7 @@ def asked(ledger: Ledger) -> Asked:
         now = time.time()
         proposal = Proposal(
             action=order,
-            backend="hosted",
+            money="real",
             service="https://hey-traders.com/api/v1",
             policy_hash="ab" * 32,
             quote=Decimal(60_010),
@@ -139,7 +139,7 @@ def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledge
     now = time.time()
     deployed = Proposal(
         action=Standing(action="subscribe", strategy_id="s1", account_id="a1"),
-        backend="hosted",
+        money="real",
         service="https://hey-traders.com/api/v1",
         policy_hash="ab" * 32,
         quote=None,
@@ -193,7 +193,7 @@ def test_what_is_refused_is_declined_without_a_passphrase(home: Path, ledger: Le
     assert "Declined: buy 0.0005 BTC/USDT" in told
     assert "Declined: buy 0.0005 ETH/USDT" in outside.stdout
     assert [each.state for each in ledger.intents()] == ["DECLINED", "DECLINED"]
-    assert len(ledger.usage("https://hey-traders.com/api/v1", first.proposal.action).declined_ages) == 2
+    assert len(ledger.usage("real", first.proposal.action).declined_ages) == 2
 
 
 def test_later_leaves_it_waiting(home: Path, ledger: Ledger, asked: Asked) -> None:

@@ -78,7 +78,7 @@ def test_a_first_signature_says_what_changes_and_chooses_a_passphrase(home: Path
     assert "assurance passphrase" in told
     assert PASSPHRASE not in human.seen
     assert loaded.signed
-    assert loaded.policy.limits("hosted").max_notional == 100
+    assert loaded.policy.limits("real").max_notional == 100
     assert loaded.warnings == ()
     assert stat.S_IMODE((home / "approver.json").stat().st_mode) == 0o600
     assert run("policy", "show").stdout.startswith("version 1, signed with key ")

@@ -1,0 +1,169 @@
+"""Which accounts hold real money: what a human connected, kept in `accounts.json` of the home folder.
+
+`heytraders-mcp accounts connect` writes the file, and nothing that an agent can call does. It is read again whenever it
+has changed, so that an account which is connected while a server runs is real from its next order on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from api.client import Client
+from api.errors import UserMustAct
+from api.exchanges import EXCHANGES, ExchangeId
+from safety.private_file import read_private, write_private
+from safety.terms.channel import CONNECTED_SERVICE, PAPER, Channel, Channels
+
+FILE_NAME: Final = "accounts.json"
+
+
+class ConnectedAccount(BaseModel):
+    """An exchange account of the user's, as connected.
+
+    Attributes:
+        account_id: As orders name it.
+        exchange: Where it is; its orders go nowhere else.
+        name: For people.
+        labels_echoed: The exchange returns the labels of orders; `None` where that is not known.
+        client_ids: An order can be found by an id that we chose.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    exchange: ExchangeId
+    name: str = Field(default="", max_length=100)
+    labels_echoed: bool | None = None
+    client_ids: bool = False
+
+    @property
+    def market_type(self) -> str:
+        """What is traded there: spot, perpetual or prediction."""
+        return EXCHANGES[self.exchange].market_type
+
+    @property
+    def channel(self) -> Channel:
+        """Its channel: real money, under every rule."""
+        return Channel(
+            "real",
+            CONNECTED_SERVICE,
+            labels_echoed=self.labels_echoed,
+            client_ids=self.client_ids,
+            alone_needed=not self.client_ids,
+            exchange=self.exchange,
+        )
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = Field(default=1, ge=1, le=1)
+    accounts: tuple[ConnectedAccount, ...] = ()
+
+
+@dataclass(slots=True)
+class ConnectedAccounts:
+    """The connected accounts of a home folder. Blocking; the file is read when it has changed.
+
+    Attributes:
+        home: The folder.
+    """
+
+    home: Path
+    _seen: tuple[int, int, int] | None = None
+    _accounts: dict[str, ConnectedAccount] = field(default_factory=dict[str, ConnectedAccount])
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self.home / FILE_NAME
+
+    def all(self) -> tuple[ConnectedAccount, ...]:
+        """Every connected account, oldest first.
+
+        Raises:
+            UserMustAct: The file cannot be read as a list of accounts.
+            BadFile: Others may read it, or it is no regular file.
+        """
+        return tuple(self._read().values())
+
+    def get(self, account_id: str) -> ConnectedAccount | None:
+        """One of them; the same errors."""
+        return self._read().get(account_id)
+
+    def put(self, account: ConnectedAccount) -> None:
+        """Add an account, or replace the one of this id."""
+        self._write({**self._read(), account.account_id: account})
+
+    def remove(self, account_id: str) -> bool:
+        """Forget an account; whether it was there."""
+        kept = dict(self._read())
+        found = kept.pop(account_id, None) is not None
+        if found:
+            self._write(kept)
+        return found
+
+    def _write(self, accounts: dict[str, ConnectedAccount]) -> None:
+        text = _File(accounts=tuple(accounts.values())).model_dump_json(indent=2, exclude_defaults=True)
+        write_private(self.path, text + "\n")
+
+    def _read(self) -> dict[str, ConnectedAccount]:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            self._seen, self._accounts = None, {}
+            return self._accounts
+        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if seen != self._seen:
+            self._accounts, self._seen = self._parsed(read_private(self.path) or "{}"), seen
+        return self._accounts
+
+    def _parsed(self, text: str) -> dict[str, ConnectedAccount]:
+        try:
+            listed = _File.model_validate(json.loads(text)).accounts
+        except (ValueError, ValidationError) as error:
+            raise UserMustAct(
+                f"{self.path} is not a list of connected accounts, so it is not clear which accounts are real",
+                suggestion="Move it away and connect the accounts again with heytraders-mcp accounts connect",
+                code="BAD_FILE",
+            ) from error
+        return {each.account_id: each for each in listed}
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What answers the calls, and whose money its accounts hold."""
+
+    client: Client
+    channels: Channels
+
+
+def local_channels(home: Path, check_paper: Callable[[str], Awaitable[object]]) -> Channels:
+    """The channels of the embedded engine.
+
+    Args:
+        home: Where connected accounts are kept.
+        check_paper: Returns where the engine's own paper books hold an account of this id, raises `NotFound` otherwise.
+    """
+    connected = ConnectedAccounts(home)
+    paper: set[str] = set()
+
+    async def lookup(account_id: str) -> Channel:
+        found = (
+            connected.get(account_id) if account_id in paper else await to_thread.run_sync(connected.get, account_id)
+        )
+        if found is not None:
+            return found.channel
+        if account_id not in paper:
+            await check_paper(account_id)
+            paper.add(account_id)
+        return PAPER
+
+    return Channels.local(lookup, lambda: tuple(each.account_id for each in connected.all()))
