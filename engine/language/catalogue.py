@@ -106,7 +106,13 @@ numbers with a default are constants. An indicator that reads high, low, close o
 `atr(14)`; name them all to use others: `atr(high, low, close, 14)`.
 
 * Values come from bars up to the current one only. **Warm-up** is the number of bars before the first value.
-* Conventions are TA-Lib's: RSI and ATR are Wilder's, seeded by an average.
+* Conventions are TA-Lib's. RSI and ATR are Wilder's. ATR begins with the mean of the first `period` true ranges that
+  have a close before them; TradingView also counts the first bar's high - low, so the first values differ by some
+  percent and the difference fades.
+* 0 / 0 is missing: an oscillator has no value while nothing moved or nothing was traded on the bars it remembers.
+* Equal inputs give equal outputs: windows are summed without a running total, prices are rounded to 14 significant
+  digits and values without a unit to 12 decimals, so `close < bbands_lower(close, 20)` is false on a price that stands
+  still. Of equal values the newest is the highest or lowest.
 * An operator with several outputs is unpacked, `line, signal, hist = macd(close)`, or read one by one:
   `macd_hist(close)`.
 * Missing values: averages, statistics and indicators are computed over the known values of a series; `x[-2]`, `lag`,
@@ -138,7 +144,9 @@ def _lines() -> Iterator[str]:
 
 
 def _patterns(entries: Sequence[OperatorEntry]) -> Iterator[str]:
-    yield "\n## Candle patterns\n\n100 where a bullish pattern ends on this bar, -100 for a bearish one, else 0:"
+    yield "\n## Candle patterns\n\n100 where a bullish pattern ends on this bar, -100 for a bearish one, else 0."
+    yield "`cdl_engulfing`, `cdl_harami` and `cdl_haramicross` are 80 and -80 where one end of the two bodies is equal;"
+    yield "`cdl_hikkake` and `cdl_hikkakemod` are 200 and -200 on the bar that confirms them. So compare with 0:"
     yield "`cdl_engulfing() > 0`. They read open, high, low and close; computed by TA-Lib.\n"
     yield "| Signature | Pattern | Warm-up |\n|---|---|---|"
     for entry in entries:

@@ -381,7 +381,8 @@ class ExpressionChecker(ABC):
     def _side(self, node: Node, other: Node) -> Node:
         """LONG, SHORT and FLAT as numbers beside position_side."""
         text = node.constant
-        if other.op == "state" and other.payload == "position_side" and isinstance(text, str):
+        read = other.args[0] if other.op == "at" else other
+        if read.op == "state" and read.payload == "position_side" and isinstance(text, str):
             side = _SIDES.get(text.upper())
             return node if side is None else self.graph.constant(side)
         return node

@@ -16,6 +16,7 @@ from engine.frame import Bars, Bools, Floats, Frame, Resampled, resample
 from .graph import Node
 from .indicators.calling import compute
 from .indicators.elementwise import VECTOR
+from .indicators.windows import steady
 from .kinds import CONDITION
 from .registry import OPERATORS
 from .spec import Constant
@@ -214,7 +215,7 @@ def _total(name: str, table: NDArray[np.float64]) -> Floats:
         return counts
     totals = np.where(known, table, 0.0).sum(axis=0)
     totals[counts == 0] = np.nan
-    return totals if name == "cs_sum" else totals / np.maximum(counts, 1)
+    return steady(totals if name == "cs_sum" else totals / np.maximum(counts, 1))
 
 
 def _zscore(table: NDArray[np.float64], row: int) -> Floats:
@@ -222,7 +223,7 @@ def _zscore(table: NDArray[np.float64], row: int) -> Floats:
     known = ~np.isnan(deviations)
     counts = np.maximum(known.sum(axis=0), 1)
     spread = np.sqrt(np.where(known, deviations**2, 0.0).sum(axis=0) / counts)
-    return np.where(spread > 0, deviations[row] / np.where(spread > 0, spread, 1.0), np.nan)
+    return np.round(np.where(spread > 0, deviations[row] / np.where(spread > 0, spread, 1.0), np.nan), 12)
 
 
 def known_bars(frame: Frame, instrument: Instrument) -> int:

@@ -14,7 +14,7 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 
 from .kinds import ANYTHING, BOOL, CONDITION, NUMBER, RULES, SERIES, STRING, TICKER, Interval, Kind, compare, narrowed
-from .registry import Operator
+from .registry import OPERATORS, Operator
 from .scalars import SCALAR, Scalar
 from .spec import Constant
 from .variables import COLUMNS, VARIABLES, Variable
@@ -113,12 +113,8 @@ class Graph:
         if variable.name == "returns":
             close = self.variable(VARIABLES["close"])
             return self.apply("-", self.apply("/", close, self.lag(close, 1)), self.constant(1.0))
-        prices = {"hl2": ("high", "low"), "hlc3": ("high", "low", "close"), "ohlc4": ("open", "high", "low", "close")}
-        names = prices[variable.name]
-        total = self.variable(VARIABLES[names[0]])
-        for name in names[1:]:
-            total = self.apply("+", total, self.variable(VARIABLES[name]))
-        return self.apply("/", total, self.constant(float(len(names))))
+        operator = OPERATORS[{"hl2": "medprice", "hlc3": "typprice", "ohlc4": "avgprice"}[variable.name]]
+        return self.call(operator, [self.variable(VARIABLES[name]) for name in operator.reads], ())[0]
 
     def apply(self, name: str, *args: Node, bounds: Interval = ANYTHING) -> Node:
         """An element-wise operator, folded when its arguments are constants. `bounds` are those of its results."""
@@ -156,8 +152,16 @@ class Graph:
         )
         if operator.accessor_of is None and len(operator.outputs) == 1:
             return (whole,)
+        own = max((a.lookback for a in args), default=0)
         return tuple(
-            self._node("pick", _kind(operator, i, args), output.name, (whole,), bounds=_output(operator, i))
+            self._node(
+                "pick",
+                _kind(operator, i, args),
+                output.name,
+                (whole,),
+                lookback=own + operator.output_warmup_bars(constants, i),
+                bounds=_output(operator, i),
+            )
             for i, output in enumerate(operator.outputs)
         )
 

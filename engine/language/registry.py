@@ -28,6 +28,7 @@ def _accessors(operator: Operator) -> Iterable[Operator]:
             name=f"{operator.name}_{output.name}",
             description=f"The output `{output.name}` of {operator.name}.",
             outputs=(output,),
+            warmup=output.warmup or operator.warmup,
             accessor_of=operator.name,
         )
         for output in operator.outputs

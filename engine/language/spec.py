@@ -100,12 +100,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One result of an operator, with the interval its values cannot leave."""
+    """One result of an operator, with the interval its values cannot leave.
+
+    `warmup` is the formula for the bars before its first value; the operator's own where it is None.
+    """
 
     name: str
     kind: Literal["number", "condition", "any"] = "number"
     low: float | None = None
     high: float | None = None
+    warmup: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class Operator:
 
     Attributes:
         reads: Columns of the ticker that it takes by itself, after the series arguments.
-        warmup: Formula over the constants: bars before the first value.
+        warmup: Formula over the constants: bars before the first value of the last output to have one.
+        reach: Formula for the bars before the current one that a value looks back on where it has one without them.
         memory: See `Memory`.
         missing: `skip` computes over the known values of its series only; `keep` counts every bar.
         elementwise: Its value on a bar depends on its arguments on that bar alone.
@@ -136,6 +141,7 @@ class Operator:
     talib: str | None = None
     passed: tuple[str | float, ...] = ()
     accessor_of: str | None = None
+    reach: str = "0"
     inputs: tuple[Parameter, ...] = field(init=False)
     constants: tuple[Parameter, ...] = field(init=False)
 
@@ -162,10 +168,18 @@ class Operator:
         """Bars before the first value, for these constants in the order of `self.constants`."""
         return compute(self.warmup, _numbers(self, constants))
 
+    def output_warmup_bars(self, constants: Sequence[Constant], index: int) -> int:
+        """Bars before the first value of one output."""
+        formula = self.outputs[index].warmup or self.warmup
+        return compute(formula, _numbers(self, constants))
+
     def settling_bars(self, constants: Sequence[Constant]) -> int:
-        """Further bars after which a decaying memory has forgotten where the history began (to about 1e-9)."""
+        """Further bars to load, so that a value no longer depends on where the history begins.
+
+        A decaying memory has then forgotten the beginning (to about 1e-9).
+        """
         if self.memory == "window":
-            return 0
+            return compute(self.reach, _numbers(self, constants))
         return min(20 * (self.warmup_bars(constants) + 1), MAX_SETTLING)
 
 

@@ -13,14 +13,70 @@ from engine.frame import Bools, Floats
 from engine.language.registry import OPERATORS
 from engine.language.spec import Constant, Operator
 
-from . import composite, history, session, windows
+from . import averages, composite, history, session, windows
+from .windows import steady, unmoved
 
 Series = Floats | Bools
 Result = Series | tuple[Series, ...]
 
 OURS: Final[dict[str, Callable[..., Any]]] = (
-    history.IMPLEMENTATIONS | windows.IMPLEMENTATIONS | composite.IMPLEMENTATIONS | session.IMPLEMENTATIONS
+    averages.IMPLEMENTATIONS
+    | history.IMPLEMENTATIONS
+    | windows.IMPLEMENTATIONS
+    | composite.IMPLEMENTATIONS
+    | session.IMPLEMENTATIONS
 )
+
+_PRICES: Final = frozenset(
+    {
+        "sma", "ema", "wma", "dema", "tema", "trima", "kama", "hma", "rma", "zlema", "t3", "vwma", "alma", "mama",
+        "ht_trendline", "midpoint", "midprice", "sar", "bbands", "accbands", "donchian", "keltner", "ichimoku",
+        "alligator", "chandelier", "avgprice", "medprice", "typprice", "wclprice", "heikin_ashi", "linearreg",
+        "linearreg_intercept", "tsf", "mom", "dpo", "apo", "macd", "qstick", "elder_ray", "ao", "ac", "vwap",
+        "rolling_vwap", "session_vwap", "pivot_points", "sum", "cum", "squeeze", "supertrend",
+    }
+)  # fmt: skip
+"""Operators whose values are prices or differences of prices: they are rounded by `steady`."""
+
+_RATIOS: Final = frozenset(
+    {
+        "cmo", "cmou", "trix", "er", "vhf", "fosc", "ppo", "coppock", "tsi", "stochrsi", "kst", "connors_rsi", "adx",
+        "adxr", "dx", "plus_di", "minus_di", "cci", "willr", "mfi", "imi", "vortex", "stoch", "stochf", "kdj", "smi",
+        "ultosc", "bop", "cvi", "massi", "rvi", "bb_width", "bb_percent", "choppiness", "cmf", "pvo", "rvol", "zscore",
+        "skew", "kurtosis", "r_squared", "correlation", "zspread", "linearreg_angle", "roc", "rocp", "rocr", "rocr100",
+    }
+)  # fmt: skip
+"""Operators whose values have no unit: they are rounded to 12 decimals."""
+
+_NOT_PRICES: Final = frozenset({"volume", "time", "bar_number"})
+
+
+def _bars_of(operator: Operator, constants: tuple[Constant, ...]) -> int:
+    """Bars that a value remembers."""
+    return operator.warmup_bars(constants) + operator.settling_bars(constants)
+
+
+def _still(x: Floats, bars: int) -> Bools | None:
+    """Where a series was 0 on each of the last `bars` bars."""
+    still = unmoved(x, bars)
+    return None if still is None else still & (x == 0.0)
+
+
+_UNDEFINED: Final[dict[str, Callable[[Sequence[Floats], int], Bools | None]]] = {
+    **dict.fromkeys(
+        ("rsi", "cmo", "tsi", "rvi", "ht_dcperiod", "ht_dcphase", "ht_sine", "ht_trendmode", "vhf"),
+        lambda x, bars: unmoved(x[0], bars),
+    ),
+    **dict.fromkeys(("adx", "adxr", "dx"), lambda x, bars: _still(_moves(x[0]) + _moves(x[1]), bars)),
+    **dict.fromkeys(("plus_di", "minus_di"), lambda x, bars: _still(x[0] - x[1] + _moves(x[2]), bars)),
+    **dict.fromkeys(("cvi", "massi"), lambda x, bars: _still(x[0] - x[1], bars)),
+    "pvo": lambda x, bars: _still(x[0], bars),
+}
+"""Where an operator of TA-Lib would divide 0 by 0: nothing moved, or nothing was traded, on any bar it remembers."""
+
+
+def _moves(x: Floats) -> Floats:
+    return np.abs(np.diff(x, prepend=x[:1]))
 
 
 def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]) -> Result:
@@ -34,15 +90,25 @@ def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]
     function = _function(name)
     passed = _passed(operator, constants)
     if operator.missing == "keep" or not inputs:
-        return cast("Result", function(*inputs, *passed))
+        return _kept(operator, cast("Result", function(*inputs, *passed)), cast("Sequence[Floats]", inputs))
     series = [cast("Floats", x) for x in inputs]
-    warmup = operator.warmup_bars(constants)
+    warmups = [operator.output_warmup_bars(constants, i) for i in range(len(operator.outputs))]
+    memory = _bars_of(operator, constants)
     if not any(np.isnan(x.sum()) for x in series):
-        return _run(operator, function, series, passed, warmup)
+        return _run(operator, function, series, passed, warmups, memory)
     known = ~np.isnan(series[0])
     for x in series[1:]:
         known &= ~np.isnan(x)
-    return _over_known(operator, function, series, passed, warmup, known)
+    return _over_known(operator, function, series, passed, warmups, memory, known)
+
+
+def _kept(operator: Operator, result: Result, inputs: Sequence[Floats]) -> Result:
+    base = operator.accessor_of or operator.name
+    if base not in _PRICES:
+        return result
+    if isinstance(result, tuple):
+        return tuple(_decided(base, operator, each, inputs) for each in result)
+    return _decided(base, operator, result, inputs)
 
 
 @lru_cache(maxsize=512)
@@ -59,23 +125,48 @@ def _passed(operator: Operator, constants: tuple[Constant, ...]) -> Sequence[Con
 
 
 def _run(
-    operator: Operator, function: Callable[..., Any], series: Sequence[Floats], passed: Sequence[Constant], warmup: int
+    operator: Operator,
+    function: Callable[..., Any],
+    series: Sequence[Floats],
+    passed: Sequence[Constant],
+    warmups: Sequence[int],
+    memory: int,
 ) -> Result:
     """The outputs over series without missing values."""
     length = len(series[0])
-    if length <= warmup:
+    if length <= min(warmups):
         return _unknown(operator, length)
-    result = function(*(np.ascontiguousarray(x) for x in series), *passed)
-    if isinstance(result, tuple):
-        return tuple(_floats(each, warmup) for each in cast("tuple[Series, ...]", result))
-    return _floats(cast("Series", result), warmup)
+    arrays = [np.ascontiguousarray(x) for x in series]
+    result = function(*arrays, *passed)
+    outputs = cast("tuple[Series, ...]", result) if isinstance(result, tuple) else (cast("Series", result),)
+    if len(outputs) > 1:
+        outputs = tuple(each for each, _ in zip(outputs, warmups, strict=True))
+    base = operator.accessor_of or operator.name
+    undefined = _UNDEFINED[base](arrays, memory) if base in _UNDEFINED else None
+    finished: list[Series] = []
+    for each, warmup in zip(outputs, warmups, strict=True):
+        out = _decided(base, operator, _floats(each, warmup), arrays)
+        if undefined is not None:
+            out[undefined] = np.nan
+        finished.append(out)
+    return tuple(finished) if len(finished) > 1 else finished[0]
+
+
+def _decided(base: str, operator: Operator, out: Series, arrays: Sequence[Floats]) -> Series:
+    """An output without rounding errors, where its operator is one of those that have some."""
+    if out.dtype == np.bool_:
+        return out
+    if base in _RATIOS:
+        return np.round(out, 12) + 0.0
+    if base not in _PRICES:
+        return out
+    named = ["series"] * len(operator.inputs) + list(operator.reads)
+    return steady(cast("Floats", out), *(x for x, name in zip(arrays, named, strict=True) if name not in _NOT_PRICES))
 
 
 def _floats(x: Series, warmup: int) -> Series:
-    """An output without what stands before the first bar on which all outputs of its operator are known.
-
-    TA-Lib's whole numbers, which are zero there, become floats.
-    """
+    """An output without what stands before its first known bar. TA-Lib's whole numbers, which are zero there, become
+    floats."""
     if x.dtype == np.bool_:
         x[:warmup] = False
         return x
@@ -96,7 +187,8 @@ def _over_known(
     function: Callable[..., Any],
     series: Sequence[Floats],
     passed: Sequence[Constant],
-    warmup: int,
+    warmups: Sequence[int],
+    memory: int,
     known: Bools,
 ) -> Result:
     """The outputs computed over the bars where every series has a value; missing on the others."""
@@ -105,7 +197,7 @@ def _over_known(
     if known.any():
         first = int(np.argmax(known))
         places = slice(first, None) if known[first:].all() else known
-    inner = _run(operator, function, [x[places] for x in series], passed, warmup)
+    inner = _run(operator, function, [x[places] for x in series], passed, warmups, memory)
     outputs = inner if isinstance(inner, tuple) else (inner,)
     spread: list[Series] = []
     for each in outputs:

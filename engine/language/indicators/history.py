@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.frame import Bools, Floats
 
-from .windows import divided, last_index, missing, segmented, shifted, shifted_condition
+from .windows import Integers, divided, last_index, missing, segmented, shifted, shifted_condition
 
 
 def _talib() -> Any:
@@ -65,20 +65,35 @@ def lowest(x: Floats, period: int) -> Floats:
     return x if period == 1 else _talib().MIN(x, period)
 
 
-def _age(index: Floats, period: int) -> Floats:
-    out = np.arange(len(index)) - index.astype(np.float64)
+def bars_since_highest(x: Floats, period: int) -> Floats:
+    """Bars since the highest of the last `period` values; of equal ones the newest counts.
+
+    The best of 2, 4, 8, ... values follows from the best of its two halves, and a window is two of those.
+    """
+    best = np.arange(len(x))
+    reach = 1
+    while 2 * reach <= period:
+        best = _newer(x, best, reach)
+        reach *= 2
+    best = _newer(x, best, period - reach)
+    out = (np.arange(len(x)) - best).astype(np.float64)
     out[: period - 1] = np.nan
     return out
 
 
-def bars_since_highest(x: Floats, period: int) -> Floats:
-    """Bars since the highest of the last `period` values."""
-    return _age(_talib().MAXINDEX(x, period), period)
+def _newer(x: Floats, best: Integers, back: int) -> Integers:
+    """The better of each bar's best place and that of the bar `back` before; the newer one where they are equal."""
+    if not 0 < back < len(best):
+        return best
+    older = best[:-back]
+    out = best.copy()
+    out[back:] = np.where(x[best[back:]] >= x[older], best[back:], older)
+    return out
 
 
 def bars_since_lowest(x: Floats, period: int) -> Floats:
-    """Bars since the lowest of the last `period` values."""
-    return _age(_talib().MININDEX(x, period), period)
+    """Bars since the lowest of the last `period` values; of equal ones the newest counts."""
+    return bars_since_highest(-x, period)
 
 
 def highest_since(condition: Bools, x: Floats) -> Floats:
@@ -154,7 +169,7 @@ def log_return(x: Floats, period: int) -> Floats:
 
 def cum(x: Floats) -> Floats:
     """Sum since the first bar."""
-    return np.nancumsum(x)
+    return np.nancumsum(x, dtype=np.longdouble).astype(np.float64)
 
 
 def ffill(x: Floats) -> Floats:

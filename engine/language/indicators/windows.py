@@ -106,6 +106,52 @@ def divided(a: Floats, b: Floats) -> Floats:
         return finite(np.divide(a, b))
 
 
+_POWERS: Final = np.array([float(f"1e{power}") for power in range(309)])
+_DIGITS: Final = 14
+
+
+def steady(x: Floats, *prices: Floats) -> Floats:
+    """`x`, a price or a difference of prices, without what is rounding error.
+
+    It is rounded to the 14 significant digits of the largest of itself and `prices`; where it then differs from a price
+    by no more, it is that price. Values that are equal in decimals are therefore equal numbers.
+    """
+    scale = np.abs(x)
+    for each in prices:
+        scale = np.fmax(scale, np.abs(each))
+    with np.errstate(all="ignore"):
+        magnitude = np.floor(np.log10(scale))
+        places = (_DIGITS - 1) - np.where(np.isfinite(magnitude), magnitude, 0.0).astype(np.int64)
+        up, down = _POWERS[np.clip(places, 0, 308)], _POWERS[np.clip(-places, 0, 308)]
+        out = np.rint(x * up / down) / up * down
+        for each in prices:
+            out = np.where(np.abs(out - each) * up <= down, each, out)
+    return np.where(np.isfinite(out), out + 0.0, x)
+
+
+def over_known(function: Callable[[Floats], Floats], x: Floats) -> Floats:
+    """`function` of the known values only, put back to where they stood; missing on the other bars."""
+    known = ~np.isnan(x)
+    out = missing(len(x))
+    if known.any():
+        out[known] = function(np.ascontiguousarray(x[known]))
+    return out
+
+
+def unmoved(x: Floats, bars: int) -> Bools | None:
+    """Where a series has not changed on the last `bars` bars, or since its beginning; None where that is nowhere.
+
+    Most series are cleared by looking at few of their values: so long a stretch would hold two of them.
+    """
+    few = x[:: max(bars // 2, 1)]
+    if len(x) < 2 or not ((few[1:] == few[:-1]).any() or x[0] == x[1]):
+        return None
+    changed = np.zeros(len(x), dtype=np.bool_)
+    changed[1:] = x[1:] != x[:-1]
+    last = last_index(changed)
+    return (last < 0) | (np.arange(len(x)) - last >= bars)
+
+
 def _centred(rows: Floats) -> Floats:
     return rows - rows.mean(axis=1, keepdims=True)
 
@@ -226,9 +272,28 @@ def alma(x: Floats, period: int, offset: float, sigma: float) -> Floats:
     return by_window(averages, period, x)
 
 
+def _ranks(rows: Floats) -> Floats:
+    return 100.0 * (rows[:, :-1] <= rows[:, -1:]).sum(axis=1) / (rows.shape[1] - 1.0)
+
+
+def rank_pct(x: Floats, period: int) -> Floats:
+    """Percent of the values before that are not above this one."""
+    return by_window(_ranks, period + 1, x)
+
+
+def _spread(rows: Floats) -> Floats:
+    return np.where(_flat(rows), 0.0, np.abs(_centred(rows)).mean(axis=1))
+
+
+def avgdev(x: Floats, period: int) -> Floats:
+    """Mean distance from the mean."""
+    return by_window(_spread, period, x)
+
+
 IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
-        zscore, skew, kurtosis, r_squared, median, beta, hedge_ratio, zspread, historical_volatility, alma,
+        rank_pct, avgdev, zscore, skew, kurtosis, r_squared, median, beta, hedge_ratio, zspread,
+        historical_volatility, alma,
     )
 }  # fmt: skip

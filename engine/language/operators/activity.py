@@ -10,7 +10,7 @@ _VOLATILITY: Final = (
     Operator(
         "atr",
         "volatility",
-        "Wilder's average true range, in price units.",
+        "Wilder's average true range, in price units, seeded by a mean of the true ranges from the second bar on.",
         (bars(14),),
         (UNSIGNED,),
         HLC,
@@ -47,7 +47,6 @@ _VOLATILITY: Final = (
         (UNSIGNED,),
         ("high", "low"),
         "period - 1",
-        talib="ADR",
     ),
     Operator(
         "cvi",
@@ -176,7 +175,6 @@ _VOLUME: Final = (
         (Output("value", low=-1, high=1),),
         HLCV,
         "period - 1",
-        talib="CMF",
     ),
     Operator(
         "efi",
@@ -195,7 +193,6 @@ _VOLUME: Final = (
         (),
         (UNSIGNED,),
         ("high", "low", "volume"),
-        talib="MARKETFI",
     ),
     Operator(
         "nvi",
@@ -250,7 +247,6 @@ _VOLUME: Final = (
         (UNSIGNED,),
         HLCV,
         memory="start",
-        talib="VWAP",
     ),
     Operator(
         "rolling_vwap",
@@ -274,7 +270,7 @@ _VOLUME: Final = (
         "volume",
         "Klinger oscillator: fast less slow EMA of signed volume by the typical price's direction, and its signal.",
         (bars(34, 2, name="fast"), bars(55, 2, name="slow"), bars(13, name="signal")),
-        (Output("line"), Output("signal")),
+        (Output("line", warmup="max(fast, slow)"), Output("signal")),
         HLCV,
         "max(fast, slow) + signal - 1",
         "decaying",

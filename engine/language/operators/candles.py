@@ -148,14 +148,26 @@ _PENETRATION: Final[dict[str, float]] = {
 """How far a candle must reach into the body before it, as a fraction of that body."""
 
 
+_OTHER: Final = {
+    **dict.fromkeys(("engulfing", "harami", "haramicross"), "; 80 and -80 where one end of the bodies is equal"),
+    **dict.fromkeys(("hikkake", "hikkakemod"), "; 200 and -200 where it is confirmed"),
+}
+
+
 def _pattern(name: str, title: str, warmup: int) -> Operator:
     depth = _PENETRATION.get(name)
     return Operator(
         f"cdl_{name}",
         "candle pattern",
-        f"{title}: 100 bullish, -100 bearish, else 0.",
+        f"{title}: 100 bullish, -100 bearish, else 0{_OTHER.get(name, '')}.",
         () if depth is None else (number("penetration", depth, 0, 10),),
-        (Output("value", low=-200, high=200),),
+        (
+            Output(
+                "value",
+                low=-200 if name.startswith("hikkake") else -100,
+                high=200 if name.startswith("hikkake") else 100,
+            ),
+        ),
         OHLC,
         str(warmup),
         talib=f"CDL{name.upper()}",

@@ -77,13 +77,15 @@ _WINDOW: Final = "period - 1"
 _UNIT: Final = Output("value", low=-1, high=1)
 
 
-def _rolling(name: str, description: str, default: int, output: Output = _PLAIN, talib: str | None = None) -> Operator:
-    parameters = (SERIES, bars(default, 2, MAX_PERIOD if talib else _EXACT_LIMIT))
-    return Operator(name, "statistic", description, parameters, (output,), warmup=_WINDOW, talib=talib)
+def _rolling(
+    name: str, description: str, default: int, output: Output = _PLAIN, longest: int = _EXACT_LIMIT
+) -> Operator:
+    parameters = (SERIES, bars(default, 2, longest))
+    return Operator(name, "statistic", description, parameters, (output,), warmup=_WINDOW)
 
 
 _STATISTICS: Final = (
-    _rolling("sum", "Sum of the last `period` values.", 20, talib="SUM"),
+    _rolling("sum", "Sum of the last `period` values.", 20, longest=MAX_PERIOD),
     Operator(
         "stddev",
         "statistic",
@@ -91,8 +93,6 @@ _STATISTICS: Final = (
         (SERIES, bars(20, 2)),
         (UNSIGNED,),
         warmup=_WINDOW,
-        talib="STDDEV",
-        passed=("period", 1.0),
     ),
     Operator(
         "var",
@@ -101,22 +101,18 @@ _STATISTICS: Final = (
         (SERIES, bars(20, 2)),
         (UNSIGNED,),
         warmup=_WINDOW,
-        talib="VAR",
-        passed=("period", 1.0),
     ),
-    _rolling("avgdev", "Mean absolute deviation from the mean of the last `period` values.", 14, UNSIGNED, "AVGDEV"),
-    _rolling("linearreg", "End of the least-squares line through the last `period` values.", 14, talib="LINEARREG"),
-    _rolling("linearreg_intercept", "Start of that line.", 14, talib="LINEARREG_INTERCEPT"),
-    _rolling(
-        "linearreg_angle", "Angle of that line in degrees.", 14, Output("value", low=-90, high=90), "LINEARREG_ANGLE"
-    ),
+    _rolling("avgdev", "Mean absolute deviation from the mean of the last `period` values.", 14, UNSIGNED, MAX_PERIOD),
+    _rolling("linearreg", "End of the least-squares line through the last `period` values.", 14, longest=MAX_PERIOD),
+    _rolling("linearreg_intercept", "Start of that line.", 14, longest=MAX_PERIOD),
+    _rolling("linearreg_angle", "Angle of that line in degrees.", 14, Output("value", low=-90, high=90), MAX_PERIOD),
     _rolling(
         "slope",
         "Slope of the least-squares line through the last `period` values, per bar.",
         14,
-        talib="LINEARREG_SLOPE",
+        longest=MAX_PERIOD,
     ),
-    _rolling("tsf", "That line extended one bar ahead.", 14, talib="TSF"),
+    _rolling("tsf", "That line extended one bar ahead.", 14, longest=MAX_PERIOD),
     _rolling("zscore", "(x - mean) / population standard deviation of the last `period` values.", 20),
     _rolling("skew", "Population skewness of the last `period` values.", 50),
     _rolling("kurtosis", "Population excess kurtosis of the last `period` values.", 50),
@@ -141,20 +137,18 @@ _STATISTICS: Final = (
     Operator(
         "rank_pct",
         "statistic",
-        "Percent of the `period` values before this one that it is not below.",
+        "Percent of the `period` values before this one that are not above it; equal ones are not above.",
         (SERIES, bars(100, 2, _SORTED_LIMIT)),
         (PERCENT,),
         warmup="period",
-        talib="PERCENTRANK",
     ),
     Operator(
         "correlation",
         "pair",
-        "Pearson correlation of two series over `period` bars.",
+        "Pearson correlation of two series over `period` bars; missing while one of them does not vary.",
         (_A, _B, bars(30, 2)),
         (_UNIT,),
         warmup=_WINDOW,
-        talib="CORREL",
     ),
     Operator(
         "beta",

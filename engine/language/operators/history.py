@@ -75,7 +75,7 @@ OPERATORS: Final = (
     Operator(
         "bars_since_highest",
         "history",
-        "Bars since the highest of the last `period` values; 0 is this bar.",
+        "Bars since the highest of the last `period` values; 0 is this bar. Of equal values the newest counts.",
         (SERIES, bars(20, 2)),
         (UNSIGNED,),
         warmup="period - 1",
@@ -83,7 +83,7 @@ OPERATORS: Final = (
     Operator(
         "bars_since_lowest",
         "history",
-        "Bars since the lowest of the last `period` values; 0 is this bar.",
+        "Bars since the lowest of the last `period` values; 0 is this bar. Of equal values the newest counts.",
         (SERIES, bars(20, 2)),
         (UNSIGNED,),
         warmup="period - 1",
@@ -136,6 +136,7 @@ OPERATORS: Final = (
         "The condition held on at least one of the last `period` bars.",
         (CONDITION, bars(20)),
         (TRUTH,),
+        reach="period - 1",
         missing="keep",
     ),
     Operator(

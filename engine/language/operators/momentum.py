@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from engine.language.spec import (
@@ -27,7 +28,7 @@ _PLAIN: Final = Output("value")
 
 def _of_series(
     name: str,
-    talib: str,
+    talib: str | None,
     description: str,
     default: int,
     warmup: str = "period",
@@ -41,7 +42,7 @@ def _of_series(
 
 def _of_bars(
     name: str,
-    talib: str,
+    talib: str | None,
     description: str,
     default: int,
     warmup: str = "period",
@@ -54,7 +55,13 @@ def _of_bars(
 
 _FAST_SLOW: Final = (bars(12, 2, name="fast"), bars(26, 2, name="slow"))
 _EMA_OPTION: Final = ("fast", "slow", 1)
-_MACD: Final = outputs("line", "signal", "hist")
+_MACD: Final = (Output("line", warmup="max(fast, slow) - 1"), *outputs("signal", "hist"))
+
+
+def _first(outputs: tuple[Output, ...], warmup: str) -> tuple[Output, ...]:
+    """The outputs, the first of which is known earlier than the others."""
+    return (replace(outputs[0], warmup=warmup), *outputs[1:])
+
 
 OPERATORS: Final = (
     _of_series(
@@ -63,7 +70,7 @@ OPERATORS: Final = (
     _of_series(
         "cmo", "CMO", "Chande momentum oscillator with Wilder smoothing.", 14, "period", _SIGNED_PERCENT, "decaying"
     ),
-    _of_series("cmou", "CMOU", "Chande momentum oscillator over plain sums.", 14, "period", _SIGNED_PERCENT),
+    _of_series("cmou", None, "Chande momentum oscillator over plain sums.", 14, "period", _SIGNED_PERCENT),
     _of_series("mom", "MOM", "Momentum: x - x `period` bars ago.", 10),
     _of_series("roc", "ROC", "Rate of change in percent: 100 (x / x `period` bars ago - 1).", 10),
     _of_series("rocp", "ROCP", "Rate of change as a fraction: x / x `period` bars ago - 1.", 10),
@@ -77,13 +84,13 @@ OPERATORS: Final = (
         "3 * (period - 1) + 1",
         memory="decaying",
     ),
-    _of_series("er", "ER", "Kaufman's efficiency ratio: net move / sum of moves.", 10, output=UNIT),
+    _of_series("er", None, "Kaufman's efficiency ratio: net move / sum of moves.", 10, output=UNIT),
     _of_series("vhf", "VHF", "Vertical horizontal filter: range / sum of moves.", 28, output=UNSIGNED),
     _of_series(
         "fosc", "FOSC", "Forecast oscillator: percent between x and the regression forecast made one bar ago.", 5
     ),
     _of_series(
-        "dpo", "DPO", "Detrended price: x half a period ago less its average.", 20, "max(period - 1, period // 2 + 1)"
+        "dpo", None, "Detrended price: x half a period ago less its average.", 20, "max(period - 1, period // 2 + 1)"
     ),
     Operator(
         "apo",
@@ -113,7 +120,6 @@ OPERATORS: Final = (
         _MACD,
         warmup="max(fast, slow) + signal - 2",
         memory="decaying",
-        talib="MACD",
     ),
     Operator(
         "coppock",
@@ -121,7 +127,6 @@ OPERATORS: Final = (
         "Coppock curve: wma of the sum of two rates of change.",
         (SERIES, bars(10, name="smooth"), bars(11, name="fast"), bars(14, name="slow")),
         warmup="smooth - 1 + max(fast, slow)",
-        talib="COPPOCK",
     ),
     Operator(
         "tsi",
@@ -138,18 +143,16 @@ OPERATORS: Final = (
         "momentum",
         "Stochastic of the RSI: where the RSI stands in its range of `k` bars, and its average over `d`.",
         (SERIES, bars(14, 2), bars(5, 1, name="k"), bars(3, 1, name="d")),
-        outputs("k", "d", low=0, high=100),
+        _first(outputs("k", "d", low=0, high=100), "period + k - 1"),
         warmup="period + k + d - 2",
         memory="decaying",
-        talib="STOCHRSI",
-        passed=("period", "k", "d", 0),
     ),
     Operator(
         "kst",
         "momentum",
         "Pring's know sure thing: weighted averages of rates of change over 10 to 30 bars, and its signal.",
         (SERIES, bars(9, 1, name="signal")),
-        outputs("line", "signal"),
+        _first(outputs("line", "signal"), "44"),
         warmup="43 + signal",
     ),
     Operator(
@@ -164,7 +167,7 @@ OPERATORS: Final = (
     Operator(
         "stc",
         "momentum",
-        "Schaff trend cycle: a stochastic of a stochastic of the MACD line.",
+        "Schaff trend cycle: a stochastic of a stochastic of the MACD line; the second holds while it has no range.",
         (SERIES, bars(23, 2, name="fast"), bars(50, 2, name="slow"), bars(10, 2, name="cycle")),
         (PERCENT,),
         warmup="max(fast, slow) - 1 + 2 * (cycle - 1) + 4",
@@ -199,40 +202,40 @@ OPERATORS: Final = (
     ),
     _of_bars(
         "cci",
-        "CCI",
+        None,
         "Commodity channel index: distance of the typical price from its mean in mean deviations.",
         14,
         "period - 1",
     ),
     _of_bars(
         "willr",
-        "WILLR",
+        None,
         "Williams %R: where the close stands below the range's top.",
         14,
         "period - 1",
         Output("value", low=-100, high=0),
     ),
-    _of_bars("mfi", "MFI", "Money flow index: an RSI of price times volume.", 14, "period", PERCENT, reads=HLCV),
-    _of_bars("aroonosc", "AROONOSC", "Aroon up less Aroon down.", 14, "period", _SIGNED_PERCENT, reads=("high", "low")),
+    _of_bars("mfi", None, "Money flow index: an RSI of price times volume.", 14, "period", PERCENT, reads=HLCV),
+    _of_bars("aroonosc", None, "Aroon up less Aroon down.", 14, "period", _SIGNED_PERCENT, reads=("high", "low")),
     _of_bars(
         "imi",
-        "IMI",
+        None,
         "Intraday momentum index: gains between open and close as a share of all moves.",
         14,
         "period - 1",
         PERCENT,
         reads=("open", "close"),
     ),
-    _of_bars("qstick", "QSTICK", "Average of close - open.", 10, "period - 1", reads=("open", "close")),
+    _of_bars("qstick", None, "Average of close - open.", 10, "period - 1", reads=("open", "close")),
     Operator(
         "aroon",
         "momentum",
-        "Aroon: percent of the period since its lowest low and since its highest high, 100 when it is this bar.",
+        "Aroon: percent of the period since its lowest low and since its highest high, 100 when it is this bar. "
+        "Of equal values the newest counts.",
         (bars(14, 2),),
         outputs("down", "up", low=0, high=100),
         ("high", "low"),
         "period",
-        talib="AROON",
     ),
     Operator(
         "vortex",
@@ -242,7 +245,6 @@ OPERATORS: Final = (
         outputs("plus", "minus", low=0),
         HLC,
         "period",
-        talib="VORTEX",
     ),
     Operator(
         "elder_ray",
@@ -260,45 +262,38 @@ OPERATORS: Final = (
         "momentum",
         "Slow stochastic: place of the close in the range of `k` bars, averaged over `smooth`; then over `d`.",
         (bars(5, 1, name="k"), bars(3, 1, name="smooth"), bars(3, 1, name="d")),
-        outputs("k", "d", low=0, high=100),
+        _first(outputs("k", "d", low=0, high=100), "k + smooth - 2"),
         HLC,
         "k + smooth + d - 3",
-        talib="STOCH",
-        passed=("k", "smooth", 0, "d", 0),
     ),
     Operator(
         "stochf",
         "momentum",
         "Fast stochastic: place of the close in the range of `k` bars, and its average over `d`.",
         (bars(5, 1, name="k"), bars(3, 1, name="d")),
-        outputs("k", "d", low=0, high=100),
+        _first(outputs("k", "d", low=0, high=100), "k - 1"),
         HLC,
         "k + d - 2",
-        talib="STOCHF",
-        passed=("k", "d", 0),
     ),
     Operator(
         "kdj",
         "momentum",
         "KDJ: a Wilder-smoothed stochastic k, its average d, and j = 3k - 2d.",
         (bars(9, 1, name="k"), bars(3, 1, name="smooth"), bars(3, 1, name="d")),
-        outputs("k", "d", "j"),
+        _first(outputs("k", "d", "j"), "k + smooth - 2"),
         HLC,
         "k + smooth + d - 3",
         "decaying",
-        talib="KDJ",
-        passed=("k", "smooth", 13, "d", 13),
     ),
     Operator(
         "smi",
         "momentum",
         "Blau's stochastic momentum index and its signal.",
         (bars(13, 2), bars(2, 2, name="fast"), bars(25, 2, name="slow"), bars(9, 2, name="signal")),
-        outputs("line", "signal", low=-100, high=100),
+        _first(outputs("line", "signal", low=-100, high=100), "period + fast + slow - 2"),
         HLC,
         "period + fast + slow + signal - 4",
         "decaying",
-        talib="SMI",
     ),
     Operator(
         "ultosc",
@@ -308,7 +303,6 @@ OPERATORS: Final = (
         (PERCENT,),
         HLC,
         "max(max(fast, middle), slow)",
-        talib="ULTOSC",
     ),
     Operator(
         "ao",
@@ -317,7 +311,6 @@ OPERATORS: Final = (
         (bars(5, 2, name="fast"), bars(34, 2, name="slow")),
         reads=("high", "low"),
         warmup="max(fast, slow) - 1",
-        talib="AO",
     ),
     Operator(
         "ac",
@@ -326,7 +319,6 @@ OPERATORS: Final = (
         (bars(5, 2, name="fast"), bars(34, 2, name="slow"), bars(5, 2, name="signal")),
         reads=("high", "low"),
         warmup="max(fast, slow) + signal - 2",
-        talib="AC",
     ),
     Operator(
         "bop",
@@ -335,7 +327,6 @@ OPERATORS: Final = (
         (),
         (_SIGNED_UNIT,),
         OHLC,
-        talib="BOP",
     ),
     Operator(
         "wad",
@@ -351,7 +342,7 @@ OPERATORS: Final = (
         "momentum",
         "Ehlers' Fisher transform of the median price's place in its range, and its value one bar ago.",
         (bars(9, 2),),
-        outputs("line", "signal"),
+        _first(outputs("line", "signal"), "period - 1"),
         ("high", "low"),
         "period",
         "decaying",
@@ -361,7 +352,7 @@ OPERATORS: Final = (
         "momentum",
         "TTM squeeze: whether the Bollinger bands lie inside the Keltner channel, and the momentum of the break-out.",
         (bars(20, 2), number("deviations", 2.0, 0, 100), number("multiplier", 1.5, 0, 100)),
-        (Output("on", kind="condition"), Output("momentum")),
+        (Output("on", kind="condition", warmup="period"), Output("momentum")),
         HLC,
         "2 * (period - 1)",
     ),

@@ -8,7 +8,12 @@ from engine.language.spec import HLC, SERIES, Memory, Operator, Output, bars, nu
 
 
 def _average(
-    name: str, talib: str, description: str, default: int = 20, warmup: str = "period - 1", memory: Memory = "window"
+    name: str,
+    talib: str | None,
+    description: str,
+    default: int = 20,
+    warmup: str = "period - 1",
+    memory: Memory = "window",
 ) -> Operator:
     low = 1 if name in {"sma", "ema", "wma", "rma", "vwma"} else 2
     return Operator(
@@ -20,15 +25,15 @@ _BANDS: Final = outputs("upper", "middle", "lower")
 _DEVIATIONS: Final = number("deviations", 2.0, 0, 100)
 
 OPERATORS: Final = (
-    _average("sma", "SMA", "Simple moving average: the mean of the last `period` values."),
+    _average("sma", None, "Simple moving average: the mean of the last `period` values."),
     _average("ema", "EMA", "Exponential moving average, weight 2/(period+1), seeded by a mean.", memory="decaying"),
-    _average("wma", "WMA", "Linearly weighted moving average: weights 1..period, newest heaviest."),
+    _average("wma", None, "Linearly weighted moving average: weights 1..period, newest heaviest."),
     _average("dema", "DEMA", "Double EMA: 2 ema - ema(ema).", 20, "2 * (period - 1)", "decaying"),
     _average("tema", "TEMA", "Triple EMA: 3 ema - 3 ema(ema) + ema(ema(ema)).", 20, "3 * (period - 1)", "decaying"),
-    _average("trima", "TRIMA", "Triangular moving average: a simple average of simple averages."),
+    _average("trima", None, "Triangular moving average: a simple average of simple averages."),
     _average("kama", "KAMA", "Kaufman's adaptive average: fast in trends, slow in noise.", 30, "period", "decaying"),
     _average(
-        "hma", "HMA", "Hull average: wma(2 wma(n/2) - wma(n), sqrt(n)).", 20, "period - 1 + floor(sqrt(period)) - 1"
+        "hma", None, "Hull average: wma(2 wma(n/2) - wma(n), sqrt(n)).", 20, "period - 1 + floor(sqrt(period)) - 1"
     ),
     _average("rma", "RMA", "Wilder's smoothing, weight 1/period, seeded by a mean.", 14, "period - 1", "decaying"),
     _average(
@@ -121,8 +126,6 @@ OPERATORS: Final = (
         (SERIES, bars(20, 2), _DEVIATIONS),
         _BANDS,
         warmup="period - 1",
-        talib="BBANDS",
-        passed=("period", "deviations", "deviations", 0),
     ),
     Operator(
         "accbands",
@@ -132,7 +135,6 @@ OPERATORS: Final = (
         _BANDS,
         reads=HLC,
         warmup="period - 1",
-        talib="ACCBANDS",
     ),
     Operator(
         "donchian",
@@ -161,7 +163,12 @@ OPERATORS: Final = (
         "Ichimoku: conversion and base line, and the cloud's spans as displaced onto this bar. No lagging span: it "
         "would show the future.",
         (bars(9, name="conversion"), bars(26, name="base"), bars(52, name="span")),
-        outputs("conversion", "base", "span_a", "span_b"),
+        (
+            Output("conversion", warmup="conversion - 1"),
+            Output("base", warmup="base - 1"),
+            Output("span_a", warmup="max(conversion, base) + base - 2"),
+            Output("span_b", warmup="span + base - 2"),
+        ),
         reads=("high", "low"),
         warmup="max(max(conversion, base), span) - 1 + base - 1",
     ),
@@ -170,7 +177,7 @@ OPERATORS: Final = (
         "overlap",
         "Williams' alligator: Wilder averages of the median price over 13, 8 and 5 bars, displaced by 8, 5 and 3.",
         (),
-        outputs("jaw", "teeth", "lips"),
+        (Output("jaw"), Output("teeth", warmup="12"), Output("lips", warmup="7")),
         reads=("high", "low"),
         warmup="20",
         memory="decaying",

@@ -18,7 +18,7 @@ OPERATORS: Final = (
         (Parameter("interval", "choice", "1d", choices=INTERVALS), number("offset_hours", 0.0, 0, 744)),
         (TRUTH,),
         ("time",),
-        memory="window",
+        reach="1",
         missing="keep",
     ),
     Operator(

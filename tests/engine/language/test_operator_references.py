@@ -128,7 +128,7 @@ def _mid(c: Columns, t: int, period: int) -> float:
 
 
 def _span_a(c: Columns, t: int) -> float:
-    return NAN if t < 52 - 1 + 25 else (_mid(c, t - 25, 9) + _mid(c, t - 25, 26)) / 2
+    return NAN if t < 26 - 1 + 25 else (_mid(c, t - 25, 9) + _mid(c, t - 25, 26)) / 2
 
 
 def _rolling_vwap(c: Columns, t: int) -> float:
