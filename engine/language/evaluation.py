@@ -223,7 +223,8 @@ def _zscore(table: NDArray[np.float64], row: int) -> Floats:
     known = ~np.isnan(deviations)
     counts = np.maximum(known.sum(axis=0), 1)
     spread = np.sqrt(np.where(known, deviations**2, 0.0).sum(axis=0) / counts)
-    return np.round(np.where(spread > 0, deviations[row] / np.where(spread > 0, spread, 1.0), np.nan), 12)
+    scores: Floats = np.where(spread > 0, deviations[row] / np.where(spread > 0, spread, 1.0), np.nan)
+    return np.round(scores, 12)
 
 
 def known_bars(frame: Frame, instrument: Instrument) -> int:

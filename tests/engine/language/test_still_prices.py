@@ -99,7 +99,7 @@ def test_what_divides_by_volume_is_missing_where_nothing_was_traded(expression: 
 
 
 def test_the_rsi_of_a_straight_rise_has_no_range_to_stand_in() -> None:
-    frame = _frame(1.0 + 0.01 * np.arange(400))
+    frame = _frame(1.0 + 0.01 * np.arange(400, dtype=np.float64))
 
     assert _value("rsi(close, 14)", frame) == 100.0
     assert _value("stochrsi_k(close)", frame) is None
@@ -155,7 +155,7 @@ def test_of_equal_values_one_rule_says_which_counts(prices: list[float], express
 )
 def test_a_window_does_not_know_the_bars_before_it(expression: str) -> None:
     rng = np.random.default_rng(6)
-    close = 100.0 + rng.integers(0, 4, 400)
+    close = 100.0 + rng.integers(0, 4, 400).astype(np.float64)
 
     whole = outputs_of(expression, _frame(close))[0]
     for begin in (100, 137, 301):
