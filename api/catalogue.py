@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from . import accounts, arena, backtests, docs, live, market, meta, orders
+from . import accounts, arena, backtests, docs, live, market, meta, orders, research
 from .endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
@@ -57,6 +57,8 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     arena.ARENA_POST,
     backtests.BACKTEST_RECENT,
     backtests.SCRIPT_CHECK,
+    research.BACKTEST_SWEEP,
+    research.BACKTEST_SWEEP_STATUS,
     arena.ARENA_FOLLOW,
     arena.ARENA_UNFOLLOW,
 )

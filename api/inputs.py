@@ -232,7 +232,8 @@ Order = Literal["asc", "desc"]
 
 ExchangeInput = Annotated[ExchangeId, one_of(get_args(ExchangeId), EXCHANGE_ALIASES)]
 MarketTypeInput = Annotated[MarketType, one_of(get_args(MarketType), MARKET_TYPE_ALIASES)]
-TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe)]
+TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe), WithJsonSchema({"type": "string"})]
+"""Shown as plain text, which spares tokens; a wrong one is told what there is."""
 RiskProfileInput = Annotated[RiskProfile, one_of(get_args(RiskProfile))]
 OrderInput = Annotated[Order, one_of(get_args(Order), {"ascending": "asc", "descending": "desc"})]
 

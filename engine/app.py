@@ -14,7 +14,7 @@ from starlette.routing import Route as HttpRoute
 from api.errors import InvalidInput, clean
 
 from .engine import Engine
-from .routes import accounts, arena, backtest, docs, live, market, meta, orders
+from .routes import accounts, arena, backtest, docs, live, market, meta, orders, research
 from .routes.answers import refusal
 from .routes.binding import PREFIX, Route, http_routes
 from .routes.openapi import describe
@@ -26,6 +26,7 @@ SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
     orders.ROUTES,
     docs.ROUTES,
     backtest.ROUTES,
+    research.ROUTES,
     live.ROUTES,
     arena.ROUTES,
 )

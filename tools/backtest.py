@@ -25,6 +25,14 @@ BACKTEST: Final = (
         hints=_STARTS,
         module="tools.backtest_and_poll",
     ),
+    CompositeTool(
+        name="backtest_sweep",
+        title="Sweep a script's parameters",
+        description="Run every variant of a script's param(...) values and judge the search: overfitting, deflated "
+        "Sharpe, walk-forward, one variant or none. Waits 45 s. Takes the terms of backtest_execute too.",
+        hints=_STARTS,
+        module="tools.backtest_sweep",
+    ),
     EndpointTool(
         name="backtest_execute",
         title="Queue a backtest",

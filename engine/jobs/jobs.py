@@ -26,6 +26,7 @@ from engine.store.ids import new_id
 
 from .settings import JobSettings, World
 from .slots import Ended, Slot
+from .spec import SweepOutcome
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -71,9 +72,9 @@ class Jobs:
         if self._slots:
             self._slots[0].warm()
 
-    def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None]) -> str:
+    def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None], prefix: str = "bt") -> str:
         """Queue a job and return its id; `spend` counts it against a quota in the same transaction."""
-        job_id = new_id("bt")
+        job_id = new_id(prefix)
 
         def work(connection: sa.Connection) -> None:
             spend(connection)
@@ -166,6 +167,10 @@ class Jobs:
             self._store.write_now(
                 lambda c: rows.end_job(c, claimed.id, ended.status, now, message=ended.message, owner=self.owner)
             )
+            return
+        if isinstance(outcome, SweepOutcome):
+            found = {**outcome.columns(), "agent_id": claimed.agent_id}
+            self._store.write_now(lambda c: rows.complete_sweep(c, claimed.id, self.owner, now, found))
             return
         result = {**outcome.columns(), "id": new_id("res"), "agent_id": claimed.agent_id}
         self._store.write_now(lambda c: rows.complete_job(c, claimed.id, self.owner, now, result))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, Final
 
 import numpy as np
 
+from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed, load_frame, open_feed
@@ -67,6 +68,20 @@ def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
     return clock, open_feed(Store.open(world.database_url), clock, world.seed, world.data)
 
 
+def open_feed_at(world: World, as_of: float) -> MarketFeed:
+    """The worker's feed, as it was at a time."""
+    clock, feed = _opened(world)
+    clock.time = as_of
+    feed.refresh()
+    return feed
+
+
+def loaded_frame(feed: Feed, spec: Spec, instruments: Sequence[Instrument], warmup_bars: int) -> tuple[Frame, int]:
+    """The candles of the range with those before it, and the first bar to trade on."""
+    frame = load_frame(feed, instruments, spec.timeframe, spec.start, spec.end, warmup_bars)
+    return frame, int(np.searchsorted(frame.time, spec.start))
+
+
 def run_backtest(world: World, text: str, report: Report) -> Outcome:
     """Run the spec in `text`.
 
@@ -74,19 +89,14 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
         HeyTradersError: There is no bar to trade on, or the script cannot run on these.
     """
     spec = Spec.from_json(text)
-    clock, feed = _opened(world)
-    clock.time = spec.as_of
-    feed.refresh()
+    feed = open_feed_at(world, spec.as_of)
     report(0.02, _READING)
     script = compiled(spec)
     report(0.05, _LOADING)
-    loaded = load_frame(feed, script.instruments, spec.timeframe, spec.start, spec.end, script.warmup_bars)
-    frame = Frame(
-        loaded.timeframe, loaded.time, {instrument: loaded.bars[instrument] for instrument in spec.instruments}
-    )
-    first_bar = int(np.searchsorted(frame.time, spec.start))
+    loaded, first_bar = loaded_frame(feed, spec, script.instruments, script.warmup_bars)
+    frame = replace(loaded, bars={instrument: loaded.bars[instrument] for instrument in spec.instruments})
     program = script.program(loaded, first_bar)
-    settings = _settings(spec, feed)
+    settings = settings_of(spec, feed)
     report(0.25, _TRADING)
     simulation = simulate(frame, program, settings, first_bar, lambda done: report(0.25 + 0.35 * done, _TRADING))
     report(0.6, _DELAYING)
@@ -97,7 +107,8 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     return _outcome(spec, simulation, later, script.warmup_bars)
 
 
-def _settings(spec: Spec, feed: Feed) -> SimulationSettings:
+def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
+    """The terms of a spec as the simulation takes them."""
     resolving = {i: feed.listing(i).resolves_at for i in spec.instruments if i.market_type == "prediction"}
     return SimulationSettings(
         initial_cash=spec.initial_cash,

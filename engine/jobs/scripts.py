@@ -21,7 +21,7 @@ def compiled(spec: Spec) -> CompiledScript:
     Raises:
         DslError: Tells of every error.
     """
-    return compile_script(spec.script, _context(spec))
+    return compile_script(spec.script, context_of(spec))
 
 
 def remarks(spec: Spec) -> tuple[str, ...]:
@@ -61,7 +61,8 @@ def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
     )
 
 
-def _context(spec: Spec) -> ScriptContext:
+def context_of(spec: Spec) -> ScriptContext:
+    """What the script of a spec runs on."""
     return ScriptContext(
         universe=spec.instruments, timeframe=spec.timeframe, mode=spec.mode, exchange=spec.exchange, bars=spec.bars
     )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Final
 
 from api.exchanges import DataChoice
+
+SWEEP: Final = '{"sweep"'
+"""How the row of a job begins that is a sweep."""
 
 
 @dataclass(frozen=True, slots=True)

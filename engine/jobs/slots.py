@@ -21,7 +21,7 @@ from .settings import Limits, World
 from .worker import STAGES, enter, greet, work
 
 if TYPE_CHECKING:
-    from .spec import Outcome
+    from .spec import Outcome, SweepOutcome
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -34,7 +34,7 @@ class Ended:
     """How a job ended: with an `outcome` when completed, else with a reason."""
 
     status: Literal["completed", "failed", "cancelled"]
-    outcome: Outcome | None = None
+    outcome: Outcome | SweepOutcome | None = None
     message: str | None = None
 
 

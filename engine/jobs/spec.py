@@ -65,6 +65,11 @@ class Spec:
         return -(-(self.end - self.start) // SECONDS[self.timeframe])
 
     @property
+    def seconds(self) -> int:
+        """Length of a bar."""
+        return SECONDS[self.timeframe]
+
+    @property
     def market(self) -> str:
         """Names the universe, whatever its order: variants are counted per universe."""
         return _digest(sorted(self.tickers))
@@ -105,6 +110,21 @@ class Outcome:
     trade_labels: str
     trades: bytes
     equity: bytes
+
+    def columns(self) -> dict[str, Any]:
+        """By column name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOutcome:
+    """A sweep's columns. `found` is its answer as JSON; `tried` the Sharpe ratio of each variant by name."""
+
+    market: str
+    start: int
+    end: int
+    found: str
+    tried: str
 
     def columns(self) -> dict[str, Any]:
         """By column name."""

@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Final
 
 from engine.executor.local import prepare_process
 
-from .settings import World
+from .settings import SWEEP, World
 
 if TYPE_CHECKING:
-    from .spec import Outcome
+    from .spec import Outcome, SweepOutcome
 
-STAGES: Final = ("starting", "loading candles", "reading the script", "trading", "measuring", "trying a one-bar delay")
+STAGES: Final = (
+    "starting",
+    "loading candles",
+    "reading the script",
+    "trading",
+    "measuring",
+    "trying a one-bar delay",
+    "running variants",
+    "judging the search",
+)
 """What a job is doing; a worker reports the index."""
 
 Progress = MutableSequence[float]
@@ -38,15 +47,13 @@ def greet() -> None:
         import_module(name)
 
 
-def work(world: World, spec: str) -> Outcome:
-    """Run the backtest that `spec` describes.
+def work(world: World, spec: str) -> Outcome | SweepOutcome:
+    """Run the backtest or the sweep that `spec` describes.
 
     Raises:
         HeyTradersError: The backtest cannot be run; the message is for whoever asked for it.
         MemoryError: It needs more than the limit.
     """
-    from .run import run_backtest
-
     progress = _progress
     if progress is None:
         raise RuntimeError("the worker was not entered")
@@ -56,4 +63,10 @@ def work(world: World, spec: str) -> Outcome:
         progress[1] = float(stage)
 
     report(0.0, 0)
+    if spec.startswith(SWEEP):
+        from engine.research.sweep import run_sweep
+
+        return run_sweep(world, spec, report)
+    from .run import run_backtest
+
     return run_backtest(world, spec, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -40,6 +40,7 @@ class Evaluator:
         self._values: dict[tuple[int, Instrument | None], Any] = {}
         self._longer: dict[Timeframe, tuple[Resampled, Evaluator]] = {}
         self._tables: dict[int, NDArray[np.float64]] = {}
+        self._ops: dict[int, str] = {}
 
     def series(self, node: Node, instrument: Instrument | None) -> Series:
         """The values of a number or condition on every bar."""
@@ -52,6 +53,7 @@ class Evaluator:
         if key not in self._values:
             with np.errstate(all="ignore"):
                 for each in self._pending(node, instrument):
+                    self._ops[each.id] = each.op
                     self._values[each.id, instrument if each.local else None] = self._computed(each, instrument)
         return self._values[key]
 
@@ -60,6 +62,11 @@ class Evaluator:
         self._values.clear()
         self._tables.clear()
         self._longer.clear()
+
+    def keep(self, ops: Collection[str]) -> int:
+        """Let go of all arrays but those of nodes of these kinds; how many bytes are left."""
+        self._values = {key: value for key, value in self._values.items() if self._ops.get(key[0]) in ops}
+        return sum(_bytes(value) for value in self._values.values())
 
     def _pending(self, node: Node, instrument: Instrument | None) -> list[Node]:
         """The nodes still to be computed for this ticker, arguments before what uses them."""
@@ -202,6 +209,13 @@ class Evaluator:
             ranks[np.isnan(table)] = np.nan
             self._tables[key] = ranks
         return ranks
+
+
+def _bytes(value: Any) -> int:
+    """Memory of the arrays of one node; an operator of several outputs has a tuple of them."""
+    if isinstance(value, tuple):
+        return sum(_bytes(each) for each in cast("tuple[Any, ...]", value))
+    return cast("int", getattr(value, "nbytes", 0))
 
 
 def _typed(node: Node, value: Any) -> Series:

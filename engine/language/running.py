@@ -16,14 +16,22 @@ from .script import ScriptPlan
 from .stateful import BarProgram, Run, build_intent, target
 
 
-def program(plan: ScriptPlan, frame: Frame, first_bar: int, *, stateful: bool) -> Program:
-    """The program of a script on the bars of a frame."""
+def program(
+    plan: ScriptPlan, frame: Frame, first_bar: int, *, stateful: bool, evaluator: Evaluator | None = None
+) -> Program:
+    """The program of a script on the bars of a frame.
+
+    With an `evaluator` of that frame, for plans on one graph: what it has computed is not computed again.
+    """
     refuse_short_history(plan.nodes, plan.graph.texts, len(frame))
-    evaluator = Evaluator(frame, plan.context.universe, first_bar)
+    own = evaluator or Evaluator(frame, plan.context.universe, first_bar)
     runs = _runs(plan)
     if stateful:
-        return BarProgram(runs, evaluator, len(frame), first_bar)
-    return _static(runs, evaluator, first_bar)
+        return BarProgram(runs, own, len(frame), first_bar)
+    found = _static(runs, own, first_bar)
+    if evaluator is None:
+        own.forget()
+    return found
 
 
 def _runs(plan: ScriptPlan) -> Sequence[Run]:
@@ -48,7 +56,6 @@ def _static(runs: Sequence[Run], evaluator: Evaluator, first_bar: int) -> Static
 
             built = [build_intent(intent, run.instrument, value_of) for intent in intents]
             emissions.append(Emission(condition, tuple(intent for intent in built if intent is not None)))
-    evaluator.forget()
     return tuple(emissions)
 
 

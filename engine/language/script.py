@@ -75,11 +75,14 @@ class ScriptPlan:
         return conditions + [n for e in self.emissions for plan in e.intents for n in nodes_of(plan)]
 
 
-def read_script(source: str, context: ScriptContext) -> ScriptPlan:
-    """Check a script; what is wrong with it is in the plan's findings."""
+def read_script(source: str, context: ScriptContext, graph: Graph | None = None) -> ScriptPlan:
+    """Check a script; what is wrong with it is in the plan's findings.
+
+    Variants of a script that are read into one `graph` share every sub-expression that is the same in them.
+    """
     parsed = parse(source, "script")
-    plan = ScriptPlan(context, Graph(context.timeframe), parsed)
-    reader = _Reader(plan)
+    plan = ScriptPlan(context, graph or Graph(context.timeframe), parsed)
+    reader = Reader(plan)
     if parsed.statements:
         reader.run(parsed.statements)
     plan.unused = {n: s for n, s in reader.assigned.items() if n not in reader.checker.used}
@@ -95,7 +98,9 @@ def read_script(source: str, context: ScriptContext) -> ScriptPlan:
     return plan
 
 
-class _Reader:
+class Reader:
+    """Reads statements one after the other into a plan."""
+
     def __init__(self, plan: ScriptPlan) -> None:
         context = plan.context
         exchange = context.exchange or (context.universe[0].exchange if context.universe else None)

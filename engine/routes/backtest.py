@@ -76,7 +76,7 @@ async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> St
     """How far the job is."""
 
     def work(connection: sa.Connection) -> tuple[rows.JobRow, int | None]:
-        job = _job(connection, request.backtest_id, caller.identified)
+        job = job_of(connection, request.backtest_id, caller.identified)
         return job, rows.jobs_before(connection, job.id) if job.status == "queued" else None
 
     job, before = await engine.store.read(work)
@@ -99,9 +99,9 @@ async def status(engine: Engine, caller: Caller, request: BacktestRequest) -> St
 
 async def cancel(engine: Engine, caller: Caller, request: BacktestRequest) -> CancelResponse:
     """End the job; a job that has ended stays as it is."""
-    await engine.store.read(lambda c: _job(c, request.backtest_id, caller.identified))
+    await engine.store.read(lambda c: job_of(c, request.backtest_id, caller.identified))
     cancelled = await anyio.to_thread.run_sync(engine.jobs.cancel, request.backtest_id)
-    job = await engine.store.read(lambda c: _job(c, request.backtest_id, caller.identified))
+    job = await engine.store.read(lambda c: job_of(c, request.backtest_id, caller.identified))
     return CancelResponse.model_validate(
         {
             "backtest_id": job.id,
@@ -152,13 +152,18 @@ async def script_check(engine: Engine, _caller: Caller, request: ScriptCheckRequ
     return await anyio.to_thread.run_sync(check, request)
 
 
-def _job(connection: sa.Connection, job_id: str, agent_id: str) -> rows.JobRow:
+def job_of(connection: sa.Connection, job_id: str, agent_id: str, named: str = "backtest_id") -> rows.JobRow:
+    """A job of the caller.
+
+    Raises:
+        NotFound: There is none; `named` is the argument that named it.
+    """
     job = rows.find_job(connection, job_id, agent_id)
     if job is None:
         what = "a result_id" if job_id.startswith("res_") else "no backtest of yours"
         raise NotFound(
-            f"backtest_id {show(job_id)} is {what}",
-            suggestion="Take backtest_id from backtest_execute",
+            f"{named} {show(job_id)} is {what}",
+            suggestion=f"Take {named} from {'backtest_execute' if named == 'backtest_id' else 'backtest_sweep'}",
             code="BACKTEST_NOT_FOUND",
         )
     return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,6 +51,21 @@ results_table: Final = sa.Table(
     sa.Column("trade_labels", sa.Text, nullable=False),
     sa.Column("trades", sa.LargeBinary, nullable=False),
     sa.Column("equity", sa.LargeBinary, nullable=False),
+    sa.Index(None, "agent_id", "market"),
+)
+
+
+sweeps_table: Final = sa.Table(
+    "backtest_sweeps",
+    metadata,
+    sa.Column("job_id", sa.String(40), sa.ForeignKey("backtest_jobs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("agent_id", sa.String(40), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("market", sa.String(64), nullable=False),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("found", sa.Text, nullable=False),
+    sa.Column("tried", sa.Text, nullable=False),
     sa.Index(None, "agent_id", "market"),
 )
 
@@ -163,6 +179,32 @@ def complete_job(connection: sa.Connection, job_id: str, owner: str, now: float,
     return True
 
 
+def complete_sweep(connection: sa.Connection, job_id: str, owner: str, now: float, found: dict[str, Any]) -> bool:
+    """Store what a sweep found and complete its job, if it is still running here."""
+    if not end_job(connection, job_id, "completed", now, message=None, owner=owner):
+        return False
+    connection.execute(sa.insert(sweeps_table).values(**found, job_id=job_id, created_at=now))
+    connection.execute(sa.update(jobs_table).where(jobs_table.c.id == job_id).values(progress=1.0))
+    return True
+
+
+def find_sweep(connection: sa.Connection, job_id: str) -> str | None:
+    """What a sweep found, as JSON; whose it is, its job says."""
+    wanted = sa.select(sweeps_table.c.found).where(sweeps_table.c.job_id == job_id)
+    return connection.execute(wanted).scalar_one_or_none()
+
+
+def recent_jobs(connection: sa.Connection, agent_id: str, states: Sequence[str], limit: int) -> Sequence[Any]:
+    """The agent's newest jobs with what they run and, once completed, the metrics; newest first."""
+    jobs, results = jobs_table.c, results_table.c
+    wanted = (
+        sa.select(*_JOB, jobs.spec, results.metrics)
+        .select_from(jobs_table.outerjoin(results_table, results.id == jobs.result_id))
+        .where(jobs.agent_id == agent_id, jobs.status.in_(states))
+    )
+    return connection.execute(wanted.order_by(jobs.created_at.desc(), jobs.id.desc()).limit(limit)).all()
+
+
 def open_owners(connection: sa.Connection) -> Sequence[tuple[str | None, float]]:
     """The processes that hold open jobs, each with its latest sign of life."""
     row = jobs_table.c
@@ -211,12 +253,20 @@ def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> Sequ
 
 
 def tried(connection: sa.Connection, agent_id: str, market: str, start: int, end: int) -> dict[str, float | None]:
-    """Annualised Sharpe ratio of each different strategy that the agent ran on `market` in an overlapping range."""
+    """Annualised Sharpe ratio of each different strategy that the agent ran on `market` in an overlapping range.
+
+    Every variant of a sweep is one of them.
+    """
+    found: dict[str, float | None] = {}
+    of = sweeps_table.c
+    wanted = sa.select(of.tried).where(of.agent_id == agent_id, of.market == market, of.start < end, of.end > start)
+    for text in connection.execute(wanted).scalars():
+        found.update(json.loads(text))
     of = results_table.c
     wanted = sa.select(of.variant, of.sharpe).where(
         of.agent_id == agent_id, of.market == market, of.start < end, of.end > start
     )
-    return {row.variant: row.sharpe for row in connection.execute(wanted)}
+    return found | {row.variant: row.sharpe for row in connection.execute(wanted)}
 
 
 def _wall() -> float:

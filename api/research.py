@@ -1,0 +1,309 @@
+"""Research endpoints of the engine, beside API 1.0.4: sweeps, the list of backtests, comparison, reports, relations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, cast, get_args
+
+from pydantic import Field, WithJsonSchema, model_validator
+
+from .backtest_results import JobStatus
+from .backtests import ExecuteRequest
+from .endpoint import Endpoint, Request, Response
+from .inputs import Identifier, Number, Text, Whole, one_of
+from .outputs import Time
+from .refusals import reject
+
+MAX_VARIANTS: Final = 20_000
+Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]
+Search = Literal["grid", "random"]
+_WHOLE: Final = WithJsonSchema({"type": "integer"})
+_TEXT: Final = WithJsonSchema({"type": "string"})
+
+
+class Range(Request):
+    """Values from `low` to `high`, both included."""
+
+    low: Number
+    high: Number
+    step: Annotated[Number, Field(gt=0)]
+
+
+class WalkForwardTerms(Request):
+    """Choose on `train_days`, trade the next `test_days`, move on. `anchored`: training always begins at the start."""
+
+    train_days: Annotated[Whole, Field(ge=1, le=10_000), _WHOLE]
+    test_days: Annotated[Whole, Field(ge=1, le=10_000), _WHOLE]
+    anchored: bool = False
+
+
+class SweepRequest(ExecuteRequest):
+    """A script with parameters, the values to try, and what it trades when."""
+
+    grid: Annotated[dict[str, tuple[Number, ...] | Range], WithJsonSchema({"type": "object"})] = Field(
+        default_factory=dict, description='{"fast": [5, 10]} or {"fast": {"low": 5, "high": 50, "step": 5}}.'
+    )
+    search: Annotated[Search, one_of(get_args(Search)), _TEXT] = Field("grid", description="Or random, a sample.")
+    max_variants: Annotated[Whole, Field(ge=2, le=MAX_VARIANTS), _WHOLE] = Field(1_000, description="2-20000.")
+    objective: Annotated[Objective, one_of(get_args(Objective))] = Field("sharpe_ratio", description="To maximise.")
+    walk_forward: Annotated[WalkForwardTerms | None, WithJsonSchema({"type": "object"})] = Field(
+        None, description="{train_days, test_days, anchored}."
+    )
+    top: Annotated[Whole, Field(ge=1, le=100), _WHOLE] = Field(10, description="Best rows shown.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _signal(cls, given: Any) -> Any:
+        """A sweep is of a script, so that need not be said."""
+        return {"strategy_type": "signal", **cast("dict[str, Any]", given)} if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _searchable(self) -> SweepRequest:
+        """Refuse what has no parameters, and a range that holds nothing or too much."""
+        if self.strategy_type != "signal":
+            raise reject(
+                f"{self.strategy_type} has no parameters to sweep",
+                "Write a script with param(...).",
+                field="strategy_type",
+            )
+        for name, values in self.grid.items():
+            if isinstance(values, Range) and values.high < values.low:
+                raise reject(f"{name}: low {values.low:g} is above high {values.high:g}", "Swap them.", field="grid")
+            if isinstance(values, tuple) and not values:
+                raise reject(f"{name} has no values", "Name at least one.", field="grid")
+            if isinstance(values, Range) and (values.high - values.low) / values.step > MAX_VARIANTS:
+                raise reject(f"{name} has more than {MAX_VARIANTS:,} values", "Use a larger step.", field="grid")
+        return self
+
+
+class SweepIdRequest(Request):
+    """Names a sweep."""
+
+    sweep_id: Identifier = Field(description="From backtest_sweep.")
+
+
+class SweepStarted(Response):
+    """A queued sweep."""
+
+    sweep_id: str = Field("", description="The sweep.")
+    status: JobStatus = Field("queued", description="queued.")
+    variants: int = Field(0, description="Variants that will run; each counts as tried.")
+    memory_mb: int = Field(0, description="Most memory it will use, all processes together.")
+    warnings: list[str] = Field(default_factory=list, description="What was assumed or looks wrong.")
+
+
+class Sample(Response):
+    """The same measures in sample and out of sample. Annualised; fractions unless the name ends in `_pct`."""
+
+    total_return_pct: float | None = None
+    annual_return: float | None = None
+    sharpe_ratio: float | None = None
+    max_drawdown: float | None = None
+    days: float | None = None
+
+
+class SweepResponse(Response):
+    """What a sweep found, or how far it is."""
+
+    sweep_id: str = Field("", description="The sweep.")
+    status: JobStatus = Field("queued", description="queued, running, completed, failed or cancelled.")
+    progress: float | None = Field(None, description="0 to 1.")
+    message: str | None = Field(None, description="Stage or reason.")
+    recommendation: str | None = Field(None, description="One variant, or none of these, and why.")
+    recommended: dict[str, float] | None = Field(None, description="Parameters of the variant; absent for none.")
+    variants: int | None = Field(None, description="Variants run; each counts as tried.")
+    columns: list[str] | None = Field(None, description="Of rows: parameters, then metrics.")
+    rows: list[list[float | None]] | None = Field(None, description="Best first by the objective.")
+    default_rank: int | None = Field(None, description="Rank of the script's own defaults.")
+    shape: str | None = Field(None, description="plateau: neighbours of the best do well; spike: they do not.")
+    neighbours: float | None = Field(None, description="Median objective of the best one's neighbours.")
+    probability_of_backtest_overfitting: float | None = Field(None, description="CSCV; 0.5 is chance.")
+    deflated_sharpe_ratio: float | None = Field(None, description="Of the best, given all variants; 0.95 or more.")
+    expected_max_sharpe: float | None = Field(None, description="Best Sharpe that luck alone would show.")
+    in_sample: Sample | None = Field(None, description="Chosen variants on their training windows.")
+    out_of_sample: Sample | None = Field(None, description="The same on the tests that follow, stitched.")
+    folds: list[dict[str, Any]] | None = Field(None, description="Test window and parameters chosen for it.")
+    equity: list[tuple[str, float]] | None = Field(None, description="Out-of-sample curve, thinned.")
+    memory_mb: int | None = Field(None, description="Most memory it could use.")
+    warnings: list[str] = Field(default_factory=list, description="Reasons for doubt.")
+
+
+class ListRequest(Request):
+    """Which backtests and sweeps."""
+
+    search: Text | None = Field(None, description="Words in description, script or tickers.")
+    tag: Text | None = Field(None, description="A #tag in the description.")
+    state: Annotated[
+        Literal["any", "open", "completed", "failed", "cancelled"],
+        one_of(("any", "open", "completed", "failed", "cancelled")),
+    ] = Field("any", description="open: queued or running.")
+    limit: Annotated[Whole, Field(ge=1, le=100), _WHOLE] = Field(20, description="Newest first.")
+
+
+class ListedJob(Response):
+    """A backtest or a sweep in one line."""
+
+    id: str = Field(description="backtest_id or sweep_id.")
+    state: str = Field(description="queued, running, completed, failed or cancelled.")
+    result_id: str | None = Field(None, description="For the results tools.")
+    progress: float | None = Field(None, description="0 to 1.")
+    created_at: Time | None = None
+    description: str | None = None
+    universe: list[str] | None = None
+    timeframe: str | None = None
+    total_return_pct: float | None = None
+    sharpe_ratio: float | None = None
+    message: str | None = None
+
+
+class ListResponse(Response):
+    """Backtests and sweeps, newest first."""
+
+    jobs: list[ListedJob] = Field(default_factory=list[ListedJob], description="Newest first.")
+    total: int = Field(0, description="That match.")
+
+
+class CompareRequest(Request):
+    """Results side by side, and as one portfolio."""
+
+    result_ids: Annotated[
+        tuple[Identifier, ...],
+        Field(min_length=2, max_length=10),
+        WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    ] = Field(description="2 to 10.")
+    weights: Annotated[
+        tuple[Annotated[Number, Field(gt=0)], ...] | None,
+        WithJsonSchema({"type": "array", "items": {"type": "number"}}),
+    ] = Field(None, description="Shares of one account, each strategy with its own book: adds the portfolio.")
+
+    @model_validator(mode="after")
+    def _weighed(self) -> CompareRequest:
+        if len(set(self.result_ids)) < len(self.result_ids):
+            raise reject("names a result twice", "Name each result once.", field="result_ids")
+        if self.weights is not None and len(self.weights) != len(self.result_ids):
+            raise reject(
+                f"has {len(self.weights)} numbers for {len(self.result_ids)} results",
+                "Give one weight for each result.",
+                field="weights",
+            )
+        return self
+
+
+class CompareResponse(Response):
+    """One table, who leads where, and how the returns move together."""
+
+    columns: list[str] = Field(default_factory=list[str], description="Of rows.")
+    rows: list[list[Any]] = Field(default_factory=list[list[Any]], description="A result a row; the portfolio last.")
+    leaders: dict[str, str] = Field(default_factory=dict[str, str], description="The best result by each measure.")
+    correlation: list[list[float | None]] = Field(
+        default_factory=list[list[float | None]], description="Of daily returns, in the order of the rows."
+    )
+    overlap_days: float = Field(
+        0.0, description="Days that all have in common; correlation and portfolio use only these."
+    )
+    warnings: list[str] = Field(default_factory=list)
+
+
+Part = Literal["months", "weekdays", "regimes", "rolling", "drawdowns", "excursions", "benchmark", "monte_carlo"]
+
+
+class ReportRequest(Request):
+    """A result, and the parts of the report."""
+
+    result_id: Identifier = Field(description="The result.")
+    parts: Annotated[
+        tuple[Annotated[Part, one_of(get_args(Part))], ...],
+        WithJsonSchema({"type": "array", "items": {"enum": list(get_args(Part))}}),
+    ] = Field(("months", "drawdowns", "monte_carlo"), description="What to report.")
+    ticker: Text | None = Field(None, description="benchmark: alpha and beta against it; default the first traded.")
+
+
+class ReportResponse(Response):
+    """The parts asked for. Returns in percent, drawdowns and shares as fractions, times ISO 8601 UTC."""
+
+    result_id: str = ""
+    months: dict[str, Any] | None = Field(None, description="Year: twelve months and the year, percent.")
+    weekdays: dict[str, Any] | None = Field(None, description="By weekday and hour (UTC): mean return, percent.")
+    regimes: dict[str, Any] | None = Field(None, description="By trend and volatility of the market.")
+    rolling: dict[str, Any] | None = Field(None, description="Sharpe ratio over a moving window.")
+    drawdowns: list[dict[str, Any]] | None = Field(None, description="The five deepest with dates.")
+    excursions: dict[str, Any] | None = Field(None, description="How far trades went against and for it (MAE, MFE).")
+    benchmark: dict[str, Any] | None = Field(None, description="Alpha, beta, correlation.")
+    monte_carlo: dict[str, Any] | None = Field(None, description="95 % intervals.")
+
+
+class CorrelationRequest(Request):
+    """Which symbols, over how many bars."""
+
+    symbols: Annotated[
+        tuple[Text, ...],
+        Field(min_length=2, max_length=20),
+        WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    ] = Field(description="2 to 20.")
+    timeframe: Literal["1h", "4h", "1d"] = Field("1d", description="Bar.")
+    bars: Annotated[Whole, Field(ge=30, le=5_000), _WHOLE] = Field(365, description="30-5000.")
+
+
+class CorrelationResponse(Response):
+    """How symbols move together."""
+
+    symbols: list[str] = Field(default_factory=list[str])
+    matrix: list[list[float | None]] = Field(
+        default_factory=list[list[float | None]], description="Correlation of returns."
+    )
+    pairs: list[dict[str, Any]] = Field(
+        default_factory=list[dict[str, Any]], description="Cointegration of log prices, the strongest first."
+    )
+    bars: int = Field(0, description="Bars that all symbols have.")
+
+
+class ChartRequest(Request):
+    """A picture of a result."""
+
+    result_id: Identifier = Field(description="A result_id or a sweep_id.")
+    kind: Annotated[
+        Literal["equity", "trades", "months", "heatmap", "walk_forward", "allocation", "report"],
+        one_of(("equity", "trades", "months", "heatmap", "walk_forward", "allocation", "report")),
+    ] = "equity"
+    format: Annotated[Literal["png", "svg", "html"], one_of(("png", "svg", "html"))] = "png"
+    theme: Annotated[Literal["light", "dark"], one_of(("light", "dark"))] = "light"
+
+
+class Picture(Response):
+    """A rendered chart; `sparkline` where the extra for pictures is not installed."""
+
+    alt: str = Field("", description="What it shows, in words.")
+    format: str | None = None
+    data: str | None = Field(None, description="Base64 for png; text for svg and html.")
+    sparkline: str | None = Field(None, description="The same in one line of text.")
+    how: str | None = Field(None, description="How to get pictures.")
+
+
+def _sweep(name: str, method: Any, path: str, request: Any, response: Any, summary: str) -> Endpoint[Any, Any]:
+    return Endpoint(
+        name=name, method=method, path=path, scope="research", request=request, response=response, summary=summary,
+        documented=False,
+    )  # fmt: skip
+
+
+BACKTEST_SWEEP: Final[Endpoint[SweepRequest, SweepStarted]] = _sweep(
+    "backtest_sweep", "POST", "/backtest/sweep", SweepRequest, SweepStarted, "Queue a sweep over a script's parameters."
+)
+BACKTEST_SWEEP_STATUS: Final[Endpoint[SweepIdRequest, SweepResponse]] = _sweep(
+    "backtest_sweep_status", "GET", "/backtest/sweep/{sweep_id}", SweepIdRequest, SweepResponse, "A sweep's findings."
+)
+BACKTEST_LIST: Final[Endpoint[ListRequest, ListResponse]] = _sweep(
+    "backtest_list", "GET", "/backtest/jobs", ListRequest, ListResponse, "Backtests and sweeps, open ones too."
+)
+BACKTEST_COMPARE: Final[Endpoint[CompareRequest, CompareResponse]] = _sweep(
+    "backtest_compare", "POST", "/backtest/compare", CompareRequest, CompareResponse, "Results side by side."
+)
+BACKTEST_REPORT: Final[Endpoint[ReportRequest, ReportResponse]] = _sweep(
+    "backtest_report", "POST", "/backtest/report", ReportRequest, ReportResponse, "Chosen parts of a full report."
+)
+BACKTEST_CHART: Final[Endpoint[ChartRequest, Picture]] = _sweep(
+    "backtest_chart", "POST", "/backtest/chart", ChartRequest, Picture, "A picture of a result."
+)
+MARKET_CORRELATION: Final[Endpoint[CorrelationRequest, CorrelationResponse]] = _sweep(
+    "market_correlation", "POST", "/market/correlation", CorrelationRequest, CorrelationResponse,
+    "Correlation and cointegration of symbols.",
+)  # fmt: skip

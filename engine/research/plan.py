@@ -1,0 +1,209 @@
+"""From a request to a sweep: which variants run, in which periods their returns are kept, how much memory it takes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.errors import InvalidInput
+from api.research import Range, SweepRequest
+from api.text import closest
+from engine.executor import seed_of
+from engine.frame import Times
+from engine.jobs.scripts import context_of
+from engine.jobs.settings import SWEEP
+from engine.jobs.spec import Spec
+from engine.language.compile import script_parameters
+from engine.language.values import ScriptParameter
+
+from .statistics import Objective
+
+DAY: Final = 86_400
+MAX_PERIODS: Final = 1_500
+_PROCESS_MB: Final = 90
+"""What a worker process takes before it has data."""
+_CACHE_MB: Final = 128
+MAX_CELLS: Final = 4_000_000_000
+"""Bars times variants: about ten minutes of two cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """A checked sweep.
+
+    Attributes:
+        base: The backtest of the script's defaults.
+        names: The parameters that are swept.
+        values: For each of them, the values to try, rising.
+        chosen: Rows of the grid that run (the product of `values`, the last parameter fastest); `None` for all.
+        defaults: The script's own values of `names`.
+        train_days, test_days: Of the walk-forward; `None` leaves it to the length of the range.
+        tried_before: Variants that were tried on this market and range before.
+        memory_mb: Most memory, all processes together.
+    """
+
+    base: Spec
+    names: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    chosen: tuple[int, ...] | None
+    defaults: tuple[float, ...]
+    objective: Objective
+    train_days: int | None
+    test_days: int | None
+    anchored: bool
+    top: int
+    tried_before: int
+    memory_mb: int
+
+    @property
+    def grid(self) -> NDArray[np.int64]:
+        """The variants as places in `values`, one row each."""
+        sizes = [len(each) for each in self.values]
+        rows = np.arange(math.prod(sizes)) if self.chosen is None else np.array(self.chosen)
+        return np.stack(np.unravel_index(rows, sizes), axis=1)
+
+    @property
+    def variants(self) -> NDArray[np.float64]:
+        """The variants as values, one row each."""
+        grid = self.grid
+        return np.stack([np.array(each)[grid[:, i]] for i, each in enumerate(self.values)], axis=1)
+
+    def to_json(self) -> str:
+        """For the job's row."""
+        return f"{SWEEP}: {json.dumps({**asdict(self), 'base': self.base.to_json()})}}}"
+
+    @classmethod
+    def from_json(cls, text: str) -> SweepSpec:
+        """From the job's row."""
+        given: dict[str, Any] = json.loads(text)["sweep"]
+        given["base"] = Spec.from_json(given["base"])
+        given["values"] = tuple(tuple(each) for each in given["values"])
+        for name in ("names", "defaults", "chosen"):
+            given[name] = None if given[name] is None else tuple(given[name])
+        return cls(**given)
+
+
+def plan_sweep(request: SweepRequest, base: Spec, tried_before: int, workers: int) -> SweepSpec:
+    """Check what is to be tried.
+
+    Raises:
+        InvalidInput: The script has no such parameter, a value is outside its range, or it is too much.
+    """
+    declared = {each.name: each for each in script_parameters(base.script, context_of(base))}
+    if not declared:
+        raise InvalidInput(
+            "the script declares no parameter, so there is nothing to sweep",
+            suggestion='Write fast = param("fast", 10, 5, 50, 5) in place of the number',
+        )
+    values = _values(request.grid, declared)
+    total = math.prod(len(each) for each in values.values())
+    if total < 2:
+        raise InvalidInput("the grid has one variant", suggestion="Give a parameter two values or more")
+    chosen = _sampled(request, total, base)
+    count = total if chosen is None else len(chosen)
+    cells = count * base.bars * len(base.tickers)
+    if cells > MAX_CELLS:
+        fits = max(2, MAX_CELLS // (base.bars * len(base.tickers)))
+        raise InvalidInput(
+            f"{count:,} variants of {base.bars * len(base.tickers):,} bars are too much for one sweep",
+            suggestion=f"Set search to random and max_variants to {min(fits, count):,}, or use a longer timeframe",
+        )
+    terms = request.walk_forward
+    return SweepSpec(
+        base=base,
+        names=tuple(values),
+        values=tuple(values.values()),
+        chosen=chosen,
+        defaults=tuple(declared[name].default for name in values),
+        objective=request.objective,
+        train_days=None if terms is None else terms.train_days,
+        test_days=None if terms is None else terms.test_days,
+        anchored=terms is not None and terms.anchored,
+        top=request.top,
+        tried_before=tried_before,
+        memory_mb=_memory_mb(base, count, workers),
+    )
+
+
+def _values(
+    grid: Mapping[str, Sequence[float] | Range], declared: Mapping[str, ScriptParameter]
+) -> dict[str, tuple[float, ...]]:
+    """The values of each swept parameter, in the order of the script; without a grid, all within their ranges."""
+    unknown = [name for name in grid if name not in declared]
+    if unknown:
+        near = closest(unknown[0], list(declared))
+        raise InvalidInput(
+            f"the script has no parameter {unknown[0]!r}",
+            suggestion=f"Did you mean {near[0]}?" if near else f"It has {', '.join(declared)}",
+        )
+    found: dict[str, tuple[float, ...]] = {}
+    for name, parameter in declared.items():
+        if grid and name not in grid:
+            continue
+        given = grid.get(name) or _own_range(parameter)
+        values = tuple(sorted(set(_listed(given) if isinstance(given, Range) else (float(v) for v in given))))
+        outside = [value for value in values if not parameter.low <= value <= parameter.high]
+        if outside:
+            raise InvalidInput(
+                f"grid: {name}={outside[0]:g} is outside {parameter.low:g} to {parameter.high:g}",
+                suggestion="Stay within the range that the script declares, or widen it there",
+            )
+        found[name] = values
+    return found
+
+
+def _own_range(parameter: ScriptParameter) -> Range:
+    step = parameter.step or (parameter.high - parameter.low) / 10.0 or 1.0
+    return Range(low=parameter.low, high=parameter.high, step=step)
+
+
+def _listed(given: Range) -> list[float]:
+    steps = math.floor((given.high - given.low) / given.step + 1e-9)
+    return [round(given.low + number * given.step, 10) for number in range(steps + 1)]
+
+
+def _sampled(request: SweepRequest, total: int, base: Spec) -> tuple[int, ...] | None:
+    """The rows of the grid to run: all, or as many as allowed, drawn without looking at results."""
+    if total <= request.max_variants:
+        return None
+    if request.search == "grid":
+        raise InvalidInput(
+            f"the grid has {total:,} variants, more than max_variants={request.max_variants:,}",
+            suggestion="Use larger steps, raise max_variants, or set search to random for a sample",
+        )
+    rng = np.random.default_rng(seed_of(base.variant, total))
+    drawn = rng.choice(total, request.max_variants, replace=False, shuffle=False)
+    return tuple(np.sort(drawn).tolist())
+
+
+def _memory_mb(base: Spec, count: int, workers: int) -> int:
+    """Processes, the candles once, what each process keeps, and the table of returns twice."""
+    candles = 6 * 8 * base.bars * len(base.tickers)
+    table = 2 * 8 * count * min(base.bars, MAX_PERIODS)
+    return math.ceil((workers + 1) * _PROCESS_MB + workers * _CACHE_MB + (candles + table) / 2**20)
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The time in pieces whose returns are kept: the last bar of each piece, and the length of a piece."""
+
+    edges: NDArray[np.int64]
+    seconds: int
+
+    @classmethod
+    def of(cls, time: Times, seconds: int) -> Periods:
+        """Bars, hours, four hours or days: the shortest of which there are at most `MAX_PERIODS`, else days."""
+        lengths = [length for length in (seconds, 3_600, 14_400, DAY) if length >= seconds]
+        length = next((each for each in lengths if (time[-1] - time[0]) / each <= MAX_PERIODS), lengths[-1])
+        pieces = (time + seconds - 1) // length
+        return cls(np.flatnonzero(np.append(np.diff(pieces) != 0, True)), length)
+
+    def days(self, count: int) -> int:
+        """How many pieces `count` days are."""
+        return max(1, round(count * DAY / self.seconds))

@@ -1,0 +1,204 @@
+"""How much of the best of many is luck, and how sure a figure is: statistics over a table of returns.
+
+A table holds one row a variant and one column a period. Everything here is a pure function of its arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.frame import Floats
+from engine.results.robustness import deflated_sharpe, expected_maximum_sharpe, moments
+
+Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]
+OBJECTIVES: Final[tuple[Objective, ...]] = get_args(Objective)
+Table = NDArray[np.float64]
+
+MIN_PERIODS: Final = 32
+_CELLS: Final = 50_000
+"""Numbers that one step over the splits holds, so that they stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """What a search over variants owes to chance.
+
+    Attributes:
+        probability_of_backtest_overfitting: How often the best variant of one half of the time is below the median of
+            all variants in the other half, over the splits of CSCV; `None` where there are too few periods or variants.
+        deflated_sharpe_ratio: Probability that the best variant's true Sharpe ratio is above zero, given the search.
+        expected_max_sharpe: Best Sharpe ratio a year that this many variants without skill would show.
+        splits: Splits of the time that were compared.
+    """
+
+    probability_of_backtest_overfitting: float | None
+    deflated_sharpe_ratio: float | None
+    expected_max_sharpe: float | None
+    splits: int
+
+
+def luck_of(table: Table, best: int, per_year: float, trials: int) -> Luck:
+    """Judge the search that chose row `best` of the table, which has `per_year` columns a year, after `trials`."""
+    sample = moments(table[best])
+    ratios = sharpe_ratios(table)
+    known = ratios[np.isfinite(ratios)]
+    spread = float(known.var(ddof=1)) if len(known) > 2 else None
+    pbo, splits = overfitting(table)
+    if sample is None:
+        return Luck(pbo, None, None, splits)
+    variance = 1.0 / (sample.size - 1) if spread is None else spread
+    return Luck(
+        probability_of_backtest_overfitting=pbo,
+        deflated_sharpe_ratio=deflated_sharpe(sample, trials, variance),
+        expected_max_sharpe=expected_maximum_sharpe(trials, variance) * math.sqrt(per_year),
+        splits=splits,
+    )
+
+
+def sharpe_ratios(table: Table) -> Floats:
+    """Mean over standard deviation (n - 1) of each row; NaN where a row does not vary."""
+    deviation = table.std(axis=1, ddof=1)
+    return np.divide(table.mean(axis=1), deviation, out=np.full(len(table), np.nan), where=deviation > 1e-15)
+
+
+def overfitting(table: Table) -> tuple[float | None, int]:
+    """The probability of backtest overfitting by combinatorially symmetric cross-validation, and the splits used.
+
+    Bailey, Borwein, Lopez de Prado and Zhu, "The Probability of Backtest Overfitting", Journal of Computational Finance
+    20 (4), 2016. The time is cut into an even number of blocks; each half of them is once the training set. Sharpe
+    ratios decide; ties share their rank, and a variant that does not vary ranks as 0.
+    """
+    rows, periods = table.shape
+    blocks = _blocks(rows, periods)
+    if rows < 2 or blocks < 4:
+        return None, 0
+    sums, squares, size = _block_sums(table, blocks)
+    chosen = np.array(list(combinations(range(blocks), blocks // 2)), dtype=np.intp)
+    lost = 0.0
+    for part in _parts(len(chosen), rows):
+        inside = np.zeros((len(chosen[part]), blocks))
+        np.put_along_axis(inside, chosen[part], 1.0, axis=1)
+        train = _ratios(inside @ sums, inside @ squares, inside @ size)
+        outside = 1.0 - inside
+        test = _ratios(outside @ sums, outside @ squares, outside @ size)
+        best = train.argmax(axis=1)
+        own = np.take_along_axis(test, best[:, None], axis=1)
+        below = np.count_nonzero(test < own, axis=1)
+        equal = np.count_nonzero(test == own, axis=1)
+        rank = (below + 0.5 * (equal + 1)) / (rows + 1)
+        lost += float(np.count_nonzero(rank < 0.5)) + 0.5 * float(np.count_nonzero(rank == 0.5))
+    return lost / len(chosen), len(chosen)
+
+
+def _blocks(rows: int, periods: int) -> int:
+    """An even number of blocks: many splits where they are cheap, and at least four periods in each block."""
+    most = 16 if rows <= 1_000 else 12 if rows <= 5_000 else 10
+    return min(most, periods // 4 // 2 * 2)
+
+
+def _parts(count: int, rows: int) -> Iterator[slice]:
+    step = max(1, _CELLS // rows)
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _block_sums(table: Table, blocks: int) -> tuple[Table, Table, Floats]:
+    """Sums and sums of squares of each block, blocks by variants, and the periods of each block."""
+    edges = np.arange(blocks + 1, dtype=np.int64) * table.shape[1] // blocks
+    sums = np.add.reduceat(table, edges[:-1], axis=1).T
+    squares = np.add.reduceat(table * table, edges[:-1], axis=1).T
+    return sums, squares, np.diff(edges).astype(np.float64)
+
+
+def _ratios(total: Table, squares: Table, size: Floats) -> Table:
+    """Sharpe ratios from sums; a variant that did not vary has 0."""
+    mean = total / size[:, None]
+    variance = squares / size[:, None] - mean * mean
+    floor = 1e-12 * np.maximum(squares / size[:, None], 1e-300)
+    return np.divide(mean, np.sqrt(np.maximum(variance, floor)), out=np.zeros_like(mean), where=variance > floor)
+
+
+def scores(table: Table, objective: Objective) -> Floats:
+    """The objective of each row, not annualised: only its order counts. What cannot be told is minus infinity."""
+    with np.errstate(all="ignore"):
+        match objective:
+            case "sharpe_ratio":
+                found = sharpe_ratios(table)
+            case "sortino_ratio":
+                downside = np.sqrt((np.minimum(table, 0.0) ** 2).mean(axis=1))
+                found = table.mean(axis=1) / downside
+            case "total_return_pct":
+                found = np.log1p(np.maximum(table, -1.0)).sum(axis=1)
+            case "calmar_ratio":
+                growth = np.log1p(np.maximum(table, -1.0)).sum(axis=1)
+                found = growth / -depths(table)
+    return np.where(np.isfinite(found), found, -np.inf)
+
+
+def depths(table: Table) -> Floats:
+    """The deepest fall from a peak in each row, the start included; 0 or negative."""
+    curve = np.cumprod(1.0 + table, axis=1)
+    peak = np.maximum(np.maximum.accumulate(curve, axis=1), 1.0)
+    return np.minimum((curve / peak).min(axis=1) - 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its central 95 %: `low` and `high` are the 2.5 % and 97.5 % quantiles."""
+
+    low: float
+    median: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Interval:
+        """The quantiles of a sample."""
+        low, median, high = np.quantile(values, (0.025, 0.5, 0.975)).tolist()
+        return cls(low, median, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """Intervals over many histories that might have been. Return in percent, drawdown a fraction, Sharpe a year."""
+
+    return_pct: Interval
+    max_drawdown: Interval
+    sharpe_ratio: Interval | None
+
+
+def block_bootstrap(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Resampled:
+    """Histories made of blocks of the real one, which keeps what follows what within a block.
+
+    Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994: blocks
+    begin anywhere, their lengths are geometric with mean n^(1/3), and the end is followed by the beginning.
+    """
+    size = len(returns)
+    length = max(1.0, size ** (1.0 / 3.0))
+    begins = rng.random((runs, size)) < 1.0 / length
+    begins[:, 0] = True
+    starts = rng.integers(0, size, (runs, size))
+    position = np.arange(size)
+    last = np.maximum.accumulate(np.where(begins, position, 0), axis=1)
+    drawn = returns[(np.take_along_axis(starts, last, axis=1) + position - last) % size]
+    return _resampled(drawn, per_year)
+
+
+def trade_reshuffle(profits: Floats, cash: float, rng: np.random.Generator, runs: int) -> Interval:
+    """The deepest drawdown when the same trades had come in another order; a fraction, 0 or negative."""
+    order = rng.permuted(np.broadcast_to(profits, (runs, len(profits))), axis=1)
+    curve = cash + np.cumsum(order, axis=1)
+    peak = np.maximum(np.maximum.accumulate(curve, axis=1), cash)
+    return Interval.of(np.minimum((curve / peak).min(axis=1) - 1.0, 0.0))
+
+
+def _resampled(drawn: Table, per_year: float) -> Resampled:
+    growth = 100.0 * (np.prod(1.0 + drawn, axis=1) - 1.0)
+    ratios = sharpe_ratios(drawn) * math.sqrt(per_year)
+    known = ratios[np.isfinite(ratios)]
+    return Resampled(Interval.of(growth), Interval.of(depths(drawn)), Interval.of(known) if len(known) else None)

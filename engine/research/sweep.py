@@ -1,0 +1,320 @@
+"""A sweep from its spec to its findings: run every variant, judge the search, walk forward, recommend one or none.
+
+Runs in a job's worker process, which hands blocks of variants to the executor. Each variant counts as tried.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.clock import iso8601
+from engine.executor import Executor, Inline, open_executor
+from engine.frame import Floats, Frame
+from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of
+from engine.jobs.scripts import context_of
+from engine.jobs.settings import World
+from engine.jobs.spec import Spec, SweepOutcome
+from engine.language.script import ScriptContext
+from engine.results.metrics import YEAR, measure_curve
+
+from .plan import DAY, Periods, SweepSpec
+from .statistics import Luck, Table, luck_of
+from .variants import METRICS, Measured, Terms, VariantReader, blocks, run_block, share_of
+from .walk_forward import WalkForward, Windows, walk_forward
+
+SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
+BLOCK_CELLS: Final = 500_000
+"""Bars times variants of one block: some 50 ms of work."""
+INLINE_CELLS: Final = 1_500_000
+"""Bars times variants below which starting processes would take longer than the work."""
+MEMORY_MB: Final = 2_048
+CERTAIN: Final = 0.95
+OVERFITTED: Final = 0.4
+FEW_TRADES: Final = 30
+PLATEAU: Final = 0.6
+CURVE_POINTS: Final = 24
+_FOLDS: Final = 6
+
+_LOADING, _RUNNING, _JUDGING = 1, 6, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Every variant's figures: `metrics` by `METRICS`, `returns` by period."""
+
+    metrics: NDArray[np.float64]
+    returns: Table
+    refused: dict[int, str]
+
+    def column(self, name: str) -> Floats:
+        """One figure of all variants; NaN: undefined."""
+        return self.metrics[:, METRICS.index(name)]
+
+
+def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
+    """Run the sweep in `text`.
+
+    Raises:
+        HeyTradersError: There is no bar to trade on, or no variant can run.
+    """
+    spec = SweepSpec.from_json(text)
+    base = spec.base
+    feed = open_feed_at(world, base.as_of)
+    report(0.02, _LOADING)
+    variants = spec.variants
+    instruments, warmup = _reach(spec)
+    frame, first_bar = loaded_frame(feed, base, instruments, warmup)
+    periods = Periods.of(frame.time[first_bar:], frame.seconds)
+    terms = Terms(
+        sweep=f"{base.variant}:{base.as_of}:{base.start}:{len(frame)}",
+        script=base.script,
+        context=context_of(base),
+        names=spec.names,
+        instruments=tuple(frame.bars),
+        sources=tuple(bars.source for bars in frame.bars.values()),
+        first_bar=first_bar,
+        settings=settings_of(base, feed),
+    )
+    report(0.05, _RUNNING)
+    executor = _executor(world, len(frame) * len(variants))
+    try:
+        ran = run_variants(executor, terms, variants, frame, periods, lambda done: report(0.05 + 0.85 * done, _RUNNING))
+    finally:
+        executor.close()
+    report(0.9, _JUDGING)
+    found = judge(spec, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
+    tried = dict(zip(_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
+    return SweepOutcome(
+        market=base.market, start=base.start, end=base.end, found=json.dumps(found, allow_nan=False),
+        tried=json.dumps(tried, allow_nan=False),
+    )  # fmt: skip
+
+
+def run_variants(
+    executor: Executor,
+    terms: Terms,
+    variants: NDArray[np.float64],
+    frame: Frame,
+    periods: Periods,
+    look: Callable[[float], None],
+) -> Ran:
+    """Run every variant; the same numbers whatever the executor and the size of the blocks."""
+    for name, array in share_of(frame, periods.edges).items():
+        executor.share(name, array)
+    cells = len(frame) * len(terms.context.universe)
+    size = max(1, min(BLOCK_CELLS // cells, math.ceil(len(variants) / executor.workers)))
+    parts = blocks(terms, variants, size)
+    metrics = np.empty((len(variants), len(METRICS)))
+    returns = np.empty((len(variants), len(periods.edges)))
+    refused: dict[int, str] = {}
+    for number, (index, part) in enumerate(executor.map(run_block, parts), 1):
+        _place(part, index * size, metrics, returns, refused)
+        look(number / len(parts))
+    return Ran(metrics, returns, refused)
+
+
+def _place(part: Measured, start: int, metrics: Table, returns: Table, refused: dict[int, str]) -> None:
+    metrics[start : start + len(part.metrics)] = part.metrics
+    returns[start : start + len(part.returns)] = part.returns
+    refused.update({start + row: why for row, why in part.refused.items()})
+
+
+def _executor(world: World, cells: int) -> Executor:
+    if cells < INLINE_CELLS and not world.executor:
+        return Inline()
+    return open_executor(max(1, min(8, os.cpu_count() or 1)), MEMORY_MB, world.executor)
+
+
+def _reach(spec: SweepSpec) -> tuple[tuple[Any, ...], int]:
+    """The instruments that variants read, and the longest warm-up among the corners of the grid."""
+    from itertools import product
+
+    from engine.language.expressions import instruments_of
+
+    context: ScriptContext = context_of(spec.base)
+    reader = VariantReader(spec.base.script, context)
+    ends = [sorted({values[0], values[-1]}) for values in spec.values]
+    corners = list(product(*ends))[:256] if len(ends) <= 8 else [tuple(e[-1] for e in ends), spec.defaults]
+    warmup = 0
+    for corner in corners:
+        plan = reader.read(dict(zip(spec.names, corner, strict=True)))
+        warmup = max(warmup, *(node.lookback + node.settling for node in plan.nodes))
+    return tuple(dict.fromkeys((*context.universe, *instruments_of(reader.graph)))), warmup
+
+
+def judge(spec: SweepSpec, ran: Ran, ends: NDArray[np.int64], periods: Periods, warmup: int) -> dict[str, Any]:
+    """The findings that are stored: rows, luck, walk-forward and the recommendation."""
+    objective = np.where(np.isnan(ran.column(spec.objective)), -np.inf, ran.column(spec.objective))
+    order = np.argsort(-objective, kind="stable")
+    best = int(order[0])
+    per_year = YEAR / periods.seconds
+    luck = luck_of(ran.returns, best, per_year, len(ran.returns) + spec.tried_before)
+    walked = _walked(spec, ran, periods, warmup)
+    neighbours = _neighbours(spec, objective, best)
+    found = {
+        "variants": len(objective),
+        "columns": [*spec.names, *SHOWN],
+        "rows": _rows(spec, ran, order),
+        "default_rank": _default_rank(spec, order),
+        "shape": _shape(float(objective[best]), neighbours),
+        "neighbours": _number(neighbours),
+        **{name: _number(value) for name, value in asdict(luck).items() if name != "splits"},
+        "memory_mb": spec.memory_mb,
+        **_samples(spec, walked, ends, periods),
+    }
+    reasons = _doubts(ran, best, luck, found)
+    chosen = dict(zip(spec.names, spec.variants[best].tolist(), strict=True))
+    return {
+        **found,
+        "recommendation": _sentence(chosen, reasons, luck, found),
+        "recommended": None if reasons else chosen,
+        "warnings": _warnings(spec, ran, walked),
+        "objective": spec.objective,
+        "grid": {name: list(values) for name, values in zip(spec.names, spec.values, strict=True)},
+        "scores": _scores(spec, objective),
+    }
+
+
+def _scores(spec: SweepSpec, objective: Floats) -> list[list[float | None]]:
+    """For pictures: places in the grid and the score, of at most 2,500 variants."""
+    if len(objective) > 2_500:
+        return []
+    return [[*place, _number(score)] for place, score in zip(spec.grid.tolist(), objective.tolist(), strict=True)]
+
+
+def _rows(spec: SweepSpec, ran: Ran, order: NDArray[np.int64]) -> list[list[float | None]]:
+    shown = [METRICS.index(name) for name in SHOWN]
+    variants = spec.variants
+    return [[*variants[row].tolist(), *(_number(v) for v in ran.metrics[row, shown])] for row in order[: spec.top]]
+
+
+def _default_rank(spec: SweepSpec, order: NDArray[np.int64]) -> int | None:
+    """Where the script's own values rank, if they were among the variants."""
+    same = np.flatnonzero((spec.variants == np.array(spec.defaults)).all(axis=1))
+    return int(np.flatnonzero(order == same[0])[0]) + 1 if len(same) else None
+
+
+def _neighbours(spec: SweepSpec, objective: Floats, best: int) -> float | None:
+    """The median score of the variants one step away in one parameter."""
+    grid = spec.grid
+    near = objective[np.abs(grid - grid[best]).sum(axis=1) == 1]
+    return float(np.median(near)) if len(near) else None
+
+
+def _shape(best: float, neighbours: float | None) -> str | None:
+    if neighbours is None or not math.isfinite(best):
+        return None
+    return "plateau" if best > 0 and neighbours >= PLATEAU * best else "spike"
+
+
+def _walked(spec: SweepSpec, ran: Ran, periods: Periods, warmup: int) -> WalkForward:
+    """The walk-forward asked for; without one, six tests over the second half of the range."""
+    count = ran.returns.shape[1]
+    holding = float(np.nanmax(ran.column("longest_holding"), initial=0.0))
+    seconds = (warmup + holding) * spec.base.seconds
+    train = periods.days(spec.train_days) if spec.train_days else count // 2
+    test = periods.days(spec.test_days) if spec.test_days else max(1, (count - train) // _FOLDS)
+    wanted = math.ceil(seconds / periods.seconds)
+    windows = Windows(train, test, min(wanted, train // 2), spec.anchored)
+    return replace(walk_forward(ran.returns, windows, spec.objective), gap_was_cut=wanted > train // 2)
+
+
+def _samples(spec: SweepSpec, walked: WalkForward, ends: NDArray[np.int64], periods: Periods) -> dict[str, Any]:
+    if not walked.folds:
+        return {"in_sample": None, "out_of_sample": None, "folds": [], "equity": []}
+    variants = spec.variants
+    cash = spec.base.initial_cash
+    curve = cash * np.cumprod(1.0 + walked.returns)
+    first = walked.folds[0].test_start
+    times = ends[first : first + len(curve)]
+    kept = np.unique(np.linspace(0, len(curve) - 1, min(CURVE_POINTS, len(curve))).astype(np.int64))
+    return {
+        "in_sample": _sample(walked.chosen_in_training, periods),
+        "out_of_sample": _sample(walked.returns, periods),
+        "folds": [
+            {
+                "from": iso8601(float(ends[fold.test_start - 1]))[:10],
+                "to": iso8601(float(ends[fold.test_end - 1]))[:10],
+                **dict(zip(spec.names, variants[fold.chosen].tolist(), strict=True)),
+            }
+            for fold in walked.folds
+        ],
+        "equity": [[iso8601(float(times[i]))[:16] + "Z", round(float(curve[i]), 2)] for i in kept],
+    }
+
+
+def _sample(returns: Floats, periods: Periods) -> dict[str, float | None]:
+    equity: Floats = np.cumprod(1.0 + returns).astype(np.float64)
+    curve = measure_curve(equity, 1.0, periods.seconds)
+    return {
+        "total_return_pct": _number(curve.total_return_pct),
+        "annual_return": _number(curve.annual_return),
+        "sharpe_ratio": _number(curve.sharpe_ratio),
+        "max_drawdown": _number(curve.max_drawdown),
+        "days": round(len(returns) * periods.seconds / DAY, 2),
+    }
+
+
+def _doubts(ran: Ran, best: int, luck: Luck, found: dict[str, Any]) -> list[str]:
+    """Every reason against the best variant."""
+    reasons: list[str] = []
+    deflated, pbo = luck.deflated_sharpe_ratio, luck.probability_of_backtest_overfitting
+    if deflated is None or deflated < CERTAIN:
+        shown = "cannot be told" if deflated is None else f"is {deflated:.2f}, below {CERTAIN}"
+        reasons.append(f"its deflated Sharpe ratio over {found['variants']:,} variants {shown}")
+    if pbo is not None and pbo > OVERFITTED:
+        reasons.append(f"the probability of overfitting is {pbo:.2f} (0.5 is chance)")
+    outside = found["out_of_sample"]
+    if outside is not None and (outside["total_return_pct"] or 0.0) <= 0.0:
+        reasons.append(f"what was chosen lost {-(outside['total_return_pct'] or 0.0):.1f} % out of sample")
+    if found["shape"] == "spike":
+        reasons.append("its neighbours do much worse (a spike, not a plateau)")
+    trades = ran.metrics[best, METRICS.index("num_trades")]
+    if not trades >= FEW_TRADES:
+        reasons.append(f"it made only {0 if np.isnan(trades) else int(trades)} trades")
+    return reasons
+
+
+def _sentence(chosen: dict[str, float], reasons: list[str], luck: Luck, found: dict[str, Any]) -> str:
+    named = ", ".join(f"{name}={value:g}" for name, value in chosen.items())
+    if reasons:
+        return f"None of these. The best, {named}, does not stand up: {'; '.join(reasons)}."
+    outside = found["out_of_sample"]
+    after = "" if outside is None else f" and out of sample it made {outside['total_return_pct']:.1f} %"
+    return f"{named}: its deflated Sharpe ratio is {luck.deflated_sharpe_ratio:.2f}, its neighbours do well{after}."
+
+
+def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward) -> list[str]:
+    found = list(spec.base.warnings)
+    if ran.refused:
+        first = next(iter(ran.refused.values()))
+        found.append(f"{len(ran.refused)} of {len(ran.metrics)} variants could not run; the first: {first}.")
+    if not walked.folds:
+        found.append("The range is too short for this walk-forward; use shorter windows or a longer range.")
+    elif walked.gap_was_cut:
+        found.append("Warm-up plus longest holding is over half a training window; the gap before tests is that half.")
+    if spec.tried_before:
+        found.append(f"{spec.tried_before} variants were tried on this market and range before; they count too.")
+    return found
+
+
+def _names(base: Spec, variants: NDArray[np.float64]) -> list[str]:
+    """How each variant is known among those tried."""
+    return [f"{base.variant[:20]}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [_number(value) for value in values.tolist()]
+
+
+def _number(value: float | None) -> float | None:
+    """Six significant digits; nothing where there is no number."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

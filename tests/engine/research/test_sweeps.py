@@ -1,0 +1,73 @@
+"""Sweeps through the REST API: each variant is the backtest that it would be alone, and the search is judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import SWEEP, Door
+
+
+async def test_a_row_of_a_sweep_is_the_backtest_of_these_values_alone(door: Door) -> None:
+    found = await door.swept(grid={"n": [5, 15], "edge": {"low": 20, "high": 40, "step": 10}}, top=6)
+
+    assert found["status"] == "completed", found
+    assert found["variants"] == 6
+    n, edge = found["rows"][2][:2]
+    script = SWEEP["script"].replace('"n", 14', f'"n", {n}').replace('"edge", 30', f'"edge", {edge}')
+    result = await door.tested(script=script)
+    metrics = await door.data("GET", f"/backtest/results/{result}/metrics")
+    row = dict(zip(found["columns"], found["rows"][2], strict=True))
+    for name in ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor"):
+        assert row[name] == pytest.approx(metrics[name], rel=1e-5)
+
+
+async def test_rows_come_best_first_and_the_search_is_judged(door: Door) -> None:
+    found = await door.swept(objective="total_return_pct")
+
+    totals = [row[found["columns"].index("total_return_pct")] for row in found["rows"]]
+    assert found["variants"] == 30
+    assert totals == sorted(totals, reverse=True)
+    assert 0 <= found["probability_of_backtest_overfitting"] <= 1
+    assert 0 <= found["deflated_sharpe_ratio"] <= 1
+    assert found["out_of_sample"]["days"] < 366
+    assert found["equity"][0][0] < found["equity"][-1][0] <= "2025-01-01T00:00Z"
+    assert found["recommendation"].startswith("None of these") or found["recommended"]
+
+
+async def test_every_variant_counts_as_tried(door: Door) -> None:
+    await door.swept(grid={"n": [5, 10, 15]}, universe=["BINANCE:SOL/USDT"])
+    result = await door.tested(universe=["BINANCE:SOL/USDT"])
+    verdict = await door.data("GET", f"/backtest/results/{result}")
+
+    assert verdict["robustness"]["variants_tried"] == 4
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"grid": {"m": [1, 2]}}, "no parameter 'm'"),
+        ({"grid": {"n": [5, 99]}}, "n=99 is outside 5 to 30"),
+        ({"grid": {"n": [5]}}, "one variant"),
+        ({"max_variants": 10}, "30 variants, more than max_variants=10"),
+        ({"script": 'emit_signal(close > open, entry(TICKER, "LONG", Weight(1)))'}, "declares no parameter"),
+    ],
+)
+async def test_what_cannot_be_swept_is_refused_at_once(door: Door, terms: dict[str, object], said: str) -> None:
+    answer = await door.send("POST", "/backtest/sweep", SWEEP | terms)
+
+    assert answer.status_code in (400, 422)
+    assert said in answer.text
+
+
+async def test_a_random_search_is_the_same_sample_each_time(door: Door) -> None:
+    first, second = [await door.swept(search="random", max_variants=8, top=8) for _ in range(2)]
+
+    assert first["variants"] == 8
+    assert first["rows"] == second["rows"]
+
+
+async def test_a_cancelled_sweep_ends(door: Door) -> None:
+    started = await door.data("POST", "/backtest/sweep", SWEEP | {"timeframe": "1h", "start_date": "2020-01-01"})
+    await door.data("POST", f"/backtest/cancel/{started['sweep_id']}")
+
+    assert (await door.ended(f"/backtest/sweep/{started['sweep_id']}"))["status"] == "cancelled"
