@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from .quotas import QuotaSettings
 if TYPE_CHECKING:
     from .access import Access
     from .documents.library import Library
-    from .feeds.feed import Feed
+    from .feeds.market import MarketFeed
     from .jobs.jobs import Jobs
     from .live.live import Live
     from .store.database import Store
@@ -60,7 +61,7 @@ class Engine:
     clock: Clock
     store: Store
     connector: Connector
-    feed: Feed
+    feed: MarketFeed
     access: Access
     library: Library
     broker: Broker
@@ -82,6 +83,7 @@ class Engine:
         from .documents.library import Library
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
+        from .jobs.preparation import collect
         from .jobs.settings import World
         from .live.live import Live
         from .store.database import Store, default_url
@@ -93,7 +95,7 @@ class Engine:
         feed = open_feed(store, clock, settings.seed, settings.data, connector)
         access = Access(store, clock, settings.home, settings.quotas)
         world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
-        jobs = Jobs(store, clock, world, settings.jobs)
+        jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
         broker = Broker(store, feed, clock)
         live = Live(store, clock, feed, broker, settings.live)

@@ -92,11 +92,18 @@ class ExchangeFeed:
         """
         return None if self._fetcher is None else self._markets.price(self._fetcher.market(instrument))
 
-    def fetch(self, wanted: Sequence[Wanted], progress: Progress | None = None) -> dict[Instrument, HeyTradersError]:
+    @property
+    def fetcher(self) -> Fetcher | None:
+        """What asks the exchanges."""
+        return self._fetcher
+
+    def fetch(
+        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
+    ) -> dict[Instrument, HeyTradersError]:
         """Bring many series up to what is wanted, several at a time; gives what went wrong with which."""
         if self._fetcher is None:
             return {}
-        asked = [Wanted(w.instrument, served_as(w.instrument, w.timeframe), w.span) for w in wanted]
+        asked = [Wanted(one, served_as(one, timeframe), span) for one, timeframe, span in wanted]
         return self._fetcher.ensure_all(asked, progress)
 
     def candles(

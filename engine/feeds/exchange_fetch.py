@@ -72,6 +72,11 @@ class Fetcher:
         """What is listed."""
         return self._markets
 
+    @property
+    def connector(self) -> Connector:
+        """What talks to the exchanges."""
+        return self._connector
+
     def closed(self, timeframe: Timeframe) -> int:
         """The open time of the first bar that is not closed yet."""
         return closed_until(self._clock, timeframe)

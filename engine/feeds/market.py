@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from api.errors import NotFound
+from api.errors import HeyTradersError, NotFound
 from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
@@ -21,7 +21,11 @@ from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
 if TYPE_CHECKING:
+    from engine.venues.exchange.markets import LivePrice
     from engine.venues.exchange.session import Connector
+
+    from .exchange import ExchangeFeed
+    from .exchange_fetch import Progress
 
 
 def open_feed(
@@ -42,7 +46,8 @@ def open_feed(
 
     markets = Markets(store, connector)
     fetcher = None if connector is None else Fetcher(store, clock, connector, markets)
-    return MarketFeed((imported, ExchangeFeed(store, clock, fetcher, markets)))
+    exchanges = ExchangeFeed(store, clock, fetcher, markets)
+    return MarketFeed((imported, exchanges), exchanges)
 
 
 class MarketFeed:
@@ -50,10 +55,12 @@ class MarketFeed:
 
     Args:
         sources: The feeds, the preferred first.
+        exchanges: The one among them that asks exchanges, if there is one.
     """
 
-    def __init__(self, sources: tuple[SourceFeed, ...]) -> None:
+    def __init__(self, sources: tuple[SourceFeed, ...], exchanges: ExchangeFeed | None = None) -> None:
         self._sources = sources
+        self.exchanges: Final = exchanges
 
     def refresh(self) -> None:
         """See what other processes have imported or fetched so far."""
@@ -77,6 +84,8 @@ class MarketFeed:
 
     def listing(self, instrument: Instrument) -> Listing:
         """See `Feed`."""
+        if self._sources[0].has(instrument) and self.exchanges is not None:
+            return self._imported_listing(instrument)
         listed = self.listings(instrument.exchange)
         if (found := next((one for one in listed if one.instrument == instrument), None)) is not None:
             return found
@@ -84,6 +93,14 @@ class MarketFeed:
             return self._sources[-1].listing(instrument)
         except NotFound:
             raise unknown_instrument(instrument, [one.instrument for one in listed]) from None
+
+    def _imported_listing(self, instrument: Instrument) -> Listing:
+        """As `listings` has it; where the exchange cannot be asked, what is imported says enough."""
+        try:
+            listed = self.listings(instrument.exchange)
+        except HeyTradersError:
+            return self._sources[0].listing(instrument)
+        return next(one for one in listed if one.instrument == instrument)
 
     def candles(
         self,
@@ -95,8 +112,60 @@ class MarketFeed:
         limit: int | None = None,
     ) -> Candles:
         """See `Feed`."""
-        serving = next((feed for feed in self._sources if feed.has(instrument)), self._sources[-1])
-        return serving.candles(instrument, timeframe, start=start, end=end, limit=limit)
+        return self._serving(instrument).candles(instrument, timeframe, start=start, end=end, limit=limit)
+
+    def fetch(
+        self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
+    ) -> dict[Instrument, HeyTradersError]:
+        """Bring what exchanges serve up to what is wanted, several series at a time, before anything reads it.
+
+        Args:
+            wanted: Instrument, timeframe, and the time as `since <= open time < until`.
+            progress: Called with the series done and the series wanted.
+
+        Returns:
+            What went wrong with which instrument.
+        """
+        if self.exchanges is None:
+            return {}
+        return self.exchanges.fetch([w for w in wanted if self._serving(w[0]) is self.exchanges], progress)
+
+    def fetch_recent(self, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:
+        """`fetch` for the last closed bars. What goes wrong shows when the candles are read."""
+        if self.exchanges is not None and self.exchanges.fetcher is not None:
+            until = self.exchanges.fetcher.closed(timeframe)
+            since = until - bars * SECONDS[timeframe]
+            self.fetch([(instrument, timeframe, (since, until)) for instrument in instruments])
+
+    def live_prices(self, exchange: ExchangeId) -> Mapping[Instrument, LivePrice]:
+        """Live prices of what an exchange itself serves; nothing where prices are imported or simulated.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        if self.exchanges is None:
+            return {}
+        imported = {one.instrument for one in self._sources[0].listings(exchange)}
+        return {one: price for one, price in self.exchanges.live(exchange).items() if one not in imported}
+
+    def live_price(self, instrument: Instrument) -> LivePrice | None:
+        """The live price of one instrument that an exchange itself serves, asked for now; else `None`.
+
+        Raises:
+            HeyTradersError: The exchange gives none.
+        """
+        if self.exchanges is None or self._serving(instrument) is not self.exchanges:
+            return None
+        return self.exchanges.live_price(instrument)
+
+    def _serving(self, instrument: Instrument) -> SourceFeed:
+        return next((feed for feed in self._sources if feed.has(instrument)), self._sources[-1])
+
+
+def fetch_recent(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:
+    """Have the last `bars` closed bars of many instruments at hand, several fetched at a time; failures show later."""
+    if isinstance(feed, MarketFeed):
+        feed.fetch_recent(instruments, timeframe, bars)
 
 
 def _over(own: Listing | None, other: Listing) -> Listing:

@@ -18,6 +18,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from api.errors import HeyTradersError, explain
 from engine.clock import Clock
 from engine.executor.local import alive
 from engine.store import backtests as rows
@@ -38,10 +39,27 @@ _ADOPT_LOOK_SECONDS: Final = 5.0
 _CANCELLED: Final = "cancelled on request"
 
 
-class Jobs:
-    """Queues, runs, cancels and resumes backtests. Everything here blocks: call it in a thread."""
+Look = Callable[[float, str], None]
+"""Called with the share done and the stage."""
 
-    def __init__(self, store: Store, clock: Clock, world: World, settings: JobSettings) -> None:
+Fetch = Callable[[str, Look], None]
+"""Brings the candles that a spec reads into the store."""
+
+
+class Cancelled(Exception):
+    """Somebody cancelled the job while its candles were fetched."""
+
+
+class Jobs:
+    """Queues, runs, cancels and resumes backtests. Everything here blocks: call it in a thread.
+
+    `fetch` runs in this process before a worker process gets the job, because workers never touch the network.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, world: World, settings: JobSettings, fetch: Fetch = lambda _spec, _look: None
+    ) -> None:
+        self._fetch = fetch
         self._store = store
         self._clock = clock
         self._world = world
@@ -154,11 +172,31 @@ class Jobs:
             self._progress[job_id] = (done, stage)
 
         try:
-            ended = slot.run(job_id, claimed.spec, look)
+            ended = self._collect(claimed, look) or slot.run(job_id, claimed.spec, look)
         finally:
             self._progress.pop(job_id, None)
         if not self._closing.is_set():
             self._end(claimed, ended)
+
+    def _collect(self, claimed: rows.Claimed, look: Look) -> Ended | None:
+        """Fetch what the job reads; how it ended, if it ended here."""
+        seen = time.monotonic()
+
+        def looking(done: float, stage: str) -> None:
+            nonlocal seen
+            look(done, stage)
+            if time.monotonic() - seen > _BEAT_SECONDS:
+                seen = time.monotonic()
+                if not self._store.read_now(lambda c: rows.still_running(c, claimed.id, self.owner)):
+                    raise Cancelled
+
+        try:
+            self._fetch(claimed.spec, looking)
+        except Cancelled:
+            return Ended("cancelled", message=_CANCELLED)
+        except HeyTradersError as error:
+            return Ended("failed", message=explain(error))
+        return None
 
     def _end(self, claimed: rows.Claimed, ended: Ended) -> None:
         now = self._clock.now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -13,6 +13,7 @@ from api.exchanges import EXCHANGES
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Feed
+from engine.feeds.market import MarketFeed
 from engine.strategies.writing import write_script
 
 from .scripts import compiled, remarks
@@ -20,6 +21,7 @@ from .spec import Spec
 
 DAY: Final = 86_400
 MIN_BARS: Final = 2
+FETCHING: Final = "fetching candles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,25 @@ def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_
         raise _too_many(request, bars, len(instruments), max_bars)
     others = listed(feed, [i.ticker for i in instruments if i not in universe])
     with_candles(feed, others, request.timeframe, span)
+
+
+def collect(feed: MarketFeed, text: str, look: Callable[[float, str], None]) -> None:
+    """Have every candle in the store that the spec in `text` reads: worker processes never touch the network. Blocking.
+
+    Raises:
+        HeyTradersError: An exchange cannot give some of them.
+    """
+    if feed.exchanges is None:
+        return
+    spec = Spec.from_json(text)
+    script = compiled(spec)
+    since = spec.start - script.warmup_bars * SECONDS[spec.timeframe]
+    span = (since, spec.end)
+    wanted: list[tuple[Instrument, Timeframe, tuple[int, int]]] = [
+        (instrument, spec.timeframe, span) for instrument in script.instruments
+    ]
+    failed = feed.fetch(wanted, lambda done, count: look(done / count, FETCHING))
+    _raise_together(list(failed.values()))
 
 
 def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:

@@ -84,8 +84,8 @@ def expand(
     return list(found), failed
 
 
-def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId) -> Instrument:
-    """The listed instrument that `symbol` names on `exchange`.
+def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId | None) -> Instrument:
+    """The listed instrument that `symbol` names on `exchange`; `None` leaves the exchange to the symbol.
 
     Raises:
         NotFound: `DATA_UNAVAILABLE`, with the closest that are listed.

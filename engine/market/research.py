@@ -187,12 +187,15 @@ def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument) -
 def _survey(feed: Feed, expression: CheckedExpression, universe: Sequence[str], exchange: ExchangeId) -> Survey:
     instruments, unlisted = expand(feed, universe, exchange)
     bars = len(instruments) * _bars_to_load(expression)
+    from engine.feeds.market import fetch_recent
+
     if bars > MAX_BARS_IN_ALL:
         raise InvalidInput(
             f"{len(instruments)} symbols with {_bars_to_load(expression):,} bars each are more than the "
             f"{MAX_BARS_IN_ALL:,} bars of one call",
             suggestion="Shorten the periods, or split the universe",
         )
+    fetch_recent(feed, [*instruments, *expression.instruments], expression.timeframe, _bars_to_load(expression))
     survey = Survey(failures=dict(unlisted))
     for instrument in instruments:
         try:

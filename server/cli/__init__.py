@@ -16,7 +16,7 @@ VERBS: Final[dict[str, str]] = {
     "serve": "Serve MCP over stdio, SSE or streamable HTTP.",
     "demo": "Show the main job end to end on the embedded engine.",
     "call": "Call one tool and print its result as JSON.",
-    "data": "Import, list and remove candles.",
+    "data": "Import, fetch, list and remove candles.",
     "script": "Check a Signal DSL script.",
     "accounts": "List, open, fund, reset, close and check paper accounts.",
     "engine": "Serve the embedded engine's REST API.",

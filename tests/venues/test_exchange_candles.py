@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from api.errors import NotFound, RateLimited, Unavailable
+from api.market import ScanRequest
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock
+from engine.feeds.exchange_bulk import plan, run
+from engine.feeds.exchange_fetch import Fetcher
 from engine.feeds.market import MarketFeed, open_feed
+from engine.market.research import scan
 from engine.store.database import Store, default_url
+from engine.store.exchange_data import all_fetched, hold_back
 from engine.venues.exchange.session import Connector
 
-from .fake_binance import FakeBinance
+from .fake_binance import FakeBinance, funding
 from .fake_venue import serving, truth
 
 pytest.importorskip("ccxt")
@@ -46,6 +54,13 @@ def feed(fake: FakeBinance, store: Store) -> Generator[MarketFeed]:
         connector.close()
 
 
+def fetcher_of(feed: MarketFeed) -> Fetcher:
+    """What asks the exchanges for this feed."""
+    assert feed.exchanges is not None
+    assert feed.exchanges.fetcher is not None
+    return feed.exchanges.fetcher
+
+
 def test_two_years_of_hours_take_at_most_twenty_requests_and_a_second_look_takes_none(
     feed: MarketFeed, fake: FakeBinance
 ) -> None:
@@ -64,3 +79,141 @@ def test_two_years_of_hours_take_at_most_twenty_requests_and_a_second_look_takes
         assert row == tuple(float(text) for text in truth("BTCUSDT", HOUR, int(first.time[i])))
     assert int(first.time[-1]) + HOUR <= NOW
     assert first.bars.source == "exchange"
+
+
+def test_only_closed_bars_count_and_holes_stay_holes(feed: MarketFeed, fake: FakeBinance, store: Store) -> None:
+    """Three hours without trades are missing, are counted, and are not asked for again."""
+    now = int(NOW) // HOUR * HOUR
+    fake.holes = lambda _symbol, opened: now - 12 * HOUR <= opened < now - 9 * HOUR
+    found = feed.candles(BTC, "1h", start=now - 24 * HOUR)
+    asked = fake.count("klines")
+    feed.candles(BTC, "1h", start=now - 24 * HOUR)
+    (series,) = store.read_now(all_fetched)
+
+    assert len(found) == 21
+    assert int(found.time[-1]) == now - HOUR
+    assert series.holes == 3
+    assert fake.count("klines") == asked
+
+
+def test_a_fetch_that_is_cut_off_goes_on_where_it_stopped(feed: MarketFeed, fake: FakeBinance) -> None:
+    """Pages that arrived before the exchange went away are not fetched again, and stay readable."""
+    now = int(NOW) // HOUR * HOUR
+    since = now - 5_000 * HOUR
+    feed.candles(BTC, "1h", start=since, end=since + 1_000 * HOUR)
+    fake.read_faults.extend(["500"] * 3)
+    with pytest.raises(Unavailable, match="Binance"):
+        feed.candles(BTC, "1h", start=since)
+    fake.requests.clear()
+    stored = feed.candles(BTC, "1h", start=since, end=since + 1_000 * HOUR)
+    whole = feed.candles(BTC, "1h", start=since)
+
+    assert (len(stored), len(whole)) == (1_000, 5_000)
+    assert fake.count("klines") == 4
+
+
+def test_a_pause_that_the_exchange_asks_for_is_kept_by_everybody(
+    feed: MarketFeed, fake: FakeBinance, store: Store
+) -> None:
+    """Retry-After holds back the next request of any process of this home."""
+    feed.listings("binance")
+    fake.read_faults.append("429:1")
+    began = time.monotonic()
+    assert len(feed.candles(BTC, "1h", limit=5)) == 5
+    assert time.monotonic() - began >= 1.0
+    store.write_now(lambda c: hold_back(c, "binance", time.time() + 60))
+    fake.requests.clear()
+    with pytest.raises(RateLimited, match="may be asked again in"):
+        feed.candles(BTC, "5m", limit=5)
+    assert fake.requests == []
+
+
+def test_candles_that_cannot_be_are_refused_and_not_stored(feed: MarketFeed, fake: FakeBinance, store: Store) -> None:
+    """Bars off the grid of the clock are an exchange's fault, and no candles."""
+    honest = fake.bars
+    fake.bars = lambda *asked: [(at + 7, row) for at, row in honest(*asked)]
+    with pytest.raises(Unavailable, match="does not open at a multiple of 1h"):
+        feed.candles(BTC, "1h", limit=5)
+    assert store.read_now(all_fetched) == ()
+
+
+def test_what_is_stored_stays_usable_when_the_exchange_is_gone(fake: FakeBinance, store: Store) -> None:
+    """Candles, listings and the clear error for what was never fetched."""
+    clock = AcceleratedClock(NOW)
+    with serving(fake) as url:
+        connector = Connector(store, {"binance": url})
+        open_feed(store, clock, 7, "exchange", connector).candles(BTC, "1h", limit=50)
+        connector.close()
+    connector = Connector(store, {"binance": url})
+    alone = open_feed(store, clock, 7, "exchange", connector)
+    assert len(alone.candles(BTC, "1h", limit=50)) == 50
+    assert alone.listing(BTC).tick_size == "0.01"
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        alone.candles(BTC, "15m", limit=50)
+    offline = open_feed(store, clock, 7, "exchange")
+    assert len(offline.candles(BTC, "1h", limit=50)) == 50
+    with pytest.raises(NotFound, match="no 15m candles of BINANCE:BTC/USDT are stored"):
+        offline.candles(BTC, "15m", limit=50)
+    connector.close()
+
+
+def test_the_archive_brings_long_histories_and_its_checksums_are_checked(
+    feed: MarketFeed, fake: FakeBinance, store: Store
+) -> None:
+    """Months of five-minute bars come in files, in milliseconds before 2025 and microseconds since."""
+    fake.archive_until = int(datetime(2025, 2, 1, tzinfo=UTC).timestamp())
+    since = int(datetime(2024, 12, 1, tzinfo=UTC).timestamp())
+    span = (since, fake.archive_until)
+    fetcher = fetcher_of(feed)
+    (job,) = plan(fetcher, [BTC], "5m", span)
+    summary = run(fetcher, job, lambda _done, _of: None)
+    block = feed.candles(BTC, "5m", start=span[0], end=span[1])
+
+    assert summary.error is None
+    assert (summary.bars, summary.holes) == (62 * 288, 0)
+    assert (fake.count("/data/"), fake.count("klines/BTCUSDT"), fake.count("/api/v3/klines")) == (4, 4, 0)
+    for i in (0, 31 * 288 - 1, 31 * 288, 62 * 288 - 1):
+        assert float(block.bars.close[i]) == float(truth("BTCUSDT", 300, int(block.time[i]))[3])
+    (series,) = store.read_now(all_fetched)
+    assert series.origin == "Binance archive"
+
+    fake.archive_broken = True
+    eth = Instrument("binance", "ETH", "USDT")
+    (job,) = plan(fetcher, [eth], "5m", span)
+    run(fetcher, job, lambda _done, _of: None)
+    assert fake.count("/api/v3/klines") == 18
+    assert len(feed.candles(eth, "5m", start=span[0], end=span[1])) == 62 * 288
+
+
+def test_funding_rates_are_fetched_once(feed: MarketFeed, fake: FakeBinance) -> None:
+    """Every eight hours of a month, as the venue gave them."""
+    perpetual = Instrument("binancefuturesusd", "BTC", "USDT")
+    now = int(NOW) // 28_800 * 28_800
+    exchanges = feed.exchanges
+    assert exchanges is not None
+    times, rates = exchanges.funding(perpetual, now - 30 * 86_400, now)
+    asked = fake.count("fundingRate")
+    exchanges.funding(perpetual, now - 30 * 86_400, now)
+
+    assert times.tolist() == list(range(now - 30 * 86_400, now, 28_800))
+    assert rates.tolist() == [float(funding(at)) for at in times.tolist()]
+    assert fake.count("fundingRate") == asked == 1
+
+
+def test_a_scan_over_fifty_symbols_asks_once_for_each_and_not_at_all_the_second_time(
+    fake: FakeBinance, feed: MarketFeed
+) -> None:
+    """Once stored, the second scan is quick."""
+    fake.coins = tuple(f"C{i}" for i in range(50))
+    request = ScanRequest(universe=("top50",), exchange="binance", timeframe="1h", condition="close > sma(close, 20)")
+    first = scan(feed, request)
+    asked = len(fake.requests)
+    began = time.perf_counter()
+    again = scan(feed, request)
+    took = time.perf_counter() - began
+
+    assert first == again
+    assert (first.scanned_count, first.source) == (50, "exchange")
+    assert asked <= 50 + 2
+    assert len(fake.requests) == asked
+    assert took < 3.0

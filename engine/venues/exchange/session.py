@@ -39,6 +39,7 @@ T = TypeVar("T")
 TRIES: Final = 3
 READ_SECONDS: Final = 10.0
 WRITE_SECONDS: Final = 30.0
+DOWNLOAD_SECONDS: Final = 120.0
 PATIENCE: Final = 5.0
 """How long a call waits for its turn unless it says otherwise."""
 
@@ -175,6 +176,35 @@ class Connector:
         """Call a method of ccxt that changes something, once. Never raises for what the exchange did."""
         session = self._session(exchange, account, markets)
         return self._call(self._sent(session, method, args, params))
+
+    def download(self, exchange: ExchangeId, url: str, patience: float) -> bytes | None:
+        """A public file; `None` where there is none.
+
+        Raises:
+            Unavailable: The server cannot be reached, or failed.
+            RateLimited: It asks for a longer pause than `patience`.
+        """
+        session = self._session(exchange, None, None)
+
+        async def work() -> tuple[int, bytes]:
+            import aiohttp
+
+            session.open(lazy=True)
+            asked = await session.house_turn(url, patience)
+            try:
+                async with session.session.get(asked, timeout=aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS)) as answer:
+                    return answer.status, await answer.read()
+            except (aiohttp.ClientError, TimeoutError):
+                return 0, b""
+
+        status, content = self._call(work)
+        if status in {403, 404}:
+            return None
+        if status != 200:
+            raise Unavailable(
+                f"{urlsplit(url).hostname} did not send {urlsplit(url).path}", suggestion="Try again later"
+            )
+        return content
 
     def close(self) -> None:
         """Close all sessions and the loop they run in."""

@@ -1,0 +1,172 @@
+"""Long histories at once: what a fetch will cost, the fetch itself, and Binance's public archive as its fast way.
+
+The archive holds a month or a day of bars in one zip file with a checksum. What it lacks comes from the API. Its times
+are milliseconds, and microseconds in spot files since 2025; each is read for what it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from api.errors import HeyTradersError, Unavailable, explain
+from api.exchanges import ExchangeId
+from api.symbols import Instrument
+from api.timeframes import SECONDS, Timeframe
+from engine.store.candles import Block
+from engine.store.database import Store
+from engine.store.exchange_data import Span, all_fetched, gaps
+from engine.venues.exchange.conventions import CONVENTIONS
+from engine.venues.exchange.session import Connector
+
+from .cells import epoch_seconds, numbers_of
+from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as
+
+ARCHIVE: Final = "https://data.binance.vision"
+ORIGIN: Final = "Binance archive"
+_FOLDERS: Final[dict[ExchangeId, str]] = {"binance": "spot", "binancefuturesusd": "futures/um"}
+_WORTH_IT: Final = 900
+"""Longest bars, in seconds, of which a month takes more API requests than its archive file takes downloads."""
+
+_SECONDS_A_PAGE: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One series to fetch. `missing` counts the bars that are not settled yet; `requests` is how many it may take."""
+
+    instrument: Instrument
+    timeframe: Timeframe
+    span: Span
+    missing: int
+    requests: int
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes."""
+        return self.requests * max(_SECONDS_A_PAGE, CONVENTIONS[self.instrument.exchange].interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is stored of a series after a fetch; `error` where the fetch ended early."""
+
+    job: Job
+    bars: int
+    holes: int
+    covered: tuple[Span, ...]
+    error: str | None
+
+
+def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: Span) -> list[Job]:
+    """What has to be fetched to have `span` of every instrument. Blocking.
+
+    Raises:
+        HeyTradersError: An exchange does not list an instrument, or cannot be reached.
+    """
+    jobs: list[Job] = []
+    for instrument in instruments:
+        fetcher.market(instrument)
+        served = served_as(instrument, timeframe)
+        seconds = SECONDS[served]
+        since = max(span[0], fetcher.first_available(instrument, served)) // seconds * seconds
+        until = min(span[1], fetcher.closed(served))
+        stored = fetcher.stored(instrument, served)
+        parts = gaps(stored.covered if stored else (), (since, until)) if since < until else []
+        missing = sum((stop - start) // seconds for start, stop in parts)
+        files = sum(1 for part in parts for _ in _files(instrument, served, part, fetcher.closed("1d")))
+        pages = sum(-(-(stop - start) // seconds // page_bars(instrument, served)) for start, stop in parts)
+        jobs.append(Job(instrument, served, (since, until), missing, min(pages, 2 * files + 4) if files else pages))
+    return jobs
+
+
+def renewals(store: Store, fetcher: Fetcher) -> list[Job]:
+    """What has to be fetched to bring every stored series up to now. Blocking."""
+    jobs: list[Job] = []
+    for series in store.read_now(all_fetched):
+        if series.kind != "funding" and series.covered:
+            span = (series.covered[-1][0], fetcher.closed(series.kind))
+            jobs += plan(fetcher, [series.instrument], series.kind, span)
+    return jobs
+
+
+def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
+    """Fetch one series, from the archive where that is faster. Blocking; what arrived is stored whatever happens."""
+    error: str | None = None
+    try:
+        _from_archive(fetcher, job, progress)
+        fetcher.ensure(job.instrument, job.timeframe, job.span, patience=LONG_PATIENCE, progress=progress)
+        fetcher.ensure_funding(job.instrument, job.span, patience=LONG_PATIENCE)
+    except HeyTradersError as failed:
+        error = explain(failed)
+    stored = fetcher.stored(job.instrument, job.timeframe)
+    if stored is None:
+        return Summary(job, 0, 0, (), error)
+    return Summary(job, stored.bars, stored.holes or 0, stored.covered, error)
+
+
+def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
+    instrument, timeframe = job.instrument, job.timeframe
+    stored = fetcher.stored(instrument, timeframe)
+    total = max(1, (job.span[1] - job.span[0]) // SECONDS[timeframe])
+    for part in gaps(stored.covered if stored else (), job.span):
+        for span, path in _files(instrument, timeframe, part, fetcher.closed("1d")):
+            block = _read(fetcher.connector, instrument, timeframe, path, span)
+            if block is not None:
+                fetcher.keep(instrument, timeframe, block, span, ORIGIN)
+                progress((span[1] - job.span[0]) // SECONDS[timeframe], total)
+
+
+def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int) -> Iterator[tuple[Span, str]]:
+    """The archive's files that lie wholly in a gap: months, then the days after the last of them."""
+    folder = _FOLDERS.get(instrument.exchange)
+    if folder is None or SECONDS[timeframe] > _WORTH_IT:
+        return
+    symbol = f"{instrument.base}{instrument.quote}"
+    at = datetime.fromtimestamp(part[0], UTC)
+    at = at.replace(hour=0, minute=0, second=0) + (timedelta(days=1) if part[0] % 86_400 else timedelta())
+    until = datetime.fromtimestamp(min(part[1], today), UTC)
+    while at < until:
+        month = (at.replace(day=1) + timedelta(days=32)).replace(day=1)
+        is_month = at.day == 1 and month <= until
+        stop = month if is_month else at + timedelta(days=1)
+        if stop > until:
+            return
+        period, name = ("monthly", f"{at:%Y-%m}") if is_month else ("daily", f"{at:%Y-%m-%d}")
+        if is_month or timeframe == "1m":
+            path = f"/data/{folder}/{period}/klines/{symbol}/{timeframe}/{symbol}-{timeframe}-{name}.zip"
+            yield (int(at.timestamp()), int(stop.timestamp())), path
+        at = stop
+
+
+def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, path: str, span: Span) -> Block | None:
+    """The bars of one file; `None` where the archive has none or its checksum does not fit."""
+    exchange = instrument.exchange
+    try:
+        promised = connector.download(exchange, f"{ARCHIVE}{path}.CHECKSUM", LONG_PATIENCE)
+        packed = None if promised is None else connector.download(exchange, f"{ARCHIVE}{path}", LONG_PATIENCE)
+    except HeyTradersError:
+        return None
+    if promised is None or packed is None or promised.split()[:1] != [hashlib.sha256(packed).hexdigest().encode()]:
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            lines = archive.read(archive.namelist()[0]).decode("ascii").splitlines()
+    except (zipfile.BadZipFile, UnicodeDecodeError, IndexError):
+        return None
+    rows = [row[:6] for row in csv.reader(lines) if row and row[0].isdecimal()]
+    times = numbers_of([row[0] for row in rows])
+    if isinstance(times, int):
+        return None
+    seconds = epoch_seconds(times)
+    try:
+        numbered = [[at * 1_000, *row[1:]] for at, row in zip(seconds.tolist(), rows, strict=True)]
+        return checked(numbered, instrument, timeframe, *span)
+    except Unavailable:
+        return None
