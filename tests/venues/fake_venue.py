@@ -112,6 +112,7 @@ class FakeVenue:
         self.read_faults: deque[str] = deque()
         self.holes: Callable[[str, int], bool] = lambda _symbol, _opened: False
         self.listed_since = 0
+        self.off_grid = 0
         self.orders: dict[str, FakeOrder] = {}
         self.cash: dict[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal(1), "KRW": Decimal(10_000_000)}
         self.may_withdraw = False
@@ -140,7 +141,7 @@ class FakeVenue:
         at = max(-(-since // seconds) * seconds, -(-self.listed_since // seconds) * seconds)
         while at < min(until, self.now()) and len(found) < limit:
             if not self.holes(symbol, at):
-                found.append((at, truth(symbol, seconds, at)))
+                found.append((at + self.off_grid, truth(symbol, seconds, at)))
             at += seconds
         return found
 

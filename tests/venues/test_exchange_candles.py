@@ -130,8 +130,7 @@ def test_a_pause_that_the_exchange_asks_for_is_kept_by_everybody(
 
 def test_candles_that_cannot_be_are_refused_and_not_stored(feed: MarketFeed, fake: FakeBinance, store: Store) -> None:
     """Bars off the grid of the clock are an exchange's fault, and no candles."""
-    honest = fake.bars
-    fake.bars = lambda *asked: [(at + 7, row) for at, row in honest(*asked)]
+    fake.off_grid = 7
     with pytest.raises(Unavailable, match="does not open at a multiple of 1h"):
         feed.candles(BTC, "1h", limit=5)
     assert store.read_now(all_fetched) == ()
