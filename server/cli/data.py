@@ -78,7 +78,7 @@ def list_() -> None:
         )
     if not found and not fetched:
         rest = "comes from the exchanges when it is asked for" if settings.data == "exchange" else "is simulated"
-        click.echo(f"Nothing is stored; all market data {rest}.")
+        click.echo(f"Nothing is imported or fetched; all market data {rest}.")
 
 
 @command.command("fetch")
