@@ -1,4 +1,4 @@
-.PHONY: help check test lint types snapshot bench slow
+.PHONY: help check test lint types snapshot constraints bench slow
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -7,22 +7,25 @@ check: ## Everything that a change has to pass
 	./.ci/run
 
 test: ## The tests
-	uv run pytest
+	uv run --group dev pytest
 
 lint: ## Style, formatting and layers
-	uv run ruff check
-	uv run ruff format --check
-	uv run lint-imports
+	uv run --group dev ruff check
+	uv run --group dev ruff format --check
+	uv run --group dev lint-imports
 
 types: ## Types, strict
-	uv run basedpyright
+	uv run --group dev basedpyright
 
 snapshot: ## Bring the committed tool surface and the README's tool table to what the code says
-	uv run python -m tools.snapshot
+	uv run --group dev python -m tools.snapshot
+
+constraints: ## Bring the pinned versions that CI installs up to date
+	./.ci/constraints --upgrade
 
 bench: ## Figures, each beside a baseline measured in the same run
-	for figure in start tokens calls feeds dsl orders policy gate live backtest_and_poll; do uv run python -m bench.$$figure || exit 1; done
-	uv run --group bench python -m bench.backtest
+	for figure in start tokens calls feeds dsl orders policy gate live backtest_and_poll; do uv run --group dev python -m bench.$$figure || exit 1; done
+	uv run --group dev --group bench python -m bench.backtest
 
 slow: ## The long-running tests
-	uv run pytest -m slow
+	uv run --group dev pytest -m slow
