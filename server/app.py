@@ -11,10 +11,13 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ToolError
-from mcp.types import CallToolResult, InputRequiredResult
+from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import AnyUrl
 
 from api.errors import explain
+from api.text import show
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
@@ -27,6 +30,7 @@ from .backend import Backend, open_backend
 from .exits import failure, shown_resource
 from .settings import Settings
 from .strict import OpenDesk, StrictTool
+from .unreadable import Answering
 
 NAME: Final = "heytraders"
 
@@ -98,6 +102,22 @@ class DeskServer(MCPServer[Any]):
                 raise
             return failure(explain(not_offered(name, offered)))
 
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Fill in a prompt. A name that does not exist is the caller's mistake, and gets the code for that."""
+        offered = [prompt.name for prompt in await self.list_prompts()]
+        if name not in offered:
+            raise MCPError(INVALID_PARAMS, f"there is no prompt {show(name)}; use one of {', '.join(offered)}")
+        return await super().get_prompt(name, arguments, context)
+
+    async def run_stdio_async(self) -> None:
+        """Serve one client over standard input and output; what cannot be read is answered as well."""
+        server = self._lowlevel_server
+        async with stdio_server() as (incoming, outgoing):
+            readable: Any = Answering(incoming, outgoing.send)
+            await server.run(readable, outgoing, server.create_initialization_options())
+
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
@@ -139,6 +159,7 @@ def create_server(
         log_level=settings.log_level,
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
+        subscriptions=False,
     )
     server.hosted = settings.hosted
     tools = {row.name for row in rows}
