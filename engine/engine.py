@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .documents.library import Library
     from .feeds.market import MarketFeed
     from .jobs.jobs import Jobs
+    from .live.door import OrderDoor
     from .live.live import Live
     from .store.database import Store
     from .venues.exchange.session import Connector
@@ -69,22 +70,31 @@ class Engine:
     live: Live
 
     @classmethod
-    async def open(cls, settings: EngineSettings, clock: Clock | None = None) -> Engine:
+    async def open(
+        cls, settings: EngineSettings, clock: Clock | None = None, door: Callable[[OrderDoor], OrderDoor] | None = None
+    ) -> Engine:
         """Open the database, the feed and everything on top of them.
+
+        Args:
+            settings: What it is opened with.
+            clock: The system's unless given.
+            door: Makes the door through which live strategies order, from the one to the paper books; that one alone
+                unless given.
 
         Raises:
             UserMustAct: The database cannot be used.
         """
-        return await anyio.to_thread.run_sync(cls._open, settings, clock or SystemClock())
+        return await anyio.to_thread.run_sync(cls._open, settings, clock or SystemClock(), door)
 
     @classmethod
-    def _open(cls, settings: EngineSettings, clock: Clock) -> Engine:
+    def _open(cls, settings: EngineSettings, clock: Clock, door: Callable[[OrderDoor], OrderDoor] | None) -> Engine:
         from .access import Access
         from .documents.library import Library
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
         from .jobs.preparation import collect
         from .jobs.settings import World
+        from .live.door import PaperDoor
         from .live.live import Live
         from .store.database import Store, default_url
         from .venues.exchange.session import Connector
@@ -98,7 +108,8 @@ class Engine:
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
         broker = Broker(store, feed, clock)
-        live = Live(store, clock, feed, broker, settings.live)
+        books = PaperDoor(broker)
+        live = Live(store, clock, feed, broker, books if door is None else door(books), settings.live)
         live.resume()
         return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), broker, jobs, live)
 

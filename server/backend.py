@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import anyio.to_thread
 from pydantic import SecretStr
 
@@ -27,7 +28,9 @@ from .settings import Settings
 if TYPE_CHECKING:
     from api.client import Client
     from engine.engine import Engine
+    from engine.live.door import OrderDoor
     from safety.face import SafetyDesk
+    from safety.gate import Footing
 
     from .channels import Reached
 
@@ -35,6 +38,9 @@ POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
 
 Source = Literal["hosted", "embedded"]
+MakeDoor = Callable[["OrderDoor"], "OrderDoor"]
+"""From the door to the paper books, the one that live strategies get."""
+
 Opener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
 
 
@@ -71,6 +77,10 @@ class Backend:
         """The one gate before money, the public and strangers' addresses."""
         return await self._safety.gate()
 
+    async def footing(self) -> Footing:
+        """What the gate stands on, for the command line; no tool is handed it."""
+        return await self._safety.footing()
+
     def begin(self) -> None:
         """Go on with what an earlier process left."""
         self._safety.begin()
@@ -86,10 +96,23 @@ class Backend:
     async def _get(self, source: Source) -> Reached:
         async with self._lock:
             if source not in self._reached:
-                opener = hosted_client if source == "hosted" else embedded_client
+                opener = hosted_client if source == "hosted" else partial(embedded_client, door=self.door())
                 with anyio.CancelScope(shield=True):
                     self._reached[source] = await self._tasks.start(self._hold, opener)
             return self._reached[source]
+
+    def door(self) -> MakeDoor | None:
+        """What makes the gate the door of live strategies. With a hosted service the gate is that service's."""
+        if self.settings.hosted:
+            return None
+        token = anyio.lowlevel.current_token()
+
+        def door(books: OrderDoor) -> OrderDoor:
+            from .live_orders import GateDoor
+
+            return GateDoor(self._safety, books, token)
+
+        return door
 
     async def aclose(self) -> None:
         """Close what was opened, and wait until it is closed."""
@@ -142,9 +165,9 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Reached]:
 
 
 @asynccontextmanager
-async def embedded_client(settings: Settings) -> AsyncGenerator[Reached]:
+async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> AsyncGenerator[Reached]:
     """The embedded engine, in this process, with this machine's own key."""
-    async with open_engine(settings) as engine:
+    async with open_engine(settings, door) as engine:
         from api.client import Client
         from api.transport import embedded
         from engine.access import LOCAL_AGENT
@@ -169,9 +192,9 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
+async def open_engine(settings: Settings, door: MakeDoor | None = None) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free meanwhile."""
-    opening = await anyio.to_thread.run_sync(_import_engine, settings)
+    opening = await anyio.to_thread.run_sync(_import_engine, settings, door)
     engine = await opening()
     try:
         yield engine
@@ -180,7 +203,7 @@ async def open_engine(settings: Settings) -> AsyncGenerator[Engine]:
             await engine.aclose()
 
 
-def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
+def _import_engine(settings: Settings, door: MakeDoor | None) -> Callable[[], Awaitable[Engine]]:
     """What opens an engine of these settings."""
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
@@ -206,4 +229,4 @@ def _import_engine(settings: Settings) -> Callable[[], Awaitable[Engine]]:
         live=live,
     )
     clock = AcceleratedClock(time.time(), settings.time_speed) if fast else SystemClock()
-    return partial(Engine.open, given, clock)
+    return partial(Engine.open, given, clock, door)

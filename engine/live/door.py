@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from api.orders import Order, PlaceRequest
+from api.errors import InvalidInput, NotFound, explain
+from api.orders import CancelRequest, Order, PlaceRequest
+from engine.venues.paper.broker import Broker
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
 """`pending`: not sent yet, ask again with the same key. `unknown`: it may exist, ask again, never with another key."""
@@ -68,3 +70,31 @@ class OrderDoor(Protocol):
             The order as it then is; `refused` where it had ended or never was.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaperDoor:
+    """The door of an engine that is opened alone: it reaches the paper books and nothing else.
+
+    Attributes:
+        broker: Of the paper books.
+    """
+
+    broker: Broker
+
+    def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
+        """See `OrderDoor`."""
+        found = self.broker.order_now(agent_id, account_id, key)
+        return None if found is None else DoorAnswer("placed", found)
+
+    def place(self, order: StrategyOrder) -> DoorAnswer:
+        """See `OrderDoor`."""
+        return DoorAnswer("placed", self.broker.place_now(order.agent_id, order.request, order.key))
+
+    def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
+        """See `OrderDoor`."""
+        request = CancelRequest(order_id=key, account_id=account_id)
+        try:
+            return DoorAnswer("placed", self.broker.cancel_now(agent_id, request))
+        except (InvalidInput, NotFound) as error:
+            return DoorAnswer("refused", reason=explain(error))

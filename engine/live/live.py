@@ -36,6 +36,7 @@ from engine.venues.paper.broker import Broker
 from . import outbox, signals, subscriptions
 from .delivery import deliver, signing_key
 from .deployment import Deployment, catalogue, find_strategy, own_strategies
+from .door import OrderDoor
 from .runner import Runner
 from .settings import LiveSettings
 from .subscriptions import Hook, Running
@@ -45,13 +46,15 @@ from .targets import judge
 class Live:
     """Live strategies on one database and one feed."""
 
-    def __init__(self, store: Store, clock: Clock, feed: Feed, broker: Broker, settings: LiveSettings) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, feed: Feed, broker: Broker, door: OrderDoor, settings: LiveSettings
+    ) -> None:
         self._store = store
         self._clock = clock
         self._feed = feed
         self._broker = broker
         self._settings = settings
-        self.runner = Runner(store, clock, feed, broker, settings)
+        self.runner = Runner(store, clock, feed, broker, door, settings)
 
     def resume(self) -> None:
         """Go on with what is active, here or, should its process die, in another; call it when the engine opens."""

@@ -24,6 +24,7 @@ from engine.venues.paper.broker import Broker
 
 from . import outbox, signals, subscriptions
 from .delivery import Receipt, deliver
+from .door import OrderDoor
 from .lease import Lease
 from .settings import LiveSettings
 from .subscriptions import Running
@@ -38,11 +39,14 @@ MAX_FAILURES: Final = 5
 class Runner:
     """Runs every active subscription of a database while it holds the lease. Its methods block."""
 
-    def __init__(self, store: Store, clock: Clock, feed: Feed, broker: Broker, settings: LiveSettings) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, feed: Feed, broker: Broker, door: OrderDoor, settings: LiveSettings
+    ) -> None:
         self._store = store
         self._clock = clock
         self._feed = feed
         self._broker = broker
+        self._door = door
         self._settings = settings
         self._lease = Lease(store)
         self._closing = threading.Event()
@@ -164,7 +168,7 @@ class Runner:
 
     def _trade(self, due: signals.DueOrder) -> None:
         try:
-            outcome = execute(self._store, self._feed, self._broker, due, self._clock.now())
+            outcome = execute(self._store, self._feed, self._broker, self._door, due, self._clock.now())
         except Exception as error:
             logger.exception("live strategies: order of %s", due.signal_id)
             outcome = Outcome(

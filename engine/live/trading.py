@@ -1,4 +1,4 @@
-"""From a signal to an order on the paper broker, through the same door as anyone else's.
+"""From a signal to an order, through the door that the engine was handed.
 
 An entry is worth the strategy's weight of the account's equity, or what its free money pays for if that is less. An
 exit closes the same share of what this subscription holds that the strategy closes of its own position, and never
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
-from api.orders import Order, OrderType, PlaceRequest
+from api.orders import OrderType, PlaceRequest
 from engine.feeds.feed import Feed
 from engine.store.broker import orders_table
 from engine.store.database import Store
@@ -23,6 +23,7 @@ from engine.venues.paper.broker import Broker
 from engine.venues.paper.money import ZERO, down, from_float, up
 from engine.venues.paper.prices import Steps
 
+from .door import DoorAnswer, OrderDoor, StrategyOrder
 from .signals import DueOrder, OrderState, order_ids
 
 _AGGRESSIVE: Final = Decimal("0.05")
@@ -38,32 +39,38 @@ class Outcome:
     message: str | None = None
 
 
-def execute(store: Store, feed: Feed, broker: Broker, due: DueOrder, now: float) -> Outcome:
+def execute(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
     """Place the order of a signal, or say why not. Blocking.
 
     An order that an interrupted owner has placed is found again. Otherwise a signal older than one bar is not traded:
     the market has moved on while no engine ran.
     """
     try:
-        placed = broker.order_now(due.agent_id, due.account_id, due.order_id)
-        return _settled(placed) if placed else _place(store, feed, broker, due, now)
+        found = door.find(due.agent_id, due.account_id, due.order_id)
+        return _settled(found) if found else _place(store, feed, broker, door, due, now)
     except NotNow as error:
         return Outcome("due", message=f"{error.code}: {error.message}")
     except HeyTradersError as error:
         return Outcome("refused", message=f"{error.code}: {error.message}")
 
 
-def _place(store: Store, feed: Feed, broker: Broker, due: DueOrder, now: float) -> Outcome:
+def _place(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
     if now - due.bar_time > max(due.seconds, _LEAST_GRACE):
         return Outcome("skipped", message="found too late to trade: no engine ran when its bar closed")
     amount = _amount(store, feed, broker, due)
     if amount <= 0:
         return Outcome("skipped", message=_nothing(due))
-    return _settled(broker.place_now(due.agent_id, _order(feed, broker, due, amount), due.order_id))
+    asked = StrategyOrder(due.order_id, due.agent_id, due.subscription_id, _order(feed, broker, due, amount))
+    return _settled(door.place(asked))
 
 
-def _settled(placed: Order) -> Outcome:
-    return Outcome("placed", placed.order_id, None if placed.status == "FILLED" else f"the order is {placed.status}")
+def _settled(answer: DoorAnswer) -> Outcome:
+    """What is not over stays due, and is looked for under the same key."""
+    placed = answer.order
+    if answer.answered == "placed" and placed is not None:
+        is_filled = placed.status == "FILLED"
+        return Outcome("placed", placed.order_id, None if is_filled else f"the order is {placed.status}")
+    return Outcome("refused" if answer.answered == "refused" else "due", message=answer.reason)
 
 
 def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:

@@ -57,7 +57,8 @@ async def admit(
         Denied: The policy denies it.
         HeyTradersError: The service refuses a question for a reason that somebody can mend.
     """
-    looked = await footing.judge.look(action, can_elicit=can_elicit)
+    subscription_id = caller.client if caller.origin else ""
+    looked = await footing.judge.look(action, can_elicit=can_elicit, subscription_id=subscription_id)
     admission, usage = await to_thread.run_sync(_book, footing, looked, caller, ask_first)
     await pull_if_tripped(footing, looked, usage)
     if admission.intent is None:

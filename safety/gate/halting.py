@@ -152,12 +152,23 @@ async def _open_orders(footing: Footing) -> list[orders.Order]:
     return [order for order in found.values() if order.status in orders.CANCELLABLE]
 
 
-async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
+def cancel_request(order: orders.Order) -> orders.CancelRequest:
+    """The request that cancels an order, by the id that its venue goes by.
+
+    Raises:
+        ValidationError: Its ids cannot be used.
+    """
     by_venue = order.exchange_order_id is not None and (order.exchange in BY_VENUE_ID or order.order_id is None)
     order_id = (order.exchange_order_id if by_venue else order.order_id) or ""
     where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
+    return orders.CancelRequest.model_validate({"order_id": order_id, **where})
+
+
+async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
+    order_id = order.order_id or order.exchange_order_id or ""
     try:
-        request = orders.CancelRequest.model_validate({"order_id": order_id, **where})
+        request = cancel_request(order)
+        order_id = request.order_id
         await cancel_order(footing.client, request)
     except (HeyTradersError, ValidationError) as error:
         reason = explain(error) if isinstance(error, HeyTradersError) else "its id cannot be used"

@@ -5,9 +5,12 @@ What only signals passes at once. Pausing and unsubscribing never come here.
 
 from __future__ import annotations
 
+from typing import Final
+
 from anyio import to_thread
 from pydantic import SecretStr
 
+from api.cancelling import cancel_order
 from api.errors import InvalidInput
 from api.live import (
     LIVE_RESUME,
@@ -20,17 +23,23 @@ from api.live import (
     SubscriptionsRequest,
     SwitchRequest,
 )
+from api.orders import Order as ShownOrder
+from api.orders import PlaceRequest
 from api.text import show
 from safety.face import GatedSubscription
 from safety.sending.expiry import MOST
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Standing
+from safety.terms.proposal import Order, Standing
 
 from .admitting import admit
 from .footing import Footing
+from .halting import cancel_request
 from .orders import carry_out
 from .webhooks import checked_secret
 from .wording import next_step, stand, stopped
+
+LIVE: Final = "live strategy"
+"""What the journal names as the tool of a strategy's orders."""
 
 
 async def subscribe(footing: Footing, request: SubscribeRequest, caller: Caller) -> GatedSubscription:
@@ -82,6 +91,35 @@ async def resume(footing: Footing, request: SwitchRequest, caller: Caller) -> Ga
         subscription_id=request.subscription_id,
     )
     return await _stand(footing, action, caller, None)
+
+
+async def place_for_strategy(footing: Footing, request: PlaceRequest, subscription_id: str, key: str) -> Intent:
+    """Place the order of a deployed strategy once; the same key again returns what became of the first.
+
+    It passes the same rules, limits and journal as any order. The standing approval of its deployment takes the place
+    of a human's word on this one order, and of nothing else.
+
+    Raises:
+        Denied: The policy denies it.
+        HeyTradersError: The service refuses a question for a reason that can be put right.
+    """
+    admitted = await admit(footing, Order.of(request), Caller(LIVE, subscription_id, key))
+    return await carry_out(footing, admitted.intent, admitted.looked)
+
+
+async def cancel_for_strategy(footing: Footing, key: str) -> Intent | None:
+    """Cancel what is left of the order of a key; `None` where there is none.
+
+    Raises:
+        HeyTradersError: It could not be cancelled, or had ended.
+    """
+    intent = await to_thread.run_sync(footing.ledger.by_origin, key)
+    if intent is None or intent.order_id is None or not isinstance(intent.proposal.action, Order):
+        return intent
+    shown = ShownOrder.model_validate({**(intent.result or {}), "order_id": intent.order_id})
+    cancelled = await cancel_order(footing.client, cancel_request(shown))
+    now = {**(intent.result or {}), **cancelled.model_dump(mode="json", exclude_none=True)}
+    return await to_thread.run_sync(footing.ledger.observe, intent.intent_id, now)
 
 
 async def _stand(footing: Footing, action: Standing, caller: Caller, secret: str | None) -> GatedSubscription:

@@ -61,13 +61,14 @@ def covers(intent: Intent, decision: Decision, approver: Approver | None, limits
     if intent.approved_at is not None and intent.approved_at > intent.proposal.expires:
         return False
     if intent.signature:
-        return _signed(intent, approver)
+        return signed_by(intent, approver)
     if decision.outcome is Outcome.PASS:
         return True
     return intent.key_id == BY_ELICITATION and _within_elicitation(intent, decision, limits)
 
 
-def _signed(intent: Intent, approver: Approver | None) -> bool:
+def signed_by(intent: Intent, approver: Approver | None) -> bool:
+    """Whether the approver's signature over exactly these terms stands in the intent."""
     if approver is None or intent.key_id != approver.key_id or not intent.signature:
         return False
     return approver.verify(order_words(intent), intent.signature)

@@ -207,6 +207,12 @@ class Ledger:
             row = rows.find(journal, intent_id)
         return None if row is None else rows.intent_of(row)
 
+    def by_origin(self, origin: str) -> Intent | None:
+        """The intent of one decision of a strategy."""
+        with self._read() as journal:
+            found = rows.select(journal, "origin = ? AND origin <> ''", (origin,))
+        return rows.intent_of(found[0]) if found else None
+
     def intents(
         self, *, states: Collection[State] | None = None, service: Collection[str] | None = None, limit: int = 200
     ) -> list[Intent]:

@@ -28,7 +28,7 @@ def admit(
     ask_first: bool,
 ) -> Admission:
     """Find the intent of an earlier call with the same terms, or decide and book. Denials are events only."""
-    earlier = _earlier(journal, proposal, repeat_seconds)
+    earlier = _of_origin(journal, caller.origin) if caller.origin else _earlier(journal, proposal, repeat_seconds)
     if earlier is not None:
         return Admission(intent_of(earlier), _decision_for(earlier, proposal), repeated=True)
     decision = decide(usage_of(journal, proposal.money, proposal.action))
@@ -47,6 +47,12 @@ def admit(
     state: State = "APPROVED" if passed and not ask_first else "PENDING"
     row = admit_row(journal, proposal, caller, state, automatic=passed)
     return Admission(insert(journal, row, told), decision)
+
+
+def _of_origin(journal: Journal, origin: str) -> Row | None:
+    """What one decision of a strategy has already led to, whatever became of it."""
+    rows = select(journal, "origin = ?", (origin,))
+    return rows[0] if rows else None
 
 
 def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row | None:

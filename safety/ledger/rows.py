@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
 from safety.terms.intent import Caller, Intent, new_intent_id
-from safety.terms.proposal import Action, Order, Proposal, Publication, canonical_json
+from safety.terms.proposal import Action, Order, Proposal, account_of, canonical_json
 from safety.terms.states import State, may_move
 
 from .journal import Journal
@@ -217,11 +217,6 @@ def _lateness(row: Row) -> str:
     if row["state"] == "PENDING":
         return "nobody approved it in time"
     return f"it was approved, but not sent within {SENDING_SECONDS:g} s"
-
-
-def account_of(action: Action) -> str:
-    """The account that an action is about; "" where it is about none."""
-    return "" if isinstance(action, Publication) else action.account_id or ""
 
 
 def action_hash(action: Action) -> str:

@@ -14,12 +14,12 @@ from typing import Final
 
 from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Similar, Usage
-from safety.terms.proposal import Action, Order, Proposal, Standing
+from safety.terms.proposal import Action, Order, Proposal, Standing, account_of
 from safety.terms.states import COUNTED, State
 
 from .journal import Journal
 from .records import Event
-from .rows import Row, account_of, one_of, select
+from .rows import Row, one_of, select
 from .similar import SimilarRows
 
 MINUTE: Final = 60.0

@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from api.errors import clean
 from api.text import show
-from safety.human.approval import covers
+from safety.human.approval import covers, signed_by
 from safety.human.approver import Approver, trusted
 from safety.human.assurance import Assured, assess
 from safety.ledger import GO, Verdict, stop
@@ -28,7 +28,7 @@ from safety.terms.channel import Channel, Channels
 from safety.terms.decision import Decision, Outcome
 from safety.terms.facts import Facts, SwitchState, Usage
 from safety.terms.intent import Intent
-from safety.terms.proposal import Action, Order
+from safety.terms.proposal import Action, Order, account_of
 
 from .gathering import Gathering
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 FACTLESS: Final = (permission.mode, permission.accounts, permission.venues, permission.symbols, permission.sanity)
 """Rules that ask the world nothing. What they deny is denied before the service hears of it."""
+
+MOST_STANDING: Final = 1000
+"""Placed intents among which the deployment of a strategy is looked for, newest first."""
 
 MAX_MOVER: Final = 80
 """Characters of who moved the switch."""
@@ -57,6 +60,7 @@ class Looked:
         approver: Whose signatures count.
         assured: The strongest approval channel there is, and why.
         settled: A denial that no fact can change, for which nothing was read.
+        standing: A strategy asks, whose standing approval takes the place of a human's word on each order.
     """
 
     action: Action
@@ -66,6 +70,7 @@ class Looked:
     approver: Approver | None
     assured: Assured
     settled: Decision | None = None
+    standing: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -84,7 +89,7 @@ class Looked:
             return self.settled
         seen = self.facts if usage.at is None else self.facts.later(usage.at)
         facts = replace(seen, usage=self.marked(usage), switch=switch)
-        return evaluate(self.action, self.loaded.policy, facts, again=again)
+        return evaluate(self.action, self.loaded.policy, facts, again=again, approved=self.standing)
 
     def marked(self, usage: Usage) -> Usage:
         """The usage with this snapshot's equity where it is the first of the day, or the highest."""
@@ -133,15 +138,16 @@ class Judge:
     channels: Channels
     key_in_environment: bool = False
 
-    async def look(self, action: Action, *, can_elicit: bool = False) -> Looked:
+    async def look(self, action: Action, *, can_elicit: bool = False, subscription_id: str = "") -> Looked:
         """Gather what the limits ask about.
 
         Args:
             action: What is to be done.
             can_elicit: Whether the calling client can show a question.
+            subscription_id: The deployed strategy that asks; "" for all others.
 
         Raises:
-            HeyTradersError: The service refuses a question for a reason that somebody can mend.
+            HeyTradersError: The service refuses a question for a reason that can be put right.
         """
         channel = await self.channels.of(action)
         (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
@@ -166,7 +172,26 @@ class Judge:
             return Looked(action, channel, loaded, bare, approver, assured, settled)
         facts = await gathering.facts(action, needs(action, limits, switch.state), channel)
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
-        return Looked(action, channel, loaded, facts, approver, assured)
+        standing = bool(subscription_id) and await to_thread.run_sync(
+            self._has_standing_approval, action, channel, subscription_id, approver, limits
+        )
+        return Looked(action, channel, loaded, facts, approver, assured, standing=standing)
+
+    def _has_standing_approval(
+        self, action: Action, channel: Channel, subscription_id: str, approver: Approver | None, limits: Limits
+    ) -> bool:
+        """Whether the last deployment or resumption of a subscription is approved for this account, and still is."""
+        placed = self.ledger.intents(states={"ACKED"}, service=(channel.service,), limit=MOST_STANDING)
+        own = (each for each in placed if each.order_id == subscription_id and each.proposal.action.kind == "standing")
+        intent = next(own, None)
+        if intent is None or not isinstance(action, Order) or intent.proposal.money != channel.money:
+            return False
+        if account_of(intent.proposal.action) != action.account_id:
+            return False
+        span = limits.standing_seconds
+        if span is not None and self.gathering.now() - (intent.sent_at or 0.0) > span:
+            return False
+        return signed_by(intent, approver) or (intent.automatic and not limits.ask_for_standing)
 
     def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
         """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""

@@ -29,7 +29,7 @@ Need = Literal["quote", "usd_rate", "account", "clock", "texts"]
 BROKEN: Final = "R00_POLICY"
 
 
-def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = False) -> Decision:
+def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = False, approved: bool = False) -> Decision:
     """Judge an action. Never raises.
 
     Args:
@@ -37,19 +37,22 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
         policy: What the user allows.
         facts: What is known; `facts.usage` must not count the action itself.
         again: It was admitted before and is about to be sent: how often things are asked for is not judged again.
+        approved: A standing approval takes the place of a human's word on this very order, and of nothing else.
     """
     try:
         with decimal.localcontext(EXACT):
-            return _evaluated(action, policy, facts, again=again)
+            return _evaluated(action, policy, facts, again=again, approved=approved)
     except Exception as error:  # noqa: BLE001 - whatever breaks, the answer is no
         reason = f"the policy could not be applied ({type(error).__name__})"
         return Decision(Outcome.DENY, (Finding(BROKEN, Outcome.DENY, reason, way_out="Tell the user"),), "")
 
 
-def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool) -> Decision:
+def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, approved: bool) -> Decision:
     limits = policy.limits(facts.money)
     rules = [rule for rule in RULES if not (again and rule.once)]
-    found, value = judged(action, limits, facts, rules, tired=not again)
+    found, value = judged(action, limits, facts, rules, tired=not (again or approved))
+    if approved:
+        found = tuple(Finding(each.rule) if each.outcome is Outcome.REQUIRE else each for each in found)
     outcome = max(finding.outcome for finding in found)
     suggestion = None
     if outcome is Outcome.DENY and isinstance(action, Order):

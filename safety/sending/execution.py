@@ -53,8 +53,8 @@ class Ground(Protocol):
 class Looks(Protocol):
     """Looks at the world before an intent is sent; `judging.Judge` does."""
 
-    async def look(self, action: Action) -> Ground:
-        """The ground of the last word on `action`."""
+    async def look(self, action: Action, *, subscription_id: str = "") -> Ground:
+        """The ground of the last word on `action`, which a deployed strategy may ask for."""
         ...
 
 
@@ -103,7 +103,9 @@ class Executor:
         secret = webhook_secret or self.webhook_secret
         try:
             channel = await self._channel(intent)
-            ground = ground or await self.judge.look(intent.proposal.action)
+            ground = ground or await self.judge.look(
+                intent.proposal.action, subscription_id=intent.caller.client if intent.caller.origin else ""
+            )
             alone = await self._needs_to_be_alone(intent, channel)
         except (HeyTradersError, ValueError) as error:
             return await to_thread.run_sync(self._not_now, intent, error)

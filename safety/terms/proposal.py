@@ -154,6 +154,11 @@ class Proposal(Terms):
 _PROPOSAL: Final[TypeAdapter[Proposal]] = TypeAdapter(Proposal)
 
 
+def account_of(action: Action) -> str:
+    """The account that an action is about; "" where it is about none."""
+    return "" if isinstance(action, Publication) else action.account_id or ""
+
+
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and decimals as plain strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_text)

@@ -81,7 +81,7 @@ class Free:
         """Go."""
         return GO
 
-    async def look(self, action: Action) -> Free:  # noqa: ARG002
+    async def look(self, action: Action, *, subscription_id: str = "") -> Free:  # noqa: ARG002
         """There is nothing to look at."""
         return self
 

@@ -75,7 +75,7 @@ class Broker:
             NotFound: `ORDER_NOT_FOUND`.
             InvalidInput: It has ended already, or the id is not the one its venue goes by.
         """
-        return await anyio.to_thread.run_sync(self._cancel, owner, request)
+        return await anyio.to_thread.run_sync(self.cancel_now, owner, request)
 
     async def orders(self, owner: str, request: ListRequest) -> ListResponse:
         """A page of orders, newest first."""
@@ -168,7 +168,8 @@ class Broker:
             free = self._holdings(account).free(account.currency)
             return affordable(free, quote.taker_price(1, steps), leverage, account.terms, steps.lot)
 
-    def _cancel(self, owner: str, request: CancelRequest) -> Order:
+    def cancel_now(self, owner: str, request: CancelRequest) -> Order:
+        """`cancel` for threads: blocks."""
         accounts = self._accounts(owner)
         found = self._store.read_now(lambda connection: find_order(connection, accounts, request))
         account = next(account for account in accounts if account.id == found.account)

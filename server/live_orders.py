@@ -1,0 +1,90 @@
+"""The gate as the door of live strategies: the embedded engine's strategies order through it like everybody else.
+
+The engine calls from a thread of its own; the gate runs on the server's event loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio.from_thread
+from anyio import to_thread
+from anyio.lowlevel import EventLoopToken
+
+from api.errors import HeyTradersError, NotNow, explain
+from api.orders import Order
+from engine.access import LOCAL_AGENT
+from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
+from safety.gate.standing import cancel_for_strategy, place_for_strategy
+
+if TYPE_CHECKING:
+    from safety.terms.intent import Intent
+
+    from .safety import Safety
+
+
+class GateDoor:
+    """The gate as the embedded engine's `OrderDoor`: orders of live strategies pass it like any other.
+
+    Other agents of the engine have paper accounts only and no gate; their orders go to the paper books.
+
+    Args:
+        safety: Opens the gate.
+        books: The door to the paper books.
+        token: Of the event loop that the gate runs on.
+    """
+
+    def __init__(self, safety: Safety, books: OrderDoor, token: EventLoopToken) -> None:
+        self._safety = safety
+        self._books = books
+        self._token = token
+
+    def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
+        """See `OrderDoor`."""
+        if agent_id != LOCAL_AGENT:
+            return self._books.find(agent_id, account_id, key)
+        return anyio.from_thread.run(self._find, key, token=self._token)
+
+    def place(self, order: StrategyOrder) -> DoorAnswer:
+        """See `OrderDoor`."""
+        if order.agent_id != LOCAL_AGENT:
+            return self._books.place(order)
+        return anyio.from_thread.run(self._place, order, token=self._token)
+
+    def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
+        """See `OrderDoor`."""
+        if agent_id != LOCAL_AGENT:
+            return self._books.cancel(agent_id, account_id, key)
+        return anyio.from_thread.run(self._cancel, key, token=self._token)
+
+    async def _find(self, key: str) -> DoorAnswer | None:
+        footing = await self._safety.footing()
+        intent = await to_thread.run_sync(footing.ledger.by_origin, key)
+        return None if intent is None else _answer(intent)
+
+    async def _place(self, order: StrategyOrder) -> DoorAnswer:
+        await self._safety.gate()
+        footing = await self._safety.footing()
+        try:
+            return _answer(await place_for_strategy(footing, order.request, order.subscription_id, order.key))
+        except NotNow:
+            raise
+        except HeyTradersError as refused:
+            return DoorAnswer("refused", reason=explain(refused))
+
+    async def _cancel(self, key: str) -> DoorAnswer:
+        try:
+            intent = await cancel_for_strategy(await self._safety.footing(), key)
+        except HeyTradersError as refused:
+            return DoorAnswer("refused", reason=explain(refused))
+        return DoorAnswer("refused", reason="there is no such order") if intent is None else _answer(intent)
+
+
+def _answer(intent: Intent) -> DoorAnswer:
+    """What a strategy is told of the intent of its order."""
+    if intent.state == "ACKED":
+        return DoorAnswer("placed", Order.model_validate({**(intent.result or {}), "order_id": intent.order_id}))
+    waits = intent.state in {"PENDING", "APPROVED", "NOT_SENT"}
+    unclear = intent.state in {"SENT", "UNKNOWN", "ABSENT"}
+    answered: Answered = "pending" if waits else "unknown" if unclear else "refused"
+    return DoorAnswer(answered, reason=intent.reason or f"intent {intent.intent_id} is {intent.state}")
