@@ -5,6 +5,7 @@ Several clients cannot follow `$ref`, and every word of an input schema is paid 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -12,6 +13,12 @@ from pydantic import BaseModel
 from .declaration import ToolRow
 
 Schema = dict[str, Any]
+
+_UNTOLD = ("default", "examples", "required")
+_WORTH_A_REFERENCE = 4
+"""Fields from which on a type is named rather than shown again."""
+_WORDS_WORTH_TELLING = 3
+"""A description of fewer words repeats the field's name."""
 
 _DROPPED = ("$defs", "title", "discriminator", "contentMediaType")
 
@@ -27,16 +34,61 @@ def input_schema(model: type[BaseModel], examples: tuple[Schema, ...] = ()) -> S
     return schema
 
 
-def output_schema(model: type[BaseModel]) -> Schema:
-    """The result of a tool. Open: the hosted service may add fields."""
-    schema = _flat(model, mode="serialization")
-    schema.pop("description", None)
-    schema.setdefault("properties", {})
-    return _told(schema)
+class OutputSchemas:
+    """Builds the result schemas of all tools, one after the other, in as few tokens as tell everything once.
+
+    A field is described where it first appears, and so is a type: a later one of the same kind says where to look.
+    Fields of nested objects have a name and a type. Schemas are open: the hosted service may add fields.
+    """
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def of(self, tool: str, model: type[BaseModel]) -> Schema:
+        """The result schema of the next tool."""
+        whole = f"{model.__module__}.{model.__qualname__}"
+        schema = model.model_json_schema(mode="serialization")
+        if whole in self._shown:
+            names = cast("Schema", schema["properties"])
+            reference = f"As in {self._shown[whole]}."
+            return {"type": "object", "description": reference, "properties": {name: {} for name in names}}
+        definitions: Schema = schema.get("$defs", {})
+        first_here = self._shorten(tool, schema, definitions)
+        flat = cast("Schema", _inlined(schema, definitions, ()))
+        flat.pop("description", None)
+        flat.setdefault("properties", {})
+        self._shown.update(first_here, **{whole: tool})
+        return self._tell(flat)
+
+    def _shorten(self, tool: str, schema: Schema, definitions: Schema) -> dict[str, str]:
+        """Replace types that an earlier tool has shown; give back those that this one shows first."""
+        for name, definition in definitions.items():
+            if name in self._shown and len(definition.get("properties", ())) >= _WORTH_A_REFERENCE:
+                definitions[name] = {"type": "object", "description": f"As in {self._shown[name]}."}
+        used = _references(schema, definitions, set())
+        return {name: tool for name in used if name not in self._shown}
+
+    def _tell(self, schema: Schema) -> Schema:
+        here: set[tuple[str, str]] = set()
+        told = _told(schema, lambda name, text: self._is_new(name, text, here))
+        self._told |= here
+        return cast("Schema", told)
+
+    def _is_new(self, name: str, text: str, here: set[tuple[str, str]]) -> bool:
+        if (name, text) in self._told:
+            return False
+        here.add((name, text))
+        return True
 
 
-def definition(row: ToolRow) -> Schema:
-    """A tool as the committed snapshot holds it and as `tools/list` serves it."""
+def definitions(rows: Iterable[ToolRow]) -> dict[str, Schema]:
+    """The tools as the committed snapshot holds them and as `tools/list` serves them, by name."""
+    outputs = OutputSchemas()
+    return {row.name: _definition(row, outputs) for row in rows}
+
+
+def _definition(row: ToolRow, outputs: OutputSchemas) -> Schema:
     operation = row.operation()
     hints = row.hints
     return {
@@ -50,8 +102,26 @@ def definition(row: ToolRow) -> Schema:
             "openWorldHint": hints.open_world,
         },
         "inputSchema": input_schema(operation.request, row.examples),
-        "outputSchema": output_schema(operation.response),
+        "outputSchema": outputs.of(row.name, operation.response),
     }
+
+
+def _references(node: Any, definitions: Schema, found: set[str]) -> set[str]:
+    """The names of all definitions that a schema uses, directly or through others."""
+    if isinstance(node, list):
+        for item in cast("list[Any]", node):
+            _references(item, definitions, found)
+    elif isinstance(node, dict):
+        fields = cast("Schema", node)
+        reference = fields.get("$ref")
+        name = reference.rpartition("/")[2] if isinstance(reference, str) else None
+        if name is not None and name not in found:
+            found.add(name)
+            _references(definitions[name], definitions, found)
+        for key, value in fields.items():
+            if key != "$defs":
+                _references(value, definitions, found)
+    return found
 
 
 def _flat(model: type[BaseModel], *, mode: Any) -> Schema:
@@ -73,6 +143,8 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
             return {"type": "object"}
         target = _inlined(definitions[name], definitions, (*path, name))
         siblings = {key: value for key, value in node.items() if key != "$ref"}
+        if str(target.get("description", "")).startswith("As in "):
+            siblings.pop("description", None)
         return {**target, **_inlined(siblings, definitions, path)}
     flat = {
         key: _properties(value, definitions, path) if key == "properties" else _inlined(value, definitions, path)
@@ -109,14 +181,34 @@ def _without_null(schema: Schema) -> Schema:
     return schema
 
 
-def _told(node: Any) -> Any:
-    """Drop what tells nothing about a result: defaults, examples, and that further fields may come."""
+def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
+    """Drop what tells little about a result: defaults, examples, what is required, that further fields may come."""
     if isinstance(node, list):
-        return [_told(item) for item in cast("list[Any]", node)]
+        return [_told(item, is_new, depth) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
-    return {
-        key: {name: _told(schema) for name, schema in value.items()} if key == "properties" else _told(value)
-        for key, value in cast("Schema", node).items()
-        if key not in ("default", "examples") and not (key == "additionalProperties" and value is True)
-    }
+    fields = cast("Schema", node)
+    kept: Schema = {}
+    for key, value in fields.items():
+        if key == "properties":
+            kept[key] = {name: _field(name, schema, is_new, depth + 1) for name, schema in value.items()}
+        elif key not in _UNTOLD and not _is_plain(key, value, fields):
+            kept[key] = _told(value, is_new, depth)
+    return kept
+
+
+def _is_plain(key: str, value: Any, fields: Schema) -> bool:
+    """Whether the rest of a schema says the same: that it is open, and the type of what has fixed values."""
+    return (key == "additionalProperties" and value is True) or (key == "type" and "enum" in fields)
+
+
+def _field(name: str, schema: Schema, is_new: Callable[[str, str], bool], depth: int) -> Schema:
+    told: Schema = _told(schema, is_new, depth)
+    text = told.get("description")
+    told_by_name = text is not None and len(text.split()) < _WORDS_WORTH_TELLING
+    if text and not text.startswith("As in ") and (depth > 1 or told_by_name or not is_new(name, text)):
+        del told["description"]
+    if "enum" in told and not is_new(name, str(told["enum"])):
+        del told["enum"]
+        told["type"] = "string"
+    return told

@@ -26,10 +26,10 @@ def load(name: str) -> dict[str, Any]:
 def rendered() -> dict[Path, str]:
     """What every generated file should hold, built from the rows and the models."""
     from . import readme
-    from .schemas import definition
+    from .schemas import definitions
 
     folder = Path(str(FOLDER))
-    built = {folder / f"{row.name}.json": _json(definition(row)) for row in exposed()}
+    built = {folder / f"{name}.json": _json(definition) for name, definition in definitions(exposed()).items()}
     if readme.README.exists():
         built[readme.README] = readme.rendered(readme.README.read_text(encoding="utf-8"))
     return built
