@@ -5,6 +5,7 @@ Several clients cannot follow `$ref`, and every word of an input schema is paid 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -38,7 +39,8 @@ class OutputSchemas:
     """Builds the result schemas of all tools, one after the other, in as few tokens as tell everything once.
 
     A field is described where it first appears, and so is a type: a later one of the same kind says where to look.
-    Fields of nested objects have a name and a type. Schemas are open: the hosted service may add fields.
+    Fields of nested objects have a name and a type, and no type where they are text. Schemas are open: the hosted
+    service may add fields.
     """
 
     def __init__(self) -> None:
@@ -73,7 +75,7 @@ class OutputSchemas:
         here: set[tuple[str, str]] = set()
         told = _told(schema, lambda name, text: self._is_new(name, text, here))
         self._told |= here
-        return cast("Schema", told)
+        return _once(cast("Schema", told))
 
     def _is_new(self, name: str, text: str, here: set[tuple[str, str]]) -> bool:
         if (name, text) in self._told:
@@ -192,9 +194,32 @@ def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
     for key, value in fields.items():
         if key == "properties":
             kept[key] = {name: _field(name, schema, is_new, depth + 1) for name, schema in value.items()}
+        elif key == "items":
+            kept[key] = _without_words(_told(value, is_new, depth))
         elif key not in _UNTOLD and not _is_plain(key, value, fields):
             kept[key] = _told(value, is_new, depth)
     return kept
+
+
+def _once(schema: Schema) -> Schema:
+    """Show each kind of nested object once among the fields of a result."""
+    shown: dict[str, str] = {}
+    for name, field in schema["properties"].items():
+        holder = field if "properties" in field else field.get("items", {})
+        fields = holder.get("properties", ())
+        if len(fields) >= _WORTH_A_REFERENCE:
+            first = shown.setdefault(json.dumps(fields), name)
+            if first != name:
+                del holder["properties"]
+                holder["description"] = f"As in {first}."
+    return schema
+
+
+def _without_words(schema: Schema) -> Schema:
+    """What a list holds, without a description of it: that of the list says it."""
+    if str(schema.get("description", "As in ")).startswith("As in "):
+        return schema
+    return {key: value for key, value in schema.items() if key != "description"}
 
 
 def _is_plain(key: str, value: Any, fields: Schema) -> bool:
@@ -211,4 +236,6 @@ def _field(name: str, schema: Schema, is_new: Callable[[str, str], bool], depth:
     if "enum" in told and not is_new(name, str(told["enum"])):
         del told["enum"]
         told["type"] = "string"
+    if depth > 1 and told == {"type": "string"}:
+        return {}
     return told

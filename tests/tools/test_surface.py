@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench.tokens import TOOL_BUDGET, TOTAL_BUDGET, model_tokens
+from bench.tokens import RESULTS_BUDGET, TOOL_BUDGET, TOTAL_BUDGET, model_tokens, tokens
 from resources.documents import DOCUMENTS
 from tools.declaration import ToolRow
 from tools.snapshot import differences, load
@@ -105,6 +105,7 @@ def test_the_list_fits_the_token_budget() -> None:
 
     assert {name: cost for name, cost in costs.items() if cost > TOOL_BUDGET} == {}
     assert sum(costs.values()) <= TOTAL_BUDGET
+    assert sum(tokens(load(name)["outputSchema"]) for name in NAMES) <= RESULTS_BUDGET
 
 
 def test_toolsets_narrow_the_list_and_keep_its_order() -> None:
