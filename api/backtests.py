@@ -40,6 +40,8 @@ ModeInput = Annotated[Mode, one_of(get_args(Mode))]
 Script = Annotated[Text, Field(min_length=1, max_length=MAX_SCRIPT), _STRING]
 Note = Annotated[Text, Field(min_length=10, max_length=500), _STRING]
 Resolution = Literal["thinned", "full"]
+TradeSide = Literal["long", "short"]
+TradeOrder = Literal["exit", "entry", "best", "worst", "longest"]
 
 
 Cash = Annotated[Number, Field(gt=0, le=1e12), _NUMBER]
@@ -186,6 +188,23 @@ class PageRequest(ResultRequest):
     offset: Whole = Field(0, ge=0, description="`next_offset` of the page before.")
 
 
+class TradesRequest(PageRequest):
+    """Which trades, and in which order."""
+
+    start_date: Day | None = Field(None, description="First day of entry.")
+    end_date: Day | None = Field(None, description="Last.")
+    ticker: Text | None = Field(None, description="Only this one.")
+    side: Annotated[TradeSide, one_of(get_args(TradeSide))] | None = Field(None, description="Only this side.")
+    sort: Annotated[TradeOrder, one_of(get_args(TradeOrder))] = Field("exit", description="By profit: best, worst.")
+
+    @model_serializer(mode="wrap")
+    def _documented(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """On the wire only what is asked for beyond API 1.0.4."""
+        body: dict[str, Any] = serialise(self)
+        own = ("start_date", "end_date", "ticker", "side", "sort")
+        return {n: v for n, v in body.items() if n not in own or (v is not None and (n, v) != ("sort", "exit"))}
+
+
 class EquityRequest(ResultRequest):
     """The curve in at most `limit` points, or every bar page by page."""
 
@@ -276,7 +295,7 @@ BACKTEST_TRADES: Final = Endpoint(
     method="GET",
     path="/backtest/results/{result_id}/trades",
     scope="research",
-    request=PageRequest,
+    request=TradesRequest,
     response=TradesResponse,
     summary="The trade history, page by page.",
 )

@@ -59,6 +59,11 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     backtests.SCRIPT_CHECK,
     research.BACKTEST_SWEEP,
     research.BACKTEST_SWEEP_STATUS,
+    research.BACKTEST_LIST,
+    research.BACKTEST_COMPARE,
+    research.BACKTEST_REPORT,
+    research.BACKTEST_CHART,
+    research.MARKET_CORRELATION,
     arena.ARENA_FOLLOW,
     arena.ARENA_UNFOLLOW,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from .addressing import address_symbol, address_universe, check_market_type, fill_market_type
 from .endpoint import Endpoint, Request, Response
@@ -26,7 +26,9 @@ Universe = Annotated[
     ),
     BeforeValidator(listed),
 ]
-Exchange = Annotated[ExchangeInput, Field(description="Where; a prefix in the symbol sets it too.")]
+Exchange = Annotated[
+    ExchangeInput, WithJsonSchema({"type": "string"}), Field(description="Where; a prefix in the symbol sets it too.")
+]
 BarLength = Annotated[TimeframeInput, Field(description="Bar length.")]
 Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
 
@@ -34,7 +36,7 @@ Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
 class TickersRequest(Request):
     """Filters; without any, the largest markets of Binance."""
 
-    exchange: Exchange = "binance"
+    exchange: Annotated[ExchangeInput, Field(description="Which one.")] = "binance"
     market_type: MarketTypeInput | None = Field(None, description="Each exchange has one; default: its own.")
     category: Text | None = Field(None, min_length=1, max_length=50, description="e.g. top_market_cap, trending.")
     sector: Text | None = Field(None, min_length=1, max_length=50, description="e.g. DeFi, L1, AI.")

@@ -18,6 +18,7 @@ Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_retu
 Search = Literal["grid", "random"]
 _WHOLE: Final = WithJsonSchema({"type": "integer"})
 _TEXT: Final = WithJsonSchema({"type": "string"})
+_OBJECT: Final = WithJsonSchema({"type": "object"})
 
 
 class Range(Request):
@@ -101,36 +102,49 @@ class Sample(Response):
     days: float | None = None
 
 
+class Picture(Response):
+    """A rendered chart; `sparkline` where the extra for pictures is not installed."""
+
+    alt: str = Field(default="", description="What it shows, in words.")
+    format: str | None = None
+    data: str | None = Field(default=None, description="Base64 for png; text for svg and html.")
+    sparkline: str | None = Field(default=None, description="The same in one line of text.")
+    how: str | None = Field(default=None, description="How to get pictures.")
+
+
 class SweepResponse(Response):
     """What a sweep found, or how far it is."""
 
     sweep_id: str = Field("", description="The sweep.")
-    status: JobStatus = Field("queued", description="queued, running, completed, failed or cancelled.")
+    status: JobStatus = Field("queued", description="Of the job.")
     progress: float | None = Field(None, description="0 to 1.")
     message: str | None = Field(None, description="Stage or reason.")
-    recommendation: str | None = Field(None, description="One variant, or none of these, and why.")
-    recommended: dict[str, float] | None = Field(None, description="Parameters of the variant; absent for none.")
-    variants: int | None = Field(None, description="Variants run; each counts as tried.")
-    columns: list[str] | None = Field(None, description="Of rows: parameters, then metrics.")
-    rows: list[list[float | None]] | None = Field(None, description="Best first by the objective.")
-    default_rank: int | None = Field(None, description="Rank of the script's own defaults.")
-    shape: str | None = Field(None, description="plateau: neighbours of the best do well; spike: they do not.")
-    neighbours: float | None = Field(None, description="Median objective of the best one's neighbours.")
+    recommendation: str | None = Field(None, description="A variant or none of these, and why.")
+    recommended: dict[str, float] | None = Field(None, description="Its values; absent for none.")
+    variants: int | None = Field(None, description="Each counts.")
+    columns: list[str] | None = Field(None, description="Parameters, then metrics.")
+    rows: list[list[float | None]] | None = Field(None, description="Best first.")
+    default_rank: int | None = Field(None, description="The script's own values.")
+    shape: str | None = Field(None, description="plateau, or spike: neighbours do worse.")
+    neighbours: float | None = Field(None, description="Their median.")
     probability_of_backtest_overfitting: float | None = Field(None, description="CSCV; 0.5 is chance.")
-    deflated_sharpe_ratio: float | None = Field(None, description="Of the best, given all variants; 0.95 or more.")
-    expected_max_sharpe: float | None = Field(None, description="Best Sharpe that luck alone would show.")
-    in_sample: Sample | None = Field(None, description="Chosen variants on their training windows.")
-    out_of_sample: Sample | None = Field(None, description="The same on the tests that follow, stitched.")
-    folds: list[dict[str, Any]] | None = Field(None, description="Test window and parameters chosen for it.")
-    equity: list[tuple[str, float]] | None = Field(None, description="Out-of-sample curve, thinned.")
-    memory_mb: int | None = Field(None, description="Most memory it could use.")
+    deflated_sharpe_ratio: float | None = Field(None, description="Of the best, given all variants.")
+    expected_max_sharpe: float | None = Field(None, description="From luck.")
+    in_sample: Sample | None = Field(None, description="On training windows.")
+    out_of_sample: Annotated[Sample | None, _OBJECT] = Field(
+        None, description="As in_sample, on the tests that follow."
+    )
+    folds: list[dict[str, Any]] | None = Field(None, description="Tests and.")
+    equity: list[tuple[str, float]] | None = Field(None, description="Out of sample.")
+    memory_mb: int | None = Field(None, description="At most.")
+    picture: Annotated[Picture | None, _OBJECT] = None
     warnings: list[str] = Field(default_factory=list, description="Reasons for doubt.")
 
 
 class ListRequest(Request):
     """Which backtests and sweeps."""
 
-    search: Text | None = Field(None, description="Words in description, script or tickers.")
+    search: Text | None = Field(None, description="Words of script, tickers or description.")
     tag: Text | None = Field(None, description="A #tag in the description.")
     state: Annotated[
         Literal["any", "open", "completed", "failed", "cancelled"],
@@ -142,8 +156,8 @@ class ListRequest(Request):
 class ListedJob(Response):
     """A backtest or a sweep in one line."""
 
-    id: str = Field(description="backtest_id or sweep_id.")
-    state: str = Field(description="queued, running, completed, failed or cancelled.")
+    id: str = Field(description="Job id.")
+    state: str = Field(description="Of the job.")
     result_id: str | None = Field(None, description="For the results tools.")
     progress: float | None = Field(None, description="0 to 1.")
     created_at: Time | None = None
@@ -173,7 +187,8 @@ class CompareRequest(Request):
     weights: Annotated[
         tuple[Annotated[Number, Field(gt=0)], ...] | None,
         WithJsonSchema({"type": "array", "items": {"type": "number"}}),
-    ] = Field(None, description="Shares of one account, each strategy with its own book: adds the portfolio.")
+    ] = Field(None, description="Adds a portfolio on one account.")
+    chart: Annotated[bool, WithJsonSchema({"type": "boolean"})] = Field(default=False, description="Also a picture.")
 
     @model_validator(mode="after")
     def _weighed(self) -> CompareRequest:
@@ -192,14 +207,13 @@ class CompareResponse(Response):
     """One table, who leads where, and how the returns move together."""
 
     columns: list[str] = Field(default_factory=list[str], description="Of rows.")
-    rows: list[list[Any]] = Field(default_factory=list[list[Any]], description="A result a row; the portfolio last.")
-    leaders: dict[str, str] = Field(default_factory=dict[str, str], description="The best result by each measure.")
+    rows: list[list[Any]] = Field(default_factory=list[list[Any]], description="The portfolio last.")
+    leaders: dict[str, str] = Field(default_factory=dict[str, str], description="By measure.")
     correlation: list[list[float | None]] = Field(
-        default_factory=list[list[float | None]], description="Of daily returns, in the order of the rows."
+        default_factory=list[list[float | None]], description="Of daily returns."
     )
-    overlap_days: float = Field(
-        0.0, description="Days that all have in common; correlation and portfolio use only these."
-    )
+    overlap_days: float = Field(0.0, description="Days in common.")
+    picture: Annotated[Picture | None, _OBJECT] = None
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -214,21 +228,23 @@ class ReportRequest(Request):
         tuple[Annotated[Part, one_of(get_args(Part))], ...],
         WithJsonSchema({"type": "array", "items": {"enum": list(get_args(Part))}}),
     ] = Field(("months", "drawdowns", "monte_carlo"), description="What to report.")
-    ticker: Text | None = Field(None, description="benchmark: alpha and beta against it; default the first traded.")
+    chart: Annotated[bool, WithJsonSchema({"type": "boolean"})] = Field(default=False, description="Also a picture.")
+    ticker: Text | None = Field(None, description="For benchmark; default: the first traded.")
 
 
 class ReportResponse(Response):
     """The parts asked for. Returns in percent, drawdowns and shares as fractions, times ISO 8601 UTC."""
 
     result_id: str = ""
-    months: dict[str, Any] | None = Field(None, description="Year: twelve months and the year, percent.")
-    weekdays: dict[str, Any] | None = Field(None, description="By weekday and hour (UTC): mean return, percent.")
-    regimes: dict[str, Any] | None = Field(None, description="By trend and volatility of the market.")
-    rolling: dict[str, Any] | None = Field(None, description="Sharpe ratio over a moving window.")
-    drawdowns: list[dict[str, Any]] | None = Field(None, description="The five deepest with dates.")
-    excursions: dict[str, Any] | None = Field(None, description="How far trades went against and for it (MAE, MFE).")
-    benchmark: dict[str, Any] | None = Field(None, description="Alpha, beta, correlation.")
+    months: dict[str, Any] | None = Field(None, description="Percent.")
+    weekdays: dict[str, Any] | None = Field(None, description="Mean return.")
+    regimes: dict[str, Any] | None = Field(None, description="Of the market.")
+    rolling: dict[str, Any] | None = Field(None, description="Sharpe ratio.")
+    drawdowns: list[dict[str, Any]] | None = Field(None, description="Five deepest.")
+    excursions: dict[str, Any] | None = Field(None, description="MAE, MFE.")
+    benchmark: dict[str, Any] | None = Field(None, description="Alpha, beta.")
     monte_carlo: dict[str, Any] | None = Field(None, description="95 % intervals.")
+    picture: Annotated[Picture | None, _OBJECT] = None
 
 
 class CorrelationRequest(Request):
@@ -251,9 +267,9 @@ class CorrelationResponse(Response):
         default_factory=list[list[float | None]], description="Correlation of returns."
     )
     pairs: list[dict[str, Any]] = Field(
-        default_factory=list[dict[str, Any]], description="Cointegration of log prices, the strongest first."
+        default_factory=list[dict[str, Any]], description="Cointegration, strongest first."
     )
-    bars: int = Field(0, description="Bars that all symbols have.")
+    bars: int = Field(0, description="In common.")
 
 
 class ChartRequest(Request):
@@ -263,26 +279,24 @@ class ChartRequest(Request):
     kind: Annotated[
         Literal["equity", "trades", "months", "heatmap", "walk_forward", "allocation", "report"],
         one_of(("equity", "trades", "months", "heatmap", "walk_forward", "allocation", "report")),
-    ] = "equity"
-    format: Annotated[Literal["png", "svg", "html"], one_of(("png", "svg", "html"))] = "png"
-    theme: Annotated[Literal["light", "dark"], one_of(("light", "dark"))] = "light"
-
-
-class Picture(Response):
-    """A rendered chart; `sparkline` where the extra for pictures is not installed."""
-
-    alt: str = Field("", description="What it shows, in words.")
-    format: str | None = None
-    data: str | None = Field(None, description="Base64 for png; text for svg and html.")
-    sparkline: str | None = Field(None, description="The same in one line of text.")
-    how: str | None = Field(None, description="How to get pictures.")
+    ] = Field("equity", description="What to draw; heatmap and walk_forward are of a sweep.")
+    format: Annotated[Literal["png", "svg", "html"], one_of(("png", "svg", "html"))] = Field(
+        "png", description="html: a whole report."
+    )
+    theme: Annotated[Literal["light", "dark"], one_of(("light", "dark"))] = Field("light", description="light or dark.")
 
 
 def _sweep(name: str, method: Any, path: str, request: Any, response: Any, summary: str) -> Endpoint[Any, Any]:
     return Endpoint(
-        name=name, method=method, path=path, scope="research", request=request, response=response, summary=summary,
+        name=name,
+        method=method,
+        path=path,
+        scope="research",
+        request=request,
+        response=response,
+        summary=summary,
         documented=False,
-    )  # fmt: skip
+    )
 
 
 BACKTEST_SWEEP: Final[Endpoint[SweepRequest, SweepStarted]] = _sweep(
@@ -304,6 +318,10 @@ BACKTEST_CHART: Final[Endpoint[ChartRequest, Picture]] = _sweep(
     "backtest_chart", "POST", "/backtest/chart", ChartRequest, Picture, "A picture of a result."
 )
 MARKET_CORRELATION: Final[Endpoint[CorrelationRequest, CorrelationResponse]] = _sweep(
-    "market_correlation", "POST", "/market/correlation", CorrelationRequest, CorrelationResponse,
+    "market_correlation",
+    "POST",
+    "/market/correlation",
+    CorrelationRequest,
+    CorrelationResponse,
     "Correlation and cointegration of symbols.",
-)  # fmt: skip
+)

@@ -82,14 +82,14 @@ async def _summary(client: Client, result_id: str) -> str:
 
 
 async def _trades(client: Client, result_id: str) -> list[Trade]:
-    from api.backtests import BACKTEST_TRADES, PageRequest
+    from api.backtests import BACKTEST_TRADES, TradesRequest
 
     gathered: list[Trade] = []
     offset: int | None = 0
     while offset is not None:
         page = await client.call(
             BACKTEST_TRADES,
-            ask(PageRequest, {"result_id": result_id, "limit": _TRADES_PAGE, "offset": offset}),
+            ask(TradesRequest, {"result_id": result_id, "limit": _TRADES_PAGE, "offset": offset}),
         )
         gathered += page.trades
         offset = page.next_offset

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, ImageContent, TextContent
 
 from safety.exits.redaction import redacted, redacted_value
 
@@ -31,11 +31,25 @@ def written(response: BaseModel, *, hosted: bool) -> str:
 
 
 def success(text: str) -> CallToolResult:
-    """A result whose text is the same JSON as its structured content, without secrets."""
+    """A result whose text is the same JSON as its structured content, without secrets; a picture stands beside it."""
+    text, pictures = _without_pictures(text)
     safe = redacted(text)
     if safe != text:
         safe = json.dumps(redacted_value(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
-    return CallToolResult(content=[TextContent(type="text", text=safe)], structured_content=json.loads(safe))
+    return CallToolResult(content=[TextContent(type="text", text=safe), *pictures], structured_content=json.loads(safe))
+
+
+def _without_pictures(text: str) -> tuple[str, list[ImageContent]]:
+    """The result with the bytes of its picture taken out, and the picture as clients show it."""
+    if '"picture":' not in text:
+        return text, []
+    value: dict[str, Any] = json.loads(text)
+    picture: dict[str, Any] = value.get("picture") or {}
+    data = picture.pop("data", None) if picture.get("format") == "png" else None
+    if data is None:
+        return text, []
+    shown = ImageContent(type="image", data=data, mime_type="image/png")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")), [shown]
 
 
 def failure(text: str) -> CallToolResult:

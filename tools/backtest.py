@@ -28,8 +28,8 @@ BACKTEST: Final = (
     CompositeTool(
         name="backtest_sweep",
         title="Sweep a script's parameters",
-        description="Run every variant of a script's param(...) values and judge the search: overfitting, deflated "
-        "Sharpe, walk-forward, one variant or none. Waits 45 s. Takes the terms of backtest_execute too.",
+        description="Run all variants of a script's param(...) values and judge the search: overfitting, deflated "
+        "Sharpe, walk-forward, one variant or none. Takes backtest_execute's terms too.",
         hints=_STARTS,
         module="tools.backtest_sweep",
     ),
@@ -38,6 +38,24 @@ BACKTEST: Final = (
         title="Queue a backtest",
         description="Queue a backtest and return its backtest_id at once. backtest_and_poll also waits and sums up.",
         hints=_STARTS,
+    ),
+    EndpointTool(
+        name="backtest_list",
+        title="Find backtests and sweeps",
+        description="Your backtests and sweeps, newest first, running ones too.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_compare",
+        title="Compare results",
+        description="Results in one table: who leads where, correlation, one portfolio.",
+        hints=LOOK,
+    ),
+    EndpointTool(
+        name="backtest_report",
+        title="Report on a result",
+        description="Chosen parts of a full report, such as drawdowns with dates or Monte Carlo intervals.",
+        hints=LOOK,
     ),
     EndpointTool(
         name="backtest_status",
@@ -72,7 +90,7 @@ BACKTEST: Final = (
     EndpointTool(
         name="backtest_trades",
         title="List the trades of a result",
-        description="Closed trades in order, page by page.",
+        description="Closed trades by day, ticker and side, page by page.",
         hints=LOOK,
     ),
     EndpointTool(

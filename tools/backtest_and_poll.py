@@ -29,9 +29,9 @@ from api.backtests import (
     SCRIPT_CHECK,
     BacktestRequest,
     ExecuteRequest,
-    PageRequest,
     ResultRequest,
     ScriptCheckRequest,
+    TradesRequest,
 )
 from api.endpoint import Request, Response
 from api.errors import InvalidInput
@@ -219,7 +219,9 @@ _PARTS: Final = ("summary", "trades.csv", "trades.json", "equity", "script")
 
 async def _extremes(desk: Desk, result_id: str) -> tuple[list[Trade], list[Trade]]:
     """The best and the worst trades, where the results do not name them: out of the first page of trades."""
-    page = await desk.client.call(BACKTEST_TRADES, PageRequest.model_validate({"result_id": result_id, "limit": 1000}))
+    page = await desk.client.call(
+        BACKTEST_TRADES, TradesRequest.model_validate({"result_id": result_id, "limit": 1000})
+    )
     ranked = sorted((t for t in page.trades if t.pnl is not None), key=lambda t: t.pnl or 0.0, reverse=True)
     return ranked[:SHOWN_TRADES], ranked[::-1][:SHOWN_TRADES]
 

@@ -12,7 +12,15 @@ from api.endpoint import Request
 from api.errors import Unavailable
 from api.inputs import Identifier, Whole
 from api.refusals import refuse, reject
-from api.research import BACKTEST_SWEEP, BACKTEST_SWEEP_STATUS, SweepIdRequest, SweepRequest, SweepResponse
+from api.research import (
+    BACKTEST_CHART,
+    BACKTEST_SWEEP,
+    BACKTEST_SWEEP_STATUS,
+    ChartRequest,
+    SweepIdRequest,
+    SweepRequest,
+    SweepResponse,
+)
 
 from .declaration import Operation
 from .desk import Desk
@@ -40,6 +48,7 @@ class SweepCall(Request):
 
     sweep_id: Identifier | None = Field(None, description="Alone: go on waiting.")
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = MAX_WAIT
+    chart: bool = Field(default=False, description="Also a picture.")
     job: SweepRequest | None = None
 
     @model_validator(mode="before")
@@ -49,7 +58,7 @@ class SweepCall(Request):
         if not isinstance(given, dict):
             return given
         fields = cast("dict[str, Any]", given)
-        own = {name: fields[name] for name in ("sweep_id", "wait_seconds") if name in fields}
+        own = {name: fields[name] for name in ("sweep_id", "wait_seconds", "chart") if name in fields}
         terms = {name: value for name, value in fields.items() if name not in own}
         if own.get("sweep_id") is None:
             return {**own, "job": _new_sweep(terms)}
@@ -66,7 +75,10 @@ class SweepCall(Request):
         schema = handler.resolve_ref_schema(handler(core))
         own = schema.pop("properties")
         terms = SweepRequest.model_json_schema()["properties"]
-        return {**schema, "properties": {**{n: terms[n] for n in _SHOWN}, "sweep_id": own["sweep_id"]}}
+        return {
+            **schema,
+            "properties": {**{n: terms[n] for n in _SHOWN}, "chart": own["chart"], "sweep_id": own["sweep_id"]},
+        }
 
 
 def _new_sweep(terms: dict[str, Any]) -> SweepRequest:
@@ -101,6 +113,9 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
                 "warnings": warnings,
             }
         )
+    if request.chart and found.status == "completed":
+        terms = ChartRequest.model_validate({"result_id": sweep_id, "kind": "heatmap"})
+        return found.model_copy(update={"picture": await desk.client.call(BACKTEST_CHART, terms)})
     return found
 
 

@@ -42,4 +42,10 @@ MARKET: Final = (
         "To filter by a condition use market_scan.",
         hints=LOOK,
     ),
+    EndpointTool(
+        name="market_correlation",
+        title="Correlate symbols",
+        description="Correlation matrix of returns and cointegration of each pair of symbols.",
+        hints=LOOK,
+    ),
 )

@@ -21,7 +21,8 @@ _WORTH_A_REFERENCE = 4
 _WORDS_WORTH_TELLING = 3
 """A description of fewer words repeats the field's name."""
 
-_DROPPED = ("$defs", "title", "discriminator", "contentMediaType")
+# Bounds of lengths are told to whoever crosses them, which spares tokens.
+_DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", "maxLength", "minItems", "maxItems")
 
 
 def input_schema(model: type[BaseModel], examples: tuple[Schema, ...] = ()) -> Schema:
@@ -165,7 +166,14 @@ def _nullable(schema: Schema) -> bool:
 
 def _properties(properties: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
     """The same for a mapping whose keys are names of ours, which may well be called `title`."""
-    return {name: _without_null(_inlined(schema, definitions, path)) for name, schema in properties.items()}
+    return {name: _shown_once(_without_null(_inlined(s, definitions, path))) for name, s in properties.items()}
+
+
+def _shown_once(schema: Schema) -> Schema:
+    """Drop examples where the description gives one."""
+    if "e.g." in schema.get("description", ""):
+        schema.pop("examples", None)
+    return schema
 
 
 def _without_null(schema: Schema) -> Schema:

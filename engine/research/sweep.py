@@ -93,9 +93,12 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     found = judge(spec, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
     tried = dict(zip(_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
     return SweepOutcome(
-        market=base.market, start=base.start, end=base.end, found=json.dumps(found, allow_nan=False),
+        market=base.market,
+        start=base.start,
+        end=base.end,
+        found=json.dumps(found, allow_nan=False),
         tried=json.dumps(tried, allow_nan=False),
-    )  # fmt: skip
+    )
 
 
 def run_variants(

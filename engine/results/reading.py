@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from api.backtest_results import (
     AnalysisResponse,
@@ -22,15 +24,16 @@ from api.backtest_results import (
     Trade,
     TradesResponse,
 )
-from api.backtests import EquityRequest, PageRequest
-from api.errors import NotFound
+from api.backtests import EquityRequest, PageRequest, TradesRequest
+from api.errors import InvalidInput, NotFound
 from api.refusals import show
+from api.symbols import resolve
 from engine.clock import iso8601
 from engine.frame import Floats
 from engine.store.backtests import find_result, recent_results, tried
 
 from .analysis import told
-from .packing import Labels, closing_times, read_curve, read_trades, trade_row
+from .packing import TRADE_COLUMNS, Labels, Table, closing_times, read_curve, read_trades, trade_row
 from .robustness import robustness
 
 _EVERYTHING: Final = (
@@ -49,7 +52,7 @@ _EVERYTHING: Final = (
 
 def results(connection: sa.Connection, result_id: str, agent_id: str) -> ResultsResponse:
     """The verdict, with the number of variants tried up to now."""
-    row = _row(connection, result_id, agent_id, _EVERYTHING)
+    row = result_row(connection, result_id, agent_id, _EVERYTHING)
     metrics: dict[str, Any] = json.loads(row.metrics)
     others = tried(connection, agent_id, row.market, row.start, row.end)
     return ResultsResponse.model_validate(
@@ -66,13 +69,13 @@ def results(connection: sa.Connection, result_id: str, agent_id: str) -> Results
 
 def metrics(connection: sa.Connection, result_id: str, agent_id: str) -> MetricsResponse:
     """Every metric."""
-    row = _row(connection, result_id, agent_id, ("metrics",))
+    row = result_row(connection, result_id, agent_id, ("metrics",))
     return MetricsResponse.model_validate({**json.loads(row.metrics), "result_id": result_id})
 
 
 def per_ticker(connection: sa.Connection, request: PageRequest, agent_id: str) -> PerTickerResponse:
     """A page of the tickers, best first."""
-    row = _row(connection, request.result_id, agent_id, ("tickers",))
+    row = result_row(connection, request.result_id, agent_id, ("tickers",))
     rows: list[dict[str, Any]] = json.loads(row.tickers)
     page = rows[request.offset : request.offset + request.limit]
     return PerTickerResponse(
@@ -83,22 +86,59 @@ def per_ticker(connection: sa.Connection, request: PageRequest, agent_id: str) -
     )
 
 
-def trades(connection: sa.Connection, request: PageRequest, agent_id: str) -> TradesResponse:
-    """A page of the trades, in the order they were closed."""
-    row = _row(connection, request.result_id, agent_id, ("trades", "trade_labels"))
+def trades(connection: sa.Connection, request: TradesRequest, agent_id: str) -> TradesResponse:
+    """A page of the trades that were asked for, in the order that was asked for."""
+    row = result_row(connection, request.result_id, agent_id, ("trades", "trade_labels"))
     table, labels = read_trades(row.trades), Labels.from_json(row.trade_labels)
-    numbers = range(request.offset, min(request.offset + request.limit, len(table)))
+    found = chosen_trades(table, labels, request)
+    numbers = found[request.offset : request.offset + request.limit].tolist()
     return TradesResponse(
         result_id=request.result_id,
         trades=[Trade.model_validate(trade_row(table, number, labels)) for number in numbers],
-        total=len(table),
-        next_offset=_next(request.offset, len(numbers), len(table)),
+        total=len(found),
+        next_offset=_next(request.offset, len(numbers), len(found)),
     )
+
+
+def chosen_trades(table: Table, labels: Labels, request: TradesRequest) -> NDArray[np.int64]:
+    """Rows of the trades that match, in the order asked for; equal ones in the order they were closed.
+
+    Raises:
+        InvalidInput: The ticker is not one of the result's.
+    """
+    column = {name: table[:, number] for number, name in enumerate(TRADE_COLUMNS)}
+    wanted = np.ones(len(table), dtype=np.bool_)
+    if request.start_date is not None:
+        wanted &= column["entry_time"] >= _midnight(request.start_date)
+    if request.end_date is not None:
+        wanted &= column["entry_time"] < _midnight(request.end_date) + 86_400
+    if request.side is not None:
+        wanted &= (column["side"] > 0) == (request.side == "long")
+    if request.ticker is not None:
+        ticker = resolve(request.ticker, resolve(labels.tickers[0]).exchange).ticker
+        if ticker not in labels.tickers:
+            raise InvalidInput(
+                f"ticker {show(ticker)} is not in the result", suggestion=f"It has {', '.join(labels.tickers)}"
+            )
+        wanted &= column["ticker"] == labels.tickers.index(ticker)
+    keys = {
+        "exit": np.arange(len(table)),
+        "entry": column["entry_time"],
+        "best": -column["pnl"],
+        "worst": column["pnl"],
+        "longest": -column["bars_held"],
+    }
+    rows = np.flatnonzero(wanted)
+    return rows[np.argsort(keys[request.sort][rows], kind="stable")]
+
+
+def _midnight(day: date) -> float:
+    return datetime.combine(day, time(), UTC).timestamp()
 
 
 def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> EquityResponse:
     """The curve in few points, or a page of every bar."""
-    row = _row(connection, request.result_id, agent_id, ("equity", "trade_labels", "summary"))
+    row = result_row(connection, request.result_id, agent_id, ("equity", "trade_labels", "summary"))
     curve, times = read_curve(row.equity), closing_times(Labels.from_json(row.trade_labels))
     summary: dict[str, Any] = json.loads(row.summary)
     peak = np.maximum.accumulate(np.maximum(curve, summary["assumptions"]["initial_cash"]))
@@ -125,7 +165,7 @@ def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> 
 
 def analysis(connection: sa.Connection, result_id: str, agent_id: str) -> AnalysisResponse:
     """The reading of a result, with what is known by now of the search it came from."""
-    row = _row(connection, result_id, agent_id, (*_EVERYTHING, "analysis"))
+    row = result_row(connection, result_id, agent_id, (*_EVERYTHING, "analysis"))
     others = tried(connection, agent_id, row.market, row.start, row.end)
     luck = robustness(json.loads(row.metrics), row.variant, others)
     return AnalysisResponse.model_validate({**told(json.loads(row.analysis), luck), "result_id": result_id})
@@ -145,7 +185,12 @@ def recent(connection: sa.Connection, limit: int, agent_id: str) -> RecentRespon
     )
 
 
-def _row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:
+def result_row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:
+    """Chosen columns of a result of this agent.
+
+    Raises:
+        NotFound: There is none.
+    """
     row = find_result(connection, result_id, agent_id, columns)
     if row is None:
         what = "a backtest_id" if result_id.startswith("bt_") else "no result of yours"

@@ -39,6 +39,7 @@ from api.backtests import (
     RecentRequest,
     ResultRequest,
     ScriptCheckRequest,
+    TradesRequest,
 )
 from api.errors import NotFound
 from api.refusals import show
@@ -126,7 +127,7 @@ async def per_ticker(engine: Engine, caller: Caller, request: PageRequest) -> Pe
     return await engine.store.read(lambda c: reading.per_ticker(c, request, caller.identified))
 
 
-async def trades(engine: Engine, caller: Caller, request: PageRequest) -> TradesResponse:
+async def trades(engine: Engine, caller: Caller, request: TradesRequest) -> TradesResponse:
     """A page of trades."""
     return await engine.store.read(lambda c: reading.trades(c, request, caller.identified))
 

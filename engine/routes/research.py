@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import anyio.to_thread
 import sqlalchemy as sa
 
+from api.errors import InvalidInput
 from api.research import (
+    BACKTEST_CHART,
+    BACKTEST_COMPARE,
+    BACKTEST_LIST,
+    BACKTEST_REPORT,
     BACKTEST_SWEEP,
     BACKTEST_SWEEP_STATUS,
+    MARKET_CORRELATION,
+    ChartRequest,
+    CompareRequest,
+    CompareResponse,
+    CorrelationRequest,
+    CorrelationResponse,
+    ListedJob,
+    ListRequest,
+    ListResponse,
+    Picture,
+    ReportRequest,
+    ReportResponse,
     SweepIdRequest,
     SweepRequest,
     SweepResponse,
     SweepStarted,
 )
+from engine import charts
 from engine.access import Caller
+from engine.charts import Chart
+from engine.charts.drawing import compared_chart, report_html, result_chart, sweep_chart
+from engine.clock import iso8601
 from engine.engine import Engine
 from engine.jobs.preparation import prepare
+from engine.research import comparison
+from engine.research.comparison import Stored
 from engine.research.plan import SweepSpec, plan_sweep
+from engine.research.relations import correlate
 from engine.store import backtests as rows
 
 from .backtest import job_of
 from .binding import Route, route
+
+_STATES: Final = ("queued", "running", "completed", "failed", "cancelled")
+_LOOKED_AT: Final = 500
+"""Newest jobs that a search reads."""
 
 
 async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepStarted:
@@ -73,6 +103,100 @@ async def sweep_status(engine: Engine, caller: Caller, request: SweepIdRequest) 
     )
 
 
+async def listed(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
+    """The caller's newest backtests and sweeps."""
+    states = {"any": _STATES, "open": rows.OPEN_STATES}.get(request.state, (request.state,))
+    found = await engine.store.read(lambda c: rows.recent_jobs(c, caller.identified, states, _LOOKED_AT))
+    return await anyio.to_thread.run_sync(_matching, found, request)
+
+
+def _matching(found: Sequence[Any], request: ListRequest) -> ListResponse:
+    words = (request.search or "").casefold().split()
+    tag = f"#{request.tag.lstrip('#').casefold()}" if request.tag else None
+    jobs: list[ListedJob] = []
+    for row in found:
+        given: dict[str, Any] = json.loads(row.spec)
+        base: dict[str, Any] = json.loads(given["sweep"]["base"]) if "sweep" in given else given
+        description = base.get("description") or ""
+        text = f"{row.id} {description} {base['script']} {' '.join(base['tickers'])}".casefold()
+        if not all(word in text for word in words) or (tag and tag not in description.casefold().split()):
+            continue
+        metrics: dict[str, Any] = json.loads(row.metrics) if row.metrics else {}
+        jobs.append(
+            ListedJob(
+                id=row.id,
+                state=row.status,
+                result_id=row.result_id,
+                progress=row.progress if row.status in rows.OPEN_STATES else None,
+                created_at=iso8601(row.created_at),
+                description=description or None,
+                universe=base["tickers"],
+                timeframe=base["timeframe"],
+                total_return_pct=metrics.get("total_return_pct"),
+                sharpe_ratio=metrics.get("sharpe_ratio"),
+                message=row.message,
+            )
+        )
+    return ListResponse(jobs=jobs[: request.limit], total=len(jobs))
+
+
+async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> CompareResponse:
+    """Results side by side, and as one portfolio."""
+    results = await engine.store.read(lambda c: [Stored.read(c, i, caller.identified) for i in request.result_ids])
+    made = await anyio.to_thread.run_sync(comparison.compare, results, request)
+    if not request.chart:
+        return made
+    return made.model_copy(update={"picture": await anyio.to_thread.run_sync(_pictured, compared_chart(results))})
+
+
+async def report(engine: Engine, caller: Caller, request: ReportRequest) -> ReportResponse:
+    """Chosen parts of a full report."""
+    result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
+    made = await anyio.to_thread.run_sync(comparison.report, engine.feed, result, request)
+    if not request.chart:
+        return made
+    picture = await anyio.to_thread.run_sync(lambda: _pictured(result_chart(engine.feed, result, "equity")))
+    return made.model_copy(update={"picture": picture})
+
+
+async def chart(engine: Engine, caller: Caller, request: ChartRequest) -> Picture:
+    """A picture of a result or of a sweep; a line of text where pictures cannot be rendered."""
+    if request.result_id.startswith("sw_"):
+
+        def find(connection: sa.Connection) -> str | None:
+            return rows.find_sweep(connection, job_of(connection, request.result_id, caller.identified, "sweep_id").id)
+
+        found = await engine.store.read(find)
+        if found is None:
+            raise InvalidInput("the sweep has not completed", suggestion="Wait for it with backtest_sweep")
+        kind = "heatmap" if request.kind == "equity" else request.kind
+        return await anyio.to_thread.run_sync(
+            lambda: _pictured(sweep_chart(json.loads(found), kind), request.format, request.theme)
+        )
+    result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
+
+    def draw() -> Picture:
+        if request.format == "html" and charts.available():
+            page = report_html(engine.feed, result)
+            return Picture(alt=f"Report on {request.result_id}", format="html", data=page)
+        return _pictured(result_chart(engine.feed, result, request.kind), request.format, request.theme)
+
+    return await anyio.to_thread.run_sync(draw)
+
+
+def _pictured(drawn: Chart, form: str = "png", theme: charts.Theme = "light") -> Picture:
+    line = charts.sparkline(drawn.values)
+    if not charts.available():
+        return Picture(alt=drawn.alt, sparkline=line, how=charts.HOW)
+    data = charts.svg(drawn, theme) if form == "svg" else base64.b64encode(charts.png(drawn, theme)).decode()
+    return Picture(alt=drawn.alt, format="svg" if form == "svg" else "png", data=data)
+
+
+async def correlation(engine: Engine, _caller: Caller, request: CorrelationRequest) -> CorrelationResponse:
+    """How symbols move together."""
+    return await anyio.to_thread.run_sync(correlate, engine.feed, request)
+
+
 def shown(found: dict[str, object]) -> dict[str, object]:
     """What of the findings is an answer; the rest is for pictures."""
     return {name: value for name, value in found.items() if name in SweepResponse.model_fields}
@@ -81,4 +205,9 @@ def shown(found: dict[str, object]) -> dict[str, object]:
 ROUTES: Final[tuple[Route, ...]] = (
     route(BACKTEST_SWEEP, sweep),
     route(BACKTEST_SWEEP_STATUS, sweep_status),
+    route(BACKTEST_LIST, listed),
+    route(BACKTEST_COMPARE, compare),
+    route(BACKTEST_REPORT, report),
+    route(BACKTEST_CHART, chart),
+    route(MARKET_CORRELATION, correlation),
 )

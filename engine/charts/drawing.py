@@ -1,0 +1,226 @@
+"""From stored results to charts, and to a report that needs no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.errors import HeyTradersError, InvalidInput
+from api.symbols import resolve
+from engine.clock import iso8601
+from engine.feeds.feed import Feed
+from engine.feeds.market import load_frame
+from engine.frame import Floats
+from engine.research.comparison import Stored, months_of
+
+from . import Chart, svg
+from .specifications import (
+    Point,
+    bars_chart,
+    comparison_chart,
+    equity_chart,
+    heatmap_chart,
+    months_chart,
+    trades_chart,
+    walk_forward_chart,
+)
+
+POINTS: Final = 400
+CANDLES: Final = 110
+_KEY: Final = (
+    "total_return_pct",
+    "annual_return",
+    "sharpe_ratio",
+    "max_drawdown",
+    "num_trades",
+    "win_rate",
+    "profit_factor",
+    "exposure",
+    "total_fees",
+)
+
+
+def result_chart(feed: Feed, result: Stored, kind: str) -> Chart:
+    """A picture of one result. Blocking.
+
+    Raises:
+        InvalidInput: The kind is one of a sweep, or there is nothing to draw.
+    """
+    title, span = _title(result), f"{result.summary['start_date']} to {result.summary['end_date']}"
+    total = result.metrics["total_return_pct"]
+    match kind:
+        case "equity" | "report":
+            hold = _hold(feed, result)
+            held = f" against {100.0 * (hold[-1][1] / hold[0][1] - 1.0):+.1f} % for holding" if hold else ""
+            return equity_chart(title, _points(result.times, result.equity), hold, f"{total:+.1f} %{held}, {span}")
+        case "months":
+            return months_chart("Return of each month, percent", months_of(result), f"{title}, {span}")
+        case "allocation":
+            pnl, ticker = result.column("pnl"), result.column("ticker")
+            shares = {
+                name: 100.0 * float(pnl[ticker == number].sum()) / result.cash
+                for number, name in enumerate(result.labels.tickers)
+            }
+            ranked = dict(sorted(shares.items(), key=lambda item: -item[1]))
+            return bars_chart("What each ticker contributed", ranked, "Percent of initial cash", f"{title}, {span}")
+        case "trades":
+            return _trades(feed, result)
+        case _:
+            raise InvalidInput(f"{kind} is a picture of a sweep", suggestion="Name a sweep_id, or kind equity")
+
+
+def sweep_chart(found: dict[str, Any], kind: str) -> Chart:
+    """A picture of a sweep's findings.
+
+    Raises:
+        InvalidInput: There is nothing to draw.
+    """
+    if kind == "walk_forward":
+        if not found["equity"]:
+            raise InvalidInput("the sweep has no walk-forward", suggestion="Sweep a longer range")
+        outside = found["out_of_sample"]["total_return_pct"]
+        summary = f"{outside:+.1f} % in {len(found['folds'])} tests; values chosen on what came before each"
+        return walk_forward_chart("Out of sample", [(t, v) for t, v in found["equity"]], found["folds"], summary)
+    names = list(found["grid"])
+    if not found["scores"]:
+        raise InvalidInput("the sweep has too many variants for a picture", suggestion="Use a grid of at most 2,500")
+    across, up = names[0], names[1] if len(names) > 1 else names[0]
+    best: dict[tuple[float, float], float] = {}
+    for row in found["scores"]:
+        score = row[-1]
+        if score is not None:
+            cell = (found["grid"][across][row[0]], found["grid"][up][row[1]] if len(names) > 1 else 0.0)
+            best[cell] = max(best.get(cell, score), score)
+    if not best:
+        raise InvalidInput("no variant has a score", suggestion="Look at the sweep's warnings")
+    others = f"; the best over {', '.join(names[2:])}" if len(names) > 2 else ""
+    return heatmap_chart(
+        "Parameter sweep",
+        (across, up if len(names) > 1 else ""),
+        [(x, y, score) for (x, y), score in sorted(best.items())],
+        found["objective"],
+        f"{found['variants']:,} variants; the best is framed{others}",
+    )
+
+
+def compared_chart(results: Sequence[Stored]) -> Chart:
+    """The equity of several results, each 100 at the start."""
+    curves = {
+        f"{n}. {_title(result)}"[:48]: _points(result.times, result.equity) for n, result in enumerate(results, 1)
+    }
+    return comparison_chart(f"{len(results)} strategies", curves, "Equity, 100 at the start")
+
+
+def report_html(feed: Feed, result: Stored) -> str:
+    """Everything about a result on one page: pictures as SVG, figures, assumptions, warnings and the script."""
+    pictures: list[str] = []
+    for kind in ("equity", "months", "trades", "allocation"):
+        try:
+            chart = result_chart(feed, result, kind)
+        except HeyTradersError:
+            continue
+        pictures.append(f'<figure role="img" aria-label="{escape(chart.alt)}">{svg(chart)}</figure>')
+    figures = "".join(
+        f"<tr><th>{escape(n.replace('_', ' '))}</th><td>{_shown(result.metrics.get(n))}</td></tr>" for n in _KEY
+    )
+    assumed = "".join(
+        f"<tr><th>{escape(n.replace('_', ' '))}</th><td>{escape(str(v))}</td></tr>"
+        for n, v in result.summary["assumptions"].items()
+        if v is not None
+    )
+    doubts = "".join(f"<li>{escape(each)}</li>" for each in result.summary["warnings"])
+    return _PAGE.format(
+        title=escape(_title(result)),
+        pictures="".join(pictures),
+        figures=figures,
+        assumed=assumed,
+        doubts=f"<h2>Reasons for doubt</h2><ul>{doubts}</ul>" if doubts else "",
+        script=escape(result.summary["script"]),
+    )
+
+
+def _title(result: Stored) -> str:
+    universe = result.summary["universe"]
+    where = universe[0] if len(universe) == 1 else f"{len(universe)} tickers"
+    return f"{result.name or 'Strategy'} on {where}, {result.summary['timeframe']}"
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:,.4g}" if isinstance(value, float) else escape(str(value))
+
+
+def _points(times: NDArray[np.int64], values: Floats) -> list[Point]:
+    """At most `POINTS` of a curve, the first, the last, the highest and the lowest among them."""
+    even = np.linspace(0, len(values) - 1, min(POINTS, len(values))).astype(np.int64)
+    kept = np.unique(np.concatenate((even, [int(np.argmax(values)), int(np.argmin(values))])))
+    return [(iso8601(float(times[i])), round(float(values[i]), 4)) for i in kept.tolist()]
+
+
+def _hold(feed: Feed, result: Stored) -> list[Point]:
+    """The initial cash in equal parts in every ticker, without costs; nothing where candles are missing."""
+    instruments = tuple(resolve(ticker) for ticker in result.labels.tickers)
+    start, end = int(result.times[0]) - result.labels.step, int(result.times[-1])
+    try:
+        frame = load_frame(feed, instruments, result.summary["timeframe"], start, end)
+    except HeyTradersError:
+        return []
+    curves: list[Floats] = []
+    for bars in frame.bars.values():
+        known = np.flatnonzero(np.isfinite(bars.close))
+        close = bars.close[known[np.maximum(np.searchsorted(known, np.arange(len(bars.close)), side="right") - 1, 0)]]
+        curves.append(close / close[0])
+    held: Floats = np.mean(curves, axis=0) * result.cash
+    return _points(frame.time + frame.seconds, held)
+
+
+def _trades(feed: Feed, result: Stored) -> Chart:
+    """The candles up to the last trade of the first ticker that traded."""
+    if not len(result.trades):
+        raise InvalidInput("the result has no trade to draw", suggestion="Draw kind equity")
+    number = int(result.column("ticker")[-1])
+    ticker, step = result.labels.tickers[number], result.labels.step
+    own = result.trades[result.column("ticker") == number]
+    columns = {
+        name: own[:, i]
+        for i, name in enumerate(("ticker", "side", "amount", "entry_time", "exit_time", "entry_price", "exit_price"))
+    }
+    end = int(columns["exit_time"].max()) + 4 * step
+    frame = load_frame(feed, (resolve(ticker),), result.summary["timeframe"], end - CANDLES * step, end)
+    bars = next(iter(frame.bars.values()))
+    times = [iso8601(float(t)) for t in frame.time]
+    candles = [
+        {"time": times[i], **{name: float(getattr(bars, name)[i]) for name in ("open", "high", "low", "close")}}
+        for i in np.flatnonzero(np.isfinite(bars.close)).tolist()
+    ]
+    reasons = result.column("exit_reason")[result.column("ticker") == number]
+    shown = np.flatnonzero(columns["entry_time"] >= frame.time[0]).tolist()
+    trades = [
+        {
+            "entry_time": iso8601(columns["entry_time"][i]),
+            "exit_time": iso8601(columns["exit_time"][i]),
+            "entry_price": float(columns["entry_price"][i]),
+            "exit_price": float(columns["exit_price"][i]),
+            "exit_reason": result.labels.reasons[int(reasons[i])],
+        }
+        for i in shown
+    ]
+    return trades_chart(
+        _title(result), candles, trades, f"{ticker}; the last {len(trades)} trades, crosses are exits at a stop"
+    )
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2em auto;padding:0 1em;color:#1f2328}}
+figure{{margin:1.5em 0}}svg{{max-width:100%;height:auto}}table{{border-collapse:collapse;margin:1em 0}}
+th{{text-align:left;font-weight:normal;padding:.15em 1.5em .15em 0;color:#57606a}}
+td{{font-variant-numeric:tabular-nums}}
+pre{{background:#f4f5f7;padding:1em;overflow:auto}}</style></head>
+<body><h1>{title}</h1>{pictures}<h2>Figures</h2><table>{figures}</table>{doubts}
+<h2>Assumptions</h2><table>{assumed}</table><h2>Script</h2><pre>{script}</pre></body></html>
+"""

@@ -1,0 +1,144 @@
+"""Lists, comparison, reports, trades and pictures of results, against the plain answers and hand computation."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import numpy as np
+import pytest
+
+from engine.research.comparison import drawdowns
+from engine.research.relations import cointegration
+
+from .conftest import Door
+
+TREND = """
+emit_signal(crossover(ema(close, 10), ema(close, 30)), entry(TICKER, "LONG", Weight(1), stop_loss=0.05))
+emit_signal(crossunder(ema(close, 10), ema(close, 30)), exit(TICKER))
+"""
+BOTH = ["BINANCE:BTC/USDT", "BINANCE:ETH/USDT"]
+
+
+async def test_backtests_are_found_by_word_tag_and_state(door: Door) -> None:
+    await door.tested(description="A plain reversal on bitcoin #reversal", end_date="2024-03-31")
+    await door.tested(script=TREND, description="Follows the trend #trend", end_date="2024-03-31")
+    found = await door.data("GET", "/backtest/jobs?tag=trend")
+    words = await door.data("GET", "/backtest/jobs?search=crossover%20ema&state=completed")
+    none = await door.data("GET", "/backtest/jobs?state=open")
+
+    assert [job["description"] for job in found["jobs"]] == ["Follows the trend #trend"]
+    assert found["jobs"][0]["result_id"].startswith("res_")
+    assert "Follows the trend #trend" in [job["description"] for job in words["jobs"]]
+    assert none["jobs"] == []
+
+
+async def test_a_comparison_shows_each_result_and_the_portfolio_lies_between(door: Door) -> None:
+    first = await door.tested()
+    second = await door.tested(script=TREND)
+    body = {"result_ids": [first, second], "weights": [1, 1]}
+    found = await door.data("POST", "/backtest/compare", body)
+    totals = [row[found["columns"].index("total_return_pct")] for row in found["rows"]]
+    own = (await door.data("GET", f"/backtest/results/{first}/metrics"))["total_return_pct"]
+
+    assert [row[0] for row in found["rows"]] == [first, second, "portfolio"]
+    assert totals[0] == pytest.approx(own, rel=1e-4)
+    assert totals[2] == pytest.approx((totals[0] + totals[1]) / 2, rel=1e-3)
+    assert found["correlation"][0][0] == 1.0
+    assert found["correlation"][0][1] == found["correlation"][1][0]
+    assert found["leaders"]["total_return_pct"] == (first if totals[0] > totals[1] else second)
+
+
+async def test_months_compound_to_the_whole_return_and_intervals_hold_their_median(door: Door) -> None:
+    result = await door.tested()
+    parts = ["months", "weekdays", "rolling", "drawdowns", "excursions", "benchmark", "regimes", "monte_carlo"]
+    found = await door.data("POST", "/backtest/report", {"result_id": result, "parts": parts})
+    metrics = await door.data("GET", f"/backtest/results/{result}/metrics")
+    grown = np.prod([1 + m / 100 for year in found["months"].values() for m in year[:12] if m is not None])
+
+    assert 100 * (grown - 1) == pytest.approx(metrics["total_return_pct"], abs=0.2)
+    assert found["drawdowns"][0]["depth"] == pytest.approx(metrics["max_drawdown"], rel=1e-3)
+    assert found["drawdowns"][0]["peak"] < found["drawdowns"][0]["lowest"]
+    for interval in found["monte_carlo"]["block_bootstrap"].values():
+        assert interval["low"] <= interval["median"] <= interval["high"]
+    assert -1 <= found["benchmark"]["correlation"] <= 1
+    assert found["excursions"]["trades"] == metrics["num_trades"]
+    assert set(found["regimes"]) == {"rising", "falling", "volatile", "calm"}
+
+
+async def test_trades_are_chosen_by_day_and_ticker_and_sorted(door: Door) -> None:
+    result = await door.tested(script=TREND, universe=BOTH)
+    path = f"/backtest/results/{result}/trades"
+    whole = (await door.data("GET", path + "?limit=1000"))["trades"]
+    spring = await door.data("GET", path + "?start_date=2024-03-01&end_date=2024-05-31&ticker=ETH/USDT&sort=best")
+    expected = [t for t in whole if t["ticker"] == BOTH[1] and "2024-03-01" <= t["entry_time"] < "2024-06-01"]
+
+    assert expected
+    assert [t["trade_id"] for t in spring["trades"]] == [
+        t["trade_id"] for t in sorted(expected, key=lambda t: -t["pnl"])
+    ]
+    assert spring["total"] == len(expected)
+
+
+async def test_pictures_are_png_and_svg_of_a_fitting_size_and_say_what_they_show(door: Door) -> None:
+    result = await door.tested(script=TREND, universe=BOTH)
+    for kind in ("equity", "trades", "months", "allocation"):
+        picture = await door.data("POST", "/backtest/chart", {"result_id": result, "kind": kind, "theme": "dark"})
+        data = base64.b64decode(picture["data"])
+        width, height = struct.unpack(">II", data[16:24])
+        assert data.startswith(b"\x89PNG")
+        assert 400 <= width <= 900
+        assert 150 <= height <= 560
+        assert len(picture["alt"]) > 40
+    vector = await door.data("POST", "/backtest/chart", {"result_id": result, "format": "svg"})
+    assert vector["data"].startswith("<svg")
+
+
+async def test_a_report_is_one_page_that_needs_no_other_file(door: Door) -> None:
+    result = await door.tested(script=TREND)
+    page = (await door.data("POST", "/backtest/chart", {"result_id": result, "format": "html"}))["data"]
+
+    assert page.count("<svg") >= 3
+    assert "crossover(ema(close, 10)" in page
+    for outside in ("<script", "<link", 'src="http', "url(http"):
+        assert outside not in page
+
+
+async def test_a_sweep_has_a_heat_map_and_a_walk_forward(door: Door) -> None:
+    found = await door.swept()
+    for kind in ("heatmap", "walk_forward"):
+        picture = await door.data("POST", "/backtest/chart", {"result_id": found["sweep_id"], "kind": kind})
+        assert base64.b64decode(picture["data"]).startswith(b"\x89PNG")
+
+
+async def test_correlation_of_a_symbol_with_another_is_symmetric_and_below_one(door: Door) -> None:
+    body = {"symbols": ["BTC/USDT", "ETH/USDT", "SOL/USDT"], "bars": 200}
+    found = await door.data("POST", "/market/correlation", body)
+
+    matrix = np.array(found["matrix"])
+    assert np.allclose(matrix, matrix.T)
+    assert np.allclose(np.diag(matrix), 1.0)
+    assert len(found["pairs"]) == 3
+
+
+def test_a_drawdown_is_dated_from_its_peak_to_its_recovery() -> None:
+    day = 86_400
+    found = drawdowns(np.arange(1, 7) * day, np.array([110.0, 99.0, 88.0, 110.0, 120.0, 108.0]), 100.0)
+
+    assert [(fall["depth"], fall["peak"][:10], fall["lowest"][:10]) for fall in found] == [
+        (-0.2, "1970-01-02", "1970-01-04"),
+        (-0.1, "1970-01-06", "1970-01-07"),
+    ]
+    assert found[0]["recovered"].startswith("1970-01-05")
+    assert found[1]["recovered"] is None
+
+
+def test_two_series_that_share_a_walk_are_cointegrated_and_two_walks_are_not() -> None:
+    rng = np.random.default_rng(4)
+    walk = np.cumsum(rng.normal(0, 1, 600))
+    tied = cointegration(2.0 * walk + rng.normal(0, 1, 600), walk)
+    loose = [cointegration(np.cumsum(rng.normal(0, 1, 400)), np.cumsum(rng.normal(0, 1, 400))) for _ in range(60)]
+
+    assert tied["cointegrated"]
+    assert tied["hedge_ratio"] == pytest.approx(2.0, abs=0.05)
+    assert sum(each["cointegrated"] for each in loose) <= 8
