@@ -5,12 +5,12 @@ Figures that are not defined (no trade, no loss, no deviation) are null, never i
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from .endpoint import Response
-from .outputs import Time
+from .outputs import TABLE, Time
 from .timeframes import Timeframe
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -215,7 +215,9 @@ class PerTickerResponse(Response):
     """Every ticker's share, best first."""
 
     result_id: str | None = Field(None, description="The result.")
-    tickers: list[TickerPerformance] = Field(default_factory=list[TickerPerformance], description="Best first.")
+    tickers: Annotated[list[TickerPerformance], TABLE] = Field(
+        default_factory=list[TickerPerformance], description="Best first."
+    )
     total: int | None = Field(None, description="Tickers in all.")
     next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end.")
 
@@ -224,7 +226,7 @@ class TradesResponse(Response):
     """A page of the trade history."""
 
     result_id: str | None = Field(None, description="The result.")
-    trades: list[Trade] = Field(default_factory=list[Trade], description="In order of exit.")
+    trades: Annotated[list[Trade], TABLE] = Field(default_factory=list[Trade], description="In order of exit.")
     total: int | None = Field(None, description="Trades in all.")
     next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end.")
 
@@ -242,7 +244,9 @@ class EquityResponse(Response):
 
     result_id: str | None = Field(None, description="The result.")
     timeframe: Timeframe | None = Field(None, description="Length of a bar.")
-    points: list[EquityPoint] = Field(default_factory=list[EquityPoint], description="In order of time.")
+    points: Annotated[list[EquityPoint], TABLE] = Field(
+        default_factory=list[EquityPoint], description="In order of time."
+    )
     total: int | None = Field(None, description="Bars in all.")
     thinned: bool | None = Field(None, description="True when bars were left out between the points.")
     next_offset: int | None = Field(None, description="Pass as `offset` for more; null at the end or when thinned.")

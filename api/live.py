@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from .endpoint import Endpoint, Request, Response
 from .inputs import Day, Identifier, Moment, Text, WebAddress, Whole, json_object, listed, one_of
 from .numbers import Money
-from .outputs import Time, listed_as
+from .outputs import TABLE, Time, listed_as
 from .refusals import reject
 
 Mode = Literal["signal", "trade"]
@@ -229,7 +229,9 @@ class Signal(Response):
 class SignalsResponse(Response):
     """Signals of a subscription."""
 
-    signals: tuple[Signal, ...] = Field(default=(), description="Newest first; for latest, oldest first.")
+    signals: Annotated[tuple[Signal, ...], TABLE] = Field(
+        default=(), description="Newest first; for latest, oldest first."
+    )
     next_cursor: str | None = Field(default=None, description="For the next page; null at the end.")
     next_since: Time | None = Field(default=None, description="For the next poll.")
 

@@ -10,7 +10,7 @@ from .addressing import address_symbol, address_universe, check_market_type, fil
 from .endpoint import Endpoint, Request, Response
 from .inputs import ExchangeInput, MarketTypeInput, Moment, OrderInput, Text, TimeframeInput, Whole, listed
 from .numbers import Money
-from .outputs import Candle, SymbolName, Time, listed_as
+from .outputs import TABLE, Candle, SymbolName, Time, listed_as
 
 MAX_EXPRESSION: Final = 2000
 MAX_UNIVERSE: Final = 500
@@ -76,7 +76,7 @@ class TickersResponse(Response):
     """Tradable symbols, largest first."""
 
     exchange: str | None = Field(None, description="Exchange id.")
-    tickers: tuple[Ticker, ...] = Field((), description="Largest first.")
+    tickers: Annotated[tuple[Ticker, ...], TABLE] = Field((), description="Largest first.")
     total: int | None = Field(None, description="How many match, before the limit.")
 
     _bare_list = model_validator(mode="before")(listed_as("tickers"))
@@ -212,7 +212,7 @@ class Ranked(Response):
 class RankResponse(Response):
     """The universe in order of the expression on the last closed bar."""
 
-    ranked: tuple[Ranked, ...] = Field((), description="Best first.")
+    ranked: Annotated[tuple[Ranked, ...], TABLE] = Field((), description="Best first.")
     ranked_count: int | None = Field(None, description="Symbols with a score, before the limit.")
     failed: tuple[Failure, ...] = Field((), description="Symbols without a score, up to 40.")
     failed_count: int | None = Field(None, description="How many those are.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from functools import cache
+from typing import Annotated, Any, Final, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from .inputs import iso
 from .text import is_hidden
@@ -51,6 +53,73 @@ def text_as(field: str) -> Callable[[Any], Any]:
         return {field: data} if isinstance(data, str) else data
 
     return wrap
+
+
+_RATIOS: Final = (
+    "_pct",
+    "ratio",
+    "drawdown",
+    "rate",
+    "factor",
+    "return",
+    "volatility",
+    "skewness",
+    "kurtosis",
+    "expectancy",
+    "exposure",
+    "sharpe",
+    "fraction",
+    "deviation",
+    "correlation",
+    "weight",
+)
+"""Endings of names whose values are ratios."""
+
+
+class Table:
+    """Marks a list of rows in a response. The API sends objects; tools show the columns once, and rows of values."""
+
+
+TABLE: Final = Table()
+
+
+@cache
+def tables_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a response that are tables."""
+    return tuple(name for name, field in model.model_fields.items() if TABLE in field.metadata)
+
+
+def as_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Objects as `{columns, rows}`; a value that an object lacks is null. Nothing else is changed."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
+
+
+def with_tables(response: BaseModel) -> dict[str, Any]:
+    """A response as JSON without nulls: tables in the form of `as_table`, ratios with six significant digits."""
+    value: dict[str, Any] = _shortened(json.loads(response.model_dump_json(exclude_none=True)))
+    for name in tables_of(type(response)):
+        value[name] = as_table(value.get(name, ()))
+    return value
+
+
+def _shortened(value: Any, name: str = "") -> Any:
+    """Floats that are neither money nor prices have six significant digits; the rest would be noise."""
+    if isinstance(value, dict):
+        return {key: _shortened(inner, key) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_shortened(inner, name) for inner in cast("list[Any]", value)]
+    if isinstance(value, float) and name.endswith(_RATIOS):
+        return float(f"{value:.6g}")
+    return value
+
+
+def table_rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A table as objects again, without nulls."""
+    return [
+        {name: value for name, value in zip(table["columns"], row, strict=True) if value is not None}
+        for row in table["rows"]
+    ]
 
 
 _CANDLE_KEYS = (("time", "timestamp", "t"), ("open", "o"), ("high", "h"), ("low", "l"), ("close", "c"), ("volume", "v"))

@@ -22,6 +22,7 @@ import talib  # pyright: ignore[reportMissingTypeStubs] - an untyped library
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
 
+from api.outputs import table_rows
 from server.app import open_server
 from server.settings import Settings
 
@@ -82,7 +83,7 @@ async def warm(home: Path) -> tuple[float, float, int]:
     async with open_server(Settings(home=home)) as server, Client(server) as client:
         listed = await client.call_tool("market_tickers", {"limit": 500})
         result: dict[str, Any] = listed.structured_content or {}
-        rows: list[dict[str, Any]] = result["tickers"][:200]
+        rows: list[dict[str, Any]] = table_rows(result["tickers"])[:200]
         symbols: list[str] = [row["symbol"] for row in rows]
         scan: dict[str, Any] = {"universe": symbols, "condition": CONDITION}
         evaluate_ms = await timed(lambda: client.call_tool("market_evaluate", EVALUATE), 50)

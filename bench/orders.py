@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from mcp import Client, StdioServerParameters
 
+from api.outputs import table_rows
 from engine.store.broker import accounts_table
 from engine.store.database import Store, default_url
 from server.app import open_server
@@ -51,7 +52,7 @@ async def balances(home: Path) -> tuple[float, float, int]:
     async with open_server(Settings(home=home)) as server, Client(server) as client:
         listed = await client.call_tool("market_tickers", {"exchange": FUTURES["exchange"], "limit": POSITIONS})
         result: dict[str, Any] = listed.structured_content or {}
-        tickers: list[dict[str, Any]] = result["tickers"]
+        tickers: list[dict[str, Any]] = table_rows(result["tickers"])
         for ticker in tickers:
             lot = float(ticker["lot_size"])
             amount = (int(6 / ticker["price"] / lot) + 1) * lot

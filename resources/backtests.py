@@ -19,7 +19,9 @@ TEMPLATES: Final = {
     part: f"heytraders://backtests/{{result_id}}/{part}"
     for part in ("summary", "trades.csv", "trades.json", "equity", "script")
 }
-MAX_POINTS: Final = 50_000
+MAX_POINTS: Final = 5_000
+MAX_CHARACTERS: Final = 100_000
+"""What a resource may hold; a client shows a longer one in part or not at all."""
 _TRADES_PAGE: Final = 1_000
 _POINTS_PAGE: Final = 10_000
 
@@ -35,21 +37,22 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
 
     @server.resource(TEMPLATES["trades.csv"], name="backtest_trades_csv", title="Trades", mime_type="text/csv")
     async def trades_csv(result_id: str) -> str:
-        """Every trade of a backtest as CSV."""
+        """The trades of a backtest as CSV; the last line says where to go on if there are too many for one answer."""
         async with reading(doors.client) as client:
-            return _as_csv([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
+            text = _as_csv([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
+        return _first_lines(text, result_id)
 
     @server.resource(
         TEMPLATES["trades.json"], name="backtest_trades_json", title="Trades", mime_type="application/json"
     )
     async def trades_json(result_id: str) -> str:
-        """Every trade of a backtest as JSON."""
+        """The trades of a backtest as columns and rows; `next_offset` for backtest_trades if there are too many."""
         async with reading(doors.client) as client:
-            return json.dumps([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
+            return _as_columns([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(TEMPLATES["equity"], name="backtest_equity", title="Equity curve", mime_type="text/csv")
     async def equity(result_id: str) -> str:
-        """The equity curve of a backtest as CSV: every bar, thinned only where there are more than 50,000."""
+        """The equity curve of a backtest as CSV: every bar, or some 5,000 at equal distances and the last."""
         async with reading(doors.client) as client:
             return _as_csv(await _points(client, result_id))
 
@@ -104,18 +107,41 @@ async def _points(client: Client, result_id: str) -> list[dict[str, Any]]:
     offset: int | None = 0
     while offset is not None:
         page = await client.call(BACKTEST_EQUITY, ask(EquityRequest, {**terms, "offset": offset}))
-        if (page.total or 0) > MAX_POINTS:
-            thinned = ask(EquityRequest, {**terms, "resolution": "thinned"})
-            page = await client.call(BACKTEST_EQUITY, thinned)
         gathered += [point.model_dump(mode="json") for point in page.points]
         offset = page.next_offset
-    return gathered
+    step = -(-len(gathered) // MAX_POINTS)
+    return gathered if step <= 1 else [*gathered[:-1:step], gathered[-1]]
 
 
 async def _script(client: Client, result_id: str) -> str:
     from api.backtests import BACKTEST_RESULTS, ResultRequest
 
     return (await client.call(BACKTEST_RESULTS, ask(ResultRequest, {"result_id": result_id}))).script or ""
+
+
+def _first_lines(text: str, result_id: str) -> str:
+    """As many lines as fit, and a last one that says how to read on."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    kept = text[: text.rindex("\n", 0, MAX_CHARACTERS) + 1]
+    shown, total = kept.count("\n") - 1, text.count("\n") - 1
+    following = f'backtest_trades(result_id="{result_id}", offset={shown})'
+    return f"{kept}# {total - shown} of {total} trades follow: {following}\n"
+
+
+def _as_columns(trades: list[dict[str, Any]]) -> str:
+    """As many rows as fit; `next_offset` is null when those are all."""
+    from api.outputs import as_table
+
+    table = as_table(trades)
+    rows = [json.dumps(row, separators=(",", ":")) for row in table["rows"]]
+    length = fit = 0
+    while fit < len(rows) and length < MAX_CHARACTERS:
+        length += len(rows[fit]) + 1
+        fit += 1
+    following = fit if fit < len(rows) else None
+    shown = {"columns": table["columns"], "rows": table["rows"][:fit], "total": len(rows), "next_offset": following}
+    return json.dumps(shown, separators=(",", ":"))
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:

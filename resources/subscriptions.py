@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
@@ -34,11 +35,12 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
     async def signals(subscription_id: str) -> str:
         """The newest 50 signals of a deployed strategy, oldest first."""
         from api.live import LIVE_SIGNALS_LATEST, LatestSignalsRequest
+        from api.outputs import with_tables
 
         async with reading(doors.client) as client:
             asked = {"subscription_id": subscription_id, "limit": _SHOWN_SIGNALS}
             found = await client.call(LIVE_SIGNALS_LATEST, ask(LatestSignalsRequest, asked))
-            return found.model_dump_json(exclude_none=True)
+            return json.dumps(with_tables(found), ensure_ascii=False)
 
 
 async def complete_subscription(open_client: OpenClient, typed: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.types import CallToolResult, ImageContent, TextContent
@@ -14,10 +14,13 @@ from safety.exits.redaction import redacted, redacted_value
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+PAGE_CHARACTERS: Final = 40_000
+"""How long the rows of a page may be as JSON, about 15,000 tokens."""
+
 
 def written(response: BaseModel, *, hosted: bool) -> str:
     """A result as JSON. What the hosted service answered is cleaned; `foreign_text` names the fields with its text."""
-    text = response.model_dump_json(exclude_none=True)
+    text = _compact(response)
     if not hosted:
         return text
     from safety.exits.untrusted import MARK, cleaned_value, foreign_fields
@@ -28,6 +31,29 @@ def written(response: BaseModel, *, hosted: bool) -> str:
         text = json.dumps(safe, ensure_ascii=False, separators=(",", ":"))
     foreign = foreign_fields(response)
     return f'{text[:-1]},"{MARK}":{json.dumps(foreign)}}}' if foreign else text
+
+
+def _compact(response: BaseModel) -> str:
+    """A response as JSON: tables with their columns once, at most `PAGE_CHARACTERS` of them, short ratios."""
+    from api.outputs import tables_of, with_tables
+
+    value = with_tables(response)
+    for name in tables_of(type(response)):
+        _cut(value, value[name])
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _cut(page: dict[str, Any], table: dict[str, Any]) -> None:
+    """Leave out rows at the end of a page that is too long, and let the next page begin with them."""
+    rows: list[Any] = table["rows"]
+    length, fit = 0, 0
+    while fit < len(rows) and length < PAGE_CHARACTERS:
+        length += len(json.dumps(rows[fit], ensure_ascii=False, separators=(",", ":"))) + 1
+        fit += 1
+    left_out = len(rows) - fit
+    if left_out and "total" in page:
+        page["next_offset"] = page.get("next_offset", page["total"]) - left_out
+        table["rows"] = rows[:fit]
 
 
 def success(text: str) -> CallToolResult:

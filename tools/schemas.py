@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from api.outputs import tables_of
+
 from .declaration import ToolRow
 
 Schema = dict[str, Any]
@@ -56,6 +58,7 @@ class OutputSchemas:
             names = cast("Schema", schema["properties"])
             reference = f"As in {self._shown[whole]}."
             return {"type": "object", "description": reference, "properties": {name: {} for name in names}}
+        _show_tables(schema, model)
         definitions: Schema = schema.get("$defs", {})
         first_here = self._shorten(tool, schema, definitions)
         flat = cast("Schema", _inlined(schema, definitions, ()))
@@ -107,6 +110,18 @@ def _definition(row: ToolRow, outputs: OutputSchemas) -> Schema:
         "inputSchema": input_schema(operation.request, row.examples),
         "outputSchema": outputs.of(row.name, operation.response),
     }
+
+
+def _show_tables(schema: Schema, model: type[BaseModel]) -> None:
+    """Lists of rows as tools write them: columns once, and rows of values."""
+    for name in tables_of(model):
+        field = schema["properties"][name]
+        row = schema["$defs"][field["items"]["$ref"].rpartition("/")[2]]
+        columns = {"type": "array", "items": {"type": "string"}}
+        rows = {"type": "array", "items": {"type": "array"}}
+        words = f"{field['description']} Columns: {', '.join(row['properties'])}."
+        table = {"columns": columns, "rows": rows}
+        schema["properties"][name] = {"type": "object", "properties": table, "description": words}
 
 
 def _references(node: Any, definitions: Schema, found: set[str]) -> set[str]:

@@ -21,6 +21,7 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from api.errors import Unavailable
+from api.outputs import table_rows
 from server.app import open_server
 from server.logs import start_log
 from server.settings import Settings
@@ -95,9 +96,10 @@ async def _live(client: Client, numbers: Iterator[int], result_id: str) -> None:
         while arrived < ENOUGH_SIGNALS:
             arguments = {"subscription_id": subscription, **({"since": since} if since else {})}
             answer = await _call(client, "live_signals_latest", arguments)
-            for signal in answer["signals"]:
+            signals = table_rows(answer["signals"])
+            for signal in signals:
                 click.echo(f"     {signal_line(signal)}")
-            arrived += len(answer["signals"])
+            arrived += len(signals)
             since = answer.get("next_since")
             await anyio.sleep(0.5)
     click.echo("")

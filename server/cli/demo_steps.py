@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from api.outputs import table_rows
+
 Result = dict[str, Any]
 MAX_ROWS: Final = 5
 
@@ -25,7 +27,7 @@ def _health(result: Result) -> Iterator[str]:
 
 
 def _tickers(result: Result) -> Iterator[str]:
-    for row in result["tickers"][:MAX_ROWS]:
+    for row in table_rows(result["tickers"])[:MAX_ROWS]:
         yield f"{row['symbol']:<12} {row.get('sector') or '':<10} {row.get('price', ''):>14}  {row.get('source')}"
     yield f"... of {result.get('total')}"
 
@@ -36,7 +38,7 @@ def _scan(result: Result) -> Iterator[str]:
 
 
 def _rank(result: Result) -> Iterator[str]:
-    for row in result["ranked"][:MAX_ROWS]:
+    for row in table_rows(result["ranked"])[:MAX_ROWS]:
         yield f"{row.get('rank'):>2}. {row['symbol']:<12} {row.get('score'):>10.3f}"
 
 

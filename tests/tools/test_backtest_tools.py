@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, ResourceTemplateReference, TextContent, TextResourceContents
 
+from api.outputs import table_rows
 from server.settings import Settings
 from tests.conftest import Connect
 
@@ -79,7 +80,7 @@ async def test_one_call_runs_a_backtest_to_a_verdict_that_leads_on(connect: Conn
     assert any("simulated" in warning for warning in verdict["warnings"])
     assert len(json.dumps(verdict)) < 8_000
     assert found["results"]["metrics"]["num_trades"] == found["trades"]["total"] == found["metrics"]["num_trades"]
-    assert len(found["equity"]["points"]) <= 200
+    assert len(found["equity"]["points"]["rows"]) <= 200
     assert found["analysis"]["analysis"].startswith("What drove it")
     check_resources(verdict, read)
     assert verdict["result_id"] in completion.completion.values
@@ -88,7 +89,7 @@ async def test_one_call_runs_a_backtest_to_a_verdict_that_leads_on(connect: Conn
 def check_resources(verdict: Fields, read: Fields) -> None:
     """They hold the whole of what the verdict sums up."""
     rows = list(csv.DictReader(io.StringIO(read["trades.csv"])))
-    trades = json.loads(read["trades.json"])
+    trades = table_rows(json.loads(read["trades.json"]))
     curve = list(csv.DictReader(io.StringIO(read["equity"])))
     assert len(rows) == len(trades) == verdict["metrics"]["num_trades"]
     assert [float(row["pnl"]) for row in rows] == [trade["pnl"] for trade in trades]

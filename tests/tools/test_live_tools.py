@@ -103,7 +103,7 @@ async def test_polling_begins_where_the_subscription_does(connect: Connect, sett
         unix = await result(client, "live_signals_latest", **which, since=1_704_067_200)
         history = await result(client, "live_signals", **which, symbol="btc-usdt", side="BUY", start_date="2024/01/01")
 
-    assert first["signals"] == second["signals"] == history["signals"] == []
+    assert first["signals"]["rows"] == second["signals"]["rows"] == history["signals"]["rows"] == []
     assert first["next_since"][:19] == made["created_at"][:19]
     assert second["next_since"] == first["next_since"]
     assert unix["next_since"] == "2024-01-01T00:00:00Z"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from api.outputs import table_rows
 from server.app import package_version
 from server.cli import VERBS
 
@@ -75,7 +76,7 @@ def test_call_prints_the_result_as_json(run: Run) -> None:
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert [row["exchange"] for row in result["tickers"]] == ["upbit", "upbit"]
+    assert [row["exchange"] for row in table_rows(result["tickers"])] == ["upbit", "upbit"]
 
 
 def test_call_says_in_one_line_what_was_wrong(run: Run) -> None:
