@@ -39,7 +39,7 @@ def proposal(number: int) -> Proposal:
     )  # fmt: skip
 
 
-def passes(_usage: Usage) -> Decision:
+def passes(_usage: Usage, _switch: SwitchState) -> Decision:
     """A policy that costs nothing."""
     return Decision(Outcome.PASS, (Finding("R00_BENCH"),), "0a" * 32)
 

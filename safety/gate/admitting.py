@@ -12,7 +12,7 @@ from safety.ledger import Admission
 from safety.looking.judging import Looked
 from safety.policy.valuation import worth
 from safety.terms.decision import Decision
-from safety.terms.facts import Usage
+from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Action, Order, Proposal
 
@@ -71,9 +71,8 @@ def _book(footing: Footing, looked: Looked, caller: Caller, ask_first: bool) -> 
     if isinstance(looked.action, Order) and account is not None and account.equity_usd is not None:
         ledger.saw_equity(looked.channel.money, looked.action.account_id, account.equity_usd)
     seen: list[Usage] = []
-    state = ledger.switch().state
 
-    def decide(usage: Usage) -> Decision:
+    def decide(usage: Usage, state: SwitchState) -> Decision:
         seen.append(usage)
         return looked.decide(usage, state)
 

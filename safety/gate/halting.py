@@ -84,8 +84,8 @@ async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None)
     """Pull the switch if what has gone wrong so far wants it. One that is pulled already stays as it is."""
     if usage is None or looked.settled is not None:
         return
-    decision = looked.decide(usage, looked.facts.switch)
-    await pull(footing, tripped(decision, looked.loaded.policy, replace(looked.facts, usage=looked.marked(usage))))
+    facts = replace(looked.facts, usage=looked.marked(usage))
+    await pull(footing, tripped(looked.action, looked.limits, facts))
 
 
 async def pull(footing: Footing, trip: Trip | None) -> None:

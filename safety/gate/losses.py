@@ -6,24 +6,16 @@ trade places its orders upstream, so that no such occasion might ever come.
 
 from __future__ import annotations
 
-from typing import Final
-
 from anyio import to_thread
 
 from api import accounts
-from safety.policy.evaluation import judged
-from safety.policy.rules import exposure
 from safety.policy.trips import tripped
-from safety.terms.decision import Decision
 from safety.terms.facts import AccountFacts, Facts
 from safety.terms.proposal import Order, Standing
 
 from .footing import Footing
 from .halting import MOST, QUIET, pull
 from .status import ANY_ORDER
-
-LOSSES: Final = (exposure.daily_loss, exposure.drawdown)
-"""Rules that an equity alone can break."""
 
 
 async def watch_losses(footing: Footing) -> None:
@@ -57,6 +49,4 @@ async def _judge(footing: Footing, order: Order, account: AccountFacts) -> None:
     usage = await to_thread.run_sync(ledger.usage, money, order)
     loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
     facts = Facts(footing.now(), money, account=account, usage=usage)
-    found, _ = judged(order, loaded.policy.limits(money), facts, LOSSES, tired=False)
-    decision = Decision(max(finding.outcome for finding in found), found, loaded.policy.hash)
-    await pull(footing, tripped(decision, loaded.policy, facts))
+    await pull(footing, tripped(order, loaded.policy.limits(money), facts))

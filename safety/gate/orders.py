@@ -74,7 +74,7 @@ async def carry_out(
     at_once: bool = True,
     webhook_secret: SecretStr | None = None,
 ) -> Intent:
-    """Send what may be sent, once. What became of it may pull the kill switch.
+    """Send what may be sent, once. A failure or an unknown outcome may pull the kill switch.
 
     A caller that goes away before the claim takes back what nobody but the caller has asked for; afterwards nothing
     stops the attempt from being booked.
@@ -90,11 +90,15 @@ async def carry_out(
         return intent
     ground = looked if at_once else None
     try:
-        intent = await footing.executor.execute(intent.intent_id, ground=ground, webhook_secret=webhook_secret)
+        intent = await footing.executor.execute(
+            intent.intent_id, ground=ground, admitted=intent if at_once else None, webhook_secret=webhook_secret
+        )
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(_take_back, footing, intent.intent_id)
         raise
+    if intent.state == "ACKED":
+        return intent
     with anyio.CancelScope(shield=True):
         usage = await to_thread.run_sync(footing.ledger.usage, intent.proposal.money, intent.proposal.action)
         await pull_if_tripped(footing, looked, usage)

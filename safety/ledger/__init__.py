@@ -92,7 +92,7 @@ class Ledger:
         self,
         proposal: Proposal,
         caller: Caller,
-        decide: Callable[[Usage], Decision],
+        decide: Callable[[Usage, SwitchState], Decision],
         *,
         repeat_seconds: int,
         ask_first: bool = False,
@@ -102,15 +102,20 @@ class Ledger:
         Args:
             proposal: What somebody wants.
             caller: Who.
-            decide: The policy; called at most once, with the usage that is true until this is booked.
+            decide: The policy; called at most once, with the usage and the switch that are true until this is booked.
             repeat_seconds: So long after it was sent, the same call means the same intent.
             ask_first: Ask a human even when the policy does not.
         """
         with self._write() as journal:
-            switch.current(journal, self._home)
+            state = switch.current(journal, self._home).state
             rows.expire(journal)
             return admission.admit(
-                journal, proposal, caller, decide, repeat_seconds=repeat_seconds, ask_first=ask_first
+                journal,
+                proposal,
+                caller,
+                lambda usage: decide(usage, state),
+                repeat_seconds=repeat_seconds,
+                ask_first=ask_first,
             )
 
     def approve(self, intent_id: str, *, signature: str, key_id: str) -> Intent:
@@ -153,14 +158,19 @@ class Ledger:
         result: Mapping[str, Any] | None = None,
         order_id: str | None = None,
         reason: str = "",
+        only_from: State | None = None,
     ) -> Intent:
-        """Book what became of it. To where it already stands is no move; an order that was given up and shows up halts.
+        """Book what became of it. To where it already stands is no move; one that was given up and shows up halts.
+
+        With `only_from`, one that has moved elsewhere meanwhile is left as it is.
 
         Raises:
             InvalidInput: The table of moves does not have it.
         """
         with self._write() as journal:
-            return claiming.settle(journal, intent_id, to, result=result, order_id=order_id, reason=reason)
+            return claiming.settle(
+                journal, intent_id, to, result=result, order_id=order_id, reason=reason, only_from=only_from
+            )
 
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
         """Keep what the service shows of it now; it does not move."""
@@ -351,6 +361,12 @@ class Ledger:
             new = audit.without_accepted(journal, found)
         self._halt_on(new)
         return found
+
+    @contextmanager
+    def moment(self) -> Generator[None]:
+        """Everything that this thread reads inside is of one moment, and of one transaction. Nothing may be written."""
+        with self._read():
+            yield
 
     def signed_policy(self) -> SignedPolicy | None:
         """The policy that was signed last."""

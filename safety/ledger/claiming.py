@@ -65,10 +65,11 @@ def settle(
     result: Mapping[str, Any] | None,
     order_id: str | None,
     reason: str,
+    only_from: State | None,
 ) -> Intent:
     """Book an outcome."""
     row = get_whole(journal, intent_id)
-    if row["state"] == to:
+    if row["state"] == to or only_from not in {None, row["state"]}:
         return intent_of(row)
     if row["state"] not in _LEFT:
         raise no_such_move(row, to)

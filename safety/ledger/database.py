@@ -142,8 +142,11 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
-        """A transaction whose reads all see the same moment."""
+        """A transaction whose reads all see the same moment. Within another one of this thread it is part of that."""
         with self._turn, _explained(self._path):
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             self._connection.execute("BEGIN")
             try:
                 self._patiently("SELECT 1 FROM intents LIMIT 1")

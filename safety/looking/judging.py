@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +34,7 @@ from safety.terms.proposal import Action, Order, account_of
 from .gathering import Gathering
 
 if TYPE_CHECKING:
-    from safety.ledger import Ledger
+    from safety.ledger import Ledger, Switch
 
 FACTLESS: Final = (permission.mode, permission.accounts, permission.venues, permission.symbols, permission.sanity)
 """Rules that ask the world nothing. What they deny is denied before the service hears of it."""
@@ -151,13 +152,7 @@ class Judge:
         """
         channel = await self.channels.of(action)
         (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
-            lambda: (
-                self.standing(can_elicit=can_elicit),
-                self.ledger.switch(),
-                channel.labels_echoed
-                if channel.labels_echoed is not None
-                else self.ledger.labels_echoed(channel.service),
-            )
+            partial(self._in_force, channel, can_elicit=can_elicit)
         )
         gathering = self.gathering
         limits = loaded.policy.limits(channel.money)
@@ -176,6 +171,16 @@ class Judge:
             self._has_standing_approval, action, channel, subscription_id, approver, limits
         )
         return Looked(action, channel, loaded, facts, approver, assured, standing=standing)
+
+    def _in_force(
+        self, channel: Channel, *, can_elicit: bool
+    ) -> tuple[tuple[Loaded, Approver | None, Assured], Switch, bool | None]:
+        """Policy and approver, the switch, and whether labels come back: all of one moment of the ledger."""
+        with self.ledger.moment():
+            echoed = channel.labels_echoed
+            if echoed is None:
+                echoed = self.ledger.labels_echoed(channel.service)
+            return self.standing(can_elicit=can_elicit), self.ledger.switch(), echoed
 
     def _has_standing_approval(
         self, action: Action, channel: Channel, subscription_id: str, approver: Approver | None, limits: Limits

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from safety.terms.decision import Decision, Outcome
+from safety.terms.decision import Outcome
 from safety.terms.facts import Facts
+from safety.terms.proposal import Action
 
 from .limits import Limits
-from .policy import Policy
+from .rules import exposure, health
+from .rules.case import Case, Rule
+from .valuation import Worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +31,27 @@ class Trip:
     reason: str
 
 
-def tripped(decision: Decision, policy: Policy, facts: Facts) -> Trip | None:
-    """The trip that a decision calls for, the hardest first."""
-    limits = policy.limits(facts.money)
+def tripped(action: Action, limits: Limits, facts: Facts) -> Trip | None:
+    """The trip that the facts call for, the hardest first. Reads five of the rules, and each only where it can halt."""
     if limits.clock_skew is not None and facts.usage.clock_went_back:
         return Trip("HALTED", "R26_CLOCK", "this clock is behind the ledger's last entry")
-    denied = {finding.rule: finding.reason for finding in decision.findings if finding.outcome is Outcome.DENY}
-    for rule in _halting(limits, facts):
-        if rule in denied:
-            return Trip("HALTED", rule, denied[rule])
-    if "R19_DRAWDOWN" in denied and _has_equity(facts) and facts.usage.high_water_equity is not None:
-        return Trip("REDUCING", "R19_DRAWDOWN", denied["R19_DRAWDOWN"])
+    case = Case(action, limits, facts, Worth())
+    for rule, state in _due(limits, facts):
+        found = rule.judge(case) if action.kind in rule.kinds else None
+        if found is not None and found.outcome is Outcome.DENY:
+            return Trip(state, found.rule, found.reason)
     return None
 
 
-def _halting(limits: Limits, facts: Facts) -> list[str]:
+def _due(limits: Limits, facts: Facts) -> Iterator[tuple[Rule, Literal["HALTED", "REDUCING"]]]:
+    """The rules that may trip now. A denial for want of a fact is no reason to halt."""
     usage = facts.usage
-    halting: list[str] = []
-    if _has_equity(facts) and usage.day_start_equity is not None:
-        halting.append("R18_DAILY_LOSS")
+    has_equity = facts.account is not None and facts.account.equity_usd is not None
+    if has_equity and usage.day_start_equity is not None:
+        yield exposure.daily_loss, "HALTED"
     if limits.halt_failures is not None and usage.failures_in_a_row >= limits.halt_failures:
-        halting.append("R23_FAILURES")
+        yield health.failures, "HALTED"
     if limits.halt_unresolved is not None and usage.unknown_anywhere >= limits.halt_unresolved:
-        halting.append("R24_UNRESOLVED")
-    return halting
-
-
-def _has_equity(facts: Facts) -> bool:
-    """A denial for want of a fact is no reason to halt."""
-    return facts.account is not None and facts.account.equity_usd is not None
+        yield health.unresolved, "HALTED"
+    if has_equity and usage.high_water_equity is not None:
+        yield exposure.drawdown, "REDUCING"

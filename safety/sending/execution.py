@@ -24,6 +24,7 @@ from safety.terms.channel import Channel, Channels
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Intent
 from safety.terms.proposal import Action, Order
+from safety.terms.states import State
 
 from .calls import request_for
 from .classify import Classified, classify, differs, order_id_of
@@ -84,7 +85,12 @@ class Executor:
     fresh: float = 10.0
 
     async def execute(
-        self, intent_id: str, *, ground: Ground | None = None, webhook_secret: SecretStr | None = None
+        self,
+        intent_id: str,
+        *,
+        ground: Ground | None = None,
+        admitted: Intent | None = None,
+        webhook_secret: SecretStr | None = None,
     ) -> Intent:
         """Send an approved intent, once, and return it as it then stands. Never raises for what the service does.
 
@@ -93,13 +99,14 @@ class Executor:
         Args:
             intent_id: Of the intent.
             ground: A look at the world of this very moment, where the caller has just taken one.
+            admitted: The intent as the caller has just admitted it; read from the ledger unless given.
             webhook_secret: For this one, in place of the user's.
 
         Raises:
             NotFound: There is no such intent.
             OutcomeUnknown: It was sent, and the ledger could not take down what came of it.
         """
-        intent = await to_thread.run_sync(self._known, intent_id)
+        intent = admitted or await to_thread.run_sync(self._known, intent_id)
         secret = webhook_secret or self.webhook_secret
         try:
             channel = await self._channel(intent)
@@ -172,11 +179,14 @@ class Executor:
 
     def _settle(self, intent_id: str, found: Classified) -> Intent:
         """Book an outcome. A reconciliation that was faster is not contradicted, unless by proof that it exists."""
-        current = self.ledger.intent(intent_id)
-        if current is not None and current.state != "SENT" and found.state != "ACKED":
-            return current
+        only_from: State | None = None if found.state == "ACKED" else "SENT"
         return self.ledger.settle(
-            intent_id, found.state, result=found.result, order_id=found.order_id, reason=found.reason
+            intent_id,
+            found.state,
+            result=found.result,
+            order_id=found.order_id,
+            reason=found.reason,
+            only_from=only_from,
         )
 
     def _not_now(self, intent: Intent, error: Exception) -> Intent:

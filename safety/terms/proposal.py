@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections import OrderedDict
 from decimal import Decimal
 from typing import Annotated, Final, Literal, cast
 
@@ -52,11 +53,52 @@ class Order(Terms):
     @classmethod
     def of(cls, request: PlaceRequest) -> Order:
         """The order that a validated request asks for."""
-        return cls.model_validate(request.model_dump())
+        order = cls.model_validate(request.model_dump())
+        _REQUESTS.keep(order, request)
+        return order
+
+    @property
+    def own_request(self) -> PlaceRequest:
+        """The request that asks for it. One that was validated when the order was made is not validated again.
+
+        Raises:
+            ValidationError: Its terms are no request of the API.
+        """
+        known = _REQUESTS.get(self)
+        if known is None:
+            terms = self.model_dump(exclude={"kind"}, exclude_none=True)
+            known = _REQUESTS.keep(self, PlaceRequest.model_validate(terms))
+        return known
 
     def request(self, label: str) -> PlaceRequest:
         """The request that places it, under `label`."""
-        return PlaceRequest.model_validate({**self.model_dump(exclude={"kind"}, exclude_none=True), "label": label})
+        return self.own_request.model_copy(update={"label": label})
+
+
+class _ValidRequests:
+    """The requests of the last orders, each validated once in this process. An order is frozen, and so is its request.
+
+    Args:
+        size: How many are kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._requests: OrderedDict[Order, PlaceRequest] = OrderedDict()
+
+    def keep(self, order: Order, request: PlaceRequest) -> PlaceRequest:
+        """Remember a validated request."""
+        self._requests[order] = request
+        while len(self._requests) > self._size:
+            self._requests.popitem(last=False)
+        return request
+
+    def get(self, order: Order) -> PlaceRequest | None:
+        """The request of an equal order."""
+        return self._requests.get(order)
+
+
+_REQUESTS: Final = _ValidRequests(256)
 
 
 class Standing(Terms):

@@ -124,7 +124,7 @@ class Agent:
             expires=now + 300,
         )
 
-        def decide(usage: Usage) -> Decision:
+        def decide(usage: Usage, _switch: SwitchState) -> Decision:
             if not echoed and _like_one_given_up(order, usage):
                 return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
             facts = Facts(now, "real", labels_echoed=echoed, usage=usage)

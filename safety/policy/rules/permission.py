@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.live import SubscribeRequest, SwitchRequest
-from api.orders import PlaceRequest
 from api.text import show
 from safety.policy.valuation import instrument
 from safety.terms.proposal import Order, Publication, Standing
@@ -104,11 +103,10 @@ def sanity(case: Case) -> Objection | None:
 
 
 def _unchanged(order: Order) -> bool:
-    terms = order.model_dump(exclude={"kind"}, exclude_none=True)
     written = instrument(order.symbol, order.exchange).symbol
     kind_of_market = EXCHANGES[order.exchange].market_type
     return (
-        Order.of(PlaceRequest.model_validate(terms)) == order
+        Order.model_validate(order.own_request.model_dump()) == order
         and order.symbol == written
         and order.market_type == kind_of_market
     )

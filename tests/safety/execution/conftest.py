@@ -95,7 +95,9 @@ class Desk:
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
         decision = Decision(outcome, (Finding("R00_TEST", outcome),), "0" * 64)
-        admission = self.ledger.admit(proposal, Caller("test"), lambda _: decision, repeat_seconds=repeat_seconds)
+        admission = self.ledger.admit(
+            proposal, Caller("test"), lambda _used, _switch: decision, repeat_seconds=repeat_seconds
+        )
         assert admission.intent is not None
         return admission.intent
 
@@ -160,7 +162,7 @@ class Search:
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
         )  # fmt: skip
         passed = Decision(Outcome.PASS, (Finding("R00_TEST"),), "0" * 64)
-        admission = self.ledger.admit(proposal, Caller("test"), lambda _: passed, repeat_seconds=0)
+        admission = self.ledger.admit(proposal, Caller("test"), lambda _used, _switch: passed, repeat_seconds=0)
         assert admission.intent is not None
         intent = self.ledger.claim(admission.intent.intent_id, goes).intent
         return intent if state == "SENT" else self.ledger.settle(intent.intent_id, state)

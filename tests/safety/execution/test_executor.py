@@ -18,6 +18,7 @@ from api.transport import Timeouts, hosted
 from safety.ledger import Ledger, stop
 from safety.sending.execution import Executor
 from safety.terms.decision import Outcome
+from safety.terms.intent import Intent
 from safety.terms.proposal import Publication, Standing
 from safety.terms.states import State
 
@@ -281,11 +282,9 @@ async def test_a_reconciliation_that_was_faster_is_not_contradicted(desk: Desk) 
     class Overtaken(Ledger):
         """Is told meanwhile that the order was found."""
 
-        def intent(self, intent_id: str) -> Any:
-            found = super().intent(intent_id)
-            if found is not None and found.state == "SENT":
-                return super().settle(intent_id, "ACKED", order_id="api-1")
-            return found
+        def settle(self, intent_id: str, to: State, **fields: Any) -> Intent:
+            super().settle(intent_id, "ACKED", order_id="api-1")
+            return super().settle(intent_id, to, **fields)
 
     overtaken = Overtaken.open(desk.home, now=desk.clock)
     done = await Executor(desk.client, overtaken, desk.judge, desk.channels, desk.clock).execute(intent.intent_id)

@@ -69,17 +69,19 @@ def proposal(
     )  # fmt: skip
 
 
-def says(outcome: Outcome) -> Callable[[Usage], Decision]:
+def says(outcome: Outcome) -> Callable[[Usage, SwitchState], Decision]:
     """A policy that always says the same."""
-    return lambda _: Decision(outcome, (Finding("R00_TEST", outcome),), "0a" * 32)
+    return lambda _used, _switch: Decision(outcome, (Finding("R00_TEST", outcome),), "0a" * 32)
 
 
-def within(limit: Decimal, amount: Decimal, otherwise: Outcome = Outcome.PASS) -> Callable[[Usage], Decision]:
+def within(
+    limit: Decimal, amount: Decimal, otherwise: Outcome = Outcome.PASS
+) -> Callable[[Usage, SwitchState], Decision]:
     """A policy with one daily limit."""
 
-    def decide(usage: Usage) -> Decision:
+    def decide(usage: Usage, state: SwitchState) -> Decision:
         too_much = usage.notional_24h + amount > limit
-        return says(Outcome.DENY if too_much else otherwise)(usage)
+        return says(Outcome.DENY if too_much else otherwise)(usage, state)
 
     return decide
 

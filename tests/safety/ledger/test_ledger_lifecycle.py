@@ -56,7 +56,7 @@ def test_what_is_denied_leaves_an_event_and_no_intent(ledger: Ledger, clock: Clo
 
 
 def test_a_policy_that_raises_books_nothing(ledger: Ledger, clock: Clock) -> None:
-    def broken(_usage: Usage) -> Decision:
+    def broken(_usage: Usage, _switch: SwitchState) -> Decision:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

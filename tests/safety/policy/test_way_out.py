@@ -322,7 +322,7 @@ def test_every_limit_is_in_the_words_of_some_rule() -> None:
 )
 def test_what_pulls_the_switch(known: dict[str, Any], limits: dict[str, Any], expected: tuple[str, str] | None) -> None:
     asked, now = policy(**limits), facts(**known)
-    trip = tripped(evaluate(BUY, asked, now), asked, now)
+    trip = tripped(BUY, asked.limits(now.money), now)
 
     assert (trip and (trip.state, trip.rule)) == expected
     assert trip is None or isinstance(trip, Trip)
@@ -331,6 +331,6 @@ def test_what_pulls_the_switch(known: dict[str, Any], limits: dict[str, Any], ex
 def test_paper_without_limits_trips_over_nothing() -> None:
     known = Facts(now=0.0, money="paper", usage=facts(clock_went_back=True, failures_in_a_row=99).usage)
 
-    assert tripped(evaluate(BUY, Policy(), known), Policy(), known) is None
+    assert tripped(BUY, Policy().limits(known.money), known) is None
     assert evaluate(BUY, Policy(), known).outcome is Outcome.PASS
     assert Limits() == PAPER

@@ -78,11 +78,16 @@ def asked(ledger: Ledger) -> Asked:
             created=now,
             expires=now + 300,
         )
-        intent = ledger.admit(proposal, Caller("orders_place"), lambda _: REQUIRED, repeat_seconds=0).intent
+        intent = ledger.admit(proposal, Caller("orders_place"), required, repeat_seconds=0).intent
         assert intent is not None
         return intent
 
     return propose
+
+
+def required(_used: Usage, _switch: SwitchState) -> Decision:
+    """A policy that always asks."""
+    return REQUIRED
 
 
 def go(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:
@@ -147,7 +152,7 @@ def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledge
         created=now,
         expires=now + 300,
     )
-    intent = ledger.admit(deployed, Caller("live_subscribe"), lambda _: REQUIRED, repeat_seconds=0).intent
+    intent = ledger.admit(deployed, Caller("live_subscribe"), required, repeat_seconds=0).intent
     assert intent is not None
     server = executed(ledger, intent.intent_id)
     with terminal(home, "approve") as human:

@@ -1,0 +1,153 @@
+"""How much of the product one call walks through: files, functions, validations, evaluations, transactions.
+
+Who reads a call from the tool to the venue has to hold all of it in the head, so each number has a ceiling. A ceiling
+goes down when something was folded, and never up to let a relay in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+import pytest
+from mcp import Client
+
+from api.orders import PlaceRequest
+from server.app import open_server
+from server.settings import Settings
+from tests.calls import result
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGES: Final = ("api", "engine", "prompts", "resources", "safety", "server", "tools")
+VALIDATES: Final = frozenset({"validate_python", "validate_json", "validate_strings"})
+
+
+@dataclass
+class Walk:
+    """What was entered while it was watched."""
+
+    codes: set[CodeType] = field(default_factory=set[CodeType])
+    validations: int = 0
+    evaluations: int = 0
+    transactions: int = 0
+    watching: bool = False
+
+    def entered(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Called for every function of every thread."""
+        if not self.watching:
+            return
+        if event == "c_call":
+            own = getattr(argument, "__self__", None) is PlaceRequest.__pydantic_validator__
+            self.validations += own and argument.__name__ in VALIDATES
+        elif event == "call":
+            code = frame.f_code
+            self.codes.add(code)
+            self.evaluations += code.co_name == "evaluate" and code.co_filename.endswith("policy/evaluation.py")
+
+    def stated(self, statement: str) -> None:
+        """Called for every statement of every SQLite connection."""
+        self.transactions += self.watching and statement.upper().startswith("BEGIN")
+
+    @contextmanager
+    def watched(self) -> Generator[None]:
+        """Watch what happens inside, and forget what was before."""
+        self.codes, self.validations, self.evaluations, self.transactions = set(), 0, 0, 0
+        self.watching = True
+        try:
+            yield
+        finally:
+            self.watching = False
+
+    @property
+    def functions(self) -> list[CodeType]:
+        """Functions of the product that have a name."""
+        own = (code for code in self.codes if _of_product(code.co_filename))
+        return [code for code in own if not code.co_name.startswith("<")]
+
+    @property
+    def files(self) -> list[str]:
+        """Files of the product, by their path in the repository."""
+        return sorted({str(Path(code.co_filename).relative_to(ROOT)) for code in self.functions})
+
+
+def _of_product(name: str) -> bool:
+    path = Path(name)
+    return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
+
+
+@pytest.fixture
+def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
+    """A walk that hears of every function and statement from here on."""
+    walk, connect = Walk(), sqlite3.connect
+
+    def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **named)
+        connection.set_trace_callback(walk.stated)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
+    threading.setprofile(walk.entered)
+    sys.setprofile(walk.entered)
+    yield walk
+    sys.setprofile(None)
+    threading.setprofile(None)
+
+
+@asynccontextmanager
+async def client(home: Path) -> AsyncGenerator[Client]:
+    """A client of a server of its own."""
+    async with open_server(Settings(home=home)) as server, Client(server) as connected:
+        yield connected
+
+
+ORDER: Final[dict[str, Any]] = {
+    "account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.001",
+}  # fmt: skip
+
+
+TRIES: Final = 4
+"""What a server does beside its calls falls into some of them; the shortest walk is the call's own."""
+
+
+async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Path) -> None:
+    walks: list[tuple[int, int, int]] = []
+    files: list[str] = []
+    async with client(tmp_path / "home") as connected:
+        for _ in range(2):
+            await result(connected, "orders_place", **ORDER)
+        for _ in range(TRIES):
+            with walk.watched():
+                placed = await result(connected, "orders_place", **ORDER)
+            walks.append((len(walk.files), len(walk.functions), walk.transactions))
+            files = min(files or walk.files, walk.files, key=len)
+            assert placed["status"] == "FILLED"
+            assert (walk.validations, walk.evaluations) == (2, 2)
+
+    shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
+    assert shortest[0] <= 95, "\n".join(files)
+    assert shortest[1] <= 390
+    assert shortest[2] <= 9
+
+
+async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
+    scan = {"exchange": "binance", "universe": ["BTC/USDT", "ETH/USDT"], "timeframe": "1h", "condition": "close > 0"}
+    walks: list[tuple[int, int]] = []
+    found: dict[str, Any] = {}
+    async with client(tmp_path / "home") as connected:
+        await result(connected, "market_scan", **scan)
+        for _ in range(TRIES):
+            with walk.watched():
+                found = await result(connected, "market_scan", **scan)
+            walks.append((len(walk.files), len(walk.functions)))
+
+    assert found
+    assert min(walks)[0] <= 55, "\n".join(walk.files)
+    assert min(functions for _, functions in walks) <= 256
