@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from .live.door import OrderDoor
     from .live.live import Live
     from .store.database import Store
+    from .venues.desk import Desk
+    from .venues.exchange.accounts import ExchangeAccounts
     from .venues.exchange.session import Connector
+    from .venues.exchange.views import OwnAccount
     from .venues.paper.broker import Broker
 
 
@@ -39,6 +42,8 @@ class EngineSettings:
         seed: Which simulated world to show; the same seed is the same market.
         data: Whether candles that were not imported are simulated, or come from the exchanges.
         venue_urls: For development: servers on this machine in place of exchanges.
+        own_accounts: The exchange accounts that the user connected, as they are now. Only a process that has the gate
+            before real money hands them in; without them every account is paper.
         quotas: How much agents may do.
         jobs: How backtests are run.
         live: How live strategies are run.
@@ -49,6 +54,7 @@ class EngineSettings:
     seed: int = 7
     data: DataChoice = "simulated"
     venue_urls: Mapping[ExchangeId, str] = field(default_factory=dict["ExchangeId", str])
+    own_accounts: Callable[[], Sequence[OwnAccount]] | None = None
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     live: LiveSettings = field(default_factory=LiveSettings)
@@ -66,6 +72,7 @@ class Engine:
     access: Access
     library: Library
     broker: Broker
+    desk: Desk
     jobs: Jobs
     live: Live
 
@@ -97,6 +104,7 @@ class Engine:
         from .live.door import PaperDoor
         from .live.live import Live
         from .store.database import Store, default_url
+        from .venues.desk import Desk
         from .venues.exchange.session import Connector
         from .venues.paper.broker import Broker
 
@@ -108,10 +116,11 @@ class Engine:
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
         broker = Broker(store, feed, clock)
+        desk = Desk(broker, _own_accounts(settings, store, connector))
         books = PaperDoor(broker)
         live = Live(store, clock, feed, broker, books if door is None else door(books), settings.live)
         live.resume()
-        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), broker, jobs, live)
+        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), broker, desk, jobs, live)
 
     async def aclose(self) -> None:
         """Close what was opened; backtests and subscriptions wait for the next engine on this database."""
@@ -119,3 +128,13 @@ class Engine:
         await anyio.to_thread.run_sync(self.jobs.close)
         await anyio.to_thread.run_sync(self.connector.close)
         await anyio.to_thread.run_sync(self.store.close)
+
+
+def _own_accounts(settings: EngineSettings, store: Store, connector: Connector) -> ExchangeAccounts | None:
+    if settings.own_accounts is None:
+        return None
+    from .venues.exchange.accounts import ExchangeAccounts
+    from .venues.exchange.markets import Markets
+
+    real_prices = settings.data == "exchange"
+    return ExchangeAccounts(store, connector, Markets(store, connector), settings.own_accounts, real_prices=real_prices)

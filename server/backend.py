@@ -7,7 +7,7 @@ own: an engine opened during one call must outlive that call, and must be closed
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from api.client import Client
     from engine.engine import Engine
     from engine.live.door import OrderDoor
+    from engine.venues.exchange.views import OwnAccount
     from safety.face import SafetyDesk
     from safety.gate import Footing
 
@@ -167,7 +168,7 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Reached]:
 @asynccontextmanager
 async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> AsyncGenerator[Reached]:
     """The embedded engine, in this process, with this machine's own key."""
-    async with open_engine(settings, door) as engine:
+    async with open_engine(settings, door, gated=True) as engine:
         from api.client import Client
         from api.transport import embedded
         from engine.access import LOCAL_AGENT
@@ -192,9 +193,17 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, door: MakeDoor | None = None) -> AsyncGenerator[Engine]:
-    """The embedded engine, imported and opened in a thread so that the event loop stays free meanwhile."""
-    opening = await anyio.to_thread.run_sync(_import_engine, settings, door)
+async def open_engine(
+    settings: Settings, door: MakeDoor | None = None, *, gated: bool = False
+) -> AsyncGenerator[Engine]:
+    """The embedded engine, imported and opened in a thread so that the event loop stays free.
+
+    `gated` gives it the user's own exchange accounts: only where every order passes the gate before it gets there.
+    """
+    from .account_keys import own_accounts
+
+    own = partial(own_accounts, settings.home) if gated else None
+    opening = await anyio.to_thread.run_sync(_import_engine, settings, door, own)
     engine = await opening()
     try:
         yield engine
@@ -203,7 +212,9 @@ async def open_engine(settings: Settings, door: MakeDoor | None = None) -> Async
             await engine.aclose()
 
 
-def _import_engine(settings: Settings, door: MakeDoor | None) -> Callable[[], Awaitable[Engine]]:
+def _import_engine(
+    settings: Settings, door: MakeDoor | None, own: Callable[[], Sequence[OwnAccount]] | None
+) -> Callable[[], Awaitable[Engine]]:
     """What opens an engine of these settings."""
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
@@ -225,6 +236,7 @@ def _import_engine(settings: Settings, door: MakeDoor | None) -> Callable[[], Aw
         seed=settings.seed,
         data=settings.data,
         venue_urls=settings.venue_urls,
+        own_accounts=own,
         jobs=jobs,
         live=live,
     )

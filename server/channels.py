@@ -33,6 +33,7 @@ class ConnectedAccount(BaseModel):
         name: For people.
         labels_echoed: The exchange returns the labels of orders; `None` where that is not known.
         client_ids: An order can be found by an id that we chose.
+        testnet: It is on the exchange's testnet, where money is for play; the gate treats it as real all the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +43,7 @@ class ConnectedAccount(BaseModel):
     name: str = Field(default="", max_length=100)
     labels_echoed: bool | None = None
     client_ids: bool = False
+    testnet: bool = False
 
     @property
     def market_type(self) -> str:

@@ -203,6 +203,7 @@ class Fetcher:
             stop = min(until, at + bars * seconds)
             rows = self._rows(market, timeframe, at, stop, patience)
             block = checked(rows, instrument, timeframe, at, until)
+            block[5] *= float(market.contract)
             last = int(block[0, -1]) + seconds if block.shape[1] else at
             reached = last if len(rows) >= bars else max(last, stop)
             reached = min(reached, until, max(last, self.closed(timeframe) - _LATEST_BARS * seconds))

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from api.errors import InvalidInput, NotFound
+from api.exchanges import ExchangeId
 from api.inputs import unix
 from api.market import OhlcvRequest, OhlcvResponse, Ticker
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock, iso8601
 from engine.feeds.feed import Candles, Feed, Listing, partial_of
+from engine.feeds.market import MarketFeed
 from engine.frame import Bars
+
+if TYPE_CHECKING:
+    from engine.venues.exchange.markets import LivePrice
 
 from .listings import instrument_of
 
@@ -125,13 +130,19 @@ def _joined(pages: list[Candles]) -> Candles:
 
 
 def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
-    """Listings with the price and the last day of each. Blocking."""
-    return tuple(_ticker(feed, listing) for listing in listed)
+    """Listings with the price and the last day of each: an exchange's live ones, else those of candles. Blocking."""
+    wanted = tuple(listed)
+    live: dict[Instrument, LivePrice] = {}
+    if isinstance(feed, MarketFeed):
+        exchanges: set[ExchangeId] = {one.instrument.exchange for one in wanted}
+        for exchange in exchanges:
+            live.update(feed.live_prices(exchange))
+    return tuple(_ticker(feed, listing, live.get(listing.instrument)) for listing in wanted)
 
 
-def _ticker(feed: Feed, listing: Listing) -> Ticker:
+def _ticker(feed: Feed, listing: Listing, live: LivePrice | None) -> Ticker:
     instrument = listing.instrument
-    day = _last_day(feed, listing)
+    day = _last_day(feed, listing) if live is None else _live_day(live)
     return Ticker(
         symbol=instrument.symbol,
         ticker=instrument.ticker,
@@ -162,6 +173,10 @@ class _LastDay:
     closed_at: int | None = None
     change_pct: float | None = None
     turnover: float | None = None
+
+
+def _live_day(live: LivePrice) -> _LastDay:
+    return _LastDay("exchange", live.last, int(live.at), live.change_pct, live.turnover)
 
 
 def _last_day(feed: Feed, listing: Listing) -> _LastDay:

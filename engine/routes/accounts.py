@@ -26,22 +26,22 @@ from .binding import Route, route
 
 async def accounts(engine: Engine, caller: Caller, _request: ListRequest) -> ListResponse:
     """All accounts of the caller."""
-    return ListResponse(accounts=await engine.broker.accounts(caller.identified))
+    return ListResponse(accounts=await engine.desk.accounts(caller.identified))
 
 
 async def account(engine: Engine, caller: Caller, request: AccountRequest) -> Account:
     """One of them."""
-    return await engine.broker.account(caller.identified, request.account_id)
+    return await engine.desk.account(caller.identified, request.account_id)
 
 
 async def balances(engine: Engine, caller: Caller, request: BalancesRequest) -> BalancesResponse:
     """What it holds."""
-    return await engine.broker.balances(caller.identified, request)
+    return await engine.desk.balances(caller.identified, request)
 
 
 async def open_orders(engine: Engine, caller: Caller, request: OpenOrdersRequest) -> OpenOrdersResponse:
     """What rests in it."""
-    return await engine.broker.open_orders(caller.identified, request)
+    return await engine.desk.open_orders(caller.identified, request)
 
 
 ROUTES: Final[tuple[Route, ...]] = (

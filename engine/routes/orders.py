@@ -23,17 +23,17 @@ from .binding import Route, route
 
 async def place(engine: Engine, caller: Caller, request: PlaceRequest) -> PlacedOrder:
     """Place an order."""
-    return await engine.broker.place(caller.identified, request)
+    return await engine.desk.place(caller.identified, request)
 
 
 async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
     """A page of orders, newest first."""
-    return await engine.broker.orders(caller.identified, request)
+    return await engine.desk.orders(caller.identified, request)
 
 
 async def cancel(engine: Engine, caller: Caller, request: CancelRequest) -> Order:
     """Cancel an order."""
-    return await engine.broker.cancel(caller.identified, request)
+    return await engine.desk.cancel(caller.identified, request)
 
 
 ROUTES: Final[tuple[Route, ...]] = (

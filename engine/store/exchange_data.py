@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from typing import Any, Final, Literal, cast
 
 import numpy as np
@@ -59,6 +60,72 @@ exchange_pace: Final = sa.Table(
     sa.Column("exchange", sa.String(32), primary_key=True),
     sa.Column("free_at", sa.Float, nullable=False),
 )
+
+
+exchange_orders: Final = sa.Table(
+    "exchange_orders",
+    metadata,
+    sa.Column("order_id", sa.String(40), primary_key=True),
+    sa.Column("account_id", sa.String(64), nullable=False),
+    sa.Column("exchange", sa.String(32), nullable=False),
+    sa.Column("symbol", sa.String(128), nullable=False),
+    sa.Column("label", sa.String(100), nullable=False),
+    sa.Column("client_id", sa.String(64), nullable=False),
+    sa.Column("venue_id", sa.String(128)),
+    sa.Column("side", sa.String(4), nullable=False),
+    sa.Column("order_type", sa.String(8), nullable=False),
+    sa.Column("amount", sa.String(64), nullable=False),
+    sa.Column("price", sa.String(64)),
+    sa.Column("leverage", sa.Integer),
+    sa.Column("status", sa.String(12), nullable=False),
+    sa.Column("filled", sa.String(64), nullable=False),
+    sa.Column("average", sa.String(64)),
+    sa.Column("fee", sa.String(64)),
+    sa.Column("fee_currency", sa.String(20)),
+    sa.Column("message", sa.String(300)),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("account_id", "client_id"),
+)
+"""Orders on the user's own accounts, written down before they are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentOrder:
+    """An order that was sent, or was about to be. Amounts in base units, times in unix seconds.
+
+    `client_id` is the id that it has at the exchange by our choice, `venue_id` the exchange's own once it was seen.
+    """
+
+    order_id: str
+    account_id: str
+    exchange: ExchangeId
+    symbol: str
+    label: str
+    client_id: str
+    side: str
+    order_type: str
+    amount: Decimal
+    price: Decimal | None
+    leverage: int | None
+    status: str
+    created_at: float
+    updated_at: float
+    venue_id: str | None = None
+    filled: Decimal = Decimal(0)
+    average: Decimal | None = None
+    fee: Decimal | None = None
+    fee_currency: str | None = None
+    message: str | None = None
+
+    def ended(self, status: str, message: str, now: float) -> SentOrder:
+        """The same, ended without ever having been at the exchange."""
+        return replace(self, status=status, message=message[:300], updated_at=now)
+
+    def learned(self, now: float, **seen: Any) -> SentOrder:
+        """The same with what the exchange shows; itself where that is nothing new."""
+        changed = replace(self, **seen)
+        return self if changed == self else replace(changed, updated_at=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +272,54 @@ def hold_back(connection: sa.Connection, exchange: str, until: float) -> None:
         sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
     ).scalar_one_or_none()
     _set_pace(connection, exchange, max(free_at or 0.0, until), is_new=free_at is None)
+
+
+def add_order(connection: sa.Connection, order: SentOrder) -> tuple[SentOrder, bool]:
+    """Write an order down; the one that is there where its id was used before, and whether this one is new."""
+    c = exchange_orders.c
+    same = sa.select(exchange_orders).where(c.account_id == order.account_id, c.client_id == order.client_id)
+    row = connection.execute(same).one_or_none()
+    if row is not None:
+        return _order(row), False
+    connection.execute(sa.insert(exchange_orders).values(_columns(order)))
+    return order, True
+
+
+def change_order(connection: sa.Connection, order: SentOrder) -> None:
+    """Replace what is written down of an order."""
+    same = exchange_orders.c.order_id == order.order_id
+    connection.execute(sa.update(exchange_orders).where(same).values(_columns(order)))
+
+
+def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ...]:
+    """Every order of an account, newest first."""
+    c = exchange_orders.c
+    wanted = sa.select(exchange_orders).where(c.account_id == account_id).order_by(c.created_at.desc())
+    return tuple(_order(row) for row in connection.execute(wanted))
+
+
+def find_sent(connection: sa.Connection, account_id: str | None, order_id: str) -> SentOrder | None:
+    """An order by our id or the exchange's, of one account or of all."""
+    c = exchange_orders.c
+    wanted = sa.select(exchange_orders).where(sa.or_(c.order_id == order_id, c.venue_id == order_id))
+    if account_id is not None:
+        wanted = wanted.where(c.account_id == account_id)
+    row = connection.execute(wanted).first()
+    return None if row is None else _order(row)
+
+
+_DECIMALS: Final = ("amount", "price", "filled", "average", "fee")
+
+
+def _columns(order: SentOrder) -> dict[str, Any]:
+    values = {one.name: getattr(order, one.name) for one in fields(order)}
+    return {**values, **{name: None if values[name] is None else f"{values[name]:f}" for name in _DECIMALS}}
+
+
+def _order(row: Any) -> SentOrder:
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's columns by name
+    exact: dict[str, Any] = {n: None if values[n] is None else Decimal(values[n]) for n in _DECIMALS}
+    return SentOrder(**values | exact)
 
 
 def _set_pace(connection: sa.Connection, exchange: str, free_at: float, *, is_new: bool) -> None:

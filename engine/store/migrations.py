@@ -66,6 +66,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("Lists of the markets of exchanges", add_table(exchange_data.exchange_markets)),
     Step("When each exchange may be asked again", add_table(exchange_data.exchange_pace)),
     Step("What sweeps found", add_table(backtests.sweeps_table)),
+    Step("Orders on the user's own exchange accounts", add_table(exchange_data.exchange_orders)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -98,8 +98,22 @@ class Gathering:
         opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
         if opened is None or not close.is_finite() or close <= 0:
             return None
+        if answer.source == "exchange":
+            return await self._live_quote(exchange, symbol)
         now = self.now()
         return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
+
+    async def _live_quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
+        """The last trade at the exchange, as old as the exchange says: its candles are up to a minute older."""
+        instrument = resolve(symbol, exchange)
+        asked = market.TickersRequest.model_validate({"exchange": exchange, "search": instrument.base, "limit": 500})
+        answer = await _unless_later(self.client.call(market.MARKET_TICKERS, asked))
+        found = None if answer is None else next((t for t in answer.tickers if t.symbol == instrument.symbol), None)
+        traded_at = None if found is None or found.as_of is None else _unix(found.as_of)
+        if found is None or found.price is None or found.price <= 0 or traded_at is None:
+            return None
+        now = self.now()
+        return Quote(found.price, max(0.0, now - traded_at, traded_at - now - 1), found.source)
 
     async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts, channel: Channel) -> Facts:
         seen = _Seen()

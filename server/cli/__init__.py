@@ -18,7 +18,7 @@ VERBS: Final[dict[str, str]] = {
     "call": "Call one tool and print its result as JSON.",
     "data": "Import, fetch, list and remove candles.",
     "script": "Check a Signal DSL script.",
-    "accounts": "List, open, fund, reset, close and check paper accounts.",
+    "accounts": "Connect exchange accounts; list, open, fund, reset, close and check paper accounts.",
     "engine": "Serve the embedded engine's REST API.",
     "login": "Store the API key in this machine's keyring or a private file.",
     "logout": "Forget the stored API key.",

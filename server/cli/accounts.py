@@ -1,20 +1,24 @@
-"""`heytraders-mcp accounts`: the paper accounts of this machine's user, and their books."""
+"""`heytraders-mcp accounts`: paper accounts with their books, and exchange accounts of the user's own."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import anyio
 import anyio.to_thread
 import click
 
-from api.exchanges import ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
+from safety.exits.redaction import know
+from server import account_keys
 from server.backend import open_engine
+from server.channels import ConnectedAccount, ConnectedAccounts
 from server.logs import start_log
-from server.settings import Settings
+from server.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from engine.venues.paper.administration import Administration, Summary
@@ -24,14 +28,48 @@ Result = TypeVar("Result")
 
 @click.group("accounts")
 def command() -> None:
-    """List, open, fund, reset, close and check paper accounts."""
+    """Connect exchange accounts; list, open, fund, reset, close and check paper accounts."""
 
 
 @command.command("list")
 def list_() -> None:
-    """List all accounts with their free cash."""
+    """List paper accounts with their free cash, then the exchange accounts that are connected."""
+    settings = Settings.read(os.environ)
     for summary in _run(lambda office: office.accounts()):
-        click.echo(_told(summary))
+        click.echo(f"paper  {_told(summary)}")
+    for one in ConnectedAccounts(settings.home).all():
+        network = "testnet" if one.testnet else "real"
+        click.echo(f"{network:<6} {one.account_id:<28} {one.exchange:<18} connected {one.name}".rstrip())
+
+
+@command.command("connect")
+@click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
+@click.option("--id", "account_id", required=True, help="What orders will call it.")
+@click.option("--name", default="", help="For people.")
+@click.option("--testnet", is_flag=True, help="The exchange's testnet, where money is for play.")
+@click.option("--file", "in_file", is_flag=True, help="Keep the keys in a private file, not in the keyring.")
+def connect(*, exchange: str, account_id: str, name: str, testnet: bool, in_file: bool) -> None:
+    """Connect your account on EXCHANGE. Its keys are asked for; no option and no variable takes them.
+
+    Give the key the right to read and to trade, and not the right to withdraw. Orders on the account pass the safety
+    layer, under limits that you sign (heytraders-mcp policy sign).
+    """
+    click.echo(_connected(cast("ExchangeId", exchange), account_id, name, testnet=testnet, in_file=in_file))
+
+
+@command.command("disconnect")
+@click.argument("account_id")
+def disconnect(*, account_id: str) -> None:
+    """Forget the exchange account ACCOUNT_ID and its keys. Orders that rest at the exchange stay there."""
+    settings = Settings.read(os.environ)
+    registry = ConnectedAccounts(settings.home)
+    account = registry.get(account_id)
+    if account is None:
+        known = ", ".join(one.account_id for one in registry.all()) or "none"
+        raise BadSetting(f"no account {account_id} is connected", suggestion=f"Connected: {known}")
+    registry.remove(account_id)
+    place = account_keys.forget(settings.home, account)
+    click.echo(f"{account_id} is disconnected; its keys are gone from the {place}. Delete them at the exchange too.")
 
 
 @command.command("create")
@@ -93,6 +131,82 @@ def verify(*, account_id: str | None) -> None:
         for problem in problems:
             click.echo(f"    {problem}")
     sys.exit(1 if any(found.values()) else 0)
+
+
+def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: bool, in_file: bool) -> str:
+    from engine.venues.exchange.conventions import CONVENTIONS
+
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    row = CONVENTIONS[exchange]
+    if testnet and not row.has_testnet:
+        raise BadSetting(f"{EXCHANGES[exchange].name} has no testnet", suggestion="Leave --testnet out")
+    if any(summary.account.account_id == account_id for summary in _run(lambda office: office.accounts())):
+        raise BadSetting(f"{account_id} is a paper account", suggestion="Choose another --id")
+    if row.has_testnet and not testnet:
+        click.echo("This is real money. --testnet connects the exchange's testnet, where you can try all of it first.")
+    secrets = tuple(_asked(f"{EXCHANGES[exchange].name} {credential}") for credential in row.credentials)
+    for secret in secrets:
+        know(secret)
+    account = ConnectedAccount(
+        account_id=account_id,
+        exchange=exchange,
+        name=name,
+        testnet=testnet,
+        labels_echoed=True,
+        client_ids=True,
+    )
+    may = _checked(settings, account, secrets)
+    place = account_keys.keep(settings.home, account, secrets, in_file=in_file)
+    ConnectedAccounts(settings.home).put(account)
+    kept = "this machine's keyring" if place == "keyring" else "a file that only you can read"
+    network = "testnet account" if testnet else "account"
+    return (
+        f"Connected the {EXCHANGES[exchange].name} {network} {account_id}; its keys are kept in {kept}.\n{may}\n"
+        "Nothing is traded yet: orders need HEYTRADERS_DATA=exchange and a policy that you sign "
+        "(heytraders-mcp policy sign)."
+    )
+
+
+def _asked(what: str) -> str:
+    """One secret: typed without being shown, or one line of a pipe."""
+    typed = click.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    text = str(typed).strip()
+    if not text or not text.isascii() or " " in text:
+        raise BadSetting(f"{what} was not given, or holds characters that none has", suggestion="Copy it again")
+    return text
+
+
+def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> str:
+    """What the exchange says about the keys.
+
+    Raises:
+        BadSetting: They may withdraw. Nothing was stored.
+        HeyTradersError: The exchange does not accept them, or cannot be asked. Nothing was stored.
+    """
+    may = anyio.run(_withdrawal_right, settings, account, secrets)
+    name = EXCHANGES[account.exchange].name
+    if may:
+        raise BadSetting(
+            f"this {name} key may withdraw or transfer money; nothing was stored",
+            suggestion="Make a key that may read and trade only, and connect that",
+        )
+    if may is None:
+        return f"{name} does not say what a key may do: check there yourself that it may not withdraw."
+    return f"{name} says that the key may not withdraw."
+
+
+async def _withdrawal_right(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> bool | None:
+    async with open_engine(settings) as engine:
+        from engine.venues.exchange.accounts import withdrawal_right
+        from engine.venues.exchange.markets import Markets
+        from engine.venues.exchange.session import Keys
+        from engine.venues.exchange.views import OwnAccount
+
+        keys = Keys(secrets, testnet=account.testnet)
+        own = OwnAccount(account.account_id, account.exchange, account.name, account.testnet, lambda: keys)
+        markets = partial(Markets(engine.store, engine.connector).raw, account.exchange)
+        return await anyio.to_thread.run_sync(withdrawal_right, engine.connector, own, markets)
 
 
 def _told(summary: Summary) -> str:

@@ -62,6 +62,7 @@ class FakeBinance(FakeVenue):
             "account": self._account,
             "balance": self._balance,
             "positionRisk": self._none,
+            "leverageBracket": self._none,
             "account/apiRestrictions": self._restrictions,
             "order": self._order,
             "openOrders": self._open_orders,

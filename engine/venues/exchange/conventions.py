@@ -144,7 +144,12 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             credentials=_KEY,
             order_id="t- and 26",
             refusals=_GATE_REFUSALS,
-            options={"defaultType": "swap", "fetchMarkets": {"types": ["swap"]}, "fetchCurrencies": False},
+            options={
+                "defaultType": "swap",
+                "fetchMarkets": {"types": ["swap"]},
+                "fetchCurrencies": False,
+                "swap": {"fetchMarkets": {"settlementCurrencies": ["usdt"]}},
+            },
             finds_for=60.0,
             lacks=frozenset({"6h", "12h", "1w"}),
         ),

@@ -259,7 +259,8 @@ def _is_ours(exchange: ExchangeId, market: Mapping[str, Any]) -> bool:
 
 def _slim(exchange: ExchangeId, market: Mapping[str, Any]) -> dict[str, Any]:
     slim = {name: market.get(name) for name in _KEPT}
-    slim["info"] = market.get("info") if exchange in _NEEDS_RAW else {}
+    raw: dict[str, Any] = market.get("info") or {}
+    slim["info"] = raw if exchange in _NEEDS_RAW else {name: raw[name] for name in ("orderTypes",) if name in raw}
     return json.loads(json.dumps(slim, default=str))
 
 

@@ -461,5 +461,5 @@ def _in_words(error: Exception, trace: Trace) -> str:
     if isinstance(error, ccxt.RequestTimeout) and trace.status is None:
         return "no answer in time"
     if trace.status is None:
-        return "the connection broke" if isinstance(error, ccxt.BaseError) else "the request could not be made"
+        return "the connection broke" if trace.requests else "no request could be made of it"
     return f"HTTP {trace.status}" + ("" if isinstance(error, ccxt.BaseError) else ", which cannot be read")

@@ -1,0 +1,512 @@
+"""The user's own exchange accounts: what they hold, their orders, and placing and cancelling on them.
+
+Every order is written down before it is sent, with the id that it will have at the exchange, and is sent once. What
+becomes of it is asked of the exchange by that id. Only the process that owns the gate before real money has accounts
+here at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from api.accounts import (
+    Account,
+    Balance,
+    BalancesRequest,
+    BalancesResponse,
+    OpenOrdersRequest,
+    OpenOrdersResponse,
+    Position,
+)
+from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, Unavailable, UserMustAct
+from api.exchanges import EXCHANGES, ExchangeId
+from api.orders import CANCELLABLE, CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
+from api.symbols import Instrument, resolve
+from engine.clock import iso8601
+from engine.store.database import Store
+from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent, orders_of
+from engine.store.ids import new_id
+
+from .conventions import CONVENTIONS
+from .markets import Market, Markets, decimal
+from .orders import Seen, arguments, check, order_id_for, read_order, refusal, unlike
+from .session import Connector
+from .views import ENDED, OwnAccount, account_view, foreign_view, held, order_view, placed_view, upbit_order
+
+_DOLLARS: Final = frozenset({"USDT", "USDC", "USD"})
+_LOOKS: Final = 3
+_LOOK_SECONDS: Final = 0.5
+_GIVEN_UP: Final = 7 * 86_400.0
+"""After a week an order of which nothing was heard is no longer asked for at every look."""
+
+
+Asked = TypeVar("Asked")
+Result = TypeVar("Result")
+
+
+class ExchangeAccounts:
+    """All connected accounts. Methods may be called from several tasks at once.
+
+    Args:
+        store: Where sent orders are written down.
+        connector: Talks to the exchanges.
+        markets: What they list.
+        connected: The accounts as they are now.
+        real_prices: Whether this engine's prices are the exchanges' own. Without them no order can be judged.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        connector: Connector,
+        markets: Markets,
+        connected: Callable[[], Sequence[OwnAccount]],
+        *,
+        real_prices: bool,
+    ) -> None:
+        self._store = store
+        self._real_prices = real_prices
+        self._connector = connector
+        self._markets = markets
+        self._connected = connected
+
+    def has(self, account_id: str | None) -> bool:
+        """Whether an account of this id is connected."""
+        return any(one.account_id == account_id for one in self._connected())
+
+    def accounts(self) -> list[Account]:
+        """All of them. Asks no exchange."""
+        return [account_view(one) for one in self._connected()]
+
+    def account(self, account_id: str) -> Account:
+        """One of them.
+
+        Raises:
+            NotFound: None has this id.
+        """
+        return account_view(self._own(account_id))
+
+    async def balances(self, request: BalancesRequest) -> BalancesResponse:
+        """What an account holds.
+
+        Raises:
+            HeyTradersError: The exchange cannot be asked, or does not accept the key.
+        """
+        return await anyio.to_thread.run_sync(self._balances, request)
+
+    async def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+        """The resting orders of an account, those placed elsewhere included.
+
+        Raises:
+            HeyTradersError: As by `balances`.
+        """
+        return await anyio.to_thread.run_sync(self._open_orders, request)
+
+    async def orders(self, request: ListRequest) -> ListResponse:
+        """Orders that were sent from here, newest first, as the exchange shows them now.
+
+        Raises:
+            HeyTradersError: As by `balances`; then it is not known what became of an order, and no list is given.
+        """
+        return await anyio.to_thread.run_sync(self._orders, request)
+
+    async def place(self, request: PlaceRequest) -> PlacedOrder:
+        """Send an order, once. A label that was used before gives the order that was sent under it.
+
+        Raises:
+            InvalidInput: The exchange cannot take it as it is written, or refused it; there is no order.
+            Unavailable: The exchange could not be reached; nothing was sent.
+            OutcomeUnknown: It was sent, and what became of it is not known yet.
+        """
+        return await _shielded(self._place, request)
+
+    async def cancel(self, request: CancelRequest) -> Order:
+        """Cancel an order.
+
+        Raises:
+            NotFound: `ORDER_NOT_FOUND`.
+            InvalidInput: It has ended already.
+            OutcomeUnknown: Whether it was cancelled is not known yet.
+        """
+        return await _shielded(self._cancel, request)
+
+    def knows_order(self, order_id: str) -> bool:
+        """Whether an order was sent from here under this id of ours or of the exchange's. Blocking."""
+        return self._store.read_now(lambda c: find_sent(c, None, order_id)) is not None
+
+    def _own(self, account_id: str) -> OwnAccount:
+        found = next((one for one in self._connected() if one.account_id == account_id), None)
+        if found is None:
+            raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
+        return found
+
+    def _read(self, own: OwnAccount, method: str, *args: Any, **params: Any) -> Any:
+        return self._connector.read(
+            own.exchange, method, *args, account=(own.account_id, own.keys()), markets=self._raw(own), **params
+        )
+
+    def _raw(self, own: OwnAccount) -> Callable[[], list[Any]]:
+        return lambda: self._markets.raw(own.exchange)
+
+    def _market(self, exchange: ExchangeId, symbol: str) -> Market:
+        listed = self._markets.of(exchange)
+        instrument = resolve(symbol, exchange)
+        if (found := listed.get(instrument)) is None:
+            raise NotFound(
+                f"{EXCHANGES[exchange].name} does not list {instrument.symbol}",
+                suggestion=f'market_tickers(exchange="{exchange}") shows what it lists',
+            )
+        return found
+
+    def _by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
+        return {market.symbol: market for market in self._markets.of(exchange).values()}
+
+    # Looking.
+
+    def _balances(self, request: BalancesRequest) -> BalancesResponse:
+        own = self._own(request.account_id)
+        raw = self._read(own, "fetch_balance")
+        rows = [
+            Balance(asset=asset, free=free, used=used, total=free + used)
+            for asset, free, used in held(raw)
+            if free or used
+        ]
+        positions = self._positions(own)
+        return BalancesResponse(
+            account_id=own.account_id,
+            total_equity_usd=self._worth(own, rows, positions),
+            balances=rows,
+            positions=positions,
+            open_orders=self._open(own, None),
+            updated_at=iso8601(time.time()),
+            paper=False,
+        )
+
+    def _positions(self, own: OwnAccount) -> list[Position]:
+        if EXCHANGES[own.exchange].market_type != "perpetual":
+            return []
+        markets = self._by_symbol(own.exchange)
+        found: list[Position] = []
+        for raw in self._read(own, "fetch_positions"):
+            market, contracts = markets.get(str(raw.get("symbol"))), decimal(raw.get("contracts"))
+            if market is None or not contracts:
+                continue
+            found.append(
+                Position(
+                    symbol=market.instrument.symbol,
+                    side="short" if raw.get("side") == "short" else "long",
+                    size=abs(contracts) * market.contract,
+                    entry_price=decimal(raw.get("entryPrice")) or Decimal(0),
+                    unrealized_pnl=decimal(raw.get("unrealizedPnl")) or Decimal(0),
+                    leverage=decimal(raw.get("leverage")) or Decimal(1),
+                    mark_price=decimal(raw.get("markPrice")),
+                    liquidation_price=decimal(raw.get("liquidationPrice")),
+                    margin=decimal(raw.get("initialMargin")),
+                )
+            )
+        return found
+
+    def _worth(self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position]) -> Decimal | None:
+        """In US dollars; `None` where something has no price."""
+        total = sum((p.unrealized_pnl for p in positions), Decimal(0))
+        others = [row for row in rows if row.asset not in _DOLLARS]
+        total += sum((row.total for row in rows if row.asset in _DOLLARS), Decimal(0))
+        if not others:
+            return total
+        try:
+            prices = self._markets.prices(own.exchange)
+        except HeyTradersError:
+            return None
+        for row in others:
+            market = self._markets.of(own.exchange).get(Instrument(own.exchange, row.asset, "USDT"))
+            price = None if market is None else prices.get(market.symbol)
+            if price is None:
+                return None
+            total += row.total * price.last
+        return total.quantize(Decimal("0.01"))
+
+    def _open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+        own = self._own(request.account_id)
+        if own.exchange == "lighter" and request.symbol is None:
+            raise InvalidInput("Lighter lists open orders of one symbol", suggestion="Add the symbol")
+        return OpenOrdersResponse(account_id=own.account_id, orders=self._open(own, request.symbol))
+
+    def _open(self, own: OwnAccount, symbol: str | None) -> list[Order]:
+        market = None if symbol is None else self._market(own.exchange, symbol)
+        markets = self._by_symbol(own.exchange)
+        sent = {row.client_id.lower(): row for row in self._store.read_now(lambda c: orders_of(c, own.account_id))}
+        found: list[Order] = []
+        for raw in self._read(own, "fetch_open_orders", None if market is None else market.symbol):
+            traded = markets.get(str(raw.get("symbol")))
+            if traded is None:
+                continue
+            seen = read_order(raw, traded)
+            row = sent.get((seen.client_id or "").lower())
+            found.append(
+                foreign_view(raw, seen, own, traded) if row is None else order_view(self._learn(row, seen), own)
+            )
+        return found[::-1]
+
+    def _orders(self, request: ListRequest) -> ListResponse:
+        rows: list[Order] = []
+        for own in self._connected():
+            if request.account_id not in {None, own.account_id} or request.exchange not in {None, own.exchange}:
+                continue
+            rows += self._known(own)
+        if request.symbol is not None:
+            rows = [one for one in rows if one.symbol == request.symbol]
+        if request.status is not None:
+            rows = [one for one in rows if one.status == request.status]
+        rows.sort(key=lambda one: one.created_at or "", reverse=True)
+        page = rows[request.offset : request.offset + request.limit]
+        return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
+
+    def _known(self, own: OwnAccount) -> list[Order]:
+        """Every order sent from here that exists, asked for anew as long as it has not ended."""
+        found: list[Order] = []
+        now = time.time()
+        for row in self._store.read_now(lambda c: orders_of(c, own.account_id)):
+            known = row
+            if row.status not in ENDED and (row.venue_id is not None or now - row.created_at < _GIVEN_UP):
+                seen = self._look(own, row)
+                known = row if seen is None else self._learn(row, seen)
+            if known.venue_id is not None:
+                found.append(order_view(known, own))
+        return found
+
+    def _look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
+        """The order at the exchange, found by the id that we gave it; `None` where the exchange has none.
+
+        Raises:
+            HeyTradersError: The exchange cannot be asked, so nothing follows.
+        """
+        market = self._market(own.exchange, row.symbol)
+        try:
+            raw = self._by_id(own, row, market)
+        except NotFound as error:
+            if error.code != "ORDER_NOT_FOUND":
+                raise
+            raw = None
+        if raw is None and CONVENTIONS[own.exchange].finds_for is not None:
+            raw = self._in_lists(own, row, market)
+        return None if raw is None else read_order(raw, market)
+
+    def _by_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
+        if own.exchange == "upbit":
+            return upbit_order(self._read(own, "privateGetOrder", {"identifier": row.client_id}))
+        name = "origClientOrderId" if own.exchange.startswith("binance") else "clientOrderId"
+        if own.exchange in {"gate", "gatefutures"}:
+            return self._read(own, "fetch_order", row.venue_id or row.client_id, market.symbol)
+        return self._read(own, "fetch_order", None, market.symbol, {name: row.client_id})
+
+    def _in_lists(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
+        """For exchanges that soon forget our ids: the same order in the lists of open and ended ones."""
+        for method in ("fetch_open_orders", "fetch_closed_orders"):
+            for raw in self._read(own, method, market.symbol):
+                if str(raw.get("clientOrderId")).lower() == row.client_id.lower():
+                    return raw
+        return None
+
+    def _learn(self, row: SentOrder, seen: Seen) -> SentOrder:
+        """Write down what the exchange shows of an order."""
+        changed = row.learned(
+            venue_id=seen.order_id or row.venue_id,
+            status=seen.status,
+            filled=seen.filled,
+            average=seen.average,
+            fee=seen.fee,
+            fee_currency=seen.fee_currency,
+            now=time.time(),
+        )
+        if changed != row:
+            self._store.write_now(lambda c: change_order(c, changed))
+        return changed
+
+    # Sending.
+
+    def _place(self, request: PlaceRequest) -> PlacedOrder:
+        own = self._own(request.account_id)
+        if request.exchange != own.exchange:
+            raise InvalidInput(
+                f"account {own.account_id} is on {own.exchange}, not {request.exchange}",
+                suggestion=f"Set exchange to {own.exchange}",
+            )
+        if not self._real_prices:
+            raise UserMustAct(
+                "this server runs on simulated prices, which say nothing about an order with real money",
+                suggestion="Set HEYTRADERS_DATA=exchange and start it again",
+                code="VALIDATION_ERROR",
+            )
+        market = self._market(own.exchange, request.symbol)
+        check(request, market)
+        label = request.label or new_id("order")
+        client_id = order_id_for(own.exchange, own.account_id, label)
+        row, is_new = self._write_down(own, request, market, label, client_id)
+        if not is_new:
+            return self._sent_before(own, row)
+        if request.leverage is not None:
+            self._set_leverage(own, row, request.leverage, market)
+        args, params = arguments(request, market, client_id)
+        written = self._connector.write(
+            own.exchange, "create_order", *args, params, account=(own.account_id, own.keys()), markets=self._raw(own)
+        )
+        name = EXCHANGES[own.exchange].name
+        if not written.sent:
+            self._end(row, "REJECTED", "nothing was sent")
+            raise Unavailable(f"nothing was sent to {name}: {written.problem}", suggestion="Place the order again")
+        refused = refusal(own.exchange, written)
+        if refused is not None:
+            self._end(row, "REJECTED", refused)
+            raise InvalidInput(f"{name} refused the order: {refused}", suggestion="There is no order; correct it")
+        if written.answer is not None and not written.problem:
+            seen = read_order(written.answer, market)
+            if seen.order_id is not None and not unlike(seen, request, client_id):
+                return placed_view(self._learn(row, seen), own)
+        return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
+
+    def _write_down(
+        self, own: OwnAccount, request: PlaceRequest, market: Market, label: str, client_id: str
+    ) -> tuple[SentOrder, bool]:
+        now = time.time()
+        row = SentOrder(
+            order_id=new_id("order"),
+            account_id=own.account_id,
+            exchange=own.exchange,
+            symbol=market.instrument.symbol,
+            label=label,
+            client_id=client_id,
+            side=request.side,
+            order_type=request.order_type,
+            amount=request.amount,
+            price=request.price,
+            leverage=request.leverage,
+            status="INIT",
+            created_at=now,
+            updated_at=now,
+        )
+        return self._store.write_now(lambda c: add_order(c, row))
+
+    def _sent_before(self, own: OwnAccount, row: SentOrder) -> PlacedOrder:
+        """An order of this label was sent before: what became of it is the answer, and nothing is sent again."""
+        if row.status == "REJECTED":
+            raise InvalidInput(f"the order of this label was refused: {row.message}", suggestion="Use another label")
+        return self._found_or_unknown(own, row, "it was sent before")
+
+    def _found_or_unknown(self, own: OwnAccount, row: SentOrder, why: str) -> PlacedOrder:
+        for attempt in range(_LOOKS):
+            if attempt:
+                time.sleep(_LOOK_SECONDS)
+            try:
+                seen = self._look(own, row)
+            except HeyTradersError:
+                continue
+            if seen is not None and seen.order_id is not None:
+                return placed_view(self._learn(row, seen), own)
+        raise OutcomeUnknown(
+            f"the order was sent to {EXCHANGES[own.exchange].name}, and it is not known whether it was placed ({why})",
+            suggestion="Do not place it again; orders_list shows it as soon as the exchange does",
+        )
+
+    def _set_leverage(self, own: OwnAccount, row: SentOrder, leverage: int, market: Market) -> None:
+        written = self._connector.write(
+            own.exchange,
+            "set_leverage",
+            leverage,
+            market.symbol,
+            account=(own.account_id, own.keys()),
+            markets=self._raw(own),
+        )
+        if written.problem or written.status != 200:
+            self._end(row, "REJECTED", "the leverage could not be set, so the order was not sent")
+            raise Unavailable(
+                f"{EXCHANGES[own.exchange].name} did not confirm leverage {leverage}; the order was not sent",
+                suggestion="Place the order again, or leave leverage out",
+            )
+
+    def _end(self, row: SentOrder, status: str, message: str) -> None:
+        ended = row.ended(status, message, time.time())
+        self._store.write_now(lambda c: change_order(c, ended))
+
+    def _cancel(self, request: CancelRequest) -> Order:
+        row = self._store.read_now(lambda c: find_sent(c, request.account_id, request.order_id))
+        if row is not None:
+            own, market, venue_id = self._own(row.account_id), self._market(row.exchange, row.symbol), row.venue_id
+        elif request.account_id is not None and request.symbol is not None:
+            own = self._own(request.account_id)
+            market, venue_id = self._market(own.exchange, request.symbol), request.order_id
+        else:
+            raise NotFound(
+                f"order {request.order_id} was not sent from here",
+                suggestion="Add account_id, exchange and symbol to cancel an order placed elsewhere",
+                code="ORDER_NOT_FOUND",
+            )
+        if row is not None and row.status not in CANCELLABLE:
+            raise InvalidInput(f"order {request.order_id} is {row.status}", suggestion="Only open orders are cancelled")
+        if row is not None and venue_id is None:
+            seen = self._look(own, row)
+            venue_id = None if seen is None else seen.order_id
+        if venue_id is None:
+            raise NotFound(f"{EXCHANGES[own.exchange].name} shows no such order", code="ORDER_NOT_FOUND")
+        written = self._connector.write(
+            own.exchange,
+            "cancel_order",
+            venue_id,
+            market.symbol,
+            account=(own.account_id, own.keys()),
+            markets=self._raw(own),
+        )
+        return self._after_cancel(own, market, venue_id, row, written.problem)
+
+    def _after_cancel(
+        self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None, problem: str
+    ) -> Order:
+        """What the exchange shows of an order after it was asked to cancel it: the answer itself proves nothing."""
+        try:
+            raw = (
+                upbit_order(self._read(own, "privateGetOrder", {"uuid": venue_id}))
+                if own.exchange == "upbit"
+                else self._read(own, "fetch_order", venue_id, market.symbol)
+            )
+        except HeyTradersError as error:
+            raise OutcomeUnknown(
+                f"whether order {venue_id} was cancelled is not known: {error.message}",
+                suggestion="Look at accounts_open_orders, and cancel again if it is still there",
+            ) from error
+        seen = read_order(raw, market)
+        shown = foreign_view(raw, seen, own, market) if row is None else order_view(self._learn(row, seen), own)
+        if seen.status in CANCELLABLE:
+            raise Unavailable(
+                f"order {venue_id} is still open ({problem or 'the exchange has not cancelled it yet'})",
+                suggestion="Cancel it again",
+            )
+        if seen.status == "FILLED":
+            raise InvalidInput(f"order {venue_id} was filled before it could be cancelled")
+        return shown
+
+
+async def _shielded(work: Callable[[Asked], Result], asked: Asked) -> Result:
+    """Work that a cancelled call does not stop half-way."""
+    results: list[Result] = []
+    with anyio.CancelScope(shield=True):
+        results.append(await anyio.to_thread.run_sync(work, asked))
+    return results[0]
+
+
+def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
+    """Whether the key may take money out of the account; `None` where the exchange does not say. Blocking.
+
+    Raises:
+        HeyTradersError: The exchange cannot be asked, or does not accept the key.
+    """
+    account = (own.account_id, own.keys())
+    connector.read(own.exchange, "fetch_balance", account=account, markets=markets)
+    if not CONVENTIONS[own.exchange].tells_permissions or own.testnet:
+        return None
+    said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
+    return bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))

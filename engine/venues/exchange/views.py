@@ -1,0 +1,132 @@
+"""An own account and its orders in the API's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from api.accounts import Account
+from api.exchanges import EXCHANGES, ExchangeId
+from api.orders import Order, PlacedOrder
+from engine.clock import iso8601
+from engine.store.exchange_data import SentOrder
+
+from .markets import Market, decimal
+from .orders import Seen
+from .session import Keys
+
+ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """An account that its owner connected. `keys` asks for the secrets each time, so that they can be taken away."""
+
+    account_id: str
+    exchange: ExchangeId
+    name: str
+    testnet: bool
+    keys: Callable[[], Keys]
+
+
+def held(raw: Mapping[str, Any]) -> list[tuple[str, Decimal, Decimal]]:
+    parts: list[dict[str, Any]] = [raw.get(name) or {} for name in ("free", "used", "total")]
+    free, used, total = parts
+    found: list[tuple[str, Decimal, Decimal]] = []
+    for asset in total:
+        whole, available = decimal(total[asset]) or Decimal(0), decimal(free.get(asset))
+        tied = decimal(used.get(asset))
+        if available is None:
+            available = whole - (tied or Decimal(0))
+        found.append((asset, available, whole - available if tied is None else tied))
+    return found
+
+
+def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Upbit's own answer in ccxt's words, whose reader asks for more than a look needs."""
+    states = {"wait": "open", "watch": "open", "done": "closed", "cancel": "canceled"}
+    return {
+        "id": raw.get("uuid"),
+        "clientOrderId": raw.get("identifier"),
+        "status": states.get(str(raw.get("state"))),
+        "amount": raw.get("volume"),
+        "filled": raw.get("executed_volume"),
+        "remaining": raw.get("remaining_volume"),
+        "price": raw.get("price"),
+        "symbol": raw.get("market"),
+        "side": "buy" if raw.get("side") == "bid" else "sell",
+        "fee": {"cost": raw.get("paid_fee"), "currency": "KRW"},
+    }
+
+
+def account_view(own: OwnAccount) -> Account:
+    row = EXCHANGES[own.exchange]
+    return Account(
+        account_id=own.account_id,
+        name=own.name or f"{row.name}{' testnet' if own.testnet else ''} account",
+        exchange=own.exchange,
+        market_type=row.market_type,
+        currency=row.quote,
+        status="active",
+        paper=False,
+    )
+
+
+def order_view(row: SentOrder, own: OwnAccount) -> Order:
+    return Order(**_fields(row, own))
+
+
+def placed_view(row: SentOrder, own: OwnAccount) -> PlacedOrder:
+    return PlacedOrder(**_fields(row, own), price_source="exchange", price_time=iso8601(row.updated_at))
+
+
+def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
+    return {
+        "order_id": row.order_id,
+        "exchange_order_id": row.venue_id,
+        "account_id": own.account_id,
+        "exchange": own.exchange,
+        "symbol": row.symbol,
+        "market_type": EXCHANGES[own.exchange].market_type,
+        "side": row.side,
+        "order_type": row.order_type,
+        "status": row.status,
+        "amount": row.amount,
+        "filled_amount": row.filled,
+        "remaining_amount": Decimal(0) if row.status in ENDED else row.amount - row.filled,
+        "price": row.price,
+        "average_price": row.average,
+        "fee": row.fee,
+        "fee_currency": row.fee_currency,
+        "leverage": row.leverage,
+        "label": row.label,
+        "message": row.message,
+        "created_at": iso8601(row.created_at),
+        "updated_at": iso8601(row.updated_at),
+        "paper": False,
+    }
+
+
+def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:
+    """An order that was placed elsewhere."""
+    at = raw.get("timestamp")
+    return Order(
+        order_id=seen.order_id,
+        exchange_order_id=seen.order_id,
+        account_id=own.account_id,
+        exchange=own.exchange,
+        symbol=market.instrument.symbol,
+        market_type=market.instrument.market_type,
+        side=raw.get("side"),
+        order_type="limit" if raw.get("type") != "market" else "market",
+        status=seen.status,
+        amount=seen.amount,
+        filled_amount=seen.filled,
+        remaining_amount=None if seen.amount is None else seen.amount - seen.filled,
+        price=seen.price,
+        average_price=seen.average,
+        created_at=None if not at else iso8601(float(at) / 1_000),
+        paper=False,
+    )

@@ -1,0 +1,207 @@
+"""Orders on the user's own accounts: sent once, classified by proof, and found again whatever happened on the wire."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from api.accounts import BalancesRequest, OpenOrdersRequest
+from api.errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable
+from api.exchanges import ExchangeId
+from api.orders import CancelRequest, ListRequest, PlacedOrder, PlaceRequest
+from engine.store.database import Store, default_url
+from engine.venues.exchange import session
+from engine.venues.exchange.accounts import ExchangeAccounts
+from engine.venues.exchange.markets import Markets
+from engine.venues.exchange.session import Connector, Keys
+from engine.venues.exchange.views import OwnAccount
+
+from . import fake_venue
+from .fake_binance import FakeBinance
+from .fake_gate import FakeGate
+from .fake_venue import AFTER, FakeVenue, Fault, serving
+
+pytest.importorskip("ccxt")
+
+SECRETS = ("canary-key-0123456789", "canary-secret-abcdef0123456789")
+CERTAIN: frozenset[str] = frozenset({"rejected", "stale clock"})
+
+
+@dataclass
+class Setup:
+    """An account on a fake."""
+
+    fake: FakeVenue
+    accounts: ExchangeAccounts
+    exchange: ExchangeId
+    symbol: str
+    amount: str
+
+    def order(self, label: str, **terms: object) -> PlaceRequest:
+        """A limit order that rests."""
+        given = {"account_id": "main", "exchange": self.exchange, "symbol": self.symbol, "side": "buy"}
+        rest = {"order_type": "limit", "amount": self.amount, "price": "20000.1", "label": label}
+        return PlaceRequest.model_validate({**given, **rest, **terms})
+
+
+VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
+    "binance": (FakeBinance, "binance", "BTC/USDT", "0.0015"),
+    "binancefuturesusd": (FakeBinance, "binancefuturesusd", "BTC/USDT:USDT", "0.0015"),
+    "gate": (FakeGate, "gate", "BTC/USDT", "0.0015"),
+    "gatefutures": (FakeGate, "gatefutures", "BTC/USDT:USDT", "0.0015"),
+}
+
+
+@pytest.fixture
+def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Setup]:
+    """The venue that a test is parametrized with, and an account there."""
+    make, exchange, symbol, amount = VENUES[request.param]
+    monkeypatch.setattr(session, "WRITE_SECONDS", 5.0)
+    monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.1)
+    fake = make()
+    store = Store.open(default_url(tmp_path))
+    with serving(fake) as url:
+        connector = Connector(store, {exchange: url})
+        keys = Keys(SECRETS)
+        own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: keys)
+        accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
+        yield Setup(fake, accounts, exchange, symbol, amount)
+        connector.close()
+    store.close()
+
+
+every_venue = pytest.mark.parametrize("venue", list(VENUES), indirect=True)
+
+
+@every_venue
+async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Setup) -> None:
+    """What is shown is what was sent, to the last digit."""
+    placed = await venue.accounts.place(venue.order("first"))
+    listed = await venue.accounts.orders(ListRequest())
+    resting = await venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
+    cancelled = await venue.accounts.cancel(CancelRequest.model_validate({"order_id": placed.order_id}))
+
+    assert (placed.status, placed.amount, placed.price) == ("OPEN", Decimal(venue.amount), Decimal("20000.1"))
+    assert (placed.label, placed.paper) == ("first", False)
+    assert [one.label for one in listed.orders] == [one.label for one in resting.orders] == ["first"]
+    assert (cancelled.status, cancelled.order_id) == ("CANCELLED", placed.order_id)
+    assert (await venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))).orders == []
+
+
+@every_venue
+async def test_balances_have_the_apis_shape(venue: Setup) -> None:
+    """Cash in exact decimals, and no paper."""
+    shown = await venue.accounts.balances(BalancesRequest(account_id="main"))
+
+    dollars = next(row for row in shown.balances if row.asset == "USDT")
+    assert (dollars.total, dollars.free + dollars.used) == (Decimal(10_000), Decimal(10_000))
+    assert shown.paper is False
+
+
+@pytest.mark.parametrize(
+    "venue",
+    ["binance", *(pytest.param(name, marks=pytest.mark.slow) for name in VENUES if name != "binance")],
+    indirect=True,
+)
+async def test_whatever_happens_on_the_wire_there_is_one_request_and_no_false_state(venue: Setup) -> None:
+    """All kinds of fault: an order that exists is shown, a refusal is certain, and anything else is left open."""
+    for fault in get_args(Fault):
+        await _try(venue, fault)
+
+
+async def _try(venue: Setup, fault: Fault) -> None:
+    fake, label = venue.fake, f"with {fault}"
+    before = sum(1 for request in fake.requests if fake.places(request))
+    fake.faults.append(fault)
+    outcome: PlacedOrder | HeyTradersError
+    try:
+        outcome = await venue.accounts.place(venue.order(label))
+    except HeyTradersError as error:
+        outcome = error
+    sent = sum(1 for request in fake.requests if fake.places(request)) - before
+    listed = [one.label for one in (await venue.accounts.orders(ListRequest())).orders]
+
+    assert sent == 1, fault
+    if fault in AFTER:
+        assert isinstance(outcome, PlacedOrder), (fault, outcome)
+        assert label in listed
+    elif fault in CERTAIN:
+        assert isinstance(outcome, InvalidInput), (fault, outcome)
+        assert label not in listed
+    else:
+        assert isinstance(outcome, OutcomeUnknown), (fault, outcome)
+        assert label not in listed
+    try:
+        again = await venue.accounts.place(venue.order(label))
+    except HeyTradersError as error:
+        again = error
+    assert sum(1 for request in fake.requests if fake.places(request)) - before == 1, fault
+    assert isinstance(again, PlacedOrder) == (fault in AFTER)
+
+
+@pytest.mark.parametrize("venue", ["gate"], indirect=True)
+async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_our_id(venue: Setup) -> None:
+    """Gate knows our id for a minute after an order has ended; its lists keep it."""
+    assert isinstance(venue.fake, FakeGate)
+    venue.fake.forgets_ids = True
+    venue.fake.faults.append("reset after")
+    placed = await venue.accounts.place(venue.order("forgotten"))
+
+    assert (placed.label, placed.status) == ("forgotten", "OPEN")
+
+
+@pytest.mark.parametrize("venue", ["binance"], indirect=True)
+async def test_a_refused_connection_proves_that_nothing_was_sent(venue: Setup, tmp_path: Path) -> None:
+    """Nobody listens: the one case in which it is certain."""
+    await venue.accounts.balances(BalancesRequest(account_id="main"))
+    await venue.accounts.place(venue.order("before"))
+    store = Store.open(default_url(tmp_path))
+    connector = Connector(store, {"binance": "http://127.0.0.1:9"})
+    own = OwnAccount("main", "binance", "", testnet=False, keys=lambda: Keys(SECRETS))
+    alone = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
+    with pytest.raises(Unavailable, match="nothing was sent to Binance: it cannot be reached"):
+        await alone.place(venue.order("after"))
+    connector.close()
+    store.close()
+
+
+@pytest.mark.parametrize("venue", ["binance"], indirect=True)
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"price": "20000.123"}, "Use 20000.12 or 20000.13"),
+        ({"amount": "0.001501"[:9] + "5"}, "nothing is rounded"),
+        ({"amount": "0.0001"}, "below the smallest order of Binance, 5"),
+        ({"exchange": "gate"}, "is on binance, not gate"),
+    ],
+)
+async def test_what_the_exchange_cannot_take_is_refused_before_anything_is_sent(
+    venue: Setup, terms: dict[str, object], said: str
+) -> None:
+    """Steps and minimums are the exchange's own, and nothing is rounded."""
+    with pytest.raises(InvalidInput) as refused:
+        await venue.accounts.place(venue.order("wrong", **terms))
+    assert said in f"{refused.value.message} {refused.value.suggestion}"
+    assert not any(venue.fake.places(request) for request in venue.fake.requests)
+
+
+@pytest.mark.parametrize("venue", ["binance"], indirect=True)
+async def test_no_key_leaves_through_logs_errors_or_fields(venue: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG, with refusals and broken lines."""
+    caplog.set_level(logging.DEBUG)
+    told: list[str] = []
+    for fault in ("rejected", "reset before", "truncated after", "hang after"):
+        venue.fake.faults.append(fault)
+        try:
+            told.append(repr(await venue.accounts.place(venue.order(f"canary {fault}"))))
+        except HeyTradersError as error:
+            told += [str(error), repr(error.__cause__), repr(error.__context__)]
+    told += [record.getMessage() for record in caplog.records]
+    assert not [text for text in told if "canary-" in text or "signature=" in text]
