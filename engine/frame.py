@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.timeframes import SECONDS, Timeframe, opening
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -77,12 +77,12 @@ def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
     A first group whose beginning was not loaded is left out: its open, high and volume would be wrong.
     """
     seconds = SECONDS[timeframe]
-    groups = frame.time // seconds
-    cut = len(groups) > 0 and frame.time[0] % seconds != 0
-    skipped = int(np.count_nonzero(groups == groups[0])) if cut else 0
-    kept = groups[skipped:]
+    opened = opening(frame.time, timeframe)
+    cut = len(opened) > 0 and frame.time[0] != opened[0]
+    skipped = int(np.count_nonzero(opened == opened[0])) if cut else 0
+    kept = opened[skipped:]
     begins = np.flatnonzero(np.diff(kept, prepend=kept[:1] - 1)) if len(kept) else np.empty(0, dtype=np.int64)
-    times = kept[begins] * seconds
+    times = kept[begins]
     bars = {i: _grouped(b, begins, skipped) for i, b in frame.bars.items()}
     visible = np.searchsorted(times + seconds, frame.time + frame.seconds, side="right") - 1
     return Resampled(Frame(timeframe, times, bars), visible)

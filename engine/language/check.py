@@ -333,7 +333,7 @@ class ExpressionChecker(ABC):
                 expression, f"tickers and timeframes are nested more than {MAX_CONTEXTS} deep", "Use fewer of them"
             )
             return None
-        if isinstance(expression, ast.Compare | ast.BoolOp) and node.truth is not None:
+        if isinstance(expression, ast.Compare | ast.BoolOp | ast.Call) and node.truth is not None:
             self.doubtful.append((self.parsed.span(expression), node))
         if node.op != "constant":
             self.graph.texts.setdefault(node.id, self.parsed.source(expression))

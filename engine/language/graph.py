@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
@@ -148,7 +148,14 @@ class Graph:
         if operator.category == "session" and operator.memory == "start":
             settling += 2 * SECONDS["1d"] // SECONDS[self.timeframe]
         whole = self._node(
-            "call", _kind(operator, 0, args), (base, constants), args, lookback, settling, bounds=_output(operator, 0)
+            "call",
+            _kind(operator, 0, args),
+            (base, constants),
+            args,
+            lookback,
+            settling,
+            bounds=_output(operator, 0),
+            truth=_crossed(base, args),
         )
         if operator.accessor_of is None and len(operator.outputs) == 1:
             return (whole,)
@@ -261,7 +268,8 @@ def _truth(name: str, args: Sequence[Node]) -> bool | None:
     if name in COMPARISONS:
         if args[0] is args[1]:
             return name in {"<=", ">=", "=="}
-        return compare(name, args[0].bounds, args[1].bounds)
+        known = compare(name, args[0].bounds, args[1].bounds)
+        return known if known is not None else _ordered(name, args[0], args[1])
     truths = [a.truth for a in args]
     match name:
         case "and":
@@ -272,6 +280,57 @@ def _truth(name: str, args: Sequence[Node]) -> bool | None:
             return None if truths[0] is None else not truths[0]
         case _:
             return None
+
+
+_INSIDE: Final = frozenset({"open", "close", "low", "high"})
+_BAR_PRICES: Final = frozenset({"avgprice", "medprice", "typprice", "wclprice"})
+
+
+def extreme_of(node: Node) -> tuple[Node | None, int]:
+    """The series of which a node is the highest (1) or lowest (-1) value of a window that holds this bar."""
+    if node.op == "call":
+        name = str(cast("tuple[Hashable, ...]", node.payload)[0])
+        if name in {"highest", "lowest"}:
+            return node.args[0], 1 if name == "highest" else -1
+        if name in {"session_high", "session_low"}:
+            return node.args[0], 1 if name == "session_high" else -1
+    if node.op == "pick" and node.args[0].op == "call":
+        name = str(cast("tuple[Hashable, ...]", node.args[0].payload)[0])
+        if name == "donchian" and node.payload in {"upper", "lower"}:
+            return node.args[0].args[0 if node.payload == "upper" else 1], 1 if node.payload == "upper" else -1
+    return None, 0
+
+
+def _never_beyond(x: Node, series: Node, side: int) -> bool:
+    """Whether a value can never be above (1) or below (-1) a series on the same bar."""
+    if x is series:
+        return True
+    bound = "high" if side > 0 else "low"
+    if series.op != "column" or series.payload != bound:
+        return False
+    if x.op == "column":
+        return x.payload in _INSIDE
+    return x.op == "call" and str(cast("tuple[Hashable, ...]", x.payload)[0]) in _BAR_PRICES
+
+
+def _ordered(name: str, a: Node, b: Node) -> bool | None:
+    """Whether `a name b` always or never holds because one side is the extreme of a window with the other in it."""
+    for x, y, turned in ((a, b, 1), (b, a, -1)):
+        series, side = extreme_of(y)
+        if series is None or not _never_beyond(x, series, side):
+            continue
+        beyond, within = (">", "<=") if side * turned > 0 else ("<", ">=")
+        if name == beyond:
+            return False
+        if name == within:
+            return True
+    return None
+
+
+def _crossed(name: str, args: Sequence[Node]) -> bool | None:
+    """False for a crossing that cannot happen: one side is the extreme of a window with the other in it."""
+    symbol = {"crossover": ">", "crossunder": "<"}.get(name)
+    return False if symbol is not None and _ordered(symbol, args[0], args[1]) is False else None
 
 
 def _contradict(args: Sequence[Node]) -> bool:

@@ -11,9 +11,9 @@ from typing import Final, Literal, cast
 from api.symbols import Instrument
 
 from .calls import Checker
-from .diagnostics import quoted
+from .diagnostics import quoted, short
 from .graph import Node
-from .values import IntentPlan, ScriptParameter, Sizing, Value, described
+from .values import IntentPlan, ScriptParameter, Sizing, Value, described, unit_of
 
 IntentKind = Literal["entry", "exit", "rebalance", "grid"]
 
@@ -71,6 +71,7 @@ SIZINGS: Final[dict[str, tuple[Literal["weight", "notional", "amount", "risk"], 
 }
 _SIDES: Final[dict[str, Literal[1, -1]]] = {"LONG": 1, "SHORT": -1}
 MAX_TAG: Final = 50
+_OF_ENTRY: Final = frozenset({"stop_loss", "take_profit", "trailing_stop"})
 _PARAM: Final = ("name", "default", "low", "high", "step")
 _PARAM_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _PARAM_HINT: Final = 'Write `param("fast", 10, 5, 50, 5)`'
@@ -171,7 +172,7 @@ class Intents:
             return None
         value = node.constant
         if not isinstance(value, float):
-            return node
+            return node if option.name not in _OF_ENTRY or self._is_fraction(where, node, option, owner) else None
         size = abs(value) if negative else value
         if negative and not value:
             return node
@@ -185,6 +186,26 @@ class Intents:
         written = f"Write {fix} for {value:g} %" if fix else f"Choose a number {rule}"
         self._checker.error(where, f"{owner}: {option.name} is {value:g}, not {rule}{hint}", written, fix)
         return None
+
+    def _is_fraction(self, where: ast.expr, node: Node, option: Option, owner: str) -> bool:
+        """Whether a computed stop or target can be a fraction of the entry price; reports a price or a distance."""
+        unit = unit_of(node)
+        if unit not in {"level", "distance"}:
+            return True
+        written = self._checker.parsed.source(where)
+        if unit == "distance":
+            what, fix = "a distance in price units", f"({written}) / close"
+        elif option.name == "take_profit":
+            what, fix = "a price", f"abs(({written}) / close - 1)"
+        else:
+            what, fix = "a price", f"abs(1 - ({written}) / close)"
+        self._checker.error(
+            where,
+            f"{owner}: {option.name} is {what}, not a fraction of the entry price (0.05 is 5 %)",
+            f"Write `{option.name}={short(fix, 200)}`",
+            fix,
+        )
+        return False
 
     def _intent(self, call: ast.Call, name: IntentKind) -> IntentPlan | None:
         before = self._checker.findings.reported

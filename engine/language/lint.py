@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, cast
 
-from .diagnostics import Findings, quoted
-from .graph import Node
+from .diagnostics import Findings, quoted, short
+from .graph import COMPARISONS, Node, extreme_of
 from .registry import OPERATORS
 from .script import EmissionPlan, ScriptPlan
 from .spec import Constant
@@ -42,7 +42,18 @@ def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
         if inner and node.payload in {"and", "or", "not"}:
             continue
         text = quoted(plan.graph.texts.get(node.id, "this condition"))
-        if node.truth is False:
+        beyond = next((arg for arg in node.args if extreme_of(arg)[0] is not None), None)
+        if beyond is not None and node.truth is False:
+            written = plan.graph.texts.get(beyond.id, "the extreme")
+            whole = plan.graph.texts.get(node.id, "")
+            earlier = whole.replace(written, f"lag({written}, 1)") if written in whole else f"lag({written}, 1)"
+            findings.warning(
+                span,
+                "never-true",
+                f"{text} can never hold: {short(written)} includes this bar",
+                f"Compare with the bars before: `{earlier}`",
+            )
+        elif node.truth is False:
             findings.warning(span, "never-true", f"{text} can never hold", "Check the numbers in it")
         else:
             findings.warning(span, "always-true", f"{text} always holds", "Check the numbers in it, or leave it out")
@@ -89,7 +100,17 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             )
         if node.op == "apply" and node.payload in {"min", "max"}:
             _extreme(emission, node, findings)
+        if node.op == "apply" and node.payload in COMPARISONS:
+            _scale(emission, node, findings)
+        if node.op == "call" and _name(node) == "beta" and any(_is_return(a) for a in node.args):
+            findings.warning(
+                emission.span,
+                "returns-of-returns",
+                "beta makes the returns of its arguments by itself; here it gets returns already",
+                "Give it prices: `beta(close, other, 30)`; for two series of returns write `hedge_ratio(a, b, 30)`",
+            )
     for intent in emission.intents:
+        _repeats(emission, intent, findings)
         size = intent.size
         value = None if size is None or size.kind != "weight" else size.value.constant
         if isinstance(value, float) and abs(value) > 1:
@@ -99,6 +120,93 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
                 f"Weight({value:g}) is {100 * value:g} % of equity",
                 f"Write Weight({value / 100:g}) if you meant {value:g} %",
             )
+
+
+_PERCENT_VARIABLES: Final = frozenset({"unrealized_pnl_pct", "drawdown_pct", "last_trade_pnl_pct"})
+_PERCENT_CALLS: Final = frozenset({"roc", "natr"})
+_FRACTION_CALLS: Final = frozenset({"pct_change", "rocp", "log_return", "drawdown", "historical_volatility"})
+
+
+def _name(node: Node) -> str:
+    return str(cast("tuple[Constant, ...]", node.payload)[0])
+
+
+def _is_return(node: Node) -> bool:
+    if node.op == "call":
+        return _name(node) in {"pct_change", "log_return", "roc", "rocp"}
+    if node.op == "at":
+        return _is_return(node.args[0])
+    return node.op == "apply" and node.payload == "-" and node.args[0].op == "apply" and node.args[0].payload == "/"
+
+
+def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
+    """A limit that does not fit the numbers it is compared with: `rsi(close, 14) < 0.3`."""
+    for subject, limit in (node.args, node.args[::-1]):
+        value = limit.constant
+        if not isinstance(value, float) or not value:
+            continue
+        low, high = subject.bounds
+        size = abs(value)
+        percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0)
+        of_percent = (subject.op == "state" and subject.payload in _PERCENT_VARIABLES) or (
+            subject.op == "call" and _name(subject) in _PERCENT_CALLS
+        )
+        what = f"{quoted(emission.text)} compares"
+        if (percent and size < 1) or (of_percent and size <= 0.2):
+            findings.warning(
+                emission.span,
+                "scale",
+                f"{what} a value in percent with {value:g}",
+                f"Write {100 * value:g} if you meant {100 * value:g} %",
+            )
+        elif (
+            size >= 1
+            and (_is_return(subject) or (subject.op == "call" and _name(subject) in _FRACTION_CALLS))
+            and not of_percent
+        ):
+            findings.warning(
+                emission.span,
+                "scale",
+                f"{what} a fraction with {value:g}, which is {100 * value:g} %",
+                f"Write {value / 100:g} if you meant {value:g} %",
+            )
+
+
+def _event(node: Node) -> bool:
+    """Whether a condition holds on single bars and not for as long as a state lasts."""
+    if node.op in {"call", "at", "pick"}:
+        inner = node.args[0] if node.op == "at" else node
+        if node.op == "at":
+            return _event(inner)
+        return node.op == "call" and _name(node) in {
+            "crossover",
+            "crossunder",
+            "cross",
+            "becomes",
+            "every",
+            "every_bars",
+        }
+    if node.op != "apply":
+        return False
+    if node.payload == "and":
+        return any(_event(a) for a in node.args)
+    if node.payload == "or":
+        return all(_event(a) for a in node.args)
+    return node.payload == "==" and all(_whole(a) for a in node.args)
+
+
+def _repeats(emission: EmissionPlan, intent: IntentPlan, findings: Findings) -> None:
+    """A part of the position that is sold again on each bar on which the condition still holds."""
+    fraction = intent.options.get("fraction")
+    value = None if fraction is None else fraction.constant
+    part = fraction is not None and (not isinstance(value, float) or value < 1)
+    if intent.kind == "exit" and part and intent.options.get("once") is None and not _event(emission.condition):
+        findings.warning(
+            emission.span,
+            "exit-on-each-bar",
+            f"this exit closes a part again on each bar on which {quoted(emission.text)} holds",
+            "Write `once=True` in the exit to do it once in a position",
+        )
 
 
 def _extreme(emission: EmissionPlan, node: Node, findings: Findings) -> None:

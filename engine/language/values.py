@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, cast
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
@@ -84,6 +85,76 @@ class World:
     exchange: ExchangeId | None = None
     mode: Mode = "isolated"
     parameters: tuple[tuple[str, float], ...] = ()
+
+
+Unit = Literal["ratio", "distance", "level"]
+"""What a number is measured in: a plain ratio, a distance between prices, or a price."""
+
+_DISTANCES: Final = frozenset(
+    {"atr", "trange", "adr", "mom", "apo", "macd", "qstick", "elder_ray", "ao", "ac", "dpo", "plus_dm", "minus_dm"}
+)
+_LEVELS: Final = frozenset(
+    {
+        "midprice", "sar", "accbands", "donchian", "keltner", "ichimoku", "alligator", "chandelier", "avgprice",
+        "medprice", "typprice", "wclprice", "heikin_ashi", "vwap", "rolling_vwap", "session_vwap", "session_high",
+        "session_low", "pivot_points", "pivot",
+    }
+)  # fmt: skip
+_LIKE_SERIES: Final = frozenset(
+    {
+        "sma", "ema", "wma", "dema", "tema", "trima", "kama", "hma", "rma", "zlema", "t3", "vwma", "alma", "mama",
+        "ht_trendline", "midpoint", "bbands", "linearreg", "linearreg_intercept", "tsf", "median", "percentile",
+        "highest", "lowest", "lag", "ffill", "value_when", "highest_since", "lowest_since",
+    }
+)  # fmt: skip
+_APART: Final = frozenset({"change", "stddev", "avgdev", "slope"})
+
+
+def unit_of(node: Node) -> Unit | None:
+    """The unit of a number, as far as it can be told; None for plain numbers, volumes, money and mixtures."""
+    match node.op:
+        case "column":
+            return None if node.payload == "volume" else "level"
+        case "state":
+            return "level" if str(node.payload).endswith(("_price", "_since_entry")) else None
+        case "pick" | "at" | "tf":
+            return unit_of(node.args[0])
+        case "call":
+            return _of_call(str(cast("tuple[Hashable, ...]", node.payload)[0]), node)
+        case "apply":
+            return _of_arithmetic(str(node.payload), [unit_of(a) for a in node.args], node)
+        case _:
+            return None
+
+
+def _of_call(name: str, node: Node) -> Unit | None:
+    if name in _DISTANCES:
+        return "distance"
+    if name in _LEVELS:
+        return "level"
+    series = next((a for a in node.args if a.kind.base == "number"), None)
+    if name in _LIKE_SERIES and series is not None:
+        return unit_of(series)
+    return "distance" if name in _APART and series is not None and unit_of(series) in {"level", "distance"} else None
+
+
+def _of_arithmetic(name: str, units: list[Unit | None], node: Node) -> Unit | None:
+    """Of sums, products and choices; a plain number takes the unit of what it is added to."""
+    prices = [unit for unit in units if unit in {"level", "distance"}]
+    plain = all(unit is not None or arg.op == "constant" for unit, arg in zip(units, node.args, strict=True))
+    if not prices or not plain:
+        return None
+    match name:
+        case "-" if units == ["level", "level"]:
+            return "distance"
+        case "*" | "/" if len(prices) == 2:
+            return "ratio" if name == "/" else None
+        case "/" if units[0] is None:
+            return None
+        case "+" | "-" | "*" | "/" | "min" | "max" | "clip" | "nz" | "abs" | "neg":
+            return "level" if "level" in prices else "distance"
+        case _:
+            return None
 
 
 def described(value: Value) -> str:
