@@ -63,18 +63,19 @@ class ExecuteRequest(Request):
     universe: Tickers = Field(description="EXCHANGE:BASE/QUOTE[:SETTLE]")
     start_date: Day = Field(description="UTC.")
     end_date: Day = Field(description="Inclusive.")
-    description: Note | None = Field(None, description="10-500 characters.")
-    exchange: Venue = Field("binance", description="The universe's.")
-    timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field(
-        "1h", description="Bar: 15m, 4h, 1w."
+    description: Note | None = Field(None, description="10-500 chars.")
+    experiment: Annotated[str, Field(pattern=r"^[\w .:-]{1,60}$"), WithJsonSchema({"type": "string"})] | None = Field(
+        None, description="Search it counts in."
     )
+    exchange: Venue = Field("binance", description="The universe's.")
+    timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="15m, 4h, 1w.")
     initial_cash: Cash = Field(10_000.0, description="Quote currency.")
     leverage: Leverage = Field(1.0, description="1-100, perpetuals only.")
     trading_fee: Cost = Field(0.0005, description="Fraction.")
     slippage: Cost = Field(0.0005, description="Fraction.")
     stop_loss: Loss | None = Field(None, description="Portfolio, percent: 20 is -20 %.")
     take_profit: Percent | None = Field(None, description="Portfolio, percent.")
-    mode: ModeInput = Field("isolated", description="Script per ticker, or once.")
+    mode: ModeInput = Field("isolated", description="Per ticker, or once.")
     parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(
         None,
         description="dca: fixed_amount, interval. grid: grid_range_pct, grid_count. pair_trading: lookback, entry_z. "

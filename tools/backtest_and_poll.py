@@ -59,7 +59,7 @@ class PollRequest(Request):
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = Field(
         MAX_WAIT, description="1-45."
     )
-    job: ExecuteRequest | None = Field(None, description="The new backtest.")
+    job: ExecuteRequest | None = Field(None, description="New backtest.")
 
     @model_validator(mode="before")
     @classmethod

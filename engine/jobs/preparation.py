@@ -66,6 +66,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
         stop_loss=None if request.stop_loss is None else float(request.stop_loss),
         take_profit=None if request.take_profit is None else float(request.take_profit),
         description=request.description,
+        experiment=request.experiment,
         parameters={} if request.parameters is None else request.parameters.model_dump(),
         warnings=(*span.warnings, *written.warnings, *_doubts(request)),
     )

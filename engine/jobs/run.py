@@ -16,14 +16,13 @@ from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed, load_frame, open_feed
 from engine.frame import Frame
 from engine.results.analysis import analyse, gather
-from engine.results.benchmark import buy_and_hold, per_ticker
+from engine.results.benchmark import buy_and_hold, idle_bars, per_ticker
 from engine.results.findings import Facts, judge
 from engine.results.metrics import (
     CurveMetrics,
     TradeMetrics,
     measure_curve,
     measure_trades,
-    periods_per_year,
     returns_of,
 )
 from engine.results.packing import TRADE_COLUMNS, Labels, Table, labels_of, to_bytes, trade_row, trade_table
@@ -104,7 +103,7 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     if not script.stateful or len(frame) <= MAX_DELAYED_STATEFUL:
         later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
     report(0.85, _MEASURING)
-    return _outcome(spec, simulation, later, script.warmup_bars)
+    return _outcome(spec, simulation, later, script.warmup_bars, script.lookback)
 
 
 def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
@@ -121,11 +120,13 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
     )
 
 
-def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmup_bars: int) -> Outcome:
+def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmup_bars: int, lookback: int) -> Outcome:
     cash, seconds = spec.initial_cash, simulation.frame.seconds
-    curve, traded = measure_curve(simulation.equity, cash, seconds), measure_trades(simulation)
-    hold_equity, hold_by_ticker = buy_and_hold(simulation.frame, simulation.settings, simulation.first_bar)
-    hold = measure_curve(hold_equity, cash, seconds)
+    span = simulation.span
+    curve, traded = measure_curve(simulation.equity, cash, seconds, span), measure_trades(simulation)
+    idle = idle_bars(simulation, lookback)
+    hold_equity, hold_by_ticker = buy_and_hold(simulation.frame, simulation.settings, simulation.first_bar, idle)
+    hold = measure_curve(hold_equity, cash, seconds, span)
     delayed_pct = None if later is None else 100.0 * (later.final_equity / cash - 1.0)
     facts = gather(simulation, curve, traded, hold, delayed_pct)
     table, labels = trade_table(simulation), labels_of(simulation)
@@ -138,9 +139,9 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
         "start_date": spec.start_date,
         "end_date": spec.end_date,
         "buy_and_hold": held,
-        "assumptions": _assumptions(spec, simulation, facts, warmup_bars),
+        "assumptions": _assumptions(spec, simulation, facts, warmup_bars, curve.periods_per_year),
         **_extremes(table, labels),
-        "warnings": _warnings(spec, simulation, facts),
+        "warnings": _warnings(spec, simulation, facts, idle),
         "script": spec.script,
         "script_generated": spec.generated,
     }
@@ -150,6 +151,8 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
         end=spec.end,
         variant=spec.variant,
         sharpe=curve.sharpe_ratio,
+        bar_seconds=seconds,
+        experiment=spec.experiment,
         summary=_json(summary),
         metrics=_json(_metrics(simulation, curve, traded, facts, held)),
         analysis=_json(analyse(facts)),
@@ -170,12 +173,24 @@ def _extremes(table: Table, labels: Labels) -> dict[str, Any]:
     }
 
 
-def _warnings(spec: Spec, simulation: Simulation, facts: Facts) -> list[str]:
+def _warnings(spec: Spec, simulation: Simulation, facts: Facts, idle: int) -> list[str]:
     doubts = (finding.message for finding in judge(facts) if finding.severity != "info")
-    return [*spec.warnings, *_gaps(spec, simulation), *doubts]
+    return [*spec.warnings, *_undecided(simulation, idle), *_gaps(spec, simulation), *doubts]
 
 
-def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: int) -> dict[str, Any]:
+def _undecided(simulation: Simulation, idle: int) -> list[str]:
+    """Bars of the range for which the indicators had too little history."""
+    if not idle:
+        return []
+    bars, before = len(simulation.time), simulation.first_bar
+    return [
+        f"The first {idle:,} of {bars:,} bars could not decide every signal: the script needs {idle + before:,} bars "
+        f"of history and the data has {before:,} before the range. Holding is bought after them too. Start later, "
+        "or load earlier data."
+    ]
+
+
+def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: int, yearly: float) -> dict[str, Any]:
     time, seconds = simulation.time, simulation.frame.seconds
     instrument = simulation.instruments[0]
     return {
@@ -194,8 +209,9 @@ def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: 
         "slippage": spec.slippage,
         "stop_loss": spec.stop_loss,
         "take_profit": spec.take_profit,
+        "maintenance_margin": simulation.settings.maintenance_margin if instrument.market_type == "perpetual" else None,
         "fill_timing": "decided at a bar's close, filled at the next bar's open",
-        "periods_per_year": periods_per_year(seconds),
+        "periods_per_year": yearly,
         "data_source": facts.data_source,
         "parameters": spec.parameters if spec.generated else None,
     }
@@ -227,7 +243,19 @@ def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
         found.append(f"Candles begin at {iso8601(float(time[0]))}, after the start asked for.")
     if int(time[-1]) < spec.end - 2 * seconds:
         found.append(f"Candles end at {iso8601(float(time[-1]) + seconds)}, before the end asked for.")
+    spanned = simulation.span // seconds
+    if len(time) < spanned:
+        found.append(
+            f"The data has holes: {spanned - len(time):,} of {spanned:,} bars are missing for every ticker. Indicators "
+            "count the bars that are there; figures a year go by the calendar."
+        )
     for instrument, bars in simulation.frame.bars.items():
+        made = 0 if bars.partial is None else int(np.count_nonzero(bars.partial[simulation.first_bar :]))
+        if made:
+            found.append(
+                f"{instrument.ticker}: {made:,} of {len(time):,} bars were made of fewer shorter bars than they should "
+                "hold, because the data has holes."
+            )
         missing = int(np.count_nonzero(np.isnan(bars.close[simulation.first_bar :])))
         if missing:
             found.append(f"{instrument.ticker} has no candle on {missing} of {len(time)} bars.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
+from engine.store.backtests import Search
 
 if TYPE_CHECKING:
     from api.backtests import Mode
@@ -30,6 +31,7 @@ class Spec:
         script: What runs, written by the caller or, where `generated`, from `parameters`.
         stop_loss, take_profit: Portfolio limits in percent of the initial cash.
         warnings: What was assumed or looks wrong.
+        experiment: The search that this run is a try of.
     """
 
     strategy_type: StrategyType
@@ -53,6 +55,7 @@ class Spec:
     description: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     warnings: tuple[str, ...] = ()
+    experiment: str | None = None
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -73,6 +76,10 @@ class Spec:
     def market(self) -> str:
         """Names the universe, whatever its order: variants are counted per universe."""
         return _digest(sorted(self.tickers))
+
+    def search(self, agent_id: str) -> Search:
+        """The search that this run is a try of."""
+        return Search(agent_id, self.market, self.start, self.end, SECONDS[self.timeframe], self.experiment)
 
     @property
     def variant(self) -> str:
@@ -103,6 +110,8 @@ class Outcome:
     end: int
     variant: str
     sharpe: float | None
+    bar_seconds: int
+    experiment: str | None
     summary: str
     metrics: str
     analysis: str
@@ -123,6 +132,8 @@ class SweepOutcome:
     market: str
     start: int
     end: int
+    bar_seconds: int
+    experiment: str | None
     found: str
     tried: str
 

@@ -96,6 +96,8 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
         market=base.market,
         start=base.start,
         end=base.end,
+        bar_seconds=frame.seconds,
+        experiment=base.experiment,
         found=json.dumps(found, allow_nan=False),
         tried=json.dumps(tried, allow_nan=False),
     )

@@ -32,7 +32,7 @@ def gather(
     which: list[int] = trades.instrument.tolist()
     reasons: list[str] = list(trades.reasons)
     return Facts(
-        days=len(simulation.equity) * simulation.frame.seconds / 86_400,
+        days=simulation.span / 86_400,
         bars=len(simulation.equity),
         num_trades=len(trades),
         total_return_pct=curve.total_return_pct,
@@ -146,9 +146,12 @@ def _halves(simulation: Simulation) -> tuple[CurveMetrics, CurveMetrics]:
     curve: Floats = simulation.equity
     cash, seconds = simulation.settings.initial_cash, simulation.frame.seconds
     middle = max(1, len(curve) // 2)
+    time = simulation.time
+    spans = [int(part[-1] - part[0]) + seconds if len(part) else seconds for part in (time[:middle], time[middle:])]
     left = float(curve[middle - 1])
     second = curve[middle:] if len(curve) > middle and left > 0 else np.array([1.0])
-    return measure_curve(curve[:middle], cash, seconds), measure_curve(second, left if left > 0 else 1.0, seconds)
+    before = measure_curve(curve[:middle], cash, seconds, spans[0])
+    return before, measure_curve(second, left if left > 0 else 1.0, seconds, spans[1] if len(second) > 1 else None)
 
 
 def _summed(names: Sequence[str], values: Floats) -> dict[str, float]:

@@ -11,24 +11,31 @@ from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
 
 
-def buy_and_hold(frame: Frame, settings: SimulationSettings, first_bar: int) -> tuple[Floats, dict[str, float]]:
+def idle_bars(simulation: Simulation, lookback: int) -> int:
+    """Bars of the range that could not decide every signal, because `lookback` bars have to come before."""
+    return max(0, min(lookback - simulation.first_bar, len(simulation.time)))
+
+
+def buy_and_hold(
+    frame: Frame, settings: SimulationSettings, first_bar: int, idle: int = 0
+) -> tuple[Floats, dict[str, float]]:
     """The equity of holding, at each bar's close from `first_bar` on, and each ticker's return in percent.
 
     Bought at the first open after `first_bar` closed, as a strategy's first trade would be, and sold at the last close,
-    both with slippage and fee, without leverage.
+    both with slippage and fee, without leverage. The first `idle` bars, which a strategy could not use, are left out.
     """
     share = settings.initial_cash / len(frame.bars)
-    held = {instrument.ticker: _held(bars, share, settings, first_bar) for instrument, bars in frame.bars.items()}
+    held = {instrument.ticker: _held(bars, share, settings, first_bar, idle) for instrument, bars in frame.bars.items()}
     equity = np.sum(list(held.values()), axis=0)
     return equity, {ticker: 100.0 * (float(curve[-1]) / share - 1.0) for ticker, curve in held.items()}
 
 
-def _held(bars: Bars, cash: float, settings: SimulationSettings, first_bar: int) -> Floats:
+def _held(bars: Bars, cash: float, settings: SimulationSettings, first_bar: int, idle: int) -> Floats:
     close = bars.close[first_bar:]
-    known = np.flatnonzero(~np.isnan(bars.open[first_bar + 1 :]))
+    known = np.flatnonzero(~np.isnan(bars.open[first_bar + idle + 1 :]))
     if not len(known):
         return np.full(len(close), cash)
-    bought = int(known[0]) + 1
+    bought = int(known[0]) + idle + 1
     price = float(bars.open[first_bar + bought]) * (1.0 + settings.slippage)
     amount = cash / (price * (1.0 + settings.fee))
     last_known = np.maximum.accumulate(np.where(np.isnan(close), 0, np.arange(len(close))))

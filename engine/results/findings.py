@@ -116,10 +116,16 @@ def _about_trades(facts: Facts) -> Iterator[Finding]:
 def _about_costs(facts: Facts) -> Iterator[Finding]:
     if facts.num_trades == 0 or facts.costs <= 0:
         return
-    if facts.gross_before_costs > 0 and facts.costs > HEAVY_COSTS * facts.gross_before_costs:
-        share = facts.costs / facts.gross_before_costs
-        severity: Severity = "critical" if share >= 1 else "warning"
-        yield Finding("costs_eat_profit", severity, f"Fees and slippage took {share:.0%} of the profit before costs.")
+    gross = facts.gross_before_costs
+    if 0.005 <= gross <= facts.costs:
+        yield Finding(
+            "costs_eat_profit",
+            "critical",
+            f"Fees and slippage of {facts.costs:,.2f} took all of the profit before costs ({gross:,.2f}).",
+        )
+    elif gross > facts.costs > HEAVY_COSTS * gross:
+        share = facts.costs / gross
+        yield Finding("costs_eat_profit", "warning", f"Fees and slippage took {share:.0%} of the profit before costs.")
 
 
 def _about_timing(facts: Facts) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ class CurveMetrics:
     """Figures of an equity curve. Fractions unless the name ends in `_pct`.
 
     Attributes:
-        periods_per_year: Bars in a year of 365 days; annualises every ratio here.
+        periods_per_year: Bars in a year of 365 days, as densely as the data has them; annualises every ratio here.
         annual_return: Compound growth a year.
         volatility: Standard deviation of returns (n - 1) a year.
         sharpe_ratio: Mean over standard deviation of returns, a year, against a risk-free rate of 0.
@@ -99,10 +99,15 @@ def returns_of(equity: Floats, initial_cash: float) -> Floats:
     return np.divide(equity - before, before, out=np.zeros_like(equity), where=before > 0.0)
 
 
-def measure_curve(equity: Floats, initial_cash: float, seconds: int) -> CurveMetrics:
-    """Figures of an equity curve of bars of `seconds`."""
+def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int | None = None) -> CurveMetrics:
+    """Figures of an equity curve of bars of `seconds`.
+
+    Args:
+        span: Seconds from the first bar's open to the last one's close. It is more than the bars are long where bars
+            are missing, and a year is a year of that time. Without it no bar is missing.
+    """
     size = len(equity)
-    yearly = periods_per_year(seconds)
+    yearly = periods_per_year(seconds) if span is None or span == size * seconds else YEAR * size / span
     returns = returns_of(equity, initial_cash)
     mean = float(returns.sum()) / size
     downside = np.minimum(returns, 0.0)
@@ -122,8 +127,8 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int) -> CurveMet
         total_return_pct=100.0 * (float(equity[-1]) / initial_cash - 1.0),
         annual_return=annual,
         volatility=_finite(deviation * math.sqrt(yearly)) if size > 1 else None,
-        sharpe_ratio=_ratio(mean * math.sqrt(yearly), deviation),
-        sortino_ratio=_ratio(mean * math.sqrt(yearly), shortfall),
+        sharpe_ratio=_ratio(mean * math.sqrt(yearly), _beyond_rounding(deviation, mean)),
+        sortino_ratio=_ratio(mean * math.sqrt(yearly), _beyond_rounding(shortfall, mean)),
         calmar_ratio=None if annual is None else _ratio(annual, -depth),
         max_drawdown=depth,
         max_drawdown_bars=_longest_run(under),
@@ -170,6 +175,11 @@ def _annual(growth: float, per_year: float) -> float | None:
         return math.pow(growth, per_year) - 1.0
     except OverflowError:
         return None
+
+
+def _beyond_rounding(spread: float, mean: float) -> float:
+    """A spread of returns; 0 where it is only the rounding error of returns that are all alike."""
+    return spread if spread > max(1e-9 * abs(mean), 1e-14) else 0.0
 
 
 def _ratio(above: float, below: float) -> float | None:

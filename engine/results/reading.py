@@ -30,7 +30,7 @@ from api.refusals import show
 from api.symbols import resolve
 from engine.clock import iso8601
 from engine.frame import Floats
-from engine.store.backtests import find_result, recent_results, tried
+from engine.store.backtests import Search, find_result, recent_results, tried
 
 from .analysis import told
 from .packing import TRADE_COLUMNS, Labels, Table, closing_times, read_curve, read_trades, trade_row
@@ -45,6 +45,8 @@ _EVERYTHING: Final = (
     "start",
     "end",
     "variant",
+    "bar_seconds",
+    "experiment",
     "summary",
     "metrics",
 )
@@ -54,7 +56,7 @@ def results(connection: sa.Connection, result_id: str, agent_id: str) -> Results
     """The verdict, with the number of variants tried up to now."""
     row = result_row(connection, result_id, agent_id, _EVERYTHING)
     metrics: dict[str, Any] = json.loads(row.metrics)
-    others = tried(connection, agent_id, row.market, row.start, row.end)
+    others = tried(connection, _search(row))
     return ResultsResponse.model_validate(
         {
             **json.loads(row.summary),
@@ -166,7 +168,7 @@ def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> 
 def analysis(connection: sa.Connection, result_id: str, agent_id: str) -> AnalysisResponse:
     """The reading of a result, with what is known by now of the search it came from."""
     row = result_row(connection, result_id, agent_id, (*_EVERYTHING, "analysis"))
-    others = tried(connection, agent_id, row.market, row.start, row.end)
+    others = tried(connection, _search(row))
     luck = robustness(json.loads(row.metrics), row.variant, others)
     return AnalysisResponse.model_validate({**told(json.loads(row.analysis), luck), "result_id": result_id})
 
@@ -183,6 +185,10 @@ def recent(connection: sa.Connection, limit: int, agent_id: str) -> RecentRespon
             for row in found
         ]
     )
+
+
+def _search(row: Any) -> Search:
+    return Search(row.agent_id, row.market, row.start, row.end, row.bar_seconds, row.experiment)
 
 
 def result_row(connection: sa.Connection, result_id: str, agent_id: str, columns: tuple[str, ...]) -> Any:

@@ -64,7 +64,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
 
     def plan() -> SweepSpec:
         base = prepare(engine.feed, now, request, engine.settings.jobs.max_bars)
-        before = engine.store.read_now(lambda c: rows.tried(c, agent, base.market, base.start, base.end))
+        before = engine.store.read_now(lambda c: rows.tried(c, base.search(agent)))
         return plan_sweep(request, base, len(before), min(8, os.cpu_count() or 1))
 
     def spend(connection: sa.Connection) -> None:

@@ -51,6 +51,11 @@ class Simulation:
         return self.frame.time[self.first_bar :]
 
     @property
+    def span(self) -> int:
+        """Seconds from the first bar's open to the last one's close, missing bars included."""
+        return int(self.time[-1] - self.time[0]) + self.frame.seconds
+
+    @property
     def final_equity(self) -> float:
         """Money at the end, everything closed."""
         return float(self.equity[-1])

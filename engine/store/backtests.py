@@ -44,6 +44,8 @@ results_table: Final = sa.Table(
     sa.Column("end", sa.BigInteger, nullable=False),
     sa.Column("variant", sa.String(64), nullable=False),
     sa.Column("sharpe", sa.Float),
+    sa.Column("bar_seconds", sa.Integer),
+    sa.Column("experiment", sa.String(60)),
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("metrics", sa.Text, nullable=False),
     sa.Column("analysis", sa.Text, nullable=False),
@@ -64,6 +66,8 @@ sweeps_table: Final = sa.Table(
     sa.Column("market", sa.String(64), nullable=False),
     sa.Column("start", sa.BigInteger, nullable=False),
     sa.Column("end", sa.BigInteger, nullable=False),
+    sa.Column("bar_seconds", sa.Integer),
+    sa.Column("experiment", sa.String(60)),
     sa.Column("found", sa.Text, nullable=False),
     sa.Column("tried", sa.Text, nullable=False),
     sa.Index(None, "agent_id", "market"),
@@ -252,21 +256,53 @@ def recent_results(connection: sa.Connection, agent_id: str, limit: int) -> Sequ
     return connection.execute(wanted.order_by(of.id.desc()).limit(limit)).all()
 
 
-def tried(connection: sa.Connection, agent_id: str, market: str, start: int, end: int) -> dict[str, float | None]:
-    """Annualised Sharpe ratio of each different strategy that the agent ran on `market` in an overlapping range.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The runs that one search is made of: an agent's, on one universe, in ranges that overlap, of one experiment.
 
-    Every variant of a sweep is one of them.
+    Runs that name no experiment are one experiment of their own.
+    """
+
+    agent_id: str
+    market: str
+    start: int
+    end: int
+    bar_seconds: int | None
+    experiment: str | None
+
+
+def tried(connection: sa.Connection, search: Search) -> dict[str, float | None]:
+    """Annualised Sharpe ratio of each different strategy of a search; every variant of a sweep is one of them.
+
+    It is None where it cannot be compared with the others: bars of another length, or a range of less than half or more
+    than twice the time, scatter the ratio by chance alone.
     """
     found: dict[str, float | None] = {}
-    of = sweeps_table.c
-    wanted = sa.select(of.tried).where(of.agent_id == agent_id, of.market == market, of.start < end, of.end > start)
-    for text in connection.execute(wanted).scalars():
-        found.update(json.loads(text))
-    of = results_table.c
-    wanted = sa.select(of.variant, of.sharpe).where(
-        of.agent_id == agent_id, of.market == market, of.start < end, of.end > start
+    for row in connection.execute(_within(search, sweeps_table, sweeps_table.c.tried)):
+        found.update(json.loads(row.tried) if _alike(row, search) else dict.fromkeys(json.loads(row.tried)))
+    for row in connection.execute(_within(search, results_table, results_table.c.variant, results_table.c.sharpe)):
+        if _alike(row, search):
+            found[row.variant] = row.sharpe
+        else:
+            found.setdefault(row.variant, None)
+    return found
+
+
+def _within(search: Search, table: sa.Table, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    of = table.c
+    return sa.select(*columns, of.bar_seconds, of.start, of.end).where(
+        of.agent_id == search.agent_id,
+        of.market == search.market,
+        of.start < search.end,
+        of.end > search.start,
+        of.experiment.is_not_distinct_from(search.experiment),
     )
-    return found | {row.variant: row.sharpe for row in connection.execute(wanted)}
+
+
+def _alike(row: Any, search: Search) -> bool:
+    """Whether a run has bars of the same length and half to twice the time."""
+    span = search.end - search.start
+    return row.bar_seconds == search.bar_seconds and span <= 2 * (row.end - row.start) <= 4 * span
 
 
 def _wall() -> float:

@@ -67,6 +67,8 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("When each exchange may be asked again", add_table(exchange_data.exchange_pace)),
     Step("What sweeps found", add_table(backtests.sweeps_table)),
     Step("Orders on the user's own exchange accounts", add_table(exchange_data.exchange_orders)),
+    Step("The length of a result's bars", add_column(backtests.results_table.c.bar_seconds)),
+    Step("The experiment that a result belongs to", add_column(backtests.results_table.c.experiment)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -34,7 +34,7 @@ def write_cross_sectional(parameters: CrossSectionalParameters, script: str, set
         lines.append(f"xs_now = position * close / equity{margin}")
         when += f" and abs(xs_target - xs_now) >= {number(parameters.min_rebalance_weight_change)}"
     lines.append(f"emit_signal({when}, rebalance(TICKER, Weight(xs_target)))")
-    return Written("\n".join(lines) + "\n", "isolated", _warnings(setting))
+    return Written("\n".join(lines) + "\n", "isolated", _warnings(parameters, setting))
 
 
 def _with_alpha(script: str) -> str:
@@ -73,5 +73,13 @@ def _target(parameters: CrossSectionalParameters) -> list[str]:
     ]
 
 
-def _warnings(setting: Setting) -> tuple[str, ...]:
-    return () if setting.shorts else ("This market cannot be sold short: only the best are held.",)
+def _warnings(parameters: CrossSectionalParameters, setting: Setting) -> tuple[str, ...]:
+    found: list[str] = []
+    if not setting.shorts:
+        found.append("This market cannot be sold short: only the best are held.")
+    share = parameters.top_bottom_pct
+    if share < 1:
+        found.append(
+            f"top_bottom_pct={share:g} means {share:g} percent; write {100 * share:g} if you meant a fraction."
+        )
+    return tuple(found)

@@ -9,7 +9,8 @@ from api.strategies import DcaParameters
 from .setting import Setting, Written, number, one_line
 
 _EVERY: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1M"}
-_HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 672}
+_HOURS: Final = {"hourly": 1, "daily": 24, "weekly": 168, "monthly": 730}
+"""Hours from one purchase to the next; a month has 730 on average."""
 
 
 def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
@@ -17,7 +18,7 @@ def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
     ticker = "TICKER"
     if parameters.ticker is not None:
         ticker = f'"{setting.named("ticker", parameters.ticker, 0).ticker}"'
-    most = setting.days * 24 // _HOURS[parameters.interval] + 1
+    most = -(-setting.days * 24 // _HOURS[parameters.interval])
     lines = [
         f"# Buy for {number(parameters.fixed_amount)} {setting.instruments[0].quote} {parameters.interval}",
         f'due = every("{_EVERY[parameters.interval]}", offset_hours={number(_offset(parameters, setting))})',
@@ -27,7 +28,7 @@ def write_dca(parameters: DcaParameters, setting: Setting) -> Written:
         lines.append(f"wanted = {one_line(parameters.condition_script)}")
         when = "due and wanted"
     size = f"Notional({number(parameters.fixed_amount)})"
-    lines.append(f'emit_signal({when}, entry({ticker}, "LONG", {size}, pyramiding={min(most, 10_000)}))')
+    lines.append(f'emit_signal({when}, entry({ticker}, "LONG", {size}, pyramiding={min(most + 1, 10_000)}))')
     if parameters.exit_target_pct is not None:
         lines.append(f"emit_signal(unrealized_pnl_pct >= {number(parameters.exit_target_pct)}, exit({ticker}))")
     if parameters.exit_script is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist, variance
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from engine.results.robustness import robustness
 from engine.simulation.delay import delayed
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
+from engine.store.backtests import Search, results_table, tried
 
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")
@@ -189,3 +192,54 @@ def test_a_loss_that_is_still_open_is_not_called_a_profit() -> None:
     (found,) = (f for f in judge(replace(SOUND, net=-500.0, unfinished=-400.0)) if f.code == "open_at_end")
 
     assert found.message == "-400.00 of the -500.00 made is still open at the end."
+
+
+def _ran(
+    variant: str, sharpe: float, *, bar_seconds: int = 3_600, days: int = 365, experiment: str | None = None
+) -> dict[str, Any]:
+    """A stored result of a search that begins at the epoch."""
+    blank = dict.fromkeys(("summary", "metrics", "analysis", "tickers", "trade_labels"), "{}")
+    return {
+        **blank, "id": f"res_{variant}_{experiment}", "agent_id": "a", "market": "m", "start": 0, "end": days * 86_400,
+        "variant": variant, "sharpe": sharpe, "bar_seconds": bar_seconds, "experiment": experiment, "trades": b"",
+        "equity": b"", "job_id": "job", "created_at": 0.0,
+    }  # fmt: skip
+
+
+def _search(rows: Sequence[dict[str, Any]], experiment: str | None = None) -> dict[str, float | None]:
+    engine = sa.create_engine("sqlite://")
+    try:
+        with engine.begin() as connection:
+            results_table.create(connection)
+            connection.execute(sa.insert(results_table), list(rows))
+            return tried(connection, Search("a", "m", 0, 365 * 86_400, 3_600, experiment))
+    finally:
+        engine.dispose()
+
+
+def test_an_odd_run_counts_as_a_try_and_spoils_no_later_deflated_ratio() -> None:
+    usual = [_ran(f"v{i}", 0.5 + 0.1 * i) for i in range(5)]
+    odd = [_ran("minutes", 400.0, bar_seconds=60, days=3), _ran("short", -90.0, days=3)]
+
+    calm = robustness(METRICS, "v0", _search(usual))
+    after = robustness(METRICS, "v0", _search([*usual, *odd]))
+
+    assert after["variants_tried"] == calm["variants_tried"] + 2
+    assert after["expected_max_sharpe"] == pytest.approx(calm["expected_max_sharpe"], rel=0.5)
+    assert after["deflated_sharpe_ratio"] > 0.5
+
+
+def test_an_experiment_counts_its_own_tries_and_all_of_them() -> None:
+    rows = [_ran(f"v{i}", 0.1 * i) for i in range(4)]
+    rows += [_ran(f"w{i}", 0.2 * i, experiment="second idea") for i in range(3)]
+
+    assert set(_search(rows)) == {"v0", "v1", "v2", "v3"}
+    assert set(_search(rows, "second idea")) == {"w0", "w1", "w2"}
+    assert _search(rows, "third idea") == {}
+
+
+def test_costs_beside_a_profit_of_nothing_are_no_percentage() -> None:
+    assert not {"costs_eat_profit"} & set(codes(gross_before_costs=1e-13, costs=300.0))
+    (found,) = (f for f in judge(replace(SOUND, gross_before_costs=10.0, costs=300.0)) if f.code == "costs_eat_profit")
+    assert "%" not in found.message
+    assert found.severity == "critical"

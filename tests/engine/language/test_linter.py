@@ -44,6 +44,22 @@ def _rules(source: str, bars: int | None = None) -> list[str]:
         ("sma(close, 5) == sma(close, 9)", "exact-equality"),
         ("rsi(close, 14) == 30", "exact-equality"),
         ("close > max(open, 20)", "extreme-of-bar"),
+        ("close > highest(high, 20)", "never-true"),
+        ("close > highest(close, 20)", "never-true"),
+        ("hl2 < lowest(low, 10)", "never-true"),
+        ("donchian_upper(20) < high", "never-true"),
+        ("close < donchian_lower(20)", "never-true"),
+        ("crossover(close, highest(close, 20))", "never-true"),
+        ("crossunder(low, donchian_lower(55))", "never-true"),
+        ("high > session_high()", "never-true"),
+        ("rsi(close, 14) < 0.3", "scale"),
+        ("0.8 < stoch_k()", "scale"),
+        ("willr(14) > -0.2", "scale"),
+        ("unrealized_pnl_pct > 0.05", "scale"),
+        ("roc(close, 10) > 0.05", "scale"),
+        ("returns > 2", "scale"),
+        ("pct_change(close, 5) < -3", "scale"),
+        ("beta(returns, returns['BINANCE:ETH/USDT'], 30) > 1.5", "returns-of-returns"),
     ],
 )
 def test_a_doubtful_condition_is_noticed(condition: str, rule: str) -> None:
@@ -131,3 +147,64 @@ emit_signal(macd_hist(close) < 0 and macd_line(close) < rsi(close, 14), exit(TIC
     assert report.compiled is not None
     calls = [node.payload for node in report.compiled.plan.graph.nodes if node.op == "call"]
     assert len(calls) == len(set(map(str, calls))) == 5
+
+
+@pytest.mark.parametrize(
+    ("condition", "earlier"),
+    [
+        ("close > highest(high, 20)", "close > lag(highest(high, 20), 1)"),
+        ("crossover(close, highest(close, 20))", "crossover(close, lag(highest(close, 20), 1))"),
+        ("close > donchian_upper(20)", "close > lag(donchian_upper(20), 1)"),
+    ],
+)
+def test_a_breakout_that_cannot_happen_is_told_how_to_look_at_the_bars_before(condition: str, earlier: str) -> None:
+    report = check_script(f"emit_signal({condition}, exit(TICKER))", ScriptContext((BTC,)))
+
+    (found,) = (d for d in report.diagnostics if d.code == "never-true")
+    assert f"`{earlier}`" in found.suggestion
+    assert check_script(f"emit_signal({earlier}, exit(TICKER))", ScriptContext((BTC,))).ok
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["close > lag(highest(high, 20), 1)", "close >= highest(close, 20)", "close > highest(open, 20)",
+     "high > highest(close, 20)", "crossover(close, lag(highest(high, 20), 1))", "rsi(close, 14) > 50",
+     "returns > 0.02", "unrealized_pnl_pct > 5", "beta(close, close['BINANCE:ETH/USDT'], 30) > 1.5"],
+)  # fmt: skip
+def test_a_breakout_that_can_happen_is_left_alone(condition: str) -> None:
+    assert not {"never-true", "always-true", "scale", "returns-of-returns"} & set(
+        _rules(f"emit_signal({condition}, exit(TICKER))")
+    )
+
+
+def test_a_part_that_would_be_sold_on_each_bar_is_noticed() -> None:
+    entry = 'emit_signal(crossover(close, open), entry(TICKER, "LONG", Weight(0.5)))\n'
+
+    assert _rules(entry + "emit_signal(unrealized_pnl_pct > 5, exit(TICKER, fraction=0.5))") == ["exit-on-each-bar"]
+    assert not _rules(entry + "emit_signal(crossunder(close, open), exit(TICKER, fraction=0.5))")
+
+
+@pytest.mark.parametrize(
+    ("option", "fraction"),
+    [
+        ("stop_loss=2 * atr(14)", "stop_loss=(2 * atr(14)) / close"),
+        ("trailing_stop=3 * atr(14)", "trailing_stop=(3 * atr(14)) / close"),
+        ("take_profit=sma(high - low, 14)", "take_profit=(sma(high - low, 14)) / close"),
+        ("stop_loss=close - 2 * atr(14)", "stop_loss=abs(1 - (close - 2 * atr(14)) / close)"),
+        ("stop_loss=lowest(low, 10)", "stop_loss=abs(1 - (lowest(low, 10)) / close)"),
+        ("take_profit=close * 1.05", "take_profit=abs((close * 1.05) / close - 1)"),
+        ("take_profit=bbands_upper(close, 20, 2)", "take_profit=abs((bbands_upper(close, 20, 2)) / close - 1)"),
+    ],
+)
+@pytest.mark.parametrize("size", ["Weight(0.5)", "Risk(0.01)"])
+def test_a_stop_or_target_in_prices_is_refused_and_told_as_a_fraction(option: str, fraction: str, size: str) -> None:
+    stop = "" if size == "Weight(0.5)" or option.startswith("stop_loss") else ", stop_loss=0.05"
+    report = check_script(
+        f'emit_signal(close > open, entry(TICKER, "LONG", {size}, {option}{stop}))', ScriptContext((BTC,))
+    )
+
+    (found,) = (d for d in report.diagnostics if d.severity == "error")
+    assert fraction in found.suggestion
+    assert report.fixed is not None
+    assert fraction in report.fixed
+    assert check_script(report.fixed, ScriptContext((BTC,))).ok

@@ -188,3 +188,21 @@ def test_moments_of_a_normal_sample_are_those_of_the_normal_distribution() -> No
     assert got.sharpe == pytest.approx(0.05, abs=0.01)
     assert (got.skewness, got.kurtosis) == (pytest.approx(0.0, abs=0.02), pytest.approx(3.0, abs=0.05))
     assert moments(np.zeros(10)) is None
+
+
+def test_figures_a_year_go_by_the_calendar_where_bars_are_missing() -> None:
+    equity = np.linspace(CASH, 1.1 * CASH, 240)
+    year = 365 * 86_400
+
+    got = measure_curve(equity, CASH, HOUR, year)
+
+    assert got.annual_return == pytest.approx(0.1)
+    assert got.periods_per_year == 240
+    returns = np.diff(equity, prepend=CASH) / np.concatenate(([CASH], equity[:-1]))
+    assert got.sharpe_ratio == pytest.approx(returns.mean() / returns.std(ddof=1) * np.sqrt(240))
+
+
+def test_returns_that_are_all_alike_have_no_ratio() -> None:
+    got = measure_curve(CASH * np.power(1.001, np.arange(1.0, 500.0)), CASH, HOUR)
+
+    assert got.sharpe_ratio is None
