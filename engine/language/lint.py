@@ -122,7 +122,6 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             )
 
 
-_PERCENT_VARIABLES: Final = frozenset({"unrealized_pnl_pct", "drawdown_pct", "last_trade_pnl_pct"})
 _PERCENT_CALLS: Final = frozenset({"roc", "natr"})
 _FRACTION_CALLS: Final = frozenset({"pct_change", "rocp", "log_return", "drawdown", "historical_volatility"})
 
@@ -148,9 +147,7 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
         low, high = subject.bounds
         size = abs(value)
         percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0)
-        of_percent = (subject.op == "state" and subject.payload in _PERCENT_VARIABLES) or (
-            subject.op == "call" and _name(subject) in _PERCENT_CALLS
-        )
+        of_percent = subject.op == "call" and _name(subject) in _PERCENT_CALLS
         what = f"{quoted(emission.text)} compares"
         if (percent and size < 1) or (of_percent and size <= 0.2):
             findings.warning(

@@ -25,6 +25,7 @@ from engine.simulation.delay import delayed
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 from engine.store.backtests import Search, results_table, tried
+from engine.store.metadata import metadata
 
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")
@@ -210,7 +211,7 @@ def _search(rows: Sequence[dict[str, Any]], experiment: str | None = None) -> di
     engine = sa.create_engine("sqlite://")
     try:
         with engine.begin() as connection:
-            results_table.create(connection)
+            metadata.create_all(connection)
             connection.execute(sa.insert(results_table), list(rows))
             return tried(connection, Search("a", "m", 0, 365 * 86_400, 3_600, experiment))
     finally:

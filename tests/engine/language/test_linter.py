@@ -55,7 +55,6 @@ def _rules(source: str, bars: int | None = None) -> list[str]:
         ("rsi(close, 14) < 0.3", "scale"),
         ("0.8 < stoch_k()", "scale"),
         ("willr(14) > -0.2", "scale"),
-        ("unrealized_pnl_pct > 0.05", "scale"),
         ("roc(close, 10) > 0.05", "scale"),
         ("returns > 2", "scale"),
         ("pct_change(close, 5) < -3", "scale"),
