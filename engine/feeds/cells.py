@@ -1,66 +1,315 @@
-"""What a cell of a file says: a number, or a moment in any of the ways that files write one."""
+"""What the cells of a file say: numbers and moments, in any of the ways that files write them.
+
+A column may have more than one reading: `42.000` is forty-two with a decimal point and forty-two thousand with a
+decimal comma, `3/4/2024` is in March or in April. Every reading that fits all cells so far is kept beside the others;
+`Readings.only` tells which one is left, or that two remain which differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from engine.frame import Floats
+from api.errors import InvalidInput
+from engine.clock import iso8601
+from engine.frame import Bools, Floats
 
-_EPOCH_UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+Decimal = Literal["point", "comma"]
+
+EARLIEST: Final = 631_152_000
+"""1990-01-01. Smaller numbers are not times of candles."""
+
+_UNITS: Final = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
 """At or above the first number an epoch counts nano-, micro- or milliseconds; below, seconds."""
 
+_SPACES: Final = str.maketrans("", "", " \u00a0\u202f'\u2019")
+_SUFFIX: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_SHAPES: Final[dict[Decimal, re.Pattern[str]]] = {
+    "point": re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+(?=[.eE]|$)|(?=\.\d))(?:\.\d*)?(?:[eE][+-]?\d{1,3})?"),
+    "comma": re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+(?=[,eE]|$)|(?=,\d))(?:,\d*)?(?:[eE][+-]?\d{1,3})?"),
+}
+_GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?:[.,]\d*)?")
 
-def numbers_of(texts: Sequence[str]) -> Floats | int:
-    """The numbers, or the position of the first text that is none. Empty is none; `nan` and `inf` are judged later."""
-    joined = "".join(texts)
-    if "_" not in joined and joined.isascii():
+
+@dataclass(slots=True)
+class Readings:
+    """One column under every reading that still fits, and what each reading that failed met first.
+
+    `failed` gives the position of the first cell that a reading cannot take, counted over all cells.
+    """
+
+    parsers: dict[str, Callable[[Sequence[str]], Floats | int]]
+    values: dict[str, list[Floats]] = field(default_factory=dict[str, list[Floats]])
+    failed: dict[str, int] = field(default_factory=dict[str, int])
+    count: int = 0
+
+    def add(self, texts: Sequence[str]) -> int | None:
+        """Take more cells; gives the position, within `texts`, of a cell that no reading can take."""
+        at: list[int] = []
+        for name, parse in self.parsers.items():
+            if name in self.failed:
+                continue
+            parsed = parse(texts)
+            if isinstance(parsed, int):
+                self.failed[name] = self.count + parsed
+                self.values.pop(name, None)
+                at.append(parsed)
+            else:
+                self.values.setdefault(name, []).append(parsed)
+        self.count += len(texts)
+        return max(at, default=0) if len(self.failed) == len(self.parsers) else None
+
+    def joined(self) -> dict[str, Floats]:
+        """The whole column under each reading that fits."""
+        return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in self.values.items()}
+
+
+def number_parsers(*, comma: bool, suffixes: bool) -> dict[str, Callable[[Sequence[str]], Floats | int]]:
+    """Readings of numbers: with a decimal point, and where `comma` is true also with a decimal comma.
+
+    With `suffixes`, as in volumes, 1.2K is 1,200.
+    """
+    styles: tuple[Decimal, ...] = ("point", "comma") if comma else ("point",)
+    return {style: lambda texts, style=style: _numbers(texts, style, suffixes=suffixes) for style in styles}
+
+
+def _numbers(texts: Sequence[str], style: Decimal, *, suffixes: bool) -> Floats | int:
+    """The numbers, or the position of the first cell that is none. Empty is none; NaN and infinity are judged later."""
+    if style == "point":
+        joined = "".join(texts)
+        if "_" not in joined and joined.isascii():
+            try:
+                return np.array([float(text) for text in texts])
+            except ValueError:
+                pass
+    numbers = np.empty(len(texts))
+    for at, text in enumerate(texts):
+        number = _number(text, style, suffixes=suffixes)
+        if number is None:
+            return at
+        numbers[at] = number
+    return numbers
+
+
+def _number(text: str, style: Decimal, *, suffixes: bool) -> float | None:
+    written = text.strip().removeprefix("$").strip()
+    if written.lower() in {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}:
+        return float(written)
+    factor = 1.0
+    if suffixes and written[-1:].upper() in _SUFFIX and written[:-1]:
+        factor, written = _SUFFIX[written[-1].upper()], written[:-1]
+    if _GROUPED.fullmatch(written):
+        written = written.translate(_SPACES)
+    if not written or not written.isascii() or not _SHAPES[style].fullmatch(written):
+        return None
+    plain = written.replace(",", "") if style == "point" else written.replace(".", "").replace(",", ".")
+    return float(plain) * factor
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number under any reading."""
+    return any(_number(text, style, suffixes=True) is not None for style in _SHAPES)
+
+
+_CLOCK: Final = r"(?:[ T,]+(?P<H>\d{1,2})(?::?(?P<M>\d{2})(?::?(?P<S>\d{2}(?:\.\d+)?))?)?(?:[ -]?(?P<p>[AaPp][Mm]))?)?"
+_ZONE: Final = r"(?: ?(?:UTC|GMT)?(?P<z>Z|[+-]\d{2}:?\d{2}(?::\d{2})?)| ?(?P<u>UTC|GMT))?"
+_YEAR, _MONTH, _DAY, _NAME = r"(?P<Y>\d{4})", r"(?P<m>\d{1,2})", r"(?P<d>\d{1,2})", r"(?P<b>[A-Za-z]{3,9})"
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_TIMES: Final[dict[str, re.Pattern[str]]] = {
+    name: re.compile(date + _CLOCK + _ZONE)
+    for name, date in {
+        "year-month-day": rf"{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}",
+        "yearmonthday": rf"{_YEAR}(?P<m>\d{{2}})(?P<d>\d{{2}})",
+        "day/month/year": rf"{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_YEAR}",
+        "month/day/year": rf"{_MONTH}(?P<sep>[/-]){_DAY}(?P=sep){_YEAR}",
+        "day.month.year": rf"{_DAY}\.{_MONTH}\.{_YEAR}",
+        "day month-name year": rf"{_DAY}[ -]{_NAME}\.?[ -]{_YEAR}",
+        "month-name day, year": rf"{_NAME}\.? {_DAY},? {_YEAR}",
+    }.items()
+}
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})(?::(\d{2}))?")
+_COMPACT: Final = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+
+
+@dataclass(slots=True)
+class Times:
+    """A column of times, read batch by batch: unix seconds for each reading, and how they were written.
+
+    `naive` is true once a text without a timezone was read; its seconds count as if it were UTC, until `localised`.
+    """
+
+    readings: Readings = field(default_factory=lambda: Readings({}))
+    units: set[str] = field(default_factory=set[str])
+    naive: bool = False
+    zoned: bool = False
+
+    def add(self, texts: Sequence[str]) -> int | None:
+        """Take more cells; gives the position of a cell that no reading can take."""
+        if not self.readings.parsers:
+            shapes = [name for name, pattern in _TIMES.items() if pattern.fullmatch(texts[0].strip())]
+            self.readings.parsers["numbers"] = self._epochs
+            for name in shapes:
+                self.readings.parsers[name] = lambda cells, name=name: self._texts(cells, name)
+        return self.readings.add(texts)
+
+    def _epochs(self, texts: Sequence[str]) -> Floats | int:
+        numbers = _numbers(texts, "point", suffixes=False)
+        if isinstance(numbers, int):
+            return numbers
+        if (compact := self._compact(texts)) is not None:
+            return compact
+        seconds, units = epoch_seconds(numbers)
+        self.units |= units
+        return seconds
+
+    def _compact(self, texts: Sequence[str]) -> Floats | None:
+        """20240131 and 20240131235900: dates written without marks. As epochs they would lie outside all candles."""
+        shape = _COMPACT.get(len(texts[0].strip()))
+        if shape is None or not texts[0].strip().startswith(("19", "20")):
+            return None
         try:
-            return np.array([float(text) for text in texts])
+            moments = [datetime.strptime(text.strip(), shape).replace(tzinfo=UTC) for text in texts]
         except ValueError:
-            pass
-    return next(i for i, text in enumerate(texts) if not _is_number(text))
+            return None
+        self.naive = True
+        self.units.add("dates as YYYYMMDD")
+        return np.array([moment.timestamp() for moment in moments])
+
+    def _texts(self, texts: Sequence[str], name: str) -> Floats | int:
+        pattern = _TIMES[name]
+        if name == "year-month-day" and (fast := _iso_without_zone(texts)) is not None:
+            self.naive = True
+            return fast
+        seconds = np.empty(len(texts))
+        for at, text in enumerate(texts):
+            found = pattern.fullmatch(text.strip())
+            moment = None if found is None else _moment(found)
+            if moment is None:
+                return at
+            self.naive |= moment[1]
+            self.zoned |= not moment[1]
+            seconds[at] = moment[0]
+        return seconds
 
 
-def _is_number(text: str) -> bool:
+def _iso_without_zone(texts: Sequence[str]) -> Floats | None:
+    """Unix seconds of ISO texts that all have one length and no timezone, fast; None where that is not so."""
+    length = len(texts[0])
+    plain = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?")
+    if any(len(text) != length or not plain.fullmatch(text) for text in texts):
+        return None
     try:
-        float(text)
+        moments = np.array(texts, dtype="datetime64[us]")
     except ValueError:
-        return False
-    return "_" not in text and text.isascii()
+        return None
+    return None if np.isnat(moments).any() else moments.astype(np.int64) / 1e6
 
 
-def text_times(texts: Sequence[str]) -> Floats | int:
-    """Unix seconds, or the position of the first text that is no time. Without an offset a time is UTC."""
-    numbers = numbers_of(texts)
-    if not isinstance(numbers, int):
-        return epoch_seconds(numbers)
+def is_time(text: str) -> bool:
+    """Whether a cell can be a moment: a number, or a date in a known shape."""
+    return is_number(text) or any(pattern.fullmatch(text.strip()) for pattern in _TIMES.values())
+
+
+def is_clock(text: str) -> bool:
+    """Whether a cell is a time of day, such as 17:00, 17:00:00 or 170000."""
+    return re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{4}|\d{6}", text.strip()) is not None
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell is a date without a time of day."""
+    if text.strip().isdigit():
+        return len(text.strip()) == 8
+    found = next((match for p in _TIMES.values() if (match := p.fullmatch(text.strip()))), None)
+    return found is not None and found.groupdict()["H"] is None
+
+
+def _moment(found: re.Match[str]) -> tuple[float, bool] | None:
+    """Unix seconds, and whether the text had no timezone; None for a date that does not exist."""
+    part = found.groupdict()
+    month = _MONTHS.index(part["b"][:3].lower()) + 1 if (part.get("b") or "")[:3].lower() in _MONTHS else None
     try:
-        return np.array([_iso_seconds(text) for text in texts])
-    except ValueError:
-        are_times = _is_number if _is_number(texts[0]) else _is_iso
-        return next(i for i, text in enumerate(texts) if not are_times(text))
+        month = month or int(part["m"])
+        hour, minute, second = int(part["H"] or 0), int(part["M"] or 0), float(part["S"] or 0)
+        if part["p"]:
+            if not 1 <= hour <= 12:
+                return None
+            hour = hour % 12 + (12 if part["p"].lower() == "pm" else 0)
+        day = datetime(int(part["Y"]), month, int(part["d"]), hour, minute, tzinfo=UTC)
+    except (KeyError, ValueError):
+        return None
+    if second >= 60:
+        return None
+    seconds = day.timestamp() + second
+    if part["z"] and (offset := _OFFSET.fullmatch(part["z"])) is not None:
+        sign, hours, minutes, more = offset.groups()
+        seconds -= (1 if sign == "+" else -1) * (int(hours) * 3600 + int(minutes) * 60 + int(more or 0))
+    return seconds, not (part["z"] or part["u"])
 
 
-def epoch_seconds(numbers: Floats) -> Floats:
-    """Epoch numbers of any unit as seconds. Files exist that change unit half-way, so each is judged alone."""
-    unit = np.ones(len(numbers))
-    for least, per_second in reversed(_EPOCH_UNITS):
-        unit[numbers >= least] = per_second
-    return numbers / unit
+def epoch_seconds(numbers: Floats) -> tuple[Floats, set[str]]:
+    """Epoch numbers of any unit as seconds, and the units. Some files change unit half-way, so each is judged alone."""
+    divisor = np.ones(len(numbers))
+    units: set[str] = {"seconds"} if bool((numbers < _UNITS[-1][0]).any()) else set()
+    for at, (least, per_second, unit) in enumerate(_UNITS):
+        below = _UNITS[at - 1][0] if at else np.inf
+        chosen = (numbers >= least) & (numbers < below)
+        divisor[chosen] = per_second
+        if chosen.any():
+            units.add(unit)
+    return numbers / divisor, units
 
 
-def _iso_seconds(text: str) -> float:
-    moment = datetime.fromisoformat(text.strip().removesuffix(" UTC"))
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def localised(seconds: Floats, zone: ZoneInfo, step: int) -> Floats | tuple[int, str]:
+    """Local times (seconds as if UTC) as unix seconds, or the position of one that cannot be told, and why.
+
+    An hour that a clock shows twice is told apart by its neighbours: the bar follows the one before by `step`.
+    """
+    early = np.array([_utc(moment, zone, 0) for moment in seconds.tolist()])
+    late = np.array([_utc(moment, zone, 1) for moment in seconds.tolist()])
+    back = np.array([_local(moment, zone) for moment in early.tolist()])
+    if (lost := back != seconds).any():
+        at = int(np.argmax(lost))
+        return at, f"the clocks of {zone.key} skip {iso8601(seconds[at])[:-1]}"
+    out = early.copy()
+    newest_first = len(seconds) > 1 and seconds[0] > seconds[-1]
+    order = range(len(out) - 1, -1, -1) if newest_first else range(len(out))
+    doubtful: Bools = early != late
+    previous: int | None = None
+    for at in order:
+        if doubtful[at]:
+            fitting = [x for x in (early[at], late[at]) if previous is not None and x == out[previous] + step]
+            if not fitting:
+                return at, f"the clocks of {zone.key} show {iso8601(seconds[at])[:-1]} twice"
+            out[at] = fitting[0]
+        previous = at
+    return out
 
 
-def _is_iso(text: str) -> bool:
+def _utc(moment: float, zone: ZoneInfo, fold: int) -> float:
+    wall = datetime.fromtimestamp(moment, UTC).replace(tzinfo=zone, fold=fold)
+    return wall.timestamp()
+
+
+def _local(moment: float, zone: ZoneInfo) -> float:
+    here = datetime.fromtimestamp(moment, zone)
+    return moment + (here.utcoffset() or timedelta()).total_seconds()
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The timezone of this name.
+
+    Raises:
+        InvalidInput: There is none.
+    """
     try:
-        _iso_seconds(text)
-    except ValueError:
-        return False
-    return True
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise InvalidInput(
+            f"timezone {name!r} is not known", suggestion="Name one such as UTC, Europe/Berlin or America/New_York"
+        ) from error

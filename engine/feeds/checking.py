@@ -1,10 +1,9 @@
-"""The rules that imported candles keep. The first row that breaks one is named with its values and the way out."""
+"""The rules that imported candles keep. The first row that breaks one is named with its values and the cure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,51 +16,71 @@ from engine.clock import iso8601
 from engine.frame import Bools, Floats
 from engine.store.candles import Block
 
-from .columns import Rows
+from .cells import EARLIEST
+from .tables import Rows
 
-EARLIEST: Final = 631_152_000
-"""1990-01-01. Smaller numbers are not times of candles."""
+TOLERANCE: Final = 1e-9
+"""How far, as a share of the price, float noise may put a high below the open or close, or a low above it."""
 
-_UNMENDED: Final = "nothing was imported"
-_FAULTY: Final = f"Correct or remove the row and import again; {_UNMENDED}"
+_UNCHANGED: Final = "nothing was imported"
+_FAULTY: Final = f"Correct or remove the row and import again; {_UNCHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Bars that keep every rule, oldest first. `missing` counts the bars that gaps leave out."""
+    """Bars that keep every rule, oldest first. `missing` counts the bars that gaps leave out, `moved` the highs and
+    lows that float noise had put inside the body, by `noise` of the price at most."""
 
     block: Block
+    timeframe: Timeframe
     newest_first: bool
     missing: int
     left_out_open_bar: bool
+    moved: int
+    noise: float
 
 
-def check(
-    rows: Rows, path: Path, instrument: Instrument, timeframe: Timeframe, *, now: float, allow_gaps: bool
-) -> Checked:
-    """Judge the rows of a file.
+def check(rows: Rows, instrument: Instrument, timeframe: Timeframe | None, *, now: float, allow_gaps: bool) -> Checked:
+    """Judge the rows of a table. Without a `timeframe` it is the distance of the bars.
 
     Raises:
         InvalidInput: Names the first offending row: its line, its values, the rule, and how many more there are.
     """
+    rows, moved, noise = _without_noise(rows)
     for broken, rule in _value_rules(rows.block, instrument, now):
-        _demand(rows, path, broken, rule)
+        _demand(rows, broken, rule)
     steps = np.diff(rows.block[0], prepend=np.nan)
     newest_first = bool((steps < 0).sum() > (steps > 0).sum())
     steps = -steps if newest_first else steps
-    _demand(rows, path, steps == 0, "no two rows have the same time")
+    _demand(rows, steps == 0, "no two rows have the same time")
     order = "newest first" if newest_first else "oldest first"
-    _demand(rows, path, steps < 0, f"rows are sorted by time, and this file is mostly {order}")
-    _check_timeframe(steps[1:], path, timeframe)
+    _demand(rows, steps < 0, f"rows are sorted by time, and this file is mostly {order}")
+    timeframe = _timeframe(steps[1:], rows.name, timeframe)
     seconds = SECONDS[timeframe]
     rule = "Monday 00:00 UTC" if timeframe == "1w" else f"a multiple of {timeframe} in UTC"
-    _demand(rows, path, opening(rows.block[0], timeframe) != rows.block[0], f"a {timeframe} bar opens at {rule}")
+    _demand(rows, opening(rows.block[0], timeframe) != rows.block[0], f"a {timeframe} bar opens at {rule}")
     missing = int((steps[1:] / seconds - 1).sum())
     if missing and not allow_gaps:
-        raise _gap(rows, path, steps > seconds, missing)
+        raise _gap(rows, steps > seconds, missing)
     block = rows.block[:, ::-1] if newest_first else rows.block
     is_open = bool(block[0, -1] + seconds > now)
-    return Checked(block[:, :-1] if is_open else block, newest_first, missing, is_open)
+    return Checked(block[:, :-1] if is_open else block, timeframe, newest_first, missing, is_open, moved, noise)
+
+
+def _without_noise(rows: Rows) -> tuple[Rows, int, float]:
+    """Highs and lows that miss the open or close by float noise are moved to it."""
+    _, opens, high, low, close, _ = rows.block
+    top, bottom = np.maximum(opens, close), np.minimum(opens, close)
+    under = (high < top) & (high >= top * (1 - TOLERANCE)) & (top > 0)
+    over = (low > bottom) & (low <= bottom * (1 + TOLERANCE)) & (bottom > 0)
+    moved = int(under.sum() + over.sum())
+    if not moved:
+        return rows, 0, 0.0
+    missed = [*(1 - high[under] / top[under]), *(low[over] / bottom[over] - 1)]
+    block = rows.block.copy()
+    block[2] = np.where(under, top, high)
+    block[3] = np.where(over, bottom, low)
+    return replace(rows, block=block), moved, float(max(missed))
 
 
 def _value_rules(block: Block, instrument: Instrument, now: float) -> Iterator[tuple[Bools, str]]:
@@ -80,39 +99,45 @@ def _value_rules(block: Block, instrument: Instrument, now: float) -> Iterator[t
         yield high > 1, "a prediction token's price is a probability, at most 1"
 
 
-def _check_timeframe(steps: Floats, path: Path, timeframe: Timeframe) -> None:
-    typical = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else SECONDS[timeframe]
-    if typical == SECONDS[timeframe]:
-        return
-    known = next((name for name, seconds in SECONDS.items() if seconds == typical), None)
+def _timeframe(steps: Floats, name: str, wanted: Timeframe | None) -> Timeframe:
+    """The timeframe whose length is the usual distance of the bars; `wanted` has to be it."""
+    if not len(steps):
+        if wanted is None:
+            raise InvalidInput(f"{name} holds one bar, which does not tell its length", suggestion="Add --timeframe")
+        return wanted
+    typical = int(np.sort(steps)[(len(steps) - 1) // 2])
+    known: Timeframe | None = next((each for each, seconds in SECONDS.items() if seconds == typical), None)
+    if known is not None and wanted in {None, known}:
+        return known
+    apart = f"{name} holds bars that are {known or f'{typical} s'} apart"
     raise InvalidInput(
-        f"{path.name} holds bars that are {known or f'{typical} s'} apart, not {timeframe}",
-        suggestion=f"Import it as {known}; {_UNMENDED}" if known else f"Supported: {', '.join(SECONDS)}; {_UNMENDED}",
+        f"{apart}, not {wanted}" if wanted else apart,
+        suggestion=f"Import it as {known}; {_UNCHANGED}" if known else f"Supported: {', '.join(SECONDS)}; {_UNCHANGED}",
     )
 
 
-def _demand(rows: Rows, path: Path, broken: Bools, rule: str) -> None:
+def _demand(rows: Rows, broken: Bools, rule: str) -> None:
     if broken.any():
-        raise _refusal(rows, path, broken, rule)
+        raise _refusal(rows, broken, rule)
 
 
-def _gap(rows: Rows, path: Path, after_gap: Bools, missing: int) -> InvalidInput:
+def _gap(rows: Rows, after_gap: Bools, missing: int) -> InvalidInput:
     at = int(np.argmax(after_gap))
     since, until = (iso8601(edge) for edge in sorted(rows.block[0, at - 1 : at + 1].tolist()))
     return InvalidInput(
-        f"{rows.place} {rows.line[at]} of {path.name}: bars are missing between {since} and {until};"
+        f"{rows.place} {rows.line[at]} of {rows.name}: bars are missing between {since} and {until};"
         f" the file lacks {missing} bars in {int(after_gap.sum())} gaps",
-        suggestion=f"Complete the file, or allow gaps (--allow-gaps), which then stay empty; {_UNMENDED}",
+        suggestion=f"Complete the file, or allow gaps (--allow-gaps), which then stay empty; {_UNCHANGED}",
     )
 
 
-def _refusal(rows: Rows, path: Path, broken: Bools, rule: str) -> InvalidInput:
+def _refusal(rows: Rows, broken: Bools, rule: str) -> InvalidInput:
     at = int(np.argmax(broken))
     time, opens, high, low, close, volume = (float(value) for value in rows.block[:, at])
     shown_time = iso8601(time) if EARLIEST <= time < 1e11 else f"{time:g}"
     others = int(broken.sum()) - 1
     return InvalidInput(
-        f"{rows.place} {rows.line[at]} of {path.name} (time {shown_time}, open {opens!r}, high {high!r}, low {low!r},"
+        f"{rows.place} {rows.line[at]} of {rows.name} (time {shown_time}, open {opens!r}, high {high!r}, low {low!r},"
         f" close {close!r}, volume {volume!r}) breaks a rule: {rule}"
         + (f"; so do {others} more {rows.place}s" if others else ""),
         suggestion=_FAULTY,

@@ -1,4 +1,4 @@
-"""Importing candles from a file: all of it or none of it.
+"""Importing candles: each table all of it or none of it, from a file, an archive or a whole folder.
 
 A file may overlap what is stored. Rows that are already there with the same values change nothing; new rows are added,
 before, after or in gaps; a row that contradicts a stored one is refused unless `replace` says that the file wins.
@@ -6,6 +6,7 @@ before, after or in gaps; a row that contradicts a stored one is refused unless 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,8 @@ from typing import cast
 import numpy as np
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound
+from api.errors import HeyTradersError, InvalidInput, NotFound, clean
+from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.clock import Clock, SystemClock, iso8601
@@ -22,15 +24,18 @@ from engine.store.candles import Block, Series, all_series, delete_series, read_
 from engine.store.database import Store
 from engine.store.ids import new_id
 
-from .checking import Checked, check
-from .parsing import read_rows
+from .cells import Decimal
+from .checking import TOLERANCE, Checked, check
+from .files import Table, symbol_in, tables_of, timeframe_in
+from .tables import Origin, ReadOptions, Rows, read_table
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """What an import did. Counts are bars; `start` and `end` are the file's first and last open time, unix seconds.
 
-    `missing` is how many bars gaps leave out of the whole stored series. `notes` are sentences for the user.
+    `missing` is how many bars gaps leave out of the whole stored series. `notes` are sentences for the user. `origin`
+    says what the table was taken for. After a dry run the counts are what an import would have done.
     """
 
     instrument: Instrument
@@ -44,6 +49,7 @@ class ImportReport:
     start: int
     end: int
     notes: tuple[str, ...]
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,36 @@ class ImportedSeries:
     imported_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How to import. What is None is recognised, from the table or from its name.
+
+    Attributes:
+        instrument: What the candles are of.
+        exchange: Where it trades, when only the symbol is recognised.
+        timeframe: The length of a bar.
+        columns: See `ReadOptions`.
+        timezone: See `ReadOptions`.
+        decimal: See `ReadOptions`.
+        allow_gaps: Accept missing bars; they stay missing.
+        replace: Rows that contradict stored ones take their place.
+        dry_run: Judge everything and store nothing.
+    """
+
+    instrument: Instrument | None = None
+    exchange: ExchangeId | None = None
+    timeframe: Timeframe | None = None
+    columns: str | None = None
+    timezone: str | None = None
+    decimal: Decimal | None = None
+    allow_gaps: bool = False
+    replace: bool = False
+    dry_run: bool = False
+
+
+Outcome = ImportReport | HeyTradersError
+
+
 def import_file(
     store: Store,
     path: Path,
@@ -70,48 +106,102 @@ def import_file(
     replace: bool = False,
     clock: Clock | None = None,
 ) -> ImportReport:
-    """Read a CSV or Parquet file of candles and store it. Blocking.
-
-    Args:
-        store: Where to.
-        path: The file; columns are recognised by their names, other columns are ignored.
-        instrument: What the candles are of.
-        timeframe: The length of a bar in the file.
-        allow_gaps: Accept missing bars; they stay missing.
-        replace: Rows that contradict stored ones take their place.
-        clock: Says which bars are closed.
+    """Import the one table in a file. Blocking.
 
     Raises:
         InvalidInput: A row breaks a rule or contradicts a stored one; names the row. Nothing was imported.
     """
+    options = ImportOptions(instrument, timeframe=timeframe, allow_gaps=allow_gaps, replace=replace)
+    (outcome,) = (result for _, result in import_path(store, path, options, clock=clock))
+    if isinstance(outcome, HeyTradersError):
+        raise outcome
+    return outcome
+
+
+def import_path(
+    store: Store, path: Path, options: ImportOptions, *, clock: Clock | None = None
+) -> Iterator[tuple[str, Outcome]]:
+    """Import a file, or every table of an archive; gives a report or a refusal for each table. Blocking.
+
+    A table whose bars only follow on those of a later one is tried again once the others are in.
+    """
     now = (clock or SystemClock()).now()
-    rows = read_rows(path, instrument)
-    checked = check(rows, path, instrument, timeframe, now=now, allow_gaps=allow_gaps)
+    waiting: list[Table] = []
+    try:
+        for table in tables_of(path):
+            outcome = _import(store, table, options, now)
+            if isinstance(outcome, _Seam):
+                waiting.append(table)
+            else:
+                yield table.name, outcome
+    except HeyTradersError as error:
+        yield clean(path.name, 120), error
+    while waiting:
+        outcomes = [(table, _import(store, table, options, now)) for table in waiting]
+        if all(isinstance(outcome, _Seam) for _, outcome in outcomes):
+            yield from ((table.name, outcome) for table, outcome in outcomes)
+            return
+        yield from ((table.name, outcome) for table, outcome in outcomes if not isinstance(outcome, _Seam))
+        waiting = [table for table, outcome in outcomes if isinstance(outcome, _Seam)]
+
+
+class _Seam(InvalidInput):
+    """Bars between the table's and the stored ones are missing."""
+
+
+def _import(store: Store, table: Table, options: ImportOptions, now: float) -> Outcome:
+    try:
+        guessed = options.instrument or symbol_in(table.name, None, options.exchange)
+        wanted = ReadOptions(
+            columns=options.columns,
+            timezone=options.timezone,
+            decimal=options.decimal,
+            timeframe=options.timeframe,
+            base=guessed.base if guessed else None,
+        )
+        rows = read_table(table, wanted)
+        instrument = options.instrument or symbol_in(table.name, rows.origin.symbol, options.exchange)
+        if instrument is None:
+            raise InvalidInput(
+                f"{table.name} does not say what its candles are of",
+                suggestion="Add --symbol, such as BINANCE:BTC/USDT",
+            )
+        timeframe = options.timeframe or (timeframe_in(table.name) if rows.block.shape[1] == 1 else None)
+        checked = check(rows, instrument, timeframe, now=now, allow_gaps=options.allow_gaps)
+        return _store(store, rows, checked, instrument, options, now)
+    except HeyTradersError as error:
+        return error
+
+
+def _store(
+    store: Store, rows: Rows, checked: Checked, instrument: Instrument, options: ImportOptions, now: float
+) -> ImportReport:
+    timeframe = checked.timeframe
     if not checked.block.shape[1]:
-        raise InvalidInput(f"{path.name} holds one bar, which is not closed yet", suggestion="Import it once it is")
+        raise InvalidInput(f"{rows.name} holds one bar, which is not closed yet", suggestion="Import it once it is")
 
     def work(connection: sa.Connection) -> ImportReport:
         stored = _find(connection, instrument, timeframe)
         before = read_block(connection, stored.id) if stored else np.empty((6, 0))
-        merged = _merge(before, checked.block, instrument, replace=replace)
+        merged = _merge(before, checked.block, instrument, replace=options.replace)
         missing = _missing(merged.block, timeframe)
-        if not allow_gaps and missing > (stored.missing if stored else 0):
+        if not options.allow_gaps and missing > (stored.missing if stored else 0):
             raise _seam(before, checked.block, instrument, timeframe)
-        if merged.first_change is not None:
+        if merged.first_change is not None and not options.dry_run:
             facts = {
                 "exchange": instrument.exchange,
                 "base": instrument.base,
                 "quote": instrument.quote,
                 "timeframe": timeframe,
                 "missing": missing,
-                "file": path.name[:255],
+                "file": rows.name[-255:],
                 "imported_at": int(now),
             }
             series_id = _describe(connection, stored, merged.block, facts)
             write_block(connection, series_id, merged.block[:, merged.first_change :])
-        return _report(merged, checked, instrument, timeframe, path.name, missing)
+        return _report(merged, checked, rows, instrument, missing)
 
-    return store.write_now(work)
+    return store.read_now(work) if options.dry_run else store.write_now(work)
 
 
 def list_imports(store: Store) -> tuple[ImportedSeries, ...]:
@@ -207,18 +297,18 @@ def _describe(connection: sa.Connection, stored: Series | None, block: Block, fa
     return stored.id
 
 
-def _report(
-    merged: _Merged, checked: Checked, instrument: Instrument, timeframe: Timeframe, file: str, missing: int
-) -> ImportReport:
+def _report(merged: _Merged, checked: Checked, rows: Rows, instrument: Instrument, missing: int) -> ImportReport:
     said = {
         "The file is sorted newest first; it was turned round.": checked.newest_first,
         "The newest bar is not closed yet and was left out.": checked.left_out_open_bar,
         f"{missing} bars are missing inside the series and stay missing.": missing > 0,
+        f"{checked.moved} highs or lows missed the open or close by float noise, {checked.noise:.1g} of the price at "
+        f"most, and were moved to it (tolerance {TOLERANCE:g}).": checked.moved > 0,
     }
     return ImportReport(
         instrument=instrument,
-        timeframe=timeframe,
-        file=file,
+        timeframe=checked.timeframe,
+        file=rows.name,
         rows=checked.block.shape[1],
         added=merged.added,
         replaced=merged.replaced,
@@ -226,7 +316,8 @@ def _report(
         missing=missing,
         start=int(checked.block[0, 0]),
         end=int(checked.block[0, -1]),
-        notes=tuple(sentence for sentence, holds in said.items() if holds),
+        notes=(*(sentence for sentence, holds in said.items() if holds), *rows.origin.notes),
+        origin=rows.origin,
     )
 
 
@@ -246,10 +337,10 @@ def _conflict(before: Block, after: Block, instrument: Instrument) -> InvalidInp
     )
 
 
-def _seam(before: Block, new: Block, instrument: Instrument, timeframe: Timeframe) -> InvalidInput:
+def _seam(before: Block, new: Block, instrument: Instrument, timeframe: Timeframe) -> _Seam:
     stored = f"{iso8601(before[0, 0])} to {iso8601(before[0, -1])}"
     added = f"{iso8601(new[0, 0])} to {iso8601(new[0, -1])}"
-    return InvalidInput(
+    return _Seam(
         f"{timeframe} bars of {instrument.ticker} are stored from {stored}; the file holds {added}, and bars between"
         " the two would be missing",
         suggestion="Import the bars between first, or allow gaps (--allow-gaps), which then stay empty; "
