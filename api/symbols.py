@@ -6,6 +6,7 @@
 | `BTC`                                                | the pair with the exchange's own quote currency              |
 | `BINANCE:BTC/USDT` `binance:btcusdt`                 | the prefix is the exchange                                   |
 | `BTC/USDT:USDT` `BTCUSDT.P` `BTC-PERP` `BTC-USDT-SWAP` | the perpetual; without an exchange Binance USD-M           |
+| `T-REX/USDT` `BTC.B-USDT` `USD₮0/USDC` `币安人生/USDT` | names as venues list them; the slash ends the base |
 | `KRW-BTC`                                            | Upbit's own notation, quote first                            |
 | `BTC/USDT` `BTC/USDC` `BTC-USD` on hyperliquid, lighter | the one BTC contract there, which settles in USDC         |
 | a long number (with or without `/USDC`)              | a Polymarket token id                                        |
@@ -18,6 +19,7 @@ is refused, with the candidates.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, get_args
@@ -33,7 +35,8 @@ _QUOTES: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "KRW", "EUR", "USD")
 
 _UPBIT_QUOTES: Final = ("KRW", "USDT", "BTC")
 _TOKEN: Final = re.compile(r"([1-9][0-9]{9,99})(?:[/:]USDC)?")
-_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
+_MARKS: Final = "-."
+"""May stand within an asset's name, as in T-REX and BTC.B."""
 _CONTRACT: Final = re.compile(r"(.+?)(?:\.P|[-_/](?:PERP|SWAP)|(?<=USDT)PERP|(?<=USDC)PERP)")
 _URL: Final = re.compile(r"https?://(?:www\.)?polymarket\.com/([^?#]*)", re.IGNORECASE)
 
@@ -91,6 +94,23 @@ class Listed(Protocol):
 
 Known = Callable[[ExchangeId], Iterable[Listed]]
 """Everything listed on an exchange, largest first."""
+
+
+def is_asset(name: str) -> bool:
+    """Whether `name` can be an asset's, as venues list them: `BTC`, `T-REX`, `BTC.B`, `USD₮0`, `币安人生`.
+
+    Letters are Latin capitals, or of a script without capitals. Cyrillic or full-width letters, which look like Latin
+    ones, are refused.
+    """
+    if not 1 <= len(name) <= 20 or name[0] in _MARKS or name[-1] in _MARKS:
+        return False
+    return all(_is_in_assets(char) for char in name)
+
+
+def _is_in_assets(char: str) -> bool:
+    if char.isascii():
+        return char.isupper() or char.isdigit() or char in _MARKS
+    return unicodedata.category(char) in {"Lo", "Sc"} and unicodedata.is_normalized("NFKC", char)
 
 
 def exchange_id(text: str) -> ExchangeId | None:
@@ -191,7 +211,7 @@ def _pair(written: str, body: str, exchange: Exchange, known: Known | None) -> I
     if (contract or settle) and exchange.market_type != "perpetual":
         raise _not_spot(written, exchange)
     base, quote = _split_pair(upper, exchange, known)
-    if not _ASSET.fullmatch(base) or not _ASSET.fullmatch(quote) or base == quote:
+    if not is_asset(base) or not is_asset(quote) or base == quote:
         raise InvalidInput(f"symbol {show(written)} is not a pair of two assets", suggestion=_EXAMPLES)
     if exchange.written_quote is not None:
         quote = _settled(written, quote, settle, exchange)
@@ -225,7 +245,7 @@ def _settled(written: str, quote: str, settle: str, exchange: Exchange) -> str:
 
 def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[str, str]:
     """Base and quote of a pair written with a separator, without one, or of a base alone."""
-    parts = re.split(r"[/\-_]", upper)
+    parts = upper.split("/") if "/" in upper else _split_marks(upper, exchange)
     if len(parts) == 2:
         quote_first = exchange.id == "upbit" and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
         return (parts[1], parts[0]) if quote_first else (parts[0], parts[1])
@@ -233,6 +253,18 @@ def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[st
         return "", ""
     glued = _split_glued(upper, (exchange.quote, *_QUOTES)) or _split_listed(upper, exchange.id, known)
     return glued or (upper, exchange.quote)
+
+
+def _split_marks(upper: str, exchange: Exchange) -> list[str]:
+    """The parts of a pair written with - or _; a mark within the base, as in T-REX-USDT, is not where it ends."""
+    parts = re.split(r"[\-_]", upper)
+    if len(parts) <= 2:
+        return parts
+    if exchange.id == "upbit" and parts[0] in _UPBIT_QUOTES:
+        return [parts[0], upper[len(parts[0]) + 1 :]]
+    if parts[-1] in {exchange.quote, *_QUOTES}:
+        return [upper[: -len(parts[-1]) - 1], parts[-1]]
+    return parts
 
 
 def _upbit_quote_first(first: str, second: str) -> bool:

@@ -25,6 +25,9 @@ Decimal = Literal["point", "comma"]
 EARLIEST: Final = 631_152_000
 """1990-01-01. Smaller numbers are not times of candles."""
 
+LATEST: Final = 4_102_444_800
+"""2100-01-01. Larger numbers are dates without marks, such as 20240131235900."""
+
 _UNITS: Final = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
 """At or above the first number an epoch counts nano-, micro- or milliseconds; below, seconds."""
 

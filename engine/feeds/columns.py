@@ -21,6 +21,7 @@ from engine.store.candles import FIELDS, Block
 
 from .cells import (
     EARLIEST,
+    LATEST,
     Decimal,
     Readings,
     Times,
@@ -506,7 +507,7 @@ class PlainColumns:
         block = np.zeros((FIELDS, len(read)))
         block[: read.shape[1]] = read.T
         block[0], units = epoch_seconds(block[0])
-        if bool((block[0] < EARLIEST).any()):
+        if bool(((block[0] < EARLIEST) | (block[0] > LATEST)).any()):
             return False
         self.units |= units
         self.blocks.append(block)

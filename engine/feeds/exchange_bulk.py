@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import numpy as np
+
 from api.errors import HeyTradersError, Unavailable, explain
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
@@ -25,7 +27,7 @@ from engine.store.exchange_data import Span, all_fetched, gaps
 from engine.venues.exchange.conventions import CONVENTIONS
 from engine.venues.exchange.session import Connector
 
-from .cells import epoch_seconds, numbers_of
+from .cells import epoch_seconds
 from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as
 
 ARCHIVE: Final = "https://data.binance.vision"
@@ -161,10 +163,7 @@ def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, pa
     except (zipfile.BadZipFile, UnicodeDecodeError, IndexError):
         return None
     rows = [row[:6] for row in csv.reader(lines) if row and row[0].isdecimal()]
-    times = numbers_of([row[0] for row in rows])
-    if isinstance(times, int):
-        return None
-    seconds = epoch_seconds(times)
+    seconds, _ = epoch_seconds(np.array([float(row[0]) for row in rows]))
     try:
         numbered = [[at * 1_000, *row[1:]] for at, row in zip(seconds.tolist(), rows, strict=True)]
         return checked(numbered, instrument, timeframe, *span)

@@ -46,7 +46,7 @@ Opener = Callable[[], BinaryIO]
 _PACKED: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"\x1f\x8b": lambda raw: io.BufferedReader(gzip.GzipFile(fileobj=raw)),
     b"BZh": lambda raw: io.BufferedReader(bz2.BZ2File(raw)),
-    b"\xfd7zXZ\x00": lambda raw: io.BufferedReader(lzma.LZMAFile(raw)),
+    b"\xfd7zXZ\x00": lambda raw: io.BufferedReader(lzma.LZMAFile(raw)),  # noqa: SIM115 - the caller closes it
 }
 _REFUSED: Final[tuple[tuple[bytes, int, str, str], ...]] = (
     (b"FEA1", 0, "a Feather file of version 1", "Save it again with pandas 2 or later (to_feather), or as CSV"),
@@ -271,10 +271,10 @@ def symbol_in(name: str, written: str | None, exchange: ExchangeId | None) -> In
     one of the eight nothing is concluded.
     """
     words = [word for word in _WORDS.split(_stem(name)) if word]
-    venues = [venue for word in words[:1] if (venue := exchange_id(word))]
+    named = exchange_id(words[0]) if words else None
     if any(word.lower() in _ELSEWHERE for word in words) and exchange is None:
         return None
-    rest = words[len(venues) :]
+    rest = words if named is None else words[1:]
     end = next((i for i, word in enumerate(rest) if _length(word) is not None), len(rest))
     assets = rest[:end]
     if not written and (not 1 <= len(assets) <= 3 or end == len(rest) or not all(a.upper() == a for a in assets)):
@@ -282,18 +282,20 @@ def symbol_in(name: str, written: str | None, exchange: ExchangeId | None) -> In
     symbol = written or ("/".join(assets[:2]) + (f":{assets[2]}" if len(assets) == 3 else ""))
     is_perpetual = "futures" in [word.lower() for word in rest] and ":" in symbol
     try:
-        venue: ExchangeId | None = exchange or (venues[0] if venues else None)
-        if venue is not None and is_perpetual:
-            venue = PERPETUAL_TWIN.get(venue, venue)
-        return resolve(symbol, venue)
+        venue = exchange or named
+        if venue is not None and is_perpetual and venue in PERPETUAL_TWIN:
+            return resolve(symbol, PERPETUAL_TWIN[venue])
+        return resolve(symbol if exchange or not named else f"{named}:{symbol}", exchange)
     except HeyTradersError:
         return None
 
 
 def timeframe_in(name: str) -> Timeframe | None:
     """The timeframe that a table's name tells: `1h`, `1D`, or minutes alone as in `XBTUSD_60.csv`."""
-    found = (_length(word) for word in _WORDS.split(_stem(name))[1:])
-    return next((timeframe for timeframe in found if timeframe), None)
+    for word in _WORDS.split(_stem(name))[1:]:
+        if (timeframe := _length(word)) is not None:
+            return timeframe
+    return None
 
 
 def _stem(name: str) -> str:
@@ -302,5 +304,7 @@ def _stem(name: str) -> str:
 
 def _length(word: str) -> Timeframe | None:
     shown = word if word.endswith("M") else word.lower()
-    named: Timeframe | None = next((timeframe for timeframe in SECONDS if timeframe == shown), None)
-    return named or _MINUTES.get(word)
+    for timeframe in SECONDS:
+        if timeframe == shown:
+            return timeframe
+    return _MINUTES.get(word)

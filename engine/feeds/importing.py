@@ -6,7 +6,7 @@ before, after or in gaps; a row that contradicts a stored one is refused unless 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -93,9 +93,6 @@ class ImportOptions:
     dry_run: bool = False
 
 
-Outcome = ImportReport | HeyTradersError
-
-
 def import_file(
     store: Store,
     path: Path,
@@ -112,44 +109,70 @@ def import_file(
         InvalidInput: A row breaks a rule or contradicts a stored one; names the row. Nothing was imported.
     """
     options = ImportOptions(instrument, timeframe=timeframe, allow_gaps=allow_gaps, replace=replace)
-    (outcome,) = (result for _, result in import_path(store, path, options, clock=clock))
-    if isinstance(outcome, HeyTradersError):
-        raise outcome
-    return outcome
+    first, *others = import_all(store, [path], options, clock=clock)
+    if others:
+        raise InvalidInput(f"{path.name} holds {len(others) + 1} tables", suggestion="Import them with import_all")
+    if isinstance(first.result, HeyTradersError):
+        raise first.result
+    return first.result
 
 
-def import_path(
-    store: Store, path: Path, options: ImportOptions, *, clock: Clock | None = None
-) -> Iterator[tuple[str, Outcome]]:
-    """Import a file, or every table of an archive; gives a report or a refusal for each table. Blocking.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one table."""
 
-    A table whose bars only follow on those of a later one is tried again once the others are in.
+    name: str
+    result: ImportReport | HeyTradersError
+
+
+def import_all(
+    store: Store,
+    paths: Sequence[Path],
+    options: ImportOptions,
+    *,
+    clock: Clock | None = None,
+    progress: Callable[[], None] | None = None,
+) -> tuple[Outcome, ...]:
+    """Import files, and every table of archives; each table all of it or none of it. Blocking.
+
+    A table that only follows on the stored bars once another of them is in is tried again after the others.
+
+    Args:
+        store: Where to.
+        paths: The files.
+        options: How.
+        clock: Says which bars are closed.
+        progress: Called after each file.
     """
     now = (clock or SystemClock()).now()
+    outcomes: list[Outcome] = []
     waiting: list[Table] = []
-    try:
-        for table in tables_of(path):
-            outcome = _import(store, table, options, now)
-            if isinstance(outcome, _Seam):
-                waiting.append(table)
-            else:
-                yield table.name, outcome
-    except HeyTradersError as error:
-        yield clean(path.name, 120), error
+    for path in paths:
+        try:
+            for table in tables_of(path):
+                result = _import(store, table, options, now)
+                if isinstance(result, _Seam):
+                    waiting.append(table)
+                else:
+                    outcomes.append(Outcome(table.name, result))
+        except HeyTradersError as error:
+            outcomes.append(Outcome(clean(path.name, 120), error))
+        if progress is not None:
+            progress()
     while waiting:
-        outcomes = [(table, _import(store, table, options, now)) for table in waiting]
-        if all(isinstance(outcome, _Seam) for _, outcome in outcomes):
-            yield from ((table.name, outcome) for table, outcome in outcomes)
-            return
-        yield from ((table.name, outcome) for table, outcome in outcomes if not isinstance(outcome, _Seam))
-        waiting = [table for table, outcome in outcomes if isinstance(outcome, _Seam)]
+        results = [(table, _import(store, table, options, now)) for table in waiting]
+        again = [table for table, result in results if isinstance(result, _Seam)]
+        is_stuck = len(again) == len(waiting)
+        outcomes += [Outcome(table.name, r) for table, r in results if is_stuck or not isinstance(r, _Seam)]
+        waiting = [] if is_stuck else again
+    return tuple(outcomes)
 
 
 class _Seam(InvalidInput):
     """Bars between the table's and the stored ones are missing."""
 
 
-def _import(store: Store, table: Table, options: ImportOptions, now: float) -> Outcome:
+def _import(store: Store, table: Table, options: ImportOptions, now: float) -> ImportReport | HeyTradersError:
     try:
         guessed = options.instrument or symbol_in(table.name, None, options.exchange)
         wanted = ReadOptions(
@@ -302,8 +325,8 @@ def _report(merged: _Merged, checked: Checked, rows: Rows, instrument: Instrumen
         "The file is sorted newest first; it was turned round.": checked.newest_first,
         "The newest bar is not closed yet and was left out.": checked.left_out_open_bar,
         f"{missing} bars are missing inside the series and stay missing.": missing > 0,
-        f"{checked.moved} highs or lows missed the open or close by float noise, {checked.noise:.1g} of the price at "
-        f"most, and were moved to it (tolerance {TOLERANCE:g}).": checked.moved > 0,
+        f"Highs and lows that missed the open or close by float noise ({checked.noise:.1g} of the price at most): "
+        f"{checked.moved}, moved to it (tolerance {TOLERANCE:g}).": checked.moved > 0,
     }
     return ImportReport(
         instrument=instrument,

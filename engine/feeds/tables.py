@@ -152,7 +152,12 @@ def _yfinance(head: Sequence[str], start: int, delimiter: str) -> tuple[list[str
     """The header of yfinance, which takes two or three lines: names, tickers, and `Date` alone."""
     rows = [_split(line, delimiter) for line in head[start : start + 3]]
     for more in (1, 2):
-        if len(rows) > more and rows[more][0].lower() in {"date", "datetime"} and not any(rows[more][1:]):
+        if (
+            len(rows) > more
+            and rows[more][:1]
+            and rows[more][0].lower() in {"date", "datetime"}
+            and not any(rows[more][1:])
+        ):
             tickers = {cell for cell in rows[1][1:] if cell} if more == 2 else set[str]()
             return ["Date", *rows[0][1:]], start + more + 1, tickers.pop() if len(tickers) == 1 else None
     return None

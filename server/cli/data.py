@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import anyio
 import anyio.to_thread
@@ -24,16 +24,18 @@ from server.settings import Settings
 from .progress import ticking
 
 if TYPE_CHECKING:
+    from api.errors import HeyTradersError
     from api.symbols import Instrument
     from engine.engine import Engine
     from engine.feeds.exchange_bulk import Job, Summary
     from engine.feeds.exchange_fetch import Fetcher
-    from engine.feeds.importing import ImportReport
+    from engine.feeds.importing import ImportOptions, ImportReport, Outcome
     from engine.feeds.market import MarketFeed
     from engine.store.database import Store
     from engine.store.exchange_data import Fetched
 
 Result = TypeVar("Result")
+DecimalMark = Literal["point", "comma"]
 
 
 @click.group("data")
@@ -41,17 +43,41 @@ def command() -> None:
     """Import, fetch, list and remove candles."""
 
 
-@command.command("import")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--symbol", required=True, help="What the candles are of, such as BINANCE:BTC/USDT.")
-@click.option("--timeframe", type=click.Choice(get_args(Timeframe)), required=True, help="Length of a bar.")
+@command.command("import", short_help="Import candles from files and folders.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--symbol", help="What the candles are of, such as BINANCE:BTC/USDT.  [default: the file's]")
+@click.option("--exchange", type=click.Choice(get_args(ExchangeId)), help="Where the symbols of file names trade.")
+@click.option("--timeframe", type=click.Choice(get_args(Timeframe)), help="Length of a bar.  [default: the file's]")
+@click.option("--timezone", help="Zone of times that carry none, such as Europe/Berlin.  [default: UTC]")
+@click.option("--columns", help="Which column is what: time=Date,volume=- or time,low,high,open,close,volume.")
+@click.option("--decimal", type=click.Choice(get_args(DecimalMark)), help="The decimal mark, where it is in doubt.")
 @click.option("--allow-gaps", is_flag=True, help="Accept missing bars; they stay missing.")
-@click.option("--replace", is_flag=True, help="Where the file contradicts stored bars, the file wins.")
-def import_(*, file: Path, symbol: str, timeframe: str, allow_gaps: bool, replace: bool) -> None:
-    """Import a CSV or Parquet FILE: all of it, or nothing if a row is wrong."""
-    bars = cast("Timeframe", timeframe)
-    report = anyio.run(partial(import_candles, _settings(), file, symbol, bars, allow_gaps=allow_gaps, replace=replace))
-    click.echo(report)
+@click.option("--replace", is_flag=True, help="Where a file contradicts stored bars, the file wins.")
+@click.option("--dry-run", is_flag=True, help="Check everything and store nothing.")
+def import_(*, paths: tuple[Path, ...], symbol: str | None, allow_gaps: bool, dry_run: bool, **given: Any) -> None:
+    """Import candles from files, archives and folders at PATHS: each table whole, or not at all if a row is wrong.
+
+    Formats are recognised by content: CSV with or without a header, JSON, Feather, Parquet, .zip and .gz, as written by
+    Binance, Kraken, ccxt, freqtrade, TradingView, MetaTrader, pandas, yfinance and others.
+    """
+    from api.errors import HeyTradersError
+    from api.symbols import resolve
+    from engine.feeds.files import files_in
+    from engine.feeds.importing import ImportOptions
+
+    files = [file for path in paths for file in (files_in(path) if path.is_dir() else [path])]
+    instrument = None if symbol is None else resolve(symbol, given["exchange"])
+    options = ImportOptions(instrument=instrument, allow_gaps=allow_gaps, dry_run=dry_run, **given)
+    outcomes = anyio.run(partial(_import_all, _settings(), files, options))
+    failed = [outcome for outcome in outcomes if isinstance(outcome.result, HeyTradersError)]
+    if len(outcomes) == len(failed) == 1 and isinstance(failed[0].result, HeyTradersError):
+        raise failed[0].result
+    for outcome in outcomes:
+        click.echo(_told(outcome.result, dry_run=dry_run))
+    if len(outcomes) != 1:
+        done = "would be imported" if dry_run else "imported"
+        click.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} tables {done}, {len(failed)} refused.")
+    sys.exit(1 if failed or not outcomes else 0)
 
 
 @command.command("list")
@@ -199,31 +225,47 @@ def _summed_up(summary: Summary) -> str:
 
 
 async def import_candles(
-    settings: Settings,
-    file: Path,
-    symbol: str,
-    timeframe: Timeframe,
-    *,
-    allow_gaps: bool = False,
-    replace: bool = False,
+    settings: Settings, file: Path, symbol: str, timeframe: Timeframe, *, allow_gaps: bool = False
 ) -> str:
     """Import a file and say what came of it."""
+    from api.errors import HeyTradersError
     from api.symbols import resolve
-    from engine.feeds.importing import import_file
+    from engine.feeds.importing import ImportOptions
 
-    instrument = resolve(symbol)
-    importing = partial(
-        import_file, path=file, instrument=instrument, timeframe=timeframe, allow_gaps=allow_gaps, replace=replace
-    )
-    return _told(await ticking(_with_store(settings, importing)))
+    options = ImportOptions(resolve(symbol), timeframe=timeframe, allow_gaps=allow_gaps)
+    (outcome,) = await _import_all(settings, [file], options)
+    if isinstance(outcome.result, HeyTradersError):
+        raise outcome.result
+    return _told(outcome.result)
 
 
-def _told(report: ImportReport) -> str:
+async def _import_all(settings: Settings, files: list[Path], options: ImportOptions) -> tuple[Outcome, ...]:
+    from engine.feeds.importing import import_all
+
+    if len(files) == 1:
+        return await ticking(_with_store(settings, lambda store: import_all(store, files, options)))
+    with click.progressbar(length=len(files), label="Importing", file=sys.stderr) as bar:
+        return await _with_store(
+            settings, lambda store: import_all(store, files, options, progress=lambda: bar.update(1))
+        )
+
+
+def _told(result: ImportReport | HeyTradersError, *, dry_run: bool = False) -> str:
+    from api.errors import HeyTradersError, explain
     from engine.clock import iso8601
 
-    counts = f"{report.added} bars added, {report.replaced} replaced, {report.unchanged} unchanged"
-    span = f"{report.instrument.ticker} {report.timeframe}, {iso8601(report.start)} to {iso8601(report.end)}"
-    return "\n".join((f"{span}: {counts}.", *report.notes))
+    if isinstance(result, HeyTradersError):
+        return f"Refused: {explain(result)}"
+    counts = f"{result.added} bars added, {result.replaced} replaced, {result.unchanged} unchanged"
+    span = f"{result.instrument.ticker} {result.timeframe}, {iso8601(result.start)} to {iso8601(result.end)}"
+    origin = result.origin
+    return "\n".join(
+        (
+            f"{span}: {counts}{' (dry run: nothing was stored)' if dry_run else ''}.",
+            f"  {result.file} was read as {origin.layout}; {origin.columns}; times in {origin.times}.",
+            *(f"  {note}" for note in result.notes),
+        )
+    )
 
 
 async def _with_store(settings: Settings, work: Callable[[Store], Result]) -> Result:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from api.errors import HeyTradersError, Unavailable
 from api.exchanges import EXCHANGES, ExchangeId
-from api.symbols import Instrument
+from api.symbols import Instrument, is_asset
 from engine.store.database import Store
 from engine.store.exchange_data import read_markets, write_markets
 
@@ -28,7 +27,6 @@ PRICE_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 60.0
 """How long a stored list serves after an exchange gave none."""
 
-_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
 _PREDICTIONS: Final = 500
 _KEPT: Final = (
     "id", "lowercaseId", "symbol", "base", "quote", "settle", "baseId", "quoteId", "settleId", "type", "spot", "margin",
@@ -249,12 +247,12 @@ def decimal(value: Any) -> Decimal | None:
 def _is_ours(exchange: ExchangeId, market: Mapping[str, Any]) -> bool:
     """Whether a market is of the kind that the API trades on this exchange, and its name one that the API can write."""
     row = EXCHANGES[exchange]
-    if market.get("active") is False or _ASSET.fullmatch(str(market.get("base")).upper()) is None:
+    if market.get("active") is False or not is_asset(str(market.get("base")).upper()):
         return False
     if row.market_type == "perpetual":
         is_perpetual = bool(market.get("swap")) and market.get("linear") is not False
         return is_perpetual and market.get("settle") == market.get("quote") == row.quote
-    return bool(market.get("spot")) and _ASSET.fullmatch(str(market.get("quote"))) is not None
+    return bool(market.get("spot")) and is_asset(str(market.get("quote")))
 
 
 def _slim(exchange: ExchangeId, market: Mapping[str, Any]) -> dict[str, Any]:

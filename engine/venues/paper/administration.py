@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
 from api.refusals import show
+from api.symbols import is_asset
 from engine.clock import Clock
 from engine.store.database import Store
 from engine.store.ids import new_id
@@ -28,7 +29,6 @@ T = TypeVar("T")
 
 _AMOUNT: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ASSET: Final = re.compile(r"[A-Z0-9]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Administration:
             NotFound: There is no such account.
         """
         change = parse_amount(amount)
-        if asset is not None and _ASSET.fullmatch(asset) is None:
+        if asset is not None and not is_asset(asset):
             raise InvalidInput(f"asset {show(asset)} is no asset", suggestion="Write it as BTC or USDT")
 
         def work(connection: sa.Connection, account: AccountRecord) -> None:

@@ -160,8 +160,8 @@ def test_the_line_is_right_after_comments_empty_lines_and_many_rows(store: Store
     [
         ("", "no header line"),
         (HEADER, "no rows"),
-        (_row(0) + _row(1), "no column for time, open"),
-        ("time,open,high,low,close\n1,2,3,4,5\n", "no column for volume"),
+        ("a,b,c,d,e,f\n1,2,3,4,5,6\n", "no column for time, open"),
+        ("time,open,high,low,close,Volume USD\n1,2,3,4,5,6\n", "which of Volume USD is the volume"),
         ("time,open,Open,high,low,close,volume\n1,2,2,3,4,5,6\n", "both named 'open'"),
         (HEADER + "".join(f"{START + i * 900},10,12,9,11,5\n" for i in range(9)), "bars that are 15m apart, not 1h"),
         (HEADER + "".join(f"{START + i * 10800},10,12,9,11,5\n" for i in range(9)), "bars that are 10800 s apart"),
@@ -177,7 +177,7 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(store: Store, tmp_path: Path
 
 def test_files_that_are_not_there_or_no_text_are_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"time;\xff\xfe\n")
-    (tmp_path / "x.parquet").write_bytes(b"PAR0")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
 
     for path, said in (
         (tmp_path / "none.csv", "cannot be read"),
