@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
+from typing import Final
 
 from api.errors import HeyTradersError
+
+MAX_BYTES: Final = 1_048_576
+"""Of any file that is read here; the largest of them has a few thousand."""
 
 
 class BadFile(HeyTradersError):
@@ -43,19 +48,44 @@ def read_private(path: Path) -> str | None:
     """What a private file holds; `None` where there is none.
 
     Raises:
-        BadFile: Others may read it, somebody else owns it, or it cannot be read.
+        BadFile: Others may read it, somebody else owns it, it is not a regular file, too large, or cannot be read.
     """
-    try:
-        status = path.stat()
-        content = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    found = _read_regular(path)
+    if found is None:
         return None
-    except OSError as error:
-        raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
-    except UnicodeDecodeError as error:
-        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error
+    content, status = found
     if os.name == "posix" and status.st_mode & 0o077:
         raise BadFile(f"{path} can be read by others", suggestion=f"Run: chmod 600 {path}")
     if os.name == "posix" and status.st_uid != os.geteuid():
         raise BadFile(f"{path} belongs to another user", suggestion="Set HEYTRADERS_HOME to a folder of yours")
     return content
+
+
+def read_bounded(path: Path) -> str | None:
+    """What a file of at most 1 MiB holds that others may read too; `None` where there is none.
+
+    Raises:
+        BadFile: It is not a regular file, too large, not text, or cannot be read.
+    """
+    found = _read_regular(path)
+    return None if found is None else found[0]
+
+
+def _read_regular(path: Path) -> tuple[str, os.stat_result] | None:
+    """Text and status of a regular file. A pipe is never waited for, and a device never read."""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise BadFile(f"{path} is not a regular file", suggestion="Remove it; restore it from a backup")
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
+    if len(content) > MAX_BYTES:
+        raise BadFile(f"{path} is larger than {MAX_BYTES} bytes", suggestion="Look at who changed it")
+    try:
+        return content.decode(), status
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error

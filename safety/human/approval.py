@@ -42,6 +42,12 @@ def release_words(state: str, since: float, head: str) -> str:
     return f"heytraders-mcp releases {state} since {since!r} at {head}"
 
 
+def settle_words(intent: Intent, order_id: str | None) -> str:
+    """What is signed to settle an intent of unknown outcome: as an order, or as never placed where there is no id."""
+    became = "absent" if order_id is None else f"order {order_id}"
+    return f"heytraders-mcp settles intent {intent.intent_id} digest {intent.proposal.digest} as {became}"
+
+
 def policy_words(version: int, toml: str) -> str:
     """What is signed to put a policy in force."""
     return f"heytraders-mcp policy version {version} sha256 {hashlib.sha256(toml.encode()).hexdigest()}"

@@ -131,7 +131,7 @@ class Ledger:
                 row = rows.move(
                     journal, row, "APPROVED", {"key_id": key_id, "signature": signature},
                     signature=signature, key_id=key_id, by_human=1, approved_at=journal.now,
-                    deadline=journal.now + rows.SENDING_SECONDS,
+                    deadline=journal.now + rows.SIGNED_SECONDS,
                 )  # fmt: skip
                 return rows.intent_of(row)
         raise InvalidInput(
@@ -171,6 +171,39 @@ class Ledger:
             return claiming.settle(
                 journal, intent_id, to, result=result, order_id=order_id, reason=reason, only_from=only_from
             )
+
+    def settle_by_human(
+        self, intent_id: str, order_id: str | None, *, signature: str, key_id: str, over: str
+    ) -> Intent:
+        """Book what a human says became of an order of unknown outcome. The caller has verified the signature.
+
+        Args:
+            intent_id: UNKNOWN or ABSENT.
+            order_id: Which order it is; `None` where it was never placed.
+            signature: Over `over`, hexadecimal.
+            key_id: Of the approver's key.
+            over: The text that was signed.
+
+        Raises:
+            InvalidInput: Its outcome is known, or the order is another intent's.
+        """
+        with self._write() as journal:
+            row = rows.get_whole(journal, intent_id)
+            told = {"by": key_id, "signature": signature, "over": over}
+            if order_id is None:
+                if row["state"] == "ABSENT":
+                    return rows.intent_of(row)
+                return rows.intent_of(rows.move(journal, row, "ABSENT", told, reason="a human says it was not placed"))
+            taken = rows.select(journal, "order_id = ? AND intent_id <> ?", (order_id, row["intent_id"]))
+            if taken:
+                raise InvalidInput(
+                    f"order {order_id} is that of intent {taken[0]['intent_id']}",
+                    suggestion="Choose another, or --absent",
+                    code="INTENT_STATE",
+                )
+            told["order_id"] = order_id
+            reason = "a human says which order it is"
+            return rows.intent_of(rows.move(journal, row, "ACKED", told, reason=reason, order_id=order_id))
 
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
         """Keep what the service shows of it now; it does not move."""

@@ -14,7 +14,7 @@ from safety.terms.states import State
 from . import switch
 from .journal import Journal
 from .records import Claim, Switch, Verdict
-from .rows import SENDING_SECONDS, Row, altered, expire, get, get_whole, intent_of, is_whole, move, no_such_move
+from .rows import Row, altered, expire, get, get_whole, intent_of, is_whole, move, no_such_move, sending_seconds
 from .usage import usage_of
 
 _LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
@@ -44,6 +44,8 @@ def _decided(
     intent = intent_of(row)
     proposal = intent.proposal
     verdict = decide(intent, usage_of(journal, proposal.money, proposal.action, without=intent.intent_id), state)
+    if verdict.to == row["state"]:
+        return Claim(won=False, intent=intent, reason=verdict.reason)
     if verdict.to != "SENT":
         return _stopped(journal, row, verdict)
     label = row["label"] or order_label(intent.intent_id, intent.digest, journal.head()[1])
@@ -92,5 +94,5 @@ def settle(
 
 def _deadline(row: Row) -> float:
     """Until when it may be tried again: the approval's end, as before the first try."""
-    until: float = row["approved_at"] + SENDING_SECONDS
+    until: float = row["approved_at"] + sending_seconds(row)
     return until

@@ -104,6 +104,8 @@ class Looked:
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         """Whether what was admitted, and perhaps approved, may be sent now."""
         decision = self.decide(usage, switch, again=True)
+        if decision.outcome is Outcome.DENY and intent.signature and self._only_waits_for_a_price(decision):
+            return stop(intent.state, f"it waits for a fresh price: {decision.worst.reason}")
         if decision.outcome is Outcome.DENY:
             state = "HALTED" if switch != "ACTIVE" else "DECLINED"
             return stop(state, f"{decision.worst.rule}: {decision.worst.reason}")
@@ -112,6 +114,12 @@ class Looked:
         if not covers(intent, decision, self.approver, self.limits):
             return stop("DECLINED", f"{decision.worst.rule}: a human's approval is needed, and this one does not count")
         return GO
+
+    def _only_waits_for_a_price(self, decision: Decision) -> bool:
+        """Whether a minute's patience is all that is missing. The approval's own deadline ends it."""
+        quote, old = self.facts.quote, self.limits.quote_age
+        denied = [each.rule for each in decision.findings if each.outcome is Outcome.DENY]
+        return denied == ["R10_COLLAR"] and quote is not None and old is not None and quote.age > old
 
     def _drifted(self, intent: Intent) -> bool:
         """A limit order's price is the human's own, and the collar holds it; a market order's is the market's."""

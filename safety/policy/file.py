@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from safety.human.approval import policy_words
 from safety.human.approver import Approver, Pins, SigningKey, trusted
+from safety.private_file import BadFile, read_bounded
 
 from .policy import Policy
 from .text import BadPolicy, parse_policy, write_policy
@@ -86,12 +87,10 @@ def draft(home: Path) -> Policy | None:
         BadPolicy: It cannot be read.
     """
     try:
-        text = (home / POLICY_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadPolicy(f"{POLICY_FILE} cannot be read: {error}", suggestion="Check its owner and mode") from error
-    return parse_policy(text)
+        text = read_bounded(home / POLICY_FILE)
+    except BadFile as error:
+        raise BadPolicy(f"{POLICY_FILE} cannot be read: {error.message}", suggestion=error.suggestion) from error
+    return None if text is None else parse_policy(text)
 
 
 def sign(policy: Policy, after: int, key: SigningKey, now: float) -> SignedPolicy:

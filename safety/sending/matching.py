@@ -70,6 +70,7 @@ def by_terms(
         ]
         for intent in intents
     }
+    fits = {name: [each for each in alike if _is_exact(intents, name, each)] or alike for name, alike in fits.items()}
     claims = [id(each) for orders in fits.values() for each in orders]
     sending = {id(each) for intent in intents if intent.state == "SENT" for each in fits[intent.intent_id]}
     matches = Matches()
@@ -84,6 +85,12 @@ def by_terms(
         else:
             matches.several[intent.intent_id] = mine
     return matches
+
+
+def _is_exact(intents: Iterable[Intent], intent_id: str, shown: ShownOrder) -> bool:
+    """Whether an order has exactly the terms that were sent; where one has, what is merely near is another order."""
+    order = next(each.proposal.action for each in intents if each.intent_id == intent_id)
+    return isinstance(order, Order) and order.amount == shown.amount and shown.price in {None, order.price}
 
 
 def _fits(intent: Intent, shown: ShownOrder, earliest: float) -> bool:

@@ -107,7 +107,9 @@ class Watcher:
         for intent in waiting:
             if self._is_due(intent):
                 name = intent.intent_id
-                self._start(tasks, f"intent {name}", lambda name=name: self.executor.execute(name))
+                self._start(
+                    tasks, f"intent {name}", lambda name=name: self.executor.execute(name), every=self.pace.again
+                )
         self._start(tasks, "the reconciliation", self.reconciler.look)
         self._start(tasks, "standing authorities", self.expiry.pause_due, every=self.pace.standing)
         if self.watch_losses is not None:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from safety.terms.intent import Intent
     from safety.terms.states import State
 
-WAIT_SECONDS: Final = 35.0
-"""An approved intent is sent within 30 s or never."""
+WAIT_SECONDS: Final = 80.0
+"""An approved intent waits up to 75 s for a fresh price, and is sent then or never."""
 LOOK_SECONDS: Final = 0.2
 
 

@@ -16,11 +16,14 @@ MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "
 """The ten large assets that have the narrower collar."""
 
 _MINUTE: Final = 60
+_FRESH_SECONDS: Final = 10
+_FADED_SECONDS: Final = 150
+_LEAST_SHARE: Final = Decimal("0.25")
 
 
 @rule("R10_COLLAR")
 def collar(case: Case) -> Objection | None:
-    """Distance of a limit price from a fresh market price."""
+    """Distance of a limit price from a fresh market price. The older that price, the narrower the collar."""
     order, quote, old = case.order, case.facts.quote, case.limits.quote_age
     reach = None if order.price is None else _reach(case)
     if reach is None and old is None:
@@ -30,8 +33,7 @@ def collar(case: Case) -> Objection | None:
     if old is not None and abs(quote.age) > old:
         return deny(
             f"the market price is {seconds(quote.age)} s old, and counts for {old} s",
-            "Try again at the start of the next minute, when there is a new price; where the service tells no minute "
-            "before it is over, the user signs a quote_age of 60",
+            "Try again at the start of the next minute, when there is a new price",
             limit=str(old),
             observed=seconds(quote.age),
             unit="s",
@@ -40,7 +42,17 @@ def collar(case: Case) -> Objection | None:
     if reach is None or order.price is None:
         return None
     distance = reach if order.market_type == "prediction" else reach * quote.price
-    return _beyond(order, order.price, quote.price, distance)
+    return _beyond(order, order.price, quote.price, distance * (1 if old is None else _share(quote.age)))
+
+
+def _share(age: float) -> Decimal:
+    """How much of the collar is left: all of it for 10 s, then less with each second, and a quarter in the end.
+
+    What the market did since the price was read is not known, and grows with the price's age.
+    """
+    if age <= _FRESH_SECONDS:
+        return Decimal(1)
+    return max(_LEAST_SHARE, (_FADED_SECONDS - Decimal(str(age))) / (_FADED_SECONDS - _FRESH_SECONDS))
 
 
 def _reach(case: Case) -> Decimal | None:

@@ -126,7 +126,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with pytest.raises(InvalidInput):
             yield
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, 29.0, 31.0, 119.0, 301.0, 3_600.0, 43_200.0, 86_400.0]))
+    @rule(seconds=st.sampled_from([0.5, 5.0, 29.0, 31.0, 74.0, 119.0, 301.0, 3_600.0, 43_200.0, 86_400.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.forward(seconds)
 
@@ -182,7 +182,7 @@ class LedgerMachine(RuleBasedStateMachine):
         with self.refused(known.state != "PENDING"):
             self.ledger(data).approve(name, signature="ab", key_id="k1")
             known.state, known.by_human, known.approved_at = "APPROVED", True, self.clock.now
-            known.deadline = self.clock.now + 30
+            known.deadline = self.clock.now + 75
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), word=st.sampled_from(["go", "go", "go", "stop", "crash"]))
@@ -224,7 +224,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known.state = to
         if to == "NOT_SENT":
             assert known.approved_at is not None
-            known.deadline = known.approved_at + 30
+            known.deadline = known.approved_at + (75 if known.by_human else 30)
             known.returns += 1
 
     @precondition(lambda self: self.known)

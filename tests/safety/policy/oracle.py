@@ -27,7 +27,7 @@ CEILINGS: Final = {
     "collar": "0.1",
     "collar_major": "0.1",
     "collar_probability": "0.2",
-    "quote_age": "60",
+    "quote_age": "90",
     "daily_count": "1000",
     "per_minute": "60",
     "open_orders": "200",
@@ -248,7 +248,10 @@ class Oracle:
         if fresh is not None and self.facts.quote is not None and abs(self.facts.quote.age) > fresh:
             return True
         distance = abs(Fraction(price or 0) - market) / (1 if self.predicts else market)
-        return any(distance > reach for reach in reaches)
+        share = Fraction(1)
+        if fresh is not None and self.facts.quote is not None and self.facts.quote.age > 10:
+            share = max(Fraction(1, 4), (150 - Fraction(str(self.facts.quote.age))) / 140)
+        return any(distance > reach * share for reach in reaches)
 
     def r11(self) -> bool:
         limit = self.number("max_leverage")

@@ -145,7 +145,7 @@ def test_every_objection_says_what_to_do_and_none_says_to_repeat() -> None:
 @pytest.mark.parametrize(
     ("limits", "known", "rule", "after"),
     [
-        ({}, {"quote": Quote(D(60_000), 25.0)}, "R10_COLLAR", 35),
+        ({"quote_age": 10}, {"quote": Quote(D(60_000), 25.0)}, "R10_COLLAR", 35),
         ({}, {"quote": Quote(D(60_000), 90.0)}, "R10_COLLAR", None),
         ({}, {"notional_24h": D(200)}, "R12_DAILY_NOTIONAL", 86_400),
         ({}, {"count_24h": 20}, "R13_DAILY_COUNT", 86_400),
@@ -269,7 +269,7 @@ def test_each_rule_is_explained_with_its_values() -> None:
     assert rows["R08_MAX_NOTIONAL"] == "one order is worth at most 50 USD"
     assert rows["R10_COLLAR"] == (
         "a price lies within 2 % of the market; within 1 % for the ten largest assets; within 0.05 on prediction "
-        "markets; a market price counts for 10 s"
+        "markets; a market price counts for 75 s"
     )
     assert rows["R30_STANDING"].endswith("at most 1 of them; each is paused after 7 days")
     assert "passphrase 250 and 1000" in rows["R29_CHANNEL_CEILING"]
