@@ -17,7 +17,7 @@ from .suggest import FORMS, meant
 from .values import Outputs, Value
 from .variables import VARIABLES
 
-_PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "len", "periods", "lookback", "bars"})
+_PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "span", "len", "periods", "lookback", "bars"})
 _MAX_CALLS: Final = {False: 100, True: 2_000}
 """Distinct operators over time in an expression, and in a script after its loops are unrolled."""
 

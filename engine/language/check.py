@@ -12,9 +12,10 @@ from api.errors import HeyTradersError
 from api.symbols import Instrument, resolve
 
 from .diagnostics import Span, quoted, short
+from .foreign import example_of
 from .graph import Graph, Node
 from .parse import Parsed
-from .registry import OPERATORS, Operator
+from .registry import OPERATORS
 from .spec import MAX_PERIOD
 from .suggest import FORMS, meant
 from .values import Outputs, ScriptParameter, TickerList, Value, World, described
@@ -41,14 +42,6 @@ _COMPARISON: Final[dict[type[ast.cmpop], str]] = {
 }
 _SIDES: Final = {"LONG": 1.0, "SHORT": -1.0, "FLAT": 0.0, "NONE": 0.0}
 _NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
-
-
-def example(operator: Operator) -> str | None:
-    """A call with the defaults, on the close; None where an argument has no obvious value."""
-    if any(p.default is None and p.kind not in {"series", "value", "any"} for p in operator.parameters):
-        return None
-    written = ("close" if p.default is None else f"{p.default:g}" for p in operator.parameters if p.kind != "choice")
-    return f"{operator.name}({', '.join(written)})"
 
 
 class ExpressionChecker(ABC):
@@ -96,11 +89,13 @@ class ExpressionChecker(ABC):
             return value
         if isinstance(value, Outputs):
             names = ", ".join(value.names)
-            written = quoted(self.parsed.source(expression))
+            source = self.parsed.source(expression)
+            first = f"{value.operator}_{value.names[0]}({source.partition('(')[2]}" if source.endswith(")") else None
             self.error(
                 expression,
-                f"{written} gives {described(value)}",
-                f"Take one: `{value.operator}_{value.names[0]}(...)`; in a script `{names} = {value.operator}(...)`",
+                f"{quoted(source)} gives {described(value)}",
+                f"Take one, e.g. `{first}`; in a script unpack all: `{names} = {source}`",
+                first,
             )
         else:
             self.error(expression, f"{described(value)} cannot stand here", "Write a number or a condition")
@@ -214,7 +209,7 @@ class ExpressionChecker(ABC):
                 expression,
                 f"{name} is an operator and wants its arguments",
                 f"Write `{operator.signature}`",
-                example(operator),
+                example_of(operator),
             )
         elif name in FORMS:
             self.error(expression, f"{name} is called with arguments", f"Write `{name}(...)`")
@@ -226,6 +221,8 @@ class ExpressionChecker(ABC):
     def unknown(self, span: Span, name: str, what: str) -> None:
         """Report a word that nobody knows, with the word that was probably meant."""
         clear, near = meant(name, self.scope)
+        if clear is not None and clear in OPERATORS and what == "name":
+            clear = example_of(OPERATORS[clear]) or clear
         if clear is not None:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Did you mean `{clear}`?", fix=clear)
         elif near:

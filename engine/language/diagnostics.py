@@ -105,6 +105,10 @@ class Findings:
         else:
             self._fixes[span] = fix
 
+    def replace(self, span: Span, fix: str) -> None:
+        """A further replacement that belongs to an error reported elsewhere."""
+        self._fixes[span] = fix
+
     def warning(self, span: Span, rule: str, message: str, suggestion: str = "") -> None:
         """Report something that is allowed but probably not meant."""
         self._add("warning", rule, span, message, suggestion)
@@ -128,10 +132,21 @@ class Findings:
         if self._unfixed or not self._fixes:
             return None
         lines = list(self.lines)
-        for span, text in sorted(self._fixes.items(), reverse=True):
+        for span, text in sorted(self._widest().items(), reverse=True):
             line = lines[span.line - 1]
             lines[span.line - 1] = line[: span.column - 1] + text + line[span.end - 1 :]
         return "\n".join(lines)
+
+    def _widest(self) -> dict[Span, str]:
+        """The replacements that no other one includes."""
+
+        def included(inner: Span) -> bool:
+            return any(
+                outer.line == inner.line and outer.column <= inner.column and inner.end <= outer.end and outer != inner
+                for outer in self._fixes
+            )
+
+        return {span: text for span, text in self._fixes.items() if not included(span)}
 
     def raise_errors(self, what: str, fixed: str | None = None) -> None:
         """Raise one exception that tells of all errors, if there are any. `what` names the text, e.g. `condition`."""

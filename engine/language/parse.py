@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .diagnostics import Findings, Span
+from .foreign import our_line, translated, translated_expression, written
 from .lexer import MAX_LENGTH, Mode, Text, read
 
 MAX_DEPTH: Final = 64
@@ -100,15 +101,77 @@ def parse(source: str, mode: Mode) -> Parsed:
     if "\r" in source[: MAX_LENGTH[mode] + 1]:
         source = source.replace("\r\n", "\n").replace("\r", "\n")
     findings = Findings(source if len(source) <= MAX_LENGTH[mode] else "")
-    text = read(source, mode, findings)
+    lines = source.split("\n")
+    ours = [our_line(line) for line in lines] if len(source) <= MAX_LENGTH[mode] else lines
+    rewritten = {i + 1: ours[i] for i, line in enumerate(lines) if ours[i] != line}
+    text = read("\n".join(ours) if rewritten and "".join(ours).strip() else source, mode, findings)
     if not text.usable:
+        _told(rewritten, findings)
         return Parsed([], text, [""], findings)
     lines = text.source.split("\n")
     parsed = Parsed([], text, lines, findings)
     statements = _statements(parsed, mode)
     if _small_enough(statements, parsed, mode):
-        parsed.statements.extend(s for s in statements if _closed(s, parsed))
+        for statement in statements:
+            made = _translated(statement, mode, parsed, rewritten)
+            parsed.statements.extend(s for s in made if _closed(s, parsed))
+    _told(rewritten, findings)
     return parsed
+
+
+def _told(rewritten: dict[int, str], findings: Findings) -> None:
+    """Report the lines that were read as if they were written in our words."""
+    for line, ours in rewritten.items():
+        span = Span(line, 1, len(findings.lines[line - 1]) + 1)
+        if ours.strip():
+            choice = "?" in findings.lines[line - 1] and "?" not in ours
+            problem = "`?` is not part of the language" if choice else "this line is written as in other tools"
+            hint = "; a choice is written `a if condition else b`" if choice else ""
+            findings.error(span, problem, f"Write `{ours.strip()}`{hint}", fix=ours)
+        else:
+            findings.error(span, "this line is not part of a script", "Leave it out", fix="")
+
+
+def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict[int, str]) -> list[ast.stmt]:
+    """A statement in our words; one in another tool's words is reported with them, and read as ours."""
+    if isinstance(statement, ast.For):
+        if isinstance(statement.iter, ast.Call) and isinstance(statement.target, ast.Name):
+            loop = f"for {statement.target.id} in TICKERS:"
+            line = statement.lineno
+            span = Span(line, 1, len(parsed.findings.lines[line - 1]) + 1)
+            parsed.findings.error(
+                span,
+                "a loop runs over tickers; a script runs on every bar by itself",
+                f"Write `{loop}`, or look back with `highest(close, 3)`",
+                fix=" " * statement.col_offset + loop,
+            )
+            statement.iter = ast.copy_location(ast.Name("TICKERS", ast.Load()), statement.iter)
+        statement.body = [made for each in statement.body for made in _translated(each, mode, parsed, rewritten)] or [
+            ast.copy_location(ast.Pass(), statement)
+        ]
+        return [statement]
+    reasons: list[str] = []
+    made = translated(statement, reasons) if mode == "script" else translated_expression(statement, reasons)
+    if made is None:
+        return [statement]
+    indent = " " * statement.col_offset if mode == "script" else ""
+    ours = f"\n{indent}".join(written(each) for each in made)
+    where = statement.value if isinstance(statement, ast.Expr) and mode == "expression" else statement
+    last = where.end_lineno or where.lineno
+    first = Span(statement.lineno, 1, len(parsed.findings.lines[statement.lineno - 1]) + 1)
+    whole = statement.lineno in rewritten or last > statement.lineno
+    span = first if whole else parsed.span(where)
+    for line in range(statement.lineno, last + 1):
+        rewritten.pop(line, None)
+        if line > statement.lineno:
+            parsed.findings.replace(Span(line, 1, len(parsed.findings.lines[line - 1]) + 1), "")
+    fix = f"{indent}{ours}" if whole else ours
+    if ours:
+        reason = "; ".join(dict.fromkeys(reasons)) or "this is written as in other tools"
+        parsed.findings.error(span, reason, f"Write `{ours}`", fix=fix)
+    else:
+        parsed.findings.error(span, "this line does nothing in a script", "Leave it out", fix=fix.rstrip())
+    return made
 
 
 def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:

@@ -13,18 +13,14 @@ from engine.frame import Bools, Floats
 from engine.language.registry import OPERATORS
 from engine.language.spec import Constant, Operator
 
-from . import averages, composite, history, session, windows
+from . import averages, composite, history, windows
 from .windows import steady, unmoved
 
 Series = Floats | Bools
 Result = Series | tuple[Series, ...]
 
 OURS: Final[dict[str, Callable[..., Any]]] = (
-    averages.IMPLEMENTATIONS
-    | history.IMPLEMENTATIONS
-    | windows.IMPLEMENTATIONS
-    | composite.IMPLEMENTATIONS
-    | session.IMPLEMENTATIONS
+    averages.IMPLEMENTATIONS | history.IMPLEMENTATIONS | windows.IMPLEMENTATIONS | composite.IMPLEMENTATIONS
 )
 
 _PRICES: Final = frozenset(
