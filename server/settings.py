@@ -55,6 +55,7 @@ Amounts = Literal["number", "string"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 _Choice = TypeVar("_Choice", bound=str)
+_UNEXPANDED: Final = re.compile(r"\$\{|\$[A-Za-z_(]|%[A-Za-z_]+%")
 _YES: Final = ("1", "true", "yes", "on")
 _NO: Final = ("0", "false", "no", "off")
 
@@ -176,9 +177,29 @@ class Settings:
 
 
 def home_of(environment: Mapping[str, str]) -> Path:
-    """The home folder, whatever else cannot be read."""
+    """The home folder, whatever else cannot be read.
+
+    Raises:
+        BadSetting: It depends on the folder that a program is started in, so that two programs would use two homes.
+    """
     named = environment.get("HEYTRADERS_HOME", "").strip()
-    return Path(named).expanduser().absolute() if named else user_state_path("heytraders-mcp")
+    if not named:
+        return user_state_path("heytraders-mcp")
+    if _UNEXPANDED.search(named):
+        raise BadSetting(
+            f"HEYTRADERS_HOME={named[:200]!r} holds a variable that nothing has replaced",
+            suggestion="Write the folder out, such as /home/me/desk",
+        )
+    try:
+        home = Path(named).expanduser()
+    except RuntimeError:
+        home = Path()
+    if not home.is_absolute():
+        raise BadSetting(
+            f"HEYTRADERS_HOME={named[:200]!r} is relative: it means another folder wherever a program is started",
+            suggestion=f"Write it out, such as {Path.home() / 'desk'}",
+        )
+    return home
 
 
 def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:

@@ -153,6 +153,11 @@ def _parse(url: str) -> URL:
             "the SQLite URL names no file, and worker processes could not share a database in memory",
             suggestion="Use sqlite:////absolute/path/engine.sqlite3",
         )
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_absolute():
+        raise InvalidInput(
+            f"the SQLite URL names {parsed.database!r}, which is another file wherever a program is started",
+            suggestion="Use sqlite:////absolute/path/engine.sqlite3",
+        )
     return parsed
 
 

@@ -21,7 +21,10 @@ from server.settings import Settings
 @click.option("--client", "name", type=click.Choice(get_args(ClientName)), required=True, help="Which client.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be entered, and change nothing.")
 def command(*, name: str, only_print: bool) -> None:
-    """Enter this server into a client's configuration. The old file is kept beside it. No key goes in."""
+    """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
+
+    An entry that is already there keeps its environment; settings of now are added to it. Comments stay.
+    """
     settings = Settings.read(os.environ)
     config = client_config(cast("ClientName", name), Path.home(), os.environ, sys.platform)
     added = entry(config, os.environ)
@@ -43,11 +46,16 @@ def command(*, name: str, only_print: bool) -> None:
 def _replace(path: Path, change: Callable[[str | None], str]) -> Path | None:
     """Change a file in one step, links followed; its mode stays. Returns the copy of what was there."""
     target = path.resolve()
-    old = target.read_text(encoding="utf-8-sig") if target.exists() else None
+    try:
+        old = target.read_bytes().decode("utf-8-sig") if target.exists() else None
+    except UnicodeDecodeError as error:
+        raise BadSetting(
+            f"{path} is not UTF-8 text", suggestion="Put the entry in by hand: add --print to see it"
+        ) from error
     new = change(old)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.new")
-    scratch.write_text(new, encoding="utf-8")
+    scratch.write_bytes(new.encode())
     backup = None
     if old is None:
         scratch.chmod(0o600)

@@ -160,3 +160,17 @@ def test_every_variable_that_is_read_is_known_and_in_the_readme() -> None:
 
     assert set(re.findall(r"^\| `(HEYTRADERS_[A-Z_]+)`", readme, re.MULTILINE)) == set(VARIABLES)
     assert Settings.read(dict.fromkeys(VARIABLES, "")).doubts == []
+
+
+@pytest.mark.parametrize(
+    "named", ["desk", "./desk", "../desk", "${HOME}/desk", "$HOME/desk", "%APPDATA%/x", "~nobody-here/x"]
+)
+def test_a_home_that_depends_on_where_a_program_starts_is_refused(named: str) -> None:
+    with pytest.raises(BadSetting, match="HEYTRADERS_HOME") as refused:
+        Settings.read({"HEYTRADERS_HOME": named})
+
+    assert "Write" in refused.value.suggestion
+
+
+def test_a_home_below_the_users_folder_is_written_out() -> None:
+    assert Settings.read({"HEYTRADERS_HOME": "~/desk"}).home == Path.home() / "desk"

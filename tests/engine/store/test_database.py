@@ -110,7 +110,9 @@ def test_a_database_outlives_a_process_that_dies_while_writing(tmp_path: Path) -
     store.close()
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "mysql://root@localhost/x", "sqlite://", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://root@localhost/x", "sqlite://", "sqlite:///:memory:", "sqlite:///desk.db"]
+)
 def test_a_url_that_is_no_shareable_database_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="URL") as refusal:
         Store.open(url)

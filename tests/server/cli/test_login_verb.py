@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import stat
 import subprocess
 import sys
@@ -193,9 +194,96 @@ def test_every_client_gets_an_entry_without_a_key(name: Any, platform: str, tmp_
     assert place["heytraders"]["args"] == ["-m", "heytraders_mcp"]
 
 
-@pytest.mark.parametrize("text", ["// comment\n{}", "{'a': 1}", "[]", '{"mcpServers": []}', '{"mcpServers": 7}', "5"])
-def test_a_configuration_that_is_not_plain_json_is_left_alone(text: str) -> None:
-    with pytest.raises(BadSetting, match="no plain JSON") as refused:
+@pytest.mark.parametrize("text", ["{'a': 1}", "[]", '{"mcpServers": []}', '{"mcpServers": 7}', "5", "[" * 9_000])
+def test_a_configuration_without_a_place_for_servers_is_left_alone(text: str) -> None:
+    with pytest.raises(BadSetting, match="is not JSON with an object at") as refused:
         merged(text, ClientConfig(Path("mcp.json"), ("mcpServers",)), {})
 
     assert "--print" in refused.value.suggestion
+
+
+JSONC = """// what I use
+{
+  /* servers */
+  "mcpServers": {
+    "other": { "command": "x", "url": "http://a//b" }, // keep, "this": {
+    "heytraders": {
+      "command": "/old/python",
+      "args": ["-m", "old"],
+      "disabled": true, // for now
+      "env": {"HEYTRADERS_READ_ONLY": "1", "OTHER": "y",},
+    },
+  },
+  "theme": "dark", // last
+}
+"""
+
+
+def test_install_keeps_comments_and_what_an_entry_has(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(JSONC, encoding="utf-8")
+
+    done = run("install", "--client", "cursor", HEYTRADERS_TOOLSETS="research")
+
+    assert done.returncode == 0, done.stderr
+    after = path.read_text(encoding="utf-8")
+    begin, end = JSONC.index('{\n      "command": "/old'), JSONC.index("},\n  },\n") + 1
+    assert after.startswith(JSONC[:begin])
+    assert after.endswith(JSONC[end:])
+    entry = json.loads(after[begin : len(after) - len(JSONC[end:])])
+    assert entry["env"] == {
+        "HEYTRADERS_READ_ONLY": "1",
+        "OTHER": "y",
+        "HEYTRADERS_HOME": str(tmp_path / "home"),
+        "HEYTRADERS_TOOLSETS": "research",
+    }
+    assert entry["disabled"] is True
+    assert entry["command"] != "/old/python"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "{}",
+        "{ }\n",
+        "{\n  // nothing yet\n}\n",
+        '{"a": 1}',
+        '{\n  "a": [1, 2,], // two\n}\n',
+        '{"mcpServers": {}}',
+        '{"mcpServers": {"b": {"command": "c",}, },}',
+        '{\r\n  "mcpServers": {\r\n  }\r\n}\r\n',
+        '\ufeff{"a": "// no comment, }"}',
+    ],
+)
+def test_install_adds_to_any_configuration_and_a_second_time_changes_nothing(
+    run: Run, tmp_path: Path, before: str
+) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(before.encode())
+
+    first = run("install", "--client", "cursor")
+    once = path.read_bytes().decode()
+    run("install", "--client", "cursor")
+
+    assert first.returncode == 0, first.stderr
+    assert path.read_bytes().decode() == once
+    bare = re.sub(r",(\s*[}\]])", r"\1", re.sub(r"// (nothing yet|two)", "", once))
+    whole = json.loads(bare)
+    assert whole["mcpServers"]["heytraders"]["args"] == ["-m", "heytraders_mcp"]
+    assert {"a", "b"} & {*whole, *whole["mcpServers"]} == {name for name in ("a", "b") if f'"{name}"' in before}
+
+
+@pytest.mark.parametrize("before", ["[1]", '{"mcpServers": 1}', '{"mcpServers": []}', "{", '{"a": }', b"\xff\xfe"])
+def test_a_configuration_that_cannot_be_read_is_left_alone(run: Run, tmp_path: Path, before: str | bytes) -> None:
+    path = tmp_path / "user" / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(before if isinstance(before, bytes) else before.encode())
+
+    done = run("install", "--client", "cursor")
+
+    assert done.returncode == 1
+    assert "--print" in done.stderr
+    assert path.read_bytes() == (before if isinstance(before, bytes) else before.encode())
