@@ -25,6 +25,8 @@ from engine.venues.exchange.views import OwnAccount
 from . import fake_venue
 from .fake_binance import FakeBinance
 from .fake_gate import FakeGate
+from .fake_hyperliquid import FakeHyperliquid
+from .fake_upbit import FakeUpbit
 from .fake_venue import AFTER, FakeVenue, Fault, serving
 
 pytest.importorskip("ccxt")
@@ -42,26 +44,30 @@ class Setup:
     exchange: ExchangeId
     symbol: str
     amount: str
+    price: str
 
     def order(self, label: str, **terms: object) -> PlaceRequest:
         """A limit order that rests."""
         given = {"account_id": "main", "exchange": self.exchange, "symbol": self.symbol, "side": "buy"}
-        rest = {"order_type": "limit", "amount": self.amount, "price": "20000.1", "label": label}
+        rest = {"order_type": "limit", "amount": self.amount, "price": self.price, "label": label}
         return PlaceRequest.model_validate({**given, **rest, **terms})
 
 
+WALLET = ("0x" + "11" * 20, "0x" + "c0ffee" + "22" * 29)
 VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
-    "binance": (FakeBinance, "binance", "BTC/USDT", "0.0015"),
-    "binancefuturesusd": (FakeBinance, "binancefuturesusd", "BTC/USDT:USDT", "0.0015"),
-    "gate": (FakeGate, "gate", "BTC/USDT", "0.0015"),
-    "gatefutures": (FakeGate, "gatefutures", "BTC/USDT:USDT", "0.0015"),
+    "binance": (FakeBinance, "binance", "BTC/USDT", "20000.1"),
+    "binancefuturesusd": (FakeBinance, "binancefuturesusd", "BTC/USDT:USDT", "20000.1"),
+    "gate": (FakeGate, "gate", "BTC/USDT", "20000.1"),
+    "gatefutures": (FakeGate, "gatefutures", "BTC/USDT:USDT", "20000.1"),
+    "hyperliquid": (FakeHyperliquid, "hyperliquid", "BTC/USDT", "20000"),
+    "upbit": (FakeUpbit, "upbit", "BTC/KRW", "20001000"),
 }
 
 
 @pytest.fixture
 def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Setup]:
     """The venue that a test is parametrized with, and an account there."""
-    make, exchange, symbol, amount = VENUES[request.param]
+    make, exchange, symbol, price = VENUES[request.param]
     monkeypatch.setattr(session, "WRITE_SECONDS", 5.0)
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.1)
@@ -69,10 +75,10 @@ def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     store = Store.open(default_url(tmp_path))
     with serving(fake) as url:
         connector = Connector(store, {exchange: url})
-        keys = Keys(SECRETS)
+        keys = Keys(WALLET if exchange == "hyperliquid" else SECRETS)
         own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: keys)
         accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
-        yield Setup(fake, accounts, exchange, symbol, amount)
+        yield Setup(fake, accounts, exchange, symbol, "0.0015", price)
         connector.close()
     store.close()
 
@@ -88,7 +94,7 @@ async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Se
     resting = await venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
     cancelled = await venue.accounts.cancel(CancelRequest.model_validate({"order_id": placed.order_id}))
 
-    assert (placed.status, placed.amount, placed.price) == ("OPEN", Decimal(venue.amount), Decimal("20000.1"))
+    assert (placed.status, placed.amount, placed.price) == ("OPEN", Decimal(venue.amount), Decimal(venue.price))
     assert (placed.label, placed.paper) == ("first", False)
     assert [one.label for one in listed.orders] == [one.label for one in resting.orders] == ["first"]
     assert (cancelled.status, cancelled.order_id) == ("CANCELLED", placed.order_id)
@@ -100,7 +106,8 @@ async def test_balances_have_the_apis_shape(venue: Setup) -> None:
     """Cash in exact decimals, and no paper."""
     shown = await venue.accounts.balances(BalancesRequest(account_id="main"))
 
-    dollars = next(row for row in shown.balances if row.asset == "USDT")
+    asset = "USDC" if venue.exchange == "hyperliquid" else "USDT"
+    dollars = next(row for row in shown.balances if row.asset == asset)
     assert (dollars.total, dollars.free + dollars.used) == (Decimal(10_000), Decimal(10_000))
     assert shown.paper is False
 
@@ -144,6 +151,17 @@ async def _try(venue: Setup, fault: Fault) -> None:
         again = error
     assert sum(1 for request in fake.requests if fake.places(request)) - before == 1, fault
     assert isinstance(again, PlacedOrder) == (fault in AFTER)
+
+
+@pytest.mark.parametrize("venue", ["hyperliquid"], indirect=True)
+async def test_hyperliquid_gets_one_action_an_order_and_pays_no_builder(venue: Setup) -> None:
+    """ccxt by itself would approve a builder's fee and name a referrer before the first order."""
+    assert isinstance(venue.fake, FakeHyperliquid)
+    await venue.accounts.place(venue.order("first"))
+    await venue.accounts.place(venue.order("second"))
+
+    assert venue.fake.actions == ["order", "order"]
+    assert not [request for request in venue.fake.requests if "builder" in request.body]
 
 
 @pytest.mark.parametrize("venue", ["gate"], indirect=True)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from api.errors import NotFound
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
+from engine.feeds.market import MarketFeed
 from engine.frame import Source
+
+if TYPE_CHECKING:
+    from engine.venues.exchange.markets import LivePrice
 
 from .money import down, from_float, up
 from .terms import SLIPPAGE, VOLUME_SHARE
@@ -82,13 +87,17 @@ class Prices:
         return self._feed.listing(instrument)
 
     def quote(self, instrument: Instrument) -> Quote:
-        """The latest closed bar.
+        """The latest price: an exchange's last trade where it serves the instrument, else the latest closed bar.
 
         Raises:
             NotFound: `DATA_UNAVAILABLE`: the feed has no bar of it.
+            Unavailable: The exchange gives no price now.
         """
         candles = self._finest(instrument, start=None, limit=1)
         bars, last = candles.bars, len(candles) - 1
+        live = self._live(instrument)
+        if live is not None:
+            return Quote(instrument, live.last, from_float(bars.volume[last]), int(live.at), "exchange")
         return Quote(
             instrument,
             from_float(bars.close[last]),
@@ -96,6 +105,11 @@ class Prices:
             int(candles.time[last]) + SECONDS[candles.timeframe],
             bars.source,
         )
+
+    def _live(self, instrument: Instrument) -> LivePrice | None:
+        if not isinstance(self._feed, MarketFeed):
+            return None
+        return self._feed.live_prices(instrument.exchange).get(instrument) or self._feed.live_price(instrument)
 
     def tape(self, instrument: Instrument, start: int) -> Tape:
         """The bars that opened at `start` or later and are closed; none is no error here."""

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from api.accounts import Balance, BalancesResponse
-from api.errors import NotFound
+from api.errors import NotFound, RateLimited, Unavailable
 from api.symbols import Instrument
 from engine.clock import iso8601
 
@@ -76,10 +76,10 @@ def equity(holdings: Holdings, prices: Prices) -> Decimal | None:
 
 
 def quote_or_none(prices: Prices, instrument: Instrument) -> Quote | None:
-    """The latest close, where the feed still has one."""
+    """The latest price, where the feed has one now."""
     try:
         return prices.quote(instrument)
-    except NotFound:
+    except (NotFound, Unavailable, RateLimited):
         return None
 
 

@@ -1,0 +1,120 @@
+"""Hyperliquid: everything is a POST; refusals come with status 200; only the newest 5,000 candles are served."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from .fake_venue import Answer, FakeOrder, FakeVenue, Fault, Request, truth
+
+_SECONDS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "4h": 14_400, "1d": 86_400}
+NEWEST = 5_000
+
+
+class FakeHyperliquid(FakeVenue):
+    """One perpetual, BTC, in steps of 0.00001."""
+
+    actions: list[str]
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.actions = []
+
+    def places(self, request: Request) -> bool:
+        """Whether a request places an order."""
+        return request.path == "/exchange" and request.json["action"]["type"] == "order"
+
+    def rejection(self, fault: Fault) -> Answer:
+        """Refusals as its documents word them."""
+        refused = {"statuses": [{"error": "Insufficient margin to place order. asset=0"}]}
+        answers: dict[str, Answer] = {
+            "rejected": (200, {"status": "ok", "response": {"type": "order", "data": refused}}),
+            "stale clock": (200, {"status": "err", "response": "Invalid nonce: 1"}),
+            "internal before": (500, {"error": "internal"}),
+            "unknown after": (504, {"error": "timeout"}),
+            "internal after": (500, {"error": "internal"}),
+        }
+        return answers[fault]
+
+    def answer(self, request: Request) -> Answer:
+        """Route by the type of question or action."""
+        if request.path == "/exchange":
+            return 200, self._act(request.json["action"])
+        asked = request.json
+        kind = str(asked["type"])
+        if kind == "candleSnapshot":
+            return 200, self._candles(asked["req"])
+        if kind == "orderStatus":
+            return 200, self._status(asked["oid"])
+        if kind in {"openOrders", "frontendOpenOrders"}:
+            return 200, [self._told(order) for order in self.orders.values() if order.status == "open"]
+        last = f"{self.price()}"
+        ctx = {
+            "markPx": last, "midPx": last, "oraclePx": last, "prevDayPx": last, "dayNtlVlm": "3000000", "funding": "0",
+            "openInterest": "1", "premium": "0", "impactPxs": [last, last], "dayBaseVlm": "100",
+        }  # fmt: skip
+        universe = {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40}], "collateralToken": 0}
+        summary = {"accountValue": "10000.0", "totalMarginUsed": "0.0", "totalNtlPos": "0.0", "totalRawUsd": "10000.0"}
+        answers: dict[str, Any] = {
+            "perpDexs": [None],
+            "meta": universe,
+            "metaAndAssetCtxs": [universe, [ctx]],
+            "spotMeta": {"tokens": [{"name": "USDC", "index": 0, "szDecimals": 8}], "universe": []},
+            "clearinghouseState": {
+                "marginSummary": summary, "crossMarginSummary": summary, "withdrawable": "10000.0",
+                "assetPositions": [], "time": int(self.now() * 1_000),
+            },
+            "l2Book": {"coin": "BTC", "time": int(self.now() * 1_000), "levels": [[], []]},
+            "fundingHistory": [],
+            "historicalOrders": [],
+            "userAbstraction": "default",
+        }  # fmt: skip
+        return (200, answers[kind]) if kind in answers else (422, {"error": f"no question {kind}"})
+
+    def price(self) -> Decimal:
+        """The mark price, with five significant figures."""
+        return Decimal(truth("BTC", 60, int(self.now()) // 60 * 60)[3]).quantize(Decimal(1))
+
+    def _candles(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        seconds = _SECONDS[asked["interval"]]
+        newest = int(self.now()) // seconds * seconds
+        since = max(int(asked["startTime"]) // 1_000, newest - NEWEST * seconds)
+        until = int(asked["endTime"]) // 1_000 + 1
+        return [
+            {"t": t * 1_000, "T": (t + seconds) * 1_000 - 1, "s": "BTC", "i": asked["interval"], "n": 1}
+            | dict(zip("ohlcv", row, strict=True))
+            for t, row in self.bars("BTC", seconds, since, until, NEWEST)
+        ]
+
+    def _status(self, wanted: Any) -> dict[str, Any]:
+        order = self.by_client_id(str(wanted)) or self.orders.get(str(wanted))
+        if order is None:
+            return {"status": "unknownOid"}
+        state = {"open": "open", "filled": "filled", "canceled": "canceled"}[order.status]
+        told = {"order": self._told(order), "status": state, "statusTimestamp": int(order.at * 1_000)}
+        return {"status": "order", "order": told}
+
+    def _told(self, order: FakeOrder) -> dict[str, Any]:
+        left = order.amount - order.filled
+        return {
+            "coin": "BTC", "side": "B" if order.side == "buy" else "A", "limitPx": f"{order.price}", "sz": f"{left}",
+            "oid": int(order.id), "timestamp": int(order.at * 1_000), "origSz": f"{order.amount}", "tif": "Gtc",
+            "cloid": order.client_id, "orderType": "Limit", "reduceOnly": False, "triggerCondition": "N/A",
+        }  # fmt: skip
+
+    def _act(self, action: dict[str, Any]) -> dict[str, Any]:
+        kind = str(action["type"])
+        self.actions.append(kind)
+        statuses: list[Any] = []
+        if kind == "order":
+            for one in action["orders"]:
+                side = "buy" if one["b"] else "sell"
+                order = self.place(str(one["c"]), "BTC", side, "limit", Decimal(one["s"]), Decimal(one["p"]))
+                statuses.append({"resting": {"oid": int(order.id), "cloid": order.client_id}})
+        elif kind in {"cancel", "cancelByCloid"}:
+            for one in action["cancels"]:
+                found = self.orders.get(str(one.get("o"))) or self.by_client_id(str(one.get("cloid")))
+                if found is not None:
+                    found.status = "canceled"
+                statuses.append("success" if found else {"error": "Order was never placed"})
+        return {"status": "ok", "response": {"type": kind, "data": {"statuses": statuses}}}

@@ -1,0 +1,170 @@
+"""A connected account through the whole server: seen as real, and reached by nothing but the gate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from api.outputs import table_rows
+from safety.human.approval import order_words
+from safety.human.approver import SigningKey, enrol
+from safety.ledger import Ledger
+from safety.policy.file import POLICY_FILE, sign
+from safety.policy.policy import LIVE, Policy
+from safety.policy.text import write_policy
+from server import account_keys
+from server.app import open_server
+from server.channels import ConnectedAccount, ConnectedAccounts
+from server.settings import Settings
+from tests.calls import refusal, result
+
+from .fake_binance import FakeBinance
+from .fake_venue import serving
+
+pytest.importorskip("ccxt")
+
+LIMITS: dict[str, Any] = {
+    "trading": True,
+    "accounts": ["main"],
+    "symbols": ["BTC/USDT"],
+    "max_amount": {"BTC/USDT": Decimal(1)},
+    "seconds_between": 0,
+}
+
+
+@pytest.fixture
+def fake() -> FakeBinance:
+    """Binance, with an account that holds dollars only."""
+    made = FakeBinance()
+    made.cash = {"USDT": Decimal(1_000)}
+    return made
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with an account connected."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    account = ConnectedAccount(account_id="main", exchange="binance", labels_echoed=True, client_ids=True)
+    account_keys.keep(folder, account, ("the-key-of-main-0123", "the-secret-of-main-0123"), in_file=True)
+    ConnectedAccounts(folder).put(account)
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path, fake: FakeBinance) -> Generator[Settings]:
+    """Real prices from the fake."""
+    with serving(fake) as url:
+        yield Settings(home=home, data="exchange", venue_urls={"binance": url})
+
+
+def signed(home: Path) -> SigningKey:
+    """The human signs the limits."""
+    key = enrol(home, "correct horse battery staple", cost=2**4)
+    policy = Policy.model_validate({"live": LIVE.model_dump() | LIMITS})
+    with closing(Ledger.open(home)) as ledger:
+        ledger.pin_approver(key.approver.public_key)
+        ledger.store_policy(sign(policy, 0, key, time.time()))
+    path = home / POLICY_FILE
+    path.write_text(write_policy(policy), encoding="utf-8")
+    path.chmod(0o600)
+    return key
+
+
+def approve(home: Path, key: SigningKey, intent_id: str) -> None:
+    """What `heytraders-mcp approve` does once the passphrase has opened the key."""
+    with closing(Ledger.open(home)) as ledger:
+        intent = ledger.intent(intent_id)
+        assert intent is not None
+        ledger.approve(intent_id, signature=key.sign(order_words(intent)), key_id=key.key_id)
+
+
+@asynccontextmanager
+async def client_of(settings: Settings) -> AsyncGenerator[Client]:
+    """An MCP client of a server with these settings."""
+    async with open_server(settings) as server, Client(server, mode="auto", cache=None) as client:
+        yield client
+
+
+def order(fake: FakeBinance) -> dict[str, Any]:
+    """About 30 dollars, a little below the market."""
+    price = (fake.price("BTCUSDT") * Decimal("0.995")).quantize(Decimal("0.01"))
+    terms = {"account_id": "main", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "order_type": "limit"}
+    return {**terms, "amount": "0.001", "price": str(price)}
+
+
+def placements(fake: FakeBinance) -> int:
+    """How many requests tried to place an order."""
+    return sum(1 for request in fake.requests if fake.places(request))
+
+
+async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake: FakeBinance) -> None:
+    """The account is shown beside the paper ones, as real money."""
+    async with client_of(settings) as client:
+        listed = (await result(client, "accounts_list"))["accounts"]
+        balances = await result(client, "accounts_balances", account_id="main")
+        refused = await client.call_tool("orders_place", order(fake))
+
+    own = next(one for one in listed if one["account_id"] == "main")
+    assert (own["paper"], own["exchange"]) == (False, "binance")
+    assert all(one["paper"] for one in listed if one["account_id"] != "main")
+    assert balances["paper"] is False
+    assert "placed" not in str((refused.structured_content or {}).get("outcome"))
+    assert placements(fake) == 0
+
+
+async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake: FakeBinance, home: Path) -> None:
+    """The gate judges it by the live price, the human approves it, and the exchange gets it once."""
+    key = signed(home)
+    terms = order(fake)
+    async with client_of(settings) as client:
+        asked = await client.call_tool("orders_place", terms)
+        assert asked.structured_content is not None, asked.content
+        assert asked.structured_content["outcome"] == "approval_required", asked.structured_content
+        assert placements(fake) == 0
+        approve(home, key, asked.structured_content["intent_id"])
+        again = await client.call_tool("orders_place", terms)
+        assert again.structured_content is not None, again.content
+        assert again.structured_content["outcome"] == "placed", again.structured_content
+        listed = await result(client, "orders_list", account_id="main")
+
+    assert placements(fake) == 1
+    (resting,) = fake.orders.values()
+    assert (str(resting.amount), str(resting.price)) == ("0.001", terms["price"])
+    assert [one["status"] for one in listed["orders"]] == ["OPEN"]
+
+
+async def test_on_simulated_prices_nothing_is_sent_to_a_real_account(
+    settings: Settings, fake: FakeBinance, home: Path
+) -> None:
+    """Invented prices cannot judge an order with real money."""
+    key = signed(home)
+    terms = {**order(fake), "price": "30000.00"}
+    async with client_of(replace(settings, data="simulated")) as client:
+        asked = await client.call_tool("orders_place", terms)
+        intent = (asked.structured_content or {}).get("intent_id")
+        if intent and (asked.structured_content or {}).get("outcome") == "approval_required":
+            approve(home, key, intent)
+            await client.call_tool("orders_place", terms)
+    assert placements(fake) == 0
+
+
+async def test_tickers_are_live_and_dated(settings: Settings) -> None:
+    """The last trade at the exchange, not the close of an older bar."""
+    async with client_of(settings) as client:
+        (ticker,) = table_rows((await result(client, "market_tickers", exchange="binance", search="BTC"))["tickers"])
+        health = await result(client, "meta_health")
+        unlisted = await refusal(client, "market_ohlcv", symbol="NOPE/USDT", exchange="binance")
+
+    assert (ticker["source"], ticker["tick_size"], ticker["lot_size"]) == ("exchange", 0.01, 1e-05)
+    assert ticker["as_of"] is not None
+    assert health["data"] == "exchange"
+    assert "lists no" in unlisted or "not listed" in unlisted
