@@ -72,6 +72,12 @@ def instructions(settings: Settings) -> str:
             "HeyTraders, hosted: calls go to the HeyTraders service and its market data is real. "
             "Accounts and orders there may be real money."
         )
+    elif settings.data == "exchange":
+        where = (
+            "HeyTraders, embedded: everything runs on this machine in an embedded engine. Market data is the "
+            "exchanges' own, or imported from files by the user; each result names its source. Accounts are paper, "
+            "unless accounts_list shows paper false: those are the user's own exchange accounts, with real money."
+        )
     else:
         where = (
             "HeyTraders, embedded: no API key is set, so everything runs on this machine in an embedded engine. "

@@ -53,6 +53,7 @@ def command() -> None:
         _versions,
         _bytecode,
         _settings,
+        _data,
         _home,
         _key,
         _safety,
@@ -87,6 +88,23 @@ def _bytecode(_: Settings) -> Iterator[Finding]:
 def _settings(settings: Settings) -> Iterator[Finding]:
     for doubt in settings.doubts:
         yield Finding(ok=False, name="settings", text=doubt)
+    for exchange, url in settings.venue_urls.items():
+        yield Finding(ok=True, name="settings", text=f"{exchange} is asked at {url} (HEYTRADERS_VENUE_URLS)")
+
+
+def _data(settings: Settings) -> Iterator[Finding]:
+    """Where market data comes from, and whether what that needs is installed."""
+    from engine.venues.exchange.session import available, missing
+
+    if settings.data == "simulated":
+        text = "simulated, apart from imported candles; HEYTRADERS_DATA=exchange takes the exchanges' own"
+        yield Finding(ok=True, name="data", text=text)
+    elif available():
+        yield Finding(
+            ok=True, name="data", text=f"the exchanges' own, through ccxt {version('ccxt')}; none is simulated"
+        )
+    else:
+        yield Finding(ok=False, name="data", text=explain(missing()))
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
