@@ -117,7 +117,8 @@ async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake:
     assert (own["paper"], own["exchange"]) == (False, "binance")
     assert all(one["paper"] for one in listed if one["account_id"] != "main")
     assert balances["paper"] is False
-    assert "placed" not in str((refused.structured_content or {}).get("outcome"))
+    shown: dict[str, Any] = refused.structured_content or {}
+    assert shown.get("outcome") != "placed"
     assert placements(fake) == 0
 
 
@@ -150,9 +151,9 @@ async def test_on_simulated_prices_nothing_is_sent_to_a_real_account(
     terms = {**order(fake), "price": "30000.00"}
     async with client_of(replace(settings, data="simulated")) as client:
         asked = await client.call_tool("orders_place", terms)
-        intent = (asked.structured_content or {}).get("intent_id")
-        if intent and (asked.structured_content or {}).get("outcome") == "approval_required":
-            approve(home, key, intent)
+        shown: dict[str, Any] = asked.structured_content or {}
+        if shown.get("outcome") == "approval_required":
+            approve(home, key, shown["intent_id"])
             await client.call_tool("orders_place", terms)
     assert placements(fake) == 0
 
