@@ -45,6 +45,7 @@ class ExchangeFeed:
         self._fetcher = fetcher
         self._markets = markets
         self._kept = Kept(_BUDGET)
+        self._listings: dict[ExchangeId, tuple[Mapping[Instrument, Market], Mapping[Instrument, Listing]]] = {}
 
     @property
     def source(self) -> Source:
@@ -63,14 +64,24 @@ class ExchangeFeed:
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """See `Feed`. The largest turnover of the last day comes first."""
-        return [_listing(market, rank) for rank, market in enumerate(self._markets.of(exchange).values(), 1)]
+        return list(self._listed(exchange).values())
 
     def listing(self, instrument: Instrument) -> Listing:
         """See `Feed`."""
-        for rank, market in enumerate(self._markets.of(instrument.exchange).values(), 1):
-            if market.instrument == instrument:
-                return _listing(market, rank)
-        raise unknown_instrument(instrument, self._markets.of(instrument.exchange))
+        listed = self._listed(instrument.exchange)
+        if (found := listed.get(instrument)) is None:
+            raise unknown_instrument(instrument, listed)
+        return found
+
+    def _listed(self, exchange: ExchangeId) -> Mapping[Instrument, Listing]:
+        """The listings of an exchange, made once for each list of its markets."""
+        markets = self._markets.of(exchange)
+        kept = self._listings.get(exchange)
+        if kept is None or kept[0] is not markets:
+            rows = enumerate(markets.values(), 1)
+            kept = (markets, {market.instrument: _listing(market, rank) for rank, market in rows})
+            self._listings[exchange] = kept
+        return kept[1]
 
     def live(self, exchange: ExchangeId) -> Mapping[Instrument, LivePrice]:
         """Live prices of everything listed, with the time of each.

@@ -18,6 +18,7 @@ from engine.venues.exchange.session import Connector
 
 from .fake_gate import MULTIPLIER, FakeGate
 from .fake_hyperliquid import FakeHyperliquid
+from .fake_lighter import FakeLighter
 from .fake_polymarket import YES, FakePolymarket, chance
 from .fake_upbit import FakeUpbit
 from .fake_venue import FakeVenue, serving, truth
@@ -32,6 +33,7 @@ MAKERS: dict[Instrument, tuple[Callable[[Callable[[], float]], FakeVenue], str, 
     Instrument("gatefutures", "BTC", "USDT"): (FakeGate, "BTC_USDT", float(MULTIPLIER)),
     Instrument("hyperliquid", "BTC", "USDC"): (FakeHyperliquid, "BTC", 1.0),
     Instrument("upbit", "BTC", "KRW"): (FakeUpbit, "KRW-BTC", 1.0),
+    Instrument("lighter", "BTC", "USDC"): (FakeLighter, "BTC", 1.0),
 }
 
 

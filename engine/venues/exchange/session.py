@@ -117,7 +117,7 @@ class Connector:
         self._lock = threading.Lock()
         self._portal: BlockingPortal | None = None
         self._running: AbstractContextManager[BlockingPortal] | None = None
-        self._sessions: dict[tuple[ExchangeId, str], Any] = {}
+        self._sessions: dict[tuple[ExchangeId, tuple[str, Keys] | None], Any] = {}
 
     def url_of(self, exchange: ExchangeId, url: str) -> str:
         """The URL to ask in place of `url`."""
@@ -219,13 +219,6 @@ class Connector:
             portal.call(session.close)
         running.__exit__(None, None, None)
 
-    def forget(self, exchange: ExchangeId, name: str) -> None:
-        """Close the session of an account that was disconnected."""
-        with self._lock:
-            session = self._sessions.pop((exchange, name), None)
-        if session is not None:
-            self._call(session.close)
-
     def _call(self, work: Callable[[], Awaitable[T]]) -> T:
         with self._lock:
             if self._portal is None:
@@ -239,7 +232,7 @@ class Connector:
     def _session(
         self, exchange: ExchangeId, account: tuple[str, Keys] | None, markets: Callable[[], list[Any]] | None
     ) -> Any:
-        key = (exchange, "" if account is None else account[0])
+        key = (exchange, account)
         with self._lock:
             session = self._sessions.get(key)
             if session is None:

@@ -1,0 +1,90 @@
+"""Kills and faults on own accounts: no order is sent twice, and what is shown is what is at the exchange."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from collections import Counter, deque
+from pathlib import Path
+from typing import get_args
+
+import anyio
+import pytest
+
+from api.orders import ListRequest
+from engine.store.database import Store, default_url
+from engine.store.exchange_data import orders_of
+from engine.venues.exchange.accounts import ExchangeAccounts
+from engine.venues.exchange.markets import Markets
+from engine.venues.exchange.orders import order_id_for
+from engine.venues.exchange.session import Connector, Keys
+from engine.venues.exchange.views import OwnAccount
+
+from . import fake_venue
+from .chaos_orders import LOG
+from .fake_venue import Fault, serving
+from .test_own_accounts import SECRETS, VENUES, WALLET
+
+pytest.importorskip("ccxt")
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("HEYTRADERS_TEST_KILLS", "40"))
+
+
+class Dice(deque[Fault]):
+    """A fault for two of three orders, without end."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = random.Random(seed)
+
+    def __bool__(self) -> bool:
+        return self._random.random() < 2 / 3
+
+    def popleft(self) -> Fault:
+        """Any of them."""
+        return self._random.choice(get_args(Fault))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["binance", "gate", "hyperliquid"])
+async def test_kills_and_faults_give_no_duplicate_and_no_false_state(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process is killed while it trades, and two of three orders meet a fault."""
+    monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.05)
+    make, exchange, symbol, price = VENUES[name]
+    secrets = WALLET if exchange == "hyperliquid" else SECRETS
+    fake = make()
+    fake.faults = Dice(len(name))
+    terms = {"account_id": "main", "exchange": exchange, "symbol": symbol, "side": "buy"}
+    given = json.dumps({**terms, "order_type": "limit", "amount": "0.0015", "price": price})
+    with serving(fake) as url:
+        command = [sys.executable, "-m", "tests.venues.chaos_orders", exchange, url, str(tmp_path), str(KILLS), given]
+        done = await anyio.run_process([*command, json.dumps(secrets)], check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        store = Store.open(default_url(tmp_path))
+        connector = Connector(store, {exchange: url})
+        own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: Keys(secrets))
+        accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
+        shown = {row.label for row in (await accounts.orders(ListRequest(limit=200))).orders}
+        rows = store.read_now(lambda c: orders_of(c, "main"))
+        if len(rows) > 200:
+            for offset in range(200, len(rows), 200):
+                shown |= {row.label for row in (await accounts.orders(ListRequest(limit=200, offset=offset))).orders}
+        connector.close()
+        store.close()
+
+    labels = set((tmp_path / LOG).read_text(encoding="utf-8").split("\n")) - {""}
+    ids = {label: order_id_for(exchange, "main", label) for label in labels}
+    sent = Counter(
+        own_id for request in fake.requests if fake.places(request) for own_id in ids.values() if own_id in request.body
+    )
+    at_exchange = Counter(order.client_id for order in fake.orders.values())
+    assert len(labels) > KILLS / 2
+    assert max(sent.values()) == 1
+    assert max(at_exchange.values()) == 1
+    assert shown == {label for label, own_id in ids.items() if own_id in at_exchange}
+    assert len(at_exchange) > KILLS / 4
