@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATES: Final = {
     part: f"heytraders://backtests/{{result_id}}/{part}"
-    for part in ("summary", "trades.csv", "trades.json", "equity", "script")
+    for part in ("summary", "trades.csv", "trades.json", "equity", "script", "chart.png", "chart.svg", "report.html")
 }
 MAX_POINTS: Final = 5_000
 MAX_CHARACTERS: Final = 100_000
@@ -27,7 +28,7 @@ _POINTS_PAGE: Final = 10_000
 
 
 def register(server: MCPServer[Any], doors: Doors) -> None:
-    """Serve the five templates."""
+    """Serve the templates."""
 
     @server.resource(TEMPLATES["summary"], name="backtest_summary", title="Verdict", mime_type="application/json")
     async def summary(result_id: str) -> str:
@@ -61,6 +62,39 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
         """The Signal DSL script that a backtest ran."""
         async with reading(doors.client) as client:
             return await _script(client, result_id)
+
+    @server.resource(TEMPLATES["chart.png"], name="backtest_chart_png", title="Chart", mime_type="image/png")
+    async def chart_png(result_id: str) -> bytes:
+        """Equity with drawdown beside holding; for a sweep_id, its heat map."""
+        async with reading(doors.client) as client:
+            return base64.b64decode(await _drawn(client, result_id, "png"))
+
+    @server.resource(TEMPLATES["chart.svg"], name="backtest_chart_svg", title="Chart", mime_type="image/svg+xml")
+    async def chart_svg(result_id: str) -> str:
+        """The same as SVG."""
+        async with reading(doors.client) as client:
+            return await _drawn(client, result_id, "svg")
+
+    @server.resource(TEMPLATES["report.html"], name="backtest_report_html", title="Report", mime_type="text/html")
+    async def report_html(result_id: str) -> str:
+        """A page about a backtest with its pictures; it needs no other file."""
+        async with reading(doors.client) as client:
+            return await _drawn(client, result_id, "html")
+
+
+async def _drawn(client: Client, result_id: str, form: str) -> str:
+    """A picture or a page, as the engine renders it.
+
+    Raises:
+        UserMustAct: Pictures cannot be rendered here.
+    """
+    from api.errors import UserMustAct
+    from api.research import BACKTEST_CHART, ChartRequest
+
+    picture = await client.call(BACKTEST_CHART, ask(ChartRequest, {"result_id": result_id, "format": form}))
+    if picture.data is None:
+        raise UserMustAct(f"{picture.alt} {picture.sparkline}", suggestion=picture.how or "")
+    return picture.data
 
 
 async def complete_result(open_client: OpenClient, typed: str) -> list[str]:

@@ -18,6 +18,8 @@ VERBS: Final[dict[str, str]] = {
     "call": "Call one tool and print its result as JSON.",
     "data": "Import, fetch, list and remove candles.",
     "script": "Check a Signal DSL script.",
+    "backtest": "Sweep, list, compare and look through backtests.",
+    "report": "Write a page about a backtest with its pictures, and open it.",
     "accounts": "Connect exchange accounts; open, fund and check paper ones.",
     "engine": "Serve the embedded engine's REST API.",
     "login": "Store the API key in this machine's keyring or a private file.",

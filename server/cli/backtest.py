@@ -1,0 +1,188 @@
+"""`heytraders-mcp backtest ...`: sweeps, lists and comparisons from a shell, through the same tools as any client's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+from mcp import Client
+from mcp.types import TextContent
+
+from server.app import open_server
+from server.logs import start_log
+from server.settings import Settings
+
+_BAR = 30
+
+
+@click.group("backtest")
+def command() -> None:
+    """Sweep, list, compare and look through backtests."""
+
+
+@command.command("sweep")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--universe", default="BINANCE:BTC/USDT", show_default=True, help="Tickers, separated by commas.")
+@click.option("--start", "start_date", required=True, help="First day, YYYY-MM-DD.")
+@click.option("--end", "end_date", required=True, help="Last day, included.")
+@click.option("--timeframe", default="1h", show_default=True)
+@click.option("--objective", default="sharpe_ratio", show_default=True)
+@click.option("--random", "sample", type=int, help="Run a random sample of this many variants.")
+@click.option("--train-days", type=int, help="Walk-forward: days to choose on.")
+@click.option("--test-days", type=int, help="Walk-forward: days to trade on what was chosen.")
+@click.option("--top", default=10, show_default=True, help="Rows to show.")
+def sweep(
+    *,
+    file: Path,
+    universe: str,
+    start_date: str,
+    end_date: str,
+    timeframe: str,
+    objective: str,
+    sample: int | None,
+    train_days: int | None,
+    test_days: int | None,
+    top: int,
+) -> None:
+    """Run every variant of the script in FILE over the ranges of its param(...) values, and judge the search."""
+    terms: dict[str, Any] = {
+        "script": file.read_text(encoding="utf-8"),
+        "universe": universe.split(","),
+        "start_date": start_date,
+        "end_date": end_date,
+        "timeframe": timeframe,
+        "objective": objective,
+        "top": top,
+    }
+    if sample is not None:
+        terms |= {"search": "random", "max_variants": sample}
+    if train_days and test_days:
+        terms["walk_forward"] = {"train_days": train_days, "test_days": test_days}
+    found = anyio.run(_swept, terms)
+    if found["status"] != "completed":
+        click.echo(f"{found['status']}: {found.get('message', '')}", err=True)
+        sys.exit(1)
+    table(found["columns"], found["rows"])
+    click.echo(f"\n{found['variants']} variants. Probability of overfitting "
+               f"{_cell(found.get('probability_of_backtest_overfitting'))}, deflated Sharpe ratio "
+               f"{_cell(found.get('deflated_sharpe_ratio'))}, shape {found.get('shape', 'unknown')}.")  # fmt: skip
+    for name in ("in_sample", "out_of_sample"):
+        if found.get(name):
+            click.echo(f"{name}: " + ", ".join(f"{key} {_cell(value)}" for key, value in found[name].items()))
+    click.echo(found["recommendation"])
+    for warning in found.get("warnings", []):
+        click.echo(f"! {warning}")
+
+
+@command.command("list")
+@click.option("--search", help="Words of script, tickers or description.")
+@click.option("--tag", help="A #tag in the description.")
+@click.option("--state", type=click.Choice(("any", "open", "completed", "failed", "cancelled")), default="any")
+@click.option("--limit", default=20, show_default=True)
+def listing(*, search: str | None, tag: str | None, state: str, limit: int) -> None:
+    """List backtests and sweeps, the newest first."""
+    found = _called("backtest_list", {"search": search, "tag": tag, "state": state, "limit": limit})
+    names = ["id", "state", "result_id", "created_at", "timeframe", "total_return_pct", "sharpe_ratio", "description"]
+    table(names, [[job.get(name) for name in names] for job in found["jobs"]])
+
+
+@command.command("compare")
+@click.argument("result_ids", nargs=-1, required=True)
+@click.option("--weights", help="Shares of one account, separated by commas: adds the portfolio.")
+def compare(*, result_ids: tuple[str, ...], weights: str | None) -> None:
+    """Show results in one table."""
+    shares = None if weights is None else [float(each) for each in weights.split(",")]
+    found = _called("backtest_compare", {"result_ids": list(result_ids), "weights": shares})
+    table(found["columns"], found["rows"])
+    click.echo("\nCorrelation of daily returns")
+    table(["", *(f"{n}" for n in range(1, len(result_ids) + 1))],
+          [[f"{n}", *row] for n, row in enumerate(found["correlation"], 1)])  # fmt: skip
+    click.echo("\n" + "\n".join(f"{name}: {leader}" for name, leader in found["leaders"].items()))
+
+
+@command.command("trades")
+@click.argument("result_id")
+@click.option("--start", "start_date", help="First day of entry.")
+@click.option("--end", "end_date", help="Last day of entry.")
+@click.option("--ticker")
+@click.option("--side", type=click.Choice(("long", "short")))
+@click.option("--sort", type=click.Choice(("exit", "entry", "best", "worst", "longest")), default="exit")
+@click.option("--limit", default=50, show_default=True)
+def trades(*, result_id: str, **terms: Any) -> None:
+    """List the trades of a result."""
+    found = _called("backtest_trades", {"result_id": result_id, **terms})
+    names = ["trade_id", "ticker", "side", "entry_time", "exit_time", "entry_price", "exit_price", "pnl", "exit_reason"]
+    table(names, [[trade.get(name) for name in names] for trade in found["trades"]])
+
+
+@command.command("correlation")
+@click.argument("symbols", nargs=-1, required=True)
+@click.option("--timeframe", default="1d", show_default=True)
+@click.option("--bars", default=365, show_default=True)
+def correlation(*, symbols: tuple[str, ...], timeframe: str, bars: int) -> None:
+    """Show the correlation of symbols, and which pairs are cointegrated."""
+    found = _called("market_correlation", {"symbols": list(symbols), "timeframe": timeframe, "bars": bars})
+    table(["", *found["symbols"]], [[s, *row] for s, row in zip(found["symbols"], found["matrix"], strict=True)])
+    click.echo("")
+    names = ["pair", "hedge_ratio", "adf", "critical_5pct", "cointegrated", "half_life_bars"]
+    table(names, [[" ".join(p["pair"]), *(p.get(name) for name in names[1:])] for p in found["pairs"]])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows in columns, numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells), 0) for i, name in enumerate(columns)]
+    click.echo("  ".join(name.ljust(width) for name, width in zip(columns, widths, strict=True)).rstrip())
+    for row, cell in zip(rows, cells, strict=True):
+        padded = [
+            text.rjust(width) if isinstance(value, int | float) else text.ljust(width)
+            for value, text, width in zip(row, cell, widths, strict=True)
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _called(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
+    return anyio.run(call, tool, {name: value for name, value in terms.items() if value is not None})
+
+
+async def call(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
+    """Call one tool with a bar for its progress; a refusal ends the program with its words."""
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    async with open_server(settings) as server, Client(server) as client:
+        return await _answer(client, tool, terms)
+
+
+async def _swept(terms: dict[str, Any]) -> dict[str, Any]:
+    """A sweep followed to its end, however long it takes."""
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    async with open_server(settings) as server, Client(server) as client:
+        found = await _answer(client, "backtest_sweep", terms)
+        while found["status"] in ("queued", "running"):
+            found = await _answer(client, "backtest_sweep", {"sweep_id": found["sweep_id"]})
+        return found
+
+
+async def _answer(client: Client, tool: str, terms: dict[str, Any]) -> dict[str, Any]:
+    async def show(progress: float, total: float | None, message: str | None) -> None:
+        if sys.stderr.isatty():
+            filled = int(_BAR * progress / (total or 100.0))
+            click.echo(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {message or ''}\x1b[K", nl=False, err=True)
+
+    result = await client.call_tool(tool, terms, progress_callback=show)
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
+    if result.is_error:
+        text = "".join(block.text for block in result.content if isinstance(block, TextContent))
+        raise click.ClickException(text)
+    return result.structured_content or {}
