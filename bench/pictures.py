@@ -82,7 +82,6 @@ class Maker:
 
 async def make(folder: Path) -> None:
     """Ten pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         engine = await Engine.open(EngineSettings(Path(home)), AcceleratedClock(NOON))
         try:
@@ -94,7 +93,7 @@ async def make(folder: Path) -> None:
 async def _all(maker: Maker) -> None:
     reversal = await maker.tested(RSI, "RSI reversal")
     trend = await maker.tested(TREND, "Trend following", universe=FOUR)
-    breakout = await maker.tested(BREAKOUT, "Breakout")
+    breakout = await maker.tested(BREAKOUT, "Breakout of 40 bars")
     started = await maker.data("POST", "/backtest/sweep", {**BASE, "script": RSI})
     sweep = (await maker.ended(f"/backtest/sweep/{started['sweep_id']}"))["sweep_id"]
     wanted = (
@@ -116,4 +115,6 @@ async def _all(maker: Maker) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(make, Path(sys.argv[1] if len(sys.argv) > 1 else "docs/charts"))
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/charts")
+    target.mkdir(parents=True, exist_ok=True)
+    anyio.run(make, target)

@@ -114,7 +114,7 @@ def _config(theme: Theme) -> Specification:
             "orient": "top",
             "symbolStrokeWidth": 3,
             "titleFontWeight": "normal",
-            "labelLimit": 260,
+            "labelLimit": 190,
         },
         "text": {"color": ink},
         "rule": {"color": faint},

@@ -16,6 +16,7 @@ from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Floats
 from engine.research.comparison import Stored, months_of
+from engine.results.findings import counted
 
 from . import Chart, svg
 from .specifications import (
@@ -30,7 +31,10 @@ from .specifications import (
 )
 
 POINTS: Final = 400
-CANDLES: Final = 110
+CANDLES: Final = 260
+MOST_CANDLES: Final = 400
+"""Candles of a picture; more only where one trade alone took longer."""
+SHOWN_TRADES: Final = 8
 _KEY: Final = (
     "total_return_pct",
     "annual_return",
@@ -189,7 +193,10 @@ def _trades(feed: Feed, result: Stored) -> Chart:
         for i, name in enumerate(("ticker", "side", "amount", "entry_time", "exit_time", "entry_price", "exit_price"))
     }
     end = int(columns["exit_time"].max()) + 4 * step
-    frame = load_frame(feed, (resolve(ticker),), result.summary["timeframe"], end - CANDLES * step, end)
+    entries = np.sort(columns["entry_time"])[::-1][:SHOWN_TRADES]
+    wanted = [int(at) for at in entries.tolist() if end - at <= CANDLES * step]
+    start = min(wanted) if wanted else max(int(entries[0]), end - MOST_CANDLES * step)
+    frame = load_frame(feed, (resolve(ticker),), result.summary["timeframe"], start - 6 * step, end)
     bars = next(iter(frame.bars.values()))
     times = [iso8601(float(t)) for t in frame.time]
     candles = [
@@ -209,7 +216,7 @@ def _trades(feed: Feed, result: Stored) -> Chart:
         for i in shown
     ]
     return trades_chart(
-        _title(result), candles, trades, f"{ticker}; the last {len(trades)} trades, crosses are exits at a stop"
+        _title(result), candles, trades, f"{ticker}; {counted(len(trades), 'trade')}; a cross is an exit at a stop"
     )
 
 

@@ -239,6 +239,7 @@ def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[Row],
     """The stitched out-of-sample curve over its test windows, each with the values chosen for it."""
     bands = [{"from": f["from"], "to": f["to"], "odd": i % 2, "chosen": _listed(f)} for i, f in enumerate(folds)]
     begin = {"field": "from", "type": "temporal"}
+    y = {**_number("value", "Equity out of sample", ",.0f"), "scale": {"zero": False, "padding": 40}}
     label = {"type": "text", "align": "left", "baseline": "top", "dx": 4, "fontSize": 11, "lineBreak": "\n", "y": 4}
     layer: list[Specification] = [
         {
@@ -254,7 +255,10 @@ def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[Row],
         {
             "data": {"values": [{"time": t, "value": v} for t, v in curve]},
             "mark": {"type": "line", "color": BLUE, "strokeWidth": 2.4},
-            "encoding": {"x": _TIME, "y": _number("value", "Equity out of sample", ",.0f")},
+            "encoding": {
+                "x": _TIME,
+                "y": y,
+            },
         },
     ]
     grown = curve[-1][1] / curve[0][1] - 1.0 if curve else 0.0
@@ -330,7 +334,13 @@ def _number(field: str, title: str, form: str, *, zero: bool = False) -> Specifi
 
 
 def _named(names: list[str], colours: list[str]) -> Specification:
-    return {"field": "what", "type": "nominal", "title": None, "scale": {"domain": names, "range": colours}}
+    return {
+        "field": "what",
+        "type": "nominal",
+        "title": None,
+        "scale": {"domain": names, "range": colours},
+        "legend": {"symbolType": "stroke"},
+    }
 
 
 def _drawdown(points: Sequence[Point]) -> list[dict[str, Any]]:

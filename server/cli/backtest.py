@@ -116,8 +116,11 @@ def compare(*, result_ids: tuple[str, ...], weights: str | None) -> None:
 def trades(*, result_id: str, **terms: Any) -> None:
     """List the trades of a result."""
     found = _called("backtest_trades", {"result_id": result_id, **terms})
+    listed = found["trades"]
     names = ["trade_id", "ticker", "side", "entry_time", "exit_time", "entry_price", "exit_price", "pnl", "exit_reason"]
-    table(names, [[trade.get(name) for name in names] for trade in found["trades"]])
+    places = [listed["columns"].index(name) for name in names if name in listed["columns"]]
+    table([listed["columns"][i] for i in places], [[row[i] for i in places] for row in listed["rows"]])
+    click.echo(f"\n{found['total']} trades in all.")
 
 
 @command.command("correlation")

@@ -1,0 +1,138 @@
+"""Research as an agent meets it: a sweep in one call and few tokens, pictures beside the text, jobs that are found."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResourceContents
+
+from bench.tokens import tokens
+from tests.calls import refusal, result
+from tests.conftest import Connect
+
+SCRIPT = """
+n = param("n", 12, 6, 30, 6)
+oversold = param("oversold", 30, 20, 40, 5)
+size = param("size", 1, 0.25, 1, 0.25)
+emit_signal(rsi(close, n) < oversold, entry(TICKER, "LONG", Weight(size)))
+emit_signal(rsi(close, n) > 70, exit(TICKER))
+"""
+SWEEP: dict[str, Any] = {
+    "script": SCRIPT,
+    "universe": ["BINANCE:BTC/USDT"],
+    "start_date": "2023-01-01",
+    "end_date": "2024-12-31",
+    "timeframe": "4h",
+}
+LONG_SWEEP: dict[str, Any] = {**SWEEP, "timeframe": "5m", "start_date": "2019-01-01"}
+
+
+async def backtested(client: Client, script: str) -> str:
+    terms = {**SWEEP, "script": script, "end_date": "2023-06-30"}
+    return str((await result(client, "backtest_and_poll", **terms))["result_id"])
+
+
+async def test_a_sweep_of_a_hundred_variants_with_walk_forward_is_one_call_of_few_tokens(connect: Connect) -> None:
+    async with connect() as client:
+        found = await result(
+            client, "backtest_sweep", **SWEEP, walk_forward={"train_days": 240, "test_days": 90, "anchored": False}
+        )
+
+    assert found["status"] == "completed"
+    assert found["variants"] == 5 * 5 * 4
+    assert found["default_rank"] >= 1
+    assert found["recommendation"]
+    assert found["out_of_sample"]["days"] <= 731 - 240
+    assert tokens({**SWEEP}) + tokens(found) <= 3_000
+
+
+async def test_a_sweep_shows_its_heat_map_as_an_image_with_words(connect: Connect) -> None:
+    async with connect() as client:
+        answer = await client.call_tool(
+            "backtest_sweep", {**SWEEP, "grid": {"n": [6, 12], "oversold": [20, 30]}, "chart": True}
+        )
+    text, image = answer.content
+
+    assert isinstance(text, TextContent)
+    assert isinstance(image, ImageContent)
+    assert base64.b64decode(image.data).startswith(b"\x89PNG")
+    shown = json.loads(text.text)["picture"]
+    assert "The best cell is" in shown["alt"]
+    assert "data" not in shown
+
+
+async def test_a_sweep_whose_call_was_broken_off_is_found_and_cancelled(connect: Connect) -> None:
+    async with connect() as client:
+        with anyio.move_on_after(1.0):
+            await client.call_tool("backtest_sweep", LONG_SWEEP)
+        listed = await result(client, "backtest_list", state="open")
+        [job] = listed["jobs"]
+        with anyio.fail_after(5):
+            await result(client, "backtest_cancel", backtest_id=job["id"])
+            ended = await result(client, "backtest_sweep", sweep_id=job["id"])
+
+    assert job["id"].startswith("sw_")
+    assert ended["status"] == "cancelled"
+
+
+async def test_five_results_compare_in_few_tokens_with_one_picture(connect: Connect) -> None:
+    scripts = [SCRIPT.replace('"n", 12', f'"n", {n}') for n in (6, 10, 14, 18, 22)]
+    async with connect() as client:
+        ids = [await backtested(client, script) for script in scripts]
+        answer = await client.call_tool("backtest_compare", {"result_ids": ids, "chart": True})
+
+    assert [type(block) for block in answer.content] == [TextContent, ImageContent]
+    assert answer.structured_content is not None
+    assert len(answer.structured_content["rows"]) == 5
+    assert tokens(answer.structured_content) <= 1_500
+
+
+async def test_a_result_has_a_chart_and_a_report_to_read(connect: Connect) -> None:
+    async with connect() as client:
+        made = await backtested(client, SCRIPT)
+        [png] = (await client.read_resource(f"heytraders://backtests/{made}/chart.png")).contents
+        [page] = (await client.read_resource(f"heytraders://backtests/{made}/report.html")).contents
+
+    assert isinstance(png, BlobResourceContents)
+    assert base64.b64decode(png.blob).startswith(b"\x89PNG")
+    assert isinstance(page, TextResourceContents)
+    assert page.text.startswith("<!doctype html>")
+    assert "<svg" in page.text
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"grid": {"m": [1, 2]}}, "no parameter 'm'"),
+        ({"sweep_id": "sw_x"}, "would change nothing"),
+        ({"objective": "luck"}, "objective"),
+    ],
+)
+async def test_wrong_sweeps_say_how_to_mend_them(connect: Connect, terms: dict[str, Any], said: str) -> None:
+    async with connect() as client:
+        assert said in await refusal(client, "backtest_sweep", **SWEEP, **terms)
+
+
+def test_a_shell_sweeps_and_reads_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "idea.signal"
+    file.write_text(SCRIPT.replace("size = param", "_size = param").replace("Weight(size)", "Weight(1)"))
+    done = subprocess.run(
+        [sys.executable, "-m", "heytraders_mcp", "backtest", "sweep", file.name, "--start", "2024-01-01",
+         "--end", "2024-03-31", "--random", "6", "--top", "3"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(tmp_path / "home"),
+             "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].split()[:2] == ["n", "oversold"]
+    assert "6 variants." in done.stdout
