@@ -15,7 +15,8 @@ BACKTEST: Final = (
         description="Find every error of a script, with line, caret and suggestion, and say in words what it would do. "
         "Costs no backtest; backtest_and_poll does this by itself.",
         hints=REFERENCE,
-        module="tools.script_check",
+        module="tools.backtest_and_poll",
+        operation_name="CHECK",
     ),
     CompositeTool(
         name="backtest_and_poll",

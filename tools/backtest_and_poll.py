@@ -18,6 +18,7 @@ from api.backtest_results import (
     JobStatus,
     KeyMetrics,
     Robustness,
+    ScriptCheckResponse,
     StatusResponse,
     Trade,
 )
@@ -241,3 +242,12 @@ def _unfinished(status: StatusResponse, backtest_id: str, doubts: list[str]) -> 
 
 
 OPERATION: Final = Operation(PollRequest, Verdict, run)
+
+
+async def check(desk: Desk, request: ScriptCheckRequest) -> ScriptCheckResponse:
+    """Every remark on the script, by the engine's own linter; a wrong script is an answer, not a failure."""
+    client = await desk.engine_client()
+    return await client.call(SCRIPT_CHECK, request)
+
+
+CHECK: Final = Operation(ScriptCheckRequest, ScriptCheckResponse, check)

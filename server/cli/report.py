@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import webbrowser
 from pathlib import Path
 
 import anyio
@@ -27,7 +26,7 @@ def command(*, result_id: str, output: Path | None, show: bool) -> None:
     target.write_text(page, encoding="utf-8")
     click.echo(f"{target.resolve()}")
     if show:
-        webbrowser.open(target.resolve().as_uri())
+        click.launch(str(target.resolve()))
 
 
 async def _page(result_id: str) -> str:

@@ -17,7 +17,7 @@ from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResou
 
 from bench.tokens import tokens
 from tests.calls import refusal, result
-from tests.conftest import Connect
+from tests.conftest import Connect, Era
 
 SCRIPT = """
 n = param("n", 12, 6, 30, 6)
@@ -34,6 +34,12 @@ SWEEP: dict[str, Any] = {
     "timeframe": "4h",
 }
 LONG_SWEEP: dict[str, Any] = {**SWEEP, "timeframe": "5m", "start_date": "2019-01-01"}
+
+
+@pytest.fixture
+def era() -> Era:
+    """One era: what differs between them is tested with the other tools."""
+    return "auto"
 
 
 async def backtested(client: Client, script: str) -> str:
