@@ -80,6 +80,12 @@ class PlaceRequest(Request):
         check_market_type(exchange, value)
         return EXCHANGES[exchange].market_type
 
+    @field_validator("leverage")
+    @classmethod
+    def _one_is_none(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Leverage 1 on spot or a prediction market says what is so anyway."""
+        return None if value == 1 and info.data.get("market_type") in {"spot", "prediction"} else value
+
     @model_validator(mode="after")
     def _conditional_rules(self) -> Self:
         if self.exchange == "polymarket":

@@ -85,15 +85,21 @@ class StrictTool(Tool):
 
     async def _call(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
         operation = self._row.operation()
+        given = self._without_blanks(arguments)
         try:
-            request = operation.request.model_validate(arguments)
+            request = operation.request.model_validate(given)
         except ValidationError as error:
             from api.refusals import refuse
 
-            raise refuse(self.name, operation.request, error, arguments) from None
+            raise refuse(self.name, operation.request, error, given) from None
         desk = await self._open_desk(context)
         response = await operation.run(desk, request)
         return written(response, hosted=desk.facts.source == "hosted")
+
+    def _without_blanks(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that were given: clients that must fill in every one write "" for those that they leave out."""
+        required = self.parameters.get("required", ())
+        return {name: value for name, value in arguments.items() if value != "" or name in required}
 
 
 async def _unreachable() -> None:

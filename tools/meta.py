@@ -13,13 +13,16 @@ META: Final = (
         description="Register an agent for a provisional API key (market data and backtests only). The key is stored "
         "on this machine; the result shows its last four characters. Not needed on the embedded engine.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        module="tools.meta_register",
+        module="tools.meta_calls",
+        operation_name="REGISTER",
     ),
-    EndpointTool(
+    CompositeTool(
         name="meta_capabilities",
         title="List what the key may do",
-        description="The endpoints that the current key may use, with its scopes and quota.",
+        description="The tools that the current key suffices for, with its scopes and quota.",
         hints=LOOK,
+        module="tools.meta_calls",
+        operation_name="CAPABILITIES",
     ),
     EndpointTool(
         name="meta_indicators",
@@ -34,6 +37,7 @@ META: Final = (
         description="Whether the backend answers, whether it is the hosted service or the embedded engine, "
         "and whether market data is real, imported or simulated.",
         hints=LOOK,
-        module="tools.meta_health",
+        module="tools.meta_calls",
+        operation_name="HEALTH",
     ),
 )

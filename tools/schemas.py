@@ -28,11 +28,14 @@ _DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", 
 
 
 def input_schema(model: type[BaseModel], examples: tuple[Schema, ...] = ()) -> Schema:
-    """The arguments of a tool. Always an object with `properties`, and closed: unknown arguments are errors."""
+    """The arguments of a tool. Always an object with `properties`.
+
+    It does not say that further arguments are errors, though they are: Google's client library fails on
+    `additionalProperties: false`, and OpenAI's adds it by itself.
+    """
     schema = _flat(model, mode="validation")
     schema.pop("description", None)
     schema.setdefault("properties", {})
-    schema["additionalProperties"] = False
     if examples:
         schema["examples"] = list(examples)
     return schema
@@ -167,7 +170,7 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
     flat = {
         key: _properties(value, definitions, path) if key == "properties" else _inlined(value, definitions, path)
         for key, value in node.items()
-        if key not in _DROPPED
+        if key not in _DROPPED and not (key == "additionalProperties" and value is False)
     }
     if isinstance(flat.get("required"), list):
         flat["required"] = [name for name in flat["required"] if not _nullable(node["properties"][name])]

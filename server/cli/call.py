@@ -40,7 +40,12 @@ def command(tool: str, arguments: tuple[str, ...]) -> None:
 
 async def _call(settings: Settings, tool: str, arguments: dict[str, Any]) -> CallToolResult:
     async with open_server(settings) as server, Client(server) as client:
-        return await client.call_tool(tool, arguments)
+        return await client.call_tool(tool, arguments, progress_callback=_show_progress)
+
+
+async def _show_progress(progress: float, total: float | None, message: str | None) -> None:
+    share = f"{progress / total:4.0%}" if total else f"{progress:g}"
+    click.echo(f"{share} {message or ''}".rstrip(), err=True)
 
 
 def _parsed(tool: str, pairs: tuple[str, ...]) -> dict[str, Any]:

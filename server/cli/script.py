@@ -8,12 +8,25 @@ from typing import get_args
 
 import click
 
+from api.errors import InvalidInput
 from api.timeframes import Timeframe
 
 
 @click.group("script")
 def command() -> None:
     """Check scripts."""
+
+
+def _read(file: Path) -> str:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(
+            f"{file} is not UTF-8: byte {content[error.start]:#04x} in line {line}",
+            suggestion="Save it as UTF-8",
+        ) from None
 
 
 @command.command("check")
@@ -32,7 +45,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
     from api.refusals import refuse
     from engine.jobs.scripts import check as checked
 
-    source = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    source = _read(file)
     given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode}
     try:
         request = ScriptCheckRequest.model_validate(given)

@@ -55,11 +55,12 @@ def test_schemas_are_flat_and_free_of_noise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_arguments_are_closed_and_every_one_is_described(name: str) -> None:
+def test_every_argument_is_described_in_a_schema_that_all_clients_can_convert(name: str) -> None:
+    """Google's library fails where `additionalProperties` is false."""
     schema = load(name)["inputSchema"]
 
     assert schema["type"] == "object"
-    assert schema["additionalProperties"] is False
+    assert all(each.get("additionalProperties") is not False for each in schemas(schema))
     assert [key for key, value in schema["properties"].items() if not value.get("description")] == []
 
 

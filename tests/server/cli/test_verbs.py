@@ -145,6 +145,30 @@ def test_doctor_finds_what_is_broken(run: Run, tmp_path: Path) -> None:
     assert key not in done.stdout + done.stderr
 
 
+def test_a_script_that_is_not_utf_8_is_refused_in_words(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "latin.txt"
+    script.write_bytes("# caf\u00e9\nemit_signal(close > 0, exit(TICKER))".encode("latin-1"))
+    done = run("script", "check", str(script))
+
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "is not UTF-8: byte 0xe9 in line 1" in done.stderr
+
+
+def test_a_call_that_takes_long_shows_its_progress(run: Run) -> None:
+    terms = ("universe=BINANCE:BTC/USDT", "start_date=2024-01-01", "end_date=2024-01-10")
+    done = run(
+        "call",
+        "backtest_and_poll",
+        "strategy_type=dca",
+        'parameters={"fixed_amount": 100, "interval": "daily"}',
+        *terms,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^ *\d+% \w", done.stderr, re.MULTILINE)
+    assert json.loads(done.stdout)["status"] == "completed"
+
+
 def test_the_demo_does_the_main_job_without_a_key_or_a_network(run: Run) -> None:
     done = run("demo", HEYTRADERS_API_KEY="ht_live_must_not_be_used")
 
