@@ -19,6 +19,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
     "signal-dsl": ("Script guide", "The whole Signal DSL: syntax, execution modes, intents, examples."),
     "operators": ("Operators and indicators", "Every operator and indicator with its signature."),
     "data": ("Data variables", "What a script can read: prices, state, context."),
+    "strategies": ("Ready strategies", "The parameters of dca, grid, pair_trading and cross_sectional."),
     "api-reference": ("API reference", "Every endpoint in short."),
 }
 """Title and description by slug. They are known without asking anyone, so that listing needs no backend."""
@@ -52,6 +53,10 @@ async def complete_slug(_open_client: OpenClient, typed: str) -> list[str]:
 
 
 async def _read(open_client: OpenClient, slug: str) -> str:
+    if slug == "strategies":
+        from api.parameter_tables import strategies_document
+
+        return strategies_document()
     from api.catalogue import endpoint
     from api.docs import DocsRequest
 

@@ -47,7 +47,10 @@ class LocalGate:
 
 
 class BearerGate:
-    """Answers 401 to every HTTP request without `Authorization: Bearer <token>`."""
+    """Answers 401 to every HTTP request without `Authorization: Bearer <token>`.
+
+    Requests for OAuth metadata get 404: there is no login server, and a client that gets 401 there looks for one.
+    """
 
     def __init__(self, app: ASGIApp, token: SecretStr) -> None:
         self._app = app
@@ -55,6 +58,9 @@ class BearerGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it holds the token. The comparison takes the same time wherever it fails."""
+        if scope["type"] == "http" and scope["path"].startswith("/.well-known/oauth"):
+            await PlainTextResponse("This server has no OAuth; use its bearer token.", 404)(scope, receive, send)
+            return
         if scope["type"] == "http" and not hmac.compare_digest(_authorization(scope), self._expected):
             refusal = PlainTextResponse(
                 "A bearer token is needed: the server printed it when it started.",

@@ -16,8 +16,8 @@ DOCS: Final = (
     CompositeTool(
         name="docs_read",
         title="Read a document",
-        description="Read a document as markdown, in pieces. Read signal-dsl before writing a script. "
-        "For a bare list of function names use meta_indicators.",
+        description="Read a document in pieces: signal-dsl before writing a script, strategies for the parameters of dca, grid and so on. "
+        "For function names use meta_indicators.",
         hints=REFERENCE,
         module="tools.docs_read",
     ),

@@ -11,11 +11,14 @@ from api.docs import DocsRequest
 from api.endpoint import Request, Response
 from api.errors import InvalidInput
 from api.inputs import Whole, one_of
+from api.parameter_tables import strategies_document
 
 from .declaration import Operation
 from .desk import Desk
 
-Slug = Literal["signal-dsl", "operators", "data", "api-reference"]
+Slug = Literal["signal-dsl", "operators", "data", "strategies", "api-reference"]
+
+STRATEGIES: Final = "Parameters of the ready strategies"
 
 
 class ReadRequest(Request):
@@ -42,8 +45,7 @@ async def read(desk: Desk, request: ReadRequest) -> Piece:
     Raises:
         InvalidInput: The document is shorter.
     """
-    document = await desk.client.call(endpoint(f"docs_{request.slug.replace('-', '_')}"), DocsRequest())
-    text = document.content or ""
+    title, text = await _document(desk, request.slug)
     if request.offset > len(text):
         raise InvalidInput(
             f"offset {request.offset} lies beyond the {len(text)} characters of {request.slug}",
@@ -53,11 +55,19 @@ async def read(desk: Desk, request: ReadRequest) -> Piece:
     end = _line_end(text, request.offset, request.offset + request.limit)
     return Piece(
         slug=request.slug,
-        title=document.title,
+        title=title,
         content=text[request.offset : end],
         total=len(text),
         next_offset=end if end < len(text) else None,
     )
+
+
+async def _document(desk: Desk, slug: Slug) -> tuple[str | None, str]:
+    """Title and text. What ready strategies take is known here; the other documents are the service's."""
+    if slug == "strategies":
+        return STRATEGIES, strategies_document()
+    document = await desk.client.call(endpoint(f"docs_{slug.replace('-', '_')}"), DocsRequest())
+    return document.title, document.content or ""
 
 
 def _line_end(text: str, start: int, limit: int) -> int:

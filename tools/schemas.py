@@ -222,7 +222,7 @@ def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
             kept[key] = {name: _field(name, schema, is_new, depth + 1) for name, schema in value.items()}
         elif key == "items":
             kept[key] = _without_words(_told(value, is_new, depth))
-        elif key not in _UNTOLD and not _is_plain(key, value, fields):
+        elif key not in _UNTOLD and not _is_plain(key, value, fields, depth):
             kept[key] = _told(value, is_new, depth)
     return kept
 
@@ -248,9 +248,11 @@ def _without_words(schema: Schema) -> Schema:
     return {key: value for key, value in schema.items() if key != "description"}
 
 
-def _is_plain(key: str, value: Any, fields: Schema) -> bool:
-    """Whether the rest of a schema says the same: that it is open, and the type of what has fixed values."""
-    return (key == "additionalProperties" and value is True) or (key == "type" and "enum" in fields)
+def _is_plain(key: str, value: Any, fields: Schema, depth: int) -> bool:
+    """Whether the rest of a schema says the same: that it is open, and the type of what has values or fields."""
+    if key == "type":
+        return "enum" in fields or (depth > 0 and value == "object" and "properties" in fields)
+    return key == "additionalProperties" and value is True
 
 
 def _field(name: str, schema: Schema, is_new: Callable[[str, str], bool], depth: int) -> Schema:

@@ -10,10 +10,8 @@ from typing import Any, Final
 from api.endpoint import Endpoint
 from api.errors import HTTP_STATUS, ErrorCode
 from api.exchanges import EXCHANGES
+from api.parameter_tables import Row, rows, strategy_tables
 from engine.quotas import Limits, QuotaSettings
-
-from . import strategy_reference
-from .schema_rows import Row, rows
 
 _TITLES: Final = {
     "meta": "Meta",
@@ -80,7 +78,7 @@ def render(endpoints: Sequence[Endpoint[Any, Any]], quotas: QuotaSettings) -> st
         parts.append(f"## {title}")
         parts.extend(_endpoint(endpoint) for endpoint in endpoints if endpoint.path.split("/")[1] == section)
         if section == "backtest":
-            parts.append(strategy_reference.render())
+            parts.append(strategy_tables())
     notes = files("engine.documents").joinpath("exchange-notes.md").read_text(encoding="utf-8")
     parts += ["## Error codes", _errors(), "## Exchanges", _exchanges(), notes.strip()]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -11,6 +11,7 @@ from mcp.types import TextContent
 
 from prompts.library import load_prompts
 from server.settings import Settings
+from tests.calls import result
 from tests.conftest import Connect
 from tools.surface import TOOLSETS, Toolset, exposed
 
@@ -126,3 +127,25 @@ async def test_going_live_places_nothing_and_leaves_the_signature_to_the_user(co
     assert [
         verb for verb in ("policy sign", "approve", "halt", "release") if f"heytraders-mcp {verb}" not in said
     ] == []
+
+
+FOLDER = Path(__file__).parents[2] / "prompts"
+EXPRESSIONS = sorted(
+    {
+        (path.stem, found)
+        for path in FOLDER.glob("*.md")
+        for found in re.findall(r'"([a-z_]+\([^"=]*\)(?:\[-?\d+\])?[^"=]*)"', path.read_text(encoding="utf-8"))
+    }
+)
+
+
+def test_the_prompts_hold_expressions() -> None:
+    assert len(EXPRESSIONS) >= 2
+
+
+@pytest.mark.parametrize(("prompt", "expression"), EXPRESSIONS)
+async def test_an_expression_that_a_prompt_teaches_has_a_value(connect: Connect, prompt: str, expression: str) -> None:
+    async with connect() as client:
+        found = await result(client, "market_evaluate", symbol="BTC/USDT", expression=expression)
+
+    assert found.get("value") is not None, prompt

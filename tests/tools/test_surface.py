@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from api.parameter_tables import strategies_document
 from bench.tokens import RESULTS_BUDGET, TOOL_BUDGET, TOTAL_BUDGET, model_tokens, tokens
 from resources.documents import DOCUMENTS
 from tools.declaration import ToolRow
@@ -107,6 +108,13 @@ def test_the_list_fits_the_token_budget() -> None:
     assert {name: cost for name, cost in costs.items() if cost > TOOL_BUDGET} == {}
     assert sum(costs.values()) <= TOTAL_BUDGET
     assert sum(tokens(load(name)["outputSchema"]) for name in NAMES) <= RESULTS_BUDGET
+
+
+def test_the_parameters_of_ready_strategies_are_a_short_document() -> None:
+    text = strategies_document()
+
+    assert tokens({"text": text}) < 1_500
+    assert all(f"**{name}**" in text for name in ("dca", "grid", "pair_trading", "cross_sectional"))
 
 
 def test_toolsets_narrow_the_list_and_keep_its_order() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from engine.documents.schema_rows import rows
+from api.parameter_tables import rows
 
 
 class Inner(BaseModel):

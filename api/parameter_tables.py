@@ -1,4 +1,4 @@
-"""JSON schema as rows of a table: each field's path, type with its range, and description."""
+"""Parameters as tables for readers: the fields of a JSON schema as rows, and the parameters of the ready strategies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from .strategies import PARAMETERS
+
 Schema = Mapping[str, Any]
 
 _MAX_DEPTH: Final = 4
+
+
+_OPENING: Final = """### Ready strategies
+
+`dca`, `grid`, `pair_trading` and `cross_sectional` write their script from parameters, which are beside the others in
+the body (tools take them as the object `parameters`). The result shows the script; start from it to change what the
+parameters cannot. `cross_sectional` also takes a `script` that gives `alpha`, the number to rank the universe by.
+A market that cannot be sold short trades the long side only, and the result says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +119,24 @@ def _inner_object(field: Schema, shared: Schema) -> tuple[Schema | None, str]:
 def _resolve(field: Schema, shared: Schema) -> Schema:
     reference = str(field.get("$ref", ""))
     return {**shared[reference.rpartition("/")[2]], **field, "$ref": ""} if reference else field
+
+
+def strategy_tables() -> str:
+    """The parameters of the ready strategies as markdown: one table for each strategy that has any."""
+    parts = [_OPENING]
+    for strategy, model in PARAMETERS.items():
+        if strategy == "signal":
+            continue
+        lines = [
+            f"| `{row.path}` | {row.type.replace('|', '&#124;')} | {'yes' if row.required else 'no'} | "
+            f"{f'`{row.default}`' if row.default else ''} | {row.description} |"
+            for row in rows(model.model_json_schema())
+        ]
+        head = ["| Parameter | Type | Required | Default | Description |", "|---|---|---|---|---|"]
+        parts.append("\n".join([f"**{strategy}**: {(model.__doc__ or '').strip()}", "", *head, *lines]))
+    return "\n\n".join(parts)
+
+
+def strategies_document() -> str:
+    """The same as a document of its own."""
+    return strategy_tables().replace("### ", "# ", 1)
