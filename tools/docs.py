@@ -16,7 +16,8 @@ DOCS: Final = (
     CompositeTool(
         name="docs_read",
         title="Read a document",
-        description="Read a document in pieces: signal-dsl before writing a script, strategies for the parameters of dca, grid and so on. "
+        description="Read a document in pieces: signal-dsl before writing a script, strategies for the parameters of "
+        "dca, grid and so on. "
         "For function names use meta_indicators.",
         hints=REFERENCE,
         module="tools.docs_read",
