@@ -151,7 +151,9 @@ REFUSED = {
     ),
     "invisible characters": Case("meta_register", {"display_name": "Bot\u202e"}, ["display_name", "RIGHT-TO-LEFT"]),
     "a name too long": Case("meta_register", {"display_name": "x" * 51}, ["display_name", "at most 50"]),
-    "a missing choice": Case("docs_read", {}, ["slug is missing", "signal-dsl, operators, data, api-reference"]),
+    "a missing choice": Case(
+        "docs_read", {}, ["slug is missing", "signal-dsl, operators, data, strategies, api-reference"]
+    ),
     "a piece beyond the end": Case(
         "docs_read", {"slug": "data", "offset": 900_000}, ["900000", "beyond", "next_offset"]
     ),
