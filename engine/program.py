@@ -6,8 +6,9 @@ known before the first fill. Or *stateful*: the kernel then asks it bar by bar, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from api.symbols import Instrument
@@ -37,7 +38,8 @@ class Entry:
     """Open a position unless one in that direction is open (reverse first if opposite); percentages are fractions.
 
     `limit` rests a limit order at that price until the next signal replaces it, else the entry is a market order.
-    `pyramiding` is how many further entries may be added while in position.
+    `pyramiding` is how many further entries may be added while in position. With `max_positions` a position is opened
+    only while fewer tickers than that have one or are about to.
     """
 
     instrument: Instrument
@@ -49,15 +51,29 @@ class Entry:
     trailing_stop: Value | None = None
     pyramiding: int = 0
     tag: str | None = None
+    max_positions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Close `fraction` of the position; with a side, only if it is on that side."""
+    """Close `fraction` of the position; with a side, only if it is on that side.
+
+    `once` names an exit that acts once in a position, however often its condition holds.
+    """
 
     instrument: Instrument
     side: Side | None = None
     fraction: Value = 1.0
+    tag: str | None = None
+    once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStop:
+    """Move the stop of the position to `price` from the next bar on, if that is nearer than it was; never away."""
+
+    instrument: Instrument
+    price: Value
     tag: str | None = None
 
 
@@ -86,7 +102,7 @@ class Grid:
     tag: str | None = None
 
 
-Intent = Entry | Exit | Rebalance | Grid
+Intent = Entry | Exit | Rebalance | Grid | MoveStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +115,25 @@ class Emission:
 
 @dataclass(frozen=True, slots=True)
 class PositionState:
-    """A position as a script may see it at a bar's close. `side` is 0 when flat, prices are then NaN."""
+    """A position as a script may see it at a bar's close. `side` is 0 when flat, prices are then NaN.
+
+    Attributes:
+        highest_since_entry, lowest_since_entry: Extremes of the bars since the position was opened, its own included.
+        bars_since_exit: Bars since the ticker's last position was closed; NaN before there was one.
+        last_trade_pnl_pct: Profit of that position's last trade in percent of its entry value; NaN before.
+        trades_today: Positions of the ticker opened on the UTC day of the bar.
+    """
 
     side: Literal[1, 0, -1]
     amount: float
     entry_price: float
     bars_in_position: int
     unrealized_pnl_pct: float
+    highest_since_entry: float = field(default=math.nan, compare=False)
+    lowest_since_entry: float = field(default=math.nan, compare=False)
+    bars_since_exit: float = field(default=math.nan, compare=False)
+    last_trade_pnl_pct: float = field(default=math.nan, compare=False)
+    trades_today: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

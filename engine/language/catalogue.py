@@ -168,4 +168,6 @@ def _intents() -> Iterator[str]:
         yield f"| `{signature(name)}` | {hints} |"
     for name, (_, option) in SIZINGS.items():
         yield f"| `{name}({option.name})` | {option.hint} |"
+    yield "| `VolTarget(target, period=20, most=1)` | the weight at which the ticker's volatility a year is `target` |"
+    yield "| `Kelly(win_rate, payoff, most=0.25)` | win_rate - (1 - win_rate) / payoff of equity, from 0 to `most` |"
     yield "| `param(name, default, low, high, step=)` | a number that a run or a sweep can set; constant in a run |"

@@ -102,7 +102,7 @@ class Graph:
             case "time":
                 return self._node("time", SERIES, variable.name, bounds=variable.bounds)
             case "state":
-                local = variable.name not in {"equity", "cash", "drawdown_pct"}
+                local = variable.name not in {"equity", "cash", "drawdown_pct", "open_positions"}
                 return self._node("state", SERIES, variable.name, bounds=variable.bounds, local=local, stateful=True)
             case "context":
                 return self._node("ticker", TICKER, variable.name, local=True)

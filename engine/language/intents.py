@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 from api.symbols import Instrument
+from api.timeframes import SECONDS
 
 from .calls import Checker
 from .diagnostics import quoted, short
 from .graph import Node
+from .registry import OPERATORS
 from .values import IntentPlan, ScriptParameter, Sizing, Value, described, unit_of
+from .variables import VARIABLES
 
-IntentKind = Literal["entry", "exit", "rebalance", "grid"]
+IntentKind = Literal["entry", "exit", "rebalance", "grid", "move_stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Option:
     """One argument of an intent. Bounds are those of a constant, `above` excluded and `most` included."""
 
     name: str
-    wants: Literal["ticker", "side", "size", "number", "whole", "text", "choice"]
+    wants: Literal["ticker", "side", "size", "number", "whole", "flag", "text", "choice"]
     required: bool = False
     above: float = 0.0
     most: float = 1e15
@@ -45,11 +49,18 @@ FORMS: Final[dict[str, tuple[Option, ...]]] = {
         Option("trailing_stop", "number", most=0.9999, hint=_FRACTION),
         _TAG,
         Option("pyramiding", "whole", above=-1, most=10_000),
+        Option("max_positions", "whole", most=10_000, hint="opens only while fewer tickers have a position"),
     ),
     "exit": (
         _TICKER,
         Option("side", "side"),
         Option("fraction", "number", most=1, hint="the part to close: 1 is all of it"),
+        _TAG,
+        Option("once", "flag", hint="True: once in a position"),
+    ),
+    "move_stop": (
+        _TICKER,
+        Option("price", "number", required=True, hint="the stop price from the next bar on; it never moves away"),
         _TAG,
     ),
     "rebalance": (_TICKER, Option("size", "size", required=True), _TAG),
@@ -72,6 +83,10 @@ SIZINGS: Final[dict[str, tuple[Literal["weight", "notional", "amount", "risk"], 
 _SIDES: Final[dict[str, Literal[1, -1]]] = {"LONG": 1, "SHORT": -1}
 MAX_TAG: Final = 50
 _OF_ENTRY: Final = frozenset({"stop_loss", "take_profit", "trailing_stop"})
+_WEIGHED: Final = {"VolTarget": ("target", "period", "most"), "Kelly": ("win_rate", "payoff", "most")}
+_WEIGHED_EXAMPLE: Final = {"VolTarget": "VolTarget(0.2, period=20, most=1)", "Kelly": "Kelly(0.55, 1.5, most=0.25)"}
+_LONGEST_VOLATILITY: Final = 2_000
+_YEAR: Final = 365 * 86_400
 _PARAM: Final = ("name", "default", "low", "high", "step")
 _PARAM_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _PARAM_HINT: Final = 'Write `param("fast", 10, 5, 50, 5)`'
@@ -90,6 +105,8 @@ class Intents:
 
     def check(self, call: ast.Call, name: str) -> Value | None:
         """An intent or a sizing, or None after reporting what is wrong with it."""
+        if name in {"VolTarget", "Kelly"}:
+            return self._weighed(call, name)
         if name in SIZINGS:
             return self._sizing(call, name)
         if name == "param":
@@ -98,6 +115,39 @@ class Intents:
             return self._intent(call, cast("IntentKind", name))
         self._checker.error(call, f"{name} stands on a line of its own", "Write `emit_signal(condition, entry(...))`")
         return None
+
+    def _weighed(self, call: ast.Call, name: str) -> Sizing | None:
+        """A weight that follows from volatility, or from how often and how much a strategy wins."""
+        checker, names = self._checker, _WEIGHED[name]
+        slots: dict[str, ast.expr] = dict(zip(names, call.args, strict=False))
+        wrong = len(call.args) > len(names) or any(k.arg not in names or k.arg in slots for k in call.keywords)
+        slots.update({k.arg: k.value for k in call.keywords if k.arg is not None})
+        written = f"{name}({', '.join(names)})"
+        required = names[: 1 if name == "VolTarget" else 2]
+        if wrong or not slots.keys() >= set(required):
+            checker.error(call, f"{name} takes {', '.join(names)}", f"Write `{_WEIGHED_EXAMPLE[name]}`")
+            return None
+        numbers = {key: checker.number(where) for key, where in slots.items()}
+        if any(node is None for node in numbers.values()):
+            return None
+        known = {key: node for key, node in numbers.items() if node is not None}
+        graph = checker.graph
+        most = known.get("most", graph.constant(1.0 if name == "VolTarget" else 0.25))
+        if name == "Kelly":
+            loses = graph.apply("-", graph.constant(1.0), known["win_rate"])
+            edge = graph.apply("-", known["win_rate"], graph.apply("/", loses, known["payoff"]))
+            weight = graph.apply("clip", edge, graph.constant(0.0), most)
+            return Sizing("weight", weight, derived=True)
+        period = known.get("period", graph.constant(20.0)).constant
+        if not isinstance(period, float) or not period.is_integer() or not 2 <= period <= _LONGEST_VOLATILITY:
+            checker.error(call, f"the period of {written} is a whole number from 2 to {_LONGEST_VOLATILITY:,}",
+                          f"Write `{_WEIGHED_EXAMPLE[name]}`")  # fmt: skip
+            return None
+        close = graph.variable(VARIABLES["close"])
+        (deviation,) = graph.call(OPERATORS["historical_volatility"], [close], (int(period),))
+        yearly = graph.apply("*", deviation, graph.constant(math.sqrt(_YEAR / SECONDS[graph.timeframe])))
+        weight = graph.apply("min", graph.apply("/", known["target"], yearly), most)
+        return Sizing("weight", weight, derived=True)
 
     def _parameter(self, call: ast.Call) -> Node | None:
         """The value of a number that can be set from outside; a constant of the run."""
@@ -224,6 +274,8 @@ class Intents:
                     options[option.name] = self._number(where, option, name)
                 case "whole":
                     options[option.name] = self._whole(where, option, name)
+                case "flag":
+                    options[option.name] = self._flag(where, option, name)
                 case "text" | "choice":
                     text = self._text(where, option)
                     options[option.name], tag = (
@@ -233,7 +285,9 @@ class Intents:
                     pass
         if ticker is None:
             return None
-        plan = IntentPlan(name, ticker, side, size, options, tag, call.lineno)
+        if size is not None and size.derived and self._checker.world.mode == "cross":
+            size = replace(size, value=self._checker.graph.at(size.value, cast("Instrument", ticker.payload)))
+        plan = IntentPlan(name, ticker, side, size, options, tag, call.lineno * 100_000 + call.col_offset)
         if self._sold_short(plan) and not self._short_allowed(call, plan):
             return None
         failed = self._checker.findings.reported > before
@@ -317,6 +371,13 @@ class Intents:
         if isinstance(value, float) and value.is_integer():
             return node
         self._checker.error(where, f"{owner}: {option.name} must be a whole constant number", "Write it as a number")
+        return None
+
+    def _flag(self, where: ast.expr, option: Option, owner: str) -> Node | None:
+        node = self._checker.node(where)
+        if node is None or isinstance(node.constant, bool):
+            return node
+        self._checker.error(where, f"{owner}: {option.name} is True or False", f"Write `{option.name}=True`")
         return None
 
     def _text(self, where: ast.expr, option: Option) -> str | None:

@@ -82,7 +82,7 @@ def _leaves(entry: IntentPlan, intents: list[IntentPlan]) -> bool:
         return True
     return any(
         (other.kind == "exit" and other.side in {None, entry.side})
-        or other.kind == "rebalance"
+        or other.kind in {"rebalance", "move_stop"}
         or (other.kind == "entry" and other.side != entry.side)
         for other in intents
         if other.ticker is entry.ticker or "ticker" in {other.ticker.op, entry.ticker.op}

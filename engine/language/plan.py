@@ -86,7 +86,11 @@ def _intent(plan: IntentPlan) -> str:
             part = plan.options.get("fraction")
             share = "" if part is None else f" ({_number(part, percent=True)} of it)"
             side = {None: "", 1: "the LONG position in ", -1: "the SHORT position in "}[plan.side]
-            return f"close {side}{ticker}{share}"
+            once = plan.options.get("once")
+            often = ", once in a position" if once is not None and once.constant else ""
+            return f"close {side}{ticker}{share}{often}"
+        case "move_stop":
+            return f"move the stop of {ticker} to {_number(plan.options.get('price'))} if that is nearer"
         case "rebalance":
             return f"move {ticker} to {_size(plan.size)}"
         case "grid":
@@ -106,6 +110,9 @@ def _options(plan: IntentPlan) -> str:
     more = plan.options.get("pyramiding")
     if more is not None and more.constant:
         found.append(f"up to {_number(more)} further entries")
+    most = plan.options.get("max_positions")
+    if most is not None:
+        found.append(f"while fewer than {_number(most)} tickers have a position")
     return f", {', '.join(found)}" if found else ""
 
 

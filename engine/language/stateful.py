@@ -11,7 +11,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Bools
-from engine.program import AccountState, Entry, Exit, Grid, Intent, PositionState, Rebalance, Size, Value
+from engine.program import AccountState, Entry, Exit, Grid, Intent, MoveStop, PositionState, Rebalance, Size, Value
 
 from .evaluation import Evaluator
 from .graph import Node
@@ -42,9 +42,16 @@ def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) ->
         case "entry":
             side = cast("Literal[1, -1]", plan.side)
             pyramiding = _whole(plan, "pyramiding", 0)
-            return Entry(instrument, side, cast("Size", size), **numbers, pyramiding=pyramiding, tag=plan.tag)
+            most = _whole(plan, "max_positions", 0) or None
+            return Entry(
+                instrument, side, cast("Size", size), **numbers, pyramiding=pyramiding, tag=plan.tag, max_positions=most
+            )
         case "exit":
-            return Exit(instrument, plan.side, **numbers, tag=plan.tag)
+            once = plan.options.get("once")
+            number = plan.place if once is not None and once.constant else None
+            return Exit(instrument, plan.side, **numbers, tag=plan.tag, once=number)
+        case "move_stop":
+            return MoveStop(instrument, **numbers, tag=plan.tag)
         case "rebalance":
             return Rebalance(instrument, cast("Size", size).value, tag=plan.tag)
         case "grid":
@@ -59,7 +66,7 @@ def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) ->
             )
 
 
-_WHOLE = frozenset({"pyramiding", "levels", "spacing"})
+_WHOLE = frozenset({"pyramiding", "levels", "spacing", "once", "max_positions"})
 
 
 def _whole(plan: IntentPlan, name: str, default: int) -> int:
@@ -75,11 +82,17 @@ _POSITION: Final[dict[str, Callable[[PositionState], float]]] = {
     "entry_price": lambda p: p.entry_price,
     "bars_in_position": lambda p: float(p.bars_in_position),
     "unrealized_pnl_pct": lambda p: p.unrealized_pnl_pct,
+    "highest_since_entry": lambda p: p.highest_since_entry,
+    "lowest_since_entry": lambda p: p.lowest_since_entry,
+    "bars_since_exit": lambda p: p.bars_since_exit,
+    "last_trade_pnl_pct": lambda p: p.last_trade_pnl_pct,
+    "trades_today": lambda p: float(p.trades_today),
 }
 _ACCOUNT: Final[dict[str, Callable[[AccountState], float]]] = {
     "equity": lambda a: a.equity,
     "cash": lambda a: a.cash,
     "drawdown_pct": lambda a: a.drawdown_pct,
+    "open_positions": lambda a: float(sum(p.side != 0 for p in a.positions.values())),
 }
 
 

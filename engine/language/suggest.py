@@ -23,6 +23,9 @@ FORMS: Final = (
     "Amount",
     "Risk",
     "param",
+    "move_stop",
+    "VolTarget",
+    "Kelly",
 )
 """Words with rules of their own: another timeframe, and what a script can ask for."""
 

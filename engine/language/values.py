@@ -31,23 +31,27 @@ class TickerList:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """Weight, Notional, Amount or Risk of a number."""
+    """Weight, Notional, Amount or Risk of a number. `derived` weights follow from the ticker's own series."""
 
     kind: Literal["weight", "notional", "amount", "risk"]
     value: Node
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class IntentPlan:
-    """An intent whose numbers are still nodes. `options` are its arguments by name, None where left out."""
+    """An intent whose numbers are still nodes. `options` are its arguments by name, None where left out.
 
-    kind: Literal["entry", "exit", "rebalance", "grid"]
+    `place` is where it is written, different for each intent of a script.
+    """
+
+    kind: Literal["entry", "exit", "rebalance", "grid", "move_stop"]
     ticker: Node
     side: Literal[1, -1] | None
     size: Sizing | None
     options: dict[str, Node | None]
     tag: str | None
-    line: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)

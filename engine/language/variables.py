@@ -52,6 +52,14 @@ _ALL: Final = (
     Variable("entry_price", "state", f"Average entry price, {_FLAT}.", bounds=_PRICE),
     Variable("bars_in_position", "state", "Bars since the position was opened, 0 while flat.", bounds=_PRICE),
     Variable("unrealized_pnl_pct", "state", "Open profit of the position in percent of its entry, 0 while flat."),
+    Variable("highest_since_entry", "state", f"Highest price since the position was opened, {_FLAT}.", bounds=_PRICE),
+    Variable("lowest_since_entry", "state", f"Lowest price since the position was opened, {_FLAT}.", bounds=_PRICE),
+    Variable(
+        "bars_since_exit", "state", "Bars since the ticker's last position was closed, missing before.", bounds=_PRICE
+    ),
+    Variable("last_trade_pnl_pct", "state", "Profit of the ticker's last trade in percent, missing before."),
+    Variable("trades_today", "state", "Positions of the ticker opened on the bar's UTC day.", bounds=_PRICE),
+    Variable("open_positions", "state", "How many tickers have a position.", bounds=_PRICE),
     Variable("equity", "state", "Value of the account in quote currency."),
     Variable("cash", "state", "Money in the account that no position holds, in quote currency."),
     Variable("drawdown_pct", "state", "Distance of equity from its peak in percent, <= 0.", bounds=Interval(-100, 0)),

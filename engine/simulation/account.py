@@ -9,12 +9,14 @@ repeats it and must arrive at the same bits.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from api.symbols import Instrument
-from engine.frame import Frame
+from engine.frame import Floats, Frame
 from engine.program import AccountState, PositionState, Side
 
 from .costs import Costs
@@ -35,7 +37,8 @@ class Position:
     """An open position. `stop`, `target` and `trail` are fractions, `price_target` an absolute price (grid cells).
 
     `peak` is the best price since the entry up to bar `seen`, `entries` how many orders built the position, `fees` and
-    `slippage` what they cost.
+    `slippage` what they cost. `done` holds the exits that act once and have acted; `top` and `bottom` are the extremes
+    of the bars from the entry to bar `measured`, kept for scripts that read them.
     """
 
     slot: Slot
@@ -55,6 +58,10 @@ class Position:
     price_target: float | None = None
     clear: int = -1
     reach: int = 256
+    done: set[int] = field(default_factory=set[int])
+    top: float = -math.inf
+    bottom: float = math.inf
+    measured: int = -1
 
     @property
     def signed(self) -> float:
@@ -65,6 +72,13 @@ class Position:
         """Take over the tag and the exits of the entry that has just been filled."""
         self.stop, self.target, self.trail, self.tag = order.stop, order.target, order.trail, order.tag
         self.clear = -1
+
+    def move_stop(self, price: float) -> None:
+        """Move the stop to `price` if that is nearer to the market than it was."""
+        fraction = self.side * (1.0 - price / self.entry)
+        if self.stop is None or fraction < self.stop:
+            self.stop = fraction
+            self.clear = -1
 
     def fixed_guard(self, costs: Costs) -> tuple[float, ExitReason]:
         """The nearer of stop and liquidation price, and which of them it is; infinitely far where there is neither."""
@@ -106,6 +120,8 @@ class Ledger:
         self._trades: list[float] = []
         self._fills: list[float] = []
         self._tags: dict[str | None, float] = {None: 0.0}
+        self.opened: dict[int, list[int]] = {}
+        self.closed: dict[int, tuple[int, float]] = {}
 
     def equity(self, prices: Sequence[float]) -> float:
         """Balance and positions, each valued at its instrument's price."""
@@ -154,6 +170,8 @@ class Ledger:
         if position is None:
             position = Position(slot, side, amount, price, bar, fee, slippage, price, bar - 1)
             self.positions[slot] = position
+            if slot[1] < 0:
+                self.opened.setdefault(slot[0], []).append(bar)
             if self.order:
                 insort(self.order, slot)
             else:
@@ -201,6 +219,8 @@ class Ledger:
         both, worse = fees + fee, slippage + slipped
         self._trades += (slot[0], side, amount, held, bar, entry, price, both, worse, pnl, code, tag)
         if whole:
+            if slot[1] < 0:
+                self.closed[slot[0]] = (bar, 100.0 * pnl / (amount * entry) if amount * entry > 0.0 else 0.0)
             position.amount = 0.0
             del self.positions[slot]
             self.order.remove(slot)
@@ -280,3 +300,36 @@ def account_state(
     top = max(peak, equity)
     drawdown = 100.0 * (equity / top - 1.0) if top > 0.0 else 0.0
     return AccountState(equity=equity, cash=ledger.free(), drawdown_pct=drawdown, positions=states)
+
+
+def with_memory(
+    state: PositionState, ledger: Ledger, k: int, bar: int, day: int, prices: tuple[Floats, Floats]
+) -> PositionState:
+    """What a script may also know of a ticker at the close of `bar`: its extremes since entry and its trades before.
+
+    `day` is the first bar of the UTC day, `prices` the ticker's highs and lows.
+    """
+    opened, closed = ledger.opened.get(k, ()), ledger.closed.get(k)
+    today = len(opened) - bisect_left(opened, day)
+    if closed is None:
+        closed = (bar, math.nan)
+        since = math.nan
+    else:
+        since = float(bar - closed[0])
+    position = ledger.positions.get((k, -1))
+    top = bottom = math.nan
+    if position is not None:
+        begin = max(position.measured + 1, position.opened)
+        if begin <= bar:
+            position.top = float(np.fmax(position.top, np.fmax.reduce(prices[0][begin : bar + 1])))
+            position.bottom = float(np.fmin(position.bottom, np.fmin.reduce(prices[1][begin : bar + 1])))
+            position.measured = bar
+        top, bottom = position.top, position.bottom
+    return replace(
+        state,
+        highest_since_entry=top,
+        lowest_since_entry=bottom,
+        bars_since_exit=since,
+        last_trade_pnl_pct=closed[1],
+        trades_today=today,
+    )

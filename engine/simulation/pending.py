@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.program import Exit, Grid, Rebalance, Side, SizeKind
+from engine.program import Exit, Grid, MoveStop, Rebalance, Side, SizeKind
 
 from .account import Ledger
 from .market import Market
@@ -105,6 +105,10 @@ class Book:
                 self._leave(k, intent, bar, ledger, fresh=k in entries)
             elif isinstance(intent, Grid):
                 self._lay(k, intent, bar)
+            elif isinstance(intent, MoveStop):
+                position = ledger.positions.get((k, -1))
+                if position is not None:
+                    position.move_stop(at(intent.price, bar))
             elif k not in rebalanced:
                 self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
 
@@ -127,6 +131,8 @@ class Book:
         have = len(fired) + (position.entries if position is not None and position.side == order.side else 0)
         if have > 0 and have > order.pyramiding:
             return
+        if position is None and order.most is not None and len(self._taken(ledger) - {k}) >= order.most:
+            return
         if not fired:
             self.resting.pop(k, None)
         entries.setdefault(k, []).append(order)
@@ -135,8 +141,18 @@ class Book:
         else:
             self.resting.setdefault(k, []).append(order)
 
+    def _taken(self, ledger: Ledger) -> set[int]:
+        """The instruments that have a position or an order to open one."""
+        waiting = {w.k for w in self.waiting if isinstance(w, Open)}
+        return {k for k, cell in ledger.positions if cell < 0} | waiting | set(self.resting)
+
     def _leave(self, k: int, intent: Exit, bar: int, ledger: Ledger, *, fresh: bool) -> None:
         fraction = at(intent.fraction, bar)
+        position = ledger.positions.get((k, -1))
+        if intent.once is not None and position is not None:
+            if intent.once in position.done:
+                return
+            position.done.add(intent.once)
         resting = self.resting.get(k)
         if resting and not fresh and intent.side in (None, resting[0].side):
             del self.resting[k]

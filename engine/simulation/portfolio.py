@@ -13,7 +13,7 @@ import numpy as np
 from engine.frame import Frame
 from engine.program import AccountState
 
-from .account import FLAT, Ledger, account_state
+from .account import FLAT, Ledger, account_state, with_memory
 from .bar import Session
 from .limits import Limits
 from .lookout import Lookout
@@ -81,7 +81,16 @@ class PortfolioKernel:
         elif stop > start:
             self._peak = max(self._peak, float(self._equity[start:stop].max()))
         self._peaked = bar
-        return account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
+        state = account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
+        midnight = int(self._frame.time[bar]) // 86_400 * 86_400
+        day = int(np.searchsorted(self._frame.time, midnight))
+        for k in self._ledger.opened:
+            market = self._markets[k]
+            known = state.positions[market.instrument]
+            state.positions[market.instrument] = with_memory(
+                known, self._ledger, k, bar, day, (market.high, market.low)
+            )
+        return state
 
     def _marks(self, bar: int) -> list[float]:
         return [m.mark.item(bar) for m in self._markets]

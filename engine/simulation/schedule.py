@@ -21,6 +21,7 @@ from engine.program import (
     Exit,
     Grid,
     Intent,
+    MoveStop,
     Rebalance,
     SelectiveProgram,
     Side,
@@ -46,6 +47,7 @@ class Order:
     trail: float | None
     pyramiding: int
     tag: str | None
+    most: int | None = None
 
 
 def at(value: Value, bar: int) -> float:
@@ -69,6 +71,7 @@ def order_at(entry: Entry, bar: int) -> Order:
         trail=_at(entry.trailing_stop, bar),
         pyramiding=entry.pyramiding,
         tag=entry.tag,
+        most=entry.max_positions,
     )
 
 
@@ -87,6 +90,8 @@ def _parameters(intent: Intent) -> tuple[Value | None, ...]:
             return (intent.fraction,)
         case Grid():
             return (intent.size.value, intent.lower, intent.upper)
+        case MoveStop():
+            return (intent.price,)
         case Rebalance():
             return ()
 

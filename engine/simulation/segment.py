@@ -37,7 +37,7 @@ def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
         and markets[0].exists is None
         and markets[0].resolution is None
         and all(
-            isinstance(intent, Exit) or (isinstance(intent, Entry) and intent.limit is None)
+            (isinstance(intent, Exit) and intent.once is None) or (isinstance(intent, Entry) and intent.limit is None)
             for _, intent in intents(program)
         )
     )
