@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -263,4 +264,12 @@ def _listing(market: Market, rank: int) -> Listing:
         title=market.title,
         resolves_at=market.resolves_at,
         payout=market.payout,
+        min_amount=_text(market.min_amount),
+        min_notional=_text(market.min_cost),
+        maker_fee=_text(market.maker_fee),
+        taker_fee=_text(market.taker_fee),
     )
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"

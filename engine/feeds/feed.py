@@ -32,6 +32,7 @@ class Listing:
     market capitalisation on its exchange. Tick and lot sizes are in quote and base units, as exact decimal strings.
     `title` and `resolves_at` (unix seconds) are for prediction markets; `payout` is what one token paid, 1 or 0, and
     None as long as the question is open. `steps_known` is false where the steps were estimated from the last price.
+    Smallest order in base and in quote units and fees as shares are decimal strings, None where no exchange said them.
     """
 
     instrument: Instrument
@@ -45,6 +46,10 @@ class Listing:
     resolves_at: int | None = None
     payout: int | None = None
     steps_known: bool = True
+    min_amount: str | None = None
+    min_notional: str | None = None
+    maker_fee: str | None = None
+    taker_fee: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A process that places orders on an own account and is killed again and again: `python -m tests.venues.chaos_orders`.
+"""A process that places orders or fetches candles and is killed again and again: `python -m tests.venues.chaos_orders`.
 
 It imports once and forks for each life, so that a kill costs no start. Each label is logged before its order is placed.
 """
@@ -18,6 +18,9 @@ import anyio
 
 from api.errors import HeyTradersError
 from api.orders import PlaceRequest
+from api.symbols import Instrument
+from engine.clock import AcceleratedClock
+from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
 from engine.venues.exchange.accounts import ExchangeAccounts
 from engine.venues.exchange.markets import Markets
@@ -27,8 +30,8 @@ from engine.venues.exchange.views import OwnAccount
 LOG = "labels.txt"
 
 
-def main(exchange: str, url: str, home: str, kills: int, terms: str, secrets: str) -> None:
-    """Live and die `kills` times."""
+def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -> None:
+    """Live and die `kills` times: `what` is an exchange to place orders at, or `fetch`."""
     import ccxt.async_support
     import ccxt.prediction
 
@@ -36,8 +39,10 @@ def main(exchange: str, url: str, home: str, kills: int, terms: str, secrets: st
     dice = random.Random(kills)
     for life in range(kills):
         child = os.fork()
-        if child == 0:
-            _live(exchange, url, Path(home), life, json.loads(terms), tuple(json.loads(secrets)))
+        if child == 0 and what == "fetch":
+            _fetch(url, Path(home), json.loads(terms))
+        elif child == 0:
+            _live(what, url, Path(home), life, json.loads(terms), tuple(json.loads(secrets)))
         time.sleep(dice.uniform(0.2, 2.5))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -60,6 +65,15 @@ def _live(exchange: str, url: str, home: Path, life: int, terms: dict[str, str],
                 continue
 
     anyio.run(trade)
+    os._exit(0)
+
+
+def _fetch(url: str, home: Path, span: dict[str, int]) -> NoReturn:
+    store = Store.open(default_url(home))
+    connector = Connector(store, {"binance": url})
+    feed = open_feed(store, AcceleratedClock(span["now"]), 7, "exchange", connector)
+    feed.candles(Instrument("binance", "BTC", "USDT"), "1h", start=span["start"])
+    time.sleep(60)
     os._exit(0)
 
 

@@ -14,6 +14,9 @@ import anyio
 import pytest
 
 from api.orders import ListRequest
+from api.symbols import Instrument
+from engine.clock import AcceleratedClock
+from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
 from engine.store.exchange_data import orders_of
 from engine.venues.exchange.accounts import ExchangeAccounts
@@ -24,7 +27,8 @@ from engine.venues.exchange.views import OwnAccount
 
 from . import fake_venue
 from .chaos_orders import LOG
-from .fake_venue import Fault, serving
+from .fake_binance import FakeBinance
+from .fake_venue import Fault, serving, truth
 from .test_own_accounts import SECRETS, VENUES, WALLET
 
 pytest.importorskip("ccxt")
@@ -46,6 +50,40 @@ class Dice(deque[Fault]):
     def popleft(self) -> Fault:
         """Any of them."""
         return self._random.choice(get_args(Fault))
+
+
+@pytest.mark.slow
+async def test_a_fetch_that_is_killed_at_random_is_resumed_and_whole(tmp_path: Path) -> None:
+    """Two years of hours: each value is the exchange's, and no page is fetched twice because of a kill."""
+    now, lives = 1_772_366_415, 8
+    start = now // 3_600 * 3_600 - 2 * 365 * 24 * 3_600
+    fake = FakeBinance(lambda: now)
+    with serving(fake) as url:
+        span = json.dumps({"now": now, "start": start})
+        command = [
+            sys.executable,
+            "-m",
+            "tests.venues.chaos_orders",
+            "fetch",
+            url,
+            str(tmp_path),
+            str(lives),
+            span,
+            "[]",
+        ]
+        done = await anyio.run_process(command, check=False, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        store = Store.open(default_url(tmp_path))
+        connector = Connector(store, {"binance": url})
+        feed = open_feed(store, AcceleratedClock(now), 7, "exchange", connector)
+        found = feed.candles(Instrument("binance", "BTC", "USDT"), "1h", start=start)
+        connector.close()
+        store.close()
+
+    assert found.time.tolist() == list(range(start, now // 3_600 * 3_600, 3_600))
+    closes = [float(truth("BTCUSDT", 3_600, at)[3]) for at in found.time.tolist()]
+    assert found.bars.close.tolist() == closes
+    assert fake.count("klines") <= 18 + lives
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Generator
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import NotFound, RateLimited, Unavailable
+from api.errors import NotFound, RateLimited, Unavailable, UserMustAct
 from api.market import ScanRequest
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock
@@ -216,3 +217,14 @@ def test_a_scan_over_fifty_symbols_asks_once_for_each_and_not_at_all_the_second_
     assert asked <= 50 + 2
     assert len(fake.requests) == asked
     assert took < 3.0
+
+
+def test_without_ccxt_the_message_says_what_to_install(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else needs it."""
+    monkeypatch.setitem(sys.modules, "ccxt.async_support", None)
+    connector = Connector(store, {})
+    alone = open_feed(store, AcceleratedClock(NOW), 7, "exchange", connector)
+    with pytest.raises(UserMustAct, match="ccxt, which is not installed") as refused:
+        alone.candles(BTC, "1h", limit=5)
+    assert refused.value.suggestion == "Install heytraders-mcp[exchanges]"
+    connector.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from mcp import Client
 
 from api.outputs import table_rows
@@ -23,6 +24,7 @@ from safety.policy.text import write_policy
 from server import account_keys
 from server.app import open_server
 from server.channels import ConnectedAccount, ConnectedAccounts
+from server.cli.accounts import command as accounts_verb
 from server.settings import Settings
 from tests.calls import refusal, result
 
@@ -169,3 +171,42 @@ async def test_tickers_are_live_and_dated(settings: Settings) -> None:
     assert ticker["as_of"] is not None
     assert health["data"] == "exchange"
     assert "lists no" in unlisted or "not listed" in unlisted
+
+
+def cli(settings: Settings, typed: str, *arguments: str) -> tuple[int, str]:
+    """Run `heytraders-mcp accounts` in this process; exit code and what it said."""
+    environment = {
+        "HEYTRADERS_HOME": str(settings.home),
+        "HEYTRADERS_VENUE_URLS": ",".join(f"{name}={url}" for name, url in settings.venue_urls.items()),
+    }
+    done = CliRunner().invoke(accounts_verb, arguments, input=typed, env=environment)
+    return done.exit_code, f"{done.output}{done.exception or ''}"
+
+
+def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Settings, fake: FakeBinance) -> None:
+    """The keys are asked for, are kept for that exchange only, and a key that may withdraw is refused."""
+    keys = "key-of-other-0123456\nsecret-of-other-0123456\n"
+    fake.may_withdraw = True
+    greedy = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
+    fake.may_withdraw = False
+    connected = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
+    paper = cli(settings, keys, "connect", "binance", "--id", "paper-binance", "--file")
+    no_testnet = cli(settings, keys, "connect", "upbit", "--id", "won", "--testnet", "--file")
+    listed = cli(settings, "", "list")
+    kept = settings.home / account_keys.FOLDER / "other.json"
+    mode = kept.stat().st_mode & 0o777
+    gone = cli(settings, "", "disconnect", "other")
+    unknown = cli(settings, "", "disconnect", "other")
+
+    assert "may withdraw" in greedy[1]
+    assert (connected[0], "says that the key may not withdraw" in connected[1]) == (0, True)
+    assert "secret-of-other" not in connected[1]
+    assert "is a paper account" in paper[1]
+    assert "has no testnet" in no_testnet[1]
+    assert [line.split()[:3] for line in listed[1].splitlines() if not line.startswith("paper")] == [
+        ["real", "main", "binance"],
+        ["real", "other", "binance"],
+    ]
+    assert mode == 0o600
+    assert (gone[0], kept.exists()) == (0, False)
+    assert "no account other is connected" in unknown[1]
