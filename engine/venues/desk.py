@@ -5,7 +5,7 @@ Own accounts belong to this machine's user alone: an agent that registered over 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
@@ -18,7 +18,7 @@ from .paper.broker import Broker
 if TYPE_CHECKING:
     from .exchange.accounts import ExchangeAccounts
 
-_MOST: int = 200
+_MOST: Final = 200
 
 
 class Desk:
@@ -45,7 +45,7 @@ class Desk:
         """One account.
 
         Raises:
-            NotFound: There is none of that id.
+            NotFound: No account has that id.
         """
         own = await anyio.to_thread.run_sync(self._of, owner, account_id)
         if own is not None:

@@ -268,7 +268,7 @@ class ExchangeAccounts:
         return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
 
     def _known(self, own: OwnAccount) -> list[Order]:
-        """Every order sent from here that exists, asked for anew as long as it has not ended."""
+        """Every order sent from here that exists, asked for again until it has ended."""
         found: list[Order] = []
         now = time.time()
         for row in self._store.read_now(lambda c: orders_of(c, own.account_id)):

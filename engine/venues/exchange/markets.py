@@ -80,7 +80,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class LivePrice:
-    """The last trade of a market and what stands at the top of its book. `at` is when the exchange said so, unix s."""
+    """The last trade of a market and the best prices of its book. `at` is when the exchange said so, unix s."""
 
     last: Decimal
     bid: Decimal | None
@@ -234,7 +234,7 @@ _PREDICTION_FIELDS: Final = (
 
 
 def decimal(value: Any) -> Decimal | None:
-    """A number of an answer, exactly; `None` where there is none."""
+    """A number of an answer, exactly; `None` where the answer has none."""
     if value is None or value == "":
         return None
     try:

@@ -46,7 +46,7 @@ PATIENCE: Final = 5.0
 _FIRST_PAUSE: Final = 0.25
 _NO_RETRY_AFTER: Final = 30.0
 _FORBIDDEN_WORDS: Final = ('"builder"', "approveBuilderFee", "setReferrer", "approveIntegrator", "approve_integrator")
-"""What would pay somebody other than the exchange. No body of a request to a venue with such fees may hold one."""
+"""What would pay a third party. No body of a request to a venue with such fees may hold one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Connector:
         return self._call(self._sent(session, method, args, params))
 
     def download(self, exchange: ExchangeId, url: str, patience: float) -> bytes | None:
-        """A public file; `None` where there is none.
+        """A public file; `None` where the server has no such file.
 
         Raises:
             Unavailable: The server cannot be reached, or failed.
@@ -334,7 +334,7 @@ def _credentials(row: Convention, keys: Keys | None) -> dict[str, str]:
 
 
 def _careful(base: Any) -> Any:
-    """The exchange's class with our hands on its one way out."""
+    """The exchange's class with our own rules on every request."""
     silent = logging.getLogger("heytraders.silent")
     silent.disabled = True
 
