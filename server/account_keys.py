@@ -29,7 +29,7 @@ Place = Literal["keyring", "file"]
 def keep(
     home: Path, account: ConnectedAccount, secrets: tuple[str, ...], *, in_file: bool, keyring: Keyring | None = None
 ) -> Place:
-    """Keep the secrets of an account: in the keyring, or in a private file where the machine has no keyring or `in_file` is set.
+    """Keep the secrets of an account: in the keyring, or in a private file if there is no keyring or `in_file` says so.
 
     Raises:
         BadSetting: The keyring did not answer, or the folder cannot be written.
