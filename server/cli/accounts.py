@@ -135,10 +135,16 @@ def verify(*, account_id: str | None) -> None:
 
 def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: bool, in_file: bool) -> str:
     from engine.venues.exchange.conventions import CONVENTIONS
+    from engine.venues.exchange.orders import NOT_YET
 
     settings = Settings.read(os.environ)
     start_log(settings)
     row = CONVENTIONS[exchange]
+    if exchange in NOT_YET:
+        raise BadSetting(
+            f"accounts on {EXCHANGES[exchange].name} cannot be connected yet",
+            suggestion="Its market data and paper accounts work; trade real money there at the exchange itself",
+        )
     if testnet and not row.has_testnet:
         raise BadSetting(f"{EXCHANGES[exchange].name} has no testnet", suggestion="Leave --testnet out")
     if any(summary.account.account_id == account_id for summary in _run(lambda office: office.accounts())):

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from mcp import Client
 
 from api.outputs import table_rows
+from engine.access import LOCAL_AGENT
 from safety.human.approval import order_words
 from safety.human.approver import SigningKey, enrol
 from safety.ledger import Ledger
@@ -23,13 +24,14 @@ from safety.policy.policy import LIVE, Policy
 from safety.policy.text import write_policy
 from server import account_keys
 from server.app import open_server
+from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts
 from server.cli.accounts import command as accounts_verb
 from server.settings import Settings
 from tests.calls import refusal, result
 
 from .fake_binance import FakeBinance
-from .fake_venue import serving
+from .fake_venue import Fault, serving
 
 pytest.importorskip("ccxt")
 
@@ -145,6 +147,38 @@ async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake
     assert [one["status"] for one in listed["orders"]] == ["OPEN"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "state"),
+    [("truncated after", "ACKED"), ("reset before", "UNKNOWN"), ("rejected", "REJECTED")],
+)
+async def test_the_gate_books_what_a_fault_proves(
+    settings: Settings, fake: FakeBinance, home: Path, fault: Fault, state: str
+) -> None:
+    """A lost answer is no refusal, and no order is sent again."""
+    key = signed(home)
+    terms = order(fake)
+    async with client_of(settings) as client:
+        asked = await client.call_tool("orders_place", terms)
+        assert asked.structured_content is not None, asked.content
+        approve(home, key, asked.structured_content["intent_id"])
+        fake.faults.append(fault)
+        await client.call_tool("orders_place", terms)
+        await client.call_tool("orders_place", terms)
+        with closing(Ledger.open(home)) as ledger:
+            intent = ledger.intent(asked.structured_content["intent_id"])
+
+    assert intent is not None
+    assert intent.state == state
+    assert placements(fake) == 1
+
+
+async def test_an_engine_without_the_gate_has_no_connected_account(settings: Settings) -> None:
+    """What `heytraders-mcp engine` serves to others cannot reach real money."""
+    async with open_engine(settings) as engine:
+        shown = await engine.desk.accounts(LOCAL_AGENT)
+    assert [one.account_id for one in shown if not one.paper] == []
+
+
 async def test_on_simulated_prices_nothing_is_sent_to_a_real_account(
     settings: Settings, fake: FakeBinance, home: Path
 ) -> None:
@@ -191,6 +225,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     fake.may_withdraw = False
     connected = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
     paper = cli(settings, keys, "connect", "binance", "--id", "paper-binance", "--file")
+    not_yet = cli(settings, keys, "connect", "polymarket", "--id", "bets", "--file")
     no_testnet = cli(settings, keys, "connect", "upbit", "--id", "won", "--testnet", "--file")
     listed = cli(settings, "", "list")
     kept = settings.home / account_keys.FOLDER / "other.json"
@@ -203,6 +238,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     assert "secret-of-other" not in connected[1]
     assert "is a paper account" in paper[1]
     assert "has no testnet" in no_testnet[1]
+    assert "cannot be connected yet" in not_yet[1]
     assert [line.split()[:3] for line in listed[1].splitlines() if not line.startswith("paper")] == [
         ["real", "main", "binance"],
         ["real", "other", "binance"],

@@ -32,7 +32,7 @@ NO_MARKET_ORDERS: Final[Mapping[ExchangeId, str]] = {
 
 NO_FOK: Final = frozenset({"hyperliquid", "lighter"})
 NOT_YET: Final[frozenset[ExchangeId]] = frozenset({"lighter", "polymarket"})
-"""Accounts that can be looked at, and not traded on: their signed orders cannot be found again with certainty here."""
+"""Where no account is connected: an order whose answer was lost could not be found again with certainty."""
 
 _STATUS: Final[Mapping[str, OrderStatus]] = {
     "open": "OPEN",
@@ -81,7 +81,7 @@ def check(request: PlaceRequest, market: Market) -> None:
     exchange, name = request.exchange, EXCHANGES[request.exchange].name
     if exchange in NOT_YET:
         raise InvalidInput(
-            f"orders on {name} accounts cannot be sent from here yet; balances and orders can be looked at",
+            f"orders cannot be sent to {name} from here yet",
             suggestion=f"Place the order at {name} itself",
         )
     if request.order_type == "market" and exchange in NO_MARKET_ORDERS:
