@@ -39,12 +39,17 @@ class Waiting(Response):
     how: str = Field(description="What the human runs; nothing an agent can call does it.")
 
 
+Confirmed = Literal["nobody", "dialog", "terminal", "standing"]
+"""Who agreed to an order: nobody had to, the client's dialog, a signature at the terminal, a deployment's approval."""
+
+
 class GatedOrder(PlacedOrder):
     """An order, and where it stands with the safety layer."""
 
     outcome: Standing | None = Field(default=None, description="unknown: it may exist; never place it again.")
     intent_id: str | None = Field(default=None, description="For order_intent.")
     intent_state: State | None = Field(default=None, description="Where the intent stands.")
+    confirmed_by: Confirmed | None = Field(default=None, description="Who said yes; standing: a strategy's approval.")
     repeated: bool | None = Field(default=None, description="true: this call found the intent of an earlier one.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")
     next_step: str | None = Field(default=None, description="What to do now.")
@@ -94,6 +99,7 @@ class Preview(Response):
     suggestion: dict[str, Any] | None = Field(default=None, description="An order that would not be denied.")
     left: list[Left] = Field(default_factory=list[Left], description="What the limits leave.")
     quote: float | None = Field(default=None, description="Latest price, quote currency.")
+    doubts: list[str] = Field(default_factory=list[str], description="Funds that lack, a limit that fills at once.")
     paper: bool = Field(description="true: simulated money.")
 
 

@@ -68,7 +68,7 @@ class ClientAsking:
     async def ask(self, intent_id: str, question: str) -> Answer:
         """The answer: `yes` and `no` only where the box was filled in.
 
-        A client without anybody in front of it declines or cancels by itself, so both count as `not_asked`.
+        Declining is a no, whoever did it: it can only stop the order. A dialog that is closed is `not_asked`.
 
         Raises:
             AskFirst: The answer comes with the next call.
@@ -89,6 +89,8 @@ class ClientAsking:
     async def _live(self, question: str) -> Answer:
         with anyio.move_on_after(PATIENCE_SECONDS), suppress(MCPError, ValueError):
             result = await self._context.elicit(question, Consent)
+            if result.action == "decline":
+                return "no"
             return _word(result.data) if isinstance(result, AcceptedElicitation) else "not_asked"
         return "not_asked"
 
@@ -104,6 +106,8 @@ class ClientAsking:
             form = ElicitRequestFormParams(message=question, requested_schema=render_elicitation_schema(Consent))
             requests: InputRequests = {intent_id: ElicitRequest(params=form)}
             raise AskFirst(InputRequiredResult(input_requests=requests, request_state=asked))
+        if isinstance(answer, ElicitResult) and answer.action == "decline":
+            return "no"
         if not isinstance(answer, ElicitResult) or answer.action != "accept":
             return "not_asked"
         try:

@@ -14,7 +14,8 @@ from api.errors import Denied, HeyTradersError, error_for
 from api.inputs import iso
 from api.numbers import to_wire
 from api.orders import Order as ShownOrder
-from safety.face import HOW_TO_APPROVE, GatedOrder, IntentReport, Standing, Waiting
+from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, Standing, Waiting
+from safety.human.approval import BY_ELICITATION
 from safety.human.screen import paper, summary
 from safety.terms.decision import Decision
 from safety.terms.intent import Intent
@@ -83,10 +84,22 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
             **stand(intent),
             "intent_id": intent.intent_id,
             "intent_state": intent.state,
+            "confirmed_by": confirmed_by(intent),
             "repeated": True if repeated else None,
             "next_step": NOTHING_NEW if repeated and intent.state == "ACKED" else next_step(intent),
         }
     )
+
+
+def confirmed_by(intent: Intent) -> Confirmed | None:
+    """Who agreed to it; `None` while nobody has and somebody must."""
+    if intent.state == "PENDING":
+        return None
+    if intent.key_id == BY_ELICITATION:
+        return "dialog"
+    if intent.signature:
+        return "terminal"
+    return "standing" if intent.caller.origin else "nobody"
 
 
 def stand(intent: Intent) -> dict[str, Any]:
