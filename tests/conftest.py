@@ -69,12 +69,16 @@ def recorded_btc_csv() -> Path:
 
     `HEYTRADERS_RECORDED_CSV` names the file; without it a `shared/data` folder beside the checkout is looked into.
     """
-    named = os.environ.get("HEYTRADERS_RECORDED_CSV")
-    beside = Path(__file__).parents[2] / "shared" / "data" / "BTC_USD-Hourly.csv"
-    path = Path(named) if named else beside
+    path = recorded_csv()
     if not path.is_file():
         pytest.skip(f"no recorded data at {path}; set HEYTRADERS_RECORDED_CSV to BTC_USD-Hourly.csv")
     return path
+
+
+def recorded_csv() -> Path:
+    """Where the recorded hours would be."""
+    named = os.environ.get("HEYTRADERS_RECORDED_CSV")
+    return Path(named) if named else Path(__file__).parents[2] / "shared" / "data" / "BTC_USD-Hourly.csv"
 
 
 @pytest.fixture(scope="session")

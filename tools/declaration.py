@@ -60,7 +60,6 @@ class EndpointTool:
     title: str
     description: str
     hints: Hints
-    examples: tuple[dict[str, Any], ...] = ()
 
     def operation(self) -> Operation[Any, Any]:
         """Import the endpoint's models."""
@@ -77,7 +76,6 @@ class CompositeTool:
     hints: Hints
     module: str
     operation_name: str = "OPERATION"
-    examples: tuple[dict[str, Any], ...] = ()
 
     def operation(self) -> Operation[Any, Any]:
         """Import the module that holds the code and its models."""

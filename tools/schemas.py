@@ -27,7 +27,7 @@ _WORDS_WORTH_TELLING = 3
 _DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", "maxLength", "minItems", "maxItems")
 
 
-def input_schema(model: type[BaseModel], examples: tuple[Schema, ...] = ()) -> Schema:
+def input_schema(model: type[BaseModel]) -> Schema:
     """The arguments of a tool. Always an object with `properties`.
 
     It does not say that further arguments are errors, though they are: Google's client library fails on
@@ -36,8 +36,6 @@ def input_schema(model: type[BaseModel], examples: tuple[Schema, ...] = ()) -> S
     schema = _flat(model, mode="validation")
     schema.pop("description", None)
     schema.setdefault("properties", {})
-    if examples:
-        schema["examples"] = list(examples)
     return schema
 
 
@@ -110,7 +108,7 @@ def _definition(row: ToolRow, outputs: OutputSchemas) -> Schema:
             "idempotentHint": hints.idempotent,
             "openWorldHint": hints.open_world,
         },
-        "inputSchema": input_schema(operation.request, row.examples),
+        "inputSchema": input_schema(operation.request),
         "outputSchema": outputs.of(row.name, operation.response),
     }
 

@@ -49,16 +49,29 @@ def test_the_tool_shows_a_parameter_as_documented(parameter: Parameter) -> None:
 
     types = {shown.get("type"), *(option.get("type") for option in shown.get("anyOf", ()))}
     assert types >= JSON_TYPES[parameter.kind]
-    assert parameter.name in schema["required"] if parameter.required == "yes" else True
-    assert parameter.required == "yes" or parameter.name not in schema.get("required", ())
+    assert (parameter.name in schema.get("required", ())) == (parameter.required == "yes")
     if parameter.default not in {"-", "null"} and parameter.id not in FOLLOWS_FROM_EXCHANGE:
         assert _same(shown["default"], parameter.default)
     if parameter.choices and (words := shown.get("enum", shown.get("items", {}).get("enum"))):
         assert set(words) >= set(parameter.choices)
-    if parameter.bounds is not None and "maximum" in shown:
-        assert (shown["minimum"], shown["maximum"]) == parameter.bounds
-    if parameter.lengths is not None and "maxLength" in shown:
-        assert (shown.get("minLength", 0), shown["maxLength"]) == parameter.lengths
+    if parameter.bounds is not None:
+        assert (
+            _limit(parameter, shown, "minimum", "ge"),
+            _limit(parameter, shown, "maximum", "le"),
+        ) == parameter.bounds
+    if parameter.lengths is not None:
+        least, most = parameter.lengths
+        shortest = _limit(parameter, shown, "minLength", "min_length") or 0
+        longest = _limit(parameter, shown, "maxLength", "max_length")
+        assert (shortest, longest) == (least, most) or f"{least}-{most} chars" in shown["description"]
+
+
+def _limit(parameter: Parameter, shown: dict[str, Any], word: str, attribute: str) -> Any:
+    """A limit as the tool shows it, or as the model holds it where the tool spares the tokens."""
+    if word in shown:
+        return shown[word]
+    held = endpoint(parameter.endpoint).request.model_fields[parameter.name].metadata
+    return next((getattr(each, attribute) for each in held if hasattr(each, attribute)), None)
 
 
 def _same(value: Any, documented: str) -> bool:

@@ -33,6 +33,9 @@ SCRIPT: Final = "emit_signal(rsi(close, 14) < 45, entry(TICKER, 'LONG', Weight(0
 )
 
 
+IDLE_SECONDS = 60
+
+
 class World:
     """An open engine and the ids of what is in it. `local` is the key with every scope."""
 
@@ -92,12 +95,15 @@ class World:
         return await self.ended((await self.data("backtest_execute", arguments))["backtest_id"])
 
     async def ended(self, job: str) -> dict[str, Any]:
-        """The last status of a backtest."""
-        with anyio.fail_after(60):
+        """The last status of a backtest. Fails when nothing moves for `IDLE_SECONDS`, however long all of it takes."""
+        seen: object = None
+        with anyio.fail_after(IDLE_SECONDS) as patience:
             while True:
                 status = await self.data("backtest_status", {"backtest_id": job})
                 if status["status"] not in ("queued", "running"):
                     return status
+                if (now := (status["status"], status.get("progress"), status.get("message"))) != seen:
+                    seen, patience.deadline = now, anyio.current_time() + IDLE_SECONDS
                 await anyio.sleep(0.02)
 
     async def settle(self) -> None:
