@@ -8,8 +8,7 @@ here at all.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -17,33 +16,27 @@ import anyio.to_thread
 
 from api.accounts import (
     Account,
-    Balance,
     BalancesRequest,
     BalancesResponse,
     OpenOrdersRequest,
     OpenOrdersResponse,
-    Position,
 )
 from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, Unavailable, UserMustAct
-from api.exchanges import EXCHANGES, ExchangeId
+from api.exchanges import EXCHANGES
 from api.orders import CANCELLABLE, CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
-from api.symbols import Instrument, resolve
-from engine.clock import iso8601
 from engine.store.database import Store
-from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent, orders_of
+from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent
 from engine.store.ids import new_id
 
 from .conventions import CONVENTIONS
-from .markets import Market, Markets, decimal
-from .orders import Seen, arguments, check, order_id_for, read_order, refusal, unlike
-from .session import Connector
-from .views import ENDED, OwnAccount, account_view, foreign_view, held, order_view, placed_view, upbit_order
+from .markets import Market, Markets
+from .orders import arguments, check, order_id_for, read_order, refusal, unlike
+from .reading import AccountReader
+from .session import Connector, Written
+from .views import OwnAccount, account_view, foreign_view, order_view, placed_view, upbit_order
 
-_DOLLARS: Final = frozenset({"USDT", "USDC", "USD"})
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
-_GIVEN_UP: Final = 7 * 86_400.0
-"""After a week an order of which nothing was heard is no longer asked for at every look."""
 
 
 Asked = TypeVar("Asked")
@@ -73,7 +66,7 @@ class ExchangeAccounts:
         self._store = store
         self._real_prices = real_prices
         self._connector = connector
-        self._markets = markets
+        self._reader = AccountReader(store, connector, markets)
         self._connected = connected
 
     def has(self, account_id: str | None) -> bool:
@@ -98,7 +91,7 @@ class ExchangeAccounts:
         Raises:
             HeyTradersError: The exchange cannot be asked, or does not accept the key.
         """
-        return await anyio.to_thread.run_sync(self._balances, request)
+        return await anyio.to_thread.run_sync(lambda: self._reader.balances(self._own(request.account_id)))
 
     async def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
         """The resting orders of an account, those placed elsewhere included.
@@ -146,119 +139,15 @@ class ExchangeAccounts:
             raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
         return found
 
-    def _read(self, own: OwnAccount, method: str, *args: Any, **params: Any) -> Any:
-        return self._connector.read(
-            own.exchange, method, *args, account=(own.account_id, own.keys()), markets=self._raw(own), **params
-        )
-
-    def _raw(self, own: OwnAccount) -> Callable[[], list[Any]]:
-        return lambda: self._markets.raw(own.exchange)
-
-    def _market(self, exchange: ExchangeId, symbol: str) -> Market:
-        listed = self._markets.of(exchange)
-        instrument = resolve(symbol, exchange)
-        if (found := listed.get(instrument)) is None:
-            raise NotFound(
-                f"{EXCHANGES[exchange].name} does not list {instrument.symbol}",
-                suggestion=f'market_tickers(exchange="{exchange}") shows what it lists',
-            )
-        return found
-
-    def _by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
-        return {market.symbol: market for market in self._markets.of(exchange).values()}
-
-    # Looking.
-
-    def _balances(self, request: BalancesRequest) -> BalancesResponse:
-        own = self._own(request.account_id)
-        raw = self._read(own, "fetch_balance")
-        rows = [
-            Balance(asset=asset, free=free, used=used, total=free + used)
-            for asset, free, used in held(raw)
-            if free or used
-        ]
-        positions = self._positions(own)
-        return BalancesResponse(
-            account_id=own.account_id,
-            total_equity_usd=self._worth(own, rows, positions),
-            balances=rows,
-            positions=positions,
-            open_orders=self._open(own, None),
-            updated_at=iso8601(time.time()),
-            paper=False,
-        )
-
-    def _positions(self, own: OwnAccount) -> list[Position]:
-        if EXCHANGES[own.exchange].market_type != "perpetual":
-            return []
-        markets = self._by_symbol(own.exchange)
-        found: list[Position] = []
-        for raw in self._read(own, "fetch_positions"):
-            market, contracts = markets.get(str(raw.get("symbol"))), decimal(raw.get("contracts"))
-            if market is None or not contracts:
-                continue
-            found.append(
-                Position(
-                    symbol=market.instrument.symbol,
-                    side="short" if raw.get("side") == "short" else "long",
-                    size=abs(contracts) * market.contract,
-                    entry_price=decimal(raw.get("entryPrice")) or Decimal(0),
-                    unrealized_pnl=decimal(raw.get("unrealizedPnl")) or Decimal(0),
-                    leverage=decimal(raw.get("leverage")) or Decimal(1),
-                    mark_price=decimal(raw.get("markPrice")),
-                    liquidation_price=decimal(raw.get("liquidationPrice")),
-                    margin=decimal(raw.get("initialMargin")),
-                )
-            )
-        return found
-
-    def _worth(self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position]) -> Decimal | None:
-        """In US dollars; `None` where something has no price."""
-        total = sum((p.unrealized_pnl for p in positions), Decimal(0))
-        others = [row for row in rows if row.asset not in _DOLLARS]
-        total += sum((row.total for row in rows if row.asset in _DOLLARS), Decimal(0))
-        if not others:
-            return total
-        try:
-            prices = self._markets.prices(own.exchange)
-        except HeyTradersError:
-            return None
-        for row in others:
-            market = self._markets.of(own.exchange).get(Instrument(own.exchange, row.asset, "USDT"))
-            price = None if market is None else prices.get(market.symbol)
-            if price is None:
-                return None
-            total += row.total * price.last
-        return total.quantize(Decimal("0.01"))
-
     def _open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
         own = self._own(request.account_id)
-        if own.exchange == "lighter" and request.symbol is None:
-            raise InvalidInput("Lighter lists open orders of one symbol", suggestion="Add the symbol")
-        return OpenOrdersResponse(account_id=own.account_id, orders=self._open(own, request.symbol))
-
-    def _open(self, own: OwnAccount, symbol: str | None) -> list[Order]:
-        market = None if symbol is None else self._market(own.exchange, symbol)
-        markets = self._by_symbol(own.exchange)
-        sent = {row.client_id.lower(): row for row in self._store.read_now(lambda c: orders_of(c, own.account_id))}
-        found: list[Order] = []
-        for raw in self._read(own, "fetch_open_orders", None if market is None else market.symbol):
-            traded = markets.get(str(raw.get("symbol")))
-            if traded is None:
-                continue
-            seen = read_order(raw, traded)
-            row = sent.get((seen.client_id or "").lower())
-            found.append(
-                foreign_view(raw, seen, own, traded) if row is None else order_view(self._learn(row, seen), own)
-            )
-        return found[::-1]
+        return OpenOrdersResponse(account_id=own.account_id, orders=self._reader.open_orders(own, request.symbol))
 
     def _orders(self, request: ListRequest) -> ListResponse:
         rows: list[Order] = []
         for own in self._connected():
-            if request.account_id not in {None, own.account_id} or request.exchange not in {None, own.exchange}:
-                continue
-            rows += self._known(own)
+            if request.account_id in {None, own.account_id} and request.exchange in {None, own.exchange}:
+                rows += self._reader.orders(own)
         if request.symbol is not None:
             rows = [one for one in rows if one.symbol == request.symbol]
         if request.status is not None:
@@ -266,69 +155,6 @@ class ExchangeAccounts:
         rows.sort(key=lambda one: one.created_at or "", reverse=True)
         page = rows[request.offset : request.offset + request.limit]
         return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
-
-    def _known(self, own: OwnAccount) -> list[Order]:
-        """Every order sent from here that exists, asked for again until it has ended."""
-        found: list[Order] = []
-        now = time.time()
-        for row in self._store.read_now(lambda c: orders_of(c, own.account_id)):
-            known = row
-            if row.status not in ENDED and (row.venue_id is not None or now - row.created_at < _GIVEN_UP):
-                seen = self._look(own, row)
-                known = row if seen is None else self._learn(row, seen)
-            if known.venue_id is not None:
-                found.append(order_view(known, own))
-        return found
-
-    def _look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
-        """The order at the exchange, found by the id that we gave it; `None` where the exchange has none.
-
-        Raises:
-            HeyTradersError: The exchange cannot be asked, so nothing follows.
-        """
-        market = self._market(own.exchange, row.symbol)
-        try:
-            raw = self._by_id(own, row, market)
-        except NotFound as error:
-            if error.code != "ORDER_NOT_FOUND":
-                raise
-            raw = None
-        if raw is None and CONVENTIONS[own.exchange].finds_for is not None:
-            raw = self._in_lists(own, row, market)
-        return None if raw is None else read_order(raw, market)
-
-    def _by_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
-        if own.exchange == "upbit":
-            return upbit_order(self._read(own, "privateGetOrder", {"identifier": row.client_id}))
-        name = "origClientOrderId" if own.exchange.startswith("binance") else "clientOrderId"
-        if own.exchange in {"gate", "gatefutures"}:
-            return self._read(own, "fetch_order", row.venue_id or row.client_id, market.symbol)
-        return self._read(own, "fetch_order", None, market.symbol, {name: row.client_id})
-
-    def _in_lists(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
-        """For exchanges that soon forget our ids: the same order in the lists of open and ended ones."""
-        for method in ("fetch_open_orders", "fetch_closed_orders"):
-            for raw in self._read(own, method, market.symbol):
-                if str(raw.get("clientOrderId")).lower() == row.client_id.lower():
-                    return raw
-        return None
-
-    def _learn(self, row: SentOrder, seen: Seen) -> SentOrder:
-        """Write down what the exchange shows of an order."""
-        changed = row.learned(
-            venue_id=seen.order_id or row.venue_id,
-            status=seen.status,
-            filled=seen.filled,
-            average=seen.average,
-            fee=seen.fee,
-            fee_currency=seen.fee_currency,
-            now=time.time(),
-        )
-        if changed != row:
-            self._store.write_now(lambda c: change_order(c, changed))
-        return changed
-
-    # Sending.
 
     def _place(self, request: PlaceRequest) -> PlacedOrder:
         own = self._own(request.account_id)
@@ -343,7 +169,7 @@ class ExchangeAccounts:
                 suggestion="Set HEYTRADERS_DATA=exchange and start it again",
                 code="VALIDATION_ERROR",
             )
-        market = self._market(own.exchange, request.symbol)
+        market = self._reader.market(own.exchange, request.symbol)
         check(request, market)
         label = request.label or new_id("order")
         client_id = order_id_for(own.exchange, own.account_id, label)
@@ -353,9 +179,7 @@ class ExchangeAccounts:
         if request.leverage is not None:
             self._set_leverage(own, row, request.leverage, market)
         args, params = arguments(request, market, client_id)
-        written = self._connector.write(
-            own.exchange, "create_order", *args, params, account=(own.account_id, own.keys()), markets=self._raw(own)
-        )
+        written = self._write(own, "create_order", *args, params)
         name = EXCHANGES[own.exchange].name
         if not written.sent:
             self._end(row, "REJECTED", "nothing was sent")
@@ -367,8 +191,14 @@ class ExchangeAccounts:
         if written.answer is not None and not written.problem:
             seen = read_order(written.answer, market)
             if seen.order_id is not None and not unlike(seen, request, client_id):
-                return placed_view(self._learn(row, seen), own)
+                return placed_view(self._reader.learn(row, seen), own)
         return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
+
+    def _write(self, own: OwnAccount, method: str, *args: Any) -> Written:
+        account = (own.account_id, own.keys())
+        return self._connector.write(
+            own.exchange, method, *args, account=account, markets=self._reader.raw_markets(own)
+        )
 
     def _write_down(
         self, own: OwnAccount, request: PlaceRequest, market: Market, label: str, client_id: str
@@ -403,25 +233,18 @@ class ExchangeAccounts:
             if attempt:
                 time.sleep(_LOOK_SECONDS)
             try:
-                seen = self._look(own, row)
+                seen = self._reader.look(own, row)
             except HeyTradersError:
                 continue
             if seen is not None and seen.order_id is not None:
-                return placed_view(self._learn(row, seen), own)
+                return placed_view(self._reader.learn(row, seen), own)
         raise OutcomeUnknown(
             f"the order was sent to {EXCHANGES[own.exchange].name}, and it is not known whether it was placed ({why})",
             suggestion="Do not place it again; orders_list shows it as soon as the exchange does",
         )
 
     def _set_leverage(self, own: OwnAccount, row: SentOrder, leverage: int, market: Market) -> None:
-        written = self._connector.write(
-            own.exchange,
-            "set_leverage",
-            leverage,
-            market.symbol,
-            account=(own.account_id, own.keys()),
-            markets=self._raw(own),
-        )
+        written = self._write(own, "set_leverage", leverage, market.symbol)
         if written.problem or written.status != 200:
             self._end(row, "REJECTED", "the leverage could not be set, so the order was not sent")
             raise Unavailable(
@@ -436,10 +259,11 @@ class ExchangeAccounts:
     def _cancel(self, request: CancelRequest) -> Order:
         row = self._store.read_now(lambda c: find_sent(c, request.account_id, request.order_id))
         if row is not None:
-            own, market, venue_id = self._own(row.account_id), self._market(row.exchange, row.symbol), row.venue_id
+            own, venue_id = self._own(row.account_id), row.venue_id
+            market = self._reader.market(row.exchange, row.symbol)
         elif request.account_id is not None and request.symbol is not None:
             own = self._own(request.account_id)
-            market, venue_id = self._market(own.exchange, request.symbol), request.order_id
+            market, venue_id = self._reader.market(own.exchange, request.symbol), request.order_id
         else:
             raise NotFound(
                 f"order {request.order_id} was not sent from here",
@@ -449,18 +273,11 @@ class ExchangeAccounts:
         if row is not None and row.status not in CANCELLABLE:
             raise InvalidInput(f"order {request.order_id} is {row.status}", suggestion="Only open orders are cancelled")
         if row is not None and venue_id is None:
-            seen = self._look(own, row)
+            seen = self._reader.look(own, row)
             venue_id = None if seen is None else seen.order_id
         if venue_id is None:
             raise NotFound(f"{EXCHANGES[own.exchange].name} shows no such order", code="ORDER_NOT_FOUND")
-        written = self._connector.write(
-            own.exchange,
-            "cancel_order",
-            venue_id,
-            market.symbol,
-            account=(own.account_id, own.keys()),
-            markets=self._raw(own),
-        )
+        written = self._write(own, "cancel_order", venue_id, market.symbol)
         return self._after_cancel(own, market, venue_id, row, written.problem)
 
     def _after_cancel(
@@ -469,9 +286,9 @@ class ExchangeAccounts:
         """What the exchange shows of an order after it was asked to cancel it: the answer itself proves nothing."""
         try:
             raw = (
-                upbit_order(self._read(own, "privateGetOrder", {"uuid": venue_id}))
+                upbit_order(self._reader.read(own, "privateGetOrder", {"uuid": venue_id}))
                 if own.exchange == "upbit"
-                else self._read(own, "fetch_order", venue_id, market.symbol)
+                else self._reader.read(own, "fetch_order", venue_id, market.symbol)
             )
         except HeyTradersError as error:
             raise OutcomeUnknown(
@@ -479,7 +296,7 @@ class ExchangeAccounts:
                 suggestion="Look at accounts_open_orders, and cancel again if it is still there",
             ) from error
         seen = read_order(raw, market)
-        shown = foreign_view(raw, seen, own, market) if row is None else order_view(self._learn(row, seen), own)
+        shown = foreign_view(raw, seen, own, market) if row is None else order_view(self._reader.learn(row, seen), own)
         if seen.status in CANCELLABLE:
             raise Unavailable(
                 f"order {venue_id} is still open ({problem or 'the exchange has not cancelled it yet'})",
