@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from pydantic import Field, model_validator
 
@@ -73,12 +74,30 @@ class Position(Response):
     symbol: str = Field(description="On Polymarket TOKEN_ID/USDC.")
     side: str = Field(description="long or short.")
     size: Money = Field(description="Base units or tokens.")
-    entry_price: Money = Field(description="Average; 0 in a single-market query.")
-    unrealized_pnl: Money = Field(description="Quote currency, at the latest close; 0 in a single-market query.")
+    entry_price: Money = Field(description="Average. 0: not known, see note.")
+    unrealized_pnl: Money = Field(description="Quote currency, at the latest close.")
     leverage: Money = Field(description="1 is none.")
     mark_price: Money | None = Field(default=None, description="Latest close.")
     liquidation_price: Money | None = Field(default=None, description="Perpetuals: where the margin is lost.")
     margin: Money | None = Field(default=None, description="Isolated margin, quote currency.")
+    title: str | None = Field(default=None, description="The question, on Polymarket.")
+    note: str | None = Field(default=None, description="What is not known.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_unknown(cls, data: Any) -> Any:
+        """A single-market query of Polymarket answers 0 for what it does not know; say that these are no facts."""
+        if not isinstance(data, Mapping):
+            return data
+        given = dict(cast("Mapping[str, Any]", data))
+        unknown = str(given.get("entry_price")).strip("0.") == "" and str(given.get("size")).strip("0.") != ""
+        return {"note": _ONLY_SIZE, **given} if unknown and not given.get("note") else given
+
+
+_ONLY_SIZE: Final = (
+    "Only the size is known: entry_price and unrealized_pnl are 0 because this query does not tell them. "
+    "Call accounts_balances without symbol for them."
+)
 
 
 class BalancesResponse(Response):

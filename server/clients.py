@@ -23,6 +23,7 @@ PASSED_ON: Final = (
     "HEYTRADERS_AUTH_HEADER",
     "HEYTRADERS_AMOUNTS",
     "HEYTRADERS_SEED",
+    "HEYTRADERS_DATA",
 )
 """Settings that an entry takes along. Keys and passwords are not among them, whatever is set."""
 

@@ -131,7 +131,8 @@ def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> N
         f"{instrument.exchange} lists no {instrument.symbol!r}",
         suggestion=f"Did you mean {' or '.join(close[:_SHOWN])}?"
         if close
-        else f'market_tickers(exchange="{instrument.exchange}") lists what {instrument.exchange} trades',
+        else f'market_tickers(exchange="{instrument.exchange}") lists what {instrument.exchange} trades; '
+        f"own candles come in with: heytraders-mcp data import FILE --symbol {instrument.ticker}",
     )
 
 
@@ -148,7 +149,8 @@ def empty_range(
         )
     return NotFound(
         f"{instrument.ticker} has no {timeframe} bar {wanted}",
-        suggestion=f"Ask for a range between {iso8601(first)} and {iso8601(last)}, the first and last bar there are",
+        suggestion=f"Ask for a range between {iso8601(first)} and {iso8601(last)}, the first and last bar there are, "
+        f"or have more candles imported: heytraders-mcp data import FILE --symbol {instrument.ticker}",
     )
 
 
@@ -158,7 +160,8 @@ def too_fine(instrument: Instrument, timeframe: Timeframe, stored: Iterable[Time
     return NotFound(
         f"{instrument.ticker} was {'imported' if source == 'imported' else 'fetched'} as {' and '.join(names)}; "
         f"{timeframe} bars cannot be made from that",
-        suggestion=f"Use {names[0]} or longer, or import {timeframe} candles of {instrument.ticker}",
+        suggestion=f"Use {names[0]} or longer, or import {timeframe} candles: heytraders-mcp data import FILE "
+        f"--symbol {instrument.ticker}",
     )
 
 

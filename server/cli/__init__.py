@@ -1,4 +1,4 @@
-"""The command line. Each verb is a module of its own, imported when it is used; errors are one line with a way out."""
+"""The command line. Each verb is a module of its own, imported when used; an error is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 
 import click
 
-from api.errors import HeyTradersError, explain
+from api.errors import HeyTradersError, clean, explain
+from api.text import closest
 
 VERBS: Final[dict[str, str]] = {
     "serve": "Serve MCP over stdio, SSE or streamable HTTP.",
@@ -43,10 +44,12 @@ class Verbs(click.Group):
         """All verbs, in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one verb."""
         if cmd_name not in VERBS:
-            return None
+            near = closest(cmd_name, VERBS, count=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" The verbs are {', '.join(VERBS)}."
+            raise click.UsageError(f"There is no verb {clean(cmd_name, 40)!r}.{hint}", ctx)
         command: click.Command = import_module(f"server.cli.{cmd_name}").command
         return command
 

@@ -31,7 +31,7 @@ def command() -> None:
     """Connect exchange accounts; list, open, fund, reset, close and check paper accounts."""
 
 
-@command.command("list")
+@command.command("list", short_help="List accounts.")
 def list_() -> None:
     """List paper accounts with their free cash, then the exchange accounts that are connected."""
     settings = Settings.read(os.environ)
@@ -92,7 +92,7 @@ def fund(*, account_id: str, amount: str, asset: str | None) -> None:
     click.echo(_told(_run(lambda office: office.fund(account_id, amount, asset))))
 
 
-@command.command("reset")
+@command.command("reset", short_help="Give an account its opening balance again.")
 @click.argument("account_id")
 def reset(*, account_id: str) -> None:
     """Give ACCOUNT_ID its opening balance again, without orders and positions."""
@@ -106,7 +106,7 @@ def close(*, account_id: str) -> None:
     click.echo(_told(_run(lambda office: office.close(account_id))))
 
 
-@command.command("ledger")
+@command.command("ledger", short_help="Show the newest rows of the books.")
 @click.argument("account_id")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Newest rows to show.")
 def ledger(*, account_id: str, limit: int) -> None:
@@ -121,7 +121,7 @@ def ledger(*, account_id: str, limit: int) -> None:
         )
 
 
-@command.command("verify")
+@command.command("verify", short_help="Check that the books add up.")
 @click.argument("account_id", required=False)
 def verify(*, account_id: str | None) -> None:
     """Check that the books of all accounts, or of ACCOUNT_ID, add up. Exit code 1 if they do not."""

@@ -80,7 +80,7 @@ def import_(*, paths: tuple[Path, ...], symbol: str | None, allow_gaps: bool, dr
     sys.exit(1 if failed or not outcomes else 0)
 
 
-@command.command("list")
+@command.command("list", short_help="List stored candles.")
 def list_() -> None:
     """List what is stored: what of, since when, until when, where it comes from, and what is missing in it."""
     from engine.clock import iso8601
@@ -107,7 +107,7 @@ def list_() -> None:
         click.echo(f"Nothing is imported or fetched; all market data {rest}.")
 
 
-@command.command("fetch")
+@command.command("fetch", short_help="Fetch candles from exchanges.")
 @click.argument("symbols", nargs=-1, required=True)
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), required=True, help="Length of a bar.")
 @click.option("--since", required=True, help="First day, such as 2022-01-01.")
@@ -137,7 +137,7 @@ def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | 
     sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
 
 
-@command.command("update")
+@command.command("update", short_help="Bring fetched candles up to now.")
 def update() -> None:
     """Bring everything that was fetched up to now."""
 
@@ -149,7 +149,7 @@ def update() -> None:
     sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
 
 
-@command.command("remove")
+@command.command("remove", short_help="Remove imported candles.")
 @click.argument("symbol")
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), help="Only this one.  [default: all]")
 def remove(*, symbol: str, timeframe: str | None) -> None:

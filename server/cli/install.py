@@ -14,20 +14,21 @@ import click
 
 from server.clients import ClientName, alone, client_config, entry, merged
 from server.private import BadSetting
-from server.settings import Settings
+from server.settings import DataChoice, Settings
 
 
 @click.command("install")
 @click.option("--client", "name", type=click.Choice(get_args(ClientName)), required=True, help="Which client.")
+@click.option("--data", type=click.Choice(get_args(DataChoice)), help="Simulated candles, or those of the exchanges.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be entered, and change nothing.")
-def command(*, name: str, only_print: bool) -> None:
+def command(*, name: str, data: str | None, only_print: bool) -> None:
     """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
 
     An entry that is already there keeps its environment; settings of now are added to it. Comments stay.
     """
     settings = Settings.read(os.environ)
     config = client_config(cast("ClientName", name), Path.home(), os.environ, sys.platform)
-    added = entry(config, os.environ)
+    added = entry(config, {**os.environ, **({} if data is None else {"HEYTRADERS_DATA": data})})
     if only_print:
         click.echo(f"{config.path}:\n{alone(config, added)}", nl=False)
         return

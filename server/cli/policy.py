@@ -34,7 +34,7 @@ def command() -> None:
     """Show, explain, try and sign what agents may do."""
 
 
-@command.command("show")
+@command.command("show", short_help="Show the policy in force.")
 @click.option("--toml", is_flag=True, help=f"The whole policy in force, to be kept as {POLICY_FILE} and edited.")
 def show(*, toml: bool) -> None:
     """Show the policy in force: where it comes from, and every limit that is set."""
@@ -78,7 +78,7 @@ def _limits(loaded: Loaded) -> list[str]:
     return lines
 
 
-@command.command("sign")
+@command.command("sign", short_help="Sign policy.toml with your passphrase.")
 def sign_() -> None:
     """Sign policy.toml: show in words what changes, what allows more, and ask for the passphrase."""
     with _open() as (settings, ledger):

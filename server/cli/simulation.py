@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 EQUITY: Final = "10000"
 
 
-@click.command("simulate")
+@click.command("simulate", short_help="Try an order against the policy.")
 @click.argument("terms", nargs=-1, metavar="KEY=VALUE...")
 @click.option("--draft", "as_if_signed", is_flag=True, help="As if policy.toml were signed.")
 @click.option("--paper", is_flag=True, help="Under the limits for simulated money.")
