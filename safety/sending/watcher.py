@@ -73,6 +73,7 @@ class Watcher:
         pace: How often.
         now: Unix seconds, on the ledger's clock.
         watch_losses: Looks at the accounts on which strategies trade by themselves; `None` where there are none.
+        looks: Rounds so far.
     """
 
     ledger: Ledger
@@ -84,6 +85,7 @@ class Watcher:
     pace: Pace = field(default_factory=Pace)
     now: Callable[[], float] = time.time
     watch_losses: Callable[[], Awaitable[None]] | None = None
+    looks: int = 0
     _running: set[str] = field(default_factory=set[str])
     _next: dict[str, float] = field(default_factory=dict[str, float])
     _said: set[str] = field(default_factory=set[str])
@@ -93,6 +95,7 @@ class Watcher:
         async with anyio.create_task_group() as tasks:
             while True:
                 soon = await self._look(tasks)
+                self.looks += 1
                 await anyio.sleep(self.pace.brisk if soon else self.pace.idle)
 
     async def _look(self, tasks: anyio.abc.TaskGroup) -> bool:

@@ -9,12 +9,12 @@ from itertools import count
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-import anyio
 import httpx
 
 from api.catalogue import endpoint
 from engine.app import create_app
 from engine.engine import Engine
+from tests.idle import ended_job
 
 from .document import ENDPOINTS, SYMBOL_OF, EndpointRow
 
@@ -31,9 +31,6 @@ DEAF: Final = "https://127.0.0.1:1/hook"
 SCRIPT: Final = "emit_signal(rsi(close, 14) < 45, entry(TICKER, 'LONG', Weight(0.5)))\n" + (
     "emit_signal(rsi(close, 14) > 55, exit(TICKER))"
 )
-
-
-IDLE_SECONDS = 60
 
 
 class World:
@@ -95,16 +92,8 @@ class World:
         return await self.ended((await self.data("backtest_execute", arguments))["backtest_id"])
 
     async def ended(self, job: str) -> dict[str, Any]:
-        """The last status of a backtest. Fails when nothing moves for `IDLE_SECONDS`, however long all of it takes."""
-        seen: object = None
-        with anyio.fail_after(IDLE_SECONDS) as patience:
-            while True:
-                status = await self.data("backtest_status", {"backtest_id": job})
-                if status["status"] not in ("queued", "running"):
-                    return status
-                if (now := (status["status"], status.get("progress"), status.get("message"))) != seen:
-                    seen, patience.deadline = now, anyio.current_time() + IDLE_SECONDS
-                await anyio.sleep(0.02)
+        """The last status of a backtest."""
+        return await ended_job(lambda: self.data("backtest_status", {"backtest_id": job}))
 
     async def settle(self) -> None:
         """Put something of everything in: a finished backtest, a subscription, coins, positions, resting orders."""

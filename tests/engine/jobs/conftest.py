@@ -16,6 +16,7 @@ from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
 from engine.jobs.settings import JobSettings
+from tests.idle import ended_job
 
 NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""
@@ -80,11 +81,11 @@ def finish(send: Send) -> Finish:
         answer = await send("POST", "/backtest/execute", body)
         assert answer.status_code == 200, answer.text
         path = f"/backtest/status/{answer.json()['data']['backtest_id']}"
-        with anyio.fail_after(60):
-            while True:
-                status: Body = (await send("GET", path)).json()["data"]
-                if status["status"] not in ("queued", "running"):
-                    return status
-                await anyio.sleep(0.02)
+
+        async def look() -> Body:
+            status: Body = (await send("GET", path)).json()["data"]
+            return status
+
+        return await ended_job(look)
 
     return run

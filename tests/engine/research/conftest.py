@@ -13,6 +13,7 @@ from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.settings import JobSettings
+from tests.idle import ended_job
 
 NOON = 1_750_075_200.0
 Body = dict[str, Any]
@@ -65,12 +66,7 @@ class Door:
 
     async def ended(self, path: str) -> Body:
         """Follow a job to its end."""
-        with anyio.fail_after(60):
-            while True:
-                status = await self.data("GET", path)
-                if status["status"] not in ("queued", "running"):
-                    return status
-                await anyio.sleep(0.02)
+        return await ended_job(lambda: self.data("GET", path))
 
     async def swept(self, **terms: Any) -> Body:
         """Run a sweep to its end."""

@@ -66,10 +66,10 @@ def watcher_of(
 
 
 @asynccontextmanager
-async def watched(watcher: Watcher) -> AsyncGenerator[None]:
+async def watched(watcher: Watcher) -> AsyncGenerator[Watcher]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.run)
-        yield
+        yield watcher
         tasks.cancel_scope.cancel()
 
 
@@ -77,6 +77,12 @@ async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
         while not condition():  # noqa: ASYNC110 - polls a file
             await anyio.sleep(0.005)
+
+
+async def rounds(watcher: Watcher, count: int = 3) -> None:
+    """Let it look some more times: what it has not done by then, it does not do."""
+    enough = watcher.looks + count
+    await until(lambda: watcher.looks >= enough)
 
 
 def approved(desk: Desk, **changes: Any) -> Intent:
@@ -119,8 +125,8 @@ async def test_an_order_whose_call_is_still_on_it_is_left_to_that_call_for_a_whi
     desk.service.succeeds(row())
     intent = desk.admitted()
 
-    async with watched(watcher_of(desk, pace=Pace(brisk=0.01, idle=0.01, own_caller=3.0))):
-        await anyio.sleep(0.1)
+    async with watched(watcher_of(desk, pace=Pace(brisk=0.01, idle=0.01, own_caller=3.0))) as watcher:
+        await rounds(watcher)
         young = desk.stands(intent).state
         desk.clock.now += 4
         await until(lambda: desk.stands(intent).state == "ACKED")
@@ -134,8 +140,8 @@ async def test_what_is_of_another_service_is_left_alone(desk: Desk) -> None:
     other = watcher_of(desk)
     other.services = (PAPER_SERVICE,)
 
-    async with watched(other):
-        await anyio.sleep(0.1)
+    async with watched(other) as watcher:
+        await rounds(watcher)
 
     assert desk.stands(intent).state == "APPROVED"
     assert desk.service.requests == []
@@ -168,15 +174,15 @@ async def test_an_order_of_unknown_outcome_is_found_without_being_sent_again(des
 async def test_a_halt_is_followed_once_wherever_it_was_pulled(desk: Desk, how: str) -> None:
     halts, again = Halts(), Halts()
 
-    async with watched(watcher_of(desk, halts=halts)):
+    async with watched(watcher_of(desk, halts=halts)) as watcher:
         if how == "the file":
             (desk.home / "HALT").write_text("stop it")
         else:
             desk.ledger.halt("stop it", "somebody")
         await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
-        await anyio.sleep(0.1)
-    async with watched(watcher_of(desk, halts=again)):
-        await anyio.sleep(0.1)
+        await rounds(watcher)
+    async with watched(watcher_of(desk, halts=again)) as watcher:
+        await rounds(watcher)
 
     assert [switch.reason for switch in halts.seen] == ["stop it"]
     assert again.seen == []
@@ -185,10 +191,10 @@ async def test_a_halt_is_followed_once_wherever_it_was_pulled(desk: Desk, how: s
 async def test_what_could_not_be_cancelled_is_tried_again(desk: Desk) -> None:
     halts = Halts(failures=2)
 
-    async with watched(watcher_of(desk, halts=halts)):
+    async with watched(watcher_of(desk, halts=halts)) as watcher:
         desk.ledger.halt("stop it", "somebody")
         await until(lambda: len(halts.seen) == 3)
-        await anyio.sleep(0.1)
+        await rounds(watcher)
 
     assert len(halts.seen) == 3
 
@@ -200,14 +206,14 @@ async def test_an_order_that_comes_to_light_after_a_halt_was_followed_is_stopped
     desk.shows()
     halts = Halts()
 
-    async with watched(watcher_of(desk, halts=halts)):
+    async with watched(watcher_of(desk, halts=halts)) as watcher:
         desk.ledger.halt("stop it", "somebody")
         await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
         desk.clock.now += 10
         desk.ledger.settle(given_up.intent_id, "ACKED", order_id="api-1")
         desk.clock.now += 1
         await until(lambda: len(halts.seen) == 2)
-        await anyio.sleep(0.1)
+        await rounds(watcher)
 
     assert len(halts.seen) == 2
 
