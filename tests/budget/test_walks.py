@@ -149,5 +149,5 @@ async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
             walks.append((len(walk.files), len(walk.functions)))
 
     assert found
-    assert min(walks)[0] <= 55, "\n".join(walk.files)
+    assert min(walks)[0] <= 40, "\n".join(walk.files)
     assert min(functions for _, functions in walks) <= 256
