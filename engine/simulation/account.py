@@ -12,19 +12,26 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Floats, Frame
 from engine.program import AccountState, PositionState, Side
+from engine.trading_rules import ANY_ORDER
 
 from .costs import Costs
+from .market import Market
+from .result import SizeCounts
 from .schedule import Order
 from .trades import CODE, ExitReason, FillReason, Fills, Trades
 
 DUST = 1e-9
 """Fills worth less than this share of the initial cash are not made."""
+
+CUT: Final = 0.99
+"""An opening with less than this share of what was asked counts as cut: fees alone take less."""
 
 _ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
 
@@ -111,12 +118,15 @@ class Position:
 class Ledger:
     """Balance, open positions, and the record of fills and trades."""
 
-    def __init__(self, initial_cash: float, costs: tuple[Costs, ...]) -> None:
+    def __init__(self, initial_cash: float, markets: Sequence[Market]) -> None:
         self.balance = initial_cash
         self.dust = DUST * initial_cash
         self.positions: dict[Slot, Position] = {}
         self.order: list[Slot] = []
-        self._costs = costs
+        self.sizes = SizeCounts()
+        self._markets = markets
+        self._costs = tuple(market.costs for market in markets)
+        self._is_cut = False
         self._trades: list[float] = []
         self._fills: list[float] = []
         self._tags: dict[str | None, float] = {None: 0.0}
@@ -139,12 +149,38 @@ class Ledger:
             balance += p.side * value - value * self._costs[slot[0]].inverse_leverage
         return balance
 
-    def afford(self, cost: float) -> float:
-        """The factor, at most 1, by which orders costing `cost` together have to be scaled down."""
+    def afford(self, cost: float, orders: int = 1) -> float:
+        """The factor, at most 1, by which `orders` that cost `cost` together have to be scaled down."""
         free = self.free()
+        self._is_cut = False
         if cost <= free or cost <= 0.0:
             return 1.0
-        return max(free / cost, 0.0)
+        factor = max(free / cost, 0.0)
+        if factor * cost < self.dust:
+            self.sizes.unfunded += orders
+        elif factor < CUT:
+            self.sizes.cut += orders
+            self._is_cut = True
+        return factor
+
+    def fitted(self, k: int, amount: float, price: float, bar: int) -> float:
+        """What the exchange fills of an opening on `bar`: whole lots, no more than a share of the volume, and 0 where
+        that is worth less than its smallest order."""
+        market = self._markets[k]
+        if (market.most is None and market.rules is ANY_ORDER) or not self.dust <= amount * price < math.inf:
+            return amount
+        limit = math.inf if market.most is None else market.most.item(bar)
+        limited = amount > limit
+        fits = market.rules.whole_lots(min(amount, limit))
+        self.sizes.volume_limited += limited
+        if fits > 0.0 and market.rules.takes(fits, price):
+            return fits
+        if self._is_cut:
+            self.sizes.cut -= 1
+            self.sizes.unfunded += 1
+        elif not limited:
+            self.sizes.too_small += 1
+        return 0.0
 
     def settle(self) -> None:
         """Even out a free balance that rounding has put below zero."""
@@ -159,6 +195,7 @@ class Ledger:
 
         `reference` is the price before slippage.
         """
+        amount = self.fitted(slot[0], amount, price, bar)
         value = amount * price
         if not value >= self.dust or value == math.inf:
             return None
@@ -192,9 +229,13 @@ class Ledger:
     def close(
         self, position: Position, amount: float, price: float, reference: float, bar: int, reason: ExitReason
     ) -> None:
-        """Close `amount` of a position, or all of it if that is less. A margined loss ends at what was put up."""
+        """Close `amount` of a position in whole lots, or all of it if less. A margined loss ends at what was put up."""
         slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
         whole = amount >= position.amount
+        if not whole:
+            amount = self._markets[slot[0]].rules.whole_lots(amount)
+            if amount <= 0.0:
+                return
         if whole:
             amount, fees, slippage = position.amount, position.fees, position.slippage
         else:

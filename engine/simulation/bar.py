@@ -162,7 +162,7 @@ class Session:
         cost = 0.0
         for w in wanted:
             cost += w.amount * self._markets[w.slot[0]].costs.unit_cost(w.price)
-        factor = self._ledger.afford(cost)
+        factor = self._ledger.afford(cost, len(wanted))
         for w in wanted:
             position = self._ledger.open(
                 w.slot, w.side, w.amount * factor, w.price, references[w.slot[0]], bar, w.reason

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from api.symbols import Instrument
 from engine.program import Side
+from engine.trading_rules import liquidation_value
 
 from .settings import SimulationSettings
 
@@ -59,7 +60,7 @@ class Costs:
         return self.margined and (self.leverage > 1.0 or side < 0)
 
     def liquidation_price(self, side: Side, entry: float) -> float:
-        """Where the margin left is the maintenance margin; minus or plus infinity where that cannot happen."""
+        """Where equity has fallen to the maintenance margin; infinitely far where that cannot happen."""
         if not self.can_liquidate(side):
             return -math.inf if side > 0 else math.inf
-        return entry * (1.0 - side * (self.inverse_leverage - self.maintenance))
+        return liquidation_value(side, entry, entry * self.inverse_leverage, self.maintenance)

@@ -8,6 +8,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.frame import Bars, Bools, Floats, Frame
+from engine.trading_rules import ANY_ORDER, OrderRules
 
 from .costs import Costs
 from .settings import SimulationSettings
@@ -19,7 +20,8 @@ class Market:
 
     `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then).
     `exists` is None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its
-    close is the payout and no bar exists after it.
+    close is the payout and no bar exists after it. `most` is what a fill may open on each bar, base units; None where
+    volume sets no limit, or the data has no volume at all.
     """
 
     instrument: Instrument
@@ -31,6 +33,8 @@ class Market:
     mark: Floats
     exists: Bools | None
     resolution: int | None
+    rules: OrderRules
+    most: Floats | None
 
     def has(self, bar: int) -> bool:
         """Whether it can be traded on `bar`."""
@@ -62,7 +66,16 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
         mark=_carried(close, missing) if gaps else close,
         exists=~missing if gaps else None,
         resolution=resolution,
+        rules=settings.order_rules.get(instrument, ANY_ORDER),
+        most=_most(bars.volume, settings.max_volume_share),
     )
+
+
+def _most(volume: Floats, share: float | None) -> Floats | None:
+    """What may be opened on each bar; None where nothing limits it."""
+    if share is None or not np.any(volume > 0.0):
+        return None
+    return volume * share
 
 
 def _resolution_bar(frame: Frame, missing: Bools, resolves_at: int | None) -> int | None:

@@ -38,7 +38,7 @@ class PortfolioKernel:
     ) -> None:
         self._frame, self._markets, self._settings, self._first = frame, markets, settings, first_bar
         self._decider = decider
-        self._ledger = Ledger(settings.initial_cash, tuple(m.costs for m in markets))
+        self._ledger = Ledger(settings.initial_cash, markets)
         self._book = Book(markets)
         self._session = Session(markets, self._ledger, self._book)
         self._limits = Limits.of(settings)
@@ -160,4 +160,5 @@ class PortfolioKernel:
             fills=fills,
             final=final,
             ended_early=self._ending,
+            sizes=self._ledger.sizes,
         )

@@ -16,6 +16,23 @@ from .trades import Fills, Trades
 EndedEarly = Literal["portfolio_stop", "portfolio_target"]
 
 
+@dataclass(slots=True)
+class SizeCounts:
+    """Openings that were not made as asked.
+
+    Attributes:
+        cut: Filled with less than 99 % of what was asked, because the free money did not pay for more.
+        unfunded: Skipped, because there was no free money, or too little for the smallest order.
+        too_small: Skipped, because what was asked is below the exchange's lot or smallest order.
+        volume_limited: Limited to the share of the bar's volume that one account can trade.
+    """
+
+    cut: int = 0
+    unfunded: int = 0
+    too_small: int = 0
+    volume_limited: int = 0
+
+
 @dataclass(frozen=True)
 class Simulation:
     """A finished simulation of the bars from `first_bar` to the frame's end.
@@ -27,6 +44,7 @@ class Simulation:
         gross: Value of all positions, longs and shorts added, at each bar's close.
         final: The account before the positions still open were closed.
         ended_early: The portfolio limit that ended trading.
+        sizes: How many openings were cut, skipped or limited.
     """
 
     frame: Frame
@@ -39,6 +57,7 @@ class Simulation:
     fills: Fills
     final: AccountState
     ended_early: EndedEarly | None
+    sizes: SizeCounts
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

@@ -56,7 +56,7 @@ class SegmentKernel:
         report: Callable[[float], None] | None,
     ) -> None:
         self._frame, self._market, self._settings, self._first = frame, market, settings, first_bar
-        self._ledger = Ledger(settings.initial_cash, (market.costs,))
+        self._ledger = Ledger(settings.initial_cash, (market,))
         self._ended: EndedEarly | None = None
         self._path: list[float] = [first_bar, settings.initial_cash, 0.0, 0.0]
         self._limits = Limits.of(settings)
@@ -116,7 +116,7 @@ class SegmentKernel:
             opened, left, closed = opens(bar), exits[j] + 1, opens(exits[j] + 1)
             price = costs.entry_price(side, opened)
             amount = amount_for(order.kind, order.value, ledger.balance, price, costs.leverage, None)
-            amount *= ledger.afford(amount * costs.unit_cost(price))
+            amount = ledger.fitted(0, amount * ledger.afford(amount * costs.unit_cost(price)), price, bar)
             trip = (amount, price, opened, bar, costs.exit_price(side, closed), closed, left)
             invested = ledger.round_trip(side, *trip, order.tag)
             if invested is not None:
@@ -149,6 +149,7 @@ class SegmentKernel:
             fills=fills,
             final=final,
             ended_early=self._ended,
+            sizes=self._ledger.sizes,
         )
 
     def _curves(self) -> tuple[Floats, Floats, Floats]:
@@ -279,7 +280,7 @@ class SegmentKernel:
             amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
             wanted.append(amount)
             cost += amount * unit
-        factor = ledger.afford(cost)
+        factor = ledger.afford(cost, len(orders))
         for i, order in enumerate(orders):
             position = ledger.open(SLOT, side, wanted[i] * factor, price, reference, bar, "entry")
             if position is not None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from api.errors import InvalidInput
 from api.symbols import Instrument
+from engine.trading_rules import MAINTENANCE, OrderRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,23 +22,28 @@ class SimulationSettings:
         slippage: Worsens the price of market and stop fills; limit, target and grid fills keep their price.
         leverage: Position value per unit of margin. A weight is the share of equity put up as margin, so the
             position is worth weight x equity x leverage. 1 for spot and prediction markets.
-        maintenance_margin: Share of the entry value at which an isolated position is liquidated: a long near
-            `entry * (1 - 1/leverage + maintenance_margin)`. A long without leverage is never liquidated.
+        maintenance_margin: An isolated position is liquidated where its equity is this share of its value there: a
+            long at `entry * (1 - 1/leverage) / (1 - maintenance_margin)`. A long without leverage never is.
         stop_loss, take_profit: Portfolio limits on equity against `initial_cash`, looked at on bar closes; when one
             is reached everything is closed at the next open and trading ends.
         fill_timing: Decided at the close, filled at the next bar's open. There is no other way.
         resolves_at: Unix seconds at which a prediction token pays 0 or 1.
+        order_rules: Lot and smallest order of each instrument; without them any size is filled.
+        max_volume_share: The fraction of the volume of its bar that a fill may open; None does not look at volume.
+            Closing is never limited.
     """
 
     initial_cash: float = 10_000.0
     fee: float = 0.0005
     slippage: float = 0.0005
     leverage: float = 1.0
-    maintenance_margin: float = 0.005
+    maintenance_margin: float = float(MAINTENANCE)
     stop_loss: float | None = None
     take_profit: float | None = None
     fill_timing: Literal["next_open"] = "next_open"
     resolves_at: Mapping[Instrument, int] = field(default_factory=dict[Instrument, int])
+    order_rules: Mapping[Instrument, OrderRules] = field(default_factory=dict[Instrument, OrderRules])
+    max_volume_share: float | None = None
 
     def __post_init__(self) -> None:
         _within("initial_cash", self.initial_cash, 0.0, math.inf, "more than 0", "Pass e.g. 10000")
@@ -52,6 +58,15 @@ class SimulationSettings:
             f"at least 0 and below 1/leverage = {1.0 / self.leverage:g}",
             "Lower the leverage",
         )
+        if self.max_volume_share is not None:
+            _within(
+                "max_volume_share",
+                self.max_volume_share,
+                0.0,
+                math.nextafter(1.0, 2.0),
+                "above 0 and at most 1",
+                "Pass e.g. 0.1",
+            )
         if self.stop_loss is not None:
             _within("stop_loss", self.stop_loss, 0.0, 1.0, "between 0 and 1", "0.2 stops at a loss of 20 %")
         if self.take_profit is not None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from engine.trading_rules import MAINTENANCE, liquidation_value
+
 from .ledger import Line
 from .money import ZERO, down
 from .records import OrderRecord, PositionRecord
-from .terms import MAINTENANCE, Terms
+from .terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,10 @@ def trade(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Ef
 
 
 def liquidation_price(position: PositionRecord) -> Decimal | None:
-    """Where equity has fallen to the maintenance margin; `None` where no price can do that.
-
-    Long: margin + size * p - cost = MAINTENANCE * size * p, and the mirror image for a short position.
-    """
+    """Where equity has fallen to the maintenance margin; `None` where no price can do that."""
     if position.instrument.market_type != "perpetual":
         return None
-    size = abs(position.size)
-    if position.sign > 0:
-        price = (position.cost - position.margin) / (size * (1 - MAINTENANCE))
-    else:
-        price = (position.cost + position.margin) / (size * (1 + MAINTENANCE))
+    price = liquidation_value(position.sign, position.cost, position.margin, MAINTENANCE) / abs(position.size)
     return down(price, Decimal("1e-12")) if price > 0 else None
 
 

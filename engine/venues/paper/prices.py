@@ -16,12 +16,12 @@ from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
 from engine.feeds.market import MarketFeed
 from engine.frame import Source
+from engine.trading_rules import SLIPPAGE, VOLUME_SHARE
 
 if TYPE_CHECKING:
     from engine.venues.exchange.markets import LivePrice
 
 from .money import down, from_float, up
-from .terms import SLIPPAGE, VOLUME_SHARE
 
 
 @dataclass(frozen=True, slots=True)

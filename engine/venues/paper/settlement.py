@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from api.symbols import Instrument
 from api.timeframes import SECONDS
 from engine.feeds.feed import Candles
+from engine.trading_rules import VOLUME_SHARE
 
 from .fills import Fill, liquidation_price
 from .money import down, from_float
 from .prices import Tape
 from .records import OrderRecord, PositionRecord
-from .terms import VOLUME_SHARE
 from .trading import TradingAccount
 
 BARS_AT_ONCE: Final = 2_000

@@ -1,7 +1,7 @@
 """What trading costs and requires on each paper venue.
 
-Fees follow the venues' published entry tiers, without rebates. The engine adds what it needs to stay finite: a
-slippage for orders that take, a share of a bar's volume that one account may take, a maintenance margin.
+Fees follow the venues' published entry tiers, without rebates. What all venues have in
+common is in `engine.trading_rules`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,6 @@ from decimal import Decimal
 from typing import Final
 
 from api.exchanges import ExchangeId
-
-SLIPPAGE: Final = Decimal("0.0005")
-"""What an order that takes pays on top of the latest close (buying) or loses (selling), as a fraction."""
-
-VOLUME_SHARE: Final = Decimal("0.1")
-"""The fraction of a bar's volume that an account's limit orders can get."""
-
-MAINTENANCE: Final = Decimal("0.004")
-"""A perpetual position is liquidated when its equity falls to this fraction of its value. Below 1/125, so that the
-highest leverage can open."""
 
 
 @dataclass(frozen=True, slots=True)

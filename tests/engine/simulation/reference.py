@@ -383,7 +383,7 @@ class Reference:
         s = self.settings
         liquidation = -math.inf * h.side
         if self.can_liquidate(h.k, h.side):
-            liquidation = h.entry * (1.0 - h.side * (1.0 / s.leverage - s.maintenance_margin))
+            liquidation = (h.entry - h.side * (h.entry * (1.0 / s.leverage))) / (1.0 - h.side * s.maintenance_margin)
         level, reason = liquidation, "liquidation"
         if h.stop is not None:
             stop = h.entry * (1.0 - h.side * h.stop)

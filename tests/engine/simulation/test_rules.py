@@ -328,8 +328,8 @@ def test_an_exit_ends_a_grid_and_sells_what_it_holds() -> None:
     assert result.trades.exit_price.tolist() == [84.0, 84.0]
 
 
-@pytest.mark.parametrize(("side", "price"), [(1, 100.0 * (1 - 0.1 + 0.01)), (-1, 100.0 * (1 + 0.1 - 0.01))])
-def test_an_isolated_position_is_liquidated_near_its_margin(side: int, price: float) -> None:
+@pytest.mark.parametrize(("side", "price"), [(1, 90.0 / 0.99), (-1, 110.0 / 1.01)])
+def test_an_isolated_position_is_liquidated_where_its_equity_is_the_maintenance_margin(side: int, price: float) -> None:
     terms = replace(FREE, leverage=10.0, maintenance_margin=0.01)
     entry = Entry(PERPETUAL, 1 if side > 0 else -1, Size("weight", 0.5))
 
@@ -337,7 +337,7 @@ def test_an_isolated_position_is_liquidated_near_its_margin(side: int, price: fl
 
     assert (trade.reason, trade.exit_price) == ("liquidation", pytest.approx(price))
     assert trade.amount == pytest.approx(50.0)
-    assert trade.pnl == pytest.approx(-450.0)
+    assert 500.0 + trade.pnl == pytest.approx(0.01 * 50.0 * price)
 
 
 def test_a_jump_past_liquidation_takes_the_margin_and_no_more() -> None:
