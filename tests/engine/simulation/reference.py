@@ -12,7 +12,7 @@ from typing import Any
 
 from api.symbols import Instrument
 from engine.frame import Frame
-from engine.program import Entry, Exit, Grid, Intent, Rebalance, Size, StaticProgram
+from engine.program import Entry, Exit, Grid, Intent, MoveStop, Rebalance, Size, StaticProgram
 from engine.simulation.settings import SimulationSettings
 from tests.engine.simulation.reference_orders import Held, Order, Row, Rung, read
 
@@ -477,6 +477,8 @@ class Reference:
                     self.rungs.pop(k, None)
                     self.forget(k, Grid)
                     self.waiting.append(order)
+            case MoveStop():
+                raise AssertionError("the reference does not move stops")
 
     def take_entry(self, order: Order, intent: Entry, entered: list[Order]) -> None:
         if any(isinstance(e.intent, Entry) and e.intent.side != intent.side for e in entered):
