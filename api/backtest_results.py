@@ -86,6 +86,7 @@ class Assumptions(Response):
     initial_cash: float = Field(description="Quote currency.")
     quote_currency: str = Field(description="What all money figures are in.")
     leverage: float = Field(description="Multiple of the position's margin.")
+    maintenance_margin: float | None = Field(None, description="Fraction of the entry value; perpetuals only.")
     trading_fee: float = Field(description="Fraction of the money traded, each side.")
     slippage: float = Field(description="Fraction by which market fills are worse.")
     stop_loss: float | None = Field(description="Portfolio stop, percent of initial cash, or null.")

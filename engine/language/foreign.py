@@ -135,6 +135,8 @@ class Translator(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """`ema20`, `prev_close`."""
         folded = node.id.lower()
+        if node.id.isupper() and node.id not in VARIABLES and folded in VARIABLES:
+            return self._now(ast.Name(folded, ast.Load()), node, f"unknown name `{node.id}`")
         previous = _PREVIOUS.fullmatch(folded)
         if previous:
             return self._now(_parsed(f"{previous['a'] or previous['b']}[-2]"), node)
@@ -348,7 +350,7 @@ class Translator(ast.NodeTransformer):
             window = self._window(_LISTED[name], first)
             return node if window is None else self._now(window, node)
         if name not in OPERATORS and name not in FORMS and name.lower() in OPERATORS and name.upper() == name:
-            return self._now(self._function(node, name), node)
+            return self._now(self._function(node, name), node, f"unknown function `{name}`")
         return node
 
     def _function(self, node: ast.Call, name: str) -> ast.expr:

@@ -139,11 +139,12 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
 def measure_trades(simulation: Simulation) -> TradeMetrics:
     """Figures of a simulation's closed trades and of its costs."""
     trades = simulation.trades
-    pnl, percent = trades.pnl, trades.pnl_pct
-    count = len(trades)
-    lost = pnl < 0.0
-    gain, loss = float(np.maximum(pnl, 0.0).sum()), -float(np.minimum(pnl, 0.0).sum())
-    wins, losses = int(np.count_nonzero(pnl > 0.0)), int(np.count_nonzero(lost))
+    pnl: list[float] = trades.pnl.tolist()
+    percent: list[float] = trades.pnl_pct.tolist()
+    count = len(pnl)
+    won, lost = [value for value in pnl if value > 0.0], [value for value in pnl if value < 0.0]
+    gain, loss = math.fsum(won), -math.fsum(lost)
+    wins, losses = len(won), len(lost)
     average_loss = loss / losses if losses else None
     totals = trades.totals
     return TradeMetrics(
@@ -151,21 +152,30 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
         win_rate=wins / count if count else None,
         profit_factor=_ratio(gain, loss),
         average_trade=totals.pnl / count if count else None,
-        average_trade_pct=float(percent.sum()) / count if count else None,
+        average_trade_pct=math.fsum(percent) / count if count else None,
         average_win=gain / wins if wins else None,
         average_loss=average_loss,
         expectancy=_ratio((gain - loss) / count, average_loss) if average_loss else None,
-        best_trade=float(pnl.max()) if count else None,
-        worst_trade=float(pnl.min()) if count else None,
-        best_trade_pct=float(percent.max()) if count else None,
-        worst_trade_pct=float(percent.min()) if count else None,
+        best_trade=max(pnl) if count else None,
+        worst_trade=min(pnl) if count else None,
+        best_trade_pct=max(percent) if count else None,
+        worst_trade_pct=min(percent) if count else None,
         average_bars_held=totals.bars_held / count if count else None,
-        max_consecutive_losses=_longest_run(lost),
+        max_consecutive_losses=_longest_losses(pnl),
         exposure=float(np.count_nonzero(simulation.gross > 0.0)) / len(simulation.gross),
         turnover=simulation.turnover,
         total_fees=totals.fees,
         total_slippage=totals.slippage,
     )
+
+
+def _longest_losses(pnl: list[float]) -> int:
+    """The most trades in a row with a loss."""
+    longest = run = 0
+    for value in pnl:
+        run = run + 1 if value < 0.0 else 0
+        longest = max(longest, run)
+    return longest
 
 
 def _annual(growth: float, per_year: float) -> float | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from api.errors import InvalidInput, NotFound
-from engine.frame import Frame
-from engine.program import Entry, Intent, Program, Rebalance, StaticProgram
+from engine.frame import Bools, Frame
+from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
 
 from .market import prepare
 from .portfolio import PortfolioKernel
@@ -46,7 +48,7 @@ def simulate(
             return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
         decider = Schedule(program, markets, first_bar)
     else:
-        decider = Asked(program, markets, lambda intent: check_intent(frame, intent))
+        decider = Asked(program, markets, lambda intent: _check_both(frame, intent))
     return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
 
 
@@ -72,6 +74,39 @@ def _check_program(frame: Frame, program: StaticProgram) -> None:
                 suggestion="Compile the script against the frame that it is to trade",
             )
         check_intent(frame, intent)
+        check_fractions(intent, condition)
+
+
+_MOST: Final = {"stop_loss": 0.9999, "trailing_stop": 0.9999, "take_profit": 100.0}
+"""The highest fractions of the entry price, as the language has them for constants."""
+
+
+def _check_both(frame: Frame, intent: Intent) -> None:
+    check_intent(frame, intent)
+    check_fractions(intent)
+
+
+def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
+    """Refuse an entry whose stop or target is no fraction of the entry price on a bar on which it fires.
+
+    Raises:
+        InvalidInput: Naming the option, the value and what to write.
+    """
+    if not isinstance(intent, Entry):
+        return
+    for name, most in _MOST.items():
+        value: Value | None = getattr(intent, name)
+        if isinstance(value, np.ndarray):
+            fired = value if condition is None else value[condition]
+            highest = float(np.fmax.reduce(fired, initial=0.0))
+        else:
+            highest = 0.0 if value is None or math.isnan(value) else value
+        if highest > most:
+            raise InvalidInput(
+                f"{name} of an entry in {intent.instrument.ticker} comes to {highest:g}; it is a fraction of the entry "
+                f"price, at most {most:g} (0.05 is 5 %)",
+                suggestion=f"Divide a distance by the price, e.g. {name}=2 * atr(14) / close; percent by 100",
+            )
 
 
 def check_intent(frame: Frame, intent: Intent) -> None:

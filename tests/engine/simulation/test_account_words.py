@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from api.errors import InvalidInput
 from api.symbols import Instrument
 from engine.frame import Bars, Frame
 from engine.language import ScriptContext, check_script, compile_script
@@ -175,3 +176,12 @@ def test_a_kelly_size_is_the_edge_over_the_odds_up_to_its_cap(sizing: str, weigh
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(wrong: str) -> None:
     assert not check_script(f"emit_signal(close > open, {wrong})", ScriptContext((BTC,))).ok
+
+
+@pytest.mark.parametrize("option", ["stop_loss=2 * natr(3)", "trailing_stop=volume", "take_profit=volume * 200"])
+@pytest.mark.parametrize("condition", ["close > 0", "close > 0 and equity > 0"])
+def test_a_computed_stop_that_is_no_fraction_is_refused_when_it_fires(option: str, condition: str) -> None:
+    script = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), {option}))'
+
+    with pytest.raises(InvalidInput, match="is a fraction of the entry price"):
+        _run(script, [100.0, 120.0, 100.0, 120.0, 100.0, 120.0, 100.0])
