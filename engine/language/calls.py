@@ -26,7 +26,7 @@ class Checker(ExpressionChecker):
     """Checks the expressions of one source text, calls included."""
 
     def _call(self, call: ast.Call) -> Value | None:
-        """What a call stands for, or None after reporting what is wrong with it."""
+        """What a call means, or None after reporting what is wrong with it."""
         name = self._called(call)
         if name is None:
             for each in (*call.args, *(k.value for k in call.keywords)):
@@ -114,14 +114,14 @@ class Checker(ExpressionChecker):
         if not self.world.script:
             self.error(call, f"{operator.name} compares the tickers of a script's universe", "Use it in a script")
         elif not series.local:
-            self.error(call, f"{operator.name} wants a series that differs between tickers", "Leave the ticker out")
+            self.error(call, f"{operator.name} needs a series that differs between tickers", "Leave the ticker out")
         else:
             return self.graph.universe(operator, series)
         return None
 
     def _timeframe(self, call: ast.Call) -> Node | None:
         if len(call.args) != 2 or call.keywords:
-            self.error(call, "tf wants a timeframe and an expression", 'Write `tf("4h", rsi(close, 14))`')
+            self.error(call, "tf takes a timeframe and an expression", 'Write `tf("4h", rsi(close, 14))`')
             return None
         name, inner = self.node(call.args[0]), self.node(call.args[1])
         if name is None or inner is None:
@@ -256,7 +256,7 @@ class Checker(ExpressionChecker):
         self.error(call, f"{operator.name} misses its argument {parameter.name}", f"Write `{operator.signature}`")
 
     def _fits(self, where: ast.expr, node: Node, operator: Operator, parameter: Parameter, call: ast.Call) -> bool:
-        """Whether an argument is of the kind that its parameter wants; reports it otherwise."""
+        """Whether an argument is of the kind that its parameter takes; reports it otherwise."""
         base, series = node.kind.base, node.kind.series
         wanted = {"series": "a series of numbers", "value": "a number or a series", "condition": "a condition"}
         fits = {
@@ -269,7 +269,7 @@ class Checker(ExpressionChecker):
             return True
         written = self.parsed.source(where)
         kind = wanted.get(parameter.kind, "a number or a condition")
-        message = f"{operator.name} wants {kind} as {parameter.name}; {quoted(written)} is {node.kind}"
+        message = f"{operator.name} takes {kind} as {parameter.name}; {quoted(written)} is {node.kind}"
         if parameter.kind == "series" and node.op == "constant" and call.args and where is call.args[0]:
             rest = self.parsed.source(call).partition("(")[2]
             self.error(where, message, f"Write `{operator.name}(close, {rest}`", fix=f"close, {written}")
@@ -297,7 +297,7 @@ class Checker(ExpressionChecker):
             written = quoted(self.parsed.source(where))
             self.error(
                 where,
-                f"{operator.name} wants a constant {_word(parameter)} as {parameter.name}; {written} is {node.kind}",
+                f"{operator.name} takes a constant {_word(parameter)} as {parameter.name}; {written} is {node.kind}",
                 f"Write `{operator.signature}`",
             )
             return None

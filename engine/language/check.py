@@ -47,7 +47,7 @@ _NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
 class ExpressionChecker(ABC):
     """Checks the expressions of one source text.
 
-    Every method that takes an expression returns what it stands for, or None after reporting what is wrong with it.
+    Every method that takes an expression returns what it means, or None after reporting what is wrong with it.
     """
 
     def __init__(self, parsed: Parsed, graph: Graph, world: World) -> None:
@@ -76,7 +76,7 @@ class ExpressionChecker(ABC):
         }
 
     def value(self, expression: ast.expr) -> Value | None:
-        """Whatever the expression stands for."""
+        """Whatever the expression means."""
         value = self._visitors[type(expression)](expression)
         if isinstance(value, Node):
             return self._vetted(value, expression)
@@ -118,7 +118,7 @@ class ExpressionChecker(ABC):
         if isinstance(text, str):
             instrument = self.instrument(text, expression)
             return None if instrument is None else self.graph.constant(instrument)
-        self.error(expression, f"{quoted(self.parsed.source(expression))} is {node.kind}; a ticker is wanted",
+        self.error(expression, f"{quoted(self.parsed.source(expression))} is {node.kind}; a ticker is needed",
                    'Write it as "BINANCE:BTC/USDT"')  # fmt: skip
         return None
 
@@ -207,7 +207,7 @@ class ExpressionChecker(ABC):
             operator = OPERATORS[name]
             self.error(
                 expression,
-                f"{name} is an operator and wants its arguments",
+                f"{name} is an operator and needs its arguments",
                 f"Write `{operator.signature}`",
                 example_of(operator),
             )
@@ -219,7 +219,7 @@ class ExpressionChecker(ABC):
             self.unknown(self.parsed.span(expression), name, "name")
 
     def unknown(self, span: Span, name: str, what: str) -> None:
-        """Report a word that nobody knows, with the word that was probably meant."""
+        """Report an unknown word, with the word that was probably meant."""
         clear, near = meant(name, self.scope)
         if clear is not None and clear in OPERATORS and what == "name":
             clear = example_of(OPERATORS[clear]) or clear
@@ -249,7 +249,7 @@ class ExpressionChecker(ABC):
 
     @abstractmethod
     def _call(self, call: ast.Call) -> Value | None:
-        """What a call stands for, or None after reporting what is wrong with it."""
+        """What a call means, or None after reporting what is wrong with it."""
 
     def _list(self, expression: ast.List | ast.Tuple) -> None:
         self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")
@@ -262,18 +262,18 @@ class ExpressionChecker(ABC):
         if base == "bool" and node.kind.base == "number":
             self.error(
                 expression,
-                f"{written} is {node.kind}; a condition is wanted",
+                f"{written} is {node.kind}; a condition is needed",
                 f"Compare it, e.g. `{short(self.parsed.source(expression))} > 0`",
             )
         elif node.kind.base == "bool":
             self.error(
                 expression,
-                f"{written} is {node.kind}; a number is wanted",
+                f"{written} is {node.kind}; a number is needed",
                 "Write `where(condition, 1, 0)` for a number",
             )
         else:
             self.error(
-                expression, f"{written} is {node.kind}; {'a number' if base == 'number' else 'a condition'} is wanted"
+                expression, f"{written} is {node.kind}; {'a number' if base == 'number' else 'a condition'} is needed"
             )
         return None
 
@@ -417,7 +417,7 @@ class ExpressionChecker(ABC):
         self.error(whole, f"{message}; they cannot be compared", "Compare numbers with numbers")
 
     def _subscript(self, expression: ast.Subscript) -> Value | None:
-        """What a subscript stands for."""
+        """What a subscript means."""
         value = self.value(expression.value)
         if value is None:
             self.value(expression.slice)

@@ -67,7 +67,7 @@ class ScriptReport:
     Attributes:
         ok: There is no error; warnings there may be.
         diagnostics: Errors and warnings in the order of the text.
-        fixed: The script with every error mended, when all of them have an obvious mend and the result passes.
+        fixed: The script with every error corrected, when each has an obvious correction and the result passes.
         compiled: The script, when it can run.
     """
 
@@ -88,7 +88,7 @@ def check_script(source: str, context: ScriptContext) -> ScriptReport:
     return ScriptReport(
         ok=compiled is not None,
         diagnostics=found.sorted(),
-        fixed=None if compiled is not None else _mended(found.fixed(), source, context),
+        fixed=None if compiled is not None else _corrected(found.fixed(), source, context),
         compiled=compiled,
     )
 
@@ -97,13 +97,13 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
     """Compile a script.
 
     Raises:
-        DslError: Tells of every error with line, column, caret and the way out; `diagnostics` holds them.
+        DslError: Names every error with line, column, caret and suggestion; `diagnostics` holds them.
         InvalidInput: The universe is empty.
     """
     plan, compiled = read(source[: MAX_LENGTH["script"] + 1], context)
     if compiled is None:
         found = plan.parsed.findings
-        found.raise_errors("script", _mended(found.fixed(), source, context))
+        found.raise_errors("script", _corrected(found.fixed(), source, context))
         raise AssertionError("a script that does not compile has an error")
     return compiled
 
@@ -143,7 +143,7 @@ def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScrip
     )
 
 
-def _mended(fixed: str | None, source: str, context: ScriptContext) -> str | None:
+def _corrected(fixed: str | None, source: str, context: ScriptContext) -> str | None:
     """The script with its errors replaced, if it then passes."""
     if fixed is None or fixed == source:
         return None

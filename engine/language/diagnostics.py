@@ -53,7 +53,7 @@ def _ended(text: str) -> str:
 
 
 class DslError(InvalidInput):
-    """A script or expression was refused. `diagnostics` holds every error; `fixed` the mended text, if it is known."""
+    """A script or expression was refused. `diagnostics` holds every error; `fixed` the corrected text, if known."""
 
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic], *, code: str, fixed: str | None) -> None:
         suggestion = f"Write {fixed}" if fixed is not None and "\n" not in fixed and len(fixed) < 300 else ""
@@ -67,7 +67,7 @@ class DslDataError(DslError, NotFound):
 
 
 class Findings:
-    """Collects the diagnostics of one source text, each once, and the replacements that would mend it.
+    """Collects the diagnostics of one source text, each once, and the replacements that would correct it.
 
     `reported` counts the errors, also those that were known: the body of a loop is read once for each ticker.
     """

@@ -78,7 +78,7 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
         timeframe: Of the bars that it will run on.
 
     Raises:
-        DslError: Tells of every error with line, column, caret and the way out; `fixed` holds the mended text.
+        DslError: Names every error with line, column, caret and suggestion; `fixed` holds the corrected text.
     """
     parsed = parse(source, "expression")
     graph = Graph(timeframe)
@@ -93,7 +93,7 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
             if node is not None:
                 _refuse_kind(checker, statement.value, node, kind)
     if node is None or parsed.findings.failed:
-        parsed.findings.raise_errors(_NAMES[kind], _mended(source, parsed.findings.fixed(), kind, timeframe))
+        parsed.findings.raise_errors(_NAMES[kind], _corrected(source, parsed.findings.fixed(), kind, timeframe))
         raise AssertionError("an expression without a node has an error")
     body = parsed.statements[0]
     parts = _parts(body.value, checker) if isinstance(body, ast.Expr) else {}
@@ -137,7 +137,7 @@ def instruments_of(graph: Graph) -> tuple[Instrument, ...]:
 
 
 def _anchored(graph: Graph) -> tuple[str, ...]:
-    """Sessions begin anew every day, so theirs do not count."""
+    """Sessions begin again every day, so theirs do not count."""
     calls = [node.payload for node in graph.nodes if node.op == "call"]
     called = [str(cast("tuple[Hashable, ...]", payload)[0]) for payload in calls]
     known = [OPERATORS[name] for name in dict.fromkeys(called) if name in OPERATORS]
@@ -158,13 +158,13 @@ def _refuse_kind(checker: Checker, expression: ast.expr, node: Node, kind: Expre
         )
     elif kind == "boolean" and base == "number":
         example = f"{written} < 30" if written.startswith(("rsi", "mfi", "stoch")) else f"{written} > 0"
-        checker.error(expression, f"`{written}` is a number; a condition is wanted", f"Compare it, e.g. `{example}`")
+        checker.error(expression, f"`{written}` is a number; a condition is needed", f"Compare it, e.g. `{example}`")
     elif kind == "numeric" and base == "bool":
         sides = _parts(expression, checker)
         first = next(iter(sides), "close")
         checker.error(
             expression,
-            f"`{written}` is a condition; a number is wanted",
+            f"`{written}` is a condition; a number is needed",
             f"Rank by a number such as `{first}`, or write `where({written}, 1, 0)`",
         )
 
@@ -190,7 +190,7 @@ def _parts(expression: ast.expr, checker: Checker) -> dict[str, Node]:
     return found
 
 
-def _mended(source: str, fixed: str | None, kind: ExpressionKind, timeframe: Timeframe) -> str | None:
+def _corrected(source: str, fixed: str | None, kind: ExpressionKind, timeframe: Timeframe) -> str | None:
     """The source with its errors replaced, if that is known and then passes."""
     if fixed is None or fixed == source:
         return None

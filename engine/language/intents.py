@@ -27,7 +27,7 @@ class Option:
     """One argument of an intent. Bounds are those of a constant, `above` excluded and `most` included."""
 
     name: str
-    wants: Literal["ticker", "side", "size", "number", "whole", "flag", "text", "choice"]
+    takes: Literal["ticker", "side", "size", "number", "whole", "flag", "text", "choice"]
     required: bool = False
     above: float = 0.0
     most: float = 1e15
@@ -269,7 +269,7 @@ class Intents:
             where = slots.get(option.name)
             if where is None or _is_none(where):
                 continue
-            match option.wants:
+            match option.takes:
                 case "number":
                     options[option.name] = self._number(where, option, name)
                 case "whole":

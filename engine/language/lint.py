@@ -193,7 +193,15 @@ def _event(node: Node) -> bool:
 
 
 def _repeats(emission: EmissionPlan, intent: IntentPlan, findings: Findings) -> None:
-    """A part of the position that is sold again on each bar on which the condition still holds."""
+    """A part that is sold, or an entry that is added, again on each bar on which the condition still holds."""
+    more = intent.options.get("pyramiding")
+    if intent.kind == "entry" and more is not None and more.constant and not _event(emission.condition):
+        findings.warning(
+            emission.span,
+            "entry-on-each-bar",
+            f"this entry is added to again on each bar on which {quoted(emission.text)} holds",
+            'Write `becomes(condition)`, `crossover(a, b)` or `every("1d")` to add once',
+        )
     fraction = intent.options.get("fraction")
     value = None if fraction is None else fraction.constant
     part = fraction is not None and (not isinstance(value, float) or value < 1)

@@ -77,7 +77,7 @@ class Parameter:
     """One argument of an operator.
 
     Attributes:
-        kind: `series` wants numbers over time, `value` a number or such a series, `condition` a condition,
+        kind: `series` takes numbers over time, `value` a number or such a series, `condition` a condition,
             `any` either; `period` a whole constant number of bars or levels, `number` a constant, `choice` one of
             `choices`.
         default: `None` where the argument must be given.
@@ -124,7 +124,7 @@ class Operator:
         missing: `skip` computes over the known values of its series only; `keep` counts every bar.
         elementwise: Its value on a bar depends on its arguments on that bar alone.
         talib: The TA-Lib function that computes it; our own NumPy otherwise.
-        passed: The constants in TA-Lib's order; a number stands for itself. The parameters' order where empty.
+        passed: The constants in TA-Lib's order; a number is itself. The parameters' order where empty.
         accessor_of: The operator with several outputs of which this one is `outputs[0]`.
     """
 

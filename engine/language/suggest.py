@@ -1,4 +1,4 @@
-"""What somebody probably meant who wrote a word that the language does not know."""
+"""The word of the language that was probably meant by an unknown one."""
 
 from __future__ import annotations
 

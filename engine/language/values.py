@@ -1,4 +1,4 @@
-"""What an expression of a script can stand for besides a node of the dataflow."""
+"""What an expression of a script can mean besides a node of the dataflow."""
 
 from __future__ import annotations
 

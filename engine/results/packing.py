@@ -1,4 +1,4 @@
-"""Results as they are stored: trades and equity as float64 tables, with the words that their codes stand for."""
+"""Results as they are stored: trades and equity as float64 tables, with the words for their codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What codes stand for, and the times of the equity curve as runs of evenly spaced bars.
+    """What codes mean, and the times of the equity curve as runs of evenly spaced bars.
 
     `times` holds (first close, bars) of each run, unix seconds; `step` is the length of a bar.
     """
@@ -83,7 +83,7 @@ def trade_table(simulation: Simulation) -> Table:
 
 
 def labels_of(simulation: Simulation) -> Labels:
-    """What the codes of `trade_table` stand for."""
+    """What the codes of `trade_table` mean."""
     return Labels(
         tickers=[instrument.ticker for instrument in simulation.instruments],
         reasons=list(EXIT_REASONS),

@@ -113,7 +113,7 @@ def check_intent(frame: Frame, intent: Intent) -> None:
     """Refuse an intent for an instrument outside the frame, and a short where there is none.
 
     Raises:
-        InvalidInput: Naming the ticker and the way out.
+        InvalidInput: Naming the ticker and what to do.
     """
     ticker = intent.instrument.ticker
     if intent.instrument not in frame.bars:

@@ -127,7 +127,7 @@ REFUSED = {
         ["TA_OUT_OF_RANGE", "needs 90,000 bars", "the history holds", "Use shorter periods"],
     ),
     "a number for scan": Case(
-        "market_scan", {"universe": TWO, "condition": "rsi(close, 14)"}, ["is a number", "a condition is wanted"]
+        "market_scan", {"universe": TWO, "condition": "rsi(close, 14)"}, ["is a number", "a condition is needed"]
     ),
     "a boolean for rank": Case("market_rank", {"universe": TWO, "expression": UP}, ["number"]),
     "a broken expression": Case("market_evaluate", {"symbol": "BTC/USDT", "expression": "close >"}, ["close >"]),

@@ -77,7 +77,7 @@ def last_index(condition: Bools) -> Integers:
 
 
 def segmented(combine: Callable[[Floats, Floats], Floats], x: Floats, starts: Integers) -> Floats:
-    """Running `combine` that begins anew at each start; `starts` holds each bar's own, -1 for none (missing).
+    """Running `combine` that begins again at each start; `starts` holds each bar's own, -1 for none (missing).
 
     Doubles the reach of every value in each of log2(length) passes.
     """
@@ -130,7 +130,7 @@ def steady(x: Floats, *prices: Floats) -> Floats:
 
 
 def over_known(function: Callable[[Floats], Floats], x: Floats) -> Floats:
-    """`function` of the known values only, put back to where they stood; missing on the other bars."""
+    """`function` of the known values only, put back in their places; missing on the other bars."""
     known = ~np.isnan(x)
     out = missing(len(x))
     if known.any():

@@ -59,9 +59,9 @@ def test_a_common_slip_is_mended(source: str, fixed: str | None) -> None:
     ("source", "message", "suggestion"),
     [
         ("macd(close) > 0", "gives 3 series", "macd_line"),
-        ("rsi(close, 14) and close > 1", "a condition is wanted", "Compare it"),
-        ("sma(close > 1, 5)", "sma wants a series of numbers", "where(close > 1, 1, 0)"),
-        ("(close > 1) + 1", "a number is wanted", "where(condition, 1, 0)"),
+        ("rsi(close, 14) and close > 1", "a condition is needed", "Compare it"),
+        ("sma(close > 1, 5)", "sma takes a series of numbers", "where(close > 1, 1, 0)"),
+        ("(close > 1) + 1", "a number is needed", "where(condition, 1, 0)"),
         ("rsi(close, close)", "constant whole number", "rsi(series, period=14)"),
         ("rsi(close, 0)", "cannot be 0", "2 to 100,000"),
         ("rsi(close, 2.5)", "must be a whole number", ""),
@@ -74,7 +74,7 @@ def test_a_common_slip_is_mended(source: str, fixed: str | None) -> None:
         ("close.__class__", "nothing has attributes", ""),
         ("9**9**9", "not a finite number", ""),
         ("1 / 0", "not a finite number", ""),
-        ("'a' * 3", "a number is wanted", ""),
+        ("'a' * 3", "a number is needed", ""),
         ("close < 'x'", "cannot be compared", ""),
         ("crossover(close, open) == 1", "already a condition", "alone"),
         ("close in [1, 2]", "`in` and `is`", "=="),
@@ -124,7 +124,7 @@ def test_a_scan_wants_a_condition_and_a_rank_a_number() -> None:
     scan, rank = _refused("rsi(close,14)", "boolean"), _refused("close > open", "numeric")
 
     assert "`rsi(close,14) < 30`" in scan.diagnostics[0].suggestion
-    assert "a number is wanted" in rank.message
+    assert "a number is needed" in rank.message
     assert check_expression("rsi(close, 14)", "numeric").kind == "numeric"
     assert check_expression("close > open", "boolean").kind == "boolean"
 

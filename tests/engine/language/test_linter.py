@@ -207,3 +207,11 @@ def test_a_stop_or_target_in_prices_is_refused_and_told_as_a_fraction(option: st
     assert report.fixed is not None
     assert fraction in report.fixed
     assert check_script(report.fixed, ScriptContext((BTC,))).ok
+
+
+def test_an_entry_that_would_be_added_to_on_each_bar_is_noticed() -> None:
+    entry = 'emit_signal({}, entry(TICKER, "LONG", Weight(0.1), pyramiding=3, stop_loss=0.1))'
+
+    assert _rules(entry.format("rsi(close, 14) < 30")) == ["entry-on-each-bar"]
+    assert not _rules(entry.format("becomes(rsi(close, 14) < 30)"))
+    assert not _rules(entry.format('every("1d") and close > open'))

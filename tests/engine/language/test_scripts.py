@@ -151,7 +151,7 @@ emit_signal(close > open, [
         ("emit_signal(close > 1, rebalance(TICKER, Notional(5)))", "moves to a weight"),
         ("emit_signal(close > 1, grid(TICKER, 5, 4, 10, Notional(1)))", "not below its upper"),
         ("emit_signal(close > 1, grid(TICKER, 4, 5, 1, Notional(1)))", "levels"),
-        ("emit_signal(close, exit(TICKER))", "a condition is wanted"),
+        ("emit_signal(close, exit(TICKER))", "a condition is needed"),
         ("emit_signal(close > 1, close)", "is no intent"),
         ("emit_signal(close > 1)", "takes a condition and an intent"),
         ("emit_signal(close > 1, [])", "list of intents is empty"),
