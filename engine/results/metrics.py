@@ -173,9 +173,11 @@ def _longest_losses(pnl: list[float]) -> int:
     """The most trades in a row with a loss."""
     longest = run = 0
     for value in pnl:
-        run = run + 1 if value < 0.0 else 0
-        longest = max(longest, run)
-    return longest
+        if value < 0.0:
+            run += 1
+        elif run:
+            longest, run = max(longest, run), 0
+    return max(longest, run)
 
 
 def _annual(growth: float, per_year: float) -> float | None:
