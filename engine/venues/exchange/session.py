@@ -197,7 +197,11 @@ class Connector:
             except (aiohttp.ClientError, TimeoutError):
                 return 0, b""
 
-        status, content = self._call(work)
+        status, content = 0, b""
+        for _ in range(TRIES):
+            status, content = self._call(work)
+            if status != 0:
+                break
         if status in {403, 404}:
             return None
         if status != 200:
