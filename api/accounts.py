@@ -80,7 +80,6 @@ class Position(Response):
     mark_price: Money | None = Field(default=None, description="Latest close.")
     liquidation_price: Money | None = Field(default=None, description="Perpetuals: where the margin is lost.")
     margin: Money | None = Field(default=None, description="Isolated margin, quote currency.")
-    title: str | None = Field(default=None, description="The question, on Polymarket.")
     note: str | None = Field(default=None, description="What is not known.")
 
     @model_validator(mode="before")
