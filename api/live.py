@@ -127,6 +127,8 @@ class Subscription(Response):
     last_signal_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     signal_count: int | None = Field(default=None, description="Signals so far.")
     message: str | None = Field(default=None, description="Why it stopped, or what to do next.")
+    runner: str | None = Field(default=None, description="Which process runs it, and whether that outlives the client.")
+    waits_for: str | None = Field(default=None, description="What it waits for, and why it does not trade.")
     deliveries: tuple[dict[str, Any], ...] | None = Field(default=None, description="Newest webhook deliveries.")
 
 

@@ -225,6 +225,7 @@ def _import_engine(
     live = LiveSettings(
         poll_seconds=FAST_POLL_SECONDS if fast else POLL_SECONDS,
         webhooks_to_loopback=settings.webhooks_to_loopback,
+        stays=settings.stays,
     )
     limits = Limits(settings.backtest_seconds, settings.backtest_memory_mb)
     jobs = JobSettings(limits=limits, executor=settings.executor)

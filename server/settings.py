@@ -86,6 +86,7 @@ class Settings:
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
             which only the demo's throw-away home can bear, so no variable sets it.
+        stays: Whether this process goes on when clients end: `run`, and `serve` over HTTP. No variable sets it.
         log_level: Of the log on stderr.
         misspelt: Variables that look like settings and are none.
     """
@@ -109,6 +110,7 @@ class Settings:
     webhook_secret: SecretStr | None = None
     webhooks_to_loopback: bool = False
     time_speed: float = 1.0
+    stays: bool = False
     log_level: LogLevel = "WARNING"
     misspelt: tuple[str, ...] = ()
 

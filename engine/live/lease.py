@@ -1,9 +1,15 @@
-"""One process runs the live strategies, whoever else has the database open. A lease says which."""
+"""One process runs the live strategies, whoever else has the database open. A lease says which.
+
+A process that its client started ends with that client. One that goes on without clients, such as `heytraders-mcp run`,
+therefore comes first: it asks for the lease, and the other one gives it up at its next renewal.
+"""
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
@@ -12,37 +18,90 @@ from engine.store.database import Store
 from engine.store.live import leases_table
 
 SECONDS: Final = 15.0
-_NAME: Final = "live"
+RENEWED_AFTER: Final = SECONDS / 3
+_HELD: Final = "live"
+_ASKED: Final = "live-asked"
+_STAYS: Final = "stays"
+_row: Final = leases_table.c
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that runs the strategies now.
+
+    Attributes:
+        pid: Its process id on its machine.
+        stays: Whether it goes on when clients end.
+        seen_at: When it last renewed its lease, unix seconds of the machine's clock.
+    """
+
+    pid: int
+    stays: bool
+    seen_at: float
+
+
+def owner(connection: sa.Connection) -> Owner | None:
+    """Who runs the strategies; None while nobody does."""
+    row = _fresh(connection, _HELD, time.time())
+    if row is None:
+        return None
+    claimant, expires = row
+    kind, _, rest = claimant.partition(":")
+    pid, _, _ = rest.partition(":")
+    return Owner(int(pid) if pid.isdecimal() else 0, kind == _STAYS, expires - SECONDS)
 
 
 class Lease:
-    """A claim that has to be renewed. A process that dies loses it after `SECONDS`."""
+    """A claim that has to be renewed. A process that dies loses it after `SECONDS`.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: Where the claim is written.
+        stays: Whether this process goes on when clients end.
+    """
+
+    def __init__(self, store: Store, *, stays: bool = False) -> None:
         self._store = store
-        self._owner = secrets.token_hex(16)
+        self._stays = stays
+        self._owner = f"{_STAYS if stays else 'client'}:{os.getpid()}:{secrets.token_hex(16)}"
         self._held_until = 0.0
 
     def take(self) -> bool:
         """Claim or renew; `False` while another process holds it. Writes only when a third of the time has passed."""
         now = time.time()
-        if now < self._held_until - SECONDS * 2 / 3:
+        if now < self._held_until - SECONDS + RENEWED_AFTER:
             return True
         self._held_until = self._store.write_now(lambda connection: self._claim(connection, now))
         return self._held_until > 0.0
 
     def release(self) -> None:
         """Let the next process begin at once."""
-        if self._held_until:
-            mine = (leases_table.c.name == _NAME) & (leases_table.c.owner == self._owner)
+        if self._held_until or self._stays:
+            mine = _row.owner == self._owner
             self._store.write_now(lambda connection: connection.execute(sa.delete(leases_table).where(mine)))
             self._held_until = 0.0
 
     def _claim(self, connection: sa.Connection, now: float) -> float:
-        row = connection.execute(sa.select(leases_table).where(leases_table.c.name == _NAME)).one_or_none()
-        if row is not None and row.owner != self._owner and row.expires_at > now:
+        held, asked = _fresh(connection, _HELD, now), _fresh(connection, _ASKED, now)
+        if held is not None and held[0] != self._owner:
+            if self._stays and (asked is None or asked[0] == self._owner):
+                _write(connection, _ASKED, self._owner, now)
             return 0.0
-        expires = now + SECONDS
-        connection.execute(sa.delete(leases_table).where(leases_table.c.name == _NAME))
-        connection.execute(sa.insert(leases_table).values(name=_NAME, owner=self._owner, expires_at=expires))
-        return expires
+        if asked is not None and asked[0] != self._owner and not self._stays:
+            connection.execute(sa.delete(leases_table).where(_row.name == _HELD))
+            return 0.0
+        connection.execute(sa.delete(leases_table).where(_row.name == _ASKED, _row.owner == self._owner))
+        return _write(connection, _HELD, self._owner, now)
+
+
+def _fresh(connection: sa.Connection, name: str, now: float) -> tuple[str, float] | None:
+    """Whose row of that name has not expired, and when it will."""
+    wanted = sa.select(_row.owner, _row.expires_at).where(_row.name == name, _row.expires_at > now)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else (row.owner, row.expires_at)
+
+
+def _write(connection: sa.Connection, name: str, claimant: str, now: float) -> float:
+    expires = now + SECONDS
+    connection.execute(sa.delete(leases_table).where(_row.name == name))
+    connection.execute(sa.insert(leases_table).values(name=name, owner=claimant, expires_at=expires))
+    return expires

@@ -106,6 +106,7 @@ class Live:
             subscriptions.insert(connection, running)
             return subscriptions.view(connection, running)
 
+        self._claim()
         made = self._store.write_now(work)
         self._start()
         return made
@@ -149,6 +150,7 @@ class Live:
                 require(caller, "trade")
             return self._go_on(connection, running)
 
+        self._claim()
         resumed = self._change(caller, request.subscription_id, go_on, request.strategy_id)
         self._start()
         return resumed
@@ -205,6 +207,11 @@ class Live:
     def _start(self) -> None:
         if self._settings.in_background:
             self.runner.start()
+
+    def _claim(self) -> None:
+        """Run strategies here unless another process does, so that the answer can say which."""
+        if self._settings.in_background:
+            self.runner.claim()
 
     def _hook(self, webhook: Webhook | None) -> Hook | None:
         if webhook is None:

@@ -48,7 +48,7 @@ class Runner:
         self._broker = broker
         self._door = door
         self._settings = settings
-        self._lease = Lease(store)
+        self._lease = Lease(store, stays=settings.stays)
         self._closing = threading.Event()
         self._starting = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -72,10 +72,16 @@ class Runner:
             thread.join()
         self._lease.release()
 
+    def claim(self) -> bool:
+        """Become the process that runs the strategies, unless another one is."""
+        return self._lease.take()
+
     def tick(self) -> None:
         """Look at every active subscription once, if this process is the one to do so."""
         active = self._store.read_now(subscriptions.active)
-        if not active or not self._lease.take():
+        if not active and not self._settings.stays:
+            return
+        if not self.claim():
             return
         for running in active:
             self._advance(running)

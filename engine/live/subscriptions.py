@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from api.errors import InvalidInput, NotFound
 from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
 from api.text import show
+from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store.ids import new_id
 from engine.store.live import deliveries_table, signals_table, subscriptions_table
 
 from .deployment import Deployment
+from .lease import owner as current_owner
 
 Status = Literal["active", "paused", "stopped", "unsubscribed"]
 MAX_ACTIVE: Final = 20
@@ -158,7 +160,54 @@ def view(connection: sa.Connection, running: Running) -> Subscription:
         last_signal_at=None if latest is None else iso8601(latest / 1_000_000),
         signal_count=count,
         message=running.message,
+        runner=_runner(connection, running),
+        waits_for=_waits_for(connection, running),
     )
+
+
+def _runner(connection: sa.Connection, running: Running) -> str | None:
+    """Which process runs it, and whether that outlives the client."""
+    if running.status != "active":
+        return None
+    owner = current_owner(connection)
+    if owner is None:
+        return (
+            "No process runs it now. It goes on when a server opens this home folder again; "
+            "`heytraders-mcp run` runs it without a client."
+        )
+    seen = iso8601(owner.seen_at)
+    if owner.stays:
+        return f"Process {owner.pid} runs it (last seen {seen}) and goes on when this client ends."
+    return (
+        f"Process {owner.pid}, the server of a client, runs it (last seen {seen}) and stops with that client. "
+        "`heytraders-mcp run` in a terminal keeps it running."
+    )
+
+
+def _waits_for(connection: sa.Connection, running: Running) -> str | None:
+    """The next bar, and what became of the newest signal that was not traded."""
+    if running.status == "paused":
+        return "Paused: it waits for live_resume."
+    if running.status != "active":
+        return None
+    next_close = iso8601(running.cursor + SECONDS[running.deployment.timeframe])
+    waits = f"The bar that closes at {next_close}."
+    if running.mode == "signal":
+        return f"{waits} Mode signal places no orders."
+    row = signals_table.c
+    newest = (
+        sa.select(row.order_state, row.symbol, row.bar_time, row.message)
+        .where(row.subscription_id == running.id)
+        .order_by(row.seq.desc())
+        .limit(1)
+    )
+    last = connection.execute(newest).one_or_none()
+    if last is None:
+        return f"{waits} It has decided nothing yet."
+    if last.order_state == "placed":
+        return waits
+    untraded = f"The signal of {iso8601(last.bar_time)} on {last.symbol} was not traded"
+    return f"{waits} {untraded}: {last.message or 'its order is due'}."
 
 
 def hook_view(connection: sa.Connection, running: Running) -> WebhookState | None:

@@ -22,6 +22,7 @@ VERBS: Final[dict[str, str]] = {
     "backtest": "Sweep, list, compare and look through backtests.",
     "report": "Write a page about a backtest with its pictures, and open it.",
     "accounts": "Connect exchange accounts; open, fund and check paper ones.",
+    "run": "Run live strategies, also while no client is open.",
     "engine": "Serve the embedded engine's REST API.",
     "login": "Store the API key in this machine's keyring or a private file.",
     "logout": "Forget the stored API key.",

@@ -57,6 +57,7 @@ def command() -> None:
         _home,
         _key,
         _safety,
+        _live,
         _backend,
     )
     healthy = True
@@ -159,6 +160,28 @@ def _safety(settings: Settings) -> Iterator[Finding]:
         text = f"{switch.state} by {switch.by}: {switch.reason}; `heytraders-mcp release` ends it"
         yield Finding(ok=False, name="switch", text=text)
     yield Finding(ok=not breaks, name="journal", text="; ".join(breaks[:3]) or "whole")
+
+
+def _live(settings: Settings) -> Iterator[Finding]:
+    """Which process runs live strategies, and whether that outlives a client. Makes no database where there is none."""
+    if settings.hosted or (settings.database_url is None and not (settings.home / "engine.sqlite3").exists()):
+        return
+    from engine.live.lease import owner
+    from engine.store.database import Store, default_url
+
+    try:
+        with closing(Store.open(settings.database_url or default_url(settings.home))) as store:
+            found = store.read_now(owner)
+    except HeyTradersError as error:
+        yield Finding(ok=False, name="live", text=explain(error))
+        return
+    if found is None:
+        text = "no process runs strategies; a client's server does while it is open, `heytraders-mcp run` always"
+    elif found.stays:
+        text = f"process {found.pid} runs strategies and goes on when clients end"
+    else:
+        text = f"process {found.pid}, a client's server, runs strategies and stops with that client"
+    yield Finding(ok=True, name="live", text=text)
 
 
 def _backend(settings: Settings) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ def command(*, transport: str, host: str, port: int, toolsets: str | None, read_
         serve_stdio(settings)
         return
     chosen: HttpTransport = "sse" if transport == "sse" else "streamable-http"
+    settings = replace(settings, stays=True)
     token = _token(settings, no_auth=no_auth)
     start_log(settings, *([token] if token else []))
     listener = listen(host, port)

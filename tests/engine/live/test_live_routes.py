@@ -74,6 +74,9 @@ async def test_a_subscription_starts_active_and_says_when_it_first_decides(call:
         "last_signal_at": None,
         "signal_count": 0,
         "message": "The first bar it decides on closes at 2025-06-16T13:00:00Z.",
+        "runner": "No process runs it now. It goes on when a server opens this home folder again; "
+        "`heytraders-mcp run` runs it without a client.",
+        "waits_for": "The bar that closes at 2025-06-16T13:00:00Z. Mode signal places no orders.",
         "deliveries": None,
     }
 

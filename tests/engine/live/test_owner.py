@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,55 @@ async def test_an_engine_that_began_without_subscriptions_runs_those_of_one_that
         while not await signals(call, made):
             await anyio.lowlevel.checkpoint()
     await second.aclose()
+
+
+async def test_a_process_that_stays_takes_over_from_a_server_of_a_client(
+    call: Call, engine: Engine, clock: AcceleratedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [1_750_000_000.0]
+    monkeypatch.setattr("engine.live.lease.time.time", lambda: moment[0])
+    made = await subscribe(call)
+    path = f"/live-strategies/subscriptions/{made['subscription_id']}"
+    staying = LiveSettings(in_background=False, stays=True)
+    second = await Engine.open(EngineSettings(engine.settings.home, live=staying), clock)
+
+    await pass_hours(engine, clock, 1)
+    of_client = await data(call, "GET", path)
+    await pass_hours(second, clock, 1)
+    still_of_client = await data(call, "GET", path)
+    moment[0] += 6.0
+    await pass_hours(engine, clock, 1)
+    of_nobody = await data(call, "GET", path)
+    await pass_hours(second, clock, 1)
+    await pass_hours(engine, clock, 1)
+    of_service = await data(call, "GET", path)
+    await second.aclose()
+
+    assert of_client["last_bar_at"] == still_of_client["last_bar_at"] == "2025-06-16T13:00:00Z"
+    assert f"Process {os.getpid()}, the server of a client, runs it" in of_client["runner"]
+    assert "2025-06-15T15:06:40Z" in of_client["runner"]
+    assert of_nobody["runner"].startswith("No process runs it now")
+    assert of_nobody["last_bar_at"] == "2025-06-16T13:00:00Z"
+    assert of_service["runner"].endswith("and goes on when this client ends.")
+    assert of_service["last_bar_at"] == "2025-06-16T16:00:00Z"
+
+
+async def test_a_subscription_says_why_its_newest_signal_was_not_traded(
+    call: Call, engine: Engine, clock: AcceleratedClock
+) -> None:
+    made = await subscribe(call, mode="trade", account_id="paper-binance")
+    path = f"/live-strategies/subscriptions/{made['subscription_id']}"
+
+    before = await data(call, "GET", path)
+    clock.advance(60 * HOUR)
+    await asyncio.to_thread(engine.live.runner.tick)
+    after = await data(call, "GET", path)
+    paused = await data(call, "POST", f"/live-strategies/macd-momentum/pause/{made['subscription_id']}")
+
+    assert before["waits_for"] == "The bar that closes at 2025-06-16T13:00:00Z. It has decided nothing yet."
+    assert after["waits_for"].startswith("The bar that closes at 2025-06-19T01:00:00Z. The signal of 2025-06-1")
+    assert "was not traded" in after["waits_for"]
+    assert paused["waits_for"] == "Paused: it waits for live_resume."
 
 
 async def test_an_order_whose_placing_was_interrupted_is_found_again_however_late(

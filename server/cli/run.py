@@ -1,0 +1,135 @@
+"""`heytraders-mcp run`: the process that keeps live strategies running when no client is open.
+
+It is the one long-running owner of a home folder's strategies: while it runs, clients' servers leave them to it. As a
+service of the user's own account it starts with the login, by systemd on Linux and by launchd on macOS.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+import click
+
+from server.backend import open_backend
+from server.logs import start_log
+from server.private import write_private
+from server.settings import BadSetting, Settings
+from server.transports import SIGNALS
+
+NAME: Final = "heytraders-live"
+LABEL: Final = "com.hey-traders.live"
+KEPT: Final = (
+    "HEYTRADERS_HOME", "HEYTRADERS_SEED", "HEYTRADERS_DATA", "HEYTRADERS_VENUE_URLS", "HEYTRADERS_WEBHOOK_LOOPBACK",
+    "HEYTRADERS_LOG_LEVEL",
+)  # fmt: skip
+"""Variables that a service file repeats. Keys, passwords and database addresses are not among them."""
+UNKEPT: Final = ("HEYTRADERS_DATABASE_URL", "HEYTRADERS_API_KEY", "HEYTRADERS_WEBHOOK_SECRET")
+
+
+@click.command("run")
+@click.option("--install", is_flag=True, help="Write a systemd user unit or a launchd agent that starts this verb.")
+@click.option("--print", "only_print", is_flag=True, help="Print that file and write nothing.")
+def command(*, install: bool, only_print: bool) -> None:
+    """Run live strategies in the foreground until SIGINT or SIGTERM, whether or not a client is open.
+
+    It serves no client. Its log goes to stderr. Strategies that it leaves behind wait for the next process that opens
+    the home folder.
+    """
+    settings = Settings.read(os.environ)
+    if settings.hosted:
+        raise BadSetting(
+            f"{settings.url} runs live strategies itself, so there is nothing to run on this machine",
+            suggestion="Run `heytraders-mcp logout` and unset HEYTRADERS_API_KEY to use the embedded engine",
+        )
+    if install or only_print:
+        _install(settings, only_print=only_print)
+        return
+    start_log(settings)
+    anyio.run(_run, replace(settings, stays=True))
+
+
+async def _run(settings: Settings) -> None:
+    with anyio.open_signal_receiver(*SIGNALS) as signals:
+        async with open_backend(settings) as backend:
+            await backend.client()
+            click.echo(f"Process {os.getpid()} runs the live strategies of {settings.home}. Ctrl-C stops it.", err=True)
+            async for _ in signals:
+                click.echo("Stopping; the strategies wait for the next process.", err=True)
+                return
+
+
+def _install(settings: Settings, *, only_print: bool) -> None:
+    """Write the service file of this platform, and say how to start it.
+
+    Raises:
+        BadSetting: The platform has neither systemd nor launchd, or a variable would be lost.
+    """
+    lost = [name for name in UNKEPT if os.environ.get(name)]
+    if lost:
+        raise BadSetting(
+            f"{' and '.join(lost)} may hold a secret, and a service file is no place for one",
+            suggestion="Unset it here, and set it in the service's own environment",
+        )
+    kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
+    kept["HEYTRADERS_HOME"] = str(settings.home)
+    path, content, start = service_file(sys.platform, Path.home(), kept)
+    if only_print:
+        click.echo(content, nl=False)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, content)
+    click.echo(f"Wrote {path}. Start it with: {start}")
+
+
+def service_file(platform: str, user_home: Path, environment: Mapping[str, str]) -> tuple[Path, str, str]:
+    """Where the service file belongs, what it says, and the command that starts the service.
+
+    Args:
+        platform: As `sys.platform`.
+        user_home: The user's home folder.
+        environment: Variables that the service gets.
+
+    Raises:
+        BadSetting: The platform has neither systemd nor launchd.
+    """
+    program = [sys.executable, "-m", "heytraders_mcp", "run"]
+    if platform == "darwin":
+        path = user_home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+        agent = {
+            "Label": LABEL,
+            "ProgramArguments": program,
+            "EnvironmentVariables": dict(environment),
+            "RunAtLoad": True,
+            "KeepAlive": {"SuccessfulExit": False},
+            "StandardErrorPath": str(user_home / "Library" / "Logs" / f"{NAME}.log"),
+        }
+        return path, plistlib.dumps(agent).decode(), f"launchctl bootstrap gui/$(id -u) {shlex.quote(str(path))}"
+    if platform.startswith("linux"):
+        path = user_home / ".config" / "systemd" / "user" / f"{NAME}.service"
+        variables = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in environment.items())
+        unit = (
+            "[Unit]\nDescription=Live strategies of HeyTraders\nAfter=network-online.target\n\n"
+            f"[Service]\nExecStart={' '.join(_quoted(word).replace('$', '$$') for word in program)}\n{variables}"
+            "Restart=on-failure\nRestartSec=5\n\n"
+            "[Install]\nWantedBy=default.target\n"
+        )
+        start = f"systemctl --user enable --now {NAME}; `loginctl enable-linger` keeps it running after you log out"
+        return path, unit, start
+    raise BadSetting(
+        f"there is no service file for {platform}",
+        suggestion="Let the system's own scheduler start `heytraders-mcp run` at login",
+    )
+
+
+def _quoted(word: str) -> str:
+    """A word of a systemd unit, where %, quotes and backslashes mean something."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
