@@ -40,6 +40,9 @@ BY_VENUE_ID: Final = frozenset({"lighter", "polymarket"})
 FRESH_SECONDS: Final = 120
 """How long a listing may take to show an order."""
 
+CLEAN_UP_SECONDS: Final = 15.0
+"""How long a call that halts waits for the service."""
+
 MOST: Final = 10_000
 QUIET: Final = frozenset({"paused", "stopped", "unsubscribed"})
 
@@ -56,11 +59,17 @@ class Stopped:
 
 
 async def halt(footing: Footing, reason: str, by: str) -> Halted:
-    """Pull the switch, then clean up behind it. A caller that goes away does not stop it."""
+    """Pull the switch, then clean up behind it for some seconds. The watch goes on with what is left.
+
+    A caller that goes away does not stop it.
+    """
     done = Stopped()
     with anyio.CancelScope(shield=True):
         await to_thread.run_sync(footing.ledger.halt, reason, by)
-        done = await clean_up(footing)
+        with anyio.move_on_after(CLEAN_UP_SECONDS) as time:
+            await clean_up(footing, done)
+        if time.cancelled_caught:
+            done.failed.append("the service is slow; cancelling and pausing go on in the background")
         await to_thread.run_sync(_record, footing, done)
     return Halted(
         switch="HALTED",
@@ -71,9 +80,14 @@ async def halt(footing: Footing, reason: str, by: str) -> Halted:
     )
 
 
-async def clean_up(footing: Footing) -> Stopped:
-    """Cancel our open orders and pause what trades by itself, whoever pulled the switch."""
-    done = Stopped()
+async def clean_up(footing: Footing, done: Stopped | None = None) -> Stopped:
+    """Cancel our open orders and pause what trades by itself, whoever pulled the switch.
+
+    Args:
+        footing: Of the gate.
+        done: Where to enter what was stopped, for a caller that does not wait until the end.
+    """
+    done = done or Stopped()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_all, footing, done)
         tasks.start_soon(_pause_all, footing, done)

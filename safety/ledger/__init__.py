@@ -20,7 +20,7 @@ from safety.exits.redaction import redacted
 from safety.terms.channel import Money
 from safety.terms.decision import Decision
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import Caller, Intent, home_of, intent_of_label
 from safety.terms.proposal import Action, Proposal, canonical_json
 from safety.terms.states import State
 
@@ -280,6 +280,23 @@ class Ledger:
                 for row in rows.select(journal, rows.one_of("label", part), part):
                     found[row["label"]] = rows.intent_of(row)
         return found
+
+    def contradicted_by(self, labels: Collection[str]) -> str:
+        """Why labels of placed orders cannot be, as far as this ledger goes; "" where they can.
+
+        One of our own that no intent here has, or one of an intent that was never sent, is there only if an older state
+        of the ledger, or a copy of it, was put in its place: what it forgot was sent, and counted.
+        """
+        with self._read() as journal:
+            for label in labels:
+                intent_id = intent_of_label(label)
+                row = None if intent_id is None else rows.find(journal, intent_id)
+                if intent_id is None or (row is None and home_of(intent_id) != journal.home):
+                    continue
+                if row is None or row["label"] != label or row["state"] in rows.NEVER_SENT:
+                    known = "does not know" if row is None else f"has as {row['state']}"
+                    return f"an order is placed under the label of intent {intent_id}, which this ledger {known}"
+        return ""
 
     def usage(self, money: Money, action: Action) -> Usage:
         """What is used of the limits now; only what `admit` and `claim` see is still true when it is acted upon."""

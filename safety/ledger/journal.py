@@ -7,6 +7,7 @@ order that is sent, and wherever the user puts what `heytraders-mcp audit --head
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import math
@@ -46,6 +47,11 @@ class Journal:
         self.db = db
         self.now = now
         self._key = key
+
+    @property
+    def home(self) -> int:
+        """What names this ledger among others, in the ids of its intents: 16 bits that follow from its key."""
+        return int.from_bytes(hashlib.blake2b(self._key, digest_size=2).digest())
 
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Event:
         """Write the next event. Every body also says which process wrote it and when that process thought it was."""

@@ -24,6 +24,10 @@ SENDING_SECONDS: Final = 30.0
 SIGNED_SECONDS: Final = 75.0
 """The same after a human's approval, which waits for a fresh price: a minute and what it takes to tell it."""
 _UNSEALED: Final = frozenset({"sweeps", "seal", "money"})
+NEVER_SENT: Final[frozenset[State]] = frozenset(
+    {"PENDING", "APPROVED", "NOT_SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}
+)
+"""States in which nothing of an intent can be at a service."""
 _MAX_REASON: Final = 500
 _MAX_CLIENT: Final = 100
 
@@ -35,7 +39,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
     asked = state == "PENDING"
     expires = min(proposal.expires, journal.now + PENDING_SECONDS)
     return {
-        "intent_id": new_intent_id(journal.now),
+        "intent_id": new_intent_id(journal.now, journal.home),
         "service": proposal.service,
         "kind": action.kind,
         "account_id": account_of(action),

@@ -98,8 +98,8 @@ class Gathering:
         opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
         if opened is None or not close.is_finite() or close <= 0:
             return None
-        if answer.source == "exchange":
-            return await self._live_quote(exchange, symbol)
+        if answer.source == "exchange" and (live := await self._live_quote(exchange, symbol)) is not None:
+            return live
         now = self.now()
         return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SNAPSHOT: Final = "orders_before"
 """Kind of the event that keeps which orders looked like one before it was sent, for services that drop labels."""
 
+BY: Final = "the check before sending"
 NEWEST: Final = 200
 LOSER_POLL_SECONDS: Final = 0.1
 
@@ -202,15 +203,22 @@ class Executor:
     async def _needs_to_be_alone(self, intent: Intent, channel: Channel) -> bool:
         """Whether no other order may be in doubt on its account and symbol, since labels cannot tell them apart.
 
-        Then the ids of what looks like it already are kept: none of them is the order that is about to be sent.
+        Then the ids of what looks like it already are kept: none of them is the order that is about to be sent. Before
+        any order of real money, what the account shows has to agree with the ledger, or everything halts.
         """
         order = intent.proposal.action
-        if not isinstance(order, Order) or not channel.alone_needed or channel.labels_echoed:
-            return False
-        if await to_thread.run_sync(self.ledger.labels_echoed, intent.proposal.service):
+        if not isinstance(order, Order) or channel.money == "paper":
             return False
         asked = orders.ListRequest(account_id=order.account_id, limit=NEWEST)
         listed = await self.client.call(orders.ORDERS_LIST, asked)
+        labels = [each.label for each in listed.orders if each.label]
+        wrong = await to_thread.run_sync(self.ledger.contradicted_by, labels)
+        if wrong:
+            await to_thread.run_sync(self.ledger.halt, wrong, BY)
+        if not channel.alone_needed or channel.labels_echoed:
+            return False
+        if await to_thread.run_sync(self.ledger.labels_echoed, intent.proposal.service):
+            return False
         alike = [name for each in listed.orders if (name := order_id_of(each)) and differs(order, each) is None]
         await to_thread.run_sync(lambda: self.ledger.record(SNAPSHOT, subject=intent.intent_id, ids=alike))
         return True

@@ -11,6 +11,7 @@ from .states import State
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LABEL_PREFIX: Final = "htm1"
+_LENGTH: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,31 @@ class Intent:
     sweeps: int = 0
 
 
-def new_intent_id(now: float) -> str:
-    """A ULID: 48 bits of milliseconds, then 80 random bits, in Crockford's base 32 (github.com/ulid/spec)."""
-    value = (int(now * 1000) << 80) | secrets.randbits(80)
+def new_intent_id(now: float, home: int) -> str:
+    """A ULID: 48 bits of milliseconds, then 16 bits that name the home and 64 random ones (github.com/ulid/spec).
+
+    Args:
+        now: Unix seconds.
+        home: 0 to 65,535, of the ledger; by it the ledger knows its own among labels that it finds at a service.
+    """
+    value = (int(now * 1000) << 80) | (home << 64) | secrets.randbits(64)
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def home_of(intent_id: str) -> int | None:
+    """The home that an intent id names; `None` where it is not an id of ours."""
+    if len(intent_id) != _LENGTH or not set(intent_id) <= set(_CROCKFORD):
+        return None
+    value = 0
+    for character in intent_id:
+        value = value << 5 | _CROCKFORD.index(character)
+    return value >> 64 & 0xFFFF
+
+
+def intent_of_label(label: str | None) -> str | None:
+    """The intent id in a label of ours; `None` in any other label."""
+    parts = (label or "").split(":")
+    return parts[1] if len(parts) == 4 and parts[0] == LABEL_PREFIX else None
 
 
 def order_label(intent_id: str, digest: str, head: str) -> str:

@@ -108,7 +108,8 @@ class Desk:
         return found
 
     def knows_labels(self) -> None:
-        """The service was seen to return labels."""
+        """The service was seen to return labels, and shows no order yet."""
+        self.service.succeeds({"orders": []})
         self.ledger.note_labels(self.name, True)
 
     def shows(self, *rows: dict[str, Any]) -> None:

@@ -157,7 +157,7 @@ async def test_what_nobody_approves_in_time_expires(desk: Desk) -> None:
 
 async def test_an_order_of_unknown_outcome_is_found_without_being_sent_again(desk: Desk) -> None:
     desk.knows_labels()
-    desk.service.replies = [b""]
+    desk.service.replies += [b""]
     intent = approved(desk)
     done = await desk.executor.execute(intent.intent_id)
     assert done.state == "UNKNOWN"
