@@ -22,8 +22,7 @@ from api.live import (
 )
 from api.orders import Order, PlacedOrder, PlaceRequest
 from api.outputs import Time
-
-from .terms.states import State
+from safety.terms.intent import State
 
 Standing = Literal["placed", "approval_required", "unknown", "not_placed"]
 

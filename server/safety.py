@@ -151,7 +151,7 @@ class Safety:
 
 
 def _something_waits(ledger: Ledger) -> bool:
-    from safety.terms.states import UNDECIDED
+    from safety.terms.intent import UNDECIDED
 
     ledger.expire_due()
     waiting = ledger.intents(states=(*UNDECIDED, "SENT", "UNKNOWN"), limit=1)

@@ -32,7 +32,7 @@ from safety.face import (
 )
 from safety.terms.intent import Caller
 
-from . import halting, orders, previewing, publishing, standing, status, webhooks
+from . import halting, orders, publishing, standing, status
 from .footing import Footing
 
 
@@ -44,7 +44,7 @@ class Gate:
 
     async def preview(self, request: PlaceRequest) -> Preview:
         """What the policy would say."""
-        return await previewing.preview(self._footing, request)
+        return await status.preview(self._footing, request)
 
     async def place(self, request: PlaceRequest, tool: str, client: str) -> GatedOrder:
         """Place it, or say that a human has to approve it first."""
@@ -70,11 +70,11 @@ class Gate:
 
     async def set_webhook(self, request: WebhookSetRequest) -> WebhookResponse:
         """Configure a delivery."""
-        return await webhooks.set_webhook(self._footing, request)
+        return await standing.set_webhook(self._footing, request)
 
     async def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
         """Try a delivery."""
-        return await webhooks.test_webhook(self._footing, request)
+        return await standing.test_webhook(self._footing, request)
 
     async def publish_post(self, request: PostRequest, tool: str, client: str) -> GatedPost:
         """Publish a post."""

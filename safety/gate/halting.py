@@ -16,15 +16,14 @@ from api import live, orders
 from api.cancelling import cancel_order
 from api.errors import HeyTradersError, explain
 from safety.face import Halted
-from safety.policy.trips import Trip, tripped
+from safety.gate.footing import Footing
+from safety.policy.evaluation import Trip, tripped
 from safety.sending.classify import order_id_of
 from safety.sending.listing import ids
 from safety.sending.watcher import FOLLOWED
 from safety.terms.facts import Usage
 from safety.terms.intent import LABEL_PREFIX
 from safety.terms.proposal import Order
-
-from .footing import Footing
 
 if TYPE_CHECKING:
     from safety.looking.judging import Looked

@@ -9,13 +9,12 @@ from __future__ import annotations
 from anyio import to_thread
 
 from api import accounts
-from safety.policy.trips import tripped
+from safety.gate.footing import Footing
+from safety.gate.halting import MOST, QUIET, pull
+from safety.gate.status import ANY_ORDER
+from safety.policy.evaluation import tripped
 from safety.terms.facts import AccountFacts, Facts
 from safety.terms.proposal import Order, Standing
-
-from .footing import Footing
-from .halting import MOST, QUIET, pull
-from .status import ANY_ORDER
 
 
 async def watch_losses(footing: Footing) -> None:

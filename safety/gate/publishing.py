@@ -6,13 +6,11 @@ from typing import Literal
 
 from api.arena import PostRequest, ProfileUpdateRequest
 from safety.face import GatedPost, GatedProfile
+from safety.gate.footing import Footing
+from safety.gate.orders import admit, carry_out
+from safety.gate.wording import stand, stopped
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Publication, canonical_json
-
-from .admitting import admit
-from .footing import Footing
-from .orders import carry_out
-from .wording import stand, stopped
 
 
 async def publish_post(footing: Footing, request: PostRequest, caller: Caller) -> GatedPost:

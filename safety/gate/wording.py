@@ -18,9 +18,8 @@ from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, Sta
 from safety.human.approval import BY_ELICITATION
 from safety.human.screen import paper, summary
 from safety.terms.decision import Decision
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Order
-from safety.terms.states import State
 
 OUTCOMES: Final[dict[State, Standing]] = {
     "PENDING": "approval_required",

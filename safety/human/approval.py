@@ -42,6 +42,11 @@ def release_words(state: str, since: float, head: str) -> str:
     return f"heytraders-mcp releases {state} since {since!r} at {head}"
 
 
+def question_words(head: str) -> str:
+    """What is signed to be asked again; `head` is the MAC of the ledger's last event, so that it counts once."""
+    return f"heytraders-mcp may ask again at {head}"
+
+
 def settle_words(intent: Intent, order_id: str | None) -> str:
     """What is signed to settle an intent of unknown outcome: as an order, or as never placed where there is no id."""
     became = "absent" if order_id is None else f"order {order_id}"

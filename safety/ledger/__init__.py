@@ -17,19 +17,17 @@ from typing import Any, Final, Literal
 
 from api.errors import HeyTradersError, InvalidInput
 from safety.exits.redaction import redacted
+from safety.ledger import audit, checkpoint, claiming, rows, switch, trust
+from safety.ledger.database import FILE_NAME, Database
+from safety.ledger.journal import Journal, audit_key
+from safety.ledger.records import GO, Admission, Claim, Event, SignedPolicy, Switch, Verdict, stop
+from safety.ledger.trust import succession_text
+from safety.ledger.usage import DAY, equity_marks, usage_of
 from safety.terms.channel import Money
 from safety.terms.decision import Decision
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Caller, Intent, home_of, intent_of_label
+from safety.terms.intent import Caller, Intent, State, home_of, intent_of_label
 from safety.terms.proposal import Action, Proposal, canonical_json
-from safety.terms.states import State
-
-from . import admission, audit, checkpoint, claiming, rows, switch, trust
-from .database import FILE_NAME, Database
-from .journal import Journal, audit_key
-from .records import GO, Admission, Claim, Event, SignedPolicy, Switch, Verdict, stop
-from .trust import succession_text
-from .usage import DAY, equity_marks, usage_of
 
 __all__ = [
     "GO",
@@ -46,7 +44,9 @@ __all__ = [
 
 _CHECK_PAUSE: Final = 0.005
 """Seconds between two parts of a check, so that calls and other processes get their turn."""
-_OWN_KINDS: Final = frozenset({"intent", "denied", "switch", "policy", "approver", "equity", "labels", "audit"})
+_OWN_KINDS: Final = frozenset(
+    {"intent", "denied", "switch", "policy", "approver", "equity", "labels", "audit", "questions"}
+)
 
 
 class Ledger:
@@ -109,7 +109,7 @@ class Ledger:
         with self._write() as journal:
             state = switch.current(journal, self._home).state
             rows.expire(journal)
-            return admission.admit(
+            return claiming.admit(
                 journal,
                 proposal,
                 caller,
@@ -361,6 +361,17 @@ class Ledger:
             event = journal.append("switch", "release", {**told, "accepted": audit.breaks(journal)})
             switch.remove_file(self._home)
         return Switch("ACTIVE", "", key_id, event.at)
+
+    def allow_questions(self, *, signature: str, key_id: str, over: str) -> None:
+        """Book that a human wants to be asked again, whatever was asked and declined before.
+
+        Args:
+            signature: Over `over`, hexadecimal, which the caller has verified.
+            key_id: Of the approver's key.
+            over: The text that was signed.
+        """
+        with self._write() as journal:
+            journal.append("questions", "", {"by": key_id, "signature": signature, "over": over})
 
     def record(self, kind: str, **fields: object) -> None:
         """Append an event of the caller's own kind. `subject` among the fields says what it is about.

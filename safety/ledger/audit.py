@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, Final, cast
 
-from safety.terms.states import UNDECIDED
-
-from .checkpoint import Checkpoint
-from .database import altered_indexes, missing_triggers
-from .journal import GENESIS, MOST_BREAKS, Journal, body_of
-from .rows import Row, one_of, seal, select
+from safety.ledger.checkpoint import Checkpoint
+from safety.ledger.database import altered_indexes, missing_triggers
+from safety.ledger.journal import GENESIS, MOST_BREAKS, Journal, body_of
+from safety.ledger.rows import Row, one_of, seal, select
+from safety.terms.intent import UNDECIDED
 
 _LABEL_HEAD: Final = 12
 _OPEN: Final = (*UNDECIDED, "SENT", "UNKNOWN")

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from safety.terms.decision import Decision
 from safety.terms.facts import SwitchState
-from safety.terms.intent import Intent
-from safety.terms.states import State
+from safety.terms.intent import Intent, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
-from safety.terms.intent import Caller, Intent, new_intent_id
+from safety.ledger.journal import Journal
+from safety.terms.intent import Caller, Intent, State, may_move, new_intent_id
 from safety.terms.proposal import Action, Order, Proposal, account_of, canonical_json
-from safety.terms.states import State, may_move
-
-from .journal import Journal
 
 Row = dict[str, Any]
 

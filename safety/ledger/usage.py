@@ -7,20 +7,55 @@ and nobody can book in between.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final, overload
 
+from safety.ledger.journal import Journal
+from safety.ledger.records import Event
+from safety.ledger.rows import Row, one_of, select
 from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Similar, Usage
+from safety.terms.intent import COUNTED, State
 from safety.terms.proposal import Action, Order, Proposal, Standing, account_of
-from safety.terms.states import COUNTED, State
 
-from .journal import Journal
-from .records import Event
-from .rows import Row, one_of, select
-from .similar import SimilarRows
+
+class SimilarRows(Sequence[Similar]):
+    """What a transaction found, youngest first; it does not change. Equal to any sequence of the same.
+
+    Args:
+        rows: Of intent_id, state, amount, price, and Unix seconds of the booking.
+        now: Unix seconds.
+    """
+
+    __slots__ = ("_now", "_rows")
+
+    def __init__(self, rows: Iterable[Any], now: float) -> None:
+        self._rows = tuple(rows)
+        self._now = now
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Similar: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Similar]: ...
+    def __getitem__(self, place: int | slice) -> Similar | Sequence[Similar]:
+        if isinstance(place, slice):
+            return SimilarRows(self._rows[place], self._now)
+        intent_id, state, amount, price, booked = self._rows[place]
+        return Similar(
+            intent_id, state, Decimal(amount), Decimal(price) if price else None, max(0.0, self._now - booked)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any sequence may be asked
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
 
 MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
@@ -76,7 +111,7 @@ def usage_of(journal: Journal, money: Money, action: Action, *, without: str = "
         ),
         prompts_last_hour=_count(
             journal, "money = ? AND intent_id <> ? AND asked = 1 AND created > ?", money, without,
-            journal.now - HOUR,
+            max(journal.now - HOUR, _lifted(journal)),
         ),
         declined_ages=_declined(journal, money),
         day_start_equity=day_start,
@@ -198,11 +233,17 @@ def _automatic(journal: Journal, money: Money, without: str) -> int:
     )  # fmt: skip
 
 
+def _lifted(journal: Journal) -> float:
+    """When a human last let questions be asked again, Unix seconds; 0 where nobody did."""
+    event = journal.latest("questions")
+    return event.at if event is not None and journal.is_sound(event) else 0.0
+
+
 def _declined(journal: Journal, money: Money) -> tuple[float, ...]:
     rows = journal.db.execute(
         "SELECT changed_at FROM intents INDEXED BY intents_by_outcome WHERE money = ? AND state = 'DECLINED'"
         " AND by_human = 1 AND approved_at IS NULL AND changed_at > ? ORDER BY changed_at DESC",
-        (money, journal.now - HOUR),
+        (money, max(journal.now - HOUR, _lifted(journal))),
     )
     return tuple(_age(journal, changed_at) for (changed_at,) in rows)
 

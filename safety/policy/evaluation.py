@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from safety.policy.limits import Limits
+from safety.policy.policy import Policy
+from safety.policy.remaining import Remaining, left
+from safety.policy.rules import FATIGUE, RULES, exposure, health
+from safety.policy.rules.case import Case, Rule
+from safety.policy.rules.exposure import RESTS
+from safety.policy.rules.publishing import judge_webhook
+from safety.policy.rules.size import counts_money
+from safety.policy.valuation import EXACT, Worth, worth
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import Facts, SwitchState
 from safety.terms.proposal import Action, Order, Publication
-
-from .limits import Limits
-from .policy import Policy
-from .remaining import Remaining, left
-from .rules import FATIGUE, RULES
-from .rules.case import Case, Rule
-from .rules.exposure import RESTS
-from .rules.publishing import judge_webhook
-from .rules.size import counts_money
-from .suggestion import suggested
-from .valuation import EXACT, Worth, worth
 
 __all__ = ["Need", "Remaining", "evaluate", "judge_webhook", "left", "needs"]
 
@@ -124,3 +123,68 @@ def _reads_account(order: Order, limits: Limits) -> bool:
     )
     rests = order.order_type in RESTS and (limits.open_orders is not None or limits.open_orders_symbol is not None)
     return rests or limits.no_self_trade or limits.check_funds or any(number is not None for number in numbers)
+
+
+_ROUNDS: Final = 12
+
+
+def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], Sequence[Finding]]) -> Order | None:
+    """The order that is left when every denial has been mended, or `None` where one cannot be.
+
+    Args:
+        order: The denied order.
+        found: What was found about it.
+        judge: The findings for another order under the same limits and facts.
+    """
+    for _ in range(_ROUNDS):
+        denied = [finding for finding in found if finding.outcome is Outcome.DENY]
+        if not denied:
+            return order
+        mended = [finding.mended for finding in denied if finding.mended is not None]
+        if len(mended) < len(denied) or order in mended:
+            return None
+        kept = order.amount
+        order = max(mended, key=lambda proposal: (proposal.amount == kept, -proposal.amount))
+        found = judge(order)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A state that the switch has to take, which only a human ends.
+
+    Attributes:
+        state: HALTED, or REDUCING where only orders that shrink a position may pass.
+        rule: The rule that says so.
+        reason: With the numbers.
+    """
+
+    state: Literal["HALTED", "REDUCING"]
+    rule: str
+    reason: str
+
+
+def tripped(action: Action, limits: Limits, facts: Facts) -> Trip | None:
+    """The trip that the facts call for, the hardest first. Reads five of the rules, and each only where it can halt."""
+    if limits.clock_skew is not None and facts.usage.clock_went_back:
+        return Trip("HALTED", "R26_CLOCK", "this clock is behind the ledger's last entry")
+    case = Case(action, limits, facts, Worth())
+    for rule, state in _due(limits, facts):
+        found = rule.judge(case) if action.kind in rule.kinds else None
+        if found is not None and found.outcome is Outcome.DENY:
+            return Trip(state, found.rule, found.reason)
+    return None
+
+
+def _due(limits: Limits, facts: Facts) -> Iterator[tuple[Rule, Literal["HALTED", "REDUCING"]]]:
+    """The rules that may trip now. A denial for want of a fact is no reason to halt."""
+    usage = facts.usage
+    has_equity = facts.account is not None and facts.account.equity_usd is not None
+    if has_equity and usage.day_start_equity is not None:
+        yield exposure.daily_loss, "HALTED"
+    if limits.halt_failures is not None and usage.failures_in_a_row >= limits.halt_failures:
+        yield health.failures, "HALTED"
+    if limits.halt_unresolved is not None and usage.unknown_anywhere >= limits.halt_unresolved:
+        yield health.unresolved, "HALTED"
+    if has_equity and usage.high_water_equity is not None:
+        yield exposure.drawdown, "REDUCING"

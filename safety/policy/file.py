@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from safety.human.approval import policy_words
 from safety.human.approver import Approver, Pins, SigningKey, trusted
+from safety.policy.limits import meet
+from safety.policy.policy import Policy
+from safety.policy.text import BadPolicy, parse_policy, write_policy
 from safety.private_file import BadFile, read_bounded
-
-from .policy import Policy
-from .text import BadPolicy, parse_policy, write_policy
-from .tightening import meet
 
 if TYPE_CHECKING:
     from safety.ledger import SignedPolicy

@@ -14,11 +14,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from safety.policy.limits import Limits, Tighter, Usd, meet
 from safety.terms.channel import Money
 from safety.terms.proposal import canonical_json
-
-from .limits import Limits, Tighter, Usd
-from .tightening import meet
 
 __all__ = ["CEILINGS", "LIVE", "PAPER", "Limits", "Policy", "Tighter"]
 

@@ -20,14 +20,11 @@ from api.errors import Denied, HeyTradersError, InvalidInput, NotFound, NotNow, 
 from api.text import show
 from api.transport import Lost, NotSent
 from safety.ledger import Verdict, stop
+from safety.sending.classify import Classified, classify, differs, order_id_of, request_for
 from safety.terms.channel import Channel, Channels
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action, Order
-from safety.terms.states import State
-
-from .calls import request_for
-from .classify import Classified, classify, differs, order_id_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -6,7 +6,7 @@ is not there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -14,7 +14,10 @@ from typing import Final
 from api import accounts, orders
 from api.client import Client
 from api.errors import HeyTradersError
-from api.orders import Order
+from api.orders import Order as ShownOrder
+from safety.sending.classify import differs
+from safety.terms.intent import Intent
+from safety.terms.proposal import Order
 
 PAGE: Final = 200
 OVERLAP: Final = 20
@@ -33,14 +36,14 @@ class Listing:
         complete: Every page came, and they overlapped.
     """
 
-    orders: tuple[Order, ...]
+    orders: tuple[ShownOrder, ...]
     since: float
     complete: bool
 
 
 @dataclass(slots=True)
 class _Reading:
-    rows: list[Order] = field(default_factory=list[Order])
+    rows: list[ShownOrder] = field(default_factory=list[ShownOrder])
     complete: bool = False
 
 
@@ -83,12 +86,12 @@ def _is_last(page: orders.ListResponse, offset: int) -> bool:
     return not page.orders or (len(page.orders) < PAGE and page.limit == PAGE)
 
 
-def _share_one(rows: Iterable[Order], page: Iterable[Order]) -> bool:
+def _share_one(rows: Iterable[ShownOrder], page: Iterable[ShownOrder]) -> bool:
     """Whether a page begins within what was read before, so that nothing lies between."""
     return not {i for each in rows for i in ids(each)}.isdisjoint(i for each in page for i in ids(each))
 
 
-def _reaches(rows: list[Order], since: float) -> bool:
+def _reaches(rows: list[ShownOrder], since: float) -> bool:
     """Whether the list is in order of time, newest first, and its end lies before `since`."""
     times = [unix_or_none(each.created_at) for each in rows]
     known = [at for at in times if at is not None]
@@ -108,9 +111,9 @@ async def _open(client: Client, account_id: str, symbols: Collection[str]) -> _R
     return reading
 
 
-def distinct(rows: Iterable[Order]) -> list[Order]:
+def distinct(rows: Iterable[ShownOrder]) -> list[ShownOrder]:
     """Each order once: rows that share an id are one order, and the first of them is kept."""
-    kept: list[Order] = []
+    kept: list[ShownOrder] = []
     seen: set[str] = set()
     for each in rows:
         mine = ids(each)
@@ -120,7 +123,7 @@ def distinct(rows: Iterable[Order]) -> list[Order]:
     return kept
 
 
-def ids(order: Order) -> frozenset[str]:
+def ids(order: ShownOrder) -> frozenset[str]:
     """Everything that an order is called: by the service and by the exchange."""
     return frozenset(each for each in (order.order_id, order.exchange_order_id) if each)
 
@@ -134,3 +137,90 @@ def unix_or_none(text: str | None) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+@dataclass(slots=True)
+class Matches:
+    """What a listing says about our intents.
+
+    Attributes:
+        found: Intent id to its order.
+        several: Intent id to the orders that could be its own, or are under its label.
+        open: Ids of intents that must not be taken for absent: something that looks like them is there.
+    """
+
+    found: dict[str, ShownOrder] = field(default_factory=dict[str, ShownOrder])
+    several: dict[str, list[ShownOrder]] = field(default_factory=dict[str, list[ShownOrder]])
+    open: set[str] = field(default_factory=set[str])
+
+    def mentions(self, intent: Intent) -> bool:
+        """Whether anything there has to do with an intent."""
+        return intent.intent_id in self.found or intent.intent_id in self.several or intent.intent_id in self.open
+
+
+def by_label(intents: Iterable[Intent], listed: Collection[ShownOrder]) -> Matches:
+    """The orders under our labels."""
+    matches = Matches()
+    for intent in intents:
+        under = [each for each in listed if each.label and each.label == intent.label]
+        if len(under) == 1:
+            matches.found[intent.intent_id] = under[0]
+        elif under:
+            matches.several[intent.intent_id] = under
+    return matches
+
+
+def by_terms(
+    intents: Collection[Intent],
+    listed: Collection[ShownOrder],
+    *,
+    before: Mapping[str, Collection[str]],
+    earliest: Callable[[Intent], float],
+) -> Matches:
+    """The orders that can only be ours.
+
+    Args:
+        intents: Everything of the account that may have had an effect and is not known to.
+        listed: Orders that no other intent is known to be.
+        before: Intent id to the ids that the account showed before it was sent.
+        earliest: When an intent's order can have been made at the earliest, Unix seconds on the service's clock.
+    """
+    fits = {
+        intent.intent_id: [
+            each
+            for each in listed
+            if ids(each).isdisjoint(before.get(intent.intent_id, ())) and _fits(intent, each, earliest(intent))
+        ]
+        for intent in intents
+    }
+    fits = {name: [each for each in alike if _is_exact(intents, name, each)] or alike for name, alike in fits.items()}
+    claims = [id(each) for orders in fits.values() for each in orders]
+    sending = {id(each) for intent in intents if intent.state == "SENT" for each in fits[intent.intent_id]}
+    matches = Matches()
+    for intent in intents:
+        mine = fits[intent.intent_id]
+        if not mine:
+            continue
+        if any(id(each) in sending for each in mine):
+            matches.open.add(intent.intent_id)
+        elif len(mine) == 1 and claims.count(id(mine[0])) == 1:
+            matches.found[intent.intent_id] = mine[0]
+        else:
+            matches.several[intent.intent_id] = mine
+    return matches
+
+
+def _is_exact(intents: Iterable[Intent], intent_id: str, shown: ShownOrder) -> bool:
+    """Whether an order has exactly the terms that were sent; where one has, what is merely near is another order."""
+    order = next(each.proposal.action for each in intents if each.intent_id == intent_id)
+    return isinstance(order, Order) and order.amount == shown.amount and shown.price in {None, order.price}
+
+
+def _fits(intent: Intent, shown: ShownOrder, earliest: float) -> bool:
+    order = intent.proposal.action
+    if not isinstance(order, Order) or (shown.label and shown.label != intent.label):
+        return False
+    if shown.symbol is None or shown.side is None or shown.amount is None:
+        return False
+    made = unix_or_none(shown.created_at)
+    return (made is None or made >= earliest) and differs(order, shown) is None

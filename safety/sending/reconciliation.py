@@ -17,13 +17,11 @@ from anyio import to_thread
 from api.client import Client
 from api.errors import HeyTradersError
 from api.live import LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest
+from safety.sending.listing import SYMBOL_REQUIRED, read_listing
+from safety.sending.resolution import Patience, Resolution
 from safety.terms.channel import PAPER_SERVICE, Channels
 from safety.terms.intent import Intent
 from safety.terms.proposal import Order, Standing
-
-from .listing import SYMBOL_REQUIRED, read_listing
-from .patience import Patience
-from .resolution import Resolution
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger

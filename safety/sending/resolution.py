@@ -13,18 +13,48 @@ from typing import TYPE_CHECKING, Final
 from api.errors import InvalidInput
 from api.live import Subscription
 from api.orders import Order as ShownOrder
-from safety.terms.intent import LABEL_PREFIX, Intent
+from safety.sending.classify import as_result, differs, order_id_of
+from safety.sending.execution import SNAPSHOT
+from safety.sending.listing import Listing, Matches, by_label, by_terms, ids, unix_or_none
+from safety.terms.intent import LABEL_PREFIX, Intent, State
 from safety.terms.proposal import Order, Standing
-from safety.terms.states import State
-
-from .classify import as_result, differs, order_id_of
-from .execution import SNAPSHOT
-from .listing import Listing, ids, unix_or_none
-from .matching import Matches, by_label, by_terms
-from .patience import Patience
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds, but for `sweeps`.
+
+    Attributes:
+        exchange: Longest time that an attempt can take; one that is older has lost its process.
+        grace: After an outcome became unknown, before it may be taken for absent.
+        sweeps: Complete looks before that.
+        first: Before the second look; doubled each time.
+        longest: Between two looks.
+        given_up: Between two looks for what was taken for absent.
+        watched: After sending, until when such a thing is looked for.
+        lag: After a refusal, before a look makes sure that nothing is there.
+        skew: How far the service's clock may be off once its difference is known, and how coarse it is.
+    """
+
+    exchange: float = 60.0
+    grace: float = 60.0
+    sweeps: int = 5
+    first: float = 1.0
+    longest: float = 60.0
+    given_up: float = 300.0
+    watched: float = 86_400.0
+    lag: float = 10.0
+    skew: float = 5.0
+
+    def pause(self, intent: Intent, looks: int) -> float:
+        """Before the next look, after so many."""
+        if intent.state == "ABSENT":
+            return self.given_up
+        return min(self.longest, self.first * 2.0 ** min(looks, 30))
+
 
 BY: Final = "the reconciliation"
 ALARM: Final = "alarm"

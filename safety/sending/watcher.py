@@ -16,12 +16,10 @@ import anyio
 import anyio.abc
 from anyio import to_thread
 
-from safety.terms.intent import Intent
-from safety.terms.states import UNDECIDED, State
-
-from .execution import Executor
-from .expiry import Expiry
-from .reconciliation import Reconciler
+from safety.sending.execution import Executor
+from safety.sending.expiry import Expiry
+from safety.sending.reconciliation import Reconciler
+from safety.terms.intent import UNDECIDED, Intent, State
 
 if TYPE_CHECKING:
     from safety.ledger import Event, Ledger, Switch

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import InvalidInput, NotFound, clean
-from safety.human.approval import order_words
+from safety.human.approval import order_words, question_words
 from safety.human.screen import fact, paper, plain, screen, summary, whole_text
 from server.settings import Settings
 
@@ -24,8 +24,7 @@ from .passphrase import refuse_without_terminal, signing_key
 if TYPE_CHECKING:
     from safety.ledger import Ledger
     from safety.policy.policy import Policy
-    from safety.terms.intent import Intent
-    from safety.terms.states import State
+    from safety.terms.intent import Intent, State
 
 WAIT_SECONDS: Final = 80.0
 """An approved intent waits up to 75 s for a fresh price, and is sent then or never."""
@@ -35,8 +34,9 @@ LOOK_SECONDS: Final = 0.2
 @click.command("approve")
 @click.argument("intent_id", required=False)
 @click.option("--decline", is_flag=True, help="Refuse INTENT_ID; needs no passphrase.")
+@click.option("--ask-again", is_flag=True, help="Lift the pause that follows declined or many questions.")
 @click.option("--list", "only_list", is_flag=True, help="Only show what waits.")
-def command(*, intent_id: str | None, decline: bool, only_list: bool) -> None:
+def command(*, intent_id: str | None, decline: bool, ask_again: bool, only_list: bool) -> None:
     """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
     home = Settings.read(os.environ).home
     from safety.ledger import Ledger
@@ -46,6 +46,12 @@ def command(*, intent_id: str | None, decline: bool, only_list: bool) -> None:
         click.echo("Nothing waits for approval.")
         return
     with closing(Ledger.open(home)) as ledger:
+        if ask_again:
+            refuse_without_terminal()
+            key, words = signing_key(home, ledger), question_words(ledger.head()[1])
+            ledger.allow_questions(signature=key.sign(words), key_id=key.key_id, over=words)
+            click.echo("Agents may ask again.")
+            return
         ledger.expire_due()
         waiting = ledger.intents(states={"PENDING"})
         if only_list or (not waiting and intent_id is None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Generator
@@ -16,10 +17,10 @@ from safety.human.approver import trusted
 from safety.human.assurance import assess
 from safety.policy.explain import explain
 from safety.policy.file import POLICY_FILE, Loaded, draft, load, objection, sign
-from safety.policy.limits import Limits
+from safety.policy.limits import Change, Limits, changes
 from safety.policy.policy import Policy
 from safety.policy.text import parse_policy, write_policy
-from safety.policy.tightening import Change, changes
+from safety.private_file import write_private
 from server.settings import Settings
 
 from .passphrase import new_passphrase, signing_key
@@ -78,6 +79,51 @@ def _limits(loaded: Loaded) -> list[str]:
     return lines
 
 
+@command.command("init", short_help="Write a first policy.toml.")
+@click.option("--account", "accounts", multiple=True, required=True, help="An account that may trade; repeat for more.")
+@click.option(
+    "--symbol",
+    "symbols",
+    multiple=True,
+    required=True,
+    metavar="SYMBOL=MOST",
+    help="A symbol and the most base units of one order of it, e.g. BTC/USDT=0.001; repeat for more.",
+)
+def init(*, accounts: tuple[str, ...], symbols: tuple[str, ...]) -> None:
+    """Write a short policy.toml that lets these accounts trade these symbols; everything else keeps its limit."""
+    path = Settings.read(os.environ).home / POLICY_FILE
+    if path.exists() and not _is_empty(path):
+        raise InvalidInput(f"{path} is there already", suggestion="Edit it, or move it away first")
+    text = first_policy(accounts, symbols)
+    parse_policy(text)
+    write_private(path, text)
+    click.echo(f"Wrote {path}:\n\n{text}\nNothing of it counts yet. Next: heytraders-mcp policy sign")
+
+
+def first_policy(accounts: tuple[str, ...], symbols: tuple[str, ...]) -> str:
+    """The text of a short policy.
+
+    Raises:
+        InvalidInput: A symbol comes without the most that one order of it may be.
+    """
+    most: dict[str, str] = {}
+    for each in symbols:
+        symbol, equals, amount = each.rpartition("=")
+        if not equals:
+            raise InvalidInput(
+                f"{each!r} does not say the most base units of one order", suggestion=f"Write it as {each}=0.001"
+            )
+        most[symbol] = amount
+    kinds = sorted({"perpetual" if ":" in symbol else "spot" if "/" in symbol else "prediction" for symbol in most})
+    table = ", ".join(f"{json.dumps(symbol)} = {json.dumps(amount)}" for symbol, amount in most.items())
+    return (
+        "# What agents may do with real money, once `heytraders-mcp policy sign` has signed it.\n"
+        "# `heytraders-mcp policy show --toml` writes every other limit with its meaning.\n\n"
+        f"[live]\ntrading = true\naccounts = {json.dumps(list(accounts))}\nmarket_types = {json.dumps(kinds)}\n"
+        f"symbols = {json.dumps(list(most))}\nmax_amount = {{ {table} }}\n"
+    )
+
+
 @command.command("sign", short_help="Sign policy.toml with your passphrase.")
 def sign_() -> None:
     """Sign policy.toml: show in words what changes, what allows more, and ask for the passphrase."""
@@ -88,7 +134,7 @@ def sign_() -> None:
             path = home / POLICY_FILE
             raise InvalidInput(
                 f"there is no {path}",
-                suggestion=f"Make it with `heytraders-mcp policy show --toml > {path}` and edit it",
+                suggestion="Make it with `heytraders-mcp policy init --account ID --symbol BTC/USDT=0.001`",
             )
         before, version = _signed(home, ledger)
         differing = changes(before or Policy(), asked)
@@ -98,6 +144,8 @@ def sign_() -> None:
         click.echo(
             "\n".join([*map(_told, differing), *_above_ceilings(asked)]) or "Nothing differs from the built-in limits."
         )
+        for symbol in sorted((asked.live.symbols or frozenset()) - (asked.live.max_amount or {}).keys()):
+            click.echo(f"WARNING live.max_amount has no number for {symbol}, so no order of it ever passes")
         looser = sum(change.loosens for change in differing)
         click.confirm(f"{looser} of {len(differing)} changes allow more. Sign them", abort=True)
         key = signing_key(home, ledger)

@@ -40,9 +40,8 @@ from safety.sending.watcher import Pace, Watcher
 from safety.terms.channel import Channels, Money
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import Facts, SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
-from safety.terms.states import State
 
 from .safety_death import perhaps_die_by_own_hand
 from .safety_harness import Life, Running

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Order
-from safety.terms.states import State
 
 from .safety_truth import Booked, Truth
 

@@ -15,10 +15,9 @@ from safety.human.approver import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.records import SignedPolicy
 from safety.policy.file import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
-from safety.policy.limits import Limits
+from safety.policy.limits import Limits, at_least_as_tight
 from safety.policy.policy import CEILINGS, LIVE, Policy
 from safety.policy.text import parse_policy, write_policy
-from safety.policy.tightening import at_least_as_tight
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE
 
 TRADING = """
@@ -193,7 +192,7 @@ def test_without_a_file_there_is_no_draft(home: Path) -> None:
     symbols=st.frozensets(st.sampled_from(["BTC/USDT", "ETH/USDT", "SOL/USDT"])),
 )
 def test_combining_never_allows_more_than_the_signature(first: int, second: int, symbols: frozenset[str]) -> None:
-    from safety.policy.tightening import meet
+    from safety.policy.limits import meet
 
     base = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(first), "symbols": frozenset({"BTC/USDT"})}))
     asked = Policy(live=LIVE.model_copy(update={"max_notional": Decimal(second), "symbols": symbols}))

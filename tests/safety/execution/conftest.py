@@ -18,9 +18,8 @@ from safety.sending.reconciliation import Reconciler
 from safety.terms.channel import Channels
 from safety.terms.decision import Decision, Finding, Outcome
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
-from safety.terms.states import State
 from tests.api.conftest import FakeService
 
 from .venue import Venue, at

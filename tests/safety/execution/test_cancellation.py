@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 import anyio
 import pytest
 
-from safety.sending.patience import Patience
 from safety.sending.reconciliation import Reconciler
+from safety.sending.resolution import Patience
 from safety.terms.intent import Intent
 
 from .conftest import ORDER, Desk, row

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from api.transport import Answer, Lost, NotSent
 from safety.sending.classify import classify
+from safety.terms.intent import State
 from safety.terms.proposal import Publication, Standing
-from safety.terms.states import State
 
 from .conftest import ORDER, row
 

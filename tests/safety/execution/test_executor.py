@@ -18,9 +18,8 @@ from api.transport import Timeouts, hosted
 from safety.ledger import Ledger, stop
 from safety.sending.execution import Executor
 from safety.terms.decision import Outcome
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Publication, Standing
-from safety.terms.states import State
 
 from .conftest import ORDER, Desk, row
 

@@ -14,8 +14,8 @@ from api.errors import NotFound
 from safety.ledger import Ledger, Switch
 from safety.sending.execution import Executor
 from safety.sending.expiry import Expiry
-from safety.sending.patience import Patience
 from safety.sending.reconciliation import Reconciler
+from safety.sending.resolution import Patience
 from safety.sending.watcher import Pace, Watcher
 from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.decision import Outcome

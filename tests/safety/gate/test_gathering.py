@@ -13,8 +13,7 @@ from api.accounts import BalancesResponse
 from api.client import Client, Retries
 from api.errors import NotFound
 from api.transport import hosted
-from safety.looking.gathering import Gathering
-from safety.looking.holdings import OTHER, account_facts
+from safety.looking.gathering import OTHER, Gathering, account_facts
 from safety.policy.evaluation import Need
 from safety.terms.channel import Channel
 from safety.terms.facts import Quote

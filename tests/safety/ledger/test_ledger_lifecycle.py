@@ -14,9 +14,8 @@ from api.errors import HeyTradersError, InvalidInput, NotFound, UserMustAct
 from safety.ledger import Claim, Ledger, Verdict, stop
 from safety.terms.decision import Decision, Outcome
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action
-from safety.terms.states import State
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, says, sent, standing
 

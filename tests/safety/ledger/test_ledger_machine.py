@@ -29,8 +29,7 @@ from api.errors import InvalidInput
 from safety.ledger import GO, Ledger, Verdict, stop
 from safety.terms.decision import Outcome
 from safety.terms.facts import SwitchState, Usage
-from safety.terms.intent import Intent
-from safety.terms.states import State
+from safety.terms.intent import Intent, State
 
 from .books import CALLER, NOON, Clock, order, proposal, within
 

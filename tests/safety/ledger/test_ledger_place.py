@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from safety.ledger.place import network_kind
+from safety.ledger.database import network_kind
 
 MOUNTS = r"""
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw

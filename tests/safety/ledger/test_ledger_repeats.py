@@ -8,8 +8,8 @@ import pytest
 
 from safety.ledger import Admission, Ledger
 from safety.terms.decision import Outcome
+from safety.terms.intent import State
 from safety.terms.proposal import Action
-from safety.terms.states import State
 
 from .books import CALLER, Clock, go, order, post, proposal, says, standing
 

@@ -11,9 +11,8 @@ from api.errors import InvalidInput
 from safety.ledger import Ledger
 from safety.terms.decision import Outcome
 from safety.terms.facts import Similar, Usage
-from safety.terms.intent import Intent
+from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action
-from safety.terms.states import State
 
 from .books import CALLER, MONEY, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from api.errors import InvalidInput
 from safety.policy.evaluation import evaluate, judged, needs
+from safety.policy.limits import at_least_as_tight, meet
 from safety.policy.policy import CEILINGS, LIVE, PAPER, Limits, Policy
 from safety.policy.rules import RULES
 from safety.policy.rules.case import Case, Missing, Rule
-from safety.policy.tightening import at_least_as_tight, meet
 from safety.policy.valuation import Worth
 from safety.terms.decision import Outcome
 from safety.terms.facts import Facts

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 import pytest
 
-from safety.terms.states import COUNTED, MOVES, UNDECIDED, State, may_move
+from safety.terms.intent import COUNTED, MOVES, UNDECIDED, State, may_move
 
 ALLOWED: Final = """
 PENDING APPROVED DECLINED EXPIRED EXPIRED_DRIFT HALTED

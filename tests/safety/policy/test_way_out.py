@@ -8,13 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from safety.policy.evaluation import evaluate
+from safety.policy.evaluation import Trip, evaluate, tripped
 from safety.policy.explain import explain, explained_markdown
 from safety.policy.limits import Limits
 from safety.policy.policy import LIVE, PAPER, Policy
 from safety.policy.remaining import Remaining, left
 from safety.policy.rules import RULES
-from safety.policy.trips import Trip, tripped
 from safety.terms.decision import Outcome
 from safety.terms.facts import Facts, Quote
 from safety.terms.proposal import Order
