@@ -285,7 +285,8 @@ def archive_file(venue: FakeBinance, symbol: str, interval: str, name: str, mont
     ]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name.replace(".zip", ".csv"), "\n".join(lines) + "\n")
+        dated = zipfile.ZipInfo(name.replace(".zip", ".csv"), (2025, 2, 1, 0, 0, 0))
+        archive.writestr(dated, "\n".join(lines) + "\n", zipfile.ZIP_DEFLATED)
     return packed.getvalue()
 
 
