@@ -80,7 +80,7 @@ def check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> N
     """Refuse a market type that `exchange` does not trade.
 
     Raises:
-        PydanticCustomError: About the field `market_type`, mended to the exchange's own.
+        PydanticCustomError: About the field `market_type`. Which of the two was meant is not guessed.
     """
     own = EXCHANGES[exchange].market_type
     if market_type not in {None, own}:
@@ -89,7 +89,6 @@ def check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> N
             f"does not fit exchange {exchange}, which trades {own} only",
             f"Use market_type={own}, or exchange={' or '.join(others)}.",
             field="market_type",
-            fixed=own,
         )
 
 

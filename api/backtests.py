@@ -119,7 +119,6 @@ class ExecuteRequest(Request):
                 f"is only for perpetuals, and {self.exchange} trades {EXCHANGES[self.exchange].market_type}",
                 "Use leverage 1, or perpetual tickers such as BINANCEFUTURESUSD:BTC/USDT:USDT.",
                 field="leverage",
-                fixed=1,
             )
         if self.strategy_type in ("pair_trading", "cross_sectional") and len(self.universe) < 2:
             raise reject(f"strategy_type {self.strategy_type!r} needs at least two tickers in universe", "Add tickers.")

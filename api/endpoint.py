@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, Generic, Literal, TypeVar, cast, get_args
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -20,7 +21,14 @@ class Request(BaseModel):
     """What an endpoint accepts. Exact: an unknown field is an error, never dropped.
 
     A null for an argument that has a default and cannot be null means that it was not given.
+
+    Attributes:
+        synonyms: Other usual names of arguments, with exactly the argument's meaning and unit.
+        absent: Usual names of what this request does not have, and what to do instead.
     """
+
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    absent: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from .exchanges import EXCHANGE_ALIASES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .refusals import reject
-from .text import closest, fold, is_hidden
+from .text import fold, is_hidden, respelling
 from .timeframes import Timeframe
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -29,12 +29,15 @@ _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 
-def one_of(choices: Iterable[str], aliases: Mapping[str, str] | None = None) -> BeforeValidator:
+def one_of(
+    choices: Iterable[str], aliases: Mapping[str, str] | None = None, *, absent: Mapping[str, str] | None = None
+) -> BeforeValidator:
     """A closed set of words in any capitals: `Annotated[Side, one_of(get_args(Side))]`.
 
     Args:
         choices: The words, as they go over the wire.
         aliases: Other folded spellings with one clear meaning, and the word they stand for.
+        absent: Folded words that mean something that is not offered, and what to do instead.
     """
     words = tuple(choices)
     by_folded = {**{fold(w): w for w in words}, **(aliases or {})}
@@ -48,10 +51,11 @@ def one_of(choices: Iterable[str], aliases: Mapping[str, str] | None = None) -> 
         chosen = by_folded.get(fold(value[:100]))
         if chosen is not None:
             return chosen
-        near = closest(value, words, count=1)
-        if near:
-            raise reject(rule, f"Did you mean {near[0]}?", fixed=near[0])
-        raise reject(rule)
+        instead = (absent or {}).get(fold(value[:100]))
+        meant = respelling(value, words) if instead is None else None
+        if meant is not None:
+            raise reject(rule, f"Did you mean {meant}?", fixed=meant)
+        raise reject(rule, instead or "")
 
     return BeforeValidator(choose)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self, cast, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, cast, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
@@ -25,7 +25,34 @@ INTERNAL_PREFIX: Final = "api-"
 MAX_LEVERAGE: Final = 125
 
 SideInput = Annotated[Side, one_of(get_args(Side))]
-OrderTypeInput = Annotated[OrderType, one_of(get_args(OrderType), {"goodtilcancelled": "GTC", "fillorkill": "FOK"})]
+_NO_TRIGGERS: Final = (
+    "There are no trigger orders. Place an order now, or deploy a strategy with the stop: live_subscribe."
+)
+_NO_POST_ONLY: Final = "There is no post-only: a limit that crosses the market fills at once. order_preview shows it."
+_NO_PARTIAL: Final = "There is no immediate-or-cancel. FOK fills the whole amount at once or nothing."
+ABSENT_ORDER_TYPES: Final = {
+    **dict.fromkeys(("limitmaker", "postonly", "maker", "makeronly", "alo", "gtx"), _NO_POST_ONLY),
+    **dict.fromkeys(("ioc", "immediateorcancel", "fak", "fillandkill"), _NO_PARTIAL),
+    **dict.fromkeys(
+        (
+            *("stop", "stoplimit", "stopmarket", "stoploss", "stoplosslimit", "takeprofit", "takeprofitlimit", "oco"),
+            *("takeprofitmarket", "trailingstop", "trailingstopmarket", "trigger", "conditional", "bracket", "otoco"),
+        ),
+        _NO_TRIGGERS,
+    ),
+    **dict.fromkeys(
+        ("gtd", "day", "gtt"), "Orders do not expire by themselves: place GTC, and end it with orders_cancel."
+    ),
+    **dict.fromkeys(("twap", "iceberg", "vwap"), "Split it into orders of your own: one order is one placement."),
+}
+OrderTypeInput = Annotated[
+    OrderType,
+    one_of(
+        get_args(OrderType),
+        {"goodtilcancelled": "GTC", "goodtillcancelled": "GTC", "fillorkill": "FOK"},
+        absent=ABSENT_ORDER_TYPES,
+    ),
+]
 StatusInput = Annotated[
     OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
 ]
@@ -47,6 +74,40 @@ def _addressed(data: Any) -> Any:
 
 class PlaceRequest(Request):
     """A new order."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("qty", "quantity", "base_amount"), "amount"),
+        **dict.fromkeys(("limit_price", "limitPrice"), "price"),
+        **dict.fromkeys(("type", "orderType"), "order_type"),
+        **dict.fromkeys(("ticker", "pair", "market"), "symbol"),
+        **dict.fromkeys(("venue",), "exchange"),
+    }
+    absent: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(
+            ("quote_amount", "quote_quantity", "quoteOrderQty", "quote_qty", "notional", "cost", "value", "usd"),
+            "amount counts base units: divide the sum by the price. market_tickers and order_preview show the price.",
+        ),
+        **dict.fromkeys(("size",), "amount counts base units (tokens on Polymarket), not quote currency or contracts."),
+        **dict.fromkeys(
+            (
+                *("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price", "stop_loss"),
+                *("take_profit", "trailing_delta", "trailing_stop", "trailing_percent", "callback_rate"),
+            ),
+            _NO_TRIGGERS,
+        ),
+        **dict.fromkeys(("post_only", "postOnly"), _NO_POST_ONLY),
+        **dict.fromkeys(
+            ("time_in_force", "timeInForce", "tif"),
+            "order_type says it: limit and GTC rest, FOK fills whole at once or not.",
+        ),
+        **dict.fromkeys(
+            ("reduce_only", "reduceOnly"), "There is no reduce-only: check the position, then sell no more."
+        ),
+        **dict.fromkeys(
+            ("client_order_id", "clientOrderId", "idempotency_key"),
+            "Each call is one order; a label does not make it unique. order_intent shows what became of a call.",
+        ),
+    }
 
     account_id: Identifier = Field(description="From accounts_list.")
     exchange: ExchangeInput = Field(description="The venue of the account, as accounts_list says.")
@@ -103,7 +164,7 @@ class PlaceRequest(Request):
                 f"is for perpetuals only, and {self.exchange} trades {self.market_type}",
                 "Leave leverage out.",
                 field="leverage",
-                fixed=None,
+                **({"fixed": None} if self.leverage == 1 else {}),
             )
         return self
 

@@ -1,4 +1,4 @@
-"""From a wrong call to the one message that lets a model mend it: value, rule, way out and, where known, the call.
+"""From a wrong call to the one message that lets a model fix it: value, rule, what to do and, where known, the call.
 
 Validators say what they know with `reject`; `refuse` collects what pydantic found into one `InvalidInput`.
 """
@@ -13,8 +13,9 @@ from typing import Any, Final, Literal, cast, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from .endpoint import Request
 from .errors import InvalidInput, clean
-from .text import MAX_SHOWN_VALUE, NEVER_SHOWN, closest, holds_secret, show
+from .text import MAX_SHOWN_VALUE, NEVER_SHOWN, holds_secret, respelling, show
 
 MAX_SHOWN_PROBLEMS: Final = 6
 MAX_CORRECTED_CALL: Final = 400
@@ -54,7 +55,8 @@ def call_text(tool: str, arguments: Mapping[str, object]) -> str | None:
 def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> InvalidInput:
     """One `InvalidInput` for everything that is wrong with `given`, a call of `tool` whose arguments are `model`.
 
-    A corrected call is added when every problem has one sure mending and what comes out is accepted. Values are cut to
+    A corrected call is added when every problem has one sure repair that keeps the meaning, and the result is
+    accepted. Values are cut to
     `MAX_SHOWN_VALUE` characters.
     """
     said: list[str] = []
@@ -67,8 +69,8 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
     message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
     if len(said) > MAX_SHOWN_PROBLEMS:
         message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
-    mended = None if holds_secret(given) else _mended(model, error, given)
-    corrected = call_text(tool, mended) if mended is not None else None
+    repaired = None if holds_secret(given) else _with_repairs(model, error, given)
+    corrected = call_text(tool, repaired) if repaired is not None else None
     return InvalidInput(message, suggestion=" ".join(ways[:MAX_SHOWN_PROBLEMS]), corrected=corrected)
 
 
@@ -86,7 +88,9 @@ def _is_echo(problem: ErrorDetails) -> bool:
     return problem["type"] == "too_short" and isinstance(value, list | tuple) and len(cast("list[object]", value)) > 0
 
 
-def _mended(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> dict[str, object] | None:
+def _with_repairs(
+    model: type[BaseModel], error: ValidationError, given: Mapping[str, object]
+) -> dict[str, object] | None:
     """The call with all its repairs, also those that come to light by the first ones; `None` unless it is accepted."""
     call: dict[str, object] = dict(given)
     for _ in range(MAX_ROUNDS):
@@ -110,7 +114,7 @@ _Repair = tuple[str, object] | None
 
 
 def _repaired(call: dict[str, object], name: str, repair: _Repair) -> dict[str, object] | None:
-    """`call` with one argument mended, keeping the order of the arguments; `None` if it cannot be."""
+    """`call` with one argument repaired, keeping the order of the arguments; `None` if it cannot be."""
     if repair is None or (repair[0] != name and repair[0] in call):
         return None
     new_name, value = repair
@@ -149,18 +153,27 @@ def _sentence(path: str, value: object, rule: str) -> str:
 
 
 def _meant_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> str | None:
-    """The argument not given yet whose name is near, or the only one that is described by this very name."""
-    free = {name: field for name, field in model.model_fields.items() if name not in given}
-    near = closest(name, free, count=1)
-    if near or "_" not in name:
-        return near[0] if near else None
+    """The argument not given yet that `name` means: respelt, by its other name, or the only one described by it."""
+    if name in _absent(model):
+        return None
+    free = {known: field for known, field in model.model_fields.items() if known not in given}
+    synonym = model.synonyms.get(name) if issubclass(model, Request) else None
+    meant = synonym if synonym in free else respelling(name, free)
+    if meant is not None or "_" not in name:
+        return meant
     described = [f for f, field in free.items() if name in re.findall(r"\w+", field.description or "")]
     return described[0] if len(described) == 1 else None
 
 
+def _absent(model: type[BaseModel]) -> Mapping[str, str]:
+    return model.absent if issubclass(model, Request) else {}
+
+
 def _unknown_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> tuple[str, str, str, _Repair]:
-    meant = _meant_argument(name, model, given)
     text = f"{show(name)} is not an argument"
+    if name in _absent(model):
+        return name, text, _absent(model)[name], None
+    meant = _meant_argument(name, model, given)
     if meant:
         return name, text, f"Did you mean {meant}?", (meant, given[name])
     known = ", ".join(model.model_fields)
@@ -200,10 +213,12 @@ _RULES: Final[dict[str, str]] = {
 }
 
 _BOUNDS: Final[dict[str, str]] = {"greater_than_equal": "ge", "less_than_equal": "le"}
+_PAGE_SIZES: Final = frozenset({"limit", "offset"})
+"""Arguments that say how much to show. Only they may be moved to a bound: any other number means something."""
 
 
 def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tuple[str, str, str, _Repair]:
-    """Pydantic's own findings in our words; a value beyond an inclusive bound is mended to the bound."""
+    """Pydantic's own findings in our words; a page size beyond an inclusive bound is set to the bound."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     if isinstance(value, str) and kind in {"too_short", "too_long"}:
         kind = f"string_{kind}"
@@ -212,7 +227,7 @@ def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tup
     else:
         rule = "is wrong: " + clean(problem["msg"].removeprefix("Value error, "), 200)
     repair: _Repair = None
-    if len(where) == 1 and kind in _BOUNDS and not isinstance(value, str):
+    if len(where) == 1 and where[0] in _PAGE_SIZES and kind in _BOUNDS and not isinstance(value, str):
         repair = (where[0], context[_BOUNDS[kind]])
     way_out = "Give it as a string, in quotes." if kind == "string_type" and isinstance(value, int | float) else ""
     return (where[0] if where else ""), _sentence(path, value, rule), way_out, repair

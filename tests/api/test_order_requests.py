@@ -122,10 +122,11 @@ def test_polymarket_names_fill_or_kill_as_the_way_to_fill_at_once() -> None:
     assert "FOK" in error.suggestion
 
 
-def test_a_contradicting_market_type_comes_back_corrected() -> None:
-    corrected = str(refusal(PlaceRequest, {**PERPETUAL, "market_type": "spot"}).corrected)
+def test_a_contradicting_market_type_is_told_both_ways_and_not_decided() -> None:
+    error = refusal(PlaceRequest, {**PERPETUAL, "market_type": "spot"})
 
-    assert 'market_type="perpetual"' in corrected
+    assert "Use market_type=perpetual, or exchange=" in error.suggestion
+    assert error.corrected is None
 
 
 def test_an_exchange_is_never_guessed_but_a_prefix_names_it() -> None:

@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[str, Arguments, list[str]]] = {
         ["trades on binance, not on gate", "accounts_list"],
     ),
     "leverage on spot": ("orders_place", {**SPOT, "leverage": 3}, ["perpetuals only", "Leave leverage out"]),
-    "leverage beyond the venue's": ("orders_place", {**PERPETUAL, "leverage": 126}, ["at most 125", "leverage=125"]),
+    "leverage beyond the venue's": ("orders_place", {**PERPETUAL, "leverage": 126}, ["leverage 126", "at most 125"]),
     "a market order on a bet": ("orders_place", BET, ["GTC or FOK", "FOK with an aggressive price"]),
     "cents for a probability": (
         "orders_place",

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from api.errors import InvalidInput, NotFound
 from api.exchanges import EXCHANGES, ExchangeId
-from api.refusals import closest, show
+from api.text import closest, show
 from engine.store.broker import accounts_table, positions_table
 
 from .ledger import Books, Line
