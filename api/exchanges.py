@@ -1,9 +1,10 @@
-"""The eight exchanges of the API document, and what each of them trades."""
+"""The eight exchanges of the API document: what each of them trades, charges, takes and refuses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from decimal import Decimal
+from typing import Final, Literal, get_args
 
 ExchangeId = Literal[
     "binance", "binancefuturesusd", "upbit", "gate", "gatefutures", "hyperliquid", "lighter", "polymarket"
@@ -13,12 +14,28 @@ DataChoice = Literal["simulated", "exchange"]
 """Where the embedded engine's market data comes from, apart from what the user imported."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One venue: its only market type, and the currency its symbols are quoted and settled in by default.
+    """All that is special of one exchange. Every other module asks its row instead of comparing names.
 
-    `written_quote` is set where symbols are written as a plain pair with that quote, although the money is `quote`:
-    Hyperliquid and Lighter settle in USDC, yet the API writes their symbols `BTC/USDT`.
+    Fees follow the published entry tiers, without rebates. Values are in `quote`.
+
+    Attributes:
+        id: As the API writes it.
+        name: For people.
+        market_type: The only kind of market it has here.
+        quote: The currency that its orders are paid and settled in.
+        written_quote: The quote in its symbols, where that is another one: Hyperliquid and Lighter settle in USDC, yet
+            the API writes their symbols `BTC/USDT`.
+        order_types: The order types that it takes.
+        taker: Fee of an order that fills at once, as a fraction of its value.
+        maker: Fee of an order that rested, as a fraction of its value.
+        minimum: The smallest value of an order.
+        smallest_resting: The smallest amount of an order that rests, in tokens; `None` where only the value counts.
+        price_digits: Most significant figures of a price that is no whole number; `None` where only the tick counts.
+        opening_balance: What a new paper account starts with.
+        symbol_needed: Open orders are listed for one symbol at a time.
+        own_order_ids: The ids that it cancels by: "any" ours or its own, "numeric" or "hash" its own only.
     """
 
     id: ExchangeId
@@ -26,26 +43,137 @@ class Exchange:
     market_type: MarketType
     quote: str
     written_quote: str | None = None
+    order_types: tuple[str, ...]
+    taker: Decimal
+    maker: Decimal
+    minimum: Decimal
+    smallest_resting: Decimal | None = None
+    price_digits: int | None = None
+    opening_balance: Decimal
+    symbol_needed: bool = False
+    own_order_ids: Literal["any", "numeric", "hash"] = "any"
 
     @property
     def prefix(self) -> str:
         """How a ticker names it: `BINANCE` in `BINANCE:BTC/USDT`."""
         return self.id.upper()
 
+    @property
+    def is_prediction(self) -> bool:
+        """Whether it trades outcomes: prices are probabilities, symbols token ids."""
+        return self.market_type == "prediction"
+
+    @property
+    def cancels_by_own_id(self) -> bool:
+        """Whether an order is cancelled by the exchange's id of it, and not by ours."""
+        return self.own_order_ids != "any"
+
+
+_USUAL: Final = ("market", "limit", "GTC", "FOK")
+_TEN_THOUSAND: Final = Decimal(10_000)
 
 EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
     e.id: e
     for e in (
-        Exchange("binance", "Binance", "spot", "USDT"),
-        Exchange("binancefuturesusd", "Binance USD-M", "perpetual", "USDT"),
-        Exchange("upbit", "Upbit", "spot", "KRW"),
-        Exchange("gate", "Gate.io", "spot", "USDT"),
-        Exchange("gatefutures", "Gate Futures", "perpetual", "USDT"),
-        Exchange("hyperliquid", "Hyperliquid", "perpetual", "USDC", written_quote="USDT"),
-        Exchange("lighter", "Lighter", "perpetual", "USDC", written_quote="USDT"),
-        Exchange("polymarket", "Polymarket", "prediction", "USDC"),
+        Exchange(
+            id="binance",
+            name="Binance",
+            market_type="spot",
+            quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal("0.001"),
+            maker=Decimal("0.001"),
+            minimum=Decimal(5),
+            opening_balance=_TEN_THOUSAND,
+        ),
+        Exchange(
+            id="binancefuturesusd",
+            name="Binance USD-M",
+            market_type="perpetual",
+            quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal("0.0005"),
+            maker=Decimal("0.0002"),
+            minimum=Decimal(5),
+            opening_balance=_TEN_THOUSAND,
+        ),
+        Exchange(
+            id="upbit",
+            name="Upbit",
+            market_type="spot",
+            quote="KRW",
+            order_types=_USUAL,
+            taker=Decimal("0.0005"),
+            maker=Decimal("0.0005"),
+            minimum=Decimal(5000),
+            opening_balance=Decimal(14_000_000),
+        ),
+        Exchange(
+            id="gate",
+            name="Gate.io",
+            market_type="spot",
+            quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal("0.002"),
+            maker=Decimal("0.002"),
+            minimum=Decimal(3),
+            opening_balance=_TEN_THOUSAND,
+        ),
+        Exchange(
+            id="gatefutures",
+            name="Gate Futures",
+            market_type="perpetual",
+            quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal("0.0005"),
+            maker=Decimal("0.0002"),
+            minimum=Decimal(3),
+            opening_balance=_TEN_THOUSAND,
+        ),
+        Exchange(
+            id="hyperliquid",
+            name="Hyperliquid",
+            market_type="perpetual",
+            quote="USDC",
+            written_quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal("0.00045"),
+            maker=Decimal("0.00015"),
+            minimum=Decimal(10),
+            price_digits=5,
+            opening_balance=_TEN_THOUSAND,
+        ),
+        Exchange(
+            id="lighter",
+            name="Lighter",
+            market_type="perpetual",
+            quote="USDC",
+            written_quote="USDT",
+            order_types=_USUAL,
+            taker=Decimal(0),
+            maker=Decimal(0),
+            minimum=Decimal(10),
+            opening_balance=_TEN_THOUSAND,
+            symbol_needed=True,
+            own_order_ids="numeric",
+        ),
+        Exchange(
+            id="polymarket",
+            name="Polymarket",
+            market_type="prediction",
+            quote="USDC",
+            order_types=("GTC", "FOK"),
+            taker=Decimal(0),
+            maker=Decimal(0),
+            minimum=Decimal(1),
+            smallest_resting=Decimal(5),
+            opening_balance=_TEN_THOUSAND,
+            own_order_ids="hash",
+        ),
     )
 }
+if missing := set(get_args(ExchangeId)) - set(EXCHANGES):
+    raise TypeError(f"no row for {', '.join(sorted(missing))}")
 
 EXCHANGE_ALIASES: Final[dict[str, ExchangeId]] = {
     "binancespot": "binance",

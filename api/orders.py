@@ -149,7 +149,7 @@ class PlaceRequest(Request):
 
     @model_validator(mode="after")
     def _conditional_rules(self) -> Self:
-        if self.exchange == "polymarket":
+        if EXCHANGES[self.exchange].is_prediction:
             self._check_prediction()
         if self.order_type != "market" and self.price is None:
             raise reject(f"is required for {self.order_type} orders", "Add the price.", field="price")
@@ -160,12 +160,13 @@ class PlaceRequest(Request):
                 field="price",
             )
         if self.leverage is not None and self.market_type != "perpetual":
-            raise reject(
+            rule, instead = (
                 f"is for perpetuals only, and {self.exchange} trades {self.market_type}",
                 "Leave leverage out.",
-                field="leverage",
-                **({"fixed": None} if self.leverage == 1 else {}),
             )
+            if self.leverage == 1:
+                raise reject(rule, instead, field="leverage", fixed=None)
+            raise reject(rule, instead, field="leverage")
         return self
 
     def _check_prediction(self) -> None:
@@ -221,7 +222,8 @@ class CancelRequest(Request):
 
     @model_validator(mode="after")
     def _lighter_wants_its_own_id(self) -> Self:
-        if self.exchange == "lighter" and not (self.order_id.isascii() and self.order_id.isdecimal()):
+        numeric = self.exchange is not None and EXCHANGES[self.exchange].own_order_ids == "numeric"
+        if numeric and not (self.order_id.isascii() and self.order_id.isdecimal()):
             raise reject(
                 "is not a Lighter order id, which is numeric; api- ids do not work there",
                 "Use the order's exchange_order_id, e.g. 1770730748798; orders_list shows it.",

@@ -46,7 +46,7 @@ asyncio.run(main())
 LIBRARIES = """
 import time
 begun = time.perf_counter()
-import fastapi, httpx, numpy, sqlalchemy, talib
+import httpx, numpy, sqlalchemy, talib
 print((time.perf_counter() - begun) * 1000)
 """
 

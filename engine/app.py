@@ -1,12 +1,14 @@
-"""The HeyTraders API as a FastAPI application over an open engine."""
+"""The HeyTraders API as an ASGI application over an open engine."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Match
 from starlette.routing import Route as HttpRoute
@@ -32,17 +34,19 @@ SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
 )
 
 
-def create_app(engine: Engine) -> FastAPI:
+def create_app(engine: Engine) -> Starlette:
     """Serve every section of the API below `/api/v1`. The engine stays the caller's to close."""
     bound = [served for section in SECTIONS for served in section]
-    app = FastAPI(
-        title="HeyTraders API, embedded engine",
-        routes=[*http_routes(engine, bound)],
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=f"{PREFIX}/openapi.json",
-        redirect_slashes=False,
-    )
+
+    @cache
+    def described() -> dict[str, Any]:
+        return describe([served.endpoint for served in bound])
+
+    async def openapi(_: HttpRequest) -> HttpResponse:
+        return JSONResponse(described())
+
+    app = Starlette(routes=[*http_routes(engine, bound), HttpRoute(f"{PREFIX}/openapi.json", openapi)])
+    app.router.redirect_slashes = False
 
     async def refuse_path(http: HttpRequest, error: Exception) -> HttpResponse:
         methods = _methods(app, http)
@@ -56,16 +60,11 @@ def create_app(engine: Engine) -> FastAPI:
             answer.headers["Allow"] = ", ".join(methods)
         return answer
 
-    def openapi() -> dict[str, Any]:
-        app.openapi_schema = app.openapi_schema or describe([served.endpoint for served in bound])
-        return app.openapi_schema
-
     app.add_exception_handler(HTTPException, refuse_path)
-    app.openapi = openapi
     return app
 
 
-def _methods(app: FastAPI, http: HttpRequest) -> list[str]:
+def _methods(app: Starlette, http: HttpRequest) -> list[str]:
     """What the request's path takes, when it takes anything."""
     matching = [r for r in app.routes if isinstance(r, HttpRoute) and r.matches(http.scope)[0] is Match.PARTIAL]
     return sorted({method for r in matching for method in r.methods or ()})

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from api.exchanges import ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe, next_opening, opening
 from engine.clock import Clock
@@ -163,7 +163,7 @@ class Directory:
         return None
 
     def _listings_of(self, exchange: ExchangeId, day: int) -> tuple[Listing, ...]:
-        if exchange != "polymarket":
+        if not EXCHANGES[exchange].is_prediction:
             week = day * DAY // _WEEK
             found = [m for m in markets().values() if m.venue.exchange == exchange and m.listed_day <= day]
             return tuple(self._crypto(market, week) for market in found)

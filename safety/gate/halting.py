@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from api import live, orders
 from api.cancelling import cancel_order
 from api.errors import HeyTradersError, explain
+from api.exchanges import EXCHANGES
 from safety.face import Halted
 from safety.gate.footing import Footing
 from safety.policy.evaluation import Trip, tripped
@@ -33,8 +34,7 @@ BY_ITSELF: Final = "policy"
 
 PAGE: Final = 200
 MAX_PAGES: Final = 20
-BY_VENUE_ID: Final = frozenset({"lighter", "polymarket"})
-"""Venues that cancel by their own order id."""
+CANCEL_BY_OWN_ID: Final = frozenset(e.id for e in EXCHANGES.values() if e.cancels_by_own_id)
 
 FRESH_SECONDS: Final = 120
 """How long a listing may take to show an order."""
@@ -171,7 +171,7 @@ def cancel_request(order: orders.Order) -> orders.CancelRequest:
     Raises:
         ValidationError: Its ids cannot be used.
     """
-    by_venue = order.exchange_order_id is not None and (order.exchange in BY_VENUE_ID or order.order_id is None)
+    by_venue = order.exchange_order_id is not None and (order.exchange in CANCEL_BY_OWN_ID or order.order_id is None)
     order_id = (order.exchange_order_id if by_venue else order.order_id) or ""
     where = {"exchange": order.exchange, "symbol": order.symbol, "account_id": order.account_id} if by_venue else {}
     return orders.CancelRequest.model_validate({"order_id": order_id, **where})

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from anyio import to_thread
 
+from api.exchanges import EXCHANGES
 from api.accounts import ACCOUNTS_BALANCES, Balance, BalancesRequest, BalancesResponse
 from api.errors import HeyTradersError, NotFound
 from api.orders import Order as ShownOrder
@@ -222,7 +223,7 @@ def _funds(order: PlaceRequest, held: BalancesResponse, quote: Decimal | None) -
     price = order.price or quote
     base, _, rest = order.symbol.partition("/")
     currency = rest.partition(":")[0]
-    if order.exchange == "polymarket":
+    if EXCHANGES[order.exchange].is_prediction:
         base, currency = order.symbol.partition("/")[0], "USDC"
     position = _position(held, base)
     if order.market_type == "perpetual":

@@ -14,6 +14,7 @@ from typing import Final
 from api import accounts, orders
 from api.client import Client
 from api.errors import HeyTradersError
+from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
 from safety.sending.classify import differs
 from safety.terms.intent import Intent
@@ -22,8 +23,8 @@ from safety.terms.proposal import Order
 PAGE: Final = 200
 OVERLAP: Final = 20
 MAX_PAGES: Final = 50
-SYMBOL_REQUIRED: Final = "lighter"
-"""The venue whose open orders are listed for one symbol only (API document, "Lighter")."""
+SYMBOL_NEEDED: Final = frozenset(e.id for e in EXCHANGES.values() if e.symbol_needed)
+"""Exchanges whose open orders are listed for one symbol at a time."""
 
 
 @dataclass(frozen=True, slots=True)

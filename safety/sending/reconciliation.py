@@ -17,7 +17,7 @@ from anyio import to_thread
 from api.client import Client
 from api.errors import HeyTradersError
 from api.live import LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest
-from safety.sending.listing import SYMBOL_REQUIRED, read_listing
+from safety.sending.listing import SYMBOL_NEEDED, read_listing
 from safety.sending.resolution import Patience, Resolution
 from safety.terms.channel import PAPER_SERVICE, Channels
 from safety.terms.intent import Intent
@@ -85,7 +85,7 @@ class Reconciler:
         began = self.now()
         since = min(self._earliest(each) for each in intents)
         orders = [each.proposal.action for each in intents]
-        symbols = {each.symbol for each in orders if isinstance(each, Order) and each.exchange == SYMBOL_REQUIRED}
+        symbols = {each.symbol for each in orders if isinstance(each, Order) and each.exchange in SYMBOL_NEEDED}
         listing = await read_listing(self.client, account_id, since=since, symbols=sorted(symbols))
         channel = await self.channels.of_account(account_id)
         echoed = bool(channel.labels_echoed)

@@ -26,7 +26,7 @@ from server.keys import Origin, find_key, last_four
 from server.settings import BadSetting, Settings
 
 LIBRARIES: Final = (
-    "mcp", "pydantic", "numpy", "ta-lib", "fastapi", "sqlalchemy", "httpx", "cryptography", "keyring"
+    "mcp", "pydantic", "numpy", "ta-lib", "starlette", "sqlalchemy", "httpx", "cryptography", "keyring"
 )  # fmt: skip
 ORIGINS: Final[dict[Origin, str]] = {
     "keyring": "from this machine's keyring",

@@ -23,6 +23,7 @@ PERPETUAL: Arguments = {
     "account_id": "paper-binancefuturesusd", "exchange": "binancefuturesusd", "symbol": "BTC/USDT", "side": "sell",
     "amount": "0.01",
 }  # fmt: skip
+HYPER: Arguments = {**PERPETUAL, "account_id": "paper-hyperliquid", "exchange": "hyperliquid"}
 BET: Arguments = {**SPOT, "account_id": "paper-polymarket", "exchange": "polymarket", "symbol": "1" * 20}
 
 PLACED: dict[str, tuple[Arguments, Arguments]] = {
@@ -100,6 +101,11 @@ REFUSED: dict[str, tuple[str, Arguments, list[str]]] = {
     ),
     "leverage on spot": ("orders_place", {**SPOT, "leverage": 3}, ["perpetuals only", "Leave leverage out"]),
     "leverage beyond the venue's": ("orders_place", {**PERPETUAL, "leverage": 126}, ["leverage 126", "at most 125"]),
+    "a price of six significant figures on Hyperliquid": (
+        "orders_place",
+        {**HYPER, "order_type": "limit", "price": "134957.9"},
+        ["134957.9", "5 significant figures", "134960"],
+    ),
     "a market order on a bet": ("orders_place", BET, ["GTC or FOK", "FOK with an aggressive price"]),
     "cents for a probability": (
         "orders_place",

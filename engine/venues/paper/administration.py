@@ -22,7 +22,6 @@ from .ledger import Books, LedgerRow, rows
 from .lifecycle import close, find_account, fund, open_account, open_defaults, reset
 from .money import exact, plain
 from .records import AccountRecord, lock_account, read_accounts
-from .terms import TERMS
 from .verification import verify
 
 T = TypeVar("T")
@@ -65,7 +64,7 @@ class Administration:
             raise InvalidInput(
                 f"id {show(account_id)} is not 1-64 letters, digits, - or _", suggestion="Choose another"
             )
-        cash = TERMS[exchange].opening if opening is None else parse_amount(opening)
+        cash = EXCHANGES[exchange].opening_balance if opening is None else parse_amount(opening)
         title = name or f"{EXCHANGES[exchange].name} paper account"
         chosen = account_id or new_id("acc")
 

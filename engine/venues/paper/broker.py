@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
 from api.errors import InvalidInput
+from api.exchanges import EXCHANGES
 from api.orders import (
     CANCELLABLE,
     CancelRequest,
@@ -210,7 +211,7 @@ class Broker:
 
     def _open_orders(self, owner: str, request: OpenOrdersRequest) -> OpenOrdersResponse:
         account = find_account(self._accounts(owner), request.account_id)
-        if request.symbol is None and account.exchange == "lighter":
+        if request.symbol is None and EXCHANGES[account.exchange].symbol_needed:
             raise InvalidInput(
                 "symbol is missing, and Lighter accounts need it",
                 suggestion="Add the symbol, e.g. BTC/USDT; accounts_balances shows open orders in all symbols",
@@ -240,7 +241,7 @@ class Broker:
         return self._store.read_now(work)
 
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
-        if account.exchange != "polymarket":
+        if not EXCHANGES[account.exchange].is_prediction:
             raise InvalidInput(
                 f"symbol is for Polymarket accounts, and {account.account_id} is on {account.exchange}",
                 suggestion="Leave symbol out; the answer holds all positions",

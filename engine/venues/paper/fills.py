@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from api.exchanges import Exchange
 from engine.trading_rules import MAINTENANCE, liquidation_value
 
 from .ledger import Line
 from .money import ZERO, down
 from .records import OrderRecord, PositionRecord
-from .terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Effect:
     position: PositionRecord | None
 
 
-def reservation(order: OrderRecord, opening: Decimal, terms: Terms) -> tuple[str, Decimal]:
+def reservation(order: OrderRecord, opening: Decimal, terms: Exchange) -> tuple[str, Decimal]:
     """The asset and how much of it a resting order must hold for `opening` of its rest."""
     instrument = order.instrument
     if instrument.market_type != "perpetual":

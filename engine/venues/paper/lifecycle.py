@@ -19,7 +19,6 @@ from engine.store.broker import accounts_table, positions_table
 from .ledger import Books, Line
 from .money import exact, text
 from .records import AccountRecord, read_accounts, read_positions
-from .terms import TERMS
 from .trading import TradingAccount
 
 MAX_ACCOUNTS: Final = 200
@@ -31,7 +30,7 @@ def open_defaults(connection: sa.Connection, owner: str, now: float) -> None:
         return
     for exchange in EXCHANGES.values():
         name = f"{exchange.name} paper account"
-        open_account(connection, owner, f"paper-{exchange.id}", exchange.id, name, TERMS[exchange.id].opening, now)
+        open_account(connection, owner, f"paper-{exchange.id}", exchange.id, name, exchange.opening_balance, now)
 
 
 def open_account(

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from api.errors import InvalidInput
+from api.exchanges import Exchange
 from api.orders import PlaceRequest
 from api.refusals import call_text
 from api.symbols import Instrument
@@ -21,7 +22,6 @@ from .ledger import InsufficientFunds
 from .money import ZERO, down, is_multiple, nearest, plain, text, up
 from .prices import Quote, Steps
 from .records import AccountRecord, OrderRecord, PositionRecord
-from .terms import Terms
 from .trading import TradingAccount, new_order_id
 
 _LARGEST: Final = Decimal("999999999999999999.999999999999999999")
@@ -71,6 +71,8 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
             f"the market {ticket.instrument.symbol} has resolved", suggestion="market_tickers lists open markets"
         )
     _check_steps(ticket, account.terms.minimum)
+    _check_price_digits(ticket, account.terms)
+    _check_resting_size(ticket, account.terms)
 
 
 def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) -> OrderRecord:
@@ -146,6 +148,35 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
         f"{' and '.join(problems)} of {ticket.instrument.symbol}",
         suggestion=f"The {', the '.join(nearby)}{too_small}",
         corrected=None if too_small else _corrected(ticket, **valid),
+    )
+
+
+def _check_price_digits(ticket: Ticket, exchange: Exchange) -> None:
+    """Some exchanges take a price of few significant figures only; a whole number is always taken."""
+    price, most = ticket.request.price, exchange.price_digits
+    if price is None or most is None or price == price.to_integral_value():
+        return
+    written = price.normalize()
+    if len(written.as_tuple().digits) <= most:
+        return
+    step = Decimal(1).scaleb(min(0, written.adjusted() - most + 1))
+    valid = plain(nearest(price, step))
+    raise InvalidInput(
+        f"price {text(price)} has more than {most} significant figures, and {exchange.name} takes no more",
+        suggestion=f"The nearest valid price is {text(valid)}",
+        corrected=_corrected(ticket, price=valid),
+    )
+
+
+def _check_resting_size(ticket: Ticket, exchange: Exchange) -> None:
+    """An order that rests must be of a smallest amount where the exchange counts in tokens."""
+    least = exchange.smallest_resting
+    if least is None or ticket.request.order_type == "FOK" or ticket.request.amount >= least:
+        return
+    raise InvalidInput(
+        f"amount {text(ticket.request.amount)} is below {text(least)} tokens, the smallest order that can rest on "
+        f"{exchange.name}",
+        suggestion=f"Order at least {text(least)} tokens, or use FOK, which fills at once and does not rest",
     )
 
 
@@ -227,7 +258,7 @@ def _insufficient(
     )
 
 
-def affordable(free: Decimal, price: Decimal, leverage: int, terms: Terms, lot: Decimal) -> Decimal:
+def affordable(free: Decimal, price: Decimal, leverage: int, terms: Exchange, lot: Decimal) -> Decimal:
     """How many base units `free` money opens at `price`, its fee included; without leverage, `leverage` is 1."""
     return down(free / (price * (Decimal(1) / leverage + max(terms.taker, terms.maker))), lot)
 

@@ -10,13 +10,12 @@ from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
 
-from api.exchanges import EXCHANGES, ExchangeId
+from api.exchanges import EXCHANGES, Exchange, ExchangeId
 from api.orders import CANCELLABLE, OrderStatus, OrderType, Side
 from api.symbols import Instrument
 from engine.store.broker import accounts_table, orders_table, positions_table
 
 from .money import ZERO, down, text
-from .terms import TERMS, Terms
 
 AccountStatus = Literal["active", "closed"]
 
@@ -53,9 +52,9 @@ class AccountRecord:
         return EXCHANGES[self.exchange].quote
 
     @property
-    def terms(self) -> Terms:
-        """The venue's fees and limits."""
-        return TERMS[self.exchange]
+    def terms(self) -> Exchange:
+        """The exchange's fees and limits."""
+        return EXCHANGES[self.exchange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
 
 def _venue_id(order: OrderRecord, seq: int) -> str:
     """A hash on Polymarket, elsewhere a number of 13 digits; no two orders share one."""
-    if order.instrument.exchange == "polymarket":
+    if EXCHANGES[order.instrument.exchange].own_order_ids == "hash":
         return f"0x{sha256(order.order_id.encode()).hexdigest()}"
     return str(FIRST_VENUE_ID + seq)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from api.errors import InvalidInput, NotFound
-from api.exchanges import ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import INTERNAL_PREFIX, CancelRequest, ListRequest
 from api.refusals import call_text, show
 from api.symbols import resolve
@@ -68,7 +68,7 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
     order = next(read_orders(connection, where), None)
     if order is None:
         raise _unknown_order(request)
-    if order.instrument.exchange == "lighter" and request.order_id.startswith(INTERNAL_PREFIX):
+    if EXCHANGES[order.instrument.exchange].own_order_ids == "numeric" and request.order_id.startswith(INTERNAL_PREFIX):
         raise InvalidInput(
             f"order_id {show(request.order_id)} does not work on Lighter, which knows its own numeric ids only",
             suggestion=f"Use the exchange_order_id {order.exchange_order_id}",

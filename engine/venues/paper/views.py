@@ -95,7 +95,7 @@ def _next_step(order: OrderRecord, account: AccountRecord) -> str:
     if order.status == "FILLED":
         return f"Paper order, filled; {balances} shows the result."
     if order.is_open:
-        by_venue = order.instrument.exchange in {"lighter", "polymarket"}
+        by_venue = EXCHANGES[order.instrument.exchange].cancels_by_own_id
         order_id = order.exchange_order_id if by_venue else order.order_id
         follow = f'orders_list(account_id="{account.account_id}")'
         return f'Paper order, resting; follow it with {follow}, or orders_cancel(order_id="{order_id}").'
