@@ -34,6 +34,7 @@ class Exchange:
         smallest_resting: The smallest amount of an order that rests, in tokens; `None` where only the value counts.
         price_digits: Most significant figures of a price that is no whole number; `None` where only the tick counts.
         opening_balance: What a new paper account starts with.
+        quote_first: Its own dialect writes the quote before the base, as in KRW-BTC.
         symbol_needed: Open orders are listed for one symbol at a time.
         own_order_ids: The ids that it cancels by: "any" ours or its own, "numeric" or "hash" its own only.
     """
@@ -51,6 +52,7 @@ class Exchange:
     price_digits: int | None = None
     opening_balance: Decimal
     symbol_needed: bool = False
+    quote_first: bool = False
     own_order_ids: Literal["any", "numeric", "hash"] = "any"
 
     @property
@@ -107,6 +109,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             maker=Decimal("0.0005"),
             minimum=Decimal(5000),
             opening_balance=Decimal(14_000_000),
+            quote_first=True,
         ),
         Exchange(
             id="gate",

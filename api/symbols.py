@@ -247,7 +247,7 @@ def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[st
     """Base and quote of a pair written with a separator, without one, or of a base alone."""
     parts = upper.split("/") if "/" in upper else _split_marks(upper, exchange)
     if len(parts) == 2:
-        quote_first = exchange.id == "upbit" and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
+        quote_first = exchange.quote_first and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
         return (parts[1], parts[0]) if quote_first else (parts[0], parts[1])
     if len(parts) > 2:
         return "", ""
@@ -260,7 +260,7 @@ def _split_marks(upper: str, exchange: Exchange) -> list[str]:
     parts = re.split(r"[\-_]", upper)
     if len(parts) <= 2:
         return parts
-    if exchange.id == "upbit" and parts[0] in _UPBIT_QUOTES:
+    if exchange.quote_first and parts[0] in _UPBIT_QUOTES:
         return [parts[0], upper[len(parts[0]) + 1 :]]
     if parts[-1] in {exchange.quote, *_QUOTES}:
         return [upper[: -len(parts[-1]) - 1], parts[-1]]

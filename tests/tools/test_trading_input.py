@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[str, Arguments, list[str]]] = {
     "a price of six significant figures on Hyperliquid": (
         "orders_place",
         {**HYPER, "order_type": "limit", "price": "134957.9"},
-        ["134957.9", "5 significant figures", "134960"],
+        ["134957.9", "5 significant figures", "134958"],
     ),
     "a market order on a bet": ("orders_place", BET, ["GTC or FOK", "FOK with an aggressive price"]),
     "cents for a probability": (

@@ -62,6 +62,13 @@ async def test_a_resting_order_holds_dollars_or_tokens(desk: Bench) -> None:
     assert (await desk.balances("polymarket")).positions[0].size == 60
 
 
+async def test_a_bet_of_fewer_than_five_tokens_cannot_rest(desk: Bench, changes_nothing: Refused) -> None:
+    error = await changes_nothing(lambda: desk.place("polymarket", TOKEN, "buy", "2.5", order_type="GTC", price="0.55"))
+
+    assert "2.5 is below 5 tokens" in error.message
+    assert "FOK" in error.suggestion
+
+
 async def test_there_is_no_short_selling_of_tokens(desk: Bench, changes_nothing: Refused) -> None:
     error = await changes_nothing(lambda: desk.place("polymarket", TOKEN, "sell", 1, order_type="FOK", price="0.5"))
 
