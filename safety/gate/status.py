@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from anyio import to_thread
 
-from api.exchanges import EXCHANGES
 from api.accounts import ACCOUNTS_BALANCES, Balance, BalancesRequest, BalancesResponse
 from api.errors import HeyTradersError, NotFound
+from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
 from api.text import show
