@@ -47,6 +47,7 @@ TradeOrder = Literal["exit", "entry", "best", "worst", "longest"]
 Cash = Annotated[Number, Field(gt=0, le=1e12), _NUMBER]
 Leverage = Annotated[Number, Field(ge=1, le=100), _NUMBER]
 Cost = Annotated[Number, Field(ge=0, lt=0.1), _NUMBER]
+Share = Annotated[Number, Field(ge=0, le=1), _NUMBER]
 Percent = Annotated[Number, Field(gt=0, le=1e6), _NUMBER]
 Loss = Annotated[Number, Field(gt=0, lt=100), _NUMBER]
 Venue = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
@@ -65,15 +66,16 @@ class ExecuteRequest(Request):
     end_date: Day = Field(description="Inclusive.")
     description: Note | None = Field(None, description="10-500 chars.")
     experiment: Annotated[str, Field(pattern=r"^[\w .:-]{1,60}$"), WithJsonSchema({"type": "string"})] | None = Field(
-        None, description="Search it counts in."
+        None, description="Its search."
     )
     exchange: Venue = Field("binance", description="The universe's.")
-    timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="15m, 4h, 1w.")
+    timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="4h, 1w.")
     initial_cash: Cash = Field(10_000.0, description="Quote currency.")
-    leverage: Leverage = Field(1.0, description="1-100, perpetuals only.")
+    leverage: Leverage = Field(1.0, description="Perpetuals.")
     trading_fee: Cost = Field(0.0005, description="Fraction.")
     slippage: Cost = Field(0.0005, description="Fraction.")
-    stop_loss: Loss | None = Field(None, description="Portfolio, percent: 20 is -20 %.")
+    max_volume_share: Share = Field(0.1, description="0: no limit.")
+    stop_loss: Loss | None = Field(None, description="Portfolio, percent.")
     take_profit: Percent | None = Field(None, description="Portfolio, percent.")
     mode: ModeInput = Field("isolated", description="Per ticker, or once.")
     parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(

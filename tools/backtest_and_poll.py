@@ -56,7 +56,7 @@ class PollRequest(Request):
     `exchange` and `description` are accepted but not shown: the universe names the exchange.
     """
 
-    backtest_id: Identifier | None = Field(None, description="Alone: go on waiting.")
+    backtest_id: Identifier | None = Field(None, description="Go on waiting.")
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = Field(
         MAX_WAIT, description="1-45."
     )

@@ -67,6 +67,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
         take_profit=None if request.take_profit is None else float(request.take_profit),
         description=request.description,
         experiment=request.experiment,
+        max_volume_share=float(request.max_volume_share) if request.max_volume_share else None,
         parameters={} if request.parameters is None else request.parameters.model_dump(),
         warnings=(*span.warnings, *written.warnings, *_doubts(request)),
     )

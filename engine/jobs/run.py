@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
-from engine.feeds.feed import Feed
+from engine.feeds.feed import Feed, Listing
 from engine.feeds.market import MarketFeed, load_frame, open_feed
 from engine.frame import Frame
 from engine.results.analysis import analyse, gather
@@ -32,6 +33,7 @@ from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
 from engine.store.database import Store
+from engine.trading_rules import OrderRules
 
 from .scripts import compiled
 from .settings import World
@@ -116,7 +118,19 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
         leverage=spec.leverage,
         stop_loss=None if spec.stop_loss is None else spec.stop_loss / 100,
         take_profit=None if spec.take_profit is None else spec.take_profit / 100,
+        order_rules={instrument: order_rules(feed.listing(instrument)) for instrument in spec.instruments},
+        max_volume_share=spec.max_volume_share,
         resolves_at={instrument: at for instrument, at in resolving.items() if at is not None},
+    )
+
+
+def order_rules(listing: Listing) -> OrderRules:
+    """The lot and the smallest order of an instrument, as paper accounts have them. The smallest order is known in the
+    exchange's own currency; pairs in others have none."""
+    exchange = listing.instrument.exchange
+    known = listing.instrument.quote == EXCHANGES[exchange].quote
+    return (
+        OrderRules.of(listing.lot_size, EXCHANGES[exchange].minimum) if known else OrderRules(float(listing.lot_size))
     )
 
 
@@ -210,6 +224,8 @@ def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: 
         "stop_loss": spec.stop_loss,
         "take_profit": spec.take_profit,
         "maintenance_margin": simulation.settings.maintenance_margin if instrument.market_type == "perpetual" else None,
+        "max_volume_share": spec.max_volume_share,
+        "smallest_order": simulation.settings.order_rules[instrument].minimum,
         "fill_timing": "decided at a bar's close, filled at the next bar's open",
         "periods_per_year": yearly,
         "data_source": facts.data_source,
@@ -229,6 +245,9 @@ def _metrics(
         "long_trades": longs,
         "short_trades": traded.num_trades - longs,
         "liquidations": facts.liquidations,
+        "openings_cut": facts.cut,
+        "openings_skipped": facts.unfunded + facts.too_small,
+        "volume_limited": facts.volume_limited,
         "skewness": shape and shape.skewness,
         "kurtosis": shape and shape.kurtosis,
         "buy_and_hold": held,

@@ -32,6 +32,7 @@ class Spec:
         stop_loss, take_profit: Portfolio limits in percent of the initial cash.
         warnings: What was assumed or looks wrong.
         experiment: The search that this run is a try of.
+        max_volume_share: The fraction of a bar's volume that a fill may open; None sets no limit.
     """
 
     strategy_type: StrategyType
@@ -56,6 +57,7 @@ class Spec:
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     warnings: tuple[str, ...] = ()
     experiment: str | None = None
+    max_volume_share: float | None = None
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

@@ -57,6 +57,10 @@ def gather(
         liquidations=reasons.count("liquidation"),
         ended_early=simulation.ended_early,
         data_source=_source(simulation),
+        cut=simulation.sizes.cut,
+        unfunded=simulation.sizes.unfunded,
+        too_small=simulation.sizes.too_small,
+        volume_limited=simulation.sizes.volume_limited,
     )
 
 

@@ -38,6 +38,7 @@ class Facts:
         first_half_pct, second_half_pct: Returns of the two halves of the range.
         by_reason: Profit by exit reason; `by_ticker` by ticker; `by_side` by long and short.
         unfinished: Profit of trades that were open at the end.
+        cut, unfunded, too_small, volume_limited: Openings that were not made as asked; see `SizeCounts`.
     """
 
     days: float
@@ -65,6 +66,10 @@ class Facts:
     liquidations: int
     ended_early: str | None
     data_source: str
+    cut: int = 0
+    unfunded: int = 0
+    too_small: int = 0
+    volume_limited: int = 0
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -74,6 +79,7 @@ def judge(facts: Facts) -> list[Finding]:
         *_about_costs(facts),
         *_about_timing(facts),
         *_about_risk(facts),
+        *_about_sizes(facts),
         *_about_data(facts),
     ]
     return worst_first(found)
@@ -165,6 +171,31 @@ def _about_risk(facts: Facts) -> Iterator[Finding]:
         yield Finding("rarely_invested", "info", f"It held a position on {facts.exposure:.1%} of the bars only.")
     if facts.ended_early:
         yield Finding("ended_early", "info", f"Trading ended early: {facts.ended_early.replace('_', ' ')}.")
+
+
+def _about_sizes(facts: Facts) -> Iterator[Finding]:
+    """Openings that the account or the exchange did not take as asked."""
+    if facts.cut or facts.unfunded:
+        yield Finding(
+            "money_short",
+            "warning",
+            f"Free money did not pay for what was asked: {counted(facts.cut, 'opening')} cut, "
+            f"{facts.unfunded:,} skipped. Ask for smaller sizes, so that all that open together fit.",
+        )
+    if facts.too_small:
+        yield Finding(
+            "too_small",
+            "warning",
+            f"{counted(facts.too_small, 'opening')} skipped: below the lot or the smallest order of the exchange. "
+            "Ask for larger sizes, or start with more money.",
+        )
+    if facts.volume_limited:
+        yield Finding(
+            "volume_limited",
+            "warning",
+            f"{counted(facts.volume_limited, 'opening')} limited to a share of the bar's volume (max_volume_share): "
+            "the market does not trade as much as the strategy asks for.",
+        )
 
 
 def _about_data(facts: Facts) -> Iterator[Finding]:
