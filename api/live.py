@@ -221,6 +221,8 @@ class Signal(Response):
     position: str | None = Field(default=None, description="long or short.")
     price: Money | None = Field(default=None, description="Close of the bar, quote currency.")
     size: dict[str, Any] | None = Field(default=None, description="Kind and value of the sizing.")
+    stop_price: Money | None = Field(default=None, description="Its stop, quote currency.")
+    target_price: Money | None = Field(default=None, description="Its target, quote currency.")
     bar_time: Time | None = Field(default=None, description="Close of the bar, ISO 8601 UTC.")
     created_at: Time | None = Field(default=None, description="When it was stored, ISO 8601 UTC.")
     reason: str | None = Field(default=None, description="entry, signal, stop_loss, take_profit, ...")

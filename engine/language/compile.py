@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, cast
 
 from api.errors import InvalidInput
 from api.symbols import Instrument
 
 from .diagnostics import Diagnostic
 from .expressions import instruments_of
+from .graph import Node
 from .lexer import MAX_LENGTH
 from .lint import lint
 from .plan import in_words
+from .registry import OPERATORS
 from .script import ScriptContext, ScriptPlan, read_script
+from .spec import MAX_SETTLING, Constant
 from .values import ScriptParameter
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from engine.program import Program
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompiledScript:
     """A script that can run.
 
@@ -45,6 +48,24 @@ class CompiledScript:
     diagnostics: tuple[Diagnostic, ...]
     plan: ScriptPlan
     parameters: tuple[ScriptParameter, ...] = ()
+
+    @cached_property
+    def tail(self) -> int | None:
+        """Bars of history after which a value no longer shows where the history began, to the last bit.
+
+        None where it always does: operators that add up from the first bar, `bar_index`, and periods so long that their
+        settling is cut short.
+        """
+        reached, seen = list(self.plan.nodes), set[int]()
+        while reached:
+            node = reached.pop()
+            if node.id in seen:
+                continue
+            seen.add(node.id)
+            reached.extend(node.args)
+            if _endless(node):
+                return None
+        return max((n.lookback + 3 * n.settling for n in self.plan.nodes), default=0) + 2
 
     def program(self, frame: Frame, first_bar: int = 0) -> Program:
         """The script on the bars of `frame`. Nothing fires before `first_bar`.
@@ -141,6 +162,19 @@ def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScrip
         plan=plan,
         parameters=plan.parameters,
     )
+
+
+def _endless(node: Node) -> bool:
+    """Whether a node's value depends on where the history began, however long that was ago."""
+    if node.op == "time":
+        return node.payload == "bar_index"
+    if node.op != "call":
+        return False
+    name, constants = cast("tuple[str, tuple[Constant, ...]]", node.payload)
+    operator = OPERATORS[name]
+    if operator.memory == "start":
+        return operator.category != "session"
+    return operator.memory == "decaying" and operator.settling_bars(constants) >= MAX_SETTLING
 
 
 def _corrected(fixed: str | None, source: str, context: ScriptContext) -> str | None:

@@ -1,38 +1,52 @@
 """What a strategy decides on closed bars, by the very kernel that backtests it.
 
-The strategy is traded on an account of its own from the first bar of the subscription. A decision of the last closed
-bar is filled at the next bar's open, which does not exist yet: one flat bar at the last close stands in for it, and
-the fill in it is the decision. Nothing depends on that bar, as every operator reads the past only. So a signal is the
-same whether it was found in time or after a restart, and the same that a backtest of these bars would trade.
+The strategy is traded on an account of its own, on the terms of its backtest, from the first bar of the subscription.
+The state of that account is kept with the subscription; each look goes on from it over the bars that closed since.
+A decision of the last closed bar is filled at the next bar's open, which does not exist yet: one flat bar at the last
+close stands in for it, and the fill in it is the decision. Resting orders, stops and targets fill only in bars that
+have closed. So a signal is the same whether it was found in time or after a restart, and the same that a backtest of
+these bars would trade.
+
+Indicators are computed over a tail of history that is long enough to give the bits that the whole history would give.
+Where no tail is, or an instrument lacks bars, the whole history is loaded. A state that cannot be read is computed
+again from the subscription's first bar.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
 from api.symbols import Instrument
+from api.timeframes import SECONDS
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
 from engine.language import CompiledScript, ScriptContext, compile_script
-from engine.simulation.kernel import simulate
-from engine.simulation.result import Simulation
+from engine.program import SizeKind
+from engine.simulation.account import DUST
+from engine.simulation.costs import Costs
+from engine.simulation.kept import DAY, KernelState
+from engine.simulation.kernel import Advance, advance
+from engine.simulation.pending import Open
+from engine.simulation.result import EndedEarly
+from engine.simulation.schedule import Order
 from engine.simulation.settings import SimulationSettings
 from engine.simulation.trades import Fill, FillReason
 
 from .deployment import Deployment
 
-STARTING_CASH: Final = 10_000.0
+_FIXED: Final[frozenset[SizeKind]] = frozenset({"notional", "amount"})
 _INSIDE_THE_BAR: Final[frozenset[FillReason]] = frozenset(
     {"stop_loss", "take_profit", "trailing_stop", "liquidation", "resolution", "grid"}
 )
 
 Action = Literal["entry", "exit", "rebalance"]
+Ended = EndedEarly | Literal["empty_account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,8 @@ class Decision:
         closes: Share of the strategy's position that it closes; 0 for what opens or adds.
         position: What it opens, changes or closes.
         reason: entry, signal, stop_loss, ...
+        amount: Base units, where the script gives a size that does not depend on equity (`Notional`, `Amount`).
+        stop, target: Prices at which what it opens is closed, where the entry names them.
     """
 
     key: str
@@ -60,40 +76,100 @@ class Decision:
     weight: float
     closes: float
     reason: FillReason
+    amount: float | None = None
+    stop: float | None = None
+    target: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is new on a subscription. `seen_until` is the close of the last closed bar."""
+    """What is new on a subscription.
+
+    Attributes:
+        seen_until: Close of the last closed bar.
+        kept: The state to go on from, with the bar that it has seen last; None where nothing is new.
+        ended: The portfolio limit that was reached, or that the account is empty: nothing is decided any more.
+    """
 
     decisions: tuple[Decision, ...]
     seen_until: int
+    kept: str | None = None
+    ended: Ended | None = None
 
 
-def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int) -> Outlook:
+def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kept: str | None = None) -> Outlook:
     """The decisions since the bar that closed at `cursor`; one of that very bar may be among them again. Blocking.
 
     Args:
         started_at: Open time of the first bar of the subscription; bars before it warm indicators up.
+        kept: What the look before returned. Without it everything since `started_at` is traded again.
 
     Raises:
         HeyTradersError: The script does not fit the data, or there is none.
     """
     script = _compiled(deployment)
-    frame = load_frame(feed, script.instruments, deployment.timeframe, started_at, None, warmup_bars=script.warmup_bars)
-    seen_until = int(frame.time[-1]) + frame.seconds
-    if seen_until <= cursor:
+    seen, before = _read(kept, started_at)
+    newest = max(int(feed.candles(i, deployment.timeframe, limit=1).time[-1]) for i in script.instruments)
+    seen_until = newest + SECONDS[deployment.timeframe]
+    if seen_until <= max(cursor, seen):
         return Outlook((), cursor)
-    first_bar = int(np.searchsorted(frame.time, started_at))
-    extended = _with_next_bar(frame)
-    settings = SimulationSettings(
-        initial_cash=STARTING_CASH,
-        slippage=0.0,
+    loaded = _loaded(feed, script, deployment, started_at, seen, before)
+    first_bar = int(np.searchsorted(loaded.time, seen))
+    extended = _with_next_bar(loaded)
+    traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
+    settings = _settings(feed, deployment)
+    program = script.program(extended, int(np.searchsorted(loaded.time, started_at)))
+    advanced = advance(traded, program, settings, first_bar, before)
+    decisions = tuple(_since(advanced, before, traded, settings, first_bar, cursor))
+    return Outlook(decisions, seen_until, _written(seen_until, advanced.state), _ended(advanced.state, settings))
+
+
+def _read(kept: str | None, started_at: int) -> tuple[int, KernelState | None]:
+    """The close of the last bar that a stored state has seen, and the state."""
+    if kept is not None:
+        seen, _, text = kept.partition(" ")
+        state = KernelState.from_json(text)
+        if state is not None and seen.isdecimal():
+            return int(seen), state
+    return started_at, None
+
+
+def _written(seen: int, state: KernelState) -> str:
+    return f"{seen} {state.to_json()}"
+
+
+def _loaded(
+    feed: Feed, script: CompiledScript, deployment: Deployment, started_at: int, seen: int, before: KernelState | None
+) -> Frame:
+    """The bars since the state, with as much before them as the script's values need."""
+
+    def load(start: int, warmup: int) -> Frame:
+        return load_frame(feed, script.instruments, deployment.timeframe, start, None, warmup_bars=warmup)
+
+    tail = None if script.tail is None else max(script.tail, DAY // SECONDS[deployment.timeframe] + 1)
+    if before is not None and tail is not None and before.bars > tail:
+        frame = load(seen, tail)
+        if not any(bool(np.isnan(bars.close).any()) for bars in frame.bars.values()):
+            return frame
+    return load(started_at, script.warmup_bars)
+
+
+def _settings(feed: Feed, deployment: Deployment) -> SimulationSettings:
+    return SimulationSettings(
+        initial_cash=deployment.initial_cash,
+        fee=deployment.fee,
+        slippage=deployment.slippage,
         leverage=deployment.leverage,
-        resolves_at=_resolutions(feed, script.instruments),
+        stop_loss=deployment.stop_loss,
+        take_profit=deployment.take_profit,
+        resolves_at=_resolutions(feed, deployment.instruments),
     )
-    simulation = simulate(extended, script.program(extended, first_bar), settings, first_bar)
-    return Outlook(tuple(_since(simulation, cursor)), seen_until)
+
+
+def _ended(state: KernelState, settings: SimulationSettings) -> Ended | None:
+    if state.ending is not None:
+        return state.ending
+    return "empty_account" if not state.positions and state.equity <= DUST * settings.initial_cash else None
 
 
 def watched(deployment: Deployment) -> tuple[Instrument, ...]:
@@ -116,32 +192,68 @@ def _resolutions(feed: Feed, instruments: Iterable[Instrument]) -> dict[Instrume
     return {token.instrument: token.resolves_at for token in tokens if token.resolves_at is not None}
 
 
-def _since(simulation: Simulation, cursor: int) -> Iterator[Decision]:
+def _since(
+    advanced: Advance, before: KernelState | None, frame: Frame, settings: SimulationSettings, first: int, cursor: int
+) -> Iterator[Decision]:
     """The fills of the bars that opened at `cursor` or later, as decisions."""
+    universe = tuple(frame.bars)
     net: dict[Instrument, float] = {}
+    for position in before.positions if before is not None else ():
+        held = universe[position.slot[0]]
+        net[held] = net.get(held, 0.0) + position.signed
     repeats: Counter[str] = Counter()
-    for fill, bar in zip(simulation.fills.rows(), simulation.fills.bar.tolist(), strict=True):
-        before = net.get(fill.instrument, 0.0)
-        net[fill.instrument] = before + fill.direction * fill.amount
-        opened = int(simulation.frame.time[bar])
-        if opened < cursor or fill.reason == "end_of_data":
-            continue
+    start = before.equity if before is not None else settings.initial_cash
+    bars: list[int] = advanced.fills.bar.tolist()
+    for fill, bar in zip(advanced.fills.rows(), bars, strict=True):
+        held = net.get(fill.instrument, 0.0)
+        net[fill.instrument] = held + fill.direction * fill.amount
+        opened = int(frame.time[bar])
         label = f"{opened}:{fill.instrument.ticker}:{fill.direction}:{fill.reason}"
         repeats[label] += 1
-        equity = simulation.equity[bar - simulation.first_bar - 1] if bar > simulation.first_bar else STARTING_CASH
-        inside = fill.reason in _INSIDE_THE_BAR or fill.price != simulation.frame.bars[fill.instrument].open[bar]
+        if opened < cursor:
+            continue
+        equity = advanced.equity[bar - first - 1] if bar > first else start
+        coming = bar == len(frame) - 1
+        order = _order(advanced.state if coming else before, universe.index(fill.instrument), coming=coming)
+        opens = held * fill.direction >= 0 and fill.reason == "entry"
         yield Decision(
             key=f"{label}:{repeats[label]}",
-            bar_time=opened + simulation.frame.seconds if inside else opened,
+            bar_time=opened + (frame.seconds if _inside(fill, frame, bar, settings) else 0),
             instrument=fill.instrument,
             direction=fill.direction,
             action=_action(fill),
-            position="long" if _holding(before, net[fill.instrument], fill.amount) > 0 else "short",
+            position="long" if _holding(held, net[fill.instrument], fill.amount) > 0 else "short",
             price=fill.price,
             weight=float(fill.amount * fill.price / equity) if equity > 0 else 0.0,
-            closes=min(fill.amount / abs(before), 1.0) if before * fill.direction < 0 else 0.0,
+            closes=min(fill.amount / abs(held), 1.0) if held * fill.direction < 0 else 0.0,
             reason=fill.reason,
+            amount=fill.amount if order is not None and order.kind in _FIXED and opens else None,
+            stop=_level(order, fill, -1) if opens else None,
+            target=_level(order, fill, 1) if opens else None,
         )
+
+
+def _inside(fill: Fill, frame: Frame, bar: int, settings: SimulationSettings) -> bool:
+    """Whether it happened inside the bar, not at its open."""
+    if fill.reason in _INSIDE_THE_BAR:
+        return True
+    costs, opened = Costs.of(fill.instrument, settings), float(frame.bars[fill.instrument].open[bar])
+    return fill.price != (costs.entry_price(1, opened) if fill.direction > 0 else costs.exit_price(1, opened))
+
+
+def _order(state: KernelState | None, k: int, *, coming: bool) -> Order | None:
+    """The entry behind a fill: a market order that waited, or a limit order that rested."""
+    if state is None:
+        return None
+    if coming:
+        return next((w.order for w in state.waiting if isinstance(w, Open) and w.k == k), None)
+    return next(iter(state.resting.get(k, ())), None)
+
+
+def _level(order: Order | None, fill: Fill, which: Literal[1, -1]) -> float | None:
+    """The price of an entry's stop (-1) or target (1)."""
+    fraction = None if order is None else order.target if which > 0 else order.stop
+    return None if fraction is None else fill.price * (1.0 + which * fill.direction * fraction)
 
 
 def _action(fill: Fill) -> Action:

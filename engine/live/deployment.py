@@ -24,7 +24,9 @@ _SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "wi
 class Deployment:
     """A strategy fixed at the moment of subscribing: what changes later does not change it.
 
-    `leverage` is that of the backtest. `result_id` and `metrics` name the backtest behind it.
+    The terms are those of the backtest: `initial_cash` (in mode trade the account's equity when it was deployed),
+    `fee`, `slippage`, `leverage`, and the portfolio limits `stop_loss` and `take_profit`; rates are fractions.
+    `result_id` and `metrics` name the backtest behind it.
     """
 
     strategy_id: str
@@ -36,6 +38,11 @@ class Deployment:
     script: str
     mode: Literal["isolated", "cross"] = "isolated"
     leverage: float = 1.0
+    initial_cash: float = 10_000.0
+    fee: float = 0.0005
+    slippage: float = 0.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
     source: Literal["catalogue", "backtest"] = "catalogue"
     result_id: str | None = None
     metrics: dict[str, Any] | None = None
@@ -169,6 +176,11 @@ def _of_result(row: Any) -> Deployment:
         script=spec.script,
         mode=spec.mode,
         leverage=spec.leverage,
+        initial_cash=spec.initial_cash,
+        fee=spec.trading_fee,
+        slippage=spec.slippage,
+        stop_loss=None if spec.stop_loss is None else spec.stop_loss / 100,
+        take_profit=None if spec.take_profit is None else spec.take_profit / 100,
         source="backtest",
         result_id=row.id,
         metrics={name: metrics.get(name) for name in _SHOWN_METRICS},

@@ -84,6 +84,7 @@ class Live:
         hook = self._hook(request.webhook)
         self._check_account(agent_id, request, deployment)
         self._check_deployable(deployment)
+        deployment = self._funded(agent_id, request, deployment)
         now = self._clock.now()
         begin = opening(int(now), deployment.timeframe)
         running = Running(
@@ -103,6 +104,11 @@ class Live:
         )
 
         def work(connection: sa.Connection) -> Subscription:
+            first = subscriptions.twin(connection, running)
+            if first is not None:
+                shown = subscriptions.view(connection, first)
+                note = f"This is the subscription of {shown.created_at}; nothing was added."
+                return shown.model_copy(update={"message": f"{note} {first.message or ''}".rstrip()})
             subscriptions.insert(connection, running)
             return subscriptions.view(connection, running)
 
@@ -232,6 +238,18 @@ class Live:
                 f"and the strategy on {', '.join(sorted(wanted))}",
                 suggestion="Name an account of that exchange from accounts_list, or use mode signal",
             )
+
+    def _funded(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> Deployment:
+        """In mode trade the strategy begins with what the account is worth."""
+        if request.mode != "trade" or request.account_id is None:
+            return deployment
+        equity = self._broker.equity_now(agent_id, request.account_id)
+        if equity is None or equity <= 0:
+            raise InvalidInput(
+                f"account {request.account_id} has no equity that a strategy could trade with",
+                suggestion="Fund it, or name another account from accounts_list",
+            )
+        return replace(deployment, initial_cash=float(equity))
 
     def _check_deployable(self, deployment: Deployment) -> None:
         """Refuse what could never decide on anything: a script that does not compile, candles that have ended."""

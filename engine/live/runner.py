@@ -34,6 +34,11 @@ from .trading import Outcome, execute
 logger = logging.getLogger("heytraders.live")
 
 MAX_FAILURES: Final = 5
+_ENDINGS: Final = {
+    "portfolio_stop": "the portfolio's stop loss was reached; everything it held is sold",
+    "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
+    "empty_account": "the strategy's account is empty",
+}
 
 
 class Runner:
@@ -132,7 +137,7 @@ class Runner:
         if now < max(next_close, self._retry_at.get(running.id, 0.0)):
             return
         try:
-            outlook = decide(self._feed, running.deployment, running.started_at, running.cursor)
+            outlook = decide(self._feed, running.deployment, running.started_at, running.cursor, running.kept)
         except NotNow:
             return
         except HeyTradersError as error:
@@ -151,7 +156,11 @@ class Runner:
                 return
             for signal in signals.store(connection, running, outlook.decisions, now, order_state):
                 outbox.post(connection, running, "signal", signal.model_dump(mode="json", exclude_none=True), now)
-            subscriptions.set_cursor(connection, running.id, outlook.seen_until)
+            subscriptions.set_seen(connection, running.id, outlook.seen_until, outlook.kept)
+            if outlook.ended is not None:
+                message = f"Ended: {_ENDINGS[outlook.ended]}."
+                subscriptions.set_status(connection, running.id, "stopped", message)
+                outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
 
         self._store.write_now(work)
         self._retry_at.pop(running.id, None)

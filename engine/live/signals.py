@@ -44,6 +44,7 @@ class DueOrder:
     side: Literal["buy", "sell"]
     weight: float
     closes: float
+    amount: float | None
     bar_time: int
     seconds: int
 
@@ -77,6 +78,9 @@ def store(
             "closes": decision.closes,
             "reason": decision.reason,
             "order_state": order_state,
+            "amount": decision.amount,
+            "stop": decision.stop,
+            "target": decision.target,
         }
         connection.execute(sa.insert(signals_table).values(**values))
         fresh.append(_view(connection.execute(sa.select(signals_table).where(_row.id == signal_id)).one()))
@@ -84,12 +88,13 @@ def store(
 
 
 def due_orders(connection: sa.Connection) -> list[DueOrder]:
-    """Orders of active trading subscriptions that have not been placed, in the order of their signals."""
+    """Orders of trading subscriptions still to be placed, in the order of their signals; of stopped ones the exits."""
     owner = subscriptions_table.c
+    ended = sa.and_(owner.status == "stopped", _row.closes > 0.0)
     wanted = (
         sa.select(signals_table, owner.agent_id, owner.account_id, owner.deployment)
         .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.order_state == "due", owner.status == "active")
+        .where(_row.order_state == "due", sa.or_(owner.status == "active", ended))
         .order_by(_row.seq)
     )
     return [_due(row) for row in connection.execute(wanted)]
@@ -107,6 +112,7 @@ def _due(row: Any) -> DueOrder:
         side=row.side,
         weight=row.weight,
         closes=row.closes,
+        amount=row.amount,
         bar_time=row.bar_time,
         seconds=SECONDS[deployment.timeframe],
     )
@@ -197,7 +203,11 @@ def _view(row: Any) -> Signal:
         action=row.action,
         position=row.position,
         price=Decimal(row.price),
-        size={"kind": "weight", "value": round(row.weight, 6)},
+        size={"kind": "weight", "value": round(row.weight, 6)}
+        if row.amount is None
+        else {"kind": "amount", "value": row.amount},
+        stop_price=None if row.stop is None else Decimal(repr(row.stop)),
+        target_price=None if row.target is None else Decimal(repr(row.target)),
         bar_time=iso8601(row.bar_time),
         created_at=iso8601(row.created_us / MICRO),
         order_id=row.order_id,

@@ -50,6 +50,7 @@ class Running:
     failures: int
     message: str | None
     hook: Hook | None
+    kept: str | None = None
 
 
 def insert(connection: sa.Connection, running: Running) -> None:
@@ -127,6 +128,25 @@ def set_status(connection: sa.Connection, subscription_id: str, status: Status, 
 def set_cursor(connection: sa.Connection, subscription_id: str, cursor: int) -> None:
     """Remember the close of the last bar that it has seen; whatever failed before is over."""
     _update(connection, subscription_id, cursor=cursor, failures=0, message=None)
+
+
+def set_seen(connection: sa.Connection, subscription_id: str, cursor: int, kept: str | None) -> None:
+    """Remember the last bar with the state after it."""
+    _update(connection, subscription_id, cursor=cursor, kept=kept, failures=0, message=None)
+
+
+def twin(connection: sa.Connection, running: Running) -> Running | None:
+    """The subscription that already does the same: the strategy on the same account, or to the same webhook."""
+    for other in of_agent(connection, running.agent_id):
+        alike = (other.strategy_id, other.mode, other.account_id) == (
+            running.strategy_id,
+            running.mode,
+            running.account_id,
+        )
+        same_hook = (other.hook and other.hook.url) == (running.hook and running.hook.url)
+        if other.status in ("active", "paused") and alike and (running.mode == "trade" or same_hook):
+            return other
+    return None
 
 
 def set_failure(connection: sa.Connection, subscription_id: str, failures: int, message: str) -> None:
@@ -262,4 +282,5 @@ def _running(row: Any) -> Running:
         failures=row.failures,
         message=row.message,
         hook=hook,
+        kept=row.kept,
     )

@@ -1,8 +1,8 @@
 """From a signal to an order, through the door that the engine was handed.
 
-An entry is worth the strategy's weight of the account's equity, or what its free money pays for if that is less. An
-exit closes the same share of what this subscription holds that the strategy closes of its own position, and never
-anything else in the account.
+An entry that the script sizes by `Notional` or `Amount` has that size; any other is worth the strategy's weight of the
+account's equity. Either is what the free money pays for if that is less. An exit closes the same share of what this
+subscription holds that the strategy closes of its own position, and never anything else in the account.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Outcome:
 def execute(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
     """Place the order of a signal, or say why not. Blocking.
 
-    An order that an interrupted owner has placed is found again. Otherwise a signal older than one bar is not traded:
-    the market has moved on while no engine ran.
+    An order that an interrupted owner has placed is found again. Otherwise an entry older than one bar is not made: the
+    market has moved on while no engine ran. An exit is made however late it is found.
     """
     try:
         found = door.find(due.agent_id, due.account_id, due.order_id)
@@ -55,8 +55,8 @@ def execute(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueO
 
 
 def _place(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
-    if now - due.bar_time > max(due.seconds, _LEAST_GRACE):
-        return Outcome("skipped", message="found too late to trade: no engine ran when its bar closed")
+    if due.closes == 0 and now - due.bar_time > max(due.seconds, _LEAST_GRACE):
+        return Outcome("skipped", message="entry found too late to trade: no engine ran when its bar closed")
     amount = _amount(store, feed, broker, due)
     if amount <= 0:
         return Outcome("skipped", message=_nothing(due))
@@ -81,7 +81,10 @@ def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
     equity = broker.equity_now(due.agent_id, due.account_id)
     if equity is None:
         raise InvalidInput("the account's equity is unknown: something it holds has no price")
-    wanted = down(equity * from_float(due.weight) / broker.last_price_now(due.instrument), steps.lot)
+    if due.amount is not None:
+        wanted = down(from_float(due.amount), steps.lot)
+    else:
+        wanted = down(equity * from_float(due.weight) / broker.last_price_now(due.instrument), steps.lot)
     return min(wanted, broker.affordable_now(due.agent_id, due.account_id, due.instrument, _leverage(due) or 1))
 
 

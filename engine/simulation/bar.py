@@ -64,6 +64,11 @@ class Session:
             self._arm(k, bar)
         self._pay_out(bar)
 
+    def fill_waiting(self, bar: int) -> None:
+        """Only what fills at the open of `bar`: the market orders that wait for it."""
+        if self._book.waiting:
+            self._market_orders(bar, self._opens(bar))
+
     def close_all(self, bar: int, reason: ExitReason) -> None:
         """Close whatever trades on `bar` at its open."""
         for slot in tuple(self._ledger.order):

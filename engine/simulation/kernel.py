@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,12 +13,14 @@ from api.errors import InvalidInput, NotFound
 from engine.frame import Bools, Frame
 from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
 
-from .market import prepare
+from .kept import KernelState
+from .market import Market, prepare
 from .portfolio import PortfolioKernel
 from .result import Simulation
-from .schedule import Asked, Schedule, intents
+from .schedule import Asked, Decider, Schedule, intents
 from .segment import SegmentKernel, takes
 from .settings import SimulationSettings
+from .trades import Fills
 
 Report = Callable[[float], None]
 
@@ -42,14 +45,54 @@ def simulate(
     """
     _check(frame, settings, first_bar)
     markets = prepare(frame, settings)
+    if isinstance(program, tuple) and takes(program, markets):
+        _check_program(frame, program)
+        return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
+    decider = _decider(frame, program, markets, first_bar)
+    return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Bars traded from a kept state.
+
+    Attributes:
+        state: After the last closed bar, its decisions waiting for the next open.
+        fills: Of those bars, and what was decided at the last close, filled at the open of the stand-in.
+        equity: At the close of each of those bars, the first being `first_bar`.
+    """
+
+    state: KernelState
+    fills: Fills
+    equity: list[float]
+
+
+def advance(
+    frame: Frame, program: Program, settings: SimulationSettings, first_bar: int, before: KernelState | None
+) -> Advance:
+    """Go on from a state, bar by bar as bars come, by the same kernel and to the same bits as `simulate` over all bars.
+
+    Args:
+        frame: Its last bar stands in for the one to come: market orders fill at its open, and nothing else happens.
+        first_bar: The first bar that `before` has not seen.
+        before: What an earlier call returned; None to begin.
+
+    Raises:
+        NotFound, InvalidInput: See `simulate`.
+    """
+    _check(frame, settings, first_bar)
+    markets = prepare(frame, settings)
+    decider = _decider(frame, program, markets, first_bar)
+    kernel = PortfolioKernel(frame, markets, decider, settings, first_bar, None)
+    state, fills = kernel.advance(before)
+    return Advance(state, fills, kernel.equity())
+
+
+def _decider(frame: Frame, program: Program, markets: Sequence[Market], first_bar: int) -> Decider:
     if isinstance(program, tuple):
         _check_program(frame, program)
-        if takes(program, markets):
-            return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
-        decider = Schedule(program, markets, first_bar)
-    else:
-        decider = Asked(program, markets, lambda intent: _check_both(frame, intent))
-    return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
+        return Schedule(program, markets, first_bar)
+    return Asked(program, markets, lambda intent: _check_both(frame, intent))
 
 
 def _check(frame: Frame, settings: SimulationSettings, first_bar: int) -> None:

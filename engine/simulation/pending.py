@@ -79,8 +79,8 @@ class Book:
         self.waiting: list[Waiting] = []
         self.resting: dict[int, list[Order]] = {}
         self.cells: dict[int, list[Cell]] = {}
-        self._grids: dict[int, tuple[object, ...]] = {}
-        self._numbers = [0] * len(markets)
+        self.grids: dict[int, Place] = {}
+        self.numbers = [0] * len(markets)
         self._markets = markets
         self._complete = all(m.exists is None and m.resolution is None for m in markets)
 
@@ -156,24 +156,25 @@ class Book:
         resting = self.resting.get(k)
         if resting and not fresh and intent.side in (None, resting[0].side):
             del self.resting[k]
-        if k in self._grids and fraction >= 1.0 and intent.side in (None, 1):
+        if k in self.grids and fraction >= 1.0 and intent.side in (None, 1):
             self.drop_grid(k)
-        if (k, -1) in ledger.positions or self._numbers[k]:
+        if (k, -1) in ledger.positions or self.numbers[k]:
             self.waiting.append(Close(k, intent.side, fraction))
 
     def _lay(self, k: int, grid: Grid, bar: int) -> None:
         prices = _rungs(at(grid.lower, bar), at(grid.upper, bar), grid)
         place = Place(k, prices, grid.size.kind, at(grid.size.value, bar), grid.tag)
-        if len(prices) > 1 and self._grids.get(k) != place.key:
-            self._grids[k] = place.key
+        known = self.grids.get(k)
+        if len(prices) > 1 and (known is None or known.key != place.key):
+            self.grids[k] = place
             self.cells.pop(k, None)
             self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
             self.waiting.append(place)
 
     def rest(self, place: Place, amounts: Sequence[float], price: float) -> None:
         """Put a grid's orders into the market at `price`: rungs below it are armed."""
-        first = self._numbers[place.k]
-        self._numbers[place.k] += len(amounts)
+        first = self.numbers[place.k]
+        self.numbers[place.k] += len(amounts)
         self.cells[place.k] = [
             Cell(first + i, place.prices[i], place.prices[i + 1], amount, place.prices[i] < price, place.tag)
             for i, amount in enumerate(amounts)
@@ -181,7 +182,7 @@ class Book:
 
     def drop_grid(self, k: int) -> None:
         """Take the resting orders of a grid out of the market."""
-        self._grids.pop(k, None)
+        self.grids.pop(k, None)
         self.cells.pop(k, None)
         self.waiting = [w for w in self.waiting if not (isinstance(w, Place) and w.k == k)]
 

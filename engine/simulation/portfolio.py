@@ -7,21 +7,24 @@ order looks out for. Between two visits the holdings are constant and the curves
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from engine.frame import Frame
 from engine.program import AccountState
 
-from .account import FLAT, Ledger, account_state, with_memory
+from .account import FLAT, Ledger, Position, account_state, with_memory
 from .bar import Session
+from .kept import DAY, KernelState, shape
 from .limits import Limits
-from .lookout import Lookout
+from .lookout import Lookout, see
 from .market import Market
 from .pending import Book
 from .result import EndedEarly, Simulation
 from .schedule import Decider
 from .settings import SimulationSettings
+from .trades import Fills
 
 
 class PortfolioKernel:
@@ -49,6 +52,7 @@ class PortfolioKernel:
         self._equity, self._cash, self._gross = (np.empty(self._size - first_bar) for _ in range(3))
         self._flat = {m.instrument: FLAT for m in markets}
         self._peak, self._peaked = settings.initial_cash, first_bar
+        self._traded = 0
 
     def run(self) -> Simulation:
         """From the first bar to the last."""
@@ -59,6 +63,88 @@ class PortfolioKernel:
             if self._report is not None:
                 self._report(bar / self._size)
         return self._finish()
+
+    def advance(self, before: KernelState | None) -> tuple[KernelState, Fills]:
+        """Trade all bars but the last, which stands in for the one that comes next.
+
+        Args:
+            before: The state to go on from; None at the start.
+
+        Returns:
+            The state after the last closed bar, and the fills, with those that the decisions of that bar get at the
+            open of the stand-in.
+        """
+        if before is not None:
+            self._restore(before)
+        coming = self._size - 1
+        bar = self._first
+        while bar < coming:
+            self._visit(bar)
+            bar = self._fill(bar, min(self._next(bar), coming))
+        kept = self._kept(coming - 1)
+        if self._ending is not None:
+            self._session.close_all(coming, self._ending)
+        else:
+            self._session.fill_waiting(coming)
+        return kept, self._ledger.records(self._frame)[1]
+
+    def equity(self) -> list[float]:
+        """At the close of each bar that was traded."""
+        closes: list[float] = self._equity.tolist()
+        return closes
+
+    def _kept(self, bar: int) -> KernelState:
+        book, seen = self._book, self._equity[self._peaked - self._first : bar + 1 - self._first]
+        for slot in self._ledger.order:
+            see(self._ledger.positions[slot], self._markets[slot[0]], bar + 1)
+        for k in self._ledger.opened:
+            prices = (self._markets[k].high, self._markets[k].low)
+            with_memory(FLAT, self._ledger, k, bar, bar, prices)
+        recent = bar - DAY // self._frame.seconds - 1
+        return KernelState(
+            shape=shape(),
+            bars=self._traded + bar + 1 - self._first,
+            balance=self._ledger.balance,
+            equity=float(self._equity[bar - self._first]),
+            peak=max(self._peak, float(seen.max())) if len(seen) else self._peak,
+            ending=self._ending,
+            positions=tuple(self._moved(self._ledger.positions[slot], -bar) for slot in self._ledger.order),
+            waiting=tuple(book.waiting),
+            resting={k: list(orders) for k, orders in book.resting.items()},
+            cells={k: [replace(cell) for cell in cells] for k, cells in book.cells.items()},
+            grids=dict(book.grids),
+            numbers=list(book.numbers),
+            opened={k: [b - bar for b in bars if b >= recent] for k, bars in self._ledger.opened.items()},
+            closed={k: (b - bar, pnl) for k, (b, pnl) in self._ledger.closed.items()},
+        )
+
+    def _restore(self, before: KernelState) -> None:
+        ledger, book = self._ledger, self._book
+        self._traded, self._peak, self._ending = before.bars, before.peak, before.ending
+        ledger.balance = before.balance
+        ledger.order = [position.slot for position in before.positions]
+        last = self._first - 1
+        ledger.positions = {p.slot: self._moved(p, last) for p in before.positions}
+        ledger.opened = {k: [b + last for b in bars] for k, bars in before.opened.items()}
+        ledger.closed = {k: (b + last, pnl) for k, (b, pnl) in before.closed.items()}
+        book.waiting = list(before.waiting)
+        book.resting = {k: list(orders) for k, orders in before.resting.items()}
+        book.cells = {k: [replace(cell) for cell in cells] for k, cells in before.cells.items()}
+        book.grids = dict(before.grids)
+        book.numbers = list(before.numbers)
+
+    @staticmethod
+    def _moved(position: Position, bars: int) -> Position:
+        """A copy whose bars are counted from elsewhere, and that has looked ahead at nothing."""
+        return replace(
+            position,
+            opened=position.opened + bars,
+            seen=position.seen + bars,
+            measured=position.measured + bars,
+            done=set(position.done),
+            clear=-1,
+            reach=256,
+        )
 
     def _visit(self, bar: int) -> None:
         if self._ending is not None:

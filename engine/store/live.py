@@ -29,8 +29,10 @@ subscriptions_table: Final = sa.Table(
     sa.Column("webhook_url", sa.String(2_048)),
     sa.Column("webhook_secret", sa.String(256)),
     sa.Column("webhook_events", sa.String(60)),
+    sa.Column("kept", sa.Text),
 )
-"""`started_at` is the open time of the first bar it may decide on; `cursor` the close of the last bar it has seen."""
+"""`started_at` is the open time of the first bar it may decide on; `cursor` the close of the last bar it has seen;
+`kept` the state of the strategy's own account after the last bar that was traded, which a pause does not move."""
 
 signals_table: Final = sa.Table(
     "live_signals",
@@ -57,6 +59,9 @@ signals_table: Final = sa.Table(
     sa.Column("order_state", sa.String(10), nullable=False),
     sa.Column("order_id", sa.String(64)),
     sa.Column("message", sa.Text),
+    sa.Column("amount", sa.Float),
+    sa.Column("stop", sa.Float),
+    sa.Column("target", sa.Float),
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`."""

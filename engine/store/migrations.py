@@ -69,6 +69,10 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("Orders on the user's own exchange accounts", add_table(exchange_data.exchange_orders)),
     Step("The length of a result's bars", add_column(backtests.results_table.c.bar_seconds)),
     Step("The experiment that a result belongs to", add_column(backtests.results_table.c.experiment)),
+    Step("The state that a live strategy goes on from", add_column(live.subscriptions_table.c.kept)),
+    Step("The size of a signal that does not depend on equity", add_column(live.signals_table.c.amount)),
+    Step("The stop of a signal", add_column(live.signals_table.c.stop)),
+    Step("The target of a signal", add_column(live.signals_table.c.target)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 
