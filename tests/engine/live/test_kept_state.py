@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, count
 
 import numpy as np
 import pytest
 
+from api.timeframes import SECONDS, Timeframe
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.market import load_frame, open_feed
@@ -18,6 +21,7 @@ from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 
 MINUTE = 60
+HOUR = 3_600
 BARS = 240
 CONDITIONS = (
     "close < bbands_lower(close, 20, 2)",
@@ -57,14 +61,16 @@ def written(seed: int) -> str:
     )
 
 
-def deployment(script: str, stop_loss: float | None = None, take_profit: float | None = None) -> Deployment:
+def deployment(
+    script: str, stop_loss: float | None = None, take_profit: float | None = None, timeframe: Timeframe = "1m"
+) -> Deployment:
     return Deployment(
         strategy_id="own",
         name="own",
         description="",
         exchange="binance",
         tickers=("BINANCE:BTC/USDT", "BINANCE:ETH/USDT"),
-        timeframe="1m",
+        timeframe=timeframe,
         script=script,
         slippage=0.0005,
         stop_loss=stop_loss,
@@ -72,15 +78,16 @@ def deployment(script: str, stop_loss: float | None = None, take_profit: float |
     )
 
 
-def streamed(engine: Engine, deployed: Deployment, start: int, draw: random.Random) -> dict[str, Decision]:
+def streamed(engine: Engine, deployed: Deployment, start: int, bars: int, looks: Iterator[int]) -> dict[str, Decision]:
     """Decisions found bar by bar, with gaps; each look is handed only what was stored after the one before."""
     found: dict[str, Decision] = {}
+    seconds = SECONDS[deployed.timeframe]
     cursor, kept, bar = start, None, 0
-    while bar < BARS:
-        bar = min(bar + draw.choice((1, 1, 2, 5, 40)), BARS)
-        feed = open_feed(engine.store, AcceleratedClock(start + bar * MINUTE + 1.0), engine.settings.seed)
+    while bar < bars:
+        bar = min(bar + next(looks), bars)
+        feed = open_feed(engine.store, AcceleratedClock(start + bar * seconds + 1.0), engine.settings.seed)
         outlook = decide(feed, deployed, start, cursor, kept)
-        assert outlook.seen_until == start + bar * MINUTE
+        assert outlook.seen_until == start + bar * seconds
         cursor, kept = outlook.seen_until, outlook.kept
         for decision in outlook.decisions:
             found.setdefault(decision.key, decision)
@@ -89,12 +96,13 @@ def streamed(engine: Engine, deployed: Deployment, start: int, draw: random.Rand
     return found
 
 
-def backtested(engine: Engine, deployed: Deployment, start: int) -> list[tuple[int, str, int, float, str]]:
+def backtested(engine: Engine, deployed: Deployment, start: int, bars: int) -> list[tuple[int, str, int, float, str]]:
     """The fills of a backtest of the same bars: time, ticker, direction, amount, reason."""
-    feed = open_feed(engine.store, AcceleratedClock(start + BARS * MINUTE + 1.0), engine.settings.seed)
+    end = start + bars * SECONDS[deployed.timeframe]
+    feed = open_feed(engine.store, AcceleratedClock(end + 1.0), engine.settings.seed)
     context = ScriptContext(deployed.instruments, deployed.timeframe, deployed.mode, deployed.exchange)
     script = compile_script(deployed.script, context)
-    frame = load_frame(feed, script.instruments, "1m", start, None, script.warmup_bars)
+    frame = load_frame(feed, script.instruments, deployed.timeframe, start, None, script.warmup_bars)
     first = int(np.searchsorted(frame.time, start))
     settings = SimulationSettings(
         initial_cash=deployed.initial_cash,
@@ -120,13 +128,19 @@ def told(decision: Decision) -> tuple[int, str, int, str]:
 def agree(engine: Engine, clock: AcceleratedClock, seed: int) -> int:
     """Compare both ways; how many fills there were."""
     start = int(clock.now() // MINUTE) * MINUTE - 2 * BARS * MINUTE
-    limits = (0.002, 0.004) if seed % 5 == 0 else ()
-    deployed = deployment(written(seed), *limits)
+    stop, target = (0.002, 0.004) if seed % 5 == 0 else (None, None)
+    deployed = deployment(written(seed), stop, target)
 
-    found = streamed(engine, deployed, start, random.Random(seed))
+    draw = random.Random(seed)
+    looks = (draw.choice((1, 1, 2, 5, 40)) for _ in count())
+    return compare(engine, deployed, start, BARS, looks)
 
-    last = start + BARS * MINUTE
-    expected = backtested(engine, deployed, start)
+
+def compare(engine: Engine, deployed: Deployment, start: int, bars: int, looks: Iterator[int]) -> int:
+    found = streamed(engine, deployed, start, bars, looks)
+
+    last = start + bars * SECONDS[deployed.timeframe]
+    expected = backtested(engine, deployed, start, bars)
     assert sorted(told(d) for d in found.values() if told(d)[0] < last) == sorted(
         (opened, ticker, direction, reason) for opened, ticker, direction, _, reason in expected
     )
@@ -138,7 +152,7 @@ async def test_twenty_random_strategies_decide_live_what_their_backtests_trade(
 ) -> None:
     fills = [agree(engine, clock, seed) for seed in range(20)]
 
-    assert sum(count > 3 for count in fills) > 12
+    assert sum(made > 3 for made in fills) > 12
 
 
 @pytest.mark.slow
@@ -147,7 +161,31 @@ async def test_two_hundred_random_strategies_decide_live_what_their_backtests_tr
 ) -> None:
     fills = [agree(engine, clock, seed) for seed in range(20, 220)]
 
-    assert sum(count > 3 for count in fills) > 120
+    assert sum(made > 3 for made in fills) > 120
+
+
+OLD = (
+    'emit_signal(crossover(ema(close, 5), ema(close, 13)), entry(TICKER, "LONG", Weight(0.3), trailing_stop=0.02))\n'
+    "emit_signal(rsi(close, 7) > 65, exit(TICKER))\n",
+    'emit_signal(close < bbands_lower(close, 20, 2) and trades_today < 2, entry(TICKER, "LONG", Notional(500)))\n'
+    "emit_signal(bars_in_position > 6 or close < highest_since_entry * 0.98, exit(TICKER, fraction=0.5))\n",
+    'emit_signal(bars_since_exit > 5 or close > sma(close, 50), entry(TICKER, "LONG", Weight(0.2), stop_loss=0.01))\n'
+    'emit_signal(tf("4h", close < sma(close, 6)), exit(TICKER, fraction=0.3, once=True))\n'
+    "emit_signal(close > entry_price * 1.01, move_stop(TICKER, entry_price))\n",
+    'emit_signal(cum(returns) > 0.01 and close > sma(close, 5), entry(TICKER, "LONG", Weight(0.2)))\n'
+    "emit_signal(close < sma(close, 5), exit(TICKER))\n",
+)
+
+
+@pytest.mark.parametrize("script", OLD)
+async def test_an_old_subscription_reads_a_tail_of_the_history_and_decides_the_same(
+    engine: Engine, clock: AcceleratedClock, script: str
+) -> None:
+    start = int(clock.now() // HOUR) * HOUR - 1_500 * HOUR
+
+    fills = compare(engine, deployment(script, timeframe="1h"), start, 1_100, chain((1_050,), (1 + i for i in count())))
+
+    assert fills > 20
 
 
 async def test_a_state_that_cannot_be_read_is_computed_again(engine: Engine, clock: AcceleratedClock) -> None:
