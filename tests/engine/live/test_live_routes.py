@@ -13,7 +13,7 @@ from engine.engine import Engine, EngineSettings
 from engine.live.decisions import decide
 from engine.live.deployment import Deployment, catalogue
 from tests.engine.conftest import NOON, Call
-from tests.engine.live.conftest import LIVE
+from tests.engine.live.conftest import LIVE, Receiver
 
 Register = Callable[..., Awaitable[str]]
 STRATEGY = "macd-momentum"
@@ -339,11 +339,20 @@ async def test_the_strategy_of_a_switch_must_be_the_subscriptions(call: Call) ->
     assert STRATEGY in answer.json()["error"]["message"]
 
 
-async def test_subscriptions_are_bounded(call: Call) -> None:
-    for _ in range(20):
-        await subscribe(call)
+async def test_subscriptions_are_bounded(call: Call, receiver: Receiver) -> None:
+    for number in range(20):
+        await subscribe(call, webhook={"url": f"{receiver.url}/{number}"})
 
     answer = await call("POST", f"/live-strategies/{STRATEGY}/subscribe", json={})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
     assert "20 is the most" in answer.json()["error"]["message"]
+
+
+async def test_the_same_deployment_again_finds_the_first(call: Call) -> None:
+    first = await subscribe(call, mode="trade", account_id="paper-binance")
+    again = await subscribe(call, mode="trade", account_id="paper-binance")
+
+    assert again["subscription_id"] == first["subscription_id"]
+    assert "nothing was added" in again["message"]
+    assert len((await data(call, "GET", "/live-strategies/subscriptions"))["subscriptions"]) == 1
