@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -12,14 +13,16 @@ Result = TypeVar("Result")
 
 
 async def ticking(work: Awaitable[Result]) -> Result:
-    """Await something, with a dot on stderr for each second that it takes."""
-
-    dots: list[str] = []
+    """Await something, with a dot for each second that it takes where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        return await work
+    dots = 0
 
     async def tick() -> None:
+        nonlocal dots
         while True:
             await anyio.sleep(1)
-            dots.append(".")
+            dots += 1
             click.echo(".", nl=False, err=True)
 
     results: list[Result] = []
