@@ -19,7 +19,14 @@ from tools.surface import TOOLSETS, Toolset, exposed
 HUMANS_WORD: Final = re.compile(
     r"(confirm|ack(nowledge)?|approv|force|override|token|pin$|totp|otp$|consent|sign(ed|ature))"
 )
-ASKING: Final = {"market_evaluate", "market_scan", "market_rank"}
+ASKING: Final = {
+    "market_evaluate",
+    "market_scan",
+    "market_rank",
+    "market_correlation",
+    "backtest_compare",
+    "backtest_report",
+}
 """Endpoints that read and are POST, since their questions are long."""
 
 
