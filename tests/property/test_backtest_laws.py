@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.symbols import Instrument
 from engine.frame import Bars, Frame
-from engine.program import Emission, Entry, Exit, Grid, Intent, Rebalance, Size, StaticProgram, Value
+from engine.program import Emission, Entry, Exit, Grid, Intent, MoveStop, Rebalance, Size, StaticProgram, Value
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -55,6 +55,8 @@ def rewritten(intent: Intent, stop: int | None = None, factor: float = 1.0) -> I
         case Grid():
             bounds = {"lower": scaled(part(intent.lower), factor), "upper": scaled(part(intent.upper), factor)}
             return replace(intent, size=size(intent.size), **bounds)
+        case MoveStop():
+            return replace(intent, price=scaled(part(intent.price), factor) or 0.0)
 
 
 def until(program: StaticProgram, stop: int) -> StaticProgram:

@@ -20,6 +20,7 @@ from engine.program import (
     Exit,
     Grid,
     Intent,
+    MoveStop,
     Rebalance,
     Side,
     Size,
@@ -74,16 +75,19 @@ def fixed(intent: Intent, bar: int) -> Intent:
         return float(value) if isinstance(value, int | float) else float(value[bar])
 
     match intent:
-        case Entry(instrument, side, size, limit, stop, target, trail, pyramiding, tag):
-            amount = Size(size.kind, number(size.value))
-            return Entry(instrument, side, amount, at(limit), at(stop), at(target), at(trail), pyramiding, tag)
-        case Exit(instrument, side, fraction, tag):
-            return Exit(instrument, side, number(fraction), tag)
-        case Rebalance(instrument, weight, tag):
-            return Rebalance(instrument, number(weight), tag)
-        case Grid(instrument, lower, upper, levels, size, spacing, tag):
-            amount = Size(size.kind, number(size.value))
-            return Grid(instrument, number(lower), number(upper), levels, amount, spacing, tag)
+        case Entry():
+            amount = Size(intent.size.kind, number(intent.size.value))
+            exits = {"stop_loss": at(intent.stop_loss), "take_profit": at(intent.take_profit)}
+            return replace(intent, size=amount, limit=at(intent.limit), trailing_stop=at(intent.trailing_stop), **exits)
+        case Exit():
+            return replace(intent, fraction=number(intent.fraction))
+        case Rebalance():
+            return replace(intent, weight=number(intent.weight))
+        case Grid():
+            amount = Size(intent.size.kind, number(intent.size.value))
+            return replace(intent, lower=number(intent.lower), upper=number(intent.upper), size=amount)
+        case MoveStop():
+            return replace(intent, price=number(intent.price))
 
 
 def walk(rng: np.random.Generator, size: int, spread: float, *, jumping: float = 0.3) -> Bars:
