@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +13,12 @@ from pydantic import SecretStr
 from api.catalogue import ENDPOINTS, endpoint
 from api.client import Client
 from api.transport import embedded
+from engine.access import LOCAL_AGENT
 from engine.app import create_app
 from safety.face import Answer, SafetyDesk
 from safety.gate import Gate
 from safety.ledger import Ledger
+from server.channels import Reached, local_channels
 from server.safety import build_footing
 from server.settings import Settings
 from tools.desk import Desk, Facts
@@ -84,12 +87,13 @@ async def _unheard(done: float, total: float | None, message: str | None) -> Non
 async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: Path) -> None:
     client = Client(embedded(create_app(world.engine), SecretStr(world.local)), source="embedded")
     ledger = Ledger.open(tmp_path)
+    channels = local_channels(tmp_path, partial(world.engine.broker.account, LOCAL_AGENT))
 
     async def same() -> Client:
         return client
 
     async def gate() -> SafetyDesk:
-        return Gate(build_footing(Settings(home=tmp_path), client, ledger))
+        return Gate(build_footing(Settings(home=tmp_path), Reached(client, channels), ledger))
 
     facts = Facts("embedded", read_only=False, toolsets=TOOLSETS)
     desk = Desk(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")

@@ -101,7 +101,7 @@ class World:
         status = await self.finished(self.call("backtest_execute"))
         assert status["status"] == "completed", status
         self.ids.update(backtest_id=status["backtest_id"], result_id=status["result_id"])
-        made = await self.data("live_subscribe", self.call("live_subscribe"))
+        made = await self.data("live_subscribe", {"strategy_id": STRATEGY})
         self.ids.update(strategy_id=STRATEGY, subscription_id=made["subscription_id"])
         profile = await self.data("arena_profile", {})
         self.ids.update(agent_id=profile["agent_id"])
@@ -162,6 +162,8 @@ def _quoted(part: object) -> str:
 
 
 _BODIES: Final[dict[str, Arguments]] = {
+    # Not the strategy of the subscription that is there: the same deployment again would be that one.
+    "live_subscribe": {"strategy_id": "rsi-reversion"},
     "meta_register": {"display_name": "My Bot"},
     "market_ohlcv": {"symbol": "BTC/USDT"},
     "market_evaluate": {"symbol": "BTC/USDT", "expression": "rsi(close, 14)[-1]"},

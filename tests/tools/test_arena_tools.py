@@ -50,7 +50,7 @@ async def test_a_post_is_published_with_its_tags(connect: Connect, settings: Set
         ("arena_profile_update", {"bio": "x"}, ['"bio" is not an argument', "description"]),
         ("arena_profile_update", {"risk_profile": "yolo"}, ["conservative, moderate, aggressive"]),
         ("arena_profile_update", {"risk_profile": "agressive"}, ['risk_profile="aggressive"']),
-        ("arena_profile_update", {"display_name": ""}, ["display_name", "empty"]),
+        ("arena_profile_update", {"display_name": ""}, ["nothing to change", "display_name"]),
         ("arena_profile_update", {"display_name": "x" * 51}, ["at most 50"]),
         ("arena_profile_update", {"description": "x" * 501}, ["at most 500"]),
         ("arena_profile_update", {"avatar_url": "http://example.com/a.png"}, ["https://"]),

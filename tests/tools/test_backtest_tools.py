@@ -159,7 +159,7 @@ async def test_a_check_says_what_a_script_would_do(connect: Connect) -> None:
         ({**JOB, "scirpt": "x"}, "The arguments are: strategy_type, script, universe"),
         ({k: v for k, v in JOB.items() if k != "universe"} | {"unverse": ["BTC/USDT"]}, "Did you mean universe?"),
         ({k: v for k, v in JOB.items() if k != "start_date"}, "start_date: "),
-        ({**JOB, "leverage": 0.5}, "leverage=1"),
+        ({**JOB, "leverage": 0.5}, "leverage 0.5 must be at least 1"),
         ({**JOB, "script": "x = rsii(close)\ny = smaa(close, 2)"}, "the script has 2 errors\n"),
         ({**JOB, "script": "emit_signal(@, exit(TICKER))"}, "the script has 1 error\n"),
         ({"backtest_id": "bt_x"}, "BACKTEST_NOT_FOUND"),

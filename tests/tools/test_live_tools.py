@@ -116,7 +116,7 @@ async def test_polling_begins_where_the_subscription_does(connect: Connect, sett
         ("live_subscribe", {"strategy_id": "rsi_reversion"}, ["STRATEGY_NOT_FOUND", "Did you mean rsi-reversion"]),
         ("live_subscribe", {"strategy_id": "RSI reversion"}, ["must be an id"]),
         ("live_subscribe", {**RSI, "mode": "paper"}, ["one of signal, trade"]),
-        ("live_subscribe", {**RSI, "mode": "signls"}, ['mode="signal"']),
+        ("live_subscribe", {**RSI, "mode": "signall"}, ['mode="signal"']),
         ("live_subscribe", {**RSI, "webhook": "https://example.com/x"}, ['webhook={"url": "https://example.com/x"}']),
         ("live_subscribe", {**RSI, "webhook": "{broken"}, ["webhook", "JSON"]),
         ("live_subscribe", {**RSI, "webhook": {"secret": "abcdefghij"}}, ["webhook.url is missing"]),

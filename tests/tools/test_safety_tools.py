@@ -117,11 +117,17 @@ async def test_a_no_in_the_dialog_places_nothing(connect: Connect, settings: Set
     assert placed == []
 
 
-@pytest.mark.parametrize("reply", [DECLINED, CANCELLED], ids=["declined", "cancelled"])
-async def test_a_dialog_that_nobody_may_have_seen_is_no_consent(
-    connect: Connect, settings: Settings, reply: ElicitResult
-) -> None:
-    async with connect(settings, Person(reply)) as client:
+async def test_a_dialog_that_is_declined_ends_the_order_at_once(connect: Connect, settings: Settings) -> None:
+    async with connect(settings, Person(DECLINED)) as client:
+        said = await refusal(client, "place_with_confirmation", **MARKET, wait_seconds=SECONDS)
+        placed = await orders(client)
+
+    assert said.startswith("DENIED: the user said no in the client's dialog")
+    assert placed == []
+
+
+async def test_a_dialog_that_nobody_may_have_seen_is_no_consent(connect: Connect, settings: Settings) -> None:
+    async with connect(settings, Person(CANCELLED)) as client:
         waiting = await result(client, "place_with_confirmation", **MARKET, wait_seconds=SECONDS)
         placed = await orders(client)
         found = await result(client, "order_intent", intent_id=waiting["intent_id"])

@@ -56,7 +56,8 @@ async def test_a_refusal_carries_the_corrected_call(connect: Connect, settings: 
 
     assert "The nearest valid amount is 0.001" in wrong_step
     assert "Try: orders_place(" in wrong_step
-    assert 'market_type="spot"' in wrong_type
+    assert "Use market_type=spot, or exchange=binancefuturesusd" in wrong_type
+    assert "Try:" not in wrong_type
     assert unknown.startswith("ORDER_NOT_FOUND")
     assert orders["total"] == 0
 

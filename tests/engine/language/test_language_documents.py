@@ -54,8 +54,19 @@ def test_every_expression_of_the_guide_is_one() -> None:
 def test_every_name_in_code_exists() -> None:
     words = {*OPERATORS, *VARIABLES, *FORMS}
     options = {"side", "limit", "stop_loss", "take_profit", "trailing_stop", "pyramiding", "spacing", "tag"}
-    others = options | {"and", "or", "not", "source", "data_source", "dca", "grid", "pair_trading", "cross_sectional"}
-    tools = {"script_check", "market_evaluate", "market_scan", "market_rank"}
+    others = options | {
+        "and",
+        "or",
+        "not",
+        "max_volume_share",
+        "source",
+        "data_source",
+        "dca",
+        "grid",
+        "pair_trading",
+        "cross_sectional",
+    }
+    tools = {"script_check", "market_evaluate", "market_scan", "market_rank", "market_ohlcv", "market_tickers"}
     for slug in ("signal-dsl", "data"):
         for name in re.findall(r"`([a-z][a-z0-9_]{2,})`", _document(slug)):
             assert name in words | others | tools | {"operators", "data", "end_of_data"}, name
