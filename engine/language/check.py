@@ -12,7 +12,7 @@ from api.errors import HeyTradersError
 from api.symbols import Instrument, resolve
 
 from .diagnostics import Span, quoted, short
-from .foreign import example_of
+from .foreign_expressions import example_of
 from .graph import Graph, Node
 from .parse import Parsed
 from .registry import OPERATORS

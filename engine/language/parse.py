@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from .diagnostics import Findings, Span
-from .foreign import our_line, translated, translated_expression, written
+from .foreign import our_line, translated, translated_expression
+from .foreign_expressions import written
 from .lexer import MAX_LENGTH, Mode, Text, read
 
 MAX_DEPTH: Final = 64

@@ -158,7 +158,7 @@ def test_nobody_signs_without_a_terminal_or_a_policy(home: Path, run: Run) -> No
     (home / POLICY_FILE).write_text("[live]\nmax_notional = -1")
     broken = run("policy", "sign")
 
-    assert "policy show --toml" in without_policy.stderr
+    assert "heytraders-mcp policy init --account" in without_policy.stderr
     assert "live.max_notional = -1" in broken.stderr
     for done in (without_policy, broken):
         assert done.returncode == 1
