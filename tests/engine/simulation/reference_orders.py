@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from engine.program import Entry, Exit, Grid, Intent, Rebalance, Value
+from engine.program import Entry, Exit, Grid, Intent, MoveStop, Rebalance, Value
 
 
 @dataclass
@@ -93,6 +93,8 @@ def read(intent: Intent, k: int, t: int) -> Order | None:
             if not lower < upper or intent.levels < 2:
                 return None
             order.prices = rungs(lower, upper, intent)
+        case MoveStop():
+            numbers = [number(intent.price, t)]
     return order if all(x is None or (x > 0.0 and math.isfinite(x)) for x in numbers) else None
 
 
