@@ -43,7 +43,9 @@ CASES = {
         {"universe": ["BINANCE:BTC/USDT", "GATE:ETH/USDT"]}, "VALIDATION_ERROR", ("one exchange", "binance, gate")
     ),
     "a word of the market endpoints": Case({"universe": ["top30"]}, "VALIDATION_ERROR", ("top30", "market_tickers")),
-    "leverage on spot": Case({"leverage": 2}, "VALIDATION_ERROR", ("leverage 2", "perpetual", "leverage=1")),
+    "leverage on spot": Case(
+        {"leverage": 2}, "VALIDATION_ERROR", ("leverage 2", "perpetual", "Use leverage 1, or perpetual")
+    ),
     "leverage beyond the range": Case({"leverage": 101}, "VALIDATION_ERROR", ("leverage 101", "100")),
     "a market type that does not fit": Case(
         {"market_type": "perpetual"}, "VALIDATION_ERROR", ("market_type", "binance", "binancefuturesusd")

@@ -84,7 +84,8 @@ async def test_a_day_within_an_hourly_script_is_that_of_a_daily_one(finish: Fini
 @pytest.mark.usefixtures("holed")
 async def test_bars_that_could_decide_nothing_are_told_and_left_out_of_holding(finish: Finish, send: Send) -> None:
     script = 'emit_signal(close > sma(close, 400), entry(TICKER, "LONG", Weight(1)))'
-    found = await _results(finish, send, _body(script))
+    # Weight(1) of these thin bars is more than a share of their volume: the limit is a matter of other tests.
+    found = await _results(finish, send, {**_body(script), "max_volume_share": 0})
 
     (said,) = [warning for warning in found["warnings"] if "could not decide" in warning]
     assert "The first 399 of 1,368 bars" in said
