@@ -76,7 +76,7 @@ class Position(Response):
     size: Money = Field(description="Base units or tokens.")
     entry_price: Money = Field(description="Average. 0: not known, see note.")
     unrealized_pnl: Money = Field(description="Quote currency, at the latest close.")
-    leverage: Money = Field(description="1 is none.")
+    leverage: Money = Field(description="1 means no leverage.")
     mark_price: Money | None = Field(default=None, description="Latest close.")
     liquidation_price: Money | None = Field(default=None, description="Perpetuals: where the margin is lost.")
     margin: Money | None = Field(default=None, description="Isolated margin, quote currency.")

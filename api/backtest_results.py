@@ -285,7 +285,7 @@ class Diagnostic(Response):
     line: int | None = Field(None, description="From 1.")
     column: int | None = Field(None, description="From 1.")
     excerpt: str | None = Field(None, description="The line with a caret below.")
-    suggestion: str | None = Field(None, description="How to mend it.")
+    suggestion: str | None = Field(None, description="How to fix it.")
 
 
 class ScriptCheckResponse(Response):
@@ -296,5 +296,5 @@ class ScriptCheckResponse(Response):
     plan: list[str] = Field(default_factory=list, description="What the script does, in words.")
     tickers: list[str] = Field(default_factory=list, description="Tickers it trades or reads.")
     warmup_bars: int | None = Field(None, description="Bars before all its indicators have a value.")
-    fixed_script: str | None = Field(None, description="The script with every error mended, where that is sure.")
+    fixed_script: str | None = Field(None, description="The script with every error fixed, where that is sure.")
     reads_position: bool | None = Field(None, description="True: decided bar by bar, slower.")

@@ -75,6 +75,6 @@ def endpoint(name: str) -> Endpoint[Any, Any]:
     """The endpoint called `name`.
 
     Raises:
-        KeyError: There is none.
+        KeyError: No endpoint has this name.
     """
     return _BY_NAME[name]

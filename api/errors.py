@@ -44,7 +44,7 @@ MAX_FOREIGN_TEXT: Final = 300
 
 
 class HeyTradersError(Exception):
-    """A failed call: a stable code, what was wrong with which value, and the way out.
+    """A failed call: a stable code, what was wrong with which value, and what to do.
 
     Args:
         message: What was wrong, with the value.
@@ -67,14 +67,14 @@ class HeyTradersError(Exception):
 
 
 class InvalidInput(HeyTradersError):
-    """The model can mend it: the call was wrong and nothing happened."""
+    """The model can fix it: the call was wrong and nothing happened."""
 
     default_code = "VALIDATION_ERROR"
     next_actor = "model"
 
 
 class NotFound(InvalidInput):
-    """The model can mend it: the id, symbol or data does not exist."""
+    """The model can fix it: the id, symbol or data does not exist."""
 
     default_code = "DATA_UNAVAILABLE"
 

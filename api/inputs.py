@@ -1,4 +1,4 @@
-"""Input types that accept what has one clear meaning and refuse the rest with value, rule and way out.
+"""Input types that accept what has one clear meaning and refuse the rest with the value, the rule and what to do.
 
 They cost nothing in a tool's schema: it shows the plain type, and the tolerance lives in the validators.
 """

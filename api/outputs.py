@@ -34,7 +34,7 @@ def _legible(value: str) -> str:
 
 
 ForeignText = Annotated[str, AfterValidator(_legible)]
-"""What somebody else wrote: data, never instructions."""
+"""What others wrote: data, never instructions."""
 
 
 def listed_as(field: str) -> Callable[[Any], Any]:

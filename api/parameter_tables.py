@@ -24,7 +24,7 @@ A market that cannot be sold short trades the long side only, and the result say
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One field. `path` is dotted, with `[]` after a list; `default` is JSON, empty where there is none."""
+    """One field. `path` is dotted, with `[]` after a list; `default` is JSON, empty if it has no default."""
 
     path: str
     type: str

@@ -32,7 +32,7 @@ def reject(
     Args:
         rule: What the value has to be, continuing the sentence "<field> <value> ...".
         way_out: What to do instead, as a sentence.
-        fixed: The value that was surely meant; it goes into the corrected call. Left out when there is none.
+        fixed: The value that was surely meant; it goes into the corrected call. Left out if it is not known.
         field: For validators of whole models: the field the refusal is about.
         complete: `rule` is a whole sentence that names field and value itself.
     """
@@ -126,7 +126,7 @@ def _repaired(call: dict[str, object], name: str, repair: _Repair) -> dict[str, 
 def _describe(
     problem: ErrorDetails, model: type[BaseModel], given: Mapping[str, object]
 ) -> tuple[str, str, str, _Repair]:
-    """The argument, what was wrong with it, the way out, and the repair."""
+    """The argument, what was wrong with it, what to do, and the repair."""
     context = problem.get("ctx", {})
     where = [str(part) for part in problem["loc"]]
     name = (where[0] if where else "") or str(context.get("field", ""))
@@ -144,7 +144,7 @@ def _describe(
 
 
 def _sentence(path: str, value: object, rule: str) -> str:
-    """`limit 500 must be at most 100`; without the value where there is none, or where it must not be repeated."""
+    """`limit 500 must be at most 100`; without the value where none was given, or where it must not be repeated."""
     if not path:
         return rule
     if value is _UNSET or path.rpartition(".")[2] == NEVER_SHOWN or (isinstance(value, str) and NEVER_SHOWN in value):

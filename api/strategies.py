@@ -64,7 +64,7 @@ class GridParameters(Request):
         "neutral", description="`neutral` spans the centre; `long` lies below it and only buys dips."
     )
     reset_condition: Annotated[ResetCondition, one_of(get_args(ResetCondition))] = Field(
-        "none", description="When to close everything and lay the grid anew around the current price."
+        "none", description="When to close everything and lay the grid again around the current price."
     )
     reset_interval_days: Whole = Field(30, ge=1, le=365, description="Days between resets by `interval`.")
 

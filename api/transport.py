@@ -102,7 +102,7 @@ class Wire:
         return await self._send(self._http, self._timeouts.total, method, url, body)
 
     async def send_once(self, method: Method, url: str, body: bytes | None) -> Answer:
-        """The same over a connection of its own, which no proxy can have dropped meanwhile, and with more patience."""
+        """The same over a connection of its own, which no proxy can have dropped, and with more patience."""
         return await self._send(self._fresh, self._once.total, method, url, body)
 
     async def _send(

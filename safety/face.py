@@ -171,7 +171,7 @@ class Asking(Protocol):
 
 
 class SafetyDesk(Protocol):
-    """The one gate, as tools see it. Every refusal is a `HeyTradersError` that names rule, numbers and way out."""
+    """The one gate, as tools see it. A refusal is a `HeyTradersError` with the rule, its numbers and what to do."""
 
     async def preview(self, request: PlaceRequest) -> Preview:
         """What the policy would say."""

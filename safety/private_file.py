@@ -45,10 +45,10 @@ def write_private(path: Path, content: str) -> None:
 
 
 def read_private(path: Path) -> str | None:
-    """What a private file holds; `None` where there is none.
+    """What a private file holds; `None` if it does not exist.
 
     Raises:
-        BadFile: Others may read it, somebody else owns it, it is not a regular file, too large, or cannot be read.
+        BadFile: Others may read it, another user owns it, it is not a regular file, too large, or cannot be read.
     """
     found = _read_regular(path)
     if found is None:
@@ -62,7 +62,7 @@ def read_private(path: Path) -> str | None:
 
 
 def read_bounded(path: Path) -> str | None:
-    """What a file of at most 1 MiB holds that others may read too; `None` where there is none.
+    """What a file of at most 1 MiB holds that others may read too; `None` if it does not exist.
 
     Raises:
         BadFile: It is not a regular file, too large, not text, or cannot be read.

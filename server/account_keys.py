@@ -46,7 +46,7 @@ def find(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) 
     """The secrets of an account. Blocking: a keyring may ask its user.
 
     Raises:
-        BadSetting: There are none, they cannot be read, or they are of another exchange.
+        BadSetting: No keys are stored, they cannot be read, or they are of another exchange.
     """
     from engine.venues.exchange.session import Keys
 

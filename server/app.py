@@ -53,7 +53,7 @@ _MONEY: Final = (
     "unknown is looked up, never placed again."
 )
 _ERRORS: Final = (
-    " An error says what was wrong with which value and how to mend the call: do so instead of repeating it."
+    " An error says what was wrong with which value and how to fix the call. Fix it instead of repeating it."
 )
 
 

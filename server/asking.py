@@ -42,7 +42,7 @@ class Consent(BaseModel):
 class AskFirst(BaseException):
     """The call ends here with a question, and will be made again with the answer.
 
-    Not an `Exception`: nothing has failed, and no handler of failures may stop it on its way out.
+    Not an `Exception`: nothing has failed, and no handler of failures may stop it before it leaves the tool.
     """
 
     def __init__(self, question: InputRequiredResult) -> None:

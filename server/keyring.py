@@ -21,7 +21,7 @@ class Keyring(Protocol):
     """What keeps secrets by name."""
 
     def read(self, name: str) -> str | None:
-        """The secret, or `None` where there is none."""
+        """The secret, or `None` if none is stored."""
         ...
 
     def write(self, name: str, secret: str) -> bool:
@@ -44,7 +44,7 @@ class SystemKeyring:
         self._patience = patience
 
     def read(self, name: str) -> str | None:
-        """The secret, or `None` where there is none, or no keyring."""
+        """The secret, or `None` without a stored secret or a keyring."""
         import keyring
 
         return self._ask(lambda: keyring.get_password(SERVICE, name)) if self._usable() else None

@@ -62,7 +62,7 @@ def signed_in(home: Path, url: str) -> bool:
 
 
 def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Keyring | None = None) -> Origin:
-    """Keep the user's key for `url`: in the keyring, or where there is none, or `in_file`, in a private file.
+    """Keep the user's key for `url`: in the keyring; without a keyring, or `in_file`, in a private file.
 
     Raises:
         BadSetting: The keyring did not answer, or the folder cannot be written.

@@ -11,7 +11,7 @@ from safety import private_file
 
 
 class BadSetting(InvalidInput):
-    """A setting that cannot be used. The message is one line with the way out."""
+    """A setting that cannot be used. The message is one line that says what to do."""
 
     default_code = "BAD_SETTING"
 
@@ -30,7 +30,7 @@ def read_private(path: Path) -> str:
     """Read a file that belongs to this user, and that nobody else may read.
 
     Raises:
-        BadSetting: Others may read it, somebody else owns it, or it cannot be read.
+        BadSetting: Others may read it, another user owns it, or it cannot be read.
     """
     with _as_settings():
         content = private_file.read_private(path)

@@ -88,7 +88,7 @@ class Settings:
             which only the demo's throw-away home can bear, so no variable sets it.
         stays: Whether this process goes on when clients end: `run`, and `serve` over HTTP. No variable sets it.
         log_level: Of the log on stderr.
-        misspelt: Variables that look like settings and are none.
+        misspelt: Variables that look like settings but are not.
     """
 
     home: Path
@@ -208,7 +208,7 @@ def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
     """Read a comma-separated list of toolsets; `None` means all. The order of the tool list never changes.
 
     Raises:
-        BadSetting: An unknown or no toolset; `name` is the variable or option to mend.
+        BadSetting: An unknown or no toolset; `name` is the variable or option to fix.
     """
     if text is None:
         return TOOLSETS

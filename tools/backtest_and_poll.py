@@ -169,12 +169,12 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
         f"the script has {len(errors)} error{'' if len(errors) == 1 else 's'}\n" + "\n".join(_told(d) for d in errors),
         suggestion=f"This would pass:\n{checked.fixed_script}"
         if checked.fixed_script
-        else "Mend every line named above",
+        else "Fix every line named above",
     )
 
 
 def _told(d: Diagnostic) -> str:
-    """One error with its place, its line and carets, and its mending."""
+    """One error with its place, its line and carets, and how to fix it."""
     return f"line {d.line}, column {d.column}: {d.message}. {d.suggestion or ''}\n{d.excerpt or ''}"
 
 

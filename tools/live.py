@@ -47,7 +47,7 @@ LIVE: Final = (
     EndpointTool(
         name="live_pause",
         title="Pause a subscription",
-        description="Stop a deployed strategy until live_resume; bars that close meanwhile are passed over.",
+        description="Stop a deployed strategy until live_resume; bars that close while paused are skipped.",
         hints=_CHANGES,
     ),
     CompositeTool(

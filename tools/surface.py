@@ -46,7 +46,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
 
 
 def not_offered(name: str, offered: Sequence[str]) -> InvalidInput:
-    """What a caller of a tool hears that is none of `offered`."""
+    """What a caller of a tool hears that is not in `offered`."""
     if any(row.name == name for row in exposed()):
         return InvalidInput(
             f"the tool {name} is not offered with these settings",

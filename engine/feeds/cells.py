@@ -83,7 +83,7 @@ def number_parsers(*, comma: bool, suffixes: bool) -> dict[str, Callable[[Sequen
 
 
 def _numbers(texts: Sequence[str], style: Decimal, *, suffixes: bool) -> Floats | int:
-    """The numbers, or the position of the first cell that is none. Empty is none; NaN and infinity are judged later."""
+    """The numbers, or the position of the first cell that is no number or empty. NaN and infinity are judged later."""
     if style == "point":
         joined = "".join(texts)
         if "_" not in joined and joined.isascii():
@@ -308,7 +308,7 @@ def zone_named(name: str) -> ZoneInfo:
     """The timezone of this name.
 
     Raises:
-        InvalidInput: There is none.
+        InvalidInput: No such column.
     """
     try:
         return ZoneInfo(name)

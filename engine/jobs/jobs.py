@@ -47,7 +47,7 @@ Fetch = Callable[[str, Look], None]
 
 
 class Cancelled(Exception):
-    """Somebody cancelled the job while its candles were fetched."""
+    """The job was cancelled while its candles were fetched."""
 
 
 class Jobs:

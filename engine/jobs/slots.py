@@ -53,7 +53,7 @@ class Slot:
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Start the worker process, if there is none, without waiting for it."""
+        """Start the worker process, unless it runs, without waiting for it."""
         with self._lock:
             if self._executor is not None:
                 return
@@ -148,7 +148,7 @@ class Slot:
             return Ended("cancelled", message=self._stopped)
         return Ended(
             "failed",
-            message=f"its worker process was killed, by somebody or for its memory (the limit is "
+            message=f"its worker process was killed, probably for exceeding its memory limit (the limit is "
             f"{self._limits.memory_mb} MB); run it again, and if that fails too, {_SMALLER}",
         )
 

@@ -252,7 +252,7 @@ def _signalled(found: re.Match[str]) -> str:
 
 
 def our_line(line: str) -> str:
-    """A line with the spellings of other languages replaced by ours; the line itself where there are none."""
+    """A line with the spellings of other languages replaced by ours; the line itself if it has no such spelling."""
     stripped = line.strip()
     if not stripped or len(line) > _LONGEST_LINE or stripped.startswith("#"):
         return line

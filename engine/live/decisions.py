@@ -105,7 +105,7 @@ def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kep
         kept: What the look before returned. Without it everything since `started_at` is traded again.
 
     Raises:
-        HeyTradersError: The script does not fit the data, or there is none.
+        HeyTradersError: The script does not fit the data, or there is no data.
     """
     script = _compiled(deployment)
     seen, before = _read(kept, started_at)

@@ -64,7 +64,7 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
 def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
     """What is to be sent now: of each subscription its oldest delivery, which later ones wait for.
 
-    Where a webhook was removed meanwhile, nothing is.
+    If the webhook has been removed, nothing is.
     """
     owner = subscriptions_table.c
     oldest = sa.select(sa.func.min(_row.id)).where(_row.state == "waiting").group_by(_row.subscription_id)

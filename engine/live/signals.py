@@ -144,7 +144,7 @@ def page(connection: sa.Connection, running: Running, request: SignalsRequest) -
     """A page of the history, newest first.
 
     Raises:
-        InvalidInput: The cursor is none of ours, or the symbol cannot be read.
+        InvalidInput: The cursor is not valid, or the symbol cannot be read.
     """
     where = [_row.subscription_id == running.id]
     if request.symbol is not None:
@@ -234,7 +234,7 @@ def _symbol(written: str, running: Running) -> str:
 def _position(cursor: str) -> int:
     if cursor[:1] == "s" and cursor[1:].isdecimal() and len(cursor) < 20:
         return int(cursor[1:])
-    raise InvalidInput(f"cursor {show(cursor)} is none", suggestion="Pass next_cursor of the page before, unchanged")
+    raise InvalidInput(f"cursor {show(cursor)} is not valid", suggestion="Pass next_cursor of the last page, unchanged")
 
 
 def _midnight(day: Any) -> int:

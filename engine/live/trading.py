@@ -89,7 +89,7 @@ def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
 
 
 def _leverage(due: DueOrder) -> int | None:
-    """Whole numbers only, as orders take them; `None` where there is none."""
+    """Whole numbers only, as orders take them; `None` without leverage."""
     return max(int(due.leverage), 1) if due.instrument.market_type == "perpetual" else None
 
 

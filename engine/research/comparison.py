@@ -65,7 +65,7 @@ class Stored:
         """Read a result of this agent.
 
         Raises:
-            NotFound: There is none.
+            NotFound: A result does not exist.
         """
         row = result_row(connection, result_id, agent_id, _COLUMNS)
         labels = Labels.from_json(row.trade_labels)
@@ -265,7 +265,7 @@ def drawdowns(times: NDArray[np.int64], equity: Floats, cash: float) -> list[dic
 
 
 def _monte_carlo(result: Stored, returns: Floats) -> dict[str, Any]:
-    """95 % intervals of histories that might have been: blocks of days drawn anew, and trades in another order."""
+    """95 % intervals of histories that might have been: blocks of days drawn again, and trades in another order."""
     rng = np.random.default_rng(seed_of(result.result_id, 0))
     drawn = block_bootstrap(returns, YEAR / DAY, rng, RUNS)
     profits = result.column("pnl")

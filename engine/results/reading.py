@@ -195,7 +195,7 @@ def result_row(connection: sa.Connection, result_id: str, agent_id: str, columns
     """Chosen columns of a result of this agent.
 
     Raises:
-        NotFound: There is none.
+        NotFound: The result does not exist.
     """
     row = find_result(connection, result_id, agent_id, columns)
     if row is None:

@@ -157,7 +157,7 @@ def job_of(connection: sa.Connection, job_id: str, agent_id: str, named: str = "
     """A job of the caller.
 
     Raises:
-        NotFound: There is none; `named` is the argument that named it.
+        NotFound: The result does not exist; `named` is the argument that named it.
     """
     job = rows.find_job(connection, job_id, agent_id)
     if job is None:

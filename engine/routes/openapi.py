@@ -1,4 +1,4 @@
-"""The OpenAPI description, made from the declarations when somebody asks for it and not before."""
+"""The OpenAPI description, made from the declarations when a client asks for it and not before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an HTTP request to the exact request model of an endpoint, or to one refusal that says how to mend it."""
+"""From an HTTP request to the exact request model of an endpoint, or to one refusal that says how to fix it."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class Position:
         return level, reason
 
     def goal(self) -> float:
-        """The price at which it closes with a profit; infinitely far where there is none."""
+        """The price at which it closes with a profit; infinitely far without a target."""
         if self.price_target is not None:
             return self.price_target
         if self.target is None:

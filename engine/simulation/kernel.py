@@ -153,7 +153,7 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
 
 
 def check_intent(frame: Frame, intent: Intent) -> None:
-    """Refuse an intent for an instrument outside the frame, and a short where there is none.
+    """Refuse an intent for an instrument outside the frame, and a short where shorts cannot be opened.
 
     Raises:
         InvalidInput: Naming the ticker and what to do.

@@ -92,7 +92,7 @@ class Lookout:
         self._resolutions = sorted(m.resolution for m in markets if m.resolution is not None)
 
     def next(self, bar: int) -> int:
-        """The first bar from `bar` on that has to be visited; past the end where there is none."""
+        """The first bar from `bar` on that has to be visited; past the end if no bar has to be."""
         index = bisect_left(self._resolutions, bar)
         found = self._resolutions[index] if index < len(self._resolutions) else self._size
         for slot in self._ledger.order:

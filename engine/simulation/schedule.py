@@ -140,7 +140,7 @@ class Decider(Protocol):
         ...
 
     def next(self, bar: int) -> int:
-        """The first bar from `bar` on that may decide something; past the end where there is none."""
+        """The first bar from `bar` on that may decide something; past the end if no bar may."""
         ...
 
 

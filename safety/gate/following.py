@@ -1,4 +1,4 @@
-"""Waits beside somebody who looks: for a human's decision, for another process that sends, for an order's end."""
+"""Waits on behalf of a caller: for a human's decision, for another process that sends, for an order's end."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def _known(footing: Footing) -> tuple[set[str], dict[str, orders.Order], list[st
 
 
 async def _open_orders(footing: Footing) -> list[orders.Order]:
-    """All of them, state by state. Pages overlap by one row, since the list may shift meanwhile."""
+    """All of them, state by state. Pages overlap by one row, since the list may shift while it is read."""
     found: dict[str, orders.Order] = {}
     for status in orders.CANCELLABLE:
         for page in range(MAX_PAGES):

@@ -67,7 +67,7 @@ async def admit(
 
     Raises:
         Denied: The policy denies it.
-        HeyTradersError: The service refuses a question for a reason that somebody can mend.
+        HeyTradersError: The service refuses a question for a reason that can be fixed.
     """
     subscription_id = caller.client if caller.origin else ""
     looked = await footing.judge.look(action, can_elicit=can_elicit, subscription_id=subscription_id)
@@ -198,7 +198,7 @@ def _take_back(footing: Footing, intent_id: str) -> None:
     now = footing.ledger.intent(intent_id)
     if now is None or now.state != "APPROVED" or now.key_id is not None:
         return
-    with suppress(InvalidInput):  # somebody has claimed it meanwhile
+    with suppress(InvalidInput):  # another process has claimed it
         footing.ledger.decline(intent_id, WENT_AWAY, by_human=False)
 
 

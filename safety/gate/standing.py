@@ -163,7 +163,7 @@ async def place_for_strategy(footing: Footing, request: PlaceRequest, subscripti
 
 
 async def cancel_for_strategy(footing: Footing, key: str) -> Intent | None:
-    """Cancel what is left of the order of a key; `None` where there is none.
+    """Cancel what is left of the order of a key; `None` if no order has it.
 
     Raises:
         HeyTradersError: It could not be cancelled, or had ended.

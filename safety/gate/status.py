@@ -183,7 +183,7 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
     if facts.quote is None and looked.settled is None:
         priced = await footing.judge.gathering.facts(order, frozenset({"quote", "usd_rate"}), looked.channel)
     quote, value = priced.quote, decision.notional_usd or worth(order, priced).usd
-    mended = decision.suggestion
+    repaired = decision.suggestion
     return Preview(
         decision=WORDS[decision.outcome],
         notional_usd=None if value is None else float(value),
@@ -191,7 +191,7 @@ async def preview(footing: Footing, request: PlaceRequest) -> Preview:
         reason=worst.reason if worst else None,
         way_out=worst.way_out if worst else None,
         findings=[finding_report(finding) for finding in decision.against],
-        suggestion=mended and mended.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
+        suggestion=repaired and repaired.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
         left=[shown_limit(each) for each in left(looked.loaded.policy, facts, order)],
         quote=None if quote is None else float(quote.price),
         doubts=doubts(request, await _held(footing, request), None if quote is None else quote.price),

@@ -43,7 +43,7 @@ NEXT_STEPS: Final[dict[State, str]] = {
     "UNKNOWN": "It may exist. It is looked for by reading alone; look with order_intent. Never place it again.",
     "ABSENT": "It was not found so far and may still appear; it is watched. Tell the user before placing its like.",
     "NOT_SENT": "The service was not reached and nothing left this machine. It is tried until the approval expires; "
-    "look with order_intent and do not place it again meanwhile.",
+    "look with order_intent, and do not place it again.",
     "REJECTED": "The service refused it and nothing was placed.",
     "DECLINED": "Nothing was placed. Tell the user why, and do not try to get around it.",
     "EXPIRED": "Nothing was placed; it was not approved and sent in time. Ask the user before asking again.",
@@ -91,7 +91,7 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
 
 
 def confirmed_by(intent: Intent) -> Confirmed | None:
-    """Who agreed to it; `None` while nobody has and somebody must."""
+    """Who agreed to it; `None` while nobody has and a human must."""
     if intent.state == "PENDING":
         return None
     if intent.key_id == BY_ELICITATION:
@@ -138,19 +138,19 @@ def own_order(intent: Intent) -> dict[str, Any] | None:
 
 
 def refusal(decision: Decision, tool: str) -> Denied:
-    """A denial as an error: the worst rule with its numbers, what else objects, the way out, and a call that passes."""
+    """A denial as an error: the worst rule with its numbers, what else objects, what to do, and a call that passes."""
     worst = decision.worst
     others = [f"{each.rule}: {each.reason}" for each in decision.against if each is not worst]
     more = [f"{len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else []
     message = f"{worst.rule}: {worst.reason}"
     if others:
         message += f" (also {'; '.join([*others[:MOST_NAMED], *more])})"
-    mended = decision.suggestion
+    repaired = decision.suggestion
     way_out = worst.way_out or "Tell the user; only the user's policy can allow it."
     return Denied(
         message,
-        suggestion=way_out if mended is None or mended == worst.mended else "The call below would not be denied.",
-        corrected=None if mended is None else call(tool, mended),
+        suggestion=way_out if repaired is None or repaired == worst.repaired else "The call below would not be denied.",
+        corrected=None if repaired is None else call(tool, repaired),
     )
 
 

@@ -64,7 +64,7 @@ def covers(intent: Intent, decision: Decision, approver: Approver | None, limits
     Args:
         intent: As the ledger holds it.
         decision: Of the policy, on the same action, with the facts of this moment.
-        approver: Whose signatures count; `None` where there is none.
+        approver: Whose signatures count; `None` before a passphrase is chosen.
         limits: Of where the action goes, as signed.
     """
     if decision.outcome is Outcome.DENY or intent.digest != intent.proposal.digest:

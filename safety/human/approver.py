@@ -135,7 +135,9 @@ def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if public(home) is not None:
-        raise NotAuthorised("a passphrase was chosen here before", suggestion="Use it; it cannot be chosen anew")
+        raise NotAuthorised(
+            "a passphrase is already set", suggestion="Use it, or run `heytraders-mcp policy passphrase`"
+        )
     check_length(passphrase)
     key = SigningKey(Ed25519PrivateKey.generate())
     _seal(home, key, passphrase, cost)
@@ -151,7 +153,7 @@ def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningK
         now: Unix seconds, for the count.
 
     Raises:
-        NotEnrolled: There is none.
+        NotEnrolled: No passphrase has been chosen.
         WrongPassphrase: It does not open the key.
         RateLimited: Too many were wrong.
         BadFile: The file cannot be used.
@@ -174,7 +176,7 @@ def change_passphrase(home: Path, old: str, new: str, *, cost: int = SCRYPT_COST
     """Seal the same key with another passphrase. What was signed stays valid.
 
     Raises:
-        NotEnrolled: There is none.
+        NotEnrolled: No passphrase has been chosen.
         WrongPassphrase: The old one does not open the key.
         RateLimited: Too many were wrong.
         InvalidInput: The new one is too short.

@@ -57,7 +57,7 @@ def _refuse_resting(times: list[float], ordinal: int, now: float) -> None:
         wait = REST_SECONDS - abs(now - times[full - 1])
         raise RateLimited(
             f"the passphrase was wrong {full} times",
-            suggestion="Nobody can approve, release or sign meanwhile. If that was not you, look at what runs here",
+            suggestion="Approvals, releases and signatures are locked. If it was not you, check what runs here",
             retry_after=max(1.0, round(wait)),
         )
 

@@ -145,7 +145,7 @@ def fact(text: str) -> str:
 
 
 def words(value: object, limit: int = MAX_WORDS) -> str:
-    """Somebody's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
+    """A person's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
     text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value))))
     line = "".join(character for character in " ".join(text.split()) if character.isprintable())
     cut = line if len(line) <= limit else f"{line[: limit - 1]}…"

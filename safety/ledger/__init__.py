@@ -100,7 +100,7 @@ class Ledger:
         """Decide on a proposal and book it, so that nobody else can use what it uses of the limits.
 
         Args:
-            proposal: What somebody wants.
+            proposal: What is to be done.
             caller: Who.
             decide: The policy; called at most once, with the usage and the switch that are true until this is booked.
             repeat_seconds: So long after it was sent, the same call means the same intent.
@@ -162,7 +162,7 @@ class Ledger:
     ) -> Intent:
         """Book what became of it. To where it already stands is no move; one that was given up and shows up halts.
 
-        With `only_from`, one that has moved elsewhere meanwhile is left as it is.
+        With `only_from`, one that has moved elsewhere since then is left as it is.
 
         Raises:
             InvalidInput: The table of moves does not have it.

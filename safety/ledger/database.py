@@ -291,7 +291,7 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Faults of the file as errors with a way out; a constraint that stops us is a fault of ours and stays as it is."""
+    """Faults of the file as errors that say what to do; a constraint that stops us is our fault and stays."""
     try:
         yield
     except sqlite3.IntegrityError:

@@ -148,7 +148,7 @@ def altered(seq: int) -> str:
 
 
 def _covered(value: object) -> str:
-    """What a MAC is over. What somebody else put into the database may be of any type and gets some form too."""
+    """What a MAC is over. What another program put into the database may be of any type and gets some form too."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
 
 
@@ -158,7 +158,7 @@ def _event(row: Any) -> Event:
 
 
 def body_of(text: object) -> dict[str, Any]:
-    """An event's body; empty where somebody has put something else in its place."""
+    """An event's body; empty if another program has put something else in its place."""
     try:
         body = json.loads(text) if isinstance(text, str) else None
     except ValueError:

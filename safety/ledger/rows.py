@@ -142,7 +142,7 @@ def get(journal: Journal, intent_id: str) -> Row:
     """The same.
 
     Raises:
-        NotFound: There is none.
+        NotFound: The intent does not exist.
     """
     row = find(journal, intent_id)
     if row is None:
@@ -155,10 +155,10 @@ def get(journal: Journal, intent_id: str) -> Row:
 
 
 def get_whole(journal: Journal, intent_id: str) -> Row:
-    """The same, to be changed. What was altered is never written again, or it would be sealed anew.
+    """The same, to be changed. What was altered is never written again, or it would be sealed again.
 
     Raises:
-        NotFound: There is none.
+        NotFound: The intent does not exist.
         UserMustAct: It was altered outside of the ledger.
     """
     row = get(journal, intent_id)

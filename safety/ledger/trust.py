@@ -22,7 +22,7 @@ def approver(journal: Journal) -> str | None:
     """The public key that was pinned last, hexadecimal.
 
     Raises:
-        UserMustAct: Somebody put another one in its place.
+        UserMustAct: Another one has been put in its place.
     """
     event = journal.latest("approver")
     if event is not None and not journal.is_sound(event):

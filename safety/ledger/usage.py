@@ -220,7 +220,7 @@ def _failures(journal: Journal, money: Money, without: str) -> list[float]:
 def _automatic(journal: Journal, money: Money, without: str) -> int:
     """Orders without a human's signature since a human last signed one; beyond 1,000 it no longer matters how many.
 
-    A yes in the client's dialog is none: a program may give it, and would let itself go on for ever.
+    A yes in the client's dialog does not count as one: a program may give it, and would let itself go on for ever.
     """
     signed: float | None = journal.db.execute(
         "SELECT max(approved_at) FROM intents WHERE money = ? AND kind = 'order' AND signature <> ''", (money,)

@@ -32,7 +32,7 @@ DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
 """Count as one USD each."""
 
 FIAT: Final = frozenset({"KRW"})
-"""Cash as well, at the order's own rate. Bitcoin is none, even where it is what an order is paid in."""
+"""Cash as well, at the order's own rate. Bitcoin is not cash, even where it is what an order is paid in."""
 
 OTHER: Final = "(other holdings)"
 """In place of a symbol: everything in a spot account but its cash and the order's asset."""
@@ -172,7 +172,7 @@ class Gathering:
             channel: Of the action.
 
         Raises:
-            HeyTradersError: The service refuses a question for a reason that somebody can mend.
+            HeyTradersError: The service refuses a question for a reason that can be fixed.
         """
         found = Facts(now=self.now(), money=channel.money)
         if isinstance(action, Order):
@@ -186,7 +186,7 @@ class Gathering:
     async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
         """The close of the newest minute. A minute that is not over is as fresh as the answer.
 
-        One that has yet to begin is as old as it is early: somebody's clock is wrong.
+        One that has yet to begin is as old as it is early: one of the clocks is wrong.
         """
         asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
         answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))

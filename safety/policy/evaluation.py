@@ -129,7 +129,7 @@ _ROUNDS: Final = 12
 
 
 def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], Sequence[Finding]]) -> Order | None:
-    """The order that is left when every denial has been mended, or `None` where one cannot be.
+    """The order that is left when every denial has been repaired, or `None` where one cannot be.
 
     Args:
         order: The denied order.
@@ -140,11 +140,11 @@ def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], S
         denied = [finding for finding in found if finding.outcome is Outcome.DENY]
         if not denied:
             return order
-        mended = [finding.mended for finding in denied if finding.mended is not None]
-        if len(mended) < len(denied) or order in mended:
+        repaired = [finding.repaired for finding in denied if finding.repaired is not None]
+        if len(repaired) < len(denied) or order in repaired:
             return None
         kept = order.amount
-        order = max(mended, key=lambda proposal: (proposal.amount == kept, -proposal.amount))
+        order = max(repaired, key=lambda proposal: (proposal.amount == kept, -proposal.amount))
         found = judge(order)
     return None
 

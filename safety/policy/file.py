@@ -39,7 +39,7 @@ class Loaded:
         policy: Its limits.
         origin: Where it comes from, as a sentence.
         signed: Whether a human signed what it rests on.
-        version: Of the signed one; 0 where there is none.
+        version: Of the signed one; 0 if no policy is signed.
         warnings: What a human should look at.
     """
 
@@ -51,7 +51,7 @@ class Loaded:
 
 
 def load(home: Path, ledger: SignedPolicies) -> Loaded:
-    """The policy in force, read anew. Never raises: what cannot be read allows less, and a warning says so."""
+    """The policy in force, read again. Never raises: what cannot be read allows less, and a warning says so."""
     signed = ledger.signed_policy()
     if signed is None:
         return _tightened(home, BUILT_IN)

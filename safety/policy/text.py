@@ -45,7 +45,7 @@ def parse_policy(text: str) -> Policy:
     try:
         given: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise BadPolicy(f"the policy is not TOML: {clean(str(error))}", suggestion="Mend that line") from error
+        raise BadPolicy(f"the policy is not TOML: {clean(str(error))}", suggestion="Fix that line") from error
     try:
         tables = {name: _table(given.pop(name, {}), default, name) for name, default in DEFAULTS.items()}
         policy = Policy.model_validate({**_exact(given, Policy, ""), **tables})
@@ -95,7 +95,7 @@ def _exact(given: Mapping[str, Any], model: type[BaseModel], where: str) -> dict
         field = model.model_fields.get(name)
         if field is not None and isinstance(value, bool) != (field.annotation is bool):
             wanted = "true or false" if field.annotation is bool else "a number or list, not true or false"
-            raise BadPolicy(f"{where}{name} = {clean(str(value), 60)} has to be {wanted}", suggestion="Mend that line")
+            raise BadPolicy(f"{where}{name} = {clean(str(value), 60)} has to be {wanted}", suggestion="Fix that line")
         read[name] = None if value == UNLIMITED and field is not None and _may_be_unlimited(field) else value
     return read
 

@@ -187,7 +187,7 @@ class Resolution:
         *,
         reason: str = "",
     ) -> None:
-        """Move it, unless somebody else has moved it meanwhile."""
+        """Move it, unless another process has moved it."""
         try:
             self.ledger.settle(intent.intent_id, to, result=result, order_id=order_id, reason=reason)
         except InvalidInput:

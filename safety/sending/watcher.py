@@ -1,6 +1,6 @@
 """What goes on behind the calls, in every server process: approved intents are sent, unknown outcomes looked for.
 
-A human approves in another process and a caller may have gone away, so somebody has to be there. Any number of
+A human approves in another process and a caller may have gone away, so a process has to be there. Any number of
 processes may watch one ledger: whoever claims first sends, and everything else may happen twice.
 """
 
@@ -70,7 +70,7 @@ class Watcher:
         follow_halt: Cancels and pauses after a halt; returns what could not be.
         pace: How often.
         now: Unix seconds, on the ledger's clock.
-        watch_losses: Looks at the accounts on which strategies trade by themselves; `None` where there are none.
+        watch_losses: Looks at the accounts on which strategies trade by themselves; `None` if no strategy does.
         looks: Rounds so far.
     """
 

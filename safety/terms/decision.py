@@ -1,4 +1,4 @@
-"""What a rule finds and what the policy decides. Every decision can be read: rule, limit, observed value, way out."""
+"""What a rule finds and what the policy decides. A decision can be read: rule, limit, observed value, what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
         window: The span that a count or sum is about, such as `24h`.
         resets_at: Unix seconds when waiting alone would let it pass.
         way_out: What to do instead, as a sentence; never to repeat what may have happened.
-        mended: The order that this rule would let pass, where one is known.
+        repaired: The order that this rule would let pass, where one is known.
     """
 
     rule: str
@@ -46,7 +46,7 @@ class Finding:
     window: str | None = None
     resets_at: float | None = None
     way_out: str = ""
-    mended: Order | None = None
+    repaired: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)

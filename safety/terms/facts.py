@@ -162,7 +162,7 @@ class Facts:
     switch_moved: str = ""
 
     def later(self, now: float) -> Facts:
-        """The same facts at a later moment: what was read of the market and the account has aged meanwhile."""
+        """The same facts at a later moment: what was read of the market and the account has aged since."""
         late = max(0.0, now - self.now)
         quote, account = self.quote, self.account
         return replace(

@@ -85,7 +85,7 @@ def _picked(ledger: Ledger, waiting: list[Intent], intent_id: str | None) -> Int
     """The intent that is meant.
 
     Raises:
-        NotFound: There is none with this id, or it does not wait any more.
+        NotFound: No intent has this id, or it does not wait any more.
     """
     if intent_id is None:
         return waiting[0] if len(waiting) == 1 else _asked_for(waiting)
@@ -184,8 +184,8 @@ OUTCOMES: Final[dict[State, str]] = {
     "UNKNOWN": "it was sent, and whether it was placed is being found out. It is not sent again.",
     "NOT_SENT": "the service could not be reached, and nothing was sent.",
     "ABSENT": "it was sent, and the service has not shown it so far. It is not sent again, and is still watched.",
-    "DECLINED": "somebody declined it, and nothing was sent.",
+    "DECLINED": "it was declined, and nothing was sent.",
     "EXPIRED": "no running server picked it up in time, and nothing was sent. Is the client open?",
-    "EXPIRED_DRIFT": "the market moved away meanwhile, and nothing was sent.",
+    "EXPIRED_DRIFT": "the market moved away, and nothing was sent.",
     "HALTED": "trading is halted, and nothing was sent. heytraders-mcp release ends that.",
 }

@@ -134,7 +134,7 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 
 def _safety(settings: Settings) -> Iterator[Finding]:
-    """Policy, how sure an approval is and why, kill switch and journal. Makes no ledger where there is none."""
+    """Policy, how sure an approval is and why, kill switch and journal. Never creates a ledger."""
     from safety.human.approver import trusted
     from safety.human.assurance import assess
     from safety.ledger import Ledger
@@ -163,7 +163,7 @@ def _safety(settings: Settings) -> Iterator[Finding]:
 
 
 def _live(settings: Settings) -> Iterator[Finding]:
-    """Which process runs live strategies, and whether that outlives a client. Makes no database where there is none."""
+    """Which process runs live strategies, and whether that outlives a client. Never creates a database."""
     if settings.hosted or (settings.database_url is None and not (settings.home / "engine.sqlite3").exists()):
         return
     from engine.live.lease import owner

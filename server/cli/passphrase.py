@@ -42,7 +42,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
     if named is None and pinned is not None:
         raise NotEnrolled(
             f"{home / APPROVER_FILE} is gone, and with it the key that this ledger was told of",
-            suggestion="Restore it from a backup. Without one, only moving safety.db away helps: all begins anew",
+            suggestion="Restore it from a backup, or move safety.db aside and start over with an empty ledger",
         )
     key = _chosen(home) if named is None else _unlocked(home, ledger)
     if pinned is None:
@@ -50,7 +50,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
     elif pinned != key.approver.public_key:
         raise NotEnrolled(
             "the approver's key is not the one that this ledger was told of",
-            suggestion="Somebody has put another approver.json in place. Restore yours from a backup",
+            suggestion="Another approver.json has been put in its place. Restore yours from a backup",
         )
     return key
 
@@ -74,7 +74,7 @@ def refuse_without_terminal() -> None:
     """
     if not sys.stdin.isatty():
         raise NotAuthorised(
-            "this needs a human at a terminal, and standard input is none",
+            "this command is interactive, and standard input is not a terminal",
             suggestion="Run it yourself in a terminal window",
             code="NO_TERMINAL",
         )

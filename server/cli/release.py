@@ -36,7 +36,7 @@ def command() -> None:
         key = signing_key(home, ledger)
         words = release_words(switch.state, switch.since or 0.0, ledger.head()[1])
         ledger.release(signature=key.sign(words), key_id=key.key_id, over=words)
-    click.echo("Released. What was cancelled, paused or declined meanwhile stays so.")
+    click.echo("Released. What was cancelled, paused or declined during the halt stays so.")
 
 
 def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
@@ -57,5 +57,5 @@ def _told(ledger: Ledger, switch: Switch) -> list[str]:
     breaks = ledger.verify()
     lines += [f"journal: {found}" for found in breaks[:MAX_BREAKS]]
     if breaks:
-        lines.append("The journal does not hold together: somebody may have changed it. Releasing accepts that.")
+        lines.append("The journal does not hold together: it may have been changed. Releasing accepts that.")
     return lines

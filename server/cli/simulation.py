@@ -79,7 +79,7 @@ def _order(terms: tuple[str, ...]) -> Order:
     """The order, as strictly as any tool reads it.
 
     Raises:
-        InvalidInput: It is none.
+        InvalidInput: It is not an order.
     """
     given: dict[str, object] = {}
     for term in terms:
@@ -136,10 +136,10 @@ def _finding(finding: Finding) -> str:
 
 
 def _number(name: str, text: str) -> Decimal:
-    """A number that somebody typed.
+    """A number that a person typed.
 
     Raises:
-        InvalidInput: It is none, or not positive.
+        InvalidInput: It is not a number, or not positive.
     """
     if not text.isascii() or not text.replace(".", "", 1).isdecimal() or not Decimal(text) > 0 or len(text) > 30:
         raise InvalidInput(f"{name} {text[:40]!r} is no positive number", suggestion="Write it as 0.5 or 60000")

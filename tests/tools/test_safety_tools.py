@@ -220,7 +220,7 @@ async def test_a_limit_denies_with_its_numbers_and_the_suggestion_passes(connect
         preview = await result(client, "order_preview", **too_much)
         said = await refusal(client, "orders_place", **too_much)
         placed = await orders(client)
-        mended = await result(client, "order_preview", **preview["suggestion"])
+        repaired = await result(client, "order_preview", **preview["suggestion"])
         accepted = await result(client, "orders_place", **{**preview["suggestion"], "amount": "0.0003"})
 
     assert (preview["decision"], preview["rule"]) == ("deny", "R08_MAX_NOTIONAL")
@@ -228,7 +228,7 @@ async def test_a_limit_denies_with_its_numbers_and_the_suggestion_passes(connect
     assert said.startswith("DENIED: R08_MAX_NOTIONAL")
     assert "50" in said
     assert placed == []
-    assert mended["decision"] == "pass"
+    assert repaired["decision"] == "pass"
     assert accepted["outcome"] == "placed"
 
 

@@ -91,7 +91,7 @@ class Broker:
         """One account.
 
         Raises:
-            NotFound: There is none of that id.
+            NotFound: No account has that id.
         """
         return await anyio.to_thread.run_sync(self.account_now, owner, account_id)
 

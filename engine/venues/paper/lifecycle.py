@@ -73,7 +73,7 @@ def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountR
     """The account of that id.
 
     Raises:
-        NotFound: There is none; names the closest ids.
+        NotFound: No account has that id; names the closest ids.
     """
     known = {account.account_id: account for account in accounts}
     if account_id in known:

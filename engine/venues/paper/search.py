@@ -31,7 +31,7 @@ def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], requ
 
     Raises:
         NotFound: The account does not exist.
-        InvalidInput: The symbol is none on any exchange in question.
+        InvalidInput: No exchange in question lists the symbol.
     """
     table = orders_table.c
     if request.account_id is not None:

@@ -20,7 +20,7 @@ Kind = Literal["order", "standing", "publication"]
 
 DAY: Final = 86_400
 _DIGITS: Final = 5
-"""Significant digits of mended prices and amounts, which the strictest of the eight exchanges accepts."""
+"""Significant digits of repaired prices and amounts, which the strictest of the eight exchanges accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Case:
         """The action, where it is an order.
 
         Raises:
-            TypeError: It is none.
+            TypeError: It is not an order.
         """
         if not isinstance(self.action, Order):
             raise TypeError("not an order")
@@ -52,7 +52,7 @@ class Case:
         """The account's snapshot.
 
         Raises:
-            Missing: There is none.
+            Missing: It could not be had.
         """
         if self.facts.account is None:
             raise Missing("the account's balances and orders could not be read")
@@ -111,7 +111,7 @@ class Case:
 
 
 def at_most(smaller: Order | None, otherwise: str) -> str:
-    """The way out for an order that is too large."""
+    """What to do about an order that is too large."""
     return otherwise if smaller is None else f"Use an amount of at most {plain(smaller.amount)}"
 
 
@@ -138,7 +138,7 @@ class Numbers(TypedDict, total=False):
     unit: str
     window: str | None
     resets_at: float | None
-    mended: Order | None
+    repaired: Order | None
 
 
 Objection = Callable[[str], Finding]

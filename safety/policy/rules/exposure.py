@@ -110,7 +110,7 @@ def _too_much(case: Case, stake: Stake) -> Objection | None:
         limit=plain(stake.allowed),
         observed=plain(stake.used + case.usd),
         unit="USD",
-        mended=smaller,
+        repaired=smaller,
     )
 
 
@@ -276,7 +276,7 @@ def funds(case: Case) -> Objection | None:
         limit=plain(free),
         observed=plain(needed),
         unit=asset,
-        mended=smaller,
+        repaired=smaller,
     )
 
 

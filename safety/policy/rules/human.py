@@ -79,7 +79,7 @@ def channel(case: Case) -> Objection | None:
                 unit="USD",
                 window=window,
                 resets_at=facts.now + DAY if window else None,
-                mended=smaller,
+                repaired=smaller,
             )
     return None
 

@@ -36,7 +36,7 @@ def daily_notional(case: Case) -> Objection | None:
         unit="USD",
         window="24h",
         resets_at=case.facts.now + DAY if case.usd <= allowed else None,
-        mended=smaller,
+        repaired=smaller,
     )
 
 

@@ -77,7 +77,7 @@ def symbols(case: Case) -> Objection | None:
 
 @rule("R05_ORDER_TYPE")
 def order_types(case: Case) -> Objection | None:
-    """Order types. A market order's way out is a limit order at the edge of what the collar allows."""
+    """Order types. A market order can become a limit order at the edge of what the collar allows."""
     order, allowed = case.order, case.limits.order_types
     if allowed is None or order.order_type in allowed:
         return None
@@ -86,7 +86,7 @@ def order_types(case: Case) -> Objection | None:
         f"Use one of {_listed(allowed)}" if allowed else SIGN,
         limit=_listed(allowed),
         observed=order.order_type,
-        mended=_as_limit(case, allowed),
+        repaired=_as_limit(case, allowed),
     )
 
 

@@ -76,7 +76,7 @@ def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Ob
         limit=f"{plain(lowest)} to {plain(highest)}",
         observed=plain(price),
         unit="quote currency",
-        mended=order.model_copy(update={"price": min(max(price, lowest), highest)}),
+        repaired=order.model_copy(update={"price": min(max(price, lowest), highest)}),
     )
 
 

@@ -26,7 +26,7 @@ def amount(case: Case) -> Objection | None:
         limit=plain(allowed),
         observed=plain(order.amount),
         unit="base units",
-        mended=case.smaller(allowed, order.amount),
+        repaired=case.smaller(allowed, order.amount),
     )
 
 
@@ -43,7 +43,7 @@ def notional(case: Case) -> Objection | None:
         limit=plain(allowed),
         observed=plain(case.usd),
         unit="USD",
-        mended=smaller,
+        repaired=smaller,
     )
 
 
@@ -83,5 +83,5 @@ def leverage(case: Case) -> Objection | None:
         f"State a leverage of at most {allowed}" if allowed else SIGN,
         limit=str(allowed),
         observed="not stated" if order.leverage is None else str(order.leverage),
-        mended=order.model_copy(update={"leverage": allowed if order.leverage else 1}) if allowed else None,
+        repaired=order.model_copy(update={"leverage": allowed if order.leverage else 1}) if allowed else None,
     )

@@ -88,8 +88,8 @@ async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_deni
     assert denied.value.corrected.startswith("orders_place(account_id=")
     assert preview.decision == "deny"
     assert preview.suggestion is not None
-    mended = await live.gate.place(order(**preview.suggestion), "orders_place", "")
-    assert mended.outcome == "approval_required"
+    repaired = await live.gate.place(order(**preview.suggestion), "orders_place", "")
+    assert repaired.outcome == "approval_required"
 
 
 async def test_the_way_out_of_several_objections_is_the_call_that_gets_past_all(live: Place) -> None:

@@ -44,7 +44,7 @@ def _numbers(action: Action, finding: Finding) -> str:
         "unit": finding.unit,
         "window": finding.window,
         "resets in": resets,
-        "mended": None if finding.mended is None else _difference(action, finding.mended),
+        "repaired": None if finding.repaired is None else _difference(action, finding.repaired),
     }
     return ", ".join(f"{name} {value}" for name, value in parts.items() if value is not None)
 
