@@ -22,6 +22,7 @@ from engine.jobs.preparation import prepare
 from engine.jobs.settings import JobSettings, Limits, World
 from engine.store.backtests import JobRow, find_job
 from engine.store.database import Store, default_url
+from tests.idle import IDLE_SECONDS
 
 from .conftest import Fields, Serve
 
@@ -62,8 +63,11 @@ class Desk:
         return found
 
     def until(self, job_id: str, reached: Callable[[JobRow], bool]) -> JobRow:
-        deadline = time.monotonic() + 60
+        """The job once it is `reached`; it may take long on a busy machine, but it may not stand still."""
+        deadline, seen = time.monotonic() + IDLE_SECONDS, None
         while not reached(row := self.job(job_id)):
+            if row != seen:
+                deadline, seen = time.monotonic() + IDLE_SECONDS, row
             assert time.monotonic() < deadline, row
             time.sleep(0.01)  # worker processes work; there is nothing in this one to wait for
         return row

@@ -86,7 +86,7 @@ def test_twelve_characters_of_which_six_differ_are_enough(home: Path) -> None:
 
 
 def test_a_second_enrolment_is_refused(home: Path, key: SigningKey) -> None:
-    with pytest.raises(NotAuthorised, match="before"):
+    with pytest.raises(NotAuthorised, match="already set"):
         enrol(home, "another long passphrase", cost=CHEAP)
     assert public(home) == key.approver
 
