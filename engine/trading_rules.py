@@ -54,11 +54,6 @@ class OrderRules:
     lot: float = 0.0
     minimum: float = 0.0
 
-    @classmethod
-    def of(cls, lot_size: str, minimum: Decimal) -> OrderRules:
-        """From a listing's lot, a decimal string, and the exchange's smallest order."""
-        return cls(float(lot_size), float(minimum))
-
     def whole_lots(self, amount: float) -> float:
         """`amount` rounded down to a multiple of the lot."""
         if self.lot <= 0.0:

@@ -169,11 +169,14 @@ def fetch_recent(feed: Feed, instruments: Sequence[Instrument], timeframe: Timef
 
 
 def _over(own: Listing | None, other: Listing) -> Listing:
-    """The listing of the serving source, with what only the other source knows."""
+    """The listing of the serving source, with what only the other source knows.
+
+    The steps of the simulated market are no more known of an imported series than those guessed from its price.
+    """
     if own is None:
         return other
     if not own.steps_known:
-        return replace(other, source=own.source)
+        return replace(other, source=own.source, steps_known=other.steps_known and other.source == "exchange")
     return replace(other, source=own.source, tick_size=own.tick_size, lot_size=own.lot_size)
 
 

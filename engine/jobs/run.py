@@ -125,12 +125,15 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
 
 
 def order_rules(listing: Listing) -> OrderRules:
-    """The lot and the smallest order of an instrument, as paper accounts have them. The smallest order is known in the
-    exchange's own currency; pairs in others have none."""
-    exchange = listing.instrument.exchange
-    known = listing.instrument.quote == EXCHANGES[exchange].quote
-    return (
-        OrderRules.of(listing.lot_size, EXCHANGES[exchange].minimum) if known else OrderRules(float(listing.lot_size))
+    """The lot and the smallest order of an instrument, as paper accounts have them.
+
+    A lot that was only guessed from the price (imported data) does not hold. The smallest order is known in the
+    exchange's own currency; pairs in others have none.
+    """
+    exchange = EXCHANGES[listing.instrument.exchange]
+    return OrderRules(
+        lot=float(listing.lot_size) if listing.steps_known else 0.0,
+        minimum=float(exchange.minimum) if listing.instrument.quote == exchange.quote else 0.0,
     )
 
 
