@@ -15,7 +15,8 @@ from engine.clock import iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Floats
-from engine.research.comparison import Stored, months_of
+from engine.research.comparison import Stored
+from engine.research.report import months_of
 from engine.results.findings import counted
 
 from . import Chart, svg

@@ -1,22 +1,27 @@
-"""From a request to a spec: everything that can be refused is refused here, at once, before a job is queued."""
+"""From a request to a spec: everything that can be refused is refused here, at once, before a job is queued.
+
+Scripts are checked here and compiled again where they run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from api.backtests import ExecuteRequest
+from api.backtest_results import Diagnostic, ScriptCheckResponse
+from api.backtests import ExecuteRequest, ScriptCheckRequest
 from api.errors import HeyTradersError, InvalidInput, NotFound
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed
+from engine.language.compile import CompiledScript, check_script, compile_script
+from engine.language.script import ScriptContext
 from engine.strategies.writing import write_script
 
-from .scripts import compiled, remarks
 from .spec import Spec
 
 DAY: Final = 86_400
@@ -223,3 +228,60 @@ def _midnight(day: date) -> int:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def compiled(spec: Spec) -> CompiledScript:
+    """The script of a spec.
+
+    Raises:
+        DslError: Tells of every error.
+    """
+    return compile_script(spec.script, context_of(spec))
+
+
+def remarks(spec: Spec) -> tuple[str, ...]:
+    """The linter's warnings on a script that the caller wrote.
+
+    Raises:
+        DslError: The script has errors; tells of every one.
+    """
+    found = compiled(spec).diagnostics
+    if spec.generated:
+        return ()
+    return tuple(f"Line {each.line}: {each.message}. {each.suggestion}".rstrip() for each in found)
+
+
+def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
+    """Every remark on a script, and what it would do."""
+    context = ScriptContext(
+        universe=tuple(dict.fromkeys(resolve(ticker) for ticker in request.universe)),
+        timeframe=request.timeframe,
+        mode=request.mode,
+        exchange=request.exchange,
+        bars=_bars(request.start_date, request.end_date, SECONDS[request.timeframe]),
+    )
+    report = check_script(request.script, context)
+    script = report.compiled
+    found = sorted(report.diagnostics, key=lambda each: each.severity != "error")
+    return ScriptCheckResponse.model_validate(
+        {
+            "valid": report.ok,
+            "diagnostics": [Diagnostic.model_validate(asdict(each)) for each in found],
+            "plan": script.plan_text.splitlines() if script else [],
+            "tickers": [instrument.ticker for instrument in script.instruments] if script else [],
+            "warmup_bars": script.lookback if script else None,
+            "reads_position": script.stateful if script else None,
+            "fixed_script": report.fixed,
+        }
+    )
+
+
+def context_of(spec: Spec) -> ScriptContext:
+    """What the script of a spec runs on."""
+    return ScriptContext(
+        universe=spec.instruments, timeframe=spec.timeframe, mode=spec.mode, exchange=spec.exchange, bars=spec.bars
+    )
+
+
+def _bars(start: date | None, end: date | None, seconds: int) -> int | None:
+    return None if start is None or end is None else max(0, (end - start).days + 1) * 86_400 // seconds

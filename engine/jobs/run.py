@@ -35,7 +35,7 @@ from engine.simulation.settings import SimulationSettings
 from engine.store.database import Store
 from engine.trading_rules import OrderRules
 
-from .scripts import compiled
+from .preparation import compiled
 from .settings import World
 from .spec import Outcome, Spec
 

@@ -1,4 +1,8 @@
-"""One slot runs one job at a time in a worker process of its own, which it can kill without hurting any other job."""
+"""One slot runs one job at a time in a worker process of its own, which it can kill without hurting any other job.
+
+The second half is the inside of that process. It is spawned, so it imports this module afresh; it keeps its feed warm,
+never touches the server's pipes, and ends with its parent, also when the parent is killed.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,35 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.sharedctypes import RawArray
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.errors import HeyTradersError, explain
-from engine.executor.local import Spawning, one_thread_each
+from engine.executor.local import Spawning, one_thread_each, prepare_process
 
-from .settings import Limits, World
-from .worker import STAGES, enter, greet, work
+from .settings import SWEEP, Limits, World
 
 if TYPE_CHECKING:
     from .spec import Outcome, SweepOutcome
 
 logger = logging.getLogger("heytraders.backtests")
+
+STAGES: Final = (
+    "starting",
+    "loading candles",
+    "reading the script",
+    "trading",
+    "measuring",
+    "trying a one-bar delay",
+    "running variants",
+    "judging the search",
+)
+"""What a job is doing; a worker reports the index."""
 
 _SMALLER: Final = "use a shorter range, a longer timeframe or fewer tickers"
 _LOOK_SECONDS: Final = 0.05
@@ -157,3 +173,47 @@ class Slot:
             executor, self._executor, self._greeting = self._executor, None, None
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+Progress = MutableSequence[float]
+"""Shared with the parent: the fraction done, and the index of the stage."""
+
+_progress: Progress | None = None
+
+
+def enter(progress: Progress, memory_bytes: int) -> None:
+    """Prepare the process, and remember where it reports its progress."""
+    global _progress  # noqa: PLW0603 - a worker process has one set of surroundings
+    prepare_process(memory_bytes)
+    _progress = progress
+
+
+def greet() -> None:
+    """Load what every job needs: the engine's side, the language's, and with it NumPy and TA-Lib."""
+    for name in ("engine.jobs.run", "engine.language.running"):
+        import_module(name)
+
+
+def work(world: World, spec: str) -> Outcome | SweepOutcome:
+    """Run the backtest or the sweep that `spec` describes.
+
+    Raises:
+        HeyTradersError: The backtest cannot be run; the message is for whoever asked for it.
+        MemoryError: It needs more than the limit.
+    """
+    progress = _progress
+    if progress is None:
+        raise RuntimeError("the worker was not entered")
+
+    def report(done: float, stage: int) -> None:
+        progress[0] = done
+        progress[1] = float(stage)
+
+    report(0.0, 0)
+    if spec.startswith(SWEEP):
+        from engine.research.sweep import run_sweep
+
+        return run_sweep(world, spec, report)
+    from .run import run_backtest
+
+    return run_backtest(world, spec, report)

@@ -16,7 +16,7 @@ from api.research import Range, SweepRequest
 from api.text import closest
 from engine.executor import seed_of
 from engine.frame import Times
-from engine.jobs.scripts import context_of
+from engine.jobs.preparation import context_of
 from engine.jobs.settings import SWEEP
 from engine.jobs.spec import Spec
 from engine.language.compile import script_parameters

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from engine.clock import iso8601
 from engine.executor import Executor, Inline, open_executor
 from engine.frame import Floats, Frame
+from engine.jobs.preparation import context_of
 from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of
-from engine.jobs.scripts import context_of
 from engine.jobs.settings import World
 from engine.jobs.spec import Spec, SweepOutcome
 from engine.language.script import ScriptContext

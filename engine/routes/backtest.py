@@ -46,8 +46,7 @@ from api.refusals import show
 from engine.access import Caller
 from engine.clock import iso8601
 from engine.engine import Engine
-from engine.jobs.preparation import prepare
-from engine.jobs.scripts import check
+from engine.jobs.preparation import check, prepare
 from engine.results import reading
 from engine.store import backtests as rows
 

@@ -44,9 +44,9 @@ from engine.clock import iso8601
 from engine.engine import Engine
 from engine.jobs.preparation import prepare
 from engine.research import comparison
-from engine.research.comparison import Stored
+from engine.research.comparison import Stored, correlate
 from engine.research.plan import SweepSpec, plan_sweep
-from engine.research.relations import correlate
+from engine.research.report import report as reported
 from engine.store import backtests as rows
 
 from .backtest import job_of
@@ -152,7 +152,7 @@ async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> Co
 async def report(engine: Engine, caller: Caller, request: ReportRequest) -> ReportResponse:
     """Chosen parts of a full report."""
     result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
-    made = await anyio.to_thread.run_sync(comparison.report, engine.feed, result, request)
+    made = await anyio.to_thread.run_sync(reported, engine.feed, result, request)
     if not request.chart:
         return made
     picture = await anyio.to_thread.run_sync(lambda: _pictured(result_chart(engine.feed, result, "equity")))

@@ -43,7 +43,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
 
     from api.backtests import ScriptCheckRequest
     from api.refusals import refuse
-    from engine.jobs.scripts import check as checked
+    from engine.jobs.preparation import check as checked
 
     source = _read(file)
     given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode}

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from engine.research.comparison import drawdowns
-from engine.research.relations import cointegration
+from engine.research.comparison import cointegration
+from engine.research.report import drawdowns
 
 from .conftest import Door
 
