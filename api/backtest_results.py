@@ -34,7 +34,7 @@ class StatusResponse(Response):
     backtest_id: str | None = Field(None, description="The job.")
     status: JobStatus = Field(description="queued, running, completed, failed or cancelled.")
     progress: float | None = Field(None, description="Done, as a fraction 0 to 1.")
-    result_id: str | None = Field(None, description="Set when completed: what the results endpoints take.")
+    result_id: str | None = Field(None, description="Set when completed; the results endpoints take it.")
     message: str | None = Field(None, description="Why it failed or was cancelled, or what it is doing.")
     queue_position: int | None = Field(None, description="Jobs before this one, while queued.")
     created_at: Time | None = Field(None, description="ISO 8601, UTC.")
@@ -46,7 +46,7 @@ class CancelResponse(Response):
     """The job after the attempt to cancel it."""
 
     backtest_id: str | None = Field(None, description="The job.")
-    status: JobStatus | None = Field(None, description="`cancelled`, or the final state it had already reached.")
+    status: JobStatus | None = Field(None, description="cancelled, or how it had ended before.")
     message: str | None = Field(None, description="What was done.")
 
 
@@ -105,7 +105,7 @@ class Robustness(Response):
     deflated_sharpe_ratio: float | None = Field(
         None, description="Probability that the true Sharpe is above zero given the variants tried, 0 to 1."
     )
-    expected_max_sharpe: float | None = Field(None, description="Best annualised Sharpe to expect from luck alone.")
+    expected_max_sharpe: float | None = Field(None, description="Annualised, what luck alone would give.")
 
 
 class Trade(Response):

@@ -23,7 +23,7 @@ from .backtest_results import (
 )
 from .endpoint import Endpoint, Request
 from .exchanges import EXCHANGES
-from .inputs import Day, ExchangeInput, Identifier, Number, Text, TimeframeInput, Whole, Words, one_of
+from .inputs import Day, Identifier, Number, Text, TimeframeInput, VenueInput, Whole, Words, one_of
 from .refusals import refuse, reject
 from .strategies import SignalParameters, StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id
@@ -50,7 +50,6 @@ Cost = Annotated[Number, Field(ge=0, lt=0.1), _NUMBER]
 Share = Annotated[Number, Field(ge=0, le=1), _NUMBER]
 Percent = Annotated[Number, Field(gt=0, le=1e6), _NUMBER]
 Loss = Annotated[Number, Field(gt=0, lt=100), _NUMBER]
-Venue = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
 Tickers = Annotated[
     Words, Field(min_length=1, max_length=MAX_UNIVERSE), WithJsonSchema({"type": "array", "items": {"type": "string"}})
 ]
@@ -68,7 +67,7 @@ class ExecuteRequest(Request):
     experiment: Annotated[str, Field(pattern=r"^[\w .:-]{1,60}$"), WithJsonSchema({"type": "string"})] | None = Field(
         None, description="Its search."
     )
-    exchange: Venue = Field("binance", description="The universe's.")
+    exchange: VenueInput = Field("binance", description="The universe's.")
     timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="4h, 1w.")
     initial_cash: Cash = Field(10_000.0, description="Quote currency.")
     leverage: Leverage = Field(1.0, description="Perpetuals.")
@@ -180,7 +179,7 @@ class BacktestRequest(Request):
 class ResultRequest(Request):
     """Names a result."""
 
-    result_id: Identifier = Field(description="From backtest_status of a completed job (not the backtest_id).")
+    result_id: Identifier = Field(description="From backtest_status; not the backtest_id.")
 
 
 class PageRequest(ResultRequest):
@@ -230,7 +229,7 @@ class ScriptCheckRequest(Request):
 
     script: Script = Field(description="Signal DSL.")
     universe: Tickers = Field(("BINANCE:BTC/USDT",), description="EXCHANGE:BASE/QUOTE.")
-    exchange: Venue = Field("binance", description="The universe's.")
+    exchange: VenueInput = Field("binance", description="The universe's.")
     timeframe: TimeframeInput = Field("1h", description="Bar.")
     mode: ModeInput = Field("isolated", description="As in backtest_execute.")
     start_date: Day | None = Field(None, description="With end_date: is the range longer than the warm-up?")

@@ -235,6 +235,8 @@ RiskProfile = Literal["conservative", "moderate", "aggressive"]
 Order = Literal["asc", "desc"]
 
 ExchangeInput = Annotated[ExchangeId, one_of(get_args(ExchangeId), EXCHANGE_ALIASES)]
+VenueInput = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
+"""The same without the list of all of them, where it only narrows an answer."""
 MarketTypeInput = Annotated[MarketType, one_of(get_args(MarketType), MARKET_TYPE_ALIASES)]
 TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe), WithJsonSchema({"type": "string"})]
 """Shown as plain text, which spares tokens; a wrong one is told what there is."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from .addressing import address_symbol, check_market_type
 from .endpoint import Endpoint, Request, Response
 from .exchanges import EXCHANGES, ExchangeId, MarketType
-from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, Whole, one_of, whole_number
+from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, VenueInput, Whole, one_of, whole_number
 from .numbers import Amount, Money, Price
 from .outputs import Time, listed_as
 from .refusals import reject
@@ -110,7 +110,7 @@ class PlaceRequest(Request):
     }
 
     account_id: Identifier = Field(description="From accounts_list.")
-    exchange: ExchangeInput = Field(description="The venue of the account, as accounts_list says.")
+    exchange: ExchangeInput = Field(description="The account's venue.")
     symbol: Symbol = Field(description="Spot BTC/USDT, perpetual BTC/USDT:USDT, Polymarket the token id.")
     side: SideInput = Field(description="Perpetuals: sell opens a short.")
     order_type: OrderTypeInput = Field(
@@ -119,10 +119,10 @@ class PlaceRequest(Request):
     )
     amount: Amount = Field(description="Base units; tokens on Polymarket.")
     price: Price | None = Field(
-        default=None, description="Quote currency per unit, on Polymarket a probability. Required unless market."
+        default=None, description="Quote currency per unit; a probability on Polymarket. Not for market orders."
     )
     market_type: MarketTypeInput | None = Field(
-        default=None, validate_default=True, description="Follows from the exchange; may be left out."
+        default=None, validate_default=True, description="Default: the exchange's."
     )
     leverage: Leverage | None = Field(default=None, description="Perpetuals only.")
     label: Text | None = Field(default=None, max_length=100, description="Yours; comes back with the order.")
@@ -193,7 +193,7 @@ class ListRequest(Request):
     account_id: Identifier | None = Field(default=None, description="Only this account.")
     symbol: Symbol | None = Field(default=None, description="Only this symbol.")
     status: StatusInput | None = Field(default=None, description="Only in this state.")
-    exchange: ExchangeInput | None = Field(default=None, description="Only this venue.")
+    exchange: VenueInput | None = Field(default=None, description="Only this venue.")
     limit: Whole = Field(default=50, ge=1, le=200, description="Results per page.")
     offset: Whole = Field(default=0, ge=0, le=1_000_000_000, description="Results to skip.")
 
@@ -209,7 +209,7 @@ class CancelRequest(Request):
     order_id: Identifier = Field(
         description="order_id of an order placed here; on Lighter (numeric) and Polymarket its exchange_order_id."
     )
-    exchange: ExchangeInput | None = Field(
+    exchange: VenueInput | None = Field(
         default=None, description="Required, with symbol, for an order not placed here."
     )
     symbol: Symbol | None = Field(default=None, description="Required for an order not placed here.")

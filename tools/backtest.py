@@ -37,7 +37,7 @@ BACKTEST: Final = (
     EndpointTool(
         name="backtest_execute",
         title="Queue a backtest",
-        description="Queue a backtest and return its backtest_id at once. backtest_and_poll also waits and sums up.",
+        description="Queue a backtest and return its backtest_id at once. backtest_and_poll also waits.",
         hints=_STARTS,
     ),
     EndpointTool(

@@ -34,7 +34,7 @@ LIVE: Final = (
     EndpointTool(
         name="live_subscription_get",
         title="Look at a subscription",
-        description="One deployed strategy with its newest webhook deliveries. For its signals use live_signals.",
+        description="One deployed strategy and its newest webhook deliveries. For signals use live_signals.",
         hints=LOOK,
     ),
     EndpointTool(

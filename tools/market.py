@@ -10,15 +10,13 @@ MARKET: Final = (
     EndpointTool(
         name="market_tickers",
         title="List tradable symbols",
-        description="List the symbols of an exchange, largest first, by category or sector. "
-        "Start here to find the symbols that the other market tools take.",
+        description="List the symbols that the other market tools take, largest first, by category or sector.",
         hints=LOOK,
     ),
     EndpointTool(
         name="market_ohlcv",
         title="Get candles",
-        description="Closed OHLCV candles of one symbol. To compute something from them use market_evaluate, "
-        "which reads the history itself.",
+        description="Closed OHLCV candles of one symbol. To compute something from them use market_evaluate.",
         hints=LOOK,
     ),
     EndpointTool(
@@ -31,7 +29,7 @@ MARKET: Final = (
     EndpointTool(
         name="market_scan",
         title="Scan symbols by a condition",
-        description="Find the symbols of a universe for which a boolean expression holds on the last closed bar. "
+        description="Find the symbols of a universe for which a condition holds on the last closed bar. "
         "To order symbols by a number use market_rank.",
         hints=LOOK,
     ),

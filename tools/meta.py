@@ -27,15 +27,14 @@ META: Final = (
     EndpointTool(
         name="meta_indicators",
         title="List indicators and operators",
-        description="The indicators, operators and variables of the Signal DSL with their signatures. "
-        "For syntax and examples read docs_read.",
+        description="Indicators, operators and variables of the Signal DSL with their signatures. "
+        "For syntax and examples use docs_read.",
         hints=REFERENCE,
     ),
     CompositeTool(
         name="meta_health",
         title="Check the backend",
-        description="Whether the backend answers, whether it is the hosted service or the embedded engine, "
-        "and whether market data is real, imported or simulated.",
+        description="Whether the backend answers, is hosted or embedded, and which market data it has.",
         hints=LOOK,
         module="tools.meta_calls",
         operation_name="HEALTH",

@@ -28,8 +28,8 @@ SAFETY: Final = (
     CompositeTool(
         name="safety_halt",
         title="Pull the kill switch",
-        description="Stop all new orders, cancel the open ones of this server, pause strategies that trade. "
-        "Use it when something is wrong; only the user can release it.",
+        description="Stop all new orders, cancel this server's open ones, pause strategies that trade. "
+        "For when something is wrong; only the user can release it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
         module="tools.safety_desk",
         operation_name="HALT",

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from api.endpoint import Response
 from api.outputs import tables_of
 
 from .declaration import ToolRow
@@ -18,10 +19,13 @@ from .declaration import ToolRow
 Schema = dict[str, Any]
 
 _UNTOLD = ("default", "examples", "required")
-_WORTH_A_REFERENCE = 4
+_WORTH_A_REFERENCE = 3
 """Fields from which on a type is named rather than shown again."""
 _WORDS_WORTH_TELLING = 3
 """A description of fewer words repeats the field's name."""
+
+_HIGHEST_TOLD = 1_000_000
+"""Bounds above it keep machines safe and tell a caller nothing."""
 
 # Bounds of lengths are told to whoever crosses them, which spares tokens.
 _DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", "maxLength", "minItems", "maxItems")
@@ -53,11 +57,11 @@ class OutputSchemas:
 
     def of(self, tool: str, model: type[BaseModel]) -> Schema:
         """The result schema of the next tool."""
-        whole = f"{model.__module__}.{model.__qualname__}"
         schema = model.model_json_schema(mode="serialization")
-        if whole in self._shown:
-            names = cast("Schema", schema["properties"])
-            reference = f"As in {self._shown[whole]}."
+        names = cast("Schema", schema["properties"])
+        shown_by = self._shown.get(_qualified(model))
+        if shown_by is not None and len(names) >= _WORTH_A_REFERENCE:
+            reference = f"As in {shown_by}."
             return {"type": "object", "description": reference, "properties": {name: {} for name in names}}
         _show_tables(schema, model)
         definitions: Schema = schema.get("$defs", {})
@@ -65,7 +69,7 @@ class OutputSchemas:
         flat = cast("Schema", _inlined(schema, definitions, ()))
         flat.pop("description", None)
         flat.setdefault("properties", {})
-        self._shown.update(first_here, **{whole: tool})
+        self._shown.update(first_here, **dict.fromkeys(_kinds(model), tool))
         return self._tell(flat)
 
     def _shorten(self, tool: str, schema: Schema, definitions: Schema) -> dict[str, str]:
@@ -91,12 +95,20 @@ class OutputSchemas:
 
 def definitions(rows: Iterable[ToolRow]) -> dict[str, Schema]:
     """The tools as the committed snapshot holds them and as `tools/list` serves them, by name."""
+    rows = tuple(rows)
     outputs = OutputSchemas()
-    return {row.name: _definition(row, outputs) for row in rows}
+    results = {row.name: outputs.of(row.name, row.operation().response) for row in sorted(rows, key=_fullness)}
+    return {row.name: _definition(row, results[row.name]) for row in rows}
 
 
-def _definition(row: ToolRow, outputs: OutputSchemas) -> Schema:
-    operation = row.operation()
+def _fullness(row: ToolRow) -> int:
+    """Places the results with the most fields first, so that smaller ones of the same kind can refer to them."""
+    schema = row.operation().response.model_json_schema(mode="serialization")
+    parts: list[Schema] = [schema, *schema.get("$defs", {}).values()]
+    return -sum(len(part.get("properties", ())) for part in parts)
+
+
+def _definition(row: ToolRow, result: Schema) -> Schema:
     hints = row.hints
     return {
         "name": row.name,
@@ -108,9 +120,19 @@ def _definition(row: ToolRow, outputs: OutputSchemas) -> Schema:
             "idempotentHint": hints.idempotent,
             "openWorldHint": hints.open_world,
         },
-        "inputSchema": input_schema(operation.request),
-        "outputSchema": outputs.of(row.name, operation.response),
+        "inputSchema": input_schema(row.operation().request),
+        "outputSchema": result,
     }
+
+
+def _kinds(model: type[BaseModel]) -> list[str]:
+    """A response model and those that it extends: by their names in `$defs`, and with their modules."""
+    kinds = [kind for kind in model.__mro__ if issubclass(kind, Response) and kind is not Response]
+    return [name for kind in kinds for name in (kind.__name__, _qualified(kind))]
+
+
+def _qualified(model: type[BaseModel]) -> str:
+    return f"{model.__module__}.{model.__qualname__}"
 
 
 def _show_tables(schema: Schema, model: type[BaseModel]) -> None:
@@ -118,10 +140,8 @@ def _show_tables(schema: Schema, model: type[BaseModel]) -> None:
     for name in tables_of(model):
         field = schema["properties"][name]
         row = schema["$defs"][field["items"]["$ref"].rpartition("/")[2]]
-        columns = {"type": "array", "items": {"type": "string"}}
-        rows = {"type": "array", "items": {"type": "array"}}
         words = f"{field['description']} Columns: {', '.join(row['properties'])}."
-        table = {"columns": columns, "rows": rows}
+        table = {"columns": {"type": "array"}, "rows": {"type": "array"}}
         schema["properties"][name] = {"type": "object", "properties": table, "description": words}
 
 
@@ -168,11 +188,20 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
     flat = {
         key: _properties(value, definitions, path) if key == "properties" else _inlined(value, definitions, path)
         for key, value in node.items()
-        if key not in _DROPPED and not (key == "additionalProperties" and value is False)
+        if key not in _DROPPED and not _goes_without_saying(key, value)
     }
     if isinstance(flat.get("required"), list):
         flat["required"] = [name for name in flat["required"] if not _nullable(node["properties"][name])]
     return flat
+
+
+def _goes_without_saying(key: str, value: Any) -> bool:
+    """Whether a keyword says what a caller assumes: no further fields, a count from 0 or 1 on, no end to it."""
+    if key == "additionalProperties":
+        return value is False
+    if key in ("minimum", "exclusiveMinimum"):
+        return value in (0, 1)
+    return key == "maximum" and value > _HIGHEST_TOLD
 
 
 def _nullable(schema: Schema) -> bool:
@@ -219,7 +248,10 @@ def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
         if key == "properties":
             kept[key] = {name: _field(name, schema, is_new, depth + 1) for name, schema in value.items()}
         elif key == "items":
-            kept[key] = _without_words(_told(value, is_new, depth))
+            if "items" in value:
+                kept[key] = {"type": "array"}  # a table: its cells are numbers, or null where one is missing
+            elif depth <= 1 or value != {"type": "string"}:
+                kept[key] = _without_words(_told(value, is_new, depth))
         elif key not in _UNTOLD and not _is_plain(key, value, fields, depth):
             kept[key] = _told(value, is_new, depth)
     return kept
