@@ -20,7 +20,7 @@ from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed
 from engine.language.compile import CompiledScript, check_script, compile_script
 from engine.language.script import ScriptContext
-from engine.strategies.writing import write_script
+from engine.strategies import write_script
 
 from .spec import Spec
 

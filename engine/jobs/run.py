@@ -28,9 +28,9 @@ from engine.results.metrics import (
 )
 from engine.results.packing import TRADE_COLUMNS, Labels, Table, labels_of, to_bytes, trade_row, trade_table
 from engine.results.robustness import moments
-from engine.simulation.delay import delayed
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
+from engine.simulation.schedule import delayed
 from engine.simulation.settings import SimulationSettings
 from engine.store.database import Store
 from engine.trading_rules import OrderRules

@@ -1,21 +1,22 @@
-"""Checks calls: what is called, and whether its arguments are what the registry says that the operator takes."""
+"""Checks calls and subscripts: what is called, whether its arguments are what the registry says that it takes, and what
+an index or a ticker in brackets picks."""
 
 from __future__ import annotations
 
 import ast
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
+from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 
 from .check import ExpressionChecker
-from .diagnostics import Span, quoted
+from .diagnostics import Span, quoted, short
 from .graph import Node
 from .kinds import ANYTHING, Interval
-from .registry import OPERATORS, Operator, Parameter
-from .spec import Constant
-from .suggest import FORMS, meant
-from .values import Outputs, Value
-from .variables import VARIABLES
+from .operators import OPERATORS, Operator, Parameter
+from .spec import MAX_PERIOD, Constant
+from .values import Outputs, TickerList, Value
+from .words import FORMS, VARIABLES, meant
 
 _PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "span", "len", "periods", "lookback", "bars"})
 _MAX_CALLS: Final = {False: 100, True: 2_000}
@@ -23,7 +24,7 @@ _MAX_CALLS: Final = {False: 100, True: 2_000}
 
 
 class Checker(ExpressionChecker):
-    """Checks the expressions of one source text, calls included."""
+    """Checks the expressions of one source text, calls and subscripts included."""
 
     def _call(self, call: ast.Call) -> Value | None:
         """What a call means, or None after reporting what is wrong with it."""
@@ -305,6 +306,68 @@ class Checker(ExpressionChecker):
         if problem is None:
             return _typed(parameter, value)
         self.error(where, f"{operator.name}: {parameter.name} {problem[0]}", problem[1])
+        return None
+
+    def _subscript(self, expression: ast.Subscript) -> Value | None:
+        """What a subscript means."""
+        value = self.value(expression.value)
+        if value is None:
+            self.value(expression.slice)
+            return None
+        if isinstance(value, TickerList):
+            return self._listed(value, expression)
+        if not isinstance(value, Node):
+            return self.node(expression.value)
+        index = self.node(expression.slice)
+        if index is None:
+            return None
+        if index.kind.base in {"string", "ticker"}:
+            return self._elsewhere(value, expression)
+        return self._history(value, index, expression)
+
+    def _listed(self, tickers: TickerList, expression: ast.Subscript) -> Node | None:
+        index = self.number(expression.slice)
+        if index is None:
+            return None
+        value = index.constant
+        if (
+            not isinstance(value, float)
+            or not value.is_integer()
+            or not -len(tickers.nodes) <= value < len(tickers.nodes)
+        ):
+            last = len(tickers.nodes) - 1
+            self.error(expression.slice, f"TICKERS has the places 0 to {last}", "Give the place as a plain number")
+            return None
+        return tickers.nodes[int(value)]
+
+    def _elsewhere(self, value: Node, expression: ast.Subscript) -> Node | None:
+        ticker = self.ticker(expression.slice)
+        if ticker is None or ticker.op == "ticker":
+            return value if ticker is not None else None
+        if not value.local:
+            written = quoted(self.parsed.source(expression.value))
+            self.error(expression, f"{written} is the same for every ticker", "Leave the ticker out")
+            return None
+        return self.graph.at(value, cast("Instrument", ticker.payload))
+
+    def _history(self, value: Node, index: Node, expression: ast.Subscript) -> Node | None:
+        place = index.constant
+        written = short(self.parsed.source(expression.value))
+        if not isinstance(place, float) or not place.is_integer():
+            self.error(expression.slice, "an index is a whole constant number", f"`{written}[-2]` is one bar ago")
+        elif place >= 0:
+            back = f"[{-int(place) - 1}]"
+            ago = ("the current bar", "one bar ago")[int(place)] if place < 2 else f"{int(place)} bars ago"
+            self.error(expression.slice, f"a series is indexed from its end, not with {int(place)}",
+                       f"`{written}{back}` is {ago}", fix=str(-int(place) - 1))  # fmt: skip
+        elif -place > MAX_PERIOD:
+            self.error(expression.slice, f"{int(-place):,} bars is too far back", f"At most {MAX_PERIOD:,}")
+        elif not value.kind.series:
+            self.error(expression, f"`{written}` is {value.kind} and has no history", "Leave the index out")
+        elif value.stateful and place < -1:
+            self.error(expression, f"`{written}` reads the account, whose past is not kept", "Leave the index out")
+        else:
+            return self.graph.lag(value, int(-place) - 1)
         return None
 
 

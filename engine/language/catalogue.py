@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Final
 
 from .intents import FORMS, SIZINGS, signature
-from .registry import OPERATOR_CATEGORIES, Operator, primary
+from .operators import OPERATOR_CATEGORIES, Operator, primary
 from .spec import Constant, Memory
-from .variables import VARIABLES, Group
+from .words import VARIABLES, Group
 
 
 @dataclass(frozen=True, slots=True)

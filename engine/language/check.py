@@ -6,7 +6,7 @@ import ast
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from api.errors import HeyTradersError
 from api.symbols import Instrument, resolve
@@ -14,32 +14,13 @@ from api.symbols import Instrument, resolve
 from .diagnostics import Span, quoted, short
 from .foreign_expressions import example_of
 from .graph import Graph, Node
-from .parse import Parsed
-from .registry import OPERATORS
-from .spec import MAX_PERIOD
-from .suggest import FORMS, meant
+from .operators import OPERATORS
+from .parse import ARITHMETIC, COMPARISON, Parsed
 from .values import Outputs, ScriptParameter, TickerList, Value, World, described
-from .variables import VARIABLES
+from .words import FORMS, VARIABLES, meant
 
 MAX_CONTEXTS: Final = 8
 
-_ARITHMETIC: Final[dict[type[ast.operator], str]] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-}
-_COMPARISON: Final[dict[type[ast.cmpop], str]] = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-}
 _SIDES: Final = {"LONG": 1.0, "SHORT": -1.0, "FLAT": 0.0, "NONE": 0.0}
 _NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
 
@@ -251,6 +232,10 @@ class ExpressionChecker(ABC):
     def _call(self, call: ast.Call) -> Value | None:
         """What a call means, or None after reporting what is wrong with it."""
 
+    @abstractmethod
+    def _subscript(self, expression: ast.Subscript) -> Value | None:
+        """What a subscript means, or None after reporting what is wrong with it."""
+
     def _list(self, expression: ast.List | ast.Tuple) -> None:
         self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")
 
@@ -272,14 +257,13 @@ class ExpressionChecker(ABC):
                 "Write `where(condition, 1, 0)` for a number",
             )
         else:
-            self.error(
-                expression, f"{written} is {node.kind}; {'a number' if base == 'number' else 'a condition'} is needed"
-            )
+            needed = "a number" if base == "number" else "a condition"
+            self.error(expression, f"{written} is {node.kind}; {needed} is needed")
         return None
 
     def _binary(self, expression: ast.BinOp) -> Node | None:
         left, right = self.number(expression.left), self.number(expression.right)
-        symbol = _ARITHMETIC.get(type(expression.op))
+        symbol = ARITHMETIC.get(type(expression.op))
         if symbol is None:
             self.error(expression, "this operator is not part of the language", "There are + - * / // % **")
         return None if left is None or right is None or symbol is None else self.graph.apply(symbol, left, right)
@@ -311,9 +295,8 @@ class ExpressionChecker(ABC):
         """`chosen if test else other`, both being numbers or both conditions."""
         bases = {chosen.kind.base, other.kind.base}
         if len(bases) > 1 or not bases <= {"number", "bool"}:
-            self.error(
-                where, f"one choice is {chosen.kind}, the other {other.kind}", "Make both numbers or both conditions"
-            )
+            message = f"one choice is {chosen.kind}, the other {other.kind}"
+            self.error(where, message, "Make both numbers or both conditions")
             return None
         return self.graph.apply("where", test, chosen, other)
 
@@ -356,7 +339,7 @@ class ExpressionChecker(ABC):
         op: ast.cmpop,
         nodes: tuple[Node | None, Node | None],
     ) -> Node | None:
-        symbol = _COMPARISON.get(type(op))
+        symbol = COMPARISON.get(type(op))
         if symbol is None:
             self.error(whole, "`in` and `is` are not part of the language", "Compare with `==`, and join with `or`")
             return None
@@ -415,65 +398,3 @@ class ExpressionChecker(ABC):
         texts = [quoted(self.parsed.source(each)) for each in written]
         message = f"{texts[0]} is {left.kind}, {texts[1]} is {right.kind}"
         self.error(whole, f"{message}; they cannot be compared", "Compare numbers with numbers")
-
-    def _subscript(self, expression: ast.Subscript) -> Value | None:
-        """What a subscript means."""
-        value = self.value(expression.value)
-        if value is None:
-            self.value(expression.slice)
-            return None
-        if isinstance(value, TickerList):
-            return self._listed(value, expression)
-        if not isinstance(value, Node):
-            return self.node(expression.value)
-        index = self.node(expression.slice)
-        if index is None:
-            return None
-        if index.kind.base in {"string", "ticker"}:
-            return self._elsewhere(value, expression)
-        return self._history(value, index, expression)
-
-    def _listed(self, tickers: TickerList, expression: ast.Subscript) -> Node | None:
-        index = self.number(expression.slice)
-        if index is None:
-            return None
-        value = index.constant
-        if (
-            not isinstance(value, float)
-            or not value.is_integer()
-            or not -len(tickers.nodes) <= value < len(tickers.nodes)
-        ):
-            last = len(tickers.nodes) - 1
-            self.error(expression.slice, f"TICKERS has the places 0 to {last}", "Give the place as a plain number")
-            return None
-        return tickers.nodes[int(value)]
-
-    def _elsewhere(self, value: Node, expression: ast.Subscript) -> Node | None:
-        ticker = self.ticker(expression.slice)
-        if ticker is None or ticker.op == "ticker":
-            return value if ticker is not None else None
-        if not value.local:
-            written = quoted(self.parsed.source(expression.value))
-            self.error(expression, f"{written} is the same for every ticker", "Leave the ticker out")
-            return None
-        return self.graph.at(value, cast("Instrument", ticker.payload))
-
-    def _history(self, value: Node, index: Node, expression: ast.Subscript) -> Node | None:
-        place = index.constant
-        written = short(self.parsed.source(expression.value))
-        if not isinstance(place, float) or not place.is_integer():
-            self.error(expression.slice, "an index is a whole constant number", f"`{written}[-2]` is one bar ago")
-        elif place >= 0:
-            back = f"[{-int(place) - 1}]"
-            ago = ("the current bar", "one bar ago")[int(place)] if place < 2 else f"{int(place)} bars ago"
-            self.error(expression.slice, f"a series is indexed from its end, not with {int(place)}",
-                       f"`{written}{back}` is {ago}", fix=str(-int(place) - 1))  # fmt: skip
-        elif -place > MAX_PERIOD:
-            self.error(expression.slice, f"{int(-place):,} bars is too far back", f"At most {MAX_PERIOD:,}")
-        elif not value.kind.series:
-            self.error(expression, f"`{written}` is {value.kind} and has no history", "Leave the index out")
-        elif value.stateful and place < -1:
-            self.error(expression, f"`{written}` reads the account, whose past is not kept", "Leave the index out")
-        else:
-            return self.graph.lag(value, int(-place) - 1)
-        return None

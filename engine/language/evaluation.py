@@ -14,11 +14,10 @@ from api.timeframes import Timeframe
 from engine.frame import Bars, Bools, Floats, Frame, Resampled, resample
 
 from .graph import Node
-from .indicators.calling import compute
-from .indicators.elementwise import VECTOR
+from .indicators import VECTOR, compute
 from .indicators.windows import steady
 from .kinds import CONDITION
-from .registry import OPERATORS
+from .operators import OPERATORS
 from .spec import Constant
 
 Series = Floats | Bools

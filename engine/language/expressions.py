@@ -13,8 +13,8 @@ from api.timeframes import Timeframe
 
 from .calls import Checker
 from .graph import Graph, Node
+from .operators import OPERATORS
 from .parse import parse
-from .registry import OPERATORS
 from .values import World
 
 if TYPE_CHECKING:

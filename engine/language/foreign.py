@@ -24,8 +24,8 @@ from .foreign_expressions import (
     parsed,
     without_arguments,
 )
-from .registry import OPERATORS
-from .variables import VARIABLES
+from .operators import OPERATORS
+from .words import VARIABLES
 
 
 def translated(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None:  # noqa: C901 - one case for each form

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
-from .registry import OPERATORS, Operator
-from .suggest import FORMS, meant
-from .variables import COLUMNS, VARIABLES
+from .operators import OPERATORS, Operator
+from .words import COLUMNS, FORMS, VARIABLES, meant
 
 FRAMES: Final = frozenset(
     {"df", "data", "dataframe", "bars", "candles", "candle", "ohlcv", "ohlc", "prices", "bar", "datas", "row", "self"}

@@ -14,10 +14,10 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 
 from .kinds import ANYTHING, BOOL, CONDITION, NUMBER, RULES, SERIES, STRING, TICKER, Interval, Kind, compare, narrowed
-from .registry import OPERATORS, Operator
+from .operators import OPERATORS, Operator
 from .scalars import SCALAR, Scalar
 from .spec import Constant
-from .variables import COLUMNS, VARIABLES, Variable
+from .words import COLUMNS, VARIABLES, Variable
 
 Op = Literal["constant", "column", "time", "state", "ticker", "apply", "call", "pick", "at", "tf", "universe"]
 

@@ -15,9 +15,9 @@ from api.timeframes import SECONDS
 from .calls import Checker
 from .diagnostics import quoted, short
 from .graph import Node
-from .registry import OPERATORS
+from .operators import OPERATORS
 from .values import IntentPlan, ScriptParameter, Sizing, Value, described, unit_of
-from .variables import VARIABLES
+from .words import VARIABLES
 
 IntentKind = Literal["entry", "exit", "rebalance", "grid", "move_stop"]
 

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from .diagnostics import Findings, quoted, short
 from .graph import COMPARISONS, Node, extreme_of
-from .registry import OPERATORS
+from .operators import OPERATORS
 from .script import EmissionPlan, ScriptPlan
 from .spec import Constant
 from .values import IntentPlan

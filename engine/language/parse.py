@@ -32,6 +32,26 @@ _EXPRESSIONS: Final = (
     ast.Attribute,
     ast.keyword,
 )
+
+ARITHMETIC: Final[dict[type[ast.operator], str]] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+}
+COMPARISON: Final[dict[type[ast.cmpop], str]] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+"""The operators of the language by their node, with the name that the dataflow gives them."""
+
 _STATEMENTS: Final = (ast.Assign, ast.Expr, ast.For, ast.Pass)
 _GRAMMAR: Final = (ast.operator, ast.boolop, ast.cmpop, ast.unaryop, ast.expr_context)
 

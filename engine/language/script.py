@@ -16,9 +16,8 @@ from .diagnostics import Span, quoted
 from .graph import Graph, Node
 from .intents import Intents, nodes_of
 from .parse import Parsed, parse
-from .suggest import FORMS
 from .values import IntentPlan, Mode, Outputs, ScriptParameter, TickerList, Value, World, described
-from .variables import VARIABLES
+from .words import FORMS, VARIABLES
 
 MAX_STATEMENTS: Final = 5_000
 MAX_EMISSIONS: Final = 1_000

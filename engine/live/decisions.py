@@ -29,9 +29,9 @@ from engine.frame import Bars, Floats, Frame
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import SizeKind
 from engine.simulation.account import DUST
-from engine.simulation.costs import Costs
 from engine.simulation.kept import DAY, KernelState
 from engine.simulation.kernel import Advance, advance
+from engine.simulation.market import Costs
 from engine.simulation.pending import Open
 from engine.simulation.result import EndedEarly
 from engine.simulation.schedule import Order

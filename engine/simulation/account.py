@@ -21,8 +21,7 @@ from engine.frame import Floats, Frame
 from engine.program import AccountState, PositionState, Side
 from engine.trading_rules import ANY_ORDER
 
-from .costs import Costs
-from .market import Market
+from .market import Costs, Market
 from .result import SizeCounts
 from .schedule import Order
 from .trades import CODE, ExitReason, FillReason, Fills, Trades

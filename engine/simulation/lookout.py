@@ -14,8 +14,7 @@ import numpy as np
 from engine.frame import Bools, Floats
 
 from .account import Ledger, Position
-from .costs import Costs
-from .market import Market
+from .market import Costs, Market
 from .pending import Book
 
 FIRST_CHUNK = 256

@@ -17,11 +17,11 @@ from engine.program import AccountState
 from .account import FLAT, Ledger, Position, account_state, with_memory
 from .bar import Session
 from .kept import DAY, KernelState, shape
-from .limits import Limits
 from .lookout import Lookout, see
 from .market import Market
 from .pending import Book
 from .result import EndedEarly, Simulation
+from .rules import Limits
 from .schedule import Decider
 from .settings import SimulationSettings
 from .trades import Fills

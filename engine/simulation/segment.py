@@ -18,11 +18,10 @@ from engine.frame import Bools, Floats, Frame
 from engine.program import Entry, Exit, Side, StaticProgram
 
 from .account import FLAT, Ledger, Position, account_state
-from .limits import Limits
 from .lookout import FIRST_CHUNK, LARGEST_CHUNK, first_touch, guarded, see
 from .market import Market
 from .result import EndedEarly, Simulation
-from .rules import amount_for, closing, closing_price
+from .rules import Limits, amount_for, closing, closing_price
 from .schedule import Order, constant_order, fires, intents, order_at
 from .settings import SimulationSettings
 from .trades import ExitReason

@@ -23,8 +23,8 @@ from engine.language import (
     compile_script,
     evaluate,
 )
-from engine.language.registry import OPERATORS, primary
-from engine.language.variables import VARIABLES
+from engine.language.operators import OPERATORS, primary
+from engine.language.words import VARIABLES
 from tests.engine.language.dsl_markets import BTC, ETH, frame_of
 from tests.property.dsl_hostile import ESCAPES, HEAVY, SCRIPTS
 

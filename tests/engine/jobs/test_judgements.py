@@ -21,8 +21,8 @@ from engine.results.analysis import analyse
 from engine.results.benchmark import buy_and_hold
 from engine.results.findings import Facts, judge
 from engine.results.robustness import robustness
-from engine.simulation.delay import delayed
 from engine.simulation.kernel import simulate
+from engine.simulation.schedule import delayed
 from engine.simulation.settings import SimulationSettings
 from engine.store.backtests import Search, results_table, tried
 from engine.store.metadata import metadata

@@ -27,8 +27,8 @@ from api.strategies import (
 from api.symbols import resolve
 from engine.language.compile import ScriptReport, check_script
 from engine.language.script import ScriptContext
+from engine.strategies import write_script
 from engine.strategies.setting import Written
-from engine.strategies.writing import write_script
 
 from .conftest import Body, Finish, Send
 

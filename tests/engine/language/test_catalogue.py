@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.language import catalogue, check_expression
-from engine.language.registry import OPERATORS
+from engine.language.operators import OPERATORS
 
 
 def test_the_language_is_large_and_every_word_says_what_it_is() -> None:

@@ -10,9 +10,8 @@ import pytest
 from api.symbols import Instrument
 from engine.language import ScriptContext, check_expression, check_script
 from engine.language.catalogue import render
-from engine.language.registry import OPERATORS, primary
-from engine.language.suggest import FORMS
-from engine.language.variables import VARIABLES
+from engine.language.operators import OPERATORS, primary
+from engine.language.words import FORMS, VARIABLES
 
 SPOT = (Instrument("binance", "BTC", "USDT"), Instrument("binance", "ETH", "USDT"))
 PERPETUAL = (Instrument("binancefuturesusd", "BTC", "USDT"),)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.language.registry import OPERATORS, Operator, Parameter, primary
+from engine.language.operators import OPERATORS, Operator, Parameter, primary
 from tests.engine.language.dsl_markets import BTC, ETH, PERP, frame_of, outputs_of, prefix, scaled
 
 COUNT: Final = 320

@@ -9,7 +9,7 @@ import pytest
 
 from engine.frame import Bars, Floats, Frame
 from engine.language import check_expression, evaluate
-from engine.language.registry import OPERATORS, primary
+from engine.language.operators import OPERATORS, primary
 from tests.engine.language.dsl_markets import BTC, ETH, MIDNIGHT, frame_of, outputs_of
 from tests.engine.language.test_operator_laws import call
 

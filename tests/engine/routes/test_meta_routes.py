@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.catalogue import ENDPOINTS
-from engine.language.registry import OPERATOR_CATEGORIES, primary
+from engine.language.operators import OPERATOR_CATEGORIES, primary
 from tests.engine.conftest import Call
 
 
