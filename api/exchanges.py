@@ -61,6 +61,11 @@ class Exchange:
         return self.id.upper()
 
     @property
+    def worst_fee(self) -> Decimal:
+        """The larger of the two fees: what an order may cost at most, as a fraction of its value."""
+        return max(self.taker, self.maker)
+
+    @property
     def is_prediction(self) -> bool:
         """Whether it trades outcomes: prices are probabilities, symbols token ids."""
         return self.market_type == "prediction"

@@ -16,7 +16,7 @@ from starlette.routing import Route as HttpRoute
 from api.errors import InvalidInput, clean
 
 from .engine import Engine
-from .routes import accounts, arena, backtest, docs, live, market, meta, orders, research
+from .routes import arena, backtest, docs, live, market, meta, orders, research
 from .routes.answers import refusal
 from .routes.binding import PREFIX, Route, http_routes
 from .routes.openapi import describe
@@ -24,7 +24,6 @@ from .routes.openapi import describe
 SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
     meta.ROUTES,
     market.ROUTES,
-    accounts.ROUTES,
     orders.ROUTES,
     docs.ROUTES,
     backtest.ROUTES,

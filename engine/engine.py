@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from .live.door import OrderDoor
     from .live.live import Live
     from .store.database import Store
-    from .venues.desk import Desk
     from .venues.exchange.accounts import ExchangeAccounts
     from .venues.exchange.session import Connector
     from .venues.exchange.views import OwnAccount
-    from .venues.paper.broker import Broker
+    from .venues.venue import Venues
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,7 @@ class Engine:
     feed: MarketFeed
     access: Access
     library: Library
-    broker: Broker
-    desk: Desk
+    venues: Venues
     jobs: Jobs
     live: Live
 
@@ -104,9 +102,9 @@ class Engine:
         from .live.door import PaperDoor
         from .live.live import Live
         from .store.database import Store, default_url
-        from .venues.desk import Desk
         from .venues.exchange.session import Connector
-        from .venues.paper.broker import Broker
+        from .venues.paper.accounts import PaperAccounts
+        from .venues.venue import Venues
 
         store = Store.open(settings.database_url or default_url(settings.home))
         connector = Connector(store, settings.venue_urls)
@@ -115,12 +113,11 @@ class Engine:
         world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
-        broker = Broker(store, feed, clock)
-        desk = Desk(broker, _own_accounts(settings, store, connector))
-        books = PaperDoor(broker)
-        live = Live(store, clock, feed, broker, books if door is None else door(books), settings.live)
+        venues = Venues(partial(PaperAccounts, store, feed, clock), _own_accounts(settings, store, connector))
+        books = PaperDoor(venues.paper)
+        live = Live(store, clock, feed, venues, books if door is None else door(books), settings.live)
         live.resume()
-        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), broker, desk, jobs, live)
+        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), venues, jobs, live)
 
     async def aclose(self) -> None:
         """Close what was opened; backtests and subscriptions wait for the next engine on this database."""

@@ -180,7 +180,7 @@ async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> A
         know(key)
         wire = embedded(create_app(engine), SecretStr(key))
         async with _closing(Client(wire, source="embedded")) as client:
-            yield Reached(client, local_channels(settings.home, partial(engine.broker.account, LOCAL_AGENT)))
+            yield Reached(client, local_channels(settings.home, engine.venues.paper(LOCAL_AGENT).account))
 
 
 @asynccontextmanager

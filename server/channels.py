@@ -7,7 +7,7 @@ has changed, so that an account which is connected while a server runs is real f
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -147,12 +147,12 @@ class Reached:
     channels: Channels
 
 
-def local_channels(home: Path, check_paper: Callable[[str], Awaitable[object]]) -> Channels:
+def local_channels(home: Path, check_paper: Callable[[str], object]) -> Channels:
     """The channels of the embedded engine.
 
     Args:
         home: Where connected accounts are kept.
-        check_paper: Returns where the engine's own paper books hold an account of this id, raises `NotFound` otherwise.
+        check_paper: Raises `NotFound` unless the engine has a paper account of this id. Blocks.
     """
     connected = ConnectedAccounts(home)
     paper: set[str] = set()
@@ -164,7 +164,7 @@ def local_channels(home: Path, check_paper: Callable[[str], Awaitable[object]]) 
         if found is not None:
             return found.channel
         if account_id not in paper:
-            await check_paper(account_id)
+            await to_thread.run_sync(check_paper, account_id)
             paper.add(account_id)
         return PAPER
 

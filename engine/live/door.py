@@ -1,17 +1,18 @@
 """Where the orders of live strategies go. The engine is handed a door; it never chooses one, and it has no other.
 
 The server hands in its gate, so that an order of a strategy counts in the same limits and stands in the same journal as
-an order of a tool. An engine that is opened alone hands in its own paper desk.
+an order of a tool. An engine that is opened alone hands in its own paper accounts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from api.errors import InvalidInput, NotFound, explain
 from api.orders import CancelRequest, Order, PlaceRequest
-from engine.venues.paper.broker import Broker
+from engine.venues.venue import Venue
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
 """`pending`: not sent yet, ask again with the same key. `unknown`: it may exist, ask again, never with another key."""
@@ -74,27 +75,27 @@ class OrderDoor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaperDoor:
-    """The door of an engine that is opened alone: it reaches the paper books and nothing else.
+    """The door of an engine that is opened alone: it reaches paper accounts and nothing else.
 
     Attributes:
-        broker: Of the paper books.
+        accounts: Gives the paper accounts of an agent.
     """
 
-    broker: Broker
+    accounts: Callable[[str], Venue]
 
     def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
         """See `OrderDoor`."""
-        found = self.broker.order_now(agent_id, account_id, key)
+        found = self.accounts(agent_id).find(account_id, key)
         return None if found is None else DoorAnswer("placed", found)
 
     def place(self, order: StrategyOrder) -> DoorAnswer:
         """See `OrderDoor`."""
-        return DoorAnswer("placed", self.broker.place_now(order.agent_id, order.request, order.key))
+        return DoorAnswer("placed", self.accounts(order.agent_id).place(order.request, order.key))
 
     def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
         """See `OrderDoor`."""
         request = CancelRequest(order_id=key, account_id=account_id)
         try:
-            return DoorAnswer("placed", self.broker.cancel_now(agent_id, request))
+            return DoorAnswer("placed", self.accounts(agent_id).cancel(request))
         except (InvalidInput, NotFound) as error:
             return DoorAnswer("refused", reason=explain(error))

@@ -31,7 +31,7 @@ from engine.clock import Clock, iso8601
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.store.ids import new_id
-from engine.venues.paper.broker import Broker
+from engine.venues.venue import Venues
 
 from . import outbox, signals, subscriptions
 from .delivery import deliver, signing_key
@@ -47,14 +47,14 @@ class Live:
     """Live strategies on one database and one feed."""
 
     def __init__(
-        self, store: Store, clock: Clock, feed: Feed, broker: Broker, door: OrderDoor, settings: LiveSettings
+        self, store: Store, clock: Clock, feed: Feed, venues: Venues, door: OrderDoor, settings: LiveSettings
     ) -> None:
         self._store = store
         self._clock = clock
         self._feed = feed
-        self._broker = broker
+        self._venues = venues
         self._settings = settings
-        self.runner = Runner(store, clock, feed, broker, door, settings)
+        self.runner = Runner(store, clock, feed, venues, door, settings)
 
     def resume(self) -> None:
         """Go on with what is active, here or, should its process die, in another; call it when the engine opens."""
@@ -230,7 +230,7 @@ class Live:
     def _check_account(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> None:
         if request.mode != "trade" or request.account_id is None:
             return
-        account = self._broker.account_now(agent_id, request.account_id)
+        account = self._venues.of(agent_id, request.account_id).account(request.account_id)
         wanted = {instrument.exchange for instrument in deployment.instruments}
         if wanted != {account.exchange}:
             raise InvalidInput(
@@ -243,7 +243,7 @@ class Live:
         """In mode trade the strategy begins with what the account is worth."""
         if request.mode != "trade" or request.account_id is None:
             return deployment
-        equity = self._broker.equity_now(agent_id, request.account_id)
+        equity = self._venues.of(agent_id, request.account_id).equity(request.account_id)
         if equity is None or equity <= 0:
             raise InvalidInput(
                 f"account {request.account_id} has no equity that a strategy could trade with",

@@ -20,7 +20,7 @@ from api.timeframes import SECONDS
 from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
-from engine.venues.paper.broker import Broker
+from engine.venues.venue import Venues
 
 from . import outbox, signals, subscriptions
 from .delivery import Receipt, deliver
@@ -45,12 +45,12 @@ class Runner:
     """Runs every active subscription of a database while it holds the lease. Its methods block."""
 
     def __init__(
-        self, store: Store, clock: Clock, feed: Feed, broker: Broker, door: OrderDoor, settings: LiveSettings
+        self, store: Store, clock: Clock, feed: Feed, venues: Venues, door: OrderDoor, settings: LiveSettings
     ) -> None:
         self._store = store
         self._clock = clock
         self._feed = feed
-        self._broker = broker
+        self._venues = venues
         self._door = door
         self._settings = settings
         self._lease = Lease(store, stays=settings.stays)
@@ -183,7 +183,7 @@ class Runner:
 
     def _trade(self, due: signals.DueOrder) -> None:
         try:
-            outcome = execute(self._store, self._feed, self._broker, self._door, due, self._clock.now())
+            outcome = execute(self._store, self._feed, self._venues, self._door, due, self._clock.now())
         except Exception as error:
             logger.exception("live strategies: order of %s", due.signal_id)
             outcome = Outcome(

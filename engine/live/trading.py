@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-import sqlalchemy as sa
-
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
 from api.orders import OrderType, PlaceRequest
 from engine.feeds.feed import Feed
-from engine.store.broker import orders_table
 from engine.store.database import Store
-from engine.venues.paper.broker import Broker
-from engine.venues.paper.money import ZERO, down, from_float, up
-from engine.venues.paper.prices import Steps
+from engine.venues.amounts import ZERO, Steps, down, from_float, up
+from engine.venues.venue import Venue, Venues
 
 from .door import DoorAnswer, OrderDoor, StrategyOrder
 from .signals import DueOrder, OrderState, order_ids
@@ -39,7 +35,7 @@ class Outcome:
     message: str | None = None
 
 
-def execute(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
+def execute(store: Store, feed: Feed, venues: Venues, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
     """Place the order of a signal, or say why not. Blocking.
 
     An order that an interrupted owner has placed is found again. Otherwise an entry older than one bar is not made: the
@@ -47,20 +43,22 @@ def execute(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueO
     """
     try:
         found = door.find(due.agent_id, due.account_id, due.order_id)
-        return _settled(found) if found else _place(store, feed, broker, door, due, now)
+        return (
+            _settled(found) if found else _place(store, feed, venues.of(due.agent_id, due.account_id), door, due, now)
+        )
     except NotNow as error:
         return Outcome("due", message=f"{error.code}: {error.message}")
     except HeyTradersError as error:
         return Outcome("refused", message=f"{error.code}: {error.message}")
 
 
-def _place(store: Store, feed: Feed, broker: Broker, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
+def _place(store: Store, feed: Feed, venue: Venue, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
     if due.closes == 0 and now - due.bar_time > max(due.seconds, _LEAST_GRACE):
         return Outcome("skipped", message="entry found too late to trade: no engine ran when its bar closed")
-    amount = _amount(store, feed, broker, due)
+    amount = _amount(store, feed, venue, due)
     if amount <= 0:
         return Outcome("skipped", message=_nothing(due))
-    asked = StrategyOrder(due.order_id, due.agent_id, due.subscription_id, _order(feed, broker, due, amount))
+    asked = StrategyOrder(due.order_id, due.agent_id, due.subscription_id, _order(feed, venue, due, amount))
     return _settled(door.place(asked))
 
 
@@ -73,19 +71,19 @@ def _settled(answer: DoorAnswer) -> Outcome:
     return Outcome("refused" if answer.answered == "refused" else "due", message=answer.reason)
 
 
-def _amount(store: Store, feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
+def _amount(store: Store, feed: Feed, venue: Venue, due: DueOrder) -> Decimal:
     steps = Steps.of(feed.listing(due.instrument))
     if due.closes > 0:
-        held = abs(store.read_now(lambda connection: _held(connection, due)))
+        held = abs(_held(store, venue, due))
         return held if due.closes >= 1.0 else down(held * from_float(due.closes), steps.lot)
-    equity = broker.equity_now(due.agent_id, due.account_id)
+    equity = venue.equity(due.account_id)
     if equity is None:
         raise InvalidInput("the account's equity is unknown: something it holds has no price")
     if due.amount is not None:
         wanted = down(from_float(due.amount), steps.lot)
     else:
-        wanted = down(equity * from_float(due.weight) / broker.last_price_now(due.instrument), steps.lot)
-    return min(wanted, broker.affordable_now(due.agent_id, due.account_id, due.instrument, _leverage(due) or 1))
+        wanted = down(equity * from_float(due.weight) / venue.price(due.instrument), steps.lot)
+    return min(wanted, venue.affordable(due.account_id, due.instrument, _leverage(due) or 1))
 
 
 def _leverage(due: DueOrder) -> int | None:
@@ -93,22 +91,22 @@ def _leverage(due: DueOrder) -> int | None:
     return max(int(due.leverage), 1) if due.instrument.market_type == "perpetual" else None
 
 
-def _held(connection: sa.Connection, due: DueOrder) -> Decimal:
+def _held(store: Store, venue: Venue, due: DueOrder) -> Decimal:
     """Base units that this subscription's own orders have bought and not sold; negative when short."""
-    ids = order_ids(connection, due.subscription_id, due.instrument)
-    order = orders_table.c
-    rows = connection.execute(sa.select(order.side, order.filled).where(order.order_id.in_(ids)))
-    net = sum((Decimal(row.filled) if row.side == "buy" else -Decimal(row.filled) for row in rows), ZERO)
+    ids = store.read_now(lambda connection: order_ids(connection, due.subscription_id, due.instrument))
+    orders = (venue.find(due.account_id, order_id) for order_id in ids)
+    filled = ((order.side, order.filled_amount or ZERO) for order in orders if order is not None)
+    net = sum((amount if side == "buy" else -amount for side, amount in filled), ZERO)
     closing_long = due.side == "sell"
     return net if (net > 0) == closing_long else ZERO
 
 
-def _order(feed: Feed, broker: Broker, due: DueOrder, amount: Decimal) -> PlaceRequest:
+def _order(feed: Feed, venue: Venue, due: DueOrder, amount: Decimal) -> PlaceRequest:
     exchange = EXCHANGES[due.instrument.exchange]
     order_type: OrderType = "market"
     price: Decimal | None = None
     if exchange.market_type == "prediction":
-        order_type, price = "FOK", _aggressive_price(feed, broker, due)
+        order_type, price = "FOK", _aggressive_price(feed, venue, due)
     return PlaceRequest(
         account_id=due.account_id,
         exchange=exchange.id,
@@ -122,10 +120,10 @@ def _order(feed: Feed, broker: Broker, due: DueOrder, amount: Decimal) -> PlaceR
     )
 
 
-def _aggressive_price(feed: Feed, broker: Broker, due: DueOrder) -> Decimal:
+def _aggressive_price(feed: Feed, venue: Venue, due: DueOrder) -> Decimal:
     """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
     tick = Steps.of(feed.listing(due.instrument)).tick
-    last = broker.last_price_now(due.instrument)
+    last = venue.price(due.instrument)
     if due.side == "buy":
         return min(up(last * (1 + _AGGRESSIVE), tick), 1 - tick)
     return max(down(last * (1 - _AGGRESSIVE), tick), tick)

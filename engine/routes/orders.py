@@ -1,9 +1,26 @@
-"""The orders section: paper orders of the caller."""
+"""The accounts and orders sections: every call goes to the venue of the account that it names."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
+from anyio.to_thread import run_sync
+
+from api.accounts import (
+    ACCOUNTS_BALANCES,
+    ACCOUNTS_GET,
+    ACCOUNTS_LIST,
+    ACCOUNTS_OPEN_ORDERS,
+    Account,
+    AccountRequest,
+    BalancesRequest,
+    BalancesResponse,
+    OpenOrdersRequest,
+    OpenOrdersResponse,
+)
+from api.accounts import ListRequest as AccountsRequest
+from api.accounts import ListResponse as AccountsResponse
 from api.orders import (
     ORDERS_CANCEL,
     ORDERS_LIST,
@@ -17,26 +34,99 @@ from api.orders import (
 )
 from engine.access import Caller
 from engine.engine import Engine
+from engine.venues.venue import Venue
 
 from .binding import Route, route
 
+_PAGE: Final = 200
+"""The most orders that one page of a venue may have."""
+
+Answer = TypeVar("Answer")
+
+
+async def _ask(engine: Engine, caller: Caller, account_id: str | None, ask: Callable[[Venue], Answer]) -> Answer:
+    """Ask the venue of an account, in a thread. A caller that gives up does not stop it half-way."""
+    return await run_sync(lambda: ask(engine.venues.of(caller.identified, account_id)))
+
+
+async def accounts(engine: Engine, caller: Caller, _request: AccountsRequest) -> AccountsResponse:
+    """All accounts of the caller, paper ones first."""
+
+    def work() -> list[Account]:
+        return [account for venue in engine.venues.all(caller.identified) for account in venue.accounts()]
+
+    return AccountsResponse(accounts=await run_sync(work))
+
+
+async def account(engine: Engine, caller: Caller, request: AccountRequest) -> Account:
+    """One of them."""
+    return await _ask(engine, caller, request.account_id, lambda venue: venue.account(request.account_id))
+
+
+async def balances(engine: Engine, caller: Caller, request: BalancesRequest) -> BalancesResponse:
+    """What it holds."""
+    return await _ask(engine, caller, request.account_id, lambda venue: venue.balances(request))
+
+
+async def open_orders(engine: Engine, caller: Caller, request: OpenOrdersRequest) -> OpenOrdersResponse:
+    """What rests in it."""
+    return await _ask(engine, caller, request.account_id, lambda venue: venue.open_orders(request))
+
 
 async def place(engine: Engine, caller: Caller, request: PlaceRequest) -> PlacedOrder:
-    """Place an order."""
-    return await engine.desk.place(caller.identified, request)
-
-
-async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
-    """A page of orders, newest first."""
-    return await engine.desk.orders(caller.identified, request)
+    """Place an order on the account that it names."""
+    return await _ask(engine, caller, request.account_id, lambda venue: venue.place(request))
 
 
 async def cancel(engine: Engine, caller: Caller, request: CancelRequest) -> Order:
-    """Cancel an order."""
-    return await engine.desk.cancel(caller.identified, request)
+    """Cancel an order, at whatever venue it is."""
+
+    def work() -> Order:
+        return engine.venues.of(caller.identified, request.account_id, request.order_id).cancel(request)
+
+    return await run_sync(work)
+
+
+async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListResponse:
+    """A page of orders, newest first, of one account or of all."""
+
+    def work() -> ListResponse:
+        venues = engine.venues.all(caller.identified)
+        if request.account_id is not None:
+            return engine.venues.of(caller.identified, request.account_id).orders(request)
+        return venues[0].orders(request) if len(venues) == 1 else _together(venues, request)
+
+    return await run_sync(work)
+
+
+def _together(venues: tuple[Venue, ...], request: ListRequest) -> ListResponse:
+    """A page of the orders of several venues. Where one of them cannot be asked, no list is given."""
+    end = request.offset + request.limit
+    found = [_newest(venue, request, end) for venue in venues]
+    merged = sorted((order for rows, _ in found for order in rows), key=lambda o: o.created_at or "", reverse=True)
+    return ListResponse(
+        orders=merged[request.offset : end],
+        total=sum(total for _, total in found),
+        limit=request.limit,
+        offset=request.offset,
+    )
+
+
+def _newest(venue: Venue, request: ListRequest, count: int) -> tuple[list[Order], int]:
+    """The newest `count` orders of a venue that match, and how many match in all."""
+    rows: list[Order] = []
+    while True:
+        page = venue.orders(request.model_copy(update={"offset": len(rows), "limit": _PAGE}))
+        rows += page.orders
+        if not page.orders or len(rows) >= min(count, page.total or 0):
+            return rows, page.total or 0
 
 
 ROUTES: Final[tuple[Route, ...]] = (
+    route(ACCOUNTS_LIST, accounts),
+    route(ACCOUNTS_GET, account),
+    route(ACCOUNTS_BALANCES, balances),
+    route(ACCOUNTS_OPEN_ORDERS, open_orders),
     route(ORDERS_PLACE, place),
     route(ORDERS_LIST, orders),
     route(ORDERS_CANCEL, cancel),

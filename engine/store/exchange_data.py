@@ -299,9 +299,10 @@ def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ..
 
 
 def find_sent(connection: sa.Connection, account_id: str | None, order_id: str) -> SentOrder | None:
-    """An order by our id or the exchange's, of one account or of all."""
+    """An order by our id, the exchange's, or the one that we chose for it there; of one account or of all."""
     c = exchange_orders.c
-    wanted = sa.select(exchange_orders).where(sa.or_(c.order_id == order_id, c.venue_id == order_id))
+    same = sa.or_(c.order_id == order_id, c.venue_id == order_id, c.client_id == order_id)
+    wanted = sa.select(exchange_orders).where(same)
     if account_id is not None:
         wanted = wanted.where(c.account_id == account_id)
     row = connection.execute(wanted).first()

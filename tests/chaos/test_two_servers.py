@@ -57,7 +57,7 @@ def place_orders(home: Path, began: float) -> None:
         engine = await opened(home, began)
         try:
             for number in range(ORDERS):
-                placed = await engine.broker.place(LOCAL_AGENT, order(number))
+                placed = engine.venues.paper(LOCAL_AGENT).place(order(number))
                 if placed.status != "FILLED":
                     raise AssertionError(placed)
         finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,7 +86,7 @@ async def _unheard(done: float, total: float | None, message: str | None) -> Non
 async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: Path) -> None:
     client = Client(embedded(create_app(world.engine), SecretStr(world.local)), source="embedded")
     ledger = Ledger.open(tmp_path)
-    channels = local_channels(tmp_path, partial(world.engine.broker.account, LOCAL_AGENT))
+    channels = local_channels(tmp_path, world.engine.venues.paper(LOCAL_AGENT).account)
 
     async def same() -> Client:
         return client

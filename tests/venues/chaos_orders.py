@@ -11,10 +11,9 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
-
-import anyio
 
 from api.errors import HeyTradersError
 from api.orders import PlaceRequest
@@ -55,16 +54,11 @@ def _live(exchange: str, url: str, home: Path, life: int, terms: dict[str, str],
     accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
     log = os.open(home / LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
-    async def trade() -> None:
-        for number in range(10_000):
-            label = f"life {life} order {number}"
-            os.write(log, f"{label}\n".encode())
-            try:
-                await accounts.place(PlaceRequest.model_validate({**terms, "label": label}))
-            except HeyTradersError:
-                continue
-
-    anyio.run(trade)
+    for number in range(10_000):
+        label = f"life {life} order {number}"
+        os.write(log, f"{label}\n".encode())
+        with suppress(HeyTradersError):
+            accounts.place(PlaceRequest.model_validate({**terms, "label": label}))
     os._exit(0)
 
 

@@ -107,11 +107,11 @@ async def test_kills_and_faults_give_no_duplicate_and_no_false_state(
         connector = Connector(store, {exchange: url})
         own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: Keys(secrets))
         accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
-        shown = {row.label for row in (await accounts.orders(ListRequest(limit=200))).orders}
+        shown = {row.label for row in accounts.orders(ListRequest(limit=200)).orders}
         rows = store.read_now(lambda c: orders_of(c, "main"))
         if len(rows) > 200:
             for offset in range(200, len(rows), 200):
-                shown |= {row.label for row in (await accounts.orders(ListRequest(limit=200, offset=offset))).orders}
+                shown |= {row.label for row in accounts.orders(ListRequest(limit=200, offset=offset)).orders}
         connector.close()
         store.close()
 

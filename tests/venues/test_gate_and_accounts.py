@@ -175,7 +175,7 @@ async def test_the_gate_books_what_a_fault_proves(
 async def test_an_engine_without_the_gate_has_no_connected_account(settings: Settings) -> None:
     """What `heytraders-mcp engine` serves to others cannot reach real money."""
     async with open_engine(settings) as engine:
-        shown = await engine.desk.accounts(LOCAL_AGENT)
+        shown = [one for venue in engine.venues.all(LOCAL_AGENT) for one in venue.accounts()]
     assert [one.account_id for one in shown if not one.paper] == []
 
 

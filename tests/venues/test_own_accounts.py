@@ -89,22 +89,22 @@ every_venue = pytest.mark.parametrize("venue", list(VENUES), indirect=True)
 @every_venue
 async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Setup) -> None:
     """What is shown is what was sent, to the last digit."""
-    placed = await venue.accounts.place(venue.order("first"))
-    listed = await venue.accounts.orders(ListRequest())
-    resting = await venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
-    cancelled = await venue.accounts.cancel(CancelRequest.model_validate({"order_id": placed.order_id}))
+    placed = venue.accounts.place(venue.order("first"))
+    listed = venue.accounts.orders(ListRequest())
+    resting = venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
+    cancelled = venue.accounts.cancel(CancelRequest.model_validate({"order_id": placed.order_id}))
 
     assert (placed.status, placed.amount, placed.price) == ("OPEN", Decimal(venue.amount), Decimal(venue.price))
     assert (placed.label, placed.paper) == ("first", False)
     assert [one.label for one in listed.orders] == [one.label for one in resting.orders] == ["first"]
     assert (cancelled.status, cancelled.order_id) == ("CANCELLED", placed.order_id)
-    assert (await venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))).orders == []
+    assert venue.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders == []
 
 
 @every_venue
 async def test_balances_have_the_apis_shape(venue: Setup) -> None:
     """Cash in exact decimals, and no paper."""
-    shown = await venue.accounts.balances(BalancesRequest(account_id="main"))
+    shown = venue.accounts.balances(BalancesRequest(account_id="main"))
 
     asset = "USDC" if venue.exchange == "hyperliquid" else "USDT"
     dollars = next(row for row in shown.balances if row.asset == asset)
@@ -129,11 +129,11 @@ async def _try(venue: Setup, fault: Fault) -> None:
     fake.faults.append(fault)
     outcome: PlacedOrder | HeyTradersError
     try:
-        outcome = await venue.accounts.place(venue.order(label))
+        outcome = venue.accounts.place(venue.order(label))
     except HeyTradersError as error:
         outcome = error
     sent = sum(1 for request in fake.requests if fake.places(request)) - before
-    listed = [one.label for one in (await venue.accounts.orders(ListRequest())).orders]
+    listed = [one.label for one in venue.accounts.orders(ListRequest()).orders]
 
     assert sent == 1, fault
     if fault in AFTER:
@@ -146,7 +146,7 @@ async def _try(venue: Setup, fault: Fault) -> None:
         assert isinstance(outcome, OutcomeUnknown), (fault, outcome)
         assert label not in listed
     try:
-        again = await venue.accounts.place(venue.order(label))
+        again = venue.accounts.place(venue.order(label))
     except HeyTradersError as error:
         again = error
     assert sum(1 for request in fake.requests if fake.places(request)) - before == 1, fault
@@ -157,8 +157,8 @@ async def _try(venue: Setup, fault: Fault) -> None:
 async def test_hyperliquid_gets_one_action_an_order_and_pays_no_builder(venue: Setup) -> None:
     """ccxt by itself would approve a builder's fee and name a referrer before the first order."""
     assert isinstance(venue.fake, FakeHyperliquid)
-    await venue.accounts.place(venue.order("first"))
-    await venue.accounts.place(venue.order("second"))
+    venue.accounts.place(venue.order("first"))
+    venue.accounts.place(venue.order("second"))
 
     assert venue.fake.actions == ["order", "order"]
     assert not [request for request in venue.fake.requests if "builder" in request.body]
@@ -170,7 +170,7 @@ async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_o
     assert isinstance(venue.fake, FakeGate)
     venue.fake.forgets_ids = True
     venue.fake.faults.append("reset after")
-    placed = await venue.accounts.place(venue.order("forgotten"))
+    placed = venue.accounts.place(venue.order("forgotten"))
 
     assert (placed.label, placed.status) == ("forgotten", "OPEN")
 
@@ -178,14 +178,14 @@ async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_o
 @pytest.mark.parametrize("venue", ["binance"], indirect=True)
 async def test_a_refused_connection_proves_that_nothing_was_sent(venue: Setup, tmp_path: Path) -> None:
     """Nobody listens: the one case in which it is certain."""
-    await venue.accounts.balances(BalancesRequest(account_id="main"))
-    await venue.accounts.place(venue.order("before"))
+    venue.accounts.balances(BalancesRequest(account_id="main"))
+    venue.accounts.place(venue.order("before"))
     store = Store.open(default_url(tmp_path))
     connector = Connector(store, {"binance": "http://127.0.0.1:9"})
     own = OwnAccount("main", "binance", "", testnet=False, keys=lambda: Keys(SECRETS))
     alone = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
     with pytest.raises(Unavailable, match="nothing was sent to Binance: it cannot be reached"):
-        await alone.place(venue.order("after"))
+        alone.place(venue.order("after"))
     connector.close()
     store.close()
 
@@ -205,7 +205,7 @@ async def test_what_the_exchange_cannot_take_is_refused_before_anything_is_sent(
 ) -> None:
     """Steps and minimums are the exchange's own, and nothing is rounded."""
     with pytest.raises(InvalidInput) as refused:
-        await venue.accounts.place(venue.order("wrong", **terms))
+        venue.accounts.place(venue.order("wrong", **terms))
     assert said in f"{refused.value.message} {refused.value.suggestion}"
     assert not any(venue.fake.places(request) for request in venue.fake.requests)
 
@@ -218,7 +218,7 @@ async def test_no_key_leaves_through_logs_errors_or_fields(venue: Setup, caplog:
     for fault in ("rejected", "reset before", "truncated after", "hang after"):
         venue.fake.faults.append(fault)
         try:
-            told.append(repr(await venue.accounts.place(venue.order(f"canary {fault}"))))
+            told.append(repr(venue.accounts.place(venue.order(f"canary {fault}"))))
         except HeyTradersError as error:
             told += [str(error), repr(error.__cause__), repr(error.__context__)]
     told += [record.getMessage() for record in caplog.records]

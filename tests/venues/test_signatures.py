@@ -19,8 +19,8 @@ __all__ = ["venue"]
 async def test_an_order_on_hyperliquid_is_signed_as_its_own_sdk_signs_it(venue: Setup) -> None:
     """The same action and nonce give the same signature, for buying and for selling."""
     assert isinstance(venue.fake, FakeHyperliquid)
-    await venue.accounts.place(venue.order("to buy"))
-    await venue.accounts.place(venue.order("to sell", side="sell", price="31000"))
+    venue.accounts.place(venue.order("to buy"))
+    venue.accounts.place(venue.order("to sell", side="sell", price="31000"))
     wallet = eth_account.Account.from_key(WALLET[1])
     placed = [request.json for request in venue.fake.requests if venue.fake.places(request)]
 

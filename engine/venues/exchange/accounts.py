@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
-
-import anyio
-import anyio.to_thread
+from decimal import Decimal
+from typing import Any, Final
 
 from api.accounts import (
     Account,
@@ -20,13 +18,16 @@ from api.accounts import (
     BalancesResponse,
     OpenOrdersRequest,
     OpenOrdersResponse,
+    Position,
 )
 from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, Unavailable, UserMustAct
 from api.exchanges import EXCHANGES
 from api.orders import CANCELLABLE, CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
+from api.symbols import Instrument
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent
 from engine.store.ids import new_id
+from engine.venues.amounts import affordable, exact
 
 from .conventions import CONVENTIONS
 from .markets import Market, Markets
@@ -39,12 +40,8 @@ _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
 
 
-Asked = TypeVar("Asked")
-Result = TypeVar("Result")
-
-
 class ExchangeAccounts:
-    """All connected accounts. Methods may be called from several tasks at once.
+    """All connected accounts: a `Venue`. Several threads may call it at once.
 
     Args:
         store: Where sent orders are written down.
@@ -69,81 +66,35 @@ class ExchangeAccounts:
         self._reader = AccountReader(store, connector, markets)
         self._connected = connected
 
-    def has(self, account_id: str | None) -> bool:
-        """Whether an account of this id is connected."""
-        return any(one.account_id == account_id for one in self._connected())
+    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
+        """See `Venue`."""
+        if account_id is not None:
+            return any(one.account_id == account_id for one in self._connected())
+        return order_id is not None and self._store.read_now(lambda c: find_sent(c, None, order_id)) is not None
 
     def accounts(self) -> list[Account]:
-        """All of them. Asks no exchange."""
+        """See `Venue`."""
         return [account_view(one) for one in self._connected()]
 
     def account(self, account_id: str) -> Account:
-        """One of them.
-
-        Raises:
-            NotFound: None has this id.
-        """
+        """See `Venue`."""
         return account_view(self._own(account_id))
 
-    async def balances(self, request: BalancesRequest) -> BalancesResponse:
-        """What an account holds.
+    def balances(self, request: BalancesRequest) -> BalancesResponse:
+        """See `Venue`."""
+        return self._reader.balances(self._own(request.account_id))
 
-        Raises:
-            HeyTradersError: The exchange cannot be asked, or does not accept the key.
-        """
-        return await anyio.to_thread.run_sync(lambda: self._reader.balances(self._own(request.account_id)))
+    def positions(self, account_id: str) -> list[Position]:
+        """See `Venue`."""
+        return self._reader.positions(self._own(account_id))
 
-    async def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
-        """The resting orders of an account, those placed elsewhere included.
-
-        Raises:
-            HeyTradersError: As by `balances`.
-        """
-        return await anyio.to_thread.run_sync(self._open_orders, request)
-
-    async def orders(self, request: ListRequest) -> ListResponse:
-        """Orders that were sent from here, newest first, as the exchange shows them now.
-
-        Raises:
-            HeyTradersError: As by `balances`; then it is not known what became of an order, and no list is given.
-        """
-        return await anyio.to_thread.run_sync(self._orders, request)
-
-    async def place(self, request: PlaceRequest) -> PlacedOrder:
-        """Send an order, once. A label that was used before gives the order that was sent under it.
-
-        Raises:
-            InvalidInput: The exchange cannot take it as it is written, or refused it; there is no order.
-            Unavailable: The exchange could not be reached; nothing was sent.
-            OutcomeUnknown: It was sent, and what became of it is not known yet.
-        """
-        return await _shielded(self._place, request)
-
-    async def cancel(self, request: CancelRequest) -> Order:
-        """Cancel an order.
-
-        Raises:
-            NotFound: `ORDER_NOT_FOUND`.
-            InvalidInput: It has ended already.
-            OutcomeUnknown: Whether it was cancelled is not known yet.
-        """
-        return await _shielded(self._cancel, request)
-
-    def knows_order(self, order_id: str) -> bool:
-        """Whether an order was sent from here under this id of ours or of the exchange's. Blocking."""
-        return self._store.read_now(lambda c: find_sent(c, None, order_id)) is not None
-
-    def _own(self, account_id: str) -> OwnAccount:
-        found = next((one for one in self._connected() if one.account_id == account_id), None)
-        if found is None:
-            raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
-        return found
-
-    def _open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+    def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+        """See `Venue`. Orders that were placed elsewhere are among them."""
         own = self._own(request.account_id)
         return OpenOrdersResponse(account_id=own.account_id, orders=self._reader.open_orders(own, request.symbol))
 
-    def _orders(self, request: ListRequest) -> ListResponse:
+    def orders(self, request: ListRequest) -> ListResponse:
+        """See `Venue`. As the exchange shows them now; where it cannot be asked, no list is given."""
         rows: list[Order] = []
         for own in self._connected():
             if request.account_id in {None, own.account_id} and request.exchange in {None, own.exchange}:
@@ -156,7 +107,42 @@ class ExchangeAccounts:
         page = rows[request.offset : request.offset + request.limit]
         return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
 
-    def _place(self, request: PlaceRequest) -> PlacedOrder:
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """See `Venue`. The exchange's own id of an order finds it too."""
+        own = self._own(account_id)
+        by_label = order_id_for(own.exchange, account_id, order_id)
+        row = self._store.read_now(lambda c: find_sent(c, account_id, order_id) or find_sent(c, account_id, by_label))
+        if row is None:
+            return None
+        known = self._reader.now(own, row)
+        return None if known.venue_id is None else order_view(known, own)
+
+    def price(self, instrument: Instrument) -> Decimal:
+        """See `Venue`: the exchange's last trade."""
+        return self._reader.price(instrument).last
+
+    def equity(self, account_id: str) -> Decimal | None:
+        """See `Venue`."""
+        return self._reader.equity(self._own(account_id))
+
+    def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
+        """See `Venue`. At the best price of the other side where the exchange shows one."""
+        own = self._own(account_id)
+        market, price = self._reader.market(own.exchange, instrument.symbol), self._reader.price(instrument)
+        terms = EXCHANGES[own.exchange]
+        fees = [fee for fee in (market.taker_fee, market.maker_fee) if fee is not None]
+        with exact():
+            free = self._reader.free(own, instrument.quote)
+            return affordable(free, price.ask or price.last, leverage, max(fees, default=terms.worst_fee), market.lot)
+
+    def _own(self, account_id: str) -> OwnAccount:
+        found = next((one for one in self._connected() if one.account_id == account_id), None)
+        if found is None:
+            raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
+        return found
+
+    def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
+        """See `Venue`. Sent once; without a `client_id` the label names the order."""
         own = self._own(request.account_id)
         if request.exchange != own.exchange:
             raise InvalidInput(
@@ -171,14 +157,14 @@ class ExchangeAccounts:
             )
         market = self._reader.market(own.exchange, request.symbol)
         check(request, market)
-        label = request.label or new_id("order")
-        client_id = order_id_for(own.exchange, own.account_id, label)
-        row, is_new = self._write_down(own, request, market, label, client_id)
+        label = request.label or client_id or new_id("order")
+        sent_as = order_id_for(own.exchange, own.account_id, client_id or label)
+        row, is_new = self._write_down(own, request, market, label, sent_as)
         if not is_new:
             return self._sent_before(own, row)
         if request.leverage is not None:
             self._set_leverage(own, row, request.leverage, market)
-        args, params = arguments(request, market, client_id)
+        args, params = arguments(request, market, sent_as)
         written = self._write(own, "create_order", *args, params)
         name = EXCHANGES[own.exchange].name
         if not written.sent:
@@ -190,7 +176,7 @@ class ExchangeAccounts:
             raise InvalidInput(f"{name} refused the order: {refused}", suggestion="There is no order; correct it")
         if written.answer is not None and not written.problem:
             seen = read_order(written.answer, market)
-            if seen.order_id is not None and not unlike(seen, request, client_id):
+            if seen.order_id is not None and not unlike(seen, request, sent_as):
                 return placed_view(self._reader.learn(row, seen), own)
         return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
 
@@ -256,7 +242,8 @@ class ExchangeAccounts:
         ended = row.ended(status, message, time.time())
         self._store.write_now(lambda c: change_order(c, ended))
 
-    def _cancel(self, request: CancelRequest) -> Order:
+    def cancel(self, request: CancelRequest) -> Order:
+        """See `Venue`. An order that was placed elsewhere needs `account_id` and `symbol` too."""
         row = self._store.read_now(lambda c: find_sent(c, request.account_id, request.order_id))
         if row is not None:
             own, venue_id = self._own(row.account_id), row.venue_id
@@ -305,14 +292,6 @@ class ExchangeAccounts:
         if seen.status == "FILLED":
             raise InvalidInput(f"order {venue_id} was filled before it could be cancelled")
         return shown
-
-
-async def _shielded(work: Callable[[Asked], Result], asked: Asked) -> Result:
-    """Work that a cancelled call does not stop half-way."""
-    results: list[Result] = []
-    with anyio.CancelScope(shield=True):
-        results.append(await anyio.to_thread.run_sync(work, asked))
-    return results[0]
 
 
 def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:

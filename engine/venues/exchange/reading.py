@@ -15,14 +15,15 @@ from api.symbols import Instrument, resolve
 from engine.clock import iso8601
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, change_order, orders_of
+from engine.venues.amounts import ZERO
 
 from .conventions import CONVENTIONS
-from .markets import Market, Markets, decimal
+from .markets import LivePrice, Market, Markets, decimal
 from .orders import Seen, read_order
 from .session import Connector
 from .views import ENDED, OwnAccount, foreign_view, held, order_view, upbit_order
 
-_DOLLARS: Final = frozenset({"USDT", "USDC", "USD"})
+_DOLLARS: Final = ("USDT", "USDC", "USD")
 _GIVEN_UP: Final = 7 * 86_400.0
 """After a week an order of which nothing was heard is no longer asked for at every look."""
 
@@ -63,22 +64,25 @@ class AccountReader:
     def _by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
         return {market.symbol: market for market in self._markets.of(exchange).values()}
 
+    def price(self, instrument: Instrument) -> LivePrice:
+        """What an instrument trades at, asked for now."""
+        return self._markets.price(self.market(instrument.exchange, instrument.symbol))
+
+    def free(self, own: OwnAccount, asset: str) -> Decimal:
+        """How much of an asset is available."""
+        return sum((free for held_asset, free, _ in held(self.read(own, "fetch_balance")) if held_asset == asset), ZERO)
+
     def balances(self, own: OwnAccount) -> BalancesResponse:
         """What the account holds.
 
         Raises:
             HeyTradersError: The exchange cannot be asked, or does not accept the key.
         """
-        raw = self.read(own, "fetch_balance")
-        rows = [
-            Balance(asset=asset, free=free, used=used, total=free + used)
-            for asset, free, used in held(raw)
-            if free or used
-        ]
-        positions = self._positions(own)
+        rows, positions = self._held(own), self.positions(own)
+        worth = self._worth(own, rows, positions, _DOLLARS[0])
         return BalancesResponse(
             account_id=own.account_id,
-            total_equity_usd=self._worth(own, rows, positions),
+            total_equity_usd=None if worth is None else worth.quantize(Decimal("0.01")),
             balances=rows,
             positions=positions,
             open_orders=self.open_orders(own, None),
@@ -86,7 +90,18 @@ class AccountReader:
             paper=False,
         )
 
-    def _positions(self, own: OwnAccount) -> list[Position]:
+    def equity(self, own: OwnAccount) -> Decimal | None:
+        """What the account is worth in its own currency; `None` where something in it has no price."""
+        return self._worth(own, self._held(own), self.positions(own), EXCHANGES[own.exchange].quote)
+
+    def _held(self, own: OwnAccount) -> list[Balance]:
+        raw = self.read(own, "fetch_balance")
+        return [
+            Balance(asset=a, free=free, used=used, total=free + used) for a, free, used in held(raw) if free or used
+        ]
+
+    def positions(self, own: OwnAccount) -> list[Position]:
+        """What is open at a perpetual exchange; its spot holdings are balances."""
         if EXCHANGES[own.exchange].market_type != "perpetual":
             return []
         markets = self._by_symbol(own.exchange)
@@ -110,11 +125,14 @@ class AccountReader:
             )
         return found
 
-    def _worth(self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position]) -> Decimal | None:
-        """In US dollars; `None` where something has no price."""
-        total = sum((p.unrealized_pnl for p in positions), Decimal(0))
-        others = [row for row in rows if row.asset not in _DOLLARS]
-        total += sum((row.total for row in rows if row.asset in _DOLLARS), Decimal(0))
+    def _worth(
+        self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position], currency: str
+    ) -> Decimal | None:
+        """In a currency, dollars of every kind being the same; `None` where something has no price."""
+        same = _DOLLARS if currency in _DOLLARS else (currency,)
+        total = sum((p.unrealized_pnl for p in positions), ZERO)
+        total += sum((row.total for row in rows if row.asset in same), ZERO)
+        others = [row for row in rows if row.asset not in same]
         if not others:
             return total
         try:
@@ -122,12 +140,12 @@ class AccountReader:
         except HeyTradersError:
             return None
         for row in others:
-            market = self._markets.of(own.exchange).get(Instrument(own.exchange, row.asset, "USDT"))
-            price = None if market is None else prices.get(market.symbol)
-            if price is None:
+            listed = (self._markets.of(own.exchange).get(Instrument(own.exchange, row.asset, quote)) for quote in same)
+            found = next((prices[m.symbol] for m in listed if m is not None and m.symbol in prices), None)
+            if found is None:
                 return None
-            total += row.total * price.last
-        return total.quantize(Decimal("0.01"))
+            total += row.total * found.last
+        return total
 
     def open_orders(self, own: OwnAccount, symbol: str | None) -> list[Order]:
         """What rests at the exchange, newest first, of one symbol or of all; orders placed elsewhere included."""
@@ -151,13 +169,20 @@ class AccountReader:
         found: list[Order] = []
         now = time.time()
         for row in self._store.read_now(lambda c: orders_of(c, own.account_id)):
-            known = row
-            if row.status not in ENDED and (row.venue_id is not None or now - row.created_at < _GIVEN_UP):
-                seen = self.look(own, row)
-                known = row if seen is None else self.learn(row, seen)
+            given_up = row.venue_id is None and now - row.created_at >= _GIVEN_UP
+            known = row if given_up else self.now(own, row)
             if known.venue_id is not None:
                 found.append(order_view(known, own))
         return found
+
+    def now(self, own: OwnAccount, row: SentOrder) -> SentOrder:
+        """The order as it is now; one that has ended is not asked for again.
+
+        Raises:
+            HeyTradersError: The exchange cannot be asked.
+        """
+        seen = None if row.status in ENDED else self.look(own, row)
+        return row if seen is None else self.learn(row, seen)
 
     def look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
         """The order at the exchange, found by the id that we gave it; `None` where the exchange has none.

@@ -17,10 +17,10 @@ from api.symbols import is_asset
 from engine.clock import Clock
 from engine.store.database import Store
 from engine.store.ids import new_id
+from engine.venues.amounts import exact, plain
 
 from .ledger import Books, LedgerRow, rows
 from .lifecycle import close, find_account, fund, open_account, open_defaults, reset
-from .money import exact, plain
 from .records import AccountRecord, lock_account, read_accounts
 from .verification import verify
 

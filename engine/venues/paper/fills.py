@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from api.exchanges import Exchange
 from engine.trading_rules import MAINTENANCE, liquidation_value
+from engine.venues.amounts import ZERO, down
 
 from .ledger import Line
-from .money import ZERO, down
 from .records import OrderRecord, PositionRecord
 
 

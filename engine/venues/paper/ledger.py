@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from api.errors import InvalidInput
 from engine.store.broker import balances_table, ledger_table
 from engine.store.ids import new_id
-
-from .money import ZERO, exact, text
+from engine.venues.amounts import ZERO, exact, text
 
 OwnBook = Literal["free", "held", "margin", "position"]
 WorldBook = Literal["funding", "venue", "fees", "pnl"]

@@ -15,9 +15,9 @@ from api.errors import InvalidInput, NotFound
 from api.exchanges import EXCHANGES, ExchangeId
 from api.text import closest, show
 from engine.store.broker import accounts_table, positions_table
+from engine.venues.amounts import exact, text
 
 from .ledger import Books, Line
-from .money import exact, text
 from .records import AccountRecord, read_accounts, read_positions
 from .trading import TradingAccount
 

@@ -16,11 +16,11 @@ from api.orders import PlaceRequest
 from api.refusals import call_text
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
+from engine.venues.amounts import ZERO, Steps, affordable, down, is_multiple, nearest, plain, text, up
 
 from .fills import Fill
 from .ledger import InsufficientFunds
-from .money import ZERO, down, is_multiple, nearest, plain, text, up
-from .prices import Quote, Steps
+from .prices import Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .trading import TradingAccount, new_order_id
 
@@ -249,18 +249,13 @@ def _insufficient(
     quote = ticket.instrument.quote
     free = trading.books.amount("free", quote)
     price = max(ticket.request.price or ZERO, ticket.taker_price)
-    largest = affordable(free, price, leverage, trading.account.terms, ticket.steps.lot)
+    largest = affordable(free, price, leverage, trading.account.terms.worst_fee, ticket.steps.lot)
     return InsufficientFunds(
         f"not enough {quote} in account {trading.account.account_id}: {error.message}",
         suggestion=f"About {text(largest)} {ticket.instrument.base[:12]} can be paid for with {text(free)} {quote}"
         if largest
         else f"Free {quote} first: cancel open orders or close positions",
     )
-
-
-def affordable(free: Decimal, price: Decimal, leverage: int, terms: Exchange, lot: Decimal) -> Decimal:
-    """How many base units `free` money opens at `price`, its fee included; without leverage, `leverage` is 1."""
-    return down(free / (price * (Decimal(1) / leverage + max(terms.taker, terms.maker))), lot)
 
 
 def _corrected(ticket: Ticket, **better: Decimal | int) -> str | None:

@@ -21,20 +21,7 @@ from engine.trading_rules import SLIPPAGE, VOLUME_SHARE
 if TYPE_CHECKING:
     from engine.venues.exchange.markets import LivePrice
 
-from .money import down, from_float, up
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The grid of an instrument: prices are multiples of `tick`, amounts of `lot`."""
-
-    tick: Decimal
-    lot: Decimal
-
-    @classmethod
-    def of(cls, listing: Listing) -> Steps:
-        """Of a listing."""
-        return cls(Decimal(listing.tick_size), Decimal(listing.lot_size))
+from engine.venues.amounts import Steps, down, from_float, up
 
 
 @dataclass(frozen=True, slots=True)

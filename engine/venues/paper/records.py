@@ -14,8 +14,7 @@ from api.exchanges import EXCHANGES, Exchange, ExchangeId
 from api.orders import CANCELLABLE, OrderStatus, OrderType, Side
 from api.symbols import Instrument
 from engine.store.broker import accounts_table, orders_table, positions_table
-
-from .money import ZERO, down, text
+from engine.venues.amounts import ZERO, down, text
 
 AccountStatus = Literal["active", "closed"]
 

@@ -20,9 +20,9 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS
 from engine.feeds.feed import Candles
 from engine.trading_rules import VOLUME_SHARE
+from engine.venues.amounts import down, from_float
 
 from .fills import Fill, liquidation_price
-from .money import down, from_float
 from .prices import Tape
 from .records import OrderRecord, PositionRecord
 from .trading import TradingAccount

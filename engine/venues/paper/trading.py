@@ -14,10 +14,10 @@ from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
 from engine.store.broker import orders_table
 from engine.store.ids import new_id
+from engine.venues.amounts import ZERO, text
 
 from .fills import Fill, liquidate, opening_part, pay_out, reservation, trade
 from .ledger import Books, InsufficientFunds, Line
-from .money import ZERO, text
 from .records import (
     AccountRecord,
     OrderRecord,

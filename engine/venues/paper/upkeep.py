@@ -17,8 +17,8 @@ from api.timeframes import SECONDS
 from engine.clock import Clock
 from engine.store.broker import orders_table
 from engine.store.database import Store
+from engine.venues.amounts import exact
 
-from .money import exact
 from .prices import Prices, Tape
 from .records import AccountRecord, lock_account, read_orders, read_positions
 from .settlement import pieces, settle

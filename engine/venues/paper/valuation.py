@@ -15,9 +15,9 @@ from api.accounts import Balance, BalancesResponse
 from api.errors import NotFound, RateLimited, Unavailable
 from api.symbols import Instrument
 from engine.clock import iso8601
+from engine.venues.amounts import ZERO, down, exact, nearest, plain
 
 from .ledger import OwnBook
-from .money import ZERO, down, exact, nearest, plain
 from .prices import Prices, Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
 from .views import order_view, position_view

@@ -8,9 +8,9 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from engine.store.broker import balances_table, orders_table
+from engine.venues.amounts import ZERO, exact, text
 
 from .ledger import OWN_BOOKS, summed
-from .money import ZERO, exact, text
 from .records import AccountRecord, read_orders, read_positions
 
 

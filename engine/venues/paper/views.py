@@ -9,9 +9,9 @@ from api.accounts import Account, Position
 from api.exchanges import EXCHANGES
 from api.orders import Order, PlacedOrder
 from engine.clock import iso8601
+from engine.venues.amounts import CENT, ZERO, down, plain
 
 from .fills import liquidation_price
-from .money import CENT, ZERO, down, plain
 from .prices import Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,9 +173,7 @@ async def opened(
         secret = None if webhook_secret is None else SecretStr(webhook_secret)
         settings = Settings(home=home, base_url="https://venue.test/api/v1" if hosted else None, webhook_secret=secret)
         channels = (
-            Channels.hosted(settings.url)
-            if hosted
-            else local_channels(home, partial(engine.broker.account, LOCAL_AGENT))
+            Channels.hosted(settings.url) if hosted else local_channels(home, engine.venues.paper(LOCAL_AGENT).account)
         )
         footing = build_footing(settings, Reached(client, channels), ledger, clock.now)
         yield Place(Gate(footing), footing, heard, clock, key)

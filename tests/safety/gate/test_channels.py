@@ -20,7 +20,7 @@ from tests.safety.ledger.books import order as terms
 from tests.safety.ledger.books import standing
 
 
-async def _anyone(_account_id: str) -> None:
+def _anyone(_account_id: str) -> None:
     return None
 
 

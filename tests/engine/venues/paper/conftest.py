@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anyio.to_thread import run_sync
 
 from api.accounts import BalancesRequest, BalancesResponse
 from api.errors import HeyTradersError, NotFound
@@ -20,8 +21,8 @@ from engine.clock import AcceleratedClock
 from engine.feeds.feed import Candles, Listing
 from engine.frame import Bars
 from engine.store.database import Store, default_url
+from engine.venues.paper.accounts import PaperAccounts
 from engine.venues.paper.administration import Administration
-from engine.venues.paper.broker import Broker
 from engine.venues.paper.records import read_accounts
 from engine.venues.paper.verification import verify
 
@@ -131,21 +132,25 @@ class Bench:
     def reopen(self) -> None:
         """What a restart of the process does."""
         self.store = Store.open(default_url(self.home))
-        self.broker = Broker(self.store, self.market, self.clock)
+        self.broker = self.accounts_of(OWNER)
+
+    def accounts_of(self, owner: str) -> PaperAccounts:
+        """The paper accounts of an owner."""
+        return PaperAccounts(self.store, self.market, self.clock, owner)
 
     async def place(self, account: str, symbol: str, side: str, amount: object, **more: Any) -> PlacedOrder:
         """Place an order on the owner's account of an exchange, by default a market order."""
         fields = {"exchange": account, "symbol": symbol, "side": side, "amount": amount, **more}
         request = PlaceRequest.model_validate({"account_id": f"paper-{account}", **fields})
-        return await self.broker.place(OWNER, request)
+        return await run_sync(self.broker.place, request)
 
     async def cancel(self, order_id: str | None, **more: Any) -> Order:
         """Cancel an order."""
-        return await self.broker.cancel(OWNER, CancelRequest(order_id=order_id or "", **more))
+        return await run_sync(self.broker.cancel, CancelRequest(order_id=order_id or "", **more))
 
     async def orders(self, **filters: Any) -> list[Order]:
         """Orders, newest first."""
-        return (await self.broker.orders(OWNER, ListRequest(**filters))).orders
+        return (await run_sync(self.broker.orders, ListRequest(**filters))).orders
 
     async def order(self, order_id: str | None) -> Order:
         """What has become of an order."""
@@ -153,7 +158,7 @@ class Bench:
 
     async def balances(self, account: str, symbol: str | None = None) -> BalancesResponse:
         """The balances endpoint."""
-        return await self.broker.balances(OWNER, BalancesRequest(account_id=f"paper-{account}", symbol=symbol))
+        return await run_sync(self.broker.balances, BalancesRequest(account_id=f"paper-{account}", symbol=symbol))
 
     async def cash(self, account: str) -> tuple[str, str]:
         """Free and used of an account's currency, as text."""
@@ -201,7 +206,7 @@ def changes_nothing(desk: Bench) -> Refused:
     """Runs what must fail, and returns its error after checking that no balance and no order has changed."""
 
     async def attempt(act: Attempt) -> HeyTradersError:
-        accounts = await desk.broker.accounts(OWNER)
+        accounts = desk.broker.accounts()
         before = [await desk.balances(str(a.exchange)) for a in accounts], await desk.orders(limit=200)
         with pytest.raises(HeyTradersError) as refused:
             await act()

@@ -68,7 +68,7 @@ class Brokers(RuleBasedStateMachine):
 
     @initialize()
     def open_accounts(self) -> None:
-        self.run(self.desks[0].broker.accounts(OWNER))
+        self.desks[0].broker.accounts()
 
     @rule(
         desk=st.integers(0, 1),

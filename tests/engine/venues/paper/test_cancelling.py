@@ -109,6 +109,6 @@ async def test_what_is_said_of_the_order_must_be_true(
 async def test_nobody_elses_order_can_be_cancelled(desk: Bench) -> None:
     order = await desk.place("binance", "BTC/USDT", "buy", "0.01", **REST)
     with pytest.raises(NotFound):
-        await desk.broker.cancel(f"{OWNER}_2", CancelRequest(order_id=str(order.order_id)))
+        desk.accounts_of(f"{OWNER}_2").cancel(CancelRequest(order_id=str(order.order_id)))
 
     assert (await desk.order(order.order_id)).status == "OPEN"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from anyio.to_thread import run_sync
+
 from api.accounts import OpenOrdersRequest
 from api.errors import InvalidInput, NotFound
 from api.exchanges import EXCHANGES
 from api.orders import ListRequest
 
-from .conftest import BTC, BTC_WON, ETH, OWNER, TOKEN, Bench, Refused, flat
+from .conftest import BTC, BTC_WON, ETH, TOKEN, Bench, Refused, flat
 
 
 async def test_an_owner_has_one_account_for_each_exchange_in_its_currency(desk: Bench) -> None:
-    accounts = await desk.broker.accounts(OWNER)
+    accounts = desk.broker.accounts()
 
     assert [a.exchange for a in accounts] == list(EXCHANGES)
     assert {a.currency for a in accounts if a.exchange == "upbit"} == {"KRW"}
@@ -27,11 +29,11 @@ async def test_an_owner_has_one_account_for_each_exchange_in_its_currency(desk: 
 
 async def test_owners_see_their_own_accounts_only(desk: Bench, changes_nothing: Refused) -> None:
     await desk.place("binance", "BTC/USDT", "buy", "0.01")
-    others = await desk.broker.orders("agent_other", ListRequest())
+    others = desk.accounts_of("agent_other").orders(ListRequest())
 
     assert others.orders == []
-    assert len(await desk.broker.accounts("agent_other")) == len(EXCHANGES)
-    error = await changes_nothing(lambda: desk.broker.account(OWNER, "paper-binnance"))
+    assert len(desk.accounts_of("agent_other").accounts()) == len(EXCHANGES)
+    error = await changes_nothing(lambda: run_sync(desk.broker.account, "paper-binnance"))
     assert isinstance(error, NotFound)
     assert "paper-binance" in error.suggestion
 
@@ -61,7 +63,7 @@ async def test_orders_are_listed_newest_first_by_every_filter(desk: Bench) -> No
     assert await labels(limit=2) == "ed"
     assert await labels(limit=2, offset=3) == "ba"
     assert await labels(offset=5) == ""
-    page = await desk.broker.orders(OWNER, ListRequest(limit=2, offset=1, status="OPEN"))
+    page = desk.broker.orders(ListRequest(limit=2, offset=1, status="OPEN"))
     assert (page.total, page.limit, page.offset, len(page.orders)) == (3, 2, 1, 2)
 
 
@@ -79,7 +81,7 @@ async def test_open_orders_of_an_account_or_one_symbol_of_it(desk: Bench) -> Non
 
     async def labels(symbol: str | None) -> list[str | None]:
         request = OpenOrdersRequest(account_id="paper-binance", symbol=symbol)
-        return [order.label for order in (await desk.broker.open_orders(OWNER, request)).orders]
+        return [order.label for order in desk.broker.open_orders(request).orders]
 
     assert await labels(None) == ["b", "a"]
     assert await labels("eth-usdt") == ["b"]
@@ -87,16 +89,16 @@ async def test_open_orders_of_an_account_or_one_symbol_of_it(desk: Bench) -> Non
     assert await labels(None) == ["a"]
 
 
-async def test_lighter_wants_a_symbol_for_its_open_orders(desk: Bench, changes_nothing: Refused) -> None:
+async def test_open_orders_on_lighter_need_a_symbol(desk: Bench, changes_nothing: Refused) -> None:
     order = await desk.place("lighter", "BTC/USDT", "buy", "0.01", order_type="limit", price=90_000)
 
     def ask(symbol: str | None) -> OpenOrdersRequest:
         return OpenOrdersRequest(account_id="paper-lighter", symbol=symbol)
 
-    error = await changes_nothing(lambda: desk.broker.open_orders(OWNER, ask(None)))
+    error = await changes_nothing(lambda: run_sync(desk.broker.open_orders, ask(None)))
     assert error.code == "VALIDATION_ERROR"
     assert "symbol is missing, and Lighter" in error.message
-    found = (await desk.broker.open_orders(OWNER, ask("BTC/USDT"))).orders
+    found = desk.broker.open_orders(ask("BTC/USDT")).orders
     assert [o.exchange_order_id for o in found] == [order.exchange_order_id]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from anyio.to_thread import run_sync
 
 from api.errors import InvalidInput, NotFound
 from api.orders import PlaceRequest
 
-from .conftest import BTC, BTC_GATE, BTC_LIGHTER, ETH, OWNER, Bench, Refused, flat
+from .conftest import BTC, BTC_GATE, BTC_LIGHTER, ETH, Bench, Refused, flat
 
 
 async def test_a_market_order_fills_at_the_latest_close_with_slippage_and_fee(desk: Bench) -> None:
@@ -253,12 +254,12 @@ async def test_unknown_accounts_symbols_and_the_wrong_venue_are_refused(desk: Be
     request = PlaceRequest(
         account_id="nobody", exchange="binance", symbol="BTC/USDT", side="buy", amount=Decimal("0.01")
     )
-    unknown = await changes_nothing(lambda: desk.broker.place(OWNER, request))
+    unknown = await changes_nothing(lambda: run_sync(desk.broker.place, request))
     assert isinstance(unknown, NotFound)
     assert "paper-binance" in unknown.suggestion
 
     crossed = request.model_copy(update={"account_id": "paper-gate"})
-    wrong = await changes_nothing(lambda: desk.broker.place(OWNER, crossed))
+    wrong = await changes_nothing(lambda: run_sync(desk.broker.place, crossed))
     assert "trades on gate, not on binance" in wrong.message
 
 
@@ -276,8 +277,8 @@ async def test_placing_with_an_id_is_done_once(desk: Bench) -> None:
     request = PlaceRequest(
         account_id="paper-binance", exchange="binance", symbol="BTC/USDT", side="buy", amount=Decimal("0.01")
     )
-    first = await desk.broker.place(OWNER, request, order_id="api-signal-1")
-    again = await desk.broker.place(OWNER, request, order_id="api-signal-1")
+    first = desk.broker.place(request, "api-signal-1")
+    again = desk.broker.place(request, "api-signal-1")
 
     assert (first.order_id, again.order_id) == ("api-signal-1", "api-signal-1")
     assert len(await desk.orders()) == 1

@@ -44,12 +44,12 @@ async def main():
     outcomes = []
     for _ in range(count):
         try:
-            order = await engine.broker.place(LOCAL_AGENT, PlaceRequest.model_validate(fields))
+            order = engine.venues.paper(LOCAL_AGENT).place(PlaceRequest.model_validate(fields))
             outcomes.append(order.status)
         except HeyTradersError as error:
             outcomes.append(type(error).__name__)
     clock.advance(6 * 3600)
-    await engine.broker.orders(LOCAL_AGENT, ListRequest())
+    engine.venues.paper(LOCAL_AGENT).orders(ListRequest())
     await engine.aclose()
     print(json.dumps(outcomes))
 
@@ -78,7 +78,7 @@ def both(home: Path, url: str, count: int, fields: dict[str, Any]) -> Counter[st
 async def price(tmp_path: Path, url: str) -> Decimal:
     """What the simulated market asks for a bitcoin at the start; opens the database as well."""
     engine = await Engine.open(EngineSettings(tmp_path, url), AcceleratedClock(START))
-    bought = await engine.broker.place(LOCAL_AGENT, _probe())
+    bought = engine.venues.paper(LOCAL_AGENT).place(_probe())
     await engine.aclose()
     assert bought.average_price is not None
     return bought.average_price
@@ -133,7 +133,7 @@ async def test_a_thousand_orders_of_two_processes_leave_sound_books(tmp_path: Pa
 
 async def _books_are_sound(home: Path, url: str) -> list[Order]:
     engine = await Engine.open(EngineSettings(home, url), AcceleratedClock(START + 7 * 3600))
-    listed = await engine.broker.orders(LOCAL_AGENT, ListRequest.model_validate({"limit": 200}))
+    listed = engine.venues.paper(LOCAL_AGENT).orders(ListRequest.model_validate({"limit": 200}))
     await engine.aclose()
     with _office(url) as office:
         assert office.verify() == {f"paper-{exchange}": [] for exchange in EXCHANGES}

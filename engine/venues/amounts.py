@@ -1,4 +1,4 @@
-"""Exact decimal arithmetic for the books: nothing is ever rounded unless a function here is asked to round it.
+"""Exact amounts and prices: nothing is ever rounded unless a function here is asked to round it.
 
 Prices are multiples of a tick and amounts of a lot, so costs and fees are finite decimals and stay exact. Only a
 division rounds (margin by leverage, an average price), and then towards zero, at the eighth decimal.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import (
     ROUND_CEILING,
     ROUND_DOWN,
@@ -20,7 +21,10 @@ from decimal import (
     Overflow,
 )
 from decimal import localcontext as _localcontext
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from engine.feeds.feed import Listing
 
 ZERO: Final = Decimal(0)
 CENT: Final = Decimal("0.00000001")
@@ -73,3 +77,29 @@ def plain(value: Decimal) -> Decimal:
 def text(value: Decimal) -> str:
     """How the books store and messages show an amount."""
     return format(plain(value), "f")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The grid of an instrument: prices are multiples of `tick`, amounts of `lot`."""
+
+    tick: Decimal
+    lot: Decimal
+
+    @classmethod
+    def of(cls, listing: Listing) -> Steps:
+        """Of a listing."""
+        return cls(Decimal(listing.tick_size), Decimal(listing.lot_size))
+
+
+def affordable(free: Decimal, price: Decimal, leverage: int, fee: Decimal, lot: Decimal) -> Decimal:
+    """How many base units, in whole lots, `free` money opens at `price`.
+
+    Args:
+        free: Quote currency.
+        price: Quote currency per base unit.
+        leverage: 1 without leverage.
+        fee: A fraction of the order's value.
+        lot: Base units.
+    """
+    return down(free / (price * (Decimal(1) / leverage + fee)), lot)

@@ -1,8 +1,7 @@
-"""The paper broker: the one way to place, list and cancel orders and to look at accounts, for whoever calls.
+"""Paper accounts as a venue: the one way to place, list and cancel paper orders and to look at paper accounts.
 
 Every call first settles what time has done (see `settlement`). Prices are read before a write transaction begins;
 what was read from the books is read again inside it, so that two processes cannot spend or fill the same thing twice.
-`owner` is an agent's id throughout.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeVar
 
-import anyio.to_thread
 import sqlalchemy as sa
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
@@ -30,11 +28,11 @@ from api.symbols import Instrument, resolve
 from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
+from engine.venues.amounts import ZERO, Steps, affordable, exact
 
 from .lifecycle import find_account, open_defaults
-from .money import ZERO, exact
-from .placing import Ticket, affordable, check_ticket, place
-from .prices import Prices, Steps
+from .placing import Ticket, check_ticket, place
+from .prices import Prices
 from .records import AccountRecord, OrderRecord, lock_account, read_accounts, read_order, read_positions
 from .search import find_order, find_page
 from .trading import TradingAccount
@@ -45,77 +43,27 @@ from .views import account_view, order_view, placed_view
 T = TypeVar("T")
 
 
-class Broker:
-    """Paper trading on one database and one feed. All methods may be called from several tasks at once."""
+class PaperAccounts:
+    """The paper accounts of one owner, an agent's id: a `Venue`. Several threads may call it at once."""
 
-    def __init__(self, store: Store, feed: Feed, clock: Clock) -> None:
+    def __init__(self, store: Store, feed: Feed, clock: Clock, owner: str) -> None:
         self._store = store
         self._feed = feed
         self._clock = clock
+        self._owner = owner
         self._prices = Prices(feed)
         self._upkeep = Upkeep(store, self._prices, clock)
 
-    async def place(self, owner: str, request: PlaceRequest, *, order_id: str | None = None) -> PlacedOrder:
-        """Place an order.
+    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
+        """See `Venue`."""
+        accounts = self._accounts()
+        if account_id is not None:
+            return any(account.account_id == account_id for account in accounts)
+        return order_id is not None and any(self._read_order(account, order_id) for account in accounts)
 
-        Args:
-            owner: Whose account it must be.
-            request: The order; `label` comes back with it and says where it came from.
-            order_id: Makes placing idempotent: the same id again returns the order that is there.
-
-        Raises:
-            NotFound: The account or symbol does not exist.
-            InvalidInput: It cannot be placed; nothing was changed.
-        """
-        return await anyio.to_thread.run_sync(self.place_now, owner, request, order_id)
-
-    async def cancel(self, owner: str, request: CancelRequest) -> Order:
-        """Cancel an order.
-
-        Raises:
-            NotFound: `ORDER_NOT_FOUND`.
-            InvalidInput: It has ended already, or the id is not the one its venue goes by.
-        """
-        return await anyio.to_thread.run_sync(self.cancel_now, owner, request)
-
-    async def orders(self, owner: str, request: ListRequest) -> ListResponse:
-        """A page of orders, newest first."""
-        return await anyio.to_thread.run_sync(self._orders, owner, request)
-
-    async def accounts(self, owner: str) -> list[Account]:
-        """All accounts."""
-        records = await anyio.to_thread.run_sync(self._accounts, owner)
-        return [account_view(account) for account in records]
-
-    async def account(self, owner: str, account_id: str) -> Account:
-        """One account.
-
-        Raises:
-            NotFound: No account has that id.
-        """
-        return await anyio.to_thread.run_sync(self.account_now, owner, account_id)
-
-    async def balances(self, owner: str, request: BalancesRequest) -> BalancesResponse:
-        """What an account holds; with a symbol (Polymarket) only the size of that position.
-
-        Raises:
-            NotFound: The account or the token does not exist.
-            InvalidInput: A symbol on an exchange other than Polymarket.
-        """
-        return await anyio.to_thread.run_sync(self._balances, owner, request)
-
-    async def open_orders(self, owner: str, request: OpenOrdersRequest) -> OpenOrdersResponse:
-        """The resting orders of an account, newest first.
-
-        Raises:
-            NotFound: The account or the symbol does not exist.
-            InvalidInput: Lighter without a symbol.
-        """
-        return await anyio.to_thread.run_sync(self._open_orders, owner, request)
-
-    def place_now(self, owner: str, request: PlaceRequest, order_id: str | None = None) -> PlacedOrder:
-        """`place` for threads: blocks."""
-        account = find_account(self._accounts(owner), request.account_id)
+    def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
+        """See `Venue`. A `client_id` is the order's own id."""
+        account = self._account(request.account_id)
         instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
@@ -124,54 +72,52 @@ class Broker:
 
         def work(connection: sa.Connection) -> OrderRecord:
             lock_account(connection, account)
-            fresh = find_account(read_accounts(connection, owner), account.account_id)
-            placed = None if order_id is None else read_order(connection, fresh, order_id)
+            fresh = find_account(read_accounts(connection, self._owner), account.account_id)
+            placed = None if client_id is None else read_order(connection, fresh, client_id)
             if placed is not None:
                 return placed
             check_ticket(ticket, fresh)
-            return place(TradingAccount(connection, fresh, self._clock.now()), ticket, order_id)
+            return place(TradingAccount(connection, fresh, self._clock.now()), ticket, client_id)
 
         return placed_view(self._write(work), account, ticket.quote)
 
-    def account_now(self, owner: str, account_id: str) -> Account:
-        """`account` for threads: blocks."""
-        return account_view(find_account(self._accounts(owner), account_id))
+    def accounts(self) -> list[Account]:
+        """See `Venue`. The first look opens them, one for each exchange."""
+        return [account_view(account) for account in self._accounts()]
 
-    def order_now(self, owner: str, account_id: str, order_id: str) -> Order | None:
-        """The order that was placed with this id of our own, if it was. Blocks."""
-        account = find_account(self._accounts(owner), account_id)
-        found = self._store.read_now(lambda connection: read_order(connection, account, order_id))
+    def account(self, account_id: str) -> Account:
+        """See `Venue`."""
+        return account_view(self._account(account_id))
+
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """See `Venue`."""
+        account = self._account(account_id)
+        found = self._read_order(account, order_id)
+        if found is not None and found.is_open:
+            self._upkeep.settle([account])
+            found = self._read_order(account, order_id)
         return None if found is None else order_view(found, account)
 
-    def last_price_now(self, instrument: Instrument) -> Decimal:
-        """The latest close, of whatever timeframe there is. Blocks.
-
-        Raises:
-            NotFound: The instrument has no price.
-        """
+    def price(self, instrument: Instrument) -> Decimal:
+        """See `Venue`: the exchange's last trade or the latest close, of whatever timeframe there is."""
         return self._prices.quote(instrument).close
 
-    def equity_now(self, owner: str, account_id: str) -> Decimal | None:
-        """What an account is worth in its own currency; `None` while something in it has no price. Blocks."""
-        account = find_account(self._accounts(owner), account_id)
+    def equity(self, account_id: str) -> Decimal | None:
+        """See `Venue`."""
         with exact():
-            return equity(self._holdings(account), self._prices)
+            return equity(self._holdings(self._account(account_id)), self._prices)
 
-    def affordable_now(self, owner: str, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
-        """How many base units a market order can open with the account's free money, its fee included. Blocks.
-
-        Raises:
-            NotFound: The account does not exist, or the instrument has no price.
-        """
-        account = find_account(self._accounts(owner), account_id)
+    def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
+        """See `Venue`."""
+        account = self._account(account_id)
         steps, quote = Steps.of(self._prices.listing(instrument)), self._prices.quote(instrument)
         with exact():
             free = self._holdings(account).free(account.currency)
-            return affordable(free, quote.taker_price(1, steps), leverage, account.terms, steps.lot)
+            return affordable(free, quote.taker_price(1, steps), leverage, account.terms.worst_fee, steps.lot)
 
-    def cancel_now(self, owner: str, request: CancelRequest) -> Order:
-        """`cancel` for threads: blocks."""
-        accounts = self._accounts(owner)
+    def cancel(self, request: CancelRequest) -> Order:
+        """See `Venue`. `InvalidInput` too where the id is not the one that its exchange cancels by."""
+        accounts = self._accounts()
         found = self._store.read_now(lambda connection: find_order(connection, accounts, request))
         account = next(account for account in accounts if account.id == found.account)
         self._upkeep.settle([account])
@@ -190,8 +136,9 @@ class Broker:
 
         return order_view(self._write(work), account)
 
-    def _orders(self, owner: str, request: ListRequest) -> ListResponse:
-        accounts = self._accounts(owner)
+    def orders(self, request: ListRequest) -> ListResponse:
+        """See `Venue`."""
+        accounts = self._accounts()
         self._upkeep.settle(accounts)
         page = self._store.read_now(lambda connection: find_page(connection, accounts, request))
         by_id = {account.id: account for account in accounts}
@@ -202,18 +149,29 @@ class Broker:
             offset=request.offset,
         )
 
-    def _balances(self, owner: str, request: BalancesRequest) -> BalancesResponse:
-        account = find_account(self._accounts(owner), request.account_id)
+    def balances(self, request: BalancesRequest) -> BalancesResponse:
+        """See `Venue`. With a symbol (Polymarket only) just the size of that position.
+
+        Raises:
+            NotFound: The account or the token does not exist.
+            InvalidInput: A symbol on an exchange other than Polymarket.
+        """
+        account = self._account(request.account_id)
         token = None if request.symbol is None else self._token(account, request.symbol)
         holdings = self._holdings(account)
         response = balances_view(holdings, self._prices, self._clock.now())
         return response if token is None else response.model_copy(update={"positions": [_size_only(holdings, token)]})
 
-    def _open_orders(self, owner: str, request: OpenOrdersRequest) -> OpenOrdersResponse:
-        account = find_account(self._accounts(owner), request.account_id)
-        if request.symbol is None and EXCHANGES[account.exchange].symbol_needed:
+    def positions(self, account_id: str) -> list[Position]:
+        """See `Venue`."""
+        return self.balances(BalancesRequest(account_id=account_id)).positions
+
+    def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+        """See `Venue`."""
+        account = self._account(request.account_id)
+        if request.symbol is None and account.terms.symbol_needed:
             raise InvalidInput(
-                "symbol is missing, and Lighter accounts need it",
+                f"symbol is missing, and {account.terms.name} accounts need it",
                 suggestion="Add the symbol, e.g. BTC/USDT; accounts_balances shows open orders in all symbols",
             )
         wanted = None if request.symbol is None else self._listed(account, request.symbol)
@@ -222,13 +180,19 @@ class Broker:
             account_id=account.account_id, orders=[order_view(order, account) for order in reversed(orders)]
         )
 
-    def _accounts(self, owner: str) -> list[AccountRecord]:
+    def _accounts(self) -> list[AccountRecord]:
         """The owner's accounts; at the first look they are opened."""
-        records = self._store.read_now(lambda connection: read_accounts(connection, owner))
+        records = self._store.read_now(lambda connection: read_accounts(connection, self._owner))
         if records:
             return records
-        self._store.write_now(lambda connection: open_defaults(connection, owner, self._clock.now()))
-        return self._store.read_now(lambda connection: read_accounts(connection, owner))
+        self._store.write_now(lambda connection: open_defaults(connection, self._owner, self._clock.now()))
+        return self._store.read_now(lambda connection: read_accounts(connection, self._owner))
+
+    def _account(self, account_id: str) -> AccountRecord:
+        return find_account(self._accounts(), account_id)
+
+    def _read_order(self, account: AccountRecord, order_id: str) -> OrderRecord | None:
+        return self._store.read_now(lambda connection: read_order(connection, account, order_id))
 
     def _holdings(self, account: AccountRecord) -> Holdings:
         self._upkeep.settle([account])

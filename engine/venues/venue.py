@@ -1,0 +1,139 @@
+"""What every venue offers, and which venue holds an account.
+
+Routes and live strategies know this module only. Behind it are the paper accounts (`paper`) and the exchange accounts
+that the user connected (`exchange`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Protocol
+
+from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
+from api.orders import CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
+from api.symbols import Instrument
+from engine.access import LOCAL_AGENT
+
+
+class Venue(Protocol):
+    """The accounts of one owner at one venue. Every method blocks: call it from a thread.
+
+    Amounts are exact decimals in base units, prices in quote currency per base unit. A method that takes an account id
+    raises `NotFound` where no account has it. One that has to ask an exchange also raises `Unavailable`, `RateLimited`
+    or `NotAuthorised` where that fails; then nothing is known, and no part of an answer is given.
+    """
+
+    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
+        """Whether the account is here or, where none is named, the order was placed here. Asks no exchange."""
+        ...
+
+    def accounts(self) -> list[Account]:
+        """All accounts, oldest first. Asks no exchange."""
+        ...
+
+    def account(self, account_id: str) -> Account:
+        """One account. Asks no exchange."""
+        ...
+
+    def balances(self, request: BalancesRequest) -> BalancesResponse:
+        """What an account holds: cash, positions and resting orders."""
+        ...
+
+    def positions(self, account_id: str) -> list[Position]:
+        """The open positions of an account; spot holdings are balances."""
+        ...
+
+    def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
+        """The resting orders of an account, newest first.
+
+        Raises:
+            NotFound: No such account, or the exchange does not list the symbol.
+            InvalidInput: The exchange lists open orders of one symbol at a time, and none is given.
+        """
+        ...
+
+    def orders(self, request: ListRequest) -> ListResponse:
+        """A page of the orders that were placed here, newest first, ended ones included."""
+        ...
+
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """An order by its `order_id` or by the `client_id` that it was placed with; `None` where there is none.
+
+        An exchange is not asked again about an order that has ended.
+        """
+        ...
+
+    def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
+        """Place an order.
+
+        Args:
+            request: The order. Its label comes back with it.
+            client_id: Names the order for ever: placed again with the same name, the first order is the answer.
+
+        Raises:
+            NotFound: The account or the symbol does not exist.
+            InvalidInput: The venue cannot take it as it is written, or refused it. There is no order.
+            Unavailable: Nothing was sent.
+            OutcomeUnknown: It was sent, and it is not known yet whether there is an order.
+        """
+        ...
+
+    def cancel(self, request: CancelRequest) -> Order:
+        """Cancel what is left of an order.
+
+        Raises:
+            NotFound: `ORDER_NOT_FOUND`.
+            InvalidInput: It has ended already.
+            OutcomeUnknown: It is not known yet whether it was cancelled.
+        """
+        ...
+
+    def price(self, instrument: Instrument) -> Decimal:
+        """The latest price.
+
+        Raises:
+            NotFound: The instrument has none.
+        """
+        ...
+
+    def equity(self, account_id: str) -> Decimal | None:
+        """What an account is worth in its own currency; `None` while something in it has no price."""
+        ...
+
+    def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
+        """How many base units a market order can open with the account's free money, its fee included.
+
+        Args:
+            account_id: Of the account.
+            instrument: What is bought, or sold short.
+            leverage: 1 without leverage.
+        """
+        ...
+
+
+class Venues:
+    """All venues of an engine.
+
+    Args:
+        paper: Gives the paper accounts of an owner, an agent's id.
+        own: The connected exchange accounts. They belong to this machine's user alone; an agent that registered over
+            the network has paper accounts only.
+    """
+
+    def __init__(self, paper: Callable[[str], Venue], own: Venue | None) -> None:
+        self.paper = paper
+        self._own = own
+
+    def of(self, owner: str, account_id: str | None, order_id: str | None = None) -> Venue:
+        """The venue of an account or, where none is named, of an order; paper where no other venue has it. Blocks."""
+        own = self._own_of(owner)
+        return own if own is not None and own.has(account_id, order_id) else self.paper(owner)
+
+    def all(self, owner: str) -> tuple[Venue, ...]:
+        """Every venue that has accounts of this owner, paper first."""
+        own = self._own_of(owner)
+        return (self.paper(owner),) if own is None else (self.paper(owner), own)
+
+    def _own_of(self, owner: str) -> Venue | None:
+        return self._own if owner == LOCAL_AGENT else None
