@@ -9,9 +9,8 @@ from pydantic import Field, model_validator
 
 from .endpoint import Endpoint, Request, Response
 from .inputs import Identifier
-from .numbers import Money
 from .orders import Order, Symbol
-from .outputs import Time, listed_as
+from .outputs import Money, Time, listed_as
 
 
 class ListRequest(Request):

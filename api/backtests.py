@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-from .addressing import UNIVERSE_KEYWORDS, address_universe, check_market_type
 from .backtest_results import (
     AnalysisResponse,
     CancelResponse,
@@ -23,7 +22,20 @@ from .backtest_results import (
 )
 from .endpoint import Endpoint, Request
 from .exchanges import EXCHANGES
-from .inputs import Day, Identifier, Number, Text, TimeframeInput, VenueInput, Whole, Words, one_of
+from .inputs import (
+    UNIVERSE_KEYWORDS,
+    Day,
+    Identifier,
+    Number,
+    Text,
+    TimeframeInput,
+    VenueInput,
+    Whole,
+    Words,
+    address_universe,
+    check_market_type,
+    one_of,
+)
 from .refusals import refuse, reject
 from .strategies import SignalParameters, StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id

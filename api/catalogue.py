@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from . import accounts, arena, backtests, docs, live, market, meta, orders, research
+from . import accounts, arena, backtests, live, market, meta, orders, research
 from .endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
@@ -24,11 +24,11 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     orders.ORDERS_PLACE,
     orders.ORDERS_LIST,
     orders.ORDERS_CANCEL,
-    docs.DOCS_LIST,
-    docs.DOCS_SIGNAL_DSL,
-    docs.DOCS_OPERATORS,
-    docs.DOCS_DATA,
-    docs.DOCS_API_REFERENCE,
+    meta.DOCS_LIST,
+    meta.DOCS_SIGNAL_DSL,
+    meta.DOCS_OPERATORS,
+    meta.DOCS_DATA,
+    meta.DOCS_API_REFERENCE,
     backtests.BACKTEST_EXECUTE,
     backtests.BACKTEST_STATUS,
     backtests.BACKTEST_CANCEL,

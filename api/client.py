@@ -1,4 +1,7 @@
-"""Calls a declared endpoint and returns its response model; whether hosted or embedded is the wire's business."""
+"""Calls a declared endpoint and returns its response model; whether hosted or embedded is the wire's business.
+
+Cancelling counts by its outcome: it may be asked for again, and an order that is cancelled already is a success.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,10 @@ import anyio
 from pydantic import ValidationError
 
 from .endpoint import Endpoint, Request, RequestT, ResponseT
-from .envelope import Garbled, seconds_to_wait, server_time, unwrap
-from .errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable, clean
-from .numbers import AmountStyle, to_wire
-from .text import show
-from .transport import Answer, Lost, NotSent, Wire
+from .errors import HeyTradersError, InvalidInput, NotNow, OutcomeUnknown, RateLimited, Unavailable, clean, show
+from .orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, ListRequest, Order
+from .outputs import AmountStyle, to_wire
+from .transport import Answer, Garbled, Lost, NotSent, Wire, seconds_to_wait, server_time, unwrap
 
 Source = Literal["hosted", "embedded"]
 
@@ -245,3 +247,53 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [to_wire(value).strip('"')]
+
+
+WAITS: Final = (0.3, 1.0)
+"""Seconds before the second and the third try."""
+
+_LISTED: Final = 200
+
+
+async def cancel_order(
+    client: Client, request: CancelRequest, *, pause: Callable[[float], Awaitable[None]] = anyio.sleep
+) -> Order:
+    """Cancel it, tried up to three times while the trouble may pass. A refusal is checked against the list of orders.
+
+    Raises:
+        HeyTradersError: It is not cancelled, as far as the service shows; says why.
+    """
+    trouble = await _try(client, request)
+    for wait in WAITS:
+        if not isinstance(trouble, OutcomeUnknown | NotNow) or _asks_for_more(trouble):
+            break
+        await pause(wait)
+        trouble = await _try(client, request)
+    if isinstance(trouble, Order):
+        return trouble
+    shown = await _shown(client, request)
+    if shown is not None and shown.status == "CANCELLED":
+        return shown
+    raise trouble
+
+
+async def _try(client: Client, request: CancelRequest) -> Order | InvalidInput | NotNow | OutcomeUnknown:
+    try:
+        return await client.call(ORDERS_CANCEL, request)
+    except (InvalidInput, NotNow, OutcomeUnknown) as error:
+        return error
+
+
+def _asks_for_more(trouble: HeyTradersError) -> bool:
+    """Whether the service wants to be left alone for longer than is waited here."""
+    return isinstance(trouble, RateLimited) and (trouble.retry_after or 0.0) > WAITS[-1]
+
+
+async def _shown(client: Client, request: CancelRequest) -> Order | None:
+    """The order among the newest, where it can be listed."""
+    asked = ListRequest(account_id=request.account_id, exchange=request.exchange, limit=_LISTED)
+    try:
+        listed = await client.call(ORDERS_LIST, asked)
+    except HeyTradersError:
+        return None
+    return next((each for each in listed.orders if request.order_id in {each.order_id, each.exchange_order_id}), None)

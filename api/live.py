@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from .endpoint import Endpoint, Request, Response
 from .inputs import Day, Identifier, Moment, Text, WebAddress, Whole, json_object, listed, one_of
-from .numbers import Money
-from .outputs import TABLE, Time, listed_as
+from .outputs import TABLE, Money, Time, listed_as
 from .refusals import reject
 
 Mode = Literal["signal", "trade"]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from .addressing import address_symbol, address_universe, check_market_type, fill_market_type
 from .endpoint import Endpoint, Request, Response
-from .inputs import ExchangeInput, MarketTypeInput, Moment, OrderInput, Text, TimeframeInput, Whole, listed
-from .numbers import Money
-from .outputs import TABLE, Candle, SymbolName, Time, listed_as
+from .errors import fold
+from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId
+from .inputs import (
+    ExchangeInput,
+    MarketTypeInput,
+    Moment,
+    OrderInput,
+    Text,
+    TimeframeInput,
+    Whole,
+    address_symbol,
+    address_universe,
+    check_market_type,
+    exchange_of,
+    listed,
+)
+from .outputs import TABLE, Candle, Money, SymbolName, Time, listed_as
 
 MAX_EXPRESSION: Final = 2000
 MAX_UNIVERSE: Final = 500
@@ -33,6 +47,30 @@ BarLength = Annotated[TimeframeInput, Field(description="Bar length.")]
 Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
 
 
+_FIRST_OF_TYPE: Final[dict[str, ExchangeId]] = {
+    "spot": "binance",
+    "perpetual": "binancefuturesusd",
+    "prediction": "polymarket",
+}
+
+
+def _fill_market_type(data: Any) -> Any:
+    """Set `market_type` to the exchange's only one; alone, `market_type` chooses the exchange."""
+    if not isinstance(data, Mapping):
+        return data
+    given = dict(cast("Mapping[str, Any]", data))
+    exchange, readable = exchange_of(given)
+    wanted = given.get("market_type")
+    if not readable:
+        return given
+    if wanted is None:
+        return {**given, "market_type": EXCHANGES[exchange or "binance"].market_type}
+    if exchange is None and isinstance(wanted, str):
+        exchange = _FIRST_OF_TYPE.get(MARKET_TYPE_ALIASES.get(fold(wanted[:100]), fold(wanted[:100])))
+        return {**given, "exchange": exchange} if exchange else given
+    return given
+
+
 class TickersRequest(Request):
     """Filters; without any, the largest markets of Binance."""
 
@@ -43,7 +81,7 @@ class TickersRequest(Request):
     search: Text | None = Field(None, min_length=1, max_length=100, description="Part of a symbol or market title.")
     limit: Whole = Field(50, ge=1, le=500, description="Most symbols to return.")
 
-    _fill = model_validator(mode="before")(fill_market_type)
+    _fill = model_validator(mode="before")(_fill_market_type)
 
     @model_validator(mode="after")
     def _one_market_type(self) -> TickersRequest:

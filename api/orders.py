@@ -7,12 +7,21 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self, cast, get_arg
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from .addressing import address_symbol, check_market_type
 from .endpoint import Endpoint, Request, Response
 from .exchanges import EXCHANGES, ExchangeId, MarketType
-from .inputs import ExchangeInput, Identifier, MarketTypeInput, Text, VenueInput, Whole, one_of, whole_number
-from .numbers import Amount, Money, Price
-from .outputs import Time, listed_as
+from .inputs import (
+    ExchangeInput,
+    Identifier,
+    MarketTypeInput,
+    Text,
+    VenueInput,
+    Whole,
+    address_symbol,
+    check_market_type,
+    one_of,
+    whole_number,
+)
+from .outputs import Amount, Money, Price, Time, listed_as
 from .refusals import reject
 from .symbols import MAX_SYMBOL, exchange_id
 

@@ -1,18 +1,35 @@
-"""Types for responses: what services write in several ways is read into one."""
+"""Values as they travel: responses in one form, and exact decimals from what a model writes to the wire and back.
+
+Money, prices and amounts are decimals. A float passes through only where JSON parsing left nothing else, and then as
+its shortest decimal text.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from .errors import is_hidden
 from .inputs import iso
-from .text import is_hidden
+from .refusals import reject
 
 
 def _time(value: object) -> object:
@@ -154,3 +171,159 @@ def _symbol(value: object) -> object:
 
 SymbolName = Annotated[str, BeforeValidator(_symbol), Field(description="As the market endpoints take it.")]
 """A symbol, also out of an object that has one."""
+
+
+AmountStyle = Literal["number", "string"]
+"""How a decimal is written in a request body: API 1.0.4 takes JSON numbers, later versions want strings."""
+
+_PLAIN: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+_RULE: Final = "must be a plain decimal number with at most 18 digits before and 18 after the point"
+_WAY_OUT: Final = 'Write digits only, such as 0.001 or "0.001".'
+_EXACT_BELOW: Final = 2.0**53
+_MAX_EXPONENT: Final = 40
+
+
+class JsonNumber(float):
+    """A fractional number out of JSON that still knows its digits, so that reading it as a decimal loses nothing."""
+
+    __slots__ = ("digits",)
+
+    digits: str
+
+    def __new__(cls, digits: str) -> JsonNumber:
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
+
+
+def from_wire(text: str | bytes) -> object:
+    """Parse JSON, keeping the digits of every number. NaN and Infinity, which some services emit, become null.
+
+    Raises:
+        ValueError: It is not JSON.
+    """
+    return json.loads(text, parse_float=JsonNumber, parse_constant=lambda _: None)
+
+
+def to_wire(value: object, amounts: AmountStyle = "number") -> str:
+    """Write compact JSON in which each `Decimal` keeps exactly its digits, as a number or as a string."""
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    except TypeError:
+        return _piece(value, amounts)
+
+
+def _piece(value: object, amounts: AmountStyle) -> str:
+    """One value that plain `json.dumps` cannot write, or a container that holds one."""
+    if isinstance(value, Decimal):
+        digits = format(value, "f")
+        return digits if amounts == "number" else f'"{digits}"'
+    if isinstance(value, date):
+        return json.dumps(value.isoformat())
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, object]", value).items()
+        return "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{to_wire(v, amounts)}" for k, v in items) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(to_wire(v, amounts) for v in cast("list[object]", value)) + "]"
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def plain_decimal(value: object) -> Decimal:
+    """Read an amount or price: a JSON number or a string of plain ASCII digits with an optional point.
+
+    Spaces around the digits are dropped. A float counts as its shortest decimal text; one so large that it
+    may have been rounded is refused. Zero passes: the field says whether it is allowed.
+
+    Raises:
+        PydanticCustomError: NaN, Infinity, a sign, an exponent in a string, a boolean, digits of other scripts,
+            underscores, thousands separators, more than 18 digits on either side.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise reject(_RULE, _WAY_OUT)
+    if isinstance(value, str):
+        text = value.strip(" \t\r\n")
+        if _PLAIN.fullmatch(text) is None:
+            raise _refused_text(text)
+        return Decimal(text)
+    text = _digits_of(value)
+    if text.startswith("-"):
+        raise reject("must not be negative", "Write a positive number; direction has its own argument.")
+    if _PLAIN.fullmatch(text) is None:
+        raise reject(_RULE, _WAY_OUT)
+    return Decimal(text)
+
+
+def _digits_of(value: float | Decimal) -> str:
+    """A number in positional notation, or "" where it has none of reasonable length."""
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 64 else ""
+    if not math.isfinite(value):
+        return ""
+    if type(value) is float and abs(value) >= _EXACT_BELOW:
+        raise reject("is too large to be exact as a JSON number", "Write it as a string of digits.")
+    number = Decimal(value.digits) if isinstance(value, JsonNumber) else Decimal(str(value))
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > _MAX_EXPONENT or number.adjusted() > _MAX_EXPONENT:
+        return ""
+    return format(number, "f")
+
+
+def _refused_text(text: str) -> PydanticCustomError:
+    """Why a string is no plain number, with the plain number where the meaning is beyond doubt."""
+    candidate = unicodedata.normalize("NFKC", text[:60]).replace("_", "").removeprefix("+").strip()
+    try:
+        number = Decimal(candidate)
+    except InvalidOperation:
+        return reject(_RULE, _WAY_OUT)
+    if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
+        return reject(_RULE, _WAY_OUT)
+    if number.is_signed():
+        return reject("must not be negative", "Write a positive number; direction has its own argument.")
+    plain = format(number, "f")
+    if _PLAIN.fullmatch(plain) is None or not candidate.isascii():
+        return reject(_RULE, _WAY_OUT)
+    return reject(_RULE, f'Write it as "{plain}".', fixed=plain)
+
+
+def reported_decimal(value: object) -> object:
+    """Read a number of a response exactly: of any sign, as JSON number or as text."""
+    if isinstance(value, JsonNumber):
+        return Decimal(value.digits)
+    return Decimal(repr(value)) if type(value) is float else value
+
+
+def json_number(value: Decimal) -> int | float:
+    """The JSON number nearest to a decimal; equal to it up to 15 digits."""
+    if value == value.to_integral_value() and abs(value) < _EXACT_BELOW:
+        return int(value)
+    return float(value)
+
+
+class _NumberOrString:
+    """Shows a decimal in JSON schema as `number | string` with its bounds, without pydantic's long pattern."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        options = handler(core).get("anyOf", [])
+        number = next((o for o in options if o.get("type") == "number"), {"type": "number"})
+        return {"anyOf": [number, {"type": "string"}]}
+
+
+_READ: Final = BeforeValidator(plain_decimal)
+_WRITTEN: Final = PlainSerializer(json_number, when_used="json")
+
+Plain = Annotated[Decimal, _READ, _WRITTEN, _NumberOrString()]
+"""A decimal input of zero or more. Add an upper bound with `Field(le=...)`."""
+
+Amount = Annotated[Decimal, Field(gt=0), _READ, _WRITTEN, _NumberOrString()]
+"""A decimal input above zero, in units of the asset."""
+
+Price = Annotated[Decimal, Field(gt=0), _READ, _WRITTEN, _NumberOrString()]
+"""A decimal input above zero, in the quote currency."""
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(reported_decimal),
+    _WRITTEN,
+    WithJsonSchema({"type": "number"}),
+]
+"""A price, amount, fee or balance in a response: exact in Python and in `to_wire`, a JSON number in JSON dumps."""

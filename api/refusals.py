@@ -14,8 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from .endpoint import Request
-from .errors import InvalidInput, clean
-from .text import MAX_SHOWN_VALUE, NEVER_SHOWN, holds_secret, respelling, show
+from .errors import MAX_SHOWN_VALUE, NEVER_SHOWN, InvalidInput, clean, holds_secret, respelling, show
 
 MAX_SHOWN_PROBLEMS: Final = 6
 MAX_CORRECTED_CALL: Final = 400

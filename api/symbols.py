@@ -24,9 +24,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, get_args
 
-from .errors import InvalidInput, NotFound
+from .errors import InvalidInput, NotFound, closest, fold, show
 from .exchanges import EXCHANGE_ALIASES, EXCHANGES, PERPETUAL_TWIN, Exchange, ExchangeId, MarketType
-from .text import closest, fold, show
 
 MAX_SYMBOL: Final = 200
 

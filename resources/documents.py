@@ -58,7 +58,7 @@ async def _read(open_client: OpenClient, slug: str) -> str:
 
         return strategies_document()
     from api.catalogue import endpoint
-    from api.docs import DocsRequest
+    from api.meta import DocsRequest
 
     try:
         client = await open_client()

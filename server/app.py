@@ -16,8 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import AnyUrl
 
-from api.errors import explain
-from api.text import show
+from api.errors import explain, show
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors

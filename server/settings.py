@@ -119,8 +119,7 @@ class Settings:
         """One sentence for each variable that was set in vain. Its value is never repeated."""
         if not self.misspelt:
             return []
-        from api.errors import clean
-        from api.text import closest
+        from api.errors import clean, closest
 
         near = {name: closest(name.upper(), VARIABLES, count=1) for name in self.misspelt}
         return [

@@ -16,7 +16,7 @@ from api.accounts import (
     OpenOrdersRequest,
     OpenOrdersResponse,
 )
-from api.cancelling import cancel_order
+from api.client import cancel_order
 from api.errors import HeyTradersError
 from api.orders import ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
 from safety.face import SafetyDesk

@@ -6,8 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from api.errors import InvalidInput
-from api.text import closest, show
+from api.errors import InvalidInput, closest, show
 
 from .accounts import ACCOUNTS
 from .arena import ARENA

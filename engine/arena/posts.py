@@ -8,8 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from api.arena import Post, PostRequest
-from api.errors import NotFound
-from api.text import show
+from api.errors import NotFound, show
 from engine.clock import iso8601
 from engine.store.agents import posts_table
 from engine.store.backtests import find_result

@@ -8,8 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from api.arena import Profile
-from api.errors import InvalidInput
-from api.text import show
+from api.errors import InvalidInput, show
 from engine.clock import iso8601
 from engine.store.agents import agents_table, follows_table, posts_table
 from engine.store.backtests import results_table

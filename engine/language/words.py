@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from types import MappingProxyType
 from typing import Final, Literal
 
-from api.text import closest, fold
+from api.errors import closest, fold
 
 from .kinds import ANYTHING, SERIES, STRING, TICKER, Interval, Kind
 from .operators import OPERATORS

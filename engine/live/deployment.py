@@ -9,10 +9,9 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from api.errors import NotFound
+from api.errors import NotFound, closest, show
 from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
-from api.text import closest, show
 from api.timeframes import Timeframe
 from engine.jobs.spec import Spec
 from engine.store.backtests import jobs_table, results_table

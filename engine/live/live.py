@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput, NotFound, show
 from api.live import (
     LatestSignalsRequest,
     LiveStrategy,
@@ -24,7 +24,6 @@ from api.live import (
     WebhookTestRequest,
     WebhookTestResponse,
 )
-from api.text import show
 from api.timeframes import SECONDS, opening
 from engine.access import Caller, require
 from engine.clock import Clock, iso8601

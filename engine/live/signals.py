@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
-from api.errors import HeyTradersError, InvalidInput
+from api.errors import HeyTradersError, InvalidInput, show
 from api.live import LatestSignalsRequest, Signal, SignalsRequest, SignalsResponse
 from api.orders import INTERNAL_PREFIX
 from api.symbols import Instrument, resolve
-from api.text import show
 from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store.live import signals_table, subscriptions_table

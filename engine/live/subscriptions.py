@@ -8,9 +8,8 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput, NotFound, show
 from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
-from api.text import show
 from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store.ids import new_id

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from api.errors import HeyTradersError, InvalidInput
+from api.errors import HeyTradersError, InvalidInput, fold, show
 from api.exchanges import EXCHANGES, ExchangeId, MarketType
 from api.market import MAX_UNIVERSE, TickersRequest
 from api.symbols import Instrument, resolve
-from api.text import fold, show
 from engine.feeds.feed import Feed, Listing
 
 MAX_THEMED: Final = 30

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from api.addressing import UNIVERSE_KEYWORDS
 from api.errors import HeyTradersError, InvalidInput, ended
 from api.exchanges import ExchangeId
+from api.inputs import UNIVERSE_KEYWORDS
 from api.market import (
     EvaluateRequest,
     EvaluateResponse,

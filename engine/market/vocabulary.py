@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from api.errors import InvalidInput
+from api.errors import InvalidInput, fold, show
 from api.meta import IndicatorsResponse, Word
-from api.text import fold, show
 from engine.language.catalogue import OperatorEntry, VariableEntry, catalogue
 
 

@@ -11,9 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from api.errors import InvalidInput
+from api.errors import InvalidInput, closest
 from api.research import Range, SweepRequest
-from api.text import closest
 from engine.executor import seed_of
 from engine.frame import Times
 from engine.jobs.preparation import context_of

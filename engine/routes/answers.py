@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from starlette.responses import Response as HttpResponse
 
 from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, RateLimited, ended
-from api.numbers import to_wire
+from api.outputs import to_wire
 from engine.clock import Clock, iso8601
 
 _LOG: Final = logging.getLogger("heytraders.engine")

@@ -11,7 +11,7 @@ import anyio.to_thread
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 
-from api.docs import (
+from api.meta import (
     DOCS_API_REFERENCE,
     DOCS_DATA,
     DOCS_LIST,

@@ -14,7 +14,7 @@ from starlette.requests import Request as HttpRequest
 
 from api.endpoint import Endpoint, RequestT
 from api.errors import InvalidInput
-from api.numbers import JsonNumber
+from api.outputs import JsonNumber
 from api.refusals import refuse, show
 
 MAX_BODY_BYTES: Final = 1 << 20

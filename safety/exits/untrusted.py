@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from pydantic import BaseModel
 
-from api.text import is_hidden
+from api.errors import is_hidden
 
 MARK: Final = "foreign_text"
 """Field of a result that names the fields with foreign text."""

@@ -13,7 +13,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from api import live, orders
-from api.cancelling import cancel_order
+from api.client import cancel_order
 from api.errors import HeyTradersError, explain
 from api.exchanges import EXCHANGES
 from safety.face import Halted

@@ -10,8 +10,8 @@ from typing import Final
 from anyio import to_thread
 from pydantic import SecretStr
 
-from api.cancelling import cancel_order
-from api.errors import Denied, InvalidInput
+from api.client import cancel_order
+from api.errors import Denied, InvalidInput, show
 from api.live import (
     LIVE_RESUME,
     LIVE_SUBSCRIBE,
@@ -31,7 +31,6 @@ from api.live import (
 )
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
-from api.text import show
 from safety.face import GatedSubscription
 from safety.gate.footing import Footing
 from safety.gate.halting import cancel_request

@@ -10,11 +10,10 @@ from typing import Final, Literal
 from anyio import to_thread
 
 from api.accounts import ACCOUNTS_BALANCES, Balance, BalancesRequest, BalancesResponse
-from api.errors import HeyTradersError, NotFound
+from api.errors import HeyTradersError, NotFound, show
 from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
-from api.text import show
 from safety.face import IntentReport, Left, Preview, SafetyStatus
 from safety.gate.following import looked_at
 from safety.gate.footing import Footing

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from api.errors import Denied, HeyTradersError, error_for
 from api.inputs import iso
-from api.numbers import to_wire
 from api.orders import Order as ShownOrder
+from api.outputs import to_wire
 from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, Standing, Waiting
 from safety.human.approval import BY_ELICITATION
 from safety.human.screen import paper, summary

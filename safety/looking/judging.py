@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from api.errors import clean
-from api.text import show
+from api.errors import clean, show
 from safety.human.approval import covers, signed_by
 from safety.human.approver import Approver, trusted
 from safety.human.assurance import Assured, assess

@@ -13,10 +13,9 @@ from typing import Any, Final, cast
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from api.errors import HeyTradersError, InvalidInput, clean
+from api.errors import HeyTradersError, InvalidInput, clean, show
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import resolve
-from api.text import show
 
 from .policy import LIVE, PAPER, Limits, Policy
 

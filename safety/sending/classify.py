@@ -21,11 +21,10 @@ from pydantic import ValidationError
 from api import orders
 from api.arena import ARENA_POST, ARENA_PROFILE_UPDATE, PostRequest, ProfileUpdateRequest
 from api.endpoint import Endpoint, Request, Response
-from api.envelope import Garbled, read_envelope, unwrap
 from api.errors import CODES, HeyTradersError, ended
 from api.live import LIVE_RESUME, LIVE_SUBSCRIBE, SubscribeRequest, Subscription, SwitchRequest
 from api.orders import Order as ShownOrder
-from api.transport import Answer, Lost, NotSent
+from api.transport import Answer, Garbled, Lost, NotSent, read_envelope, unwrap
 from safety.terms.intent import State
 from safety.terms.proposal import Action, Order, Publication, Standing
 

@@ -16,8 +16,7 @@ from anyio import to_thread
 
 from api import orders
 from api.client import Client
-from api.errors import Denied, HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, explain
-from api.text import show
+from api.errors import Denied, HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, explain, show
 from api.transport import Lost, NotSent
 from safety.ledger import Verdict, stop
 from safety.sending.classify import Classified, classify, differs, order_id_of, request_for

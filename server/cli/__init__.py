@@ -10,8 +10,7 @@ from typing import Final, NoReturn
 
 import click
 
-from api.errors import HeyTradersError, clean, explain
-from api.text import closest
+from api.errors import HeyTradersError, clean, closest, explain
 
 VERBS: Final[dict[str, str]] = {
     "serve": "Serve MCP over stdio, SSE or streamable HTTP.",

@@ -10,8 +10,7 @@ import anyio
 import click
 
 from api import orders
-from api.errors import HeyTradersError, InvalidInput, explain
-from api.text import show
+from api.errors import HeyTradersError, InvalidInput, explain, show
 from safety.human.approval import settle_words
 from safety.human.screen import fact, plain, screen
 from safety.terms.proposal import Order

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.cancelling import cancel_order
-from api.client import Client, Retries
+from api.client import Client, Retries, cancel_order
 from api.errors import InvalidInput, NotFound, OutcomeUnknown, RateLimited
 from api.orders import CancelRequest, Order
 from api.transport import hosted

@@ -28,8 +28,8 @@ from api.errors import (
 )
 from api.market import MARKET_OHLCV, MARKET_SCAN, MARKET_TICKERS, OhlcvRequest, ScanRequest, TickersRequest
 from api.meta import META_HEALTH, HealthRequest
-from api.numbers import AmountStyle
 from api.orders import ORDERS_CANCEL, ORDERS_PLACE, CancelRequest, PlaceRequest
+from api.outputs import AmountStyle
 from api.transport import AuthHeader, Timeouts, check_base_url, hosted
 
 KEY = SecretStr("ht_test_key_0123456789")

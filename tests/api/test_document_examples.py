@@ -11,10 +11,10 @@ import pytest
 from api.accounts import ACCOUNTS_BALANCES
 from api.backtests import BACKTEST_STATUS
 from api.catalogue import endpoint
-from api.envelope import unwrap
 from api.market import MARKET_RANK, MARKET_SCAN
 from api.meta import META_REGISTER
-from api.numbers import to_wire
+from api.outputs import to_wire
+from api.transport import unwrap
 
 SCRIPT = 'oversold = rsi(close, 14) < 30\nemit_signal(oversold, entry("BINANCE:BTC/USDT", "LONG", Weight(0.5)))'
 

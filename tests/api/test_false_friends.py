@@ -11,10 +11,9 @@ from pydantic import ValidationError
 
 from api.catalogue import ENDPOINTS
 from api.endpoint import Request
-from api.errors import InvalidInput, explain
+from api.errors import InvalidInput, explain, respelling
 from api.orders import PlaceRequest
 from api.refusals import refuse
-from api.text import respelling
 
 SPOT: dict[str, Any] = {"account_id": "a", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
 LIMIT: dict[str, Any] = {**SPOT, "amount": "0.001", "order_type": "limit"}

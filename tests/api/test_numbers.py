@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from api.endpoint import Request
-from api.numbers import Amount, JsonNumber, Money, Plain, from_wire, to_wire
+from api.outputs import Amount, JsonNumber, Money, Plain, from_wire, to_wire
 from api.refusals import refuse
 
 AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)

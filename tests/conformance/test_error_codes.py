@@ -10,8 +10,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from api.envelope import unwrap
 from api.errors import BY_CODE, CODES, HTTP_STATUS, ErrorCode, HeyTradersError, explain
+from api.transport import unwrap
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live.settings import LiveSettings

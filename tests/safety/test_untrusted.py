@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 
+from api.errors import is_hidden
 from api.orders import ListResponse, Order
-from api.text import is_hidden
 from safety.exits.untrusted import LONGEST, LONGEST_DOCUMENT, cleaned, cleaned_value, foreign_fields, foreign_texts
 from safety.face import GatedOrder, IntentReport
 from server.exits import shown_resource, written

@@ -27,7 +27,7 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 HEAVY = ("numpy", "talib", "fastapi", "sqlalchemy", "httpx", "pyarrow", "keyring", "sqlite3", "engine")
-API_MODELS = ("api.catalogue", "api.endpoint", "api.inputs", "api.market", "api.meta", "api.docs", "api.client")
+API_MODELS = ("api.catalogue", "api.endpoint", "api.inputs", "api.market", "api.meta", "api.client")
 
 
 def test_neither_heavy_libraries_nor_api_models_are_imported_before_the_first_call(tmp_path: Path) -> None:

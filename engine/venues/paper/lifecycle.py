@@ -11,9 +11,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput, NotFound, closest, show
 from api.exchanges import EXCHANGES, ExchangeId
-from api.text import closest, show
 from engine.store.broker import accounts_table, positions_table
 from engine.venues.amounts import exact, text
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from api.errors import HeyTradersError
+from api.errors import HeyTradersError, show
 from api.exchanges import EXCHANGES
-from api.text import show
 from safety.policy.limits import Limits
 from safety.policy.valuation import instrument, plain
 from safety.terms.facts import AccountFacts, Resting

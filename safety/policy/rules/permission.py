@@ -8,10 +8,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from api.errors import HeyTradersError
+from api.errors import HeyTradersError, show
 from api.exchanges import EXCHANGES
 from api.live import SubscribeRequest, SwitchRequest
-from api.text import show
 from safety.policy.valuation import instrument
 from safety.terms.proposal import Order, Publication, Standing
 

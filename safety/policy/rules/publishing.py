@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
-from api.text import show
+from api.errors import show
 from safety.policy.limits import Limits
 from safety.terms.decision import Finding
 from safety.terms.proposal import Publication, Standing

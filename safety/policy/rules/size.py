@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.text import show
+from api.errors import show
 from safety.policy.limits import Limits
 from safety.policy.valuation import plain
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.text import is_hidden
+from api.errors import is_hidden
 from safety.human.screen import MAX_LINES, fact, question, screen, summary, whole_text
 from safety.terms.proposal import Action, Publication, Standing
 from tests.safety.approval.conftest import ORDER, proposed

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.numbers import from_wire
 from api.orders import PlaceRequest
+from api.outputs import from_wire
 from safety.terms.proposal import Order
 from tests.safety.policy.scenarios import BUY, against, facts, policy
 
