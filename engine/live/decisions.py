@@ -3,9 +3,10 @@
 The strategy is traded on an account of its own, on the terms of its backtest, from the first bar of the subscription.
 The state of that account is kept with the subscription; each look goes on from it over the bars that closed since.
 A decision of the last closed bar is filled at the next bar's open, which does not exist yet: one flat bar at the last
-close stands in for it, and the fill in it is the decision. Resting orders, stops and targets fill only in bars that
-have closed. So a signal is the same whether it was found in time or after a restart, and the same that a backtest of
-these bars would trade.
+close, with the last volume, stands in for it, and the fill in it is the decision. Resting orders, stops and targets
+fill only in bars that have closed; which of them are in the market in the coming bar is told. So a signal is the same
+whether it was found in time or after a restart, and the same that a backtest of these bars would trade, on the same
+lots and smallest orders. Only a limit on the share of volume knows the volume of the coming bar no sooner than anybody.
 
 Indicators are computed over a tail of history that is long enough to give the bits that the whole history would give.
 Where no tail is, or an instrument lacks bars, the whole history is loaded. A state that cannot be read is computed
@@ -15,8 +16,8 @@ again from the subscription's first bar.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -26,10 +27,11 @@ from api.timeframes import SECONDS
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
+from engine.jobs.run import order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import SizeKind
 from engine.simulation.account import DUST
-from engine.simulation.kept import DAY, KernelState
+from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits
 from engine.simulation.kernel import Advance, advance
 from engine.simulation.market import Costs
 from engine.simulation.pending import Open
@@ -59,7 +61,8 @@ class Decision:
         direction: 1 buys, -1 sells.
         price: Close of that bar, or the level that was reached inside it.
         weight: Value of what is traded, as a fraction of the strategy's equity.
-        closes: Share of the strategy's position that it closes; 0 for what opens or adds.
+        closes: Share of the strategy's position that it closes, before rounding to lots; 0 for what opens or adds.
+        units: Base units on the strategy's own account.
         position: What it opens, changes or closes.
         reason: entry, signal, stop_loss, ...
         amount: Base units, where the script gives a size that does not depend on equity (`Notional`, `Amount`).
@@ -75,8 +78,37 @@ class Decision:
     price: float
     weight: float
     closes: float
+    units: float
     reason: FillReason
     amount: float | None = None
+    stop: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """An order that is in the market during the coming bar.
+
+    Attributes:
+        slot: What it is for; an order of the same slot takes its place.
+        direction: 1 buys, -1 sells.
+        units: Base units on the strategy's own account.
+        price: Its limit, or where `kind` is stop the price that sets off a market order.
+        closes: Whether it closes what is held. Where one of an instrument's exits fills, the others of its slot end.
+        fixed: Whether the script gives a size that does not depend on equity.
+        stop, target: Prices at which what it opens is closed again.
+        reason: What its fill is called.
+    """
+
+    slot: str
+    instrument: Instrument
+    direction: Literal[1, -1]
+    units: float
+    price: float
+    kind: Literal["limit", "stop"]
+    closes: bool
+    reason: FillReason
+    fixed: bool = True
     stop: float | None = None
     target: float | None = None
 
@@ -89,12 +121,18 @@ class Outlook:
         seen_until: Close of the last closed bar.
         kept: The state to go on from, with the bar that it has seen last; None where nothing is new.
         ended: The portfolio limit that was reached, or that the account is empty: nothing is decided any more.
+        rests: The orders that are in the market once the coming bar has opened.
+        holds: Base units of each instrument then, negative for a short.
+        equity: Of the strategy's own account at the last close.
     """
 
     decisions: tuple[Decision, ...]
     seen_until: int
     kept: str | None = None
     ended: Ended | None = None
+    rests: tuple[Rest, ...] = ()
+    holds: dict[Instrument, float] = field(default_factory=dict[Instrument, float])
+    equity: float = 0.0
 
 
 def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kept: str | None = None) -> Outlook:
@@ -120,8 +158,56 @@ def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kep
     settings = _settings(feed, deployment)
     program = script.program(extended, int(np.searchsorted(loaded.time, started_at)))
     advanced = advance(traded, program, settings, first_bar, before)
-    decisions = tuple(_since(advanced, before, traded, settings, first_bar, cursor))
-    return Outlook(decisions, seen_until, _written(seen_until, advanced.state), _ended(advanced.state, settings))
+    universe = tuple(traded.bars)
+    return Outlook(
+        decisions=tuple(_since(advanced, before, traded, settings, first_bar, cursor)),
+        seen_until=seen_until,
+        kept=_written(seen_until, advanced.state),
+        ended=_ended(advanced.state, settings),
+        rests=tuple(_rests(advanced.resting, universe)),
+        holds=_holds(advanced.resting, universe),
+        equity=advanced.state.equity,
+    )
+
+
+def _rests(resting: Iterable[Resting], universe: Sequence[Instrument]) -> Iterator[Rest]:
+    """The orders of the coming bar, each with a slot that stays the same from bar to bar."""
+    entries: Counter[int] = Counter()
+    for order in resting:
+        instrument = universe[order.k]
+        name = f"{instrument.ticker}:{order.cell}" if order.cell >= 0 else instrument.ticker
+        match order:
+            case RestingEntry(k, cell, side, units, price, stop, target, fixed):
+                place, reason = ("", "grid") if cell >= 0 else (f":{entries[k]}", "entry")
+                entries[k] += cell < 0
+                yield Rest(
+                    f"entry:{name}{place}",
+                    instrument,
+                    side,
+                    units,
+                    price,
+                    "limit",
+                    closes=False,
+                    reason=reason,
+                    fixed=fixed,
+                    stop=stop,
+                    target=target,
+                )
+            case RestingExits(_, cell, side, units, stop, why, target):
+                away: Literal[1, -1] = -1 if side > 0 else 1
+                if stop is not None:
+                    yield Rest(f"stop:{name}", instrument, away, units, stop, "stop", closes=True, reason=why)
+                if target is not None:
+                    reason = "grid" if cell >= 0 else "take_profit"
+                    yield Rest(f"target:{name}", instrument, away, units, target, "limit", closes=True, reason=reason)
+
+
+def _holds(resting: Iterable[Resting], universe: Sequence[Instrument]) -> dict[Instrument, float]:
+    held = dict.fromkeys(universe, 0.0)
+    for order in resting:
+        if isinstance(order, RestingExits):
+            held[universe[order.k]] += order.side * order.amount
+    return held
 
 
 def _read(kept: str | None, started_at: int) -> tuple[int, KernelState | None]:
@@ -162,6 +248,8 @@ def _settings(feed: Feed, deployment: Deployment) -> SimulationSettings:
         leverage=deployment.leverage,
         stop_loss=deployment.stop_loss,
         take_profit=deployment.take_profit,
+        order_rules={i: order_rules(feed.listing(i)) for i in deployment.instruments},
+        max_volume_share=deployment.max_volume_share,
         resolves_at=_resolutions(feed, deployment.instruments),
     )
 
@@ -204,7 +292,7 @@ def _since(
     repeats: Counter[str] = Counter()
     start = before.equity if before is not None else settings.initial_cash
     bars: list[int] = advanced.fills.bar.tolist()
-    for fill, bar in zip(advanced.fills.rows(), bars, strict=True):
+    for number, (fill, bar) in enumerate(zip(advanced.fills.rows(), bars, strict=True)):
         held = net.get(fill.instrument, 0.0)
         net[fill.instrument] = held + fill.direction * fill.amount
         opened = int(frame.time[bar])
@@ -225,12 +313,23 @@ def _since(
             position="long" if _holding(held, net[fill.instrument], fill.amount) > 0 else "short",
             price=fill.price,
             weight=float(fill.amount * fill.price / equity) if equity > 0 else 0.0,
-            closes=min(fill.amount / abs(held), 1.0) if held * fill.direction < 0 else 0.0,
+            closes=_closes(fill, held, advanced.shares.get(number), settings),
+            units=fill.amount,
             reason=fill.reason,
             amount=fill.amount if order is not None and order.kind in _FIXED and opens else None,
             stop=_level(order, fill, -1) if opens else None,
             target=_level(order, fill, 1) if opens else None,
         )
+
+
+def _closes(fill: Fill, held: float, asked: float | None, settings: SimulationSettings) -> float:
+    """The share of what is held that a fill closes; where it is one position, what was `asked` before rounding."""
+    if held * fill.direction >= 0:
+        return 0.0
+    lot = settings.order_rules[fill.instrument].lot
+    if asked is not None and 0.0 <= asked * abs(held) - fill.amount <= lot:
+        return asked
+    return min(fill.amount / abs(held), 1.0)
 
 
 def _inside(fill: Fill, frame: Frame, bar: int, settings: SimulationSettings) -> bool:

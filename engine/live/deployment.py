@@ -24,7 +24,8 @@ class Deployment:
     """A strategy fixed at the moment of subscribing: what changes later does not change it.
 
     The terms are those of the backtest: `initial_cash` (in mode trade the account's equity when it was deployed),
-    `fee`, `slippage`, `leverage`, and the portfolio limits `stop_loss` and `take_profit`; rates are fractions.
+    `fee`, `slippage`, `leverage`, the portfolio limits `stop_loss` and `take_profit`, and `max_volume_share`; rates are
+    fractions.
     `result_id` and `metrics` name the backtest behind it.
     """
 
@@ -42,6 +43,7 @@ class Deployment:
     slippage: float = 0.0
     stop_loss: float | None = None
     take_profit: float | None = None
+    max_volume_share: float | None = None
     source: Literal["catalogue", "backtest"] = "catalogue"
     result_id: str | None = None
     metrics: dict[str, Any] | None = None
@@ -180,6 +182,7 @@ def _of_result(row: Any) -> Deployment:
         slippage=spec.slippage,
         stop_loss=None if spec.stop_loss is None else spec.stop_loss / 100,
         take_profit=None if spec.take_profit is None else spec.take_profit / 100,
+        max_volume_share=spec.max_volume_share,
         source="backtest",
         result_id=row.id,
         metrics={name: metrics.get(name) for name in _SHOWN_METRICS},

@@ -131,6 +131,7 @@ class Ledger:
         self._tags: dict[str | None, float] = {None: 0.0}
         self.opened: dict[int, list[int]] = {}
         self.closed: dict[int, tuple[int, float]] = {}
+        self.shares: dict[int, float] = {}
 
     def equity(self, prices: Sequence[float]) -> float:
         """Balance and positions, each valued at its instrument's price."""
@@ -228,13 +229,18 @@ class Ledger:
     def close(
         self, position: Position, amount: float, price: float, reference: float, bar: int, reason: ExitReason
     ) -> None:
-        """Close `amount` of a position in whole lots, or all of it if less. A margined loss ends at what was put up."""
+        """Close `amount` of a position in whole lots, or all of it if less. A margined loss ends at what was put up.
+
+        The share that was asked for, before rounding to lots, is remembered by the number of the fill.
+        """
         slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
         whole = amount >= position.amount
         if not whole:
+            share = amount / position.amount
             amount = self._markets[slot[0]].rules.whole_lots(amount)
             if amount <= 0.0:
                 return
+            self.shares[len(self._fills) // Fills.WIDTH] = share
         if whole:
             amount, fees, slippage = position.amount, position.fees, position.slippage
         else:

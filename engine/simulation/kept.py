@@ -1,4 +1,4 @@
-"""The state of a simulation between two bars, as it is stored.
+"""The state of a simulation between two bars, as it is stored, and the orders that are in the market between them.
 
 What is kept is everything that the next bar depends on: money, positions, waiting and resting orders, grids, and the
 peak of equity. Fills and trades are not kept. A state counts bars from its own last one, so that it fits any frame.
@@ -7,16 +7,23 @@ peak of equity. Fills and trades are not kept. A state counts bars from its own 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from .account import Position
-from .pending import Cell, Close, Open, Place, Target
+from engine.program import Side
+
+from .account import Ledger, Position
+from .market import Costs, Market
+from .pending import Book, Cell, Close, Open, Place, Target
 from .result import EndedEarly
+from .rules import amount_for
 from .schedule import Order
+from .trades import ExitReason
 
 VERSION: Final = 1
 DAY: Final = 86_400
@@ -77,3 +84,109 @@ def shape() -> str:
     kinds: tuple[type[Any], ...] = (Position, Order, Cell, Close, Open, Target, Place)
     parts = [f"{kind.__name__}({','.join(f.name for f in fields(kind))})" for kind in kinds]
     return f"{VERSION}:{';'.join(parts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RestingEntry:
+    """A limit order in the market that opens or adds to a position.
+
+    Attributes:
+        k: The instrument's place in the universe.
+        cell: The rung of a grid, or -1 for an entry of the script.
+        amount: Base units, whole lots.
+        price: Its limit.
+        stop, target: Prices at which what it opens is closed; None without one.
+        fixed: Whether the amount does not depend on equity.
+    """
+
+    k: int
+    cell: int
+    side: Side
+    amount: float
+    price: float
+    stop: float | None
+    target: float | None
+    fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestingExits:
+    """The prices at which an open position closes by itself in the coming bar. Where one is reached the other ends.
+
+    Attributes:
+        k, cell: See `RestingEntry`.
+        side: Of the position.
+        amount: Of the position, base units.
+        stop: A stop order at the market; None where only a liquidation is nearer or there is no stop.
+        reason: What the stop is called.
+        target: A limit order; None without a target.
+    """
+
+    k: int
+    cell: int
+    side: Side
+    amount: float
+    stop: float | None
+    reason: ExitReason
+    target: float | None
+
+
+Resting = RestingEntry | RestingExits
+
+
+def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, equity: float) -> Iterator[Resting]:
+    """The orders that are in the market when a bar has opened: exits of positions, rungs of grids, limit entries.
+
+    An entry that its exchange would not take, or that no money is left for, is left out.
+
+    Args:
+        equity: At that open; sizes that depend on it are computed from it.
+    """
+    for slot in ledger.order:
+        position, costs = ledger.positions[slot], markets[slot[0]].costs
+        level, reason = position.guard(costs)
+        goal = position.goal()
+        yield RestingExits(
+            slot[0],
+            slot[1],
+            position.side,
+            position.amount,
+            level if reason != "liquidation" and 0.0 < level < math.inf else None,
+            reason,
+            goal if 0.0 < goal < math.inf else None,
+        )
+    for k in sorted(book.cells):
+        for cell in book.cells[k]:
+            if cell.armed:
+                yield from _affordable(
+                    markets[k],
+                    ledger,
+                    RestingEntry(k, cell.number, 1, cell.amount, cell.buy, None, cell.sell, fixed=True),
+                )
+    for k in sorted(book.resting):
+        for order in book.resting[k]:
+            price, costs = order.limit or 0.0, markets[k].costs
+            amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+            stop, target = _exits_of(order, price, costs)
+            fixed = order.kind in ("notional", "amount")
+            yield from _affordable(
+                markets[k], ledger, RestingEntry(k, -1, order.side, amount, price, stop, target, fixed=fixed)
+            )
+
+
+def _affordable(market: Market, ledger: Ledger, entry: RestingEntry) -> Iterator[RestingEntry]:
+    cost = entry.amount * market.costs.unit_cost(entry.price)
+    free = ledger.free()
+    amount = entry.amount * min(max(free / cost, 0.0), 1.0) if cost > 0.0 else 0.0
+    amount = market.rules.whole_lots(amount)
+    if amount * entry.price >= ledger.dust and market.rules.takes(amount, entry.price):
+        yield replace(entry, amount=amount)
+
+
+def _exits_of(order: Order, price: float, costs: Costs) -> tuple[float | None, float | None]:
+    """Stop and target of what a limit order opens at `price`, when nothing is held yet."""
+    fractions = [f for f in (order.stop, order.trail) if f is not None]
+    stop = price * (1.0 - order.side * min(fractions)) if fractions else None
+    if stop is not None and order.side * stop < order.side * costs.liquidation_price(order.side, price):
+        stop = None
+    return stop, None if order.target is None else price * (1.0 + order.side * order.target)

@@ -13,7 +13,7 @@ from api.errors import InvalidInput, NotFound
 from engine.frame import Bools, Frame
 from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
 
-from .kept import KernelState
+from .kept import KernelState, Resting
 from .market import Market, prepare
 from .portfolio import PortfolioKernel
 from .result import Simulation
@@ -59,12 +59,17 @@ class Advance:
     Attributes:
         state: After the last closed bar, its decisions waiting for the next open.
         fills: Of those bars, and what was decided at the last close, filled at the open of the stand-in.
+        shares: Of each fill that closed a part of a position, by its number: the share that was asked for, before it
+            was rounded to lots.
         equity: At the close of each of those bars, the first being `first_bar`.
+        resting: The orders that are in the market once the coming bar has opened.
     """
 
     state: KernelState
     fills: Fills
+    shares: dict[int, float]
     equity: list[float]
+    resting: tuple[Resting, ...]
 
 
 def advance(
@@ -84,8 +89,8 @@ def advance(
     markets = prepare(frame, settings)
     decider = _decider(frame, program, markets, first_bar)
     kernel = PortfolioKernel(frame, markets, decider, settings, first_bar, None)
-    state, fills = kernel.advance(before)
-    return Advance(state, fills, kernel.equity())
+    state, fills, resting = kernel.advance(before)
+    return Advance(state, fills, kernel.shares(), kernel.equity(), resting)
 
 
 def _decider(frame: Frame, program: Program, markets: Sequence[Market], first_bar: int) -> Decider:

@@ -16,7 +16,7 @@ from engine.program import AccountState
 
 from .account import FLAT, Ledger, Position, account_state, with_memory
 from .bar import Session
-from .kept import DAY, KernelState, shape
+from .kept import DAY, KernelState, Resting, resting_orders, shape
 from .lookout import Lookout, see
 from .market import Market
 from .pending import Book
@@ -64,15 +64,15 @@ class PortfolioKernel:
                 self._report(bar / self._size)
         return self._finish()
 
-    def advance(self, before: KernelState | None) -> tuple[KernelState, Fills]:
+    def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[Resting, ...]]:
         """Trade all bars but the last, which stands in for the one that comes next.
 
         Args:
             before: The state to go on from; None at the start.
 
         Returns:
-            The state after the last closed bar, and the fills, with those that the decisions of that bar get at the
-            open of the stand-in.
+            The state after the last closed bar; the fills, with those that the decisions of that bar get at the open
+            of the stand-in; and the orders that rest after that open.
         """
         if before is not None:
             self._restore(before)
@@ -82,11 +82,20 @@ class PortfolioKernel:
             self._visit(bar)
             bar = self._fill(bar, min(self._next(bar), coming))
         kept = self._kept(coming - 1)
+        rests: tuple[Resting, ...] = ()
         if self._ending is not None:
             self._session.close_all(coming, self._ending)
         else:
             self._session.fill_waiting(coming)
-        return kept, self._ledger.records(self._frame)[1]
+            for slot in self._ledger.order:
+                see(self._ledger.positions[slot], self._markets[slot[0]], coming)
+            equity = self._ledger.equity(self._marks(coming))
+            rests = tuple(resting_orders(self._markets, self._ledger, self._book, equity))
+        return kept, self._ledger.records(self._frame)[1], rests
+
+    def shares(self) -> dict[int, float]:
+        """Of each fill that closed a part of a position, by its number: the share that was asked for."""
+        return self._ledger.shares
 
     def equity(self) -> list[float]:
         """At the close of each bar that was traded."""

@@ -14,6 +14,7 @@ from api.timeframes import SECONDS, Timeframe
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.market import load_frame, open_feed
+from engine.jobs.run import order_rules
 from engine.language import ScriptContext, compile_script
 from engine.live.decisions import Decision, decide
 from engine.live.deployment import Deployment
@@ -110,6 +111,8 @@ def backtested(engine: Engine, deployed: Deployment, start: int, bars: int) -> l
         slippage=deployed.slippage,
         stop_loss=deployed.stop_loss,
         take_profit=deployed.take_profit,
+        order_rules={i: order_rules(feed.listing(i)) for i in deployed.instruments},
+        max_volume_share=deployed.max_volume_share,
     )
     fills = simulate(frame, script.program(frame, first), settings, first).fills
     return [
@@ -141,9 +144,10 @@ def compare(engine: Engine, deployed: Deployment, start: int, bars: int, looks: 
 
     last = start + bars * SECONDS[deployed.timeframe]
     expected = backtested(engine, deployed, start, bars)
-    assert sorted(told(d) for d in found.values() if told(d)[0] < last) == sorted(
-        (opened, ticker, direction, reason) for opened, ticker, direction, _, reason in expected
-    )
+    made = sorted((told(d), d.units) for d in found.values() if told(d)[0] < last)
+    meant = sorted(((opened, ticker, way, reason), amount) for opened, ticker, way, amount, reason in expected)
+    assert [decision for decision, _ in made] == [fill for fill, _ in meant]
+    assert [units for _, units in made] == pytest.approx([amount for _, amount in meant], rel=1e-3)
     return len(expected)
 
 
