@@ -204,6 +204,8 @@ class PageRequest(ResultRequest):
 class TradesRequest(PageRequest):
     """Which trades, and in which order."""
 
+    additions = frozenset({"start_date", "end_date", "ticker", "side", "sort"})
+
     start_date: Day | None = Field(None, description="First day of entry.")
     end_date: Day | None = Field(None, description="Last.")
     ticker: Text | None = Field(None, description="Only this one.")
@@ -214,8 +216,9 @@ class TradesRequest(PageRequest):
     def _documented(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """On the wire only what is asked for beyond API 1.0.4."""
         body: dict[str, Any] = serialise(self)
-        own = ("start_date", "end_date", "ticker", "side", "sort")
-        return {n: v for n, v in body.items() if n not in own or (v is not None and (n, v) != ("sort", "exit"))}
+        return {
+            n: v for n, v in body.items() if n not in self.additions or (v is not None and (n, v) != ("sort", "exit"))
+        }
 
 
 class EquityRequest(ResultRequest):

@@ -114,6 +114,8 @@ class Client:
             HeyTradersError: By who must act next. `Unavailable` means that nothing was changed; `OutcomeUnknown`
                 that a call which changes something may have got through.
         """
+        if self.source == "hosted":
+            _check_additions(request)
         url, body = address(self._wire.base_url, endpoint, request, self._amounts)
         answer = await self._answer(endpoint, url, body)
         self._note_time(answer)
@@ -216,6 +218,21 @@ def _fields(error: ValidationError) -> str:
     """Which fields of an answer were wrong, without their values."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)[:5]
     return ", ".join(clean(".".join(map(str, p["loc"])), 60) or "the whole" for p in problems)
+
+
+def _check_additions(request: Request) -> None:
+    """Refuse what the hosted service would ignore, so that its answer is to what was asked.
+
+    Raises:
+        InvalidInput: A field that only the embedded engine reads has a value of its own.
+    """
+    fields = type(request).model_fields
+    given = [name for name in fields if name in request.additions and getattr(request, name) != fields[name].default]
+    if given:
+        raise InvalidInput(
+            f"the hosted service does not take {', '.join(given)}",
+            suggestion="Leave it out, or use the embedded engine, without a key",
+        )
 
 
 def address(

@@ -25,10 +25,12 @@ class Request(BaseModel):
     Attributes:
         synonyms: Other usual names of arguments, with exactly the argument's meaning and unit.
         absent: Usual names of what this request does not have, and what to do instead.
+        additions: Fields that only the embedded engine reads; the hosted service would ignore them.
     """
 
     synonyms: ClassVar[Mapping[str, str]] = {}
     absent: ClassVar[Mapping[str, str]] = {}
+    additions: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 

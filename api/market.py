@@ -25,8 +25,10 @@ from .inputs import (
     listed,
 )
 from .outputs import TABLE, Candle, Money, SymbolName, Time, listed_as
+from .refusals import reject
 
 MAX_EXPRESSION: Final = 2000
+MAX_EXPRESSIONS: Final = 20
 MAX_UNIVERSE: Final = 500
 
 Symbol = Annotated[str, Field(max_length=200, description="e.g. BTC/USDT; Polymarket: token id.")]
@@ -40,6 +42,13 @@ Universe = Annotated[
     ),
     BeforeValidator(listed),
 ]
+
+
+def _expressions(value: object) -> object:
+    """A list, also as JSON text; a single text is one expression, commas and all."""
+    return (value,) if isinstance(value, str) and not value.strip().startswith("[") else listed(value)
+
+
 Exchange = Annotated[
     ExchangeInput, WithJsonSchema({"type": "string"}), Field(description="Where; a prefix in the symbol sets it too.")
 ]
@@ -156,14 +165,43 @@ class OhlcvResponse(Response):
 
 
 class EvaluateRequest(Request):
-    """One expression on one symbol."""
+    """One expression or several on one symbol, on the last closed bar or as of a moment."""
+
+    additions = frozenset({"expressions", "as_of"})
 
     symbol: Symbol
     exchange: Exchange = "binance"
     timeframe: BarLength = "1h"
-    expression: Expression = Field(description="Signal DSL, e.g. rsi(close, 14)[-1].", examples=["rsi(close, 14)[-1]"])
+    expression: Annotated[Expression | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="Signal DSL, e.g. rsi(close, 14)[-1].", examples=["rsi(close, 14)[-1]"]
+    )
+    expressions: Annotated[
+        tuple[Expression, ...] | None,
+        Field(min_length=1, max_length=MAX_EXPRESSIONS),
+        BeforeValidator(_expressions),
+        WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    ] = Field(None, description="Several instead, up to 20.")
+    as_of: Moment | None = Field(None, description="Only bars closed by then, ISO or unix; default: now.")
 
     _address = model_validator(mode="before")(address_symbol)
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> EvaluateRequest:
+        if self.expression is None and self.expressions is None:
+            raise reject("is missing", "Write e.g. rsi(close, 14), or a list as expressions.", field="expression")
+        if self.expression is not None and self.expressions is not None:
+            raise reject("is given beside expression", "Put all of them into expressions.", field="expressions")
+        return self
+
+
+class Evaluated(Response):
+    """The value of one of several expressions."""
+
+    expression: str | None = Field(None, description="As evaluated.")
+    value: bool | float | None = Field(None, description="Null where it is undefined.")
+    bars_used: int | None = Field(None, description="Bars of history behind the value.")
+    as_of: Time | None = Field(None, description="Where its last bar closed at another time than the answer's as_of.")
+    note: str | None = Field(None, description="Why there is no value, or how far to trust it.")
 
 
 class EvaluateResponse(Response):
@@ -179,6 +217,7 @@ class EvaluateResponse(Response):
     bars_used: int | None = Field(None, description="Bars of history behind the value.")
     source: str | None = Field(None, description="imported, exchange or simulated.")
     note: str | None = Field(None, description="e.g. that an indicator was still warming up.")
+    values: Annotated[tuple[Evaluated, ...] | None, TABLE] = Field(None, description="Of expressions.")
 
 
 class ScanRequest(Request):
@@ -285,7 +324,7 @@ MARKET_EVALUATE: Final = Endpoint(
     "research",
     EvaluateRequest,
     EvaluateResponse,
-    "Evaluate one expression on one symbol.",
+    "Evaluate expressions on one symbol.",
 )
 MARKET_SCAN: Final = Endpoint(
     "market_scan",

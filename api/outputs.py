@@ -116,7 +116,8 @@ def with_tables(response: BaseModel) -> dict[str, Any]:
     """A response as JSON without nulls: tables in the form of `as_table`, ratios with six significant digits."""
     value: dict[str, Any] = _shortened(json.loads(response.model_dump_json(exclude_none=True)))
     for name in tables_of(type(response)):
-        value[name] = as_table(value.get(name, ()))
+        if getattr(response, name) is not None:
+            value[name] = as_table(value.get(name, ()))
     return value
 
 

@@ -39,7 +39,8 @@ def _compact(response: BaseModel) -> str:
 
     value = with_tables(response)
     for name in tables_of(type(response)):
-        _cut(value, value[name])
+        if name in value:
+            _cut(value, value[name])
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -21,8 +21,8 @@ MARKET: Final = (
     ),
     EndpointTool(
         name="market_evaluate",
-        title="Evaluate an expression",
-        description="Evaluate one Signal DSL expression on one symbol, such as the last RSI. "
+        title="Evaluate expressions",
+        description="Evaluate one Signal DSL expression or several on one symbol, now or as_of a moment. "
         "For many symbols use market_scan (true or false) or market_rank (a number).",
         hints=LOOK,
     ),

@@ -139,7 +139,8 @@ def _show_tables(schema: Schema, model: type[BaseModel]) -> None:
     """Lists of rows as tools write them: columns once, and rows of values."""
     for name in tables_of(model):
         field = schema["properties"][name]
-        row = schema["$defs"][field["items"]["$ref"].rpartition("/")[2]]
+        items = field["items"] if "items" in field else field["anyOf"][0]["items"]
+        row = schema["$defs"][items["$ref"].rpartition("/")[2]]
         words = f"{field['description']} Columns: {', '.join(row['properties'])}."
         table = {"columns": {"type": "array"}, "rows": {"type": "array"}}
         schema["properties"][name] = {"type": "object", "properties": table, "description": words}

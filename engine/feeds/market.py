@@ -201,9 +201,11 @@ def load_frame(
     )
 
 
-def recent_frame(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> Frame:
-    """The last `bars` closed bars of each instrument, framed as by `load_frame`."""
-    return _framed(timeframe, [feed.candles(instrument, timeframe, limit=bars) for instrument in instruments])
+def recent_frame(
+    feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int, end: int | None = None
+) -> Frame:
+    """The last `bars` closed bars of each instrument with open times before `end`, framed as by `load_frame`."""
+    return _framed(timeframe, [feed.candles(each, timeframe, end=end, limit=bars) for each in instruments])
 
 
 def _with_warmup(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from api.errors import HeyTradersError, InvalidInput, ended
 from api.exchanges import ExchangeId
-from api.inputs import UNIVERSE_KEYWORDS
+from api.inputs import UNIVERSE_KEYWORDS, unix
 from api.market import (
+    Evaluated,
     EvaluateRequest,
     EvaluateResponse,
     Failure,
@@ -22,10 +23,10 @@ from api.market import (
     ScanResponse,
 )
 from api.symbols import Instrument
-from api.timeframes import SECONDS
+from api.timeframes import SECONDS, Timeframe
 from engine.clock import iso8601
 from engine.feeds.feed import Feed
-from engine.language import CheckedExpression, ExpressionValue, check_expression, evaluate
+from engine.language import CheckedExpression, DslError, ExpressionValue, check_expression, evaluate
 
 from .listings import expand, instrument_of
 
@@ -90,25 +91,90 @@ class Survey:
         return tuple(Failure(symbol=symbol, error=_reason(error)) for symbol, error in self.failures.items())
 
 
-def evaluate_symbol(feed: Feed, request: EvaluateRequest) -> EvaluateResponse:
-    """Answer the evaluate endpoint.
+def evaluate_symbol(feed: Feed, now: float, request: EvaluateRequest) -> EvaluateResponse:
+    """Answer the evaluate endpoint: each of several expressions has the value that it would have alone.
 
     Raises:
-        InvalidInput: The expression is wrong, or needs more history than there is (`TA_OUT_OF_RANGE`).
-        NotFound: `DATA_UNAVAILABLE`: the symbol, or one that the expression reads, is not listed.
+        InvalidInput: An expression is wrong (every wrong one is told), the only one needs more history than there is
+            (`TA_OUT_OF_RANGE`), or the moment lies in the future.
+        NotFound: `DATA_UNAVAILABLE`: the symbol is not listed, or has no candle by the moment.
     """
-    expression = check_expression(request.expression, "any", request.timeframe)
-    seen = observe(feed, expression, instrument_of(feed, request.symbol, request.exchange))
-    return EvaluateResponse(
-        symbol=seen.instrument.symbol,
-        exchange=seen.instrument.exchange,
-        timeframe=request.timeframe,
+    end = None if request.as_of is None else _end(request.as_of, request.timeframe, now)
+    expressions = _checked(request)
+    instrument = instrument_of(feed, request.symbol, request.exchange)
+    rows: list[tuple[CheckedExpression, Observation | HeyTradersError]] = []
+    for expression in expressions:
+        try:
+            rows.append((expression, observe(feed, expression, instrument, end)))
+        except HeyTradersError as error:
+            rows.append((expression, error))
+    expression, first = next((row for row in rows if isinstance(row[1], Observation)), rows[0])
+    if isinstance(first, HeyTradersError):
+        raise first
+    common = {
+        "symbol": first.instrument.symbol,
+        "exchange": first.instrument.exchange,
+        "timeframe": request.timeframe,
+        "price": first.price,
+        "as_of": iso8601(first.closed_at),
+        "source": first.source,
+    }
+    if request.expressions is not None:
+        return EvaluateResponse.model_validate({**common, "values": [_evaluated(*row, first) for row in rows]})
+    return EvaluateResponse.model_validate(
+        {
+            **common,
+            "expression": expression.source,
+            "value": first.value,
+            "bars_used": first.result.bars_used,
+            "note": _note(expression, first),
+        }
+    )
+
+
+def _checked(request: EvaluateRequest) -> list[CheckedExpression]:
+    """The expressions asked for.
+
+    Raises:
+        DslError: The only wrong one, as it tells of itself.
+        InvalidInput: Tells of each, where several are wrong.
+    """
+    found: list[CheckedExpression] = []
+    wrong: list[DslError] = []
+    for source in request.expressions or (request.expression or "",):
+        try:
+            found.append(check_expression(source, "any", request.timeframe))
+        except DslError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        suggestions = dict.fromkeys(ended(error.suggestion) for error in wrong if error.suggestion)
+        raise InvalidInput(
+            "\n".join(error.message for error in wrong), suggestion=" ".join(suggestions), code=wrong[0].code
+        )
+    return found
+
+
+def _end(as_of: str, timeframe: Timeframe, now: float) -> int:
+    """The open time before which a bar has closed by `as_of`."""
+    moment = unix(as_of)
+    if moment > now:
+        raise InvalidInput(
+            f"as_of {as_of} is in the future; now is {iso8601(now)}",
+            suggestion="Choose a moment that has passed, or leave as_of out",
+        )
+    return int(moment) - SECONDS[timeframe] + 1
+
+
+def _evaluated(expression: CheckedExpression, seen: Observation | HeyTradersError, first: Observation) -> Evaluated:
+    if isinstance(seen, HeyTradersError):
+        return Evaluated(expression=expression.source, note=_reason(seen))
+    return Evaluated(
         expression=expression.source,
         value=seen.value,
-        price=seen.price,
-        as_of=iso8601(seen.closed_at),
         bars_used=seen.result.bars_used,
-        source=seen.source,
+        as_of=None if seen.closed_at == first.closed_at else iso8601(seen.closed_at),
         note=_note(expression, seen),
     )
 
@@ -165,8 +231,8 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
     )
 
 
-def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument) -> Observation:
-    """Evaluate an expression on an instrument's latest bars.
+def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument, end: int | None = None) -> Observation:
+    """Evaluate an expression on an instrument's latest bars, those with open times before `end` where it is given.
 
     Raises:
         HeyTradersError: There are no candles, or too few.
@@ -174,7 +240,7 @@ def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument) -
     from engine.feeds.market import recent_frame
 
     others = [other for other in expression.instruments if other != instrument]
-    frame = recent_frame(feed, [instrument, *others], expression.timeframe, _bars_to_load(expression))
+    frame = recent_frame(feed, [instrument, *others], expression.timeframe, _bars_to_load(expression), end)
     return Observation(
         instrument=instrument,
         result=evaluate(expression, frame, instrument),
@@ -257,5 +323,5 @@ def _finite(value: Value) -> Value:
 
 
 def _reason(error: HeyTradersError) -> str:
-    way_out = f". {error.suggestion}" if error.suggestion else ""
-    return f"{error.code}: {error.message}{way_out}"
+    suggestion = f". {error.suggestion}" if error.suggestion else ""
+    return f"{error.code}: {error.message}{suggestion}"

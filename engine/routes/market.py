@@ -50,8 +50,9 @@ async def ohlcv(engine: Engine, _caller: Caller, request: OhlcvRequest) -> Ohlcv
 
 
 async def evaluate(engine: Engine, _caller: Caller, request: EvaluateRequest) -> EvaluateResponse:
-    """One expression on one symbol."""
-    return await _in_thread(lambda: research.evaluate_symbol(engine.feed, request))
+    """Expressions on one symbol."""
+    now = engine.clock.now()
+    return await _in_thread(lambda: research.evaluate_symbol(engine.feed, now, request))
 
 
 async def scan(engine: Engine, _caller: Caller, request: ScanRequest) -> ScanResponse:

@@ -19,6 +19,7 @@ VERBS: Final[dict[str, str]] = {
     "data": "Import, fetch, list and remove candles.",
     "script": "Check a Signal DSL script.",
     "backtest": "Sweep, list, compare and look through backtests.",
+    "market": "Evaluate expressions on a symbol; correlate symbols.",
     "report": "Write a page about a backtest with its pictures, and open it.",
     "accounts": "Connect exchange accounts; open, fund and check paper ones.",
     "run": "Run live strategies, also while no client is open.",
@@ -36,6 +37,9 @@ VERBS: Final[dict[str, str]] = {
 }
 """Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""
 
+_BESIDE: Final = {"market": ("backtest", "market")}
+"""Verbs whose command is in the module of another verb: that module, and the command's name there."""
+
 
 class Verbs(click.Group):
     """Finds verbs by name; the help of all of them needs none of them."""
@@ -50,7 +54,8 @@ class Verbs(click.Group):
             near = closest(cmd_name, VERBS, count=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" The verbs are {', '.join(VERBS)}."
             raise click.UsageError(f"There is no verb {clean(cmd_name, 40)!r}.{hint}", ctx)
-        command: click.Command = import_module(f"server.cli.{cmd_name}").command
+        module, name = _BESIDE.get(cmd_name, (cmd_name, "command"))
+        command: click.Command = getattr(import_module(f"server.cli.{module}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""`heytraders-mcp backtest ...`: sweeps, lists and comparisons from a shell, through the same tools as any client's."""
+"""`heytraders-mcp backtest ...` and `market ...`: research from a shell, through the same tools as any client's."""
 
 from __future__ import annotations
 
@@ -123,7 +123,26 @@ def trades(*, result_id: str, **terms: Any) -> None:
     click.echo(f"\n{found['total']} trades in all.")
 
 
-@command.command("correlation")
+@click.group("market")
+def market() -> None:
+    """Evaluate expressions on a symbol; correlate symbols."""
+
+
+@market.command("evaluate")
+@click.argument("symbol")
+@click.argument("expressions", nargs=-1, required=True)
+@click.option("--timeframe", default="1h", show_default=True)
+@click.option("--as-of", "as_of", help="Only bars closed by then: a day or an ISO time, UTC.")
+def evaluate(*, symbol: str, expressions: tuple[str, ...], timeframe: str, as_of: str | None) -> None:
+    """Evaluate one or several EXPRESSIONS of the Signal DSL on SYMBOL."""
+    terms = {"symbol": symbol, "expressions": list(expressions), "timeframe": timeframe, "as_of": as_of}
+    found = _called("market_evaluate", terms)
+    table(found["values"]["columns"], found["values"]["rows"])
+    click.echo(f"\n{found['symbol']} on {found['exchange']}, {found['timeframe']}: {_cell(found.get('price'))} "
+               f"at {found['as_of']}, {found['source']} candles.")  # fmt: skip
+
+
+@market.command("correlation")
 @click.argument("symbols", nargs=-1, required=True)
 @click.option("--timeframe", default="1d", show_default=True)
 @click.option("--bars", default=365, show_default=True)

@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.arena import ARENA_AGENT, AgentRequest
+from api.backtests import BACKTEST_TRADES
 from api.client import Client, Retries, address
 from api.endpoint import Endpoint
 from api.errors import (
@@ -26,7 +27,16 @@ from api.errors import (
     Unavailable,
     UserMustAct,
 )
-from api.market import MARKET_OHLCV, MARKET_SCAN, MARKET_TICKERS, OhlcvRequest, ScanRequest, TickersRequest
+from api.market import (
+    MARKET_EVALUATE,
+    MARKET_OHLCV,
+    MARKET_SCAN,
+    MARKET_TICKERS,
+    EvaluateRequest,
+    OhlcvRequest,
+    ScanRequest,
+    TickersRequest,
+)
 from api.meta import META_HEALTH, HealthRequest
 from api.orders import ORDERS_CANCEL, ORDERS_PLACE, CancelRequest, PlaceRequest
 from api.outputs import AmountStyle
@@ -115,6 +125,35 @@ async def test_a_setting_sends_the_key_as_a_bearer_token(service: Service) -> No
 
     assert service.requests[0].headers["authorization"] == f"Bearer {KEY.get_secret_value()}"
     assert "x-api-key" not in service.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "terms", "said"),
+    [
+        (MARKET_EVALUATE, {"symbol": "BTC/USDT", "expressions": ["close"]}, "does not take expressions"),
+        (MARKET_EVALUATE, {"symbol": "BTC/USDT", "expression": "close", "as_of": "2024-01-01"}, "does not take as_of"),
+        (BACKTEST_TRADES, {"result_id": "r1", "side": "long", "sort": "best"}, "does not take side, sort"),
+    ],
+)
+async def test_what_the_hosted_service_would_ignore_is_refused_and_not_sent(
+    service: Service, endpoint: Endpoint[Any, Any], terms: dict[str, Any], said: str
+) -> None:
+    async with calling(service) as client:
+        with pytest.raises(InvalidInput, match=said):
+            await client.call(endpoint, endpoint.request.model_validate(terms))
+
+    assert service.requests == []
+
+
+async def test_an_expression_goes_to_the_hosted_service_as_the_document_has_it(service: Service) -> None:
+    service.succeeds({"value": 41.5})
+    terms = EvaluateRequest.model_validate({"symbol": "BTC/USDT", "expression": "rsi(close, 14)"})
+
+    async with calling(service) as client:
+        assert (await client.call(MARKET_EVALUATE, terms)).value == 41.5
+
+    sent = json.loads(service.requests[0].body)
+    assert sent == {"symbol": "BTC/USDT", "exchange": "binance", "timeframe": "1h", "expression": "rsi(close, 14)"}
 
 
 @pytest.mark.parametrize(("amounts", "written"), [("number", b'"amount":0.0010'), ("string", b'"amount":"0.0010"')])

@@ -139,7 +139,7 @@ market_tickers       category             string   no  -
 market_tickers       sector               string   no  -
 market_tickers       limit                int      no  -       range 1-500
 market_ohlcv         symbol               string   yes -
-market_evaluate      expression           string   yes -
+market_evaluate      expression           string   if  -
 market_scan          universe             string[] yes -
 market_scan          exchange             string   no  -       {_VENUES}
 market_scan          timeframe            string   no  -       {_BARS}

@@ -148,6 +148,7 @@ async def _outcome(world: World, parameter: Parameter, given: Arguments) -> Any:
 CONDITIONS: Final[list[tuple[str, Arguments, str]]] = [
     *(("orders_place", {"order_type": kind}, "price") for kind in ("limit", "GTC", "FOK")),
     ("orders_place", {"leverage": 5}, "leverage"),
+    ("market_evaluate", {"expression": LEFT_OUT}, "expression"),
     ("backtest_execute", {"script": LEFT_OUT}, "script"),
     ("backtest_execute", {"strategy_type": "dca", "fixed_amount": 10, "interval": "daily"}, "script"),
     ("live_subscribe", {"mode": "trade"}, "account_id"),

@@ -47,6 +47,26 @@ async def backtested(client: Client, script: str) -> str:
     return str((await result(client, "backtest_and_poll", **terms))["result_id"])
 
 
+async def test_several_expressions_as_of_a_moment_come_as_one_table(connect: Connect) -> None:
+    async with connect() as client:
+        found = await result(
+            client,
+            "market_evaluate",
+            symbol="BTC/USDT",
+            expressions=["close", "close > open", "rsi(close, 14)"],
+            as_of="2024-03-01",
+        )
+        single = await result(client, "market_evaluate", symbol="BTC/USDT", expression="close", as_of="2024-03-01")
+
+    place = found["values"]["columns"].index("value")
+    values = [row[place] for row in found["values"]["rows"]]
+    assert found["as_of"] == "2024-03-01T00:00:00Z"
+    assert values[0] == found["price"] == single["value"]
+    assert isinstance(values[1], bool)
+    assert 0 < values[2] < 100
+    assert "values" not in single
+
+
 async def test_a_sweep_of_a_hundred_variants_with_walk_forward_is_one_call_of_few_tokens(connect: Connect) -> None:
     async with connect() as client:
         found = await result(
