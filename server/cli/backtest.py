@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import click
 from mcp import Client
-from mcp.types import TextContent
+from mcp.types import CallToolResult, TextContent
 
 from server.app import open_server
 from server.logs import start_log
@@ -63,7 +63,7 @@ def sweep(
         terms |= {"search": "random", "max_variants": sample}
     if train_days and test_days:
         terms["walk_forward"] = {"train_days": train_days, "test_days": test_days}
-    found = anyio.run(_swept, terms)
+    found = _called("backtest_sweep", terms)
     if found["status"] != "completed":
         click.echo(f"{found['status']}: {found.get('message', '')}", err=True)
         sys.exit(1)
@@ -173,38 +173,31 @@ def _cell(value: Any) -> str:
 
 
 def _called(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
-    return anyio.run(call, tool, {name: value for name, value in terms.items() if value is not None})
+    """Call one tool; a sweep is followed to its end. A refusal ends the program with its words.
+
+    Raises:
+        ClickException: The tool refused. It is raised out here, where no task group can wrap it.
+    """
+    result = anyio.run(_call, tool, {name: value for name, value in terms.items() if value is not None})
+    if result.is_error:
+        raise click.ClickException("".join(part.text for part in result.content if isinstance(part, TextContent)))
+    return result.structured_content or {}
 
 
-async def call(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
-    """Call one tool with a bar for its progress; a refusal ends the program with its words."""
+async def _call(tool: str, terms: dict[str, Any]) -> CallToolResult:
     settings = Settings.read(os.environ)
     start_log(settings)
     async with open_server(settings) as server, Client(server) as client:
-        return await _answer(client, tool, terms)
-
-
-async def _swept(terms: dict[str, Any]) -> dict[str, Any]:
-    """A sweep followed to its end, however long it takes."""
-    settings = Settings.read(os.environ)
-    start_log(settings)
-    async with open_server(settings) as server, Client(server) as client:
-        found = await _answer(client, "backtest_sweep", terms)
-        while found["status"] in ("queued", "running"):
-            found = await _answer(client, "backtest_sweep", {"sweep_id": found["sweep_id"]})
-        return found
-
-
-async def _answer(client: Client, tool: str, terms: dict[str, Any]) -> dict[str, Any]:
-    async def show(progress: float, total: float | None, message: str | None) -> None:
-        if sys.stderr.isatty():
-            filled = int(_BAR * progress / (total or 100.0))
-            click.echo(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {message or ''}\x1b[K", nl=False, err=True)
-
-    result = await client.call_tool(tool, terms, progress_callback=show)
+        result = await client.call_tool(tool, terms, progress_callback=_show)
+        while (found := result.structured_content or {}).get("status") in ("queued", "running"):
+            result = await client.call_tool(tool, {"sweep_id": found["sweep_id"]}, progress_callback=_show)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
-    if result.is_error:
-        text = "".join(block.text for block in result.content if isinstance(block, TextContent))
-        raise click.ClickException(text)
-    return result.structured_content or {}
+    return result
+
+
+async def _show(progress: float, total: float | None, message: str | None) -> None:
+    """Draw the bar again, where standard error is a terminal."""
+    if sys.stderr.isatty():
+        filled = int(_BAR * progress / (total or 100.0))
+        click.echo(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {message or ''}\x1b[K", nl=False, err=True)

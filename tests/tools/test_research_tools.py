@@ -12,10 +12,12 @@ from typing import Any
 
 import anyio
 import pytest
+from click.testing import CliRunner
 from mcp import Client
 from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResourceContents
 
 from bench.tokens import tokens
+from server.cli.backtest import market
 from tests.calls import refusal, result
 from tests.conftest import Connect, Era
 
@@ -162,3 +164,16 @@ def test_a_shell_sweeps_and_reads_the_table(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].split()[:2] == ["n", "oversold"]
     assert "6 variants." in done.stdout
+
+
+def test_a_verb_shows_a_table_and_a_refusal_is_its_words_alone(tmp_path: Path) -> None:
+    runner = CliRunner(env={"HEYTRADERS_HOME": str(tmp_path)})
+    shown = runner.invoke(market, ["evaluate", "BTC/USDT", "close", "close > 0", "--as-of", "2024-03-01"])
+    refused = runner.invoke(market, ["evaluate", "BTC/USDT", "rsj(close)"])
+
+    assert shown.exit_code == 0, shown.output
+    assert [line.split()[0] for line in shown.output.splitlines()[:2]] == ["expression", "close"]
+    assert "at 2024-03-01T00:00:00Z" in shown.output
+    assert refused.exit_code == 1
+    assert "unknown function `rsj`" in refused.output
+    assert "Traceback" not in refused.output
