@@ -169,7 +169,7 @@ def _end(as_of: str, timeframe: Timeframe, now: float) -> int:
 
 def _evaluated(expression: CheckedExpression, seen: Observation | HeyTradersError, first: Observation) -> Evaluated:
     if isinstance(seen, HeyTradersError):
-        return Evaluated(expression=expression.source, note=_reason(seen))
+        return Evaluated(expression=expression.source, value=None, bars_used=None, as_of=None, note=_reason(seen))
     return Evaluated(
         expression=expression.source,
         value=seen.value,

@@ -181,7 +181,8 @@ def _called(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
     result = anyio.run(_call, tool, {name: value for name, value in terms.items() if value is not None})
     if result.is_error:
         raise click.ClickException("".join(part.text for part in result.content if isinstance(part, TextContent)))
-    return result.structured_content or {}
+    found: dict[str, Any] = result.structured_content or {}
+    return found
 
 
 async def _call(tool: str, terms: dict[str, Any]) -> CallToolResult:
@@ -189,11 +190,17 @@ async def _call(tool: str, terms: dict[str, Any]) -> CallToolResult:
     start_log(settings)
     async with open_server(settings) as server, Client(server) as client:
         result = await client.call_tool(tool, terms, progress_callback=_show)
-        while (found := result.structured_content or {}).get("status") in ("queued", "running"):
-            result = await client.call_tool(tool, {"sweep_id": found["sweep_id"]}, progress_callback=_show)
+        while sweep := _under_way(result):
+            result = await client.call_tool(tool, {"sweep_id": sweep}, progress_callback=_show)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     return result
+
+
+def _under_way(result: CallToolResult) -> str | None:
+    """The id of a sweep that goes on."""
+    found: dict[str, Any] = result.structured_content or {}
+    return found.get("sweep_id") if found.get("status") in ("queued", "running") else None
 
 
 async def _show(progress: float, total: float | None, message: str | None) -> None:
