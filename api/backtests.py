@@ -21,7 +21,7 @@ from .backtest_results import (
     TradesResponse,
 )
 from .endpoint import Endpoint, Request
-from .exchanges import EXCHANGES
+from .exchanges import EXCHANGES, ExchangeId
 from .inputs import (
     UNIVERSE_KEYWORDS,
     Day,
@@ -127,12 +127,7 @@ class ExecuteRequest(Request):
             raise reject(f"start_date {self.start_date} is after end_date {self.end_date}", "Swap the two dates.")
         if isinstance(self.parameters, SignalParameters):
             check_market_type(self.exchange, self.parameters.market_type)
-        if self.leverage > 1 and EXCHANGES[self.exchange].market_type != "perpetual":
-            raise reject(
-                f"is only for perpetuals, and {self.exchange} trades {EXCHANGES[self.exchange].market_type}",
-                "Use leverage 1, or perpetual tickers such as BINANCEFUTURESUSD:BTC/USDT:USDT.",
-                field="leverage",
-            )
+        _refuse_leverage(self.leverage, self.exchange)
         if self.strategy_type in ("pair_trading", "cross_sectional") and len(self.universe) < 2:
             raise reject(f"strategy_type {self.strategy_type!r} needs at least two tickers in universe", "Add tickers.")
         return self
@@ -247,8 +242,24 @@ class ScriptCheckRequest(Request):
     exchange: VenueInput = Field("binance", description="The universe's.")
     timeframe: TimeframeInput = Field("1h", description="Bar.")
     mode: ModeInput = Field("isolated", description="As in backtest_execute.")
+    leverage: Leverage | None = Field(None, description="Of the run.")
     start_date: Day | None = Field(None, description="With end_date: is the range longer than the warm-up?")
     end_date: Day | None = Field(None, description="Inclusive.")
+
+    @model_validator(mode="after")
+    def _leveraged(self) -> ScriptCheckRequest:
+        """Refuse leverage where the market has none."""
+        _refuse_leverage(self.leverage or 1.0, self.exchange)
+        return self
+
+
+def _refuse_leverage(leverage: float, exchange: ExchangeId) -> None:
+    if leverage > 1 and EXCHANGES[exchange].market_type != "perpetual":
+        raise reject(
+            f"is only for perpetuals, and {exchange} trades {EXCHANGES[exchange].market_type}",
+            "Use leverage 1, or perpetual tickers such as BINANCEFUTURESUSD:BTC/USDT:USDT.",
+            field="leverage",
+        )
 
 
 BACKTEST_EXECUTE: Final = Endpoint(

@@ -258,6 +258,7 @@ def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
         timeframe=request.timeframe,
         mode=request.mode,
         exchange=request.exchange,
+        leverage=None if request.leverage is None else float(request.leverage),
         bars=_bars(request.start_date, request.end_date, SECONDS[request.timeframe]),
     )
     report = check_script(request.script, context)
@@ -279,7 +280,12 @@ def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
 def context_of(spec: Spec) -> ScriptContext:
     """What the script of a spec runs on."""
     return ScriptContext(
-        universe=spec.instruments, timeframe=spec.timeframe, mode=spec.mode, exchange=spec.exchange, bars=spec.bars
+        universe=spec.instruments,
+        timeframe=spec.timeframe,
+        mode=spec.mode,
+        exchange=spec.exchange,
+        bars=spec.bars,
+        leverage=spec.leverage,
     )
 
 

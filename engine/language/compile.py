@@ -48,6 +48,9 @@ def _lines(plan: ScriptPlan, instruments: tuple[Instrument, ...], lookback: int,
     if plan.parameters:
         yield f"Parameters: {', '.join(_parameter(each) for each in plan.parameters)}."
     yield _work(plan)
+    if context.leverage is not None and context.leverage > 1.0:
+        margin = f"{100 / context.leverage:.3g} %"
+        yield f"Leverage {context.leverage:g}: a position ties up {margin} of what it is worth; sizes stay as written."
     yield "At the close of each bar, in this order; orders are filled at the next bar's open:"
     for number, emission in enumerate(plan.emissions[:_SHOWN_EMISSIONS], 1):
         yield f"{number}. {_emission(emission)}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Hashable, Iterator
 from typing import Final, cast
+
+from engine.trading_rules import MAINTENANCE, liquidation_value
 
 from .diagnostics import Findings, quoted, short
 from .graph import COMPARISONS, Node, extreme_of
@@ -25,6 +28,7 @@ def lint(plan: ScriptPlan, lookback: int) -> None:
     _exits(plan, findings)
     for emission in plan.emissions:
         _emission(emission, findings)
+    _leverage(plan, findings)
     bars = plan.context.bars
     if bars is not None and lookback >= bars and plan.emissions:
         findings.warning(
@@ -111,15 +115,79 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             )
     for intent in emission.intents:
         _repeats(emission, intent, findings)
-        size = intent.size
-        value = None if size is None or size.kind != "weight" else size.value.constant
-        if isinstance(value, float) and abs(value) > 1:
-            findings.warning(
-                emission.span,
-                "large-weight",
-                f"Weight({value:g}) is {100 * value:g} % of equity",
-                f"Write Weight({value / 100:g}) if you meant {value:g} %",
-            )
+
+
+def _leverage(plan: ScriptPlan, findings: Findings) -> None:
+    """Sizes beyond what the leverage allows, stops beyond the liquidation, and leverage that nothing uses."""
+    context = plan.context
+    perpetual = context.universe[0].market_type == "perpetual"
+    allowed = context.leverage if perpetual else 1.0
+    largest: dict[Hashable, float] = {}
+    for emission in plan.emissions:
+        for intent in emission.intents:
+            _size(emission, intent, allowed, findings)
+            if allowed is not None and perpetual:
+                _stop(emission, intent, allowed, findings)
+            size = intent.size
+            if size is not None:
+                most = max(map(abs, size.value.bounds)) if size.kind == "weight" else math.inf
+                ticker = intent.ticker.payload
+                largest[ticker] = max(largest.get(ticker, 0.0), most)
+    held = sum(most * (len(context.universe) if ticker is None else 1) for ticker, most in largest.items())
+    if allowed is not None and allowed > 1.0 and 0.0 < held <= 1.0:
+        findings.warning(
+            plan.emissions[0].span,
+            "unused-leverage",
+            f"leverage {allowed:g} does not make positions larger, and the sizes here come to {100 * held:g} % of "
+            "equity at most: it only brings the liquidation nearer",
+            f"Write Weight({allowed:g}) for {100 * allowed:g} % of equity, or run without leverage",
+        )
+
+
+def _size(emission: EmissionPlan, intent: IntentPlan, allowed: float | None, findings: Findings) -> None:
+    """A weight or a risk that comes to more than the equity times the leverage."""
+    size = intent.size
+    value = None if size is None else size.value.constant
+    if size is None or not isinstance(value, float):
+        return
+    stop = intent.options.get("stop_loss")
+    distance = None if stop is None else stop.constant
+    if size.kind == "weight":
+        written, worth, cure = (
+            f"Weight({value:g})",
+            abs(value),
+            f"Write Weight({value / 100:g}) if you meant {value:g} %",
+        )
+    elif size.kind == "risk" and isinstance(distance, float):
+        written, worth = f"Risk({value:g}) with stop_loss={distance:g}", value / distance
+        cure = "Risk less, or move the stop further away"
+    else:
+        return
+    if worth <= max(allowed or 1.0, 1.0) * (1.0 + 1e-9):
+        return
+    limit = (
+        f"which needs a leverage of {worth:g} or more"
+        if allowed is None
+        else f"and the money pays for {100 * allowed:g} %: the position is cut to that"
+    )
+    findings.warning(emission.span, f"large-{size.kind}", f"{written} is {100 * worth:g} % of equity, {limit}", cure)
+
+
+def _stop(emission: EmissionPlan, intent: IntentPlan, leverage: float, findings: Findings) -> None:
+    """A stop that is never reached, because the position is liquidated before."""
+    stop = intent.options.get("stop_loss")
+    value = None if stop is None else stop.constant
+    if intent.side is None or not isinstance(value, float) or (intent.side > 0 and leverage <= 1.0):
+        return
+    liquidated = abs(1.0 - liquidation_value(intent.side, 1.0, 1.0 / leverage, float(MAINTENANCE)))
+    if value >= liquidated:
+        findings.warning(
+            emission.span,
+            "stop-beyond-liquidation",
+            f"stop_loss={value:g} is never reached: at leverage {leverage:g} the position is liquidated "
+            f"{100 * liquidated:.3g} % from its entry",
+            f"Choose a stop below {liquidated:.3g}, or less leverage",
+        )
 
 
 _PERCENT_CALLS: Final = frozenset({"roc", "natr"})

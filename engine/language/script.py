@@ -33,6 +33,7 @@ class ScriptContext:
         universe: The tickers that it may trade.
         mode: `isolated` runs it once for each ticker, `cross` once for all.
         bars: Length of the range in bars, if it is known; the linter compares the warm-up with it.
+        leverage: Of the run, None where it is not known; the linter compares sizes and stops with it.
         parameters: Names and values of parameters that the script declares with `param`; the others keep their
             defaults.
     """
@@ -42,6 +43,7 @@ class ScriptContext:
     mode: Mode = "isolated"
     exchange: ExchangeId | None = None
     bars: int | None = None
+    leverage: float | None = None
     parameters: tuple[tuple[str, float], ...] = ()
 
 

@@ -125,7 +125,7 @@ class Session:
     def _target(self, order: Target, opens: Sequence[float], equity: float) -> float:
         """Signed amount that the weight comes to at the open."""
         price = opens[order.k]
-        return order.weight * equity * self._markets[order.k].costs.leverage / price if price > 0.0 else 0.0
+        return order.weight * equity / price if price > 0.0 else 0.0
 
     def _reduce_to(self, position: Position, target: float, price: float, bar: int) -> None:
         keep = max(position.side * target, 0.0)
@@ -137,16 +137,13 @@ class Session:
 
     def _wanted(self, order: Waiting, opens: Sequence[float], equity: float) -> _Wanted | None:
         if isinstance(order, Place):
-            costs = self._markets[order.k].costs
-            amounts = [
-                amount_for(order.kind, order.value, equity, price, costs.leverage, None) for price in order.prices[:-1]
-            ]
+            amounts = [amount_for(order.kind, order.value, equity, price, None) for price in order.prices[:-1]]
             self._book.rest(order, amounts, opens[order.k])
             return None
         if isinstance(order, Open):
             costs, entry = self._markets[order.k].costs, order.order
             price = costs.entry_price(entry.side, opens[order.k])
-            amount = amount_for(entry.kind, entry.value, equity, price, costs.leverage, entry.stop)
+            amount = amount_for(entry.kind, entry.value, equity, price, entry.stop)
             return _Wanted((order.k, -1), entry.side, amount, price, "entry", entry.tag, entry)
         return self._wanted_weight(order, opens, equity) if isinstance(order, Target) else None
 
@@ -211,7 +208,7 @@ class Session:
         if held is not None and held.side != order.side:
             self._ledger.close(held, held.amount, price, price, bar, "signal")
             held = None
-        amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+        amount = amount_for(order.kind, order.value, equity, price, order.stop)
         amount *= self._ledger.afford(amount * costs.unit_cost(price))
         position = self._ledger.open(slot, order.side, amount, price, price, bar, "entry")
         self._ledger.settle()

@@ -65,8 +65,11 @@ def closing_price(position: Position, costs: Costs, reference: float, reason: Ex
     return costs.exit_price(position.side, reference)
 
 
-def amount_for(kind: SizeKind, value: float, equity: float, price: float, leverage: float, stop: float | None) -> float:
-    """Base units that a size of `value` asks for at `price`; 0 where it cannot be told."""
+def amount_for(kind: SizeKind, value: float, equity: float, price: float, stop: float | None) -> float:
+    """Base units that a size of `value` asks for at `price`; 0 where it cannot be told.
+
+    Leverage is not part of it: a size says what the position is worth, leverage how little margin that takes.
+    """
     if kind == "amount":
         return value
     if price <= 0.0 or equity <= 0.0:
@@ -74,7 +77,7 @@ def amount_for(kind: SizeKind, value: float, equity: float, price: float, levera
     if kind == "notional":
         return value / price
     if kind == "weight":
-        return equity * value * leverage / price
+        return equity * value / price
     return equity * value / (price * stop) if stop else 0.0
 
 

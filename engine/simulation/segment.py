@@ -114,7 +114,7 @@ class SegmentKernel:
                 continue
             opened, left, closed = opens(bar), exits[j] + 1, opens(exits[j] + 1)
             price = costs.entry_price(side, opened)
-            amount = amount_for(order.kind, order.value, ledger.balance, price, costs.leverage, None)
+            amount = amount_for(order.kind, order.value, ledger.balance, price, None)
             amount = ledger.fitted(0, amount * ledger.afford(amount * costs.unit_cost(price)), price, bar)
             trip = (amount, price, opened, bar, costs.exit_price(side, closed), closed, left)
             invested = ledger.round_trip(side, *trip, order.tag)
@@ -276,7 +276,7 @@ class SegmentKernel:
         wanted: list[float] = []
         cost = 0.0
         for order in orders:
-            amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+            amount = amount_for(order.kind, order.value, equity, price, order.stop)
             wanted.append(amount)
             cost += amount * unit
         factor = ledger.afford(cost, len(orders))

@@ -20,8 +20,8 @@ class SimulationSettings:
         initial_cash: Money at the start, quote currency.
         fee: Charged on the value of every fill.
         slippage: Worsens the price of market and stop fills; limit, target and grid fills keep their price.
-        leverage: Position value per unit of margin. A weight is the share of equity put up as margin, so the
-            position is worth weight x equity x leverage. 1 for spot and prediction markets.
+        leverage: Position value per unit of margin. It never changes a size: it says how little of the equity a
+            position ties up, and so how much can be held and where it is liquidated. 1 for spot and prediction markets.
         maintenance_margin: An isolated position is liquidated where its equity is this share of its value there: a
             long at `entry * (1 - 1/leverage) / (1 - maintenance_margin)`. A long without leverage never is.
         stop_loss, take_profit: Portfolio limits on equity against `initial_cash`, looked at on bar closes; when one

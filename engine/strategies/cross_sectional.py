@@ -30,8 +30,7 @@ def write_cross_sectional(parameters: CrossSectionalParameters, script: str, set
     lines += _target(parameters)
     when = f"every_bars({parameters.rebalancing_interval})"
     if parameters.min_rebalance_weight_change > 0:
-        margin = "" if setting.leverage == 1 else f" / {number(setting.leverage)}"
-        lines.append(f"xs_now = position * close / equity{margin}")
+        lines.append("xs_now = position * close / equity")
         when += f" and abs(xs_target - xs_now) >= {number(parameters.min_rebalance_weight_change)}"
     lines.append(f"emit_signal({when}, rebalance(TICKER, Weight(xs_target)))")
     return Written("\n".join(lines) + "\n", "isolated", _warnings(parameters, setting))

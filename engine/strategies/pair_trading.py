@@ -19,6 +19,8 @@ _LONG_ONLY: Final = "This market cannot be sold short: only the cheap leg is bou
 def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
     """Buy the cheap leg and sell the dear one when the z-score is far from zero, close when it is near again.
 
+    Both legs together are worth the equity times the leverage.
+
     Raises:
         InvalidInput: The two legs are one ticker, or the levels of z are out of order.
     """
@@ -33,10 +35,11 @@ def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
         f"z = zscore(gap, {parameters.lookback})",
         *_cointegration(parameters),
     ]
-    weights = ("0.5", "0.5")
+    half = number(0.5 * setting.leverage)
+    weights = (half, half)
     if parameters.hedge_ratio_method == "beta":
-        lines += [f"size_b = clip({_HEDGE}, 0.1, 10)", "share = 1 / (1 + size_b)"]
-        weights = ("share", "1 - share")
+        lines += [f"size_b = clip({_HEDGE}, 0.1, 10)", f"share = {number(setting.leverage)} / (1 + size_b)"]
+        weights = ("share", f"{number(setting.leverage)} - share")
     legs = (f'"{first.ticker}"', f'"{second.ticker}"')
     lines += _signals(parameters, setting, legs, weights)
     return Written("\n".join(lines) + "\n", "cross", () if setting.shorts else (_LONG_ONLY,))

@@ -34,7 +34,8 @@ def _read(file: Path) -> str:
 @click.option("--universe", default="BINANCE:BTC/USDT", show_default=True, help="Tickers, separated by commas.")
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), default="1h", show_default=True)
 @click.option("--mode", type=click.Choice(("isolated", "cross")), default="isolated", show_default=True)
-def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
+@click.option("--leverage", type=float, help="Of the run, for perpetuals.")
+def check(*, file: Path, universe: str, timeframe: str, mode: str, leverage: float | None) -> None:
     """Say everything that is wrong or doubtful in FILE (- for standard input), and what the script would do.
 
     Exit code 0 when it can run, warnings or not; 1 when it cannot.
@@ -46,7 +47,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str) -> None:
     from engine.jobs.preparation import check as checked
 
     source = _read(file)
-    given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode}
+    given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode, "leverage": leverage}
     try:
         request = ScriptCheckRequest.model_validate(given)
     except ValidationError as error:

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from api.symbols import Instrument
 from engine.frame import Bars, Frame
-from engine.program import Emission, Entry, Exit, Grid, Intent, MoveStop, Rebalance, Size, StaticProgram, Value
+from engine.program import (
+    Emission,
+    Entry,
+    Exit,
+    Grid,
+    Intent,
+    MoveStop,
+    Rebalance,
+    Size,
+    SizeKind,
+    StaticProgram,
+    Value,
+)
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -204,16 +216,30 @@ def test_more_cost_never_means_more_money(seed: int, fee: float, slippage: float
 
 
 @LAW
-@given(st.integers(0, 10_000), st.sampled_from([2.0, 5.0, 20.0]))
-def test_leverage_multiplies_the_gain_of_a_small_position(seed: int, leverage: float) -> None:
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([2.0, 5.0, 20.0]),
+    st.sampled_from([("weight", 0.9), ("notional", 500.0), ("amount", 1.0), ("risk", 0.1)]),
+)
+def test_leverage_changes_no_size_and_no_gain_but_what_a_position_ties_up(
+    seed: int, leverage: float, size: tuple[SizeKind, float]
+) -> None:
     rng = np.random.default_rng(seed)
     frame = framed({PERPETUAL: walk(rng, 60, 0.001)})
+    entry = Entry(PERPETUAL, 1, Size(*size), stop_loss=0.4)
     program = (
-        Emission(rng.random(60) < 0.2, (Entry(PERPETUAL, 1, Size("weight", 1e-6)),)),
+        Emission(rng.random(60) < 0.2, (entry,)),
         Emission(rng.random(60) < 0.2, (Exit(PERPETUAL),)),
     )
     free = replace(TERMS, fee=0.0, slippage=0.0, maintenance_margin=0.0)
 
     plain, geared = (run(World(frame, program, replace(free, leverage=x))) for x in (1.0, leverage))
 
-    assert geared.trades.pnl.sum() == pytest.approx(leverage * plain.trades.pnl.sum(), rel=1e-3, abs=1e-7)
+    assert geared.trades.amount.tolist() == pytest.approx(plain.trades.amount.tolist(), rel=1e-9)
+    assert geared.trades.pnl.tolist() == pytest.approx(plain.trades.pnl.tolist(), rel=1e-9, abs=1e-9)
+    worth = np.zeros(len(frame))
+    for trade in range(len(plain.trades)):
+        held = slice(int(plain.trades.entry_bar[trade]), int(plain.trades.exit_bar[trade]))
+        worth[held] = plain.trades.amount[trade] * plain.trades.entry_price[trade]
+    freed = (geared.cash - plain.cash)[:-1]
+    assert freed.tolist() == pytest.approx((worth * (1.0 - 1.0 / leverage))[:-1].tolist(), rel=1e-9, abs=1e-6)

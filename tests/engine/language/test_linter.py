@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.symbols import resolve
 from engine.language import ScriptContext, check_script
 from tests.engine.language.dsl_markets import BTC, ETH
 
@@ -215,3 +216,58 @@ def test_an_entry_that_would_be_added_to_on_each_bar_is_noticed() -> None:
     assert _rules(entry.format("rsi(close, 14) < 30")) == ["entry-on-each-bar"]
     assert not _rules(entry.format("becomes(rsi(close, 14) < 30)"))
     assert not _rules(entry.format('every("1d") and close > open'))
+
+
+def _of_perpetual(script: str, leverage: float | None) -> list[tuple[str, str]]:
+    context = ScriptContext((resolve("BINANCEFUTURESUSD:BTC/USDT:USDT"),), leverage=leverage)
+    return [(d.code, d.message) for d in check_script(f"{script}\n{EXIT}", context).diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("intent", "leverage", "code", "said"),
+    [
+        ('entry(TICKER, "LONG", Weight(3))', 1.0, "large-weight", "Weight(3) is 300 % of equity"),
+        ('entry(TICKER, "LONG", Weight(3))', 2.0, "large-weight", "the money pays for 200 %"),
+        ('entry(TICKER, "LONG", Weight(3))', None, "large-weight", "needs a leverage of 3 or more"),
+        ("rebalance(TICKER, Weight(-3))", 2.0, "large-weight", "300 % of equity"),
+        ('entry(TICKER, "LONG", Risk(0.1), stop_loss=0.02)', 2.0, "large-risk", "500 % of equity"),
+        ('entry(TICKER, "LONG", Weight(1))', 3.0, "unused-leverage", "does not make positions larger"),
+        ('entry(TICKER, "LONG", VolTarget(0.2))', 3.0, "unused-leverage", "100 % of equity"),
+        ('entry(TICKER, "LONG", Kelly(0.6, 1))', 3.0, "unused-leverage", "liquidation nearer"),
+        ('entry(TICKER, "LONG", Weight(3), stop_loss=0.4)', 3.0, "stop-beyond-liquidation", "33.1 % from its entry"),
+        ('entry(TICKER, "SHORT", Weight(3), stop_loss=0.4)', 3.0, "stop-beyond-liquidation", "32.8 % from its entry"),
+    ],
+)
+def test_a_size_or_stop_that_the_leverage_makes_meaningless_is_noticed(
+    intent: str, leverage: float | None, code: str, said: str
+) -> None:
+    (found,) = _of_perpetual(f"emit_signal(crossover(close, sma(close, 9)), {intent})", leverage)
+
+    assert found[0] == code
+    assert said in found[1]
+
+
+@pytest.mark.parametrize(
+    ("intent", "leverage"),
+    [
+        ('entry(TICKER, "LONG", Weight(3))', 3.0),
+        ('entry(TICKER, "LONG", Weight(1))', 1.0),
+        ('entry(TICKER, "LONG", VolTarget(0.2, most=3))', 3.0),
+        ('entry(TICKER, "LONG", Risk(0.01), stop_loss=0.02)', 3.0),
+        ('entry(TICKER, "LONG", Notional(500))', 3.0),
+        ('entry(TICKER, "LONG", Weight(3), stop_loss=0.3)', 3.0),
+        ('entry(TICKER, "LONG", Weight(1), stop_loss=0.6)', 1.0),
+    ],
+)
+def test_a_size_that_the_leverage_allows_is_left_alone(intent: str, leverage: float) -> None:
+    assert _of_perpetual(f"emit_signal(crossover(close, sma(close, 9)), {intent})", leverage) == []
+
+
+def test_the_plan_says_the_same_size_at_any_leverage() -> None:
+    script = f'emit_signal(close > open, entry(TICKER, "LONG", Weight(2)))\n{EXIT}'
+    perpetual = (resolve("BINANCEFUTURESUSD:BTC/USDT:USDT"),)
+    plans = [check_script(script, ScriptContext(perpetual, leverage=x)).compiled for x in (1.0, 4.0)]
+
+    assert all(plan is not None and "with 200 % of equity" in plan.plan_text for plan in plans)
+    assert plans[1] is not None
+    assert "Leverage 4: a position ties up 25 % of what it is worth" in plans[1].plan_text

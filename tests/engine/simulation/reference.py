@@ -237,7 +237,7 @@ class Reference:
         if size.kind == "notional":
             return value / price
         if size.kind == "weight":
-            return equity * value * self.settings.leverage / price
+            return equity * value / price
         return equity * value / (price * stop) if stop else 0.0
 
     # --- at the open -------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ class Reference:
         return None
 
     def goal_amount(self, order: Order, o: float, equity: float) -> float:
-        return order.weight * equity * self.settings.leverage / o if o > 0.0 else 0.0
+        return order.weight * equity / o if o > 0.0 else 0.0
 
     def reduce(self, order: Order, o: float, equity: float, t: int) -> None:
         main = self.held.get((order.k, -1))

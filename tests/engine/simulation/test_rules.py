@@ -331,7 +331,7 @@ def test_an_exit_ends_a_grid_and_sells_what_it_holds() -> None:
 @pytest.mark.parametrize(("side", "price"), [(1, 90.0 / 0.99), (-1, 110.0 / 1.01)])
 def test_an_isolated_position_is_liquidated_where_its_equity_is_the_maintenance_margin(side: int, price: float) -> None:
     terms = replace(FREE, leverage=10.0, maintenance_margin=0.01)
-    entry = Entry(PERPETUAL, 1 if side > 0 else -1, Size("weight", 0.5))
+    entry = Entry(PERPETUAL, 1 if side > 0 else -1, Size("weight", 5.0))
 
     trade = only(run([flat(100), flat(100), (100, 115, 85, 100), flat(100)], {0: [entry]}, terms, PERPETUAL))
 
@@ -344,7 +344,7 @@ def test_a_jump_past_liquidation_takes_the_margin_and_no_more() -> None:
     terms = replace(FREE, leverage=10.0, maintenance_margin=0.01)
 
     result = run(
-        [flat(100), flat(100), flat(20), flat(20)], {0: [Entry(PERPETUAL, 1, Size("weight", 0.5))]}, terms, PERPETUAL
+        [flat(100), flat(100), flat(20), flat(20)], {0: [Entry(PERPETUAL, 1, Size("weight", 5.0))]}, terms, PERPETUAL
     )
 
     assert only(result).reason == "liquidation"

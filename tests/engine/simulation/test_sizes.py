@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
+from api.errors import InvalidInput
 from api.symbols import Instrument, resolve
 from engine.frame import Bars, Frame
+from engine.language import ScriptContext, compile_script
 from engine.program import Emission, Entry, Exit, Intent, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
@@ -18,6 +21,7 @@ from engine.trading_rules import OrderRules, liquidation_value
 
 SPOT = resolve("BINANCE:BTC/USDT")
 OTHER = resolve("BINANCE:ETH/USDT")
+PERPETUAL = resolve("BINANCEFUTURESUSD:BTC/USDT:USDT")
 FREE = SimulationSettings(initial_cash=1_000.0, fee=0.0, slippage=0.0)
 
 
@@ -100,3 +104,76 @@ def test_equity_at_the_liquidation_value_is_the_maintenance_margin(side: int) ->
 
     assert abs(margin + side * (value - cost) - maintenance * value) < Decimal("1e-20")
     assert float(value) == pytest.approx(liquidation_value(side, 1_000.0, 100.0, 0.004))
+
+
+SEESAW_WEIGHT = 0.3 / (math.sqrt(2) * math.log(1.01) * math.sqrt(365 * 24))
+"""0.3 over the volatility a year of hourly prices that go from 100 to 101 and back: log returns of +a and -a deviate by
+a * sqrt(2) (n - 1). It is 0.2278."""
+
+
+@pytest.mark.parametrize("leverage", [1.0, 3.0])
+@pytest.mark.parametrize(
+    ("sizing", "worth"),
+    [
+        ("Weight(0.5)", 500.0),
+        ("Weight(1)", 1_000.0),
+        ("Notional(600)", 600.0),
+        ("Amount(4)", 400.0),
+        ("Risk(0.02), stop_loss=0.1", 200.0),
+        ("VolTarget(0.3, period=2)", 1_000.0 * SEESAW_WEIGHT),
+        ("Kelly(0.4, 2)", 100.0),
+    ],
+)
+def test_a_size_says_what_the_position_is_worth_at_any_leverage(sizing: str, worth: float, leverage: float) -> None:
+    result = levered(f'emit_signal(bar_index == 5, entry(TICKER, "LONG", {sizing}))', leverage)
+
+    (trade,) = result.trades.rows()
+    assert trade.amount * trade.entry_price == pytest.approx(worth)
+    assert result.gross[6] == pytest.approx(trade.amount * 101.0)
+    assert result.cash[6] == pytest.approx(1_000.0 - worth / leverage)
+
+
+@pytest.mark.parametrize(("leverage", "worth", "cut"), [(1.0, 1_000.0, 1), (3.0, 3_000.0, 0), (2.0, 2_000.0, 1)])
+def test_three_times_the_equity_needs_a_leverage_of_three(leverage: float, worth: float, cut: int) -> None:
+    result = levered('emit_signal(bar_index == 5, entry(TICKER, "LONG", Weight(3)))', leverage)
+
+    (trade,) = result.trades.rows()
+    assert trade.amount * trade.entry_price == pytest.approx(worth)
+    assert result.sizes.cut == cut
+
+
+@pytest.mark.parametrize("leverage", [1.0, 3.0])
+def test_risk_loses_its_part_of_equity_at_the_stop_at_any_leverage(leverage: float) -> None:
+    fall = [100.0, 101.0] * 3 + [100.0, 80.0]
+
+    result = levered('emit_signal(bar_index == 5, entry(TICKER, "LONG", Risk(0.02), stop_loss=0.1))', leverage, fall)
+
+    (trade,) = result.trades.rows()
+    assert (trade.reason, trade.pnl) == ("stop_loss", pytest.approx(-20.0))
+
+
+@pytest.mark.parametrize("leverage", [1.0, 3.0])
+def test_a_rebalance_moves_to_its_weight_at_any_leverage(leverage: float) -> None:
+    result = levered("emit_signal(bar_index == 5, rebalance(TICKER, Weight(-0.4)))", leverage)
+
+    (trade,) = result.trades.rows()
+    assert (trade.side, trade.amount * trade.entry_price) == (-1, pytest.approx(400.0))
+
+
+def test_leverage_on_spot_is_refused_with_the_value_and_what_to_do() -> None:
+    with pytest.raises(InvalidInput, match=r"leverage is 3 but BINANCE:BTC/USDT is a spot market") as refused:
+        run({0: long("weight", 1.0)}, replace(FREE, leverage=3.0))
+
+    assert "Use leverage 1" in refused.value.suggestion
+
+
+def levered(script: str, leverage: float, prices: list[float] | None = None) -> Simulation:
+    """A script on hours that open at 100 and close at 101, then open at 101 and close at 100, and so on."""
+    close = np.array(prices or [101.0, 100.0] * 5)
+    opened = np.concatenate(([100.0], close[:-1]))
+    bars = Bars(
+        opened, np.maximum(opened, close), np.minimum(opened, close), close, np.full(len(close), 1e9), "imported"
+    )
+    frame = Frame("1h", np.arange(len(close)) * 3_600, {PERPETUAL: bars})
+    program = compile_script(script, ScriptContext((PERPETUAL,))).program(frame)
+    return simulate(frame, program, replace(FREE, leverage=leverage))
