@@ -9,8 +9,8 @@ from typing import Any, Final
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from . import accounts, backtests, choices, documents, safety, subscriptions
-from .opening import Complete, Doors
+from . import accounts, backtests, documents, safety, subscriptions
+from .opening import COMPLETES, Complete, Doors
 
 MAX_COMPLETIONS: Final = 100
 
@@ -46,7 +46,7 @@ SHELVES: Final[tuple[Shelf, ...]] = (
 def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> None:
     """Offer every resource that fits the exposed `tools`. Opens nothing: listing needs no backend."""
     shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
-    completes = dict(choices.COMPLETES)
+    completes = dict(COMPLETES)
     for shelf in shelves:
         shelf.register(server, doors)
         completes.update(shelf.completes)

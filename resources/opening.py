@@ -1,15 +1,17 @@
-"""How a resource reaches the API and the safety layer: both are opened when something is read."""
+"""How a resource reaches the API and the safety layer, which are opened when it is read, and completes a word."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from api.errors import HeyTradersError, InvalidInput, explain
+from api.exchanges import ExchangeId
+from api.timeframes import Timeframe
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -70,3 +72,20 @@ async def offered(open_client: OpenClient, list_ids: Callable[[Client], Awaitabl
     except HeyTradersError:
         return []
     return [each for each in found if each.startswith(typed.strip())]
+
+
+def one_of(words: Iterable[str]) -> Complete:
+    """Completes a closed set of words, in any capitals."""
+    known = tuple(words)
+
+    async def complete(_open_client: OpenClient, typed: str) -> list[str]:
+        return [word for word in known if word.startswith(typed.strip().lower())]
+
+    return complete
+
+
+COMPLETES: Final[dict[str, Complete]] = {
+    "exchange": one_of(get_args(ExchangeId)),
+    "timeframe": one_of(get_args(Timeframe)),
+    "mode": one_of(("signal", "trade")),
+}

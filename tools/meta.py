@@ -1,4 +1,4 @@
-"""Keys, capabilities, the vocabulary of expressions, and health."""
+"""Keys, capabilities, the vocabulary of expressions, health, and the documents."""
 
 from __future__ import annotations
 
@@ -38,5 +38,22 @@ META: Final = (
         hints=LOOK,
         module="tools.meta_calls",
         operation_name="HEALTH",
+    ),
+)
+
+DOCS: Final = (
+    EndpointTool(
+        name="docs_list",
+        title="List the documents",
+        description="List the documents on the Signal DSL and the API, which docs_read shows.",
+        hints=REFERENCE,
+    ),
+    CompositeTool(
+        name="docs_read",
+        title="Read a document",
+        description="Read a document in pieces: signal-dsl before you write a script, strategies for the parameters of "
+        "dca, grid and so on. For function names use meta_indicators.",
+        hints=REFERENCE,
+        module="tools.docs_read",
     ),
 )

@@ -12,10 +12,9 @@ from .accounts import ACCOUNTS
 from .arena import ARENA
 from .backtest import BACKTEST
 from .declaration import ToolRow
-from .docs import DOCS
 from .live import LIVE
 from .market import MARKET
-from .meta import META
+from .meta import DOCS, META
 from .orders import ORDERS
 from .safety import SAFETY
 

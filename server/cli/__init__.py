@@ -1,4 +1,4 @@
-"""The command line. Each verb is a module of its own, imported when used; an error is one line that says what to do."""
+"""The command line. A verb is imported when it is used; an error is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -35,10 +35,18 @@ VERBS: Final[dict[str, str]] = {
     "audit": "Check, export and show the journal of the safety layer.",
     "doctor": "Check this installation.",
 }
-"""Verb to help line. `server/cli/<verb>.py` holds a click command called `command`."""
+"""Verb to help line. A click command of the verb's name stands in `server/cli/<verb>.py`, or where `_BESIDE` says."""
 
-_BESIDE: Final = {"market": ("backtest", "market")}
-"""Verbs whose command is in the module of another verb: that module, and the command's name there."""
+_BESIDE: Final[dict[str, str]] = {
+    "engine": "serve",
+    "logout": "login",
+    "market": "backtest",
+    "release": "halt",
+    "report": "backtest",
+    "script": "backtest",
+    "settle": "approve",
+}
+"""Verbs that share the module of another one."""
 
 
 class Verbs(click.Group):
@@ -54,8 +62,7 @@ class Verbs(click.Group):
             near = closest(cmd_name, VERBS, count=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" The verbs are {', '.join(VERBS)}."
             raise click.UsageError(f"There is no verb {clean(cmd_name, 40)!r}.{hint}", ctx)
-        module, name = _BESIDE.get(cmd_name, (cmd_name, "command"))
-        command: click.Command = getattr(import_module(f"server.cli.{module}"), name)
+        command: click.Command = getattr(import_module(f"server.cli.{_BESIDE.get(cmd_name, cmd_name)}"), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

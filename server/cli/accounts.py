@@ -27,11 +27,11 @@ Result = TypeVar("Result")
 
 
 @click.group("accounts")
-def command() -> None:
+def accounts() -> None:
     """Connect exchange accounts; list, open, fund, reset, close and check paper accounts."""
 
 
-@command.command("list", short_help="List accounts.")
+@accounts.command("list", short_help="List accounts.")
 def list_() -> None:
     """List paper accounts with their free cash, then the exchange accounts that are connected."""
     settings = Settings.read(os.environ)
@@ -42,7 +42,7 @@ def list_() -> None:
         click.echo(f"{network:<6} {one.account_id:<28} {one.exchange:<18} connected {one.name}".rstrip())
 
 
-@command.command("connect")
+@accounts.command("connect")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
 @click.option("--id", "account_id", required=True, help="What orders will call it.")
 @click.option("--name", default="", help="For people.")
@@ -57,7 +57,7 @@ def connect(*, exchange: str, account_id: str, name: str, testnet: bool, in_file
     click.echo(_connected(cast("ExchangeId", exchange), account_id, name, testnet=testnet, in_file=in_file))
 
 
-@command.command("disconnect")
+@accounts.command("disconnect")
 @click.argument("account_id")
 def disconnect(*, account_id: str) -> None:
     """Forget the exchange account ACCOUNT_ID and its keys. Orders that rest at the exchange stay there."""
@@ -72,7 +72,7 @@ def disconnect(*, account_id: str) -> None:
     click.echo(f"{account_id} is disconnected; its keys are gone from the {place}. Delete them at the exchange too.")
 
 
-@command.command("create")
+@accounts.command("create")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
 @click.option("--id", "account_id", help="What orders will call it.  [default: made up]")
 @click.option("--name", help="For people.")
@@ -83,7 +83,7 @@ def create(*, exchange: str, account_id: str | None, name: str | None, balance: 
     click.echo(_told(_run(lambda office: office.create(venue, account_id, name, balance))))
 
 
-@command.command("fund")
+@accounts.command("fund")
 @click.argument("account_id")
 @click.argument("amount")
 @click.option("--asset", help="What to pay in.  [default: the exchange's currency]")
@@ -92,21 +92,21 @@ def fund(*, account_id: str, amount: str, asset: str | None) -> None:
     click.echo(_told(_run(lambda office: office.fund(account_id, amount, asset))))
 
 
-@command.command("reset", short_help="Give an account its opening balance again.")
+@accounts.command("reset", short_help="Give an account its opening balance again.")
 @click.argument("account_id")
 def reset(*, account_id: str) -> None:
     """Give ACCOUNT_ID its opening balance again, without orders and positions."""
     click.echo(_told(_run(lambda office: office.reset(account_id))))
 
 
-@command.command("close")
+@accounts.command("close")
 @click.argument("account_id")
 def close(*, account_id: str) -> None:
     """Let ACCOUNT_ID take no more orders; `reset` opens it again."""
     click.echo(_told(_run(lambda office: office.close(account_id))))
 
 
-@command.command("ledger", short_help="Show the newest rows of the books.")
+@accounts.command("ledger", short_help="Show the newest rows of the books.")
 @click.argument("account_id")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Newest rows to show.")
 def ledger(*, account_id: str, limit: int) -> None:
@@ -121,7 +121,7 @@ def ledger(*, account_id: str, limit: int) -> None:
         )
 
 
-@command.command("verify", short_help="Check that the books add up.")
+@accounts.command("verify", short_help="Check that the books add up.")
 @click.argument("account_id", required=False)
 def verify(*, account_id: str | None) -> None:
     """Check that the books of all accounts, or of ACCOUNT_ID, add up. Exit code 1 if they do not."""

@@ -1,6 +1,7 @@
 """`heytraders-mcp approve`: a human looks at what an agent wants to do, and signs it or does not.
 
 Signing is all that happens here. The server that is running sends what was signed; this command never sees the API key.
+`heytraders-mcp settle`: a human says what became of an order whose outcome no reading can tell.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from contextlib import closing
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import click
 
-from api.errors import InvalidInput, NotFound, clean
-from safety.human.approval import order_words, question_words
+from api import orders
+from api.errors import HeyTradersError, InvalidInput, NotFound, clean, explain, show
+from safety.human.approval import order_words, question_words, settle_words
 from safety.human.screen import fact, paper, plain, screen, summary, whole_text
+from safety.terms.proposal import Order
+from server.backend import open_backend
 from server.settings import Settings
 
 from .passphrase import refuse_without_terminal, signing_key
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from safety.ledger import Ledger
     from safety.policy.policy import Policy
     from safety.terms.intent import Intent, State
+
 
 WAIT_SECONDS: Final = 80.0
 """An approved intent waits up to 75 s for a fresh price, and is sent then or never."""
@@ -36,7 +42,7 @@ LOOK_SECONDS: Final = 0.2
 @click.option("--decline", is_flag=True, help="Refuse INTENT_ID; needs no passphrase.")
 @click.option("--ask-again", is_flag=True, help="Lift the pause that follows declined or many questions.")
 @click.option("--list", "only_list", is_flag=True, help="Only show what waits.")
-def command(*, intent_id: str | None, decline: bool, ask_again: bool, only_list: bool) -> None:
+def approve(*, intent_id: str | None, decline: bool, ask_again: bool, only_list: bool) -> None:
     """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
     home = Settings.read(os.environ).home
     from safety.ledger import Ledger
@@ -189,3 +195,80 @@ OUTCOMES: Final[dict[State, str]] = {
     "EXPIRED_DRIFT": "the market moved away, and nothing was sent.",
     "HALTED": "trading is halted, and nothing was sent. heytraders-mcp release ends that.",
 }
+
+
+LISTED: Final = 200
+
+
+@click.command("settle")
+@click.argument("intent_id")
+@click.option("--order", "order_id", help="It is the order with this id.")
+@click.option("--absent", is_flag=True, help="It was never placed.")
+def settle(*, intent_id: str, order_id: str | None, absent: bool) -> None:
+    """Settle INTENT_ID, whose outcome is unknown: show what it could be, and ask for the passphrase."""
+    if (order_id is not None) == absent:
+        raise InvalidInput("say either --order ID or --absent", suggestion="Look at the exchange itself first")
+    refuse_without_terminal()
+    settings = Settings.read(os.environ)
+    from safety.ledger import Ledger
+
+    with closing(Ledger.open(settings.home)) as ledger:
+        intent = _unclear(ledger, intent_id)
+        click.echo("\n".join([*screen(intent.proposal), "", *_candidates(settings, intent)]))
+        key = signing_key(settings.home, ledger)
+        words = settle_words(intent, order_id)
+        settled = ledger.settle_by_human(
+            intent.intent_id, order_id, signature=key.sign(words), key_id=key.key_id, over=words
+        )
+    click.echo(f"Intent {settled.intent_id} is {settled.state} now.")
+
+
+def _unclear(ledger: Ledger, intent_id: str) -> Intent:
+    """The intent, if there is something to settle.
+
+    Raises:
+        InvalidInput: Its outcome is known, or it is not an order.
+    """
+    intent = ledger.intent(intent_id)
+    if intent is None or intent.state not in {"UNKNOWN", "ABSENT"} or not isinstance(intent.proposal.action, Order):
+        found = "there is no such intent" if intent is None else f"it is {intent.state}"
+        raise InvalidInput(
+            f"intent {show(intent_id)} is not an order of unknown outcome: {found}",
+            suggestion="safety_status lists the unresolved ones",
+        )
+    return intent
+
+
+def _candidates(settings: Settings, intent: Intent) -> list[str]:
+    """Orders of the account that have the intent's terms, those that fit exactly first."""
+    try:
+        listed = anyio.run(_listed, settings, intent)
+    except HeyTradersError as error:
+        return [f"The account's orders could not be read: {explain(error)}"]
+    if not listed:
+        return [f"None of the newest {LISTED} orders of the account has these terms."]
+    return ["Orders of the account with these terms:", *map(_line, listed)]
+
+
+async def _listed(settings: Settings, intent: Intent) -> list[orders.Order]:
+    from safety.sending.classify import differs
+
+    order = intent.proposal.action
+    if not isinstance(order, Order):
+        return []
+    async with open_backend(settings) as backend:
+        client = await backend.client()
+        asked = orders.ListRequest(account_id=order.account_id, limit=LISTED)
+        shown = (await client.call(orders.ORDERS_LIST, asked)).orders
+    fitting = [each for each in shown if differs(order, each) is None]
+    return sorted(fitting, key=lambda each: (each.amount != order.amount, each.price != order.price))
+
+
+def _line(shown: orders.Order) -> str:
+    amount = "?" if shown.amount is None else plain(shown.amount)
+    price = "" if shown.price is None else f" at {plain(shown.price)}"
+    made = shown.created_at or "time unknown"
+    name = shown.order_id or shown.exchange_order_id or "?"
+    return (
+        f"  {fact(name)}  {fact(shown.side or '')} {amount} {fact(shown.symbol or '')}{price}, {shown.status}, {made}"
+    )

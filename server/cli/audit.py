@@ -28,7 +28,7 @@ _WRITERS_MARKS: Final = frozenset({"pid", "monotonic", "seal"})
 @click.group("audit", invoke_without_command=True)
 @click.option("--head", is_flag=True, help="Print number and MAC of the newest event, to be kept elsewhere.")
 @click.pass_context
-def command(context: click.Context, *, head: bool) -> None:
+def audit(context: click.Context, *, head: bool) -> None:
     """Check, export and show the journal."""
     if head:
         with _ledger() as ledger:
@@ -38,7 +38,7 @@ def command(context: click.Context, *, head: bool) -> None:
         raise click.UsageError("Name a verb: verify, export or tail; or --head.", context)
 
 
-@command.command("verify", short_help="Look for altered records.")
+@audit.command("verify", short_help="Look for altered records.")
 @click.option("--anchor", metavar="SEQ:MAC", help="What --head printed once: tells whether anything since is gone.")
 @click.option("--label", help="Of an order of ours at the exchange: tells whether the ledger is older than the order.")
 def verify(*, anchor: str | None, label: str | None) -> None:
@@ -62,7 +62,7 @@ def verify(*, anchor: str | None, label: str | None) -> None:
         click.echo("Whether newer ones are missing shows only with --anchor or --label.")
 
 
-@command.command("export", short_help="Write the events to a file.")
+@audit.command("export", short_help="Write the events to a file.")
 @click.argument("file", type=click.File("w", encoding="utf-8", lazy=True), default="-")
 @click.option("--after", type=click.IntRange(0), default=0, show_default=True, help="Only events behind this number.")
 def export(*, file: TextIO, after: int) -> None:
@@ -73,7 +73,7 @@ def export(*, file: TextIO, after: int) -> None:
             after = page[-1].seq
 
 
-@command.command("tail")
+@audit.command("tail")
 @click.option("-n", "--number", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
 def tail(*, number: int) -> None:
     """Show the newest events, the newest last."""

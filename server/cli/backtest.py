@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import click
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, TextContent, TextResourceContents
 
+from api.errors import InvalidInput
+from api.timeframes import Timeframe
 from server.app import open_server
 from server.logs import start_log
 from server.settings import Settings
@@ -21,11 +23,11 @@ _BAR = 30
 
 
 @click.group("backtest")
-def command() -> None:
+def backtest() -> None:
     """Sweep, list, compare and look through backtests."""
 
 
-@command.command("sweep")
+@backtest.command("sweep")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--universe", default="BINANCE:BTC/USDT", show_default=True, help="Tickers, separated by commas.")
 @click.option("--start", "start_date", required=True, help="First day, YYYY-MM-DD.")
@@ -79,7 +81,7 @@ def sweep(
         click.echo(f"! {warning}")
 
 
-@command.command("list")
+@backtest.command("list")
 @click.option("--search", help="Words of script, tickers or description.")
 @click.option("--tag", help="A #tag in the description.")
 @click.option("--state", type=click.Choice(("any", "open", "completed", "failed", "cancelled")), default="any")
@@ -91,7 +93,7 @@ def listing(*, search: str | None, tag: str | None, state: str, limit: int) -> N
     table(names, [[job.get(name) for name in names] for job in found["jobs"]])
 
 
-@command.command("compare")
+@backtest.command("compare")
 @click.argument("result_ids", nargs=-1, required=True)
 @click.option("--weights", help="Shares of one account, separated by commas: adds the portfolio.")
 def compare(*, result_ids: tuple[str, ...], weights: str | None) -> None:
@@ -105,7 +107,7 @@ def compare(*, result_ids: tuple[str, ...], weights: str | None) -> None:
     click.echo("\n" + "\n".join(f"{name}: {leader}" for name, leader in found["leaders"].items()))
 
 
-@command.command("trades")
+@backtest.command("trades")
 @click.argument("result_id")
 @click.option("--start", "start_date", help="First day of entry.")
 @click.option("--end", "end_date", help="Last day of entry.")
@@ -208,3 +210,76 @@ async def _show(progress: float, total: float | None, message: str | None) -> No
     if sys.stderr.isatty():
         filled = int(_BAR * progress / (total or 100.0))
         click.echo(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {message or ''}\x1b[K", nl=False, err=True)
+
+
+@click.group("script")
+def script() -> None:
+    """Check scripts."""
+
+
+def _read(file: Path) -> str:
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(
+            f"{file} is not UTF-8: byte {content[error.start]:#04x} in line {line}",
+            suggestion="Save it as UTF-8",
+        ) from None
+
+
+@script.command("check")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--universe", default="BINANCE:BTC/USDT", show_default=True, help="Tickers, separated by commas.")
+@click.option("--timeframe", type=click.Choice(get_args(Timeframe)), default="1h", show_default=True)
+@click.option("--mode", type=click.Choice(("isolated", "cross")), default="isolated", show_default=True)
+@click.option("--leverage", type=float, help="Of the run, for perpetuals.")
+def check(*, file: Path, universe: str, timeframe: str, mode: str, leverage: float | None) -> None:
+    """Say everything that is wrong or doubtful in FILE (- for standard input), and what the script would do.
+
+    Exit code 0 when it can run, warnings or not; 1 when it cannot.
+    """
+    from pydantic import ValidationError
+
+    from api.backtests import ScriptCheckRequest
+    from api.refusals import refuse
+    from engine.jobs.preparation import check as checked
+
+    source = _read(file)
+    given = {"script": source, "universe": universe, "timeframe": timeframe, "mode": mode, "leverage": leverage}
+    try:
+        request = ScriptCheckRequest.model_validate(given)
+    except ValidationError as error:
+        raise refuse("script_check", ScriptCheckRequest, error, given) from None
+    report = checked(request)
+    for found in report.diagnostics:
+        click.echo(f"{file}:{found.line}:{found.column}: {found.severity}: {found.message}")
+        click.echo(found.excerpt)
+        if found.suggestion:
+            click.echo(f"  {found.suggestion}")
+    if not report.valid:
+        sys.exit(1)
+    click.echo("\n".join(report.plan))
+
+
+@click.command("report")
+@click.argument("result_id")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: RESULT_ID.html here.")
+@click.option("--open/--no-open", "show", default=True, help="Open it in the browser.")
+def report(*, result_id: str, output: Path | None, show: bool) -> None:
+    """Write a report on RESULT_ID as one HTML file that needs no other, and open it."""
+    page = anyio.run(_page, result_id)
+    target = output or Path(f"{result_id}.html")
+    target.write_text(page, encoding="utf-8")
+    click.echo(f"{target.resolve()}")
+    if show:
+        click.launch(str(target.resolve()))
+
+
+async def _page(result_id: str) -> str:
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    async with open_server(settings) as server, Client(server) as client:
+        found = await client.read_resource(f"heytraders://backtests/{result_id}/report.html")
+    return "".join(part.text for part in found.contents if isinstance(part, TextResourceContents))

@@ -23,7 +23,7 @@ from tools.surface import exposed, not_offered
 @click.command("call")
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-def command(tool: str, arguments: tuple[str, ...]) -> None:
+def call(tool: str, arguments: tuple[str, ...]) -> None:
     """Call one tool and print its result as JSON. Lists and objects are written as JSON."""
     settings = Settings.read(os.environ)
     start_log(settings)

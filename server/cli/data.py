@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,8 +21,6 @@ from server.backend import open_engine
 from server.logs import start_log
 from server.settings import Settings
 
-from .progress import ticking
-
 if TYPE_CHECKING:
     from api.errors import HeyTradersError
     from api.symbols import Instrument
@@ -34,16 +32,17 @@ if TYPE_CHECKING:
     from engine.store.database import Store
     from engine.store.exchange_data import Fetched
 
+
 Result = TypeVar("Result")
 DecimalMark = Literal["point", "comma"]
 
 
 @click.group("data")
-def command() -> None:
+def data() -> None:
     """Import, fetch, list and remove candles."""
 
 
-@command.command("import", short_help="Import candles from files and folders.")
+@data.command("import", short_help="Import candles from files and folders.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--symbol", help="What the candles are of, such as BINANCE:BTC/USDT.  [default: the file's]")
 @click.option("--exchange", type=click.Choice(get_args(ExchangeId)), help="Where the symbols of file names trade.")
@@ -80,7 +79,7 @@ def import_(*, paths: tuple[Path, ...], symbol: str | None, allow_gaps: bool, dr
     sys.exit(1 if failed or not outcomes else 0)
 
 
-@command.command("list", short_help="List stored candles.")
+@data.command("list", short_help="List stored candles.")
 def list_() -> None:
     """List what is stored: what of, since when, until when, where it comes from, and what is missing in it."""
     from engine.clock import iso8601
@@ -107,7 +106,7 @@ def list_() -> None:
         click.echo(f"Nothing is imported or fetched; all market data {rest}.")
 
 
-@command.command("fetch", short_help="Fetch candles from exchanges.")
+@data.command("fetch", short_help="Fetch candles from exchanges.")
 @click.argument("symbols", nargs=-1, required=True)
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), required=True, help="Length of a bar.")
 @click.option("--since", required=True, help="First day, such as 2022-01-01.")
@@ -137,7 +136,7 @@ def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | 
     sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
 
 
-@command.command("update", short_help="Bring fetched candles up to now.")
+@data.command("update", short_help="Bring fetched candles up to now.")
 def update() -> None:
     """Bring everything that was fetched up to now."""
 
@@ -149,7 +148,7 @@ def update() -> None:
     sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
 
 
-@command.command("remove", short_help="Remove imported candles.")
+@data.command("remove", short_help="Remove imported candles.")
 @click.argument("symbol")
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), help="Only this one.  [default: all]")
 def remove(*, symbol: str, timeframe: str | None) -> None:
@@ -277,3 +276,26 @@ def _settings() -> Settings:
     settings = Settings.read(os.environ)
     start_log(settings)
     return settings
+
+
+async def ticking(work: Awaitable[Result]) -> Result:
+    """Await something, with a dot for each second that it takes where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        return await work
+    dots = 0
+
+    async def tick() -> None:
+        nonlocal dots
+        while True:
+            await anyio.sleep(1)
+            dots += 1
+            click.echo(".", nl=False, err=True)
+
+    results: list[Result] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tick)
+        results.append(await work)
+        tasks.cancel_scope.cancel()
+    if dots:
+        click.echo(err=True)
+    return results[0]

@@ -46,7 +46,7 @@ class Finding:
 
 
 @click.command("doctor")
-def command() -> None:
+def doctor() -> None:
     """Check this installation. Exit code 1 if something would keep it from working."""
     settings = Settings.read(os.environ)
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

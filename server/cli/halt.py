@@ -1,4 +1,4 @@
-"""`heytraders-mcp halt`: anybody may stop everything, at once and without a passphrase."""
+"""`heytraders-mcp halt`: anybody may stop everything, at once and without a passphrase; `release`: a human ends it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import click
 
-from api.errors import HeyTradersError, explain
+from api.errors import HeyTradersError, clean, explain
+from safety.human.approval import release_words
 from server.backend import open_backend
 from server.logs import start_log
 from server.settings import Settings, home_of
 
+from .passphrase import signing_key
+
 if TYPE_CHECKING:
     from safety.face import Halted
+    from safety.ledger import Event, Ledger, Switch
+
 
 BY: Final = "the command line"
 BY_HAND: Final = "Cancel open orders and pause strategies by hand, at the service itself."
@@ -25,7 +30,7 @@ BY_HAND: Final = "Cancel open orders and pause strategies by hand, at the servic
 
 @click.command("halt")
 @click.argument("reason", nargs=-1)
-def command(reason: tuple[str, ...]) -> None:
+def halt(reason: tuple[str, ...]) -> None:
     """Send no more orders, cancel our open ones, pause strategies that trade. Only `release` ends it.
 
     Exit code 1 when something could not be cancelled or paused; nothing more is sent even then.
@@ -76,3 +81,47 @@ async def _clean_up(settings: Settings, why: str) -> Halted:
     """What the gate does behind the switch."""
     async with open_backend(settings) as backend:
         return await (await backend.safety()).halt(why, BY)
+
+
+MAX_BREAKS: Final = 5
+NEWEST: Final = 1000
+
+
+@click.command("release")
+def release() -> None:
+    """End a halt: show why it began and what is unclear, and ask for the passphrase."""
+    home = Settings.read(os.environ).home
+    from safety.ledger import Ledger
+
+    with closing(Ledger.open(home)) as ledger:
+        switch = ledger.switch()
+        if switch.state == "ACTIVE":
+            click.echo("Nothing is halted.")
+            return
+        click.echo("\n".join(_told(ledger, switch)))
+        key = signing_key(home, ledger)
+        words = release_words(switch.state, switch.since or 0.0, ledger.head()[1])
+        ledger.release(signature=key.sign(words), key_id=key.key_id, over=words)
+    click.echo("Released. What was cancelled, paused or declined during the halt stays so.")
+
+
+def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
+    """What else went wrong since, which moved nothing because everything was halted already."""
+    from safety.sending.resolution import ALARM
+
+    newest = ledger.events(limit=NEWEST, newest=True)
+    return [event for event in newest if event.kind == ALARM and event.at >= (switch.since or 0.0)]
+
+
+def _told(ledger: Ledger, switch: Switch) -> list[str]:
+    """What a human should know before trading goes on."""
+    lines = [f"{switch.state}, by {clean(switch.by)}: {clean(switch.reason)}"]
+    told = (clean(alarm.body["reason"]) for alarm in _alarms(ledger, switch))
+    lines += [f"and also: {reason}" for reason in dict.fromkeys(told) if reason != clean(switch.reason)]
+    unclear = ledger.intents(states={"SENT", "UNKNOWN"})
+    lines += [f"unclear: intent {intent.intent_id} is {intent.state}, {clean(intent.reason)}" for intent in unclear]
+    breaks = ledger.verify()
+    lines += [f"journal: {found}" for found in breaks[:MAX_BREAKS]]
+    if breaks:
+        lines.append("The journal does not hold together: it may have been changed. Releasing accepts that.")
+    return lines

@@ -21,7 +21,7 @@ from server.settings import DataChoice, Settings
 @click.option("--client", "name", type=click.Choice(get_args(ClientName)), required=True, help="Which client.")
 @click.option("--data", type=click.Choice(get_args(DataChoice)), help="Simulated candles, or those of the exchanges.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be entered, and change nothing.")
-def command(*, name: str, data: str | None, only_print: bool) -> None:
+def install(*, name: str, data: str | None, only_print: bool) -> None:
     """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
 
     An entry that is already there keeps its environment; settings of now are added to it. Comments stay.

@@ -1,4 +1,7 @@
-"""`heytraders-mcp login`: takes the API key from the terminal, unseen, and keeps it where no configuration holds it."""
+"""`heytraders-mcp login` takes the API key from the terminal, unseen, and keeps it where no configuration holds it.
+
+`logout` forgets it.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,19 @@ from pydantic import SecretStr
 
 from api.errors import HeyTradersError, NotAuthorised, explain
 from safety.exits.redaction import know, redacted
-from server.keys import keep_key, last_four
+from server.keys import forget_key, keep_key, last_four
 from server.settings import BadSetting, Settings, read_key
 
 if TYPE_CHECKING:
     from api.meta import CapabilitiesResponse
+
 
 _PLACES = {"keyring": "this machine's keyring", "file": "a file that only you can read"}
 
 
 @click.command("login")
 @click.option("--file", "in_file", is_flag=True, help="Keep the key in a private file, not in the keyring.")
-def command(*, in_file: bool) -> None:
+def login(*, in_file: bool) -> None:
     """Store the API key for the service of HEYTRADERS_BASE_URL. It is asked for; no option and no variable takes it."""
     settings = Settings.read(os.environ)
     key = read_key(_asked(settings.url), "what was typed")
@@ -72,3 +76,17 @@ async def _capabilities(settings: Settings, key: SecretStr) -> CapabilitiesRespo
         return await client.call(META_CAPABILITIES, CapabilitiesRequest())
     finally:
         await client.aclose()
+
+
+@click.command("logout")
+def logout() -> None:
+    """Forget the stored API key of the service of HEYTRADERS_BASE_URL. Servers that run keep it until they end."""
+    settings = Settings.read(os.environ)
+    origin = forget_key(settings.home, settings.url)
+    if origin is None:
+        click.echo(f"No key was stored for {settings.url}.")
+    else:
+        place = "keyring" if origin == "keyring" else "private file"
+        click.echo(f"The key for {settings.url} is gone from the {place}. It stays valid until you revoke it there.")
+    if settings.api_key:
+        click.echo("HEYTRADERS_API_KEY is still set, and is used from now on.")

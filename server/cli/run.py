@@ -37,7 +37,7 @@ UNKEPT: Final = ("HEYTRADERS_DATABASE_URL", "HEYTRADERS_API_KEY", "HEYTRADERS_WE
 @click.command("run")
 @click.option("--install", is_flag=True, help="Write a systemd user unit or a launchd agent that starts this verb.")
 @click.option("--print", "only_print", is_flag=True, help="Print that file and write nothing.")
-def command(*, install: bool, only_print: bool) -> None:
+def run(*, install: bool, only_print: bool) -> None:
     """Run live strategies in the foreground until SIGINT or SIGTERM, whether or not a client is open.
 
     It serves no client. Its log goes to stderr. Strategies that it leaves behind wait for the next process that opens

@@ -1,9 +1,10 @@
-"""`heytraders-mcp serve`: MCP over any of the transports."""
+"""`heytraders-mcp serve`: MCP over any of the transports; `engine`: the embedded engine's REST API."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from dataclasses import replace
 from typing import get_args
@@ -12,10 +13,12 @@ import anyio
 import click
 from pydantic import SecretStr
 
+from server.backend import open_engine
+from server.gate import LocalGate
 from server.keys import http_token
 from server.logs import start_log
 from server.settings import BadSetting, Settings, parse_toolsets
-from server.transports import PATHS, HttpTransport, listen, serve_http, serve_stdio
+from server.transports import PATHS, HttpTransport, listen, run_asgi, serve_http, serve_stdio
 
 
 @click.command("serve")
@@ -25,7 +28,7 @@ from server.transports import PATHS, HttpTransport, listen, serve_http, serve_st
 @click.option("--toolsets", help="Comma-separated: research, trading, live, arena.  [default: all]")
 @click.option("--read-only", is_flag=True, help="Offer only tools that change nothing.")
 @click.option("--no-auth", is_flag=True, help="Want no bearer token. Embedded engine only.")
-def command(*, transport: str, host: str, port: int, toolsets: str | None, read_only: bool, no_auth: bool) -> None:
+def serve(*, transport: str, host: str, port: int, toolsets: str | None, read_only: bool, no_auth: bool) -> None:
     """Serve MCP over stdio, SSE or streamable HTTP."""
     settings = Settings.read(os.environ)
     if toolsets is not None:
@@ -65,3 +68,28 @@ def _snippet(host: str, port: int, transport: HttpTransport, token: SecretStr | 
     if token:
         entry["headers"] = {"Authorization": f"Bearer {token.get_secret_value()}"}
     return "Ready. For a client's configuration:\n" + json.dumps({"mcpServers": {"heytraders": entry}}, indent=2)
+
+
+@click.command("engine")
+@click.option("--host", default="127.0.0.1", show_default=True, help="This machine only.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 picks a free one.")
+def engine(*, host: str, port: int) -> None:
+    """Serve the embedded engine's REST API, the same as the hosted service's but for the host."""
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    sys.exit(128 + anyio.run(_serve, settings, listen(host, port)))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> int:
+    from engine.app import create_app
+
+    async with open_engine(settings) as engine:
+        key = await engine.access.local_key()
+        host, port = listener.getsockname()[:2]
+        base = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1"
+        announcement = (
+            f"Serving the HeyTraders API on {base} (simulated or imported data, paper accounts).\n"
+            f"A key with every scope, for this machine only: {key}\n"
+            f'Try: curl -H "X-API-Key: {key}" "{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h"'
+        )
+        return await run_asgi(LocalGate(create_app(engine)), listener, settings.log_level, announcement)

@@ -26,7 +26,7 @@ from server import account_keys
 from server.app import open_server
 from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts
-from server.cli.accounts import command as accounts_verb
+from server.cli.accounts import accounts as accounts_verb
 from server.settings import Settings
 from tests.calls import refusal, result
 
