@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Times = NDArray[np.int64]
 Source = Literal["imported", "exchange", "simulated"]
+_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,49 @@ class Frame:
 
     def __len__(self) -> int:
         return len(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a frame is beside its numbers, so that these can travel as plain arrays.
+
+    `made` says which instruments have bars made of shorter ones, and so a `partial` of their own.
+    """
+
+    timeframe: Timeframe
+    instruments: tuple[Instrument, ...]
+    sources: tuple[Source, ...]
+    made: tuple[bool, ...]
+
+
+def packed(frame: Frame) -> tuple[Layout, dict[str, NDArray[Any]]]:
+    """A frame as a layout and arrays: `time`, `partial` and the candles.
+
+    The columns of one instrument are handed over as they are, without a copy; those of several are one array,
+    `candles`, instruments x 5 x bars.
+    """
+    every = tuple(frame.bars.values())
+    layout = Layout(
+        frame.timeframe, tuple(frame.bars), tuple(b.source for b in every), tuple(b.partial is not None for b in every)
+    )
+    none = np.zeros(len(frame), dtype=np.bool_)
+    arrays: dict[str, NDArray[Any]] = {
+        "time": frame.time,
+        "partial": np.array([none if b.partial is None else b.partial for b in every]),
+    }
+    if len(every) == 1:
+        return layout, arrays | {name: getattr(every[0], name) for name in _COLUMNS}
+    return layout, arrays | {"candles": np.array([[getattr(b, name) for name in _COLUMNS] for b in every])}
+
+
+def unpacked(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> Frame:
+    """The frame that was packed; its arrays are views."""
+    bars: dict[Instrument, Bars] = {}
+    for number, instrument in enumerate(layout.instruments):
+        columns = arrays["candles"][number] if "candles" in arrays else [arrays[name] for name in _COLUMNS]
+        partial = arrays["partial"][number] if layout.made[number] else None
+        bars[instrument] = Bars(*columns, source=layout.sources[number], partial=partial)
+    return Frame(layout.timeframe, arrays["time"], bars)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from `seed_of`. One task should take 50 ms or more: put several small jobs into 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
@@ -24,6 +26,21 @@ Task = Callable[[Mapping[str, Array], P], V]
 SETTING: Final = "HEYTRADERS_EXECUTOR"
 MAX_ATTEMPTS: Final = 3
 """How often a task whose worker died is tried before the work fails."""
+
+
+MEMORY_MB: Final = 2_048
+"""What one process of the local pool may use, where the platform can bound it."""
+INLINE_WORK: Final = 1_500_000
+"""Bars times variants below which starting processes would take longer than the work."""
+
+_listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", default=None)
+
+
+def tell(done: float) -> None:
+    """Say what share of the running task is done; heard where it runs in the process that asked for it."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(done)
 
 
 class WorkerLost(Exception):
@@ -60,18 +77,24 @@ class Executor(Protocol):
 class Inline:
     """Runs tasks in this process: for work so small that starting processes would cost more than it saves."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[float], None] | None = None) -> None:
         self.workers: Final = 1
         self._shared: dict[str, Array] = {}
+        self._look = look
 
     def share(self, name: str, array: Array) -> None:
         """Give every later task an array."""
         self._shared[name] = array
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
-        """Run the tasks in order."""
+        """Run the tasks in order; `look` hears how far each is."""
         for index, parameter in enumerate(parameters):
-            yield index, task(self._shared, parameter)
+            token = _listener.set(self._look)
+            try:
+                value = task(self._shared, parameter)
+            finally:
+                _listener.reset(token)
+            yield index, value
 
     def close(self) -> None:
         """Free what was shared."""
@@ -101,6 +124,27 @@ def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
     from .cluster import ClusterExecutor
 
     return ClusterExecutor(setting.removeprefix("dask://"))
+
+
+def executor_for(work: int, setting: str, look: Callable[[float], None] | None = None) -> Executor:
+    """Where work of this size runs: on a cluster if one is set, else in this process, or in a pool if it is large.
+
+    Args:
+        work: Bars times variants, or as much.
+        setting: As `HEYTRADERS_EXECUTOR` has it.
+        look: Hears how far a task is that runs in this process.
+
+    Raises:
+        UserMustAct: See `open_executor`.
+    """
+    if work < INLINE_WORK and not setting:
+        return Inline(look)
+    return open_executor(pool_size(), MEMORY_MB, setting)
+
+
+def pool_size() -> int:
+    """Processes of the local pool: one for each core, at most 8."""
+    return max(1, min(8, os.cpu_count() or 1))
 
 
 def seed_of(work: str, index: int) -> np.random.SeedSequence:

@@ -1,10 +1,13 @@
-"""One backtest from its spec to its stored form: load, compile, trade, measure, doubt. Runs in a worker process."""
+"""One backtest from its spec to its stored form: load, compile, trade, measure, doubt.
+
+A job's worker process loads the candles and hands the rest to the executor as one task: to itself, or to a cluster.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -13,9 +16,10 @@ import numpy as np
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
+from engine.executor import Array, executor_for, tell
 from engine.feeds.feed import Feed, Listing
 from engine.feeds.market import MarketFeed, load_frame, open_feed
-from engine.frame import Frame
+from engine.frame import Frame, Layout, packed, unpacked
 from engine.results.analysis import analyse, gather
 from engine.results.benchmark import buy_and_hold, idle_bars, per_ticker
 from engine.results.findings import Facts, judge
@@ -46,6 +50,8 @@ SHOWN_TRADES: Final = 3
 MAX_DELAYED_STATEFUL: Final = 50_000
 """Bars above which a program that is asked bar by bar is not run a second time."""
 
+_DELAYED_FROM, _MEASURED_FROM = 0.47, 0.8
+"""Shares of the task done when the delayed run and the measuring begin."""
 _LOADING, _READING, _TRADING, _MEASURING, _DELAYING = range(1, 6)
 _HOLD: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio")
 
@@ -94,18 +100,48 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     report(0.02, _READING)
     script = compiled(spec)
     report(0.05, _LOADING)
-    loaded, first_bar = loaded_frame(feed, spec, script.instruments, script.warmup_bars)
+    frame, first_bar = loaded_frame(feed, spec, script.instruments, script.warmup_bars)
+    layout, arrays = packed(frame)
+    task = BacktestTask(spec, layout, first_bar, settings_of(spec, feed))
+    report(0.25, _TRADING)
+    executor = executor_for(0, world.executor, lambda done: report(0.25 + 0.75 * done, _stage(done)))
+    try:
+        for name, array in arrays.items():
+            executor.share(name, array)
+        [(_, outcome)] = executor.map(run_task, [task])
+    finally:
+        executor.close()
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestTask:
+    """A backtest beside its candles: all that a worker needs, so that it never reads the database."""
+
+    spec: Spec
+    layout: Layout
+    first_bar: int
+    settings: SimulationSettings
+
+
+def run_task(shared: Mapping[str, Array], task: BacktestTask) -> Outcome:
+    """Compile, trade, trade again one bar later, and measure."""
+    spec, first_bar, settings = task.spec, task.first_bar, task.settings
+    loaded = unpacked(task.layout, shared)
+    script = compiled(spec)
     frame = replace(loaded, bars={instrument: loaded.bars[instrument] for instrument in spec.instruments})
     program = script.program(loaded, first_bar)
-    settings = settings_of(spec, feed)
-    report(0.25, _TRADING)
-    simulation = simulate(frame, program, settings, first_bar, lambda done: report(0.25 + 0.35 * done, _TRADING))
-    report(0.6, _DELAYING)
+    simulation = simulate(frame, program, settings, first_bar, lambda done: tell(_DELAYED_FROM * done))
+    tell(_DELAYED_FROM)
     later = None
     if not script.stateful or len(frame) <= MAX_DELAYED_STATEFUL:
         later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
-    report(0.85, _MEASURING)
+    tell(_MEASURED_FROM)
     return _outcome(spec, simulation, later, script.warmup_bars, script.lookback)
+
+
+def _stage(done: float) -> int:
+    return _TRADING if done < _DELAYED_FROM else _DELAYING if done < _MEASURED_FROM else _MEASURING
 
 
 def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:

@@ -171,12 +171,26 @@ class Resampled:
     max_drawdown: Interval
     sharpe_ratio: Interval | None
 
+    @classmethod
+    def of(cls, drawn: Table) -> Resampled:
+        """The intervals of rows of `bootstrap_rows`."""
+        ratios = drawn[2][np.isfinite(drawn[2])]
+        return cls(Interval.of(drawn[0]), Interval.of(drawn[1]), Interval.of(ratios) if len(ratios) else None)
+
 
 def block_bootstrap(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Resampled:
+    """Intervals over histories made of blocks of the real one; see `bootstrap_rows`."""
+    return Resampled.of(bootstrap_rows(returns, per_year, rng, runs))
+
+
+def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Table:
     """Histories made of blocks of the real one, which keeps what follows what within a block.
 
     Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994: blocks
     begin anywhere, their lengths are geometric with mean n^(1/3), and the end is followed by the beginning.
+
+    Returns:
+        Three rows with a column a history: return in percent, deepest drawdown, Sharpe ratio a year (NaN: undefined).
     """
     size = len(returns)
     length = max(1.0, size ** (1.0 / 3.0))
@@ -186,19 +200,13 @@ def block_bootstrap(returns: Floats, per_year: float, rng: np.random.Generator, 
     position = np.arange(size)
     last = np.maximum.accumulate(np.where(begins, position, 0), axis=1)
     drawn = returns[(np.take_along_axis(starts, last, axis=1) + position - last) % size]
-    return _resampled(drawn, per_year)
+    growth = 100.0 * (np.prod(1.0 + drawn, axis=1) - 1.0)
+    return np.stack((growth, depths(drawn), sharpe_ratios(drawn) * math.sqrt(per_year)))
 
 
-def trade_reshuffle(profits: Floats, cash: float, rng: np.random.Generator, runs: int) -> Interval:
-    """The deepest drawdown when the same trades had come in another order; a fraction, 0 or negative."""
+def trade_reshuffle(profits: Floats, cash: float, rng: np.random.Generator, runs: int) -> Floats:
+    """The deepest drawdown of each of `runs` histories with the same trades in another order; fractions, 0 or below."""
     order = rng.permuted(np.broadcast_to(profits, (runs, len(profits))), axis=1)
     curve = cash + np.cumsum(order, axis=1)
     peak = np.maximum(np.maximum.accumulate(curve, axis=1), cash)
-    return Interval.of(np.minimum((curve / peak).min(axis=1) - 1.0, 0.0))
-
-
-def _resampled(drawn: Table, per_year: float) -> Resampled:
-    growth = 100.0 * (np.prod(1.0 + drawn, axis=1) - 1.0)
-    ratios = sharpe_ratios(drawn) * math.sqrt(per_year)
-    known = ratios[np.isfinite(ratios)]
-    return Resampled(Interval.of(growth), Interval.of(depths(drawn)), Interval.of(known) if len(known) else None)
+    return np.minimum((curve / peak).min(axis=1) - 1.0, 0.0)

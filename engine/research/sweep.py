@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.clock import iso8601
-from engine.executor import Executor, Inline, open_executor
+from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of
 from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of
@@ -33,9 +32,6 @@ from .walk_forward import WalkForward, Windows, walk_forward
 SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
 BLOCK_CELLS: Final = 500_000
 """Bars times variants of one block: some 50 ms of work."""
-INLINE_CELLS: Final = 1_500_000
-"""Bars times variants below which starting processes would take longer than the work."""
-MEMORY_MB: Final = 2_048
 CERTAIN: Final = 0.95
 OVERFITTED: Final = 0.4
 FEW_TRADES: Final = 30
@@ -84,7 +80,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
         settings=settings_of(base, feed),
     )
     report(0.05, _RUNNING)
-    executor = _executor(world, len(frame) * len(variants))
+    executor = executor_for(len(frame) * len(variants), world.executor)
     try:
         ran = run_variants(executor, terms, variants, frame, periods, lambda done: report(0.05 + 0.85 * done, _RUNNING))
     finally:
@@ -130,12 +126,6 @@ def _place(part: Measured, start: int, metrics: Table, returns: Table, refused: 
     metrics[start : start + len(part.metrics)] = part.metrics
     returns[start : start + len(part.returns)] = part.returns
     refused.update({start + row: why for row, why in part.refused.items()})
-
-
-def _executor(world: World, cells: int) -> Executor:
-    if cells < INLINE_CELLS and not world.executor:
-        return Inline()
-    return open_executor(max(1, min(8, os.cpu_count() or 1)), MEMORY_MB, world.executor)
 
 
 def _reach(spec: SweepSpec) -> tuple[tuple[Any, ...], int]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from api.errors import HeyTradersError
 from api.symbols import Instrument
 from engine.executor import Array
-from engine.frame import Bars, Floats, Frame, Source
+from engine.frame import Floats, Frame, Layout, Source, packed, unpacked
 from engine.language.evaluation import Evaluator
 from engine.language.graph import Graph
 from engine.language.parse import Parsed, parse
@@ -96,8 +96,7 @@ class Measured:
 
 def share_of(frame: Frame, edges: NDArray[np.int64]) -> dict[str, Array]:
     """The arrays that every block reads: the axis, the candles, and the last bar of each period from `first_bar` on."""
-    columns = [[b.open, b.high, b.low, b.close, b.volume] for b in frame.bars.values()]
-    return {"time": frame.time, "candles": np.array(columns), "edges": edges}
+    return {**packed(frame)[1], "edges": edges}
 
 
 def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
@@ -264,13 +263,10 @@ def _workshop(shared: Mapping[str, Array], terms: Terms) -> _Workshop:
     kept: _Workshop | None = getattr(_kept, "workshop", None)
     if kept is not None and kept.terms.sweep == terms.sweep:
         return kept
-    candles = shared["candles"]
-    bars = {
-        instrument: Bars(*candles[number], source=source)
-        for number, (instrument, source) in enumerate(zip(terms.instruments, terms.sources, strict=True))
-    }
-    frame = Frame(terms.context.timeframe, shared["time"], bars)
-    traded = Frame(frame.timeframe, frame.time, {i: bars[i] for i in terms.context.universe})
+    instruments = terms.instruments
+    layout = Layout(terms.context.timeframe, instruments, terms.sources, (False,) * len(instruments))
+    frame = unpacked(layout, shared)
+    traded = Frame(frame.timeframe, frame.time, {i: frame.bars[i] for i in terms.context.universe})
     _kept.workshop = made = _Workshop(terms, frame, traded, VariantReader(terms.script, terms.context))
     return made
 

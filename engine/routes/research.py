@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,6 +41,7 @@ from engine.charts import Chart
 from engine.charts.drawing import compared_chart, report_html, result_chart, sweep_chart
 from engine.clock import iso8601
 from engine.engine import Engine
+from engine.executor import pool_size
 from engine.jobs.preparation import prepare
 from engine.research import comparison
 from engine.research.comparison import Stored, correlate
@@ -65,7 +65,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
     def plan() -> SweepSpec:
         base = prepare(engine.feed, now, request, engine.settings.jobs.max_bars)
         before = engine.store.read_now(lambda c: rows.tried(c, base.search(agent)))
-        return plan_sweep(request, base, len(before), min(8, os.cpu_count() or 1))
+        return plan_sweep(request, base, len(before), pool_size())
 
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)
@@ -152,7 +152,7 @@ async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> Co
 async def report(engine: Engine, caller: Caller, request: ReportRequest) -> ReportResponse:
     """Chosen parts of a full report."""
     result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
-    made = await anyio.to_thread.run_sync(reported, engine.feed, result, request)
+    made = await anyio.to_thread.run_sync(reported, engine.feed, engine.settings.jobs.executor, result, request)
     if not request.chart:
         return made
     picture = await anyio.to_thread.run_sync(lambda: _pictured(result_chart(engine.feed, result, "equity")))

@@ -10,18 +10,28 @@ import time
 from collections.abc import Callable, Generator
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from api.errors import UserMustAct
+from api.symbols import Instrument
 from engine.executor import Executor, Inline, WorkerLost, open_executor
 from engine.executor.local import LocalExecutor, remove_abandoned
+from engine.frame import Bars, Frame, packed
+from engine.jobs.run import BacktestTask, run_task
+from engine.jobs.spec import Outcome, Spec
+from engine.research.report import monte_carlo
+from engine.simulation.settings import SimulationSettings
+from engine.trading_rules import OrderRules
 
 from . import work
 
 PRICES = np.random.default_rng(5).normal(size=50_000)
 TASKS = 40
+BTC = Instrument("binance", "BTC", "USDT")
 
 
 def results(executor: Executor) -> dict[int, tuple[float, bytes]]:
@@ -167,20 +177,77 @@ def cluster(tmp_path: Path) -> Generator[Cluster]:
     found.stop()
 
 
+def backtests(executor: Executor, after: Callable[[int], None] = lambda _: None) -> dict[int, Outcome]:
+    """Twelve single backtests of one script on a random walk; `after` is told how many have ended."""
+    steps = np.random.default_rng(8).normal(0.0, 0.01, 3_000)
+    close = 100.0 * np.exp(np.cumsum(steps))
+    opened = np.concatenate(([100.0], close[:-1]))
+    high, low = np.maximum(opened, close) * 1.002, np.minimum(opened, close) * 0.998
+    time_axis = 1_704_067_200 + 3_600 * np.arange(len(close))
+    frame = Frame("1h", time_axis, {BTC: Bars(opened, high, low, close, np.full(len(close), 1e9), "simulated")})
+    layout, arrays = packed(frame)
+    for name, array in arrays.items():
+        executor.share(name, array)
+    settings = SimulationSettings(order_rules={BTC: OrderRules(0.0, 0.0)})
+    tasks = [BacktestTask(spec(time_axis, n), layout, 100, settings) for n in range(6, 18)]
+    found: dict[int, Outcome] = {}
+    for index, outcome in executor.map(run_task, tasks):
+        found[index] = outcome
+        after(len(found))
+    return found
+
+
+def spec(axis: NDArray[np.int64], n: int) -> Spec:
+    return Spec(
+        strategy_type="signal",
+        script=f"r = rsi(close, {n})\nemit_signal(r < 35, entry(TICKER, 'LONG', Weight(1)))\n"
+        "emit_signal(r > 65, exit(TICKER))",
+        generated=False,
+        mode="isolated",
+        exchange="binance",
+        tickers=(BTC.ticker,),
+        timeframe="1h",
+        start=int(axis[100]),
+        end=int(axis[-1]) + 3_600,
+        start_date="2024-01-05",
+        end_date="2024-05-04",
+        as_of=float(axis[-1]) + 3_600,
+        initial_cash=10_000.0,
+        leverage=1.0,
+        trading_fee=0.0005,
+        slippage=0.0005,
+        stop_loss=None,
+        take_profit=None,
+    )
+
+
+def drawn(executor: Executor) -> dict[str, Any]:
+    return monte_carlo(executor, "res_test", PRICES[:365] / 100.0, PRICES[:40], 10_000.0)
+
+
+def test_single_backtests_and_monte_carlo_give_the_same_bits_on_a_pool(pool: LocalExecutor) -> None:
+    assert backtests(pool) == backtests(Inline())
+    assert drawn(pool) == drawn(Inline())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_gives_the_same_bits_also_when_a_worker_is_killed_in_the_middle(
     cluster: Cluster, expected: dict[int, tuple[float, bytes]]
 ) -> None:
+    def kill(ended: int) -> None:
+        if ended == 3:
+            cluster.started[-1].kill()
+
     executor = open_executor(2, 2_048, f"dask://{cluster.address}")
     try:
         until(lambda: executor.workers == 2)
-        executor.share("prices", PRICES)
-        found: dict[int, tuple[float, bytes]] = {}
-        for number, (index, value) in enumerate(executor.map(work.slow_then_drawn, range(TASKS))):
-            found[index] = value
-            if number == 5:
-                cluster.started[-1].kill()
+        found = results(executor)
+        single = backtests(executor, kill)
+        until(lambda: executor.workers == 1)
+        histories = drawn(executor)
     finally:
         executor.close()
 
     assert found == expected
+    assert single == backtests(Inline())
+    assert histories == drawn(Inline())
