@@ -71,6 +71,7 @@ class Position(Response):
     """A perpetual or prediction position."""
 
     symbol: str = Field(description="On Polymarket TOKEN_ID/USDC.")
+    title: str | None = Field(default=None, description="The question, on Polymarket.")
     side: str = Field(description="long or short.")
     size: Money = Field(description="Base units or tokens.")
     entry_price: Money = Field(description="Average. 0: not known, see note.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -135,23 +136,18 @@ def verify(*, account_id: str | None) -> None:
 
 def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: bool, in_file: bool) -> str:
     from engine.venues.exchange.conventions import CONVENTIONS
-    from engine.venues.exchange.orders import NOT_YET
 
     settings = Settings.read(os.environ)
     start_log(settings)
     row = CONVENTIONS[exchange]
-    if exchange in NOT_YET:
-        raise BadSetting(
-            f"accounts on {EXCHANGES[exchange].name} cannot be connected yet",
-            suggestion="Its market data and paper accounts work; trade real money there at the exchange itself",
-        )
     if testnet and not row.has_testnet:
         raise BadSetting(f"{EXCHANGES[exchange].name} has no testnet", suggestion="Leave --testnet out")
     if any(summary.account.account_id == account_id for summary in _run(lambda office: office.accounts())):
         raise BadSetting(f"{account_id} is a paper account", suggestion="Choose another --id")
     if row.has_testnet and not testnet:
         click.echo("This is real money. --testnet connects the exchange's testnet, where you can try all of it first.")
-    secrets = tuple(_asked(f"{EXCHANGES[exchange].name} {credential}") for credential in row.credentials)
+    name_of = EXCHANGES[exchange].name
+    secrets = tuple(_asked(f"{name_of} {one.name}", one.pattern, one.form) for one in row.credentials)
     for secret in secrets:
         know(secret)
     account = ConnectedAccount(
@@ -174,12 +170,12 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
     )
 
 
-def _asked(what: str) -> str:
+def _asked(what: str, pattern: str, form: str) -> str:
     """One secret: typed without being shown, or one line of a pipe."""
-    typed = click.prompt(what, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    typed = click.prompt(f"{what} ({form})", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     text = str(typed).strip()
-    if not text or not text.isascii() or " " in text:
-        raise BadSetting(f"{what} was not given, or holds characters that none has", suggestion="Copy it again")
+    if not re.fullmatch(pattern, text):
+        raise BadSetting(f"what was given is not a {what}: {form}", suggestion="Copy it again")
     return text
 
 

@@ -1,11 +1,16 @@
-"""Polymarket, as far as it is read: open markets, price history in windows of 15 days, and order books."""
+"""Polymarket: open markets, price history in windows of 15 days, order books, and signed orders.
+
+An order's id is the hash of what was signed. The hash is computed with the exchange's own SDK, so that ours is compared
+with it; where that is not installed, orders have ids of their own.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
-from .fake_venue import Answer, FakeVenue, Fault, Request, truth
+from .fake_venue import Answer, FakeOrder, FakeVenue, Fault, Request, truth
 
 WINDOW = 15 * 86_400
 YES, NO = (
@@ -17,13 +22,26 @@ YES, NO = (
 class FakePolymarket(FakeVenue):
     """One question with two tokens. A price every minute, below 1."""
 
+    shows_ended = True
+    """Whether an order that has ended is still shown by its id."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.cash = {"USDC": Decimal(10_000)}
+
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
         return request.method == "POST" and request.path == "/order"
 
     def rejection(self, fault: Fault) -> Answer:
-        """Not used: orders are not sent to it."""
-        raise NotImplementedError(fault)
+        """Words as its documents list them."""
+        return {
+            "rejected": (400, {"error": "not enough balance / allowance"}),
+            "stale clock": (400, {"error": "invalid signature"}),
+            "internal before": (500, {"error": "error inserting the order"}),
+            "unknown after": (504, {"error": "timeout"}),
+            "internal after": (500, {"error": "error inserting the order"}),
+        }[fault]
 
     def answer(self, request: Request) -> Answer:
         """Route by path."""
@@ -37,7 +55,74 @@ class FakePolymarket(FakeVenue):
                 "asks": [{"price": "0.43", "size": "10"}],
             }
             return 200, book | {"timestamp": str(int(self.now() * 1_000)), "last_trade_price": "0.42"}
+        if request.path == "/positions":
+            return 200, [position(request.query["user"])]
+        if request.path == "/auth/derive-api-key":
+            return 200, {"apiKey": "the-key", "secret": "c2VjcmV0LWNhbmFyeQ==", "passphrase": "canary-phrase"}
+        if "POLY_API_KEY" not in {name.upper() for name in request.headers}:
+            return 401, {"error": "Unauthorized/Invalid api key"}
+        return self._private(request)
+
+    def _private(self, request: Request) -> Answer:
+        if request.path == "/balance-allowance":
+            return 200, {"balance": f"{self.cash['USDC'] * 1_000_000:.0f}", "allowances": {}}
+        if request.path.startswith("/data/order/"):
+            order = self.orders.get(request.path.rpartition("/")[2])
+            if order is None or (order.status != "open" and not self.shows_ended):
+                return 404, {"error": "order not found"}
+            return 200, self._told(order)
+        if request.path in {"/data/orders", "/data/trades"}:
+            return 200, self._page(request)
+        if request.path == "/order" and request.method == "POST":
+            return self._place(request.json)
+        if request.path == "/order" and request.method == "DELETE":
+            wanted = request.json["orderID"]
+            found = self.orders.get(wanted)
+            if found is None or found.status != "open":
+                return 200, {"canceled": [], "not_canceled": {wanted: "order can't be found - already canceled"}}
+            found.status = "canceled"
+            return 200, {"canceled": [wanted], "not_canceled": {}}
         return 404, {"error": request.path}
+
+    def _page(self, request: Request) -> dict[str, Any]:
+        """Two rows a page, newest first."""
+        is_orders = request.path == "/data/orders"
+        rows = [o for o in reversed(self.orders.values()) if (o.status == "open") == is_orders]
+        if not is_orders:
+            rows = [o for o in rows if o.filled]
+        first = int(request.query.get("next_cursor", 0))
+        told = [self._told(o) if is_orders else self._trade(o) for o in rows[first : first + 2]]
+        return {"data": told, "next_cursor": str(first + 2) if len(rows) > first + 2 else "LTE="}
+
+    def _place(self, body: dict[str, Any]) -> Answer:
+        signed = body["order"]
+        order_id = order_hash(signed)
+        if order_id in self.orders:
+            return 400, {"error": "order is invalid. Duplicated."}
+        give, take = Decimal(signed["makerAmount"]), Decimal(signed["takerAmount"])
+        cash, size = (give, take) if signed["side"] == "BUY" else (take, give)
+        side, amount = str(signed["side"]).lower(), size.scaleb(-6)
+        order = FakeOrder(order_id, str(signed["salt"]), signed["tokenId"], side, "limit", amount, cash / size)
+        if body["orderType"] == "FOK":
+            order.status, order.filled = "filled", order.amount
+        with self.lock:
+            self.orders[order_id] = order
+        status = "live" if order.status == "open" else "matched"
+        return 200, {"success": True, "errorMsg": "", "orderID": order_id, "status": status, "takingAmount": ""}
+
+    def _told(self, order: FakeOrder) -> dict[str, Any]:
+        return {
+            "id": order.id, "status": {"open": "LIVE", "filled": "MATCHED", "canceled": "CANCELED"}[order.status],
+            "asset_id": order.symbol, "side": order.side.upper(), "original_size": f"{order.amount}",
+            "size_matched": f"{order.filled}", "price": f"{order.price}", "created_at": int(order.at),
+            "outcome": "Yes", "owner": "the-key", "order_type": "GTC", "associate_trades": [], "market": "0x1",
+        }  # fmt: skip
+
+    def _trade(self, order: FakeOrder) -> dict[str, Any]:
+        return {
+            "id": f"trade-{order.id[:8]}", "taker_order_id": order.id, "asset_id": order.symbol, "maker_orders": [],
+            "size": f"{order.filled}", "price": f"{order.price}", "status": "CONFIRMED", "side": order.side.upper(),
+        }  # fmt: skip
 
     def _market(self) -> dict[str, Any]:
         return {
@@ -59,3 +144,29 @@ class FakePolymarket(FakeVenue):
 def chance(at: int) -> float:
     """The price at a time."""
     return round(float(truth("rain", 60, at)[3]) / 100_000, 3)
+
+
+def position(wallet: str) -> dict[str, Any]:
+    """What a wallet holds of the first token."""
+    return {
+        "proxyWallet": wallet, "asset": YES, "conditionId": "0x1", "size": 50.25, "avgPrice": 0.4, "curPrice": 0.42,
+        "initialValue": 20.1, "currentValue": 21.105, "cashPnl": 1.005, "realizedPnl": 0, "title": "Will it rain?",
+        "outcome": "Yes", "outcomeIndex": 0, "slug": "rain", "negativeRisk": False, "endDate": "2027-01-01",
+    }  # fmt: skip
+
+
+def order_hash(signed: dict[str, Any]) -> str:
+    """The id of a signed order, by the exchange's own SDK."""
+    try:
+        from py_clob_client_v2 import config
+        from py_clob_client_v2.order_utils import exchange_order_builder_v2 as sdk
+    except ImportError:
+        return f"0x{signed['salt']}"
+    made = cast("Any", sdk)
+    fields = {name: signed[name] for name in ("salt", "maker", "signer", "tokenId", "makerAmount", "takerAmount")}
+    side = 0 if signed["side"] == "BUY" else 1
+    rest = {name: signed[name] for name in ("signatureType", "timestamp", "metadata", "builder")}
+    contract = cast("Any", config).get_contract_config(137).exchange_v2
+    builder = made.ExchangeOrderBuilderV2(contract, 137, None)
+    typed = builder.build_order_typed_data(made.OrderV2(**fields, side=side, **rest))
+    return str(builder.build_order_hash(typed))

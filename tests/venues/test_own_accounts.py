@@ -26,6 +26,8 @@ from . import fake_venue
 from .fake_binance import FakeBinance
 from .fake_gate import FakeGate
 from .fake_hyperliquid import FakeHyperliquid
+from .fake_lighter import FakeLighter
+from .fake_polymarket import YES, FakePolymarket
 from .fake_upbit import FakeUpbit
 from .fake_venue import AFTER, FakeVenue, Fault, serving
 
@@ -49,11 +51,15 @@ class Setup:
     def order(self, label: str, **terms: object) -> PlaceRequest:
         """A limit order that rests."""
         given = {"account_id": "main", "exchange": self.exchange, "symbol": self.symbol, "side": "buy"}
-        rest = {"order_type": "limit", "amount": self.amount, "price": self.price, "label": label}
+        kind = "GTC" if self.exchange == "polymarket" else "limit"
+        rest = {"order_type": kind, "amount": self.amount, "price": self.price, "label": label}
         return PlaceRequest.model_validate({**given, **rest, **terms})
 
 
 WALLET = ("0x" + "11" * 20, "0x" + "c0ffee" + "22" * 29)
+LIGHTER_KEY = ("7", "5", "c0ffee" + "ab" * 37)
+CREDENTIALS = {"hyperliquid": WALLET, "lighter": LIGHTER_KEY, "polymarket": (WALLET[0], "2", WALLET[1])}
+"""Where they are no key and secret."""
 VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
     "binance": (FakeBinance, "binance", "BTC/USDT", "20000.1"),
     "binancefuturesusd": (FakeBinance, "binancefuturesusd", "BTC/USDT:USDT", "20000.1"),
@@ -61,6 +67,8 @@ VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
     "gatefutures": (FakeGate, "gatefutures", "BTC/USDT:USDT", "20000.1"),
     "hyperliquid": (FakeHyperliquid, "hyperliquid", "BTC/USDT", "20000"),
     "upbit": (FakeUpbit, "upbit", "BTC/KRW", "20001000"),
+    "lighter": (FakeLighter, "lighter", "BTC/USDT", "20000.1"),
+    "polymarket": (FakePolymarket, "polymarket", YES, "0.41"),
 }
 
 
@@ -69,16 +77,17 @@ def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """The venue that a test is parametrized with, and an account there."""
     make, exchange, symbol, price = VENUES[request.param]
     monkeypatch.setattr(session, "WRITE_SECONDS", 5.0)
+    monkeypatch.setattr(session, "take_turn", lambda *_: 0.0)
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.1)
     fake = make()
     store = Store.open(default_url(tmp_path))
     with serving(fake) as url:
         connector = Connector(store, {exchange: url})
-        keys = Keys(WALLET if exchange == "hyperliquid" else SECRETS)
+        keys = Keys(CREDENTIALS.get(exchange, SECRETS))
         own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: keys)
         accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
-        yield Setup(fake, accounts, exchange, symbol, "0.0015", price)
+        yield Setup(fake, accounts, exchange, symbol, "12.5" if exchange == "polymarket" else "0.0015", price)
         connector.close()
     store.close()
 
@@ -106,7 +115,7 @@ async def test_balances_have_the_apis_shape(venue: Setup) -> None:
     """Cash in exact decimals, and no paper."""
     shown = venue.accounts.balances(BalancesRequest(account_id="main"))
 
-    asset = "USDC" if venue.exchange == "hyperliquid" else "USDT"
+    asset = "USDC" if venue.exchange in {"hyperliquid", "lighter", "polymarket"} else "USDT"
     dollars = next(row for row in shown.balances if row.asset == asset)
     assert (dollars.total, dollars.free + dollars.used) == (Decimal(10_000), Decimal(10_000))
     assert shown.paper is False

@@ -30,11 +30,12 @@ from engine.store.ids import new_id
 from engine.venues.amounts import affordable, exact
 
 from .conventions import CONVENTIONS
+from .dialects import refusal
 from .markets import Market, Markets
-from .orders import arguments, check, order_id_for, read_order, refusal, unlike
+from .orders import arguments, check, order_id_for, read_order, unlike
 from .reading import AccountReader
 from .session import Connector, Written
-from .views import OwnAccount, account_view, foreign_view, order_view, placed_view, upbit_order
+from .views import OwnAccount, account_view, foreign_view, order_view, placed_view
 
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
@@ -164,7 +165,7 @@ class ExchangeAccounts:
             return self._sent_before(own, row)
         if request.leverage is not None:
             self._set_leverage(own, row, request.leverage, market)
-        args, params = arguments(request, market, sent_as)
+        args, params = arguments(own.exchange, row, market, sent_as, row.created_at)
         written = self._write(own, "create_order", *args, params)
         name = EXCHANGES[own.exchange].name
         if not written.sent:
@@ -174,7 +175,7 @@ class ExchangeAccounts:
         if refused is not None:
             self._end(row, "REJECTED", refused)
             raise InvalidInput(f"{name} refused the order: {refused}", suggestion="There is no order; correct it")
-        if written.answer is not None and not written.problem:
+        if CONVENTIONS[own.exchange].answers_with_order and written.answer is not None and not written.problem:
             seen = read_order(written.answer, market)
             if seen.order_id is not None and not unlike(seen, request, sent_as):
                 return placed_view(self._reader.learn(row, seen), own)
@@ -230,7 +231,8 @@ class ExchangeAccounts:
         )
 
     def _set_leverage(self, own: OwnAccount, row: SentOrder, leverage: int, market: Market) -> None:
-        written = self._write(own, "set_leverage", leverage, market.symbol)
+        convention = CONVENTIONS[own.exchange]
+        written = self._write(own, "set_leverage", leverage, market.symbol, dict(convention.leverage_parameters))
         if written.problem or written.status != 200:
             self._end(row, "REJECTED", "the leverage could not be set, so the order was not sent")
             raise Unavailable(
@@ -272,16 +274,17 @@ class ExchangeAccounts:
     ) -> Order:
         """What the exchange shows of an order after it was asked to cancel it: the answer itself proves nothing."""
         try:
-            raw = (
-                upbit_order(self._reader.read(own, "privateGetOrder", {"uuid": venue_id}))
-                if own.exchange == "upbit"
-                else self._reader.read(own, "fetch_order", venue_id, market.symbol)
-            )
+            raw = self._reader.look_by_its_id(own, market, venue_id, None if row is None else row.amount)
         except HeyTradersError as error:
             raise OutcomeUnknown(
                 f"whether order {venue_id} was cancelled is not known: {error.message}",
                 suggestion="Look at accounts_open_orders, and cancel again if it is still there",
             ) from error
+        if raw is None:
+            raise OutcomeUnknown(
+                f"whether order {venue_id} was cancelled is not known: it is no longer shown",
+                suggestion="Look at accounts_open_orders and accounts_balances",
+            )
         seen = read_order(raw, market)
         shown = foreign_view(raw, seen, own, market) if row is None else order_view(self._reader.learn(row, seen), own)
         if seen.status in CANCELLABLE:

@@ -5,53 +5,137 @@ A row says what a venue documents or what its behaviour was measured to be. Noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from api.exchanges import ExchangeId
 
-Credential = Literal["key", "secret", "wallet", "private key"]
-OrderIdForm = Literal["36 letters", "t- and 26", "128-bit hex", "48-bit number", "salt"]
+OrderIdForm = Literal["36 letters", "t- and 26", "128-bit hex", "48-bit number"]
+Finder = Literal["by our id", "by identifier", "as its id", "in lists", "by its hash"]
+"""How an order is found by the id that we chose: `by our id` is a parameter of ccxt's `fetch_order`, `by identifier`
+Upbit's own question, `as its id` puts our id where the exchange's goes, `in lists` reads open and ended orders, and
+`by its hash` computes what Polymarket calls a signed order. Gate knows our id for an hour after a fill and a minute
+after a cancel, so `as its id` is followed by its lists."""
+
+Dialect = Literal["binance", "upbit", "gate", "hyperliquid", "lighter", "polymarket"]
+"""Whose answers and refusals these are."""
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A part of what an account is reached with. All of it is asked for unseen.
+
+    Attributes:
+        name: What a person is asked for.
+        pattern: What it matches, as a whole.
+        form: The same in words.
+    """
+
+    name: str
+    pattern: str
+    form: str
+
+
+Login = Callable[[tuple[str, ...]], dict[str, Any]]
+"""Turns credentials, in the order of the row, into settings of ccxt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
     """One exchange.
 
     Attributes:
+        exchange: As the API writes it.
         ccxt_id: Name of its class.
+        dialect: How its own answers and refusals are read.
         options: Handed to the class; among them everything that keeps hidden fees away.
+        leverage_parameters: What setting the leverage needs beside the number.
+        testnet_options: Options that differ on its testnet.
         page: Candles that one request may ask for.
         newest_only: How many candles reach back from now; `None` where the whole history is served.
         lacks: Timeframes that the exchange does not have. They are made from the longest shorter one that divides them.
         interval: Seconds between requests in the long run, for all processes together.
         burst: How many requests may follow one another at once.
         credentials: What an account needs, in the order in which a person is asked.
+        login: Hands them to ccxt.
         order_id: The form of the order id that we choose before sending.
-        finds_for: Seconds after which the exchange may no longer find an order by our id; `None` for always.
+        id_parameter: What ccxt calls that id when an order is placed.
+        finder: How an order is found by that id.
+        answers_with_order: Whether the answer to a placed order shows the order, and not only that it arrived.
         refusals: Codes in an answer that prove that there is no order. Anything else leaves it open.
+        refusal_words: The same for exchanges that answer with words.
+        no_market_buys: Why a market order to buy an amount cannot be sent; "" where it can.
+        no_market_sells: The same for selling.
+        takes_fok: Whether fill-or-kill orders can be sent.
+        hidden_fee: What no body of a request may hold, because it would pay a third party: a regular expression.
+        lists_outcomes: Its class looks up each token by itself and takes no list of markets.
+        says_missing: A question about an order and the status that says that there is none, where ccxt does not know.
+        native_signer: The package whose library signs its orders; `None` where ccxt signs them.
         has_testnet: Whether there is one that trades play money.
         tells_permissions: Whether the exchange says what a key may do.
     """
 
     exchange: ExchangeId
     ccxt_id: str
+    dialect: Dialect
     page: int
     interval: float
     burst: int
     credentials: tuple[Credential, ...]
+    login: Login
     order_id: OrderIdForm
-    refusals: frozenset[str]
+    id_parameter: str
+    finder: Finder
+    refusals: frozenset[str] = frozenset()
+    refusal_words: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    leverage_parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    testnet_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     newest_only: int | None = None
     lacks: frozenset[str] = frozenset({"1w"})
-    finds_for: float | None = None
+    answers_with_order: bool = True
+    no_market_buys: str = ""
+    no_market_sells: str = ""
+    takes_fok: bool = True
+    hidden_fee: str | None = None
+    lists_outcomes: bool = False
+    says_missing: tuple[str, int] | None = None
+    native_signer: str | None = None
     has_testnet: bool = True
     tells_permissions: bool = False
 
 
-_KEY: Final[tuple[Credential, ...]] = ("key", "secret")
+_UNSEEN: Final = r"[!-~]{8,512}"
+_KEY_AND_SECRET: Final = (
+    Credential("key", _UNSEEN, "the key as the exchange shows it"),
+    Credential("secret", _UNSEEN, "the secret that belongs to the key"),
+)
+_WALLET: Final = Credential("wallet address", r"0x[0-9a-fA-F]{40}", "0x and 40 hex digits")
+_PRIVATE_KEY: Final = Credential("private key", r"(0x)?[0-9a-fA-F]{64}", "64 hex digits")
+
+
+def _key_and_secret(values: tuple[str, ...]) -> dict[str, Any]:
+    key, secret = values
+    return {"apiKey": key, "secret": secret}
+
+
+def _wallet_and_key(values: tuple[str, ...]) -> dict[str, Any]:
+    wallet, private_key = values
+    return {"walletAddress": wallet, "privateKey": private_key}
+
+
+def _lighter_login(values: tuple[str, ...]) -> dict[str, Any]:
+    account, index, private_key = values
+    kept = {account: {index: {"lighterPrivateKey": private_key}}}
+    return {"options": {"accountIndex": account, "apiKeyIndex": index, "auths": kept}}
+
+
+def _polymarket_login(values: tuple[str, ...]) -> dict[str, Any]:
+    wallet, kind, private_key = values
+    return {"walletAddress": wallet, "privateKey": private_key, "options": {"signatureType": int(kind)}}
+
+
 _BINANCE_REFUSALS: Final = frozenset(
     {"-1013", "-1021", "-1022", "-1100", "-1102", "-1111", "-1116", "-1121", "-2010", "-2014", "-2015", "-2018"}
     | {"-2019", "-2022", "-2026", "-4003", "-4005", "-4014", "-4023", "-4164"}
@@ -68,13 +152,17 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
     row.exchange: row
     for row in (
         Convention(
-            "binance",
-            "binance",
+            exchange="binance",
+            ccxt_id="binance",
+            dialect="binance",
             page=1_000,
             interval=0.05,
             burst=40,
-            credentials=_KEY,
+            credentials=_KEY_AND_SECRET,
+            login=_key_and_secret,
             order_id="36 letters",
+            id_parameter="newClientOrderId",
+            finder="by our id",
             refusals=_BINANCE_REFUSALS,
             options={
                 "defaultType": "spot",
@@ -86,13 +174,17 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             tells_permissions=True,
         ),
         Convention(
-            "binancefuturesusd",
-            "binanceusdm",
+            exchange="binancefuturesusd",
+            ccxt_id="binanceusdm",
+            dialect="binance",
             page=1_000,
             interval=0.05,
             burst=40,
-            credentials=_KEY,
+            credentials=_KEY_AND_SECRET,
+            login=_key_and_secret,
             order_id="36 letters",
+            id_parameter="newClientOrderId",
+            finder="by our id",
             refusals=_BINANCE_REFUSALS,
             options={
                 "defaultType": "swap",
@@ -104,13 +196,18 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             tells_permissions=True,
         ),
         Convention(
-            "upbit",
-            "upbit",
+            exchange="upbit",
+            ccxt_id="upbit",
+            dialect="upbit",
             page=200,
             interval=0.11,
             burst=5,
-            credentials=_KEY,
+            credentials=_KEY_AND_SECRET,
+            login=_key_and_secret,
             order_id="36 letters",
+            id_parameter="clientOrderId",
+            finder="by identifier",
+            no_market_buys="sizes market orders to buy in won",
             refusals=frozenset(
                 {"invalid_query_payload", "jwt_verification", "expired_access_key", "no_authorization_i_p"}
                 | {"insufficient_funds_bid", "insufficient_funds_ask", "under_min_total_bid", "under_min_total_ask"}
@@ -122,27 +219,35 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=False,
         ),
         Convention(
-            "gate",
-            "gate",
+            exchange="gate",
+            ccxt_id="gate",
+            dialect="gate",
             page=1_000,
             interval=0.06,
             burst=40,
-            credentials=_KEY,
+            credentials=_KEY_AND_SECRET,
+            login=_key_and_secret,
             order_id="t- and 26",
+            id_parameter="text",
+            finder="as its id",
+            no_market_buys="sizes market orders to buy in the quote currency",
             refusals=_GATE_REFUSALS,
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False},
-            finds_for=60.0,
             lacks=frozenset({"6h", "12h", "1w"}),
             has_testnet=False,
         ),
         Convention(
-            "gatefutures",
-            "gate",
+            exchange="gatefutures",
+            ccxt_id="gate",
+            dialect="gate",
             page=1_999,
             interval=0.06,
             burst=40,
-            credentials=_KEY,
+            credentials=_KEY_AND_SECRET,
+            login=_key_and_secret,
             order_id="t- and 26",
+            id_parameter="text",
+            finder="as its id",
             refusals=_GATE_REFUSALS,
             options={
                 "defaultType": "swap",
@@ -150,23 +255,40 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "fetchCurrencies": False,
                 "swap": {"fetchMarkets": {"settlementCurrencies": ["usdt"]}},
             },
-            finds_for=60.0,
             lacks=frozenset({"6h", "12h", "1w"}),
         ),
         Convention(
-            "hyperliquid",
-            "hyperliquid",
+            exchange="hyperliquid",
+            ccxt_id="hyperliquid",
+            dialect="hyperliquid",
             page=5_000,
             interval=1.0,
             burst=20,
-            credentials=("wallet", "private key"),
+            credentials=(_WALLET, _PRIVATE_KEY),
+            login=_wallet_and_key,
             order_id="128-bit hex",
-            refusals=frozenset(
-                {"Insufficient margin", "Price must be divisible", "Order must have minimum value", "does not exist"}
-                | {"Order has invalid size", "Order has zero size", "Invalid TP/SL price", "Order price cannot be"}
-                | {"Only post-only orders", "Reduce only order would increase", "immediately matched"}
-                | {"could not immediately match", "Too many cumulative requests", "Invalid nonce"}
+            id_parameter="clientOrderId",
+            finder="by our id",
+            refusal_words=(
+                "Insufficient margin",
+                "Price must be divisible",
+                "Order must have minimum value",
+                "does not exist",
+                "Order has invalid size",
+                "Order has zero size",
+                "Invalid TP/SL price",
+                "Order price cannot be",
+                "Only post-only orders",
+                "Reduce only order would increase",
+                "immediately matched",
+                "could not immediately match",
+                "Too many cumulative requests",
+                "Invalid nonce",
             ),
+            no_market_buys="has no market orders",
+            no_market_sells="has no market orders",
+            takes_fok=False,
+            hidden_fee=r'"builder"|approveBuilderFee|setReferrer',
             options={
                 "defaultType": "swap",
                 "fetchMarkets": {"types": ["swap"]},
@@ -178,37 +300,91 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             lacks=frozenset({"6h", "1w"}),
         ),
         Convention(
-            "lighter",
-            "lighter",
+            exchange="lighter",
+            ccxt_id="lighter",
+            dialect="lighter",
             page=500,
             interval=1.0,
             burst=10,
-            credentials=("key", "private key"),
+            credentials=(
+                Credential("account index", r"\d{1,15}", "the number of your account or sub-account"),
+                Credential("API key index", r"\d{1,3}", "the number of the API key, 4 to 254"),
+                Credential("API private key", r"(0x)?[0-9a-fA-F]{80}", "80 hex digits"),
+            ),
+            login=_lighter_login,
             order_id="48-bit number",
-            refusals=frozenset({"21701", "21702", "21703", "21704", "21705", "21706", "21720", "21739", "21740"}),
+            id_parameter="clientOrderId",
+            finder="in lists",
+            answers_with_order=False,
+            refusals=frozenset(
+                {"21501", "21505", "21506", "21507", "21508", "21511", "21601", "21602", "21605", "21613"}
+                | {"21701", "21702", "21703", "21704", "21705", "21706", "21710", "21711", "21712", "21717", "21718"}
+                | {"21719", "21720", "21727", "21732", "21733", "21734", "21738", "21739", "21740"}
+            ),
+            no_market_buys="has market orders with a bounded price only",
+            no_market_sells="has market orders with a bounded price only",
+            takes_fok=False,
+            hidden_fee=r'"tx_type": (?!(?:14|15|20|28)\b)|L2TxAttributes[^}]*"[123]\\*": *[1-9]',
             options={
                 "integratorAccountIndex": 0,
                 "integratorMakerFee": 0,
                 "integratorTakerFee": 0,
                 "builderFee": False,
             },
+            leverage_parameters={"marginMode": "cross"},
+            testnet_options={"chainId": 300},
             lacks=frozenset({"2h", "6h", "8h", "1w"}),
+            native_signer="lighter-sdk==1.1.8",
         ),
         Convention(
-            "polymarket",
-            "polymarket",
+            exchange="polymarket",
+            ccxt_id="polymarket",
+            dialect="polymarket",
             page=200,
             interval=0.1,
             burst=20,
-            credentials=("wallet", "private key"),
-            order_id="salt",
-            refusals=frozenset(
-                {"INVALID_ORDER_MIN_TICK_SIZE", "INVALID_ORDER_MIN_SIZE", "INVALID_ORDER_NOT_ENOUGH_BALANCE"}
-                | {"INVALID_ORDER_EXPIRATION", "FOK_ORDER_NOT_FILLED_ERROR", "MARKET_NOT_READY", "not enough balance"}
-                | {"invalid signature", "breaks minimum tick size rule", "lower than the minimum"}
+            credentials=(
+                _WALLET,
+                Credential(
+                    "signature type",
+                    "[0-3]",
+                    "0 for a wallet of your own, 1 for one made by e-mail, 2 for a Safe of a browser wallet, 3 for a "
+                    "deposit wallet",
+                ),
+                _PRIVATE_KEY,
             ),
+            login=_polymarket_login,
+            order_id="48-bit number",
+            id_parameter="salt",
+            finder="by its hash",
+            answers_with_order=False,
+            refusal_words=(
+                "breaks minimum tick size rule",
+                "lower than the minimum",
+                "not enough balance",
+                "invalid signature",
+                "invalid nonce",
+                "invalid expiration",
+                "Invalid order payload",
+                "invalid amount",
+                "could not be filled",
+                "fully filled or killed",
+                "no orders found to match",
+                "the order owner has to be",
+                "address banned",
+                "the order signer address has to be",
+                "closed only mode",
+                "not yet ready to process new orders",
+                "Invalid api key",
+                "No orderbook exists",
+            ),
+            no_market_buys="has no market orders",
+            no_market_sells="has no market orders",
+            hidden_fee=r'"builder": ?"0x0*[1-9a-fA-F]',
             options={"builder": None, "builderFee": False},
             lacks=frozenset({"15m", "30m", "2h", "4h", "6h", "8h", "12h", "1w"}),
+            lists_outcomes=True,
+            says_missing=("clobPrivateGetDataOrderId", 404),
             has_testnet=False,
         ),
     )

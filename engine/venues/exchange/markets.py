@@ -51,12 +51,14 @@ _LEAST_WON_STEP: Final = "0.0000001"
 class Market:
     """A market. Steps, minimums and prices are exact decimals: prices in quote units, amounts in base units.
 
-    `symbol` is what ccxt calls it. `contract` is how many base units one contract is, 1 where amounts are base units.
+    `symbol` is what ccxt calls it, `market_id` what the exchange does. `contract` is how many base units one contract
+    is, 1 where amounts are base units.
     `turnover` is the last day's, in quote units. `payout` is what a resolved token pays, else `None`.
     """
 
     instrument: Instrument
     symbol: str
+    market_id: str
     tick: Decimal
     lot: Decimal
     contract: Decimal
@@ -276,6 +278,7 @@ def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
         market = Market(
             instrument=Instrument(exchange, str(raw["base"]).upper(), str(raw["quote"])),
             symbol=raw["symbol"],
+            market_id=str(raw["id"]),
             tick=_tick(exchange, raw, decimal(last)),
             lot=lot.normalize(),
             contract=contract,
@@ -324,6 +327,7 @@ def _tokens(raw: Mapping[str, Any]) -> list[Market]:
         Market(
             instrument=Instrument("polymarket", str(token), "USDC"),
             symbol=str(token),
+            market_id=str(raw.get("conditionId")),
             tick=decimal(raw.get("orderPriceMinTickSize")) or Decimal("0.01"),
             lot=Decimal("0.01"),
             contract=Decimal(1),

@@ -6,12 +6,11 @@ found again. Amounts and prices are sent as they were approved or not at all: no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
@@ -20,19 +19,6 @@ from api.refusals import show
 
 from .conventions import CONVENTIONS, OrderIdForm
 from .markets import Market, decimal
-from .session import Written
-
-NO_MARKET_ORDERS: Final[Mapping[ExchangeId, str]] = {
-    "upbit": "sizes market orders to buy in won",
-    "gate": "sizes market orders to buy in the quote currency",
-    "hyperliquid": "has none",
-    "lighter": "has none with a bounded price",
-}
-"""Where a market order cannot be sent for an amount of base units, and why."""
-
-NO_FOK: Final = frozenset({"hyperliquid", "lighter"})
-NOT_YET: Final[frozenset[ExchangeId]] = frozenset({"lighter", "polymarket"})
-"""Where no account is connected: an order whose answer was lost could not be found again with certainty."""
 
 _STATUS: Final[Mapping[str, OrderStatus]] = {
     "open": "OPEN",
@@ -42,6 +28,30 @@ _STATUS: Final[Mapping[str, OrderStatus]] = {
     "expired": "CANCELLED",
     "rejected": "REJECTED",
 }
+
+
+class Terms(Protocol):
+    """What an order says, as it is asked for and as it is written down."""
+
+    @property
+    def side(self) -> str:
+        """buy or sell."""
+        ...
+
+    @property
+    def order_type(self) -> str:
+        """market, limit, GTC or FOK."""
+        ...
+
+    @property
+    def amount(self) -> Decimal:
+        """In base units."""
+        ...
+
+    @property
+    def price(self) -> Decimal | None:
+        """In quote units; `None` for a market order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
         return f"t-{digest[:26]}"
     if form == "128-bit hex":
         return f"0x{digest[:32]}"
-    if form in {"48-bit number", "salt"}:
+    if form == "48-bit number":
         return str(int(digest[:12], 16))
     return f"htm{digest[:32]}"
 
@@ -79,18 +89,16 @@ def check(request: PlaceRequest, market: Market) -> None:
         InvalidInput: Says what does not fit, and what would.
     """
     exchange, name = request.exchange, EXCHANGES[request.exchange].name
-    if exchange in NOT_YET:
-        raise InvalidInput(
-            f"orders cannot be sent to {name} from here yet",
-            suggestion=f"Place the order at {name} itself",
-        )
-    if request.order_type == "market" and exchange in NO_MARKET_ORDERS:
-        raise InvalidInput(
-            f"{name} {NO_MARKET_ORDERS[exchange]}, so a market order for an amount cannot be sent",
-            suggestion="Use order_type limit with a price at the market",
-        )
-    if request.order_type == "FOK" and exchange in NO_FOK:
-        raise InvalidInput(f"{name} has no fill-or-kill orders", suggestion="Use order_type limit")
+    row = CONVENTIONS[exchange]
+    if request.order_type == "market":
+        why = row.no_market_buys if request.side == "buy" else row.no_market_sells
+        if why:
+            raise InvalidInput(
+                f"{name} {why}, so a market order for an amount cannot be sent",
+                suggestion="Use order_type limit with a price at the market",
+            )
+    if request.order_type == "FOK" and not row.takes_fok:
+        raise InvalidInput(f"{name} takes no fill-or-kill orders from here", suggestion="Use order_type limit")
     _check_step("amount", request.amount, market.lot, market)
     if request.price is not None:
         _check_step("price", request.price, market.price_step(request.price), market)
@@ -121,19 +129,23 @@ def _check_step(field: str, value: Decimal, step: Decimal, market: Market) -> No
     )
 
 
-def arguments(request: PlaceRequest, market: Market, client_id: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What ccxt's `create_order` takes: exact text for numbers, and our id."""
-    exchange = request.exchange
-    kind = "market" if request.order_type == "market" else "limit"
-    amount = f"{(request.amount / market.contract).normalize():f}"
-    price = None if request.price is None else f"{request.price:f}"
-    name = {"binance": "newClientOrderId", "binancefuturesusd": "newClientOrderId", "gate": "text"}.get(
-        exchange, "text" if exchange == "gatefutures" else "clientOrderId"
-    )
-    params: dict[str, Any] = {name: client_id}
-    if request.order_type == "FOK":
+def arguments(
+    exchange: ExchangeId, terms: Terms, market: Market, client_id: str, created_at: float
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What ccxt's `create_order` takes: exact text for numbers, and our id.
+
+    They depend on nothing but the row that was written down, so that the same order can be named again.
+    """
+    row = CONVENTIONS[exchange]
+    kind = "market" if terms.order_type == "market" else "limit"
+    amount = f"{(terms.amount / market.contract).normalize():f}"
+    price = None if terms.price is None else f"{terms.price:f}"
+    params: dict[str, Any] = {row.id_parameter: client_id}
+    if terms.order_type == "FOK":
         params["timeInForce"] = "FOK"
-    return (market.symbol, kind, request.side, amount, price), params
+    if row.lists_outcomes:
+        params |= {"timestamp": str(int(created_at * 1_000)), "tickSize": f"{market.tick.normalize():f}"}
+    return (market.symbol, kind, terms.side, amount, price), params
 
 
 def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
@@ -168,46 +180,3 @@ def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
     if request.price is not None and seen.price not in {None, Decimal(0), request.price}:
         return f"the exchange shows a price of {seen.price:f}"
     return ""
-
-
-def refusal(exchange: ExchangeId, written: Written) -> str | None:
-    """The code or words by which the exchange said that there is no order; `None` for anything less certain."""
-    status = written.status
-    if status is None or status in {408, 409, 429} or status >= 500:
-        return None
-    try:
-        body: Any = json.loads(written.body)
-    except ValueError:
-        return None
-    codes = CONVENTIONS[exchange].refusals
-    if exchange == "hyperliquid":
-        said = _hyperliquid_error(body)
-        return said if said is not None and any(code in said for code in codes) else None
-    if not isinstance(body, Mapping):
-        return None
-    answer = cast("Mapping[str, Any]", body)
-    if exchange in {"binance", "binancefuturesusd"}:
-        code, words = str(answer.get("code")), str(answer.get("msg") or "")
-    elif exchange == "upbit":
-        error = cast("Mapping[str, Any]", answer.get("error") or {})
-        code, words = str(error.get("name")), str(error.get("message") or "")
-    else:
-        code, words = str(answer.get("label")), str(answer.get("message") or "")
-    if 200 <= status < 300 or code not in codes or "uplicate" in words:
-        return None
-    return f"{code}: {words}"
-
-
-def _hyperliquid_error(body: Any) -> str | None:
-    """Its refusals come with status 200, as a text or inside the list of one status."""
-    if not isinstance(body, Mapping):
-        return None
-    answer = cast("Mapping[str, Any]", body)
-    response = answer.get("response")
-    if answer.get("status") == "err" and isinstance(response, str):
-        return response
-    try:
-        (only,) = cast("Any", response)["data"]["statuses"]
-        return only["error"] if set(only) == {"error"} else None
-    except (TypeError, KeyError, ValueError):
-        return None

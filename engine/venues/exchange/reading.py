@@ -18,12 +18,17 @@ from engine.store.exchange_data import SentOrder, change_order, orders_of
 from engine.venues.amounts import ZERO
 
 from .conventions import CONVENTIONS
+from .dialects import polymarket_fills, polymarket_order, polymarket_positions, upbit_order
 from .markets import LivePrice, Market, Markets, decimal
-from .orders import Seen, read_order
+from .orders import Seen, arguments, read_order
 from .session import Connector
-from .views import ENDED, OwnAccount, foreign_view, held, order_view, upbit_order
+from .views import ENDED, OwnAccount, foreign_view, held, order_view
 
 _DOLLARS: Final = ("USDT", "USDC", "USD")
+_FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
+"""What a look calls our id, where it is not what placing calls it."""
+
+_LAST_PAGE: Final = "LTE="
 _GIVEN_UP: Final = 7 * 86_400.0
 """After a week an order of which nothing was heard is no longer asked for at every look."""
 
@@ -70,7 +75,8 @@ class AccountReader:
 
     def free(self, own: OwnAccount, asset: str) -> Decimal:
         """How much of an asset is available."""
-        return sum((free for held_asset, free, _ in held(self.read(own, "fetch_balance")) if held_asset == asset), ZERO)
+        resting = self.open_orders(own, None) if EXCHANGES[own.exchange].is_prediction else ()
+        return sum((row.free for row in self._held(own, resting) if row.asset == asset), ZERO)
 
     def balances(self, own: OwnAccount) -> BalancesResponse:
         """What the account holds.
@@ -78,32 +84,43 @@ class AccountReader:
         Raises:
             HeyTradersError: The exchange cannot be asked, or does not accept the key.
         """
-        rows, positions = self._held(own), self.positions(own)
+        positions, resting = self.positions(own), self.open_orders(own, None)
+        rows = self._held(own, resting)
         worth = self._worth(own, rows, positions, _DOLLARS[0])
         return BalancesResponse(
             account_id=own.account_id,
             total_equity_usd=None if worth is None else worth.quantize(Decimal("0.01")),
             balances=rows,
             positions=positions,
-            open_orders=self.open_orders(own, None),
+            open_orders=resting,
             updated_at=iso8601(time.time()),
             paper=False,
         )
 
     def equity(self, own: OwnAccount) -> Decimal | None:
         """What the account is worth in its own currency; `None` where something in it has no price."""
-        return self._worth(own, self._held(own), self.positions(own), EXCHANGES[own.exchange].quote)
+        return self._worth(own, self._held(own, ()), self.positions(own), EXCHANGES[own.exchange].quote)
 
-    def _held(self, own: OwnAccount) -> list[Balance]:
-        raw = self.read(own, "fetch_balance")
-        return [
-            Balance(asset=a, free=free, used=used, total=free + used) for a, free, used in held(raw) if free or used
-        ]
+    def _held(self, own: OwnAccount, resting: Sequence[Order]) -> list[Balance]:
+        """What it has of each asset. Balances of prediction markets do not say what open orders to buy hold of them."""
+        row = EXCHANGES[own.exchange]
+        buys = [one for one in resting if row.is_prediction and one.side == "buy"]
+        tied = sum(((one.remaining_amount or ZERO) * (one.price or ZERO) for one in buys), ZERO)
+        rows: list[Balance] = []
+        for asset, free, used in held(self.read(own, "fetch_balance")):
+            more = tied if asset == row.quote else ZERO
+            if free or used:
+                rows.append(Balance(asset=asset, free=free - more, used=used + more, total=free + used))
+        return rows
 
     def positions(self, own: OwnAccount) -> list[Position]:
-        """What is open at a perpetual exchange; its spot holdings are balances."""
-        if EXCHANGES[own.exchange].market_type != "perpetual":
+        """What is open: perpetuals, or tokens of a prediction market. Spot holdings are balances."""
+        kind = EXCHANGES[own.exchange].market_type
+        if kind == "spot":
             return []
+        if kind == "prediction":
+            wallet = CONVENTIONS[own.exchange].login(own.keys().values)["walletAddress"]
+            return polymarket_positions(self.read(own, "dataPublicGetPositions", {"user": wallet, "limit": "500"}))
         markets = self._by_symbol(own.exchange)
         found: list[Position] = []
         for raw in self.read(own, "fetch_positions"):
@@ -130,7 +147,10 @@ class AccountReader:
     ) -> Decimal | None:
         """In a currency, dollars of every kind being the same; `None` where something has no price."""
         same = _DOLLARS if currency in _DOLLARS else (currency,)
-        total = sum((p.unrealized_pnl for p in positions), ZERO)
+        if EXCHANGES[own.exchange].is_prediction:
+            total = sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
+        else:
+            total = sum((p.unrealized_pnl for p in positions), ZERO)
         total += sum((row.total for row in rows if row.asset in same), ZERO)
         others = [row for row in rows if row.asset not in same]
         if not others:
@@ -151,24 +171,57 @@ class AccountReader:
         """What rests at the exchange, newest first, of one symbol or of all; orders placed elsewhere included."""
         market = None if symbol is None else self.market(own.exchange, symbol)
         markets = self._by_symbol(own.exchange)
-        sent = {row.client_id.lower(): row for row in self._store.read_now(lambda c: orders_of(c, own.account_id))}
+        sent = {row.client_id.lower(): row for row in self._sent(own)}
+        by_venue_id = {row.venue_id: row for row in sent.values() if row.venue_id is not None}
         found: list[Order] = []
-        for raw in self.read(own, "fetch_open_orders", None if market is None else market.symbol):
+        for raw in self._resting(own, market):
             traded = markets.get(str(raw.get("symbol")))
             if traded is None:
                 continue
             seen = read_order(raw, traded)
-            row = sent.get((seen.client_id or "").lower())
+            row = sent.get((seen.client_id or "").lower()) or by_venue_id.get(seen.order_id or "")
             found.append(
                 foreign_view(raw, seen, own, traded) if row is None else order_view(self.learn(row, seen), own)
             )
         return found[::-1]
 
+    def _sent(self, own: OwnAccount) -> Sequence[SentOrder]:
+        return self._store.read_now(lambda c: orders_of(c, own.account_id))
+
+    def _resting(self, own: OwnAccount, market: Market | None) -> Sequence[Mapping[str, Any]]:
+        """Open orders in ccxt's words, oldest first."""
+        if CONVENTIONS[own.exchange].lists_outcomes:
+            return [polymarket_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
+        if market is None and EXCHANGES[own.exchange].symbol_needed:
+            return [one for each in self._with_orders(own) for one in self.read(own, "fetch_open_orders", each.symbol)]
+        return self.read(own, "fetch_open_orders", None if market is None else market.symbol)
+
+    def _with_orders(self, own: OwnAccount) -> list[Market]:
+        """The markets in which the account has open orders, where those are listed for one market at a time."""
+        markets = {market.market_id: market for market in self._markets.of(own.exchange).values()}
+        index = CONVENTIONS[own.exchange].login(own.keys().values)["options"]["accountIndex"]
+        answer = self.read(own, "publicGetAccount", {"by": "index", "value": index})
+        counted = [one for account in answer.get("accounts") or () for one in account.get("positions") or ()]
+        busy = {str(one.get("market_id")) for one in counted if decimal(one.get("open_order_count"))}
+        return [market for market_id, market in markets.items() if market_id in busy]
+
+    def _pages(self, own: OwnAccount, method: str, market: Market | None) -> list[Mapping[str, Any]]:
+        """Everything that Polymarket lists, newest first."""
+        self.read(own, "load_api_credentials")
+        asked = {} if market is None else {"asset_id": market.symbol}
+        found: list[Mapping[str, Any]] = []
+        cursor: str | None = None
+        while cursor != _LAST_PAGE:
+            answer = self.read(own, method, asked if cursor is None else {**asked, "next_cursor": cursor})
+            found += answer.get("data") or ()
+            cursor = answer.get("next_cursor") or _LAST_PAGE
+        return found
+
     def orders(self, own: OwnAccount) -> list[Order]:
         """Every order sent from here that exists, asked for again until it has ended."""
         found: list[Order] = []
         now = time.time()
-        for row in self._store.read_now(lambda c: orders_of(c, own.account_id)):
+        for row in self._sent(own):
             given_up = row.venue_id is None and now - row.created_at >= _GIVEN_UP
             known = row if given_up else self.now(own, row)
             if known.venue_id is not None:
@@ -191,31 +244,75 @@ class AccountReader:
             HeyTradersError: The exchange cannot be asked, so nothing follows.
         """
         market = self.market(own.exchange, row.symbol)
+        raw = self._by_our_id(own, row, market)
+        return None if raw is None else read_order(raw, market)
+
+    def look_by_its_id(self, own: OwnAccount, market: Market, venue_id: str, amount: Decimal | None) -> Any:
+        """An order by the exchange's own id, in ccxt's words; `None` where the exchange has none.
+
+        Raises:
+            HeyTradersError: The exchange cannot be asked, so nothing follows.
+        """
+        match CONVENTIONS[own.exchange].finder:
+            case "by identifier":
+                return self._asked(lambda: upbit_order(self.read(own, "privateGetOrder", {"uuid": venue_id})))
+            case "in lists":
+                return self._in_lists(own, market, "id", venue_id)
+            case "by its hash":
+                return self._at_polymarket(own, market, venue_id, amount)
+            case "by our id" | "as its id":
+                return self._asked(lambda: self.read(own, "fetch_order", venue_id, market.symbol))
+
+    def _by_our_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
+        convention = CONVENTIONS[own.exchange]
+        found: Mapping[str, Any] | None = None
+        match convention.finder:
+            case "by identifier":
+                asked = {"identifier": row.client_id}
+                return self._asked(lambda: upbit_order(self.read(own, "privateGetOrder", asked)))
+            case "by our id":
+                named = {_FIND_BY.get(convention.id_parameter, convention.id_parameter): row.client_id}
+                return self._asked(lambda: self.read(own, "fetch_order", None, market.symbol, named))
+            case "as its id":
+                wanted = row.venue_id or row.client_id
+                found = self._asked(lambda: self.read(own, "fetch_order", wanted, market.symbol))
+            case "by its hash":
+                args, params = arguments(own.exchange, row, market, row.client_id, row.created_at)
+                order_id = row.venue_id or self.read(own, "order_hash", *args, params)
+                return self._at_polymarket(own, market, order_id, row.amount)
+            case "in lists":
+                pass
+        return self._in_lists(own, market, "clientOrderId", row.client_id) if found is None else found
+
+    def _asked(self, ask: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
         try:
-            raw = self._by_id(own, row, market)
+            return ask()
         except NotFound as error:
             if error.code != "ORDER_NOT_FOUND":
                 raise
-            raw = None
-        if raw is None and CONVENTIONS[own.exchange].finds_for is not None:
-            raw = self._in_lists(own, row, market)
-        return None if raw is None else read_order(raw, market)
+            return None
 
-    def _by_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
-        if own.exchange == "upbit":
-            return upbit_order(self.read(own, "privateGetOrder", {"identifier": row.client_id}))
-        name = "origClientOrderId" if own.exchange.startswith("binance") else "clientOrderId"
-        if own.exchange in {"gate", "gatefutures"}:
-            return self.read(own, "fetch_order", row.venue_id or row.client_id, market.symbol)
-        return self.read(own, "fetch_order", None, market.symbol, {name: row.client_id})
-
-    def _in_lists(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
-        """For exchanges that soon forget our ids: the same order in the lists of open and ended ones."""
+    def _in_lists(self, own: OwnAccount, market: Market, field: str, wanted: str) -> Mapping[str, Any] | None:
+        """An order in the lists of open and ended ones, for exchanges that have no question for one or soon forget."""
         for method in ("fetch_open_orders", "fetch_closed_orders"):
             for raw in self.read(own, method, market.symbol):
-                if str(raw.get("clientOrderId")).lower() == row.client_id.lower():
+                if str(raw.get(field)).lower() == wanted.lower():
                     return raw
         return None
+
+    def _at_polymarket(
+        self, own: OwnAccount, market: Market, order_id: str, amount: Decimal | None
+    ) -> Mapping[str, Any] | None:
+        """An order by its id, among the open ones, or by its trades: an ended order is soon no longer shown."""
+        self.read(own, "load_api_credentials")
+        raw = self._asked(lambda: self.read(own, "clobPrivateGetDataOrderId", {"id": order_id}))
+        if raw and raw.get("id"):
+            return polymarket_order(raw)
+        for one in self._pages(own, "clobPrivateGetDataOrders", market):
+            if one.get("id") == order_id:
+                return polymarket_order(one)
+        trades = self._pages(own, "clobPrivateGetDataTrades", market)
+        return None if amount is None else polymarket_fills(order_id, amount, trades)
 
     def learn(self, row: SentOrder, seen: Seen) -> SentOrder:
         """Write down what the exchange shows of an order."""

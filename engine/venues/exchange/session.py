@@ -5,21 +5,17 @@ event loop, so that threads may use them at once. Every request waits for its tu
 share. Reads are tried again; a request that changes something is sent once, whatever comes of it.
 
 ccxt logs keys, keeps them in its fields and puts signatures into the texts of its exceptions. None of that leaves this
-module: its logger is silent, its fields stay empty, and errors are told in our own words.
+module: its logger is silent, its fields stay empty (`wire`), and errors are told in our own words.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +24,7 @@ from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.exchange_data import hold_back, take_turn
 
 from .conventions import CONVENTIONS, Convention
+from .wire import PATIENCE, Trace, careful, hashing, paying_nobody, signing_library, trace_of
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -40,13 +37,8 @@ TRIES: Final = 3
 READ_SECONDS: Final = 10.0
 WRITE_SECONDS: Final = 30.0
 DOWNLOAD_SECONDS: Final = 120.0
-PATIENCE: Final = 5.0
-"""How long a call waits for its turn unless it says otherwise."""
-
 _FIRST_PAUSE: Final = 0.25
 _NO_RETRY_AFTER: Final = 30.0
-_FORBIDDEN_WORDS: Final = ('"builder"', "approveBuilderFee", "setReferrer", "approveIntegrator", "approve_integrator")
-"""What would pay a third party. No body of a request to a venue with such fees may hold one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +47,6 @@ class Keys:
 
     values: tuple[str, ...] = field(repr=False)
     testnet: bool = False
-
-
-@dataclass(slots=True)
-class Trace:
-    """What happened on the wire during one call."""
-
-    patience: float = PATIENCE
-    requests: int = 0
-    writes: int = 0
-    status: int | None = None
-    body: str = ""
-    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +62,6 @@ class Written:
     status: int | None
     body: str
     problem: str
-
-
-_trace: ContextVar[Trace] = ContextVar("trace")
 
 
 def available() -> bool:
@@ -242,7 +219,7 @@ class Connector:
             if session is None:
                 session = _open(CONVENTIONS[exchange], None if account is None else account[1], self._wired(exchange))
                 self._sessions[key] = session
-        if markets is not None and not session.markets:
+        if markets is not None and not CONVENTIONS[exchange].lists_outcomes and not session.markets:
             session.set_markets(markets())
         return session
 
@@ -271,13 +248,13 @@ class Connector:
     ) -> Callable[[], Awaitable[Any]]:
         async def work() -> Any:
             trace = Trace(patience)
-            _trace.set(trace)
+            trace_of.set(trace)
             try:
                 return await getattr(session, method)(*args, **params)
             except HeyTradersError:
                 raise
             except Exception as error:  # noqa: BLE001 - ccxt raises what it likes, also TypeError; none of it is shown
-                translated = _translated(exchange, error, trace)
+                translated = _translated(exchange, method, error, trace)
             if isinstance(translated, RateLimited):
                 until = time.time() + (translated.retry_after or _NO_RETRY_AFTER)
                 row = CONVENTIONS[exchange]
@@ -289,7 +266,7 @@ class Connector:
     def _sent(self, session: Any, method: str, args: Any, params: Any) -> Callable[[], Awaitable[Written]]:
         async def work() -> Written:
             trace = Trace(WRITE_SECONDS)
-            _trace.set(trace)
+            trace_of.set(trace)
             problem, refused = "", False
             answer: Any = None
             try:
@@ -307,109 +284,34 @@ def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Await
     """An instance of the exchange's class, made careful.
 
     Raises:
-        UserMustAct: ccxt is not installed.
+        UserMustAct: ccxt, or the package that signs orders for it, is not installed.
     """
     try:
         import ccxt.async_support as exchanges
         import ccxt.prediction as predictions
     except ImportError as error:
         raise missing() from error
-    home: Any = predictions if row.ccxt_id == "polymarket" else exchanges
+    home: Any = predictions if row.lists_outcomes else exchanges
+    login: dict[str, Any] = {} if keys is None else row.login(keys.values)
+    options = {**row.options, **login.pop("options", {}), "maxRetriesOnFailure": 0}
+    if keys is not None and keys.testnet:
+        options |= row.testnet_options
+    if keys is not None and row.native_signer is not None:
+        options["libraryPath"] = signing_library(row.native_signer)
     config: dict[str, Any] = {
         "enableRateLimit": False,
         "timeout": int((READ_SECONDS if keys is None else WRITE_SECONDS) * 1_000),
-        "options": {**row.options, "maxRetriesOnFailure": 0},
-        **_credentials(row, keys),
+        "options": options,
+        **login,
     }
-    session: Any = _careful(getattr(home, row.ccxt_id))(config)
+    made = paying_nobody(getattr(home, row.ccxt_id))
+    session: Any = careful(hashing(made) if row.lists_outcomes else made, row.hidden_fee)(config)
     session.house_turn = turn
     session.number = str
     session.has["fetchCurrencies"] = False
     if keys is not None and keys.testnet and "test" in session.urls:
         session.set_sandbox_mode(True)
     return session
-
-
-def _credentials(row: Convention, keys: Keys | None) -> dict[str, str]:
-    if keys is None:
-        return {}
-    fields = {"key": "apiKey", "secret": "secret", "wallet": "walletAddress", "private key": "privateKey"}
-    return {fields[name]: value for name, value in zip(row.credentials, keys.values, strict=True)}
-
-
-def _careful(base: Any) -> Any:
-    """The exchange's class with our own rules on every request."""
-    silent = logging.getLogger("heytraders.silent")
-    silent.disabled = True
-
-    class Careful(base):
-        logger = silent
-        enableLastHttpResponse = enableLastJsonResponse = enableLastResponseHeaders = False  # noqa: N815 - ccxt's names
-        house_turn: Any = None
-
-        async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
-            trace = _trace.get()
-            writes = method != "GET" and not urlsplit(url).path.endswith("/info") and "/auth/" not in url
-            if writes:
-                _refuse_hidden_fees(self.id, body)
-            asked = await self.house_turn(url, trace.patience)
-            trace.requests += 1
-            trace.writes += writes
-            trace.status, trace.body = None, ""
-            try:
-                parent: Any = super()
-                answer: Any = await parent.fetch(asked, method, headers, body)
-            finally:
-                self.last_request_headers = None
-            return answer
-
-        def set_last_request(self, request: Any) -> None:
-            """Keep nothing of it."""
-
-        def on_rest_response(
-            self, code: int, reason: str, url: str, method: str, response_headers: Any, response_body: str, *rest: Any
-        ) -> Any:
-            trace = _trace.get()
-            trace.status, trace.body = code, response_body
-            trace.retry_after = _retry_after(response_headers)
-            parent: Any = super()
-            return parent.on_rest_response(code, reason, url, method, response_headers, response_body, *rest)
-
-        async def initialize_client(self) -> bool:
-            """Approve no fee to anybody and name no referrer (Hyperliquid)."""
-            return True
-
-        async def handle_builder_fee_approval(self, *_: Any, **__: Any) -> bool:
-            """Approve no fee to anybody (Hyperliquid, Lighter)."""
-            return True
-
-        async def set_ref(self) -> Any:
-            """Name no referrer (Hyperliquid)."""
-            return None
-
-    return Careful
-
-
-def _refuse_hidden_fees(exchange: str, body: Any) -> None:
-    if exchange in {"hyperliquid", "lighter"} and isinstance(body, str):
-        found = next((word for word in _FORBIDDEN_WORDS if word in body), None)
-        if found is not None:
-            raise RuntimeError(f"a request to {exchange} would have carried {found}; nothing was sent")
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from either form of the header."""
-    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), None)
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 def _was_refused(error: BaseException) -> bool:
@@ -419,7 +321,7 @@ def _was_refused(error: BaseException) -> bool:
     return isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
-def _translated(exchange: ExchangeId, error: Exception, trace: Trace) -> HeyTradersError:
+def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trace) -> HeyTradersError:
     """An error of ccxt in our words: what a person can do about it decides the kind."""
     import ccxt
 
@@ -430,7 +332,7 @@ def _translated(exchange: ExchangeId, error: Exception, trace: Trace) -> HeyTrad
             suggestion="Wait and try again",
             retry_after=trace.retry_after or _NO_RETRY_AFTER,
         )
-    if isinstance(error, ccxt.OrderNotFound):
+    if isinstance(error, ccxt.OrderNotFound) or (method, trace.status) == CONVENTIONS[exchange].says_missing:
         return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
     if isinstance(error, ccxt.BadSymbol):
         return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")

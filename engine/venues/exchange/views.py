@@ -44,23 +44,6 @@ def held(raw: Mapping[str, Any]) -> list[tuple[str, Decimal, Decimal]]:
     return found
 
 
-def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Upbit's own answer in ccxt's words, whose reader asks for more than a look needs."""
-    states = {"wait": "open", "watch": "open", "done": "closed", "cancel": "canceled"}
-    return {
-        "id": raw.get("uuid"),
-        "clientOrderId": raw.get("identifier"),
-        "status": states.get(str(raw.get("state"))),
-        "amount": raw.get("volume"),
-        "filled": raw.get("executed_volume"),
-        "remaining": raw.get("remaining_volume"),
-        "price": raw.get("price"),
-        "symbol": raw.get("market"),
-        "side": "buy" if raw.get("side") == "bid" else "sell",
-        "fee": {"cost": raw.get("paid_fee"), "currency": "KRW"},
-    }
-
-
 def account_view(own: OwnAccount) -> Account:
     row = EXCHANGES[own.exchange]
     return Account(
