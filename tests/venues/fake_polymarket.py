@@ -1,7 +1,6 @@
 """Polymarket: open markets, price history in windows of 15 days, order books, and signed orders.
 
-An order's id is the hash of what was signed. The hash is computed with the exchange's own SDK, so that ours is compared
-with it; where that is not installed, orders have ids of their own.
+An order's id is the hash of what was signed (EIP-712), computed here field by field.
 """
 
 from __future__ import annotations
@@ -156,17 +155,33 @@ def position(wallet: str) -> dict[str, Any]:
 
 
 def order_hash(signed: dict[str, Any]) -> str:
-    """The id of a signed order, by the exchange's own SDK."""
-    try:
-        from py_clob_client_v2 import config
-        from py_clob_client_v2.order_utils import exchange_order_builder_v2 as sdk
-    except ImportError:
-        return f"0x{signed['salt']}"
-    made = cast("Any", sdk)
-    fields = {name: signed[name] for name in ("salt", "maker", "signer", "tokenId", "makerAmount", "takerAmount")}
-    side = 0 if signed["side"] == "BUY" else 1
-    rest = {name: signed[name] for name in ("signatureType", "timestamp", "metadata", "builder")}
-    contract = cast("Any", config).get_contract_config(137).exchange_v2
-    builder = made.ExchangeOrderBuilderV2(contract, 137, None)
-    typed = builder.build_order_typed_data(made.OrderV2(**fields, side=side, **rest))
-    return str(builder.build_order_hash(typed))
+    """The id of a signed order: the hash of its fields under the exchange's contract on Polygon."""
+
+    def word(value: object) -> bytes:
+        text = str(value)
+        number = int(text, 16) if text.startswith("0x") else int(text)
+        return number.to_bytes(32, "big")
+
+    numbers = {**signed, "side": 0 if signed["side"] == "BUY" else 1}
+    fields = b"".join(word(numbers[name]) for name in _FIELDS)
+    contract = "0xE111180000d2663C0091e4f400237545B87B996B"
+    domain = keccak(_DOMAIN) + keccak(b"Polymarket CTF Exchange") + keccak(b"2") + word(137) + word(contract)
+    return "0x" + keccak(b"\x19\x01" + keccak(domain) + keccak(keccak(_ORDER) + fields)).hex()
+
+
+def keccak(data: bytes) -> bytes:
+    """Keccak-256."""
+    from ccxt.static_dependencies import keccak as library
+
+    return bytes(cast("Any", library).SHA3(data))
+
+
+_FIELDS = (
+    "salt", "maker", "signer", "tokenId", "makerAmount", "takerAmount", "side", "signatureType", "timestamp",
+    "metadata", "builder",
+)  # fmt: skip
+_ORDER = (
+    b"Order(uint256 salt,address maker,address signer,uint256 tokenId,uint256 makerAmount,uint256 takerAmount,"
+    b"uint8 side,uint8 signatureType,uint256 timestamp,bytes32 metadata,bytes32 builder)"
+)
+_DOMAIN = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"

@@ -225,7 +225,8 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     fake.may_withdraw = False
     connected = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
     paper = cli(settings, keys, "connect", "binance", "--id", "paper-binance", "--file")
-    not_yet = cli(settings, keys, "connect", "polymarket", "--id", "bets", "--file")
+    bets = "0x" + "11" * 20 + "\n7\n"
+    not_a_type = cli(settings, bets, "connect", "polymarket", "--id", "bets", "--file")
     no_testnet = cli(settings, keys, "connect", "upbit", "--id", "won", "--testnet", "--file")
     listed = cli(settings, "", "list")
     kept = settings.home / account_keys.FOLDER / "other.json"
@@ -238,7 +239,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     assert "secret-of-other" not in connected[1]
     assert "is a paper account" in paper[1]
     assert "has no testnet" in no_testnet[1]
-    assert "cannot be connected yet" in not_yet[1]
+    assert "is not a Polymarket signature type: 0 for a wallet of your own" in not_a_type[1]
     assert [line.split()[:3] for line in listed[1].splitlines() if not line.startswith("paper")] == [
         ["real", "main", "binance"],
         ["real", "other", "binance"],

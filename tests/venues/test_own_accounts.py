@@ -72,12 +72,17 @@ VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
 }
 
 
+def at_once(*_: object) -> float:
+    """No request waits for its turn."""
+    return 0.0
+
+
 @pytest.fixture
 def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Setup]:
     """The venue that a test is parametrized with, and an account there."""
     make, exchange, symbol, price = VENUES[request.param]
     monkeypatch.setattr(session, "WRITE_SECONDS", 5.0)
-    monkeypatch.setattr(session, "take_turn", lambda *_: 0.0)
+    monkeypatch.setattr(session, "take_turn", at_once)
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
     monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.1)
     fake = make()
