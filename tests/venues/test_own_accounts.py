@@ -89,8 +89,7 @@ def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     store = Store.open(default_url(tmp_path))
     with serving(fake) as url:
         connector = Connector(store, {exchange: url})
-        keys = Keys(CREDENTIALS.get(exchange, SECRETS))
-        own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: keys)
+        own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: Keys(CREDENTIALS.get(exchange, SECRETS)))
         accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
         yield Setup(fake, accounts, exchange, symbol, "12.5" if exchange == "polymarket" else "0.0015", price)
         connector.close()
