@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, cast, get_args
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, cast, get_args
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from .endpoint import Endpoint, Request, Response
 from .exchanges import EXCHANGES, ExchangeId, MarketType
@@ -26,6 +27,7 @@ from .refusals import reject
 from .symbols import MAX_SYMBOL, exchange_id
 
 Side = Literal["buy", "sell"]
+ExitRole = Literal["stop_loss", "take_profit", "trailing_stop"]
 OrderType = Literal["market", "limit", "GTC", "FOK"]
 OrderStatus = Literal["INIT", "OPEN", "PART_FILLED", "FILLED", "CANCELLED", "REJECTED"]
 
@@ -35,8 +37,9 @@ MAX_LEVERAGE: Final = 125
 
 SideInput = Annotated[Side, one_of(get_args(Side))]
 _NO_TRIGGERS: Final = (
-    "There are no trigger orders. Place an order now, or deploy a strategy with the stop: live_subscribe."
+    "No order waits for a price by itself: stop_loss and take_profit (prices) go with the order that opens a position."
 )
+_NO_TRAILING: Final = "Exits have fixed prices: stop_loss and take_profit. A strategy can trail its stop: live_subscribe."
 _NO_POST_ONLY: Final = "There is no post-only: a limit that crosses the market fills at once. order_preview shows it."
 _NO_PARTIAL: Final = "There is no immediate-or-cancel. FOK fills the whole amount at once or nothing."
 ABSENT_ORDER_TYPES: Final = {
@@ -45,10 +48,11 @@ ABSENT_ORDER_TYPES: Final = {
     **dict.fromkeys(
         (
             *("stop", "stoplimit", "stopmarket", "stoploss", "stoplosslimit", "takeprofit", "takeprofitlimit", "oco"),
-            *("takeprofitmarket", "trailingstop", "trailingstopmarket", "trigger", "conditional", "bracket", "otoco"),
+            *("takeprofitmarket", "trigger", "conditional", "bracket", "otoco"),
         ),
         _NO_TRIGGERS,
     ),
+    **dict.fromkeys(("trailingstop", "trailingstopmarket"), _NO_TRAILING),
     **dict.fromkeys(
         ("gtd", "day", "gtt"), "Orders do not expire by themselves: place GTC, and end it with orders_cancel."
     ),
@@ -65,6 +69,8 @@ OrderTypeInput = Annotated[
 StatusInput = Annotated[
     OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
 ]
+ExitPrice = Annotated[Price, WithJsonSchema({"type": "number"})]
+"""Shown as a number, which spares tokens; text of digits passes as well."""
 Leverage = Annotated[int, Field(ge=1, le=MAX_LEVERAGE), BeforeValidator(whole_number)]
 Symbol = Annotated[str, Field(min_length=1, max_length=MAX_SYMBOL)]
 
@@ -90,6 +96,9 @@ class PlaceRequest(Request):
         **dict.fromkeys(("type", "orderType"), "order_type"),
         **dict.fromkeys(("ticker", "pair", "market"), "symbol"),
         **dict.fromkeys(("venue",), "exchange"),
+        **dict.fromkeys(("reduceOnly", "close_only"), "reduce_only"),
+        **dict.fromkeys(("stopLoss", "stop_loss_price", "stopLossPrice", "sl"), "stop_loss"),
+        **dict.fromkeys(("takeProfit", "take_profit_price", "takeProfitPrice", "tp"), "take_profit"),
     }
     absent: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
@@ -98,19 +107,13 @@ class PlaceRequest(Request):
         ),
         **dict.fromkeys(("size",), "amount counts base units (tokens on Polymarket), not quote currency or contracts."),
         **dict.fromkeys(
-            (
-                *("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price", "stop_loss"),
-                *("take_profit", "trailing_delta", "trailing_stop", "trailing_percent", "callback_rate"),
-            ),
-            _NO_TRIGGERS,
+            ("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price"), _NO_TRIGGERS
         ),
+        **dict.fromkeys(("trailing_delta", "trailing_stop", "trailing_percent", "callback_rate"), _NO_TRAILING),
         **dict.fromkeys(("post_only", "postOnly"), _NO_POST_ONLY),
         **dict.fromkeys(
             ("time_in_force", "timeInForce", "tif"),
             "order_type says it: limit and GTC rest, FOK fills whole at once or not.",
-        ),
-        **dict.fromkeys(
-            ("reduce_only", "reduceOnly"), "There is no reduce-only: check the position, then sell no more."
         ),
         **dict.fromkeys(
             ("client_order_id", "clientOrderId", "idempotency_key"),
@@ -134,12 +137,26 @@ class PlaceRequest(Request):
         default=None, validate_default=True, description="Default: the exchange's."
     )
     leverage: Leverage | None = Field(default=None, description="Perpetuals only.")
-    label: Text | None = Field(default=None, max_length=100, description="Yours; comes back with the order.")
+    label: Text | None = Field(default=None, max_length=100, description="Yours.")
+    stop_loss: ExitPrice | None = Field(default=None, description="Once filled, exits there; ends take_profit.")
+    take_profit: ExitPrice | None = Field(default=None, description="Same, with profit.")
+    reduce_only: bool | None = Field(default=None, description="Never opens or flips a position.")
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether exits follow once it fills."""
+        return self.stop_loss is not None or self.take_profit is not None
 
     @model_validator(mode="before")
     @classmethod
     def _address(cls, data: Any) -> Any:
         return _addressed(data)
+
+    @field_validator("reduce_only")
+    @classmethod
+    def _false_is_none(cls, value: bool | None) -> bool | None:  # noqa: FBT001 - a field
+        """An order that may open is sent without the word, which the hosted service does not know."""
+        return value or None
 
     @field_validator("market_type")
     @classmethod
@@ -176,7 +193,31 @@ class PlaceRequest(Request):
             if self.leverage == 1:
                 raise reject(rule, instead, field="leverage", fixed=None)
             raise reject(rule, instead, field="leverage")
+        self._check_exits()
         return self
+
+    def _check_exits(self) -> None:
+        """What exits need to make sense, as far as the order itself tells."""
+        opens_nothing = self.side == "sell" and self.market_type != "perpetual"
+        if self.reduce_only and self.side == "buy" and self.market_type != "perpetual":
+            raise reject(
+                f"is true, and buying on a {self.market_type} account always adds to what is held",
+                "Leave reduce_only out, or sell.",
+                field="reduce_only",
+            )
+        for name, value in (("stop_loss", self.stop_loss), ("take_profit", self.take_profit)):
+            if value is None:
+                continue
+            if self.reduce_only or opens_nothing:
+                why = "reduce_only" if self.reduce_only else f"selling on a {self.market_type} account"
+                raise reject(
+                    f"protects what an order opens, and {why} opens nothing", f"Leave {name} out.", field=name
+                )
+            if EXCHANGES[self.exchange].is_prediction and value >= 1:
+                raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field=name)
+        wrong = wrong_side(self, self.price, "the limit")
+        if wrong is not None:
+            raise reject(wrong.rule, wrong.way_out, field=wrong.field)
 
     def _check_prediction(self) -> None:
         if self.order_type == "market":
@@ -194,6 +235,38 @@ class PlaceRequest(Request):
             )
         if self.price is not None and self.price >= 1:
             raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field="price")
+
+
+class WrongSide(NamedTuple):
+    """An exit on the wrong side: which, the rule that it breaks with the values, and what to do."""
+
+    field: Literal["stop_loss", "take_profit"]
+    rule: str
+    way_out: str
+
+
+def wrong_side(order: PlaceRequest, entry: Decimal | None, named: str) -> WrongSide | None:
+    """The exit that lies where the position would be closed at once, if one does.
+
+    Args:
+        order: With its exits.
+        entry: What the position would be entered at, quote currency per unit; `None` where nobody knows.
+        named: What that price is, for the message: `the limit` or `the market`.
+    """
+    stop, target = order.stop_loss, order.take_profit
+    sign = 1 if order.side == "buy" else -1
+    position, lower, upper = ("long", "below", "above") if sign > 0 else ("short", "above", "below")
+    if entry is not None:
+        if stop is not None and sign * (entry - stop) <= 0:
+            rule = f"must lie {lower} {named} of {entry:f}: it would close the {position} at once"
+            return WrongSide("stop_loss", rule, f"Set stop_loss {lower} {entry:f}.")
+        if target is not None and sign * (target - entry) <= 0:
+            rule = f"must lie {upper} {named} of {entry:f}: it would close the {position} at once"
+            return WrongSide("take_profit", rule, f"Set take_profit {upper} {entry:f}.")
+    if stop is not None and target is not None and sign * (target - stop) <= 0:
+        rule = f"must lie {lower} the take_profit of {target:f}, since the order opens a {position}"
+        return WrongSide("stop_loss", rule, "Exchange the two prices, or change the side.")
+    return None
 
 
 class ListRequest(Request):
@@ -262,7 +335,12 @@ class Order(Response):
     fee_currency: str | None = None
     leverage: int | None = None
     label: str | None = None
-    message: str | None = Field(default=None, description="Why it ended as it did.")
+    role: str | None = Field(default=None, description="In a plan: entry, stop_loss or take_profit.")
+    parent: str | None = Field(default=None, description="order_id of the entry.")
+    stop_loss: Money | None = None
+    take_profit: Money | None = None
+    reduce_only: bool | None = None
+    message: str | None = Field(default=None, description="Why it ended, or who holds an exit.")
     created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     updated_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     paper: bool | None = Field(default=None, description="true: simulated money, no real order.")
@@ -272,8 +350,8 @@ class PlacedOrder(Order):
     """A new order, and what to do next."""
 
     suggestion: str | None = Field(default=None, description="What to do next.")
-    price_source: str | None = Field(default=None, description="simulated or imported: the candles that priced it.")
-    price_time: Time | None = Field(default=None, description="Close of the candle that priced it.")
+    price_source: str | None = Field(default=None, description="Of the candles that priced it.")
+    price_time: Time | None = Field(default=None, description="Their close.")
 
 
 class ListResponse(Response):

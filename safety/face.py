@@ -5,9 +5,9 @@ Nothing here approves, signs or sends. The server hands tools a `SafetyDesk`; wh
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from api.arena import Post, PostRequest, Profile, ProfileUpdateRequest
 from api.endpoint import Response
@@ -47,7 +47,9 @@ class GatedOrder(PlacedOrder):
 
     outcome: Standing | None = Field(default=None, description="unknown: it may exist; never place it again.")
     intent_id: str | None = Field(default=None, description="For order_intent.")
-    intent_state: State | None = Field(default=None, description="Where the intent stands.")
+    intent_state: Annotated[State, WithJsonSchema({"type": "string"})] | None = Field(
+        default=None, description="As order_intent names it."
+    )
     confirmed_by: Confirmed | None = Field(default=None, description="Who said yes; standing: a strategy's approval.")
     repeated: bool | None = Field(default=None, description="true: this call found the intent of an earlier one.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")

@@ -30,8 +30,8 @@ ORDERS: Final = (
     CompositeTool(
         name="place_with_confirmation",
         title="Place an order a human confirms",
-        description="Ask the human, wait up to 45 s for the word, place the order and follow it to its end. The answer "
-        "comes in the client's dialog or in the user's terminal; when it takes longer, order_intent tells.",
+        description="Ask the human, wait up to 45 s, place the order and follow it to its end. The answer comes in the "
+        "client's dialog or the user's terminal; if later, order_intent tells.",
         hints=_PLACES,
         module="tools.gated",
         operation_name="PLACE_WITH_CONFIRMATION",

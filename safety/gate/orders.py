@@ -11,7 +11,7 @@ import anyio
 from anyio import to_thread
 
 from api.errors import InvalidInput
-from api.orders import PlaceRequest
+from api.orders import PlaceRequest, wrong_side
 from safety.face import Answer, Asking, GatedOrder
 from safety.gate.following import Wait, decided, followed, settled
 from safety.gate.footing import Footing
@@ -70,12 +70,43 @@ async def admit(
         HeyTradersError: The service refuses a question for a reason that can be fixed.
     """
     subscription_id = caller.client if caller.origin else ""
+    refuse_where_there_are_no_plans(footing, action)
     looked = await footing.judge.look(action, can_elicit=can_elicit, subscription_id=subscription_id)
+    _refuse_wrong_sides(looked)
     admission, usage = await to_thread.run_sync(_book, footing, looked, caller, ask_first)
     await pull_if_tripped(footing, looked, usage)
     if admission.intent is None:
         raise refusal(admission.decision, caller.tool)
     return Admitted(admission.intent, admission.decision, admission.repeated, looked)
+
+
+def refuse_where_there_are_no_plans(footing: Footing, action: Action) -> None:
+    """The hosted service knows no exits and no reduce-only orders, and would place the entry without them.
+
+    Raises:
+        InvalidInput: The order has some; nothing was asked or sent.
+    """
+    if not isinstance(action, Order) or footing.client.source == "embedded":
+        return
+    given = {"stop_loss": action.stop_loss, "take_profit": action.take_profit, "reduce_only": action.reduce_only}
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise InvalidInput(
+            f"the hosted service has no {' and no '.join(names)}: it would place the order without; nothing was sent",
+            suggestion=f"Leave {' and '.join(names)} out and watch the price, or deploy a strategy with the exits:"
+            " live_subscribe",
+        )
+
+
+def _refuse_wrong_sides(looked: Looked) -> None:
+    """An exit that would close the position at once is refused before anyone is asked, where the price is known."""
+    action, quote = looked.action, looked.facts.quote
+    if not isinstance(action, Order) or action.price is not None or quote is None:
+        return
+    wrong = wrong_side(action.own_request, quote.price, "the market price")
+    if wrong is not None:
+        value = getattr(action, wrong.field)
+        raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.way_out)
 
 
 def _book(footing: Footing, looked: Looked, caller: Caller, ask_first: bool) -> tuple[Admission, Usage | None]:  # noqa: FBT001

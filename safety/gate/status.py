@@ -17,6 +17,7 @@ from api.orders import PlaceRequest
 from safety.face import IntentReport, Left, Preview, SafetyStatus
 from safety.gate.following import looked_at
 from safety.gate.footing import Footing
+from safety.gate.orders import refuse_where_there_are_no_plans
 from safety.gate.wording import intent_report, time, waiting
 from safety.ledger import Event, Switch
 from safety.looking.judging import Looked
@@ -174,6 +175,7 @@ WORDS: Final[dict[Outcome, Literal["pass", "require", "deny"]]] = {
 async def preview(footing: Footing, request: PlaceRequest) -> Preview:
     """Look and decide, as if it were placed."""
     order = Order.of(request)
+    refuse_where_there_are_no_plans(footing, order)
     looked = await footing.judge.look(order)
     facts = await to_thread.run_sync(_with_usage, footing, looked)
     decision = looked.decide(facts.usage, facts.switch)

@@ -79,7 +79,7 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 
 def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
-    yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}"
+    yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}{_exits(order)}"
     market = "" if proposal.quote is None else f"; the market was at {plain(proposal.quote)}"
     price = (
         "any price (market order)" if order.price is None else f"{plain(order.price)} or better ({order.order_type})"
@@ -90,6 +90,15 @@ def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield "account", f"{fact(order.account_id)} on {order.exchange}, {order.market_type}"
     if order.label:
         yield "the agent says", words(order.label)
+
+
+def _exits(order: Order) -> str:
+    """The plan of an order, as it is approved with it."""
+    if order.reduce_only:
+        return ", reduce only: it can only close"
+    prices = {"stop at": order.stop_loss, "target at": order.take_profit}
+    told = [f"{name} {plain(price)}" for name, price in prices.items() if price is not None]
+    return f", then {' or '.join(told)}" if told else ""
 
 
 def _standing_terms(standing: Standing) -> Iterator[tuple[str, str]]:
@@ -111,7 +120,7 @@ def _sentence(action: Action) -> str:
         price = "at market" if action.price is None else f"at {plain(action.price)} ({action.order_type})"
         lever = "" if action.leverage is None else f", leverage {action.leverage}"
         where = f"on {action.exchange}, account {fact(action.account_id)}"
-        return f"{action.side} {plain(action.amount)} {fact(action.symbol)} {price}{lever} {where}"
+        return f"{action.side} {plain(action.amount)} {fact(action.symbol)} {price}{lever}{_exits(action)} {where}"
     if isinstance(action, Standing):
         what = f" of subscription {fact(action.subscription_id)}" if action.subscription_id else ""
         account = f" on account {fact(action.account_id)}" if action.account_id else ""

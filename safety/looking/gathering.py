@@ -122,6 +122,8 @@ def _resting(order: Order, shown: ShownOrder) -> Resting:
         side=shown.side or "",
         price=shown.price,
         remaining=remaining if remaining is not None else ZERO,
+        role=None if shown.role == "entry" else shown.role,
+        parent=shown.parent,
     )
 
 

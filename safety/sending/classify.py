@@ -207,6 +207,8 @@ def differs(order: Order, shown: ShownOrder) -> str | None:
         "order_type": _same_kind(order.order_type, shown.order_type),
         "amount": _near(order.amount, shown.amount),
         "price": order.price is None or _near(order.price, shown.price or None),
+        "stop_loss": shown.stop_loss is None or shown.stop_loss == order.stop_loss,
+        "take_profit": shown.take_profit is None or shown.take_profit == order.take_profit,
     }
     return next((name for name, same in checks.items() if not same), None)
 

@@ -27,12 +27,19 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """An open order of the account."""
+    """An open order of the account. `role` and `parent` are those of an exit of a plan, and `None` in all others."""
 
     symbol: str
     side: str
     price: Decimal | None
     remaining: Decimal
+    role: str | None = None
+    parent: str | None = None
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it can only close what an approved order has opened."""
+        return self.role is not None
 
 
 @dataclass(frozen=True, slots=True)

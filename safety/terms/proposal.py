@@ -36,6 +36,9 @@ class Order(Terms):
         amount: Base units, or tokens of a prediction market.
         price: Quote currency per unit; `None` for market orders.
         label: The caller's own; the exchange sees ours.
+        stop_loss: Price at which what was filled is closed with a loss, quote currency per unit.
+        take_profit: The same with a profit. One exit cancels the other.
+        reduce_only: Never opens or flips a position.
     """
 
     kind: Literal["order"] = "order"
@@ -49,6 +52,9 @@ class Order(Terms):
     price: Decimal | None = None
     leverage: int | None = None
     label: str | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    reduce_only: bool | None = None
 
     @classmethod
     def of(cls, request: PlaceRequest) -> Order:
@@ -99,6 +105,9 @@ class _ValidRequests:
 
 
 _REQUESTS: Final = _ValidRequests(256)
+
+
+_LATER: Final = frozenset({"stop_loss", "take_profit", "reduce_only"})
 
 
 class Standing(Terms):
@@ -164,8 +173,15 @@ class Proposal(Terms):
     version: Literal[1, 2] = Field(default=DIGEST_VERSION, exclude=True)
 
     def canonical(self) -> str:
-        """The one way to write it: JSON with sorted keys, decimals as plain strings."""
+        """The one way to write it: JSON with sorted keys, decimals as plain strings.
+
+        Exits and `reduce_only` are written where an order has them, so that other orders keep the form that they had
+        before there were any.
+        """
         fields: dict[str, object] = {"v": self.version, **self.model_dump()}
+        if isinstance(self.action, Order):
+            action = self.action.model_dump()
+            fields["action"] = {name: v for name, v in action.items() if v is not None or name not in _LATER}
         if self.version == 1:
             fields["backend"] = FIRST_NAMES[str(fields.pop("money"))]
         return canonical_json(fields)

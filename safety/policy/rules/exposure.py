@@ -46,10 +46,15 @@ def counts(case: Case) -> Iterator[tuple[str, int, int]]:
     in_all, in_symbol = case.limits.open_orders, case.limits.open_orders_symbol
     on_the_way = case.facts.usage.in_flight_here
     if in_all is not None:
-        yield "the account", in_all, len(case.account.open_orders) + on_the_way
+        yield "the account", in_all, len(_entries(case.account)) + on_the_way
     if in_symbol is not None:
-        here = sum(same_symbol(case.order, resting.symbol) for resting in case.account.open_orders)
+        here = sum(same_symbol(case.order, resting.symbol) for resting in _entries(case.account))
         yield case.order.symbol, in_symbol, here + on_the_way
+
+
+def _entries(account: AccountFacts) -> tuple[Resting, ...]:
+    """Resting orders that may open something. Exits were approved with their entry and only close what it opened."""
+    return tuple(resting for resting in account.open_orders if not resting.is_exit)
 
 
 @rule("R17_POSITION")
@@ -143,7 +148,7 @@ def _held(account: AccountFacts, symbol: str | None = None) -> Decimal:
 
 def _resting_usd(case: Case, symbol: str | None = None) -> Decimal:
     """USD in resting orders of the order's symbol, or of all."""
-    resting = case.account.open_orders
+    resting = _entries(case.account)
     if symbol is not None:
         resting = tuple(r for r in resting if same_symbol(case.order, r.symbol))
     return sum((_usd_of(case, r) for r in resting), Decimal(0))
@@ -173,7 +178,7 @@ def shrinks(case: Case) -> bool:
     if not size or order.side != against or usage.reserved_symbol_usd or usage.unknown_here or usage.in_flight_here:
         return False
     resting = sum(
-        (r.remaining for r in case.account.open_orders if r.side == order.side and same_symbol(order, r.symbol)),
+        (r.remaining for r in _entries(case.account) if r.side == order.side and same_symbol(order, r.symbol)),
         Decimal(0),
     )
     return order.amount + resting <= abs(size)
@@ -266,6 +271,8 @@ def funds(case: Case) -> Objection | None:
         asset, held = ("tokens", case.account.positions) if tokens else (base, case.account.free)
         free = held.get(base, Decimal(0)) - case.facts.usage.reserved_symbol_usd / (case.price * case.usd_rate)
         needed = order.amount
+        if order.reduce_only:
+            free += _held_by_exits(case)
     if needed <= free:
         return None
     smaller, free = case.smaller(free, needed), max(free, Decimal(0))
@@ -277,6 +284,15 @@ def funds(case: Case) -> Objection | None:
         unit=asset,
         repaired=smaller,
     )
+
+
+def _held_by_exits(case: Case) -> Decimal:
+    """What exits of the order's symbol hold of the balance: both exits of a plan hold the same."""
+    held: dict[str | None, Decimal] = {}
+    for resting in case.account.open_orders:
+        if resting.is_exit and same_symbol(case.order, resting.symbol):
+            held[resting.parent] = max(held.get(resting.parent, Decimal(0)), resting.remaining)
+    return sum(held.values(), Decimal(0))
 
 
 def _money(case: Case, leverage: int) -> tuple[str, Decimal, Decimal]:

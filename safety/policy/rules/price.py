@@ -98,7 +98,10 @@ def self_trade(case: Case) -> Objection | None:
 
 
 def _meets(order: Order, resting: Resting) -> bool:
+    """Whether both would trade with each other. A stop is in no order book until its price is reached."""
     if resting.side == order.side or not same_symbol(order, resting.symbol):
+        return False
+    if resting.is_exit and resting.role != "take_profit":
         return False
     if order.price is None or resting.price is None:
         return True
