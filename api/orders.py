@@ -138,8 +138,8 @@ class PlaceRequest(Request):
     )
     leverage: Leverage | None = Field(default=None, description="Perpetuals only.")
     label: Text | None = Field(default=None, max_length=100, description="Yours.")
-    stop_loss: ExitPrice | None = Field(default=None, description="Once filled, exits there; ends take_profit.")
-    take_profit: ExitPrice | None = Field(default=None, description="Same, with profit.")
+    stop_loss: ExitPrice | None = Field(default=None, description="Closes what was filled at this price.")
+    take_profit: ExitPrice | None = Field(default=None, description="The same with profit. One cancels the other.")
     reduce_only: bool | None = Field(default=None, description="Never opens or flips a position.")
 
     @property
@@ -340,7 +340,8 @@ class Order(Response):
     stop_loss: Money | None = None
     take_profit: Money | None = None
     reduce_only: bool | None = None
-    message: str | None = Field(default=None, description="Why it ended, or who holds an exit.")
+    held_by: str | None = Field(default=None, description="venue or engine: who waits for an exit's price.")
+    message: str | None = Field(default=None, description="Why it ended as it did.")
     created_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     updated_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     paper: bool | None = Field(default=None, description="true: simulated money, no real order.")
