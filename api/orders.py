@@ -39,7 +39,9 @@ SideInput = Annotated[Side, one_of(get_args(Side))]
 _NO_TRIGGERS: Final = (
     "No order waits for a price by itself: stop_loss and take_profit (prices) go with the order that opens a position."
 )
-_NO_TRAILING: Final = "Exits have fixed prices: stop_loss and take_profit. A strategy can trail its stop: live_subscribe."
+_NO_TRAILING: Final = (
+    "Exits have fixed prices: stop_loss and take_profit. A strategy can trail its stop: live_subscribe."
+)
 _NO_POST_ONLY: Final = "There is no post-only: a limit that crosses the market fills at once. order_preview shows it."
 _NO_PARTIAL: Final = "There is no immediate-or-cancel. FOK fills the whole amount at once or nothing."
 ABSENT_ORDER_TYPES: Final = {
@@ -106,9 +108,7 @@ class PlaceRequest(Request):
             "amount counts base units: divide the sum by the price. market_tickers and order_preview show the price.",
         ),
         **dict.fromkeys(("size",), "amount counts base units (tokens on Polymarket), not quote currency or contracts."),
-        **dict.fromkeys(
-            ("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price"), _NO_TRIGGERS
-        ),
+        **dict.fromkeys(("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price"), _NO_TRIGGERS),
         **dict.fromkeys(("trailing_delta", "trailing_stop", "trailing_percent", "callback_rate"), _NO_TRAILING),
         **dict.fromkeys(("post_only", "postOnly"), _NO_POST_ONLY),
         **dict.fromkeys(
@@ -210,9 +210,7 @@ class PlaceRequest(Request):
                 continue
             if self.reduce_only or opens_nothing:
                 why = "reduce_only" if self.reduce_only else f"selling on a {self.market_type} account"
-                raise reject(
-                    f"protects what an order opens, and {why} opens nothing", f"Leave {name} out.", field=name
-                )
+                raise reject(f"protects what an order opens, and {why} opens nothing", f"Leave {name} out.", field=name)
             if EXCHANGES[self.exchange].is_prediction and value >= 1:
                 raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field=name)
         wrong = wrong_side(self, self.price, "the limit")

@@ -77,11 +77,20 @@ orders_table: Final = sa.Table(
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     sa.Column("seen_until", sa.BigInteger, nullable=False),
+    sa.Column("reduce_only", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("exits", sa.String(200)),
+    sa.Column("role", sa.String(16)),
+    sa.Column("parent", sa.String(64)),
+    sa.Column("trigger_price", _AMOUNT),
+    sa.Column("trail", _AMOUNT),
+    sa.Column("best_price", _AMOUNT),
     sa.Index("ix_broker_orders_account_status", "account", "status"),
 )
 """Times are unix milliseconds, but `seen_until`: the close of the last bar that the order has met, unix seconds.
 
-`opening` is the part of the rest that would open or grow a position, and `reserved` what is held for it.
+`opening` is the part of the rest that would open or grow a position, and `reserved` what is held for it. `exits` are
+what an entry is to be followed by; an exit has a `role` and its entry's `order_id` as `parent`. A stop becomes a market
+order at `trigger_price`, which follows the `best_price` at the distance `trail` where it trails.
 """
 
 positions_table: Final = sa.Table(

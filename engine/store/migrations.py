@@ -73,6 +73,15 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("The size of a signal that does not depend on equity", add_column(live.signals_table.c.amount)),
     Step("The stop of a signal", add_column(live.signals_table.c.stop)),
     Step("The target of a signal", add_column(live.signals_table.c.target)),
+    Step("Paper orders that only reduce", add_column(broker.orders_table.c.reduce_only)),
+    Step("The exits that follow a paper order", add_column(broker.orders_table.c.exits)),
+    Step("The role of an exit on a paper account", add_column(broker.orders_table.c.role)),
+    Step("The entry of an exit on a paper account", add_column(broker.orders_table.c.parent)),
+    Step("The price at which a stop on a paper account sells or buys", add_column(broker.orders_table.c.trigger_price)),
+    Step("The distance of a trailing stop on a paper account", add_column(broker.orders_table.c.trail)),
+    Step(
+        "The best price that a trailing stop on a paper account has seen", add_column(broker.orders_table.c.best_price)
+    ),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -15,6 +15,8 @@ from api.orders import CancelRequest, ListRequest, ListResponse, Order, PlacedOr
 from api.symbols import Instrument
 from engine.access import LOCAL_AGENT
 
+from .exits import Exits
+
 
 class Venue(Protocol):
     """The accounts of one owner at one venue. Every method blocks: call it from a thread.
@@ -86,6 +88,25 @@ class Venue(Protocol):
             NotFound: `ORDER_NOT_FOUND`.
             InvalidInput: It has ended already.
             OutcomeUnknown: It is not known yet whether it was cancelled.
+        """
+        ...
+
+    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+        """Let other exits follow an entry than those before, which end.
+
+        They protect what is filled of the entry and grow with it; a fill of one cancels the others.
+
+        Args:
+            account_id: Of the account.
+            order_id: The entry's `order_id`, or the `client_id` that it was placed with.
+            exits: From now on; `Exits()` leaves none.
+
+        Returns:
+            The exits that rest now; none while nothing of the entry is filled.
+
+        Raises:
+            NotFound: There is no such order.
+            InvalidInput: An exit would close the position at once.
         """
         ...
 

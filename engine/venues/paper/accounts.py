@@ -13,7 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
-from api.errors import InvalidInput
+from api.errors import InvalidInput, NotFound
 from api.exchanges import EXCHANGES
 from api.orders import (
     CANCELLABLE,
@@ -29,6 +29,7 @@ from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.venues.amounts import ZERO, Steps, affordable, exact
+from engine.venues.exits import Exits
 
 from .lifecycle import find_account, open_defaults
 from .placing import Ticket, check_ticket, place
@@ -125,16 +126,30 @@ class PaperAccounts:
         def work(connection: sa.Connection) -> OrderRecord:
             lock_account(connection, account)
             order = find_order(connection, accounts, request)
+            trading = TradingAccount(connection, account, self._clock.now())
             if not order.is_open:
-                raise InvalidInput(
-                    f"order {request.order_id} is {order.status}; only {', '.join(CANCELLABLE)} can be cancelled",
-                    suggestion="Nothing is left to cancel; orders_list shows what became of it",
-                )
-            return TradingAccount(connection, account, self._clock.now()).end(
-                order, "CANCELLED", "Cancelled on request"
-            )
+                raise _ended(request, order, trading.exits_of(order))
+            return trading.cancel(order)
 
         return order_view(self._write(work), account)
+
+    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+        """See `Venue`."""
+        account = self._account(account_id)
+        known = self._read_order(account, order_id)
+        if known is None:
+            raise NotFound(f"there is no order {order_id}", code="ORDER_NOT_FOUND")
+        exits.check(known.direction)
+        tick = Steps.of(self._prices.listing(known.instrument)).tick
+        self._upkeep.settle([account])
+
+        def work(connection: sa.Connection) -> list[OrderRecord]:
+            lock_account(connection, account)
+            trading = TradingAccount(connection, account, self._clock.now())
+            entry = trading.order(known)
+            return trading.exits_of(trading.set_exits(entry, exits, tick))
+
+        return [order_view(order, account) for order in self._write(work)]
 
     def orders(self, request: ListRequest) -> ListResponse:
         """See `Venue`."""
@@ -221,6 +236,18 @@ class PaperAccounts:
                 return work(connection)
 
         return self._store.write_now(exactly)
+
+
+def _ended(request: CancelRequest, order: OrderRecord, exits: list[OrderRecord]) -> InvalidInput:
+    """The refusal to cancel what has ended already; of an entry it names the exits that rest."""
+    left = "Nothing is left to cancel; orders_list shows what became of it"
+    if exits:
+        by_venue = EXCHANGES[order.instrument.exchange].cancels_by_own_id
+        name = exits[0].exchange_order_id if by_venue else exits[0].order_id
+        left = f'Its exits rest; orders_cancel(order_id="{name}") cancels them together'
+    return InvalidInput(
+        f"order {request.order_id} is {order.status}; only {', '.join(CANCELLABLE)} can be cancelled", suggestion=left
+    )
 
 
 def _size_only(holdings: Holdings, token: Instrument) -> Position:

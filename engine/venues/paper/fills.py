@@ -20,7 +20,7 @@ from .records import OrderRecord, PositionRecord
 @dataclass(frozen=True, slots=True)
 class Fill:
     """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds,
-    rounded up: bars that open then or later are news to what it opens.
+    rounded up: bars that open then or later are news to what it opens. `tick` is the step of prices.
 
     `margin_price` values it for margin: never above the price of a resting order, since that is what it reserved for.
     """
@@ -30,6 +30,7 @@ class Fill:
     fee_rate: Decimal
     margin_price: Decimal
     at: int
+    tick: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def reservation(order: OrderRecord, opening: Decimal, terms: Exchange) -> tuple[
         if order.side == "sell":
             return instrument.base, opening
         return instrument.quote, opening * order.limit * (1 + max(terms.taker, terms.maker))
+    if opening == 0:
+        return instrument.quote, ZERO
     value = opening * order.limit
     return instrument.quote, down(value / order.leverage) + value * max(terms.taker, terms.maker)
 
@@ -57,10 +60,15 @@ def opening_part(order: OrderRecord, position: PositionRecord | None, same_side:
     """How much of the rest of an order would open or grow a position, after the open orders of its side."""
     if order.instrument.market_type != "perpetual":
         return order.unfilled
-    size = position.size if position else ZERO
-    closable = abs(size) if size * order.direction < 0 else ZERO
-    spoken_for = sum((other.unfilled - other.opening for other in same_side), ZERO)
+    closable = closable_part(position, order.direction)
+    spoken_for = sum((other.unfilled - other.opening for other in same_side if not other.reduce_only), ZERO)
     return max(order.unfilled - max(closable - spoken_for, ZERO), ZERO)
+
+
+def closable_part(position: PositionRecord | None, direction: int) -> Decimal:
+    """How much of a position an order to buy (`direction` 1) or sell (-1) can close."""
+    size = position.size if position else ZERO
+    return abs(size) if size * direction < 0 else ZERO
 
 
 def trade(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:

@@ -12,13 +12,14 @@ from typing import Final
 
 from api.errors import InvalidInput
 from api.exchanges import Exchange
-from api.orders import PlaceRequest
+from api.orders import PlaceRequest, wrong_side
 from api.refusals import call_text
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
 from engine.venues.amounts import ZERO, Steps, affordable, down, is_multiple, nearest, plain, text, up
+from engine.venues.exits import Exits
 
-from .fills import Fill
+from .fills import Fill, closable_part
 from .ledger import InsufficientFunds
 from .prices import Quote
 from .records import AccountRecord, OrderRecord, PositionRecord
@@ -40,6 +41,11 @@ class Ticket:
     def steps(self) -> Steps:
         """Tick and lot."""
         return Steps.of(self.listing)
+
+    @property
+    def exits(self) -> Exits:
+        """What is to follow it once it fills."""
+        return Exits(stop=self.request.stop_loss, target=self.request.take_profit)
 
     @property
     def taker_price(self) -> Decimal:
@@ -72,6 +78,7 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
         )
     _check_steps(ticket, account.terms.minimum)
     _check_price_digits(ticket, account.terms)
+    _check_exits(ticket)
     _check_resting_size(ticket, account.terms)
 
 
@@ -82,6 +89,7 @@ def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) 
         InvalidInput: Too small, without the funds, short where that is impossible, or at another leverage.
     """
     position = trading.position(ticket.instrument)
+    _check_reduces(ticket, position)
     _check_holdings(trading, ticket)
     _check_minimum(trading, ticket, position)
     leverage = _leverage(trading, ticket, position)
@@ -94,18 +102,18 @@ def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) 
 
 def _match(trading: TradingAccount, ticket: Ticket, order: OrderRecord) -> OrderRecord:
     price, capacity = ticket.taker_price, ticket.quote.capacity(ticket.steps)
-    fee, at = trading.account.terms.taker, math.ceil(trading.now)
+    fee, at, tick = trading.account.terms.taker, order.seen_until, ticket.steps.tick
     if order.order_type == "market":
-        return trading.fill(order, Fill(order.amount, price, fee, price, at))
+        return trading.fill(order, Fill(order.amount, price, fee, price, at, tick))
     reaches = (order.limit - price) * order.direction >= 0
     if order.order_type == "FOK":
         if reaches and capacity >= order.amount:
-            return trading.fill(order, Fill(order.amount, price, fee, price, at))
+            return trading.fill(order, Fill(order.amount, price, fee, price, at, tick))
         reason = f"{text(price)} is asked" if not reaches else f"{text(capacity)} can be filled at once"
         return trading.end(order, "CANCELLED", f"Not filled whole at once: {reason}")
     at_once = min(order.amount, capacity) if reaches else ZERO
     if at_once:
-        order = trading.fill(order, Fill(at_once, price, fee, price, at))
+        order = trading.fill(order, Fill(at_once, price, fee, price, at, tick))
     return trading.rest(order) if order.is_open else order
 
 
@@ -124,6 +132,8 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
         created_at=round(now * 1000),
         updated_at=round(now * 1000),
         seen_until=math.ceil(now),
+        reduce_only=bool(request.reduce_only),
+        exits=ticket.exits or None,
     )
 
 
@@ -132,8 +142,10 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
     request, steps = ticket.request, ticket.steps
     is_token = ticket.instrument.market_type == "prediction"
     grid = {"amount": (request.amount, steps.lot, "lot", _LARGEST)}
-    if request.price is not None:
-        grid["price"] = (request.price, steps.tick, "tick", 1 - steps.tick if is_token else _LARGEST)
+    prices = {"price": request.price, "stop_loss": request.stop_loss, "take_profit": request.take_profit}
+    for name, price in prices.items():
+        if price is not None:
+            grid[name] = (price, steps.tick, "tick", 1 - steps.tick if is_token else _LARGEST)
     wrong = {name: rule for name, rule in grid.items() if not is_multiple(*rule[:2])}
     if not wrong:
         return
@@ -153,18 +165,53 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
 
 def _check_price_digits(ticket: Ticket, exchange: Exchange) -> None:
     """Some exchanges take a price of few significant figures only; a whole number is always taken."""
-    price, most = ticket.request.price, exchange.price_digits
-    if price is None or most is None or price == price.to_integral_value():
+    request, most = ticket.request, exchange.price_digits
+    prices = {"price": request.price, "stop_loss": request.stop_loss, "take_profit": request.take_profit}
+    for name, price in prices.items():
+        if price is None or most is None or price == price.to_integral_value():
+            continue
+        written = price.normalize()
+        if len(written.as_tuple().digits) <= most:
+            continue
+        step = Decimal(1).scaleb(min(0, written.adjusted() - most + 1))
+        valid = plain(nearest(price, step))
+        raise InvalidInput(
+            f"{name} {text(price)} has more than {most} significant figures, and {exchange.name} takes no more",
+            suggestion=f"The nearest valid {name} is {text(valid)}",
+            corrected=_corrected(ticket, **{name: valid}),
+        )
+
+
+def _check_exits(ticket: Ticket) -> None:
+    """Refuse exits that would close what the order opens at once, at the better of its limit and the market."""
+    request, market = ticket.request, ticket.quote.close
+    better = min if ticket.direction > 0 else max
+    at_limit = request.price is not None and better(request.price, market) == request.price
+    wrong = wrong_side(request, request.price if at_limit else market, "the limit" if at_limit else "the market price")
+    if wrong is not None:
+        value = request.stop_loss if wrong.field == "stop_loss" else request.take_profit
+        raise InvalidInput(f"{wrong.field} {text(value or ZERO)} {wrong.rule}", suggestion=wrong.way_out)
+
+
+def _check_reduces(ticket: Ticket, position: PositionRecord | None) -> None:
+    """A reduce-only order of a perpetual closes what is there, and no more."""
+    if not ticket.request.reduce_only or ticket.instrument.market_type != "perpetual":
         return
-    written = price.normalize()
-    if len(written.as_tuple().digits) <= most:
+    closable = closable_part(position, ticket.direction)
+    if ticket.request.amount <= closable:
         return
-    step = Decimal(1).scaleb(min(0, written.adjusted() - most + 1))
-    valid = plain(nearest(price, step))
+    held = "long" if ticket.direction < 0 else "short"
+    symbol = ticket.instrument.symbol
+    if closable == 0:
+        raise InvalidInput(
+            f"there is no {held} position in {symbol} that a reduce-only {ticket.request.side} could reduce",
+            suggestion="accounts_balances shows the positions; leave reduce_only out to open one",
+        )
     raise InvalidInput(
-        f"price {text(price)} has more than {most} significant figures, and {exchange.name} takes no more",
-        suggestion=f"The nearest valid price is {text(valid)}",
-        corrected=_corrected(ticket, price=valid),
+        f"amount {text(ticket.request.amount)} is more than the {held} position of {text(closable)} in {symbol}, and a"
+        " reduce-only order never flips it",
+        suggestion=f"Use an amount of at most {text(closable)}",
+        corrected=_corrected(ticket, amount=closable),
     )
 
 
@@ -193,12 +240,20 @@ def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
     free, held = trading.books.amount("free", base), trading.books.amount("held", base)
     if free >= request.amount:
         return
+    in_exits = trading.held_by_exits(ticket.instrument)
+    if request.reduce_only and free + in_exits >= request.amount:
+        trading.release(ticket.instrument, request.amount - free)
+        return
     unit = "tokens" if ticket.instrument.market_type == "prediction" else base
     in_orders = f", and {text(held)} in open orders" if held else ""
+    largest = free + in_exits if request.reduce_only else free
+    sell = f"Sell at most {text(largest)}" if largest else "Buy before selling; shorts need a perpetual account"
+    if in_exits and not request.reduce_only:
+        sell = f"Set reduce_only to sell what exits hold too, {text(free + in_exits)} in all; the exits shrink with it"
     raise InvalidInput(
         f"the account has {text(free)} {unit} free{in_orders}, less than the amount {text(request.amount)}; "
         f"{ticket.instrument.market_type} accounts cannot go short",
-        suggestion=f"Sell at most {text(free)}" if free else "Buy before selling; shorts need a perpetual account",
+        suggestion=sell,
     )
 
 

@@ -36,14 +36,19 @@ class Quote:
 
     def taker_price(self, direction: int, steps: Steps) -> Decimal:
         """What an order that takes gets: the close, worse by the slippage and the rounding to a tick."""
-        if direction > 0:
-            price = up(self.close * (1 + SLIPPAGE), steps.tick)
-            return min(price, 1 - steps.tick) if self.instrument.market_type == "prediction" else price
-        return max(down(self.close * (1 - SLIPPAGE), steps.tick), steps.tick)
+        return taken(self.close, direction, steps, self.instrument)
 
     def capacity(self, steps: Steps) -> Decimal:
         """How much of the bar one account can get."""
         return down(self.volume * VOLUME_SHARE, steps.lot)
+
+
+def taken(price: Decimal, direction: int, steps: Steps, instrument: Instrument) -> Decimal:
+    """What an order that takes at `price` gets: worse by the slippage and the rounding to a tick."""
+    if direction > 0:
+        worse = up(price * (1 + SLIPPAGE), steps.tick)
+        return min(worse, 1 - steps.tick) if instrument.market_type == "prediction" else worse
+    return max(down(price * (1 - SLIPPAGE), steps.tick), steps.tick)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from typing import Any, Final, Literal, cast
 import sqlalchemy as sa
 
 from api.exchanges import EXCHANGES, Exchange, ExchangeId
-from api.orders import CANCELLABLE, OrderStatus, OrderType, Side
+from api.orders import CANCELLABLE, ExitRole, OrderStatus, OrderType, Side
 from api.symbols import Instrument
 from engine.store.broker import accounts_table, orders_table, positions_table
 from engine.venues.amounts import ZERO, down, text
+from engine.venues.exits import Exits
 
 AccountStatus = Literal["active", "closed"]
 
@@ -62,6 +63,9 @@ class OrderRecord:
 
     `cost` sums price times amount of the fills. `seq` and the venue's id come with storing. Times are unix
     milliseconds, `seen_until` unix seconds.
+
+    `exits` follow an entry once it fills. An exit has a `role` and its entry's `order_id` as `parent`; it may only
+    reduce. A stop waits for its `trigger`; one that trails stays the fraction `trail` behind the `best` price.
     """
 
     order_id: str
@@ -85,6 +89,13 @@ class OrderRecord:
     message: str | None = None
     seq: int = 0
     exchange_order_id: str = ""
+    reduce_only: bool = False
+    exits: Exits | None = None
+    role: ExitRole | None = None
+    parent: str | None = None
+    trigger: Decimal | None = None
+    trail: Decimal | None = None
+    best: Decimal | None = None
 
     @property
     def direction(self) -> Literal[1, -1]:
@@ -171,7 +182,13 @@ def order_of(row: sa.RowMapping) -> OrderRecord:
     instrument = Instrument(cast("ExchangeId", values.pop("exchange")), values.pop("base"), values.pop("quote"))
     price = values.pop("price")
     amounts = {name: Decimal(values.pop(name)) for name in ("amount", "filled", "cost", "fee", "opening", "reserved")}
-    return OrderRecord(instrument=instrument, price=None if price is None else Decimal(price), **amounts, **values)
+    optional = {"trigger": "trigger_price", "trail": "trail", "best": "best_price"}
+    prices = {
+        name: None if (value := values.pop(column)) is None else Decimal(value) for name, column in optional.items()
+    }
+    exits = Exits.from_text(values.pop("exits"))
+    price = None if price is None else Decimal(price)
+    return OrderRecord(instrument=instrument, price=price, exits=exits, **prices, **amounts, **values)
 
 
 def lock_account(connection: sa.Connection, account: AccountRecord) -> None:
@@ -190,11 +207,14 @@ def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
         "quote": order.instrument.quote,
         "side": order.side,
         "order_type": order.order_type,
-        "amount": text(order.amount),
-        "price": None if order.price is None else text(order.price),
+        "price": _text_or_none(order.price),
         "leverage": order.leverage,
         "label": order.label,
         "created_at": order.created_at,
+        "reduce_only": order.reduce_only,
+        "role": order.role,
+        "parent": order.parent,
+        "trail": _text_or_none(order.trail),
     }
     stored = connection.execute(sa.insert(orders_table).values(**fixed, **_progress(order)))
     key = stored.inserted_primary_key
@@ -228,6 +248,7 @@ def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRec
 def _progress(order: OrderRecord) -> dict[str, Any]:
     return {
         "status": order.status,
+        "amount": text(order.amount),
         "filled": text(order.filled),
         "cost": text(order.cost),
         "fee": text(order.fee),
@@ -236,7 +257,14 @@ def _progress(order: OrderRecord) -> dict[str, Any]:
         "message": order.message,
         "updated_at": order.updated_at,
         "seen_until": order.seen_until,
+        "exits": None if order.exits is None else order.exits.to_text(),
+        "trigger_price": _text_or_none(order.trigger),
+        "best_price": _text_or_none(order.best),
     }
+
+
+def _text_or_none(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
 
 
 def read_positions(connection: sa.Connection, account: AccountRecord) -> list[PositionRecord]:

@@ -2,9 +2,13 @@
 
 Deterministic and lazy: whoever looks at an account first brings it up to date. Each order and position remembers the
 close of the last bar it has met, in the transaction that booked what the bar did, so that no bar counts twice.
-An order meets only bars that open after it was placed. Within a bar the worst comes first: liquidation, then fills in
-the order of placing, which share a part of the bar's volume: at the open where that is better than the order's price,
-else at that price. What those fills opened is held against the bar's close.
+An order meets only bars that open after it was placed. Within a bar the worst comes first: liquidation, stops, then
+targets, then other fills in the order of placing, which share a part of the bar's volume: at the open where that is
+better than the order's price, else at that price. What those fills opened is held against the bar's close.
+
+Exits follow the rules of backtests (`simulation.rules`). A stop becomes a market order where its price is reached, or
+at an open beyond it, and fills whole. An entry that fills inside a bar is stopped on the same bar if the bar went on to
+the stop, and reaches its target there only if the bar closed beyond it.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS
 from engine.feeds.feed import Candles
 from engine.trading_rules import VOLUME_SHARE
-from engine.venues.amounts import down, from_float
+from engine.venues.amounts import ZERO, Steps, down, from_float
+from engine.venues.exits import trailing_price
 
-from .fills import Fill, liquidation_price
-from .prices import Tape
+from .fills import Fill, closable_part, liquidation_price
+from .prices import Tape, taken
 from .records import OrderRecord, PositionRecord
 from .trading import TradingAccount
 
@@ -44,7 +49,7 @@ def settle(trading: TradingAccount, instrument: Instrument, tape: Tape, bars: ra
     """Let the orders and the position in `instrument` meet `bars` of the tape; at its end the market may resolve."""
     candles = tape.candles
     if candles is not None and bars:
-        _Walk(trading, instrument, candles, tape.steps.lot, bars).run()
+        _Walk(trading, instrument, candles, tape.steps, bars).run()
     payout = tape.listing.payout
     if payout is not None and (candles is None or bars.stop >= len(candles)):
         trading.resolve(instrument, payout)
@@ -54,14 +59,14 @@ class _Walk:
     """One instrument's bars, visited only where something happens."""
 
     def __init__(
-        self, trading: TradingAccount, instrument: Instrument, candles: Candles, lot: Decimal, bars: range
+        self, trading: TradingAccount, instrument: Instrument, candles: Candles, steps: Steps, bars: range
     ) -> None:
         self._trading = trading
         self._instrument = instrument
         self._bars = candles.bars
         self._opens = candles.time
         self._seconds = SECONDS[candles.timeframe]
-        self._lot = lot
+        self._steps = steps
         self._range = bars
         self._touched: dict[int, Indices] = {}
 
@@ -71,6 +76,7 @@ class _Walk:
         while (bar := self._next(start)) is not None:
             self._meet(bar)
             start = bar + 1
+        self._follow()
         self._trading.seen(self._instrument, self._close_time(self._range[-1]))
 
     def _next(self, start: int) -> int | None:
@@ -91,15 +97,107 @@ class _Walk:
             self._liquidate(position, bar)
 
     def _fill(self, bar: int) -> None:
-        capacity = down(from_float(self._bars.volume[bar]) * VOLUME_SHARE, self._lot)
-        maker = self._trading.account.terms.maker
-        for order in self._trading.open_orders(self._instrument):
-            amount = min(order.unfilled, capacity)
-            if amount > 0 and bar in self._touches(order):
+        capacity = down(from_float(self._bars.volume[bar]) * VOLUME_SHARE, self._steps.lot)
+        orders = sorted(self._open(), key=_worst_first)
+        linked = any(order.reduce_only or order.exits for order in orders)
+        for known in orders:
+            if bar not in self._touches(known):
+                continue
+            order = self._trading.order(known) if linked else known
+            if not order.is_open:
+                continue
+            if order.trigger is not None:
+                self._stop(order, bar, self._beyond(bar, order.direction, self._level(order, bar)))
+                continue
+            amount = self._fillable(order, capacity)
+            if amount > 0:
                 capacity -= amount
-                price = self._price(order, bar)
-                fill = Fill(amount, price, maker, min(price, order.limit), self._close_time(bar))
-                self._trading.fill_or_end(order, fill)
+                self._trading.fill_or_end(order, self._fill_of(order, bar, amount, self._price(order, bar)))
+                self._exit_at_once(order, bar)
+
+    def _open(self) -> list[OrderRecord]:
+        return self._trading.open_orders(self._instrument)
+
+    def _fillable(self, order: OrderRecord, capacity: Decimal) -> Decimal:
+        """What the bar gives of an order; one that only reduces gets no more than there is to close."""
+        if order.reduce_only and self._instrument.market_type == "perpetual":
+            capacity = min(capacity, closable_part(self._trading.position(self._instrument), order.direction))
+        return min(order.unfilled, capacity)
+
+    def _fill_of(self, order: OrderRecord, bar: int, amount: Decimal, price: Decimal) -> Fill:
+        """The fill of a resting limit order."""
+        terms = self._trading.account.terms
+        return Fill(amount, price, terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick)
+
+    def _stop(self, order: OrderRecord, bar: int, reference: Decimal) -> None:
+        """Fill a stop whole, as the market order that it becomes."""
+        price = taken(reference, order.direction, self._steps, self._instrument)
+        fee = self._trading.account.terms.taker
+        self._trading.fill_or_end(
+            order, Fill(order.unfilled, price, fee, price, self._close_time(bar), self._steps.tick)
+        )
+
+    def _exit_at_once(self, entry: OrderRecord, bar: int) -> None:
+        """Close what an entry has opened on this bar, where the prices after its fill do so.
+
+        A fill at the open has the whole bar before it. After a fill inside the bar, the bar's worst price is sure to
+        come, and of its better ones only the close.
+        """
+        if not entry.exits:
+            return
+        at_open = self._price(entry, bar) != entry.limit or from_float(self._bars.open[bar]) == entry.limit
+        for order in sorted(self._trading.exits_of(entry), key=_worst_first):
+            worst, best = (
+                (self._bars.low, self._bars.high) if order.side == "sell" else (self._bars.high, self._bars.low)
+            )
+            sign = -order.direction
+            if order.trigger is not None:
+                if sign * (from_float(worst[bar]) - order.trigger) <= 0:
+                    self._stop(order, bar, sign * min(sign * order.trigger, sign * self._price(entry, bar)))
+                    return
+                continue
+            reached = from_float(best[bar]) if at_open else from_float(self._bars.close[bar])
+            if sign * (reached - order.limit) >= 0:
+                self._trading.fill_or_end(order, self._fill_of(order, bar, order.unfilled, order.limit))
+                return
+        self._trail_from(entry, bar, at_open=at_open)
+
+    def _trail_from(self, entry: OrderRecord, bar: int, *, at_open: bool) -> None:
+        """Of the better prices of the bar of a fill inside it, only the close is sure to have come after."""
+        for order in self._trading.exits_of(entry):
+            if order.trail is not None and order.best is not None:
+                better = max if order.side == "sell" else min
+                best = self._bars.high if order.side == "sell" else self._bars.low
+                price = from_float(best[bar] if at_open else self._bars.close[bar])
+                self._trading.trail(order, better(order.best, price))
+
+    def _beyond(self, bar: int, direction: int, level: Decimal) -> Decimal:
+        """The price at which a stop is reached on a bar: its own, or an open that lies beyond it already."""
+        opened = from_float(self._bars.open[bar])
+        return max(level, opened) if direction > 0 else min(level, opened)
+
+    def _level(self, order: OrderRecord, bar: int) -> Decimal:
+        """The price that a stop waits for on a bar."""
+        if order.trail is None or order.best is None:
+            return order.trigger or ZERO
+        first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
+        return trailing_price(-order.direction, self._best(order, first, bar), order.trail)
+
+    def _best(self, order: OrderRecord, first: int, stop: int) -> Decimal:
+        """The best price that a trailing stop has seen before bar `stop`, with the bars from `first` on."""
+        best = order.best or ZERO
+        if first >= stop:
+            return best
+        if order.side == "sell":
+            return max(best, from_float(self._bars.high[first:stop].max()))
+        return min(best, from_float(self._bars.low[first:stop].min()))
+
+    def _follow(self) -> None:
+        """Let trailing stops remember the best price of the bars that are met now."""
+        for order in self._open():
+            if order.trail is not None:
+                first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
+                self._trading.trail(order, self._best(order, first, self._range.stop))
 
     def _price(self, order: OrderRecord, bar: int) -> Decimal:
         opened = from_float(self._bars.open[bar])
@@ -117,8 +215,24 @@ class _Walk:
     def _touches(self, order: OrderRecord) -> Indices:
         """The bars that reach an order's price. They never change, so they are looked for once."""
         if order.seq not in self._touched:
-            self._touched[order.seq] = self._reaching(order.direction, order.limit, order.seen_until)
+            if order.trail is not None:
+                touched = self._reaching_a_trail(order, order.trail)
+            elif order.trigger is not None:
+                touched = self._reaching(-order.direction, order.trigger, order.seen_until)
+            else:
+                touched = self._reaching(order.direction, order.limit, order.seen_until)
+            self._touched[order.seq] = touched
         return self._touched[order.seq]
+
+    def _reaching_a_trail(self, order: OrderRecord, trail: Decimal) -> Indices:
+        """The bars that reach a trailing stop, which follows the best price of the bars before, never its own."""
+        first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
+        part = slice(first, self._range.stop)
+        lows, highs = self._bars.low[part], self._bars.high[part]
+        best = np.concatenate(([float(order.best or ZERO)], highs if order.side == "sell" else lows))[:-1]
+        if order.side == "sell":
+            return np.flatnonzero(lows <= np.maximum.accumulate(best) * float(1 - trail)) + first
+        return np.flatnonzero(highs >= np.minimum.accumulate(best) * float(1 + trail)) + first
 
     def _threats(self, position: PositionRecord | None) -> Indices:
         """The bars that reach the liquidation price of a position."""
@@ -136,3 +250,8 @@ class _Walk:
 
     def _close_time(self, bar: int) -> int:
         return int(self._opens[bar]) + self._seconds
+
+
+def _worst_first(order: OrderRecord) -> tuple[int, int]:
+    """Stops, then targets, then everything else in the order of placing."""
+    return (0 if order.trigger is not None else 1 if order.role is not None else 2, order.seq)

@@ -14,15 +14,17 @@ from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
 from engine.store.broker import orders_table
 from engine.store.ids import new_id
-from engine.venues.amounts import ZERO, text
+from engine.venues.amounts import ZERO, nearest, text
+from engine.venues.exits import Exits, trailing_price
 
-from .fills import Fill, liquidate, opening_part, pay_out, reservation, trade
+from .fills import Fill, closable_part, liquidate, opening_part, pay_out, reservation, trade
 from .ledger import Books, InsufficientFunds, Line
 from .records import (
     AccountRecord,
     OrderRecord,
     PositionRecord,
     insert_order,
+    read_order,
     read_orders,
     read_position,
     update_order,
@@ -51,6 +53,10 @@ class TradingAccount:
             where = sa.and_(where, table.base == instrument.base, table.quote == instrument.quote)
         return list(read_orders(self.connection, where))
 
+    def order(self, known: OrderRecord) -> OrderRecord:
+        """An order as it is now, after other orders of its plan were filled or ended."""
+        return read_order(self.connection, self.account, known.order_id) or known
+
     def position(self, instrument: Instrument) -> PositionRecord | None:
         """The open position, for perpetuals and prediction tokens."""
         return read_position(self.connection, self.account, instrument)
@@ -67,6 +73,8 @@ class TradingAccount:
         """
         others = [o for o in self.open_orders(order.instrument) if o.side == order.side and o.seq != order.seq]
         opening = opening_part(order, self.position(order.instrument), others)
+        if order.reduce_only and order.instrument.market_type == "perpetual":
+            opening = ZERO
         asset, amount = reservation(order, opening, self.account.terms)
         self.books.move("reserve", asset, amount, "free", "held", order.order_id)
         status: OrderStatus = "PART_FILLED" if order.filled else "OPEN"
@@ -78,6 +86,7 @@ class TradingAccount:
         Raises:
             InsufficientFunds: Both together are not enough. Nothing was changed.
         """
+        order = self._holding_the_reserve(order)
         effect = trade(order, self.position(order.instrument), fill)
         left = order.unfilled - fill.amount
         opening = min(max(order.opening - effect.opened, ZERO), left)
@@ -97,7 +106,176 @@ class TradingAccount:
         self.books.post("fill", effect.lines, order_id=order.order_id, at=at)
         if effect.position is not None:
             write_position(self.connection, effect.position)
-        return self._update(order, after, at)
+        filled = self._update(order, after, at)
+        if filled.exits:
+            self._protect(filled, effect.opened, fill)
+        if filled.role is not None:
+            self._one_cancels_other(filled, fill.amount)
+        if order.instrument.market_type == "perpetual":
+            self._fit_exits(order.instrument)
+        return filled
+
+    def exits_of(self, entry: OrderRecord) -> list[OrderRecord]:
+        """The resting exits of an entry."""
+        return [order for order in self.open_orders(entry.instrument) if order.parent == entry.order_id]
+
+    def set_exits(self, entry: OrderRecord, exits: Exits, tick: Decimal) -> OrderRecord:
+        """Replace the exits of an entry, resting or yet to come, by others. They protect as much as those before."""
+        before = self.exits_of(entry)
+        amount = max((order.unfilled for order in before), default=ZERO)
+        seen = max((order.seen_until for order in before), default=entry.seen_until)
+        if not before and entry.filled:
+            amount = self._unprotected(entry)
+        for order in before:
+            self.end(order, "CANCELLED", "Replaced")
+        entry = self._update(entry, replace(entry, exits=exits or None))
+        if exits and amount:
+            best = next((order.best for order in before if order.best is not None), None)
+            self._rest_exits(entry, exits, amount, seen, tick, best)
+        return entry
+
+    def cancel(self, order: OrderRecord) -> OrderRecord:
+        """End an order on request: an exit with the other one, an entry with the exits that have not come about."""
+        if order.role is not None:
+            for other in self.open_orders(order.instrument):
+                if other.parent == order.parent and other.seq != order.seq:
+                    self.end(other, "CANCELLED", "Cancelled on request, with the plan's other exit")
+        kept = " The exits of what was filled stay" if self.exits_of(order) else ""
+        return self.end(order, "CANCELLED", f"Cancelled on request.{kept}" if kept else "Cancelled on request")
+
+    def held_by_exits(self, instrument: Instrument) -> Decimal:
+        """How much of a spot or prediction balance exits hold."""
+        return sum((order.reserved for order in self.open_orders(instrument) if order.role is not None), ZERO)
+
+    def release(self, instrument: Instrument, amount: Decimal) -> None:
+        """Shrink exits, the oldest first, until they hold `amount` less of a spot or prediction balance."""
+        self._shrink(instrument, -1, amount, "What it protected was sold")
+
+    def _holding_the_reserve(self, order: OrderRecord) -> OrderRecord:
+        """An exit about to be filled, with what its plan holds; only one exit of a plan holds it at a time."""
+        if order.role is None or order.reserved or order.instrument.market_type == "perpetual":
+            return order
+        for other in self.open_orders(order.instrument):
+            if other.parent == order.parent and other.reserved:
+                self._update(other, replace(other, opening=ZERO, reserved=ZERO))
+                return self._update(order, replace(order, opening=order.unfilled, reserved=other.reserved))
+        return order
+
+    def _protect(self, entry: OrderRecord, opened: Decimal, fill: Fill) -> None:
+        """Let the exits of an entry cover the part of it that has just opened or grown a position."""
+        resting = self.exits_of(entry)
+        if opened == 0 or entry.exits is None:
+            return
+        if not resting:
+            self._rest_exits(entry, entry.exits, opened, fill.at, fill.tick, None)
+            return
+        for order in resting:
+            grown = replace(order, amount=order.amount + opened)
+            if order.reserved:
+                self._hold(grown, opened)
+                grown = replace(grown, opening=grown.unfilled, reserved=order.reserved + opened)
+            self._update(order, grown)
+
+    def _rest_exits(
+        self, entry: OrderRecord, exits: Exits, amount: Decimal, seen: int, tick: Decimal, best: Decimal | None
+    ) -> None:
+        """Accept one exit for each price; the first of a spot or prediction plan holds what they sell."""
+        entered = entry.average_price or entry.limit
+        now = round(self.now * 1000)
+        for role, price in exits.prices(entry.direction, entered).items():
+            is_target = role == "take_profit"
+            is_first = role == next(iter(exits.prices(entry.direction, entered)))
+            at = max(nearest(price, tick), tick)
+            order = self.accept(
+                OrderRecord(
+                    order_id=new_order_id(),
+                    account=self.account.id,
+                    instrument=entry.instrument,
+                    side="sell" if entry.side == "buy" else "buy",
+                    order_type="limit" if is_target else "market",
+                    amount=amount,
+                    price=at if is_target else None,
+                    leverage=entry.leverage,
+                    label=entry.label,
+                    created_at=now,
+                    updated_at=now,
+                    seen_until=seen,
+                    reduce_only=True,
+                    role=role,
+                    parent=entry.order_id,
+                    trigger=None if is_target else at,
+                    trail=exits.trail if role == "trailing_stop" else None,
+                    best=(best or entered) if role == "trailing_stop" else None,
+                )
+            )
+            resting = replace(order, status="OPEN")
+            if is_first and entry.instrument.market_type != "perpetual":
+                self._hold(order, amount)
+                resting = replace(resting, opening=amount, reserved=amount)
+            self._update(order, resting)
+
+    def _hold(self, order: OrderRecord, amount: Decimal) -> None:
+        self.books.move("reserve", order.instrument.base, amount, "free", "held", order.order_id)
+
+    def _one_cancels_other(self, order: OrderRecord, amount: Decimal) -> None:
+        """What an exit has sold, the other one no longer sells; once all is sold the plan is over."""
+        for other in self.open_orders(order.instrument):
+            if other.parent == order.parent and other.seq != order.seq:
+                if order.status == "FILLED":
+                    self.end(other, "CANCELLED", "The plan's other exit was filled")
+                else:
+                    self._update(other, replace(other, amount=other.amount - amount))
+        entry = read_order(self.connection, self.account, order.parent or "")
+        if order.status == "FILLED" and entry is not None and entry.is_open:
+            self.end(entry, "CANCELLED", "An exit of its plan was filled")
+
+    def _fit_exits(self, instrument: Instrument) -> None:
+        """Exits of a perpetual never close more than there is; a closed or flipped position leaves none."""
+        position = self.position(instrument)
+        for direction in (1, -1):
+            closable = closable_part(position, direction)
+            plans = self._plans(instrument, direction)
+            excess = sum((plan[0].unfilled for plan in plans), ZERO) - closable
+            if excess > 0:
+                self._shrink(instrument, direction, excess, "The position that it protects is closed")
+            for order in self.open_orders(instrument):
+                if closable == 0 and order.reduce_only and order.role is None and order.direction == direction:
+                    self.end(order, "CANCELLED", "There is no position left to reduce")
+
+    def _shrink(self, instrument: Instrument, direction: int, amount: Decimal, why: str) -> None:
+        for plan in self._plans(instrument, direction):
+            cut = min(plan[0].unfilled, amount)
+            amount -= cut
+            for order in plan if cut else ():
+                if cut == order.unfilled:
+                    self.end(order, "CANCELLED", why)
+                    continue
+                smaller = replace(order, amount=order.amount - cut)
+                if order.reserved:
+                    self.books.move("release", instrument.base, cut, "held", "free", order.order_id)
+                    smaller = replace(smaller, opening=smaller.unfilled, reserved=order.reserved - cut)
+                self._update(order, smaller)
+
+    def _plans(self, instrument: Instrument, direction: int) -> list[list[OrderRecord]]:
+        """The resting exits that buy or sell, by plan, the oldest first; those of a plan are equally large."""
+        plans: dict[str, list[OrderRecord]] = {}
+        for order in self.open_orders(instrument):
+            if order.role is not None and order.direction == direction:
+                plans.setdefault(order.parent or "", []).append(order)
+        return list(plans.values())
+
+    def _unprotected(self, entry: OrderRecord) -> Decimal:
+        """How much of what an entry opened no exit has closed or covers."""
+        table = orders_table.c
+        where = sa.and_(table.account == self.account.id, table.parent == entry.order_id)
+        closed = sum((order.filled for order in read_orders(self.connection, where)), ZERO)
+        if entry.instrument.market_type != "perpetual":
+            there = self.books.amount("free", entry.instrument.base)
+        else:
+            plans = self._plans(entry.instrument, -entry.direction)
+            there = closable_part(self.position(entry.instrument), -entry.direction)
+            there -= sum((plan[0].unfilled for plan in plans), ZERO)
+        return max(min(entry.filled - closed, there), ZERO)
 
     def end(self, order: OrderRecord, status: OrderStatus, message: str | None = None) -> OrderRecord:
         """Take an order out of the market and free what it held."""
@@ -148,6 +326,12 @@ class TradingAccount:
         if position is not None:
             self.books.post("payout", pay_out(position, payout))
             write_position(self.connection, replace(position, size=ZERO))
+
+    def trail(self, order: OrderRecord, best: Decimal) -> None:
+        """Remember the best price that a trailing stop has seen, and where that puts it."""
+        if best != order.best and order.trail is not None:
+            level = trailing_price(-order.direction, best, order.trail)
+            self._update(order, replace(order, best=best, trigger=level))
 
     def seen(self, instrument: Instrument, until: int) -> None:
         """Remember that all bars up to `until` (unix seconds) have been met, so that none is met twice."""

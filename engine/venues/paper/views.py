@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from api.accounts import Account, Position
 from api.exchanges import EXCHANGES
 from api.orders import Order, PlacedOrder
 from engine.clock import iso8601
 from engine.venues.amounts import CENT, ZERO, down, plain
+from engine.venues.exits import Exits
 
 from .fills import liquidation_price
 from .prices import Quote
@@ -54,11 +55,28 @@ def order_view(order: OrderRecord, account: AccountRecord) -> Order:
         fee_currency=instrument.quote,
         leverage=order.leverage if instrument.market_type == "perpetual" else None,
         label=order.label,
+        **_plan(order),
         message=order.message,
         created_at=iso8601(order.created_at / 1000),
         updated_at=iso8601(order.updated_at / 1000),
         paper=True,
     )
+
+
+def _plan(order: OrderRecord) -> dict[str, Any]:
+    """What an order has to do with exits, which the engine holds on paper accounts."""
+    if order.role is not None:
+        stop = None if order.trigger is None else plain(order.trigger)
+        return {
+            "role": order.role,
+            "parent": order.parent,
+            "stop_loss": stop,
+            "reduce_only": True,
+            "held_by": "engine" if order.is_open else None,
+        }
+    exits = order.exits or Exits()
+    prices = {} if exits.relative else {"stop_loss": exits.stop, "take_profit": exits.target}
+    return {"role": "entry" if exits else None, "reduce_only": order.reduce_only or None, **prices}
 
 
 def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> PlacedOrder:
@@ -92,6 +110,10 @@ def position_view(position: PositionRecord, quote: Quote | None) -> Position:
 
 def _next_step(order: OrderRecord, account: AccountRecord) -> str:
     balances = f'accounts_balances(account_id="{account.account_id}")'
+    if order.exits and order.filled:
+        shown = f'accounts_open_orders(account_id="{account.account_id}")'
+        more = "" if order.status == "FILLED" else " for what is filled"
+        return f"Paper order; its exits rest{more}, held by this engine: {shown}. One that fills cancels the other."
     if order.status == "FILLED":
         return f"Paper order, filled; {balances} shows the result."
     if order.is_open:
