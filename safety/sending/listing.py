@@ -219,7 +219,7 @@ def _is_exact(intents: Iterable[Intent], intent_id: str, shown: ShownOrder) -> b
 
 def _fits(intent: Intent, shown: ShownOrder, earliest: float) -> bool:
     order = intent.proposal.action
-    if not isinstance(order, Order) or (shown.label and shown.label != intent.label):
+    if not isinstance(order, Order) or (shown.label and shown.label != intent.label) or shown.parent:
         return False
     if shown.symbol is None or shown.side is None or shown.amount is None:
         return False

@@ -47,6 +47,25 @@ async def test_a_filled_order_says_what_priced_it(connect: Connect, settings: Se
     assert "accounts_balances" in placed["suggestion"]
 
 
+async def test_a_plan_rests_beside_what_was_bought_and_ends_together(connect: Connect, settings: Settings) -> None:
+    market = {name: value for name, value in ORDER.items() if name not in {"price", "order_type"}}
+    async with connect(settings) as client:
+        price = (await result(client, "order_preview", **market))["quote"]
+        plan = {"stop_loss": round(price * 0.9), "take_profit": round(price * 1.1)}
+        placed = await result(client, "orders_place", **market, **plan)
+        resting = (await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"]
+        wrong = await refusal(client, "orders_place", **market, stop_loss=round(price * 1.2))
+        await result(client, "orders_cancel", order_id=resting[0]["order_id"])
+        after = (await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"]
+
+    assert (placed["status"], placed["role"]) == ("FILLED", "entry")
+    assert {(o["role"], o["parent"], o["amount"], o["held_by"]) for o in resting} == {
+        (role, placed["order_id"], 0.001, "engine") for role in plan
+    }
+    assert f"stop_loss {round(price * 1.2)} must lie below the market price of {price}" in wrong
+    assert after == []
+
+
 async def test_a_refusal_carries_the_corrected_call(connect: Connect, settings: Settings) -> None:
     async with connect(settings) as client:
         wrong_step = await refusal(client, "orders_place", **{**ORDER, "amount": "0.00100000001"})

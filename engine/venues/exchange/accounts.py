@@ -28,6 +28,7 @@ from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent
 from engine.store.ids import new_id
 from engine.venues.amounts import affordable, exact
+from engine.venues.exits import Exits
 
 from .conventions import CONVENTIONS
 from .dialects import refusal
@@ -142,6 +143,11 @@ class ExchangeAccounts:
             raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
         return found
 
+    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+        """See `Venue`."""
+        del order_id, exits
+        raise _no_exits(self._own(account_id))
+
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. Sent once; without a `client_id` the label names the order."""
         own = self._own(request.account_id)
@@ -156,6 +162,8 @@ class ExchangeAccounts:
                 suggestion="Set HEYTRADERS_DATA=exchange and start it again",
                 code="VALIDATION_ERROR",
             )
+        if request.has_plan:
+            raise _no_exits(own)
         market = self._reader.market(own.exchange, request.symbol)
         check(request, market)
         label = request.label or client_id or new_id("order")
@@ -295,6 +303,13 @@ class ExchangeAccounts:
         if seen.status == "FILLED":
             raise InvalidInput(f"order {venue_id} was filled before it could be cancelled")
         return shown
+
+
+def _no_exits(own: OwnAccount) -> InvalidInput:
+    return InvalidInput(
+        f"exits cannot be kept on account {own.account_id}, which is the user's own at {EXCHANGES[own.exchange].name}",
+        suggestion="Leave stop_loss and take_profit out, and place them at the exchange itself",
+    )
 
 
 def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:

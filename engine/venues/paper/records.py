@@ -245,6 +245,12 @@ def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRec
     return after
 
 
+def write_exits(connection: sa.Connection, order: OrderRecord) -> None:
+    """Store what an entry is followed by, also after it has ended."""
+    written = None if order.exits is None else order.exits.to_text()
+    connection.execute(sa.update(orders_table).where(orders_table.c.seq == order.seq).values(exits=written))
+
+
 def _progress(order: OrderRecord) -> dict[str, Any]:
     return {
         "status": order.status,

@@ -28,6 +28,7 @@ from .records import (
     read_orders,
     read_position,
     update_order,
+    write_exits,
     write_position,
 )
 
@@ -128,7 +129,8 @@ class TradingAccount:
             amount = self._unprotected(entry)
         for order in before:
             self.end(order, "CANCELLED", "Replaced")
-        entry = self._update(entry, replace(entry, exits=exits or None))
+        entry = replace(entry, exits=exits or None)
+        write_exits(self.connection, entry)
         if exits and amount:
             best = next((order.best for order in before if order.best is not None), None)
             self._rest_exits(entry, exits, amount, seen, tick, best)
@@ -196,7 +198,7 @@ class TradingAccount:
                     amount=amount,
                     price=at if is_target else None,
                     leverage=entry.leverage,
-                    label=entry.label,
+                    label=None,
                     created_at=now,
                     updated_at=now,
                     seen_until=seen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from api.orders import CANCELLABLE, Order
 from engine.clock import AcceleratedClock
 from engine.venues.exits import Exits
 
-from .conftest import BTC, BTC_HYPER, BTC_PERP, RAIN, START, Bar, Bench, Refused, a_market, flat
+from .conftest import BTC, BTC_HYPER, BTC_PERP, RAIN, START, Bar, Bench, Refused, a_market
 
 SPOT = ("binance", "BTC/USDT", "buy")
 PERP = ("binancefuturesusd", "BTC/USDT:USDT")
@@ -176,7 +177,7 @@ async def test_a_short_is_bought_back_by_exits_on_its_other_sides(desk: Bench) -
 
 
 async def test_closing_a_perpetual_by_hand_ends_its_exits_and_a_part_shrinks_them(desk: Bench) -> None:
-    entry = await desk.place(*PERP, "buy", "0.1", stop_loss=90_000, take_profit=120_000)
+    entry = await desk.place(*PERP, "buy", "0.1", leverage=5, stop_loss=90_000, take_profit=120_000)
     await desk.place(*PERP, "sell", "0.04", reduce_only=True)
     assert [o.amount for o in (await exits(desk, entry)).values()] == [Decimal("0.06")] * 2
 
@@ -185,7 +186,7 @@ async def test_closing_a_perpetual_by_hand_ends_its_exits_and_a_part_shrinks_the
 
 
 async def test_two_plans_of_one_market_never_close_more_than_there_is(desk: Bench) -> None:
-    first = await desk.place(*PERP, "buy", "0.1", stop_loss=90_000)
+    first = await desk.place(*PERP, "buy", "0.1", leverage=5, stop_loss=90_000)
     second = await desk.place(*PERP, "buy", "0.1", stop_loss=95_000)
     await desk.place(*PERP, "sell", "0.15")
 
@@ -208,7 +209,7 @@ async def test_reduce_only_never_opens_or_flips_a_position(desk: Bench, changes_
     error = await changes_nothing(lambda: desk.place(*PERP, "sell", "0.1", reduce_only=True))
     assert "there is no long position" in error.message
 
-    await desk.place(*PERP, "buy", "0.1")
+    await desk.place(*PERP, "buy", "0.1", leverage=5)
     error = await changes_nothing(lambda: desk.place(*PERP, "sell", "0.2", reduce_only=True))
     assert "0.2 is more than the long position of 0.1" in error.message
     assert error.corrected is not None
@@ -244,16 +245,12 @@ async def test_exits_on_the_wrong_side_are_refused_with_both_prices(
 
 
 async def test_an_exit_has_no_more_figures_than_its_exchange_takes(desk: Bench, changes_nothing: Refused) -> None:
-    assert BTC_HYPER.symbol == "BTC/USDC:USDC"
-    desk.market.bars[BTC_HYPER] = [flat(9_000.0)]
-    desk.market.listed[BTC_HYPER] = desk.market.listed[BTC_HYPER].__class__(
-        BTC_HYPER, 1, None, (), "0.1", "0.00001", "simulated"
-    )
+    desk.market.listed[BTC_HYPER] = replace(desk.market.listed[BTC_HYPER], tick_size="0.01")
     error = await changes_nothing(
-        lambda: desk.place("hyperliquid", "BTC/USDC:USDC", "buy", "0.01", stop_loss="8000.123456")
+        lambda: desk.place("hyperliquid", BTC_HYPER.symbol, "buy", "0.01", stop_loss="80000.12")
     )
 
-    assert "stop_loss" in error.message
+    assert "stop_loss 80000.12 has more than 5 significant figures" in error.message
 
 
 async def test_tokens_of_a_prediction_market_have_exits_too(desk: Bench) -> None:

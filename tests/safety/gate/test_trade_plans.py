@@ -1,0 +1,118 @@
+"""Exits of an order through the gate: shown with it, bound to its approval, refused where nothing would keep them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from api.errors import InvalidInput
+from safety.human.screen import question, summary
+from safety.terms.proposal import Order
+from tests.safety.approval.conftest import ORDER, proposed
+
+from .conftest import SIGNED, Dialog, Place, opened, order
+
+PLAN = ORDER.model_copy(update={"stop_loss": Decimal(55_000), "take_profit": Decimal("66000.5")})
+
+
+def test_the_human_reads_the_plan_in_the_line_that_says_what_is_bought() -> None:
+    assert "BUY             0.0005 BTC/USDT, then stop at 55000 or target at 66000.5\n" in question(proposed(PLAN))
+    assert "(limit), then stop at 55000 or target at 66000.5 on binance" in summary(proposed(PLAN))
+
+    closing = ORDER.model_copy(update={"side": "sell", "reduce_only": True})
+    assert "SELL            0.0005 BTC/USDT, reduce only: it can only close\n" in question(proposed(closing))
+
+
+def test_a_signature_over_one_plan_is_none_over_another() -> None:
+    plain = proposed(ORDER)
+    changed = [
+        PLAN,
+        PLAN.model_copy(update={"stop_loss": Decimal(54_000)}),
+        PLAN.model_copy(update={"take_profit": None}),
+        ORDER.model_copy(update={"reduce_only": True}),
+    ]
+    digests = {plain.model_copy(update={"action": action}).digest for action in (ORDER, *changed)}
+
+    assert len(digests) == 5
+    for action in changed:
+        proposal = plain.model_copy(update={"action": action})
+        assert proposal.read(proposal.canonical()).action == action
+
+
+def test_an_order_without_a_plan_is_written_as_before_there_were_any() -> None:
+    assert "stop_loss" not in proposed(ORDER).canonical()
+    assert "reduce_only" not in proposed(ORDER).canonical()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"stop_loss": 1}, {"take_profit": 1_000_000}, {"side": "sell", "reduce_only": True}],
+    ids=["stop_loss", "take_profit", "reduce_only"],
+)
+async def test_the_hosted_service_is_never_sent_what_it_would_leave_out(live: Place, more: dict[str, object]) -> None:
+    name = next(each for each in more if each != "side")
+    for attempt in (live.gate.preview, lambda request: live.gate.place(request, "orders_place", "")):
+        with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
+            await attempt(order(**more))
+
+    assert live.heard.calls == []
+    assert live.ledger.intents() == []
+
+
+async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
+    async with opened(
+        tmp_path / "home", hosted=False, paper={"ask_a_human": True, "max_notional": Decimal(1_000)}
+    ) as place:
+        price = await place.price()
+        stop, target = round(price * Decimal("0.9")), round(price * Decimal("1.1"))
+        dialog = Dialog("yes")
+        placed = await place.gate.place_and_follow(
+            order(stop_loss=stop, take_profit=target), "place_with_confirmation", "", dialog, 5.0
+        )
+        intent = place.ledger.intent(str(placed.intent_id))
+
+    assert f"then stop at {stop} or target at {target}" in dialog.questions[0]
+    assert intent is not None
+    assert isinstance(intent.proposal.action, Order)
+    assert (intent.proposal.action.stop_loss, intent.proposal.action.take_profit) == (stop, target)
+    assert (placed.status, placed.stop_loss, placed.take_profit, placed.role) == ("FILLED", stop, target, "entry")
+
+
+async def test_a_stop_above_the_market_is_refused_before_anyone_is_asked(tmp_path: Path) -> None:
+    async with opened(
+        tmp_path / "home", hosted=False, paper={"ask_a_human": True, "max_notional": Decimal(1_000)}
+    ) as place:
+        price = await place.price()
+        stop = round(price * Decimal("1.1"))
+        dialog = Dialog("yes")
+        with pytest.raises(InvalidInput, match=rf"stop_loss {stop} must lie below the market price of {price}"):
+            await place.gate.place_and_follow(order(stop_loss=stop), "place_with_confirmation", "", dialog, 5.0)
+
+    assert dialog.questions == []
+
+
+async def test_resting_exits_count_in_no_limit_of_entries(tmp_path: Path) -> None:
+    limits = {"open_orders": 1, "open_orders_symbol": 1, "position_usd": Decimal(120), "no_self_trade": True}
+    async with opened(tmp_path / "home", hosted=False, paper={**SIGNED, **limits, "automatic_up_to": 1_000}) as place:
+        price = await place.price()
+        plan = {"stop_loss": round(price * Decimal("0.9")), "take_profit": round(price * Decimal("1.1"))}
+        first = await place.gate.place(order(**plan), "orders_place", "")
+        place.clock.advance(120)
+        second = await place.gate.place(order(amount="0.0004", **plan), "orders_place", "")
+
+    assert (first.status, second.status) == ("FILLED", "FILLED")
+
+
+async def test_a_halt_ends_entries_and_keeps_what_protects(paper: Place) -> None:
+    price = await paper.price()
+    plan = {"stop_loss": round(price * Decimal("0.9")), "take_profit": round(price * Decimal("1.1"))}
+    await paper.gate.place(order(**plan), "orders_place", "")
+    resting = await paper.gate.place(
+        order(order_type="limit", price=round(price * Decimal("0.95")), **plan), "orders_place", ""
+    )
+    halted = await paper.gate.halt("a test", "tests")
+
+    assert halted.cancelled == [resting.order_id]
+    assert halted.failed == []
