@@ -98,10 +98,14 @@ def self_trade(case: Case) -> Objection | None:
 
 
 def _meets(order: Order, resting: Resting) -> bool:
-    """Whether both would trade with each other. A stop is in no order book until its price is reached."""
+    """Whether both would trade with each other.
+
+    A stop is in no order book until its price is reached, and a plan's target lies away from the market, where no
+    market order gets to.
+    """
     if resting.side == order.side or not same_symbol(order, resting.symbol):
         return False
-    if resting.is_exit and resting.role != "take_profit":
+    if resting.is_exit and (resting.role != "take_profit" or order.price is None):
         return False
     if order.price is None or resting.price is None:
         return True

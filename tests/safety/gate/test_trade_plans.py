@@ -63,7 +63,7 @@ async def test_the_hosted_service_is_never_sent_what_it_would_leave_out(live: Pl
 
 async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
     async with opened(
-        tmp_path / "home", hosted=False, paper={"ask_a_human": True, "max_notional": Decimal(1_000)}
+        tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}
     ) as place:
         price = await place.price()
         stop, target = round(price * Decimal("0.9")), round(price * Decimal("1.1"))
@@ -82,7 +82,7 @@ async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
 
 async def test_a_stop_above_the_market_is_refused_before_anyone_is_asked(tmp_path: Path) -> None:
     async with opened(
-        tmp_path / "home", hosted=False, paper={"ask_a_human": True, "max_notional": Decimal(1_000)}
+        tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}
     ) as place:
         price = await place.price()
         stop = round(price * Decimal("1.1"))
