@@ -53,18 +53,17 @@ def test_an_order_without_a_plan_is_written_as_before_there_were_any() -> None:
 )
 async def test_the_hosted_service_is_never_sent_what_it_would_leave_out(live: Place, more: dict[str, object]) -> None:
     name = next(each for each in more if each != "side")
-    for attempt in (live.gate.preview, lambda request: live.gate.place(request, "orders_place", "")):
-        with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
-            await attempt(order(**more))
+    with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
+        await live.gate.preview(order(**more))
+    with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
+        await live.gate.place(order(**more), "orders_place", "")
 
     assert live.heard.calls == []
     assert live.ledger.intents() == []
 
 
 async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
-    async with opened(
-        tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}
-    ) as place:
+    async with opened(tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}) as place:
         price = await place.price()
         stop, target = round(price * Decimal("0.9")), round(price * Decimal("1.1"))
         dialog = Dialog("yes")
@@ -81,9 +80,7 @@ async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
 
 
 async def test_a_stop_above_the_market_is_refused_before_anyone_is_asked(tmp_path: Path) -> None:
-    async with opened(
-        tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}
-    ) as place:
+    async with opened(tmp_path / "home", hosted=False, paper={"max_notional": Decimal(1_000)}) as place:
         price = await place.price()
         stop = round(price * Decimal("1.1"))
         dialog = Dialog("yes")
