@@ -21,7 +21,7 @@ MAINTENANCE: Final = Decimal("0.004")
 """A perpetual position is liquidated when its equity falls to this fraction of its value. Below 1/125, so that the
 highest leverage can open."""
 
-_ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-9
 """Lots by which a float amount may miss a whole number of them and still count as whole."""
 
 Number = TypeVar("Number", float, Decimal)
@@ -54,12 +54,16 @@ class OrderRules:
     lot: float = 0.0
     minimum: float = 0.0
 
+    @property
+    def digits(self) -> int:
+        """Decimals that a multiple of the lot is rounded to, against the residue of floats."""
+        return max(-math.floor(math.log10(self.lot)), 0) + 2
+
     def whole_lots(self, amount: float) -> float:
         """`amount` rounded down to a multiple of the lot."""
         if self.lot <= 0.0:
             return amount
-        digits = max(-math.floor(math.log10(self.lot)), 0) + 2
-        return round(math.floor(amount / self.lot + _ROUNDING) * self.lot, digits)
+        return round(math.floor(amount / self.lot + ROUNDING) * self.lot, self.digits)
 
     def takes(self, amount: float, price: float) -> bool:
         """Whether an order that opens this much is worth enough."""

@@ -133,7 +133,7 @@ def _leverage(plan: ScriptPlan, findings: Findings) -> None:
                 most = max(map(abs, size.value.bounds)) if size.kind == "weight" else math.inf
                 ticker = intent.ticker.payload
                 largest[ticker] = max(largest.get(ticker, 0.0), most)
-    held = sum(most * (len(context.universe) if ticker is None else 1) for ticker, most in largest.items())
+    held = sum(most * (len(context.universe) if ticker == "TICKER" else 1) for ticker, most in largest.items())
     if allowed is not None and allowed > 1.0 and 0.0 < held <= 1.0:
         findings.warning(
             plan.emissions[0].span,

@@ -8,9 +8,10 @@ is pure: it may run in any process, again after one has died, and gives the same
 from __future__ import annotations
 
 import ast
+import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +26,10 @@ from engine.language.graph import Graph
 from engine.language.parse import Parsed, parse
 from engine.language.running import program
 from engine.language.script import EmissionPlan, Reader, ScriptContext, ScriptPlan
-from engine.results.metrics import measure_curve, measure_trades
-from engine.simulation.kernel import simulate
+from engine.program import Program
+from engine.results.metrics import measure_curve, measure_curves, measure_trades, profit_ratios
+from engine.simulation.batch import RoundTrips
+from engine.simulation.kernel import simulate, simulate_signals
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
 
@@ -48,6 +51,12 @@ METRICS: Final = (
     "longest_holding",
 )
 """Columns of a block's metrics. NaN: undefined."""
+
+_OF_CURVE: Final = METRICS.index("num_trades")
+"""The metrics before it are those of the curve."""
+
+_CELLS: Final = 32_768
+"""Bars times variants whose curves are measured at once: they fit the processor's cache."""
 
 _CACHE_BYTES: Final = 128 << 20
 """Indicator values that a process keeps for the next block."""
@@ -104,49 +113,74 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
     terms = block.terms
     workshop = _workshop(shared, terms)
     edges: NDArray[np.int64] = shared["edges"]
-    metrics = np.full((len(block.values), len(METRICS)), np.nan)
-    returns = np.zeros((len(block.values), len(edges)))
-    refused: dict[int, str] = {}
+    found = Measured(np.full((len(block.values), len(METRICS)), np.nan), np.zeros((len(block.values), len(edges))), {})
+    programs: dict[int, Program] = {}
     for row, values in enumerate(block.values.tolist()):
         try:
-            simulation = workshop.run(dict(zip(terms.names, values, strict=True)))
+            programs[row] = workshop.program(dict(zip(terms.names, values, strict=True)))
         except HeyTradersError as error:
-            refused[row] = error.message.partition("\n")[0]
+            found.refused[row] = error.message.partition("\n")[0]
+    rows = tuple(programs)
+    trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
+    if trips is not None:
+        _measure_trips(trips, np.array(rows)[trips.order], workshop.traded, edges, found)
+    for row in (rows[place] for place in others):
+        try:
+            simulation = simulate(workshop.traded, programs[row], terms.settings, terms.first_bar)
+        except HeyTradersError as error:
+            found.refused[row] = error.message.partition("\n")[0]
             continue
-        metrics[row] = measured(simulation)
-        returns[row] = period_returns(simulation.equity, terms.settings.initial_cash, edges)
+        found.metrics[row] = measured(simulation)
+        found.returns[row] = period_returns(simulation.equity, terms.settings.initial_cash, edges)
     workshop.tidy()
-    return Measured(metrics, returns, refused)
+    return found
+
+
+def _measure_trips(
+    trips: RoundTrips, rows: NDArray[np.int64], frame: Frame, edges: NDArray[np.int64], found: Measured
+) -> None:
+    """The same figures, for all programs that were traded together; `rows` are theirs."""
+    bars, span = len(frame) - trips.first_bar, int(frame.time[-1] - frame.time[trips.first_bar]) + frame.seconds
+    for start in range(0, len(rows), step := max(1, _CELLS // bars)):
+        stop = min(start + step, len(rows))
+        equity = trips.equity(start, stop)
+        found.returns[rows[start:stop]] = period_returns(equity, trips.cash, edges)
+        curves = measure_curves(equity, trips.cash, frame.seconds, span)
+        found.metrics[rows[start:stop], :_OF_CURVE] = [
+            [_or_nan(getattr(c, m)) for m in METRICS[:_OF_CURVE]] for c in curves
+        ]
+    won, lost = trips.pnl > 0.0, trips.pnl < 0.0
+    gains, losses = np.where(won, trips.pnl, 0.0).sum(axis=0), -np.where(lost, trips.pnl, 0.0).sum(axis=0)
+    counted = zip(trips.count.tolist(), won.sum(axis=0).tolist(), lost.sum(axis=0).tolist(), strict=True)
+    profits = [
+        [count, *map(_or_nan, profit_ratios(count, wins, losing, gain, loss))]
+        for (count, wins, losing), gain, loss in zip(counted, gains.tolist(), losses.tolist(), strict=True)
+    ]
+    held = trips.bars_held.sum(axis=0)
+    average = np.divide(held, trips.count, out=np.full(len(rows), np.nan), where=trips.count > 0)
+    longest = trips.bars_held.max(axis=0, initial=0)
+    found.metrics[rows, _OF_CURVE:-4] = profits
+    found.metrics[rows, -4:] = np.stack([held / bars, trips.fees.sum(axis=0), average, longest], axis=1)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def measured(simulation: Simulation) -> list[float]:
     """The figures of `METRICS`."""
-    curve = measure_curve(simulation.equity, simulation.settings.initial_cash, simulation.frame.seconds)
+    cash = simulation.settings.initial_cash
+    curve = measure_curve(simulation.equity, cash, simulation.frame.seconds, simulation.span)
     traded = measure_trades(simulation)
-    found = (
-        curve.total_return_pct,
-        curve.annual_return,
-        curve.volatility,
-        curve.sharpe_ratio,
-        curve.sortino_ratio,
-        curve.calmar_ratio,
-        curve.max_drawdown,
-        traded.num_trades,
-        traded.win_rate,
-        traded.profit_factor,
-        traded.expectancy,
-        traded.exposure,
-        traded.total_fees,
-        traded.average_bars_held,
-        simulation.trades.bars_held.max(initial=0.0),
-    )
-    return [np.nan if value is None else float(value) for value in found]
+    figures = {**asdict(curve), **asdict(traded), "longest_holding": simulation.trades.bars_held.max(initial=0.0)}
+    return [_or_nan(figures[name]) for name in METRICS]
 
 
 def period_returns(equity: Floats, cash: float, edges: NDArray[np.int64]) -> Floats:
     """Simple returns from one period's end to the next, the first against the initial cash; 0 once all is lost."""
-    ends = equity[edges]
-    before = np.concatenate(([cash], ends[:-1]))
+    ends = equity[..., edges]
+    before = np.empty_like(ends)
+    before[..., :1], before[..., 1:] = cash, ends[..., :-1]
     return np.divide(ends - before, before, out=np.zeros_like(ends), where=before > 0.0)
 
 
@@ -166,8 +200,7 @@ class VariantReader:
         Raises:
             DslError: Its values make the script wrong.
         """
-        context = replace(self._context, parameters=tuple(values.items()))
-        plan = ScriptPlan(context, self.graph, self._parsed)
+        plan = ScriptPlan(self._context, self.graph, self._parsed)
         reader: Reader | None = None
         scope: dict[str, Any] = {}
         for number, statement in enumerate(self._parsed.statements):
@@ -175,6 +208,7 @@ class VariantReader:
             known = self._known.get(key)
             if known is None:
                 if reader is None:
+                    plan.context = replace(self._context, parameters=tuple(values.items()))
                     reader = Reader(plan)
                 reader.checker.scope.update(scope)
                 before = len(plan.emissions)
@@ -240,13 +274,11 @@ class _Workshop:
     def __post_init__(self) -> None:
         self.evaluator = Evaluator(self.frame, self.terms.context.universe, self.terms.first_bar)
 
-    def run(self, values: Mapping[str, float]) -> Simulation:
-        """One variant from its values to its simulation."""
-        terms = self.terms
+    def program(self, values: Mapping[str, float]) -> Program:
+        """What a variant decides."""
         plan = self.reader.read(values)
         stateful = any(node.stateful for node in plan.nodes)
-        ready = program(plan, self.frame, terms.first_bar, stateful=stateful, evaluator=self.evaluator)
-        return simulate(self.traded, ready, terms.settings, terms.first_bar)
+        return program(plan, self.frame, self.terms.first_bar, stateful=stateful, evaluator=self.evaluator)
 
     def tidy(self) -> None:
         """Let go of what few variants share, and of everything once it is too much."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.frame import Bools, Floats
 from engine.simulation.result import Simulation
@@ -87,16 +88,29 @@ def periods_per_year(seconds: int) -> float:
     return YEAR / seconds
 
 
-def returns_of(equity: Floats, initial_cash: float) -> Floats:
-    """Return of each bar; 0 once there is no money left."""
-    before = np.empty_like(equity)
-    before[:1] = initial_cash
-    before[1:] = equity[:-1]
+def returns_of(equity: Floats, initial_cash: float, out: Floats | None = None) -> Floats:
+    """Return of each bar, along the last axis; 0 once there is no money left. `out` is an array to use for it."""
+    before = np.empty_like(equity) if out is None else out
+    before[..., :1] = initial_cash
+    before[..., 1:] = equity[..., :-1]
     if float(before.min(initial=initial_cash)) > 0.0:
         np.divide(equity, before, out=before)
         before -= 1.0
         return before
     return np.divide(equity - before, before, out=np.zeros_like(equity), where=before > 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveRatios:
+    """The figures of an equity curve that strategies are compared by. See `CurveMetrics`."""
+
+    total_return_pct: float
+    annual_return: float | None
+    volatility: float | None
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    calmar_ratio: float | None
+    max_drawdown: float
 
 
 def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int | None = None) -> CurveMetrics:
@@ -106,34 +120,86 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
         span: Seconds from the first bar's open to the last one's close. It is more than the bars are long where bars
             are missing, and a year is a year of that time. Without it no bar is missing.
     """
-    size = len(equity)
-    yearly = periods_per_year(seconds) if span is None or span == size * seconds else YEAR * size / span
-    returns = returns_of(equity, initial_cash)
-    mean = float(returns.sum()) / size
-    downside = np.minimum(returns, 0.0)
-    downside *= downside
-    shortfall = math.sqrt(float(downside.sum()) / size)
-    returns -= mean
-    returns *= returns
-    deviation = math.sqrt(float(returns.sum()) / (size - 1)) if size > 1 else 0.0
-    peak = np.maximum.accumulate(equity)
-    np.maximum(peak, initial_cash, out=peak)
+    peak = _peaks(equity, initial_cash)
     under = equity < peak
-    depth = min(float(np.divide(equity, peak, out=peak).min()) - 1.0, 0.0)
-    annual = _annual(float(equity[-1]) / initial_cash, yearly / size)
+    (ratios,) = _ratios_of(equity[None], peak[None], initial_cash, seconds, span)
     return CurveMetrics(
-        bars=size,
-        periods_per_year=yearly,
-        total_return_pct=100.0 * (float(equity[-1]) / initial_cash - 1.0),
+        bars=len(equity),
+        periods_per_year=_yearly(len(equity), seconds, span),
+        total_return_pct=ratios.total_return_pct,
+        annual_return=ratios.annual_return,
+        volatility=ratios.volatility,
+        sharpe_ratio=ratios.sharpe_ratio,
+        sortino_ratio=ratios.sortino_ratio,
+        calmar_ratio=ratios.calmar_ratio,
+        max_drawdown=ratios.max_drawdown,
+        max_drawdown_bars=_longest_run(under),
+        time_under_water=float(np.count_nonzero(under)) / len(equity),
+    )
+
+
+def measure_curves(
+    equity: NDArray[np.float64], initial_cash: float, seconds: int, span: int | None = None
+) -> list[CurveRatios]:
+    """Figures of many equity curves on the same bars, a row each. See `measure_curve`."""
+    return _ratios_of(equity, _peaks(equity, initial_cash), initial_cash, seconds, span)
+
+
+def _ratios_of(
+    equity: NDArray[np.float64], peak: NDArray[np.float64], cash: float, seconds: int, span: int | None
+) -> list[CurveRatios]:
+    """The ratios of each row. `peak` is overwritten."""
+    size = equity.shape[1]
+    yearly = _yearly(size, seconds, span)
+    depths = np.minimum(np.divide(equity, peak, out=peak).min(axis=1) - 1.0, 0.0)
+    returns = returns_of(equity, cash, out=peak)
+    means = returns.sum(axis=1) / size
+    losses = np.minimum(returns, 0.0)
+    losses *= losses
+    shortfalls = np.sqrt(losses.sum(axis=1) / size)
+    returns -= means[:, None]
+    returns *= returns
+    deviations = np.sqrt(returns.sum(axis=1) / (size - 1)) if size > 1 else np.zeros(len(equity))
+    columns = (equity[:, -1] / cash, means, shortfalls, deviations, depths)
+    rows: list[list[float]] = np.stack(columns, axis=1).tolist()
+    return [_ratios(row, size, yearly) for row in rows]
+
+
+def _ratios(row: list[float], size: int, yearly: float) -> CurveRatios:
+    """From growth, mean return, downside and standard deviation a bar, and depth."""
+    growth, mean, shortfall, deviation, depth = row
+    annual = _annual(growth, yearly / size)
+    root = math.sqrt(yearly)
+    return CurveRatios(
+        total_return_pct=100.0 * (growth - 1.0),
         annual_return=annual,
-        volatility=_finite(deviation * math.sqrt(yearly)) if size > 1 else None,
-        sharpe_ratio=_ratio(mean * math.sqrt(yearly), _beyond_rounding(deviation, mean)),
-        sortino_ratio=_ratio(mean * math.sqrt(yearly), _beyond_rounding(shortfall, mean)),
+        volatility=_finite(deviation * root) if size > 1 else None,
+        sharpe_ratio=_ratio(mean * root, _beyond_rounding(deviation, mean)),
+        sortino_ratio=_ratio(mean * root, _beyond_rounding(shortfall, mean)),
         calmar_ratio=None if annual is None else _ratio(annual, -depth),
         max_drawdown=depth,
-        max_drawdown_bars=_longest_run(under),
-        time_under_water=float(np.count_nonzero(under)) / size,
     )
+
+
+def _yearly(size: int, seconds: int, span: int | None) -> float:
+    """Bars a year, as densely as the data has them."""
+    return periods_per_year(seconds) if span is None or span == size * seconds else YEAR * size / span
+
+
+def _peaks(equity: Floats, cash: float) -> Floats:
+    """The highest equity so far, the initial cash included, along the last axis."""
+    peak = np.maximum.accumulate(equity, axis=-1)
+    return np.maximum(peak, cash, out=peak)
+
+
+def profit_ratios(
+    count: int, wins: int, losses: int, gain: float, loss: float
+) -> tuple[float | None, float | None, float | None]:
+    """Win rate, profit factor, and profit a trade in units of the average loss."""
+    if not count:
+        return None, None, None
+    average_loss = loss / losses if losses else 0.0
+    return wins / count, _ratio(gain, loss), _ratio((gain - loss) / count, average_loss)
 
 
 def measure_trades(simulation: Simulation) -> TradeMetrics:
@@ -145,17 +211,17 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
     won, lost = [value for value in pnl if value > 0.0], [value for value in pnl if value < 0.0]
     gain, loss = math.fsum(won), -math.fsum(lost)
     wins, losses = len(won), len(lost)
-    average_loss = loss / losses if losses else None
+    win_rate, profit_factor, expectancy = profit_ratios(count, wins, losses, gain, loss)
     totals = trades.totals
     return TradeMetrics(
         num_trades=count,
-        win_rate=wins / count if count else None,
-        profit_factor=_ratio(gain, loss),
+        win_rate=win_rate,
+        profit_factor=profit_factor,
         average_trade=totals.pnl / count if count else None,
         average_trade_pct=math.fsum(percent) / count if count else None,
         average_win=gain / wins if wins else None,
-        average_loss=average_loss,
-        expectancy=_ratio((gain - loss) / count, average_loss) if average_loss else None,
+        average_loss=loss / losses if losses else None,
+        expectancy=expectancy,
         best_trade=max(pnl) if count else None,
         worst_trade=min(pnl) if count else None,
         best_trade_pct=max(percent) if count else None,

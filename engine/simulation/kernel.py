@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from api.errors import InvalidInput, NotFound
 from engine.frame import Bools, Frame
 from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
 
+from .batch import RoundTrips, SignalProgram, round_trips, signal_program
 from .kept import KernelState, Resting
 from .market import Market, prepare
 from .portfolio import PortfolioKernel
@@ -50,6 +51,39 @@ def simulate(
         return SegmentKernel(frame, markets[0], program, settings, first_bar, report).run()
     decider = _decider(frame, program, markets, first_bar)
     return PortfolioKernel(frame, markets, decider, settings, first_bar, report).run()
+
+
+def simulate_signals(
+    frame: Frame, programs: Sequence[Program], settings: SimulationSettings, first_bar: int = 0
+) -> tuple[RoundTrips | None, tuple[int, ...]]:
+    """Trade those of many programs that only signals open and close, all at once and to the bits of `simulate`.
+
+    Returns:
+        What they traded, if there are any, and the places of all others: they need a simulation each.
+
+    Raises:
+        NotFound, InvalidInput: See `simulate`.
+    """
+    _check(frame, settings, first_bar)
+    if len(frame.bars) != 1:
+        return None, tuple(range(len(programs)))
+    (market,) = prepare(frame, settings)
+    found: list[SignalProgram] = []
+    places: list[int] = []
+    for place, program in enumerate(programs):
+        if not isinstance(program, tuple):
+            continue
+        _check_program(frame, program)
+        ready = signal_program(market, program, settings)
+        if ready is not None:
+            found.append(ready)
+            places.append(place)
+    if not found:
+        return None, tuple(range(len(programs)))
+    trips = round_trips(market, found, settings, first_bar)
+    together = {places[int(column)] for column in trips.order}
+    others = tuple(place for place in range(len(programs)) if place not in together)
+    return replace(trips, order=np.array(places)[trips.order]), others
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,3 +271,13 @@ def test_the_plan_says_the_same_size_at_any_leverage() -> None:
     assert all(plan is not None and "with 200 % of equity" in plan.plan_text for plan in plans)
     assert plans[1] is not None
     assert "Leverage 4: a position ties up 25 % of what it is worth" in plans[1].plan_text
+
+
+def test_leverage_that_several_tickers_use_together_is_left_alone() -> None:
+    pair = tuple(resolve(f"BINANCEFUTURESUSD:{base}/USDT:USDT") for base in ("BTC", "ETH"))
+    script = f'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.8)))\n{EXIT}'
+
+    assert check_script(script, ScriptContext(pair, leverage=2.0)).diagnostics == ()
+    assert [d.code for d in check_script(script, ScriptContext(pair[:1], leverage=2.0)).diagnostics] == [
+        "unused-leverage"
+    ]
