@@ -15,9 +15,9 @@ from typing import Any
 import anyio
 import httpx
 
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
+from engine.routes import create_app
 
 NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""

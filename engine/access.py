@@ -17,9 +17,9 @@ from api.errors import NotAuthorised
 
 from .clock import Clock
 from .quotas import DAY, HOUR, Limits, QuotaSettings, RequestRate, Tier, Window, spend, used
+from .store import new_id
 from .store.agents import agents_table, keys_table
 from .store.database import Store
-from .store.ids import new_id
 
 ALL_SCOPES: Final[tuple[Scope, ...]] = ("research", "read", "trade")
 PROVISIONAL_SCOPES: Final[tuple[Scope, ...]] = ("research",)

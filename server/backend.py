@@ -172,7 +172,7 @@ async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> A
         from api.client import Client
         from api.transport import embedded
         from engine.access import LOCAL_AGENT
-        from engine.app import create_app
+        from engine.routes import create_app
 
         from .channels import Reached, local_channels
 

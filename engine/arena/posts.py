@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from api.arena import Post, PostRequest
 from api.errors import NotFound, show
 from engine.clock import iso8601
+from engine.store import new_id
 from engine.store.agents import posts_table
 from engine.store.backtests import find_result
-from engine.store.ids import new_id
 
 FIGURES: Final = {
     "roi": "total_return_pct",

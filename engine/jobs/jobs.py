@@ -22,8 +22,8 @@ from api.errors import HeyTradersError, explain
 from engine.clock import Clock
 from engine.executor.local import alive
 from engine.store import backtests as rows
+from engine.store import new_id
 from engine.store.database import Store
-from engine.store.ids import new_id
 
 from .settings import JobSettings, World
 from .slots import Ended, Slot

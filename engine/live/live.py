@@ -28,8 +28,8 @@ from api.timeframes import SECONDS, opening
 from engine.access import Caller, require
 from engine.clock import Clock, iso8601
 from engine.feeds.feed import Feed
+from engine.store import new_id
 from engine.store.database import Store
-from engine.store.ids import new_id
 from engine.venues.venue import Venues
 
 from . import outbox, signals, subscriptions

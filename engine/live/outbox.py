@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from api.live import WebhookEvent
 from engine.clock import iso8601
-from engine.store.ids import new_id
+from engine.store import new_id
 from engine.store.live import deliveries_table, subscriptions_table
 
 from .delivery import Receipt

@@ -12,7 +12,7 @@ from api.errors import InvalidInput, NotFound, show
 from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
 from api.timeframes import SECONDS
 from engine.clock import iso8601
-from engine.store.ids import new_id
+from engine.store import new_id
 from engine.store.live import deliveries_table, signals_table, subscriptions_table
 
 from .deployment import Deployment

@@ -16,7 +16,7 @@ from api.exchanges import EXCHANGES
 from api.orders import OrderType, PlaceRequest
 from engine.feeds.feed import Feed
 from engine.store.database import Store
-from engine.venues.amounts import ZERO, Steps, down, from_float, up
+from engine.trading_rules import ZERO, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
 from .door import DoorAnswer, OrderDoor, StrategyOrder

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from .metadata import metadata
+from engine.store import metadata
 
 agents_table: Final = sa.Table(
     "agents",

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from .metadata import metadata
+from engine.store import metadata
 
 OPEN_STATES: Final = ("queued", "running")
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from .metadata import metadata
+from engine.store import metadata
 
 _AMOUNT: Final = sa.String(128)
 

@@ -13,8 +13,7 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import Timeframe
 from engine.frame import Floats
-
-from .metadata import metadata
+from engine.store import metadata
 
 CHUNK_BARS: Final = 2_048
 

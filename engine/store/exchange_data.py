@@ -19,10 +19,9 @@ import sqlalchemy as sa
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
+from engine.store import metadata, new_id
 
 from .candles import CHUNKS, Block, read_block, write_block
-from .ids import new_id
-from .metadata import metadata
 
 Kind = Timeframe | Literal["funding"]
 """What a series holds: bars of a length, or funding rates."""

@@ -17,9 +17,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from api.errors import UserMustAct
+from engine.store import metadata
 
 from . import agents, backtests, broker, candles, exchange_data, live
-from .metadata import metadata
 
 __all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
 

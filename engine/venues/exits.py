@@ -12,8 +12,7 @@ from decimal import Decimal
 
 from api.errors import InvalidInput
 from api.orders import ExitRole
-
-from .amounts import text
+from engine.trading_rules import text
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def engine(*, host: str, port: int) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
-    from engine.app import create_app
+    from engine.routes import create_app
 
     async with open_engine(settings) as engine:
         key = await engine.access.local_key()

@@ -20,8 +20,8 @@ from engine.live.decisions import decide
 from engine.live.deployment import catalogue
 from engine.live.settings import LiveSettings
 from engine.store.broker import orders_table
+from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts
-from engine.venues.paper.verification import verify
 
 NOON = 1_750_075_200.0
 HOUR = 3_600

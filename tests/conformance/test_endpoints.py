@@ -13,7 +13,7 @@ from api.catalogue import ENDPOINTS, endpoint
 from api.client import Client
 from api.transport import embedded
 from engine.access import LOCAL_AGENT
-from engine.app import create_app
+from engine.routes import create_app
 from safety.face import Answer, SafetyDesk
 from safety.gate import Gate
 from safety.ledger import Ledger

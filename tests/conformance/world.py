@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from api.catalogue import endpoint
-from engine.app import create_app
 from engine.engine import Engine
+from engine.routes import create_app
 from tests.idle import ended_job
 
 from .document import ENDPOINTS, SYMBOL_OF, EndpointRow

@@ -24,10 +24,10 @@ from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, 
 from api.exchanges import EXCHANGES
 from api.orders import CANCELLABLE, CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
+from engine.store import new_id
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent
-from engine.store.ids import new_id
-from engine.venues.amounts import affordable, exact
+from engine.trading_rules import affordable, exact
 from engine.venues.exits import Exits
 
 from .conventions import CONVENTIONS

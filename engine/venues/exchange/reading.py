@@ -15,7 +15,7 @@ from api.symbols import Instrument, resolve
 from engine.clock import iso8601
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, change_order, orders_of
-from engine.venues.amounts import ZERO
+from engine.trading_rules import ZERO
 
 from .conventions import CONVENTIONS
 from .dialects import polymarket_fills, polymarket_order, polymarket_positions, upbit_order

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from api.exchanges import Exchange
-from engine.trading_rules import MAINTENANCE, liquidation_value
-from engine.venues.amounts import ZERO, down
+from engine.trading_rules import MAINTENANCE, ZERO, down, liquidation_value
 
 from .ledger import Line
 from .records import OrderRecord, PositionRecord

@@ -16,7 +16,7 @@ from api.orders import PlaceRequest, wrong_side
 from api.refusals import call_text
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
-from engine.venues.amounts import ZERO, Steps, affordable, down, is_multiple, nearest, plain, text, up
+from engine.trading_rules import ZERO, Steps, affordable, down, is_multiple, nearest, plain, text, up
 from engine.venues.exits import Exits
 
 from .fills import Fill, closable_part

@@ -21,7 +21,7 @@ from engine.trading_rules import SLIPPAGE, VOLUME_SHARE
 if TYPE_CHECKING:
     from engine.venues.exchange.markets import LivePrice
 
-from engine.venues.amounts import Steps, down, from_float, up
+from engine.trading_rules import Steps, down, from_float, up
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -10,11 +10,12 @@ from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
 
+from api.errors import NotFound, closest, show
 from api.exchanges import EXCHANGES, Exchange, ExchangeId
 from api.orders import CANCELLABLE, ExitRole, OrderStatus, OrderType, Side
 from api.symbols import Instrument
 from engine.store.broker import accounts_table, orders_table, positions_table
-from engine.venues.amounts import ZERO, down, text
+from engine.trading_rules import ZERO, down, text
 from engine.venues.exits import Exits
 
 AccountStatus = Literal["active", "closed"]
@@ -168,6 +169,22 @@ def read_orders(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Ite
     """The orders for which `where` holds, in the order of placing."""
     query = sa.select(orders_table).where(where).order_by(orders_table.c.seq)
     return (order_of(row) for row in connection.execute(query).mappings())
+
+
+def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountRecord:
+    """The account of that id.
+
+    Raises:
+        NotFound: No account has that id; names the closest ids.
+    """
+    known = {account.account_id: account for account in accounts}
+    if account_id in known:
+        return known[account_id]
+    near = closest(account_id, known)
+    raise NotFound(
+        f"there is no account {show(account_id)}",
+        suggestion=f"Did you mean {' or '.join(near)}?" if near else f"Accounts: {', '.join(list(known)[:8])}",
+    )
 
 
 def read_order(connection: sa.Connection, account: AccountRecord, order_id: str) -> OrderRecord | None:

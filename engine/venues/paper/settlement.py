@@ -1,4 +1,4 @@
-"""What time does to an account: resting orders meet the closed bars, positions are liquidated, markets resolve.
+"""What time does to accounts: resting orders meet the closed bars, positions are liquidated, markets resolve.
 
 Deterministic and lazy: whoever looks at an account first brings it up to date. Each order and position remembers the
 close of the last bar it has met, in the transaction that booked what the bar did, so that no bar counts twice.
@@ -13,23 +13,31 @@ the stop, and reaches its target there only if the bar closed beyond it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from api.errors import NotFound
+from api.orders import CANCELLABLE
 from api.symbols import Instrument
 from api.timeframes import SECONDS
+from engine.clock import Clock
 from engine.feeds.feed import Candles
-from engine.trading_rules import VOLUME_SHARE
-from engine.venues.amounts import ZERO, Steps, down, from_float
+from engine.store.broker import orders_table
+from engine.store.database import Store
+from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float
 from engine.venues.exits import trailing_price
 
 from .fills import Fill, closable_part, liquidation_price
-from .prices import Tape, taken
-from .records import OrderRecord, PositionRecord
+from .prices import Prices, Tape, taken
+from .records import AccountRecord, OrderRecord, PositionRecord, lock_account, read_orders, read_positions
 from .trading import TradingAccount
 
 BARS_AT_ONCE: Final = 2_000
@@ -255,3 +263,79 @@ class _Walk:
 def _worst_first(order: OrderRecord) -> tuple[int, int]:
     """Stops, then targets, then everything else in the order of placing."""
     return (0 if order.trigger is not None else 1 if order.role is not None else 2, order.seq)
+
+
+_SHORTEST_BAR: Final = min(SECONDS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Bars of an instrument that an account has not met."""
+
+    account: AccountRecord
+    instrument: Instrument
+    tape: Tape
+
+    def parts(self) -> Iterator[tuple[_Due, range]]:
+        """Itself with each run of bars that fits one transaction."""
+        return ((self, bars) for bars in pieces(self.tape))
+
+
+class Upkeep:
+    """Settles accounts up to now. Blocking: use it in a thread."""
+
+    def __init__(self, store: Store, prices: Prices, clock: Clock) -> None:
+        self._store = store
+        self._prices = prices
+        self._clock = clock
+
+    def settle(self, accounts: Sequence[AccountRecord]) -> None:
+        """Let open orders and positions of `accounts` meet every bar that has closed since they last met one.
+
+        What the feed no longer lists is left as it is.
+        """
+        now = self._clock.now()
+        waiting = self._store.read_now(lambda connection: _waiting(connection, accounts))
+        found = (self._due(account, instrument, since, now) for account, instrument, since in waiting)
+        due = [one for one in found if one is not None]
+        for step in zip_longest(*(one.parts() for one in due)):
+            self._store.write_now(lambda connection, step=step: _settle_all(connection, now, step))
+
+    def _due(self, account: AccountRecord, instrument: Instrument, since: int, now: float) -> _Due | None:
+        if math.floor(now) - since < _SHORTEST_BAR:
+            return None
+        try:
+            tape = self._prices.tape(instrument, since)
+        except NotFound:
+            return None
+        return None if tape.candles is None and tape.listing.payout is None else _Due(account, instrument, tape)
+
+
+def _waiting(
+    connection: sa.Connection, accounts: Iterable[AccountRecord]
+) -> list[tuple[AccountRecord, Instrument, int]]:
+    """Account, instrument and the close of the last bar met, for everything that is open.
+
+    Sorted by account, so that all processes lock in the same order.
+    """
+    by_id = {account.id: account for account in accounts}
+    since: dict[tuple[int, Instrument], int] = {}
+    is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
+    open_things = [
+        *read_orders(connection, is_open),
+        *(position for account in by_id.values() for position in read_positions(connection, account)),
+    ]
+    for thing in open_things:
+        key = (thing.account, thing.instrument)
+        since[key] = min(since.get(key, thing.seen_until), thing.seen_until)
+    by_account = sorted(since.items(), key=lambda item: item[0][0])
+    return [(by_id[account], instrument, moment) for (account, instrument), moment in by_account]
+
+
+def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_Due, range] | None]) -> None:
+    with exact():
+        for part in step:
+            if part is not None:
+                due, bars = part
+                lock_account(connection, due.account)
+                settle(TradingAccount(connection, due.account, now), due.instrument, due.tape, bars)

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
+from engine.store import new_id
 from engine.store.broker import orders_table
-from engine.store.ids import new_id
-from engine.venues.amounts import ZERO, nearest, text
+from engine.trading_rules import ZERO, nearest, text
 from engine.venues.exits import Exits, trailing_price
 
 from .fills import Fill, closable_part, liquidate, opening_part, pay_out, reservation, trade

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from api.symbols import Instrument
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
 from engine.jobs.settings import JobSettings
+from engine.routes import create_app
 from tests.idle import ended_job
 
 NOON = 1_750_075_200.0

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from api.symbols import Instrument
-from engine.app import create_app
 from engine.engine import Engine
+from engine.routes import create_app
 
 from .conftest import EXAMPLE, Body, Send
 

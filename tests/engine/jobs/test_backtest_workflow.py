@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from api.symbols import Instrument
-from engine.app import create_app
 from engine.engine import Engine
 from engine.feeds.importing import import_file
+from engine.routes import create_app
 
 from .conftest import EXAMPLE, Body, Finish, Send
 

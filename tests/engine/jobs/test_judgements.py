@@ -24,8 +24,8 @@ from engine.results.robustness import robustness
 from engine.simulation.kernel import simulate
 from engine.simulation.schedule import delayed
 from engine.simulation.settings import SimulationSettings
+from engine.store import metadata
 from engine.store.backtests import Search, results_table, tried
-from engine.store.metadata import metadata
 
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")

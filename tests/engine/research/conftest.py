@@ -9,10 +9,10 @@ import anyio
 import httpx
 import pytest
 
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.settings import JobSettings
+from engine.routes import create_app
 from tests.idle import ended_job
 
 NOON = 1_750_075_200.0

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from engine.app import create_app
 from engine.engine import Engine, EngineSettings
+from engine.routes import create_app
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

@@ -15,8 +15,7 @@ from api.errors import CODES, HTTP_STATUS, Denied, InvalidInput
 from api.meta import META_HEALTH, HealthRequest, HealthResponse
 from engine.access import Caller
 from engine.engine import Engine
-from engine.routes.binding import Handler, http_routes, route
-from engine.routes.parsing import parse_body
+from engine.routes.binding import Handler, http_routes, parse_body, route
 from tests.engine.conftest import Call
 
 SCAN = "/market/scan"

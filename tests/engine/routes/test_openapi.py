@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from api.catalogue import endpoint
-from engine.app import SECTIONS
+from engine.routes import SECTIONS
 from tests.engine.conftest import Call
 
 

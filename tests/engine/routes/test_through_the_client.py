@@ -12,9 +12,9 @@ from api import docs, market, meta
 from api.client import Client
 from api.errors import InvalidInput, NotAuthorised, NotFound, RateLimited
 from api.transport import embedded
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
+from engine.routes import create_app
 
 
 @pytest.fixture

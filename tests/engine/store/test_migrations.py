@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from api.errors import UserMustAct
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
+from engine.routes import create_app
 from engine.store.database import FILE_NAME, Store, default_url
 from engine.store.migrations import latest, recorded_version
 

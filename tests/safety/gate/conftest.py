@@ -17,9 +17,9 @@ from api.client import Client, Retries
 from api.orders import PlaceRequest
 from api.transport import embedded
 from engine.access import LOCAL_AGENT
-from engine.app import create_app
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
+from engine.routes import create_app
 from safety.face import Answer
 from safety.gate import Footing, Gate
 from safety.human.approval import order_words

@@ -23,8 +23,8 @@ from engine.frame import Bars
 from engine.store.database import Store, default_url
 from engine.venues.paper.accounts import PaperAccounts
 from engine.venues.paper.administration import Administration
+from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts
-from engine.venues.paper.verification import verify
 
 START = 1_750_075_200
 """2025-06-16, 12:00 UTC."""

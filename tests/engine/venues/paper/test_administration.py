@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotFound
 from engine.store.broker import balances_table, ledger_table, orders_table, positions_table
-from engine.venues.amounts import text
+from engine.trading_rules import text
 from engine.venues.paper.administration import Administration
+from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts
-from engine.venues.paper.verification import verify
 
 from .conftest import OWNER, Bench
 
