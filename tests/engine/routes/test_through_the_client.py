@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from api import docs, market, meta
+from api import market, meta
 from api.client import Client
 from api.errors import InvalidInput, NotAuthorised, NotFound, RateLimited
 from api.transport import embedded
@@ -62,8 +62,8 @@ async def test_market(client: Client) -> None:
 
 
 async def test_docs(client: Client) -> None:
-    listed = await client.call(docs.DOCS_LIST, docs.DocsRequest())
-    reference = await client.call(docs.DOCS_API_REFERENCE, docs.DocsRequest())
+    listed = await client.call(meta.DOCS_LIST, meta.DocsRequest())
+    reference = await client.call(meta.DOCS_API_REFERENCE, meta.DocsRequest())
 
     assert [d.slug for d in listed.documents] == ["signal-dsl", "operators", "data", "api-reference"]
     assert reference.content is not None
