@@ -31,6 +31,17 @@ LATEST: Final = 4_102_444_800
 _UNITS: Final = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
 """At or above the first number an epoch counts nano-, micro- or milliseconds; below, seconds."""
 
+_SECONDS_A_DAY: Final = 86_400
+_EXCEL: Final = (32_874, 73_051)
+"""1990-01-01 and 2100-01-01 as Excel counts days (1900 system). As epochs they would lie in January 1970."""
+_EXCEL_EPOCH: Final = 25_569
+"""1970-01-01, in days of Excel."""
+
+_TICKS: Final = (627_667_488_000_000_000, 662_380_416_000_000_000)
+"""1990-01-01 and 2100-01-01 as .NET counts: 100 ns since year 1. As nanoseconds they would lie in 1989 and 1990."""
+_TICKS_EPOCH: Final = 621_355_968_000_000_000
+"""1970-01-01, in ticks of .NET."""
+
 _SPACES: Final = str.maketrans("", "", " \u00a0\u202f'\u2019")
 _SUFFIX: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _SHAPES: Final[dict[Decimal, re.Pattern[str]]] = {
@@ -168,6 +179,7 @@ class Times:
         if (compact := self._compact(texts)) is not None:
             return compact
         seconds, units = epoch_seconds(numbers)
+        self.naive |= is_naive(units)
         self.units |= units
         return seconds
 
@@ -256,7 +268,14 @@ def _moment(found: re.Match[str]) -> tuple[float, bool] | None:
 
 
 def epoch_seconds(numbers: Floats) -> tuple[Floats, set[str]]:
-    """Epoch numbers of any unit as seconds, and the units. Some files change unit half-way, so each is judged alone."""
+    """Epoch numbers of any unit as seconds, and the units. Some files change unit half-way, so each is judged alone.
+
+    Ticks of .NET and days of Excel are dates without a timezone; days of Excel are read to the second.
+    """
+    if len(numbers) and bool(((numbers >= _TICKS[0]) & (numbers < _TICKS[1])).all()):
+        return (numbers - _TICKS_EPOCH) / 1e7, {"dates as .NET ticks"}
+    if len(numbers) and bool(((numbers >= _EXCEL[0]) & (numbers < _EXCEL[1])).all()):
+        return np.round((numbers - _EXCEL_EPOCH) * _SECONDS_A_DAY), {"dates as days of Excel, counted from 1900"}
     divisor = np.ones(len(numbers))
     units: set[str] = {"seconds"} if bool((numbers < _UNITS[-1][0]).any()) else set()
     for at, (least, per_second, unit) in enumerate(_UNITS):
@@ -266,6 +285,11 @@ def epoch_seconds(numbers: Floats) -> tuple[Floats, set[str]]:
         if chosen.any():
             units.add(unit)
     return numbers / divisor, units
+
+
+def is_naive(units: set[str]) -> bool:
+    """Whether numbers in these units are dates, which carry no timezone, and not epochs."""
+    return any(unit.startswith("dates") for unit in units)
 
 
 def localised(seconds: Floats, zone: ZoneInfo, step: int) -> Floats | tuple[int, str]:

@@ -20,9 +20,22 @@ from engine.frame import Bars, Floats
 
 from .feed import Candles, Listing, empty_range, step, unknown_instrument
 from .simulation.coins import CryptoDays, MarketFactor
-from .simulation.questions import LOT_EXPONENT, OUTCOMES, Outcome, PredictionDays, Question, questions_opened_by
 from .simulation.refinement import CLOSE, DAY, DEFAULT_BUDGET, HIGH, LOW, OPEN, ROWS, VOLUME, Blocks, Stream
-from .simulation.venues import TOKEN_TICK_EXPONENT, TOP_MARKET_CAP, CoinView, Market, TokenView, View, markets
+from .simulation.venues import (
+    LOT_EXPONENT,
+    OUTCOMES,
+    TOKEN_TICK_EXPONENT,
+    TOP_MARKET_CAP,
+    CoinView,
+    Market,
+    Outcome,
+    PredictionDays,
+    Question,
+    TokenView,
+    View,
+    markets,
+    questions_opened_by,
+)
 
 _WEEK: Final = 7 * DAY
 _TRENDING_SHARE: Final = 0.12

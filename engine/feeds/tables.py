@@ -22,21 +22,9 @@ from engine.frame import Times as Integers
 from engine.store.candles import FIELDS
 
 from .cells import Times, epoch_seconds, is_number, is_time
-from .columns import (
-    FIELD_NAMES,
-    MAX_ROWS,
-    Columns,
-    Grid,
-    Origin,
-    PlainColumns,
-    ReadOptions,
-    Rows,
-    in_zone,
-    one_reading,
-    plain_name,
-    recognised,
-)
+from .columns import MAX_ROWS, Columns, Origin, PlainColumns, Rows, in_zone, one_reading
 from .files import Table, reading
+from .layouts import FIELD_NAMES, Grid, ReadOptions, plain_name, recognised
 
 MAX_JSON: Final = 256 * 2**20
 

@@ -214,6 +214,14 @@ ACCEPTED: dict[str, str | bytes] = {
         lambda at, bar: f"{at:%d.%m.%Y %H:%M:%S}.000 GMT+0000,{plain(bar)}", "Local time,Open,High,Low,Close,Volume"
     ),
     "dates and times without marks": rows(lambda at, bar: f"{at:%Y%m%d %H%M%S},{plain(bar)}"),
+    # DateTime.Ticks of 1970-01-01 is 621355968000000000, and a second has 10,000,000.
+    "ticks of .NET": rows(lambda at, bar: f"{621_355_968_000_000_000 + epoch(at, 10_000_000)},{plain(bar)}", HEADER),
+    "ticks of .NET without a header": rows(
+        lambda at, bar: f"{621_355_968_000_000_000 + epoch(at, 10_000_000)},{plain(bar)}"
+    ),
+    # Excel shows 2024-12-30 00:00 as 45656, and an hour is a 24th of a day.
+    "days of Excel": rows(lambda at, bar: f"{45_656 + at.hour / 24:.10f},{plain(bar)}", HEADER),
+    "days of Excel with five decimals": rows(lambda at, bar: f"{45_656 + at.hour / 24:.5f},{plain(bar)}"),
     "dates as one number": rows(lambda at, bar: f"{at:%Y%m%d%H%M%S},{plain(bar)}", HEADER),
     "pandas with an unnamed index": rows(
         lambda at, bar: f"{at:%Y-%m-%d %H:%M:%S},{plain(bar)}", ",open,high,low,close,volume"
@@ -296,6 +304,23 @@ def test_without_a_volume_it_is_zero_and_said(store: Store, tmp_path: Path) -> N
     assert _stored(store) == [[s, *bar[:4], 0.0] for s, bar in zip(SECONDS, BARS, strict=True)]
 
 
+def test_the_volume_of_yahoo_is_doubted_in_a_remark(store: Store, tmp_path: Path) -> None:
+    (outcome,) = _import(store, tmp_path, ACCEPTED["yfinance"])
+
+    assert "Yahoo counts the volume of coins in money" in str(outcome.result)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ticks of .NET", ".NET ticks"), ("days of Excel", "days of Excel")])
+def test_dates_as_numbers_are_said_and_carry_no_timezone(store: Store, tmp_path: Path, name: str, kind: str) -> None:
+    (told,) = _import(store, tmp_path, ACCEPTED[name], dry_run=True)
+    (moved,) = _import(store, tmp_path, ACCEPTED[name], timezone="Asia/Seoul", dry_run=True)
+
+    assert kind in str(told.result)
+    assert "carry no timezone" in str(told.result)
+    assert not isinstance(moved.result, HeyTradersError)
+    assert moved.result.start == START - 9 * HOUR
+
+
 def test_thousands_are_read_where_they_cannot_be_decimals(store: Store, tmp_path: Path) -> None:
     days = [f'2024-01-0{i + 1},"100,{i}00.0","100,900.0","98,800.0","99,100.5","1,000"' for i in range(5)]
     spaced = [line.replace(",100.5", "\u00a0100.5") for line in days]
@@ -349,6 +374,16 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
         "timeOpen;open;high;low;close;volume;marketCap\n2024-01-01;1.5;1.5;1.5;1.5;9;9\n",
         "money",
         "volume=-",
+    ),
+    "a volume with dollar signs": (
+        f'{HEADER}\n{START},$1,$1,$1,$1,"$1,234.5"\n',
+        "line 2 of c.dat: volume '$1,234.5' counts money",
+        "volume=-",
+    ),
+    "a volume named after the dollar": (
+        f"time,open,high,low,close,Volume (USDT)\n{START},1,1,1,1,1\n",
+        "Volume (USDT)",
+        "volume=NAME",
     ),
     "only a quote volume": (
         f"time,open,high,low,close,Quote Volume\n{START},1,1,1,1,1\n",
