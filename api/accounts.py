@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from pydantic import Field, model_validator
 
 from .endpoint import Endpoint, Request, Response
 from .inputs import Identifier
 from .orders import Order, Symbol
-from .outputs import Money, Time, listed_as
+from .outputs import TABLE, Money, Time, listed_as
 
 
 class ListRequest(Request):
@@ -108,7 +108,7 @@ class BalancesResponse(Response):
     )
     balances: list[Balance] = Field(default_factory=list[Balance], description="One row per asset.")
     positions: list[Position] = Field(default_factory=list[Position], description="Open positions.")
-    open_orders: list[Order] = Field(default_factory=list[Order], description="Resting orders.")
+    open_orders: Annotated[list[Order], TABLE] = Field(default_factory=list[Order], description="Resting orders.")
     updated_at: Time | None = Field(default=None, description="ISO 8601 UTC.")
     paper: bool | None = Field(default=None, description="true: simulated money.")
 
@@ -117,7 +117,7 @@ class OpenOrdersResponse(Response):
     """The resting orders of an account."""
 
     account_id: str | None = Field(default=None, description="As asked.")
-    orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
+    orders: Annotated[list[Order], TABLE] = Field(default_factory=list[Order], description="Newest first.")
 
     _bare_list = model_validator(mode="before")(listed_as("orders"))
 

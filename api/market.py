@@ -256,10 +256,10 @@ class ScanResponse(Response):
     """Symbols on which the condition holds on the last closed bar."""
 
     matched: tuple[SymbolName, ...] = Field((), description="Symbols where it holds.")
-    details: tuple[ScanDetail, ...] = Field((), description="Price and values of up to 40 symbols, matched ones first.")
+    details: Annotated[tuple[ScanDetail, ...], TABLE] = Field((), description="Up to 40 symbols, matched ones first.")
     details_omitted: int | None = Field(None, description="Symbols without details; matched is whole all the same.")
     scanned_count: int | None = Field(None, description="Symbols evaluated.")
-    failed: tuple[Failure, ...] = Field((), description="Symbols without an answer, up to 40.")
+    failed: Annotated[tuple[Failure, ...], TABLE] = Field((), description="Symbols without an answer, up to 40.")
     failed_count: int | None = Field(None, description="How many those are.")
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")
@@ -295,7 +295,7 @@ class RankResponse(Response):
 
     ranked: Annotated[tuple[Ranked, ...], TABLE] = Field((), description="Best first.")
     ranked_count: int | None = Field(None, description="Symbols with a score, before the limit.")
-    failed: tuple[Failure, ...] = Field((), description="Symbols without a score, up to 40.")
+    failed: Annotated[tuple[Failure, ...], TABLE] = Field((), description="Symbols without a score, up to 40.")
     failed_count: int | None = Field(None, description="How many those are.")
     exchange: str | None = Field(None, description="Exchange id.")
     timeframe: str | None = Field(None, description="Bar length.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
 from .endpoint import Endpoint, Request, Response
 from .inputs import RiskProfileInput, Text
-from .outputs import Time, listed_as, text_as
+from .outputs import TABLE, Time, listed_as, text_as
 
 
 class RegisterRequest(Request):
@@ -73,9 +73,11 @@ class Word(Response):
 class IndicatorsResponse(Response):
     """The vocabulary of expressions and scripts."""
 
-    indicators: tuple[Word, ...] = Field((), description="Functions of series.")
-    operators: tuple[Word, ...] = Field((), description="Arithmetic, comparison, logic, crossings, windows.")
-    variables: tuple[Word, ...] = Field((), description="Data: OHLCV, time, context, state.")
+    indicators: Annotated[tuple[Word, ...], TABLE] = Field((), description="Functions of series.")
+    operators: Annotated[tuple[Word, ...], TABLE] = Field(
+        (), description="Arithmetic, comparison, logic, crossings, windows."
+    )
+    variables: Annotated[tuple[Word, ...], TABLE] = Field((), description="Data: OHLCV, time, context, state.")
     categories: dict[str, int] | None = Field(None, description="Indicators per category.")
 
 

@@ -22,7 +22,7 @@ from .inputs import (
     one_of,
     whole_number,
 )
-from .outputs import Amount, Money, Price, Time, listed_as
+from .outputs import TABLE, Amount, Money, Price, Time, listed_as
 from .refusals import reject
 from .symbols import MAX_SYMBOL, exchange_id
 
@@ -356,7 +356,7 @@ class PlacedOrder(Order):
 class ListResponse(Response):
     """A page of orders."""
 
-    orders: list[Order] = Field(default_factory=list[Order], description="Newest first.")
+    orders: Annotated[list[Order], TABLE] = Field(default_factory=list[Order], description="Newest first.")
     total: int | None = Field(default=None, description="Matches on all pages.")
     limit: int | None = None
     offset: int | None = None

@@ -10,7 +10,7 @@ from .backtest_results import JobStatus
 from .backtests import ExecuteRequest
 from .endpoint import Endpoint, Request, Response
 from .inputs import Identifier, Number, Text, Whole, one_of
-from .outputs import Time
+from .outputs import TABLE, Time
 from .refusals import reject
 
 MAX_VARIANTS: Final = 20_000
@@ -172,7 +172,7 @@ class ListedJob(Response):
 class ListResponse(Response):
     """Backtests and sweeps, newest first."""
 
-    jobs: list[ListedJob] = Field(default_factory=list[ListedJob], description="Newest first.")
+    jobs: Annotated[list[ListedJob], TABLE] = Field(default_factory=list[ListedJob], description="Newest first.")
     total: int = Field(0, description="That match.")
 
 

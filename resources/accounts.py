@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
@@ -30,12 +31,13 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
     async def account(account_id: str) -> str:
         """Balances, positions, open orders and total equity of an account, as of now."""
         from api.accounts import ACCOUNTS_BALANCES, BalancesRequest
+        from api.outputs import with_tables
         from tools.own_labels import owned
 
         async with reading(doors.client) as client:
             held = await client.call(ACCOUNTS_BALANCES, ask(BalancesRequest, {"account_id": account_id}))
             own = await owned(doors.safety, held.open_orders)
-            return held.model_copy(update={"open_orders": own}).model_dump_json(exclude_none=True)
+            return json.dumps(with_tables(held.model_copy(update={"open_orders": own})), ensure_ascii=False)
 
 
 async def complete_account(open_client: OpenClient, typed: str) -> list[str]:

@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent, TextResourceContents
 
 from api.errors import InvalidInput
+from api.outputs import table_rows
 from api.timeframes import Timeframe
 from server.app import open_server
 from server.logs import start_log
@@ -90,7 +91,7 @@ def listing(*, search: str | None, tag: str | None, state: str, limit: int) -> N
     """List backtests and sweeps, the newest first."""
     found = _called("backtest_list", {"search": search, "tag": tag, "state": state, "limit": limit})
     names = ["id", "state", "result_id", "created_at", "timeframe", "total_return_pct", "sharpe_ratio", "description"]
-    table(names, [[job.get(name) for name in names] for job in found["jobs"]])
+    table(names, [[job.get(name) for name in names] for job in table_rows(found["jobs"])])
 
 
 @backtest.command("compare")

@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 from mcp import Client
 
+from api.outputs import table_rows
 from bench.tokens import tokens
 from tests.calls import result
 from tests.conftest import Connect
@@ -53,7 +54,7 @@ TASKS: Final = (
     Task(
         "Which function gives the average true range?",
         (("meta_indicators", {"search": "atr"}),),
-        lambda a: any(word["name"] == "atr" for word in a["indicators"]),
+        lambda a: any(word["name"] == "atr" for word in table_rows(a["indicators"])),
         425,
     ),
     Task(

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from mcp import Client
 from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResourceContents
 
+from api.outputs import table_rows
 from bench.tokens import tokens
 from server.cli.backtest import market
 from tests.calls import refusal, result
@@ -103,7 +104,7 @@ async def test_a_sweep_whose_call_was_broken_off_is_found_and_cancelled(connect:
         with anyio.move_on_after(1.0):
             await client.call_tool("backtest_sweep", LONG_SWEEP)
         listed = await result(client, "backtest_list", state="open")
-        [job] = listed["jobs"]
+        [job] = table_rows(listed["jobs"])
         with anyio.fail_after(5):
             await result(client, "backtest_cancel", backtest_id=job["id"])
             ended = await result(client, "backtest_sweep", sweep_id=job["id"])

@@ -13,6 +13,7 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, TextResourceContents
 
 from api.orders import PlaceRequest
+from api.outputs import table_rows
 from resources.accounts import BALANCES
 from resources.safety import JOURNAL, POLICY
 from safety.human.approval import order_words
@@ -39,7 +40,9 @@ async def text_of(client: Client, uri: str) -> str:
 
 async def orders(client: Client) -> list[dict[str, Any]]:
     """Every order of the account."""
-    listed: list[dict[str, Any]] = (await result(client, "orders_list", account_id="paper-binance"))["orders"]
+    listed: list[dict[str, Any]] = table_rows(
+        (await result(client, "orders_list", account_id="paper-binance"))["orders"]
+    )
     return listed
 
 
@@ -80,7 +83,8 @@ async def test_a_label_is_the_callers_own_wherever_the_order_is_shown(connect: C
         intent = await result(client, "order_intent", intent_id=placed["intent_id"])
         cancelled = await result(client, "orders_cancel", order_id=placed["order_id"])
 
-    shown = [placed, *listed, *resting["orders"], *balances["open_orders"], *resource["open_orders"]]
+    tables = (resting["orders"], balances["open_orders"], resource["open_orders"])
+    shown = [placed, *listed, *(row for table in tables for row in table_rows(table))]
     assert [order["label"] for order in [*shown, intent["order"], cancelled]] == ["mine"] * 7
 
 

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 from mcp import Client
 
+from api.outputs import table_rows
 from safety.terms.intent import LABEL_PREFIX
 from tests.attack.conftest import Attack, arm, attack
 from tests.attack.venue import ACCOUNT, SYMBOL
@@ -53,7 +54,7 @@ async def test_an_order_is_sent_once_after_its_human_signed_and_keeps_its_label(
         before = target.venue.sent_orders
         await anyio.to_thread.run_sync(target.armed.approve, waiting["intent_id"])
         done = await settled(target.client, waiting["intent_id"])
-        [listed] = (await result(target.client, "orders_list"))["orders"]
+        [listed] = table_rows((await result(target.client, "orders_list"))["orders"])
 
     assert waiting["outcome"] == "approval_required"
     assert f"heytraders-mcp approve {waiting['intent_id']}" in waiting["approval"]["how"]

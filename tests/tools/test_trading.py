@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from api.outputs import table_rows
 from server.settings import Settings
 from tests.calls import refusal, result
 from tests.conftest import Connect
@@ -29,7 +30,7 @@ async def test_an_order_is_placed_listed_and_cancelled(connect: Connect, setting
 
     assert account in accounts
     assert (placed["status"], placed["paper"], placed["label"]) == ("OPEN", True, "from the test")
-    assert listed["orders"][0]["order_id"] == placed["order_id"]
+    assert table_rows(listed["orders"])[0]["order_id"] == placed["order_id"]
     assert balances["balances"][0]["used"] == 10.01
     assert balances["paper"] is True
     assert resting["orders"] == balances["open_orders"] == listed["orders"]

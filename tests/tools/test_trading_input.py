@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mcp.types import CallToolResult, TextContent
 
+from api.outputs import table_rows
 from server.settings import Settings
 from tests.conftest import Connect
 
@@ -148,8 +149,8 @@ async def test_an_order_with_one_clear_meaning_is_placed_on_paper(
     assert placed["suggestion"].startswith("Paper order")
     assert json.loads(text(answer)) == placed
     assert listed is not None
-    assert placed["order_id"] in [each["order_id"] for each in listed["orders"]]
-    assert all(each["paper"] for each in listed["orders"])
+    assert placed["order_id"] in [each["order_id"] for each in table_rows(listed["orders"])]
+    assert all(each["paper"] for each in table_rows(listed["orders"]))
 
 
 async def test_nothing_that_is_refused_changes_anything(connect: Connect, settings: Settings) -> None:
@@ -164,7 +165,7 @@ async def test_nothing_that_is_refused_changes_anything(connect: Connect, settin
     assert after.structured_content is not None
     assert before.structured_content["balances"] == after.structured_content["balances"]
     assert orders.structured_content is not None
-    assert orders.structured_content["orders"] == []
+    assert table_rows(orders.structured_content["orders"]) == []
 
 
 @pytest.mark.parametrize(("tool", "arguments", "said"), REFUSED.values(), ids=REFUSED)

@@ -12,6 +12,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 
+from api.outputs import table_rows
 from safety.human.approver import enrol
 from safety.ledger import Ledger
 from server.app import open_server
@@ -82,7 +83,9 @@ async def test_a_waiting_call_places_the_order_once_the_human_has_signed(home: P
     assert "ACKED: the service has it." in told
     assert answers[0]["outcome"] == "placed"
     assert answers[0]["label"] == "breakout"
-    assert [(each["label"], each["order_id"]) for each in listed["orders"]] == [("breakout", answers[0]["order_id"])]
+    assert [(each["label"], each["order_id"]) for each in table_rows(listed["orders"])] == [
+        ("breakout", answers[0]["order_id"])
+    ]
 
 
 async def test_an_order_that_returned_at_once_is_placed_by_the_server_once_the_human_has_signed(home: Path) -> None:
