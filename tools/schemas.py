@@ -54,6 +54,7 @@ class OutputSchemas:
     def __init__(self) -> None:
         self._shown: dict[str, str] = {}
         self._told: set[tuple[str, str]] = set()
+        self._tables: dict[str, str] = {}
 
     def of(self, tool: str, model: type[BaseModel]) -> Schema:
         """The result schema of the next tool."""
@@ -63,7 +64,7 @@ class OutputSchemas:
         if shown_by is not None and len(names) >= _WORTH_A_REFERENCE:
             reference = f"As in {shown_by}."
             return {"type": "object", "description": reference, "properties": {name: {} for name in names}}
-        _show_tables(schema, model)
+        self._show_tables(tool, schema, model)
         definitions: Schema = schema.get("$defs", {})
         first_here = self._shorten(tool, schema, definitions)
         flat = cast("Schema", _inlined(schema, definitions, ()))
@@ -71,6 +72,19 @@ class OutputSchemas:
         flat.setdefault("properties", {})
         self._shown.update(first_here, **dict.fromkeys(_kinds(model), tool))
         return self._tell(flat)
+
+    def _show_tables(self, tool: str, schema: Schema, model: type[BaseModel]) -> None:
+        """Lists of rows as tools write them: columns once, and rows of values."""
+        for name in tables_of(model):
+            field = schema["properties"][name]
+            items = field["items"] if "items" in field else field["anyOf"][0]["items"]
+            kind = items["$ref"].rpartition("/")[2]
+            shown_by = self._tables.setdefault(kind, f"{name} of {tool}")
+            names = ", ".join(schema["$defs"][kind]["properties"])
+            columns = f"Columns: {names}." if shown_by == f"{name} of {tool}" else f"Columns as in {shown_by}."
+            table = {"columns": {"type": "array"}, "rows": {"type": "array"}}
+            words = f"{field['description']} {columns}"
+            schema["properties"][name] = {"type": "object", "properties": table, "description": words}
 
     def _shorten(self, tool: str, schema: Schema, definitions: Schema) -> dict[str, str]:
         """Replace types that an earlier tool has shown; give back those that this one shows first."""
@@ -133,17 +147,6 @@ def _kinds(model: type[BaseModel]) -> list[str]:
 
 def _qualified(model: type[BaseModel]) -> str:
     return f"{model.__module__}.{model.__qualname__}"
-
-
-def _show_tables(schema: Schema, model: type[BaseModel]) -> None:
-    """Lists of rows as tools write them: columns once, and rows of values."""
-    for name in tables_of(model):
-        field = schema["properties"][name]
-        items = field["items"] if "items" in field else field["anyOf"][0]["items"]
-        row = schema["$defs"][items["$ref"].rpartition("/")[2]]
-        words = f"{field['description']} Columns: {', '.join(row['properties'])}."
-        table = {"columns": {"type": "array"}, "rows": {"type": "array"}}
-        schema["properties"][name] = {"type": "object", "properties": table, "description": words}
 
 
 def _references(node: Any, definitions: Schema, found: set[str]) -> set[str]:
