@@ -200,11 +200,11 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
 
 
 def _goes_without_saying(key: str, value: Any) -> bool:
-    """Whether a keyword says what a caller assumes: no further fields, a count from 0 or 1 on, no end to it."""
+    """Whether a keyword says what a caller assumes: no further fields, nothing below 0, no end to a count."""
     if key == "additionalProperties":
         return value is False
     if key in ("minimum", "exclusiveMinimum"):
-        return value in (0, 1)
+        return value == 0
     return key == "maximum" and value > _HIGHEST_TOLD
 
 
