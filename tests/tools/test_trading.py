@@ -54,10 +54,10 @@ async def test_a_plan_rests_beside_what_was_bought_and_ends_together(connect: Co
         price = (await result(client, "order_preview", **market))["quote"]
         plan = {"stop_loss": round(price * 0.9), "take_profit": round(price * 1.1)}
         placed = await result(client, "orders_place", **market, **plan)
-        resting = (await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"]
+        resting = table_rows((await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"])
         wrong = await refusal(client, "orders_place", **market, stop_loss=round(price * 1.2))
         await result(client, "orders_cancel", order_id=resting[0]["order_id"])
-        after = (await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"]
+        after = table_rows((await result(client, "accounts_open_orders", account_id="paper-binance"))["orders"])
 
     assert (placed["status"], placed["role"]) == ("FILLED", "entry")
     assert {(o["role"], o["parent"], o["amount"], o["held_by"]) for o in resting} == {
