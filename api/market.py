@@ -265,6 +265,7 @@ class ScanResponse(Response):
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
     source: str | None = Field(None, description="imported, exchange, simulated, or mixed.")
+    note: str | None = Field(None, description="e.g. whose last bar is incomplete.")
 
 
 class RankRequest(Request):
@@ -301,6 +302,7 @@ class RankResponse(Response):
     timeframe: str | None = Field(None, description="Bar length.")
     as_of: Time | None = Field(None, description="When the last bar closed, ISO 8601 UTC.")
     source: str | None = Field(None, description="imported, exchange, simulated, or mixed.")
+    note: str | None = Field(None, description="e.g. whose last bar is incomplete.")
 
     _bare_list = model_validator(mode="before")(listed_as("ranked"))
 

@@ -39,18 +39,28 @@ MAX_DETAILS: Final = 40
 """Rows beside the answer proper, so that the answer for a large universe fits into a model's context."""
 Value = bool | float | None
 _WORDS: Final = " and ".join((", ".join(UNIVERSE_KEYWORDS[:-1]), UNIVERSE_KEYWORDS[-1]))
+MAX_NAMED: Final = 10
+_LAST_IS_PARTIAL: Final = (
+    "the last bar was made of fewer shorter bars than it should be, so its high, low, close and volume may change."
+)
 _NO_SCORE: Final = "the expression has no value on the last bar"
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An expression on the last closed bar of an instrument. `closed_at` in unix seconds."""
+    """An expression on the last closed bar of an instrument. `closed_at` in unix seconds.
+
+    `last_is_partial` and `partial_bars` tell of bars made of shorter ones of which some are missing: whether the last
+    bar is one, and how many of the bars before it that the value rests on.
+    """
 
     instrument: Instrument
     result: ExpressionValue
     price: float | None
     closed_at: int
     source: str
+    last_is_partial: bool = False
+    partial_bars: int = 0
 
     @property
     def value(self) -> Value:
@@ -84,6 +94,15 @@ class Survey:
         """Where the candles came from; `mixed` if from both."""
         sources = {seen.source for seen in self.observations}
         return "mixed" if len(sources) > 1 else next(iter(sources), None)
+
+    @property
+    def note(self) -> str | None:
+        """Which symbols have a last bar that is made of too few shorter bars."""
+        thin = [seen.instrument.symbol for seen in self.observations if seen.last_is_partial]
+        if not thin:
+            return None
+        more = f" and {len(thin) - MAX_NAMED} more" if len(thin) > MAX_NAMED else ""
+        return f"{', '.join(thin[:MAX_NAMED])}{more}: {_LAST_IS_PARTIAL}"
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -200,6 +219,7 @@ def scan(feed: Feed, request: ScanRequest) -> ScanResponse:
         timeframe=request.timeframe,
         as_of=survey.as_of,
         source=survey.source,
+        note=survey.note,
     )
 
 
@@ -228,6 +248,7 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
         timeframe=request.timeframe,
         as_of=survey.as_of,
         source=survey.source,
+        note=survey.note,
     )
 
 
@@ -241,12 +262,17 @@ def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument, e
 
     others = [other for other in expression.instruments if other != instrument]
     frame = recent_frame(feed, [instrument, *others], expression.timeframe, _bars_to_load(expression), end)
+    result = evaluate(expression, frame, instrument)
+    partial = frame.bars[instrument].partial
+    before = 0 if partial is None else int(partial[-min(expression.required_bars, len(partial)) : -1].sum())
     return Observation(
         instrument=instrument,
-        result=evaluate(expression, frame, instrument),
+        result=result,
         price=_finite(frame.bars[instrument].close[-1].item()),
         closed_at=int(frame.time[-1]) + SECONDS[expression.timeframe],
         source=_source(frame),
+        last_is_partial=partial is not None and bool(partial[-1]),
+        partial_bars=before,
     )
 
 
@@ -298,19 +324,25 @@ def _detail(seen: Observation, as_of: str | None) -> ScanDetail:
 
 
 def _note(expression: CheckedExpression, seen: Observation) -> str | None:
+    notes: list[str] = []
     if seen.value is None:
-        return "The expression has no finite value on this bar."
-    if seen.result.bars_used < expression.required_bars:
-        return (
+        notes.append("The expression has no finite value on this bar.")
+    elif seen.result.bars_used < expression.required_bars:
+        notes.append(
             f"Only {seen.result.bars_used:,} of the {expression.required_bars:,} bars exist after which "
             "the value no longer depends on where the history begins."
         )
-    if expression.anchored:
-        return (
+    elif expression.anchored:
+        notes.append(
             f"{', '.join(expression.anchored)}: counted from the first of the {seen.result.bars_used:,} bars loaded; "
             "compare its values with one another only."
         )
-    return None
+    if seen.last_is_partial:
+        notes.append(f"{_LAST_IS_PARTIAL[0].upper()}{_LAST_IS_PARTIAL[1:]}")
+    if seen.partial_bars:
+        them = "1 bar" if seen.partial_bars == 1 else f"{seen.partial_bars:,} bars"
+        notes.append(f"Before the last bar, {them} of those that count had too few shorter bars.")
+    return " ".join(notes) or None
 
 
 def _source(frame: Frame) -> str:

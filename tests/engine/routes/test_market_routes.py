@@ -108,6 +108,28 @@ async def test_candles_with_holes_are_counted_and_marked(call: Call, engine: Eng
     assert hours["candles"][1][5] == 58 * 5
 
 
+async def test_a_last_bar_made_of_too_few_shorter_bars_is_said(call: Call, engine: Engine, tmp_path: Path) -> None:
+    for name, minutes in (("HALF", [*range(119), *range(120, 149), 179]), ("WHOLE", range(180))):
+        rows = "".join(f"{1_704_067_200 + minute * 60},10,12,9,11,5\n" for minute in minutes)
+        (tmp_path / f"{name}.csv").write_text("time,open,high,low,close,volume\n" + rows)
+        instrument = Instrument("binance", name, "USDT")
+        import_file(engine.store, tmp_path / f"{name}.csv", instrument, "1m", allow_gaps=True)
+    universe = {"universe": ["HALF/USDT", "WHOLE/USDT"], "timeframe": "1h"}
+    half, whole = [
+        await data_of(call, "POST", "/market/evaluate", json={"symbol": f"{name}/USDT", "expression": "lag(volume, 1)"})
+        for name in ("HALF", "WHOLE")
+    ]
+    scanned = await data_of(call, "POST", "/market/scan", json={**universe, "condition": "volume < 200"})
+    ranked = await data_of(call, "POST", "/market/rank", json={**universe, "expression": "volume"})
+
+    assert "The last bar was made of fewer shorter bars" in half["note"]
+    assert "Before the last bar, 1 bar of those that count had too few shorter bars." in half["note"]
+    assert "fewer shorter bars" not in (whole.get("note") or "")
+    assert scanned["matched"] == ["HALF/USDT"]
+    for answer in (scanned, ranked):
+        assert answer["note"].startswith("HALF/USDT: the last bar was made of fewer shorter bars")
+
+
 @pytest.mark.parametrize(("field", "named"), [("category", "trending"), ("sector", "DeFi")])
 async def test_an_unknown_filter_word_is_refused_with_the_known_ones(call: Call, field: str, named: str) -> None:
     error = await error_of(call, "GET", f"/market/tickers?{field}=nonsense")
