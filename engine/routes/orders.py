@@ -18,9 +18,11 @@ from api.accounts import (
     BalancesResponse,
     OpenOrdersRequest,
     OpenOrdersResponse,
+    Position,
 )
 from api.accounts import ListRequest as AccountsRequest
 from api.accounts import ListResponse as AccountsResponse
+from api.errors import NotFound
 from api.orders import (
     ORDERS_CANCEL,
     ORDERS_LIST,
@@ -32,6 +34,7 @@ from api.orders import (
     PlacedOrder,
     PlaceRequest,
 )
+from api.symbols import Instrument
 from engine.access import Caller
 from engine.engine import Engine
 from engine.venues.venue import Venue
@@ -64,8 +67,24 @@ async def account(engine: Engine, caller: Caller, request: AccountRequest) -> Ac
 
 
 async def balances(engine: Engine, caller: Caller, request: BalancesRequest) -> BalancesResponse:
-    """What it holds."""
-    return await _ask(engine, caller, request.account_id, lambda venue: venue.balances(request))
+    """What it holds. A position in a prediction token names its question, as the listing does."""
+    return await _ask(engine, caller, request.account_id, lambda venue: _titled(engine, venue.balances(request)))
+
+
+def _titled(engine: Engine, found: BalancesResponse) -> BalancesResponse:
+    positions = [each if each.title else _with_title(engine, each) for each in found.positions]
+    return found.model_copy(update={"positions": positions})
+
+
+def _with_title(engine: Engine, position: Position) -> Position:
+    token, _, quote = position.symbol.partition("/")
+    if not token.isdecimal():
+        return position
+    try:
+        listing = engine.feed.listing(Instrument("polymarket", token, quote))
+    except NotFound:  # it has been resolved and is listed no more
+        return position
+    return position.model_copy(update={"title": listing.title})
 
 
 async def open_orders(engine: Engine, caller: Caller, request: OpenOrdersRequest) -> OpenOrdersResponse:

@@ -102,6 +102,8 @@ async def test_balances_have_the_documented_shape(call: Call, clock: Accelerated
     clock.advance(3_600)
     full = await data(call, "GET", "/accounts/paper-polymarket/balances")
     single = await data(call, "GET", f"/accounts/paper-polymarket/balances?symbol={token}")
+    tickers = (await data(call, "GET", "/market/tickers?exchange=polymarket&limit=500"))["tickers"]
+    question = next(ticker["title"] for ticker in tickers if ticker["symbol"] == token)
 
     assert {"account_id", "total_equity_usd", "balances", "positions", "open_orders", "updated_at"} <= set(full)
     assert {"asset", "free", "used", "total"} <= set(full["balances"][0])
@@ -109,6 +111,8 @@ async def test_balances_have_the_documented_shape(call: Call, clock: Accelerated
     assert full["updated_at"] == "2025-06-16T13:00:00Z"
     assert (full["positions"][0]["symbol"], full["positions"][0]["size"]) == (f"{token}/USDC", 50)
     assert full["positions"][0]["entry_price"] > 0
+    assert question
+    assert full["positions"][0]["title"] == single["positions"][0]["title"] == question
     assert {k: single["positions"][0][k] for k in ("size", "entry_price", "unrealized_pnl")} == {
         "size": 50, "entry_price": 0, "unrealized_pnl": 0,
     }  # fmt: skip
