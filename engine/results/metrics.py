@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,7 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
     """
     peak = _peaks(equity, initial_cash)
     under = equity < peak
-    (ratios,) = _ratios_of(equity[None], peak[None], initial_cash, seconds, span)
+    ratios = _ratios(*_spread(equity, peak, initial_cash), len(equity), _yearly(len(equity), seconds, span))
     return CurveMetrics(
         bars=len(equity),
         periods_per_year=_yearly(len(equity), seconds, span),
@@ -142,40 +142,44 @@ def measure_curves(
     equity: NDArray[np.float64], initial_cash: float, seconds: int, span: int | None = None
 ) -> list[CurveRatios]:
     """Figures of many equity curves on the same bars, a row each. See `measure_curve`."""
-    return _ratios_of(equity, _peaks(equity, initial_cash), initial_cash, seconds, span)
+    size, yearly = equity.shape[1], _yearly(equity.shape[1], seconds, span)
+    growth, mean, shortfall, deviation, depth = _spread(equity, _peaks(equity, initial_cash), initial_cash)
+    return [
+        _ratios(growth[row], mean[row], shortfall[row], deviation[row], depth[row], size, yearly)
+        for row in range(len(equity))
+    ]
 
 
-def _ratios_of(
-    equity: NDArray[np.float64], peak: NDArray[np.float64], cash: float, seconds: int, span: int | None
-) -> list[CurveRatios]:
-    """The ratios of each row. `peak` is overwritten."""
-    size = equity.shape[1]
-    yearly = _yearly(size, seconds, span)
-    depths = np.minimum(np.divide(equity, peak, out=peak).min(axis=1) - 1.0, 0.0)
+def _spread(equity: Floats, peak: Floats, cash: float) -> tuple[Any, Any, Any, Any, Any]:
+    """Growth, mean return, root mean square of the losses, standard deviation and depth, along the last axis.
+
+    `peak` is overwritten.
+    """
+    size = equity.shape[-1]
+    depth = np.divide(equity, peak, out=peak).min(axis=-1) - 1.0
     returns = returns_of(equity, cash, out=peak)
-    means = returns.sum(axis=1) / size
+    mean = returns.sum(axis=-1) / size
     losses = np.minimum(returns, 0.0)
     losses *= losses
-    shortfalls = np.sqrt(losses.sum(axis=1) / size)
-    returns -= means[:, None]
+    shortfall = np.sqrt(losses.sum(axis=-1) / size)
+    returns -= mean[..., None]
     returns *= returns
-    deviations = np.sqrt(returns.sum(axis=1) / (size - 1)) if size > 1 else np.zeros(len(equity))
-    columns = (equity[:, -1] / cash, means, shortfalls, deviations, depths)
-    rows: list[list[float]] = np.stack(columns, axis=1).tolist()
-    return [_ratios(row, size, yearly) for row in rows]
+    deviation = np.sqrt(returns.sum(axis=-1) / max(size - 1, 1))
+    return equity[..., -1] / cash, mean, shortfall, deviation, depth
 
 
-def _ratios(row: list[float], size: int, yearly: float) -> CurveRatios:
-    """From growth, mean return, downside and standard deviation a bar, and depth."""
-    growth, mean, shortfall, deviation, depth = row
-    annual = _annual(growth, yearly / size)
-    root = math.sqrt(yearly)
+def _ratios(
+    growth: float, mean: float, shortfall: float, deviation: float, depth: float, size: int, yearly: float
+) -> CurveRatios:
+    annual = _annual(float(growth), yearly / size)
+    root, depth = math.sqrt(yearly), min(float(depth), 0.0)
+    reward = float(mean) * root
     return CurveRatios(
-        total_return_pct=100.0 * (growth - 1.0),
+        total_return_pct=100.0 * (float(growth) - 1.0),
         annual_return=annual,
-        volatility=_finite(deviation * root) if size > 1 else None,
-        sharpe_ratio=_ratio(mean * root, _beyond_rounding(deviation, mean)),
-        sortino_ratio=_ratio(mean * root, _beyond_rounding(shortfall, mean)),
+        volatility=_finite(float(deviation) * root) if size > 1 else None,
+        sharpe_ratio=_ratio(reward, _beyond_rounding(float(deviation), float(mean))) if size > 1 else None,
+        sortino_ratio=_ratio(reward, _beyond_rounding(float(shortfall), float(mean))),
         calmar_ratio=None if annual is None else _ratio(annual, -depth),
         max_drawdown=depth,
     )

@@ -16,8 +16,9 @@ import numpy as np
 
 from engine.frame import Bools, Floats, Frame
 from engine.program import Entry, Exit, Side, StaticProgram
+from engine.trading_rules import ANY_ORDER
 
-from .account import FLAT, Ledger, Position, account_state
+from .account import CUT, FLAT, Ledger, Position, account_state
 from .lookout import FIRST_CHUNK, LARGEST_CHUNK, first_touch, guarded, see
 from .market import Market
 from .result import EndedEarly, Simulation
@@ -99,30 +100,52 @@ class SegmentKernel:
 
     def _chain(self, order: Order) -> None:
         """Round trip after round trip: from each entry signal to the next exit signal."""
-        market, ledger, last = self._market, self._ledger, self._size - 1
-        costs, opens, side = market.costs, market.open.item, order.side
+        ledger, last = self._ledger, self._size - 1
+        opens, side, size, path = self._market.open.item, order.side, self._sizer(order), self._path
+        enter, leave = (costs := self._market.costs).entry_price, costs.exit_price
         entries, exits = self._list_events(0, False), self._list_events(side, False)  # noqa: FBT003
+        i = j = 0
         bar = self._first
         while not ledger.positions:
-            i = bisect_left(entries, bar)
+            i = bisect_left(entries, bar, i)
             if i == len(entries) or entries[i] >= last:
                 break
             bar = entries[i] + 1
-            j = bisect_left(exits, bar)
+            j = bisect_left(exits, bar, j)
             if j == len(exits) or exits[j] >= last:
                 self._trade(bar - 1, None)
                 continue
-            opened, left, closed = opens(bar), exits[j] + 1, opens(exits[j] + 1)
-            price = costs.entry_price(side, opened)
-            amount = amount_for(order.kind, order.value, ledger.balance, price, None)
-            amount = ledger.fitted(0, amount * ledger.afford(amount * costs.unit_cost(price)), price, bar)
-            trip = (amount, price, opened, bar, costs.exit_price(side, closed), closed, left)
+            left = exits[j] + 1
+            opened, closed = opens(bar), opens(left)
+            price = enter(side, opened)
+            amount = size(price, bar)
+            trip = (amount, price, opened, bar, leave(side, closed), closed, left)
             invested = ledger.round_trip(side, *trip, order.tag)
             if invested is not None:
-                self._path += (bar, invested, side * amount, price, left, ledger.balance, 0.0, 0.0)
+                path += (bar, invested, side * amount, price, left, ledger.balance, 0.0, 0.0)
                 bar = left
         if self._report is not None:
             self._report(1.0)
+
+    def _sizer(self, order: Order) -> Callable[[float, int], float]:
+        """What an entry buys at a price while flat: what is asked, as far as the money and the exchange allow."""
+        ledger, market, costs = self._ledger, self._market, self._market.costs
+        kind, value, per_worth = order.kind, order.value, costs.inverse_leverage + costs.fee
+
+        def allowed(price: float, bar: int) -> float:
+            amount = amount_for(kind, value, ledger.balance, price, None)
+            return ledger.fitted(0, amount * ledger.afford(amount * costs.unit_cost(price)), price, bar)
+
+        def weighed(price: float, bar: int) -> float:
+            """The same for a weight that fees alone make smaller, where the exchange takes any size."""
+            free = ledger.balance
+            if price <= 0.0 or free <= 0.0:
+                return 0.0
+            amount = free * value / price
+            cost = amount * (price * per_worth)
+            return amount if cost <= free else amount * (free / cost) if free / cost >= CUT else allowed(price, bar)
+
+        return weighed if kind == "weight" and market.most is None and market.rules is ANY_ORDER else allowed
 
     def _finish(self) -> Simulation:
         ledger, market, last = self._ledger, self._market, self._size - 1
