@@ -128,6 +128,9 @@ class Subscription(Response):
     message: str | None = Field(default=None, description="Why it stopped, or what to do next.")
     runner: str | None = Field(default=None, description="Which process runs it, and whether that outlives the client.")
     waits_for: str | None = Field(default=None, description="What it waits for, and why it does not trade.")
+    report: dict[str, Any] | None = Field(
+        default=None, description="Trade mode, in detail: fills against the backtest's, resting orders, positions."
+    )
     deliveries: tuple[dict[str, Any], ...] | None = Field(default=None, description="Newest webhook deliveries.")
 
 

@@ -22,7 +22,7 @@ from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live.decisions import decide
 from engine.live.deployment import Deployment, catalogue
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 from engine.live.subscriptions import MAX_ACTIVE
 
 COUNT: Final = 100

@@ -14,7 +14,7 @@ from api.exchanges import DataChoice, ExchangeId
 
 from .clock import Clock, SystemClock
 from .jobs.settings import JobSettings
-from .live.settings import LiveSettings
+from .live import LiveSettings
 from .quotas import QuotaSettings
 
 if TYPE_CHECKING:

@@ -219,7 +219,7 @@ def _import_engine(
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.jobs.settings import JobSettings, Limits
-    from engine.live.settings import LiveSettings
+    from engine.live import LiveSettings
 
     fast = settings.time_speed != 1.0
     live = LiveSettings(

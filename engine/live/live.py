@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -32,14 +33,12 @@ from engine.store import new_id
 from engine.store.database import Store
 from engine.venues.venue import Venues
 
-from . import outbox, signals, subscriptions
-from .delivery import deliver, signing_key
+from . import LiveSettings, orders, outbox, signals, subscriptions
+from .delivery import deliver, judge, signing_key
 from .deployment import Deployment, catalogue, find_strategy, own_strategies
 from .door import OrderDoor
 from .runner import Runner
-from .settings import LiveSettings
 from .subscriptions import Hook, Running
-from .targets import judge
 
 
 class Live:
@@ -131,7 +130,9 @@ class Live:
         def work(connection: sa.Connection) -> Subscription:
             running = subscriptions.find(connection, caller.identified, subscription_id)
             deliveries = tuple(outbox.log(connection, running.id))
-            return subscriptions.view(connection, running).model_copy(update={"deliveries": deliveries})
+            shown = subscriptions.view(connection, running)
+            report = None if running.mode == "signal" else _report(connection, running)
+            return shown.model_copy(update={"deliveries": deliveries, "report": report})
 
         return self._store.read_now(work)
 
@@ -283,6 +284,7 @@ class Live:
 
     def _pause(self, connection: sa.Connection, running: Running) -> Running:
         _refuse_ended(running)
+        orders.end_all(connection, running.id)
         return _with_status(connection, running, "paused", "Paused; live_resume goes on from the next bar.")
 
     def _go_on(self, connection: sa.Connection, running: Running) -> Running:
@@ -298,6 +300,7 @@ class Live:
         if running.status == "unsubscribed":
             return running
         message = "Ended. What it holds stays in the account." if running.mode == "trade" else "Ended."
+        orders.end_all(connection, running.id)
         ended = _with_status(connection, running, "unsubscribed", message)
         outbox.post(connection, running, "strategy_stopped", {"message": message}, self._clock.now())
         return ended
@@ -312,6 +315,15 @@ class Live:
             return WebhookResponse(subscription_id=running.id, **state.model_dump())
 
         return self._store.write_now(work)
+
+
+def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
+    """What an account did beside what its backtest did."""
+    return {
+        **signals.report(connection, running),
+        "orders": orders.shown(connection, running.id),
+        "positions": orders.differences(connection, running.id),
+    }
 
 
 def _first_words(request: SubscribeRequest, first_close: int) -> str:

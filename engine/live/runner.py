@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -22,14 +22,15 @@ from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.venues.venue import Venues
 
-from . import outbox, signals, subscriptions
-from .delivery import Receipt, deliver
+from . import LiveSettings, orders, outbox, signals, subscriptions
+from .delivery import Receipt, deliver, judge
 from .door import OrderDoor
 from .lease import Lease
-from .settings import LiveSettings
 from .subscriptions import Running
-from .targets import judge
-from .trading import Outcome, execute
+from .trading import Trader
+
+if TYPE_CHECKING:
+    from .decisions import Outlook
 
 logger = logging.getLogger("heytraders.live")
 
@@ -50,8 +51,7 @@ class Runner:
         self._store = store
         self._clock = clock
         self._feed = feed
-        self._venues = venues
-        self._door = door
+        self._trader = Trader(store, clock, feed, venues, door)
         self._settings = settings
         self._lease = Lease(store, stays=settings.stays)
         self._closing = threading.Event()
@@ -84,14 +84,16 @@ class Runner:
     def tick(self) -> None:
         """Look at every active subscription once, if this process is the one to do so."""
         active = self._store.read_now(subscriptions.active)
-        if not active and not self._settings.stays:
+        if not active and not self._settings.stays and not self._store.read_now(orders.cancels_wait):
             return
         if not self.claim():
             return
+        seen: dict[str, int] = {}
         for running in active:
-            self._advance(running)
-        for due in self._store.read_now(signals.due_orders):
-            self._trade(due)
+            until = self._advance(running)
+            if until is not None and running.mode == "trade":
+                seen[running.id] = until
+        self._trader.run(seen)
 
     def send(self) -> None:
         """Send the deliveries that are due: to several receivers at once, to each in order."""
@@ -128,42 +130,31 @@ class Runner:
                 logger.exception("live strategies")
             self._closing.wait(self._settings.poll_seconds)
 
-    def _advance(self, running: Running) -> None:
-        """Decide on the bars that closed since the last look."""
+    def _advance(self, running: Running) -> int | None:
+        """Decide on the bars that closed since the last look; the close of the last one, if there is a new one."""
         from .decisions import decide
 
         now = self._clock.now()
         next_close = running.cursor + SECONDS[running.deployment.timeframe]
         if now < max(next_close, self._retry_at.get(running.id, 0.0)):
-            return
+            return None
         try:
             outlook = decide(self._feed, running.deployment, running.started_at, running.cursor, running.kept)
         except NotNow:
-            return
+            return None
         except HeyTradersError as error:
             self._failed(running, f"{error.code}: {error.message}", now)
-            return
+            return None
         except Exception as error:
             logger.exception("live strategies: %s", running.id)
             self._failed(running, f"INTERNAL_ERROR: the strategy could not be run ({type(error).__name__})", now)
-            return
+            return None
         if outlook.seen_until <= running.cursor:
-            return
-        order_state: signals.OrderState = "due" if running.mode == "trade" else "none"
+            return None
 
-        def work(connection: sa.Connection) -> None:
-            if not subscriptions.is_active(connection, running.id):
-                return
-            for signal in signals.store(connection, running, outlook.decisions, now, order_state):
-                outbox.post(connection, running, "signal", signal.model_dump(mode="json", exclude_none=True), now)
-            subscriptions.set_seen(connection, running.id, outlook.seen_until, outlook.kept)
-            if outlook.ended is not None:
-                message = f"Ended: {_ENDINGS[outlook.ended]}."
-                subscriptions.set_status(connection, running.id, "stopped", message)
-                outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
-
-        self._store.write_now(work)
+        until = self._store.write_now(lambda connection: _written(connection, running, outlook, now))
         self._retry_at.pop(running.id, None)
+        return until
 
     def _failed(self, running: Running, problem: str, now: float) -> None:
         """Count a failure; the fifth in a row stops the subscription."""
@@ -176,21 +167,28 @@ class Runner:
             outbox.post(connection, running, "error", {"message": problem, "failures": failures}, now)
             if stops:
                 message = f"stopped after {failures} failures in a row: {problem}"
+                orders.end_all(connection, running.id)
                 subscriptions.set_status(connection, running.id, "stopped", message)
                 outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
 
         self._store.write_now(work)
 
-    def _trade(self, due: signals.DueOrder) -> None:
-        try:
-            outcome = execute(self._store, self._feed, self._venues, self._door, due, self._clock.now())
-        except Exception as error:
-            logger.exception("live strategies: order of %s", due.signal_id)
-            outcome = Outcome(
-                "refused", message=f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})"
-            )
-        self._store.write_now(
-            lambda connection: signals.set_order(
-                connection, due.signal_id, outcome.state, order_id=outcome.order_id, message=outcome.message
-            )
-        )
+
+def _written(connection: sa.Connection, running: Running, outlook: Outlook, now: float) -> int | None:
+    """Store what a look has found, all of it or nothing; None where the subscription does not run any more."""
+    if not subscriptions.is_active(connection, running.id):
+        return None
+    fresh = signals.fresh(connection, running, outlook.decisions)
+    resting: dict[str, str] = {}
+    if running.mode == "trade":
+        resting = orders.match(connection, running, fresh, outlook.seen_until)
+        orders.sync(connection, running, outlook)
+    for signal in signals.store(connection, running, fresh, now, resting):
+        outbox.post(connection, running, "signal", signal.model_dump(mode="json", exclude_none=True), now)
+    subscriptions.set_seen(connection, running.id, outlook.seen_until, outlook.kept)
+    if outlook.ended is not None:
+        message = f"Ended: {_ENDINGS[outlook.ended]}."
+        orders.end_all(connection, running.id)
+        subscriptions.set_status(connection, running.id, "stopped", message)
+        outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
+    return outlook.seen_until

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,56 +14,51 @@ import sqlalchemy as sa
 from api.errors import HeyTradersError, InvalidInput, show
 from api.live import LatestSignalsRequest, Signal, SignalsRequest, SignalsResponse
 from api.orders import INTERNAL_PREFIX
-from api.symbols import Instrument, resolve
+from api.symbols import resolve
 from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store.live import signals_table, subscriptions_table
 
 from .deployment import Deployment
+from .orders import DueOrder
 from .subscriptions import Running
 
 if TYPE_CHECKING:
     from .decisions import Decision
 
-OrderState = Literal["none", "due", "placed", "skipped", "refused"]
+OrderState = Literal["none", "due", "open", "placed", "skipped", "refused"]
+"""`open`: placed, and not filled whole yet. `skipped`: an entry that was missed, or nothing was left to close."""
 MICRO: Final = 1_000_000
+_REPORTED: Final = 1_000
+"""The newest signals that the figures of a report count."""
 _row: Final = signals_table.c
 
 
-@dataclass(frozen=True, slots=True)
-class DueOrder:
-    """A stored signal whose order is still to be placed. `weight` and `closes`: see `Decision`."""
+def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decision]) -> list[Decision]:
+    """The decisions that are not stored yet."""
+    found = {signal_id(running, decision): decision for decision in decisions}
+    stored = set(connection.execute(sa.select(_row.id).where(_row.id.in_(found))).scalars())
+    return [decision for name, decision in found.items() if name not in stored]
 
-    signal_id: str
-    subscription_id: str
-    agent_id: str
-    account_id: str
-    instrument: Instrument
-    leverage: float
-    side: Literal["buy", "sell"]
-    weight: float
-    closes: float
-    amount: float | None
-    bar_time: int
-    seconds: int
 
-    @property
-    def order_id(self) -> str:
-        """The order's id follows from the signal's, so that placing it twice places it once."""
-        return INTERNAL_PREFIX + self.signal_id
+def signal_id(running: Running, decision: Decision) -> str:
+    """The id of a decision's signal: the same however often it is found."""
+    return f"sig_{hashlib.sha256(f'{running.id}|{decision.key}'.encode()).hexdigest()[:26]}"
 
 
 def store(
-    connection: sa.Connection, running: Running, decisions: Iterable[Decision], now: float, order_state: OrderState
+    connection: sa.Connection, running: Running, decisions: Iterable[Decision], now: float, resting: Mapping[str, str]
 ) -> list[Signal]:
-    """Store what is not stored yet, and return just that."""
-    fresh: list[Signal] = []
+    """Store new decisions.
+
+    Args:
+        resting: The key of the order that rested for a decision, by the decision's key.
+    """
+    order_state: OrderState = "due" if running.mode == "trade" else "none"
+    made: list[Signal] = []
     for decision in decisions:
-        signal_id = f"sig_{hashlib.sha256(f'{running.id}|{decision.key}'.encode()).hexdigest()[:26]}"
-        if connection.execute(sa.select(_row.seq).where(_row.id == signal_id)).first() is not None:
-            continue
         values = {
-            "id": signal_id,
+            "id": signal_id(running, decision),
             "subscription_id": running.id,
             "bar_time": decision.bar_time,
             "created_us": int(now * MICRO),
@@ -80,20 +75,23 @@ def store(
             "amount": decision.amount,
             "stop": decision.stop,
             "target": decision.target,
+            "units": decision.units,
+            "resting": resting.get(decision.key),
         }
         connection.execute(sa.insert(signals_table).values(**values))
-        fresh.append(_view(connection.execute(sa.select(signals_table).where(_row.id == signal_id)).one()))
-    return fresh
+        made.append(_view(connection.execute(sa.select(signals_table).where(_row.id == values["id"])).one()))
+    return made
 
 
 def due_orders(connection: sa.Connection) -> list[DueOrder]:
-    """Orders of trading subscriptions still to be placed, in the order of their signals; of stopped ones the exits."""
+    """Orders of trading subscriptions to place or to follow, in the order of their signals; of stopped ones exits."""
     owner = subscriptions_table.c
     ended = sa.and_(owner.status == "stopped", _row.closes > 0.0)
+    waiting = sa.and_(_row.order_state == "due", sa.or_(owner.status == "active", ended))
     wanted = (
         sa.select(signals_table, owner.agent_id, owner.account_id, owner.deployment)
         .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.order_state == "due", sa.or_(owner.status == "active", ended))
+        .where(sa.or_(waiting, _row.order_state == "open"))
         .order_by(_row.seq)
     )
     return [_due(row) for row in connection.execute(wanted)]
@@ -101,42 +99,50 @@ def due_orders(connection: sa.Connection) -> list[DueOrder]:
 
 def _due(row: Any) -> DueOrder:
     deployment = Deployment.from_json(row.deployment)
+    price = float(row.price)
+    units = row.units or row.amount or 0.0
+    equity = deployment.initial_cash
+    if row.units and row.weight > 0.0:
+        equity = units * price / row.weight
+    elif not units:
+        units = row.weight * equity / price
     return DueOrder(
-        signal_id=row.id,
+        key=INTERNAL_PREFIX + row.id,
         subscription_id=row.subscription_id,
         agent_id=row.agent_id,
         account_id=row.account_id,
         instrument=resolve(row.symbol, row.exchange),
-        leverage=deployment.leverage,
         side=row.side,
-        weight=row.weight,
+        kind="market",
         closes=row.closes,
-        amount=row.amount,
-        bar_time=row.bar_time,
+        reason=row.reason,
+        units=units,
+        equity=equity,
+        fixed=row.amount is not None,
+        price=price,
+        leverage=deployment.leverage,
+        since=row.bar_time,
         seconds=SECONDS[deployment.timeframe],
+        order_id=row.order_id,
+        filled=Decimal(row.filled or "0"),
+        state=row.order_state,
+        signal_id=row.id,
+        resting=row.resting,
     )
 
 
-def order_ids(connection: sa.Connection, subscription_id: str, instrument: Instrument) -> list[str]:
-    """The orders that a subscription has placed in an instrument."""
-    wanted = sa.select(_row.order_id).where(
-        _row.subscription_id == subscription_id,
-        _row.exchange == instrument.exchange,
-        _row.symbol == instrument.symbol,
-        _row.order_id.is_not(None),
+def order_ids(connection: sa.Connection, subscription_id: str) -> list[tuple[str, str]]:
+    """The symbol and the id of each order that a subscription has placed for its signals."""
+    wanted = sa.select(_row.symbol, _row.order_id).where(
+        _row.subscription_id == subscription_id, _row.order_id.is_not(None)
     )
-    return list(connection.execute(wanted).scalars())
+    return [(row.symbol, row.order_id) for row in connection.execute(wanted)]
 
 
-def set_order(
-    connection: sa.Connection, signal_id: str, state: OrderState, *, order_id: str | None = None, message: str | None
-) -> None:
-    """What became of a signal's order."""
-    connection.execute(
-        sa.update(signals_table)
-        .where(_row.id == signal_id)
-        .values(order_state=state, order_id=order_id, message=message)
-    )
+def set_order(connection: sa.Connection, one: str, state: OrderState, message: str | None, **fill: str | None) -> None:
+    """What became of a signal's order; `fill` names `order_id`, `wanted`, `filled` and `average` where they change."""
+    values = {"order_state": state, "message": message, **fill}
+    connection.execute(sa.update(signals_table).where(_row.id == one).values(**values))
 
 
 def page(connection: sa.Connection, running: Running, request: SignalsRequest) -> SignalsResponse:
@@ -185,6 +191,58 @@ def latest(connection: sa.Connection, running: Running, request: LatestSignalsRe
     newest_us = rows[-1].created_us if rows else int(running.created_at * MICRO)
     moment = request.since if request.since and not rows else _exact_moment(newest_us)
     return SignalsResponse(signals=tuple(_view(row) for row in rows), next_since=moment)
+
+
+def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict[str, Any]:
+    """How far the account was from the backtest: the newest fills one by one, and all of them in figures.
+
+    Slippage is in percent of the expected price; what costs is positive.
+    """
+    mine = sa.and_(_row.subscription_id == running.id, _row.order_state != "none")
+    rows = connection.execute(sa.select(signals_table).where(mine).order_by(_row.seq.desc()).limit(_REPORTED)).all()
+    fills = [_compared(row) for row in rows]
+    slipped = [fill["slippage_pct"] for fill in fills if "slippage_pct" in fill]
+    counts = Counter(fill["outcome"] for fill in fills)
+    return {
+        "outcomes": dict(counts),
+        "mean_slippage_pct": round(sum(slipped) / len(slipped), 5) if slipped else None,
+        "fills": fills[:limit],
+    }
+
+
+def _compared(row: Any) -> dict[str, Any]:
+    """A signal beside what its order came to."""
+    expected, filled, wanted = float(row.price), Decimal(row.filled or "0"), Decimal(row.wanted or "0")
+    shown: dict[str, Any] = {
+        "signal_id": row.id,
+        "symbol": row.symbol,
+        "side": row.side,
+        "reason": row.reason,
+        "bar_time": iso8601(row.bar_time),
+        "outcome": _outcome(row.order_state, filled, wanted),
+        "expected_price": expected,
+    }
+    if row.average is not None:
+        actual, direction = float(row.average), 1 if row.side == "buy" else -1
+        shown |= {
+            "actual_price": actual,
+            "slippage_pct": round(100.0 * direction * (actual / expected - 1.0), 5),
+            "wanted_amount": float(wanted),
+            "filled_amount": float(filled),
+        }
+    if row.message is not None:
+        shown["message"] = row.message
+    return shown
+
+
+def _outcome(state: OrderState, filled: Decimal, wanted: Decimal) -> str:
+    if state in ("due", "open"):
+        return "waiting"
+    if filled > 0 and filled < wanted:
+        return "partial"
+    if filled > 0 or state == "placed":
+        return "filled"
+    return "refused" if state == "refused" else "missed"
 
 
 def _exact_moment(microseconds: int) -> str:

@@ -1,135 +1,319 @@
-"""From a signal to an order, through the door that the engine was handed.
+"""From a strategy's orders to the venue's, through the door that the engine was handed.
 
-An entry that the script sizes by `Notional` or `Amount` has that size; any other is worth the strategy's weight of the
-account's equity. Either is what the free money pays for if that is less. An exit closes the same share of what this
-subscription holds that the strategy closes of its own position, and never anything else in the account.
+A size is the strategy's own, times what its account is worth beside the account of its backtest; a difference of up to
+1 % is costs and is left alone. Sizes that the script fixes (`Notional`, `Amount`) stay as they are. An entry is never
+larger than the free money pays for. An exit closes the same share of what this subscription holds that the strategy
+closes of its own position, and never anything else in the account.
+
+After a gap exits are made however late they are found and entries are not: the market has moved on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal, TypeVar
+
+import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
-from api.orders import OrderType, PlaceRequest
+from api.orders import Order, OrderType, PlaceRequest
+from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.trading_rules import ZERO, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
+from . import orders, signals
 from .door import DoorAnswer, OrderDoor, StrategyOrder
-from .signals import DueOrder, OrderState, order_ids
+from .orders import DueOrder
+
+logger = logging.getLogger("heytraders.live")
+
+T = TypeVar("T")
+Stage = Literal["due", "open", "placed", "skipped", "refused"]
+_RESTING: Final[dict[Stage, orders.State]] = {
+    "due": "due",
+    "open": "open",
+    "placed": "ended",
+    "skipped": "ended",
+    "refused": "refused",
+}
+"""What a stage of a signal's order is called for an order that rests."""
 
 _AGGRESSIVE: Final = Decimal("0.05")
 _LEAST_GRACE: Final = 60
+_DRIFT: Final = Decimal("0.01")
+_BY_THE_VENUE: Final = frozenset({"liquidation", "resolution"})
+LATE: Final = "entry found too late to trade: no engine ran when its bar closed"
+MISSED: Final = "missed: the market did not fill the order that rested for it"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a signal's order."""
+class Trader:
+    """Carries out what strategies want. Blocks; call it from a thread."""
 
-    state: OrderState
-    order_id: str | None = None
-    message: str | None = None
+    def __init__(self, store: Store, clock: Clock, feed: Feed, venues: Venues, door: OrderDoor) -> None:
+        self._store = store
+        self._clock = clock
+        self._feed = feed
+        self._venues = venues
+        self._door = door
 
+    def run(self, seen: dict[str, int]) -> None:
+        """Cancel, follow, place: whatever waits, of all subscriptions. One that fails stops no other.
 
-def execute(store: Store, feed: Feed, venues: Venues, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
-    """Place the order of a signal, or say why not. Blocking.
+        Args:
+            seen: The close of the last bar of each trading subscription that has just seen one.
+        """
+        self._each("cancel", self._cancel)
+        for order in self._read(lambda connection: orders.in_state(connection, "open")):
+            if order.subscription_id in seen:
+                self._guarded(order, self._follow)
+        for order in self._read(signals.due_orders):
+            self._guarded(order, self._carry_out)
+        self._each("held", self._watch)
+        self._each("cancel", self._cancel)
+        for subscription_id, until in seen.items():
+            self._store.write_now(lambda c, s=subscription_id, u=until: orders.reconcile(c, s, u))
+        self._each("due", self._place)
 
-    An order that an interrupted owner has placed is found again. Otherwise an entry older than one bar is not made: the
-    market has moved on while no engine ran. An exit is made however late it is found.
-    """
-    try:
-        found = door.find(due.agent_id, due.account_id, due.order_id)
-        return (
-            _settled(found) if found else _place(store, feed, venues.of(due.agent_id, due.account_id), door, due, now)
+    def _each(self, state: orders.State, step: Callable[[DueOrder], None]) -> None:
+        for order in self._read(lambda connection: orders.in_state(connection, state)):
+            self._guarded(order, step)
+
+    def _guarded(self, order: DueOrder, step: Callable[[DueOrder], None]) -> None:
+        try:
+            step(order)
+        except NotNow as error:
+            self._say(order, "due", f"{error.code}: {error.message}")
+        except HeyTradersError as error:
+            self._say(order, "refused", f"{error.code}: {error.message}")
+        except Exception as error:
+            logger.exception("live strategies: order %s", order.key)
+            self._say(order, "refused", f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})")
+
+    def _cancel(self, order: DueOrder) -> None:
+        """Take an order out of the market, and book what it had filled."""
+        shown = self._shown(order)
+        if shown is not None and not orders.is_over(shown):
+            answer = self._door.cancel(order.agent_id, order.account_id, order.key)
+            shown = answer.order or self._shown(order)
+            if shown is not None and not orders.is_over(shown):
+                return
+        self._book(order, shown, "placed")
+
+    def _follow(self, order: DueOrder) -> None:
+        shown = self._shown(order)
+        if shown is not None:
+            self._book(order, shown, "placed" if orders.is_over(shown) else "open")
+
+    def _watch(self, order: DueOrder) -> None:
+        """Set off a stop whose price the market has reached; the exits beside it end."""
+        price = float(self._venue(order).price(order.instrument))
+        if order.direction * (price - order.price) >= 0.0 and self._held(order) != 0:
+            self._store.write_now(lambda connection: orders.set_off(connection, order))
+
+    def _carry_out(self, order: DueOrder) -> None:
+        """Do what a signal says, or say why not."""
+        if order.state == "open":
+            self._settle(order, DoorAnswer("placed", self._shown(order)))
+            return
+        if order.resting is not None and self._filled_by(order, order.resting):
+            return
+        if order.reason in _BY_THE_VENUE and self._gone(order):
+            self._say(order, "placed", f"the exchange closed it: {order.reason}")
+            return
+        found = self._door.find(order.agent_id, order.account_id, order.key)
+        if found is not None:
+            self._settle(order, found)
+        elif order.closes == 0 and order.resting is not None:
+            self._say(order, "skipped", MISSED)
+        elif order.closes == 0 and self._clock.now() - order.since > max(order.seconds, _LEAST_GRACE):
+            self._say(order, "skipped", LATE)
+        else:
+            self._send(order)
+
+    def _place(self, order: DueOrder) -> None:
+        found = self._door.find(order.agent_id, order.account_id, order.key)
+        if found is None:
+            self._send(order)
+        else:
+            self._settle(order, found)
+
+    def _send(self, order: DueOrder) -> None:
+        venue = self._venue(order)
+        amount = self._amount(venue, order)
+        if amount <= 0:
+            self._say(order, "skipped", _nothing(order))
+            return
+        request = self._request(venue, order, amount)
+        asked = StrategyOrder(order.key, order.agent_id, order.subscription_id, request)
+        answer = self._door.place(asked)
+        if order.kind == "limit" and answer.order is not None and answer.order.order_id is not None:
+            venue.count_from(order.account_id, answer.order.order_id, order.since)
+        self._settle(order, answer)
+
+    def _settle(self, order: DueOrder, answer: DoorAnswer) -> None:
+        """Book what became of an order; what is not over stays due, and is looked for under the same key."""
+        placed = answer.order
+        if answer.answered == "placed" and placed is not None:
+            self._book(order, placed, "placed" if orders.is_over(placed) else "open")
+        elif answer.answered == "refused":
+            self._say(order, "refused", answer.reason)
+        else:
+            self._say(order, "due", answer.reason)
+
+    def _book(self, order: DueOrder, shown: Order | None, stage: Stage) -> None:
+        note = None
+        if shown is not None and orders.is_over(shown) and shown.status != "FILLED":
+            note = f"the order is {shown.status}" + (f": {shown.message}" if shown.message else "")
+
+        def work(connection: sa.Connection) -> None:
+            if shown is not None:
+                orders.record(connection, order, shown)
+            if order.signal_id is None:
+                orders.set_state(connection, order.key, _RESTING[stage], note)
+            else:
+                signals.set_order(connection, order.signal_id, stage, note)
+
+        self._store.write_now(work)
+
+    def _say(self, order: DueOrder, stage: Stage, message: str) -> None:
+        """Keep why an order is not placed. One that is at the venue already, or waits here, stays what it is."""
+
+        def work(connection: sa.Connection) -> None:
+            if order.signal_id is not None:
+                signals.set_order(connection, order.signal_id, stage, message)
+            else:
+                state = _RESTING[stage] if order.state == "due" else order.state
+                orders.set_state(connection, order.key, state, message)
+
+        self._store.write_now(work)
+
+    def _filled_by(self, order: DueOrder, key: str) -> bool:
+        """Whether an order that rested has filled for a signal; the signal then tells what it filled."""
+
+        def work(connection: sa.Connection) -> bool:
+            row = orders.find(connection, key)
+            if row is None or Decimal(row.filled or "0") == 0:
+                return False
+            filled = Decimal(row.filled)
+            whole = row.wanted is None or filled >= Decimal(row.wanted)
+            message = None if whole else f"filled {row.filled} of {row.wanted}"
+            fill = {name: getattr(row, name) for name in ("order_id", "wanted", "filled", "average")}
+            signals.set_order(connection, order.signal_id or "", "placed", message, **fill)
+            return True
+
+        return self._store.write_now(work)
+
+    def _gone(self, order: DueOrder) -> bool:
+        """Whether the venue has closed a position itself. What was held of it is then written off."""
+        if order.instrument.market_type == "spot":
+            return False
+        symbol = order.instrument.symbol
+        venue = self._venue(order)
+        if any(position.symbol == symbol and position.size for position in venue.positions(order.account_id)):
+            return False
+        held = self._held(order)
+        self._store.write_now(lambda connection: orders.change_held(connection, order, -held))
+        return True
+
+    def _amount(self, venue: Venue, order: DueOrder) -> Decimal:
+        lot = Steps.of(self._feed.listing(order.instrument)).lot
+        if order.closes > 0:
+            held = self._held(order)
+            share = ZERO if held * order.direction >= 0 else abs(held)
+            return share if order.closes >= 1.0 else down(share * from_float(order.closes), lot)
+        wanted = from_float(order.units)
+        if not order.fixed:
+            equity = venue.equity(order.account_id)
+            if equity is None:
+                raise InvalidInput("the account's equity is unknown: something it holds has no price")
+            scale = equity / from_float(order.equity)
+            wanted = wanted if abs(scale - 1) <= _DRIFT else wanted * scale
+        most = venue.affordable(order.account_id, order.instrument, _leverage(order) or 1)
+        if order.kind == "limit":
+            most *= max(venue.price(order.instrument) / from_float(order.price), Decimal(1))
+        return down(min(wanted, most), lot)
+
+    def _held(self, order: DueOrder) -> Decimal:
+        """Base units that the subscription holds of an order's instrument; negative when short."""
+        symbol = order.instrument.symbol
+        known = self._read(lambda connection: orders.held(connection, order.subscription_id, symbol))
+        if known is not None:
+            return known
+        venue = self._venue(order)
+        placed = self._read(lambda connection: signals.order_ids(connection, order.subscription_id))
+        sums = dict.fromkeys({name for name, _ in placed}, ZERO)
+        for name, order_id in placed:
+            found = venue.find(order.account_id, order_id)
+            filled = ZERO if found is None else found.filled_amount or ZERO
+            sums[name] += filled if found is not None and found.side == "buy" else -filled
+        self._store.write_now(lambda connection: orders.set_held(connection, order.subscription_id, sums))
+        return sums.get(symbol, ZERO)
+
+    def _request(self, venue: Venue, order: DueOrder, amount: Decimal) -> PlaceRequest:
+        exchange = EXCHANGES[order.instrument.exchange]
+        order_type: OrderType = "market"
+        price: Decimal | None = None
+        if order.kind == "limit":
+            order_type = "GTC" if exchange.is_prediction else "limit"
+            price = self._limit(order, from_float(order.price))
+        elif exchange.is_prediction:
+            order_type, price = "FOK", self._aggressive_price(venue, order)
+        return PlaceRequest(
+            account_id=order.account_id,
+            exchange=exchange.id,
+            symbol=order.instrument.symbol,
+            side=order.side,
+            order_type=order_type,
+            amount=amount,
+            price=price,
+            leverage=_leverage(order),
+            label=f"live:{order.subscription_id}",
         )
-    except NotNow as error:
-        return Outcome("due", message=f"{error.code}: {error.message}")
-    except HeyTradersError as error:
-        return Outcome("refused", message=f"{error.code}: {error.message}")
+
+    def _limit(self, order: DueOrder, price: Decimal) -> Decimal:
+        """The nearest price that the exchange takes and that is no worse than the script's."""
+        tick = Steps.of(self._feed.listing(order.instrument)).tick
+        most = EXCHANGES[order.instrument.exchange].price_digits
+        if most is not None and price != price.to_integral_value():
+            tick = max(tick, Decimal(1).scaleb(min(0, price.adjusted() - most + 1)))
+        return down(price, tick) if order.direction > 0 else up(price, tick)
+
+    def _aggressive_price(self, venue: Venue, order: DueOrder) -> Decimal:
+        """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
+        tick = Steps.of(self._feed.listing(order.instrument)).tick
+        last = venue.price(order.instrument)
+        if order.direction > 0:
+            return min(up(last * (1 + _AGGRESSIVE), tick), 1 - tick)
+        return max(down(last * (1 - _AGGRESSIVE), tick), tick)
+
+    def _shown(self, order: DueOrder) -> Order | None:
+        """An order as its venue has it now; None where it was never placed."""
+        order_id = order.order_id
+        if order_id is None:
+            found = self._door.find(order.agent_id, order.account_id, order.key)
+            if found is None or found.order is None:
+                return None
+            order_id = found.order.order_id
+        return None if order_id is None else self._venue(order).find(order.account_id, order_id)
+
+    def _venue(self, order: DueOrder) -> Venue:
+        return self._venues.of(order.agent_id, order.account_id)
+
+    def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        return self._store.read_now(work)
 
 
-def _place(store: Store, feed: Feed, venue: Venue, door: OrderDoor, due: DueOrder, now: float) -> Outcome:
-    if due.closes == 0 and now - due.bar_time > max(due.seconds, _LEAST_GRACE):
-        return Outcome("skipped", message="entry found too late to trade: no engine ran when its bar closed")
-    amount = _amount(store, feed, venue, due)
-    if amount <= 0:
-        return Outcome("skipped", message=_nothing(due))
-    asked = StrategyOrder(due.order_id, due.agent_id, due.subscription_id, _order(feed, venue, due, amount))
-    return _settled(door.place(asked))
-
-
-def _settled(answer: DoorAnswer) -> Outcome:
-    """What is not over stays due, and is looked for under the same key."""
-    placed = answer.order
-    if answer.answered == "placed" and placed is not None:
-        is_filled = placed.status == "FILLED"
-        return Outcome("placed", placed.order_id, None if is_filled else f"the order is {placed.status}")
-    return Outcome("refused" if answer.answered == "refused" else "due", message=answer.reason)
-
-
-def _amount(store: Store, feed: Feed, venue: Venue, due: DueOrder) -> Decimal:
-    steps = Steps.of(feed.listing(due.instrument))
-    if due.closes > 0:
-        held = abs(_held(store, venue, due))
-        return held if due.closes >= 1.0 else down(held * from_float(due.closes), steps.lot)
-    equity = venue.equity(due.account_id)
-    if equity is None:
-        raise InvalidInput("the account's equity is unknown: something it holds has no price")
-    if due.amount is not None:
-        wanted = down(from_float(due.amount), steps.lot)
-    else:
-        wanted = down(equity * from_float(due.weight) / venue.price(due.instrument), steps.lot)
-    return min(wanted, venue.affordable(due.account_id, due.instrument, _leverage(due) or 1))
-
-
-def _leverage(due: DueOrder) -> int | None:
+def _leverage(order: DueOrder) -> int | None:
     """Whole numbers only, as orders take them; `None` without leverage."""
-    return max(int(due.leverage), 1) if due.instrument.market_type == "perpetual" else None
+    return max(int(order.leverage), 1) if order.instrument.market_type == "perpetual" else None
 
 
-def _held(store: Store, venue: Venue, due: DueOrder) -> Decimal:
-    """Base units that this subscription's own orders have bought and not sold; negative when short."""
-    ids = store.read_now(lambda connection: order_ids(connection, due.subscription_id, due.instrument))
-    orders = (venue.find(due.account_id, order_id) for order_id in ids)
-    filled = ((order.side, order.filled_amount or ZERO) for order in orders if order is not None)
-    net = sum((amount if side == "buy" else -amount for side, amount in filled), ZERO)
-    closing_long = due.side == "sell"
-    return net if (net > 0) == closing_long else ZERO
-
-
-def _order(feed: Feed, venue: Venue, due: DueOrder, amount: Decimal) -> PlaceRequest:
-    exchange = EXCHANGES[due.instrument.exchange]
-    order_type: OrderType = "market"
-    price: Decimal | None = None
-    if exchange.market_type == "prediction":
-        order_type, price = "FOK", _aggressive_price(feed, venue, due)
-    return PlaceRequest(
-        account_id=due.account_id,
-        exchange=exchange.id,
-        symbol=due.instrument.symbol,
-        side=due.side,
-        order_type=order_type,
-        amount=amount,
-        price=price,
-        leverage=_leverage(due),
-        label=f"live:{due.subscription_id}",
-    )
-
-
-def _aggressive_price(feed: Feed, venue: Venue, due: DueOrder) -> Decimal:
-    """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
-    tick = Steps.of(feed.listing(due.instrument)).tick
-    last = venue.price(due.instrument)
-    if due.side == "buy":
-        return min(up(last * (1 + _AGGRESSIVE), tick), 1 - tick)
-    return max(down(last * (1 - _AGGRESSIVE), tick), tick)
-
-
-def _nothing(due: DueOrder) -> str:
-    if due.closes > 0:
+def _nothing(order: DueOrder) -> str:
+    if order.closes > 0:
         return "no order was needed: nothing is held"
     return "no order: what the account can spend on it is below one lot"

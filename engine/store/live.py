@@ -30,9 +30,12 @@ subscriptions_table: Final = sa.Table(
     sa.Column("webhook_secret", sa.String(256)),
     sa.Column("webhook_events", sa.String(60)),
     sa.Column("kept", sa.Text),
+    sa.Column("intended", sa.Text),
+    sa.Column("held", sa.Text),
 )
 """`started_at` is the open time of the first bar it may decide on; `cursor` the close of the last bar it has seen;
-`kept` the state of the strategy's own account after the last bar that was traded, which a pause does not move."""
+`kept` the state of the strategy's own account after the last bar that was traded, which a pause does not move.
+`intended` and `held` are JSON objects from symbol to base units: of the strategy's own account, and of its orders."""
 
 signals_table: Final = sa.Table(
     "live_signals",
@@ -62,9 +65,52 @@ signals_table: Final = sa.Table(
     sa.Column("amount", sa.Float),
     sa.Column("stop", sa.Float),
     sa.Column("target", sa.Float),
+    sa.Column("units", sa.Float),
+    sa.Column("resting", sa.String(64)),
+    sa.Column("wanted", sa.Text),
+    sa.Column("filled", sa.Text),
+    sa.Column("average", sa.Text),
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
 )
-"""`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`."""
+"""`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
+of the strategy's own account; `resting` is the key of the order that rested for it; `wanted` and `filled` are the base
+units of its order, `average` the price of what was filled."""
+
+resting_table: Final = sa.Table(
+    "live_orders",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column(
+        "subscription_id",
+        sa.String(40),
+        sa.ForeignKey("live_subscriptions.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    sa.Column("slot", sa.String(260), nullable=False),
+    sa.Column("exchange", sa.String(20), nullable=False),
+    sa.Column("symbol", sa.String(200), nullable=False),
+    sa.Column("side", sa.String(4), nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("closes", sa.Float, nullable=False),
+    sa.Column("reason", sa.String(20), nullable=False),
+    sa.Column("units", sa.Float, nullable=False),
+    sa.Column("equity", sa.Float, nullable=False),
+    sa.Column("fixed", sa.Boolean, nullable=False),
+    sa.Column("price", sa.Float, nullable=False),
+    sa.Column("stop", sa.Float),
+    sa.Column("target", sa.Float),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("order_id", sa.String(64)),
+    sa.Column("wanted", sa.Text),
+    sa.Column("filled", sa.Text),
+    sa.Column("average", sa.Text),
+    sa.Column("message", sa.Text),
+    sa.Index("ix_live_orders_subscription_state", "subscription_id", "state"),
+    sa.Index("ix_live_orders_state", "state"),
+)
+"""Orders that rest for a strategy. `closes` is the share of what is held that it closes, 0 for what opens; `equity` of
+the strategy's own account and `since`, the close of a bar, are of when it was decided; `state`: see `orders.State`."""
 
 deliveries_table: Final = sa.Table(
     "live_deliveries",

@@ -82,6 +82,14 @@ STEPS: Final[tuple[Step, ...]] = (
     Step(
         "The best price that a trailing stop on a paper account has seen", add_column(broker.orders_table.c.best_price)
     ),
+    Step("What a live strategy should hold", add_column(live.subscriptions_table.c.intended)),
+    Step("What a live strategy holds", add_column(live.subscriptions_table.c.held)),
+    Step("The size of a signal on the strategy's own account", add_column(live.signals_table.c.units)),
+    Step("The order that rested for a signal", add_column(live.signals_table.c.resting)),
+    Step("What the order of a signal was to fill", add_column(live.signals_table.c.wanted)),
+    Step("What the order of a signal filled", add_column(live.signals_table.c.filled)),
+    Step("The price at which the order of a signal was filled", add_column(live.signals_table.c.average)),
+    Step("Orders that rest for live strategies", add_table(live.resting_table)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -81,6 +81,13 @@ class Venue(Protocol):
         """
         ...
 
+    def count_from(self, account_id: str, order_id: str, since: int) -> None:
+        """Let a resting paper order meet the bars that opened at `since` (unix seconds) or later, as its backtest does.
+
+        It was decided at the close at which that bar opens. At an exchange this does nothing.
+        """
+        ...
+
     def cancel(self, request: CancelRequest) -> Order:
         """Cancel what is left of an order.
 

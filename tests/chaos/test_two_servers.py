@@ -18,7 +18,7 @@ from engine.clock import AcceleratedClock, iso8601
 from engine.engine import Engine, EngineSettings
 from engine.live.decisions import decide
 from engine.live.deployment import catalogue
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 from engine.store.broker import orders_table
 from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts

@@ -12,7 +12,7 @@ import pytest
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.settings import JobSettings
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 
 from .world import World
 

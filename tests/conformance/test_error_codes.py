@@ -14,7 +14,7 @@ from api.errors import BY_CODE, CODES, HTTP_STATUS, ErrorCode, HeyTradersError, 
 from api.transport import unwrap
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 
 from .conftest import NOON
 from .document import ERROR_CODES

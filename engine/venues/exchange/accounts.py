@@ -109,6 +109,9 @@ class ExchangeAccounts:
         page = rows[request.offset : request.offset + request.limit]
         return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
 
+    def count_from(self, account_id: str, order_id: str, since: int) -> None:
+        """See `Venue`: an exchange fills orders by itself."""
+
     def find(self, account_id: str, order_id: str) -> Order | None:
         """See `Venue`. The exchange's own id of an order finds it too."""
         own = self._own(account_id)

@@ -7,7 +7,7 @@ what was read from the books is read again inside it, so that two processes cann
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
@@ -48,6 +48,7 @@ from .records import (
     read_order,
     read_orders,
     read_positions,
+    update_order,
 )
 from .settlement import Upkeep
 from .trading import TradingAccount
@@ -110,6 +111,18 @@ class PaperAccounts:
             self._upkeep.settle([account])
             found = self._read_order(account, order_id)
         return None if found is None else order_view(found, account)
+
+    def count_from(self, account_id: str, order_id: str, since: int) -> None:
+        """See `Venue`."""
+        account = self._account(account_id)
+
+        def work(connection: sa.Connection) -> None:
+            lock_account(connection, account)
+            order = read_order(connection, account, order_id)
+            if order is not None and order.is_open and order.filled == 0 and since < order.seen_until:
+                update_order(connection, order, replace(order, seen_until=since))
+
+        self._write(work)
 
     def price(self, instrument: Instrument) -> Decimal:
         """See `Venue`: the exchange's last trade or the latest close, of whatever timeframe there is."""

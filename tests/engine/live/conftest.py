@@ -12,7 +12,7 @@ import pytest
 
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 
 LIVE = LiveSettings(in_background=False, webhooks_to_loopback=True)
 

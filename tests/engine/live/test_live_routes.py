@@ -77,6 +77,7 @@ async def test_a_subscription_starts_active_and_says_when_it_first_decides(call:
         "runner": "No process runs it now. It goes on when a server opens this home folder again; "
         "`heytraders-mcp run` runs it without a client.",
         "waits_for": "The bar that closes at 2025-06-16T13:00:00Z. Mode signal places no orders.",
+        "report": None,
         "deliveries": None,
     }
 

@@ -18,7 +18,7 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
-from engine.live.settings import LiveSettings
+from engine.live import LiveSettings
 from engine.store.live import signals_table, subscriptions_table
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.conftest import Receiver

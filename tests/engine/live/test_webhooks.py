@@ -28,10 +28,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from api.errors import InvalidInput
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.live.delivery import Receipt, deliver, trusted_certificates
+from engine.live import LiveSettings
+from engine.live.delivery import Receipt, Unreachable, deliver, judge, trusted_certificates
 from engine.live.outbox import WAITS
-from engine.live.settings import LiveSettings
-from engine.live.targets import Unreachable, judge
 from tests.engine.conftest import Call
 from tests.engine.live.conftest import Receiver
 from tests.engine.live.test_live_routes import data, pass_hours, subscribe

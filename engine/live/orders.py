@@ -1,0 +1,382 @@
+"""The orders that rest for a strategy, as rows: kept in step with what its backtest has in the market bar by bar.
+
+An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason goes, and
+matched with the fill that the backtest has of it. Limit orders rest at the venue. Stops are held here: they turn into
+market orders when the price reaches them. Where one exit of a position fills, the others end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import sqlalchemy as sa
+
+from api.orders import CANCELLABLE, INTERNAL_PREFIX, Order, Side
+from api.symbols import Instrument, resolve
+from api.timeframes import SECONDS
+from engine.store.live import resting_table, signals_table, subscriptions_table
+
+from .deployment import Deployment
+from .subscriptions import Running
+
+if TYPE_CHECKING:
+    from .decisions import Decision, Outlook, Rest
+
+State = Literal["due", "open", "held", "cancel", "refused", "ended"]
+"""`due`: to be placed. `open`: rests at the venue. `held`: a stop that waits here. `cancel`: to be cancelled.
+`refused`: not placed again until the script moves it. `ended`: filled, cancelled, or never needed."""
+
+Kind = Literal["limit", "stop", "market"]
+_row: Final = resting_table.c
+_LIVING: Final[tuple[State, ...]] = ("due", "open", "held", "refused")
+_NEAR: Final = 0.01
+"""An order is left where it is while its size is off by less than this share."""
+_RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
+ZERO: Final = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueOrder:
+    """An order that a strategy wants placed, whether it rests or not.
+
+    Attributes:
+        key: Its id for ever; the same key is the same order, however often it is placed.
+        kind: A stop is placed as a market order, once its price was reached.
+        closes: Share of what the strategy holds that it closes; 0 for what opens or adds.
+        units, equity: Size and equity on the strategy's own account, when it was decided.
+        fixed: Whether the size does not depend on equity.
+        price: Its limit, or what a fill of it is expected to cost.
+        since: Close of the bar that decided it, unix seconds; `seconds` is the length of a bar.
+        signal_id: Of the signal that it is the order of; None for an order that rests.
+        resting: The key of the order that rested for that signal.
+    """
+
+    key: str
+    subscription_id: str
+    agent_id: str
+    account_id: str
+    instrument: Instrument
+    side: Side
+    kind: Kind
+    closes: float
+    reason: str
+    units: float
+    equity: float
+    fixed: bool
+    price: float
+    leverage: float
+    since: int
+    seconds: int
+    order_id: str | None = None
+    filled: Decimal = ZERO
+    state: State = "due"
+    signal_id: str | None = None
+    resting: str | None = None
+
+    @property
+    def direction(self) -> Literal[1, -1]:
+        """1 buys, -1 sells."""
+        return 1 if self.side == "buy" else -1
+
+
+def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
+    """Write down what has to be placed, moved and cancelled for the coming bar. Money is not touched here."""
+    wanted = {rest.slot: rest for rest in outlook.rests}
+    mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(_LIVING))
+    for row in connection.execute(sa.select(resting_table).where(mine)).all():
+        rest = wanted.get(row.slot)
+        if rest is None or (row.state != "held" and not _alike(row, rest)):
+            _set(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
+            continue
+        del wanted[row.slot]
+        if row.state == "held":
+            _set(connection, row.key, price=rest.price, units=rest.units, closes=_share(rest, outlook.holds))
+    for rest in wanted.values():
+        _insert(connection, running, rest, outlook)
+    intended = {i.symbol: units for i, units in outlook.holds.items() if units}
+    connection.execute(
+        sa.update(subscriptions_table)
+        .where(subscriptions_table.c.id == running.id)
+        .values(intended=json.dumps(intended))
+    )
+
+
+def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
+    """The order that rested for each new decision of a closed bar, by the decision's key: the nearest in price."""
+    used = sa.select(signals_table.c.resting).where(
+        signals_table.c.subscription_id == running.id, signals_table.c.resting.is_not(None)
+    )
+    filled = sa.and_(_row.state == "ended", _row.filled.is_not(None), _row.key.not_in(used))
+    found: dict[str, str] = {}
+    for decision in fresh:
+        opened = int(decision.key.partition(":")[0])
+        if opened >= seen_until or decision.reason not in _RESTED:
+            continue
+        where = sa.and_(
+            _row.subscription_id == running.id,
+            sa.or_(_row.state.in_(("due", "open", "held")), filled),
+            _row.symbol == decision.instrument.symbol,
+            _row.side == ("buy" if decision.direction > 0 else "sell"),
+            _row.since <= opened,
+            _row.key.not_in(found.values()),
+        )
+        rows = connection.execute(sa.select(_row.key, _row.price).where(where)).all()
+        if rows:
+            found[decision.key] = min(rows, key=lambda row: abs(row.price - decision.price)).key
+    return found
+
+
+def set_off(connection: sa.Connection, stop: DueOrder) -> None:
+    """Turn a stop into a market order; the target beside it ends."""
+    slot = connection.execute(sa.select(_row.slot).where(_row.key == stop.key)).scalar_one()
+    beside = sa.and_(
+        _row.subscription_id == stop.subscription_id,
+        _row.slot == f"target:{slot.partition(':')[2]}",
+        _row.state.in_(("due", "open")),
+    )
+    connection.execute(sa.update(resting_table).where(beside).values(state="cancel"))
+    _set(connection, stop.key, state="due")
+
+
+def cancels_wait(connection: sa.Connection) -> bool:
+    """Whether an order of a strategy that does not run any more is still to be cancelled."""
+    return connection.execute(sa.select(_row.key).where(_row.state == "cancel").limit(1)).first() is not None
+
+
+def end_all(connection: sa.Connection, subscription_id: str) -> None:
+    """Take every order of a subscription out of the market: it is paused, stopped or has ended."""
+    mine = _row.subscription_id == subscription_id
+    placed = sa.update(resting_table).where(mine, _row.state.in_(("due", "open"))).values(state="cancel")
+    connection.execute(placed)
+    connection.execute(sa.update(resting_table).where(mine, _row.state.in_(("held", "refused"))).values(state="ended"))
+
+
+def in_state(connection: sa.Connection, *states: State) -> list[DueOrder]:
+    """All orders in these states, those that close first."""
+    owner = subscriptions_table.c
+    wanted = (
+        sa.select(resting_table, owner.agent_id, owner.account_id, owner.deployment)
+        .join(subscriptions_table, owner.id == _row.subscription_id)
+        .where(_row.state.in_(states))
+        .order_by(_row.closes.desc(), _row.since, _row.key)
+    )
+    return [_order(row) for row in connection.execute(wanted)]
+
+
+def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) -> None:
+    """Ask for what the strategy holds and its backtest does not to be closed at once, if no exit is on its way.
+
+    A position that the backtest holds and the account does not is never made up for: its moment has passed.
+    """
+    owner = subscriptions_table.c
+    row = connection.execute(
+        sa.select(owner.intended, owner.held, owner.deployment).where(owner.id == subscription_id)
+    ).one()
+    intended, held = _amounts(row.intended), _amounts(row.held)
+    deployment = Deployment.from_json(row.deployment)
+    for instrument in deployment.instruments:
+        amount = held.get(instrument.symbol, ZERO)
+        meant = intended.get(instrument.symbol, ZERO)
+        if amount == 0 or amount * meant > 0 or _exits_due(connection, subscription_id, instrument.symbol):
+            continue
+        key = _key(subscription_id, f"close:{instrument.ticker}", seen_until, 0.0)
+        if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is None:
+            connection.execute(
+                sa.insert(resting_table).values(
+                    key=key,
+                    subscription_id=subscription_id,
+                    slot=f"close:{instrument.ticker}",
+                    exchange=instrument.exchange,
+                    symbol=instrument.symbol,
+                    side="sell" if amount > 0 else "buy",
+                    kind="market",
+                    closes=1.0,
+                    reason="reconciled",
+                    units=float(abs(amount)),
+                    equity=0.0,
+                    fixed=True,
+                    price=0.0,
+                    since=seen_until,
+                    state="due",
+                )
+            )
+
+
+def record(connection: sa.Connection, order: DueOrder, shown: Order) -> None:
+    """Book what a venue shows of an order: what it filled since changes what the strategy holds."""
+    table = resting_table if order.signal_id is None else signals_table
+    mine = _row.key == order.key if order.signal_id is None else signals_table.c.id == order.signal_id
+    before = Decimal(connection.execute(sa.select(table.c.filled).where(mine)).scalar_one_or_none() or "0")
+    filled = shown.filled_amount or ZERO
+    average = None if shown.average_price is None else str(shown.average_price)
+    values: dict[str, Any] = {"filled": str(filled), "average": average, "order_id": shown.order_id}
+    if shown.amount is not None:
+        values["wanted"] = str(shown.amount)
+    connection.execute(sa.update(table).where(mine).values(**values))
+    if filled != before:
+        change_held(connection, order, (filled - before) * order.direction)
+
+
+def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> None:
+    """Book a change of what the strategy holds of an order's instrument."""
+    owner = subscriptions_table.c
+    one = owner.id == order.subscription_id
+    amounts = _amounts(connection.execute(sa.select(owner.held).where(one)).scalar_one())
+    amounts[order.instrument.symbol] = amounts.get(order.instrument.symbol, ZERO) + change
+    set_held(connection, order.subscription_id, amounts)
+
+
+def set_held(connection: sa.Connection, subscription_id: str, amounts: Mapping[str, Decimal]) -> None:
+    """Write down what the strategy holds, by symbol."""
+    text = json.dumps({symbol: str(amount) for symbol, amount in amounts.items() if amount})
+    one = subscriptions_table.c.id == subscription_id
+    connection.execute(sa.update(subscriptions_table).where(one).values(held=text))
+
+
+def held(connection: sa.Connection, subscription_id: str, symbol: str) -> Decimal | None:
+    """Base units that the subscription's own orders have bought and not sold; negative when short.
+
+    None where it has not been counted yet: an earlier release deployed the strategy.
+    """
+    owner = subscriptions_table.c
+    text = connection.execute(sa.select(owner.held).where(owner.id == subscription_id)).scalar_one()
+    return None if text is None else _amounts(text).get(symbol, ZERO)
+
+
+def find(connection: sa.Connection, key: str) -> Any:
+    """The row of an order; None where there is none."""
+    return connection.execute(sa.select(resting_table).where(_row.key == key)).one_or_none()
+
+
+def set_state(connection: sa.Connection, key: str, state: State, message: str | None = None) -> None:
+    """Move an order on."""
+    _set(connection, key, state=state, message=message)
+
+
+def is_over(shown: Order) -> bool:
+    """Whether a venue's order can fill no more."""
+    return shown.status not in CANCELLABLE
+
+
+def differences(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
+    """Symbol by symbol what the strategy's own account and its orders hold, where either holds anything."""
+    owner = subscriptions_table.c
+    row = connection.execute(sa.select(owner.intended, owner.held).where(owner.id == subscription_id)).one()
+    meant, has = _amounts(row.intended), _amounts(row.held)
+    return [
+        {"symbol": symbol, "backtest": float(meant.get(symbol, ZERO)), "held": float(has.get(symbol, ZERO))}
+        for symbol in sorted(meant.keys() | has.keys())
+    ]
+
+
+def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
+    """The orders that wait now, at the venue or here."""
+    mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(_LIVING))
+    rows = connection.execute(sa.select(resting_table).where(mine).order_by(_row.symbol, _row.price)).all()
+    where = {"open": "venue", "held": "engine", "due": "to be placed", "refused": "refused"}
+    return [
+        {
+            "symbol": r.symbol,
+            "side": r.side,
+            "reason": r.reason,
+            "price": r.price,
+            "amount": r.units if r.wanted is None else float(r.wanted),
+            "where": where[r.state],
+            **({} if r.message is None else {"message": r.message}),
+        }
+        for r in rows
+    ]
+
+
+def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook) -> None:
+    key = _key(running.id, rest.slot, outlook.seen_until, rest.price)
+    if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is not None:
+        return
+    connection.execute(
+        sa.insert(resting_table).values(
+            key=key,
+            subscription_id=running.id,
+            slot=rest.slot,
+            exchange=rest.instrument.exchange,
+            symbol=rest.instrument.symbol,
+            side="buy" if rest.direction > 0 else "sell",
+            kind=rest.kind,
+            closes=_share(rest, outlook.holds),
+            reason=rest.reason,
+            units=rest.units,
+            equity=outlook.equity,
+            fixed=rest.fixed,
+            price=rest.price,
+            stop=rest.stop,
+            target=rest.target,
+            since=outlook.seen_until,
+            state="held" if rest.kind == "stop" else "due",
+        )
+    )
+
+
+def _share(rest: Rest, holds: Mapping[Instrument, float]) -> float:
+    net = abs(holds.get(rest.instrument, 0.0))
+    return min(rest.units / net, 1.0) if rest.closes and net > 0.0 else 0.0
+
+
+def _alike(row: Any, rest: Rest) -> bool:
+    """Whether an order may stay where it is."""
+    pairs = ((row.price, rest.price), (row.stop, rest.stop), (row.target, rest.target))
+    return abs(row.units - rest.units) <= _NEAR * rest.units and all(
+        (a is None) == (b is None) and (a is None or b is None or abs(a - b) <= 1e-9 * abs(b)) for a, b in pairs
+    )
+
+
+def _exits_due(connection: sa.Connection, subscription_id: str, symbol: str) -> bool:
+    row = signals_table.c
+    waiting = sa.select(row.seq).where(
+        row.subscription_id == subscription_id,
+        row.symbol == symbol,
+        row.order_state.in_(("due", "open")),
+    )
+    return connection.execute(waiting.limit(1)).first() is not None
+
+
+def _key(subscription_id: str, slot: str, moment: int, price: float) -> str:
+    named = f"{subscription_id}|{slot}|{moment}|{price!r}"
+    return f"{INTERNAL_PREFIX}ord_{hashlib.sha256(named.encode()).hexdigest()[:26]}"
+
+
+def _amounts(text: str | None) -> dict[str, Decimal]:
+    values: dict[str, float | str] = json.loads(text or "{}")
+    return {symbol: Decimal(str(amount)) for symbol, amount in values.items()}
+
+
+def _set(connection: sa.Connection, key: str, **values: Any) -> None:
+    connection.execute(sa.update(resting_table).where(_row.key == key).values(**values))
+
+
+def _order(row: Any) -> DueOrder:
+    deployment = Deployment.from_json(row.deployment)
+    return DueOrder(
+        key=row.key,
+        subscription_id=row.subscription_id,
+        agent_id=row.agent_id,
+        account_id=row.account_id,
+        instrument=resolve(row.symbol, row.exchange),
+        side=row.side,
+        kind=row.kind,
+        closes=row.closes,
+        reason=row.reason,
+        units=row.units,
+        equity=row.equity,
+        fixed=row.fixed,
+        price=row.price,
+        leverage=deployment.leverage,
+        since=row.since,
+        seconds=SECONDS[deployment.timeframe],
+        order_id=row.order_id,
+        filled=Decimal(row.filled or "0"),
+        state=row.state,
+    )

@@ -1,0 +1,191 @@
+"""The orders of deployed strategies on paper, computed by hand: they rest where the backtest has them.
+
+Fees are 0.1 % and slippage 0.05 %, as the paper account has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from api.symbols import Instrument
+from engine.clock import AcceleratedClock
+from engine.engine import Engine
+from engine.feeds.importing import import_file
+from engine.store.live import subscriptions_table
+from tests.engine.conftest import NOON, Call
+from tests.engine.live.test_live_routes import HOUR, data
+
+BITCOIN = Instrument("binance", "BTC", "USDT")
+Bar = tuple[float, float, float, float]
+"""Open, high, low, close."""
+
+FLAT: Bar = (100, 100, 100, 100)
+BEFORE = 10
+
+
+class Deployed:
+    """A strategy on hourly bars that the test wrote, traded on a paper account."""
+
+    def __init__(self, call: Call, engine: Engine, clock: AcceleratedClock, subscription_id: str) -> None:
+        self.call, self.engine, self.clock = call, engine, clock
+        self.path = f"/live-strategies/subscriptions/{subscription_id}"
+
+    async def hours(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.clock.advance(HOUR)
+            await asyncio.to_thread(self.engine.live.runner.tick)
+
+    async def orders(self) -> list[tuple[str, str, str, float, float | None]]:
+        """Side, type, status, amount, and the price of the fill or else the limit; oldest first."""
+        listed = (await data(self.call, "GET", "/orders", params={"limit": 200}))["orders"]
+        return [
+            (o["side"], o["order_type"], o["status"], float(o["amount"]), o["average_price"] or o["price"])
+            for o in reversed(listed)
+        ]
+
+    async def shown(self) -> dict[str, Any]:
+        return await data(self.call, "GET", self.path)
+
+
+async def deploy(
+    call: Call,
+    engine: Engine,
+    clock: AcceleratedClock,
+    folder: Path,
+    script: str,
+    bars: Sequence[Bar],
+    **terms: Any,
+) -> Deployed:
+    """Subscribe to a script on one symbol whose bars, from the next one on, are `bars`; flat at 100 before."""
+    with (folder / "hours.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["time", "open", "high", "low", "close", "volume"])
+        for hour, bar in enumerate((*[(100, 101, 99, 100)] * BEFORE, *bars), -BEFORE):
+            rows.writerow([int(NOON) + hour * HOUR, *bar, 1_000_000])
+    await asyncio.to_thread(import_file, engine.store, folder / "hours.csv", BITCOIN, "1h")
+    body = {"mode": "trade", "account_id": "paper-binance"}
+    made = await data(call, "POST", "/live-strategies/rsi-reversion/subscribe", json=body)
+
+    def put_in(connection: sa.Connection) -> None:
+        column = subscriptions_table.c.deployment
+        deployment = json.loads(connection.execute(sa.select(column)).scalar_one())
+        deployment |= {"script": script, "tickers": [BITCOIN.ticker], "fee": 0.001, "slippage": 0.0005, **terms}
+        connection.execute(sa.update(subscriptions_table).values(deployment=json.dumps(deployment)))
+
+    await engine.store.write(put_in)
+    return Deployed(call, engine, clock, made["subscription_id"])
+
+
+async def test_a_limit_entry_rests_once_and_fills_at_its_limit(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(980), limit=close * 0.98))\n'
+    bars = (FLAT, FLAT, (100, 100, 97, 99), *[FLAT] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(2)
+    resting = await live.orders()
+    await live.hours(2)
+
+    assert resting == [("buy", "limit", "OPEN", 10.0, 98.0)]
+    assert await live.orders() == [("buy", "limit", "FILLED", 10.0, 98.0)]
+    report = (await live.shown())["report"]
+    assert report["outcomes"] == {"filled": 1}
+    assert report["fills"][0]["expected_price"] == report["fills"][0]["actual_price"] == 98.0
+    assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 10.0, "held": 10.0}]
+
+
+async def test_a_grid_buys_and_sells_at_its_rungs(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    script = (
+        "emit_signal(bar_index == 0, grid(TICKER, lower=close * 0.9, upper=close * 1.1, levels=5, "
+        "size=Notional(1900)))\n"
+    )
+    bars = (FLAT, FLAT, (100, 100, 94, 96), (96, 101, 96, 100), *[FLAT] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(1)
+    laid = await live.orders()
+    await live.hours(2)
+    bought = await live.orders()
+    await live.hours(1)
+
+    assert laid == [
+        ("buy", "limit", "OPEN", pytest.approx(1900 / 90, rel=1e-5), 90.0),
+        ("buy", "limit", "OPEN", 20, 95),
+    ]
+    assert bought[1] == ("buy", "limit", "FILLED", 20, 95)
+    assert ("sell", "limit", "OPEN", 20, 100) in bought
+    ended = await live.orders()
+    assert ("sell", "limit", "FILLED", 20, 100) in ended
+    assert [o for o in ended if o[2] == "OPEN" and o[4] == 95] == [("buy", "limit", "OPEN", 20, 95)]
+    assert not [o for o in ended if o[1] == "market"]
+
+
+async def test_every_purchase_of_a_dca_is_made(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Prices of imported bars have a tick of 0.1, to which 100.05 is rounded up."""
+    script = 'emit_signal(bar_index < 5, entry(TICKER, "LONG", Notional(1000.5), pyramiding=9))\n'
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+
+    await live.hours(8)
+
+    assert await live.orders() == [("buy", "market", "FILLED", 10.0, 100.1)] * 5
+
+
+async def test_an_atr_trailing_stop_follows_the_high_and_sells(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """The range of each bar is 2, so the ATR is 2 and the trail 4 % of 100. From a high of 110 the stop is 105.6."""
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1000.5), trailing_stop=2 * atr(3) / close))\n'
+    bars = ((100, 101, 99, 100), (100, 110, 100, 109), (109, 109, 108, 108), (108, 108, 105, 105.2), *[FLAT] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(1)
+    first = (await live.shown())["report"]["orders"]
+    await live.hours(1)
+    followed = (await live.shown())["report"]["orders"]
+    await live.hours(2)
+
+    assert [(o["side"], o["reason"], o["amount"]) for o in first] == [("sell", "trailing_stop", 10.0)]
+    assert first[0]["price"] == pytest.approx(100.05 * 0.96)
+    assert followed[0]["price"] == pytest.approx(110 * 0.96)
+    sides = [(side, status, amount) for side, _, status, amount, _ in await live.orders()]
+    assert sides == [("buy", "FILLED", 10.0), ("sell", "FILLED", 10.0)]
+    report = (await live.shown())["report"]
+    assert (report["fills"][0]["reason"], report["orders"], report["positions"]) == ("trailing_stop", [], [])
+
+
+async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """90 of 100 are in the market; at 93 a loss of about 6.4 % is beyond the stop of 5 %."""
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Weight(0.9), take_profit=0.5))\n'
+    bars = (FLAT, FLAT, (100, 100, 93, 93), (93, 93, 93, 93), *[(93, 93, 93, 93)] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars, stop_loss=0.05)
+
+    await live.hours(2)
+    before = [(side, order_type, status) for side, order_type, status, *_ in await live.orders()]
+    await live.hours(4)
+
+    assert before == [("buy", "market", "FILLED"), ("sell", "limit", "OPEN")]
+    orders = await live.orders()
+    assert [(o[0], o[1], o[2]) for o in orders] == [
+        ("buy", "market", "FILLED"),
+        ("sell", "limit", "CANCELLED"),
+        ("sell", "market", "FILLED"),
+    ]
+    assert orders[0][3] == orders[2][3]
+    shown = await live.shown()
+    assert shown["status"] == "stopped"
+    assert shown["message"] == "Ended: the portfolio's stop loss was reached; everything it held is sold."
