@@ -20,9 +20,9 @@ from api.live import SubscribeRequest
 from engine.access import Caller, Profile
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
+from engine.live import LiveSettings
 from engine.live.decisions import decide
 from engine.live.deployment import Deployment, catalogue
-from engine.live import LiveSettings
 from engine.live.subscriptions import MAX_ACTIVE
 
 COUNT: Final = 100

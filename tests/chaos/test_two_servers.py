@@ -16,9 +16,9 @@ from api.orders import PlaceRequest
 from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller
 from engine.clock import AcceleratedClock, iso8601
 from engine.engine import Engine, EngineSettings
+from engine.live import LiveSettings
 from engine.live.decisions import decide
 from engine.live.deployment import catalogue
-from engine.live import LiveSettings
 from engine.store.broker import orders_table
 from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts
