@@ -166,7 +166,7 @@ def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, equity
     for k in sorted(book.resting):
         for order in book.resting[k]:
             price, costs = order.limit or 0.0, markets[k].costs
-            amount = amount_for(order.kind, order.value, equity, price, costs.leverage, order.stop)
+            amount = amount_for(order.kind, order.value, equity, price, order.stop)
             stop, target = _exits_of(order, price, costs)
             fixed = order.kind in ("notional", "amount")
             yield from _affordable(
