@@ -163,7 +163,7 @@ def in_state(connection: sa.Connection, *states: State) -> list[DueOrder]:
         sa.select(resting_table, owner.agent_id, owner.account_id, owner.deployment)
         .join(subscriptions_table, owner.id == _row.subscription_id)
         .where(_row.state.in_(states))
-        .order_by(_row.closes.desc(), _row.since, _row.key)
+        .order_by(_row.closes.desc(), _row.since, _row.price, _row.key)
     )
     return [_order(row) for row in connection.execute(wanted)]
 
