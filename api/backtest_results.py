@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from .endpoint import Response
 from .outputs import TABLE, Time
@@ -147,6 +147,9 @@ class ResultsResponse(Response):
     warnings: list[str] = Field(default_factory=list, description="What weakens the result.")
     script: str | None = Field(None, description="The script that ran.")
     script_generated: bool | None = Field(None, description="True where the server wrote it from parameters.")
+    portfolio: Annotated[dict[str, Any] | None, WithJsonSchema({"type": "object"})] = Field(
+        None, description="Of several strategies: their books."
+    )
     created_at: Time | None = Field(None, description="ISO 8601, UTC.")
 
 

@@ -61,6 +61,7 @@ ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     research.BACKTEST_SWEEP_STATUS,
     research.BACKTEST_LIST,
     research.BACKTEST_COMPARE,
+    research.BACKTEST_PORTFOLIO,
     research.BACKTEST_REPORT,
     research.BACKTEST_CHART,
     research.MARKET_CORRELATION,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import Field, WithJsonSchema, model_validator
 
 from .backtest_results import JobStatus
-from .backtests import ExecuteRequest
+from .backtests import Cash, ExecuteRequest, Note
 from .endpoint import Endpoint, Request, Response
 from .inputs import Identifier, Number, Text, Whole, one_of
 from .outputs import TABLE, Time
@@ -192,15 +193,19 @@ class CompareRequest(Request):
 
     @model_validator(mode="after")
     def _weighed(self) -> CompareRequest:
-        if len(set(self.result_ids)) < len(self.result_ids):
-            raise reject("names a result twice", "Name each result once.", field="result_ids")
-        if self.weights is not None and len(self.weights) != len(self.result_ids):
-            raise reject(
-                f"has {len(self.weights)} numbers for {len(self.result_ids)} results",
-                "Give one weight for each result.",
-                field="weights",
-            )
+        _check_weights(self.result_ids, self.weights)
         return self
+
+
+def _check_weights(result_ids: Sequence[str], weights: Sequence[float] | None) -> None:
+    if len(set(result_ids)) < len(result_ids):
+        raise reject("names a result twice", "Name each result once.", field="result_ids")
+    if weights is not None and len(weights) != len(result_ids):
+        raise reject(
+            f"has {len(weights)} numbers for {len(result_ids)} results",
+            "Give one weight for each result.",
+            field="weights",
+        )
 
 
 class CompareResponse(Response):
@@ -215,6 +220,75 @@ class CompareResponse(Response):
     overlap_days: float = Field(0.0, description="Days in common.")
     picture: Annotated[Picture | None, _OBJECT] = None
     warnings: list[str] = Field(default_factory=list)
+
+
+Rebalancing = Literal["never", "weekly", "monthly", "quarterly"]
+PORTFOLIO_COLUMNS: Final = (
+    "book",
+    "result_id",
+    "weight",
+    "moved",
+    "initial_cash",
+    "final_equity",
+    "profit",
+    "contribution_pct",
+    "total_return_pct",
+    "sharpe_ratio",
+    "max_drawdown",
+    "num_trades",
+    "win_rate",
+)
+"""Of a portfolio's rows; `moved` is the money that rebalancing put into the book."""
+
+
+class PortfolioRequest(Request):
+    """Which strategies, by their results, and how the account is shared among their books."""
+
+    result_ids: Annotated[
+        tuple[Identifier, ...],
+        Field(min_length=2, max_length=10),
+        WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    ] = Field(description="2 to 10 results; their strategies run again over the time that all share.")
+    weights: Annotated[
+        tuple[Annotated[Number, Field(gt=0)], ...] | None,
+        WithJsonSchema({"type": "array", "items": {"type": "number"}}),
+    ] = Field(None, description="Shares of the account; default: equal.")
+    rebalance: Annotated[Rebalancing, one_of(get_args(Rebalancing))] = Field(
+        "never", description="When free cash moves to books below their weight."
+    )
+    initial_cash: Cash = Field(10_000.0, description="Of the account.")
+    description: Note | None = Field(None, description="10-500 chars.")
+
+    @model_validator(mode="after")
+    def _weighed(self) -> PortfolioRequest:
+        _check_weights(self.result_ids, self.weights)
+        return self
+
+
+class PortfolioStarted(Response):
+    """A queued portfolio."""
+
+    backtest_id: str = Field("", description="Follow it like any backtest.")
+    status: JobStatus = Field("queued", description="queued.")
+    books: list[str] = Field(default_factory=list[str], description="Their names.")
+    warnings: list[str] = Field(default_factory=list[str], description="What was assumed or looks wrong.")
+
+
+class PortfolioResponse(Response):
+    """A portfolio's books and the whole, or how far it is."""
+
+    backtest_id: str | None = None
+    status: JobStatus | None = None
+    progress: float | None = None
+    message: str | None = None
+    result_id: str | None = Field(None, description="For the results tools; trades carry their book as tag.")
+    columns: list[str] | None = Field(None, description="Of rows.")
+    rows: list[list[Any]] | None = Field(None, description="Each book, then the account.")
+    correlation: list[list[float | None]] | None = Field(None, description="Of the books' daily returns.")
+    rebalancing: str | None = Field(None, description="The rule.")
+    transfers: int | None = Field(None, description="Times that money moved.")
+    picture: Annotated[Picture | None, _OBJECT] = None
+    warnings: list[str] = Field(default_factory=list[str])
 
 
 Part = Literal["months", "weekdays", "regimes", "rolling", "drawdowns", "excursions", "benchmark", "monte_carlo"]
@@ -310,6 +384,14 @@ BACKTEST_LIST: Final[Endpoint[ListRequest, ListResponse]] = _sweep(
 )
 BACKTEST_COMPARE: Final[Endpoint[CompareRequest, CompareResponse]] = _sweep(
     "backtest_compare", "POST", "/backtest/compare", CompareRequest, CompareResponse, "Results side by side."
+)
+BACKTEST_PORTFOLIO: Final[Endpoint[PortfolioRequest, PortfolioStarted]] = _sweep(
+    "backtest_portfolio",
+    "POST",
+    "/backtest/portfolio",
+    PortfolioRequest,
+    PortfolioStarted,
+    "Queue several strategies on one account, each with a book of its own.",
 )
 BACKTEST_REPORT: Final[Endpoint[ReportRequest, ReportResponse]] = _sweep(
     "backtest_report", "POST", "/backtest/report", ReportRequest, ReportResponse, "Chosen parts of a full report."

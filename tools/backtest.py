@@ -49,8 +49,17 @@ BACKTEST: Final = (
     EndpointTool(
         name="backtest_compare",
         title="Compare results",
-        description="Results in one table: who leads where, correlation, one portfolio.",
+        description="Results in one table: who leads where, correlation.",
         hints=LOOK,
+    ),
+    CompositeTool(
+        name="backtest_portfolio",
+        title="Trade strategies on one account",
+        description="Strategies of results on one account, each with its share of the cash and a book of its own; "
+        "rows for each book and the whole.",
+        hints=_STARTS,
+        module="tools.backtest_sweep",
+        operation_name="PORTFOLIO",
     ),
     EndpointTool(
         name="backtest_report",

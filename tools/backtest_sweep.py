@@ -1,22 +1,27 @@
-"""Sweeps a script's parameters and waits for the judgement, or hands back a handle. The sweep runs on the engine."""
+"""Sweeps and portfolios: each starts a job on the engine, waits for what it finds, or hands back a handle."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import anyio
 from pydantic import Field, GetJsonSchemaHandler, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
-from api.endpoint import Request
+from api.backtest_results import StatusResponse
+from api.backtests import BACKTEST_RESULTS, BACKTEST_STATUS, BacktestRequest, ResultRequest
+from api.endpoint import Endpoint, Request, RequestT
 from api.errors import Unavailable
 from api.inputs import Identifier, Whole
 from api.refusals import refuse, reject
 from api.research import (
     BACKTEST_CHART,
+    BACKTEST_PORTFOLIO,
     BACKTEST_SWEEP,
     BACKTEST_SWEEP_STATUS,
     ChartRequest,
+    PortfolioRequest,
+    PortfolioResponse,
     SweepIdRequest,
     SweepRequest,
     SweepResponse,
@@ -24,6 +29,8 @@ from api.research import (
 
 from .declaration import Operation
 from .desk import Desk
+
+FollowedT = TypeVar("FollowedT", SweepResponse, StatusResponse)
 
 MAX_WAIT: Final = 45
 _PAUSES: Final = (0.05, 0.1, 0.1, 0.2, 0.3)
@@ -61,7 +68,7 @@ class SweepCall(Request):
         own = {name: fields[name] for name in ("sweep_id", "wait_seconds", "chart") if name in fields}
         terms = {name: value for name, value in fields.items() if name not in own}
         if own.get("sweep_id") is None:
-            return {**own, "job": _new_sweep(terms)}
+            return {**own, "job": _new("backtest_sweep", SweepRequest, terms)}
         if terms:
             raise reject(
                 f"sweep_id names a sweep that runs already, so {', '.join(terms)} would change nothing",
@@ -81,11 +88,11 @@ class SweepCall(Request):
         }
 
 
-def _new_sweep(terms: dict[str, Any]) -> SweepRequest:
+def _new(tool: str, model: type[RequestT], terms: dict[str, Any]) -> RequestT:
     try:
-        return SweepRequest.model_validate(terms)
+        return model.model_validate(terms)
     except ValidationError as error:
-        refusal = refuse("backtest_sweep", SweepRequest, error, terms)
+        refusal = refuse(tool, model, error, terms)
         corrected = f" Try: {refusal.corrected}" if refusal.corrected else ""
         raise reject(refusal.message, f"{refusal.suggestion}{corrected}".strip(), complete=True) from None
 
@@ -103,7 +110,7 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
         started = await desk.client.call(BACKTEST_SWEEP, request.job)
         sweep_id, warnings, memory = started.sweep_id, started.warnings, started.memory_mb
         await desk.progress(0.0, 100.0, f"{started.variants} variants, at most {memory} MB of memory")
-    found = await _wait(desk, SweepIdRequest(sweep_id=sweep_id), deadline)
+    found = await _follow(desk, BACKTEST_SWEEP_STATUS, SweepIdRequest(sweep_id=sweep_id), deadline, "sweep")
     if found.status in ("queued", "running"):
         return found.model_copy(
             update={
@@ -119,17 +126,83 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
     return found
 
 
-async def _wait(desk: Desk, request: SweepIdRequest, deadline: float) -> SweepResponse:
+async def _follow(
+    desk: Desk, endpoint: Endpoint[RequestT, FollowedT], request: RequestT, deadline: float, what: str
+) -> FollowedT:
+    """Look at a job until it has ended or the time is up."""
     shown = 0.0
     for number in range(10_000):
-        found = await desk.client.call(BACKTEST_SWEEP_STATUS, request)
+        found = await desk.client.call(endpoint, request)
         pause = _PAUSES[number] if number < len(_PAUSES) else _LONGEST_PAUSE
         if found.status not in ("queued", "running") or anyio.current_time() + pause > deadline:
             return found
         shown = max(shown + 0.001, 100.0 * (found.progress or 0.0))
-        await desk.progress(shown, 100.0, f"sweep {found.status}: {found.message or 'waiting'}")
+        await desk.progress(shown, 100.0, f"{what} {found.status}: {found.message or 'waiting'}")
         await anyio.sleep(pause)
     raise AssertionError("the deadline passes long before")
 
 
+class PortfolioCall(Request):
+    """A new portfolio, or one that is under way."""
+
+    backtest_id: Identifier | None = Field(None, description="Alone: go on waiting.")
+    wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = MAX_WAIT
+    chart: bool = Field(default=False, description="Also a picture.")
+    job: PortfolioRequest | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        """The terms of a new portfolio stand beside the others."""
+        if not isinstance(given, dict):
+            return given
+        fields = cast("dict[str, Any]", given)
+        own = {name: fields[name] for name in ("backtest_id", "wait_seconds", "chart") if name in fields}
+        terms = {name: value for name, value in fields.items() if name not in own}
+        if own.get("backtest_id") is None:
+            return {**own, "job": _new("backtest_portfolio", PortfolioRequest, terms)}
+        if terms:
+            raise reject(
+                f"backtest_id names a portfolio that runs already, so {', '.join(terms)} would change nothing",
+                "Give backtest_id alone, or leave it out to start a new one.",
+            )
+        return own
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Show the terms of a new portfolio flat."""
+        schema = handler.resolve_ref_schema(handler(core))
+        own = schema.pop("properties")
+        terms = PortfolioRequest.model_json_schema()["properties"]
+        shown = {name: terms[name] for name in ("result_ids", "weights", "rebalance", "initial_cash")}
+        return {**schema, "properties": {**shown, "chart": own["chart"], "backtest_id": own["backtest_id"]}}
+
+
+async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse:
+    """Start, wait, and hand over the books and the whole."""
+    if desk.client.source == "hosted":
+        raise Unavailable(
+            "the hosted service has no portfolios",
+            suggestion="Use the embedded engine without a key, or backtest_compare with weights of your own",
+        )
+    deadline = anyio.current_time() + request.wait_seconds
+    job_id = request.backtest_id or ""
+    if request.job is not None:
+        job_id = (await desk.client.call(BACKTEST_PORTFOLIO, request.job)).backtest_id
+    found = await _follow(desk, BACKTEST_STATUS, BacktestRequest(backtest_id=job_id), deadline, "portfolio")
+    state = {"backtest_id": job_id, "status": found.status, "progress": found.progress, "message": found.message}
+    if found.status in ("queued", "running"):
+        state["message"] = f"It goes on by itself. backtest_portfolio(backtest_id={job_id!r}) waits on."
+    if found.result_id is None:
+        return PortfolioResponse.model_validate(state)
+    result = await desk.client.call(BACKTEST_RESULTS, ResultRequest(result_id=found.result_id))
+    picture = None
+    if request.chart:
+        terms = ChartRequest.model_validate({"result_id": found.result_id, "kind": "allocation"})
+        picture = await desk.client.call(BACKTEST_CHART, terms)
+    told = {"result_id": found.result_id, "warnings": result.warnings, "picture": picture}
+    return PortfolioResponse.model_validate({**state, **(result.portfolio or {}), **told})
+
+
 OPERATION: Final = Operation(SweepCall, SweepResponse, run)
+PORTFOLIO: Final = Operation(PortfolioCall, PortfolioResponse, run_portfolio)

@@ -22,6 +22,7 @@ from engine.results.findings import counted
 from . import Chart, svg
 from .specifications import (
     Point,
+    allocation_chart,
     bars_chart,
     comparison_chart,
     equity_chart,
@@ -32,6 +33,7 @@ from .specifications import (
 )
 
 POINTS: Final = 400
+AREA_POINTS: Final = 160
 CANDLES: Final = 260
 MOST_CANDLES: Final = 400
 """Candles of a picture; more only where one trade alone took longer."""
@@ -64,6 +66,8 @@ def result_chart(feed: Feed, result: Stored, kind: str) -> Chart:
             return equity_chart(title, _points(result.times, result.equity), hold, f"{total:+.1f} %{held}, {span}")
         case "months":
             return months_chart("Return of each month, percent", months_of(result), f"{title}, {span}")
+        case "allocation" if len(result.books):
+            return _allocation(result, f"{total:+.1f} %, {span}. {result.summary['portfolio']['rebalancing']}")
         case "allocation":
             pnl, ticker = result.column("pnl"), result.column("ticker")
             shares = {
@@ -145,6 +149,16 @@ def report_html(feed: Feed, result: Stored) -> str:
         assumed=assumed,
         doubts=f"<h2>Reasons for doubt</h2><ul>{doubts}</ul>" if doubts else "",
         script=escape(result.summary["script"]),
+    )
+
+
+def _allocation(result: Stored, summary: str) -> Chart:
+    """What each book of a portfolio holds of the account, over time."""
+    kept = np.unique(np.linspace(0, len(result.equity) - 1, min(AREA_POINTS, len(result.equity))).astype(np.int64))
+    times = [iso8601(float(at)) for at in result.times[kept]]
+    names = result.labels.books
+    return allocation_chart(
+        "The account, book by book", times, dict(zip(names, result.books[:, kept].tolist(), strict=True)), summary
     )
 
 

@@ -297,20 +297,31 @@ def bars_chart(title: str, values: Mapping[str, float], unit: str, summary: str)
     )
 
 
-def line_chart(title: str, points: Sequence[Point], unit: str, summary: str) -> Chart:
-    """One series over time with its zero line."""
-    layer: list[Specification] = [
-        {"mark": {"type": "rule", "strokeDash": [4, 4], "color": GREY}, "encoding": {"y": {"datum": 0}}},
-        {
-            "data": {"values": [{"time": t, "value": v} for t, v in points]},
-            "mark": {"type": "line", "color": BLUE, "strokeWidth": 2.2},
-            "encoding": {"x": _TIME, "y": _number("value", unit, "~s", zero=True)},
-        },
+def allocation_chart(title: str, times: Sequence[str], books: Mapping[str, Sequence[float]], summary: str) -> Chart:
+    """The money of each book, one on the other: the upper edge is the account."""
+    names = list(books)
+    rows = [
+        {"time": at, "value": value, "what": name, "order": order}
+        for order, (name, values) in enumerate(books.items())
+        for at, value in zip(times, values, strict=True)
     ]
+    area = {
+        "data": {"values": rows},
+        "mark": {"type": "area", "opacity": 0.85, "line": {"strokeWidth": 1}},
+        "encoding": {
+            "x": _TIME,
+            "y": {**_number("value", "Equity", ",.0f", zero=True), "stack": "zero"},
+            "color": {**_named(names, list(SERIES[: len(names)])), "legend": {"symbolType": "square", "columns": 3}},
+            "order": {"field": "order", "type": "quantitative"},
+        },
+    }
+    ends = {name: values[-1] for name, values in books.items()}
+    whole = sum(ends.values()) or 1.0
+    shares = ", ".join(f"{name} {value / whole:.0%}" for name, value in ends.items())
     return Chart(
-        _chart(title, summary, {"width": WIDTH, "height": HEIGHT, "layer": layer}),
-        f"{title}. {summary}. From {points[0][1]:.2f} to {points[-1][1]:.2f}." if points else f"{title}. {summary}.",
-        tuple(v for _, v in points),
+        _chart(title, summary, {"width": WIDTH, "height": HEIGHT - 20, **area}),
+        f"{title}. {summary} At the end: {shares}.",
+        tuple(sum(values) for values in zip(*books.values(), strict=True)),
     )
 
 

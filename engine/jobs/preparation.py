@@ -22,7 +22,8 @@ from engine.language.compile import CompiledScript, check_script, compile_script
 from engine.language.script import ScriptContext
 from engine.strategies import write_script
 
-from .spec import Spec
+from .settings import PORTFOLIO, SWEEP
+from .spec import Spec, base_of
 
 DAY: Final = 86_400
 MIN_BARS: Final = 2
@@ -99,15 +100,28 @@ def collect(feed: MarketFeed, text: str, look: Callable[[float, str], None]) -> 
     """
     if feed.exchanges is None:
         return
-    spec = Spec.from_json(text)
-    script = compiled(spec)
-    since = spec.start - script.warmup_bars * SECONDS[spec.timeframe]
-    span = (since, spec.end)
-    wanted: list[tuple[Instrument, Timeframe, tuple[int, int]]] = [
-        (instrument, spec.timeframe, span) for instrument in script.instruments
-    ]
+    spec = base_of(text)
+    instruments, warmup = _read_by(text)
+    span = (spec.start - warmup * SECONDS[spec.timeframe], spec.end)
+    wanted: list[tuple[Instrument, Timeframe, tuple[int, int]]] = [(each, spec.timeframe, span) for each in instruments]
     failed = feed.fetch(wanted, lambda done, count: look(done / count, FETCHING))
     _raise_together(list(failed.values()))
+
+
+def _read_by(text: str) -> tuple[tuple[Instrument, ...], int]:
+    """The instruments that a job reads, and the bars before its range."""
+    if text.startswith(SWEEP):
+        from engine.research.plan import SweepSpec, reach
+
+        return reach(SweepSpec.from_json(text))
+    if text.startswith(PORTFOLIO):
+        from engine.research.portfolio import PortfolioSpec
+
+        scripts = [compiled(book) for book in PortfolioSpec.from_json(text).books]
+    else:
+        scripts = [compiled(Spec.from_json(text))]
+    found = dict.fromkeys(instrument for script in scripts for instrument in script.instruments)
+    return tuple(found), max(script.warmup_bars for script in scripts)
 
 
 def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:

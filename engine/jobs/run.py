@@ -137,7 +137,7 @@ def run_task(shared: Mapping[str, Array], task: BacktestTask) -> Outcome:
     if not script.stateful or len(frame) <= MAX_DELAYED_STATEFUL:
         later = simulate(frame, delayed(script.program(loaded, first_bar)), settings, first_bar)
     tell(_MEASURED_FROM)
-    return _outcome(spec, simulation, later, script.warmup_bars, script.lookback)
+    return outcome_of(spec, simulation, later, script.warmup_bars, script.lookback)
 
 
 def _stage(done: float) -> int:
@@ -173,7 +173,15 @@ def order_rules(listing: Listing) -> OrderRules:
     )
 
 
-def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmup_bars: int, lookback: int) -> Outcome:
+def outcome_of(
+    spec: Spec,
+    simulation: Simulation,
+    later: Simulation | None,
+    warmup_bars: int,
+    lookback: int,
+    more: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """A simulation as it is stored: measured, judged, in words. `more` goes into the summary."""
     cash, seconds = spec.initial_cash, simulation.frame.seconds
     span = simulation.span
     curve, traded = measure_curve(simulation.equity, cash, seconds, span), measure_trades(simulation)
@@ -197,6 +205,7 @@ def _outcome(spec: Spec, simulation: Simulation, later: Simulation | None, warmu
         "warnings": _warnings(spec, simulation, facts, idle),
         "script": spec.script,
         "script_generated": spec.generated,
+        **(more or {}),
     }
     return Outcome(
         market=spec.market,

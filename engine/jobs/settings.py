@@ -10,6 +10,8 @@ from api.exchanges import DataChoice
 
 SWEEP: Final = '{"sweep"'
 """How the row of a job begins that is a sweep."""
+PORTFOLIO: Final = '{"portfolio"'
+"""How the row of a job begins that is a portfolio."""
 
 
 @dataclass(frozen=True, slots=True)

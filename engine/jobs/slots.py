@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from api.errors import HeyTradersError, explain
 from engine.executor.local import Spawning, one_thread_each, prepare_process
 
-from .settings import SWEEP, Limits, World
+from .settings import PORTFOLIO, SWEEP, Limits, World
 
 if TYPE_CHECKING:
     from .spec import Outcome, SweepOutcome
@@ -195,7 +195,7 @@ def greet() -> None:
 
 
 def work(world: World, spec: str) -> Outcome | SweepOutcome:
-    """Run the backtest or the sweep that `spec` describes.
+    """Run the backtest, the sweep or the portfolio that `spec` describes.
 
     Raises:
         HeyTradersError: The backtest cannot be run; the message is for whoever asked for it.
@@ -214,6 +214,10 @@ def work(world: World, spec: str) -> Outcome | SweepOutcome:
         from engine.research.sweep import run_sweep
 
         return run_sweep(world, spec, report)
+    if spec.startswith(PORTFOLIO):
+        from engine.research.portfolio import run_portfolio
+
+        return run_portfolio(world, spec, report)
     from .run import run_backtest
 
     return run_backtest(world, spec, report)

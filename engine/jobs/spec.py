@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
@@ -35,7 +35,7 @@ class Spec:
         max_volume_share: The fraction of a bar's volume that a fill may open; None sets no limit.
     """
 
-    strategy_type: StrategyType
+    strategy_type: StrategyType | Literal["portfolio"]
     script: str
     generated: bool
     mode: Mode
@@ -90,6 +90,10 @@ class Spec:
             [_meaning(self.script), self.mode, self.timeframe, self.leverage, self.stop_loss, self.take_profit]
         )
 
+    def variant_of(self, *terms: object) -> str:
+        """Names the strategy under further terms."""
+        return _digest([self.variant, *terms])
+
     def to_json(self) -> str:
         """For the job's row."""
         return json.dumps(asdict(self))
@@ -101,6 +105,14 @@ class Spec:
         for name in ("tickers", "warnings"):
             values[name] = tuple(values[name])
         return cls(**values)
+
+
+def base_of(text: str) -> Spec:
+    """What the row of any job is about: the backtest, the one that a sweep varies, or the account of a portfolio."""
+    given: dict[str, Any] = json.loads(text)
+    if "sweep" in given:
+        return Spec.from_json(given["sweep"]["base"])
+    return Spec.from_json(given["portfolio"]["account"] if "portfolio" in given else text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from engine.feeds.feed import Feed
 from engine.feeds.market import recent_frame
 from engine.frame import Floats
 from engine.results.metrics import measure_curve, returns_of
-from engine.results.packing import TRADE_COLUMNS, Labels, Table, closing_times, read_curve, read_trades
+from engine.results.packing import TRADE_COLUMNS, Labels, Table, closing_times, read_books, read_curve, read_trades
 from engine.results.reading import result_row
 
 DAY: Final = 86_400
@@ -47,7 +47,7 @@ SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A result as it is stored: the curve with its closing times, the trades, and what was assumed."""
+    """A result as it is stored: the curve with its closing times, the trades, what was assumed, and any books."""
 
     result_id: str
     summary: dict[str, Any]
@@ -56,6 +56,7 @@ class Stored:
     equity: Floats
     trades: Table
     labels: Labels
+    books: Table
 
     @classmethod
     def read(cls, connection: sa.Connection, result_id: str, agent_id: str) -> Stored:
@@ -71,9 +72,10 @@ class Stored:
             json.loads(row.summary),
             json.loads(row.metrics),
             closing_times(labels),
-            read_curve(row.equity),
+            read_curve(row.equity, labels),
             read_trades(row.trades),
             labels,
+            read_books(row.equity, labels),
         )
 
     @property

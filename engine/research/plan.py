@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 
 from api.errors import InvalidInput, closest
 from api.research import Range, SweepRequest
+from api.symbols import Instrument
 from engine.executor import seed_of
 from engine.frame import Times
 from engine.jobs.preparation import context_of
 from engine.jobs.settings import SWEEP
 from engine.jobs.spec import Spec
 from engine.language.compile import script_parameters
+from engine.language.expressions import instruments_of
+from engine.language.script import ScriptContext
 from engine.language.values import ScriptParameter
 
 from .statistics import Objective
+from .variants import VariantReader
 
 DAY: Final = 86_400
 MAX_PERIODS: Final = 1_500
@@ -206,3 +211,16 @@ class Periods:
     def days(self, count: int) -> int:
         """How many pieces `count` days are."""
         return max(1, round(count * DAY / self.seconds))
+
+
+def reach(spec: SweepSpec) -> tuple[tuple[Instrument, ...], int]:
+    """The instruments that variants read, and the longest warm-up among the corners of the grid."""
+    context: ScriptContext = context_of(spec.base)
+    reader = VariantReader(spec.base.script, context)
+    ends = [sorted({values[0], values[-1]}) for values in spec.values]
+    corners = list(product(*ends))[:256] if len(ends) <= 8 else [tuple(e[-1] for e in ends), spec.defaults]
+    warmup = 0
+    for corner in corners:
+        plan = reader.read(dict(zip(spec.names, corner, strict=True)))
+        warmup = max(warmup, *(node.lookback + node.settling for node in plan.nodes))
+    return tuple(dict.fromkeys((*context.universe, *instruments_of(reader.graph)))), warmup

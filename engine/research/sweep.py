@@ -21,12 +21,11 @@ from engine.jobs.preparation import context_of
 from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of
 from engine.jobs.settings import World
 from engine.jobs.spec import Spec, SweepOutcome
-from engine.language.script import ScriptContext
 from engine.results.metrics import YEAR, measure_curve
 
-from .plan import DAY, Periods, SweepSpec
+from .plan import DAY, Periods, SweepSpec, reach
 from .statistics import Luck, Table, luck_of
-from .variants import METRICS, Measured, Terms, VariantReader, blocks, run_block, share_of
+from .variants import METRICS, Measured, Terms, blocks, run_block, share_of
 from .walk_forward import WalkForward, Windows, walk_forward
 
 SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
@@ -66,7 +65,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     feed = open_feed_at(world, base.as_of)
     report(0.02, _LOADING)
     variants = spec.variants
-    instruments, warmup = _reach(spec)
+    instruments, warmup = reach(spec)
     frame, first_bar = loaded_frame(feed, base, instruments, warmup)
     periods = Periods.of(frame.time[first_bar:], frame.seconds)
     terms = Terms(
@@ -127,23 +126,6 @@ def _place(part: Measured, start: int, metrics: Table, returns: Table, refused: 
     metrics[start : start + len(part.metrics)] = part.metrics
     returns[start : start + len(part.returns)] = part.returns
     refused.update({start + row: why for row, why in part.refused.items()})
-
-
-def _reach(spec: SweepSpec) -> tuple[tuple[Any, ...], int]:
-    """The instruments that variants read, and the longest warm-up among the corners of the grid."""
-    from itertools import product
-
-    from engine.language.expressions import instruments_of
-
-    context: ScriptContext = context_of(spec.base)
-    reader = VariantReader(spec.base.script, context)
-    ends = [sorted({values[0], values[-1]}) for values in spec.values]
-    corners = list(product(*ends))[:256] if len(ends) <= 8 else [tuple(e[-1] for e in ends), spec.defaults]
-    warmup = 0
-    for corner in corners:
-        plan = reader.read(dict(zip(spec.names, corner, strict=True)))
-        warmup = max(warmup, *(node.lookback + node.settling for node in plan.nodes))
-    return tuple(dict.fromkeys((*context.universe, *instruments_of(reader.graph)))), warmup
 
 
 def judge(spec: SweepSpec, ran: Ran, ends: NDArray[np.int64], periods: Periods, warmup: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +37,8 @@ Table = NDArray[np.float64]
 class Labels:
     """What codes mean, and the times of the equity curve as runs of evenly spaced bars.
 
-    `times` holds (first close, bars) of each run, unix seconds; `step` is the length of a bar.
+    `times` holds (first close, bars) of each run, unix seconds; `step` is the length of a bar. `books` names those of a
+    portfolio, whose curves follow that of the account.
     """
 
     tickers: list[str]
@@ -45,6 +46,7 @@ class Labels:
     tags: list[str | None]
     times: list[list[int]]
     step: int
+    books: list[str] = field(default_factory=list[str])
 
     def to_json(self) -> str:
         """For the row."""
@@ -103,9 +105,18 @@ def read_trades(data: bytes) -> Table:
     return np.frombuffer(data, dtype=_STORED).reshape(-1, len(TRADE_COLUMNS))
 
 
-def read_curve(data: bytes) -> Floats:
-    """An equity curve."""
-    return np.frombuffer(data, dtype=_STORED)
+def read_curve(data: bytes, labels: Labels) -> Floats:
+    """The equity curve of the account."""
+    return _curves(data, labels)[0]
+
+
+def read_books(data: bytes, labels: Labels) -> Table:
+    """The equity curve of each book of a portfolio, one row a book."""
+    return _curves(data, labels)[1:]
+
+
+def _curves(data: bytes, labels: Labels) -> Table:
+    return np.frombuffer(data, dtype=_STORED).reshape(1 + len(labels.books), -1)
 
 
 def trade_row(table: Table, index: int, labels: Labels) -> dict[str, Any]:

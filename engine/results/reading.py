@@ -30,7 +30,7 @@ from api.refusals import show
 from api.symbols import resolve
 from engine.clock import iso8601
 from engine.frame import Floats
-from engine.store.backtests import Search, find_result, recent_results, tried
+from engine.store.backtests import Search, find_result, job_spec, recent_results, tried
 
 from .analysis import told
 from .packing import TRADE_COLUMNS, Labels, Table, closing_times, read_curve, read_trades, trade_row
@@ -67,6 +67,15 @@ def results(connection: sa.Connection, result_id: str, agent_id: str) -> Results
             "robustness": robustness(metrics, row.variant, others),
         }
     )
+
+
+def spec_text(connection: sa.Connection, result_id: str, agent_id: str) -> str:
+    """What the job of a result was to run.
+
+    Raises:
+        NotFound: The result does not exist.
+    """
+    return job_spec(connection, result_row(connection, result_id, agent_id, ("job_id",)).job_id)
 
 
 def metrics(connection: sa.Connection, result_id: str, agent_id: str) -> MetricsResponse:
@@ -141,7 +150,8 @@ def _midnight(day: date) -> float:
 def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> EquityResponse:
     """The curve in few points, or a page of every bar."""
     row = result_row(connection, request.result_id, agent_id, ("equity", "trade_labels", "summary"))
-    curve, times = read_curve(row.equity), closing_times(Labels.from_json(row.trade_labels))
+    labels = Labels.from_json(row.trade_labels)
+    curve, times = read_curve(row.equity, labels), closing_times(labels)
     summary: dict[str, Any] = json.loads(row.summary)
     peak = np.maximum.accumulate(np.maximum(curve, summary["assumptions"]["initial_cash"]))
     drawdown = curve / peak - 1.0

@@ -15,6 +15,7 @@ from api.research import (
     BACKTEST_CHART,
     BACKTEST_COMPARE,
     BACKTEST_LIST,
+    BACKTEST_PORTFOLIO,
     BACKTEST_REPORT,
     BACKTEST_SWEEP,
     BACKTEST_SWEEP_STATUS,
@@ -28,6 +29,8 @@ from api.research import (
     ListRequest,
     ListResponse,
     Picture,
+    PortfolioRequest,
+    PortfolioStarted,
     ReportRequest,
     ReportResponse,
     SweepIdRequest,
@@ -43,10 +46,13 @@ from engine.clock import iso8601
 from engine.engine import Engine
 from engine.executor import pool_size
 from engine.jobs.preparation import prepare
+from engine.jobs.spec import base_of
 from engine.research import comparison
 from engine.research.comparison import Stored, correlate
 from engine.research.plan import SweepSpec, plan_sweep
+from engine.research.portfolio import PortfolioSpec, plan_portfolio
 from engine.research.report import report as reported
+from engine.results.reading import spec_text
 from engine.store import backtests as rows
 
 from .backtest import job_of
@@ -79,6 +85,26 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
         variants=len(spec.grid),
         memory_mb=spec.memory_mb,
         warnings=list(spec.base.warnings),
+    )
+
+
+async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -> PortfolioStarted:
+    """Several strategies on one account: their results name them, and each runs again on a book of its own."""
+    now = engine.clock.now()
+    agent = caller.identified
+
+    def plan() -> PortfolioSpec:
+        texts = engine.store.read_now(lambda c: [spec_text(c, each, agent) for each in request.result_ids])
+        specs = [base_of(text) for text in texts]
+        return plan_portfolio(request, specs, now, engine.settings.jobs.max_bars)
+
+    def spend(connection: sa.Connection) -> None:
+        engine.access.spend_backtest(connection, caller)
+
+    spec = await anyio.to_thread.run_sync(plan)
+    job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, spec.to_json(), spend)
+    return PortfolioStarted(
+        backtest_id=job_id, status="queued", books=list(spec.names), warnings=list(spec.account.warnings)
     )
 
 
@@ -115,10 +141,9 @@ def _matching(found: Sequence[Any], request: ListRequest) -> ListResponse:
     tag = f"#{request.tag.lstrip('#').casefold()}" if request.tag else None
     jobs: list[ListedJob] = []
     for row in found:
-        given: dict[str, Any] = json.loads(row.spec)
-        base: dict[str, Any] = json.loads(given["sweep"]["base"]) if "sweep" in given else given
-        description = base.get("description") or ""
-        text = f"{row.id} {description} {base['script']} {' '.join(base['tickers'])}".casefold()
+        base = base_of(row.spec)
+        description = base.description or ""
+        text = f"{row.id} {description} {base.script} {' '.join(base.tickers)}".casefold()
         if not all(word in text for word in words) or (tag and tag not in description.casefold().split()):
             continue
         metrics: dict[str, Any] = json.loads(row.metrics) if row.metrics else {}
@@ -130,8 +155,8 @@ def _matching(found: Sequence[Any], request: ListRequest) -> ListResponse:
                 progress=row.progress if row.status in rows.OPEN_STATES else None,
                 created_at=iso8601(row.created_at),
                 description=description or None,
-                universe=base["tickers"],
-                timeframe=base["timeframe"],
+                universe=list(base.tickers),
+                timeframe=base.timeframe,
                 total_return_pct=metrics.get("total_return_pct"),
                 sharpe_ratio=metrics.get("sharpe_ratio"),
                 message=row.message,
@@ -207,6 +232,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     route(BACKTEST_SWEEP_STATUS, sweep_status),
     route(BACKTEST_LIST, listed),
     route(BACKTEST_COMPARE, compare),
+    route(BACKTEST_PORTFOLIO, portfolio),
     route(BACKTEST_REPORT, report),
     route(BACKTEST_CHART, chart),
     route(MARKET_CORRELATION, correlation),

@@ -86,6 +86,17 @@ def simulate_signals(
     return replace(trips, order=np.array(places)[trips.order]), others
 
 
+def begin(frame: Frame, program: Program, settings: SimulationSettings, first_bar: int) -> PortfolioKernel:
+    """A simulation that is run in steps by its caller, who may move money in or out between two bars.
+
+    Raises:
+        NotFound, InvalidInput: See `simulate`.
+    """
+    _check(frame, settings, first_bar)
+    markets = prepare(frame, settings)
+    return PortfolioKernel(frame, markets, _decider(frame, program, markets, first_bar), settings, first_bar, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Advance:
     """Bars traded from a kept state.

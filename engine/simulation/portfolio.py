@@ -49,6 +49,7 @@ class PortfolioKernel:
         self._report = report
         self._ending: EndedEarly | None = None
         self._size = len(frame)
+        self._bar = first_bar
         self._equity, self._cash, self._gross = (np.empty(self._size - first_bar) for _ in range(3))
         self._flat = {m.instrument: FLAT for m in markets}
         self._peak, self._peaked = settings.initial_cash, first_bar
@@ -56,13 +57,39 @@ class PortfolioKernel:
 
     def run(self) -> Simulation:
         """From the first bar to the last."""
-        bar = self._first
-        while bar < self._size:
-            self._visit(bar)
-            bar = self._fill(bar, self._next(bar))
+        return self.finish()
+
+    def run_to(self, stop: int) -> None:
+        """From where it is to before bar `stop`."""
+        while self._bar < stop:
+            self._visit(self._bar)
+            self._bar = self._fill(self._bar, min(self._next(self._bar), stop))
             if self._report is not None:
-                self._report(bar / self._size)
+                self._report(self._bar / self._size)
+
+    def finish(self) -> Simulation:
+        """From where it is to the last bar, where everything is closed."""
+        self.run_to(self._size)
         return self._finish()
+
+    def worth(self, bar: int) -> float:
+        """Money in cash and positions at the close before `bar`, up to which it has run."""
+        return self._ledger.equity(self._marks(bar - 1))
+
+    def free(self) -> float:
+        """Money not tied up."""
+        return self._ledger.free()
+
+    def move_money(self, bar: int, amount: float) -> None:
+        """Put money in before `bar`, or take it out where negative; what scripts see as their drawdown stays the same.
+
+        Never more than is free can be taken out.
+        """
+        before = self.worth(bar)
+        self._peak_to(bar)
+        self._ledger.balance += amount
+        if before > 0.0:
+            self._peak *= (before + amount) / before
 
     def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[Resting, ...]]:
         """Trade all bars but the last, which stands in for the one that comes next.
@@ -170,12 +197,7 @@ class PortfolioKernel:
 
     def _account(self, bar: int) -> AccountState:
         """The account at the close of `bar`; brings the peak of equity up to the bar before."""
-        start, stop = self._peaked - self._first, bar - self._first
-        if stop - start == 1:
-            self._peak = max(self._peak, self._equity.item(start))
-        elif stop > start:
-            self._peak = max(self._peak, float(self._equity[start:stop].max()))
-        self._peaked = bar
+        self._peak_to(bar)
         state = account_state(self._ledger, self._flat.copy(), self._marks(bar), bar, self._peak)
         midnight = int(self._frame.time[bar]) // 86_400 * 86_400
         day = int(np.searchsorted(self._frame.time, midnight))
@@ -186,6 +208,15 @@ class PortfolioKernel:
                 known, self._ledger, k, bar, day, (market.high, market.low)
             )
         return state
+
+    def _peak_to(self, bar: int) -> None:
+        """Bring the peak of equity up to the bar before."""
+        start, stop = self._peaked - self._first, bar - self._first
+        if stop - start == 1:
+            self._peak = max(self._peak, self._equity.item(start))
+        elif stop > start:
+            self._peak = max(self._peak, float(self._equity[start:stop].max()))
+        self._peaked = bar
 
     def _marks(self, bar: int) -> list[float]:
         return [m.mark.item(bar) for m in self._markets]

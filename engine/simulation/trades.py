@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, get_args
@@ -94,6 +94,25 @@ class Trades:
         self._table = np.array(table, dtype=np.float64).reshape(-1, self.WIDTH)
         self._tags = tags
         self._frame = frame
+
+    @classmethod
+    def together(
+        cls, parts: Sequence[Trades], places: Sequence[Sequence[int]], tags: Sequence[str], frame: Frame
+    ) -> Trades:
+        """The trades of several simulations on one axis, in the order they were closed; each part's tag is its own.
+
+        Args:
+            places: For each part, where its instruments are in `frame`.
+            tags: Of each part.
+        """
+        tables: list[Floats] = []
+        for number, part in enumerate(parts):
+            table = part._table.copy()  # noqa: SLF001 - of the same class
+            table[:, 0] = np.array(places[number], dtype=np.float64)[part.instrument]
+            table[:, 11] = number
+            tables.append(table)
+        whole = np.concatenate(tables)
+        return cls(whole[np.argsort(whole[:, 4], kind="stable")].ravel().tolist(), tuple(tags), frame)
 
     def __len__(self) -> int:
         return len(self._table)
@@ -213,6 +232,17 @@ class Fills:
     def __init__(self, rows: list[float], frame: Frame) -> None:
         self._rows = rows
         self._frame = frame
+
+    @classmethod
+    def together(cls, parts: Sequence[Fills], places: Sequence[Sequence[int]], frame: Frame) -> Fills:
+        """The fills of several simulations on one axis, in the order they happened; `places` as for trades."""
+        tables: list[Floats] = []
+        for number, part in enumerate(parts):
+            table = part._table.copy()  # noqa: SLF001 - of the same class
+            table[:, 1] = np.array(places[number], dtype=np.float64)[part.instrument]
+            tables.append(table)
+        whole = np.concatenate(tables)
+        return cls(whole[np.argsort(whole[:, 0], kind="stable")].ravel().tolist(), frame)
 
     @cached_property
     def _table(self) -> Floats:

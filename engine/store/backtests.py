@@ -120,6 +120,11 @@ def find_job(connection: sa.Connection, job_id: str, agent_id: str) -> JobRow | 
     return None if row is None else JobRow(*row)
 
 
+def job_spec(connection: sa.Connection, job_id: str) -> str:
+    """What a job that exists is to run."""
+    return connection.execute(sa.select(jobs_table.c.spec).where(jobs_table.c.id == job_id)).scalar_one()
+
+
 def jobs_before(connection: sa.Connection, job_id: str) -> int:
     """How many queued jobs will start before this one."""
     wanted = sa.select(sa.func.count()).where(jobs_table.c.status == "queued", jobs_table.c.id < job_id)

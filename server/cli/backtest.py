@@ -103,9 +103,28 @@ def compare(*, result_ids: tuple[str, ...], weights: str | None) -> None:
     found = _called("backtest_compare", {"result_ids": list(result_ids), "weights": shares})
     table(found["columns"], found["rows"])
     click.echo("\nCorrelation of daily returns")
-    table(["", *(f"{n}" for n in range(1, len(result_ids) + 1))],
-          [[f"{n}", *row] for n, row in enumerate(found["correlation"], 1)])  # fmt: skip
+    _matrix(found["correlation"])
     click.echo("\n" + "\n".join(f"{name}: {leader}" for name, leader in found["leaders"].items()))
+
+
+@backtest.command("portfolio")
+@click.argument("result_ids", nargs=-1, required=True)
+@click.option("--weights", help="Shares of the account, separated by commas; default: equal.")
+@click.option("--rebalance", type=click.Choice(("never", "weekly", "monthly", "quarterly")), default="never")
+@click.option("--cash", "initial_cash", type=float, default=10_000.0, show_default=True)
+def portfolio(*, result_ids: tuple[str, ...], weights: str | None, **terms: Any) -> None:
+    """Trade the strategies of several results on one account, each with a book of its own."""
+    shares = None if weights is None else [float(each) for each in weights.split(",")]
+    found = _called("backtest_portfolio", {"result_ids": list(result_ids), "weights": shares, **terms})
+    if found["status"] != "completed":
+        click.echo(f"{found['status']}: {found.get('message', '')}", err=True)
+        sys.exit(1)
+    table(found["columns"], found["rows"])
+    click.echo("\nCorrelation of the books' daily returns")
+    _matrix(found["correlation"])
+    click.echo(f"\n{found['rebalancing']} Money moved {found['transfers']} times. Result {found['result_id']}.")
+    for warning in found.get("warnings", []):
+        click.echo(f"! {warning}")
 
 
 @backtest.command("trades")
@@ -171,6 +190,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         click.echo("  ".join(padded).rstrip())
 
 
+def _matrix(rows: Sequence[Sequence[Any]]) -> None:
+    """Print a matrix whose rows and columns are numbered."""
+    table(["", *(f"{n}" for n in range(1, len(rows) + 1))], [[f"{n}", *row] for n, row in enumerate(rows, 1)])
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
@@ -193,17 +217,18 @@ async def _call(tool: str, terms: dict[str, Any]) -> CallToolResult:
     start_log(settings)
     async with open_server(settings) as server, Client(server) as client:
         result = await client.call_tool(tool, terms, progress_callback=_show)
-        while sweep := _under_way(result):
-            result = await client.call_tool(tool, {"sweep_id": sweep}, progress_callback=_show)
+        while job := _under_way(result):
+            result = await client.call_tool(tool, job, progress_callback=_show)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     return result
 
 
-def _under_way(result: CallToolResult) -> str | None:
-    """The id of a sweep that goes on."""
+def _under_way(result: CallToolResult) -> dict[str, Any] | None:
+    """What names a job that goes on."""
     found: dict[str, Any] = result.structured_content or {}
-    return found.get("sweep_id") if found.get("status") in ("queued", "running") else None
+    named = {name: found[name] for name in ("sweep_id", "backtest_id") if found.get(name)}
+    return named if found.get("status") in ("queued", "running") else None
 
 
 async def _show(progress: float, total: float | None, message: str | None) -> None:
