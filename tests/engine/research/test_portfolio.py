@@ -18,7 +18,10 @@ from .conftest import Door
 DAY = 86_400
 MONDAY = 1_704_067_200  # 2024-01-01
 BTC, ETH = Instrument("binance", "BTC", "USDT"), Instrument("binance", "ETH", "USDT")
-FREE_OF_COSTS = {"fee": 0.0, "slippage": 0.0}
+
+
+def without_costs(cash: float) -> SimulationSettings:
+    return SimulationSettings(initial_cash=cash, fee=0.0, slippage=0.0)
 
 
 def bars_of(prices: list[float]) -> Bars:
@@ -38,7 +41,7 @@ def book(instrument: Instrument, prices: list[float], entries: list[int], exits:
     frame = Frame("1d", MONDAY + DAY * np.arange(len(prices)), {instrument: bars_of(prices)})
     enter = Emission(at(entries, len(prices)), (Entry(instrument, 1, Size("weight", 1.0)),))
     leave = Emission(at(exits, len(prices)), (Exit(instrument),))
-    return Book(frame, (enter, leave), SimulationSettings(initial_cash=cash, **FREE_OF_COSTS), cash / 1_000.0)
+    return Book(frame, (enter, leave), without_costs(cash), cash / 1_000.0)
 
 
 def test_two_books_by_hand() -> None:
@@ -55,7 +58,7 @@ def test_two_books_by_hand() -> None:
     moments = boundaries(first.frame.time, 0, "weekly")
     ran, transfers = trade_books([first, second], 0, moments)
     whole = Frame("1d", first.frame.time, {**first.frame.bars, **second.frame.bars})
-    account = together(whole, SimulationSettings(initial_cash=1_000.0, **FREE_OF_COSTS), ran, ["1", "2"])
+    account = together(whole, without_costs(1_000.0), ran, ["1", "2"])
 
     assert moments == [7]
     assert transfers[0].amounts == (pytest.approx(-100.0), pytest.approx(100.0))
