@@ -65,7 +65,7 @@ async def direct(backend: Backend) -> Callable[[], Awaitable[Any]]:
 async def gated(backend: Backend) -> Callable[[], Awaitable[Any]]:
     """The order through the gate."""
     gate = await backend.safety()
-    return lambda: gate.place(ORDER, "bench", "")
+    return lambda: gate.orders.place(ORDER, "bench", "")
 
 
 @dataclass(frozen=True, slots=True)

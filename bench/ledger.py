@@ -15,8 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from safety.ledger import GO, Ledger, Verdict
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Order, Proposal
 

@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Final
 
 from api.orders import PlaceRequest
-from safety.policy.evaluation import evaluate, left
-from safety.policy.policy import LIVE, Policy
+from safety.policy import LIVE, Policy
+from safety.policy.evaluation import evaluate
+from safety.policy.explain import left
 from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Usage
 from safety.terms.proposal import Order
 

@@ -16,13 +16,13 @@ from api.timeframes import Timeframe
 if TYPE_CHECKING:
     from api.client import Client
     from api.endpoint import Request
-    from safety.face import SafetyDesk
+    from safety.face import Gate
 
     RequestT = TypeVar("RequestT", bound=Request)
 
 OpenedT = TypeVar("OpenedT")
 OpenClient = Callable[[], Awaitable["Client"]]
-OpenSafety = Callable[[], Awaitable["SafetyDesk"]]
+OpenSafety = Callable[[], Awaitable["Gate"]]
 Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
 """From what has been typed to what it may become."""
 

@@ -20,10 +20,10 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
     async def policy() -> str:
         """Which limits apply to orders now, where they come from, and who may change them."""
         async with reading(doors.safety) as safety:
-            return await safety.policy_text()
+            return await safety.reports.policy_text()
 
     @server.resource(JOURNAL, name="safety_journal", title="Safety journal", mime_type="text/markdown")
     async def journal() -> str:
         """The newest 50 events: what was asked for, refused, approved, sent, and what became of it."""
         async with reading(doors.safety) as safety:
-            return await safety.journal_text(SHOWN_EVENTS)
+            return await safety.reports.journal_text(SHOWN_EVENTS)

@@ -1,30 +1,27 @@
 """What tools, resources and prompts may know of the safety layer: what it answers, and the few things it can be asked.
 
-Nothing here approves, signs or sends. The server hands tools a `SafetyDesk`; what is behind it, they cannot reach.
+Nothing here approves, signs or sends. The server hands tools the `Gate`; its type alone is named here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
 from pydantic import Field, WithJsonSchema
 
-from api.arena import Post, PostRequest, Profile, ProfileUpdateRequest
+from api.arena import Post, Profile
 from api.endpoint import Response
 from api.live import (
-    SubscribeRequest,
     Subscription,
-    SwitchRequest,
-    WebhookResponse,
-    WebhookSetRequest,
-    WebhookTestRequest,
-    WebhookTestResponse,
 )
-from api.orders import Order, PlacedOrder, PlaceRequest
+from api.orders import Order, PlacedOrder
 from api.outputs import Time
 from safety.terms.intent import State
 
-Standing = Literal["placed", "approval_required", "unknown", "not_placed"]
+if TYPE_CHECKING:
+    from safety.gate import Gate as Gate  # noqa: PLC0414 - tools take the type from here
+
+OrderOutcome = Literal["placed", "approval_required", "unknown", "not_placed"]
 
 HOW_TO_APPROVE: Final = "heytraders-mcp approve"
 
@@ -45,7 +42,7 @@ Confirmed = Literal["nobody", "dialog", "terminal", "standing"]
 class GatedOrder(PlacedOrder):
     """An order, and where it stands with the safety layer."""
 
-    outcome: Standing | None = Field(default=None, description="unknown: it may exist; never place it again.")
+    outcome: OrderOutcome | None = Field(default=None, description="unknown: it may exist; never place it again.")
     intent_id: str | None = Field(default=None, description="For order_intent.")
     intent_state: Annotated[State, WithJsonSchema({"type": "string"})] | None = Field(
         default=None, description="As order_intent names it."
@@ -59,7 +56,7 @@ class GatedOrder(PlacedOrder):
 class GatedSubscription(Subscription):
     """A subscription, or the approval that it waits for."""
 
-    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")
     next_step: str | None = Field(default=None, description="What to do now.")
 
@@ -67,14 +64,14 @@ class GatedSubscription(Subscription):
 class GatedPost(Post):
     """A post, or the approval that it waits for."""
 
-    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")
 
 
 class GatedProfile(Profile):
     """A profile, or the approval that its change waits for."""
 
-    outcome: Standing | None = Field(default=None, description="approval_required: a human has to approve first.")
+    outcome: OrderOutcome | None = Field(default=None, description="approval_required: a human has to approve first.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")
 
 
@@ -169,70 +166,4 @@ class Asking(Protocol):
 
     async def tell(self, done: float, total: float, message: str) -> None:
         """Say how far the waiting is."""
-        ...
-
-
-class SafetyDesk(Protocol):
-    """The one gate, as tools see it. A refusal is a `HeyTradersError` with the rule, its numbers and what to do."""
-
-    async def preview(self, request: PlaceRequest) -> Preview:
-        """What the policy would say."""
-        ...
-
-    async def place(self, request: PlaceRequest, tool: str, client: str) -> GatedOrder:
-        """Place it, or say that a human has to approve it first."""
-        ...
-
-    async def place_and_follow(
-        self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
-    ) -> GatedOrder:
-        """Ask, wait for the human, place, and follow the order to a final state, all within `wait_seconds`."""
-        ...
-
-    async def intent(self, intent_id: str) -> IntentReport:
-        """What became of it."""
-        ...
-
-    async def subscribe(self, request: SubscribeRequest, tool: str, client: str) -> GatedSubscription:
-        """Deploy a strategy."""
-        ...
-
-    async def resume(self, request: SwitchRequest, tool: str, client: str) -> GatedSubscription:
-        """Let a paused strategy go on."""
-        ...
-
-    async def set_webhook(self, request: WebhookSetRequest) -> WebhookResponse:
-        """Configure a delivery."""
-        ...
-
-    async def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
-        """Try a delivery."""
-        ...
-
-    async def publish_post(self, request: PostRequest, tool: str, client: str) -> GatedPost:
-        """Publish a post."""
-        ...
-
-    async def publish_profile(self, request: ProfileUpdateRequest, tool: str, client: str) -> GatedProfile:
-        """Change the public profile."""
-        ...
-
-    async def status(self) -> SafetyStatus:
-        """How things stand."""
-        ...
-
-    async def halt(self, reason: str, by: str) -> Halted:
-        """Pull the kill switch, cancel our open orders, pause what trades by itself."""
-        ...
-
-    async def policy_text(self) -> str:
-        """The effective policy as markdown, for the resource."""
-        ...
-
-    async def journal_text(self, limit: int) -> str:
-        """The newest events as markdown, for the resource."""
-        ...
-
-    async def own_labels(self, orders: list[Order]) -> list[Order]:
-        """The same orders with the caller's labels in place of ours."""
         ...

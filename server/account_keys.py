@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from safety.exits.redaction import know
+from safety.exits import know
 
 from .channels import ConnectedAccount, ConnectedAccounts
 from .keyring import Keyring, SystemKeyring

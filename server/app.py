@@ -20,7 +20,7 @@ from api.errors import explain, show
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
-from safety.exits.redaction import redacted
+from safety.exits import redacted
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 

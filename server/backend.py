@@ -19,7 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 from pydantic import SecretStr
 
-from safety.exits.redaction import Redactor, know
+from safety.exits import Redactor, know
 
 from .keys import find_key, keep_registered_key
 from .safety import Safety
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.live.door import OrderDoor
     from engine.venues.exchange.views import OwnAccount
-    from safety.face import SafetyDesk
-    from safety.gate import Footing
+    from safety.face import Gate
+    from safety.gate import GateContext
 
     from .channels import Reached
 
@@ -74,13 +74,13 @@ class Backend:
         """The embedded engine's API, whatever `client` is."""
         return (await self._get("embedded")).client
 
-    async def safety(self) -> SafetyDesk:
+    async def safety(self) -> Gate:
         """The one gate before money, the public and strangers' addresses."""
         return await self._safety.gate()
 
-    async def footing(self) -> Footing:
+    async def context(self) -> GateContext:
         """What the gate stands on, for the command line; no tool is handed it."""
-        return await self._safety.footing()
+        return await self._safety.context()
 
     def begin(self) -> None:
         """Go on with what an earlier process left."""

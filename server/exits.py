@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.types import CallToolResult, ImageContent, TextContent
 
-from safety.exits.redaction import redacted, redacted_value
+from safety.exits import redacted, redacted_value
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -23,7 +23,7 @@ def written(response: BaseModel, *, hosted: bool) -> str:
     text = _compact(response)
     if not hosted:
         return text
-    from safety.exits.untrusted import MARK, cleaned_value, foreign_fields
+    from safety.exits import MARK, cleaned_value, foreign_fields
 
     value: dict[str, Any] = json.loads(text)
     safe = cleaned_value({name: inner for name, inner in value.items() if name != MARK})
@@ -88,7 +88,7 @@ def shown_resource(found: ReadResourceContents, *, hosted: bool) -> ReadResource
     """The same for a resource. JSON of the hosted service names its foreign text as a result does."""
     if isinstance(found.content, bytes):
         return found
-    from safety.exits.untrusted import MARK, cleaned, cleaned_value, foreign_texts
+    from safety.exits import MARK, cleaned, cleaned_value, foreign_texts
 
     text = found.content
     if hosted and found.mime_type == "application/json":

@@ -15,7 +15,7 @@ from api.errors import HeyTradersError, NotNow, explain
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
-from safety.gate.standing import cancel_for_strategy, place_for_strategy
+from safety.gate.deployments import cancel_for_strategy, place_for_strategy
 
 if TYPE_CHECKING:
     from safety.terms.intent import Intent
@@ -58,15 +58,15 @@ class GateDoor:
         return anyio.from_thread.run(self._cancel, key, token=self._token)
 
     async def _find(self, key: str) -> DoorAnswer | None:
-        footing = await self._safety.footing()
-        intent = await to_thread.run_sync(footing.ledger.by_origin, key)
+        context = await self._safety.context()
+        intent = await to_thread.run_sync(context.ledger.by_origin, key)
         return None if intent is None else _answer(intent)
 
     async def _place(self, order: StrategyOrder) -> DoorAnswer:
         await self._safety.gate()
-        footing = await self._safety.footing()
+        context = await self._safety.context()
         try:
-            return _answer(await place_for_strategy(footing, order.request, order.subscription_id, order.key))
+            return _answer(await place_for_strategy(context, order.request, order.subscription_id, order.key))
         except NotNow:
             raise
         except HeyTradersError as refused:
@@ -74,7 +74,7 @@ class GateDoor:
 
     async def _cancel(self, key: str) -> DoorAnswer:
         try:
-            intent = await cancel_for_strategy(await self._safety.footing(), key)
+            intent = await cancel_for_strategy(await self._safety.context(), key)
         except HeyTradersError as refused:
             return DoorAnswer("refused", reason=explain(refused))
         return DoorAnswer("refused", reason="there is no such order") if intent is None else _answer(intent)

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from safety.exits.redaction import know, redacted
+from safety.exits import know, redacted
 
 from .settings import Settings
 

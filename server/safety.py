@@ -19,8 +19,8 @@ from anyio import to_thread
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from safety.face import SafetyDesk
-    from safety.gate import Footing
+    from safety.face import Gate
+    from safety.gate import GateContext
     from safety.ledger import Ledger, Switch
     from safety.sending.watcher import Watcher
     from safety.terms.channel import Money
@@ -54,13 +54,13 @@ class Safety:
         self._tasks = tasks
         self._lock = anyio.Lock()
         self._ledger: Ledger | None = None
-        self._footing: Footing | None = None
+        self._context: GateContext | None = None
         self._watch_scope: anyio.CancelScope | None = None
         self._watch_ended = anyio.Event()
         self._turn: anyio.CancelScope | None = None
         self._check_scope = anyio.CancelScope()
 
-    async def gate(self) -> SafetyDesk:
+    async def gate(self) -> Gate:
         """What tools go through.
 
         Raises:
@@ -68,20 +68,20 @@ class Safety:
         """
         from safety.gate import Gate
 
-        footing = await self.footing()
+        context = await self.context()
         self._watch()
-        return Gate(footing)
+        return Gate.of(context)
 
-    async def footing(self) -> Footing:
+    async def context(self) -> GateContext:
         """What the gate stands on; another one once a newly registered key has changed the client."""
         reached = await self._reached()
         async with self._lock:
-            if self._footing is None or self._footing.client is not reached.client:
+            if self._context is None or self._context.client is not reached.client:
                 ledger = await self._open_ledger()
-                self._footing = await to_thread.run_sync(partial(build_footing, self._settings, reached, ledger))
+                self._context = await to_thread.run_sync(partial(build_gate_context, self._settings, reached, ledger))
                 if self._turn is not None:
                     self._turn.cancel()
-            return self._footing
+            return self._context
 
     def begin(self) -> None:
         """Watch from the start where there may be something to watch."""
@@ -130,7 +130,7 @@ class Safety:
             with scope:
                 await self._wait_for_a_reason()
                 while True:
-                    watcher = await to_thread.run_sync(build_watcher, await self.footing())
+                    watcher = await to_thread.run_sync(build_watcher, await self.context())
                     with anyio.CancelScope() as self._turn:
                         await watcher.run()
         except Exception as error:  # noqa: BLE001 - whatever it is, calls must go on
@@ -140,9 +140,9 @@ class Safety:
 
     async def _wait_for_a_reason(self) -> None:
         """Return once a call has opened the gate, or something waits. A hosted service is watched in any case."""
-        if self._footing is None:
+        if self._context is None:
             await anyio.sleep(SOON)
-        while self._footing is None and not self._settings.hosted:
+        while self._context is None and not self._settings.hosted:
             async with self._lock:
                 ledger = await self._open_ledger()
             if await to_thread.run_sync(_something_waits, ledger):
@@ -158,14 +158,14 @@ def _something_waits(ledger: Ledger) -> bool:
     return bool(waiting) or ledger.switch().state == "HALTED"
 
 
-def build_footing(
+def build_gate_context(
     settings: Settings, reached: Reached, ledger: Ledger, now: Callable[[], float] = time.time
-) -> Footing:
-    """A footing of these settings. Imports what it is made of, so call it in a thread."""
-    from safety.exits.redaction import know
-    from safety.gate import Footing
-    from safety.looking.gathering import Gathering
-    from safety.looking.judging import Judge
+) -> GateContext:
+    """A context of these settings. Imports what it is made of, so call it in a thread."""
+    from safety.exits import know
+    from safety.gate import GateContext
+    from safety.gate.gathering import Gathering
+    from safety.gate.judging import Judge
     from safety.sending.execution import Executor
 
     if settings.webhook_secret is not None:
@@ -174,7 +174,7 @@ def build_footing(
     judge = Judge(
         settings.home, ledger, Gathering(client, now), channels, key_in_environment=settings.key_in_environment
     )
-    return Footing(
+    return GateContext(
         home=settings.home,
         client=client,
         channels=channels,
@@ -186,30 +186,28 @@ def build_footing(
     )
 
 
-def build_watcher(footing: Footing) -> Watcher:
-    """What goes on behind the gate of this footing."""
-    from safety.gate.halting import clean_up
-    from safety.gate.losses import watch_losses
-    from safety.sending.expiry import Expiry
+def build_watcher(context: GateContext) -> Watcher:
+    """What goes on behind the gate of this context."""
+    from safety.gate.halting import clean_up, watch_losses
     from safety.sending.reconciliation import Reconciler
-    from safety.sending.watcher import Watcher
+    from safety.sending.watcher import Expiry, Watcher
 
-    client, ledger, channels, now = footing.client, footing.ledger, footing.channels, footing.now
+    client, ledger, channels, now = context.client, context.ledger, context.channels, context.now
 
     async def standing_seconds(money: Money) -> float | None:
-        loaded, _, _ = await to_thread.run_sync(footing.judge.standing)
+        loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
         return loaded.policy.limits(money).standing_seconds
 
     async def follow_halt(_switch: Switch) -> Sequence[str]:
-        return (await clean_up(footing)).failed
+        return (await clean_up(context)).failed
 
     return Watcher(
         ledger=ledger,
         services=channels.services,
-        executor=footing.executor,
+        executor=context.executor,
         reconciler=Reconciler(client, ledger, channels, now=now),
         expiry=Expiry(client, ledger, channels.services, standing_seconds, now),
         follow_halt=follow_halt,
-        watch_losses=partial(watch_losses, footing),
+        watch_losses=partial(watch_losses, context),
         now=now,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from api.client import Client
-    from safety.face import Asking, SafetyDesk
+    from safety.face import Asking, Gate
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 """`await progress(done, total, message)`; `done` must rise from call to call."""
@@ -51,6 +51,6 @@ class Desk:
     facts: Facts
     keys: KeyStore
     progress: Progress
-    safety: Callable[[], Awaitable[SafetyDesk]]
+    safety: Callable[[], Awaitable[Gate]]
     asking: Asking
     caller: str

@@ -43,19 +43,19 @@ class ConfirmRequest(PlaceRequest):
 async def preview(desk: Desk, request: PlaceRequest) -> Preview:
     """What the policy would say."""
     gate = await desk.safety()
-    return await gate.preview(request)
+    return await gate.reports.preview(request)
 
 
 async def place(desk: Desk, request: PlaceRequest) -> GatedOrder:
     """Place it, or say that a human has to approve it first."""
     gate = await desk.safety()
-    return await gate.place(request, "orders_place", desk.caller)
+    return await gate.orders.place(request, "orders_place", desk.caller)
 
 
 async def place_with_confirmation(desk: Desk, request: ConfirmRequest) -> GatedOrder:
     """Ask, wait, place and follow."""
     gate = await desk.safety()
-    return await gate.place_and_follow(
+    return await gate.orders.place_and_follow(
         request.order(), "place_with_confirmation", desk.caller, desk.asking, float(request.wait_seconds)
     )
 
@@ -63,37 +63,37 @@ async def place_with_confirmation(desk: Desk, request: ConfirmRequest) -> GatedO
 async def subscribe(desk: Desk, request: SubscribeRequest) -> GatedSubscription:
     """Deploy a strategy."""
     gate = await desk.safety()
-    return await gate.subscribe(request, "live_subscribe", desk.caller)
+    return await gate.deployments.subscribe(request, "live_subscribe", desk.caller)
 
 
 async def resume(desk: Desk, request: SwitchRequest) -> GatedSubscription:
     """Let a paused strategy go on."""
     gate = await desk.safety()
-    return await gate.resume(request, "live_resume", desk.caller)
+    return await gate.deployments.resume(request, "live_resume", desk.caller)
 
 
 async def set_webhook(desk: Desk, request: WebhookSetRequest) -> WebhookResponse:
     """Configure a delivery."""
     gate = await desk.safety()
-    return await gate.set_webhook(request)
+    return await gate.deployments.set_webhook(request)
 
 
 async def test_webhook(desk: Desk, request: WebhookTestRequest) -> WebhookTestResponse:
     """Try a delivery."""
     gate = await desk.safety()
-    return await gate.test_webhook(request)
+    return await gate.deployments.test_webhook(request)
 
 
 async def post(desk: Desk, request: PostRequest) -> GatedPost:
     """Publish a post."""
     gate = await desk.safety()
-    return await gate.publish_post(request, "arena_post", desk.caller)
+    return await gate.publications.post(request, "arena_post", desk.caller)
 
 
 async def update_profile(desk: Desk, request: ProfileUpdateRequest) -> GatedProfile:
     """Change the public profile."""
     gate = await desk.safety()
-    return await gate.publish_profile(request, "arena_profile_update", desk.caller)
+    return await gate.publications.profile(request, "arena_profile_update", desk.caller)
 
 
 PREVIEW: Final = Operation(PlaceRequest, Preview, preview)

@@ -6,7 +6,7 @@ Looking and cancelling never wait for the safety layer: where it cannot say, an 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from api.accounts import (
     ACCOUNTS_BALANCES,
@@ -19,11 +19,13 @@ from api.accounts import (
 from api.client import cancel_order
 from api.errors import HeyTradersError
 from api.orders import ORDERS_LIST, CancelRequest, ListRequest, ListResponse, Order
-from safety.face import SafetyDesk
 from safety.terms.intent import LABEL_PREFIX
 
 from .declaration import Operation
 from .desk import Desk
+
+if TYPE_CHECKING:
+    from safety.face import Gate
 
 
 async def list_orders(desk: Desk, request: ListRequest) -> ListResponse:
@@ -51,13 +53,13 @@ async def cancel(desk: Desk, request: CancelRequest) -> Order:
     return order
 
 
-async def owned(open_safety: Callable[[], Awaitable[SafetyDesk]], orders: list[Order]) -> list[Order]:
+async def owned(open_safety: Callable[[], Awaitable[Gate]], orders: list[Order]) -> list[Order]:
     """The same orders with their owner's labels in place of ours."""
     if not any((order.label or "").startswith(LABEL_PREFIX) for order in orders):
         return orders
     try:
         gate = await open_safety()
-        return await gate.own_labels(orders)
+        return await gate.reports.own_labels(orders)
     except HeyTradersError:
         return orders
 

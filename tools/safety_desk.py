@@ -45,19 +45,19 @@ class HaltRequest(Request):
 async def look(desk: Desk, request: IntentRequest) -> IntentReport:
     """What became of it."""
     gate = await desk.safety()
-    return await gate.intent(request.intent_id)
+    return await gate.reports.intent(request.intent_id)
 
 
 async def status(desk: Desk, _request: StatusRequest) -> SafetyStatus:
     """How things stand."""
     gate = await desk.safety()
-    return await gate.status()
+    return await gate.reports.status()
 
 
 async def halt(desk: Desk, request: HaltRequest) -> Halted:
     """Stop everything."""
     gate = await desk.safety()
-    return await gate.halt(request.reason, f"safety_halt {desk.caller}".strip())
+    return await gate.kill_switch.halt(request.reason, f"safety_halt {desk.caller}".strip())
 
 
 INTENT: Final = Operation(IntentRequest, IntentReport, look)

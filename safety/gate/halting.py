@@ -5,29 +5,40 @@ The switch itself comes first and needs no service. What could not be cancelled 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
 from pydantic import ValidationError
 
-from api import live, orders
+from api import accounts, live, orders
 from api.client import cancel_order
 from api.errors import HeyTradersError, explain
 from api.exchanges import EXCHANGES
 from safety.face import Halted
-from safety.gate.footing import Footing
 from safety.policy.evaluation import Trip, tripped
 from safety.sending.classify import order_id_of
 from safety.sending.listing import ids
 from safety.sending.watcher import FOLLOWED
-from safety.terms.facts import Usage
+from safety.terms.facts import AccountFacts, Facts
 from safety.terms.intent import LABEL_PREFIX
-from safety.terms.proposal import Order
+from safety.terms.proposal import Deployment, Order
 
 if TYPE_CHECKING:
-    from safety.looking.judging import Looked
+    from safety.gate import GateContext
+
+ANY_ORDER: Final = Order(
+    account_id="-",
+    exchange="binance",
+    market_type="spot",
+    symbol="-",
+    side="buy",
+    order_type="market",
+    amount=Decimal(1),
+)
+"""For usage that is the same for all orders."""
 
 BY_ITSELF: Final = "policy"
 """Who pulled the switch, in the journal."""
@@ -57,92 +68,92 @@ class Stopped:
     failed: list[str] = field(default_factory=list[str])
 
 
-async def halt(footing: Footing, reason: str, by: str) -> Halted:
-    """Pull the switch, then clean up behind it for some seconds. The watch goes on with what is left.
+@dataclass(frozen=True, slots=True)
+class KillSwitch:
+    """Stops everything; only a human starts it again.
 
-    A caller that goes away does not stop it.
+    Attributes:
+        context: Of the gate.
     """
-    done = Stopped()
-    with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(footing.ledger.halt, reason, by)
-        with anyio.move_on_after(CLEAN_UP_SECONDS) as time:
-            await clean_up(footing, done)
-        if time.cancelled_caught:
-            done.failed.append("the service is slow; cancelling and pausing go on in the background")
-        await to_thread.run_sync(_record, footing, done)
-    return Halted(
-        switch="HALTED",
-        cancelled=done.cancelled,
-        paused=done.paused,
-        failed=done.failed,
-        next_step=f"Some of it could not be stopped; see failed. {ONLY_A_HUMAN}" if done.failed else ONLY_A_HUMAN,
-    )
+
+    context: GateContext
+
+    async def halt(self, reason: str, by: str) -> Halted:
+        """Pull the switch, then clean up behind it for some seconds. The watch goes on with what is left.
+
+        A caller that goes away does not stop it.
+        """
+        done = Stopped()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(self.context.ledger.halt, reason, by)
+            with anyio.move_on_after(CLEAN_UP_SECONDS) as time:
+                await clean_up(self.context, done)
+            if time.cancelled_caught:
+                done.failed.append("the service is slow; cancelling and pausing go on in the background")
+            await to_thread.run_sync(_record, self.context, done)
+        return Halted(
+            switch="HALTED",
+            cancelled=done.cancelled,
+            paused=done.paused,
+            failed=done.failed,
+            next_step=f"Some of it could not be stopped; see failed. {ONLY_A_HUMAN}" if done.failed else ONLY_A_HUMAN,
+        )
 
 
-async def clean_up(footing: Footing, done: Stopped | None = None) -> Stopped:
+async def clean_up(context: GateContext, done: Stopped | None = None) -> Stopped:
     """Cancel our open orders and pause what trades by itself, whoever pulled the switch.
 
     Args:
-        footing: Of the gate.
+        context: Of the gate.
         done: Where to enter what was stopped, for a caller that does not wait until the end.
     """
     done = done or Stopped()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_all, footing, done)
-        tasks.start_soon(_pause_all, footing, done)
+        tasks.start_soon(_cancel_all, context, done)
+        tasks.start_soon(_pause_all, context, done)
     return done
 
 
-async def pull_if_tripped(footing: Footing, looked: Looked, usage: Usage | None) -> None:
-    """Pull the switch if what has gone wrong so far wants it. One that is pulled already stays as it is."""
-    if usage is None or looked.settled is not None:
-        return
-    facts = replace(looked.facts, usage=looked.marked(usage))
-    await pull(footing, tripped(looked.action, looked.limits, facts))
-
-
-async def pull(footing: Footing, trip: Trip | None) -> None:
+async def pull(context: GateContext, trip: Trip) -> None:
     """Pull the switch where it is not pulled yet. What trades by itself cannot be held to reducing, so it pauses."""
-    if trip is None:
-        return
-    state = (await to_thread.run_sync(footing.ledger.switch)).state
+    state = (await to_thread.run_sync(context.ledger.switch)).state
     if state in {"HALTED", trip.state}:
         return
     reason = f"{trip.rule}: {trip.reason}"
     if trip.state == "HALTED":
-        await halt(footing, reason, BY_ITSELF)
+        await KillSwitch(context).halt(reason, BY_ITSELF)
     else:
         done = Stopped()
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: footing.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
-            await _pause_all(footing, done)
-            await to_thread.run_sync(_record, footing, done)
+            await to_thread.run_sync(lambda: context.ledger.halt(reason, BY_ITSELF, state="REDUCING"))
+            await _pause_all(context, done)
+            await to_thread.run_sync(_record, context, done)
 
 
-def _record(footing: Footing, done: Stopped) -> None:
+def _record(context: GateContext, done: Stopped) -> None:
     told = {"cancelled": done.cancelled, "paused": done.paused, "failed": done.failed}
-    footing.ledger.record(FOLLOWED, subject=footing.services[0], **told)
+    context.ledger.record(FOLLOWED, subject=context.services[0], **told)
 
 
-async def _cancel_all(footing: Footing, done: Stopped) -> None:
+async def _cancel_all(context: GateContext, done: Stopped) -> None:
     """Every open order that is ours: the ledger has its id, or it carries one of our labels."""
-    ours, fresh, unclear = await to_thread.run_sync(_known, footing)
+    ours, fresh, unclear = await to_thread.run_sync(_known, context)
     done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
     try:
-        for order in await _open_orders(footing):
+        for order in await _open_orders(context):
             if not ids(order).isdisjoint(ours) or (order.label or "").startswith(f"{LABEL_PREFIX}:"):
                 fresh[order_id_of(order) or ""] = order
     except HeyTradersError as error:
         done.failed.append(f"open orders could not be listed: {explain(error)}")
     for order in fresh.values():
-        await _cancel(footing, order, done)
+        await _cancel(context, order, done)
 
 
-def _known(footing: Footing) -> tuple[set[str], dict[str, orders.Order], list[str]]:
+def _known(context: GateContext) -> tuple[set[str], dict[str, orders.Order], list[str]]:
     """Ids of all orders that we placed; those so fresh that a listing may lack them; intents of unknown outcome."""
-    ledger, since = footing.ledger, footing.now() - FRESH_SECONDS
-    placed = ledger.intents(states={"ACKED"}, service=footing.services, limit=MOST)
-    unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=footing.services, limit=MOST)
+    ledger, since = context.ledger, context.now() - FRESH_SECONDS
+    placed = ledger.intents(states={"ACKED"}, service=context.services, limit=MOST)
+    unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=context.services, limit=MOST)
     fresh: dict[str, orders.Order] = {}
     for intent in placed:
         if intent.order_id and intent.changed_at > since and isinstance(intent.proposal.action, Order):
@@ -152,13 +163,13 @@ def _known(footing: Footing) -> tuple[set[str], dict[str, orders.Order], list[st
     return {intent.order_id for intent in placed if intent.order_id}, fresh, [each.intent_id for each in unclear]
 
 
-async def _open_orders(footing: Footing) -> list[orders.Order]:
+async def _open_orders(context: GateContext) -> list[orders.Order]:
     """All of them, state by state. Pages overlap by one row, since the list may shift while it is read."""
     found: dict[str, orders.Order] = {}
     for status in orders.CANCELLABLE:
         for page in range(MAX_PAGES):
             asked = orders.ListRequest(status=status, limit=PAGE, offset=page * (PAGE - 1))
-            answer = await footing.client.call(orders.ORDERS_LIST, asked)
+            answer = await context.client.call(orders.ORDERS_LIST, asked)
             found |= {name: order for order in answer.orders if (name := order_id_of(order))}
             if len(answer.orders) < PAGE:
                 break
@@ -177,12 +188,12 @@ def cancel_request(order: orders.Order) -> orders.CancelRequest:
     return orders.CancelRequest.model_validate({"order_id": order_id, **where})
 
 
-async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
+async def _cancel(context: GateContext, order: orders.Order, done: Stopped) -> None:
     order_id = order.order_id or order.exchange_order_id or ""
     try:
         request = cancel_request(order)
         order_id = request.order_id
-        await cancel_order(footing.client, request)
+        await cancel_order(context.client, request)
     except (HeyTradersError, ValidationError) as error:
         reason = explain(error) if isinstance(error, HeyTradersError) else "its id cannot be used"
         done.failed.append(f"order {order_id}: {reason}")
@@ -190,27 +201,63 @@ async def _cancel(footing: Footing, order: orders.Order, done: Stopped) -> None:
         done.cancelled.append(order_id)
 
 
-async def _pause_all(footing: Footing, done: Stopped) -> None:
+async def _pause_all(context: GateContext, done: Stopped) -> None:
     """Every active subscription that trades, or does not say that it does not."""
     try:
-        listed = await footing.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest())
+        listed = await context.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest())
     except HeyTradersError as error:
         done.failed.append(f"subscriptions could not be listed: {explain(error)}")
         return
     for each in listed.subscriptions:
         if each.mode != "signal" and each.status not in QUIET:
-            await _pause(footing, each, done)
+            await _pause(context, each, done)
 
 
-async def _pause(footing: Footing, subscription: live.Subscription, done: Stopped) -> None:
+async def _pause(context: GateContext, subscription: live.Subscription, done: Stopped) -> None:
     name = subscription.subscription_id or "?"
     try:
         request = live.SwitchRequest.model_validate(
             {"strategy_id": subscription.strategy_id, "subscription_id": subscription.subscription_id}
         )
-        await footing.client.call(live.LIVE_PAUSE, request)
+        await context.client.call(live.LIVE_PAUSE, request)
     except (HeyTradersError, ValidationError) as error:
         reason = explain(error) if isinstance(error, HeyTradersError) else "its ids cannot be used"
         done.failed.append(f"subscription {name}: {reason}")
     else:
         done.paused.append(name)
+
+
+async def watch_losses(context: GateContext) -> None:
+    """Look at each account on which a strategy trades by itself, and pull the switch if it has lost too much.
+
+    Raises:
+        HeyTradersError: The service did not show an account. The next call tries again.
+    """
+    for account_id in await to_thread.run_sync(_traded_upon, context):
+        shown = await context.client.call(accounts.ACCOUNTS_BALANCES, accounts.BalancesRequest(account_id=account_id))
+        if shown.total_equity_usd is not None:
+            account = AccountFacts(0.0, shown.total_equity_usd)
+            await _judge(context, ANY_ORDER.model_copy(update={"account_id": account_id}), account)
+
+
+def _traded_upon(context: GateContext) -> list[str]:
+    """Accounts of what was deployed or resumed and is not known to rest since, as the ledger saw each last."""
+    latest: dict[str, tuple[str | None, object]] = {}
+    for intent in reversed(context.ledger.intents(states={"ACKED"}, service=context.services, limit=MOST)):
+        if isinstance(intent.proposal.action, Deployment):
+            status = (intent.result or {}).get("status")
+            latest[intent.order_id or intent.intent_id] = intent.proposal.action.account_id, status
+    return sorted({account_id for account_id, status in latest.values() if account_id and status not in QUIET})
+
+
+async def _judge(context: GateContext, order: Order, account: AccountFacts) -> None:
+    ledger, equity = context.ledger, account.equity_usd
+    money = (await context.channels.of(order)).money
+    if equity is not None:
+        await to_thread.run_sync(ledger.saw_equity, money, order.account_id, equity)
+    usage = await to_thread.run_sync(ledger.usage, money, order)
+    loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
+    facts = Facts(context.now(), money, account=account, usage=usage)
+    trip = tripped(order, loaded.policy.limits(money), facts)
+    if trip is not None:
+        await pull(context, trip)

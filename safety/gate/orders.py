@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
 
-from api.errors import InvalidInput
+from api import orders
+from api.errors import HeyTradersError, InvalidInput
 from api.orders import PlaceRequest, wrong_side
 from safety.face import Answer, Asking, GatedOrder
-from safety.gate.following import Wait, decided, followed, settled
-from safety.gate.footing import Footing
-from safety.gate.halting import pull_if_tripped
-from safety.gate.wording import gated_order, refusal, stopped
+from safety.gate.halting import pull
+from safety.gate.judging import Assessment
+from safety.gate.wording import gated_order, how_to_approve, refusal, stopped
 from safety.human.approval import BY_ELICITATION, covers
 from safety.human.screen import question
 from safety.ledger import Admission
-from safety.looking.judging import Looked
-from safety.policy.valuation import worth
-from safety.terms.decision import Decision
-from safety.terms.facts import SwitchState, Usage
+from safety.policy.case import worth
+from safety.terms.facts import Decision, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Action, Order, Proposal
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from safety.looking.judging import Looked
+    from safety.gate import GateContext
+    from safety.gate.judging import Assessment
 
 PENDING_SECONDS: Final = 300
 """How long an approval may take."""
@@ -44,22 +45,22 @@ class Admitted:
         intent: As it stands.
         decision: The policy's.
         repeated: It is the intent of an earlier call.
-        looked: What the decision rests on.
+        assessment: What the decision rests on.
     """
 
     intent: Intent
     decision: Decision
     repeated: bool
-    looked: Looked
+    assessment: Assessment
 
 
 async def admit(
-    footing: Footing, action: Action, caller: Caller, *, ask_first: bool = False, can_elicit: bool = False
+    context: GateContext, action: Action, caller: Caller, *, ask_first: bool = False, can_elicit: bool = False
 ) -> Admitted:
     """Let an action in, or refuse it. What has gone wrong before may pull the kill switch on this occasion.
 
     Args:
-        footing: Of the gate.
+        context: Of the gate.
         action: What is to be done.
         caller: Who asks.
         ask_first: Put the question to the user even where the policy wants none.
@@ -70,23 +71,25 @@ async def admit(
         HeyTradersError: The service refuses a question for a reason that can be fixed.
     """
     subscription_id = caller.client if caller.origin else ""
-    refuse_where_there_are_no_plans(footing, action)
-    looked = await footing.judge.look(action, can_elicit=can_elicit, subscription_id=subscription_id)
-    _refuse_wrong_sides(looked)
-    admission, usage = await to_thread.run_sync(_book, footing, looked, caller, ask_first)
-    await pull_if_tripped(footing, looked, usage)
+    refuse_where_there_are_no_plans(context, action)
+    assessment = await context.judge.assess(action, can_elicit=can_elicit, subscription_id=subscription_id)
+    _refuse_wrong_sides(assessment)
+    admission, usage = await to_thread.run_sync(partial(_book, context, assessment, caller, ask_first=ask_first))
+    trip = usage and assessment.trip(usage)
+    if trip is not None:
+        await pull(context, trip)
     if admission.intent is None:
         raise refusal(admission.decision, caller.tool)
-    return Admitted(admission.intent, admission.decision, admission.repeated, looked)
+    return Admitted(admission.intent, admission.decision, admission.repeated, assessment)
 
 
-def refuse_where_there_are_no_plans(footing: Footing, action: Action) -> None:
+def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> None:
     """The hosted service knows no exits and no reduce-only orders, and would place the entry without them.
 
     Raises:
         InvalidInput: The order has some; nothing was asked or sent.
     """
-    if not isinstance(action, Order) or footing.client.source == "embedded":
+    if not isinstance(action, Order) or context.client.source == "embedded":
         return
     given = {"stop_loss": action.stop_loss, "take_profit": action.take_profit, "reduce_only": action.reduce_only}
     names = [name for name, value in given.items() if value is not None]
@@ -98,9 +101,9 @@ def refuse_where_there_are_no_plans(footing: Footing, action: Action) -> None:
         )
 
 
-def _refuse_wrong_sides(looked: Looked) -> None:
+def _refuse_wrong_sides(assessment: Assessment) -> None:
     """An exit that would close the position at once is refused before anyone is asked, where the price is known."""
-    action, quote = looked.action, looked.facts.quote
+    action, quote = assessment.action, assessment.facts.quote
     if not isinstance(action, Order) or action.price is not None or quote is None:
         return
     wrong = wrong_side(action.own_request, quote.price, "the market price")
@@ -109,87 +112,98 @@ def _refuse_wrong_sides(looked: Looked) -> None:
         raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.way_out)
 
 
-def _book(footing: Footing, looked: Looked, caller: Caller, ask_first: bool) -> tuple[Admission, Usage | None]:  # noqa: FBT001
-    ledger, account = footing.ledger, looked.facts.account
-    if isinstance(looked.action, Order) and account is not None and account.equity_usd is not None:
-        ledger.saw_equity(looked.channel.money, looked.action.account_id, account.equity_usd)
+def _book(
+    context: GateContext, assessment: Assessment, caller: Caller, *, ask_first: bool
+) -> tuple[Admission, Usage | None]:
+    ledger, account = context.ledger, assessment.facts.account
+    if isinstance(assessment.action, Order) and account is not None and account.equity_usd is not None:
+        ledger.saw_equity(assessment.channel.money, assessment.action.account_id, account.equity_usd)
     seen: list[Usage] = []
 
     def decide(usage: Usage, state: SwitchState) -> Decision:
         seen.append(usage)
-        return looked.decide(usage, state)
+        return assessment.decide(usage, state)
 
     admission = ledger.admit(
-        propose(footing, looked),
+        propose(context, assessment),
         caller,
         decide,
-        repeat_seconds=looked.limits.repeat_seconds,
+        repeat_seconds=assessment.limits.repeat_seconds,
         ask_first=ask_first,
     )
     return admission, seen[0] if seen else None
 
 
-def propose(footing: Footing, looked: Looked) -> Proposal:
+def propose(context: GateContext, assessment: Assessment) -> Proposal:
     """The exact terms that a policy judges and a human signs."""
-    now = footing.now()
+    now = context.now()
     return Proposal(
-        action=looked.action,
-        money=looked.channel.money,
-        service=looked.channel.service,
-        policy_hash=looked.loaded.policy.hash,
-        quote=None if looked.facts.quote is None else looked.facts.quote.price,
-        notional_usd=_notional(looked),
+        action=assessment.action,
+        money=assessment.channel.money,
+        service=assessment.channel.service,
+        policy_hash=assessment.loaded.policy.hash,
+        quote=None if assessment.facts.quote is None else assessment.facts.quote.price,
+        notional_usd=_notional(assessment),
         created=now,
         expires=now + PENDING_SECONDS,
     )
 
 
-def _notional(looked: Looked) -> Decimal | None:
-    return worth(looked.action, looked.facts).usd if isinstance(looked.action, Order) else None
+def _notional(assessment: Assessment) -> Decimal | None:
+    return worth(assessment.action, assessment.facts).usd if isinstance(assessment.action, Order) else None
 
 
 WENT_AWAY: Final = "the call was cancelled before anything was sent"
 SAID_NO: Final = "the user said no in the client's dialog"
 
 
-async def place(footing: Footing, request: PlaceRequest, caller: Caller) -> GatedOrder:
-    """Place an order, or say that a human has to approve it first.
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """Places orders.
 
-    Raises:
-        HeyTradersError: It surely was not placed; says why and what to do.
+    Attributes:
+        context: Of the gate.
     """
-    admitted = await admit(footing, Order.of(request), caller)
-    intent = await carry_out(footing, admitted.intent, admitted.looked)
-    return _told(intent, repeated=admitted.repeated)
 
+    context: GateContext
 
-async def place_and_follow(
-    footing: Footing, request: PlaceRequest, caller: Caller, asking: Asking, wait_seconds: float
-) -> GatedOrder:
-    """Ask, wait for the human, place and follow, all within `wait_seconds`; what is not over then goes on without us.
+    async def place(self, request: PlaceRequest, tool: str, client: str) -> GatedOrder:
+        """Place an order, or say that a human has to approve it first.
 
-    Raises:
-        HeyTradersError: It surely was not placed; says why and what to do.
-    """
-    wait = Wait(asking, wait_seconds)
-    able = asking.available
-    admitted = await admit(footing, Order.of(request), caller, ask_first=able, can_elicit=able)
-    intent = admitted.intent
-    asks = able and intent.state == "PENDING" and _yes_counts(admitted)
-    if asks:
-        intent = await _ask(footing, intent, wait)
-    at_once = intent is admitted.intent and intent.state != "PENDING"
-    intent = await decided(footing, intent, wait)
-    intent = await carry_out(footing, intent, admitted.looked, at_once=at_once)
-    intent = await settled(footing, intent, wait)
-    intent = await followed(footing, intent, wait)
-    return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a call of its own
+        Raises:
+            HeyTradersError: It surely was not placed; says why and what to do.
+        """
+        admitted = await admit(self.context, Order.of(request), Caller(tool, client))
+        intent = await carry_out(self.context, admitted.intent, admitted.assessment)
+        return _told(intent, repeated=admitted.repeated)
+
+    async def place_and_follow(
+        self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
+    ) -> GatedOrder:
+        """Ask, wait for the human, place and follow, all within `wait_seconds`; the rest goes on in the background.
+
+        Raises:
+            HeyTradersError: It surely was not placed; says why and what to do.
+        """
+        wait = Wait(asking, wait_seconds)
+        able = asking.available
+        admitted = await admit(self.context, Order.of(request), Caller(tool, client), ask_first=able, can_elicit=able)
+        intent = admitted.intent
+        asks = able and intent.state == "PENDING" and _yes_counts(admitted)
+        if asks:
+            intent = await _ask(self.context, intent, wait)
+        at_once = intent is admitted.intent and intent.state != "PENDING"
+        intent = await decided(self.context, intent, wait)
+        intent = await carry_out(self.context, intent, admitted.assessment, at_once=at_once)
+        intent = await settled(self.context, intent, wait)
+        intent = await followed(self.context, intent, wait)
+        return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a call of its own
 
 
 async def carry_out(
-    footing: Footing,
+    context: GateContext,
     intent: Intent,
-    looked: Looked,
+    assessment: Assessment,
     *,
     at_once: bool = True,
     webhook_secret: SecretStr | None = None,
@@ -200,58 +214,60 @@ async def carry_out(
     stops the attempt from being booked.
 
     Args:
-        footing: Of the gate.
+        context: Of the gate.
         intent: As it was admitted, or found.
-        looked: What its admission rested on.
+        assessment: What its admission rested on.
         at_once: That was a moment ago, so that nobody needs to look again.
         webhook_secret: Signs the deliveries of this deployment, in place of the user's.
     """
     if intent.state not in {"APPROVED", "NOT_SENT"}:
         return intent
-    ground = looked if at_once else None
+    ground = assessment if at_once else None
     try:
-        intent = await footing.executor.execute(
+        intent = await context.executor.execute(
             intent.intent_id, ground=ground, admitted=intent if at_once else None, webhook_secret=webhook_secret
         )
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(_take_back, footing, intent.intent_id)
+            await to_thread.run_sync(_take_back, context, intent.intent_id)
         raise
     if intent.state == "ACKED":
         return intent
     with anyio.CancelScope(shield=True):
-        usage = await to_thread.run_sync(footing.ledger.usage, intent.proposal.money, intent.proposal.action)
-        await pull_if_tripped(footing, looked, usage)
+        usage = await to_thread.run_sync(context.ledger.usage, intent.proposal.money, intent.proposal.action)
+        trip = assessment.trip(usage)
+        if trip is not None:
+            await pull(context, trip)
     return intent
 
 
-def _take_back(footing: Footing, intent_id: str) -> None:
-    now = footing.ledger.intent(intent_id)
+def _take_back(context: GateContext, intent_id: str) -> None:
+    now = context.ledger.intent(intent_id)
     if now is None or now.state != "APPROVED" or now.key_id is not None:
         return
     with suppress(InvalidInput):  # another process has claimed it
-        footing.ledger.decline(intent_id, WENT_AWAY, by_human=False)
+        context.ledger.decline(intent_id, WENT_AWAY, by_human=False)
 
 
 def _yes_counts(admitted: Admitted) -> bool:
     """Whether a yes in the client's dialog would be worth anything. Nobody is asked in vain."""
     would_be = replace(admitted.intent, key_id=BY_ELICITATION, signature="")
-    looked = admitted.looked
-    return covers(would_be, admitted.decision, looked.approver, looked.limits)
+    assessment = admitted.assessment
+    return covers(would_be, admitted.decision, assessment.approver, assessment.limits)
 
 
-async def _ask(footing: Footing, intent: Intent, wait: Wait) -> Intent:
+async def _ask(context: GateContext, intent: Intent, wait: Wait) -> Intent:
     """Put the question, whose text never changes, and book the answer. No answer leaves the intent as it is."""
     answer: Answer = "not_asked"
     with anyio.move_on_after(wait.left):
         answer = await wait.asking.ask(intent.intent_id, question(intent.proposal))
     if answer == "not_asked":
         return intent
-    return await to_thread.run_sync(_book_answer, footing, intent, answer == "yes")
+    return await to_thread.run_sync(_book_answer, context, intent, answer == "yes")
 
 
-def _book_answer(footing: Footing, intent: Intent, yes: bool) -> Intent:  # noqa: FBT001 - for a thread
-    ledger = footing.ledger
+def _book_answer(context: GateContext, intent: Intent, yes: bool) -> Intent:  # noqa: FBT001 - for a thread
+    ledger = context.ledger
     try:
         if yes:
             return ledger.approve(intent.intent_id, signature="", key_id=BY_ELICITATION)
@@ -265,3 +281,95 @@ def _told(intent: Intent, *, repeated: bool) -> GatedOrder:
     if error is not None:
         raise error
     return gated_order(intent, repeated=repeated)
+
+
+POLL_SECONDS: Final = 0.25
+LOOK_SECONDS: Final = 1.0
+TELL_SECONDS: Final = 5.0
+LISTED: Final = 50
+ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
+
+
+@dataclass(slots=True)
+class Wait:
+    """A span of patience, and whom to tell about it.
+
+    Attributes:
+        asking: Of the caller.
+        seconds: In all.
+        started: On the event loop's clock.
+    """
+
+    asking: Asking
+    seconds: float
+    started: float = field(default_factory=anyio.current_time)
+    _told: float = -TELL_SECONDS
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.started + self.seconds - anyio.current_time()
+
+    async def pause(self, longest: float, message: str) -> bool:
+        """Sleep a little and say so now and then; `False` when the patience is over."""
+        if self.left <= 0:
+            return False
+        done = self.seconds - self.left
+        if done - self._told >= TELL_SECONDS:
+            self._told = done
+            await self.asking.tell(done, self.seconds, message)
+        await anyio.sleep(min(longest, max(0.0, self.left)))
+        return True
+
+
+async def decided(context: GateContext, intent: Intent, wait: Wait) -> Intent:
+    """The intent once a human has decided, or nobody has in time."""
+    message = f"Waiting for the user: run `{how_to_approve(intent)}` in a terminal"
+    return await _until(context, intent, wait, message, lambda now: now.state != "PENDING")
+
+
+async def settled(context: GateContext, intent: Intent, wait: Wait) -> Intent:
+    """The intent once whoever sends it knows what became of it."""
+    return await _until(context, intent, wait, "The order is being sent", lambda now: now.state != "SENT")
+
+
+async def followed(context: GateContext, intent: Intent, wait: Wait) -> Intent:
+    """The intent of a placed order, once the order has ended or the patience has."""
+    while intent.state == "ACKED" and not ended(intent):
+        if not await wait.pause(LOOK_SECONDS, f"The order is {(intent.result or {}).get('status', 'placed')}"):
+            break
+        intent = await refreshed(context, intent)
+    return intent
+
+
+async def refreshed(context: GateContext, intent: Intent) -> Intent:
+    """The intent with its order as the service shows it now, where it can be found among the newest."""
+    order = intent.proposal.action
+    if intent.state != "ACKED" or not isinstance(order, Order) or ended(intent):
+        return intent
+    asked = orders.ListRequest(account_id=order.account_id, symbol=order.symbol, limit=LISTED)
+    try:
+        listed = await context.client.call(orders.ORDERS_LIST, asked)
+    except HeyTradersError:
+        return intent
+    for each in listed.orders:
+        if each.order_id is not None and each.order_id == intent.order_id:
+            shown = {**(intent.result or {}), **each.model_dump(mode="json", exclude_none=True)}
+            return await to_thread.run_sync(context.ledger.observe, intent.intent_id, shown)
+    return intent
+
+
+def ended(intent: Intent) -> bool:
+    """Whether the service has shown the order's end."""
+    return (intent.result or {}).get("status") in ENDED
+
+
+async def _until(
+    context: GateContext, intent: Intent, wait: Wait, message: str, enough: Callable[[Intent], bool]
+) -> Intent:
+    while not enough(intent):
+        if not await wait.pause(POLL_SECONDS, message):
+            break
+        found = await to_thread.run_sync(context.ledger.intent, intent.intent_id)
+        intent = intent if found is None else found
+    return intent

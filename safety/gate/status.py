@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from anyio import to_thread
 
@@ -15,55 +15,40 @@ from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
 from safety.face import IntentReport, Left, Preview, SafetyStatus
-from safety.gate.following import looked_at
-from safety.gate.footing import Footing
-from safety.gate.orders import refuse_where_there_are_no_plans
+from safety.gate.halting import ANY_ORDER
+from safety.gate.judging import Assessment
+from safety.gate.orders import refreshed, refuse_where_there_are_no_plans
 from safety.gate.wording import intent_report, time, waiting
 from safety.ledger import Event, Switch
-from safety.looking.judging import Looked
-from safety.policy.explain import explained_markdown
+from safety.policy import Policy
+from safety.policy.case import worth
+from safety.policy.explain import Remaining, explained_markdown, left
 from safety.policy.limits import Limits
-from safety.policy.policy import Policy
-from safety.policy.remaining import Remaining, left
-from safety.policy.valuation import worth
 from safety.terms.channel import Money
-from safety.terms.decision import Outcome, finding_report
-from safety.terms.facts import Facts
+from safety.terms.facts import Facts, Outcome, finding_report
 from safety.terms.intent import LABEL_PREFIX, State
 from safety.terms.proposal import Order
+
+if TYPE_CHECKING:
+    from safety.gate import GateContext
+
 
 UNRESOLVED: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 MAX_BODY: Final = 300
 """Characters of an event's body in the journal resource."""
 
-ANY_ORDER: Final = Order(
-    account_id="-",
-    exchange="binance",
-    market_type="spot",
-    symbol="-",
-    side="buy",
-    order_type="market",
-    amount=Decimal(1),
-)
-"""For usage that is the same for all orders."""
 
-
-async def status(footing: Footing) -> SafetyStatus:
-    """Mode, limits and what is left of them, what waits, what is not known, the switch, the assurance level."""
-    return await to_thread.run_sync(_status, footing)
-
-
-def _status(footing: Footing) -> SafetyStatus:
-    ledger = footing.ledger
+def _status(context: GateContext) -> SafetyStatus:
+    ledger = context.ledger
     ledger.expire_due()
-    loaded, _, assured = footing.judge.standing()
+    loaded, _, assured = context.judge.in_force()
     switch = ledger.switch()
-    money = shown_money(footing, loaded.policy)
+    money = shown_money(context, loaded.policy)
     usage = ledger.usage(money, ANY_ORDER)
-    facts = Facts(footing.now(), money, switch.state, assured.level, usage=usage)
+    facts = Facts(context.now(), money, switch.state, assured.level, usage=usage)
     limits = loaded.policy.limits(money)
-    pending = ledger.intents(states={"PENDING"}, service=footing.services)
-    unresolved = ledger.intents(states=UNRESOLVED, service=footing.services)
+    pending = ledger.intents(states={"PENDING"}, service=context.services)
+    unresolved = ledger.intents(states=UNRESOLVED, service=context.services)
     return SafetyStatus(
         mode=_mode(money, limits),
         switch=switch.state,
@@ -79,10 +64,10 @@ def _status(footing: Footing) -> SafetyStatus:
     )
 
 
-def shown_money(footing: Footing, policy: Policy) -> Money:
+def shown_money(context: GateContext, policy: Policy) -> Money:
     """The kind of money whose limits people look at: real where any real account may trade here."""
-    own = footing.channels.common.money
-    return "real" if own == "paper" and footing.channels.connected() and policy.limits("real").trading else own
+    own = context.channels.common.money
+    return "real" if own == "paper" and context.channels.connected() and policy.limits("real").trading else own
 
 
 def _mode(money: Money, limits: Limits) -> Literal["paper", "live", "off"]:
@@ -101,62 +86,9 @@ def _next_step(switch: Switch, limits: Limits, pending: bool, unresolved: bool) 
     return None if limits.trading else "Only the user can switch trading on, with `heytraders-mcp policy sign`."
 
 
-async def report(footing: Footing, intent_id: str) -> IntentReport:
-    """What became of an intent, with its order as the service shows it now.
-
-    Raises:
-        NotFound: There is no such intent here. A foreign one and one that never was are told in the same words.
-    """
-    await to_thread.run_sync(footing.ledger.expire_due)
-    intent = await to_thread.run_sync(footing.ledger.intent, intent_id)
-    if intent is None or intent.proposal.service not in footing.services:
-        raise NotFound(
-            f"there is no intent {show(intent_id)} here",
-            suggestion="Copy intent_id from the call that returned it, or from safety_status.",
-            code="INTENT_NOT_FOUND",
-        )
-    return intent_report(await looked_at(footing, intent))
-
-
-async def own_labels(footing: Footing, orders: list[ShownOrder]) -> list[ShownOrder]:
-    """The same orders with the caller's labels in place of ours."""
-    ours = {order.label for order in orders if order.label and order.label.startswith(f"{LABEL_PREFIX}:")}
-    if not ours:
-        return orders
-    known = await to_thread.run_sync(footing.ledger.by_label, ours)
-    return [_relabelled(order, {label: intent.proposal.action for label, intent in known.items()}) for order in orders]
-
-
 def _relabelled(order: ShownOrder, actions: dict[str, object]) -> ShownOrder:
     action = actions.get(order.label or "")
     return order.model_copy(update={"label": action.label}) if isinstance(action, Order) else order
-
-
-async def policy_text(footing: Footing) -> str:
-    """The policy in force as markdown."""
-    loaded, _, assured = await to_thread.run_sync(footing.judge.standing)
-    money = shown_money(footing, loaded.policy)
-    lines = [
-        "# Safety policy",
-        "",
-        f"In force: {loaded.origin}.",
-        *(f"Warning: {warning}." for warning in loaded.warnings),
-        f"Assurance: {assured}",
-        "",
-        f"## Limits for {'paper accounts' if money == 'paper' else 'real money'}",
-        "",
-        explained_markdown(loaded.policy, money),
-        "",
-        "Only the user changes it, with `heytraders-mcp policy sign`. Editing policy.toml alone can only tighten it.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-async def journal_text(footing: Footing, limit: int) -> str:
-    """The newest events as markdown, newest first."""
-    events = await to_thread.run_sync(lambda: footing.ledger.events(limit=limit, newest=True))
-    lines = ["# Safety journal", "", *(_line(event) for event in reversed(events))]
-    return "\n".join(lines if events else [*lines, "Nothing has happened yet."]) + "\n"
 
 
 def _line(event: Event) -> str:
@@ -172,38 +104,106 @@ WORDS: Final[dict[Outcome, Literal["pass", "require", "deny"]]] = {
 }
 
 
-async def preview(footing: Footing, request: PlaceRequest) -> Preview:
-    """Look and decide, as if it were placed."""
-    order = Order.of(request)
-    refuse_where_there_are_no_plans(footing, order)
-    looked = await footing.judge.look(order)
-    facts = await to_thread.run_sync(_with_usage, footing, looked)
-    decision = looked.decide(facts.usage, facts.switch)
-    worst = decision.worst if decision.outcome else None
-    priced = facts
-    if facts.quote is None and looked.settled is None:
-        priced = await footing.judge.gathering.facts(order, frozenset({"quote", "usd_rate"}), looked.channel)
-    quote, value = priced.quote, decision.notional_usd or worth(order, priced).usd
-    repaired = decision.suggestion
-    return Preview(
-        decision=WORDS[decision.outcome],
-        notional_usd=None if value is None else float(value),
-        rule=worst.rule if worst else None,
-        reason=worst.reason if worst else None,
-        way_out=worst.way_out if worst else None,
-        findings=[finding_report(finding) for finding in decision.against],
-        suggestion=repaired and repaired.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
-        left=[shown_limit(each) for each in left(looked.loaded.policy, facts, order)],
-        quote=None if quote is None else float(quote.price),
-        doubts=doubts(request, await _held(footing, request), None if quote is None else quote.price),
-        paper=looked.channel.money == "paper",
-    )
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """How things are, for tools and for two resources.
+
+    Attributes:
+        context: Of the gate.
+    """
+
+    context: GateContext
+
+    async def preview(self, request: PlaceRequest) -> Preview:
+        """Look and decide, as if it were placed."""
+        order = Order.of(request)
+        refuse_where_there_are_no_plans(self.context, order)
+        assessment = await self.context.judge.assess(order)
+        facts = await to_thread.run_sync(_with_usage, self.context, assessment)
+        decision = assessment.decide(facts.usage, facts.switch)
+        worst = decision.worst if decision.outcome else None
+        priced = facts
+        if facts.quote is None and assessment.settled is None:
+            priced = await self.context.judge.gathering.facts(
+                order, frozenset({"quote", "usd_rate"}), assessment.channel
+            )
+        quote, value = priced.quote, decision.notional_usd or worth(order, priced).usd
+        repaired = decision.suggestion
+        return Preview(
+            decision=WORDS[decision.outcome],
+            notional_usd=None if value is None else float(value),
+            rule=worst.rule if worst else None,
+            reason=worst.reason if worst else None,
+            way_out=worst.way_out if worst else None,
+            findings=[finding_report(finding) for finding in decision.against],
+            suggestion=repaired
+            and repaired.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
+            left=[shown_limit(each) for each in left(assessment.loaded.policy, facts, order)],
+            quote=None if quote is None else float(quote.price),
+            doubts=doubts(request, await _held(self.context, request), None if quote is None else quote.price),
+            paper=assessment.channel.money == "paper",
+        )
+
+    async def status(self) -> SafetyStatus:
+        """Mode, limits and what is left of them, what waits, what is not known, the switch, the assurance level."""
+        return await to_thread.run_sync(_status, self.context)
+
+    async def intent(self, intent_id: str) -> IntentReport:
+        """What became of an intent, with its order as the service shows it now.
+
+        Raises:
+            NotFound: There is no such intent here. A foreign one and one that never was are told in the same words.
+        """
+        await to_thread.run_sync(self.context.ledger.expire_due)
+        intent = await to_thread.run_sync(self.context.ledger.intent, intent_id)
+        if intent is None or intent.proposal.service not in self.context.services:
+            raise NotFound(
+                f"there is no intent {show(intent_id)} here",
+                suggestion="Copy intent_id from the call that returned it, or from safety_status.",
+                code="INTENT_NOT_FOUND",
+            )
+        return intent_report(await refreshed(self.context, intent))
+
+    async def policy_text(self) -> str:
+        """The policy in force as markdown."""
+        loaded, _, assured = await to_thread.run_sync(self.context.judge.in_force)
+        money = shown_money(self.context, loaded.policy)
+        lines = [
+            "# Safety policy",
+            "",
+            f"In force: {loaded.origin}.",
+            *(f"Warning: {warning}." for warning in loaded.warnings),
+            f"Assurance: {assured}",
+            "",
+            f"## Limits for {'paper accounts' if money == 'paper' else 'real money'}",
+            "",
+            explained_markdown(loaded.policy, money),
+            "",
+            "Only the user changes it, with `heytraders-mcp policy sign`. Editing policy.toml alone only tightens it.",
+        ]
+        return "\n".join(lines) + "\n"
+
+    async def journal_text(self, limit: int) -> str:
+        """The newest events as markdown, newest first."""
+        events = await to_thread.run_sync(lambda: self.context.ledger.events(limit=limit, newest=True))
+        lines = ["# Safety journal", "", *(_line(event) for event in reversed(events))]
+        return "\n".join(lines if events else [*lines, "Nothing has happened yet."]) + "\n"
+
+    async def own_labels(self, orders: list[ShownOrder]) -> list[ShownOrder]:
+        """The same orders with the caller's labels in place of ours."""
+        ours = {order.label for order in orders if order.label and order.label.startswith(f"{LABEL_PREFIX}:")}
+        if not ours:
+            return orders
+        known = await to_thread.run_sync(self.context.ledger.by_label, ours)
+        return [
+            _relabelled(order, {label: intent.proposal.action for label, intent in known.items()}) for order in orders
+        ]
 
 
-async def _held(footing: Footing, request: PlaceRequest) -> BalancesResponse | None:
+async def _held(context: GateContext, request: PlaceRequest) -> BalancesResponse | None:
     """What the account holds; `None` where it does not say so now."""
     try:
-        return await footing.client.call(ACCOUNTS_BALANCES, BalancesRequest(account_id=request.account_id))
+        return await context.client.call(ACCOUNTS_BALANCES, BalancesRequest(account_id=request.account_id))
     except HeyTradersError:
         return None
 
@@ -281,6 +281,6 @@ def shown_limit(each: Remaining) -> Left:
     return Left(rule=each.rule, limit=each.limit, left=each.left, unit=each.unit, resets_at=resets)
 
 
-def _with_usage(footing: Footing, looked: Looked) -> Facts:
-    usage = looked.marked(footing.ledger.usage(looked.channel.money, looked.action))
-    return replace(looked.facts, usage=usage, switch=footing.ledger.switch().state)
+def _with_usage(context: GateContext, assessment: Assessment) -> Facts:
+    usage = assessment.marked(context.ledger.usage(assessment.channel.money, assessment.action))
+    return replace(assessment.facts, usage=usage, switch=context.ledger.switch().state)

@@ -14,14 +14,14 @@ from api.errors import Denied, HeyTradersError, error_for
 from api.inputs import iso
 from api.orders import Order as ShownOrder
 from api.outputs import to_wire
-from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, Standing, Waiting
+from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, OrderOutcome, Waiting
 from safety.human.approval import BY_ELICITATION
 from safety.human.screen import paper, summary
-from safety.terms.decision import Decision
+from safety.terms.facts import Decision
 from safety.terms.intent import Intent, State
 from safety.terms.proposal import Order
 
-OUTCOMES: Final[dict[State, Standing]] = {
+OUTCOMES: Final[dict[State, OrderOutcome]] = {
     "PENDING": "approval_required",
     "APPROVED": "approval_required",
     "SENT": "unknown",

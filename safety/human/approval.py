@@ -6,21 +6,56 @@ Every text that is signed says what it is for, so that a signature made for one 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
-from safety.policy.policy import Limits
-from safety.terms.decision import Decision, Outcome
+from safety.policy.limits import Limits
+from safety.terms.facts import Decision, Outcome
 from safety.terms.intent import Intent
 from safety.terms.proposal import Order
-
-from .approver import Approver
 
 BY_ELICITATION: Final = "elicitation"
 """In place of a key id: the client's own dialog said yes."""
 
 ELICITATION_CEILING: Final = Decimal(25)
 """USD. No policy lets a dialog that a program may answer approve more."""
+
+
+class Pins(Protocol):
+    """What the ledger remembers of the approver."""
+
+    def approver(self) -> str | None:
+        """The pinned public key, hexadecimal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Approver:
+    """The public half: tells the human's signatures from all others.
+
+    Attributes:
+        public_key: Ed25519, 32 bytes, hexadecimal.
+    """
+
+    public_key: str
+
+    @property
+    def key_id(self) -> str:
+        """What names the key: 16 hexadecimal digits of its SHA-256."""
+        return hashlib.sha256(bytes.fromhex(self.public_key)).hexdigest()[:16]
+
+    def verify(self, text: str, signature: str) -> bool:
+        """Whether `signature`, hexadecimal, was made over exactly `text` by this key."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+        try:
+            key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_key))
+            key.verify(bytes.fromhex(signature), text.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
 
 def order_words(intent: Intent) -> str:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
 
-from safety.exits.untrusted import cleaned
-from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
+from safety.exits import cleaned
+from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
 
 MAX_LINES: Final = 9
 MAX_WORDS: Final = 280
@@ -71,7 +71,7 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
     action = proposal.action
     if isinstance(action, Order):
         yield from _order_terms(action, proposal)
-    elif isinstance(action, Standing):
+    elif isinstance(action, Deployment):
         yield from _standing_terms(action)
     else:
         for name, value in list(_body(action).items())[: MAX_LINES - 4]:
@@ -101,7 +101,7 @@ def _exits(order: Order) -> str:
     return f", then {' or '.join(told)}" if told else ""
 
 
-def _standing_terms(standing: Standing) -> Iterator[tuple[str, str]]:
+def _standing_terms(standing: Deployment) -> Iterator[tuple[str, str]]:
     if standing.action == "resume":
         yield "RESUME", f"subscription {fact(standing.subscription_id or '?')}, strategy {fact(standing.strategy_id)}"
     else:
@@ -121,7 +121,7 @@ def _sentence(action: Action) -> str:
         lever = "" if action.leverage is None else f", leverage {action.leverage}"
         where = f"on {action.exchange}, account {fact(action.account_id)}"
         return f"{action.side} {plain(action.amount)} {fact(action.symbol)} {price}{lever}{_exits(action)} {where}"
-    if isinstance(action, Standing):
+    if isinstance(action, Deployment):
         what = f" of subscription {fact(action.subscription_id)}" if action.subscription_id else ""
         account = f" on account {fact(action.account_id)}" if action.account_id else ""
         return f"{action.action} strategy {fact(action.strategy_id)}{what} in mode trade{account}"

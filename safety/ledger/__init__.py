@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from api.errors import HeyTradersError, InvalidInput
-from safety.exits.redaction import redacted
+from safety.exits import redacted
 from safety.ledger import audit, checkpoint, claiming, rows, switch, trust
 from safety.ledger.database import FILE_NAME, Database
 from safety.ledger.journal import Journal, audit_key
@@ -24,8 +24,7 @@ from safety.ledger.records import GO, Admission, Claim, Event, SignedPolicy, Swi
 from safety.ledger.trust import succession_text
 from safety.ledger.usage import DAY, equity_marks, usage_of
 from safety.terms.channel import Money
-from safety.terms.decision import Decision
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, SwitchState, Usage
 from safety.terms.intent import Caller, Intent, State, home_of, intent_of_label
 from safety.terms.proposal import Action, Proposal, canonical_json
 

@@ -27,8 +27,7 @@ from safety.ledger.rows import (
     sending_seconds,
 )
 from safety.ledger.usage import usage_of
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent, State, order_label
 from safety.terms.proposal import Proposal, canonical_json
 

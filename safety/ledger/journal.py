@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from api.errors import UserMustAct
-from safety.exits.redaction import redacted_value
+from safety.exits import redacted_value
 from safety.terms.proposal import canonical_json
 
 from .records import Event

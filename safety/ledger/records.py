@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from safety.terms.decision import Decision
-from safety.terms.facts import SwitchState
+from safety.terms.facts import Decision, SwitchState
 from safety.terms.intent import Intent, State
 
 

@@ -18,7 +18,7 @@ from safety.ledger.rows import Row, one_of, select
 from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Similar, Usage
 from safety.terms.intent import COUNTED, State
-from safety.terms.proposal import Action, Order, Proposal, Standing, account_of
+from safety.terms.proposal import Action, Deployment, Order, Proposal, account_of
 
 
 class SimilarRows(Sequence[Similar]):
@@ -262,7 +262,7 @@ def _standing(journal: Journal, money: Money, without: str) -> int:
 
 def _subscription(row: Row) -> str:
     action = Proposal.read(row["proposal"]).action
-    named = action.subscription_id if isinstance(action, Standing) else None
+    named = action.subscription_id if isinstance(action, Deployment) else None
     return row["order_id"] or named or row["intent_id"]
 
 

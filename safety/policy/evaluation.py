@@ -7,23 +7,56 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from safety.policy import Policy, account, conduct, orders, publishing
+from safety.policy.account import RESTS
+from safety.policy.case import EXACT, Case, Rule, Worth, worth
 from safety.policy.limits import Limits
-from safety.policy.policy import Policy
-from safety.policy.remaining import Remaining, left
-from safety.policy.rules import FATIGUE, RULES, exposure, health
-from safety.policy.rules.case import Case, Rule
-from safety.policy.rules.exposure import RESTS
-from safety.policy.rules.publishing import judge_webhook
-from safety.policy.rules.size import counts_money
-from safety.policy.valuation import EXACT, Worth, worth
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import Facts, SwitchState
+from safety.policy.orders import counts_money
+from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState
 from safety.terms.proposal import Action, Order, Publication
-
-__all__ = ["Need", "Remaining", "evaluate", "judge_webhook", "left", "needs"]
 
 Need = Literal["quote", "usd_rate", "account", "clock", "texts"]
 """A fact that has to be read: the market's price, its currency's rate, the account, the service's time, known texts."""
+
+RULES: Final[tuple[Rule, ...]] = (
+    orders.mode,
+    orders.accounts,
+    orders.venues,
+    orders.symbols,
+    orders.order_types,
+    orders.sanity,
+    orders.amount,
+    orders.notional,
+    orders.valued,
+    orders.collar,
+    orders.leverage,
+    conduct.daily_notional,
+    conduct.daily_count,
+    conduct.throttle,
+    conduct.duplicate,
+    account.open_orders,
+    account.position,
+    account.daily_loss,
+    account.drawdown,
+    account.switch,
+    orders.self_trade,
+    conduct.rearm,
+    conduct.failures,
+    conduct.unresolved,
+    account.funds,
+    conduct.clock,
+    conduct.upstream,
+    conduct.approval,
+    conduct.channel,
+    conduct.standing,
+    publishing.webhook,
+    publishing.publish,
+)
+"""The table of rules. The worst finding decides; the order is for reading only. R33 has no row: cancelling, pausing and
+unsubscribing are never checked."""
+
+FATIGUE: Final = conduct.fatigue
+"""Judged last, and only where the others want a conduct."""
 
 BROKEN: Final = "R00_POLICY"
 
@@ -49,17 +82,19 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
 def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, approved: bool) -> Decision:
     limits = policy.limits(facts.money)
     rules = [rule for rule in RULES if not (again and rule.once)]
-    found, value = judged(action, limits, facts, rules, tired=not (again or approved))
+    found, value = findings_of(action, limits, facts, rules, tired=not (again or approved))
     if approved:
         found = tuple(Finding(each.rule) if each.outcome is Outcome.REQUIRE else each for each in found)
     outcome = max(finding.outcome for finding in found)
     suggestion = None
     if outcome is Outcome.DENY and isinstance(action, Order):
-        suggestion = suggested(action, found, lambda order: judged(order, limits, facts, rules, tired=not again)[0])
+        suggestion = suggested(
+            action, found, lambda order: findings_of(order, limits, facts, rules, tired=not again)[0]
+        )
     return Decision(outcome, found, policy.hash, value.usd, suggestion)
 
 
-def judged(
+def findings_of(
     action: Action, limits: Limits, facts: Facts, rules: Sequence[Rule] = RULES, *, tired: bool = True
 ) -> tuple[tuple[Finding, ...], Worth]:
     """What each rule for this kind of action finds, and what the action is worth.
@@ -181,10 +216,10 @@ def _due(limits: Limits, facts: Facts) -> Iterator[tuple[Rule, Literal["HALTED",
     usage = facts.usage
     has_equity = facts.account is not None and facts.account.equity_usd is not None
     if has_equity and usage.day_start_equity is not None:
-        yield exposure.daily_loss, "HALTED"
+        yield account.daily_loss, "HALTED"
     if limits.halt_failures is not None and usage.failures_in_a_row >= limits.halt_failures:
-        yield health.failures, "HALTED"
+        yield conduct.failures, "HALTED"
     if limits.halt_unresolved is not None and usage.unknown_anywhere >= limits.halt_unresolved:
-        yield health.unresolved, "HALTED"
+        yield conduct.unresolved, "HALTED"
     if has_equity and usage.high_water_equity is not None:
-        yield exposure.drawdown, "REDUCING"
+        yield account.drawdown, "REDUCING"

@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 from api.errors import HeyTradersError, InvalidInput, clean, show
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import resolve
-
-from .policy import LIVE, PAPER, Limits, Policy
+from safety.policy import LIVE, PAPER, Policy
+from safety.policy.limits import Limits
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 UNLIMITED: Final = "unlimited"

@@ -26,7 +26,7 @@ from api.live import LIVE_RESUME, LIVE_SUBSCRIBE, SubscribeRequest, Subscription
 from api.orders import Order as ShownOrder
 from api.transport import Answer, Garbled, Lost, NotSent, read_envelope, unwrap
 from safety.terms.intent import State
-from safety.terms.proposal import Action, Order, Publication, Standing
+from safety.terms.proposal import Action, Deployment, Order, Publication
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -55,7 +55,7 @@ def request_for(action: Action, label: str, secret: SecretStr | None) -> tuple[E
     return LIVE_SUBSCRIBE, _subscription(action, secret)
 
 
-def _subscription(action: Standing, secret: SecretStr | None) -> SubscribeRequest:
+def _subscription(action: Deployment, secret: SecretStr | None) -> SubscribeRequest:
     webhook = None
     if action.webhook_url is not None:
         signed = {} if secret is None else {"secret": secret.get_secret_value()}
@@ -182,12 +182,12 @@ def _unlike(action: Action, shown: Response, label: str) -> str:
             return "the answer is about an order with another label"
         differing = differs(action, shown)
         return f"the answer is about an order with another {differing}" if differing else ""
-    if isinstance(action, Standing) and isinstance(shown, Subscription):
-        return _unlike_standing(action, shown)
+    if isinstance(action, Deployment) and isinstance(shown, Subscription):
+        return _unlike_deployment(action, shown)
     return ""
 
 
-def _unlike_standing(action: Standing, shown: Subscription) -> str:
+def _unlike_deployment(action: Deployment, shown: Subscription) -> str:
     if not shown.subscription_id:
         return "the answer names no subscription id"
     if action.subscription_id and shown.subscription_id != action.subscription_id:

@@ -41,17 +41,17 @@ Decide = Callable[[Intent, Usage, SwitchState], Verdict]
 
 
 class Ground(Protocol):
-    """What the last word before sending rests on; `judging.Looked` is one."""
+    """What the last word before sending rests on; `judging.Assessment` is one."""
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         """Whether the intent may be sent now. Pure."""
         ...
 
 
-class Looks(Protocol):
-    """Looks at the world before an intent is sent; `judging.Judge` does."""
+class Assesses(Protocol):
+    """Assesses at the world before an intent is sent; `judging.Judge` does."""
 
-    async def look(self, action: Action, *, subscription_id: str = "") -> Ground:
+    async def assess(self, action: Action, *, subscription_id: str = "") -> Ground:
         """The ground of the last word on `action`, which a deployed strategy may ask for."""
         ...
 
@@ -74,7 +74,7 @@ class Executor:
 
     client: Client
     ledger: Ledger
-    judge: Looks
+    judge: Assesses
     channels: Channels
     now: Callable[[], float] = time.time
     webhook_secret: SecretStr | None = None
@@ -107,7 +107,7 @@ class Executor:
         secret = webhook_secret or self.webhook_secret
         try:
             channel = await self._channel(intent)
-            ground = ground or await self.judge.look(
+            ground = ground or await self.judge.assess(
                 intent.proposal.action, subscription_id=intent.caller.client if intent.caller.origin else ""
             )
             alone = await self._needs_to_be_alone(intent, channel)

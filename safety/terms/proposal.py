@@ -110,7 +110,7 @@ _REQUESTS: Final = _ValidRequests(256)
 _LATER: Final = frozenset({"stop_loss", "take_profit", "reduce_only"})
 
 
-class Standing(Terms):
+class Deployment(Terms):
     """Authority for a strategy to trade on an account by itself, without a question for each order.
 
     Attributes:
@@ -142,7 +142,7 @@ class Publication(Terms):
     body: str
 
 
-Action = Annotated[Order | Standing | Publication, Field(discriminator="kind")]
+Action = Annotated[Order | Deployment | Publication, Field(discriminator="kind")]
 
 
 class Proposal(Terms):

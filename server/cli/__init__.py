@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _give_up(error: HeyTradersError) -> NoReturn:
-    from safety.exits.redaction import redacted
+    from safety.exits import redacted
 
     click.echo(f"heytraders-mcp: {redacted(explain(error))}", err=True)
     sys.exit(1)
@@ -122,7 +122,7 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
     """Python's own report of a crash, without secrets."""
     import traceback
 
-    from safety.exits.redaction import redacted
+    from safety.exits import redacted
 
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 import click
 
 from api.exchanges import EXCHANGES, ExchangeId
-from safety.exits.redaction import know
+from safety.exits import know
 from server import account_keys
 from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts

@@ -28,7 +28,7 @@ from .passphrase import refuse_without_terminal, signing_key
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
-    from safety.policy.policy import Policy
+    from safety.policy import Policy
     from safety.terms.intent import Intent, State
 
 
@@ -45,8 +45,8 @@ LOOK_SECONDS: Final = 0.2
 def approve(*, intent_id: str | None, decline: bool, ask_again: bool, only_list: bool) -> None:
     """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
     home = Settings.read(os.environ).home
+    from safety.human.in_force import load
     from safety.ledger import Ledger
-    from safety.policy.file import load
 
     if not Ledger.exists(home):
         click.echo("Nothing waits for approval.")

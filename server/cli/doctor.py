@@ -19,7 +19,7 @@ import anyio
 import click
 
 from api.errors import HeyTradersError, explain
-from safety.exits.redaction import know, redacted
+from safety.exits import know, redacted
 from server.app import package_version
 from server.backend import open_backend
 from server.keys import Origin, find_key, last_four
@@ -135,14 +135,12 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 def _safety(settings: Settings) -> Iterator[Finding]:
     """Policy, how sure an approval is and why, kill switch and journal. Never creates a ledger."""
-    from safety.human.approver import trusted
-    from safety.human.assurance import assess
+    from safety.human.in_force import BUILT_IN, assurance_of, load, trusted
     from safety.ledger import Ledger
-    from safety.policy.file import BUILT_IN, load
 
     if not Ledger.exists(settings.home):
         yield Finding(ok=True, name="policy", text=BUILT_IN.origin)
-        yield Finding(ok=True, name="assurance", text=str(assess(BUILT_IN, None)))
+        yield Finding(ok=True, name="assurance", text=str(assurance_of(BUILT_IN, None)))
         return
     try:
         with closing(Ledger.open(settings.home)) as ledger:
@@ -151,7 +149,7 @@ def _safety(settings: Settings) -> Iterator[Finding]:
     except HeyTradersError as error:
         yield Finding(ok=False, name="ledger", text=explain(error))
         return
-    assured = assess(loaded, approver, key_in_environment=settings.key_in_environment)
+    assured = assurance_of(loaded, approver, key_in_environment=settings.key_in_environment)
     yield Finding(ok=True, name="policy", text="; ".join((loaded.origin, *loaded.warnings)))
     yield Finding(ok=True, name="assurance", text=str(assured))
     if switch.state == "ACTIVE":

@@ -80,7 +80,7 @@ def _halt(home: Path, why: str) -> None:
 async def _clean_up(settings: Settings, why: str) -> Halted:
     """What the gate does behind the switch."""
     async with open_backend(settings) as backend:
-        return await (await backend.safety()).halt(why, BY)
+        return await (await backend.safety()).kill_switch.halt(why, BY)
 
 
 MAX_BREAKS: Final = 5
@@ -107,7 +107,7 @@ def release() -> None:
 
 def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
     """What else went wrong since, which moved nothing because everything was halted already."""
-    from safety.sending.resolution import ALARM
+    from safety.sending.reconciliation import ALARM
 
     newest = ledger.events(limit=NEWEST, newest=True)
     return [event for event in newest if event.kind == ALARM and event.at >= (switch.since or 0.0)]

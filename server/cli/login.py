@@ -14,7 +14,7 @@ import click
 from pydantic import SecretStr
 
 from api.errors import HeyTradersError, NotAuthorised, explain
-from safety.exits.redaction import know, redacted
+from safety.exits import know, redacted
 from server.keys import forget_key, keep_key, last_four
 from server.settings import BadSetting, Settings, read_key
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import InvalidInput, NotAuthorised, explain
-from safety.human.approver import (
+from safety.human.in_force import public
+from safety.human.signing import (
     APPROVER_FILE,
     MIN_PASSPHRASE,
     NotEnrolled,
@@ -18,7 +19,6 @@ from safety.human.approver import (
     change_passphrase,
     check_length,
     enrol,
-    public,
     unlock,
 )
 

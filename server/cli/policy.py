@@ -19,19 +19,16 @@ from api.errors import InvalidInput, ended
 from api.orders import PlaceRequest
 from api.refusals import refuse
 from safety.gate.wording import call
-from safety.human.approver import trusted
-from safety.human.assurance import assess
+from safety.human.in_force import POLICY_FILE, Loaded, assurance_of, draft, load, objection, sign, trusted
+from safety.policy import Policy
+from safety.policy.case import instrument
 from safety.policy.evaluation import evaluate
 from safety.policy.explain import explain
-from safety.policy.file import POLICY_FILE, Loaded, draft, load, objection, sign
 from safety.policy.limits import Change, Limits, changes
-from safety.policy.policy import Policy
 from safety.policy.text import parse_policy, write_policy
-from safety.policy.valuation import instrument
 from safety.private_file import write_private
 from safety.terms.channel import Money
-from safety.terms.decision import Decision, Finding
-from safety.terms.facts import AccountFacts, Assurance, Facts, Quote, Usage
+from safety.terms.facts import AccountFacts, Assurance, Decision, Facts, Finding, Quote, Usage
 from safety.terms.proposal import Order
 from server.settings import Settings
 
@@ -74,7 +71,9 @@ def _is_empty(path: Path) -> bool:
 def _standing(settings: Settings, ledger: Ledger, loaded: Loaded) -> str:
     """Where the policy comes from, and how sure an approval under it is."""
     approver = trusted(settings.home, ledger)
-    return f"{loaded.origin}\nassurance {assess(loaded, approver, key_in_environment=settings.key_in_environment)}"
+    return (
+        f"{loaded.origin}\nassurance {assurance_of(loaded, approver, key_in_environment=settings.key_in_environment)}"
+    )
 
 
 def _limits(loaded: Loaded) -> list[str]:
@@ -294,7 +293,7 @@ def _order(terms: tuple[str, ...]) -> Order:
 def _in_force(settings: Settings, ledger: Ledger, *, as_if_signed: bool) -> tuple[Policy, Assurance]:
     if not as_if_signed:
         loaded, approver = load(settings.home, ledger), trusted(settings.home, ledger)
-        return loaded.policy, assess(loaded, approver, key_in_environment=settings.key_in_environment).level
+        return loaded.policy, assurance_of(loaded, approver, key_in_environment=settings.key_in_environment).level
     asked = draft(settings.home)
     if asked is None:
         raise InvalidInput("there is no policy.toml", suggestion="heytraders-mcp policy show --toml writes one")

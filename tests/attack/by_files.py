@@ -12,9 +12,9 @@ from typing import Final
 
 from api.errors import HeyTradersError
 from safety.human.approval import BY_ELICITATION, order_words
-from safety.human.approver import APPROVER_FILE, enrol
+from safety.human.in_force import POLICY_FILE
+from safety.human.signing import APPROVER_FILE, enrol
 from safety.ledger import Ledger
-from safety.policy.file import POLICY_FILE
 from tests.dialogs import YES, Person
 
 from .conftest import CHEAP, Target

@@ -17,10 +17,10 @@ from mcp.types import Implementation
 from pydantic import SecretStr
 
 from safety.human.approval import order_words
-from safety.human.approver import SigningKey, enrol
+from safety.human.in_force import POLICY_FILE, sign
+from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy.file import POLICY_FILE, sign
-from safety.policy.policy import LIVE, Policy
+from safety.policy import LIVE, Policy
 from safety.policy.text import write_policy
 from server.app import open_server
 from server.keys import keep_key

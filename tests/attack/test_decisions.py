@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from api.outputs import table_rows
-from safety.exits.untrusted import MARK, cleaned
+from safety.exits import MARK, cleaned
 
 from .conftest import Attack
 from .injections import INJECTIONS

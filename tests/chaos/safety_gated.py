@@ -26,20 +26,17 @@ from api.client import Client, Retries
 from api.errors import NotNow, OutcomeUnknown
 from api.orders import PlaceRequest
 from api.transport import Timeouts, hosted
-from safety.gate import Footing
+from safety.gate import GateContext
 from safety.gate.halting import clean_up
 from safety.ledger import GO, Ledger, Switch, Verdict
-from safety.policy.evaluation import judged
+from safety.policy import conduct, orders
+from safety.policy.evaluation import findings_of
 from safety.policy.limits import Limits
-from safety.policy.rules import health, permission
 from safety.sending.execution import Executor
-from safety.sending.expiry import Expiry
-from safety.sending.reconciliation import Reconciler
-from safety.sending.resolution import Patience
-from safety.sending.watcher import Pace, Watcher
+from safety.sending.reconciliation import Patience, Reconciler
+from safety.sending.watcher import Expiry, Pace, Watcher
 from safety.terms.channel import Channels, Money
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import Facts, SwitchState, Usage
+from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
 
@@ -51,10 +48,10 @@ from .safety_verdict import figures, violations
 from .safety_wishes import Wish, wish
 
 if TYPE_CHECKING:
-    from safety.looking.judging import Judge
+    from safety.gate.judging import Judge
 
 LIMITS: Final = Limits(one_unresolved=True)
-RULES: Final = (permission.sanity, health.unresolved)
+RULES: Final = (orders.sanity, conduct.unresolved)
 ALIKE: Final = Decimal("0.02")
 LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "its like was given up and may still appear")
 REPEAT_SECONDS: Final = 600
@@ -80,7 +77,7 @@ class Free:
         """Go."""
         return GO
 
-    async def look(self, action: Action, *, subscription_id: str = "") -> Free:  # noqa: ARG002
+    async def assess(self, action: Action, *, subscription_id: str = "") -> Free:  # noqa: ARG002
         """There is nothing to look at."""
         return self
 
@@ -127,7 +124,7 @@ class Agent:
             if not echoed and _like_one_given_up(order, usage):
                 return Decision(Outcome.DENY, (LIKE_ONE_GIVEN_UP,), proposal.policy_hash)
             facts = Facts(now, "real", labels_echoed=echoed, usage=usage)
-            found, _ = judged(order, LIMITS, facts, RULES)
+            found, _ = findings_of(order, LIMITS, facts, RULES)
             return Decision(max(finding.outcome for finding in found), found, proposal.policy_hash)
 
         return self.ledger.admit(proposal, CALLER, decide, repeat_seconds=REPEAT_SECONDS).intent
@@ -151,10 +148,10 @@ async def agent(url: str, home: Path) -> AsyncGenerator[Agent]:
         channels = Channels.hosted(url)
         executor = Executor(client, ledger, Free(), channels, patience=1.0, fresh=1.0)
         reconciler = Reconciler(client, ledger, channels, PATIENCE)
-        footing = Footing(home, client, channels, ledger, cast("Judge", Free()), executor, time.time)
+        context = GateContext(home, client, channels, ledger, cast("Judge", Free()), executor, time.time)
 
         async def follow_halt(_switch: Switch) -> Sequence[str]:
-            return (await clean_up(footing)).failed
+            return (await clean_up(context)).failed
 
         watcher = Watcher(
             ledger,

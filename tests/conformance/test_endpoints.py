@@ -14,11 +14,11 @@ from api.client import Client
 from api.transport import embedded
 from engine.access import LOCAL_AGENT
 from engine.routes import create_app
-from safety.face import Answer, SafetyDesk
+from safety.face import Answer
 from safety.gate import Gate
 from safety.ledger import Ledger
 from server.channels import Reached, local_channels
-from server.safety import build_footing
+from server.safety import build_gate_context
 from server.settings import Settings
 from tools.desk import Desk, Facts
 from tools.snapshot import load
@@ -91,8 +91,8 @@ async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: P
     async def same() -> Client:
         return client
 
-    async def gate() -> SafetyDesk:
-        return Gate(build_footing(Settings(home=tmp_path), Reached(client, channels), ledger))
+    async def gate() -> Gate:
+        return Gate.of(build_gate_context(Settings(home=tmp_path), Reached(client, channels), ledger))
 
     facts = Facts("embedded", read_only=False, toolsets=TOOLSETS)
     desk = Desk(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")

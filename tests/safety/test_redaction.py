@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.exits.redaction import REDACTED, SHORTEST, Redactor, know
+from safety.exits import REDACTED, SHORTEST, Redactor, know
 from server.exits import failure, success
 from server.logs import Redacting
 from tests.traces import WAYS, traces

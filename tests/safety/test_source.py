@@ -24,7 +24,7 @@ MODULES: Final = frozenset(
 
 APPROVING: Final = frozenset(
     {
-        "safety.human.approver",
+        "safety.human.signing",
         "safety.human.approval",
         "safety.sending.execution",
         "safety.ledger",
@@ -108,7 +108,7 @@ def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
 def test_only_the_command_line_opens_the_signing_key() -> None:
     opening = users("unlock", "enrol", "change_passphrase")
 
-    assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/human/approver.py"}
+    assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/human/signing.py"}
 
 
 def test_only_the_executor_sends_what_must_be_sent_once() -> None:

@@ -6,12 +6,16 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_type_hints
 
 import pytest
 
 from api.catalogue import ENDPOINTS, endpoint
-from safety.face import SafetyDesk
+from safety.gate import Gate
+from safety.gate.deployments import Deployments, Publications
+from safety.gate.halting import KillSwitch
+from safety.gate.orders import Orders
+from safety.gate.status import Reports
 from tools.declaration import EndpointTool
 from tools.snapshot import load
 from tools.surface import TOOLSETS, Toolset, exposed
@@ -73,8 +77,11 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from {node.module if whole else f"{node.module}.{alias.name}" for alias in node.names}
 
 
-def test_the_face_hands_out_no_tool_to_approve_release_or_send() -> None:
-    offered = {name for name in vars(SafetyDesk) if not name.startswith("_")}
+def test_the_gate_hands_out_nothing_to_approve_release_or_send() -> None:
+    parts = (Orders, Deployments, Publications, KillSwitch, Reports)
+    offered = {name for part in (Gate, *parts) for name in vars(part) if not name.startswith("_")} - {"of"}
+
+    assert get_type_hints(Gate).keys() == {"orders", "deployments", "publications", "kill_switch", "reports"}
 
     assert [name for name in offered if re.search(r"approve|sign|release|send|execute|claim|policy_file", name)] == []
 

@@ -21,7 +21,8 @@ from mcp.types import (
 )
 
 from api.orders import PlaceRequest
-from safety.face import Answer, Asking, GatedOrder, SafetyDesk
+from safety.face import Answer, Asking, GatedOrder
+from safety.gate import Gate
 from server.app import create_server
 from server.backend import Backend
 from server.settings import Settings
@@ -46,6 +47,11 @@ class Asker:
         self.answers: list[Answer] = []
         self.offered: list[bool] = []
         self.callers: list[str] = []
+
+    @property
+    def orders(self) -> Asker:
+        """The part of a gate that a tool asks."""
+        return self
 
     async def place_and_follow(
         self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
@@ -82,8 +88,8 @@ def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
         async def client(self) -> Any:
             return None
 
-        async def safety(self) -> SafetyDesk:
-            return cast("SafetyDesk", gate)
+        async def safety(self) -> Gate:
+            return cast("Gate", gate)
 
     @asynccontextmanager
     async def session(callback: ElicitationFnT | None = None) -> AsyncGenerator[Client]:

@@ -15,7 +15,7 @@ from api.errors import Denied
 from api.live import LIVE_STRATEGIES_LIST, LIVE_SUBSCRIBE, StrategiesRequest, SubscribeRequest
 from engine.access import LOCAL_AGENT
 from engine.live.door import DoorAnswer, OrderDoor, StrategyOrder
-from safety.gate.standing import place_for_strategy
+from safety.gate.deployments import place_for_strategy
 from safety.private_file import write_private
 from safety.terms.intent import Intent
 from server.backend import Backend, open_backend
@@ -57,8 +57,8 @@ class Through:
 
     async def intents(self) -> list[Intent]:
         """All that the ledger has."""
-        footing = await self.backend.footing()
-        return await to_thread.run_sync(footing.ledger.intents)
+        context = await self.backend.context()
+        return await to_thread.run_sync(context.ledger.intents)
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def test_the_same_decision_is_one_order_however_often_it_is_placed(tmp_pat
 async def test_an_order_beyond_a_limit_is_refused_with_the_rule_and_what_tools_used_counts(tmp_path: Path) -> None:
     async with through(tmp_path / "home", "[paper]\ndaily_count = 2\n") as live:
         gate = await live.backend.safety()
-        await gate.place(order(), "orders_place", "")
+        await gate.orders.place(order(), "orders_place", "")
         answers = [await live.place(asked(f"sig_{number}")) for number in range(2)]
 
     assert [each.answered for each in answers] == ["placed", "refused"]
@@ -108,7 +108,7 @@ async def test_an_order_beyond_a_limit_is_refused_with_the_rule_and_what_tools_u
 async def test_a_halt_stops_a_strategys_orders(tmp_path: Path) -> None:
     async with through(tmp_path / "home") as live:
         gate = await live.backend.safety()
-        await gate.halt("enough", "a test")
+        await gate.kill_switch.halt("enough", "a test")
         answer = await live.place(asked())
 
     assert answer.answered == "refused"
@@ -131,8 +131,8 @@ async def test_a_resting_order_of_a_strategy_is_cancelled_by_its_key(tmp_path: P
 async def test_a_strategy_on_a_real_account_needs_the_signature_of_its_deployment(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=False, live=SIGNED) as place:
         ConnectedAccounts(tmp_path / "home").put(ConnectedAccount(account_id=ACCOUNT, exchange="binance"))
-        unapproved = await place_for_strategy(place.footing, await place.limit(), "nobody-signed-it", "sig_1")
-        listed = await place.footing.client.call(LIVE_SUBSCRIBE, await _trading(place))
+        unapproved = await place_for_strategy(place.context, await place.limit(), "nobody-signed-it", "sig_1")
+        listed = await place.context.client.call(LIVE_SUBSCRIBE, await _trading(place))
 
     assert unapproved.state == "PENDING"
     assert listed.mode == "trade"
@@ -141,21 +141,21 @@ async def test_a_strategy_on_a_real_account_needs_the_signature_of_its_deploymen
 
 async def test_a_signed_deployment_takes_the_place_of_each_approval_and_of_no_limit(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=True, live={**SIGNED, "daily_count": 2}) as place:
-        waiting = await place.gate.subscribe(await _trading(place), "live_subscribe", "")
+        waiting = await place.gate.deployments.subscribe(await _trading(place), "live_subscribe", "")
         assert waiting.approval is not None
         await place.approve(waiting.approval.intent_id)
-        deployed = await place.footing.executor.execute(waiting.approval.intent_id)
+        deployed = await place.context.executor.execute(waiting.approval.intent_id)
         subscription = deployed.order_id or ""
-        first = await place_for_strategy(place.footing, await place.limit("1.001"), subscription, "sig_1")
-        second = await place_for_strategy(place.footing, await place.limit("1.002"), subscription, "sig_2")
+        first = await place_for_strategy(place.context, await place.limit("1.001"), subscription, "sig_1")
+        second = await place_for_strategy(place.context, await place.limit("1.002"), subscription, "sig_2")
         with pytest.raises(Denied, match="R13_DAILY_COUNT"):
-            await place_for_strategy(place.footing, await place.limit("1.003"), subscription, "sig_3")
+            await place_for_strategy(place.context, await place.limit("1.003"), subscription, "sig_3")
 
     assert deployed.state == "ACKED"
     assert [first.state, second.state] == ["ACKED", "ACKED"]
 
 
 async def _trading(place: Place) -> SubscribeRequest:
-    listed = await place.footing.client.call(LIVE_STRATEGIES_LIST, StrategiesRequest())
+    listed = await place.context.client.call(LIVE_STRATEGIES_LIST, StrategiesRequest())
     chosen = next(each for each in listed.strategies if each.exchange in {None, "binance"})
     return SubscribeRequest.model_validate({"strategy_id": chosen.strategy_id, "mode": "trade", "account_id": ACCOUNT})

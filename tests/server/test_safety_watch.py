@@ -14,7 +14,7 @@ import pytest
 from api.errors import UserMustAct
 from api.orders import ORDERS_LIST, ListRequest, PlaceRequest
 from safety.human.approval import order_words
-from safety.human.approver import SigningKey, enrol
+from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.database import TRIGGERS
 from safety.terms.intent import Intent
@@ -69,7 +69,7 @@ async def shown_status(backend: Backend) -> str | None:
 async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_before_any_call(home: Path) -> None:
     key, settings = enrolled(home), Settings(home=home)
     async with open_backend(settings) as backend:
-        waiting = await (await backend.safety()).place(ORDER, "orders_place", "")
+        waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
     intent_id = waiting.intent_id or ""
     with closing(Ledger.open(home)) as ledger:
         signature = key.sign(order_words(stands(home, intent_id)))
@@ -86,12 +86,12 @@ async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_bef
 async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved(home: Path) -> None:
     key = enrolled(home)
     async with open_backend(Settings(home=home)) as backend:
-        waiting = await (await backend.safety()).place(ORDER, "orders_place", "")
+        waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
         intent_id = waiting.intent_id or ""
     with closing(Ledger.open(home)) as ledger:
         ledger.approve(intent_id, signature=key.sign(order_words(stands(home, intent_id))), key_id=key.key_id)
     async with open_backend(Settings(home=home, read_only=True)) as backend:
-        report = await (await backend.safety()).intent(intent_id)
+        report = await (await backend.safety()).reports.intent(intent_id)
         await anyio.sleep(1)
 
     assert report.state == "APPROVED"
@@ -101,7 +101,7 @@ async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved
 async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with open_backend(Settings(home=home)) as backend:
-        placed = await (await backend.safety()).place(RESTING, "orders_place", "")
+        placed = await (await backend.safety()).orders.place(RESTING, "orders_place", "")
         before = await shown_status(backend)
         (home / "HALT").touch()
         with anyio.fail_after(PATIENCE):
@@ -130,7 +130,7 @@ async def test_an_old_event_that_was_altered_halts_soon_after_the_start_although
         raw.execute("UPDATE events SET at = at - 1 WHERE seq = 1")
         raw.execute(f"CREATE TRIGGER events_no_change {body}")
     async with open_backend(Settings(home=home)) as backend:
-        before = (await (await backend.safety()).status()).switch
+        before = (await (await backend.safety()).reports.status()).switch
         await until((home / "HALT").exists)
 
     assert before == "ACTIVE"

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
-from safety.exits.redaction import know
+from safety.exits import know
 from server.app import create_server
 from server.backend import Backend
 from server.logs import Redacting

@@ -17,7 +17,7 @@ from api.outputs import table_rows
 from resources.accounts import BALANCES
 from resources.safety import JOURNAL, POLICY
 from safety.human.approval import order_words
-from safety.human.approver import enrol
+from safety.human.signing import enrol
 from safety.ledger import Ledger
 from server.settings import Settings
 from tests.calls import refusal, result

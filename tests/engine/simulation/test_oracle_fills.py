@@ -122,7 +122,7 @@ def assert_same_trades(result: Simulation, expected: raptorbt.BacktestResult, fr
         assert reason in names.get(other.exit_reason, {"trailing_stop"})
 
 
-def judged(frame: Frame, how: Strategy, seed: int) -> None:
+def findings_of(frame: Frame, how: Strategy, seed: int) -> None:
     entries, exits = thinned(np.random.default_rng(seed), len(frame), how.every)
     result, expected = ours(frame, entries, exits, how), theirs(frame, entries, exits, how)
 
@@ -137,7 +137,7 @@ def test_fills_on_recorded_hours_equal_raptorbts(recorded: Frame, how: Strategy)
     seed = STRATEGIES.index(how)
     start = 1_300 * seed
 
-    judged(cut(recorded, start, start + BARS), how, seed)
+    findings_of(cut(recorded, start, start + BARS), how, seed)
 
 
 @pytest.mark.parametrize("how", STRATEGIES, ids=str)
@@ -145,7 +145,7 @@ def test_fills_on_a_random_walk_equal_raptorbts(how: Strategy) -> None:
     seed = 100 + STRATEGIES.index(how)
     bars = walk(np.random.default_rng(seed), BARS, 0.006, jumping=0.3 if how.target is None else 0.0)
 
-    judged(framed({PERPETUAL: bars}), how, seed)
+    findings_of(framed({PERPETUAL: bars}), how, seed)
 
 
 def shifted(signal: Bools) -> Bools:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from safety.human.approver import SigningKey, enrol
+from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.terms.decision import Decision, Finding, Outcome
+from safety.terms.facts import Decision, Finding, Outcome
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Action, Order, Proposal
 

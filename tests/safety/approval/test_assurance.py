@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from safety.human.approver import Approver
-from safety.human.assurance import assess
-from safety.policy.file import Loaded
-from safety.policy.policy import Policy
+from safety.human.approval import Approver
+from safety.human.in_force import Loaded, assurance_of
+from safety.policy import Policy
 
 SOMEBODY = Approver("ab" * 32)
 BUILT_IN = Loaded(Policy(), "built in", signed=False, version=0)
@@ -15,7 +14,7 @@ SEPARATE = Loaded(Policy(separate_user=True), "signed", signed=True, version=1)
 
 
 def test_without_a_passphrase_there_is_none() -> None:
-    found = assess(BUILT_IN, None, can_elicit=True)
+    found = assurance_of(BUILT_IN, None, can_elicit=True)
 
     assert found.level == "none"
     assert "policy sign" in str(found)
@@ -25,12 +24,12 @@ def test_a_dialog_counts_only_where_the_policy_grants_it_something() -> None:
     granting = Policy(paper=Policy().paper.model_copy(update={"elicitation_up_to": Decimal(5)}))
     loaded = Loaded(granting, "built in", signed=False, version=0)
 
-    assert assess(loaded, None, can_elicit=True).level == "elicitation"
-    assert assess(loaded, None, can_elicit=False).level == "none"
+    assert assurance_of(loaded, None, can_elicit=True).level == "elicitation"
+    assert assurance_of(loaded, None, can_elicit=False).level == "none"
 
 
 def test_a_passphrase_says_what_it_does_not_stop() -> None:
-    found = assess(BUILT_IN, SOMEBODY)
+    found = assurance_of(BUILT_IN, SOMEBODY)
 
     assert found.level == "passphrase"
     assert "shell" in found.reason
@@ -38,7 +37,7 @@ def test_a_passphrase_says_what_it_does_not_stop() -> None:
 
 
 def test_a_key_in_the_environment_lowers_it() -> None:
-    found = assess(BUILT_IN, SOMEBODY, key_in_environment=True)
+    found = assurance_of(BUILT_IN, SOMEBODY, key_in_environment=True)
 
     assert found.level == "elicitation"
     assert "login" in found.raised_by
@@ -47,7 +46,7 @@ def test_a_key_in_the_environment_lowers_it() -> None:
 def test_only_a_signers_word_makes_it_separate() -> None:
     unsigned = Loaded(Policy(separate_user=True), "draft", signed=False, version=0)
 
-    assert assess(SEPARATE, SOMEBODY).level == "separate"
-    assert assess(SEPARATE, SOMEBODY, key_in_environment=True).level == "separate"
-    assert assess(unsigned, SOMEBODY).level == "passphrase"
-    assert assess(SEPARATE, None).level == "none"
+    assert assurance_of(SEPARATE, SOMEBODY).level == "separate"
+    assert assurance_of(SEPARATE, SOMEBODY, key_in_environment=True).level == "separate"
+    assert assurance_of(unsigned, SOMEBODY).level == "passphrase"
+    assert assurance_of(SEPARATE, None).level == "none"

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.human.approval import BY_ELICITATION, covers, elicitation_limit, order_words, policy_words, release_words
-from safety.human.approver import SigningKey
+from safety.human.signing import SigningKey
+from safety.policy import LIVE
 from safety.policy.limits import Limits
-from safety.policy.policy import LIVE
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
-from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
+from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
 from tests.safety.approval.conftest import ORDER, decided, intended, proposed
 
 REQUIRE = decided(Outcome.REQUIRE)
@@ -132,7 +132,7 @@ def test_a_wrong_signature_covers_nothing_even_where_none_is_needed(key: Signing
 
 @given(st.text(max_size=200))
 def test_no_text_is_a_signature(text: str) -> None:
-    from safety.human.approver import Approver
+    from safety.human.approval import Approver
 
     someone = Approver("ab" * 32)
     intent = intended(proposed(), signature=text or "0", key_id=someone.key_id)
@@ -190,7 +190,7 @@ def test_unsigned_defaults_grant_a_dialog_nothing() -> None:
 
 @pytest.mark.parametrize(
     "action",
-    [Standing(action="subscribe", strategy_id="s1", account_id="a1"), Publication(action="post", body="{}")],
+    [Deployment(action="subscribe", strategy_id="s1", account_id="a1"), Publication(action="post", body="{}")],
 )
 def test_a_dialogs_yes_never_covers_what_is_no_order(action: Action) -> None:
     assert not covers(elicited(Decimal(0), action), decided(Outcome.REQUIRE, Decimal(0)), None, GRANTED)

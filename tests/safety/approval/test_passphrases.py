@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotAuthorised, RateLimited
-from safety.human.approver import (
+from safety.human.in_force import public, trusted
+from safety.human.signing import (
     APPROVER_FILE,
+    ATTEMPTS_FILE,
     MIN_PASSPHRASE,
+    REST_SECONDS,
     NotEnrolled,
     SigningKey,
     WrongPassphrase,
     change_passphrase,
     enrol,
-    public,
-    trusted,
     unlock,
 )
-from safety.human.attempts import ATTEMPTS_FILE, REST_SECONDS
 from safety.ledger import Ledger
 from safety.private_file import BadFile
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.human.approver import APPROVER_FILE, SigningKey, enrol
+from safety.human.in_force import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
+from safety.human.signing import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.records import SignedPolicy
-from safety.policy.file import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
+from safety.policy import CEILINGS, LIVE, Policy
 from safety.policy.limits import Limits, at_least_as_tight
-from safety.policy.policy import CEILINGS, LIVE, Policy
 from safety.policy.text import parse_policy, write_policy
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safety.policy import LIVE, PAPER, Policy
 from safety.policy.limits import Limits
-from safety.policy.policy import LIVE, PAPER, Policy
 from safety.policy.text import MAX_CHARACTERS, BadPolicy, parse_policy, write_policy
 
 USD = st.decimals(0, 10**9, places=8, allow_nan=False, allow_infinity=False)

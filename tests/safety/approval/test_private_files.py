@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from safety.human.in_force import POLICY_FILE, load
 from safety.ledger import Ledger
-from safety.policy.file import POLICY_FILE, load
 from safety.private_file import MAX_BYTES, BadFile, read_bounded, read_private
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.errors import is_hidden
 from safety.human.screen import MAX_LINES, fact, question, screen, summary, whole_text
-from safety.terms.proposal import Action, Publication, Standing
+from safety.terms.proposal import Action, Deployment, Publication
 from tests.safety.approval.conftest import ORDER, proposed
 
 ANYTHING = st.text(max_size=300)
@@ -54,8 +54,8 @@ def test_a_value_that_is_not_known_is_not_called_nothing() -> None:
 
 
 def test_standing_authority_says_that_it_trades_by_itself() -> None:
-    new = Standing(action="subscribe", strategy_id="12", account_id="a1", webhook_url="https://x.example/h")
-    old = Standing(action="resume", strategy_id="12", subscription_id="s9")
+    new = Deployment(action="subscribe", strategy_id="12", account_id="a1", webhook_url="https://x.example/h")
+    old = Deployment(action="resume", strategy_id="12", subscription_id="s9")
 
     assert "without asking for each" in question(proposed(new, notional_usd=None))
     assert "https://x.example/h (all)" in question(proposed(new, notional_usd=None))

@@ -16,8 +16,7 @@ from safety.ledger import GO, Ledger, Verdict
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import Reconciler
 from safety.terms.channel import Channels
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
 from tests.api.conftest import FakeService
@@ -50,7 +49,7 @@ class MadeUpJudge:
     looked_at: list[Action] = field(default_factory=list[Action])
     heard: list[Usage] = field(default_factory=list[Usage])
 
-    async def look(self, action: Action, *, subscription_id: str = "") -> MadeUpJudge:  # noqa: ARG002
+    async def assess(self, action: Action, *, subscription_id: str = "") -> MadeUpJudge:  # noqa: ARG002
         self.looked_at.append(action)
         if self.trouble is not None:
             raise self.trouble

@@ -10,8 +10,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 import pytest
 
-from safety.sending.reconciliation import Reconciler
-from safety.sending.resolution import Patience
+from safety.sending.reconciliation import Patience, Reconciler
 from safety.terms.intent import Intent
 
 from .conftest import ORDER, Desk, row

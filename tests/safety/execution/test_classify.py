@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.transport import Answer, Lost, NotSent
 from safety.sending.classify import classify
 from safety.terms.intent import State
-from safety.terms.proposal import Publication, Standing
+from safety.terms.proposal import Deployment, Publication
 
 from .conftest import ORDER, row
 
@@ -147,8 +147,8 @@ def test_our_own_engine_is_believed_whatever_it_refuses_with() -> None:
     assert state(500, failure("INTERNAL_ERROR"), trusted=True) == "UNKNOWN"
 
 
-DEPLOY = Standing(action="subscribe", strategy_id="rsi", account_id="acc-1")
-RESUME = Standing(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
+DEPLOY = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
+RESUME = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
 POST = Publication(action="post", body="{}")
 
 
@@ -165,7 +165,7 @@ POST = Publication(action="post", body="{}")
     ],
 )
 def test_standing_authorities_and_publications_are_known_by_their_ids(
-    action: Standing | Publication, data: dict[str, str], expected: State, order_id: str | None
+    action: Deployment | Publication, data: dict[str, str], expected: State, order_id: str | None
 ) -> None:
     found = classify(action, Answer(200, success(data), None, ""), "", trusted=False)
 

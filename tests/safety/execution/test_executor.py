@@ -17,9 +17,9 @@ from api.errors import InvalidInput, NotFound, OutcomeUnknown, Unavailable
 from api.transport import Timeouts, hosted
 from safety.ledger import Ledger, stop
 from safety.sending.execution import Executor
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from safety.terms.intent import Intent, State
-from safety.terms.proposal import Publication, Standing
+from safety.terms.proposal import Deployment, Publication
 
 from .conftest import ORDER, Desk, row
 
@@ -326,12 +326,12 @@ async def test_the_claim_is_in_the_file_before_a_connection_is_opened(desk: Desk
     ("action", "line", "body"),
     [
         (
-            Standing(action="subscribe", strategy_id="rsi", account_id="acc-1"),
+            Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1"),
             "POST /api/v1/live-strategies/rsi/subscribe",
             {"mode": "trade", "account_id": "acc-1"},
         ),
         (
-            Standing(
+            Deployment(
                 action="subscribe", strategy_id="rsi", account_id="acc-1",
                 webhook_url="https://hooks.example/x", webhook_events=("signal",),
             ),
@@ -343,7 +343,7 @@ async def test_the_claim_is_in_the_file_before_a_connection_is_opened(desk: Desk
             },
         ),
         (
-            Standing(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1"),
+            Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1"),
             "POST /api/v1/live-strategies/rsi/resume/sub-1",
             {},
         ),
@@ -355,7 +355,7 @@ async def test_the_claim_is_in_the_file_before_a_connection_is_opened(desk: Desk
     ],
 )  # fmt: skip
 async def test_standing_authorities_and_publications_leave_the_same_way(
-    desk: Desk, action: Standing | Publication, line: str, body: dict[str, Any]
+    desk: Desk, action: Deployment | Publication, line: str, body: dict[str, Any]
 ) -> None:
     intent = desk.admitted(action)
     desk.service.succeeds({"subscription_id": "sub-1", "post_id": "p-1"})

@@ -40,7 +40,7 @@ def test_only_the_executor_sends_once() -> None:
 def test_only_the_executor_settles_what_was_sent_and_only_reconciliation_what_is_in_doubt() -> None:
     settling = {file for file in files_with("settle") if not file.startswith(("safety/ledger/", "api/symbols"))}
 
-    assert settling == {"safety/sending/execution.py", "safety/sending/resolution.py"}
+    assert settling == {"safety/sending/execution.py", "safety/sending/reconciliation.py"}
 
 
 def test_the_call_that_places_an_order_is_named_where_it_is_sent_from_and_nowhere_else() -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from safety.sending.listing import unix_or_none
-from safety.terms.proposal import Order, Publication, Standing
+from safety.terms.proposal import Deployment, Order, Publication
 
 from .conftest import ORDER, Search, row
 from .venue import at
@@ -474,8 +474,8 @@ async def test_whether_labels_come_back_is_learnt_from_an_order_that_is_surely_o
 class TestStanding:
     """Strategies that trade by themselves, whose deployment has an unknown outcome."""
 
-    DEPLOY = Standing(action="subscribe", strategy_id="rsi", account_id="acc-1")
-    RESUME = Standing(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
+    DEPLOY = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
+    RESUME = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-9")
 
     async def test_a_deployed_one_is_found(self, search: Search) -> None:
         intent = search.sent(self.DEPLOY)

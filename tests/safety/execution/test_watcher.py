@@ -13,19 +13,17 @@ import pytest
 from api.errors import NotFound
 from safety.ledger import Ledger, Switch
 from safety.sending.execution import Executor
-from safety.sending.expiry import Expiry
-from safety.sending.reconciliation import Reconciler
-from safety.sending.resolution import Patience
-from safety.sending.watcher import Pace, Watcher
+from safety.sending.reconciliation import Patience, Reconciler
+from safety.sending.watcher import Expiry, Pace, Watcher
 from safety.terms.channel import PAPER_SERVICE, Money
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
-from safety.terms.proposal import Standing
+from safety.terms.proposal import Deployment
 
 from .conftest import ORDER, Desk, goes, row
 
 QUICK = Pace(brisk=0.01, idle=0.01, own_caller=0.0, again=0.0, halted=0.01, standing=0.01)
-DEPLOYED = Standing(action="subscribe", strategy_id="rsi", account_id="acc-1")
+DEPLOYED = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
 WEEK = 7 * 86_400.0
 
 
@@ -290,7 +288,7 @@ class TestStandingAuthorities:
     async def test_a_new_approval_begins_anew(self, desk: Desk) -> None:
         await self.deployed(desk)
         desk.clock.now += WEEK - 10
-        resume = Standing(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
+        resume = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")
         desk.service.succeeds({"subscription_id": "sub-1", "status": "active"})
         await desk.executor.execute(desk.admitted(resume).intent_id)
         desk.clock.now += 20

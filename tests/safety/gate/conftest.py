@@ -21,18 +21,18 @@ from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 from safety.face import Answer
-from safety.gate import Footing, Gate
+from safety.gate import Gate, GateContext
 from safety.human.approval import order_words
-from safety.human.approver import SigningKey, enrol
+from safety.human.in_force import POLICY_FILE, sign
+from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy.file import POLICY_FILE, sign
+from safety.policy import LIVE, PAPER, Policy
 from safety.policy.limits import Limits
-from safety.policy.policy import LIVE, PAPER, Policy
 from safety.private_file import write_private
 from safety.terms.channel import Channels
 from safety.terms.intent import Intent
 from server.channels import Reached, local_channels
-from server.safety import build_footing
+from server.safety import build_gate_context
 from server.settings import Settings
 
 NOON: Final = 1_750_075_200.0
@@ -72,7 +72,7 @@ class Place:
     """A gate and everything around it that a test may look at."""
 
     gate: Gate
-    footing: Footing
+    context: GateContext
     heard: Heard
     clock: AcceleratedClock
     key: SigningKey | None = None
@@ -80,11 +80,11 @@ class Place:
     @property
     def ledger(self) -> Ledger:
         """Of the gate."""
-        return self.footing.ledger
+        return self.context.ledger
 
     async def price(self, symbol: str = "BTC/USDT") -> Decimal:
         """Of the market, now."""
-        quote = await self.footing.judge.gathering.quote("binance", symbol)
+        quote = await self.context.judge.gathering.quote("binance", symbol)
         assert quote is not None
         return quote.price
 
@@ -175,8 +175,8 @@ async def opened(
         channels = (
             Channels.hosted(settings.url) if hosted else local_channels(home, engine.venues.paper(LOCAL_AGENT).account)
         )
-        footing = build_footing(settings, Reached(client, channels), ledger, clock.now)
-        yield Place(Gate(footing), footing, heard, clock, key)
+        context = build_gate_context(settings, Reached(client, channels), ledger, clock.now)
+        yield Place(Gate.of(context), context, heard, clock, key)
 
 
 def _with(limits: Limits, changed: Mapping[str, Any] | None) -> Limits:

@@ -13,7 +13,7 @@ from api.errors import Denied, NotFound, UserMustAct
 from safety.gate import Gate
 from safety.terms.channel import CONNECTED_SERVICE, PAPER, PAPER_SERVICE, Channel, Channels
 from server.channels import ConnectedAccount, ConnectedAccounts, Reached, local_channels
-from server.safety import build_footing
+from server.safety import build_gate_context
 from server.settings import Settings
 from tests.safety.gate.conftest import ACCOUNT, SIGNED, Place, opened, order
 from tests.safety.ledger.books import order as terms
@@ -83,7 +83,7 @@ async def test_an_order_on_a_connected_account_is_denied_until_a_human_has_signe
     async with opened(tmp_path / "home", hosted=False) as place:
         ConnectedAccounts(tmp_path / "home").put(ConnectedAccount(account_id=ACCOUNT, exchange="binance"))
         with pytest.raises(Denied, match="R01_MODE"):
-            await place.gate.place(order(), "orders_place", "")
+            await place.gate.orders.place(order(), "orders_place", "")
 
     assert place.heard.changes == []
 
@@ -92,25 +92,25 @@ async def test_a_connected_account_under_a_signed_policy_is_under_every_rule_of_
     async with opened(tmp_path / "home", hosted=False, live=SIGNED) as place:
         ConnectedAccounts(tmp_path / "home").put(ConnectedAccount(account_id=ACCOUNT, exchange="binance"))
         with pytest.raises(Denied, match="R05_ORDER_TYPE"):
-            await place.gate.place(order(), "orders_place", "")
-        waiting = await place.gate.place(await place.limit(), "orders_place", "")
+            await place.gate.orders.place(order(), "orders_place", "")
+        waiting = await place.gate.orders.place(await place.limit(), "orders_place", "")
         assert waiting.intent_id is not None
         intent = place.ledger.intent(waiting.intent_id)
 
         assert waiting.outcome == "approval_required"
         assert intent is not None
         assert (intent.proposal.money, intent.proposal.service) == ("real", CONNECTED_SERVICE)
-        assert (await place.gate.status()).mode == "live"
+        assert (await place.gate.reports.status()).mode == "live"
         assert place.heard.changes == []
 
 
 async def test_an_order_that_was_judged_as_paper_is_not_sent_to_a_real_account(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=False, paper={"ask_a_human": True}) as place:
-        waiting = await place.gate.place(order(), "orders_place", "")
+        waiting = await place.gate.orders.place(order(), "orders_place", "")
         assert waiting.intent_id is not None
         await place.approve(waiting.intent_id)
         ConnectedAccounts(tmp_path / "home").put(ConnectedAccount(account_id=ACCOUNT, exchange="binance"))
-        intent = await place.footing.executor.execute(waiting.intent_id)
+        intent = await place.context.executor.execute(waiting.intent_id)
 
     assert intent.state in {"APPROVED", "DECLINED"}
     assert "POST /orders" not in place.heard.changes
@@ -118,7 +118,7 @@ async def test_an_order_that_was_judged_as_paper_is_not_sent_to_a_real_account(t
 
 async def test_an_account_of_neither_kind_is_refused_by_name(paper: Place) -> None:
     with pytest.raises(NotFound, match="paper-binanse"):
-        await paper.gate.place(order(account_id="paper-binanse"), "orders_place", "")
+        await paper.gate.orders.place(order(account_id="paper-binanse"), "orders_place", "")
 
 
 async def test_an_account_decides_which_venue_it_is_of(tmp_path: Path) -> None:
@@ -128,17 +128,19 @@ async def test_an_account_decides_which_venue_it_is_of(tmp_path: Path) -> None:
             exchange="gate", symbol="BTC/USDT", order_type="limit", price=await place.price(), amount=Decimal("0.0005")
         )
         with pytest.raises(Denied, match=r"is a .binance. account, and the order names the exchange gate"):
-            await place.gate.place(request, "orders_place", "")
+            await place.gate.orders.place(request, "orders_place", "")
 
     assert place.heard.changes == []
 
 
 async def test_two_spellings_of_a_service_share_one_count_of_limits(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=True, live={**SIGNED, "daily_count": 1}) as place:
-        await place.gate.place(await place.limit(), "orders_place", "")
+        await place.gate.orders.place(await place.limit(), "orders_place", "")
         channels = Channels.hosted("https://VENUE.test:443/api/v1")
         settings = Settings(home=tmp_path / "home")
-        other = Gate(build_footing(settings, Reached(place.footing.client, channels), place.ledger, place.clock.now))
+        other = Gate.of(
+            build_gate_context(settings, Reached(place.context.client, channels), place.ledger, place.clock.now)
+        )
 
         with pytest.raises(Denied, match="R13_DAILY_COUNT"):
-            await other.place(await place.limit("0.996"), "orders_place", "")
+            await other.orders.place(await place.limit("0.996"), "orders_place", "")

@@ -13,7 +13,7 @@ from api.accounts import BalancesResponse
 from api.client import Client, Retries
 from api.errors import NotFound
 from api.transport import hosted
-from safety.looking.gathering import OTHER, Gathering, account_facts
+from safety.gate.gathering import OTHER, Gathering, account_facts
 from safety.policy.evaluation import Need
 from safety.terms.channel import Channel
 from safety.terms.facts import Quote
@@ -147,7 +147,7 @@ async def test_a_service_that_tells_no_time_leaves_the_difference_unknown(
 
 
 async def test_ids_and_balances_of_every_account_are_what_no_post_may_hold(live: Place) -> None:
-    facts = await live.footing.judge.gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
+    facts = await live.context.judge.gathering.facts(Publication(action="post", body="{}"), wanted("texts"), REAL)
 
     assert "paper-binance" in facts.known_texts
     assert "paper-upbit" in facts.known_texts

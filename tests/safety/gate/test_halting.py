@@ -18,15 +18,15 @@ RESTING = {"order_type": "limit", "price": 10_000}
 
 async def statuses(place: Place) -> dict[str, str | None]:
     """Of every order, by its id."""
-    listed = await place.footing.client.call(ORDERS_LIST, ListRequest())
+    listed = await place.context.client.call(ORDERS_LIST, ListRequest())
     return {each.order_id or "": each.status for each in listed.orders}
 
 
 async def test_halting_cancels_our_open_orders_and_leaves_those_of_others(paper: Place) -> None:
-    ours = await paper.gate.place(order(**RESTING), "orders_place", "")
-    filled = await paper.gate.place(order(), "orders_place", "")
-    foreign = await paper.footing.client.call(ORDERS_PLACE, PlaceRequest.model_validate(order(**RESTING)))
-    done = await paper.gate.halt("odd fills", "safety_halt")
+    ours = await paper.gate.orders.place(order(**RESTING), "orders_place", "")
+    filled = await paper.gate.orders.place(order(), "orders_place", "")
+    foreign = await paper.context.client.call(ORDERS_PLACE, PlaceRequest.model_validate(order(**RESTING)))
+    done = await paper.gate.kill_switch.halt("odd fills", "safety_halt")
     after = await statuses(paper)
 
     assert (done.switch, done.cancelled, done.failed) == ("HALTED", [ours.order_id], [])
@@ -38,18 +38,18 @@ async def test_halting_cancels_our_open_orders_and_leaves_those_of_others(paper:
 
 async def test_halting_finds_our_orders_by_their_label_where_the_ledger_has_no_id(paper: Place) -> None:
     ghost = order(**RESTING, label="htm1:01ARZ3NDEKTSV4RRFFQ69G5FAV:0123456789abcdef:0123456789ab")
-    placed = await paper.footing.client.call(ORDERS_PLACE, ghost)
-    done = await paper.gate.halt("odd fills", "safety_halt")
+    placed = await paper.context.client.call(ORDERS_PLACE, ghost)
+    done = await paper.gate.kill_switch.halt("odd fills", "safety_halt")
 
     assert done.cancelled == [placed.order_id]
 
 
 async def test_halting_pauses_what_trades_and_leaves_what_only_signals(paper: Place) -> None:
-    call = paper.footing.client.call
+    call = paper.context.client.call
     trading = SubscribeRequest(strategy_id="rsi-reversion", mode="trade", account_id=ACCOUNT)  # pyright: ignore[reportCallIssue]
     trades = await call(LIVE_SUBSCRIBE, trading)
     await call(LIVE_SUBSCRIBE, SubscribeRequest.model_validate({"strategy_id": "rsi-reversion"}))
-    done = await paper.gate.halt("odd fills", "safety_halt")
+    done = await paper.gate.kill_switch.halt("odd fills", "safety_halt")
     listed = (await call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest())).subscriptions
 
     assert done.paused == [trades.subscription_id]
@@ -58,9 +58,9 @@ async def test_halting_pauses_what_trades_and_leaves_what_only_signals(paper: Pl
 
 
 async def test_what_could_not_be_stopped_is_listed_and_the_switch_is_pulled_all_the_same(paper: Place) -> None:
-    await paper.gate.place(order(**RESTING), "orders_place", "")
+    await paper.gate.orders.place(order(**RESTING), "orders_place", "")
     paper.heard.refuse = lambda _: True
-    done = await paper.gate.halt("odd fills", "safety_halt")
+    done = await paper.gate.kill_switch.halt("odd fills", "safety_halt")
 
     assert len(done.failed) >= 2
     assert (done.cancelled, done.paused) == ([], [])
@@ -68,13 +68,13 @@ async def test_what_could_not_be_stopped_is_listed_and_the_switch_is_pulled_all_
 
 
 async def test_after_a_halt_nothing_passes_and_everything_can_be_looked_at(paper: Place) -> None:
-    placed = await paper.gate.place(order(), "orders_place", "")
-    await paper.gate.halt("odd fills", "safety_halt")
+    placed = await paper.gate.orders.place(order(), "orders_place", "")
+    await paper.gate.kill_switch.halt("odd fills", "safety_halt")
     paper.heard.calls.clear()
     with pytest.raises(Denied) as denied:
-        await paper.gate.place(order(), "orders_place", "")
-    status = await paper.gate.status()
-    report = await paper.gate.intent(placed.intent_id or "")
+        await paper.gate.orders.place(order(), "orders_place", "")
+    status = await paper.gate.reports.status()
+    report = await paper.gate.reports.intent(placed.intent_id or "")
 
     assert denied.value.message == (
         'R20_SWITCH: the kill switch is HALTED, moved by safety_halt, because "odd fills": nothing passes'
@@ -87,21 +87,21 @@ async def test_after_a_halt_nothing_passes_and_everything_can_be_looked_at(paper
 
 async def test_what_was_approved_before_the_halt_is_not_sent_after_it(live: Place) -> None:
     request = await live.limit()
-    asked = await live.gate.place(request, "orders_place", "")
+    asked = await live.gate.orders.place(request, "orders_place", "")
     await live.approve(asked.intent_id or "")
-    await live.gate.halt("odd fills", "safety_halt")
+    await live.gate.kill_switch.halt("odd fills", "safety_halt")
     live.heard.calls.clear()
     with pytest.raises(Denied):
-        await live.gate.place(request, "orders_place", "")
+        await live.gate.orders.place(request, "orders_place", "")
 
     assert live.heard.changes == []
-    assert (await live.gate.intent(asked.intent_id or "")).state == "HALTED"
+    assert (await live.gate.reports.intent(asked.intent_id or "")).state == "HALTED"
 
 
 async def test_a_file_named_halt_stops_everything_too(paper: Place) -> None:
-    (paper.footing.home / "HALT").write_text("enough")
+    (paper.context.home / "HALT").write_text("enough")
     with pytest.raises(Denied) as denied:
-        await paper.gate.place(order(), "orders_place", "")
+        await paper.gate.orders.place(order(), "orders_place", "")
 
     assert "R20_SWITCH" in denied.value.message
     assert paper.heard.calls == []
@@ -109,10 +109,10 @@ async def test_a_file_named_halt_stops_everything_too(paper: Place) -> None:
 
 async def test_failures_in_a_row_pull_the_switch_and_cancel_what_rests(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=False, paper={"halt_failures": 3}) as paper:
-        resting = await paper.gate.place(order(**RESTING), "orders_place", "")
+        resting = await paper.gate.orders.place(order(**RESTING), "orders_place", "")
         for amount in ("0.00100000001", "0.00100000002", "0.00100000003"):
             with pytest.raises(Exception, match="lot size"):
-                await paper.gate.place(order(amount=amount), "orders_place", "")
+                await paper.gate.orders.place(order(amount=amount), "orders_place", "")
         switch = paper.ledger.switch()
         after = await statuses(paper)
 
@@ -124,10 +124,10 @@ async def test_failures_in_a_row_pull_the_switch_and_cancel_what_rests(tmp_path:
 async def test_a_loss_since_midnight_pulls_the_switch(tmp_path: Path) -> None:
     limits = {"daily_loss_usd": Decimal(100)}
     async with opened(tmp_path / "home", hosted=False, paper=limits) as paper:
-        ledger, footing = paper.ledger, paper.footing
-        ledger.saw_equity(footing.channels.common.money, ACCOUNT, Decimal(1_000_000))
+        ledger, context = paper.ledger, paper.context
+        ledger.saw_equity(context.channels.common.money, ACCOUNT, Decimal(1_000_000))
         with pytest.raises(Denied) as denied:
-            await paper.gate.place(order(), "orders_place", "")
+            await paper.gate.orders.place(order(), "orders_place", "")
         switch = ledger.switch()
 
     assert denied.value.message.startswith("R18_DAILY_LOSS: ")
@@ -138,13 +138,13 @@ async def test_a_loss_since_midnight_pulls_the_switch(tmp_path: Path) -> None:
 async def test_a_drawdown_leaves_orders_that_shrink_a_position(tmp_path: Path) -> None:
     limits = {"drawdown_share": Decimal("0.15")}
     async with opened(tmp_path / "home", hosted=False, paper=limits) as paper:
-        await paper.gate.place(order(amount="0.002"), "orders_place", "")
+        await paper.gate.orders.place(order(amount="0.002"), "orders_place", "")
         paper.ledger.saw_equity("paper", ACCOUNT, Decimal(1_000_000))
         with pytest.raises(Denied):
-            await paper.gate.place(order(), "orders_place", "")
+            await paper.gate.orders.place(order(), "orders_place", "")
         state = paper.ledger.switch().state
         paper.clock.advance(120)
-        sold = await paper.gate.place(order(side="sell", amount="0.001"), "orders_place", "")
+        sold = await paper.gate.orders.place(order(side="sell", amount="0.001"), "orders_place", "")
 
     assert state == "REDUCING"
     assert sold.outcome == "placed"
@@ -152,8 +152,8 @@ async def test_a_drawdown_leaves_orders_that_shrink_a_position(tmp_path: Path) -
 
 async def test_a_signed_limit_is_named_in_the_status_with_what_is_left_of_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "home", hosted=True, live=SIGNED) as live:
-        await live.gate.place(await live.limit(), "orders_place", "")
-        status = await live.gate.status()
+        await live.gate.orders.place(await live.limit(), "orders_place", "")
+        status = await live.gate.reports.status()
 
     left = {each.rule: Decimal(each.left) for each in status.limits}
     assert (status.mode, status.switch, status.assurance) == ("live", "ACTIVE", "passphrase")
@@ -163,7 +163,7 @@ async def test_a_signed_limit_is_named_in_the_status_with_what_is_left_of_it(tmp
 
 
 async def test_without_a_signature_the_status_says_off_and_how_to_change_it(unsigned: Place) -> None:
-    status = await unsigned.gate.status()
+    status = await unsigned.gate.reports.status()
 
     assert (status.mode, status.assurance) == ("off", "none")
     assert "policy sign" in (status.next_step or "")

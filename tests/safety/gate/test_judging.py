@@ -8,15 +8,13 @@ from typing import Any, Final
 
 import pytest
 
+from safety.gate.judging import Assessment
 from safety.human.approval import BY_ELICITATION
-from safety.human.assurance import Assured
-from safety.looking.judging import Looked
-from safety.policy.file import Loaded
+from safety.human.in_force import Assured, Loaded
+from safety.policy import PAPER, Policy
 from safety.policy.limits import Limits
-from safety.policy.policy import PAPER, Policy
 from safety.terms.channel import PAPER as PAPER_CHANNEL
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import AccountFacts, Facts, Quote, Usage
+from safety.terms.facts import AccountFacts, Decision, Facts, Finding, Outcome, Quote, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Order, Proposal
 
@@ -28,12 +26,12 @@ LIMIT: Final = MARKET.model_copy(update={"order_type": "limit", "price": Decimal
 ASKING: Final = Limits(ask_a_human=True, elicitation_up_to=Decimal(25))
 
 
-def looked(action: Order = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any) -> Looked:
+def looked(action: Order = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any) -> Assessment:
     """A look at the world, where simulated money has these limits."""
     quote = None if price is None else Quote(Decimal(price), 0.0)
     seen = Facts(now=1_000.0, money="paper", quote=quote, usd_rate=Decimal(1), **facts)
     loaded = Loaded(Policy(paper=limits), "a test", signed=False, version=0)
-    return Looked(action, PAPER_CHANNEL, loaded, seen, None, Assured("none", ""))
+    return Assessment(action, PAPER_CHANNEL, loaded, seen, None, Assured("none", ""))
 
 
 def admitted(action: Order = MARKET, *, automatic: bool = True, **fields: Any) -> Intent:

@@ -14,22 +14,22 @@ from .conftest import SIGNED, Dialog, Place, opened, order
 
 
 async def test_a_paper_order_passes_at_once_and_asks_the_service_nothing_else(paper: Place) -> None:
-    placed = await paper.gate.place(order(label="mine"), "orders_place", "client 1")
+    placed = await paper.gate.orders.place(order(label="mine"), "orders_place", "client 1")
 
     assert (placed.outcome, placed.intent_state, placed.status, placed.label) == ("placed", "ACKED", "FILLED", "mine")
     assert paper.heard.calls == ["POST /orders"]
 
 
 async def test_two_equal_paper_orders_are_two_orders(paper: Place) -> None:
-    one = await paper.gate.place(order(), "orders_place", "")
-    other = await paper.gate.place(order(), "orders_place", "")
+    one = await paper.gate.orders.place(order(), "orders_place", "")
+    other = await paper.gate.orders.place(order(), "orders_place", "")
 
     assert one.order_id != other.order_id
 
 
 async def test_what_the_service_refuses_is_told_as_its_refusal_under_the_callers_own_label(paper: Place) -> None:
     with pytest.raises(InvalidInput) as refused:
-        await paper.gate.place(order(amount="0.00100000001", label="mine"), "orders_place", "")
+        await paper.gate.orders.place(order(amount="0.00100000001", label="mine"), "orders_place", "")
 
     told = explain(refused.value)
     assert told.startswith("VALIDATION_ERROR: ")
@@ -40,7 +40,7 @@ async def test_what_the_service_refuses_is_told_as_its_refusal_under_the_callers
 
 async def test_without_a_signature_no_real_order_is_even_talked_about(unsigned: Place) -> None:
     with pytest.raises(Denied) as denied:
-        await unsigned.gate.place(order(), "orders_place", "")
+        await unsigned.gate.orders.place(order(), "orders_place", "")
 
     assert denied.value.message.startswith("R01_MODE: ")
     assert "policy sign" in denied.value.suggestion
@@ -49,12 +49,12 @@ async def test_without_a_signature_no_real_order_is_even_talked_about(unsigned: 
 
 async def test_a_real_order_waits_for_a_human_and_is_sent_once_he_has_signed(live: Place) -> None:
     request = await live.limit()
-    asked = await live.gate.place(request, "orders_place", "")
+    asked = await live.gate.orders.place(request, "orders_place", "")
     before = list(live.heard.changes)
     assert asked.approval is not None
     await live.approve(asked.approval.intent_id)
-    placed = await live.gate.place(request, "orders_place", "")
-    again = await live.gate.place(request, "orders_place", "")
+    placed = await live.gate.orders.place(request, "orders_place", "")
+    again = await live.gate.orders.place(request, "orders_place", "")
 
     assert asked.outcome == "approval_required"
     assert asked.approval.how == f"heytraders-mcp approve {asked.intent_id}"
@@ -67,7 +67,7 @@ async def test_a_real_order_waits_for_a_human_and_is_sent_once_he_has_signed(liv
 
 async def test_calling_again_and_again_makes_one_intent_and_no_order(live: Place) -> None:
     request = await live.limit()
-    answers = [await live.gate.place(request, "orders_place", "") for _ in range(20)]
+    answers = [await live.gate.orders.place(request, "orders_place", "") for _ in range(20)]
 
     assert len({answer.intent_id for answer in answers}) == 1
     assert {answer.outcome for answer in answers} == {"approval_required"}
@@ -79,8 +79,8 @@ async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_deni
     large = order(order_type="limit", price=price, amount=round(Decimal(500) / price, 5))
 
     with pytest.raises(Denied) as denied:
-        await live.gate.place(large, "orders_place", "")
-    preview = await live.gate.preview(large)
+        await live.gate.orders.place(large, "orders_place", "")
+    preview = await live.gate.reports.preview(large)
 
     assert "R08_MAX_NOTIONAL: " in denied.value.message
     assert "200" in denied.value.message
@@ -88,14 +88,14 @@ async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_deni
     assert denied.value.corrected.startswith("orders_place(account_id=")
     assert preview.decision == "deny"
     assert preview.suggestion is not None
-    repaired = await live.gate.place(order(**preview.suggestion), "orders_place", "")
+    repaired = await live.gate.orders.place(order(**preview.suggestion), "orders_place", "")
     assert repaired.outcome == "approval_required"
 
 
 async def test_the_way_out_of_several_objections_is_the_call_that_gets_past_all(live: Place) -> None:
     absurd = order(order_type="limit", price=10**15, amount=Decimal("0.0001"))
     with pytest.raises(Denied) as denied:
-        await live.gate.place(absurd, "orders_place", "")
+        await live.gate.orders.place(absurd, "orders_place", "")
 
     assert denied.value.message.startswith("R08_MAX_NOTIONAL: ")
     assert "R10_COLLAR" in denied.value.message
@@ -105,7 +105,7 @@ async def test_the_way_out_of_several_objections_is_the_call_that_gets_past_all(
 
 async def test_a_preview_books_nothing_and_tells_what_is_left(live: Place) -> None:
     head = live.ledger.head()
-    preview = await live.gate.preview(await live.limit())
+    preview = await live.gate.reports.preview(await live.limit())
 
     left = {each.rule: each for each in preview.left}
     assert preview.decision == "require"
@@ -129,7 +129,7 @@ async def test_what_is_placed_with_a_humans_word_is_waited_for_and_followed(live
     placed = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(approve_soon)
-        placed = await live.gate.place_and_follow(request, "place_with_confirmation", "", dialog, 10)
+        placed = await live.gate.orders.place_and_follow(request, "place_with_confirmation", "", dialog, 10)
 
     assert placed is not None
     assert (placed.outcome, placed.status) == ("placed", "FILLED")
@@ -140,8 +140,8 @@ async def test_what_is_placed_with_a_humans_word_is_waited_for_and_followed(live
 
 async def test_nobody_answers_and_the_intent_is_left_to_be_looked_up(live: Place) -> None:
     dialog = Dialog(answer="yes")
-    waiting = await live.gate.place_and_follow(await live.limit(), "place_with_confirmation", "", dialog, 0.3)
-    report = await live.gate.intent(waiting.intent_id or "")
+    waiting = await live.gate.orders.place_and_follow(await live.limit(), "place_with_confirmation", "", dialog, 0.3)
+    report = await live.gate.reports.intent(waiting.intent_id or "")
 
     assert waiting.outcome == "approval_required"
     assert dialog.questions == []  # a yes would be worth nothing under this policy
@@ -158,8 +158,8 @@ async def test_a_dialog_may_answer_for_as_much_as_the_signed_policy_grants(tmp_p
         small = order(order_type="limit", price=price, amount=round(Decimal(20) / price, 5))
         large = order(order_type="limit", price=price, amount=round(Decimal(40) / price, 5))
         dialog = Dialog(answer="yes")
-        placed = await live.gate.place_and_follow(small, "place_with_confirmation", "", dialog, 5)
-        waiting = await live.gate.place_and_follow(large, "place_with_confirmation", "", dialog, 0.2)
+        placed = await live.gate.orders.place_and_follow(small, "place_with_confirmation", "", dialog, 5)
+        waiting = await live.gate.orders.place_and_follow(large, "place_with_confirmation", "", dialog, 0.2)
 
     assert placed.outcome == "placed"
     assert waiting.outcome == "approval_required"
@@ -175,7 +175,9 @@ async def test_a_client_that_says_yes_by_itself_does_not_let_itself_go_on(tmp_pa
         for number in range(3):
             amount = round(Decimal(10 + number) / price, 5)
             asked = order(order_type="limit", price=price, amount=amount)
-            placed = await live.gate.place_and_follow(asked, "place_with_confirmation", "", Dialog(answer="yes"), 0.3)
+            placed = await live.gate.orders.place_and_follow(
+                asked, "place_with_confirmation", "", Dialog(answer="yes"), 0.3
+            )
             outcomes.append(placed.outcome)
 
     assert outcomes[-1] == "approval_required"
@@ -185,7 +187,7 @@ async def test_a_client_that_says_yes_by_itself_does_not_let_itself_go_on(tmp_pa
 @pytest.mark.parametrize(("answer", "outcome"), [("yes", "placed"), ("not_asked", "approval_required")])
 async def test_paper_orders_can_be_rehearsed_with_the_dialog(paper: Place, answer: str, outcome: str) -> None:
     dialog = Dialog(answer=answer)  # pyright: ignore[reportArgumentType] - one of the literals
-    placed = await paper.gate.place_and_follow(order(), "place_with_confirmation", "", dialog, 0.3)
+    placed = await paper.gate.orders.place_and_follow(order(), "place_with_confirmation", "", dialog, 0.3)
 
     assert placed.outcome == outcome
     assert len(dialog.questions) == 1
@@ -194,7 +196,7 @@ async def test_paper_orders_can_be_rehearsed_with_the_dialog(paper: Place, answe
 
 async def test_a_no_in_the_dialog_is_the_end_of_it(paper: Place) -> None:
     with pytest.raises(Denied) as declined:
-        await paper.gate.place_and_follow(order(), "place_with_confirmation", "", Dialog(answer="no"), 1)
+        await paper.gate.orders.place_and_follow(order(), "place_with_confirmation", "", Dialog(answer="no"), 1)
 
     [intent] = paper.ledger.intents()
     assert "said no" in declined.value.message
@@ -206,7 +208,7 @@ async def test_a_service_that_is_down_means_denied_and_nothing_sent(live: Place)
     request = await live.limit()
     live.heard.refuse = lambda _: True
     with pytest.raises(Denied) as denied:
-        await live.gate.place(request, "orders_place", "")
+        await live.gate.orders.place(request, "orders_place", "")
 
     assert "R27_UPSTREAM" in denied.value.message or "not known" in denied.value.message
     assert live.heard.changes == []
@@ -216,7 +218,7 @@ async def test_an_account_that_is_not_there_is_told_by_the_service(tmp_path: Pat
     everywhere = {**SIGNED, "accounts": frozenset({"nobody"})}
     async with opened(tmp_path / "home", hosted=True, live=everywhere) as live:
         with pytest.raises(HeyTradersError) as missing:
-            await live.gate.place(await live.limit(account_id="nobody"), "orders_place", "")
+            await live.gate.orders.place(await live.limit(account_id="nobody"), "orders_place", "")
 
     assert "nobody" in explain(missing.value)
     assert live.heard.changes == []
@@ -225,7 +227,7 @@ async def test_an_account_that_is_not_there_is_told_by_the_service(tmp_path: Pat
 @pytest.mark.parametrize("intent_id", ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "nothing", "../x", "01arz3ndektsv4rrffq69g5fa"])
 async def test_an_intent_that_is_not_here_is_told_the_same_way_whatever_it_is(paper: Place, intent_id: str) -> None:
     with pytest.raises(NotFound) as missing:
-        await paper.gate.intent(intent_id)
+        await paper.gate.reports.intent(intent_id)
 
     assert explain(missing.value).replace(intent_id, "X") == (
         'INTENT_NOT_FOUND: there is no intent "X" here. Copy intent_id from the call that returned it, or from '
@@ -239,7 +241,7 @@ async def test_forty_calls_at_once_are_forty_orders_below_a_limit_and_not_one_ab
 
         async def call(number: int) -> None:
             try:
-                await paper.gate.place(order(label=f"number {number}"), "orders_place", "")
+                await paper.gate.orders.place(order(label=f"number {number}"), "orders_place", "")
             except Denied as denied:
                 refused.append(denied.message)
 
@@ -257,7 +259,7 @@ async def test_forty_calls_at_once_are_forty_orders_below_a_limit_and_not_one_ab
 async def test_a_caller_that_goes_away_takes_the_order_back_or_finds_it_booked(paper: Place) -> None:
     for delay in (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06):
         with anyio.move_on_after(delay):
-            await paper.gate.place(order(label=f"after {delay}"), "orders_place", "")
+            await paper.gate.orders.place(order(label=f"after {delay}"), "orders_place", "")
     states = [intent.state for intent in paper.ledger.intents()]
     posts = paper.heard.changes.count("POST /orders")
 

@@ -18,7 +18,7 @@ from api.live import (
     WebhookSetRequest,
     WebhookTestRequest,
 )
-from safety.terms.proposal import Standing
+from safety.terms.proposal import Deployment
 
 from .conftest import ACCOUNT, SIGNED, Place, opened
 
@@ -35,14 +35,14 @@ def trading(**terms: Any) -> SubscribeRequest:
 
 async def test_a_strategy_that_only_signals_is_deployed_at_once(unsigned: Place) -> None:
     request = SubscribeRequest.model_validate({"strategy_id": "rsi-reversion"})
-    deployed = await unsigned.gate.subscribe(request, "live_subscribe", "")
+    deployed = await unsigned.gate.deployments.subscribe(request, "live_subscribe", "")
 
     assert (deployed.mode, deployed.status, deployed.outcome) == ("signal", "active", None)
     assert unsigned.ledger.intents() == []
 
 
 async def test_on_paper_a_strategy_trades_at_once_and_is_an_intent(paper: Place) -> None:
-    deployed = await paper.gate.subscribe(trading(), "live_subscribe", "")
+    deployed = await paper.gate.deployments.subscribe(trading(), "live_subscribe", "")
     [intent] = paper.ledger.intents()
 
     assert (deployed.mode, deployed.status, deployed.paper) == ("trade", "active", True)
@@ -51,18 +51,18 @@ async def test_on_paper_a_strategy_trades_at_once_and_is_an_intent(paper: Place)
 
 async def test_with_real_money_a_strategy_that_trades_needs_a_signed_policy(unsigned: Place) -> None:
     with pytest.raises(Denied) as denied:
-        await unsigned.gate.subscribe(trading(), "live_subscribe", "")
+        await unsigned.gate.deployments.subscribe(trading(), "live_subscribe", "")
 
     assert denied.value.message.startswith("R01_MODE: ")
     assert unsigned.heard.calls == []
 
 
 async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Place) -> None:
-    asked = await live.gate.subscribe(trading(), "live_subscribe", "")
+    asked = await live.gate.deployments.subscribe(trading(), "live_subscribe", "")
     before = list(live.heard.changes)
     assert asked.approval is not None
     await live.approve(asked.approval.intent_id)
-    deployed = await live.gate.subscribe(trading(), "live_subscribe", "")
+    deployed = await live.gate.deployments.subscribe(trading(), "live_subscribe", "")
 
     assert (asked.outcome, before) == ("approval_required", [])
     assert "places" not in asked.approval.summary or asked.approval.summary
@@ -71,7 +71,7 @@ async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Pl
 
 
 async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(live: Place) -> None:
-    call = live.footing.client.call
+    call = live.context.client.call
     trades = await call(LIVE_SUBSCRIBE, trading())
     signals = await call(LIVE_SUBSCRIBE, SubscribeRequest.model_validate({"strategy_id": "rsi-reversion"}))
     switches = [
@@ -81,49 +81,49 @@ async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(
     for switch in switches:
         await call(LIVE_PAUSE, switch)
     live.heard.calls.clear()
-    waiting = await live.gate.resume(switches[0], "live_resume", "")
-    resumed = await live.gate.resume(switches[1], "live_resume", "")
+    waiting = await live.gate.deployments.resume(switches[0], "live_resume", "")
+    resumed = await live.gate.deployments.resume(switches[1], "live_resume", "")
     [intent] = live.ledger.intents()
 
     assert waiting.outcome == "approval_required"
     assert (resumed.mode, resumed.status) == ("signal", "active")
-    assert isinstance(intent.proposal.action, Standing)
+    assert isinstance(intent.proposal.action, Deployment)
     assert intent.proposal.action.account_id == ACCOUNT
     assert live.heard.changes == [f"POST /live-strategies/rsi-reversion/resume/{signals.subscription_id}"]
 
 
 async def test_what_a_human_reads_is_the_strategy_that_would_run(live: Place) -> None:
-    call = live.footing.client.call
+    call = live.context.client.call
     deployed = await call(LIVE_SUBSCRIBE, trading())
     other = SwitchRequest(strategy_id="buy-and-hold", subscription_id=deployed.subscription_id or "")
 
     with pytest.raises(InvalidInput, match="rsi-reversion"):
-        await live.gate.resume(other, "live_resume", "")
+        await live.gate.deployments.resume(other, "live_resume", "")
     assert live.ledger.intents() == []
 
 
 async def test_pausing_one_strategy_makes_room_for_another_and_only_that_does(live: Place) -> None:
-    asked = await live.gate.subscribe(trading(), "live_subscribe", "")
+    asked = await live.gate.deployments.subscribe(trading(), "live_subscribe", "")
     await live.approve(asked.approval.intent_id if asked.approval else "")
-    deployed = await live.gate.subscribe(trading(), "live_subscribe", "")
+    deployed = await live.gate.deployments.subscribe(trading(), "live_subscribe", "")
     with pytest.raises(Denied, match="R30_STANDING"):
-        await live.gate.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
+        await live.gate.deployments.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
     switch = SwitchRequest(strategy_id="rsi-reversion", subscription_id=deployed.subscription_id or "")
-    await live.footing.client.call(LIVE_PAUSE, switch)
-    second = await live.gate.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
+    await live.context.client.call(LIVE_PAUSE, switch)
+    second = await live.gate.deployments.subscribe(trading(strategy_id="buy-and-hold"), "live_subscribe", "")
     assert second.outcome == "approval_required"
     with pytest.raises(Denied, match="R30_STANDING"):
-        await live.gate.resume(switch, "live_resume", "")
+        await live.gate.deployments.resume(switch, "live_resume", "")
 
 
 async def test_only_hosts_that_the_user_has_signed_are_called(tmp_path: Path) -> None:
     hosts = {**SIGNED, "webhook_hosts": frozenset({"hooks.example.com"})}
     async with opened(tmp_path / "home", hosted=True, live=hosts, webhook_secret="users-own-secret") as live:
-        signals = await live.footing.client.call(
+        signals = await live.context.client.call(
             LIVE_SUBSCRIBE, SubscribeRequest.model_validate({"strategy_id": "rsi-reversion"})
         )
         name = signals.subscription_id or ""
-        configured = await live.gate.set_webhook(WebhookSetRequest(subscription_id=name, url=HOOK))
+        configured = await live.gate.deployments.set_webhook(WebhookSetRequest(subscription_id=name, url=HOOK))
         live.heard.calls.clear()
         refused: list[str] = []
         for terms in (
@@ -132,9 +132,11 @@ async def test_only_hosts_that_the_user_has_signed_are_called(tmp_path: Path) ->
             {"url": HOOK, "secret": "chosen-by-the-model"},
         ):
             with pytest.raises(Denied) as denied:
-                await live.gate.set_webhook(WebhookSetRequest.model_validate({"subscription_id": name, **terms}))
+                await live.gate.deployments.set_webhook(
+                    WebhookSetRequest.model_validate({"subscription_id": name, **terms})
+                )
             with pytest.raises(Denied) as untried:
-                await live.gate.test_webhook(WebhookTestRequest.model_validate(terms))
+                await live.gate.deployments.test_webhook(WebhookTestRequest.model_validate(terms))
             refused += [denied.value.message, untried.value.message]
 
     assert configured.url == HOOK
@@ -146,7 +148,7 @@ async def test_only_hosts_that_the_user_has_signed_are_called(tmp_path: Path) ->
 async def test_a_deployment_with_a_strangers_address_is_denied_in_either_mode(live: Place) -> None:
     for request in (trading(webhook={"url": HOOK}), trading(mode="signal", webhook={"url": HOOK})):
         with pytest.raises(Denied) as denied:
-            await live.gate.subscribe(request, "live_subscribe", "")
+            await live.gate.deployments.subscribe(request, "live_subscribe", "")
         assert "R31_WEBHOOK" in denied.value.message
 
     assert live.heard.changes == []
@@ -154,7 +156,7 @@ async def test_a_deployment_with_a_strangers_address_is_denied_in_either_mode(li
 
 async def test_on_paper_a_webhook_takes_any_address_and_secret(paper: Place) -> None:
     request = trading(webhook={"url": HOOK, "secret": "a-secret-of-eight"})
-    deployed = await paper.gate.subscribe(request, "live_subscribe", "")
+    deployed = await paper.gate.deployments.subscribe(request, "live_subscribe", "")
 
     assert deployed.webhook is not None
     assert deployed.webhook.url == HOOK
@@ -162,20 +164,22 @@ async def test_on_paper_a_webhook_takes_any_address_and_secret(paper: Place) -> 
 
 
 async def test_a_post_of_the_embedded_engine_is_published_at_once(paper: Place) -> None:
-    post = await paper.gate.publish_post(POST, "arena_post", "")
-    profile = await paper.gate.publish_profile(ProfileUpdateRequest(display_name="Ada"), "arena_profile_update", "")
+    post = await paper.gate.publications.post(POST, "arena_post", "")
+    profile = await paper.gate.publications.profile(
+        ProfileUpdateRequest(display_name="Ada"), "arena_profile_update", ""
+    )
 
     assert (post.title, post.outcome) == ("A quiet week", None)
     assert (profile.display_name, profile.outcome) == ("Ada", None)
 
 
 async def test_a_public_post_waits_for_a_human_and_is_published_once(live: Place) -> None:
-    asked = await live.gate.publish_post(POST, "arena_post", "")
+    asked = await live.gate.publications.post(POST, "arena_post", "")
     before = list(live.heard.changes)
     assert asked.approval is not None
     await live.approve(asked.approval.intent_id)
-    posted = await live.gate.publish_post(POST, "arena_post", "")
-    report = await live.gate.intent(asked.approval.intent_id)
+    posted = await live.gate.publications.post(POST, "arena_post", "")
+    report = await live.gate.reports.intent(asked.approval.intent_id)
 
     assert (asked.outcome, before) == ("approval_required", [])
     assert posted.title == "A quiet week"
@@ -185,12 +189,12 @@ async def test_a_public_post_waits_for_a_human_and_is_published_once(live: Place
 
 @pytest.mark.parametrize("leak", ["account", "balance"])
 async def test_a_post_that_gives_away_the_account_is_denied(live: Place, leak: str) -> None:
-    looked = await live.footing.judge.gathering.facts(
-        _publication(), frozenset({"texts"}), live.footing.channels.common
+    looked = await live.context.judge.gathering.facts(
+        _publication(), frozenset({"texts"}), live.context.channels.common
     )
     text = ACCOUNT if leak == "account" else next(each for each in looked.known_texts if each[0].isdigit())
     with pytest.raises(Denied) as denied:
-        await live.gate.publish_post(POST.model_copy(update={"content": f"I hold {text} now"}), "arena_post", "")
+        await live.gate.publications.post(POST.model_copy(update={"content": f"I hold {text} now"}), "arena_post", "")
 
     assert denied.value.message.startswith("R32_PUBLISH: ")
     assert live.heard.changes == []
@@ -204,17 +208,17 @@ def _publication() -> Any:
 
 async def test_a_profile_change_waits_for_a_human(live: Place) -> None:
     request = ProfileUpdateRequest(description="I trade carefully")
-    asked = await live.gate.publish_profile(request, "arena_profile_update", "")
+    asked = await live.gate.publications.profile(request, "arena_profile_update", "")
 
     assert asked.outcome == "approval_required"
     assert live.heard.changes == []
 
 
 async def test_an_approval_for_one_thing_is_worth_nothing_for_another(live: Place) -> None:
-    asked = await live.gate.publish_post(POST, "arena_post", "")
+    asked = await live.gate.publications.post(POST, "arena_post", "")
     assert asked.approval is not None
     await live.approve(asked.approval.intent_id)
-    other = await live.gate.publish_post(POST.model_copy(update={"title": "Another"}), "arena_post", "")
+    other = await live.gate.publications.post(POST.model_copy(update={"title": "Another"}), "arena_post", "")
 
     assert other.outcome == "approval_required"
     assert live.heard.changes == []

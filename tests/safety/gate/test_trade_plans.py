@@ -54,9 +54,9 @@ def test_an_order_without_a_plan_is_written_as_before_there_were_any() -> None:
 async def test_the_hosted_service_is_never_sent_what_it_would_leave_out(live: Place, more: dict[str, object]) -> None:
     name = next(each for each in more if each != "side")
     with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
-        await live.gate.preview(order(**more))
+        await live.gate.reports.preview(order(**more))
     with pytest.raises(InvalidInput, match=f"the hosted service has no {name}"):
-        await live.gate.place(order(**more), "orders_place", "")
+        await live.gate.orders.place(order(**more), "orders_place", "")
 
     assert live.heard.calls == []
     assert live.ledger.intents() == []
@@ -67,7 +67,7 @@ async def test_what_was_approved_is_what_rests(tmp_path: Path) -> None:
         price = await place.price()
         stop, target = round(price * Decimal("0.9")), round(price * Decimal("1.1"))
         dialog = Dialog("yes")
-        placed = await place.gate.place_and_follow(
+        placed = await place.gate.orders.place_and_follow(
             order(stop_loss=stop, take_profit=target), "place_with_confirmation", "", dialog, 5.0
         )
         intent = place.ledger.intent(str(placed.intent_id))
@@ -85,7 +85,7 @@ async def test_a_stop_above_the_market_is_refused_before_anyone_is_asked(tmp_pat
         stop = round(price * Decimal("1.1"))
         dialog = Dialog("yes")
         with pytest.raises(InvalidInput, match=rf"stop_loss {stop} must lie below the market price of {price}"):
-            await place.gate.place_and_follow(order(stop_loss=stop), "place_with_confirmation", "", dialog, 5.0)
+            await place.gate.orders.place_and_follow(order(stop_loss=stop), "place_with_confirmation", "", dialog, 5.0)
 
     assert dialog.questions == []
 
@@ -95,9 +95,9 @@ async def test_resting_exits_count_in_no_limit_of_entries(tmp_path: Path) -> Non
     async with opened(tmp_path / "home", hosted=False, paper={**SIGNED, **limits, "automatic_up_to": 1_000}) as place:
         price = await place.price()
         plan = {"stop_loss": round(price * Decimal("0.9")), "take_profit": round(price * Decimal("1.1"))}
-        first = await place.gate.place(order(**plan), "orders_place", "")
+        first = await place.gate.orders.place(order(**plan), "orders_place", "")
         place.clock.advance(120)
-        second = await place.gate.place(order(amount="0.0004", **plan), "orders_place", "")
+        second = await place.gate.orders.place(order(amount="0.0004", **plan), "orders_place", "")
 
     assert (first.status, second.status) == ("FILLED", "FILLED")
 
@@ -105,11 +105,11 @@ async def test_resting_exits_count_in_no_limit_of_entries(tmp_path: Path) -> Non
 async def test_a_halt_ends_entries_and_keeps_what_protects(paper: Place) -> None:
     price = await paper.price()
     plan = {"stop_loss": round(price * Decimal("0.9")), "take_profit": round(price * Decimal("1.1"))}
-    await paper.gate.place(order(**plan), "orders_place", "")
-    resting = await paper.gate.place(
+    await paper.gate.orders.place(order(**plan), "orders_place", "")
+    resting = await paper.gate.orders.place(
         order(order_type="limit", price=round(price * Decimal("0.95")), **plan), "orders_place", ""
     )
-    halted = await paper.gate.halt("a test", "tests")
+    halted = await paper.gate.kill_switch.halt("a test", "tests")
 
     assert halted.cancelled == [resting.order_id]
     assert halted.failed == []

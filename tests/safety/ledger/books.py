@@ -11,10 +11,9 @@ from typing import Any, Final
 from safety.ledger import GO, Ledger, Verdict
 from safety.ledger.database import TRIGGERS
 from safety.terms.channel import PAPER_SERVICE, Money
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Action, Order, Proposal, Publication, Standing
+from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
 
 SERVICE: Final = "https://api.example.com/api/v1"
 NOON: Final = 1_800_014_400.0
@@ -46,10 +45,10 @@ def order(amount: str = "1", **terms: Any) -> Order:
     return Order.model_validate({**usual, **terms})
 
 
-def standing(**terms: Any) -> Standing:
+def standing(**terms: Any) -> Deployment:
     """A strategy that is to trade."""
     usual = {"action": "subscribe", "strategy_id": "rsi-reversion", "account_id": "acc_1"}
-    return Standing.model_validate({**usual, **terms})
+    return Deployment.model_validate({**usual, **terms})
 
 
 def post(body: str = "{}") -> Publication:

@@ -12,8 +12,7 @@ import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotFound, UserMustAct
 from safety.ledger import Claim, Ledger, Verdict, stop
-from safety.terms.decision import Decision, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Decision, Outcome, SwitchState, Usage
 from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action
 

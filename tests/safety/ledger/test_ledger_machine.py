@@ -27,8 +27,7 @@ from hypothesis.stateful import (
 
 from api.errors import InvalidInput
 from safety.ledger import GO, Ledger, Verdict, stop
-from safety.terms.decision import Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Outcome, SwitchState, Usage
 from safety.terms.intent import Intent, State
 
 from .books import CALLER, NOON, Clock, order, proposal, within

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from safety.ledger import Admission, Ledger
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from safety.terms.intent import State
 from safety.terms.proposal import Action
 

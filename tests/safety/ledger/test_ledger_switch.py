@@ -13,8 +13,7 @@ from api.errors import Unavailable, UserMustAct
 from safety.ledger import GO, Ledger, Switch, Verdict
 from safety.ledger.database import FILE_NAME, Database
 from safety.ledger.journal import audit_key
-from safety.terms.decision import Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.terms.facts import Outcome, SwitchState, Usage
 from safety.terms.intent import Intent
 
 from .books import Clock, admitted, approved, go, order, sent

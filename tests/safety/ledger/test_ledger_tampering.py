@@ -11,7 +11,7 @@ import pytest
 
 from api.errors import UserMustAct
 from safety.ledger import Ledger, SignedPolicy
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, raw, says, sent, standing
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.errors import Denied
-from safety.exits.redaction import know
+from safety.exits import know
 from safety.ledger import Ledger, SignedPolicy, succession_text
 
 from .books import Clock, admitted

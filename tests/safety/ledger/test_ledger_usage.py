@@ -9,8 +9,7 @@ import pytest
 
 from api.errors import InvalidInput
 from safety.ledger import Ledger
-from safety.terms.decision import Outcome
-from safety.terms.facts import Similar, Usage
+from safety.terms.facts import Outcome, Similar, Usage
 from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action
 

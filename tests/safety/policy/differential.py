@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from api.orders import OrderType
+from safety.policy import LIVE, Policy
 from safety.policy.evaluation import evaluate
-from safety.policy.policy import LIVE, Limits, Policy
-from safety.terms.decision import Decision, Outcome
-from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
+from safety.policy.limits import Limits
+from safety.terms.facts import AccountFacts, Decision, Facts, Outcome, Quote, Resting, Similar, Usage
 from safety.terms.proposal import Order
 from tests.safety.policy.oracle import Oracle
 

@@ -1,6 +1,6 @@
 """Small faults put into the policy one at a time, and the tests that have to notice each of them.
 
-python -m tests.safety.policy.mutation [--only rules/pace] [--kind comparison] [--report FILE]
+python -m tests.safety.policy.mutation [--only policy/conduct] [--kind comparison] [--report FILE]
 
 Each fault runs in a process of its own, forked from one that has imported everything but the safety layer. Faults in
 texts are left out; the committed refusals watch those.
@@ -30,22 +30,15 @@ from typing import Any, Final, cast
 
 ROOT: Final = Path(__file__).parents[3]
 TARGETS: Final = (
-    "policy/rules/case",
-    "policy/rules/permission",
-    "policy/rules/size",
-    "policy/rules/price",
-    "policy/rules/pace",
-    "policy/rules/exposure",
-    "policy/rules/health",
-    "policy/rules/human",
-    "policy/rules/publishing",
+    "policy/case",
+    "policy/orders",
+    "policy/account",
+    "policy/conduct",
+    "policy/publishing",
     "policy/evaluation",
-    "policy/suggestion",
-    "policy/tightening",
-    "policy/valuation",
-    "policy/trips",
-    "policy/remaining",
-    "terms/states",
+    "policy/limits",
+    "policy/explain",
+    "terms/intent",
 )
 TESTS: Final = (
     "test_states",
@@ -58,7 +51,7 @@ TESTS: Final = (
     "test_tightening",
 )
 LAWS: Final = "test_policy_laws"
-ABOUT_LAWS: Final = ("policy/evaluation", "policy/suggestion", "policy/tightening", "policy/rules/case")
+ABOUT_LAWS: Final = ("policy/evaluation", "policy/limits", "policy/case")
 """What is left to the laws after everything quicker has passed."""
 ORDERS: Final = 800
 EVERYTHING_ELSE: Final = ("hypothesis", "pydantic", "pytest", "api.arena", "api.live", "api.orders", "api.symbols")
@@ -112,7 +105,7 @@ class Fault:
 
 
 NONE: Final = Fault(
-    "terms/states", 0, "none", "nothing", ast.parse((ROOT / "safety" / "terms" / "states.py").read_text())
+    "terms/intent", 0, "none", "nothing", ast.parse((ROOT / "safety" / "terms" / "intent.py").read_text())
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from safety.policy.evaluation import evaluate
-from safety.terms.decision import Finding
+from safety.terms.facts import Finding
 from safety.terms.proposal import Action, Order
 from tests.safety.policy.scenarios import NOW, facts, policy
 from tests.safety.policy.test_rules_at_their_limits import ROWS, Row

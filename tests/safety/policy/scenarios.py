@@ -6,11 +6,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
+from safety.policy import LIVE, Policy
 from safety.policy.evaluation import evaluate
-from safety.policy.policy import LIVE, Limits, Policy
-from safety.terms.decision import Outcome
-from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Similar, Usage
-from safety.terms.proposal import Action, Order, Publication, Standing
+from safety.policy.limits import Limits
+from safety.terms.facts import AccountFacts, Facts, Outcome, Quote, Resting, Similar, Usage
+from safety.terms.proposal import Action, Deployment, Order, Publication
 
 NOW: Final = 1_795_000_000.0
 
@@ -113,5 +113,5 @@ def against(action: Action, limits: Policy, known: Facts, *, again: bool = False
     }
 
 
-STANDING: Final = Standing(action="subscribe", strategy_id="st-1", account_id="acc-1")
+STANDING: Final = Deployment(action="subscribe", strategy_id="st-1", account_id="acc-1")
 POST: Final = Publication(action="post", body='{"category":"market_talk","title":"Hello"}')

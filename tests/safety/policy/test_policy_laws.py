@@ -12,14 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import InvalidInput
-from safety.policy.evaluation import evaluate, judged, needs
-from safety.policy.limits import at_least_as_tight, meet
-from safety.policy.policy import CEILINGS, LIVE, PAPER, Limits, Policy
-from safety.policy.rules import RULES
-from safety.policy.rules.case import Case, Missing, Rule
-from safety.policy.valuation import Worth
-from safety.terms.decision import Outcome
-from safety.terms.facts import Facts
+from safety.policy import CEILINGS, LIVE, PAPER, Policy
+from safety.policy.case import Case, Missing, Rule, Worth
+from safety.policy.evaluation import RULES, evaluate, findings_of, needs
+from safety.policy.limits import Limits, at_least_as_tight, meet
+from safety.terms.facts import Facts, Outcome
 from safety.terms.proposal import Order
 from tests.safety.policy.differential import Dice, case, random_limits
 from tests.safety.policy.scenarios import BUY, KNOWN, POST, STANDING, against, facts, paper, policy
@@ -52,8 +49,8 @@ def test_the_order_of_the_rules_makes_no_difference(seed: int, shuffled: random.
     rules = list(RULES)
     shuffled.shuffle(rules)
 
-    straight, _ = judged(asked.order, asked.policy.limits(asked.facts.money), asked.facts)
-    mixed, _ = judged(asked.order, asked.policy.limits(asked.facts.money), asked.facts, rules)
+    straight, _ = findings_of(asked.order, asked.policy.limits(asked.facts.money), asked.facts)
+    mixed, _ = findings_of(asked.order, asked.policy.limits(asked.facts.money), asked.facts, rules)
 
     assert sorted(straight, key=lambda finding: finding.rule) == sorted(mixed, key=lambda finding: finding.rule)
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
+from safety.policy import Policy
 from safety.policy.evaluation import needs
 from safety.policy.limits import Limits
-from safety.policy.policy import Policy
 from safety.terms.facts import Facts
 from safety.terms.proposal import Action
 from tests.safety.policy import boundaries_of_accounts, boundaries_of_orders

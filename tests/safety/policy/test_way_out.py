@@ -8,14 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from safety.policy.evaluation import Trip, evaluate, tripped
-from safety.policy.explain import explain, explained_markdown
+from safety.policy import LIVE, PAPER, Policy
+from safety.policy.evaluation import RULES, Trip, evaluate, tripped
+from safety.policy.explain import Remaining, explain, explained_markdown, left
 from safety.policy.limits import Limits
-from safety.policy.policy import LIVE, PAPER, Policy
-from safety.policy.remaining import Remaining, left
-from safety.policy.rules import RULES
-from safety.terms.decision import Outcome
-from safety.terms.facts import Facts, Quote
+from safety.terms.facts import Facts, Outcome, Quote
 from safety.terms.proposal import Order
 from tests.safety.policy.scenarios import ALLOWING, BUY, NOW, PERPETUAL, PREDICTION, earlier, facts, policy, rest
 

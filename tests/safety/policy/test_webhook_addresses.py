@@ -6,10 +6,10 @@ from typing import Final
 
 import pytest
 
-from safety.policy.evaluation import judge_webhook
+from safety.policy import LIVE
 from safety.policy.limits import Limits
-from safety.policy.policy import LIVE
-from safety.terms.decision import Outcome
+from safety.policy.publishing import judge_webhook
+from safety.terms.facts import Outcome
 
 HOST: Final = "hooks.example.com"
 ALLOWED: Final = Limits(webhook_hosts=frozenset({HOST}))

@@ -15,13 +15,13 @@ from threading import Thread
 import pytest
 
 from safety.human.approval import covers
-from safety.human.approver import enrol, trusted
+from safety.human.in_force import trusted
+from safety.human.signing import enrol
 from safety.ledger import GO, Ledger, Verdict
-from safety.policy.policy import LIVE
-from safety.terms.decision import Decision, Finding, Outcome
-from safety.terms.facts import SwitchState, Usage
+from safety.policy import LIVE
+from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Order, Proposal, Standing
+from safety.terms.proposal import Deployment, Order, Proposal
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"
@@ -143,7 +143,7 @@ def test_a_human_reads_the_order_types_the_passphrase_and_hears_what_became_of_i
 def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledger) -> None:
     now = time.time()
     deployed = Proposal(
-        action=Standing(action="subscribe", strategy_id="s1", account_id="a1"),
+        action=Deployment(action="subscribe", strategy_id="s1", account_id="a1"),
         money="real",
         service="https://hey-traders.com/api/v1",
         policy_hash="ab" * 32,

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 
 from api.outputs import table_rows
-from safety.human.approver import enrol
+from safety.human.signing import enrol
 from safety.ledger import Ledger
 from server.app import open_server
 from server.settings import Settings

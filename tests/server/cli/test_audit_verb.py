@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from safety.ledger import Ledger
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from tests.safety.ledger.books import CALLER, Clock, approved, order, proposal, raw, says, sent
 
 Audit = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,10 +10,10 @@ import pytest
 
 from api.errors import InvalidInput
 from safety.human.approval import question_words
-from safety.human.approver import enrol
+from safety.human.in_force import parse_policy
+from safety.human.signing import enrol
 from safety.ledger import Ledger
-from safety.policy.file import parse_policy
-from safety.terms.decision import Outcome
+from safety.terms.facts import Outcome
 from server.cli.policy import first_policy
 from tests.safety.ledger.books import CALLER, Clock, order, proposal, says
 

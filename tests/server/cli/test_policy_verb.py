@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from safety.human.approver import enrol, unlock
+from safety.human.in_force import POLICY_FILE, load
+from safety.human.signing import enrol, unlock
 from safety.ledger import Ledger
-from safety.policy.file import POLICY_FILE, load
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"

@@ -10,7 +10,7 @@ import pytest
 
 from api.errors import InvalidInput
 from safety.human.approval import settle_words
-from safety.human.approver import SigningKey, enrol
+from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.terms.intent import Intent
 from tests.safety.ledger.books import CALLER, Clock, Outcome, go, order, proposal, says

@@ -1,7 +1,11 @@
-"""Which policy is in force: what a human signed, tightened by what the file says now, below the built-in ceilings.
+"""Which policy is in force, and how sure it is that a human approved.
 
-The file `policy.toml` is only a draft. Editing it can take effect at once where it allows less; what allows more waits
-for a signature. A file that is gone or broken after something was signed switches live orders off.
+In force is what a human signed, tightened by what `policy.toml` says now, below the built-in ceilings. The file is only
+a draft: an edit that allows less counts at once, one that allows more waits for a signature. If the file is missing or
+broken after something was signed, no real order goes out.
+
+The assurance level is the strongest approval channel there is. It bounds what can be traded (R29), whatever the policy
+says.
 """
 
 from __future__ import annotations
@@ -10,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from safety.human.approval import policy_words
-from safety.human.approver import Approver, Pins, SigningKey, trusted
+from safety.human.approval import Approver, Pins, policy_words
+from safety.human.signing import APPROVER_FILE, SigningKey, read_sealed
+from safety.policy import Policy
 from safety.policy.limits import meet
-from safety.policy.policy import Policy
 from safety.policy.text import BadPolicy, parse_policy, write_policy
 from safety.private_file import BadFile, read_bounded
+from safety.terms.facts import Assurance
 
 if TYPE_CHECKING:
     from safety.ledger import SignedPolicy
@@ -140,3 +145,89 @@ def _live_off(base: Loaded, why: str) -> Loaded:
     fields = base.policy.model_dump()
     off = Policy.model_validate({**fields, "live": {**fields["live"], "trading": False}})
     return replace(base, policy=off, warnings=(f"{why}; no real order goes out until `heytraders-mcp policy sign`",))
+
+
+@dataclass(frozen=True, slots=True)
+class Assured:
+    """The level and its reason.
+
+    Attributes:
+        level: none, elicitation, passphrase or separate.
+        reason: Why it is this one, as a sentence.
+        raised_by: What would raise it; empty at the highest.
+    """
+
+    level: Assurance
+    reason: str
+    raised_by: str = ""
+
+    def __str__(self) -> str:
+        """One line for a report."""
+        return f"{self.level}: {self.reason}" + (f" To raise it: {self.raised_by}" if self.raised_by else "")
+
+
+def assurance_of(
+    loaded: Loaded, approver: Approver | None, *, can_elicit: bool = False, key_in_environment: bool = False
+) -> Assured:
+    """The assurance of this installation.
+
+    Args:
+        loaded: The policy in force.
+        approver: Whose signatures count, as `approver.trusted` says.
+        can_elicit: Whether the client shows questions of the server.
+        key_in_environment: The API key stands in the environment, where an agent that reads the client's settings
+            finds it and needs no approval of ours.
+    """
+    if approver is None:
+        return _without_passphrase(loaded, can_elicit=can_elicit)
+    if key_in_environment and not loaded.policy.separate_user:
+        return Assured(
+            "elicitation",
+            "an approval needs your passphrase, but the API key stands in the environment, where an agent that can "
+            "read the client's settings finds it.",
+            "`heytraders-mcp login` keeps the key elsewhere; then take it out of the client's settings.",
+        )
+    if loaded.signed and loaded.policy.separate_user:
+        return Assured(
+            "separate",
+            "an approval needs your passphrase, and you have signed that the server runs under another user or host "
+            "than the agent.",
+        )
+    return Assured(
+        "passphrase",
+        "an approval needs your passphrase. An agent with a shell under your user could still take the API key and "
+        "go around this server.",
+        "run the server under another user or host, and sign a policy with separate_user = true.",
+    )
+
+
+def _without_passphrase(loaded: Loaded, *, can_elicit: bool) -> Assured:
+    up = "`heytraders-mcp policy sign` lets you choose a passphrase."
+    if can_elicit and loaded.policy.paper.elicitation_up_to > 0:
+        return Assured("elicitation", "only the client's own dialog can ask, and a program may answer it.", up)
+    return Assured("none", "there is no passphrase, so nothing that needs a human can be approved.", up)
+
+
+def public(home: Path) -> Approver | None:
+    """The approver as the file names it; `None` before the first enrolment.
+
+    Raises:
+        BadFile: The file cannot be used.
+    """
+    sealed = read_sealed(home / APPROVER_FILE)
+    return Approver(sealed.public_key) if sealed else None
+
+
+def trusted(home: Path, pins: Pins) -> Approver | None:
+    """The approver whose signatures count: the pinned one, as long as the file does not name another.
+
+    A missing or unreadable file only means that nobody can sign anything new.
+    """
+    pinned = pins.approver()
+    if pinned is None:
+        return None
+    try:
+        named = public(home)
+    except BadFile:
+        named = None
+    return Approver(pinned) if named is None or named.public_key == pinned else None

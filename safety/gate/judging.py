@@ -15,27 +15,22 @@ from typing import TYPE_CHECKING, Final
 from anyio import to_thread
 
 from api.errors import clean, show
-from safety.human.approval import covers, signed_by
-from safety.human.approver import Approver, trusted
-from safety.human.assurance import Assured, assess
+from safety.gate.gathering import Gathering
+from safety.human.approval import Approver, covers, signed_by
+from safety.human.in_force import Assured, Loaded, assurance_of, load, trusted
 from safety.ledger import GO, Verdict, stop
-from safety.policy import file as policy_file
-from safety.policy.evaluation import evaluate, judged, needs
-from safety.policy.file import Loaded
+from safety.policy import account, orders
+from safety.policy.evaluation import Trip, evaluate, findings_of, needs, tripped
 from safety.policy.limits import Limits
-from safety.policy.rules import exposure, permission
 from safety.terms.channel import Channel, Channels
-from safety.terms.decision import Decision, Outcome
-from safety.terms.facts import Facts, SwitchState, Usage
+from safety.terms.facts import Decision, Facts, Outcome, SwitchState, Usage
 from safety.terms.intent import Intent
 from safety.terms.proposal import Action, Order, account_of
-
-from .gathering import Gathering
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger, Switch
 
-FACTLESS: Final = (permission.mode, permission.accounts, permission.venues, permission.symbols, permission.sanity)
+FACTLESS: Final = (orders.mode, orders.accounts, orders.venues, orders.symbols, orders.sanity)
 """Rules that ask the world nothing. What they deny is denied before the service hears of it."""
 
 MOST_STANDING: Final = 1000
@@ -49,7 +44,7 @@ MAX_DRIFT: Final = Decimal("0.005")
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Assessment:
     """Everything that a decision about one action rests on, but for what the ledger knows.
 
     Attributes:
@@ -100,6 +95,12 @@ class Looked:
         highest = equity if usage.high_water_equity is None else max(usage.high_water_equity, equity)
         return replace(usage, day_start_equity=start, high_water_equity=highest)
 
+    def trip(self, usage: Usage) -> Trip | None:
+        """What has gone wrong so badly that the kill switch has to be pulled; `None` if nothing has."""
+        if self.settled is not None:
+            return None
+        return tripped(self.action, self.limits, replace(self.facts, usage=self.marked(usage)))
+
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         """Whether what was admitted, and perhaps approved, may be sent now."""
         decision = self.decide(usage, switch, again=True)
@@ -130,7 +131,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Looks at the world on behalf of the policy in force.
+    """Assesses at the world on behalf of the policy in force.
 
     Attributes:
         home: Where the policy lives.
@@ -146,7 +147,7 @@ class Judge:
     channels: Channels
     key_in_environment: bool = False
 
-    async def look(self, action: Action, *, can_elicit: bool = False, subscription_id: str = "") -> Looked:
+    async def assess(self, action: Action, *, can_elicit: bool = False, subscription_id: str = "") -> Assessment:
         """Gather what the limits ask about.
 
         Args:
@@ -159,7 +160,7 @@ class Judge:
         """
         channel = await self.channels.of(action)
         (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
-            partial(self._in_force, channel, can_elicit=can_elicit)
+            partial(self._moment, channel, can_elicit=can_elicit)
         )
         gathering = self.gathering
         limits = loaded.policy.limits(channel.money)
@@ -167,19 +168,19 @@ class Judge:
         bare = Facts(
             gathering.now(), channel.money, switch.state, assured.level, labels_echoed=echoed, switch_moved=moved
         )
-        rules = (*FACTLESS, exposure.switch) if switch.state == "HALTED" else FACTLESS
-        found, _ = judged(action, limits, bare, rules, tired=False)
+        rules = (*FACTLESS, account.switch) if switch.state == "HALTED" else FACTLESS
+        found, _ = findings_of(action, limits, bare, rules, tired=False)
         if any(finding.outcome is Outcome.DENY for finding in found):
             settled = Decision(Outcome.DENY, found, loaded.policy.hash)
-            return Looked(action, channel, loaded, bare, approver, assured, settled)
+            return Assessment(action, channel, loaded, bare, approver, assured, settled)
         facts = await gathering.facts(action, needs(action, limits, switch.state), channel)
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
         standing = bool(subscription_id) and await to_thread.run_sync(
             self._has_standing_approval, action, channel, subscription_id, approver, limits
         )
-        return Looked(action, channel, loaded, facts, approver, assured, standing=standing)
+        return Assessment(action, channel, loaded, facts, approver, assured, standing=standing)
 
-    def _in_force(
+    def _moment(
         self, channel: Channel, *, can_elicit: bool
     ) -> tuple[tuple[Loaded, Approver | None, Assured], Switch, bool | None]:
         """Policy and approver, the switch, and whether labels come back: all of one moment of the ledger."""
@@ -187,7 +188,7 @@ class Judge:
             echoed = channel.labels_echoed
             if echoed is None:
                 echoed = self.ledger.labels_echoed(channel.service)
-            return self.standing(can_elicit=can_elicit), self.ledger.switch(), echoed
+            return self.in_force(can_elicit=can_elicit), self.ledger.switch(), echoed
 
     def _has_standing_approval(
         self, action: Action, channel: Channel, subscription_id: str, approver: Approver | None, limits: Limits
@@ -205,8 +206,8 @@ class Judge:
             return False
         return signed_by(intent, approver) or (intent.automatic and not limits.ask_for_standing)
 
-    def standing(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
+    def in_force(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
         """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""
-        loaded, approver = policy_file.load(self.home, self.ledger), trusted(self.home, self.ledger)
-        assured = assess(loaded, approver, can_elicit=can_elicit, key_in_environment=self.key_in_environment)
+        loaded, approver = load(self.home, self.ledger), trusted(self.home, self.ledger)
+        assured = assurance_of(loaded, approver, can_elicit=can_elicit, key_in_environment=self.key_in_environment)
         return loaded, approver, assured

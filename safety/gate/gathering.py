@@ -1,4 +1,4 @@
-"""Looks at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
+"""Assesses at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
 
 What could not be had is `None`, and then the rules deny. What the service refuses for a reason that can be put right
 (no such account, a key without the scope) is raised as it is, for nothing has been sent yet.

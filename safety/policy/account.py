@@ -12,13 +12,11 @@ from typing import Final
 
 from api.errors import HeyTradersError, show
 from api.exchanges import EXCHANGES
+from safety.policy.case import SIGN, Case, Missing, Objection, at_most, deny, instrument, plain, rule
 from safety.policy.limits import Limits
-from safety.policy.valuation import instrument, plain
+from safety.policy.orders import same_symbol
 from safety.terms.facts import AccountFacts, Resting
 from safety.terms.proposal import Order
-
-from .case import SIGN, Case, Missing, Objection, at_most, deny, rule
-from .price import same_symbol
 
 RESTS: Final = frozenset({"limit", "GTC"})
 _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
 from api.errors import show
+from safety.policy.case import SIGN, Case, Objection, deny, require, rule
 from safety.policy.limits import Limits
-from safety.terms.decision import Finding
-from safety.terms.proposal import Publication, Standing
-
-from .case import SIGN, Case, Objection, deny, require, rule
+from safety.terms.facts import Finding
+from safety.terms.proposal import Deployment, Publication
 
 _ADDRESS: Final = re.compile(
     r"https://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+)(?::443)?(?:[/?][!-\[\]-~]*)?", re.IGNORECASE
@@ -106,7 +105,7 @@ def public_host(url: str) -> str | None:
 @rule(WEBHOOK, "standing")
 def webhook(case: Case) -> Objection | None:
     """Exact hosts that webhooks may call, over https."""
-    url = case.action.webhook_url if isinstance(case.action, Standing) else None
+    url = case.action.webhook_url if isinstance(case.action, Deployment) else None
     return None if url is None else _webhook(url, case.limits, has_secret=False)
 
 

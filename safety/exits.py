@@ -1,0 +1,225 @@
+"""What a text passes on its way out: no secret leaves, and text that others wrote is cleaned, cut and named as such.
+
+A process has one set of secrets, and every exit asks this module. It finds what it knows raw, in base64, hexadecimal
+and URL encoding, in any capitals; what it does not know it still finds where it has the shape of a key.
+
+Names of tokens and strategies, posts, analyses and messages of the hosted service are data and decide nothing here. No
+server can prevent a model from believing them, so every result with such text says where it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from inspect import get_annotations
+from typing import Final, cast
+
+from pydantic import BaseModel
+
+from api.errors import is_hidden
+
+REDACTED: Final = "[redacted]"
+SHORTEST: Final = 8
+"""Characters of the shortest secret that is looked for: shorter ones would take ordinary words along."""
+
+_KEY_SHAPES: Final = re.compile(
+    r"\bht_(?:live|prov|test|local|trade|read|api)_(?=[a-z_-]*[0-9])[a-z0-9_-]{10,}"
+    r"|(?<=bearer )[a-z0-9._~+/-]{16,}=*"
+    r"|(?<=x-api-key: )[\x21-\x7e]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+    re.IGNORECASE,
+)
+_HINTS: Final = ("ht_", "bearer ", "x-api-key", "private key")
+"""One of these stands in every text with a key's shape; looking for them first makes large results cheap."""
+
+
+class Redactor:
+    """Finds the secrets that it was told of."""
+
+    def __init__(self) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._spellings: tuple[str, ...] = ()
+        self._pattern: re.Pattern[str] | None = None
+
+    def know(self, secret: str) -> None:
+        """Look for this secret from now on. One that is too short to be told from a word is passed over."""
+        if len(secret) < SHORTEST or secret.lower() in self._forms:
+            return
+        self._forms |= frozenset(form.lower() for form in _forms(secret))
+        self._spellings = (*self._spellings, "".join(map(_spelled, secret)))
+        longest_first = sorted(self._forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join((*self._spellings, *map(re.escape, longest_first))), re.IGNORECASE)
+
+    def text(self, text: str) -> str:
+        """The text with every secret as `[redacted]`, known or of the shape of a key."""
+        text, lowered = self.known(text), text.lower()
+        return _KEY_SHAPES.sub(REDACTED, text) if any(hint in lowered for hint in _HINTS) else text
+
+    def known(self, text: str) -> str:
+        """The text with every known secret as `[redacted]`."""
+        return self._pattern.sub(REDACTED, text) if self._pattern is not None and self._may_hold(text) else text
+
+    def _may_hold(self, text: str) -> bool:
+        """A quick look, for large results: escapes, or a secret as it is."""
+        lowered = text.lower()
+        return "%" in lowered or "\\" in lowered or any(form in lowered for form in self._forms)
+
+    def value(self, value: object) -> object:
+        """The same for JSON: every string in it, names of fields included."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in cast("Iterable[object]", value)]
+        if isinstance(value, dict):
+            items = cast("dict[object, object]", value).items()
+            return {self.text(name) if isinstance(name, str) else name: self.value(inner) for name, inner in items}
+        return value
+
+
+_PROCESS: Final = Redactor()
+
+
+def know(secret: str) -> None:
+    """Let no exit of this process show this secret."""
+    _PROCESS.know(secret)
+
+
+def redacted(text: str) -> str:
+    """The text as it may leave this process."""
+    return _PROCESS.text(text)
+
+
+def redacted_value(value: object) -> object:
+    """JSON as it may leave this process."""
+    return _PROCESS.value(value)
+
+
+def _forms(secret: str) -> set[str]:
+    """The secret as it is, and encoded as a whole."""
+    raw = secret.encode()
+    return {secret, raw.hex(), *_base64_forms(raw)}
+
+
+def _spelled(character: str) -> str:
+    """One character as a pattern: as it is, quoted any number of times, URL-encoded, or as an escape of JSON."""
+    plain = r"\\+" if character == "\\" else rf"\\*{re.escape(character)}"
+    percent = "".join(f"%{byte:02x}" for byte in character.encode())
+    return rf"(?:{plain}|{percent}|\\+u{ord(character):04x}|\\+x{ord(character):02x})"
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    """What base64 makes of the bytes wherever they stand in a longer text, as in `user:key`, in both alphabets.
+
+    Three bytes become four characters, so there are three ways to begin; the characters at both ends also depend on the
+    neighbours and are left out.
+    """
+    forms: set[str] = set()
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        first = -(-8 * before // 6)
+        last = (8 * (before + len(raw))) // 6
+        forms |= {encoded[first:last], encoded[first:last].replace("+", "-").replace("/", "_")}
+    return forms
+
+
+MARK: Final = "foreign_text"
+"""Field of a result that names the fields with foreign text."""
+
+LONGEST: Final = 4_000
+LONGEST_DOCUMENT: Final = 200_000
+DOCUMENTS: Final = frozenset({"content", "script"})
+"""Fields that hold whole documents and scripts."""
+
+_JOINERS: Final = "\u200d\ufe0e\ufe0f"
+_ANSI: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|\x9b[0-?]*[ -/]*[@-~]")
+_EMOJI: Final = re.compile(r"[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff#*0-9]")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+%@-]{0,80}")
+"""Ids, symbols, times and words out of a fixed set: they can say nothing to a reader."""
+
+_OURS: Final = "safety"
+"""Package whose models add fields of our own to what the service answers."""
+
+
+def cleaned(text: str, limit: int = LONGEST) -> str:
+    """The text without terminal sequences, control, bidi, zero-width and tag characters, at most `limit` long.
+
+    Line feeds and tabs stay, and what joins emoji where it joins any.
+    """
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else text[: limit - 1] + "…"
+    kept: list[str] = []
+    for character in _ANSI.sub("", text[: limit * 4]):
+        if is_hidden(character) or (character in _JOINERS and not _joins(kept)):
+            continue
+        kept.append(character)
+    visible = "".join(kept)
+    return visible if len(visible) <= limit else visible[: limit - 1] + "…"
+
+
+def _joins(kept: list[str]) -> bool:
+    """Whether a joiner may stand here: once after an emoji, or a zero-width joiner after its variation selector."""
+    if not kept:
+        return False
+    return _EMOJI.match(kept[-1]) is not None or (kept[-1] == "\ufe0f" and len(kept) > 1 and kept[-2] not in _JOINERS)
+
+
+def cleaned_value(value: object, name: str = "") -> object:
+    """The same for JSON: every string in it, names of fields included."""
+    if isinstance(value, str):
+        return cleaned(value, LONGEST_DOCUMENT if name in DOCUMENTS else LONGEST)
+    if isinstance(value, list | tuple):
+        return [cleaned_value(item, name) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+        return {cleaned(inner_name, 100): cleaned_value(inner, inner_name) for inner_name, inner in items}
+    return value
+
+
+def foreign_fields(response: BaseModel) -> list[str]:
+    """Where a result of the hosted service holds text that a stranger may have written, such as `posts[].title`.
+
+    Every text counts that is more than an id, a symbol, a time or a word, except in fields that the safety layer adds.
+    """
+    return sorted(set(_fields(response)))
+
+
+def foreign_texts(value: Mapping[str, object]) -> list[str]:
+    """The same for JSON in which nothing is ours."""
+    return sorted({found for name, inner in value.items() for found in _within(inner, _step(name), ours=False)})
+
+
+def _fields(response: BaseModel) -> Iterator[str]:
+    ours = _own_fields(type(response))
+    extra = (response.model_extra or {}).items()
+    for name, value in (*((name, getattr(response, name)) for name in type(response).model_fields), *extra):
+        yield from _within(value, _step(name), ours=name in ours)
+
+
+@cache
+def _own_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Fields that classes of the safety layer declare themselves. What the service says in a model of its own does not
+    count as ours, wherever it stands.
+    """
+    own = [kind for kind in model.__mro__ if kind.__module__.split(".")[0] == _OURS]
+    return frozenset(name for kind in own for name in get_annotations(kind))
+
+
+def _within(value: object, path: str, *, ours: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        if not ours and _PLAIN.fullmatch(value) is None:
+            yield path
+    elif isinstance(value, BaseModel):
+        yield from (f"{path}.{inner}" for inner in _fields(value))
+    elif isinstance(value, Mapping):
+        for name, inner in cast("Mapping[str, object]", value).items():
+            yield from _within(inner, f"{path}.{_step(name)}", ours=ours)
+    elif isinstance(value, list | tuple):
+        for inner in cast("list[object]", value):
+            yield from _within(inner, f"{path}[]", ours=ours)
+
+
+def _step(name: str) -> str:
+    """A key of an open object as it may stand in a path; a key may itself be text."""
+    return name if _PLAIN.fullmatch(name) else "*"

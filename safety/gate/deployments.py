@@ -1,0 +1,269 @@
+"""Strategies that trade by themselves (R30): orders in advance, so that deploying or resuming one is gated.
+
+What only signals passes at once. Pausing and unsubscribing never come here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from anyio import to_thread
+from pydantic import SecretStr
+
+from api.arena import PostRequest, ProfileUpdateRequest
+from api.client import cancel_order
+from api.errors import Denied, InvalidInput, show
+from api.live import (
+    LIVE_RESUME,
+    LIVE_SUBSCRIBE,
+    LIVE_SUBSCRIPTION_GET,
+    LIVE_SUBSCRIPTIONS_LIST,
+    LIVE_WEBHOOK_SET,
+    LIVE_WEBHOOK_TEST,
+    SubscribeRequest,
+    Subscription,
+    SubscriptionRequest,
+    SubscriptionsRequest,
+    SwitchRequest,
+    WebhookResponse,
+    WebhookSetRequest,
+    WebhookTestRequest,
+    WebhookTestResponse,
+)
+from api.orders import Order as ShownOrder
+from api.orders import PlaceRequest
+from safety.face import GatedPost, GatedProfile, GatedSubscription
+from safety.gate.halting import cancel_request
+from safety.gate.orders import admit, carry_out
+from safety.gate.wording import next_step, stand, stopped
+from safety.policy.publishing import judge_webhook
+from safety.sending.watcher import MOST
+from safety.terms.channel import Channel
+from safety.terms.facts import Outcome
+from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import Deployment, Order, Publication, canonical_json
+
+if TYPE_CHECKING:
+    from safety.gate import GateContext
+
+
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """Deploys strategies, and tells them where to report.
+
+    Attributes:
+        context: Of the gate.
+    """
+
+    context: GateContext
+
+    async def set_webhook(self, request: WebhookSetRequest) -> WebhookResponse:
+        """Configure a delivery.
+
+        Raises:
+            Denied: The policy does not know the host, or a model brought a secret.
+        """
+        channel = await _channel(self.context, request.subscription_id)
+        secret = await checked_secret(self.context, channel, request.url, request.secret)
+        return await self.context.client.call(LIVE_WEBHOOK_SET, request.model_copy(update={"secret": secret}))
+
+    async def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
+        """Try a delivery.
+
+        Raises:
+            Denied: The policy does not know the host, or a model brought a secret.
+        """
+        channel = self.context.channels.common
+        secret = await checked_secret(self.context, channel, request.url, request.secret)
+        return await self.context.client.call(LIVE_WEBHOOK_TEST, request.model_copy(update={"secret": secret}))
+
+    async def subscribe(self, request: SubscribeRequest, tool: str, client: str) -> GatedSubscription:
+        """Deploy a strategy; one in mode trade only as the policy and a human allow.
+
+        Raises:
+            HeyTradersError: It surely was not deployed; says why and what to do.
+        """
+        secret = None
+        if request.webhook is not None:
+            channels, account = self.context.channels, request.account_id
+            channel = await channels.of_account(account) if account else channels.common
+            secret = await checked_secret(self.context, channel, request.webhook.url, request.webhook.secret)
+        if request.mode == "signal":
+            webhook = request.webhook and request.webhook.model_copy(update={"secret": secret})
+            done = await self.context.client.call(LIVE_SUBSCRIBE, request.model_copy(update={"webhook": webhook}))
+            return _as_gated(done)
+        webhook = request.webhook
+        action = Deployment(
+            action="subscribe",
+            strategy_id=request.strategy_id,
+            account_id=request.account_id,
+            webhook_url=None if webhook is None else webhook.url,
+            webhook_events=None if webhook is None else webhook.events,
+        )
+        return await _stand(self.context, action, Caller(tool, client), secret)
+
+    async def resume(self, request: SwitchRequest, tool: str, client: str) -> GatedSubscription:
+        """Resume a paused strategy. One that trades, or does not say that it only signals, needs what a new one needs.
+
+        Raises:
+            HeyTradersError: It surely was not resumed; says why and what to do.
+        """
+        asked = SubscriptionRequest(subscription_id=request.subscription_id)
+        found = await self.context.client.call(LIVE_SUBSCRIPTION_GET, asked)
+        if found.strategy_id not in {None, request.strategy_id}:
+            raise InvalidInput(
+                f"subscription {show(request.subscription_id)} runs strategy {show(found.strategy_id)}, not"
+                f" {show(request.strategy_id)}",
+                suggestion="Copy both ids from live_subscriptions_list",
+            )
+        if found.mode == "signal":
+            return _as_gated(await self.context.client.call(LIVE_RESUME, request))
+        action = Deployment(
+            action="resume",
+            strategy_id=request.strategy_id,
+            account_id=found.account_id,
+            subscription_id=request.subscription_id,
+        )
+        return await _stand(self.context, action, Caller(tool, client), None)
+
+
+async def _channel(context: GateContext, subscription_id: str) -> Channel:
+    """The channel of the account that a subscription trades on, or reports about."""
+    common = context.channels.common
+    if common.money == "real":
+        return common
+    asked = SubscriptionRequest(subscription_id=subscription_id)
+    shown = await context.client.call(LIVE_SUBSCRIPTION_GET, asked)
+    return await context.channels.of_account(shown.account_id) if shown.account_id else common
+
+
+async def checked_secret(context: GateContext, channel: Channel, url: str, given: str | None) -> str | None:
+    """What deliveries to `url` are signed with, once the policy allows them.
+
+    Raises:
+        Denied: It does not.
+    """
+    loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
+    limits = loaded.policy.limits(channel.money)
+    found = judge_webhook(url, has_secret=given is not None, limits=limits)
+    if found.outcome is not Outcome.PASS:
+        raise Denied(f"{found.rule}: {found.reason}", suggestion=found.way_out)
+    if channel.money == "paper":
+        return given
+    return None if context.webhook_secret is None else context.webhook_secret.get_secret_value()
+
+
+LIVE: Final = "live strategy"
+"""What the journal names as the tool of a strategy's orders."""
+
+
+async def place_for_strategy(context: GateContext, request: PlaceRequest, subscription_id: str, key: str) -> Intent:
+    """Place the order of a deployed strategy once; the same key again returns what became of the first.
+
+    It passes the same rules, limits and journal as any order. The standing approval of its deployment takes the place
+    of a human's word on this one order, and of nothing else.
+
+    Raises:
+        Denied: The policy denies it.
+        HeyTradersError: The service refuses a question for a reason that can be put right.
+    """
+    admitted = await admit(context, Order.of(request), Caller(LIVE, subscription_id, key))
+    return await carry_out(context, admitted.intent, admitted.assessment)
+
+
+async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
+    """Cancel what is left of the order of a key; `None` if no order has it.
+
+    Raises:
+        HeyTradersError: It could not be cancelled, or had ended.
+    """
+    intent = await to_thread.run_sync(context.ledger.by_origin, key)
+    if intent is None or intent.order_id is None or not isinstance(intent.proposal.action, Order):
+        return intent
+    shown = ShownOrder.model_validate({**(intent.result or {}), "order_id": intent.order_id})
+    cancelled = await cancel_order(context.client, cancel_request(shown))
+    now = {**(intent.result or {}), **cancelled.model_dump(mode="json", exclude_none=True)}
+    return await to_thread.run_sync(context.ledger.observe, intent.intent_id, now)
+
+
+async def _stand(context: GateContext, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
+    await _look_again(context)
+    admitted = await admit(context, action, caller)
+    signing = SecretStr(secret) if secret else None
+    intent = await carry_out(context, admitted.intent, admitted.assessment, webhook_secret=signing)
+    error = stopped(intent)
+    if error is not None:
+        raise error
+    return _of(intent)
+
+
+async def _look_again(context: GateContext) -> None:
+    """Keep how our strategies stand now, so that one which was paused since makes room. What is not shown still counts.
+
+    Raises:
+        HeyTradersError: The service does not show any.
+    """
+    ledger, service = context.ledger, context.services
+    placed = await to_thread.run_sync(lambda: ledger.intents(states={"ACKED"}, service=service, limit=MOST))
+    ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, Deployment)}
+    if not ours:
+        return
+    listed = await context.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest())
+    for shown in listed.subscriptions:
+        intent = ours.get(shown.subscription_id)
+        if intent is not None and shown.subscription_id and shown.status:
+            now = {**(intent.result or {}), **shown.model_dump(mode="json", exclude_none=True)}
+            await to_thread.run_sync(ledger.observe, intent.intent_id, now)
+
+
+def _of(intent: Intent) -> GatedSubscription:
+    return GatedSubscription.model_validate({**(intent.result or {}), **stand(intent), "next_step": next_step(intent)})
+
+
+def _as_gated(done: Subscription) -> GatedSubscription:
+    return GatedSubscription.model_validate(done.model_dump())
+
+
+@dataclass(frozen=True, slots=True)
+class Publications:
+    """Makes texts public under the user's name (R32): account data in them is denied, the rest needs a human.
+
+    Attributes:
+        context: Of the gate.
+    """
+
+    context: GateContext
+
+    async def post(self, request: PostRequest, tool: str, client: str) -> GatedPost:
+        """Publish a post, or say that a human has to approve it first.
+
+        Raises:
+            HeyTradersError: It surely was not published; says why and what to do.
+        """
+        intent = await _publish(self.context, "post", request, Caller(tool, client))
+        return GatedPost.model_validate({**(intent.result or {}), **stand(intent)})
+
+    async def profile(self, request: ProfileUpdateRequest, tool: str, client: str) -> GatedProfile:
+        """Change the public profile, or say that a human has to approve it first.
+
+        Raises:
+            HeyTradersError: It surely was not changed; says why and what to do.
+        """
+        intent = await _publish(self.context, "profile", request, Caller(tool, client))
+        return GatedProfile.model_validate({**(intent.result or {}), **stand(intent)})
+
+
+async def _publish(
+    context: GateContext,
+    action: Literal["post", "profile"],
+    request: PostRequest | ProfileUpdateRequest,
+    caller: Caller,
+) -> Intent:
+    body = canonical_json(request.model_dump(mode="json", exclude_none=True))
+    admitted = await admit(context, Publication(action=action, body=body), caller)
+    intent = await carry_out(context, admitted.intent, admitted.assessment)
+    error = stopped(intent)
+    if error is not None:
+        raise error
+    return intent

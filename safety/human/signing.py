@@ -1,0 +1,325 @@
+"""The signing key of the one who approves, which only a human's passphrase opens.
+
+The key is made on this machine and kept sealed: Ed25519 under ChaCha20-Poly1305 under scrypt, all other fields of the
+file bound to it. Wrong passphrases are counted, so that a program with a terminal cannot try many: after each five, a
+pause of fifteen minutes. Each try is written down before the passphrase is tested, by appending one line, so tries at
+the same moment all count. Whoever can delete the file can also copy the sealed key and guess elsewhere; against that
+stand the passphrase's length and the cost of scrypt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from api.errors import InvalidInput, NotAuthorised, RateLimited
+from safety.human.approval import Approver
+from safety.private_file import BadFile, read_private, write_private
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+SCRYPT_COST: Final = 2**17
+"""128 MiB and a third of a second for each guess (RFC 7914; n as OWASP's password storage sheet has it)."""
+
+
+MAX_COST: Final = 2**21
+
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What such a file says without the passphrase.
+
+    Attributes:
+        header: Everything but the sealed secret: version, public key, how the passphrase is stretched.
+        secret: Sealed, hexadecimal.
+    """
+
+    header: dict[str, Any]
+    secret: str
+
+    @property
+    def public_key(self) -> str:
+        """The public half of what is sealed, hexadecimal."""
+        return self.header["public_key"]
+
+    def opened(self, passphrase: str) -> bytes | None:
+        """The secret; `None` when the passphrase is another, or a field was altered."""
+        from cryptography.exceptions import InvalidTag
+
+        nonce, secret = bytes.fromhex(self.header["nonce"]), bytes.fromhex(self.secret)
+        try:
+            return _cipher(self.header, passphrase).decrypt(nonce, secret, _canonical(self.header))
+        except InvalidTag:
+            return None
+
+
+def seal(path: Path, secret: bytes, public_key: str, passphrase: str, cost: int) -> None:
+    """Write the file.
+
+    Args:
+        path: Of the file.
+        secret: What to seal, 32 bytes.
+        public_key: Its public half, hexadecimal.
+        passphrase: What will open it.
+        cost: Of scrypt, a power of two.
+
+    Raises:
+        BadFile: It cannot be written.
+    """
+    header: dict[str, Any] = {
+        "v": VERSION,
+        "public_key": public_key,
+        "kdf": {"name": "scrypt", "n": cost, "r": 8, "p": 1, "salt": secrets.token_hex(16)},
+        "nonce": secrets.token_hex(12),
+    }
+    sealed = _cipher(header, passphrase).encrypt(bytes.fromhex(header["nonce"]), secret, _canonical(header))
+    write_private(path, json.dumps({**header, "sealed": sealed.hex()}, indent=2) + "\n")
+
+
+def read_sealed(path: Path) -> Sealed | None:
+    """What the file says, checked so far that opening it can fail for the passphrase alone; `None` without a file.
+
+    Raises:
+        BadFile: It is damaged, or cannot be read.
+    """
+    text = read_private(path)
+    if text is None:
+        return None
+    try:
+        fields = cast("dict[str, Any]", json.loads(text))
+        secret = fields.pop("sealed")
+        usable = _is_usable(fields, secret)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        usable, fields, secret = False, {}, ""
+    if not usable:
+        raise BadFile(
+            f"{path} is damaged",
+            suggestion="Restore it from a backup; without it nobody can approve, release or sign here",
+        )
+    return Sealed(fields, secret)
+
+
+def _is_usable(header: dict[str, Any], secret: str) -> bool:
+    kdf = header["kdf"]
+    lengths = [len(bytes.fromhex(text)) for text in (header["public_key"], secret, header["nonce"], kdf["salt"])]
+    stretched = kdf["name"] == "scrypt" and (kdf["r"], kdf["p"]) == (8, 1)
+    cost = kdf["n"]
+    return header["v"] == VERSION and lengths == [32, 48, 12, 16] and stretched and _is_cost(cost)
+
+
+def _is_cost(cost: object) -> bool:
+    return isinstance(cost, int) and 1 < cost <= MAX_COST and cost & (cost - 1) == 0
+
+
+def _cipher(header: dict[str, Any], passphrase: str) -> Any:
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+    kdf = header["kdf"]
+    derive = Scrypt(salt=bytes.fromhex(kdf["salt"]), length=32, n=kdf["n"], r=kdf["r"], p=kdf["p"])
+    typed = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
+    return ChaCha20Poly1305(derive.derive(typed))
+
+
+def _canonical(header: dict[str, Any]) -> bytes:
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+
+
+APPROVER_FILE: Final = "approver.json"
+MIN_PASSPHRASE: Final = 12
+
+
+class WrongPassphrase(NotAuthorised):
+    """The passphrase does not open the key."""
+
+    default_code = "WRONG_PASSPHRASE"
+
+
+class NotEnrolled(NotAuthorised):
+    """There is no approver yet, or it is not the one that the ledger knows."""
+
+    default_code = "NO_APPROVER"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The opened private half, held only as long as one command needs it."""
+
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def approver(self) -> Approver:
+        """The public half."""
+        return Approver(self.private.public_key().public_bytes_raw().hex())
+
+    @property
+    def key_id(self) -> str:
+        """Of the key."""
+        return self.approver.key_id
+
+    def sign(self, text: str) -> str:
+        """A signature over `text`, hexadecimal."""
+        return self.private.sign(text.encode()).hex()
+
+
+def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey:
+    """Make a signing key and seal it with the passphrase. The caller pins its public half in the ledger.
+
+    Args:
+        home: Folder of the file.
+        passphrase: At least 12 characters.
+        cost: Of scrypt, a power of two.
+
+    Raises:
+        InvalidInput: The passphrase is too short.
+        NotAuthorised: There is an approver already.
+        BadFile: The file cannot be written.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if read_sealed(home / APPROVER_FILE) is not None:
+        raise NotAuthorised(
+            "a passphrase is already set", suggestion="Use it, or run `heytraders-mcp policy passphrase`"
+        )
+    check_length(passphrase)
+    key = SigningKey(Ed25519PrivateKey.generate())
+    _seal(home, key, passphrase, cost)
+    return key
+
+
+def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningKey:
+    """Open the signing key. Wrong passphrases are counted, right ones end the count.
+
+    Args:
+        home: Folder of the file.
+        passphrase: The human's.
+        now: Unix seconds, for the count.
+
+    Raises:
+        NotEnrolled: No passphrase has been chosen.
+        WrongPassphrase: It does not open the key.
+        RateLimited: Too many were wrong.
+        BadFile: The file cannot be used.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    sealed = read_sealed(home / APPROVER_FILE)
+    if sealed is None:
+        raise NotEnrolled("no passphrase has been chosen yet", suggestion="Run: heytraders-mcp policy sign")
+    left = count_attempt(home, time.time() if now is None else now)
+    secret = sealed.opened(passphrase)
+    if secret is None:
+        more = f"{left} more tries before a rest of 15 minutes" if left else "Now a rest of 15 minutes begins"
+        raise WrongPassphrase("the passphrase is wrong", suggestion=more)
+    forget_attempts(home)
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
+
+
+def change_passphrase(home: Path, old: str, new: str, *, cost: int = SCRYPT_COST) -> SigningKey:
+    """Seal the same key with another passphrase. What was signed stays valid.
+
+    Raises:
+        NotEnrolled: No passphrase has been chosen.
+        WrongPassphrase: The old one does not open the key.
+        RateLimited: Too many were wrong.
+        InvalidInput: The new one is too short.
+        BadFile: The file cannot be used.
+    """
+    check_length(new)
+    opened = unlock(home, old)
+    _seal(home, opened, new, cost)
+    return opened
+
+
+def _seal(home: Path, key: SigningKey, passphrase: str, cost: int) -> None:
+    seal(home / APPROVER_FILE, key.private.private_bytes_raw(), key.approver.public_key, passphrase, cost)
+
+
+def check_length(passphrase: str) -> None:
+    """Refuse what a program with a copy of the file could guess.
+
+    Raises:
+        InvalidInput: It is too short.
+    """
+    if len(passphrase) < MIN_PASSPHRASE or len(set(passphrase)) < MIN_PASSPHRASE // 2:
+        raise InvalidInput(
+            f"a passphrase needs {MIN_PASSPHRASE} characters, and {MIN_PASSPHRASE // 2} different ones",
+            suggestion="Four or five unrelated words are long enough and easy to type",
+        )
+
+
+ATTEMPTS_FILE: Final = "approver-attempts"
+AT_A_TIME: Final = 5
+REST_SECONDS: Final = 15 * 60
+
+
+def count_attempt(home: Path, now: float) -> int:
+    """Write one more try down.
+
+    Args:
+        home: Folder of the file.
+        now: Unix seconds.
+
+    Returns:
+        How many tries are left before the next rest, this one not counted.
+
+    Raises:
+        RateLimited: There were too many; the error says how long to wait.
+        BadFile: The count cannot be read or written.
+    """
+    path = home / ATTEMPTS_FILE
+    earlier = _times(path)
+    _refuse_resting(earlier, len(earlier), now)
+    mine = f"{now:.3f} {secrets.token_hex(8)}"
+    _append(path, mine)
+    lines = (read_private(path) or "").splitlines()
+    ordinal = lines.index(mine) if mine in lines else len(lines)
+    _refuse_resting(_times(path), ordinal, now)
+    return AT_A_TIME - 1 - ordinal % AT_A_TIME
+
+
+def forget_attempts(home: Path) -> None:
+    """The passphrase was right."""
+    (home / ATTEMPTS_FILE).unlink(missing_ok=True)
+
+
+def _refuse_resting(times: list[float], ordinal: int, now: float) -> None:
+    """Refuse the try with this number while the full five before it are too fresh."""
+    full = ordinal - ordinal % AT_A_TIME
+    if full and abs(now - times[full - 1]) < REST_SECONDS:
+        wait = REST_SECONDS - abs(now - times[full - 1])
+        raise RateLimited(
+            f"the passphrase was wrong {full} times",
+            suggestion="Approvals, releases and signatures are locked. If it was not you, check what runs here",
+            retry_after=max(1.0, round(wait)),
+        )
+
+
+def _times(path: Path) -> list[float]:
+    lines = (read_private(path) or "").splitlines()
+    try:
+        return [float(line.partition(" ")[0]) for line in lines]
+    except ValueError as error:
+        raise BadFile(f"{path} is no list of times", suggestion="If you did not change it, look at who did") from error
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(handle, f"{line}\n".encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise BadFile(f"{path} cannot be written ({error.strerror})", suggestion="Check its owner and mode") from error
