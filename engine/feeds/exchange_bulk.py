@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 
 from api.errors import HeyTradersError, Unavailable, explain
-from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.store.candles import Block
@@ -32,7 +31,6 @@ from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars
 
 ARCHIVE: Final = "https://data.binance.vision"
 ORIGIN: Final = "Binance archive"
-_FOLDERS: Final[dict[ExchangeId, str]] = {"binance": "spot", "binancefuturesusd": "futures/um"}
 _WORTH_IT: Final = 900
 """Longest bars, in seconds, of which a month takes more API requests than its archive file takes downloads."""
 
@@ -127,7 +125,7 @@ def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
 
 def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int) -> Iterator[tuple[Span, str]]:
     """The archive's files that lie wholly in a gap: months, then the days after the last of them."""
-    folder = _FOLDERS.get(instrument.exchange)
+    folder = CONVENTIONS[instrument.exchange].archive
     if folder is None or SECONDS[timeframe] > _WORTH_IT:
         return
     symbol = f"{instrument.base}{instrument.quote}"

@@ -25,7 +25,7 @@ from engine.clock import Clock, iso8601
 from engine.store.candles import FIELDS, Block
 from engine.store.database import Store
 from engine.store.exchange_data import Fetched, Kind, Span, add_fetched, find_fetched, gaps
-from engine.venues.exchange.conventions import CONVENTIONS, POLYMARKET_WINDOW
+from engine.venues.exchange.conventions import CONVENTIONS
 from engine.venues.exchange.markets import Market, Markets
 from engine.venues.exchange.session import Connector
 
@@ -166,12 +166,13 @@ class Fetcher:
         return found
 
     def ensure_funding(self, instrument: Instrument, span: Span, *, patience: float = PATIENCE) -> None:
-        """Have the funding rates of a perpetual in the store; Lighter and spot markets have none to give.
+        """Have the funding rates of a perpetual in the store; spot markets and some exchanges have none to give.
 
         Raises:
             HeyTradersError: As by `ensure`.
         """
-        if EXCHANGES[instrument.exchange].market_type != "perpetual" or instrument.exchange == "lighter":
+        exchange = instrument.exchange
+        if EXCHANGES[exchange].market_type != "perpetual" or not CONVENTIONS[exchange].tells_funding:
             return
         since, until = span[0], min(span[1], int(self._clock.now()) // FUNDING_SECONDS * FUNDING_SECONDS)
         if since >= until:
@@ -215,7 +216,7 @@ class Fetcher:
 
     def _rows(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
         exchange = market.instrument.exchange
-        if exchange == "polymarket":
+        if CONVENTIONS[exchange].price_window is not None:
             return self._ticks(market, timeframe, since, until, patience)
         count = min(page_bars(market.instrument, timeframe), (until - since) // SECONDS[timeframe])
         return self._patiently(
@@ -230,10 +231,10 @@ class Fetcher:
         )
 
     def _ticks(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
-        """Polymarket has prices, not candles, and no volume: bars are made of the prices in them, with volume 0."""
+        """Where there are prices and no candles, bars are made of the prices in them, with volume 0."""
         seconds = SECONDS[timeframe]
         asked = {"market": market.symbol, "fidelity": seconds // 60, "startTs": since, "endTs": until}
-        answer = self._patiently("polymarket", "clobPublicGetPricesHistory", asked, patience=patience)
+        answer = self._patiently(market.instrument.exchange, "clobPublicGetPricesHistory", asked, patience=patience)
         bars: dict[int, list[Any]] = {}
         for tick in answer.get("history") or ():
             at, price = int(tick["t"]) // seconds * seconds, float(tick["p"])
@@ -300,10 +301,8 @@ def closed_until(clock: Clock, timeframe: Timeframe) -> int:
 
 def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
     """How many bars one request brings at most."""
-    page = CONVENTIONS[instrument.exchange].page
-    if instrument.exchange == "polymarket":
-        return max(1, POLYMARKET_WINDOW // SECONDS[timeframe])
-    return page
+    row = CONVENTIONS[instrument.exchange]
+    return row.page if row.price_window is None else max(1, row.price_window // SECONDS[timeframe])
 
 
 def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:

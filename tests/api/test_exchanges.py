@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import ast
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from api.exchanges import EXCHANGES, Exchange, ExchangeId
+from engine.venues.exchange.conventions import CONVENTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,12 +32,50 @@ def test_a_new_account_can_pay_for_the_smallest_order_and_its_fee(row: Exchange)
     assert 0 < row.minimum * (1 + row.taker) < row.opening_balance
 
 
-def test_no_other_module_tells_exchanges_apart_by_name() -> None:
-    names = "|".join(get_args(ExchangeId))
-    folders = ["api", "safety", "tools", "server", "resources", "engine/routes", "engine/live", "engine/venues/paper"]
-    found = subprocess.run(
-        ["git", "grep", "-nE", f'(==|!=) "({names})"|"({names})" in ', "--", *folders],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+NAMES = {*get_args(ExchangeId), "binanceusdm"}
+PRODUCT = ("api", "engine", "prompts", "resources", "safety", "server", "tools")
 
-    assert found.stdout == ""
+
+def names_compared(source: str) -> list[str]:
+    """Where a source tells exchanges apart by name: by comparison, membership, a prefix, a pattern or a set."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        told: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            told = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            told = [node.value]
+        elif isinstance(node, ast.Set):
+            told = list(node.elts)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"startswith", "endswith"}:
+            told = list(node.args)
+        parts = [part for each in told for part in (each.elts if isinstance(each, ast.Tuple | ast.List) else [each])]
+        found += [ast.unparse(node) for part in parts if isinstance(part, ast.Constant) and part.value in NAMES]
+    return found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if exchange == "lighter": pass',
+        'if "upbit" != own.exchange: pass',
+        'if exchange in ("gate", "gatefutures"): pass',
+        'NEEDS = frozenset({"hyperliquid"})',
+        'if exchange.startswith("binance"): pass',
+        'match exchange:\n    case "polymarket":\n        pass',
+    ],
+)
+def test_each_way_of_comparing_names_is_seen(source: str) -> None:
+    assert names_compared(source)
+
+
+def test_no_module_tells_exchanges_apart_by_name() -> None:
+    files = [path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")]
+    found = {str(path.relative_to(ROOT)): names_compared(path.read_text(encoding="utf-8")) for path in files}
+
+    assert len(files) > 100
+    assert {path: where for path, where in found.items() if where} == {}
+
+
+def test_every_exchange_has_a_row_of_conventions() -> None:
+    assert {name: row.exchange for name, row in CONVENTIONS.items()} == {name: name for name in get_args(ExchangeId)}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from decimal import Decimal
+from typing import Any, Final, Literal, get_args
 
 from api.exchanges import ExchangeId
 
@@ -35,6 +36,25 @@ class Credential:
     name: str
     pattern: str
     form: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Price steps that an exchange documents and that its answers do not hold.
+
+    Attributes:
+        quote: The quote currency that it is for.
+        steps: The least price that a step is for, and the step; the highest first.
+        smallest: The step of all lower prices.
+    """
+
+    quote: str
+    steps: tuple[tuple[Decimal, Decimal], ...]
+    smallest: Decimal
+
+    def step(self, price: Decimal) -> Decimal:
+        """The step that prices near `price` are multiples of."""
+        return next((step for least, step in self.steps if price >= least), self.smallest)
 
 
 Login = Callable[[tuple[str, ...]], dict[str, Any]]
@@ -71,6 +91,13 @@ class Convention:
         hidden_fee: What no body of a request may hold, because it would pay a third party: a regular expression.
         lists_outcomes: Its class looks up each token by itself and takes no list of markets.
         says_missing: A question about an order and the status that says that there is none, where ccxt does not know.
+        price_table: Steps of prices that only its documents tell; `None` where its answers do.
+        price_decimals: Decimals that a price and an amount have together; `None` where the answers tell the step.
+        minimum_told: Its answers tell the smallest order. Elsewhere the row in `api.exchanges` does.
+        keeps_raw: ccxt needs its own answer about each market again when it places orders.
+        price_window: Where it has prices and no candles, how many seconds of them one answer holds; `None` elsewhere.
+        tells_funding: Whether it tells funding rates of the past.
+        archive: Its folder in the archive of candle files; `None` where there is no archive.
         native_signer: The package whose library signs its orders; `None` where ccxt signs them.
         has_testnet: Whether there is one that trades play money.
         tells_permissions: Whether the exchange says what a key may do.
@@ -101,10 +128,31 @@ class Convention:
     hidden_fee: str | None = None
     lists_outcomes: bool = False
     says_missing: tuple[str, int] | None = None
+    price_table: PriceTable | None = None
+    price_decimals: int | None = None
+    minimum_told: bool = True
+    keeps_raw: bool = False
+    price_window: int | None = None
+    tells_funding: bool = True
+    archive: str | None = None
     native_signer: str | None = None
     has_testnet: bool = True
     tells_permissions: bool = False
 
+
+_WON_STEPS: Final = PriceTable(
+    "KRW",
+    tuple(
+        (Decimal(least), Decimal(step))
+        for least, step in (
+            ("1000000", "1000"), ("500000", "500"), ("100000", "100"), ("50000", "50"), ("10000", "10"), ("5000", "5"),
+            ("100", "1"), ("10", "0.1"), ("1", "0.01"), ("0.1", "0.001"), ("0.01", "0.0001"), ("0.001", "0.00001"),
+            ("0.0001", "0.000001"),
+        )
+    ),
+    Decimal("0.0000001"),
+)  # fmt: skip
+"""Upbit's price steps in won since 31 July 2025."""
 
 _UNSEEN: Final = r"[!-~]{8,512}"
 _KEY_AND_SECRET: Final = (
@@ -153,6 +201,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
     for row in (
         Convention(
             exchange="binance",
+            archive="spot",
             ccxt_id="binance",
             dialect="binance",
             page=1_000,
@@ -175,6 +224,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
         Convention(
             exchange="binancefuturesusd",
+            archive="futures/um",
             ccxt_id="binanceusdm",
             dialect="binance",
             page=1_000,
@@ -197,6 +247,8 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
         Convention(
             exchange="upbit",
+            price_table=_WON_STEPS,
+            minimum_told=False,
             ccxt_id="upbit",
             dialect="upbit",
             page=200,
@@ -259,6 +311,9 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
         Convention(
             exchange="hyperliquid",
+            price_decimals=6,
+            minimum_told=False,
+            keeps_raw=True,
             ccxt_id="hyperliquid",
             dialect="hyperliquid",
             page=5_000,
@@ -301,6 +356,8 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
         Convention(
             exchange="lighter",
+            keeps_raw=True,
+            tells_funding=False,
             ccxt_id="lighter",
             dialect="lighter",
             page=500,
@@ -338,6 +395,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
         Convention(
             exchange="polymarket",
+            price_window=15 * 86_400,
             ccxt_id="polymarket",
             dialect="polymarket",
             page=200,
@@ -389,7 +447,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         ),
     )
 }
-"""By exchange. Polymarket serves 15 days a request: `page` is small enough for hours, and ccxt is asked for less."""
+"""By exchange."""
 
-POLYMARKET_WINDOW: Final = 15 * 86_400
-"""Seconds of history that Polymarket serves in one answer."""
+if missing := set(get_args(ExchangeId)) - set(CONVENTIONS):
+    raise TypeError(f"no row for {', '.join(sorted(missing))}")

@@ -18,6 +18,7 @@ from api.symbols import Instrument, is_asset
 from engine.store.database import Store
 from engine.store.exchange_data import read_markets, write_markets
 
+from .conventions import CONVENTIONS
 from .session import Connector
 
 LIST_SECONDS: Final = 86_400.0
@@ -34,17 +35,6 @@ _KEPT: Final = (
     "precision", "limits", "tierBased", "percentage", "feeSide", "marginModes", "numericId", "baseName",
 )  # fmt: skip
 """Fields of a market of ccxt that calls need. What the exchange sent beside them is several times as long."""
-
-_NEEDS_RAW: Final = frozenset({"hyperliquid", "lighter"})
-
-_WON_STEPS: Final = (
-    (1_000_000, "1000"), (500_000, "500"), (100_000, "100"), (50_000, "50"), (10_000, "10"), (5_000, "5"),
-    (100, "1"), (10, "0.1"), (1, "0.01"), (0.1, "0.001"), (0.01, "0.0001"), (0.001, "0.00001"), (0.0001, "0.000001"),
-)  # fmt: skip
-"""Upbit's price steps in won since 31 July 2025, by the least price that each is for. Its answers do not hold them."""
-
-_WON_MINIMUM: Final = "5000"
-_LEAST_WON_STEP: Final = "0.0000001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +63,24 @@ class Market:
 
     def price_step(self, price: Decimal) -> Decimal:
         """The step that prices near `price` are multiples of."""
-        if self.instrument.exchange == "upbit" and self.instrument.quote == "KRW":
-            return next((Decimal(step) for least, step in _WON_STEPS if price >= Decimal(str(least))), self.tick)
-        if self.instrument.exchange == "hyperliquid" and price > 0:
-            return min(Decimal(1), max(self.tick, Decimal(1).scaleb(price.adjusted() - 4)))
-        return self.tick
+        return price_step(self.instrument.exchange, self.instrument.quote, price, self.tick)
+
+
+def price_step(exchange: ExchangeId, quote: str, price: Decimal, least: Decimal) -> Decimal:
+    """The step that prices near `price` are multiples of.
+
+    Args:
+        exchange: Where.
+        quote: The market's quote currency.
+        price: 0 where it is not known.
+        least: The market's own step, which a price with too many figures or a documented table overrides.
+    """
+    table, digits = CONVENTIONS[exchange].price_table, EXCHANGES[exchange].price_digits
+    if table is not None and table.quote == quote:
+        return table.step(price)
+    if digits is not None and price > 0:
+        return min(Decimal(1), max(least, Decimal(1).scaleb(price.adjusted() + 1 - digits)))
+    return least
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ class Markets:
             HeyTradersError: The exchange gives none.
         """
         exchange = market.instrument.exchange
-        if exchange == "polymarket":
+        if EXCHANGES[exchange].is_prediction:
             return self._prediction_price(market)
         raw = self._asked.read(
             exchange, "fetch_ticker", market.symbol, markets=lambda: self.raw(exchange), patience=10.0
@@ -184,7 +187,8 @@ class Markets:
     def _keep(
         self, exchange: ExchangeId, stored: Any, until: float
     ) -> tuple[float, dict[Instrument, Market], list[Any]]:
-        read = _prediction_markets(stored["markets"]) if exchange == "polymarket" else _markets(exchange, stored)
+        is_prediction = EXCHANGES[exchange].is_prediction
+        read = _prediction_markets(exchange, stored["markets"]) if is_prediction else _markets(exchange, stored)
         by_instrument: dict[Instrument, Market] = {}
         for one in sorted(read, key=lambda one: -one.turnover):
             by_instrument.setdefault(one.instrument, one)
@@ -193,7 +197,7 @@ class Markets:
         return kept
 
     def _fetch_list(self, exchange: ExchangeId) -> dict[str, Any]:
-        if exchange == "polymarket":
+        if EXCHANGES[exchange].is_prediction:
             pages = [
                 self._asked.read(exchange, "gammaPublicGetMarkets", {**_OPEN_MARKETS, "offset": str(offset)})
                 for offset in range(0, _PREDICTIONS, int(_OPEN_MARKETS["limit"]))
@@ -206,16 +210,16 @@ class Markets:
         return {"markets": wanted, "said": {market["symbol"]: said.get(market["symbol"]) for market in wanted}}
 
     def _fetch_prices(self, exchange: ExchangeId) -> dict[str, LivePrice]:
-        if exchange == "polymarket":
+        if EXCHANGES[exchange].is_prediction:
             raw = self._asked.read(exchange, "gammaPublicGetMarkets", _OPEN_MARKETS)
-            return {symbol: price for market in raw for symbol, price in _prediction_prices(market).items()}
+            return {symbol: price for market in raw for symbol, price in _prediction_prices(exchange, market).items()}
         raw = self._asked.read(exchange, "fetch_tickers", markets=lambda: self.raw(exchange))
         found = {symbol: _live(one) for symbol, one in raw.items()}
         return {symbol: one for symbol, one in found.items() if one is not None}
 
     def _prediction_price(self, market: Market) -> LivePrice:
-        token = market.instrument.base
-        book = self._asked.read("polymarket", "clobPublicGetBook", {"token_id": token}, patience=10.0)
+        asked = {"token_id": market.instrument.base}
+        book = self._asked.read(market.instrument.exchange, "clobPublicGetBook", asked, patience=10.0)
         bids = [Decimal(str(level["price"])) for level in book.get("bids") or ()]
         asks = [Decimal(str(level["price"])) for level in book.get("asks") or ()]
         bid, ask = max(bids, default=None), min(asks, default=None)
@@ -260,7 +264,9 @@ def _is_ours(exchange: ExchangeId, market: Mapping[str, Any]) -> bool:
 def _slim(exchange: ExchangeId, market: Mapping[str, Any]) -> dict[str, Any]:
     slim = {name: market.get(name) for name in _KEPT}
     raw: dict[str, Any] = market.get("info") or {}
-    slim["info"] = raw if exchange in _NEEDS_RAW else {name: raw[name] for name in ("orderTypes",) if name in raw}
+    slim["info"] = (
+        raw if CONVENTIONS[exchange].keeps_raw else {name: raw[name] for name in ("orderTypes",) if name in raw}
+    )
     return json.loads(json.dumps(slim, default=str))
 
 
@@ -283,7 +289,7 @@ def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
             lot=lot.normalize(),
             contract=contract,
             min_amount=None if least is None else (least * contract).normalize(),
-            min_cost=_min_cost(exchange, raw, decimal((limits.get("cost") or {}).get("min"))),
+            min_cost=_min_cost(exchange, str(raw["quote"]), decimal((limits.get("cost") or {}).get("min"))),
             maker_fee=decimal(raw.get("maker")),
             taker_fee=decimal(raw.get("taker")),
             turnover=float(decimal(turnover) or 0),
@@ -293,30 +299,26 @@ def _markets(exchange: ExchangeId, stored: Mapping[str, Any]) -> list[Market]:
 
 
 def _tick(exchange: ExchangeId, raw: Mapping[str, Any], last: Decimal | None) -> Decimal:
-    if exchange == "upbit" and raw["quote"] == "KRW":
-        steps = (Decimal(step) for least, step in _WON_STEPS if last is not None and last >= Decimal(str(least)))
-        return next(steps, Decimal(_LEAST_WON_STEP))
-    if exchange == "hyperliquid":
+    decimals = CONVENTIONS[exchange].price_decimals
+    if decimals is None:
+        least = (decimal((raw.get("precision") or {}).get("price")) or Decimal("0.00000001")).normalize()
+    else:
         info: dict[str, Any] = raw.get("info") or {}
-        decimals = 6 - int(info.get("szDecimals") or 0)
-        least = Decimal(1).scaleb(-decimals)
-        return least if not last else min(Decimal(1), max(least, Decimal(1).scaleb(last.adjusted() - 4)))
-    return (decimal((raw.get("precision") or {}).get("price")) or Decimal("0.00000001")).normalize()
+        least = Decimal(1).scaleb(int(info.get("szDecimals") or 0) - decimals)
+    return price_step(exchange, str(raw["quote"]), last or Decimal(0), least)
 
 
-def _min_cost(exchange: ExchangeId, raw: Mapping[str, Any], said: Decimal | None) -> Decimal | None:
-    if exchange == "upbit" and raw["quote"] == "KRW":
-        return Decimal(_WON_MINIMUM)
-    if exchange == "hyperliquid":
-        return Decimal(10)
-    return said or None
+def _min_cost(exchange: ExchangeId, quote: str, told: Decimal | None) -> Decimal | None:
+    row = EXCHANGES[exchange]
+    is_told = CONVENTIONS[exchange].minimum_told or quote != row.quote
+    return (told or None) if is_told else row.minimum
 
 
-def _prediction_markets(stored: Sequence[Mapping[str, Any]]) -> list[Market]:
-    return [one for raw in stored for one in _tokens(raw)]
+def _prediction_markets(exchange: ExchangeId, stored: Sequence[Mapping[str, Any]]) -> list[Market]:
+    return [one for raw in stored for one in _tokens(exchange, raw)]
 
 
-def _tokens(raw: Mapping[str, Any]) -> list[Market]:
+def _tokens(exchange: ExchangeId, raw: Mapping[str, Any]) -> list[Market]:
     try:
         tokens, outcomes = json.loads(raw.get("clobTokenIds") or "[]"), json.loads(raw.get("outcomes") or "[]")
     except ValueError:
@@ -325,7 +327,7 @@ def _tokens(raw: Mapping[str, Any]) -> list[Market]:
     resolves_at = None if not ends else int(datetime.fromisoformat(str(ends)).timestamp())
     return [
         Market(
-            instrument=Instrument("polymarket", str(token), "USDC"),
+            instrument=Instrument(exchange, str(token), EXCHANGES[exchange].quote),
             symbol=str(token),
             market_id=str(raw.get("conditionId")),
             tick=decimal(raw.get("orderPriceMinTickSize")) or Decimal("0.01"),
@@ -343,11 +345,11 @@ def _tokens(raw: Mapping[str, Any]) -> list[Market]:
     ]
 
 
-def _prediction_prices(raw: Mapping[str, Any]) -> dict[str, LivePrice]:
+def _prediction_prices(exchange: ExchangeId, raw: Mapping[str, Any]) -> dict[str, LivePrice]:
     found: dict[str, LivePrice] = {}
     now = time.time()
     first = True
-    for market, price in zip(_tokens(raw), json.loads(raw.get("outcomePrices") or "[]"), strict=False):
+    for market, price in zip(_tokens(exchange, raw), json.loads(raw.get("outcomePrices") or "[]"), strict=False):
         last = decimal(price)
         if last is not None:
             bid, ask = (decimal(raw.get("bestBid")), decimal(raw.get("bestAsk"))) if first else (None, None)
