@@ -72,7 +72,25 @@ def read_bounded(path: Path) -> str | None:
 
 
 def _read_regular(path: Path) -> tuple[str, os.stat_result] | None:
-    """Text and status of a regular file. A pipe is never waited for, and a device never read."""
+    """Text and status of a regular file."""
+    found = read_regular(path)
+    if found is None:
+        return None
+    content, status = found
+    try:
+        return content.decode(), status
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error
+
+
+def read_regular(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """Content and status of a regular file of at most 1 MiB; `None` if it does not exist.
+
+    A pipe is never waited for, and a device never read.
+
+    Raises:
+        BadFile: It is not a regular file, too large, or cannot be read.
+    """
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
@@ -85,7 +103,4 @@ def _read_regular(path: Path) -> tuple[str, os.stat_result] | None:
         raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
     if len(content) > MAX_BYTES:
         raise BadFile(f"{path} is larger than {MAX_BYTES} bytes", suggestion="Look at who changed it")
-    try:
-        return content.decode(), status
-    except UnicodeDecodeError as error:
-        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error
+    return content, status

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -35,10 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server before tests are collected; the processes that share the tests find it in the environment."""
+    """Start the server before tests are collected; the processes that share the tests find it in the environment.
+
+    What homes keep outside of themselves goes to a folder of this run.
+    """
     # Tests start some hundred processes of ours. Without compiled modules each of them needs a second more.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True))
     if config.getoption("--database") == "postgresql":
         if _SERVER_URL not in os.environ:
             running = ExitStack()

@@ -20,7 +20,7 @@ from safety.human.approval import Approver, covers, signed_by
 from safety.human.in_force import Assured, Loaded, assurance_of, load, trusted
 from safety.ledger import GO, Verdict, stop
 from safety.policy import account, orders
-from safety.policy.evaluation import Trip, evaluate, findings_of, needs, tripped
+from safety.policy.evaluation import Need, Trip, evaluate, findings_of, needs, tripped
 from safety.policy.limits import Limits
 from safety.terms.channel import Channel, Channels
 from safety.terms.facts import Decision, Facts, Outcome, SwitchState, Usage
@@ -37,6 +37,8 @@ MOST_STANDING: Final = 1000
 """Placed intents among which the deployment of a strategy is looked for, newest first."""
 
 MAX_MOVER: Final = 80
+_SHOWN: Final[frozenset[Need]] = frozenset({"quote", "usd_rate"})
+"""What a human is told of an order's worth."""
 """Characters of who moved the switch."""
 
 MAX_DRIFT: Final = Decimal("0.005")
@@ -147,13 +149,16 @@ class Judge:
     channels: Channels
     key_in_environment: bool = False
 
-    async def assess(self, action: Action, *, can_elicit: bool = False, subscription_id: str = "") -> Assessment:
-        """Gather what the limits ask about.
+    async def assess(
+        self, action: Action, *, can_elicit: bool = False, subscription_id: str = "", priced: bool = False
+    ) -> Assessment:
+        """Gather what the limits ask about, and what a human is told who may be asked.
 
         Args:
             action: What is to be done.
             can_elicit: Whether the calling client can show a question.
             subscription_id: The deployed strategy that asks; "" for all others.
+            priced: A human was told a market price, which is compared with that of now.
 
         Raises:
             HeyTradersError: The service refuses a question for a reason that can be put right.
@@ -173,7 +178,11 @@ class Judge:
         if any(finding.outcome is Outcome.DENY for finding in found):
             settled = Decision(Outcome.DENY, found, loaded.policy.hash)
             return Assessment(action, channel, loaded, bare, approver, assured, settled)
-        facts = await gathering.facts(action, needs(action, limits, switch.state), channel)
+        wanted = needs(action, limits, switch.state)
+        shown = _SHOWN if priced or can_elicit or limits.ask_a_human else frozenset[Need]()
+        facts = await gathering.facts(action, wanted | shown, channel)
+        if facts.quote is None and "quote" not in wanted and "account" not in wanted:
+            facts = replace(facts, upstream_healthy=True)  # nothing that the limits ask about is missing
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
         standing = bool(subscription_id) and await to_thread.run_sync(
             self._has_standing_approval, action, channel, subscription_id, approver, limits

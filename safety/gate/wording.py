@@ -90,10 +90,8 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
     )
 
 
-def confirmed_by(intent: Intent) -> Confirmed | None:
-    """Who agreed to it; `None` while nobody has and a human must."""
-    if intent.state == "PENDING":
-        return None
+def confirmed_by(intent: Intent) -> Confirmed:
+    """Who agreed to it so far."""
     if intent.key_id == BY_ELICITATION:
         return "dialog"
     if intent.signature:

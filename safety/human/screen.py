@@ -11,10 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Final, cast
 
+from api.errors import InvalidInput
 from safety.exits import cleaned
+from safety.policy.case import instrument
 from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
 
 MAX_LINES: Final = 9
@@ -22,6 +24,7 @@ MAX_WORDS: Final = 280
 """Characters of an agent's own words on one line."""
 
 _WIDTH: Final = 15
+_DIGITS: Final = 8
 
 
 def screen(proposal: Proposal) -> list[str]:
@@ -85,11 +88,32 @@ def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
         "any price (market order)" if order.price is None else f"{plain(order.price)} or better ({order.order_type})"
     )
     yield "price", f"{price}{market}"
-    worth = "not known" if proposal.notional_usd is None else f"{plain(proposal.notional_usd)} USD"
-    yield "worst case", worth if order.leverage is None else f"{worth}, with leverage {order.leverage}"
+    lever = "" if order.leverage is None else f", with leverage {order.leverage}"
+    yield "worth", f"{_worth(order, proposal)}{lever}"
     yield "account", f"{fact(order.account_id)} on {order.exchange}, {order.market_type}"
     if order.label:
         yield "the agent says", words(order.label)
+
+
+def _worth(order: Order, proposal: Proposal) -> str:
+    """What the order is worth in the account's currency, and in USD at the worse of its price and the market's."""
+    price = proposal.quote if order.price is None else order.price
+    known = [] if price is None else [f"{plain(_shortened(order.amount * price))} {_currency(order)}"]
+    if proposal.notional_usd is not None:
+        known.append(f"at worst {plain(proposal.notional_usd)} USD")
+    return ", ".join(known) or "not known"
+
+
+def _currency(order: Order) -> str:
+    try:
+        return fact(instrument(order.symbol, order.exchange).quote)
+    except InvalidInput:
+        return "of the quote currency"
+
+
+def _shortened(value: Decimal) -> Decimal:
+    """An amount of money with eight significant digits, rounded up."""
+    return value if len(value.as_tuple().digits) <= _DIGITS else Context(_DIGITS, ROUND_UP).plus(value)
 
 
 def _exits(order: Order) -> str:

@@ -315,7 +315,7 @@ def _times(path: Path) -> list[float]:
 
 def _append(path: Path, line: str) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0), 0o600)
         try:
             os.write(handle, f"{line}\n".encode())
             os.fsync(handle)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from api.errors import HeyTradersError, InvalidInput
+from api.errors import Denied, HeyTradersError, InvalidInput
 from safety.exits import redacted
 from safety.ledger import audit, checkpoint, claiming, rows, switch, trust
 from safety.ledger.database import FILE_NAME, Database
@@ -56,6 +56,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
+        self._anchors = checkpoint.Anchors(home, key)
 
     @classmethod
     def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:
@@ -146,8 +147,14 @@ class Ledger:
             intent_id: Approved, or surely not sent before.
             decide: The last word, with the usage without this intent.
         """
+        with self._read() as journal:
+            lost = self._anchors.missing(journal)
+        self._halt_on(lost)
         with self._write() as journal:
-            return claiming.claim(journal, self._home, intent_id, decide)
+            claim = claiming.claim(journal, self._home, intent_id, decide)
+        if claim.won and claim.intent.proposal.money == "real":
+            self._keep_anchor()
+        return claim
 
     def settle(
         self,
@@ -339,11 +346,14 @@ class Ledger:
             with self._write() as journal:
                 if not is_file:
                     switch.current(journal, self._home)
-                return switch.engage(journal, wanted)
+                halted = switch.engage(journal, wanted)
         except HeyTradersError:
             if is_file:
                 return switch.read_file(self._home) or wanted
             raise
+        if self._anchors.exist():
+            self._keep_anchor()
+        return halted
 
     def release(self, *, signature: str, key_id: str, over: str) -> Switch:
         """Book a human's release, which the caller has verified, and remove the file. Breaks known by now are accepted.
@@ -352,13 +362,24 @@ class Ledger:
             signature: Over `over`, hexadecimal.
             key_id: Of the approver's key.
             over: The text that was signed.
+
+        Raises:
+            Denied: Another approver signed for this home before.
         """
         with self._write() as journal:
             switch.current(journal, self._home)
+            other = self._anchors.other_approver(_named_approver(journal))
+        if other is not None:
+            raise Denied(
+                "another passphrase approved for this folder before, and its ledger is gone",
+                suggestion=f"Restore safety.db and audit.key. If you removed them on purpose, remove {other} as well",
+            )
         with self._write() as journal:
             told = {"state": "ACTIVE", "reason": "", "by": key_id, "signature": signature, "over": over}
             event = journal.append("switch", "release", {**told, "accepted": audit.breaks(journal)})
             switch.remove_file(self._home)
+        if self._anchors.exist():
+            self._keep_anchor(accepted=True)
         return Switch("ACTIVE", "", key_id, event.at)
 
     def allow_questions(self, *, signature: str, key_id: str, over: str) -> None:
@@ -418,7 +439,7 @@ class Ledger:
         with self._read() as journal:
             if not found:
                 checkpoint.write(journal, self._home, reached)
-            new = audit.without_accepted(journal, found)
+            new = [*audit.without_accepted(journal, found), *self._anchors.missing(journal)]
         self._halt_on(new)
         return found
 
@@ -437,6 +458,7 @@ class Ledger:
         """Store a policy that a human signed; its version has to be higher than any before."""
         with self._write() as journal:
             trust.store_policy(journal, signed)
+        self._keep_anchor()
 
     def approver(self) -> str | None:
         """The public key that approves, hexadecimal."""
@@ -472,8 +494,12 @@ class Ledger:
             found = audit.breaks(journal) if known is None else audit.recent_breaks(journal, known)
             if not found and known is None:
                 checkpoint.write(journal, self._home, journal.head())
-            new = audit.without_accepted(journal, found)
+            new = [*audit.without_accepted(journal, found), *self._anchors.missing(journal)]
         self._halt_on(new)
+
+    def _keep_anchor(self, *, accepted: bool = False) -> None:
+        with self._read() as journal:
+            self._anchors.keep(journal, _named_approver(journal), accepted=accepted)
 
     def _halt_on(self, breaks: list[str]) -> None:
         if breaks:
@@ -488,3 +514,9 @@ class Ledger:
     def _read(self) -> Generator[Journal]:
         with self._database.read() as db:
             yield Journal(db, self._key, self._now())
+
+
+def _named_approver(journal: Journal) -> str | None:
+    """The key that the journal names as the approver's, sound or not: it is only compared with the one kept outside."""
+    event = journal.latest("approver")
+    return None if event is None else str(event.body.get("public_key"))

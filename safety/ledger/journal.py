@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 
 from api.errors import UserMustAct
 from safety.exits import redacted_value
+from safety.private_file import BadFile, read_regular
 from safety.terms.proposal import canonical_json
 
 from .records import Event
@@ -176,10 +177,12 @@ def audit_key(home: Path) -> bytes:
     try:
         if not path.exists():
             _make_key(path)
-        mode, key = path.stat().st_mode, path.read_bytes()
-    except OSError as error:
-        raise _bad_key(path, f"cannot be read ({error.strerror})", "Check its owner and mode") from error
-    if os.name == "posix" and mode & 0o077:
+        found = read_regular(path)
+    except (OSError, BadFile) as error:
+        why = error.message if isinstance(error, BadFile) else f"cannot be read ({error.strerror})"
+        raise _bad_key(path, why.removeprefix(f"{path} "), "Check its owner and mode") from error
+    key, status = found or (b"", None)
+    if os.name == "posix" and status is not None and status.st_mode & 0o077:
         raise _bad_key(path, "can be read by others", f"Run: chmod 600 {path}")
     if len(key) != KEY_BYTES:
         raise _bad_key(path, "is not a key", "Restore it from a backup of the same folder")

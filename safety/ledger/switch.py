@@ -13,6 +13,7 @@ from stat import S_ISREG
 from typing import Final
 
 from api.errors import UserMustAct, clean
+from safety.private_file import BadFile, read_regular
 
 from .journal import Journal
 from .records import Event, Switch
@@ -40,10 +41,11 @@ def read_file(home: Path) -> Switch | None:
 
 def _reason_in(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return clean(file.read(4 * _MAX_REASON), _MAX_REASON) or f"{path} was made"
-    except OSError as error:
-        return f"{path} cannot be read ({error.strerror})"
+        found = read_regular(path)
+    except BadFile as error:
+        return error.message
+    text = b"" if found is None else found[0][: 4 * _MAX_REASON]
+    return clean(text.decode(errors="replace"), _MAX_REASON) or f"{path} was made"
 
 
 def write_file(home: Path, reason: str) -> bool:

@@ -51,7 +51,7 @@ class Ground(Protocol):
 class Assesses(Protocol):
     """Assesses at the world before an intent is sent; `judging.Judge` does."""
 
-    async def assess(self, action: Action, *, subscription_id: str = "") -> Ground:
+    async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> Ground:
         """The ground of the last word on `action`, which a deployed strategy may ask for."""
         ...
 
@@ -108,7 +108,9 @@ class Executor:
         try:
             channel = await self._channel(intent)
             ground = ground or await self.judge.assess(
-                intent.proposal.action, subscription_id=intent.caller.client if intent.caller.origin else ""
+                intent.proposal.action,
+                subscription_id=intent.caller.client if intent.caller.origin else "",
+                priced=intent.proposal.quote is not None,
             )
             alone = await self._needs_to_be_alone(intent, channel)
         except (HeyTradersError, ValueError) as error:

@@ -77,7 +77,7 @@ class Free:
         """Go."""
         return GO
 
-    async def assess(self, action: Action, *, subscription_id: str = "") -> Free:  # noqa: ARG002
+    async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> Free:  # noqa: ARG002
         """There is nothing to look at."""
         return self
 

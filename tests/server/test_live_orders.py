@@ -16,6 +16,7 @@ from api.live import LIVE_STRATEGIES_LIST, LIVE_SUBSCRIBE, StrategiesRequest, Su
 from engine.access import LOCAL_AGENT
 from engine.live.door import DoorAnswer, OrderDoor, StrategyOrder
 from safety.gate.deployments import place_for_strategy
+from safety.gate.wording import gated_order
 from safety.private_file import write_private
 from safety.terms.intent import Intent
 from server.backend import Backend, open_backend
@@ -80,6 +81,7 @@ async def test_a_strategys_order_is_placed_and_stands_in_the_ledger_under_its_su
     assert answer.order.status == "FILLED"
     assert (intent.state, intent.caller.tool, intent.caller.client) == ("ACKED", "live strategy", SUBSCRIPTION)
     assert intent.order_id == answer.order.order_id
+    assert gated_order(intent).confirmed_by == "standing"
 
 
 async def test_the_same_decision_is_one_order_however_often_it_is_placed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,10 +106,12 @@ async def test_confirming_places_at_once_on_paper_and_follows_to_the_end(
         placed = await result(client, "place_with_confirmation", **MARKET)
 
     assert (placed["outcome"], placed["status"]) == ("placed", "FILLED")
+    assert placed["confirmed_by"] == ("dialog" if person else "nobody")
     assert "repeated" not in placed
     if person:
         [form] = person.shown
         assert "0.001 BTC/USDT" in form.message
+        assert re.search(r"worth +\d+\.\d+ USDT, at worst \d+\.\d+ USD\n", form.message)
         assert form.message.count("\n") < 9
 
 
@@ -136,7 +139,7 @@ async def test_a_dialog_that_nobody_may_have_seen_is_no_consent(connect: Connect
         placed = await orders(client)
         found = await result(client, "order_intent", intent_id=waiting["intent_id"])
 
-    assert waiting["outcome"] == "approval_required"
+    assert (waiting["outcome"], waiting["confirmed_by"]) == ("approval_required", "nobody")
     assert "heytraders-mcp approve" in waiting["approval"]["how"]
     assert placed == []
     assert found["state"] == "PENDING"
@@ -179,6 +182,7 @@ async def test_what_a_human_has_to_approve_waits_and_says_how(connect: Connect, 
     assert first["intent_id"] in first["approval"]["how"]
     assert (again["intent_id"], again["repeated"]) == (first["intent_id"], True)
     assert waited.structured_content is not None
+    assert [each["confirmed_by"] for each in (first, again, waited.structured_content)] == ["nobody"] * 3
     assert waited.structured_content["intent_id"] == first["intent_id"]
     assert [message for message in heard if "heytraders-mcp approve" in message]
     assert [each["intent_id"] for each in status["pending"]] == [first["intent_id"]]
@@ -215,6 +219,7 @@ async def test_what_is_approved_elsewhere_while_the_call_waits_is_placed_once(
     assert placed.structured_content is not None, placed.content
     assert [placed.structured_content["intent_id"]] == approved
     assert (placed.structured_content["outcome"], placed.structured_content["status"]) == ("placed", "FILLED")
+    assert placed.structured_content["confirmed_by"] == "terminal"
     assert [order["order_id"] for order in listed] == [placed.structured_content["order_id"]]
 
 

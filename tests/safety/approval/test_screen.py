@@ -22,7 +22,7 @@ def test_an_order_reads_as_what_it_is() -> None:
         "REAL MONEY      at https://hey-traders.com/api/v1",
         "BUY             0.0005 BTC/USDT",
         "price           60000 or better (limit); the market was at 60012.5",
-        "worst case      30.1 USD",
+        "worth           30 USDT, at worst 30.1 USD",
         "account         a1 on binance, spot",
         'the agent says  "breakout"',
         "expires         00:21:40 UTC",
@@ -37,7 +37,7 @@ def test_a_market_order_with_leverage_says_so() -> None:
 
     assert "SELL            0.0005 BTC/USDT" in shown
     assert "price           any price (market order)\n" in shown
-    assert "30.1 USD, with leverage 3" in shown
+    assert "worth           at worst 30.1 USD, with leverage 3" in shown
     assert "at market, leverage 3 on binance" in summary(proposed(order))
 
 
@@ -50,7 +50,29 @@ def test_simulated_money_says_so() -> None:
 
 
 def test_a_value_that_is_not_known_is_not_called_nothing() -> None:
-    assert "worst case      not known" in screen(proposed(notional_usd=None))
+    market = ORDER.model_copy(update={"order_type": "market", "price": None})
+
+    assert "worth           not known" in screen(proposed(market, notional_usd=None, quote=None))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "amount", "price", "quote", "shown"),
+    [
+        ("upbit", "BTC/KRW", "0.0005", "90000000", "91000000", "45000 KRW, at worst 30.1 USD"),
+        ("binance", "BTC/USDT", "0.0005", None, "60012.5", "30.00625 USDT, at worst 30.1 USD"),
+        ("hyperliquid", "BTC/USDC:USDC", "0.003", "60000", "60012.5", "180 USDC, at worst 30.1 USD"),
+        # 0.00123 x 60012.57 is 73.8154611: rounded up to eight digits.
+        ("binance", "BTC/USDT", "0.00123", None, "60012.57", "73.815462 USDT, at worst 30.1 USD"),
+    ],
+)
+def test_the_question_says_the_worth_in_the_currency_of_the_account(
+    exchange: str, symbol: str, amount: str, price: str | None, quote: str, shown: str
+) -> None:
+    terms = {"exchange": exchange, "symbol": symbol, "amount": Decimal(amount)}
+    limit = {"price": None, "order_type": "market"} if price is None else {"price": Decimal(price)}
+    order = ORDER.model_copy(update={**terms, **limit})
+
+    assert f"worth           {shown}" in question(proposed(order, quote=Decimal(quote)))
 
 
 def test_standing_authority_says_that_it_trades_by_itself() -> None:

@@ -49,7 +49,7 @@ class MadeUpJudge:
     looked_at: list[Action] = field(default_factory=list[Action])
     heard: list[Usage] = field(default_factory=list[Usage])
 
-    async def assess(self, action: Action, *, subscription_id: str = "") -> MadeUpJudge:  # noqa: ARG002
+    async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> MadeUpJudge:  # noqa: ARG002
         self.looked_at.append(action)
         if self.trouble is not None:
             raise self.trouble
