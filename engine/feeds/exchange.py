@@ -155,6 +155,11 @@ class ExchangeFeed:
         block = self._store.read_now(lambda c: read_fetched(c, series, start=start, end=end, limit=None))
         return block[0].astype(np.int64), block[4]
 
+    def funding_gaps(self, instrument: Instrument, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of `start <= time < end` for which no funding rates are stored, oldest first."""
+        series = self._stored(instrument, "funding")
+        return gaps(() if series is None else series.covered, (start, end))
+
     def _read(
         self, instrument: Instrument, timeframe: Timeframe, since: int | None, until: int, limit: int | None
     ) -> Floats:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,6 +49,21 @@ def open_feed(
     fetcher = None if connector is None else Fetcher(store, clock, connector, markets)
     exchanges = ExchangeFeed(store, clock, fetcher, markets)
     return MarketFeed((imported, exchanges), exchanges)
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRates:
+    """Funding rates of a perpetual: when they are due, what longs pay to shorts as a fraction, and what is not known.
+
+    Attributes:
+        time: Unix seconds, oldest first.
+        rate: Of the position's value.
+        missing: Spans `since <= time < until` whose rates are not stored.
+    """
+
+    time: Times
+    rate: Floats
+    missing: tuple[tuple[int, int], ...]
 
 
 class MarketFeed:
@@ -129,6 +145,31 @@ class MarketFeed:
         if self.exchanges is None:
             return {}
         return self.exchanges.fetch([w for w in wanted if self._serving(w[0]) is self.exchanges], progress)
+
+    def fetch_funding(self, instruments: Sequence[Instrument], start: int, end: int) -> None:
+        """Have the funding rates of perpetuals in the store, where their exchange gives any.
+
+        One that cannot be asked leaves a gap, which `funding` tells.
+        """
+        fetcher = None if self.exchanges is None else self.exchanges.fetcher
+        for instrument in instruments:
+            if fetcher is not None and self._pays_funding(instrument):
+                with suppress(HeyTradersError):
+                    fetcher.ensure_funding(instrument, (start, end))
+
+    def funding(self, instrument: Instrument, start: int, end: int) -> FundingRates | None:
+        """What is stored of a perpetual's funding rates; `None` for spot, imported and simulated prices.
+
+        Raises:
+            HeyTradersError: The exchange gives none, and it is this process that asks.
+        """
+        if self.exchanges is None or not self._pays_funding(instrument):
+            return None
+        time, rate = self.exchanges.funding(instrument, start, end)
+        return FundingRates(time, rate, tuple(self.exchanges.funding_gaps(instrument, start, end)))
+
+    def _pays_funding(self, instrument: Instrument) -> bool:
+        return instrument.market_type == "perpetual" and self._serving(instrument) is self.exchanges
 
     def fetch_recent(self, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:
         """`fetch` for the last closed bars. What goes wrong shows when the candles are read."""

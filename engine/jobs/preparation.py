@@ -13,7 +13,6 @@ from typing import Final
 from api.backtest_results import Diagnostic, ScriptCheckResponse
 from api.backtests import ExecuteRequest, ScriptCheckRequest
 from api.errors import HeyTradersError, InvalidInput, NotFound
-from api.exchanges import EXCHANGES
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Feed
@@ -106,6 +105,7 @@ def collect(feed: MarketFeed, text: str, look: Callable[[float, str], None]) -> 
     wanted: list[tuple[Instrument, Timeframe, tuple[int, int]]] = [(each, spec.timeframe, span) for each in instruments]
     failed = feed.fetch(wanted, lambda done, count: look(done / count, FETCHING))
     _raise_together(list(failed.values()))
+    feed.fetch_funding(spec.instruments, spec.start, spec.end)
 
 
 def _read_by(text: str) -> tuple[tuple[Instrument, ...], int]:
@@ -231,8 +231,6 @@ def _doubts(request: ExecuteRequest) -> list[str]:
             found.append(f"{name}={value:g} means {value:g} percent; write {100 * value:g} if you meant a fraction.")
     if request.trading_fee == 0 and request.slippage == 0:
         found.append("No fees and no slippage: real trading costs more.")
-    if EXCHANGES[request.exchange].market_type == "perpetual":
-        found.append("Funding payments are not part of the result.")
     return found
 
 

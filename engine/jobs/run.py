@@ -18,7 +18,7 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
 from engine.executor import Array, executor_for, tell
 from engine.feeds.feed import Feed, Listing
-from engine.feeds.market import MarketFeed, load_frame, open_feed
+from engine.feeds.market import FundingRates, MarketFeed, load_frame, open_feed
 from engine.frame import Frame, Layout, packed, unpacked
 from engine.results.analysis import analyse, gather
 from engine.results.benchmark import buy_and_hold, idle_bars, per_ticker
@@ -35,7 +35,7 @@ from engine.results.robustness import moments
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.schedule import delayed
-from engine.simulation.settings import SimulationSettings
+from engine.simulation.settings import Funding, SimulationSettings
 from engine.store.database import Store
 from engine.trading_rules import OrderRules
 
@@ -102,6 +102,7 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     report(0.05, _LOADING)
     frame, first_bar = loaded_frame(feed, spec, script.instruments, script.warmup_bars)
     layout, arrays = packed(frame)
+    spec = replace(spec, warnings=(*spec.warnings, *unfunded(spec, feed)))
     task = BacktestTask(spec, layout, first_bar, settings_of(spec, feed))
     report(0.25, _TRADING)
     executor = executor_for(0, world.executor, lambda done: report(0.25 + 0.75 * done, _stage(done)))
@@ -157,7 +158,46 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
         order_rules={instrument: order_rules(feed.listing(instrument)) for instrument in spec.instruments},
         max_volume_share=spec.max_volume_share,
         resolves_at={instrument: at for instrument, at in resolving.items() if at is not None},
+        funding=funding_of(spec, feed),
     )
+
+
+def funding_of(spec: Spec, feed: Feed) -> dict[Instrument, Funding]:
+    """The funding rates of the spec's perpetuals, where an exchange has given any."""
+    found: dict[Instrument, Funding] = {}
+    for instrument in spec.instruments:
+        known = _known_funding(spec, feed, instrument)
+        if known is not None and len(known.time):
+            found[instrument] = Funding(known.time, known.rate)
+    return found
+
+
+def _known_funding(spec: Spec, feed: Feed, instrument: Instrument) -> FundingRates | None:
+    return feed.funding(instrument, spec.start, spec.end) if isinstance(feed, MarketFeed) else None
+
+
+def unfunded(spec: Spec, feed: Feed) -> list[str]:
+    """Perpetuals for which funding is not charged, or not for the whole range."""
+    told: list[str] = []
+    for instrument in spec.instruments:
+        if instrument.market_type != "perpetual":
+            continue
+        known = _known_funding(spec, feed, instrument)
+        if known is None:
+            told.append(f"{instrument.ticker}: its prices come without funding rates, so no funding is charged.")
+        elif known.missing:
+            since, until = known.missing[0][0], known.missing[-1][1]
+            told.append(
+                f"{instrument.ticker}: funding rates between {iso8601(float(since))} and {iso8601(float(until))} are"
+                " missing; nothing is charged for them."
+            )
+        elif not len(known.time):
+            told.append(f"{instrument.ticker}: its exchange gives no funding rates for this range; none is charged.")
+    return told
+
+
+_FUNDED: Final = "at the exchange's rates, on the value at the first open at or after each funding time"
+_NOT_FUNDED: Final = "none: the prices come without funding rates"
 
 
 def order_rules(listing: Listing) -> OrderRules:
@@ -274,11 +314,18 @@ def _assumptions(spec: Spec, simulation: Simulation, facts: Facts, warmup_bars: 
         "maintenance_margin": simulation.settings.maintenance_margin if instrument.market_type == "perpetual" else None,
         "max_volume_share": spec.max_volume_share,
         "smallest_order": simulation.settings.order_rules[instrument].minimum,
+        "funding": _funding_rule(simulation),
         "fill_timing": "decided at a bar's close, filled at the next bar's open",
         "periods_per_year": yearly,
         "data_source": facts.data_source,
         "parameters": spec.parameters if spec.generated else None,
     }
+
+
+def _funding_rule(simulation: Simulation) -> str | None:
+    if all(instrument.market_type != "perpetual" for instrument in simulation.instruments):
+        return None
+    return _FUNDED if simulation.settings.funding else _NOT_FUNDED
 
 
 def _metrics(

@@ -18,7 +18,7 @@ from engine.clock import iso8601
 from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of
-from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of
+from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of, unfunded
 from engine.jobs.settings import World
 from engine.jobs.spec import Spec, SweepOutcome
 from engine.results.metrics import YEAR, measure_curve
@@ -85,7 +85,8 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     finally:
         executor.close()
     report(0.9, _JUDGING)
-    found = judge(spec, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
+    told = replace(spec, base=replace(base, warnings=(*base.warnings, *unfunded(base, feed))))
+    found = judge(told, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
     tried = dict(zip(_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
     return SweepOutcome(
         market=base.market,

@@ -26,7 +26,7 @@ def gather(
     pnl = trades.pnl
     ranked = np.sort(pnl)[::-1]
     net = simulation.final_equity - simulation.settings.initial_cash
-    costs = traded.total_fees + traded.total_slippage
+    costs = traded.total_fees + traded.total_slippage + traded.total_funding
     first, second = _halves(simulation)
     tickers = [instrument.ticker for instrument in simulation.instruments]
     which: list[int] = trades.instrument.tolist()

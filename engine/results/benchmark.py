@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from api.symbols import Instrument
 from engine.frame import Bars, Floats, Frame
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
@@ -22,15 +23,26 @@ def buy_and_hold(
     """The equity of holding, at each bar's close from `first_bar` on, and each ticker's return in percent.
 
     Bought at the first open after `first_bar` closed, as a strategy's first trade would be, and sold at the last close,
-    both with slippage and fee, without leverage. The first `idle` bars, which a strategy could not use, are left out.
+    both with slippage and fee, without leverage; a perpetual pays its funding. The first `idle` bars, which a strategy
+    could not use, are left out.
     """
     share = settings.initial_cash / len(frame.bars)
-    held = {instrument.ticker: _held(bars, share, settings, first_bar, idle) for instrument, bars in frame.bars.items()}
+    held = {
+        instrument.ticker: _held(bars, share, settings, first_bar, idle, _rates(frame, settings, instrument))
+        for instrument, bars in frame.bars.items()
+    }
     equity = np.sum(list(held.values()), axis=0)
     return equity, {ticker: 100.0 * (float(curve[-1]) / share - 1.0) for ticker, curve in held.items()}
 
 
-def _held(bars: Bars, cash: float, settings: SimulationSettings, first_bar: int, idle: int) -> Floats:
+def _rates(frame: Frame, settings: SimulationSettings, instrument: Instrument) -> Floats | None:
+    found = settings.funding.get(instrument)
+    return None if found is None else found.at_opens(frame)
+
+
+def _held(
+    bars: Bars, cash: float, settings: SimulationSettings, first_bar: int, idle: int, rates: Floats | None
+) -> Floats:
     close = bars.close[first_bar:]
     known = np.flatnonzero(~np.isnan(bars.open[first_bar + idle + 1 :]))
     if not len(known):
@@ -41,7 +53,16 @@ def _held(bars: Bars, cash: float, settings: SimulationSettings, first_bar: int,
     last_known = np.maximum.accumulate(np.where(np.isnan(close), 0, np.arange(len(close))))
     curve = amount * close[last_known]
     curve[:bought] = cash
+    paid = 0.0
+    if rates is not None:
+        opens = np.where(np.isnan(bars.open[first_bar:]), close[last_known], bars.open[first_bar:])
+        charged = amount * opens * rates[first_bar:-1]
+        charged[: bought + 1] = 0.0
+        curve -= np.cumsum(charged)
+        paid = amount * close[last_known[-1]] * rates[-1] + charged.sum()
+        curve[-1] += charged.sum()
     curve[-1] *= (1.0 - settings.slippage) * (1.0 - settings.fee)
+    curve[-1] -= paid
     return curve
 
 

@@ -81,6 +81,7 @@ class TradeMetrics:
     turnover: float
     total_fees: float
     total_slippage: float
+    total_funding: float
 
 
 def periods_per_year(seconds: int) -> float:
@@ -236,6 +237,7 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
         turnover=simulation.turnover,
         total_fees=totals.fees,
         total_slippage=totals.slippage,
+        total_funding=simulation.funding,
     )
 
 

@@ -56,6 +56,7 @@ class Position:
     slippage: float
     peak: float
     seen: int
+    funding: float = 0.0
     tag: str | None = None
     entries: int = 1
     stop: float | None = None
@@ -122,6 +123,7 @@ class Ledger:
         self.dust = DUST * initial_cash
         self.positions: dict[Slot, Position] = {}
         self.order: list[Slot] = []
+        self.funding = 0.0
         self.sizes = SizeCounts()
         self._markets = markets
         self._costs = tuple(market.costs for market in markets)
@@ -188,6 +190,18 @@ class Ledger:
         if free < 0.0:
             self.balance -= free
 
+    def fund(self, bar: int, prices: Sequence[float]) -> None:
+        """Charge the funding that is due at `bar` on what is held, at each instrument's price; shorts are paid it."""
+        for slot in self.order:
+            rates = self._markets[slot[0]].funding
+            rate = 0.0 if rates is None else rates.item(bar)
+            if rate != 0.0:
+                position = self.positions[slot]
+                paid = position.signed * prices[slot[0]] * rate
+                self.balance -= paid
+                self.funding += paid
+                position.funding += paid
+
     def open(
         self, slot: Slot, side: Side, amount: float, price: float, reference: float, bar: int, reason: FillReason
     ) -> Position | None:
@@ -234,6 +248,7 @@ class Ledger:
         The share that was asked for, before rounding to lots, is remembered by the number of the fill.
         """
         slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
+        share = 1.0
         whole = amount >= position.amount
         if not whole:
             share = amount / position.amount
@@ -246,12 +261,15 @@ class Ledger:
         else:
             share = amount / position.amount
             fees, slippage = position.fees * share, position.slippage * share
+        funding = position.funding * share if position.funding else 0.0
         value = amount * price
         fee = 0.0 if reason == "resolution" else value * costs.fee
         slipped = amount * abs(price - reference)
         gross = side * amount * (price - position.entry)
         self.balance += side * value - fee
         pnl = gross - fees - fee
+        if funding:
+            pnl -= funding
         left = amount * position.entry * costs.inverse_leverage + gross - fee
         ruined = left < 0.0 and costs.can_liquidate(side)
         if ruined:
@@ -274,6 +292,7 @@ class Ledger:
             position.amount -= amount
             position.fees -= fees
             position.slippage -= slippage
+            position.funding -= funding
         if ruined:
             self.settle()
 

@@ -47,7 +47,7 @@ class Session:
     def trade(self, bar: int) -> None:
         """Everything that happens on `bar`."""
         book = self._book
-        opens = self._opens(bar) if book.waiting or book.resting or book.cells else ()
+        opens = self.opens(bar) if book.waiting or book.resting or book.cells else ()
         self._market_orders(bar, opens)
         for k in sorted(book.resting):
             self._limits(k, bar, opens, gap=True)
@@ -67,7 +67,7 @@ class Session:
     def fill_waiting(self, bar: int) -> None:
         """Only what fills at the open of `bar`: the market orders that wait for it."""
         if self._book.waiting:
-            self._market_orders(bar, self._opens(bar))
+            self._market_orders(bar, self.opens(bar))
 
     def close_all(self, bar: int, reason: ExitReason) -> None:
         """Close whatever trades on `bar` at its open."""
@@ -81,7 +81,7 @@ class Session:
         for slot in tuple(self._ledger.order):
             self._close_at(self._ledger.positions[slot], self._markets[slot[0]].mark.item(bar), bar, "end_of_data")
 
-    def _opens(self, bar: int) -> list[float]:
+    def opens(self, bar: int) -> list[float]:
         """Each instrument's price at the open: its own, or the last one known."""
         return [m.open.item(bar) if m.has(bar) else (m.mark.item(bar - 1) if bar else 0.0) for m in self._markets]
 

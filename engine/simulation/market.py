@@ -77,7 +77,8 @@ class Market:
     `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then).
     `exists` is None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its
     close is the payout and no bar exists after it. `most` is what a fill may open on each bar, base units; None where
-    volume sets no limit, or the data has no volume at all.
+    volume sets no limit, or the data has no volume at all. `funding` is the rate due at the open of each bar and at the
+    last close (`Funding.at_opens`); None where nothing is charged.
     """
 
     instrument: Instrument
@@ -91,6 +92,7 @@ class Market:
     resolution: int | None
     rules: OrderRules
     most: Floats | None
+    funding: Floats | None
 
     def has(self, bar: int) -> bool:
         """Whether it can be traded on `bar`."""
@@ -124,6 +126,7 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
         resolution=resolution,
         rules=settings.order_rules.get(instrument, ANY_ORDER),
         most=_most(bars.volume, settings.max_volume_share),
+        funding=None if (rates := settings.funding.get(instrument)) is None else rates.at_opens(frame),
     )
 
 

@@ -6,6 +6,7 @@ order looks out for. Between two visits the holdings are constant and the curves
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -53,6 +54,8 @@ class PortfolioKernel:
         self._equity, self._cash, self._gross = (np.empty(self._size - first_bar) for _ in range(3))
         self._flat = {m.instrument: FLAT for m in markets}
         self._peak, self._peaked = settings.initial_cash, first_bar
+        rates = [market.funding[:-1] != 0.0 for market in markets if market.funding is not None]
+        self._due: list[int] = np.logical_or.reduce(rates).nonzero()[0].tolist() if rates else []
         self._traded = 0
 
     def run(self) -> Simulation:
@@ -183,6 +186,8 @@ class PortfolioKernel:
         )
 
     def _visit(self, bar: int) -> None:
+        if self._ledger.order and self._funded(bar) == bar:
+            self._ledger.fund(bar, self._session.opens(bar))
         if self._ending is not None:
             self._session.close_all(bar, self._ending)
             return
@@ -232,7 +237,13 @@ class PortfolioKernel:
             return bar + 1 if self._ledger.order else self._size
         if self._book.waiting or bar + 1 == self._size:
             return bar + 1
-        return min(self._decider.next(bar + 1), self._lookout.next(bar + 1))
+        funded = self._funded(bar + 1) if self._ledger.order else self._size
+        return min(self._decider.next(bar + 1), self._lookout.next(bar + 1), funded)
+
+    def _funded(self, bar: int) -> int:
+        """The first bar from `bar` on at whose open funding is due."""
+        index = bisect_left(self._due, bar)
+        return self._due[index] if index < len(self._due) else self._size
 
     def _fill(self, bar: int, stop: int) -> int:
         """Fill the curves from `bar` to before `stop`, or until a portfolio limit is reached; the bar to go on with."""
@@ -271,6 +282,7 @@ class PortfolioKernel:
     def _finish(self) -> Simulation:
         last = self._size - 1
         final = self._account(last)
+        self._ledger.fund(self._size, self._marks(last))
         self._session.close_at_end(last)
         self._equity[-1] = self._ledger.balance
         self._cash[-1], self._gross[-1] = self._ledger.balance, 0.0
@@ -287,4 +299,5 @@ class PortfolioKernel:
             final=final,
             ended_early=self._ending,
             sizes=self._ledger.sizes,
+            funding=self._ledger.funding,
         )

@@ -45,6 +45,7 @@ class Simulation:
         final: The account before the positions still open were closed.
         ended_early: The portfolio limit that ended trading.
         sizes: How many openings were cut, skipped or limited.
+        funding: Paid on perpetual positions, less what was received, money. Part of each trade's profit.
     """
 
     frame: Frame
@@ -58,6 +59,7 @@ class Simulation:
     final: AccountState
     ended_early: EndedEarly | None
     sizes: SizeCounts
+    funding: float = 0.0
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:

@@ -36,6 +36,7 @@ def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
         len(markets) == 1
         and markets[0].exists is None
         and markets[0].resolution is None
+        and markets[0].funding is None
         and all(
             (isinstance(intent, Exit) and intent.once is None) or (isinstance(intent, Entry) and intent.limit is None)
             for _, intent in intents(program)

@@ -7,9 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from api.errors import InvalidInput
 from api.symbols import Instrument
+from engine.frame import Floats, Frame, Times
 from engine.trading_rules import MAINTENANCE, OrderRules
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """The funding rates of a perpetual.
+
+    Attributes:
+        time: When each is due, unix seconds, oldest first.
+        rate: What longs pay to shorts then, as a fraction of the position's value; negative the other way round.
+    """
+
+    time: Times
+    rate: Floats
+
+    def at_opens(self, frame: Frame) -> Floats:
+        """What is due at the open of each bar, and last at the close of the last one: float64[len(frame) + 1].
+
+        A rate is charged at the first open at or after its time, on what is held before that open's fills.
+        """
+        due = np.zeros(len(frame) + 1)
+        if len(frame):
+            first, last = int(frame.time[0]), int(frame.time[-1]) + frame.seconds
+            inside = (self.time > first) & (self.time < last)
+            np.add.at(due, np.searchsorted(frame.time, self.time[inside]), self.rate[inside])
+        return due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +59,7 @@ class SimulationSettings:
         order_rules: Lot and smallest order of each instrument; without them any size is filled.
         max_volume_share: The fraction of the volume of its bar that a fill may open; None does not look at volume.
             Closing is never limited.
+        funding: The rates of each perpetual that has any; without them nothing is charged.
     """
 
     initial_cash: float = 10_000.0
@@ -44,6 +73,7 @@ class SimulationSettings:
     resolves_at: Mapping[Instrument, int] = field(default_factory=dict[Instrument, int])
     order_rules: Mapping[Instrument, OrderRules] = field(default_factory=dict[Instrument, OrderRules])
     max_volume_share: float | None = None
+    funding: Mapping[Instrument, Funding] = field(default_factory=dict[Instrument, Funding])
 
     def __post_init__(self) -> None:
         _within("initial_cash", self.initial_cash, 0.0, math.inf, "more than 0", "Pass e.g. 10000")
