@@ -40,6 +40,8 @@ LONG_PATIENCE: Final = 180.0
 FUNDING_SECONDS: Final = 3_600
 """Funding is paid at whole hours; a request covers so many of them."""
 FUNDING_PAGE: Final = 500
+_LATE: Final = 180
+"""Seconds after a whole hour in which its rate, if there is one, may still come."""
 EARLIEST: Final = 1_420_070_400
 """2015-01-01: no exchange here is asked for older candles."""
 
@@ -174,7 +176,9 @@ class Fetcher:
         exchange = instrument.exchange
         if EXCHANGES[exchange].market_type != "perpetual" or not CONVENTIONS[exchange].tells_funding:
             return
-        since, until = span[0], min(span[1], int(self._clock.now()) // FUNDING_SECONDS * FUNDING_SECONDS)
+        now = int(self._clock.now())
+        hour = now // FUNDING_SECONDS * FUNDING_SECONDS
+        since, until = span[0], min(span[1], hour + 1)
         if since >= until:
             return
         with self._locks[instrument, "funding"]:
@@ -276,6 +280,10 @@ class Fetcher:
             block = np.empty((FIELDS, len(times)))
             block[0], block[1:5], block[5] = times, [found[t] for t in times], 0.0
             reached = until if len(rows) < FUNDING_PAGE or not times else times[-1] + 1
+            if reached % FUNDING_SECONDS == 1 and reached - 1 not in found and self._clock.now() < reached + _LATE:
+                reached -= 1
+            if reached <= at:
+                return
             self._keep(instrument, "funding", block, (at, reached), EXCHANGES[exchange].name)
             at = reached
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -64,6 +64,15 @@ class FundingRates:
     time: Times
     rate: Floats
     missing: tuple[tuple[int, int], ...]
+
+
+@runtime_checkable
+class FundingFeed(Protocol):
+    """A feed that knows the funding rates of perpetuals; `MarketFeed` is one."""
+
+    def funding(self, instrument: Instrument, start: int, end: int) -> FundingRates | None:
+        """What is known of a perpetual's rates with `start <= time < end`; `None` where its prices have none."""
+        ...
 
 
 class MarketFeed:

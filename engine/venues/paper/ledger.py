@@ -25,7 +25,7 @@ from .records import AccountRecord, read_orders, read_positions
 OwnBook = Literal["free", "held", "margin", "position"]
 WorldBook = Literal["funding", "venue", "fees", "pnl"]
 Book = OwnBook | WorldBook
-Kind = Literal["deposit", "withdrawal", "reset", "reserve", "release", "fill", "liquidation", "payout"]
+Kind = Literal["deposit", "withdrawal", "reset", "reserve", "release", "fill", "funding", "liquidation", "payout"]
 
 OWN_BOOKS: Final = get_args(OwnBook)
 WORLD_BOOKS: Final[tuple[WorldBook, ...]] = ("funding", "venue", "fees", "pnl")

@@ -14,7 +14,7 @@ from api.errors import NotFound
 from api.symbols import Instrument
 from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
-from engine.feeds.market import MarketFeed
+from engine.feeds.market import FundingFeed, FundingRates, MarketFeed
 from engine.frame import Source
 from engine.trading_rules import SLIPPAGE, VOLUME_SHARE
 
@@ -53,10 +53,11 @@ def taken(price: Decimal, direction: int, steps: Steps, instrument: Instrument) 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """The bars of an instrument that opened since some moment, and its listing."""
+    """The bars of an instrument that opened since some moment, its listing, and what funding a perpetual pays."""
 
     candles: Candles | None
     listing: Listing
+    funding: FundingRates | None = None
 
     @property
     def steps(self) -> Steps:
@@ -110,7 +111,11 @@ class Prices:
             candles = self._finest(instrument, start=start, limit=None)
         except NotFound:
             candles = None
-        return Tape(candles, listing)
+        rates = None
+        if candles is not None and instrument.market_type == "perpetual" and isinstance(self._feed, FundingFeed):
+            first, last = int(candles.time[0]), int(candles.time[-1])
+            rates = self._feed.funding(instrument, first - SECONDS[candles.timeframe] + 1, last + 1)
+        return Tape(candles, listing, rates)
 
     def _finest(self, instrument: Instrument, *, start: int | None, limit: int | None) -> Candles:
         missing: NotFound | None = None

@@ -6,6 +6,9 @@ An order meets only bars that open after it was placed. Within a bar the worst c
 targets, then other fills in the order of placing, which share a part of the bar's volume: at the open where that is
 better than the order's price, else at that price. What those fills opened is held against the bar's close.
 
+A perpetual pays funding at the open of the first bar at or after each funding time, on its value there: before anything
+else on that bar, as in backtests.
+
 Exits follow the rules of backtests (`simulation.rules`). A stop becomes a market order where its price is reached, or
 at an open beyond it, and fills whole. An entry that fills inside a bar is stopped on the same bar if the bar went on to
 the stop, and reaches its target there only if the bar closed beyond it.
@@ -30,6 +33,8 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS
 from engine.clock import Clock
 from engine.feeds.feed import Candles
+from engine.feeds.market import FundingRates
+from engine.frame import Floats
 from engine.store.broker import orders_table
 from engine.store.database import Store
 from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float
@@ -57,7 +62,7 @@ def settle(trading: TradingAccount, instrument: Instrument, tape: Tape, bars: ra
     """Let the orders and the position in `instrument` meet `bars` of the tape; at its end the market may resolve."""
     candles = tape.candles
     if candles is not None and bars:
-        _Walk(trading, instrument, candles, tape.steps, bars).run()
+        _Walk(trading, instrument, candles, tape, bars).run()
     payout = tape.listing.payout
     if payout is not None and (candles is None or bars.stop >= len(candles)):
         trading.resolve(instrument, payout)
@@ -67,15 +72,16 @@ class _Walk:
     """One instrument's bars, visited only where something happens."""
 
     def __init__(
-        self, trading: TradingAccount, instrument: Instrument, candles: Candles, steps: Steps, bars: range
+        self, trading: TradingAccount, instrument: Instrument, candles: Candles, tape: Tape, bars: range
     ) -> None:
         self._trading = trading
         self._instrument = instrument
         self._bars = candles.bars
         self._opens = candles.time
         self._seconds = SECONDS[candles.timeframe]
-        self._steps = steps
+        self._steps: Steps = tape.steps
         self._range = bars
+        self._rates = _due(candles, tape.funding)
         self._touched: dict[int, Indices] = {}
 
     def run(self) -> None:
@@ -90,12 +96,16 @@ class _Walk:
     def _next(self, start: int) -> int | None:
         """The next bar, from `start` on, in which something happens."""
         found = [self._touches(order) for order in self._trading.open_orders(self._instrument)]
-        found.append(self._threats(self._trading.position(self._instrument)))
+        position = self._trading.position(self._instrument)
+        found += [self._threats(position), self._charged(position)]
         following = (int(bars[at]) for bars in found if (at := int(np.searchsorted(bars, start))) < len(bars))
         return min(following, default=None)
 
     def _meet(self, bar: int) -> None:
         position = self._trading.position(self._instrument)
+        if position is not None and bar in self._charged(position):
+            price, rate = from_float(self._bars.open[bar]), from_float(self._rates[bar])
+            position = self._trading.pay_funding(position, price, rate, int(self._opens[bar]))
         if position is not None and bar in self._threats(position):
             self._liquidate(position, bar)
             return
@@ -249,6 +259,14 @@ class _Walk:
             return np.empty(0, np.intp)
         return self._reaching(position.sign, price, position.seen_until)
 
+    def _charged(self, position: PositionRecord | None) -> Indices:
+        """The bars, not met before, at whose open a position pays funding or is paid."""
+        if position is None:
+            return np.empty(0, np.intp)
+        part = slice(self._range.start, self._range.stop)
+        due = (self._rates[part] != 0.0) & (self._opens[part] >= position.seen_until)
+        return np.flatnonzero(due) + self._range.start
+
     def _reaching(self, direction: int, price: Decimal, seen_until: int) -> Indices:
         """The bars, not met before, that come down to a price (direction 1) or up to it (-1)."""
         part = slice(self._range.start, self._range.stop)
@@ -258,6 +276,16 @@ class _Walk:
 
     def _close_time(self, bar: int) -> int:
         return int(self._opens[bar]) + self._seconds
+
+
+def _due(candles: Candles, funding: FundingRates | None) -> Floats:
+    """The funding rate due at the open of each bar: of all times since the bar before it opened, this open included."""
+    rates = np.zeros(len(candles))
+    if funding is not None and len(candles):
+        after = funding.time > candles.time[0] - SECONDS[candles.timeframe]
+        inside = after & (funding.time <= candles.time[-1])
+        np.add.at(rates, np.searchsorted(candles.time, funding.time[inside]), funding.rate[inside])
+    return rates
 
 
 def _worst_first(order: OrderRecord) -> tuple[int, int]:

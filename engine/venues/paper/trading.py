@@ -294,6 +294,19 @@ class TradingAccount:
             status: OrderStatus = "CANCELLED" if order.filled else "REJECTED"
             return self.end(order, status, f"No margin when its price was reached: {error.message}")
 
+    def pay_funding(self, position: PositionRecord, price: Decimal, rate: Decimal, at: int) -> PositionRecord:
+        """Charge a funding rate on a position's value, or credit it; the margin pays what free money does not."""
+        quote = position.instrument.quote
+        due = position.size * price * rate
+        from_margin = min(max(due - self.books.amount("free", quote), ZERO), position.margin)
+        from_free = due - from_margin if due <= 0 or from_margin == 0 else self.books.amount("free", quote)
+        paid = from_free + from_margin
+        lines = [Line("free", quote, -from_free), Line("margin", quote, -from_margin), Line("pnl", quote, paid)]
+        self.books.post("funding", lines, at=at * 1000)
+        charged = replace(position, margin=position.margin - from_margin)
+        write_position(self.connection, charged)
+        return charged
+
     def liquidate(self, position: PositionRecord, price: Decimal, at: int) -> None:
         """Close a position at its liquidation price: the margin is lost, and open orders in the instrument end."""
         for order in self.open_orders(position.instrument):

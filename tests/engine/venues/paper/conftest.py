@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from api.symbols import Instrument
 from api.timeframes import Timeframe
 from engine.clock import AcceleratedClock
 from engine.feeds.feed import Candles, Listing
+from engine.feeds.market import FundingRates
 from engine.frame import Bars
 from engine.store.database import Store, default_url
 from engine.venues.paper.accounts import PaperAccounts
@@ -57,6 +58,12 @@ class Market:
     clock: AcceleratedClock
     listed: dict[Instrument, Listing]
     bars: dict[Instrument, list[Bar]]
+    rates: dict[Instrument, list[tuple[int, float]]] = field(default_factory=dict[Instrument, list[tuple[int, float]]])
+
+    def funding(self, instrument: Instrument, start: int, end: int) -> FundingRates | None:
+        """See `FundingFeed`."""
+        due = [(at, rate) for at, rate in self.rates.get(instrument, ()) if start <= at < end]
+        return FundingRates(np.array([at for at, _ in due], np.int64), np.array([rate for _, rate in due]), ())
 
     def tick(self, moves: dict[Instrument, Bar] | None = None) -> None:
         """Pass a minute; what is not in `moves` stays at its last close."""

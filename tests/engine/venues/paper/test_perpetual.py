@@ -9,7 +9,7 @@ import pytest
 
 from api.accounts import Position
 
-from .conftest import BTC_HYPER, BTC_PERP, Bench, Refused, flat
+from .conftest import BTC_HYPER, BTC_PERP, START, Bench, Refused, flat
 
 PERP = "binancefuturesusd"
 SYMBOL = "BTC/USDT:USDT"
@@ -200,3 +200,36 @@ async def test_hyperliquid_trades_its_contract_under_the_plain_pair(desk: Bench)
     assert (order.symbol, order.market_type, order.fee_currency) == ("BTC/USDT", "perpetual", "USDC")
     assert held is not None
     assert (held.symbol, held.unrealized_pnl) == ("BTC/USDT", Decimal("9.5"))
+
+
+@pytest.mark.parametrize(("side", "paid"), [("buy", "20.2"), ("sell", "-20.2")], ids=["a long pays", "a short is paid"])
+async def test_funding_is_charged_on_the_value_at_the_open_of_each_funding_time(
+    desk: Bench, side: str, paid: str
+) -> None:
+    await desk.place("binancefuturesusd", "BTC/USDT:USDT", side, "0.1", leverage=5)
+    before = Decimal((await desk.cash("binancefuturesusd"))[0])
+    opened = START + 120
+    desk.market.rates[BTC_PERP] = [(opened, 0.002), (START + 100_000, 0.5)]
+
+    desk.market.tick({BTC_PERP: flat(101_000)})
+    assert Decimal((await desk.cash("binancefuturesusd"))[0]) == before
+    desk.market.tick({BTC_PERP: flat(101_000)})
+    desk.market.tick({BTC_PERP: flat(101_000)})
+
+    # 0.1 at 101,000 is 10,100; 0.2 % of it is 20.2, once.
+    assert before - Decimal((await desk.cash("binancefuturesusd"))[0]) == Decimal(paid)
+
+
+async def test_funding_takes_margin_where_no_free_money_is_left(desk: Bench) -> None:
+    await desk.place("binancefuturesusd", "BTC/USDT:USDT", "buy", "0.09", leverage=1)
+    free, _ = await desk.cash("binancefuturesusd")
+    margin = (await desk.balances("binancefuturesusd")).positions[0].margin
+    desk.market.rates[BTC_PERP] = [(START + 60, 0.2)]
+    desk.market.tick()
+    desk.market.tick()
+
+    # 20 % of 9,000 is 1,800: all that is free, and the rest of the margin.
+    after = (await desk.balances("binancefuturesusd")).positions[0].margin
+    assert margin is not None
+    assert (await desk.cash("binancefuturesusd"))[0] == "0"
+    assert after == margin - (Decimal(1_800) - Decimal(free))
