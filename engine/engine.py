@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .live.live import Live
     from .store.database import Store
     from .venues.exchange.accounts import ExchangeAccounts
+    from .venues.exchange.plans import Plans
     from .venues.exchange.session import Connector
     from .venues.exchange.views import OwnAccount
     from .venues.venue import Venues
@@ -73,6 +74,7 @@ class Engine:
     venues: Venues
     jobs: Jobs
     live: Live
+    plans: Plans | None = None
 
     @classmethod
     async def open(
@@ -113,15 +115,20 @@ class Engine:
         world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
-        venues = Venues(partial(PaperAccounts, store, feed, clock), _own_accounts(settings, store, connector))
-        books = PaperDoor(venues.paper)
-        live = Live(store, clock, feed, venues, books if door is None else door(books), settings.live)
+        own = _own_accounts(settings, store, connector)
+        venues = Venues(partial(PaperAccounts, store, feed, clock), own)
+        books: OrderDoor = PaperDoor(venues.paper)
+        orders = books if door is None else door(books)
+        live = Live(store, clock, feed, venues, orders, settings.live)
         live.resume()
-        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), venues, jobs, live)
+        plans = None if own is None else own.keep_plans(orders.permit_exit, settings.live.poll_seconds)
+        return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), venues, jobs, live, plans)
 
     async def aclose(self) -> None:
         """Close what was opened; backtests and subscriptions wait for the next engine on this database."""
         await anyio.to_thread.run_sync(self.live.close)
+        if self.plans is not None:
+            await anyio.to_thread.run_sync(self.plans.close)
         await anyio.to_thread.run_sync(self.jobs.close)
         await anyio.to_thread.run_sync(self.connector.close)
         await anyio.to_thread.run_sync(self.store.close)

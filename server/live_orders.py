@@ -15,7 +15,9 @@ from api.errors import HeyTradersError, NotNow, explain
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
+from engine.venues.exits import ExitOrder
 from safety.gate.deployments import cancel_for_strategy, place_for_strategy
+from safety.gate.orders import Exit, permit_exit
 
 if TYPE_CHECKING:
     from safety.terms.intent import Intent
@@ -56,6 +58,16 @@ class GateDoor:
         if agent_id != LOCAL_AGENT:
             return self._books.cancel(agent_id, account_id, key)
         return anyio.from_thread.run(self._cancel, key, token=self._token)
+
+    def permit_exit(self, order: ExitOrder) -> str:
+        """See `OrderDoor`."""
+        return anyio.from_thread.run(self._permit_exit, order, token=self._token)
+
+    async def _permit_exit(self, order: ExitOrder) -> str:
+        await self._safety.gate()
+        context = await self._safety.context()
+        terms = Exit(order.account_id, order.symbol, order.side, order.role, order.price, order.amount)
+        return await to_thread.run_sync(permit_exit, context.ledger, order.label, terms)
 
     async def _find(self, key: str) -> DoorAnswer | None:
         context = await self._safety.context()

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from api.errors import InvalidInput, NotFound, explain
 from api.orders import CancelRequest, Order, PlaceRequest
+from engine.venues.exits import ExitOrder
 from engine.venues.venue import Venue
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
@@ -72,6 +73,10 @@ class OrderDoor(Protocol):
         """
         ...
 
+    def permit_exit(self, order: ExitOrder) -> str:
+        """The gate's word on an exit of an approved plan: why it may not go out now, or "" where it may."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PaperDoor:
@@ -99,3 +104,7 @@ class PaperDoor:
             return DoorAnswer("placed", self.accounts(agent_id).cancel(request))
         except (InvalidInput, NotFound) as error:
             return DoorAnswer("refused", reason=explain(error))
+
+    def permit_exit(self, order: ExitOrder) -> str:
+        """See `OrderDoor`. No own account is behind this door."""
+        return f"account {order.account_id} is behind no gate"

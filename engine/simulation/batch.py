@@ -39,7 +39,7 @@ class SignalProgram:
 
 def signal_program(market: Market, program: StaticProgram, settings: SimulationSettings) -> SignalProgram | None:
     """The program in this form; None where a price, a limit or another entry can change the position too."""
-    if market.exists is not None or market.resolution is not None:
+    if market.exists is not None or market.resolution is not None or market.funding is not None:
         return None
     if settings.stop_loss is not None or settings.take_profit is not None:
         return None

@@ -84,9 +84,18 @@ exchange_orders: Final = sa.Table(
     sa.Column("message", sa.String(300)),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("updated_at", sa.Float, nullable=False),
+    sa.Column("stop_loss", sa.String(64)),
+    sa.Column("take_profit", sa.String(64)),
+    sa.Column("reduce_only", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("role", sa.String(16)),
+    sa.Column("parent", sa.String(40)),
     sa.UniqueConstraint("account_id", "client_id"),
 )
-"""Orders on the user's own accounts, written down before they are sent."""
+"""Orders on the user's own accounts, written down before they are sent.
+
+An exit has a `role` and its entry's `order_id` as `parent`. While it waits for its price it is WAITING and
+has not been sent.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,21 @@ class SentOrder:
     fee: Decimal | None = None
     fee_currency: str | None = None
     message: str | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    reduce_only: bool = False
+    role: str | None = None
+    parent: str | None = None
+
+    @property
+    def direction(self) -> int:
+        """1 buys, -1 sells."""
+        return 1 if self.side == "buy" else -1
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether exits follow once it fills."""
+        return self.role is None and (self.stop_loss is not None or self.take_profit is not None)
 
     def ended(self, status: str, message: str, now: float) -> SentOrder:
         """The same, ended without ever having been at the exchange."""
@@ -297,6 +321,39 @@ def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ..
     return tuple(_order(row) for row in connection.execute(wanted))
 
 
+def with_plans(connection: sa.Connection) -> tuple[SentOrder, ...]:
+    """Every entry whose exits are not over, oldest first. An exit that is sent or filled ends with the other one."""
+    c = exchange_orders.c
+    planned = sa.or_(c.stop_loss.is_not(None), c.take_profit.is_not(None))
+    where = sa.and_(planned, c.role.is_(None), c.status != "REJECTED")
+    entries = [
+        _order(row) for row in connection.execute(sa.select(exchange_orders).where(where).order_by(c.created_at))
+    ]
+    return tuple(entry for entry in entries if not _is_over(connection, entry))
+
+
+def _is_over(connection: sa.Connection, entry: SentOrder) -> bool:
+    exits = exits_of(connection, entry.order_id)
+    if exits:
+        return all(each.status in _ENDED for each in exits)
+    return entry.status in _ENDED and entry.filled == 0
+
+
+def exits_of(connection: sa.Connection, order_id: str) -> tuple[SentOrder, ...]:
+    """The exits of an entry, the stop first."""
+    c = exchange_orders.c
+    rows = connection.execute(sa.select(exchange_orders).where(c.parent == order_id).order_by(c.role))
+    return tuple(_order(row) for row in rows)
+
+
+def take(connection: sa.Connection, order: SentOrder, status: str, now: float) -> bool:
+    """Move an order on from the status that it is known in; false where another process has moved it already."""
+    c = exchange_orders.c
+    same = sa.and_(c.order_id == order.order_id, c.status == order.status)
+    moved = connection.execute(sa.update(exchange_orders).where(same).values(status=status, updated_at=now))
+    return moved.rowcount == 1
+
+
 def find_sent(connection: sa.Connection, account_id: str | None, order_id: str) -> SentOrder | None:
     """An order by our id, the exchange's, or the one that we chose for it there; of one account or of all."""
     c = exchange_orders.c
@@ -308,7 +365,8 @@ def find_sent(connection: sa.Connection, account_id: str | None, order_id: str) 
     return None if row is None else _order(row)
 
 
-_DECIMALS: Final = ("amount", "price", "filled", "average", "fee")
+_ENDED: Final = ("FILLED", "CANCELLED", "REJECTED")
+_DECIMALS: Final = ("amount", "price", "filled", "average", "fee", "stop_loss", "take_profit")
 
 
 def _columns(order: SentOrder) -> dict[str, Any]:

@@ -90,6 +90,11 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("What the order of a signal filled", add_column(live.signals_table.c.filled)),
     Step("The price at which the order of a signal was filled", add_column(live.signals_table.c.average)),
     Step("Orders that rest for live strategies", add_table(live.resting_table)),
+    Step("The stop that follows an order on an own account", add_column(exchange_data.exchange_orders.c.stop_loss)),
+    Step("The target that follows an order on an own account", add_column(exchange_data.exchange_orders.c.take_profit)),
+    Step("Orders on own accounts that only reduce", add_column(exchange_data.exchange_orders.c.reduce_only)),
+    Step("The role of an exit on an own account", add_column(exchange_data.exchange_orders.c.role)),
+    Step("The entry of an exit on an own account", add_column(exchange_data.exchange_orders.c.parent)),
 )
 """The step at index 0 leads from version 1 to version 2, and so on. Append only."""
 

@@ -7,6 +7,7 @@ exchanges hold them as one-cancels-other orders, and where an exchange has none 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -78,6 +79,33 @@ class Exits:
 
     def _values(self) -> dict[str, Decimal | None]:
         return {"stop": self.stop, "target": self.target, "trail": self.trail}
+
+
+@dataclass(frozen=True, slots=True)
+class ExitOrder:
+    """An exit that is about to be sent to an own account.
+
+    Attributes:
+        label: Under which its entry went out; the gate knows by it what was approved.
+        account_id: Of the account.
+        symbol: As its entry has it.
+        side: buy or sell.
+        role: stop_loss or take_profit.
+        price: At which it was to go out, as approved.
+        amount: Base units; what is filled of the entry.
+    """
+
+    label: str
+    account_id: str
+    symbol: str
+    side: str
+    role: str
+    price: Decimal
+    amount: Decimal
+
+
+Permit = Callable[[ExitOrder], str]
+"""The gate's word on an exit: why it may not go out now, or "" where it may, which is then in the journal. Blocks."""
 
 
 def trailing_price(sign: int, best: Decimal, trail: Decimal) -> Decimal:

@@ -24,14 +24,14 @@ from safety.human.screen import question
 from safety.ledger import Admission
 from safety.policy.case import worth
 from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from safety.gate import GateContext
-    from safety.gate.judging import Assessment
+    from safety.ledger import Ledger
 
 PENDING_SECONDS: Final = 300
 """How long an approval may take."""
@@ -373,3 +373,54 @@ async def _until(
         found = await to_thread.run_sync(context.ledger.intent, intent.intent_id)
         intent = intent if found is None else found
     return intent
+
+
+EXIT: Final = "exit_sent"
+"""Kind of the event that an exit of an approved order went out; its subject is the order's intent."""
+
+_PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` what it waited for."""
+
+    account_id: str
+    symbol: str
+    side: str
+    role: str
+    price: Decimal
+    amount: Decimal
+
+
+def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
+    """Whether an exit may go out: it has to be an exit of an order that passed this gate, just as that was approved.
+
+    No limit of entries holds it back, since it only closes what was let in. A halt does: while the switch is HALTED
+    nothing is sent. What goes out is in the journal first. A deployed strategy moves its own exits. Blocking.
+
+    Args:
+        ledger: Of this home.
+        label: Under which the entry went out.
+        order: The exit.
+
+    Returns:
+        Why it may not; "" where it may.
+    """
+    intent = ledger.by_label({label}).get(label)
+    entry = None if intent is None else intent.proposal.action
+    if intent is None or not isinstance(entry, Order) or intent.state not in _PLACED:
+        return "no order that passed the gate has this exit"
+    if intent.digest != intent.proposal.digest:
+        return "the approved order was changed in the ledger"
+    approved = entry.stop_loss if order.role == "stop_loss" else entry.take_profit
+    if intent.caller.origin:
+        approved = order.price
+    same_place = (entry.account_id, entry.symbol) == (order.account_id, order.symbol)
+    if not same_place or entry.side == order.side or approved != order.price or order.amount > entry.amount:
+        return f"{order.side} {order.amount:f} {order.symbol} at {order.price:f} is not the exit that was approved"
+    switch = ledger.switch()
+    if switch.state == "HALTED":
+        return f"the kill switch is HALTED ({switch.reason}); only `heytraders-mcp release` ends it"
+    ledger.record(EXIT, subject=intent.intent_id, role=order.role, price=str(order.price), amount=str(order.amount))
+    return ""

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import sqlalchemy as sa
+
 from api.accounts import (
     Account,
     BalancesRequest,
@@ -22,21 +24,31 @@ from api.accounts import (
 )
 from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, Unavailable, UserMustAct
 from api.exchanges import EXCHANGES
-from api.orders import CANCELLABLE, CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
+from api.orders import (
+    CANCELLABLE,
+    CancelRequest,
+    ListRequest,
+    ListResponse,
+    Order,
+    PlacedOrder,
+    PlaceRequest,
+    wrong_side,
+)
 from api.symbols import Instrument
 from engine.store import new_id
 from engine.store.database import Store
-from engine.store.exchange_data import SentOrder, add_order, change_order, find_sent
+from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, find_sent
 from engine.trading_rules import affordable, exact
-from engine.venues.exits import Exits
+from engine.venues.exits import Exits, Permit
 
 from .conventions import CONVENTIONS
 from .dialects import refusal
 from .markets import Market, Markets
 from .orders import arguments, check, order_id_for, read_order, unlike
-from .reading import AccountReader
+from .plans import Plans
+from .reading import AccountReader, replace_exits
 from .session import Connector, Written
-from .views import OwnAccount, account_view, foreign_view, order_view, placed_view
+from .views import ENDED, WAITING, OwnAccount, account_view, foreign_view, order_view, placed_view
 
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
@@ -67,6 +79,7 @@ class ExchangeAccounts:
         self._connector = connector
         self._reader = AccountReader(store, connector, markets)
         self._connected = connected
+        self._plans: Plans | None = None
 
     def has(self, account_id: str | None, order_id: str | None = None) -> bool:
         """See `Venue`."""
@@ -146,10 +159,32 @@ class ExchangeAccounts:
             raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
         return found
 
+    def keep_plans(self, permit: Permit, seconds: float) -> Plans:
+        """Watch over the exits of all accounts from now on; what an earlier process left is taken up.
+
+        Args:
+            permit: The gate's word on each exit.
+            seconds: Between two looks.
+        """
+        self._plans = Plans(self._store, self._reader, self._write, self._connected, permit)
+        self._plans.start(seconds)
+        return self._plans
+
     def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
-        """See `Venue`."""
-        del order_id, exits
-        raise _no_exits(self._own(account_id))
+        """See `Venue`. This engine holds no trailing stops; move the stop instead."""
+        own = self._own(account_id)
+        by_label = order_id_for(own.exchange, account_id, order_id)
+        entry = self._store.read_now(lambda c: find_sent(c, account_id, order_id) or find_sent(c, account_id, by_label))
+        if entry is None:
+            raise NotFound(f"there is no order {order_id}", code="ORDER_NOT_FOUND")
+        if exits.trail is not None:
+            raise InvalidInput("trailing stops cannot be held on own accounts", suggestion="Move the stop instead")
+        exits.check(entry.direction)
+        prices = exits.prices(entry.direction, entry.average or entry.price or Decimal(0))
+        self._store.write_now(lambda c: replace_exits(c, entry, prices, time.time()))
+        self._reader.now(own, entry)
+        rows = self._store.read_now(lambda c: exits_of(c, entry.order_id))
+        return [order_view(row, own) for row in rows if row.status not in ENDED]
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. Sent once; without a `client_id` the label names the order."""
@@ -165,10 +200,10 @@ class ExchangeAccounts:
                 suggestion="Set HEYTRADERS_DATA=exchange and start it again",
                 code="VALIDATION_ERROR",
             )
-        if request.has_plan:
-            raise _no_exits(own)
         market = self._reader.market(own.exchange, request.symbol)
         check(request, market)
+        if request.has_plan:
+            self._check_plan(own, request, market)
         label = request.label or client_id or new_id("order")
         sent_as = order_id_for(own.exchange, own.account_id, client_id or label)
         row, is_new = self._write_down(own, request, market, label, sent_as)
@@ -192,6 +227,23 @@ class ExchangeAccounts:
                 return placed_view(self._reader.learn(row, seen), own)
         return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
 
+    def _check_plan(self, own: OwnAccount, request: PlaceRequest, market: Market) -> None:
+        """Refuse exits that nobody would watch, or that would close the position at once."""
+        if self._plans is None:
+            raise InvalidInput(
+                f"this process does not watch the exits of account {own.account_id}",
+                suggestion="Leave stop_loss and take_profit out",
+            )
+        last = self._reader.price(market.instrument).last
+        better = min if request.side == "buy" else max
+        at_limit = request.price is not None and better(request.price, last) == request.price
+        wrong = wrong_side(
+            request, request.price if at_limit else last, "the limit" if at_limit else "the market price"
+        )
+        if wrong is not None:
+            value = request.stop_loss if wrong.field == "stop_loss" else request.take_profit
+            raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.way_out)
+
     def _write(self, own: OwnAccount, method: str, *args: Any) -> Written:
         account = (own.account_id, own.keys())
         return self._connector.write(
@@ -214,6 +266,9 @@ class ExchangeAccounts:
             amount=request.amount,
             price=request.price,
             leverage=request.leverage,
+            stop_loss=request.stop_loss,
+            take_profit=request.take_profit,
+            reduce_only=bool(request.reduce_only),
             status="INIT",
             created_at=now,
             updated_at=now,
@@ -270,6 +325,8 @@ class ExchangeAccounts:
                 suggestion="Add account_id, exchange and symbol to cancel an order placed elsewhere",
                 code="ORDER_NOT_FOUND",
             )
+        if row is not None and row.status == WAITING:
+            return order_view(self._cancel_waiting(row), own)
         if row is not None and row.status not in CANCELLABLE:
             raise InvalidInput(f"order {request.order_id} is {row.status}", suggestion="Only open orders are cancelled")
         if row is not None and venue_id is None:
@@ -279,6 +336,19 @@ class ExchangeAccounts:
             raise NotFound(f"{EXCHANGES[own.exchange].name} shows no such order", code="ORDER_NOT_FOUND")
         written = self._write(own, "cancel_order", venue_id, market.symbol)
         return self._after_cancel(own, market, venue_id, row, written.problem)
+
+    def _cancel_waiting(self, row: SentOrder) -> SentOrder:
+        """Cancel the exits of a plan together. They have not been sent."""
+
+        def work(connection: sa.Connection) -> SentOrder:
+            for each in exits_of(connection, row.parent or ""):
+                if each.status == WAITING:
+                    change_order(
+                        connection, each.ended("CANCELLED", "Cancelled on request, with its plan", time.time())
+                    )
+            return find_sent(connection, row.account_id, row.order_id) or row
+
+        return self._store.write_now(work)
 
     def _after_cancel(
         self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None, problem: str
@@ -306,13 +376,6 @@ class ExchangeAccounts:
         if seen.status == "FILLED":
             raise InvalidInput(f"order {venue_id} was filled before it could be cancelled")
         return shown
-
-
-def _no_exits(own: OwnAccount) -> InvalidInput:
-    return InvalidInput(
-        f"exits cannot be kept on account {own.account_id}, which is the user's own at {EXCHANGES[own.exchange].name}",
-        suggestion="Leave stop_loss and take_profit out, and place them at the exchange itself",
-    )
 
 
 def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:

@@ -53,6 +53,11 @@ class Terms(Protocol):
         """In quote units; `None` for a market order."""
         ...
 
+    @property
+    def reduce_only(self) -> bool | None:
+        """Whether it must not open or flip a position."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -102,6 +107,9 @@ def check(request: PlaceRequest, market: Market) -> None:
     _check_step("amount", request.amount, market.lot, market)
     if request.price is not None:
         _check_step("price", request.price, market.price_step(request.price), market)
+    for name, exit_price in (("stop_loss", request.stop_loss), ("take_profit", request.take_profit)):
+        if exit_price is not None:
+            _check_step(name, exit_price, market.price_step(exit_price), market)
     if market.min_amount is not None and request.amount < market.min_amount:
         raise InvalidInput(
             f"amount {request.amount:f} is below the smallest that {name} takes of {market.instrument.symbol},"
@@ -143,6 +151,8 @@ def arguments(
     params: dict[str, Any] = {row.id_parameter: client_id}
     if terms.order_type == "FOK":
         params["timeInForce"] = "FOK"
+    if terms.reduce_only and market.instrument.market_type == "perpetual":
+        params["reduceOnly"] = True
     if row.lists_outcomes:
         params |= {"timestamp": str(int(created_at * 1_000)), "tickSize": f"{market.tick.normalize():f}"}
     return (market.symbol, kind, terms.side, amount, price), params

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
+
+import sqlalchemy as sa
 
 from api.accounts import Balance, BalancesResponse, Position
 from api.errors import HeyTradersError, NotFound
 from api.exchanges import EXCHANGES, ExchangeId
-from api.orders import Order
+from api.orders import ExitRole, Order
 from api.symbols import Instrument, resolve
 from engine.clock import iso8601
+from engine.store import new_id
 from engine.store.database import Store
-from engine.store.exchange_data import SentOrder, change_order, orders_of
+from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, orders_of
 from engine.trading_rules import ZERO
 
 from .conventions import CONVENTIONS
 from .dialects import polymarket_fills, polymarket_order, polymarket_positions, upbit_order
 from .markets import LivePrice, Market, Markets, decimal
-from .orders import Seen, arguments, read_order
+from .orders import Seen, arguments, order_id_for, read_order
 from .session import Connector
-from .views import ENDED, OwnAccount, foreign_view, held, order_view
+from .views import ENDED, WAITING, OwnAccount, foreign_view, held, order_view
 
 _DOLLARS: Final = ("USDT", "USDC", "USD")
 _FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
@@ -183,7 +187,10 @@ class AccountReader:
             found.append(
                 foreign_view(raw, seen, own, traded) if row is None else order_view(self.learn(row, seen), own)
             )
-        return found[::-1]
+        waiting = (row for row in sent.values() if row.status == WAITING)
+        wanted = None if market is None else market.instrument.symbol
+        held_here = [order_view(row, own) for row in waiting if wanted in {None, row.symbol}]
+        return [*held_here, *found[::-1]]
 
     def _sent(self, own: OwnAccount) -> Sequence[SentOrder]:
         return self._store.read_now(lambda c: orders_of(c, own.account_id))
@@ -224,7 +231,7 @@ class AccountReader:
         for row in self._sent(own):
             given_up = row.venue_id is None and now - row.created_at >= _GIVEN_UP
             known = row if given_up else self.now(own, row)
-            if known.venue_id is not None:
+            if known.venue_id is not None or known.role is not None:
                 found.append(order_view(known, own))
         return found
 
@@ -234,7 +241,7 @@ class AccountReader:
         Raises:
             HeyTradersError: The exchange cannot be asked.
         """
-        seen = None if row.status in ENDED else self.look(own, row)
+        seen = None if row.status in ENDED or row.status == WAITING else self.look(own, row)
         return row if seen is None else self.learn(row, seen)
 
     def look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
@@ -321,10 +328,79 @@ class AccountReader:
             status=seen.status,
             filled=seen.filled,
             average=seen.average,
-            fee=seen.fee,
-            fee_currency=seen.fee_currency,
+            fee=row.fee if seen.fee is None else seen.fee,
+            fee_currency=seen.fee_currency or row.fee_currency,
             now=time.time(),
         )
         if changed != row:
-            self._store.write_now(lambda c: change_order(c, changed))
+            lot = self.market(row.exchange, row.symbol).lot if changed.has_plan else None
+            self._store.write_now(lambda c: _booked(c, changed, lot))
         return changed
+
+
+def _booked(connection: sa.Connection, order: SentOrder, lot: Decimal | None) -> None:
+    """Write down what became of an order and, of an entry, the exits that protect what is filled."""
+    change_order(connection, order)
+    if lot is None:
+        return
+    amount = _received(order, lot)
+    exits = exits_of(connection, order.order_id)
+    if not exits and amount > 0:
+        for role in ("stop_loss", "take_profit"):
+            price = getattr(order, role)
+            if price is not None:
+                add_order(connection, new_exit(order, role, price, amount))
+    for each in exits:
+        if each.status == WAITING and each.amount != amount:
+            change_order(connection, replace(each, amount=amount, updated_at=order.updated_at))
+
+
+def _received(order: SentOrder, lot: Decimal) -> Decimal:
+    """What is filled of an order, less a fee that was taken out of it, in whole lots."""
+    base = order.symbol.partition("/")[0]
+    fee = order.fee if order.fee is not None and order.fee_currency == base and order.side == "buy" else Decimal(0)
+    return (order.filled - fee) // lot * lot
+
+
+def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal) -> SentOrder:
+    """An exit that waits for its price, with the id that it will have at the exchange."""
+    label = f"{entry.order_id}/{role}"
+    return SentOrder(
+        order_id=new_id("order"),
+        account_id=entry.account_id,
+        exchange=entry.exchange,
+        symbol=entry.symbol,
+        label=label,
+        client_id=order_id_for(entry.exchange, entry.account_id, label),
+        side="sell" if entry.side == "buy" else "buy",
+        order_type="market",
+        amount=amount,
+        price=None,
+        leverage=None,
+        status=WAITING,
+        created_at=entry.updated_at,
+        updated_at=entry.updated_at,
+        stop_loss=price if role == "stop_loss" else None,
+        take_profit=price if role == "take_profit" else None,
+        reduce_only=True,
+        role=role,
+        parent=entry.order_id,
+    )
+
+
+def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[ExitRole, Decimal], now: float) -> None:
+    """Give an entry other exits. One that has been sent stays as it is."""
+    stop, target = prices.get("stop_loss"), prices.get("take_profit")
+    change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
+    exits = {each.role: each for each in exits_of(connection, entry.order_id)}
+    protected = max((each.amount for each in exits.values() if each.status == WAITING), default=Decimal(0))
+    for role in ("stop_loss", "take_profit"):
+        price, each = prices.get(role), exits.get(role)
+        if each is None:
+            if price is not None and protected:
+                add_order(connection, new_exit(entry, role, price, protected))
+        elif each.venue_id is None and each.status in {WAITING, "CANCELLED"}:
+            moved = replace(each, updated_at=now, message=None, status="CANCELLED" if price is None else WAITING)
+            if price is not None and protected:
+                moved = replace(moved, amount=protected)
+            change_order(connection, replace(moved, **{role: price or getattr(each, role)}))

@@ -17,6 +17,9 @@ from .markets import Market, decimal
 from .orders import Seen
 from .session import Keys
 
+WAITING: Final = "WAITING"
+"""The state of an exit that this engine holds until its price is reached."""
+
 ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
 
 
@@ -75,7 +78,7 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "market_type": EXCHANGES[own.exchange].market_type,
         "side": row.side,
         "order_type": row.order_type,
-        "status": row.status,
+        "status": "OPEN" if row.status == WAITING else row.status,
         "amount": row.amount,
         "filled_amount": row.filled,
         "remaining_amount": Decimal(0) if row.status in ENDED else row.amount - row.filled,
@@ -84,7 +87,13 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "fee": row.fee,
         "fee_currency": row.fee_currency,
         "leverage": row.leverage,
-        "label": row.label,
+        "label": row.label if row.role is None else None,
+        "role": row.role or ("entry" if row.has_plan else None),
+        "parent": row.parent,
+        "stop_loss": row.stop_loss,
+        "take_profit": row.take_profit,
+        "reduce_only": row.reduce_only or None,
+        "held_by": "engine" if row.status == WAITING else None,
         "message": row.message,
         "created_at": iso8601(row.created_at),
         "updated_at": iso8601(row.updated_at),

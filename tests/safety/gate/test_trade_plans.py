@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from api.errors import InvalidInput
+from safety.gate.orders import Exit, permit_exit
 from safety.human.screen import question, summary
 from safety.terms.proposal import Order
 from tests.safety.approval.conftest import ORDER, proposed
@@ -113,3 +115,45 @@ async def test_a_halt_ends_entries_and_keeps_what_protects(paper: Place) -> None
 
     assert halted.cancelled == [resting.order_id]
     assert halted.failed == []
+
+
+async def test_an_exit_goes_out_only_as_it_was_approved_and_is_in_the_journal(paper: Place) -> None:
+    price = await paper.price()
+    stop = round(price * Decimal("0.9"))
+    placed = await paper.gate.orders.place(order(stop_loss=stop), "orders_place", "")
+    intent = paper.ledger.intent(str(placed.intent_id))
+    assert intent is not None
+    approved = Exit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
+
+    wrong = [
+        replace(approved, price=Decimal(stop + 1)),
+        replace(approved, amount=Decimal("0.0006")),
+        replace(approved, side="buy"),
+        replace(approved, account_id="paper-gate"),
+        replace(approved, role="take_profit"),
+    ]
+    refused = [permit_exit(paper.ledger, intent.label, each) for each in wrong]
+    unknown = permit_exit(paper.ledger, "htm1:nobody", approved)
+    allowed = permit_exit(paper.ledger, intent.label, approved)
+    event = paper.ledger.latest("exit_sent", intent.intent_id)
+
+    assert all("is not the exit that was approved" in why for why in refused)
+    assert unknown == "no order that passed the gate has this exit"
+    assert allowed == ""
+    assert event is not None
+    told = {name: event.body[name] for name in ("role", "price", "amount")}
+    assert told == {"role": "stop_loss", "price": str(stop), "amount": "0.0005"}
+
+
+async def test_no_limit_of_entries_holds_an_exit_back_and_a_halt_does(tmp_path: Path) -> None:
+    limits = {**SIGNED, "daily_count": 1, "automatic_up_to": 1_000}
+    async with opened(tmp_path / "home", hosted=False, paper=limits) as place:
+        stop = round(await place.price() * Decimal("0.9"))
+        placed = await place.gate.orders.place(order(stop_loss=stop), "orders_place", "")
+        intent = place.ledger.intent(str(placed.intent_id))
+        assert intent is not None
+        approved = Exit("paper-binance", "BTC/USDT", "sell", "stop_loss", Decimal(stop), Decimal("0.0005"))
+
+        assert permit_exit(place.ledger, intent.label, approved) == ""
+        place.ledger.halt("too much", "tests")
+        assert "the kill switch is HALTED (too much)" in permit_exit(place.ledger, intent.label, approved)

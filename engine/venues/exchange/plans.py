@@ -1,0 +1,234 @@
+"""Exits of orders on own accounts: this engine watches the price and sends the one whose price is reached.
+
+As an entry fills, its exits are written down in the transaction that books the fill, each with the id that it will have
+at the exchange. They wait there until the last price reaches one of them. Whichever process moves that exit on in the
+database sends it, once; the other exit does not go out while the first is on its way. An exit of unknown outcome is
+looked for by its id, and goes out again under the same id only once the exchange has not known it for a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+import sqlalchemy as sa
+
+from api.errors import HeyTradersError
+from api.exchanges import EXCHANGES
+from engine.store.database import Store
+from engine.store.exchange_data import SentOrder, change_order, exits_of, take, with_plans
+from engine.trading_rules import down, up
+from engine.venues.exits import ExitOrder, Permit
+
+from .conventions import CONVENTIONS
+from .dialects import refusal
+from .markets import Market
+from .orders import arguments, read_order
+from .reading import AccountReader
+from .session import Written
+from .views import ENDED, WAITING, OwnAccount
+
+logger = logging.getLogger("heytraders.plans")
+
+_LOST_SECONDS: Final = 60.0
+"""After which an exit that the exchange does not know has not reached it."""
+
+_AGAIN_SECONDS: Final = 30.0
+"""Before an exit that was refused, or not permitted, is tried again."""
+
+_AGGRESSIVE: Final = Decimal("0.05")
+"""How far beyond the price an exit may fill where the exchange has no market orders."""
+
+Write = Callable[..., Written]
+
+
+class Plans:
+    """Keeps the exits of all connected accounts. Blocking; several processes of a database may do so at once.
+
+    Args:
+        store: Where orders are written down.
+        reader: Asks the exchanges.
+        write: Sends a request that changes something, once: account, method of ccxt, arguments.
+        connected: The accounts as they are now.
+        permit: The gate's word on each exit that is about to be sent.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        reader: AccountReader,
+        write: Write,
+        connected: Callable[[], Sequence[OwnAccount]],
+        permit: Permit,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._write = write
+        self._connected = connected
+        self._permit = permit
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._said: set[str] = set()
+
+    def start(self, seconds: float) -> None:
+        """Look every `seconds` in the background, until `close`."""
+        self._thread = threading.Thread(target=self._repeat, args=(seconds,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the looks; what is being sent is booked first."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def look(self) -> None:
+        """Bring every plan up to what its exchange shows now. What cannot be asked is looked at again next time."""
+        for entry in self._store.read_now(with_plans):
+            own = next((each for each in self._connected() if each.account_id == entry.account_id), None)
+            if own is None:
+                continue
+            try:
+                self._keep(own, entry)
+            except HeyTradersError as error:
+                self._complain(f"{entry.order_id} on {entry.account_id}: {error.message}")
+
+    def _repeat(self, seconds: float) -> None:
+        while not self._closing.wait(seconds):
+            try:
+                self.look()
+            except Exception:
+                logger.exception("exits of own accounts")
+
+    def _complain(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            logger.warning("exits: %s", text)
+
+    def _keep(self, own: OwnAccount, entry: SentOrder) -> None:
+        entry = self._reader.now(own, entry)
+        exits = [self._known(own, each) for each in self._store.read_now(lambda c: exits_of(c, entry.order_id))]
+        if any(each.status == "FILLED" for each in exits):
+            self._end(own, entry, exits)
+            return
+        if any(each.status not in ENDED and each.status != WAITING for each in exits):
+            return
+        waiting = [each for each in exits if each.status == WAITING]
+        if not waiting:
+            return
+        price = self._reader.price(self._reader.market(own.exchange, entry.symbol).instrument).last
+        reached = next((each for each in waiting if _is_reached(each, price)), None)
+        if reached is not None:
+            self._send(own, entry, reached, price)
+
+    def _known(self, own: OwnAccount, exit_order: SentOrder) -> SentOrder:
+        """An exit as it is now. One that never reached its exchange waits again."""
+        if exit_order.status in ENDED or exit_order.status == WAITING:
+            return exit_order
+        now = self._reader.now(own, exit_order)
+        lost = now.venue_id is None and time.time() - now.updated_at > _LOST_SECONDS
+        if lost and self._move(now, WAITING):
+            return replace(now, status=WAITING)
+        return now
+
+    def _send(self, own: OwnAccount, entry: SentOrder, exit_order: SentOrder, price: Decimal) -> None:
+        """Send an exit whose price is reached, if this process is the one to do so and the gate lets it."""
+        if exit_order.message is not None and time.time() - exit_order.updated_at < _AGAIN_SECONDS:
+            return
+        market = self._reader.market(own.exchange, entry.symbol)
+        if entry.status not in ENDED:
+            self._write(own, "cancel_order", entry.venue_id, market.symbol)
+            entry = self._reader.now(own, entry)
+            exit_order = next(e for e in self._store.read_now(lambda c: exits_of(c, entry.order_id)) if e == exit_order)
+        trigger = exit_order.stop_loss or exit_order.take_profit or price
+        asked = ExitOrder(
+            entry.label,
+            own.account_id,
+            entry.symbol,
+            exit_order.side,
+            exit_order.role or "",
+            trigger,
+            exit_order.amount,
+        )
+        why = self._permit(asked)
+        if why:
+            self._wait(exit_order, why)
+            return
+        if not self._move(exit_order, "INIT"):
+            return
+        amount = self._to_send(own, exit_order, market)
+        if amount == 0:
+            self._wait(exit_order, "the account holds nothing of it that could be sold")
+            return
+        taken = replace(exit_order, status="INIT", updated_at=time.time(), message=None, amount=amount)
+        sent = _as_sent(taken, market, price)
+        self._store.write_now(lambda c: change_order(c, sent))
+        args, params = arguments(own.exchange, sent, market, sent.client_id, sent.created_at)
+        written = self._write(own, "create_order", *args, params)
+        name = EXCHANGES[own.exchange].name
+        refused = refusal(own.exchange, written) if written.sent else None
+        if not written.sent or refused is not None:
+            self._wait(sent, f"{name} refused it: {refused}" if refused else f"{name} could not be reached")
+        elif CONVENTIONS[own.exchange].answers_with_order and written.answer is not None and not written.problem:
+            seen = read_order(written.answer, market)
+            if seen.order_id is not None and seen.client_id in {None, sent.client_id}:
+                self._reader.learn(sent, seen)
+
+    def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
+        """What is filled of the entry; of a spot or prediction balance no more than the account has free."""
+        if market.instrument.market_type == "perpetual":
+            return exit_order.amount
+        free = self._reader.free(own, market.instrument.base)
+        return min(exit_order.amount, free // market.lot * market.lot)
+
+    def _end(self, own: OwnAccount, entry: SentOrder, exits: Sequence[SentOrder]) -> None:
+        """One exit is filled: the other one ends, and so does what is left of the entry."""
+        for each in exits:
+            if each.status == WAITING:
+                self._store.write_now(
+                    lambda c, each=each: _cancel(c, each, "The plan's other exit was filled", time.time())
+                )
+        if entry.status not in ENDED and entry.venue_id is not None:
+            market = self._reader.market(own.exchange, entry.symbol)
+            self._write(own, "cancel_order", entry.venue_id, market.symbol)
+            self._reader.now(own, entry)
+
+    def _move(self, exit_order: SentOrder, status: str) -> bool:
+        return self._store.write_now(lambda c: take(c, exit_order, status, time.time()))
+
+    def _wait(self, exit_order: SentOrder, why: str) -> None:
+        """Let an exit wait again, and say why it did not go out."""
+        again = replace(exit_order, status=WAITING, message=why[:300], updated_at=time.time())
+        self._store.write_now(lambda c: change_order(c, again))
+        self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
+
+
+def _cancel(connection: sa.Connection, exit_order: SentOrder, why: str, now: float) -> None:
+    if take(connection, exit_order, "CANCELLED", now):
+        change_order(connection, replace(exit_order, status="CANCELLED", message=why, updated_at=now))
+
+
+def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
+    """Whether the last price has come to an exit's."""
+    stop, target, sells = exit_order.stop_loss, exit_order.take_profit, exit_order.side == "sell"
+    if stop is not None:
+        return price <= stop if sells else price >= stop
+    return target is not None and (price >= target if sells else price <= target)
+
+
+def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:
+    """An exit in the form that its exchange takes: a market order, or a limit order well beyond the price."""
+    row = CONVENTIONS[exit_order.exchange]
+    sells = exit_order.side == "sell"
+    if not (row.no_market_sells if sells else row.no_market_buys):
+        return replace(exit_order, order_type="market", price=None)
+    beyond = price * (1 - _AGGRESSIVE if sells else 1 + _AGGRESSIVE)
+    step = market.price_step(beyond)
+    limit = max(down(beyond, step), step) if sells else up(beyond, step)
+    if row.lists_outcomes:
+        limit = min(limit, 1 - step)
+    return replace(exit_order, order_type="FOK" if row.lists_outcomes and row.takes_fok else "limit", price=limit)
