@@ -98,7 +98,9 @@ class SubscriptionRequest(Request):
 
 
 class SubscriptionsRequest(Request):
-    """Nothing to say."""
+    """Which subscriptions."""
+
+    ended: bool | None = Field(default=None, description="True: those that have ended, too.")
 
 
 class WebhookState(Response):
@@ -138,6 +140,7 @@ class SubscriptionsResponse(Response):
     """All subscriptions."""
 
     subscriptions: tuple[Subscription, ...] = Field(default=(), description="Newest first.")
+    hidden: int | None = Field(default=None, description="Ended ones left out.")
 
     _bare_list = model_validator(mode="before")(listed_as("subscriptions"))
 

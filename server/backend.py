@@ -198,7 +198,8 @@ async def open_engine(
 ) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free.
 
-    `gated` gives it the user's own exchange accounts: only where every order passes the gate before it gets there.
+    `gated` gives it the user's own exchange accounts and lets it run live strategies: only where every order passes the
+    gate before it gets there.
     """
     from .account_keys import own_accounts
 
@@ -226,6 +227,7 @@ def _import_engine(
         poll_seconds=FAST_POLL_SECONDS if fast else POLL_SECONDS,
         webhooks_to_loopback=settings.webhooks_to_loopback,
         stays=settings.stays,
+        in_background=own is not None,
     )
     limits = Limits(settings.backtest_seconds, settings.backtest_memory_mb)
     jobs = JobSettings(limits=limits, executor=settings.executor)

@@ -28,7 +28,7 @@ LIVE: Final = (
     EndpointTool(
         name="live_subscriptions_list",
         title="List subscriptions",
-        description="Your deployed strategies with status and number of signals.",
+        description="Your deployed strategies with status and number of signals; ended ones only if asked for.",
         hints=LOOK,
     ),
     EndpointTool(

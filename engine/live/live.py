@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.errors import InvalidInput, NotFound, show
+from api.exchanges import EXCHANGES
 from api.live import (
     LatestSignalsRequest,
     LiveStrategy,
@@ -17,6 +18,7 @@ from api.live import (
     StrategiesResponse,
     SubscribeRequest,
     Subscription,
+    SubscriptionsRequest,
     SubscriptionsResponse,
     SwitchRequest,
     Webhook,
@@ -83,6 +85,7 @@ class Live:
         self._check_account(agent_id, request, deployment)
         self._check_deployable(deployment)
         deployment = self._funded(agent_id, request, deployment)
+        self._rehearse(deployment)
         now = self._clock.now()
         begin = opening(int(now), deployment.timeframe)
         running = Running(
@@ -115,14 +118,18 @@ class Live:
         self._start()
         return made
 
-    def subscriptions(self, caller: Caller) -> SubscriptionsResponse:
-        """All of the caller's, newest first."""
+    def subscriptions(self, caller: Caller, request: SubscriptionsRequest) -> SubscriptionsResponse:
+        """The caller's, newest first; those that have ended are counted unless they are asked for."""
 
-        def work(connection: sa.Connection) -> tuple[Subscription, ...]:
+        def work(connection: sa.Connection) -> SubscriptionsResponse:
             found = subscriptions.of_agent(connection, caller.identified)
-            return tuple(subscriptions.view(connection, running) for running in found)
+            listed = [each for each in found if request.ended or each.status in ("active", "paused")]
+            return SubscriptionsResponse(
+                subscriptions=tuple(subscriptions.view(connection, running) for running in listed),
+                hidden=len(found) - len(listed),
+            )
 
-        return SubscriptionsResponse(subscriptions=self._store.read_now(work))
+        return self._store.read_now(work)
 
     def subscription(self, caller: Caller, subscription_id: str) -> Subscription:
         """One of the caller's, with its newest webhook deliveries."""
@@ -238,6 +245,24 @@ class Live:
                 f"and the strategy on {', '.join(sorted(wanted))}",
                 suggestion="Name an account of that exchange from accounts_list, or use mode signal",
             )
+        leverage = deployment.leverage
+        if leverage != int(leverage):
+            raise InvalidInput(
+                f"the backtest has leverage {leverage:g}, and orders on {account.exchange} take whole numbers only",
+                suggestion=f"Run the backtest with leverage {int(leverage)} and deploy that, or use mode signal",
+            )
+
+    def _rehearse(self, deployment: Deployment) -> None:
+        """Decide on the last closed bar as if it were the first, so that what cannot run is refused and not deployed.
+
+        Raises:
+            InvalidInput: A short where the market has none, an option out of its range, ...
+            NotFound: A bar length that the market does not have.
+        """
+        from .decisions import decide
+
+        begin = opening(int(self._clock.now()), deployment.timeframe) - SECONDS[deployment.timeframe]
+        decide(self._feed, deployment, begin, begin)
 
     def _funded(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> Deployment:
         """In mode trade the strategy begins with what the account is worth."""
@@ -247,6 +272,13 @@ class Live:
         if equity is None or equity <= 0:
             raise InvalidInput(
                 f"account {request.account_id} has no equity that a strategy could trade with",
+                suggestion="Fund it, or name another account from accounts_list",
+            )
+        exchange = EXCHANGES[deployment.exchange]
+        if equity < exchange.minimum:
+            raise InvalidInput(
+                f"account {request.account_id} is worth {equity:f} {exchange.quote}, less than the smallest order of "
+                f"{exchange.minimum} {exchange.quote} on {exchange.name}",
                 suggestion="Fund it, or name another account from accounts_list",
             )
         return replace(deployment, initial_cash=float(equity))
@@ -293,7 +325,7 @@ class Live:
             return running
         cursor = max(running.cursor, opening(int(self._clock.now()), running.deployment.timeframe))
         subscriptions.set_cursor(connection, running.id, cursor)
-        message = "Resumed; bars that closed while it was paused were passed over, and with them any exit."
+        message = "Resumed; entries of the bars that closed while it was paused are not made up for."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)
 
     def _end(self, connection: sa.Connection, running: Running) -> Running:

@@ -269,7 +269,7 @@ def _view(row: Any) -> Signal:
         created_at=iso8601(row.created_us / MICRO),
         order_id=row.order_id,
         reason=row.reason,
-        order_message=row.message,
+        order_message=row.message or ("its order is about to be placed" if row.order_state == "due" else None),
     )
 
 

@@ -20,6 +20,8 @@ from .lease import owner as current_owner
 
 Status = Literal["active", "paused", "stopped", "unsubscribed"]
 MAX_ACTIVE: Final = 20
+_EQUAL: Final = 0.02
+"""Holdings that differ by less than this share count as the same."""
 _row: Final = subscriptions_table.c
 
 
@@ -223,10 +225,24 @@ def _waits_for(connection: sa.Connection, running: Running) -> str | None:
     last = connection.execute(newest).one_or_none()
     if last is None:
         return f"{waits} It has decided nothing yet."
+    waits += _difference(connection, running)
     if last.order_state == "placed":
         return waits
     untraded = f"The signal of {iso8601(last.bar_time)} on {last.symbol} was not traded"
     return f"{waits} {untraded}: {last.message or 'its order is due'}."
+
+
+def _difference(connection: sa.Connection, running: Running) -> str:
+    """Where the account holds something else than the backtest would, in words."""
+    row = connection.execute(sa.select(_row.intended, _row.held).where(_row.id == running.id)).one()
+    meant: dict[str, float] = json.loads(row.intended or "{}")
+    has: dict[str, str] = json.loads(row.held or "{}")
+    told = ""
+    for symbol in sorted(meant.keys() | has.keys()):
+        backtest, held = meant.get(symbol, 0.0), float(has.get(symbol, 0))
+        if abs(held - backtest) > _EQUAL * abs(backtest):
+            told += f" It holds {held:g} {symbol}, and its backtest {backtest:g}."
+    return told
 
 
 def hook_view(connection: sa.Connection, running: Running) -> WebhookState | None:

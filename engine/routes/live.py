@@ -23,11 +23,9 @@ async def subscribe(engine: Engine, caller: Caller, request: api.SubscribeReques
     return await anyio.to_thread.run_sync(engine.live.subscribe, caller, request)
 
 
-async def subscriptions(
-    engine: Engine, caller: Caller, _request: api.SubscriptionsRequest
-) -> api.SubscriptionsResponse:
+async def subscriptions(engine: Engine, caller: Caller, request: api.SubscriptionsRequest) -> api.SubscriptionsResponse:
     """All subscriptions."""
-    return await anyio.to_thread.run_sync(engine.live.subscriptions, caller)
+    return await anyio.to_thread.run_sync(engine.live.subscriptions, caller, request)
 
 
 async def subscription(engine: Engine, caller: Caller, request: api.SubscriptionRequest) -> api.Subscription:

@@ -209,7 +209,7 @@ async def _look_again(context: GateContext) -> None:
     ours = {each.order_id: each for each in reversed(placed) if isinstance(each.proposal.action, Deployment)}
     if not ours:
         return
-    listed = await context.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest())
+    listed = await context.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest(ended=True))
     for shown in listed.subscriptions:
         intent = ours.get(shown.subscription_id)
         if intent is not None and shown.subscription_id and shown.status:

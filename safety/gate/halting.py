@@ -204,7 +204,7 @@ async def _cancel(context: GateContext, order: orders.Order, done: Stopped) -> N
 async def _pause_all(context: GateContext, done: Stopped) -> None:
     """Every active subscription that trades, or does not say that it does not."""
     try:
-        listed = await context.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest())
+        listed = await context.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest(ended=True))
     except HeyTradersError as error:
         done.failed.append(f"subscriptions could not be listed: {explain(error)}")
         return

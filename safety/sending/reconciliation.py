@@ -315,7 +315,7 @@ class Reconciler:
     async def _look_at_subscriptions(self) -> None:
         began = self.now()
         try:
-            listed = (await self.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest())).subscriptions
+            listed = (await self.client.call(LIVE_SUBSCRIPTIONS_LIST, SubscriptionsRequest(ended=True))).subscriptions
         except HeyTradersError:
             return
         with anyio.CancelScope(shield=True):

@@ -9,6 +9,7 @@ import asyncio
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.importing import import_file
+from engine.live.deployment import find_strategy
 from engine.store.live import subscriptions_table
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.test_live_routes import HOUR, data
@@ -189,3 +191,73 @@ async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
     shown = await live.shown()
     assert shown["status"] == "stopped"
     assert shown["message"] == "Ended: the portfolio's stop loss was reached; everything it held is sold."
+
+
+async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_strategy_puts_them_back(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(900), limit=close * 0.9))\n'
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+    await live.hours(1)
+
+    switch = f"/live-strategies/rsi-reversion/{{}}/{live.path.rpartition('/')[2]}"
+    await data(call, "POST", switch.format("pause"))
+    await live.hours(1)
+    paused = await live.orders()
+    await data(call, "POST", switch.format("resume"))
+    await live.hours(1)
+
+    assert paused == [("buy", "limit", "CANCELLED", 10.0, 90)]
+    assert (await live.orders())[1:] == [("buy", "limit", "OPEN", 10.0, 90)]
+
+
+async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is_told(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Bought in hour 1. While nothing runs, hour 3 sells and hour 5 buys again."""
+    script = (
+        'emit_signal(bar_index in (0, 4), entry(TICKER, "LONG", Notional(1001)))\n'
+        "emit_signal(bar_index == 2, exit(TICKER))\n"
+    ).replace("bar_index in (0, 4)", "bar_index == 0 or bar_index == 4")
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+    await live.hours(1)
+
+    clock.advance(9 * HOUR)
+    await live.hours(1)
+
+    orders = [(side, status, amount) for side, _, status, amount, _ in await live.orders()]
+    shown = await live.shown()
+    assert orders == [("buy", "FILLED", pytest.approx(10.0, abs=0.01)), ("sell", "FILLED", orders[0][2])]
+    assert shown["report"]["outcomes"] == {"filled": 2, "missed": 1}
+    assert [p["held"] for p in shown["report"]["positions"]] == [0.0]
+    assert "It holds 0 BTC/USDT, and its backtest 10." in shown["waits_for"]
+
+
+async def test_what_cannot_be_had_is_refused_before_anything_starts(call: Call) -> None:
+    short = 'emit_signal(close > 0, entry(TICKER, "SHORT", Weight(0.1)))\n'
+    deployed = find_strategy
+    for change, words in (
+        ({"leverage": 2.5, "exchange": "binance"}, "whole numbers only"),
+        ({"script": short}, "cannot be sold short"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "engine.live.live.find_strategy",
+                lambda connection, agent, name, change=change: replace(deployed(connection, agent, name), **change),
+            )
+            body = {"mode": "trade", "account_id": "paper-binance"}
+            answer = (await call("POST", "/live-strategies/rsi-reversion/subscribe", json=body)).json()
+        assert words in answer["error"]["message"], answer
+    listed = await data(call, "GET", "/live-strategies/subscriptions")
+    assert listed["subscriptions"] == []
+
+
+async def test_ended_subscriptions_are_counted_and_shown_when_asked_for(call: Call) -> None:
+    made = await data(call, "POST", "/live-strategies/rsi-reversion/subscribe", json={})
+    await data(call, "POST", f"/live-strategies/subscriptions/{made['subscription_id']}/unsubscribe")
+
+    hidden = await data(call, "GET", "/live-strategies/subscriptions")
+    all_of_them = await data(call, "GET", "/live-strategies/subscriptions", params={"ended": "true"})
+
+    assert (hidden["subscriptions"], hidden["hidden"]) == ([], 1)
+    assert [s["status"] for s in all_of_them["subscriptions"]] == ["unsubscribed"]
