@@ -20,7 +20,7 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.importing import import_file
-from engine.live.deployment import find_strategy
+from engine.live.deployment import Deployment, find_strategy
 from engine.store.live import subscriptions_table
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.test_live_routes import HOUR, data
@@ -233,23 +233,26 @@ async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is
     assert "It holds 0 BTC/USDT, and its backtest 10." in shown["waits_for"]
 
 
-async def test_what_cannot_be_had_is_refused_before_anything_starts(call: Call) -> None:
-    short = 'emit_signal(close > 0, entry(TICKER, "SHORT", Weight(0.1)))\n'
-    deployed = find_strategy
-    for change, words in (
-        ({"leverage": 2.5, "exchange": "binance"}, "whole numbers only"),
-        ({"script": short}, "cannot be sold short"),
-    ):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                "engine.live.live.find_strategy",
-                lambda connection, agent, name, change=change: replace(deployed(connection, agent, name), **change),
-            )
-            body = {"mode": "trade", "account_id": "paper-binance"}
-            answer = (await call("POST", "/live-strategies/rsi-reversion/subscribe", json=body)).json()
-        assert words in answer["error"]["message"], answer
-    listed = await data(call, "GET", "/live-strategies/subscriptions")
-    assert listed["subscriptions"] == []
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"leverage": 2.5}, "whole numbers only"),
+        ({"script": 'emit_signal(close > 0, entry(TICKER, "SHORT", Weight(0.1)))\n'}, "cannot be sold short"),
+    ],
+)
+async def test_what_cannot_be_had_is_refused_before_anything_starts(
+    call: Call, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], words: str
+) -> None:
+    def changed(connection: sa.Connection, agent_id: str, strategy_id: str) -> Deployment:
+        return replace(find_strategy(connection, agent_id, strategy_id), **change)
+
+    monkeypatch.setattr("engine.live.live.find_strategy", changed)
+    body = {"mode": "trade", "account_id": "paper-binance"}
+
+    answer = (await call("POST", "/live-strategies/rsi-reversion/subscribe", json=body)).json()
+
+    assert words in answer["error"]["message"]
+    assert (await data(call, "GET", "/live-strategies/subscriptions"))["subscriptions"] == []
 
 
 async def test_ended_subscriptions_are_counted_and_shown_when_asked_for(call: Call) -> None:
