@@ -6,6 +6,7 @@ It imports once and forks for each life, so that a kill costs no start. Each lab
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import signal
@@ -21,12 +22,16 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
+from engine.venues.exchange import session
 from engine.venues.exchange.accounts import ExchangeAccounts
 from engine.venues.exchange.markets import Markets
 from engine.venues.exchange.session import Connector, Keys
 from engine.venues.exchange.views import OwnAccount
 
 LOG = "labels.txt"
+DEBUG_LOG = "debug.log"
+ORDERS = 6
+"""How many orders a life places at most."""
 
 
 def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -> None:
@@ -36,30 +41,43 @@ def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -
 
     assert ccxt.async_support.__version__ == ccxt.prediction.__version__
     dice = random.Random(kills)
+    log = Path(home) / LOG
+    log.touch()
     for life in range(kills):
+        known = log.stat().st_size
         child = os.fork()
         if child == 0 and what == "fetch":
             _fetch(url, Path(home), json.loads(terms))
         elif child == 0:
             _live(what, url, Path(home), life, json.loads(terms), tuple(json.loads(secrets)))
-        time.sleep(dice.uniform(0.2, 2.5))
+        while what != "fetch" and log.stat().st_size == known:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0.2, 2.5) if what == "fetch" else dice.uniform(0.0, 1.2))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
 
 def _live(exchange: str, url: str, home: Path, life: int, terms: dict[str, str], secrets: tuple[str, ...]) -> NoReturn:
     store = Store.open(default_url(home))
+    logging.basicConfig(filename=home / DEBUG_LOG, level=logging.DEBUG)
+    session.take_turn = _at_once
     connector = Connector(store, {exchange: url})  # pyright: ignore[reportArgumentType] - the caller names an exchange
     own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: Keys(secrets))  # pyright: ignore[reportArgumentType] - likewise
     accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
     log = os.open(home / LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
-    for number in range(10_000):
+    for number in range(ORDERS):
         label = f"life {life} order {number}"
         os.write(log, f"{label}\n".encode())
         with suppress(HeyTradersError):
             accounts.place(PlaceRequest.model_validate({**terms, "label": label}))
+    time.sleep(60)
     os._exit(0)
+
+
+def _at_once(*_: object) -> float:
+    """No request waits for its turn."""
+    return 0.0
 
 
 def _fetch(url: str, home: Path, span: dict[str, int]) -> NoReturn:

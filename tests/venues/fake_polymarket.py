@@ -21,6 +21,7 @@ YES, NO = (
 class FakePolymarket(FakeVenue):
     """One question with two tokens. A price every minute, below 1."""
 
+    page_size = 2
     shows_ended = True
     """Whether an order that has ended is still shown by its id."""
 
@@ -84,14 +85,17 @@ class FakePolymarket(FakeVenue):
         return 404, {"error": request.path}
 
     def _page(self, request: Request) -> dict[str, Any]:
-        """Two rows a page, newest first."""
+        """The rows of a page, newest first."""
         is_orders = request.path == "/data/orders"
         rows = [o for o in reversed(self.orders.values()) if (o.status == "open") == is_orders]
         if not is_orders:
             rows = [o for o in rows if o.filled]
         first = int(request.query.get("next_cursor", 0))
-        told = [self._told(o) if is_orders else self._trade(o) for o in rows[first : first + 2]]
-        return {"data": told, "next_cursor": str(first + 2) if len(rows) > first + 2 else "LTE="}
+        told = [self._told(o) if is_orders else self._trade(o) for o in rows[first : first + self.page_size]]
+        return {
+            "data": told,
+            "next_cursor": str(first + self.page_size) if len(rows) > first + self.page_size else "LTE=",
+        }
 
     def _place(self, body: dict[str, Any]) -> Answer:
         signed = body["order"]
