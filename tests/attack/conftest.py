@@ -22,12 +22,16 @@ from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.policy import LIVE, Policy
 from safety.policy.text import write_policy
+from server.account_keys import keep
 from server.app import open_server
+from server.channels import ConnectedAccount, ConnectedAccounts
 from server.keys import keep_key
 from server.settings import Settings
 from tests.conftest import Era
+from tests.venues.fake_binance import FakeBinance
+from tests.venues.fake_venue import serving
 
-from .venue import ACCOUNT, SYMBOL, Venue, open_venue
+from .venue import ACCOUNT, CALM, SYMBOL, Venue, open_venue
 
 KEY: Final = "x9Q5f1c9E7a20b84d63Zq-w_T"
 PASSPHRASE: Final = "correct horse battery staple"
@@ -99,7 +103,7 @@ class Target:
     """What an attacker has before it: a client of a server on real money, its service, and the files of its user."""
 
     client: Client
-    venue: Venue
+    venue: Venue | ConnectedVenue
     armed: Armed
     era: Era
 
@@ -107,6 +111,42 @@ class Target:
     def home(self) -> Path:
         """The user's files, for attackers that run as the user."""
         return self.armed.home
+
+
+class PennyBinance(FakeBinance):
+    """Binance, where a bitcoin costs 100 dollars, as in the attackers' order."""
+
+    def price(self, symbol: str) -> Decimal:
+        """The last price."""
+        return Decimal(100) if symbol == "BTCUSDT" else super().price(symbol)
+
+
+class ConnectedVenue:
+    """Binance as an attacker meets it. It has no free texts, so `words` and `claims` have no effect on it.
+
+    Attributes:
+        fake: The exchange itself.
+        words: Unused.
+        refuses: Unused.
+        claims: Unused.
+    """
+
+    def __init__(self) -> None:
+        self.fake = PennyBinance()
+        self.fake.cash = {"USDT": Decimal(10_000)}
+        self.words = CALM
+        self.refuses = False
+        self.claims: dict[str, Any] = {}
+
+    @property
+    def changes(self) -> list[str]:
+        """Everything that was heard and has an effect."""
+        return [f"{each.method} {each.path}" for each in self.fake.requests if each.method != "GET"]
+
+    @property
+    def sent_orders(self) -> list[dict[str, Any]]:
+        """What each request to place an order said."""
+        return [dict(each.form) for each in self.fake.requests if self.fake.places(each)]
 
 
 Attack = Callable[..., AbstractAsyncContextManager[Target]]
@@ -117,7 +157,7 @@ def attack(era: Era, arm: Arm) -> Attack:
     """`async with attack(dialog) as target:` opens everything, in both protocol eras."""
 
     @asynccontextmanager
-    async def opened(
+    async def on_hosted_service(
         dialog: ElicitationFnT | None = None, calls_itself: str = "attacker", **live: Any
     ) -> AsyncGenerator[Target]:
         armed = arm(**live)
@@ -131,4 +171,29 @@ def attack(era: Era, arm: Arm) -> Attack:
             ):
                 yield Target(client, venue, armed, era)
 
-    return opened
+    return on_hosted_service
+
+
+@pytest.fixture
+def attack_connected(era: Era, arm: Arm) -> Attack:
+    """The same on an exchange account that the user connected to the embedded engine."""
+
+    @asynccontextmanager
+    async def on_own_account(
+        dialog: ElicitationFnT | None = None, calls_itself: str = "attacker", **live: Any
+    ) -> AsyncGenerator[Target]:
+        armed = arm(**live)
+        account = ConnectedAccount(account_id=ACCOUNT, exchange="binance", labels_echoed=True, client_ids=True)
+        keep(armed.home, account, (KEY, KEY[::-1]), in_file=True)
+        ConnectedAccounts(armed.home).put(account)
+        venue = ConnectedVenue()
+        with serving(venue.fake) as url:
+            settings = Settings(home=armed.home, data="exchange", venue_urls={"binance": url})
+            name = Implementation(name=calls_itself, version="1")
+            async with (
+                open_server(settings) as server,
+                Client(server, mode=era, cache=None, elicitation_callback=dialog, client_info=name) as client,
+            ):
+                yield Target(client, venue, armed, era)
+
+    return on_own_account

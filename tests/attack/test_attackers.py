@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Era
 
 from .conftest import Attack
-from .registry import ATTACKERS
+from .registry import ATTACKERS, ORDER, tried
 
 for _theme in ("by_arguments", "by_dialog", "by_files", "by_words"):
     importlib.import_module(f"tests.attack.{_theme}")
@@ -40,3 +40,36 @@ async def test_nothing_goes_out_without_the_human(attack: Attack, name: str) -> 
 
     assert [change for change in target.venue.changes if not change.startswith(BACK)] == []
     assert target.venue.sent_orders == []
+
+
+QUICK: Final = ("arguments that claim consent", "a client that accepts every dialog", "a strategy that would trade")
+"""Parts of names: these attackers meet a connected account in the suite, the others in long runs."""
+
+
+@pytest.mark.parametrize("era", ["auto"], indirect=True)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if any(part in name for part in QUICK) else [pytest.mark.slow]) for name in ATTACKERS],
+)
+async def test_nothing_reaches_a_connected_account_without_the_human(attack_connected: Attack, name: str) -> None:
+    pytest.importorskip("ccxt")
+    attacking = ATTACKERS[name]
+    async with attack_connected(attacking.dialog, attacking.calls_itself, **attacking.signed) as target:
+        await attacking.script(target)
+
+    assert target.venue.changes == []
+
+
+@pytest.mark.parametrize("era", ["auto"], indirect=True)
+async def test_the_attackers_order_reaches_a_connected_account_once_the_human_approves_it(
+    attack_connected: Attack,
+) -> None:
+    """So what holds the attackers back is the missing approval."""
+    pytest.importorskip("ccxt")
+    async with attack_connected() as target:
+        asked = await tried(target, "orders_place", ORDER)
+        target.armed.approve(str(asked.get("intent_id")))
+        await tried(target, "orders_place", ORDER)
+        await tried(target, "orders_place", ORDER)
+
+    assert [(one["quantity"], one["price"]) for one in target.venue.sent_orders] == [("0.1", "100")]

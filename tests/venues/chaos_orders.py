@@ -52,7 +52,7 @@ def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -
             _live(what, url, Path(home), life, json.loads(terms), tuple(json.loads(secrets)))
         while what != "fetch" and log.stat().st_size == known:
             time.sleep(0.01)
-        time.sleep(dice.uniform(0.2, 2.5) if what == "fetch" else dice.uniform(0.0, 1.2))
+        time.sleep(dice.uniform(0.2, 2.5) if what == "fetch" else dice.uniform(0.0, 2.0))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
