@@ -27,6 +27,7 @@ from server.app import open_server
 from server.channels import ConnectedAccount, ConnectedAccounts
 from server.keys import keep_key
 from server.settings import Settings
+from tests.api.conftest import Recorded
 from tests.conftest import Era
 from tests.venues.fake_binance import FakeBinance
 from tests.venues.fake_venue import serving
@@ -137,6 +138,11 @@ class ConnectedVenue:
         self.words = CALM
         self.refuses = False
         self.claims: dict[str, Any] = {}
+
+    @property
+    def requests(self) -> list[Recorded]:
+        """Everything that was heard."""
+        return [Recorded(each.method, each.path, each.headers, each.body.encode()) for each in self.fake.requests]
 
     @property
     def changes(self) -> list[str]:
