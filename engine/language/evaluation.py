@@ -228,15 +228,20 @@ def _total(name: str, table: NDArray[np.float64]) -> Floats:
         return counts
     totals = np.where(known, table, 0.0).sum(axis=0)
     totals[counts == 0] = np.nan
-    return steady(totals if name == "cs_sum" else totals / np.maximum(counts, 1))
+    if name == "cs_sum":
+        return steady(totals)
+    lowest, highest = np.fmin.reduce(table, axis=0), np.fmax.reduce(table, axis=0)
+    return np.where(lowest == highest, lowest, steady(totals / np.maximum(counts, 1)))
 
 
 def _zscore(table: NDArray[np.float64], row: int) -> Floats:
+    """Missing where the values differ by no more than rounding does."""
     deviations = table - _total("cs_mean", table)
     known = ~np.isnan(deviations)
     counts = np.maximum(known.sum(axis=0), 1)
     spread = np.sqrt(np.where(known, deviations**2, 0.0).sum(axis=0) / counts)
-    scores: Floats = np.where(spread > 0, deviations[row] / np.where(spread > 0, spread, 1.0), np.nan)
+    apart = spread > 1e-12 * np.fmax.reduce(np.abs(table), axis=0, initial=0.0)
+    scores: Floats = np.where(apart, deviations[row] / np.where(apart, spread, 1.0), np.nan)
     return np.round(scores, 12)
 
 

@@ -6,7 +6,7 @@ needs, whether it reads the account, between which bounds it lies.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
@@ -125,7 +125,7 @@ class Graph:
         if name == "where":
             kind = Kind(args[1].kind.base, series=True)
         if name in RULES:
-            bounds = RULES[name](*(a.bounds for a in args))
+            bounds = _told_apart(name, args, RULES[name](*(a.bounds for a in args)))
         return self._node("apply", kind, name, args, bounds=bounds, truth=_truth(name, args))
 
     def same_ticker(self, a: Node, b: Node) -> Node:
@@ -154,7 +154,7 @@ class Graph:
             args,
             lookback,
             settling,
-            bounds=_output(operator, 0),
+            bounds=_of_call(operator, 0, args),
             truth=_crossed(base, args),
         )
         if operator.accessor_of is None and len(operator.outputs) == 1:
@@ -167,7 +167,7 @@ class Graph:
                 output.name,
                 (whole,),
                 lookback=own + operator.output_warmup_bars(constants, i),
-                bounds=_output(operator, i),
+                bounds=_of_call(operator, i, args),
             )
             for i, output in enumerate(operator.outputs)
         )
@@ -253,6 +253,22 @@ def _output(operator: Operator, index: int) -> Interval:
     return Interval(*_bounds(output.low, output.high))
 
 
+_BETWEEN: Final = frozenset(
+    {
+        "highest", "lowest", "lag", "sma", "ema", "wma", "rma", "median", "midpoint", "session_high", "session_low",
+        "donchian",
+    }
+)  # fmt: skip
+"""Operators whose values lie between values of their series."""
+
+
+def _of_call(operator: Operator, index: int, args: Sequence[Node]) -> Interval:
+    """Bounds of an output."""
+    if (operator.accessor_of or operator.name) not in _BETWEEN:
+        return _output(operator, index)
+    return Interval(min(a.bounds.low for a in args), max(a.bounds.high for a in args))
+
+
 def _kind(operator: Operator, index: int, args: Sequence[Node]) -> Kind:
     match operator.outputs[index].kind:
         case "number":
@@ -301,29 +317,82 @@ def extreme_of(node: Node) -> tuple[Node | None, int]:
     return None, 0
 
 
-def _never_beyond(x: Node, series: Node, side: int) -> bool:
-    """Whether a value can never be above (1) or below (-1) a series on the same bar."""
-    if x is series:
+def _within_bar(x: Node, y: Node) -> bool:
+    """Whether both are prices of one bar, `x` its low or `y` its high."""
+
+    def inside(node: Node) -> bool:
+        if node.op == "column":
+            return node.payload in _INSIDE
+        return node.op == "call" and str(cast("tuple[Hashable, ...]", node.payload)[0]) in _BAR_PRICES
+
+    lowest, highest = (node.op == "column" and node.payload == name for node, name in ((x, "low"), (y, "high")))
+    return (lowest and inside(y)) or (highest and inside(x))
+
+
+def never_above(x: Node, y: Node, depth: int = 6) -> bool:
+    """Whether `x` can be seen to be at most `y` on every bar: a price of a bar and its high, a series and the highest
+    of a window with this bar in it, and either of them with something added that is never negative."""
+    if x is y or x.bounds.high <= y.bounds.low:
         return True
-    bound = "high" if side > 0 else "low"
-    if series.op != "column" or series.payload != bound:
+    if depth == 0:
         return False
-    if x.op == "column":
-        return x.payload in _INSIDE
-    return x.op == "call" and str(cast("tuple[Hashable, ...]", x.payload)[0]) in _BAR_PRICES
+    if x.op == y.op in {"at", "tf"} and x.payload == y.payload:
+        return never_above(x.args[0], y.args[0], depth - 1)
+    if _within_bar(x, y):
+        return True
+    (top, above), (bottom, below) = extreme_of(y), extreme_of(x)
+    if top is not None and above > 0 and never_above(x, top, depth - 1):
+        return True
+    if bottom is not None and below < 0 and never_above(bottom, y, depth - 1):
+        return True
+    return any(never_above(x, each, depth - 1) for each in _smaller(y, up=True)) or any(
+        never_above(each, y, depth - 1) for each in _smaller(x, up=False)
+    )
+
+
+def _smaller(node: Node, *, up: bool) -> Iterator[Node]:
+    """Parts of a sum, product or choice that are never above it (`up`), or never below it."""
+    if node.op != "apply" or len(node.args) != 2:
+        return
+    pairs = (node.args, node.args[::-1])
+    match node.payload:
+        case "+":
+            yield from (part for part, other in pairs if (other.bounds.low >= 0 if up else other.bounds.high <= 0))
+        case "-" if node.args[1].bounds.high <= 0 if up else node.args[1].bounds.low >= 0:
+            yield node.args[0]
+        case "*":
+            yield from (part for part, other in pairs if part.bounds.low >= 0 and _factor(other, up=up))
+        case "max" | "min" if (node.payload == "max") == up:
+            yield from node.args
+        case _:
+            pass
+
+
+def _factor(node: Node, *, up: bool) -> bool:
+    return node.bounds.low >= 1 if up else node.bounds.low >= 0 and node.bounds.high <= 1
+
+
+def _told_apart(name: str, args: Sequence[Node], bounds: Interval) -> Interval:
+    """Bounds of a difference or a ratio of which one side is never above the other."""
+    if name not in {"-", "/"} or any(a.kind.base != "number" for a in args):
+        return bounds
+    a, b = args
+    limit = 0.0 if name == "-" else 1.0
+    if name == "/" and not (a.bounds.low >= 0 and b.bounds.low >= 0):
+        return bounds
+    if never_above(a, b):
+        return Interval(bounds.low, min(bounds.high, limit))
+    return Interval(max(bounds.low, limit), bounds.high) if never_above(b, a) else bounds
 
 
 def _ordered(name: str, a: Node, b: Node) -> bool | None:
-    """Whether `a name b` always or never holds because one side is the extreme of a window with the other in it."""
-    for x, y, turned in ((a, b, 1), (b, a, -1)):
-        series, side = extreme_of(y)
-        if series is None or not _never_beyond(x, series, side):
-            continue
-        beyond, within = (">", "<=") if side * turned > 0 else ("<", ">=")
-        if name == beyond:
-            return False
-        if name == within:
-            return True
+    """Whether `a name b` always or never holds because one side is never above the other."""
+    if a.kind.base != "number" or b.kind.base != "number":
+        return None
+    if name in {">", "<="} and never_above(a, b):
+        return name == "<="
+    if name in {"<", ">="} and never_above(b, a):
+        return name == ">="
     return None
 
 

@@ -106,6 +106,7 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             _extreme(emission, node, findings)
         if node.op == "apply" and node.payload in COMPARISONS:
             _scale(emission, node, findings)
+            _pattern(emission, node, findings)
         if node.op == "call" and _name(node) == "beta" and any(_is_return(a) for a in node.args):
             findings.warning(
                 emission.span,
@@ -191,6 +192,7 @@ def _stop(emission: EmissionPlan, intent: IntentPlan, leverage: float, findings:
 
 
 _PERCENT_CALLS: Final = frozenset({"roc", "natr"})
+_PERCENT_STATE: Final = frozenset({"unrealized_pnl_pct", "last_trade_pnl_pct"})
 _FRACTION_CALLS: Final = frozenset({"pct_change", "rocp", "log_return", "drawdown", "historical_volatility"})
 
 
@@ -215,7 +217,9 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
         low, high = subject.bounds
         size = abs(value)
         percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0)
-        of_percent = subject.op == "call" and _name(subject) in _PERCENT_CALLS
+        of_percent = (subject.op == "call" and _name(subject) in _PERCENT_CALLS) or (
+            subject.op == "state" and subject.payload in _PERCENT_STATE
+        )
         what = f"{quoted(emission.text)} compares"
         if (percent and size < 1) or (of_percent and size <= 0.2):
             findings.warning(
@@ -234,6 +238,22 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
                 "scale",
                 f"{what} a fraction with {value:g}, which is {100 * value:g} %",
                 f"Write {value / 100:g} if you meant {value:g} %",
+            )
+
+
+def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
+    """A candle pattern compared with a number that it never is."""
+    for subject, limit in (node.args, node.args[::-1]):
+        value = limit.constant
+        pattern = subject.op == "call" and OPERATORS[_name(subject)].category == "candle pattern"
+        if not (pattern and isinstance(value, float) and node.payload in {"==", "!="}):
+            continue
+        if value not in {-100.0, 0.0, 100.0}:
+            findings.warning(
+                emission.span,
+                "never-true",
+                f"a candle pattern is 100, -100 or 0, and {quoted(emission.text)} compares it with {value:g}",
+                f"Write `{_name(subject)}() > 0` for a bullish one, `{_name(subject)}() < 0` for a bearish one",
             )
 
 

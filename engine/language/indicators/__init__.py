@@ -175,8 +175,9 @@ _UNDEFINED: Final[dict[str, Callable[[Sequence[Floats], int], Bools | None]]] = 
     **dict.fromkeys(("plus_di", "minus_di"), lambda x, bars: _still(x[0] - x[1] + _moves(x[2]), bars)),
     **dict.fromkeys(("cvi", "massi"), lambda x, bars: _still(x[0] - x[1], bars)),
     "pvo": lambda x, bars: _still(x[0], bars),
+    "cdl_doji": lambda x, bars: _still(x[1] - x[2], bars),
 }
-"""Where an operator of TA-Lib would divide 0 by 0: nothing moved, or nothing was traded, on any bar it remembers."""
+"""Where an operator of TA-Lib would compare 0 with 0: nothing moved, or nothing was traded, on any bar it remembers."""
 
 
 def _moves(x: Floats) -> Floats:

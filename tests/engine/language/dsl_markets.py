@@ -76,16 +76,25 @@ def recorded(path: Path) -> Frame:
     return Frame("1h", table[:, 0].astype(np.int64), {BTC: Bars(*prices, source="imported")})
 
 
-def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[Series]:
-    """Every output of an expression for the first instrument, as a script over all of them would see it."""
-    universe = tuple(frame.bars)
+def nodes_of(source: str, universe: tuple[Instrument, ...], timeframe: Timeframe = "1h") -> tuple[Node, ...]:
+    """Every output of an expression, as a script over `universe` reads it."""
     parsed = parse(source, "expression")
-    graph = Graph(timeframe)
-    checker = Checker(parsed, graph, World(script=True, universe=universe, exchange="binance"))
+    checker = Checker(parsed, Graph(timeframe), World(script=True, universe=universe, exchange="binance"))
     statement = parsed.statements[0]
     assert isinstance(statement, ast.Expr)
     value = checker.value(statement.value)
     parsed.findings.raise_errors("expression")
     nodes = value.nodes if isinstance(value, Outputs) else (value,)
+    return tuple(node for node in nodes if isinstance(node, Node))
+
+
+def reach_of(source: str) -> int:
+    """Bars to load before one, for its value to be settled."""
+    return max(node.lookback + node.settling for node in nodes_of(source, (BTC, ETH)))
+
+
+def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[Series]:
+    """Every output of an expression for the first instrument, as a script over all of them would see it."""
+    universe = tuple(frame.bars)
     evaluator = Evaluator(frame, universe)
-    return [evaluator.series(node, universe[0]) for node in nodes if isinstance(node, Node)]
+    return [evaluator.series(node, universe[0]) for node in nodes_of(source, universe, timeframe)]

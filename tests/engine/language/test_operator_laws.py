@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from api.symbols import Instrument
+from engine.frame import Bars, Floats, Frame
 from engine.language.operators import OPERATORS, Operator, Parameter, primary
-from tests.engine.language.dsl_markets import BTC, ETH, PERP, frame_of, outputs_of, prefix, scaled
+from tests.engine.language.dsl_markets import BTC, ETH, MIDNIGHT, PERP, frame_of, outputs_of, prefix, reach_of, scaled
 
 COUNT: Final = 320
 ALL: Final = [operator.name for operator in primary()]
@@ -151,6 +154,93 @@ def test_constants_may_take_the_ends_of_their_ranges(name: str) -> None:
 
             for output in outputs_of(f"{given}{separator}{parameter.name}={written})", frame):
                 assert len(output) == 120
+
+
+def _ticks(count: int, seed: int = 3) -> Frame:
+    """Prices of whole cents with many ties, bars without a range, and bars without volume."""
+    bars: dict[Instrument, Bars] = {}
+    for number, instrument in enumerate((BTC, ETH, PERP)):
+        rng = np.random.default_rng(seed + number)
+        close = 1_000 + np.cumsum(rng.integers(-4, 5, count) * (rng.random(count) < 0.5))
+        opened = np.concatenate(([1_000], close[:-1])) + rng.integers(-1, 2, count)
+        high, low = (
+            np.maximum(opened, close) + rng.integers(0, 3, count),
+            np.minimum(opened, close) - rng.integers(0, 3, count),
+        )
+        volume = rng.integers(0, 5, count).astype(np.float64)
+        bars[instrument] = Bars(opened / 100, high / 100, low / 100, close / 100, volume, "imported")
+    return Frame("1h", MIDNIGHT + np.arange(count, dtype=np.int64) * 3600, bars)
+
+
+def _masked(frame: Frame, kept: NDArray[np.bool_], *, out: bool) -> Frame:
+    """The frame with some bars missing, or with those bars taken out."""
+
+    def part(column: Floats) -> Floats:
+        return column[kept] if out else np.where(kept, column, np.nan)
+
+    bars = {
+        i: Bars(part(b.open), part(b.high), part(b.low), part(b.close), part(b.volume), b.source)
+        for i, b in frame.bars.items()
+    }
+    return Frame(frame.timeframe, frame.time[kept] if out else frame.time, bars)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in ALL if OPERATORS[n].category != "session" and OPERATORS[n].memory != "start"]
+)
+def test_a_value_is_a_function_of_the_bars_that_are_declared(name: str) -> None:
+    """Bars before warm-up and settling change nothing but rounding, or less than a millionth where the past fades."""
+    operator = OPERATORS[name]
+    short = {p.name: 9 for p in operator.constants if isinstance(p.default, int) and p.default > 20}
+    checked = reach_of(call(operator, short))
+    frame = _ticks(checked + 300)
+    tight = operator.memory == "window"
+
+    whole = outputs_of(call(operator, short), frame)
+    for begin in (24, 168):
+        later = _masked(frame, np.arange(len(frame)) >= begin, out=True)
+        for all_bars, last_bars in zip(whole, outputs_of(call(operator, short), later), strict=True):
+            np.testing.assert_allclose(
+                last_bars[checked:].astype(float), all_bars[begin + checked :].astype(float),
+                rtol=1e-9 if tight else 1e-6, atol=1e-10 if tight else 1e-9,
+            )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if OPERATORS[n].missing == "skip" and not OPERATORS[n].elementwise])
+def test_missing_bars_count_as_if_they_had_never_been(name: str) -> None:
+    kept = np.ones(500, dtype=np.bool_)
+    kept[[40, 41, 200, 201, 202, 333, 470]] = False
+    frame = _ticks(500)
+
+    holes, closed = (outputs_of(call(OPERATORS[name]), _masked(frame, kept, out=out)) for out in (False, True))
+
+    for with_holes, without in zip(holes, closed, strict=True):
+        np.testing.assert_array_equal(with_holes[kept], without)
+        if with_holes.dtype == np.float64:
+            assert np.isnan(with_holes[~kept]).all()
+
+
+STILL: Final = (0.5, 0.1, 1 / 3, 100_000.3, 3.1e-8)
+ADDED_UP: Final = frozenset({"sum", "cum", "cs_sum"})
+HIGHEST_BY_RULE: Final = frozenset({"rank_pct", "aroon", "supertrend"})
+"""Of equal values the newest is the highest and the lowest; a direction is one of two."""
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise])
+def test_a_price_that_stands_still_is_no_extreme_and_its_level_decides_nothing(name: str) -> None:
+    operator = OPERATORS[name]
+    found: list[list[float]] = []
+    for price in STILL:
+        flat = np.full(400, price)
+        bars = {i: Bars(flat, flat, flat, flat, np.full(400, 100.0), "imported") for i in (BTC, ETH, PERP)}
+        frame = Frame("1h", MIDNIGHT + np.arange(400, dtype=np.int64) * 3600, bars)
+        found.append([float(output[-1]) for output in outputs_of(call(operator), frame)])
+
+    for values, declared in zip(zip(*found, strict=True), operator.outputs, strict=True):
+        same = all(np.array_equal(value, values[0], equal_nan=True) for value in values)
+        assert same or values == STILL or name in ADDED_UP
+        if declared.kind == "number" and None not in (declared.low, declared.high) and name not in HIGHEST_BY_RULE:
+            assert values[0] not in (declared.low, declared.high)
 
 
 def test_there_are_enough_operators_and_each_is_described() -> None:
