@@ -21,14 +21,13 @@ from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
 from safety.exits import redacted
+from server.calls import ClientAsking, OpenDesk, StrictTool, caller
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 
-from .asking import ClientAsking, caller
 from .backend import Backend, open_backend
 from .exits import failure, shown_resource
 from .settings import Settings
-from .strict import OpenDesk, StrictTool
 from .unreadable import Answering
 
 NAME: Final = "heytraders"

@@ -20,9 +20,9 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from safety.exits import Redactor, know
+from server.lifecycle import Safety
 
 from .keys import find_key, keep_registered_key
-from .safety import Safety
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Backend:
         token = anyio.lowlevel.current_token()
 
         def door(books: OrderDoor) -> OrderDoor:
-            from .live_orders import GateDoor
+            from server.live_orders import GateDoor
 
             return GateDoor(self._safety, books, token)
 
@@ -201,7 +201,7 @@ async def open_engine(
     `gated` gives it the user's own exchange accounts and lets it run live strategies: only where every order passes the
     gate before it gets there.
     """
-    from .account_keys import own_accounts
+    from server.channels import own_accounts
 
     own = partial(own_accounts, settings.home) if gated else None
     opening = await anyio.to_thread.run_sync(_import_engine, settings, door, own)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from .private import BadSetting
+from server.keys import BadSetting
 
 ClientName = Literal["claude-desktop", "claude-code", "openclaw", "cursor", "vscode"]
 

@@ -3,20 +3,122 @@
 The user's key comes from the operating system's keyring, else from a file that only the user can read, else from the
 environment; after that comes one that an agent registered, so that registering never displaces a key of the user's.
 Stored keys are bound to the base URL that they were stored for and are never sent anywhere else.
+
+A keyring may ask its user to unlock it, so waiting for it has an end. `keyring` is imported at the first question only:
+finding a backend takes time, and most starts need none.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from .keyring import Keyring, SystemKeyring
-from .private import BadSetting, read_private, write_private
+from api.errors import InvalidInput
+from safety.private_file import read_private, write_private
+
+
+class BadSetting(InvalidInput):
+    """A setting that cannot be used. The message is one line that says what to do."""
+
+    default_code = "BAD_SETTING"
+
+
+SERVICE: Final = "heytraders-mcp"
+PATIENCE: Final = 20.0
+
+Result = TypeVar("Result")
+
+
+class Keyring(Protocol):
+    """What keeps secrets by name."""
+
+    def read(self, name: str) -> str | None:
+        """The secret, or `None` if none is stored."""
+        ...
+
+    def write(self, name: str, secret: str) -> bool:
+        """Keep it. `False` where this machine has no keyring."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Drop it, if it is there."""
+        ...
+
+
+class SystemKeyring:
+    """macOS Keychain, Windows Credential Locker, Secret Service or KWallet.
+
+    Args:
+        patience: Seconds to wait for an answer.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+
+    def read(self, name: str) -> str | None:
+        """The secret, or `None` without a stored secret or a keyring."""
+        import keyring
+
+        return self._ask(lambda: keyring.get_password(SERVICE, name)) if self._usable() else None
+
+    def write(self, name: str, secret: str) -> bool:
+        """Keep it, and look whether it is there. `False` where this machine has no keyring, or one that forgets."""
+        import keyring
+
+        if not self._usable():
+            return False
+        self._ask(lambda: keyring.set_password(SERVICE, name, secret))
+        return self._ask(lambda: keyring.get_password(SERVICE, name)) == secret
+
+    def forget(self, name: str) -> None:
+        """Drop it, if it is there."""
+        import keyring
+        import keyring.errors
+
+        def drop() -> None:
+            try:
+                keyring.delete_password(SERVICE, name)
+            except keyring.errors.PasswordDeleteError:
+                return
+
+        if self._usable():
+            self._ask(drop)
+
+    def _usable(self) -> bool:
+        """Backends below 1 keep nothing, or keep it in the clear (keyring's own scale of priorities)."""
+        import keyring
+
+        return self._ask(lambda: float(keyring.get_keyring().priority)) >= 1
+
+    def _ask(self, question: Callable[[], Result]) -> Result:
+        """The answer, or a refusal once patience has ended. The thread is left behind: nothing can interrupt it."""
+        answers: list[Result] = []
+        failures: list[Exception] = []
+
+        def work() -> None:
+            try:
+                answers.append(question())
+            except Exception as error:  # noqa: BLE001 - backends raise what they like; all of it means no answer
+                failures.append(error)
+
+        thread = threading.Thread(target=work, name="keyring", daemon=True)
+        thread.start()
+        thread.join(self._patience)
+        if answers:
+            return answers[0]
+        trouble = type(failures[0]).__name__ if failures else f"no answer within {self._patience:g} s"
+        raise BadSetting(
+            f"the keyring of this machine could not be used ({trouble})",
+            suggestion="Unlock it, or keep the key in a private file: heytraders-mcp login --file",
+        )
+
 
 LOGINS: Final = "login.json"
 REGISTERED: Final = "registered-keys.json"
@@ -104,7 +206,7 @@ def http_token(home: Path) -> SecretStr:
     path = home / TOKEN
     if not path.exists():
         write_private(path, secrets.token_urlsafe(32) + "\n")
-    token = read_private(path).strip()
+    token = (read_private(path) or "").strip()
     if len(token) < 32:
         raise BadSetting(f"{path} holds no usable token", suggestion="Delete it; the next start makes a new one")
     return SecretStr(token)
@@ -117,11 +219,12 @@ def last_four(key: SecretStr | str) -> str:
 
 
 def _read(path: Path, afterwards: str) -> dict[str, str]:
-    """A private file of names and texts; an absent one is empty."""
-    if not path.exists():
+    """A private file of names and texts; a missing one is empty."""
+    text = read_private(path)
+    if text is None:
         return {}
     try:
-        found: object = json.loads(read_private(path))
+        found: object = json.loads(text)
     except ValueError as error:
         raise BadSetting(f"{path} is not JSON", suggestion=f"Delete it and {afterwards}") from error
     if not isinstance(found, dict):

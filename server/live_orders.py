@@ -22,7 +22,7 @@ from safety.gate.orders import Exit, permit_exit
 if TYPE_CHECKING:
     from safety.terms.intent import Intent
 
-    from .safety import Safety
+    from .lifecycle import Safety
 
 
 class GateDoor:

@@ -16,10 +16,10 @@ from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from api.exchanges import DataChoice, ExchangeId
+from server.keys import BadSetting
 from tools.surface import TOOLSETS, Toolset
 
 from .keys import signed_in
-from .private import BadSetting
 
 VARIABLES: Final = (
     "HEYTRADERS_API_KEY",

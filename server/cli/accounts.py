@@ -15,7 +15,7 @@ import click
 
 from api.exchanges import EXCHANGES, ExchangeId
 from safety.exits import know
-from server import account_keys
+from server import channels as account_keys
 from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts
 from server.logs import start_log

@@ -20,6 +20,7 @@ import click
 
 from api.errors import HeyTradersError, explain
 from safety.exits import know, redacted
+from safety.private_file import BadFile
 from server.app import package_version
 from server.backend import open_backend
 from server.keys import Origin, find_key, last_four
@@ -123,7 +124,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
 def _key(settings: Settings) -> Iterator[Finding]:
     try:
         found = find_key(settings.home, settings.url, settings.api_key)
-    except BadSetting as error:
+    except (BadSetting, BadFile) as error:
         yield Finding(ok=False, name="key", text=explain(error))
         return
     if found is None:

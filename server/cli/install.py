@@ -13,7 +13,7 @@ from typing import cast, get_args
 import click
 
 from server.clients import ClientName, alone, client_config, entry, merged
-from server.private import BadSetting
+from server.keys import BadSetting
 from server.settings import DataChoice, Settings
 
 

@@ -18,9 +18,9 @@ from typing import Final
 import anyio
 import click
 
+from safety.private_file import write_private
 from server.backend import open_backend
 from server.logs import start_log
-from server.private import write_private
 from server.settings import BadSetting, Settings
 from server.transports import SIGNALS
 

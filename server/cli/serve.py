@@ -14,11 +14,10 @@ import click
 from pydantic import SecretStr
 
 from server.backend import open_engine
-from server.gate import LocalGate
 from server.keys import http_token
 from server.logs import start_log
 from server.settings import BadSetting, Settings, parse_toolsets
-from server.transports import PATHS, HttpTransport, listen, run_asgi, serve_http, serve_stdio
+from server.transports import PATHS, HttpTransport, LocalGate, listen, run_asgi, serve_http, serve_stdio
 
 
 @click.command("serve")

@@ -16,8 +16,8 @@ import keyring.errors
 import pytest
 from pydantic import SecretStr
 
-from server.keyring import SystemKeyring
-from server.keys import LOGINS, FoundKey, find_key, forget_key, keep_key, keep_registered_key, signed_in
+from safety.private_file import BadFile
+from server.keys import LOGINS, FoundKey, SystemKeyring, find_key, forget_key, keep_key, keep_registered_key, signed_in
 from server.settings import BadSetting, Settings
 
 URL: Final = "https://hey-traders.com/api/v1"
@@ -106,7 +106,7 @@ def test_a_file_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     keep_key(tmp_path, URL, KEY, in_file=True)
     (tmp_path / LOGINS).chmod(0o640)
 
-    with pytest.raises(BadSetting, match="can be read by others"):
+    with pytest.raises(BadFile, match="can be read by others"):
         find_key(tmp_path, URL, None)
 
 

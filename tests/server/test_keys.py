@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from safety.private_file import BadFile
 from server.keys import http_token, keep_registered_key, last_four, registered_key
-from server.settings import BadSetting
 
 KEY = "ht_prov_0123456789abcdef"
 
@@ -45,7 +45,7 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     http_token(tmp_path)
     (tmp_path / "http-token").chmod(0o644)
 
-    with pytest.raises(BadSetting) as refused:
+    with pytest.raises(BadFile) as refused:
         http_token(tmp_path)
 
     assert "chmod 600" in refused.value.suggestion
@@ -54,7 +54,7 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
 def test_a_home_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
 
-    with pytest.raises(BadSetting) as refused:
+    with pytest.raises(BadFile) as refused:
         http_token(tmp_path / "home")
 
     assert "HEYTRADERS_HOME" in refused.value.suggestion

@@ -22,7 +22,7 @@ from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.policy import LIVE, Policy
 from safety.policy.text import write_policy
-from server import account_keys
+from server import channels as account_keys
 from server.app import open_server
 from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts

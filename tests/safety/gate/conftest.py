@@ -32,7 +32,7 @@ from safety.private_file import write_private
 from safety.terms.channel import Channels
 from safety.terms.intent import Intent
 from server.channels import Reached, local_channels
-from server.safety import build_gate_context
+from server.lifecycle import build_gate_context
 from server.settings import Settings
 
 NOON: Final = 1_750_075_200.0
