@@ -58,7 +58,6 @@ class HeyTradersError(Exception):
     """
 
     default_code: ClassVar[str] = "INTERNAL_ERROR"
-    next_actor: ClassVar[str] = "nobody"
 
     def __init__(
         self, message: str, *, suggestion: str = "", code: str | None = None, corrected: str | None = None
@@ -74,7 +73,6 @@ class InvalidInput(HeyTradersError):
     """The model can fix it: the call was wrong and nothing happened."""
 
     default_code = "VALIDATION_ERROR"
-    next_actor = "model"
 
 
 class NotFound(InvalidInput):
@@ -85,8 +83,6 @@ class NotFound(InvalidInput):
 
 class UserMustAct(HeyTradersError):
     """Only the user can change this; the model should say so and stop."""
-
-    next_actor = "user"
 
 
 class NotAuthorised(UserMustAct):
@@ -101,16 +97,8 @@ class Denied(UserMustAct):
     default_code = "DENIED"
 
 
-class ApprovalNeeded(UserMustAct):
-    """A human has to approve before it happens."""
-
-    default_code = "APPROVAL_NEEDED"
-
-
 class NotNow(HeyTradersError):
     """The same call may succeed later; nothing was changed."""
-
-    next_actor = "time"
 
 
 class RateLimited(NotNow):
@@ -135,7 +123,6 @@ class OutcomeUnknown(HeyTradersError):
     """The call may or may not have happened. Look at the state before doing anything again."""
 
     default_code = "OUTCOME_UNKNOWN"
-    next_actor = "nobody knows"
 
 
 BY_CODE: Final[dict[ErrorCode, type[HeyTradersError]]] = {

@@ -19,7 +19,6 @@ class BadFile(HeyTradersError):
     """A file of the safety layer cannot be used. The user has to look at it; the message says how."""
 
     default_code = "BAD_FILE"
-    next_actor = "user"
 
 
 def write_private(path: Path, content: str) -> None:

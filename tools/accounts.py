@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, CompositeTool, EndpointTool
+from .declaration import LOOK, CompositeTool, EndpointTool, later
+
+if TYPE_CHECKING:
+    from . import own_labels
+else:
+    own_labels = later("tools.own_labels")
 
 ACCOUNTS: Final = (
     EndpointTool(
@@ -24,8 +29,7 @@ ACCOUNTS: Final = (
         title="Get balances and positions",
         description="Balances, positions, open orders and total equity of one account, as of now.",
         hints=LOOK,
-        module="tools.own_labels",
-        operation_name="BALANCES",
+        operation=lambda: own_labels.BALANCES,
     ),
     CompositeTool(
         name="accounts_open_orders",
@@ -33,7 +37,6 @@ ACCOUNTS: Final = (
         description="The orders that rest on one account's exchange. "
         "For filled and ended ones, or several accounts, use orders_list.",
         hints=LOOK,
-        module="tools.own_labels",
-        operation_name="OPEN_ORDERS",
+        operation=lambda: own_labels.OPEN_ORDERS,
     ),
 )

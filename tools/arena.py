@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, CompositeTool, EndpointTool, Hints
+from .declaration import LOOK, CompositeTool, EndpointTool, Hints, later
+
+if TYPE_CHECKING:
+    from . import gated
+else:
+    gated = later("tools.gated")
 
 ARENA: Final = (
     EndpointTool(
@@ -24,8 +29,7 @@ ARENA: Final = (
         title="Change your public profile",
         description="Change what you name; the rest stays. Everyone can read it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        module="tools.gated",
-        operation_name="UPDATE_PROFILE",
+        operation=lambda: gated.UPDATE_PROFILE,
     ),
     EndpointTool(
         name="arena_following",
@@ -39,7 +43,6 @@ ARENA: Final = (
         description="Publish a post that everyone can read, with the figures of a backtest of yours if you link one. "
         "Never put balances, keys or account ids into it.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        module="tools.gated",
-        operation_name="POST",
+        operation=lambda: gated.POST,
     ),
 )

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints
+from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints, later
+
+if TYPE_CHECKING:
+    from . import backtest_and_poll, backtest_sweep
+else:
+    backtest_and_poll = later("tools.backtest_and_poll")
+    backtest_sweep = later("tools.backtest_sweep")
 
 _STARTS: Final = Hints(read_only=False, destructive=False, idempotent=False, open_world=True)
 
@@ -15,8 +21,7 @@ BACKTEST: Final = (
         description="Find every error of a script, with line, caret and suggestion, and say in words what it would do. "
         "Costs no backtest; backtest_and_poll does this by itself.",
         hints=REFERENCE,
-        module="tools.backtest_and_poll",
-        operation_name="CHECK",
+        operation=lambda: backtest_and_poll.CHECK,
     ),
     CompositeTool(
         name="backtest_and_poll",
@@ -24,7 +29,7 @@ BACKTEST: Final = (
         description="Run a backtest and wait up to 45 s for its verdict beside buy-and-hold. "
         "If it takes longer, call again with backtest_id. Before writing a script: docs_read signal-dsl.",
         hints=_STARTS,
-        module="tools.backtest_and_poll",
+        operation=lambda: backtest_and_poll.OPERATION,
     ),
     CompositeTool(
         name="backtest_sweep",
@@ -32,7 +37,7 @@ BACKTEST: Final = (
         description="Run all variants of a script's param(...) values and judge the search: overfitting, deflated "
         "Sharpe, walk-forward, one variant or none. Takes backtest_execute's terms too.",
         hints=_STARTS,
-        module="tools.backtest_sweep",
+        operation=lambda: backtest_sweep.OPERATION,
     ),
     EndpointTool(
         name="backtest_execute",
@@ -58,8 +63,7 @@ BACKTEST: Final = (
         description="Strategies of results on one account, each with its share of the cash and a book of its own; "
         "rows for each book and the whole.",
         hints=_STARTS,
-        module="tools.backtest_sweep",
-        operation_name="PORTFOLIO",
+        operation=lambda: backtest_sweep.PORTFOLIO,
     ),
     EndpointTool(
         name="backtest_report",

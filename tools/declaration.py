@@ -68,19 +68,28 @@ class EndpointTool:
 
 @dataclass(frozen=True, slots=True)
 class CompositeTool:
-    """A tool with code of its own. `module` holds it, under the name `operation_name`."""
+    """A tool with code of its own. `operation` imports the module that holds it, at the first call."""
 
     name: str
     title: str
     description: str
     hints: Hints
-    module: str
-    operation_name: str = "OPERATION"
+    operation: Callable[[], Operation[Any, Any]]
 
-    def operation(self) -> Operation[Any, Any]:
-        """Import the module that holds the code and its models."""
-        operation: Operation[Any, Any] = getattr(import_module(self.module), self.operation_name)
-        return operation
+
+class _Later:
+    """A module that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)
+
+
+def later(module: str) -> Any:
+    """The module of this name, imported at the first use: rows name their code without loading any model."""
+    return _Later(module)
 
 
 ToolRow = EndpointTool | CompositeTool

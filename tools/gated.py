@@ -1,11 +1,12 @@
-"""What can move money, trade by itself or become public: each is one call of the gate, and nothing else is done here.
+"""What can move money, trade by itself or become public: each tool is one call of a part of the gate.
 
 Nothing in a request counts as a human's word, and nothing that a tool can reach approves or sends.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, WithJsonSchema
 
@@ -22,8 +23,11 @@ from api.live import (
 from api.orders import PlaceRequest
 from safety.face import GatedOrder, GatedPost, GatedProfile, GatedSubscription, Preview
 
-from .declaration import Operation
+from .declaration import Operation, RequestT, ResponseT
 from .desk import Desk
+
+if TYPE_CHECKING:
+    from safety.face import Gate
 
 MAX_WAIT: Final = 45
 
@@ -40,68 +44,49 @@ class ConfirmRequest(PlaceRequest):
         return PlaceRequest.model_validate(self.model_dump(exclude={"wait_seconds"}))
 
 
-async def preview(desk: Desk, request: PlaceRequest) -> Preview:
-    """What the policy would say."""
-    gate = await desk.safety()
-    return await gate.reports.preview(request)
+def gated(
+    request: type[RequestT], response: type[ResponseT], call: Callable[[Gate, RequestT, Desk], Awaitable[ResponseT]]
+) -> Operation[RequestT, ResponseT]:
+    """What a tool does: open the gate and make `call`."""
+
+    async def run(desk: Desk, asked: RequestT) -> ResponseT:
+        return await call(await desk.safety(), asked, desk)
+
+    return Operation(request, response, run)
 
 
-async def place(desk: Desk, request: PlaceRequest) -> GatedOrder:
-    """Place it, or say that a human has to approve it first."""
-    gate = await desk.safety()
-    return await gate.orders.place(request, "orders_place", desk.caller)
-
-
-async def place_with_confirmation(desk: Desk, request: ConfirmRequest) -> GatedOrder:
-    """Ask, wait, place and follow."""
-    gate = await desk.safety()
-    return await gate.orders.place_and_follow(
-        request.order(), "place_with_confirmation", desk.caller, desk.asking, float(request.wait_seconds)
-    )
-
-
-async def subscribe(desk: Desk, request: SubscribeRequest) -> GatedSubscription:
-    """Deploy a strategy."""
-    gate = await desk.safety()
-    return await gate.deployments.subscribe(request, "live_subscribe", desk.caller)
-
-
-async def resume(desk: Desk, request: SwitchRequest) -> GatedSubscription:
-    """Let a paused strategy go on."""
-    gate = await desk.safety()
-    return await gate.deployments.resume(request, "live_resume", desk.caller)
-
-
-async def set_webhook(desk: Desk, request: WebhookSetRequest) -> WebhookResponse:
-    """Configure a delivery."""
-    gate = await desk.safety()
-    return await gate.deployments.set_webhook(request)
-
-
-async def test_webhook(desk: Desk, request: WebhookTestRequest) -> WebhookTestResponse:
-    """Try a delivery."""
-    gate = await desk.safety()
-    return await gate.deployments.test_webhook(request)
-
-
-async def post(desk: Desk, request: PostRequest) -> GatedPost:
-    """Publish a post."""
-    gate = await desk.safety()
-    return await gate.publications.post(request, "arena_post", desk.caller)
-
-
-async def update_profile(desk: Desk, request: ProfileUpdateRequest) -> GatedProfile:
-    """Change the public profile."""
-    gate = await desk.safety()
-    return await gate.publications.profile(request, "arena_profile_update", desk.caller)
-
-
-PREVIEW: Final = Operation(PlaceRequest, Preview, preview)
-PLACE: Final = Operation(PlaceRequest, GatedOrder, place)
-PLACE_WITH_CONFIRMATION: Final = Operation(ConfirmRequest, GatedOrder, place_with_confirmation)
-SUBSCRIBE: Final = Operation(SubscribeRequest, GatedSubscription, subscribe)
-RESUME: Final = Operation(SwitchRequest, GatedSubscription, resume)
-SET_WEBHOOK: Final = Operation(WebhookSetRequest, WebhookResponse, set_webhook)
-TEST_WEBHOOK: Final = Operation(WebhookTestRequest, WebhookTestResponse, test_webhook)
-POST: Final = Operation(PostRequest, GatedPost, post)
-UPDATE_PROFILE: Final = Operation(ProfileUpdateRequest, GatedProfile, update_profile)
+PREVIEW: Final = gated(PlaceRequest, Preview, lambda gate, asked, _: gate.reports.preview(asked))
+PLACE: Final = gated(
+    PlaceRequest, GatedOrder, lambda gate, asked, desk: gate.orders.place(asked, "orders_place", desk.caller)
+)
+PLACE_WITH_CONFIRMATION: Final = gated(
+    ConfirmRequest,
+    GatedOrder,
+    lambda gate, asked, desk: gate.orders.place_and_follow(
+        asked.order(), "place_with_confirmation", desk.caller, desk.asking, float(asked.wait_seconds)
+    ),
+)
+SUBSCRIBE: Final = gated(
+    SubscribeRequest,
+    GatedSubscription,
+    lambda gate, asked, desk: gate.deployments.subscribe(asked, "live_subscribe", desk.caller),
+)
+RESUME: Final = gated(
+    SwitchRequest,
+    GatedSubscription,
+    lambda gate, asked, desk: gate.deployments.resume(asked, "live_resume", desk.caller),
+)
+SET_WEBHOOK: Final = gated(
+    WebhookSetRequest, WebhookResponse, lambda gate, asked, _: gate.deployments.set_webhook(asked)
+)
+TEST_WEBHOOK: Final = gated(
+    WebhookTestRequest, WebhookTestResponse, lambda gate, asked, _: gate.deployments.test_webhook(asked)
+)
+POST: Final = gated(
+    PostRequest, GatedPost, lambda gate, asked, desk: gate.publications.post(asked, "arena_post", desk.caller)
+)
+UPDATE_PROFILE: Final = gated(
+    ProfileUpdateRequest,
+    GatedProfile,
+    lambda gate, asked, desk: gate.publications.profile(asked, "arena_profile_update", desk.caller),
+)

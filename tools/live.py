@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, CompositeTool, EndpointTool, Hints
+from .declaration import LOOK, CompositeTool, EndpointTool, Hints, later
+
+if TYPE_CHECKING:
+    from . import gated
+else:
+    gated = later("tools.gated")
 
 _CHANGES: Final = Hints(read_only=False, destructive=False, idempotent=True, open_world=True)
 _ENDS: Final = Hints(read_only=False, destructive=True, idempotent=True, open_world=True)
@@ -22,8 +27,7 @@ LIVE: Final = (
         description="Run a strategy on closed bars from now on. Mode signal only reports; mode trade places its orders "
         "on an account without asking again; with real money a human approves it first.",
         hints=Hints(read_only=False, destructive=True, idempotent=False, open_world=True),
-        module="tools.gated",
-        operation_name="SUBSCRIBE",
+        operation=lambda: gated.SUBSCRIBE,
     ),
     EndpointTool(
         name="live_subscriptions_list",
@@ -55,16 +59,14 @@ LIVE: Final = (
         title="Resume a subscription",
         description="Let a paused strategy go on from the next bar; one in mode trade places orders again.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        module="tools.gated",
-        operation_name="RESUME",
+        operation=lambda: gated.RESUME,
     ),
     CompositeTool(
         name="live_webhook_set",
         title="Set a webhook",
         description="Deliver a subscription's events to a public https address; replaces the one before.",
         hints=_ENDS,
-        module="tools.gated",
-        operation_name="SET_WEBHOOK",
+        operation=lambda: gated.SET_WEBHOOK,
     ),
     EndpointTool(
         name="live_webhook_remove",
@@ -77,8 +79,7 @@ LIVE: Final = (
         title="Test a webhook",
         description="Send one test delivery to an address and report its answer.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        module="tools.gated",
-        operation_name="TEST_WEBHOOK",
+        operation=lambda: gated.TEST_WEBHOOK,
     ),
     EndpointTool(
         name="live_signals",

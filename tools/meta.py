@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints
+from .declaration import LOOK, REFERENCE, CompositeTool, EndpointTool, Hints, later
+
+if TYPE_CHECKING:
+    from . import docs_read, meta_calls
+else:
+    docs_read = later("tools.docs_read")
+    meta_calls = later("tools.meta_calls")
 
 META: Final = (
     CompositeTool(
@@ -13,16 +19,14 @@ META: Final = (
         description="Register an agent for a provisional API key (market data and backtests only). The key is stored "
         "on this machine; the result shows its last four characters. Not needed on the embedded engine.",
         hints=Hints(read_only=False, destructive=False, idempotent=False, open_world=True),
-        module="tools.meta_calls",
-        operation_name="REGISTER",
+        operation=lambda: meta_calls.REGISTER,
     ),
     CompositeTool(
         name="meta_capabilities",
         title="List what the key may do",
         description="The tools that the current key suffices for, with its scopes and quota.",
         hints=LOOK,
-        module="tools.meta_calls",
-        operation_name="CAPABILITIES",
+        operation=lambda: meta_calls.CAPABILITIES,
     ),
     EndpointTool(
         name="meta_indicators",
@@ -36,8 +40,7 @@ META: Final = (
         title="Check the backend",
         description="Whether the backend answers, is hosted or embedded, and which market data it has.",
         hints=LOOK,
-        module="tools.meta_calls",
-        operation_name="HEALTH",
+        operation=lambda: meta_calls.HEALTH,
     ),
 )
 
@@ -54,6 +57,6 @@ DOCS: Final = (
         description="Read a document in pieces: signal-dsl before you write a script, strategies for the parameters of "
         "dca, grid and so on. For function names use meta_indicators.",
         hints=REFERENCE,
-        module="tools.docs_read",
+        operation=lambda: docs_read.OPERATION,
     ),
 )

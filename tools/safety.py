@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .declaration import LOOK, CompositeTool, Hints
+from .declaration import LOOK, CompositeTool, Hints, later
+
+if TYPE_CHECKING:
+    from . import safety_desk
+else:
+    safety_desk = later("tools.safety_desk")
 
 SAFETY: Final = (
     CompositeTool(
@@ -13,8 +18,7 @@ SAFETY: Final = (
         description="What became of an order, deployment or post that a human had to approve or whose outcome was "
         "unclear. UNKNOWN means that it may exist: wait and look again, never repeat it.",
         hints=LOOK,
-        module="tools.safety_desk",
-        operation_name="INTENT",
+        operation=lambda: safety_desk.INTENT,
     ),
     CompositeTool(
         name="safety_status",
@@ -22,8 +26,7 @@ SAFETY: Final = (
         description="Whether money is paper or live, the kill switch, each limit and what is left of it, what waits "
         "for a human, and how strong an approval can be here.",
         hints=LOOK,
-        module="tools.safety_desk",
-        operation_name="STATUS",
+        operation=lambda: safety_desk.STATUS,
     ),
     CompositeTool(
         name="safety_halt",
@@ -31,7 +34,6 @@ SAFETY: Final = (
         description="Stop all new orders, cancel this server's open ones, pause strategies that trade. "
         "For when something is wrong; only the user can release it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        module="tools.safety_desk",
-        operation_name="HALT",
+        operation=lambda: safety_desk.HALT,
     ),
 )

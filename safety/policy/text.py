@@ -29,7 +29,6 @@ class BadPolicy(InvalidInput):
     """A policy that cannot be read. The message names each wrong line."""
 
     default_code = "BAD_POLICY"
-    next_actor = "user"
 
 
 @lru_cache(maxsize=8)
