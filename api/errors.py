@@ -5,8 +5,7 @@ HeyTradersError
 │   └── NotFound            the model: use an id or symbol that exists
 ├── UserMustAct             the user
 │   ├── NotAuthorised       key missing, wrong, expired or without the scope
-│   ├── Denied              a policy forbids it
-│   └── ApprovalNeeded      a human has to approve first
+│   └── Denied              a policy forbids it
 ├── NotNow                  nobody but time
 │   ├── RateLimited         wait `retry_after` seconds
 │   └── Unavailable         the service failed; nothing was changed
