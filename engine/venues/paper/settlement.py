@@ -2,9 +2,10 @@
 
 Deterministic and lazy: whoever looks at an account first brings it up to date. Each order and position remembers the
 close of the last bar it has met, in the transaction that booked what the bar did, so that no bar counts twice.
-An order meets only bars that open after it was placed. Within a bar the worst comes first: liquidation, stops, then
-targets, then other fills in the order of placing, which share a part of the bar's volume: at the open where that is
-better than the order's price, else at that price. What those fills opened is held against the bar's close.
+An order meets only bars that open after it was placed. Within a bar the worst comes first: stops and liquidation,
+whichever price is nearer, then targets, then other fills in the order of placing, which share a part of the bar's
+volume: at the open where that is better than the order's price, else at that price. What those fills opened is held
+against the bar's worst price.
 
 A perpetual pays funding at the open of the first bar at or after each funding time, on its value there: before anything
 else on that bar, as in backtests.
@@ -107,12 +108,28 @@ class _Walk:
             price, rate = from_float(self._bars.open[bar]), from_float(self._rates[bar])
             position = self._trading.pay_funding(position, price, rate, int(self._opens[bar]))
         if position is not None and bar in self._threats(position):
-            self._liquidate(position, bar)
-            return
+            self._stop_first(position, bar)
+            position = self._trading.position(self._instrument)
+            if position is not None:
+                self._liquidate(position, bar)
+                return
         self._fill(bar)
         position = self._trading.position(self._instrument)
-        if position is not None and self._is_under_water(position, float(self._bars.close[bar])):
+        if position is not None and self._is_ruined(position, bar):
             self._liquidate(position, bar)
+
+    def _stop_first(self, position: PositionRecord, bar: int) -> None:
+        """Fill the stops that a bar which goes on to the liquidation price reaches before it."""
+        ruin = liquidation_price(position) or ZERO
+        if position.sign * (from_float(self._bars.open[bar]) - ruin) <= 0:
+            return
+        for known in sorted(self._open(), key=_worst_first):
+            if known.trigger is None or known.direction == position.sign or bar not in self._touches(known):
+                continue
+            reference = self._beyond(bar, known.direction, self._level(known, bar))
+            order = self._trading.order(known)
+            if order.is_open and position.sign * (reference - ruin) > 0:
+                self._stop(order, bar, reference)
 
     def _fill(self, bar: int) -> None:
         capacity = down(from_float(self._bars.volume[bar]) * VOLUME_SHARE, self._steps.lot)
@@ -170,7 +187,10 @@ class _Walk:
             )
             sign = -order.direction
             if order.trigger is not None:
-                if sign * (from_float(worst[bar]) - order.trigger) <= 0:
+                position = self._trading.position(self._instrument)
+                ruin = None if position is None else liquidation_price(position)
+                is_nearer = ruin is None or sign * (order.trigger - ruin) > 0
+                if is_nearer and sign * (from_float(worst[bar]) - order.trigger) <= 0:
                     self._stop(order, bar, sign * min(sign * order.trigger, sign * self._price(entry, bar)))
                     return
                 continue
@@ -226,9 +246,14 @@ class _Walk:
         if price is not None:
             self._trading.liquidate(position, price, self._close_time(bar))
 
-    def _is_under_water(self, position: PositionRecord, price: float) -> bool:
+    def _is_ruined(self, position: PositionRecord, bar: int) -> bool:
+        """Whether what a limit order opened or added to on a bar is liquidated on it.
+
+        The price came down to the limit of a buy (up to that of a sale), so the bar's worst price came after.
+        """
         limit = liquidation_price(position)
-        return limit is not None and (price - float(limit)) * position.sign <= 0
+        worst = float((self._bars.low if position.sign > 0 else self._bars.high)[bar])
+        return limit is not None and (worst - float(limit)) * position.sign <= 0
 
     def _touches(self, order: OrderRecord) -> Indices:
         """The bars that reach an order's price. They never change, so they are looked for once."""
