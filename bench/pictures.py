@@ -33,7 +33,7 @@ emit_signal(crossover(ema(close, 20), ema(close, 60)), entry(TICKER, "LONG", Wei
 emit_signal(crossunder(ema(close, 20), ema(close, 60)), exit(TICKER))
 """
 BREAKOUT = """
-emit_signal(close > lag(highest(high, 40), 1), entry(TICKER, "LONG", Weight(0.9), trailing_stop=0.1))
+emit_signal(close > lag(highest(high, 40), 1), entry(TICKER, "LONG", Weight(0.9), stop_loss=0.04, trailing_stop=0.06))
 emit_signal(close < lag(lowest(low, 20), 1), exit(TICKER))
 """
 BASE: dict[str, Any] = {
@@ -71,7 +71,10 @@ class Maker:
     async def tested(self, script: str, description: str, **terms: Any) -> str:
         """Run a backtest and return its result_id."""
         body = {**BASE, "strategy_type": "signal", "script": script, "description": description, **terms}
-        started = await self.data("POST", "/backtest/execute", body)
+        return await self.finished(await self.data("POST", "/backtest/execute", body))
+
+    async def finished(self, started: dict[str, Any]) -> str:
+        """The result_id of a job that was queued."""
         return (await self.ended(f"/backtest/status/{started['backtest_id']}"))["result_id"]
 
     async def draw(self, name: str, picture: dict[str, Any]) -> None:
@@ -81,7 +84,7 @@ class Maker:
 
 
 async def make(folder: Path) -> None:
-    """Ten pictures."""
+    """All pictures."""
     with tempfile.TemporaryDirectory() as home:
         engine = await Engine.open(EngineSettings(Path(home)), AcceleratedClock(NOON))
         try:
@@ -94,6 +97,8 @@ async def _all(maker: Maker) -> None:
     reversal = await maker.tested(RSI, "RSI reversal")
     trend = await maker.tested(TREND, "Trend following", universe=FOUR)
     breakout = await maker.tested(BREAKOUT, "Breakout of 40 bars")
+    shares = {"result_ids": [reversal, trend, breakout], "weights": [2, 1, 1], "rebalance": "quarterly"}
+    portfolio = await maker.finished(await maker.data("POST", "/backtest/portfolio", shares))
     started = await maker.data("POST", "/backtest/sweep", {**BASE, "script": RSI})
     sweep = (await maker.ended(f"/backtest/sweep/{started['sweep_id']}"))["sweep_id"]
     wanted = (
@@ -102,7 +107,8 @@ async def _all(maker: Maker) -> None:
         ("trades", reversal, "trades", "light"),
         ("trades-dark", breakout, "trades", "dark"),
         ("months", reversal, "months", "light"),
-        ("allocation", trend, "allocation", "light"),
+        ("contribution", trend, "allocation", "light"),
+        ("allocation", portfolio, "allocation", "light"),
         ("heatmap", sweep, "heatmap", "light"),
         ("heatmap-dark", sweep, "heatmap", "dark"),
         ("walk-forward", sweep, "walk_forward", "light"),

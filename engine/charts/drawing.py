@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -10,18 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import HeyTradersError, InvalidInput
-from api.symbols import resolve
+from api.symbols import Instrument, resolve
 from engine.clock import iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
-from engine.frame import Floats
+from engine.frame import Bools, Floats, Frame
+from engine.language.compile import CompiledScript, compile_script
+from engine.language.script import ScriptContext
+from engine.program import Entry, StaticProgram, Value
 from engine.research.comparison import Stored
 from engine.research.report import months_of
 from engine.results.findings import counted
+from engine.results.packing import TRADE_COLUMNS, Table
+from engine.simulation.schedule import at
 
 from . import Chart, svg
 from .specifications import (
     Point,
+    Row,
     allocation_chart,
     bars_chart,
     comparison_chart,
@@ -93,7 +99,8 @@ def sweep_chart(found: dict[str, Any], kind: str) -> Chart:
             raise InvalidInput("the sweep has no walk-forward", suggestion="Sweep a longer range")
         outside = found["out_of_sample"]["total_return_pct"]
         summary = f"{outside:+.1f} % in {len(found['folds'])} tests; values chosen on what came before each"
-        return walk_forward_chart("Out of sample", [(t, v) for t, v in found["equity"]], found["folds"], summary)
+        curve = [(t, v) for t, v in found.get("curve") or found["equity"]]
+        return walk_forward_chart("Out of sample", curve, found["folds"], summary)
     names = list(found["grid"])
     if not found["scores"]:
         raise InvalidInput("the sweep has too many variants for a picture", suggestion="Use a grid of at most 2,500")
@@ -119,7 +126,7 @@ def sweep_chart(found: dict[str, Any], kind: str) -> Chart:
 def compared_chart(results: Sequence[Stored]) -> Chart:
     """The equity of several results, each 100 at the start."""
     curves = {
-        f"{n}. {_title(result)}"[:48]: _points(result.times, result.equity) for n, result in enumerate(results, 1)
+        f"{n}. {each.name or 'Strategy'}"[:34]: _points(each.times, each.equity) for n, each in enumerate(results, 1)
     }
     return comparison_chart(f"{len(results)} strategies", curves, "Equity, 100 at the start")
 
@@ -211,15 +218,20 @@ def _trades(feed: Feed, result: Stored) -> Chart:
     entries = np.sort(columns["entry_time"])[::-1][:SHOWN_TRADES]
     wanted = [int(at) for at in entries.tolist() if end - at <= CANDLES * step]
     start = min(wanted) if wanted else max(int(entries[0]), end - MOST_CANDLES * step)
-    frame = load_frame(feed, (resolve(ticker),), result.summary["timeframe"], start - 6 * step, end)
-    bars = next(iter(frame.bars.values()))
+    script = _compiled(result)
+    instruments = dict.fromkeys((resolve(ticker), *(() if script is None else script.instruments)))
+    warmup = 0 if script is None else script.warmup_bars
+    loaded = load_frame(feed, tuple(instruments), result.summary["timeframe"], start - 6 * step, end, warmup)
+    first = int(np.searchsorted(loaded.time, start - 6 * step))
+    frame, bars = loaded, loaded.bars[resolve(ticker)]
     times = [iso8601(float(t)) for t in frame.time]
     candles = [
         {"time": times[i], **{name: float(getattr(bars, name)[i]) for name in ("open", "high", "low", "close")}}
         for i in np.flatnonzero(np.isfinite(bars.close)).tolist()
+        if i >= first
     ]
     reasons = result.column("exit_reason")[result.column("ticker") == number]
-    shown = np.flatnonzero(columns["entry_time"] >= frame.time[0]).tolist()
+    shown = np.flatnonzero(columns["entry_time"] >= frame.time[first]).tolist()
     trades = [
         {
             "entry_time": iso8601(columns["entry_time"][i]),
@@ -230,9 +242,91 @@ def _trades(feed: Feed, result: Stored) -> Chart:
         }
         for i in shown
     ]
-    return trades_chart(
-        _title(result), candles, trades, f"{ticker}; {counted(len(trades), 'trade')}; a cross is an exit at a stop"
-    )
+    levels = [] if script is None else _levels(script, loaded, resolve(ticker), own[shown])
+    kinds = " and ".join(dict.fromkeys(str(level["kind"]) for level in levels))
+    stops = f"; dashes: {kinds}" if levels else ""
+    return trades_chart(_title(result), candles, trades, levels, f"{ticker}; {counted(len(trades), 'trade')}{stops}")
+
+
+def _compiled(result: Stored) -> CompiledScript | None:
+    """The result's script; nothing where it no longer compiles or several strategies share the account."""
+    summary = result.summary
+    if len(result.books):
+        return None
+    assumed = summary["assumptions"]
+    universe = tuple(resolve(ticker) for ticker in result.labels.tickers)
+    context = ScriptContext(universe, summary["timeframe"], assumed["mode"], assumed["exchange"])
+    try:
+        return compile_script(summary["script"], context)
+    except HeyTradersError:
+        return None
+
+
+def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades: Table) -> list[Row]:
+    """Where the stop and the target of each trade stood, bar by bar, as its entry set them.
+
+    Only for scripts that decide without looking at the account: what others decided cannot be told from the candles.
+    """
+    program = None if script.stateful else script.program(frame)
+    if not isinstance(program, tuple):
+        return []
+    column = {name: trades[:, i] for i, name in enumerate(TRADE_COLUMNS)}
+    bars, found = frame.bars[instrument], list[Row]()
+    for row in range(len(trades)):
+        entered = int(np.searchsorted(frame.time, float(column["entry_time"][row])))
+        left = int(np.searchsorted(frame.time, float(column["exit_time"][row]), side="right"))
+        side, price, decided = float(column["side"][row]), float(column["entry_price"][row]), entered - 1
+        entry = next((e for e in _entries(program, instrument, side) if decided >= 0 and e[0][decided]), None)
+        if entry is None:
+            continue
+        stop, target, trail = (_fraction(value, decided) for value in entry[1:])
+        best = bars.high[entered:left] if side > 0 else bars.low[entered:left]
+        for kind, path in (
+            ("stop level", stop_path(side, price, stop, trail, best)),
+            ("target", [] if target is None else [price * (1.0 + side * target)] * len(best)),
+        ):
+            found += [
+                {"time": iso8601(float(frame.time[entered + i])), "price": level, "kind": kind, "trade": row}
+                for i, level in enumerate(path)
+            ]
+    return found
+
+
+_Entry = tuple[Bools, Value | None, Value | None, Value | None]
+
+
+def _entries(program: StaticProgram, instrument: Instrument, side: float) -> Iterator[_Entry]:
+    """The condition of each entry on that side, with its stop, target and trailing stop."""
+    for emission in program:
+        for intent in emission.intents:
+            if isinstance(intent, Entry) and intent.instrument == instrument and intent.side == side:
+                yield emission.condition, intent.stop_loss, intent.take_profit, intent.trailing_stop
+
+
+def _fraction(value: Value | None, bar: int) -> float | None:
+    found = None if value is None else at(value, bar)
+    return None if found is None or not np.isfinite(found) else found
+
+
+def stop_path(side: float, entry: float, stop: float | None, trail: float | None, best: Floats) -> list[float]:
+    """The stop in force in each bar: the fixed one, or the trailing one once that is nearer.
+
+    Args:
+        side: 1 long, -1 short.
+        stop: A fraction of the entry price.
+        trail: A fraction of the best price of the bars before.
+        best: Each bar's best price for the position.
+    """
+    if stop is None and trail is None:
+        return []
+    path: list[float] = []
+    peak = entry
+    for price in best.tolist():
+        levels = [entry * (1.0 - side * stop)] if stop is not None else []
+        levels += [peak * (1.0 - side * trail)] if trail is not None else []
+        path.append(max(levels) if side > 0 else min(levels))
+        peak = (max if side > 0 else min)(peak, price) if price == price else peak
+    return path
 
 
 _PAGE: Final = """<!doctype html>

@@ -7,6 +7,7 @@ where colour says something, shape, sign or position says it too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 from . import Chart, Specification
@@ -19,6 +20,8 @@ SERIES: Final = ("#2a8fd0", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9
 _DASHES: Final = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [1, 0], [6, 3], [2, 2], [4, 4])
 WIDTH: Final = 700
 HEIGHT: Final = 360
+LINE_CHARACTERS: Final = 110
+"""Of the words below a title; more would widen the picture."""
 _SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 _TIME: Final = {"field": "time", "type": "temporal", "title": None, "axis": {"tickCount": 8}}
 
@@ -61,8 +64,10 @@ def equity_chart(title: str, strategy: Sequence[Point], hold: Sequence[Point], s
     )
 
 
-def trades_chart(title: str, candles: Sequence[Row], trades: Sequence[Row], summary: str) -> Chart:
-    """Candles with where trades began and ended; an end at a stop is a cross."""
+def trades_chart(
+    title: str, candles: Sequence[Row], trades: Sequence[Row], levels: Sequence[Row], summary: str
+) -> Chart:
+    """Candles with the ends of trades and the levels of their stops and targets; an end at a stop is a cross."""
     wick = {"mark": {"type": "rule"}, "encoding": {"y": _number("low", "Price", "~s"), "y2": {"field": "high"}}}
     body = {
         "mark": {"type": "bar", "size": max(2, min(9, 560 // max(1, len(candles))))},
@@ -101,8 +106,27 @@ def trades_chart(title: str, candles: Sequence[Row], trades: Sequence[Row], summ
             "color": {"value": GREY},
         },
     }
-    layers: Specification = {"width": WIDTH, "height": HEIGHT, "layer": [bars, links, ends]}
-    scale = {"resolve": {"scale": {"color": "independent"}}, "encoding": {"y": {"scale": {"zero": False}}}}
+    colours = {"stop level": RED, "target": "#009e73"}
+    known = [kind for kind in colours if any(level["kind"] == kind for level in levels)]
+    steps = {
+        "data": {"values": list(levels)},
+        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2, "strokeDash": [5, 3]},
+        "encoding": {
+            "x": {"field": "time", "type": "temporal"},
+            "y": {"field": "price", "type": "quantitative"},
+            "detail": {"field": "trade"},
+            "stroke": {
+                "field": "kind",
+                "title": None,
+                "scale": {"domain": known, "range": [colours[kind] for kind in known]},
+                "legend": {"symbolType": "stroke", "symbolDash": [5, 3]},
+            },
+        },
+    }
+    drawn = [bars, steps, links, ends] if levels else [bars, links, ends]
+    layers: Specification = {"width": WIDTH, "height": HEIGHT, "layer": drawn}
+    apart = {"resolve": {"scale": {"color": "independent", "stroke": "independent"}}}
+    scale = {**apart, "encoding": {"y": {"scale": {"zero": False}}}}
     return Chart(
         _chart(title, summary, {**layers, **scale}),
         f"{title}. {summary}. {len(trades)} trades are marked.",
@@ -174,7 +198,6 @@ def months_chart(title: str, months: Mapping[str, Sequence[float | None]], summa
         "scale": {"range": [RED, "#f5f1ea", BLUE], "domain": [-most, 0, most], "clamp": True, "interpolate": "rgb"},
         "legend": None,
     }
-    strong = {"condition": {"test": f"abs(datum.value) > {0.75 * most}", "value": "#ffffff"}, "value": "#1a1a1a"}
     layer = [
         {"mark": {"type": "rect"}, "encoding": {"x": x, "y": y, "color": color}},
         {
@@ -183,7 +206,7 @@ def months_chart(title: str, months: Mapping[str, Sequence[float | None]], summa
                 "x": x,
                 "y": y,
                 "text": {"field": "value", "type": "quantitative", "format": "+.1f"},
-                "color": strong,
+                "color": {"value": "#1a1a1a"},
             },
         },
     ]
@@ -331,7 +354,8 @@ def _listed(fold: Row) -> str:
 
 
 def _chart(title: str, summary: str, body: Specification) -> Specification:
-    return {"$schema": _SCHEMA, "title": {"text": title, "subtitle": summary}, "autosize": {"type": "pad"}, **body}
+    lines = wrap(summary, LINE_CHARACTERS)
+    return {"$schema": _SCHEMA, "title": {"text": title, "subtitle": lines}, "autosize": {"type": "pad"}, **body}
 
 
 def _number(field: str, title: str, form: str, *, zero: bool = False) -> Specification:

@@ -36,6 +36,7 @@ OVERFITTED: Final = 0.4
 FEW_TRADES: Final = 30
 PLATEAU: Final = 0.6
 CURVE_POINTS: Final = 24
+DRAWN_POINTS: Final = 300
 _FOLDS: Final = 6
 
 _LOADING, _RUNNING, _JUDGING = 1, 6, 7
@@ -208,13 +209,17 @@ def _walked(spec: SweepSpec, ran: Ran, periods: Periods, warmup: int) -> WalkFor
 
 def _samples(spec: SweepSpec, walked: WalkForward, ends: NDArray[np.int64], periods: Periods) -> dict[str, Any]:
     if not walked.folds:
-        return {"in_sample": None, "out_of_sample": None, "folds": [], "equity": []}
+        return {"in_sample": None, "out_of_sample": None, "folds": [], "equity": [], "curve": []}
     variants = spec.variants
     cash = spec.base.initial_cash
     curve = cash * np.cumprod(1.0 + walked.returns)
     first = walked.folds[0].test_start
     times = ends[first : first + len(curve)]
-    kept = np.unique(np.linspace(0, len(curve) - 1, min(CURVE_POINTS, len(curve))).astype(np.int64))
+
+    def points(most: int) -> list[list[Any]]:
+        kept = np.unique(np.linspace(0, len(curve) - 1, min(most, len(curve))).astype(np.int64))
+        return [[iso8601(float(times[i]))[:16] + "Z", round(float(curve[i]), 2)] for i in kept]
+
     return {
         "in_sample": _sample(walked.chosen_in_training, periods),
         "out_of_sample": _sample(walked.returns, periods),
@@ -226,7 +231,8 @@ def _samples(spec: SweepSpec, walked: WalkForward, ends: NDArray[np.int64], peri
             }
             for fold in walked.folds
         ],
-        "equity": [[iso8601(float(times[i]))[:16] + "Z", round(float(curve[i]), 2)] for i in kept],
+        "equity": points(CURVE_POINTS),
+        "curve": points(DRAWN_POINTS),
     }
 
 

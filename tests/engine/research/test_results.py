@@ -8,6 +8,7 @@ import struct
 import numpy as np
 import pytest
 
+from engine.charts.drawing import stop_path
 from engine.research.comparison import cointegration
 from engine.research.report import drawdowns
 
@@ -142,3 +143,14 @@ def test_two_series_that_share_a_walk_are_cointegrated_and_two_walks_are_not() -
     assert tied["cointegrated"]
     assert tied["hedge_ratio"] == pytest.approx(2.0, abs=0.05)
     assert sum(each["cointegrated"] for each in loose) <= 8
+
+
+def test_a_stop_follows_the_best_price_before_a_bar_and_never_stands_below_the_fixed_one() -> None:
+    """Bought at 100: fixed stop 90, trailing 5 % of the best price so far: 95, 95, then 0.95 x 120, 0.95 x 130."""
+    highs = np.array([100.0, 120.0, 110.0, 130.0, 125.0])
+    long = stop_path(1.0, 100.0, 0.10, 0.05, highs)
+    short = stop_path(-1.0, 100.0, 0.03, None, 100.0 - np.arange(3.0))
+
+    assert long == pytest.approx([95.0, 95.0, 114.0, 114.0, 123.5])
+    assert short == pytest.approx([103.0, 103.0, 103.0])
+    assert stop_path(1.0, 100.0, None, None, highs) == []
