@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.program import Exit, Grid, MoveStop, Rebalance, Side, SizeKind
+from engine.program import Entry, Exit, Grid, Rebalance, Side, SizeKind
 
 from .account import Ledger
 from .market import Market
@@ -97,20 +97,21 @@ class Book:
             k, intent = decision.k, decision.intent
             if not self._complete and not self._trades(k, bar):
                 continue
-            if isinstance(intent, Rebalance):
+            if isinstance(intent, Exit):
+                self._leave(k, intent, bar, ledger, fresh=k in entries)
+            elif isinstance(intent, Entry):
+                if k not in rebalanced:
+                    self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
+            elif isinstance(intent, Rebalance):
                 if k not in rebalanced and not entries.get(k):
                     rebalanced.add(k)
                     self._weigh(k, intent, bar, ledger)
-            elif isinstance(intent, Exit):
-                self._leave(k, intent, bar, ledger, fresh=k in entries)
             elif isinstance(intent, Grid):
                 self._lay(k, intent, bar)
-            elif isinstance(intent, MoveStop):
+            else:
                 position = ledger.positions.get((k, -1))
                 if position is not None:
                     position.move_stop(at(intent.price, bar))
-            elif k not in rebalanced:
-                self._enter(k, decision.order or order_at(intent, bar), ledger, entries)
 
     def _trades(self, k: int, bar: int) -> bool:
         """Whether there is a close to decide on, and a market left to trade in."""

@@ -35,6 +35,8 @@ from engine.program import (
 
 from .market import Market
 
+Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -152,11 +154,13 @@ class Schedule:
     def __init__(self, program: StaticProgram, markets: Sequence[Market], first_bar: int) -> None:
         places = _places(markets)
         self._decisions: list[Decision] = []
-        bars: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+        bars: list[Bars] = []
         for condition, intent in intents(program):
             order = constant_order(intent) if isinstance(intent, Entry) else None
             self._decisions.append(Decision(places[intent.instrument], intent, order))
             bars.append(np.flatnonzero(fires(condition, intent)[first_bar:]) + first_bar)
+        if all(market.exists is None for market in markets):
+            self._drop_idle_exits(bars)
         fired = np.concatenate(bars) if bars else np.empty(0, dtype=np.int64)
         which = np.repeat(np.arange(len(bars)), [len(b) for b in bars])
         order = np.argsort(fired, kind="stable")
@@ -165,6 +169,26 @@ class Schedule:
         self._bars: list[int] = days.tolist()
         self._starts: list[int] = [*starts.tolist(), len(fired)]
         self._size = len(markets[0].close)
+
+    def _drop_idle_exits(self, bars: list[Bars]) -> None:
+        """Leave out exits from everything where an exit before left nothing and nothing could open since.
+
+        The first one of an instrument stays: a position may be older than the schedule.
+        """
+        by_instrument: dict[int, list[int]] = {}
+        for number, decision in enumerate(self._decisions):
+            by_instrument.setdefault(decision.k, []).append(number)
+        for numbers in by_instrument.values():
+            whole = [n for n in numbers if _closes_all(self._decisions[n].intent)]
+            others = [n for n in numbers if not isinstance(self._decisions[n].intent, Exit)]
+            if not whole:
+                continue
+            exits = np.unique(np.concatenate([bars[n] for n in whole]))
+            opens = np.sort(np.concatenate([bars[n] for n in others])) if others else exits[:0]
+            between = np.searchsorted(opens, exits[1:], side="right") - np.searchsorted(opens, exits[:-1], side="left")
+            idle = exits[1:][between <= 0]
+            for n in whole:
+                bars[n] = np.setdiff1d(bars[n], idle, assume_unique=True)
 
     def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:  # noqa: ARG002
         """The decisions of `bar` in script order."""
@@ -178,6 +202,16 @@ class Schedule:
         """The first bar from `bar` on with a signal."""
         index = bisect_left(self._bars, bar)
         return self._bars[index] if index < len(self._bars) else self._size
+
+
+def _closes_all(intent: Intent) -> bool:
+    return (
+        isinstance(intent, Exit)
+        and intent.side is None
+        and intent.once is None
+        and not isinstance(intent.fraction, np.ndarray)
+        and intent.fraction >= 1.0
+    )
 
 
 class Asked:
