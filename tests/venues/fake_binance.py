@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
@@ -20,9 +21,13 @@ class FakeBinance(FakeVenue):
 
     coins: tuple[str, ...] = ("BTC", "ETH", "SOL")
 
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        super().__init__(now)
+        self.pairs: dict[str, str] = {}
+
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
-        return request.method == "POST" and request.path.endswith("/order")
+        return request.method == "POST" and request.path.endswith(("/order", "/oco"))
 
     def rejection(self, fault: Fault) -> Answer:
         """Codes as documented."""
@@ -65,6 +70,7 @@ class FakeBinance(FakeVenue):
             "leverageBracket": self._none,
             "account/apiRestrictions": self._restrictions,
             "order": self._order,
+            "orderList/oco": self._pair,
             "openOrders": self._open_orders,
             "allOrders": self._all_orders,
             "leverage": self._leverage,
@@ -211,6 +217,8 @@ class FakeBinance(FakeVenue):
             if order.status != "open":
                 return 400, {"code": -2011, "msg": "Unknown order sent."}
             order.status = "canceled"
+            if order.id in self.pairs:
+                self.orders[self.pairs[order.id]].status = "canceled"
         return 200, self._told(order)
 
     def _place(self, form: dict[str, str]) -> Answer:
@@ -222,6 +230,33 @@ class FakeBinance(FakeVenue):
             client_id, form["symbol"], form["side"], form["type"].lower(), Decimal(form["quantity"]), price
         )
         return 200, self._told(order)
+
+    def _pair(self, request: Request) -> Answer:
+        """A target above and a stop below; cancelling or filling one cancels the other."""
+        form = request.form
+        quantity = Decimal(form["quantity"])
+        if self.refuse_pairs:
+            return 400, {"code": -2010, "msg": "This symbol does not support OCO."}
+        above = self.place(
+            form["aboveClientOrderId"], form["symbol"], form["side"], "limit", quantity, Decimal(form["abovePrice"])
+        )
+        below = self.place(
+            form["belowClientOrderId"],
+            form["symbol"],
+            form["side"],
+            "stop_loss",
+            quantity,
+            Decimal(form["belowStopPrice"]),
+        )
+        self.pairs[above.id], self.pairs[below.id] = below.id, above.id
+        return 200, {"orderListId": 1, "contingencyType": "OCO", "orderReports": [self._told(above), self._told(below)]}
+
+    refuse_pairs = False
+
+    def fill(self, order: FakeOrder) -> None:
+        """Fill an order of a pair."""
+        order.status, order.filled = "filled", order.amount
+        self.orders[self.pairs[order.id]].status = "canceled"
 
     def _open_orders(self, request: Request) -> Answer:
         symbol = request.query.get("symbol")

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from click.testing import CliRunner
 from mcp import Client
@@ -145,6 +146,36 @@ async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake
     (resting,) = fake.orders.values()
     assert (str(resting.amount), str(resting.price)) == ("0.001", terms["price"])
     assert [one["status"] for one in table_rows(listed["orders"])] == ["OPEN"]
+
+
+async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_journal(
+    settings: Settings, fake: FakeBinance, home: Path
+) -> None:
+    """The human approves entry and exits in one question; once the entry fills they go out through the gate."""
+    key = signed(home)
+    terms = {**order(fake), "stop_loss": "20000", "take_profit": "45000"}
+    async with client_of(settings) as client:
+        asked = await client.call_tool("orders_place", terms)
+        assert asked.structured_content is not None, asked.content
+        summary = asked.structured_content["approval"]["summary"]
+        approve(home, key, asked.structured_content["intent_id"])
+        await client.call_tool("orders_place", terms)
+        (entry,) = fake.orders.values()
+        fake.cash["BTC"] = Decimal("0.001")
+        entry.status, entry.filled = "filled", entry.amount
+        with anyio.fail_after(30):
+            while len(fake.orders) < 3:  # noqa: ASYNC110 - a thread of the engine sends them
+                await anyio.sleep(0.1)
+        shown = table_rows((await result(client, "accounts_open_orders", account_id="main"))["orders"])
+        with closing(Ledger.open(home)) as ledger:
+            event = ledger.latest("exit_sent", asked.structured_content["intent_id"])
+
+    assert "then stop at 20000 or target at 45000" in summary
+    assert {(one["role"], one["side"], one["amount"]) for one in shown} == {
+        ("stop_loss", "sell", 0.001), ("take_profit", "sell", 0.001),
+    }  # fmt: skip
+    assert event is not None
+    assert fake.count("orderList/oco") == 1
 
 
 @pytest.mark.parametrize(

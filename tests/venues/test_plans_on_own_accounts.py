@@ -123,6 +123,11 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         made.close()
 
 
+on_futures = pytest.mark.parametrize("setup", ["binancefuturesusd"], indirect=True)
+on_spot = pytest.mark.parametrize("setup", ["binance"], indirect=True)
+
+
+@on_futures
 def test_exits_wait_here_for_their_price_and_are_shown_beside_their_entry(setup: Setup) -> None:
     entry = setup.place("first")
     resting = setup.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders
@@ -134,6 +139,64 @@ def test_exits_wait_here_for_their_price_and_are_shown_beside_their_entry(setup:
         for role in ("stop_loss", "take_profit")
     }
     assert setup.sent() == []
+
+
+@on_spot
+def test_exits_rest_as_a_pair_where_the_exchange_takes_pairs(setup: Setup) -> None:
+    entry = setup.place("first")
+    for _ in range(3):
+        setup.at(30_500)
+    resting = setup.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders
+    [form] = [request.form for request in setup.fake.requests if request.path.endswith("/oco")]
+
+    assert {(o.role, o.held_by, o.amount, o.parent) for o in resting} == {
+        (role, "venue", Decimal("0.002"), entry.order_id) for role in ("stop_loss", "take_profit")
+    }
+    terms = ("side", "quantity", "aboveType", "abovePrice", "belowType", "belowStopPrice")
+    assert [form[name] for name in terms] == ["SELL", "0.002", "LIMIT_MAKER", "33000", "STOP_LOSS", "28000"]
+    assert [asked.role for asked in setup.gate.seen] == ["stop_loss", "take_profit"]
+
+    setup.fake.fill(next(order for order in setup.sent() if order.price == 33_000))
+    setup.at(33_100)
+    assert {name: o.status for name, o in setup.exits(entry).items()} == {
+        "stop_loss": "CANCELLED", "take_profit": "FILLED",
+    }  # fmt: skip
+    assert len(setup.sent()) == 2
+
+
+@on_spot
+def test_a_pair_is_cancelled_together_at_the_exchange(setup: Setup) -> None:
+    entry = setup.place("first")
+    setup.at(30_500)
+    setup.accounts.cancel(CancelRequest(order_id=str(setup.exits(entry)["take_profit"].order_id)))
+    setup.at(30_500)
+
+    assert {order.status for order in setup.sent()} == {"canceled"}
+    assert {o.status for o in setup.exits(entry).values()} == {"CANCELLED"}
+
+
+@on_spot
+def test_a_pair_that_the_exchange_refuses_is_held_here(setup: Setup) -> None:
+    setup.fake.refuse_pairs = True
+    entry = setup.place("first")
+    setup.at(30_500)
+    assert {o.held_by for o in setup.exits(entry).values()} == {"engine"}
+
+    setup.at(27_500)
+    assert [(sold.kind, sold.amount) for sold in setup.sent()] == [("market", Decimal("0.002"))]
+
+
+@on_spot
+def test_a_stop_that_moves_takes_the_pair_back_first(setup: Setup) -> None:
+    entry = setup.place("first")
+    setup.at(30_500)
+    moved = Exits(stop=Decimal(29_000), target=Decimal(33_000))
+    setup.accounts.set_exits("main", str(entry.order_id), moved)
+    setup.at(30_500)
+
+    resting = [order for order in setup.sent() if order.status == "open"]
+    assert sorted(order.price or 0 for order in resting) == [Decimal(29_000), Decimal(33_000)]
+    assert len(setup.sent()) == 4
 
 
 @pytest.mark.parametrize(("price", "role"), [(27_900, "stop_loss"), (33_000, "take_profit")])
@@ -239,7 +302,7 @@ def test_chaos_kills_and_faults_sell_each_position_exactly_once(setup: Setup, mo
     for number in range(12):
         setup.fake.last = Decimal(30_000)
         entry = setup.place(f"plan {number}")
-        setup.fake.last = Decimal(dice.choice([27_000, 34_000]))
+        setup.fake.last, before = Decimal(dice.choice([27_000, 34_000, 30_000])), len(setup.sent())
         for _ in range(dice.randrange(4)):
             if dice.random() < 0.5:
                 setup.fake.faults.append(dice.choice(FAULTS))
@@ -247,10 +310,15 @@ def test_chaos_kills_and_faults_sell_each_position_exactly_once(setup: Setup, mo
         setup.fake.faults.clear()
         for _ in range(3):
             setup.plans.look()
+        mine = setup.sent()[before:]
+        if len(mine) == 2:
+            assert {order.kind for order in mine} == {"limit", "stop_loss"}
+            setup.fake.fill(dice.choice(mine))
+            setup.plans.look()
 
         statuses = sorted(str(o.status) for o in setup.exits(entry).values())
         assert statuses == ["CANCELLED", "FILLED"]
-        assert len(setup.sent()) == number + 1
+        assert sum(order.filled for order in mine) == Decimal("0.002")
 
 
 def _die_somewhere(setup: Setup, dice: random.Random) -> None:

@@ -181,10 +181,20 @@ class ExchangeAccounts:
             raise InvalidInput("trailing stops cannot be held on own accounts", suggestion="Move the stop instead")
         exits.check(entry.direction)
         prices = exits.prices(entry.direction, entry.average or entry.price or Decimal(0))
+        self._take_back(own, entry)
         self._store.write_now(lambda c: replace_exits(c, entry, prices, time.time()))
         self._reader.now(own, entry)
         rows = self._store.read_now(lambda c: exits_of(c, entry.order_id))
         return [order_view(row, own) for row in rows if row.status not in ENDED]
+
+    def _take_back(self, own: OwnAccount, entry: SentOrder) -> None:
+        """Cancel the exits of an entry that rest at the exchange; a pair goes together."""
+        market = self._reader.market(own.exchange, entry.symbol)
+        for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
+            now = self._reader.now(own, each)
+            if now.status in CANCELLABLE and now.venue_id is not None:
+                self._write(own, "cancel_order", now.venue_id, market.symbol)
+                self._reader.now(own, now)
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. Sent once; without a `client_id` the label names the order."""

@@ -101,6 +101,7 @@ class Convention:
         native_signer: The package whose library signs its orders; `None` where ccxt signs them.
         has_testnet: Whether there is one that trades play money.
         tells_permissions: Whether the exchange says what a key may do.
+        pairs_exits: Whether it takes a stop and a target in one request, of which one that fills cancels the other.
     """
 
     exchange: ExchangeId
@@ -138,6 +139,7 @@ class Convention:
     native_signer: str | None = None
     has_testnet: bool = True
     tells_permissions: bool = False
+    pairs_exits: bool = False
 
 
 _WON_STEPS: Final = PriceTable(
@@ -221,6 +223,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "warnOnFetchOpenOrdersWithoutSymbol": False,
             },
             tells_permissions=True,
+            pairs_exits=True,
         ),
         Convention(
             exchange="binancefuturesusd",

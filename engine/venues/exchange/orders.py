@@ -59,6 +59,30 @@ class Terms(Protocol):
         ...
 
 
+class Paired(Protocol):
+    """An exit that goes out together with its other one."""
+
+    @property
+    def client_id(self) -> str:
+        """Our id of it at the exchange."""
+        ...
+
+    @property
+    def amount(self) -> Decimal:
+        """In base units."""
+        ...
+
+    @property
+    def stop_loss(self) -> Decimal | None:
+        """Price that a stop waits for."""
+        ...
+
+    @property
+    def take_profit(self) -> Decimal | None:
+        """Price of a target."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An order as the exchange shows it. Amounts in base units, exactly."""
@@ -156,6 +180,26 @@ def arguments(
     if row.lists_outcomes:
         params |= {"timestamp": str(int(created_at * 1_000)), "tickSize": f"{market.tick.normalize():f}"}
     return (market.symbol, kind, terms.side, amount, price), params
+
+
+PLACE_PAIR: Final = "privatePostOrderListOco"
+"""What ccxt calls Binance's request for a stop and a target of which one cancels the other."""
+
+
+def pair_arguments(stop: Paired, target: Paired, market: Market) -> dict[str, str]:
+    """Binance's request for two exits that sell: the target rests above the market, the stop waits below it."""
+    return {
+        "symbol": market.market_id,
+        "listClientOrderId": f"{stop.client_id[:-1]}l",
+        "side": "SELL",
+        "quantity": f"{stop.amount.normalize():f}",
+        "aboveType": "LIMIT_MAKER",
+        "abovePrice": f"{target.take_profit:f}",
+        "aboveClientOrderId": target.client_id,
+        "belowType": "STOP_LOSS",
+        "belowStopPrice": f"{stop.stop_loss:f}",
+        "belowClientOrderId": stop.client_id,
+    }
 
 
 def read_order(raw: Mapping[str, Any], market: Market) -> Seen:

@@ -2,8 +2,9 @@
 
 As an entry fills, its exits are written down in the transaction that books the fill, each with the id that it will have
 at the exchange. They wait there until the last price reaches one of them. Whichever process moves that exit on in the
-database sends it, once; the other exit does not go out while the first is on its way. An exit of unknown outcome is
-looked for by its id, and goes out again under the same id only once the exchange has not known it for a minute.
+database sends it, once; the other exit does not go out while the first is on its way. Where the exchange takes both as
+a pair, of which one cancels the other, they rest there once the entry has ended. An exit of unknown outcome is looked
+for by its id, and goes out again under the same id only once the exchange has not known it for a minute.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from engine.venues.exits import ExitOrder, Permit
 from .conventions import CONVENTIONS
 from .dialects import refusal
 from .markets import Market
-from .orders import arguments, read_order
+from .orders import PLACE_PAIR, arguments, pair_arguments, read_order
 from .reading import AccountReader
 from .session import Written
 from .views import ENDED, WAITING, OwnAccount
@@ -41,6 +42,7 @@ _LOST_SECONDS: Final = 60.0
 _AGAIN_SECONDS: Final = 30.0
 """Before an exit that was refused, or not permitted, is tried again."""
 
+_PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
 """How far beyond the price an exit may fill where the exchange has no market orders."""
 
@@ -74,6 +76,7 @@ class Plans:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
+        self._unpaired: set[str] = set()
 
     def start(self, seconds: float) -> None:
         """Look every `seconds` in the background, until `close`."""
@@ -124,6 +127,8 @@ class Plans:
         reached = next((each for each in waiting if _is_reached(each, price)), None)
         if reached is not None:
             self._send(own, entry, reached, price)
+        elif entry.status in ENDED and len(waiting) == _PAIR and entry.order_id not in self._unpaired:
+            self._send_pair(own, entry, waiting)
 
     def _known(self, own: OwnAccount, exit_order: SentOrder) -> SentOrder:
         """An exit as it is now. One that never reached its exchange waits again."""
@@ -144,17 +149,7 @@ class Plans:
             self._write(own, "cancel_order", entry.venue_id, market.symbol)
             entry = self._reader.now(own, entry)
             exit_order = next(e for e in self._store.read_now(lambda c: exits_of(c, entry.order_id)) if e == exit_order)
-        trigger = exit_order.stop_loss or exit_order.take_profit or price
-        asked = ExitOrder(
-            entry.label,
-            own.account_id,
-            entry.symbol,
-            exit_order.side,
-            exit_order.role or "",
-            trigger,
-            exit_order.amount,
-        )
-        why = self._permit(asked)
+        why = self._permit(_asked(entry, exit_order))
         if why:
             self._wait(exit_order, why)
             return
@@ -177,6 +172,31 @@ class Plans:
             seen = read_order(written.answer, market)
             if seen.order_id is not None and seen.client_id in {None, sent.client_id}:
                 self._reader.learn(sent, seen)
+
+    def _send_pair(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
+        """Let both exits of an entry that has ended rest at the exchange, where it takes them as a pair.
+
+        Both are moved on before the request leaves. What came of it is asked for by their ids, as with any exit. An
+        exchange that refuses the pair leaves it to this engine.
+        """
+        if not CONVENTIONS[own.exchange].pairs_exits or waiting[0].side != "sell":
+            return
+        market = self._reader.market(own.exchange, entry.symbol)
+        amount = self._to_send(own, waiting[0], market)
+        why = next((why for each in waiting if (why := self._permit(_asked(entry, each)))), "")
+        if why or amount == 0:
+            self._unpaired.add(entry.order_id)
+            return
+        sent = [replace(each, status="INIT", updated_at=time.time(), message=None, amount=amount) for each in waiting]
+        if not self._store.write_now(lambda c: _take_all(c, waiting, sent)):
+            return
+        by_role = {each.role: each for each in sent}
+        pair = pair_arguments(by_role["stop_loss"], by_role["take_profit"], market)
+        written = self._write(own, PLACE_PAIR, pair)
+        if not written.sent or refusal(own.exchange, written) is not None:
+            self._unpaired.add(entry.order_id)
+            for each in sent:
+                self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
 
     def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
         """What is filled of the entry; of a spot or prediction balance no more than the account has free."""
@@ -205,6 +225,23 @@ class Plans:
         again = replace(exit_order, status=WAITING, message=why[:300], updated_at=time.time())
         self._store.write_now(lambda c: change_order(c, again))
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
+
+
+def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
+    """An exit as the gate is asked about it."""
+    price = exit_order.stop_loss or exit_order.take_profit or Decimal(0)
+    role, amount = exit_order.role or "", exit_order.amount
+    return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount)
+
+
+def _take_all(connection: sa.Connection, waiting: Sequence[SentOrder], sent: Sequence[SentOrder]) -> bool:
+    """Move both exits on, unless another process has moved one of them."""
+    now = {each.order_id: each.status for each in exits_of(connection, waiting[0].parent or "")}
+    if any(now[each.order_id] != WAITING for each in waiting):
+        return False
+    for each in sent:
+        change_order(connection, each)
+    return True
 
 
 def _cancel(connection: sa.Connection, exit_order: SentOrder, why: str, now: float) -> None:

@@ -362,9 +362,9 @@ def _received(order: SentOrder, lot: Decimal) -> Decimal:
     return (order.filled - fee) // lot * lot
 
 
-def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal) -> SentOrder:
-    """An exit that waits for its price, with the id that it will have at the exchange."""
-    label = f"{entry.order_id}/{role}"
+def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal, number: int = 0) -> SentOrder:
+    """An exit that waits for its price, with its id at the exchange; `number` counts those that it replaces."""
+    label = f"{entry.order_id}/{role}" + (f"/{number}" if number else "")
     return SentOrder(
         order_id=new_id("order"),
         account_id=entry.account_id,
@@ -389,18 +389,17 @@ def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal) -> Se
 
 
 def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[ExitRole, Decimal], now: float) -> None:
-    """Give an entry other exits. One that has been sent stays as it is."""
+    """Give an entry other exits in place of those that wait or were cancelled."""
     stop, target = prices.get("stop_loss"), prices.get("take_profit")
     change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
-    exits = {each.role: each for each in exits_of(connection, entry.order_id)}
-    protected = max((each.amount for each in exits.values() if each.status == WAITING), default=Decimal(0))
+    exits = exits_of(connection, entry.order_id)
+    if any(each.status not in {WAITING, "CANCELLED"} for each in exits):
+        return
+    protected = max((each.amount for each in exits), default=Decimal(0))
+    for each in exits:
+        if each.status == WAITING:
+            change_order(connection, each.ended("CANCELLED", "Replaced", now))
     for role in ("stop_loss", "take_profit"):
-        price, each = prices.get(role), exits.get(role)
-        if each is None:
-            if price is not None and protected:
-                add_order(connection, new_exit(entry, role, price, protected))
-        elif each.venue_id is None and each.status in {WAITING, "CANCELLED"}:
-            moved = replace(each, updated_at=now, message=None, status="CANCELLED" if price is None else WAITING)
-            if price is not None and protected:
-                moved = replace(moved, amount=protected)
-            change_order(connection, replace(moved, **{role: price or getattr(each, role)}))
+        price, number = prices.get(role), sum(each.role == role for each in exits)
+        if price is not None and protected:
+            add_order(connection, replace(new_exit(entry, role, price, protected, number), updated_at=now))

@@ -93,12 +93,19 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "stop_loss": row.stop_loss,
         "take_profit": row.take_profit,
         "reduce_only": row.reduce_only or None,
-        "held_by": "engine" if row.status == WAITING else None,
+        "held_by": _holder(row),
         "message": row.message,
         "created_at": iso8601(row.created_at),
         "updated_at": iso8601(row.updated_at),
         "paper": False,
     }
+
+
+def _holder(row: SentOrder) -> str | None:
+    """Who waits for the price of an exit."""
+    if row.role is None or row.status in ENDED:
+        return None
+    return "engine" if row.status == WAITING else "venue"
 
 
 def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:
