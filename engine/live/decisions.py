@@ -31,7 +31,7 @@ from engine.jobs.run import order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import SizeKind
 from engine.simulation.account import DUST
-from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits
+from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits, difference
 from engine.simulation.kernel import Advance, advance
 from engine.simulation.market import Costs
 from engine.simulation.pending import Open
@@ -135,12 +135,20 @@ class Outlook:
     equity: float = 0.0
 
 
-def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kept: str | None = None) -> Outlook:
+def decide(
+    feed: Feed,
+    deployment: Deployment,
+    started_at: int,
+    cursor: int,
+    kept: str | None = None,
+    until: int | None = None,
+) -> Outlook:
     """The decisions since the bar that closed at `cursor`; one of that very bar may be among them again. Blocking.
 
     Args:
         started_at: Open time of the first bar of the subscription; bars before it warm indicators up.
         kept: What the look before returned. Without it everything since `started_at` is traded again.
+        until: Bars that close later do not exist.
 
     Raises:
         HeyTradersError: The script does not fit the data, or there is no data.
@@ -149,9 +157,11 @@ def decide(feed: Feed, deployment: Deployment, started_at: int, cursor: int, kep
     seen, before = _read(kept, started_at)
     newest = max(int(feed.candles(i, deployment.timeframe, limit=1).time[-1]) for i in script.instruments)
     seen_until = newest + SECONDS[deployment.timeframe]
+    if until is not None:
+        seen_until = min(seen_until, until)
     if seen_until <= max(cursor, seen):
         return Outlook((), cursor)
-    loaded = _loaded(feed, script, deployment, started_at, seen, before)
+    loaded = _loaded(feed, script, deployment, started_at, seen, before, until)
     first_bar = int(np.searchsorted(loaded.time, seen))
     extended = _with_next_bar(loaded)
     traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
@@ -210,6 +220,19 @@ def _holds(resting: Iterable[Resting], universe: Sequence[Instrument]) -> dict[I
     return held
 
 
+def verify(feed: Feed, deployment: Deployment, started_at: int, kept: str | None) -> tuple[int, str | None]:
+    """Replay a subscription from its first bar, and compare the account with the state that was kept. Blocking.
+
+    Returns:
+        The close of the last bar that both have seen, and the first difference in words; None where they are equal.
+    """
+    seen, state = _read(kept, started_at)
+    if state is None:
+        return seen, None if kept is None else "the kept state cannot be read; it is computed again at the next bar"
+    replayed = _read(decide(feed, deployment, started_at, started_at, until=seen).kept, started_at)[1]
+    return seen, None if replayed is None else difference(state, replayed)
+
+
 def _read(kept: str | None, started_at: int) -> tuple[int, KernelState | None]:
     """The close of the last bar that a stored state has seen, and the state."""
     if kept is not None:
@@ -225,12 +248,18 @@ def _written(seen: int, state: KernelState) -> str:
 
 
 def _loaded(
-    feed: Feed, script: CompiledScript, deployment: Deployment, started_at: int, seen: int, before: KernelState | None
+    feed: Feed,
+    script: CompiledScript,
+    deployment: Deployment,
+    started_at: int,
+    seen: int,
+    before: KernelState | None,
+    until: int | None,
 ) -> Frame:
     """The bars since the state, with as much before them as the script's values need."""
 
     def load(start: int, warmup: int) -> Frame:
-        return load_frame(feed, script.instruments, deployment.timeframe, start, None, warmup_bars=warmup)
+        return load_frame(feed, script.instruments, deployment.timeframe, start, until, warmup_bars=warmup)
 
     tail = None if script.tail is None else max(script.tail, DAY // SECONDS[deployment.timeframe] + 1)
     if before is not None and tail is not None and before.bars > tail:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +41,23 @@ from .deployment import Deployment, catalogue, find_strategy, own_strategies
 from .door import OrderDoor
 from .runner import Runner
 from .subscriptions import Hook, Running
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a subscription's kept state compares with a replay.
+
+    Attributes:
+        seen_until: Close of the last bar that both have seen, unix seconds.
+        traded: Whether it has seen a bar at all.
+        problem: The first difference; None where there is none.
+    """
+
+    subscription_id: str
+    name: str
+    seen_until: int
+    traded: bool
+    problem: str | None
 
 
 class Live:
@@ -142,6 +159,30 @@ class Live:
             return shown.model_copy(update={"deliveries": deliveries, "report": report})
 
         return self._store.read_now(work)
+
+    def verify(self, agent_id: str, subscription_id: str | None) -> list[Verdict]:
+        """Replay subscriptions from their first bar and compare them with the state that they go on from.
+
+        Args:
+            agent_id: Whose.
+            subscription_id: Only this one; None takes all that run or are paused.
+
+        Raises:
+            NotFound: `SUBSCRIPTION_NOT_FOUND`.
+        """
+        from .decisions import verify
+
+        def wanted(connection: sa.Connection) -> list[Running]:
+            if subscription_id is not None:
+                return [subscriptions.find(connection, agent_id, subscription_id)]
+            mine = subscriptions.of_agent(connection, agent_id)
+            return [running for running in mine if running.status in ("active", "paused")]
+
+        verdicts: list[Verdict] = []
+        for running in self._store.read_now(wanted):
+            seen, problem = verify(self._feed, running.deployment, running.started_at, running.kept)
+            verdicts.append(Verdict(running.id, running.deployment.name, seen, running.kept is not None, problem))
+        return verdicts
 
     def unsubscribe(self, caller: Caller, subscription_id: str) -> Subscription:
         """End a subscription for good; again is no error."""

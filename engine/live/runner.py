@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("heytraders.live")
 
 MAX_FAILURES: Final = 5
+_PRUNED_EVERY: Final = 86_400
 _ENDINGS: Final = {
     "portfolio_stop": "the portfolio's stop loss was reached; everything it held is sold",
     "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
@@ -58,6 +59,7 @@ class Runner:
         self._starting = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._retry_at: dict[str, float] = {}
+        self._pruned_at = clock.now()
 
     def start(self) -> None:
         """Begin in the background; calling it again changes nothing."""
@@ -94,6 +96,14 @@ class Runner:
             if until is not None and running.mode == "trade":
                 seen[running.id] = until
         self._trader.run(seen)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Once a day, by the engine's clock, delete what is older than its term."""
+        now = self._clock.now()
+        if now >= self._pruned_at + _PRUNED_EVERY:
+            self._pruned_at = now
+            self._store.write_now(lambda connection: subscriptions.prune(connection, now))
 
     def send(self) -> None:
         """Send the deliveries that are due: to several receivers at once, to each in order."""

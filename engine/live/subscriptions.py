@@ -13,13 +13,16 @@ from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
 from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store import new_id
-from engine.store.live import deliveries_table, signals_table, subscriptions_table
+from engine.store.broker import orders_table
+from engine.store.live import deliveries_table, resting_table, signals_table, subscriptions_table
 
 from .deployment import Deployment
 from .lease import owner as current_owner
 
 Status = Literal["active", "paused", "stopped", "unsubscribed"]
 MAX_ACTIVE: Final = 20
+_DAY: Final = 86_400
+_WAITING: Final = ("due", "open")
 _EQUAL: Final = 0.02
 """Holdings that differ by less than this share count as the same."""
 _row: Final = subscriptions_table.c
@@ -243,6 +246,22 @@ def _difference(connection: sa.Connection, running: Running) -> str:
         if abs(held - backtest) > _EQUAL * abs(backtest):
             told += f" It holds {held:g} {symbol}, and its backtest {backtest:g}."
     return told
+
+
+def prune(connection: sa.Connection, now: float) -> None:
+    """Delete what nobody needs any more; see "What is kept, and for how long" in the documents.
+
+    Orders with a fill stay: the books rest on them.
+    """
+    month, quarter, year = now - 30 * _DAY, now - 90 * _DAY, now - 400 * _DAY
+    log, rest, signal, order = deliveries_table.c, resting_table.c, signals_table.c, orders_table.c
+    connection.execute(sa.delete(deliveries_table).where(log.state != "waiting", log.created_at < month))
+    connection.execute(sa.delete(resting_table).where(rest.state == "ended", rest.since < month))
+    connection.execute(sa.delete(signals_table).where(signal.bar_time < year, signal.order_state.not_in(_WAITING)))
+    unfilled = sa.and_(order.status == "CANCELLED", order.filled == "0", order.updated_at < month * 1000)
+    connection.execute(sa.delete(orders_table).where(unfilled))
+    over = sa.and_(_row.status.in_(("stopped", "unsubscribed")), _row.cursor < quarter)
+    connection.execute(sa.delete(subscriptions_table).where(over))
 
 
 def hook_view(connection: sa.Connection, running: Running) -> WebhookState | None:

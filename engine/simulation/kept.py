@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -71,6 +71,29 @@ class KernelState:
         except (ValueError, ValidationError):
             return None
         return state if state.shape == shape() else None
+
+
+def difference(kept: KernelState, replayed: KernelState) -> str | None:
+    """The first field in which two states differ, with both values; None where they are equal to the last bit."""
+    return _difference("", json.loads(kept.to_json()), json.loads(replayed.to_json()))
+
+
+def _difference(name: str, kept: object, replayed: object) -> str | None:
+    if isinstance(kept, dict) and isinstance(replayed, dict):
+        mine, other = cast("dict[str, object]", kept), cast("dict[str, object]", replayed)
+        names = sorted(mine.keys() | other.keys())
+        pairs = [(f"{name}.{key}".lstrip("."), mine.get(key), other.get(key)) for key in names]
+    elif (
+        isinstance(kept, list)
+        and isinstance(replayed, list)
+        and len(cast("list[object]", kept)) == len(cast("list[object]", replayed))
+    ):
+        both = zip(cast("list[object]", kept), cast("list[object]", replayed), strict=True)
+        pairs = [(f"{name}[{i}]", one, other) for i, (one, other) in enumerate(both)]
+    else:
+        return None if kept == replayed else f"{name} is {kept!r}, and the replay has {replayed!r}"
+    found = (_difference(*pair) for pair in pairs)
+    return next((told for told in found if told is not None), None)
 
 
 @cache

@@ -23,6 +23,7 @@ VERBS: Final[dict[str, str]] = {
     "report": "Write a page about a backtest with its pictures, and open it.",
     "accounts": "Connect exchange accounts; open, fund and check paper ones.",
     "run": "Run live strategies, also while no client is open.",
+    "live": "Check live strategies against a replay.",
     "engine": "Serve the embedded engine's REST API.",
     "login": "Store the API key in this machine's keyring or a private file.",
     "logout": "Forget the stored API key.",
@@ -39,6 +40,7 @@ VERBS: Final[dict[str, str]] = {
 
 _BESIDE: Final[dict[str, str]] = {
     "engine": "serve",
+    "live": "run",
     "logout": "login",
     "market": "backtest",
     "release": "halt",

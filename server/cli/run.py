@@ -1,4 +1,4 @@
-"""`heytraders-mcp run`: the process that keeps live strategies running when no client is open.
+"""`heytraders-mcp run` and `live`: the process that keeps live strategies running, and what they are checked with.
 
 It is the one long-running owner of a home folder's strategies: while it runs, clients' servers leave them to it. As a
 service of the user's own account it starts with the login, by systemd on Linux and by launchd on macOS.
@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import click
 
 from safety.private_file import write_private
-from server.backend import open_backend
+from server.backend import open_backend, open_engine
 from server.logs import start_log
 from server.settings import BadSetting, Settings
 from server.transports import SIGNALS
@@ -133,3 +134,40 @@ def _quoted(word: str) -> str:
     """A word of a systemd unit, where %, quotes and backslashes mean something."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
+
+
+@click.group("live")
+def live() -> None:
+    """Check live strategies."""
+
+
+@live.command("verify")
+@click.argument("subscription_id", required=False)
+def verify(subscription_id: str | None) -> None:
+    """Replay a subscription from its first bar, and compare it with the state that it goes on from.
+
+    Without an id all that run or are paused are verified. Exit code 1 where one differs.
+    """
+    settings = Settings.read(os.environ)
+    start_log(settings)
+    if not anyio.run(_verify, settings, subscription_id):
+        sys.exit(1)
+
+
+async def _verify(settings: Settings, subscription_id: str | None) -> bool:
+    async with open_engine(settings) as engine:
+        from engine.access import LOCAL_AGENT
+        from engine.clock import iso8601
+
+        verdicts = await anyio.to_thread.run_sync(engine.live.verify, LOCAL_AGENT, subscription_id)
+    if not verdicts:
+        click.echo("No live strategy runs.")
+    for verdict in verdicts:
+        if not verdict.traded:
+            told = "has not seen a bar yet"
+        elif verdict.problem is None:
+            told = f"equals its replay at {iso8601(verdict.seen_until)}"
+        else:
+            told = f"differs from its replay at {iso8601(verdict.seen_until)}: {verdict.problem}"
+        click.echo(f"{verdict.subscription_id} {verdict.name}: {told}")
+    return all(verdict.problem is None for verdict in verdicts)

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.symbols import Instrument
+from engine.access import LOCAL_AGENT
 from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.importing import import_file
@@ -264,3 +265,52 @@ async def test_ended_subscriptions_are_counted_and_shown_when_asked_for(call: Ca
 
     assert (hidden["subscriptions"], hidden["hidden"]) == ([], 1)
     assert [s["status"] for s in all_of_them["subscriptions"]] == ["unsubscribed"]
+
+
+async def test_verify_finds_a_kept_state_equal_to_its_replay_and_names_the_first_difference(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Of 10,000, the purchase takes 1,001 and its fee 1.001."""
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1001)))\n'
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+    await live.hours(3)
+
+    sound = await asyncio.to_thread(engine.live.verify, LOCAL_AGENT, None)
+
+    def damage(connection: sa.Connection) -> None:
+        kept = connection.execute(sa.select(subscriptions_table.c.kept)).scalar_one()
+        seen, _, state = kept.partition(" ")
+        changed = json.dumps(json.loads(state) | {"balance": 1.0})
+        connection.execute(sa.update(subscriptions_table).values(kept=f"{seen} {changed}"))
+
+    await engine.store.write(damage)
+    damaged = await asyncio.to_thread(engine.live.verify, LOCAL_AGENT, live.path.rpartition("/")[2])
+
+    assert [(v.traded, v.problem) for v in sound] == [(True, None)]
+    assert str(damaged[0].problem).startswith("balance is 1.0, and the replay has 8997.999")
+
+
+async def test_what_is_old_is_deleted_and_fills_are_kept(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    script = (
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1001)))\n'
+        'emit_signal(bar_index == 1, entry(TICKER, "LONG", Notional(900), limit=close * 0.9, pyramiding=3))\n'
+        "emit_signal(bar_index == 2, exit(TICKER))\n"
+    )
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * (24 * 40))
+    await live.hours(5)
+    before = [status for _, _, status, *_ in await live.orders()]
+    subscription = live.path.rpartition("/")[2]
+    await data(call, "POST", f"/live-strategies/subscriptions/{subscription}/unsubscribe")
+
+    await data(call, "POST", "/live-strategies/rsi-reversion/subscribe", json={})
+    clock.advance(31 * 24 * HOUR)
+    await asyncio.to_thread(engine.live.runner.tick)
+    month = [status for _, _, status, *_ in await live.orders()]
+    clock.advance(70 * 24 * HOUR)
+    await asyncio.to_thread(engine.live.runner.tick)
+
+    assert (before, month) == (["FILLED", "CANCELLED", "FILLED"], ["FILLED", "FILLED"])
+    listed = await data(call, "GET", "/live-strategies/subscriptions", params={"ended": "true"})
+    assert subscription not in [s["subscription_id"] for s in listed["subscriptions"]]
