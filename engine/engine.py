@@ -19,7 +19,7 @@ from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
     from .access import Access
-    from .documents.library import Library
+    from .documents import Library
     from .feeds.market import MarketFeed
     from .jobs.jobs import Jobs
     from .live.door import OrderDoor
@@ -96,7 +96,7 @@ class Engine:
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock, door: Callable[[OrderDoor], OrderDoor] | None) -> Engine:
         from .access import Access
-        from .documents.library import Library
+        from .documents import Library
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
         from .jobs.preparation import collect

@@ -24,8 +24,7 @@ from api.arena import (
     ProfileUpdateRequest,
 )
 from engine.access import Caller
-from engine.arena.posts import publish
-from engine.arena.profiles import change_profile, follow, followed_profiles, read_profile, unfollow
+from engine.arena import change_profile, follow, followed_profiles, publish, read_profile, unfollow
 from engine.engine import Engine
 
 from .binding import Route, route

@@ -28,7 +28,7 @@ from api.meta import (
     DocumentResponse,
 )
 from engine.access import Caller
-from engine.documents.library import SLUGS, Document, Slug
+from engine.documents import SLUGS, Document, Slug
 from engine.engine import Engine
 
 from .binding import PREFIX, Route, route

@@ -17,9 +17,8 @@ from typing import Final
 import numpy as np
 
 from engine.feeds.feed import lot_exponent
+from engine.feeds.simulation import CLOSE, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, Stream, bridge_extremes
 from engine.frame import Floats
-
-from .refinement import CLOSE, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, Stream, bridge_extremes
 
 _TABLE: Final = """
 BTC L1 105000 | ETH L1 2600 | XRP Payments 2.2 | BNB Exchange 655 | SOL L1 155

@@ -386,17 +386,3 @@ class ExchangeAccounts:
         if seen.status == "FILLED":
             raise InvalidInput(f"order {venue_id} was filled before it could be cancelled")
         return shown
-
-
-def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
-    """Whether the key may take money out of the account; `None` where the exchange does not say. Blocking.
-
-    Raises:
-        HeyTradersError: The exchange cannot be asked, or does not accept the key.
-    """
-    account = (own.account_id, own.keys())
-    connector.read(own.exchange, "fetch_balance", account=account, markets=markets)
-    if not CONVENTIONS[own.exchange].tells_permissions or own.testnet:
-        return None
-    said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
-    return bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))

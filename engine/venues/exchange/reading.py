@@ -403,3 +403,17 @@ def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[E
         price, number = prices.get(role), sum(each.role == role for each in exits)
         if price is not None and protected:
             add_order(connection, replace(new_exit(entry, role, price, protected, number), updated_at=now))
+
+
+def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
+    """Whether the key may take money out of the account; `None` where the exchange does not say. Blocking.
+
+    Raises:
+        HeyTradersError: The exchange cannot be asked, or does not accept the key.
+    """
+    account = (own.account_id, own.keys())
+    connector.read(own.exchange, "fetch_balance", account=account, markets=markets)
+    if not CONVENTIONS[own.exchange].tells_permissions or own.testnet:
+        return None
+    said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
+    return bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))

@@ -16,12 +16,10 @@ from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
 from engine.feeds.market import FundingFeed, FundingRates, MarketFeed
 from engine.frame import Source
-from engine.trading_rules import SLIPPAGE, VOLUME_SHARE
+from engine.trading_rules import SLIPPAGE, VOLUME_SHARE, Steps, down, from_float, up
 
 if TYPE_CHECKING:
     from engine.venues.exchange.markets import LivePrice
-
-from engine.trading_rules import Steps, down, from_float, up
 
 
 @dataclass(frozen=True, slots=True)
