@@ -50,7 +50,7 @@ from .records import (
     read_positions,
     update_order,
 )
-from .settlement import Upkeep
+from .settlement import Upkeep, Waiting, waiting
 from .trading import TradingAccount
 from .views import Holdings, account_view, balances_view, equity, order_view, placed_view
 
@@ -77,12 +77,12 @@ class PaperAccounts:
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. A `client_id` is the order's own id."""
-        account = self._account(request.account_id)
+        account, waits = self._waiting(request.account_id)
         instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
             check_ticket(ticket, account)
-        self._upkeep.settle([account])
+        self._upkeep.meet(waits)
 
         def work(connection: sa.Connection) -> OrderRecord:
             lock_account(connection, account)
@@ -227,6 +227,16 @@ class PaperAccounts:
             return records
         self._store.write_now(lambda connection: open_defaults(connection, self._owner, self._clock.now()))
         return self._store.read_now(lambda connection: read_accounts(connection, self._owner))
+
+    def _waiting(self, account_id: str) -> tuple[AccountRecord, list[Waiting]]:
+        """An account and what waits for bars in it, read in one transaction."""
+
+        def work(connection: sa.Connection) -> tuple[list[AccountRecord], list[Waiting]]:
+            accounts = read_accounts(connection, self._owner)
+            return accounts, waiting(connection, [one for one in accounts if one.account_id == account_id])
+
+        accounts, waits = self._store.read_now(work)
+        return find_account(accounts or self._accounts(), account_id), waits
 
     def _account(self, account_id: str) -> AccountRecord:
         return find_account(self._accounts(), account_id)

@@ -334,6 +334,10 @@ class _Due:
         return ((self, bars) for bars in pieces(self.tape))
 
 
+Waiting = tuple[AccountRecord, Instrument, int]
+"""Account, instrument and the close of the last bar met (unix s) of something that is open."""
+
+
 class Upkeep:
     """Settles accounts up to now. Blocking: use it in a thread."""
 
@@ -347,9 +351,12 @@ class Upkeep:
 
         What the feed no longer lists is left as it is.
         """
+        self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
+
+    def meet(self, waits: Sequence[Waiting]) -> None:
+        """The same for what `waiting` found."""
         now = self._clock.now()
-        waiting = self._store.read_now(lambda connection: _waiting(connection, accounts))
-        found = (self._due(account, instrument, since, now) for account, instrument, since in waiting)
+        found = (self._due(account, instrument, since, now) for account, instrument, since in waits)
         due = [one for one in found if one is not None]
         for step in zip_longest(*(one.parts() for one in due)):
             self._store.write_now(lambda connection, step=step: _settle_all(connection, now, step))
@@ -364,9 +371,7 @@ class Upkeep:
         return None if tape.candles is None and tape.listing.payout is None else _Due(account, instrument, tape)
 
 
-def _waiting(
-    connection: sa.Connection, accounts: Iterable[AccountRecord]
-) -> list[tuple[AccountRecord, Instrument, int]]:
+def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[Waiting]:
     """Account, instrument and the close of the last bar met, for everything that is open.
 
     Sorted by account, so that all processes lock in the same order.
