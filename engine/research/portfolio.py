@@ -316,6 +316,7 @@ def together(
         ),
         ended_early=None,
         sizes=SizeCounts(**sums),
+        funding=math.fsum(book.funding for book in books),
     )
 
 

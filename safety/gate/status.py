@@ -13,7 +13,7 @@ from api.accounts import ACCOUNTS_BALANCES, Balance, BalancesRequest, BalancesRe
 from api.errors import HeyTradersError, NotFound, show
 from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
-from api.orders import PlaceRequest
+from api.orders import PlaceRequest, wrong_side
 from safety.face import IntentReport, Left, Preview, SafetyStatus
 from safety.gate.halting import ANY_ORDER
 from safety.gate.judging import Assessment
@@ -217,7 +217,7 @@ def doubts(order: PlaceRequest, held: BalancesResponse | None, quote: Decimal | 
         quote: Latest price, quote currency per unit; `None` where it is not known.
     """
     funds = ["the account does not say now what it holds"] if held is None else _funds(order, held, quote)
-    return [*funds, *_crossing(order, quote)]
+    return [*funds, *_crossing(order, quote), *_exits(order, quote)]
 
 
 def _funds(order: PlaceRequest, held: BalancesResponse, quote: Decimal | None) -> list[str]:
@@ -258,6 +258,12 @@ def _crossing(order: PlaceRequest, quote: Decimal | None) -> list[str]:
         f"the limit of {order.price:f} is {share:.1f} % through the market at {quote:f}: it would fill at once, as a"
         " market order does"
     ]
+
+
+def _exits(order: PlaceRequest, quote: Decimal | None) -> list[str]:
+    """An exit on the wrong side of the market, which placing refuses."""
+    wrong = wrong_side(order, quote, "the market price") if order.price is None else None
+    return [] if wrong is None else [f"{wrong.field} {getattr(order, wrong.field):f} {wrong.rule}"]
 
 
 def _position(held: BalancesResponse, base: str) -> Decimal:

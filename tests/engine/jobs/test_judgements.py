@@ -27,6 +27,8 @@ from engine.simulation.settings import SimulationSettings
 from engine.store import metadata
 from engine.store.backtests import Search, results_table, tried
 
+from .conftest import EXAMPLE, Finish, Send
+
 BTC = resolve("BINANCE:BTC/USDT")
 ETH = resolve("BINANCE:ETH/USDT")
 
@@ -244,3 +246,20 @@ def test_costs_beside_a_profit_of_nothing_are_no_percentage() -> None:
     (found,) = (f for f in judge(replace(SOUND, gross_before_costs=10.0, costs=300.0)) if f.code == "costs_eat_profit")
     assert "%" not in found.message
     assert found.severity == "critical"
+
+
+async def test_a_perpetual_on_simulated_prices_says_that_no_funding_is_charged(finish: Finish, send: Send) -> None:
+    body = {
+        **EXAMPLE,
+        "script": 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Weight(0.5)))',
+        "universe": ["BINANCEFUTURESUSD:BTC/USDT:USDT"],
+        "exchange": "binancefuturesusd",
+        "end_date": "2024-01-31",
+    }
+    done = await finish(body)
+    found = (await send("GET", f"/backtest/results/{done['result_id']}")).json()["data"]
+
+    assert found["assumptions"]["funding"] == "none: the prices come without funding rates"
+    assert [warning for warning in found["warnings"] if "funding" in warning] == [
+        "BINANCEFUTURESUSD:BTC/USDT:USDT: its prices come without funding rates, so no funding is charged."
+    ]

@@ -92,6 +92,16 @@ async def test_a_stop_above_the_market_is_refused_before_anyone_is_asked(tmp_pat
     assert dialog.questions == []
 
 
+async def test_a_preview_names_an_exit_on_the_wrong_side(paper: Place) -> None:
+    price = await paper.price()
+    stop = round(price * Decimal("1.1"))
+    seen = await paper.gate.reports.preview(order(stop_loss=stop))
+
+    assert seen.doubts == [
+        f"stop_loss {stop} must lie below the market price of {price}: it would close the long at once"
+    ]
+
+
 async def test_resting_exits_count_in_no_limit_of_entries(tmp_path: Path) -> None:
     limits = {"open_orders": 1, "open_orders_symbol": 1, "position_usd": Decimal(120), "no_self_trade": True}
     async with opened(tmp_path / "home", hosted=False, paper={**SIGNED, **limits, "automatic_up_to": 1_000}) as place:
