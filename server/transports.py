@@ -9,6 +9,7 @@ that found its port. So Host and Origin are checked against this machine's names
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import os
@@ -24,6 +25,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from typing_extensions import override
 
 from server.app import create_server
 from server.backend import open_backend
@@ -98,6 +100,10 @@ PATHS: dict[HttpTransport, str] = {"sse": "/sse", "streamable-http": "/mcp"}
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 5.0
+HEAD_SECONDS = 10.0
+"""How long the head of a request may take."""
+MOST_WAITING = 100
+"""Connections that have not sent the head of a request."""
 
 
 def serve_stdio(settings: Settings) -> None:
@@ -166,6 +172,66 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class Waiting:
+    """Connections that have not sent the head of a request, the oldest first."""
+
+    def __init__(self) -> None:
+        self._timers: dict[asyncio.Transport, asyncio.TimerHandle] = {}
+
+    def add(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a connection some seconds for its next request, and close the oldest of too many."""
+        self.remove(transport)
+        self._timers[transport] = loop.call_later(HEAD_SECONDS, transport.abort)
+        if len(self._timers) > MOST_WAITING:
+            oldest = next(iter(self._timers))
+            oldest.abort()
+            self.remove(oldest)
+
+    def remove(self, transport: asyncio.Transport) -> None:
+        """It asks for something, or is closed."""
+        timer = self._timers.pop(transport, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _bounded_protocol() -> type[H11Protocol]:
+    """HTTP/1.1 that does not keep connections which ask for nothing.
+
+    A connection has some seconds for the head of each request. Of more than `MOST_WAITING` that wait to send one, the
+    oldest is closed, so that idle connections keep nobody else out; no refusal is logged.
+    """
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    waiting = Waiting()
+
+    class Bounded(H11Protocol):
+        """One connection."""
+
+        @override
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            waiting.add(transport, self.loop)
+
+        @override
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                waiting.remove(self.transport)
+
+        @override
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.cycle is None or self.cycle.response_complete:
+                waiting.add(self.transport, self.loop)
+
+        @override
+        def connection_lost(self, exc: Exception | None) -> None:
+            waiting.remove(self.transport)
+            super().connection_lost(exc)
+
+    return Bounded
+
+
 async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str, announcement: str) -> int:
     """Serve an application until SIGINT or SIGTERM, and return its number. Open streams get a second to end.
 
@@ -181,7 +247,14 @@ async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str, announ
             yield
 
     config = uvicorn.Config(
-        app, log_config=None, log_level=log_level.lower(), timeout_graceful_shutdown=1, access_log=False
+        app,
+        http=_bounded_protocol(),
+        log_config=None,
+        log_level=log_level.lower(),
+        timeout_graceful_shutdown=1,
+        access_log=False,
+        proxy_headers=False,
+        backlog=MOST_WAITING,
     )
     server = Server(config)
     received = 0

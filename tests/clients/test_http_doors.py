@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import resource
+import socket
+from contextlib import suppress
 from itertools import product
 from typing import Any, Final, get_args
 
+import anyio
+import anyio.abc
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from starlette.types import Receive, Scope, Send
 
+from server import transports
 from server.transports import HttpTransport
 from tests.attack.venue import open_venue
 
@@ -102,3 +109,57 @@ async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(environment: 
     assert "authorization" not in request.headers
     token = served.headers["Authorization"].removeprefix("Bearer ")
     assert not [value for value in request.headers.values() if token in value or "clients-own" in value]
+
+
+async def test_idle_connections_keep_nobody_out_and_fill_no_log(serve: Serve) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    idle: list[socket.socket] = []
+    try:
+        with serve("streamable-http") as served:
+            address = ("127.0.0.1", int(served.url.rpartition(":")[2].partition("/")[0]))
+            for number in range(1_100):
+                idle.append(socket.create_connection(address, timeout=10))
+                if number % 2:
+                    idle[-1].sendall(b"POST /mcp HTTP/1.1\r\nHost: 127")
+            async with httpx2.AsyncClient(timeout=10) as web:
+                answer = await web.post(
+                    served.url,
+                    json=INITIALIZE,
+                    headers={"Accept": "application/json, text/event-stream", **served.headers},
+                )
+            served.process.terminate()
+            _, log = served.process.communicate(timeout=20)
+    finally:
+        for each in idle:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert answer.status_code == 200
+    assert len(log) < 2_000, log[:2_000]
+
+
+async def test_a_request_whose_head_drips_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transports, "HEAD_SECONDS", 0.3)
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        if scope["type"] == "http":
+            raise AssertionError(scope)
+
+    async def drip(stream: anyio.abc.SocketStream) -> int:
+        for sent, letter in enumerate(b"GET / HTTP/1.1\r\nX-Slow: " + b"x" * 200):
+            await stream.send(bytes([letter]))
+            with anyio.move_on_after(0.05):
+                with suppress(anyio.EndOfStream):
+                    await stream.receive()
+                return sent
+        return 200
+
+    with transports.listen("127.0.0.1", 0) as listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(transports.run_asgi, nothing, listener, "warning", "ready")
+            async with await anyio.connect_tcp(*listener.getsockname()[:2]) as stream:
+                dripped = await drip(stream)
+            tasks.cancel_scope.cancel()
+
+    assert 2 <= dripped < 20
