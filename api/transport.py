@@ -207,7 +207,8 @@ def hosted(
 def embedded(app: Callable[..., Any], key: SecretStr | None = None, *, timeouts: Timeouts | None = None) -> Wire:
     """A wire to an ASGI application in this process."""
     inside = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return _wire(EMBEDDED_URL, key, "x-api-key", timeouts or Timeouts(total=45.0), inside)
+    chosen = timeouts or Timeouts(total=45.0)
+    return _wire(EMBEDDED_URL, key, "x-api-key", chosen, inside, once=replace(chosen, total=ONCE_SECONDS))
 
 
 def _wire(
@@ -224,9 +225,7 @@ def _wire(
             "the API key is not 8 to 512 visible ASCII characters",
             suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
         )
-    once = once or replace(
-        timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS + 15)
-    )
+    once = once or replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS))
     trusted = httpx.create_ssl_context(trust_env=False) if transport is None else True
 
     def opened(patience: Timeouts, limits: httpx.Limits) -> httpx.AsyncClient:

@@ -30,7 +30,7 @@ from mcp.types import (
 from mcp.types.version import is_version_at_least
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from api.errors import HeyTradersError, clean, explain
+from api.errors import HeyTradersError, OutcomeUnknown, Unavailable, clean, explain
 from server.exits import failure, success, written
 from tools.declaration import ToolRow
 from tools.snapshot import load
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from tools.desk import Desk
 
 logger = logging.getLogger("heytraders.tools")
+
+DEADLINE_SECONDS: Final = 45.0
+"""By then every tool has answered, whatever the service does. Many clients end a call after a minute."""
+AFTER_WAITING: Final = 5.0
 
 OpenDesk = Callable[["Context[Any, Any]"], Awaitable["Desk"]]
 
@@ -110,9 +114,23 @@ class StrictTool(Tool):
             from api.refusals import refuse
 
             raise refuse(self.name, operation.request, error, given) from None
-        desk = await self._open_desk(context)
-        response = await operation.run(desk, request)
-        return written(response, hosted=desk.facts.source == "hosted")
+        # A tool that is told how long to wait answers by itself, a moment after that.
+        waits = "wait_seconds" in operation.request.model_fields
+        with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)):
+            desk = await self._open_desk(context)
+            response = await operation.run(desk, request)
+            return written(response, hosted=desk.facts.source == "hosted")
+        raise self._too_slow()
+
+    def _too_slow(self) -> HeyTradersError:
+        """What a caller hears at the deadline."""
+        message = f"{self.name} was not done within {DEADLINE_SECONDS:g} s: the service is slow or does not answer"
+        if self._row.hints.read_only:
+            return Unavailable(message, suggestion="Nothing was changed. Call it again later; try meta_health first.")
+        return OutcomeUnknown(
+            f"{message}, and it may have taken effect",
+            suggestion="Look before you repeat it: safety_status and order_intent show orders and deployments.",
+        )
 
     def _without_blanks(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments that were given: clients that must fill in every one write "" for those that they leave out."""

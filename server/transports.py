@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import anyio
 import click
@@ -34,6 +34,7 @@ from server.settings import BadSetting, Settings
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
     from starlette.types import ASGIApp, Receive, Scope, Send
+    from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -215,19 +216,24 @@ def _bounded_protocol() -> type[H11Protocol]:
         @override
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is not None and not self.cycle.response_complete:
+            if self._answers():
                 waiting.remove(self.transport)
 
         @override
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.cycle is None or self.cycle.response_complete:
+            if not self._answers():
                 waiting.add(self.transport, self.loop)
 
         @override
         def connection_lost(self, exc: Exception | None) -> None:
             waiting.remove(self.transport)
             super().connection_lost(exc)
+
+        def _answers(self) -> bool:
+            """Whether a request is being answered; before the first there is no cycle."""
+            cycle = cast("RequestResponseCycle | None", self.cycle)
+            return cycle is not None and not cycle.response_complete
 
     return Bounded
 

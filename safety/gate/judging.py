@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import anyio
 from anyio import to_thread
 
-from api.errors import clean, show
+from api.errors import Unavailable, clean, show
 from safety.gate.gathering import Gathering
 from safety.human.approval import Approver, covers, signed_by
 from safety.human.in_force import Assured, Loaded, assurance_of, load, trusted
@@ -37,6 +38,8 @@ MOST_STANDING: Final = 1000
 """Placed intents among which the deployment of a strategy is looked for, newest first."""
 
 MAX_MOVER: Final = 80
+LOOK_SECONDS: Final = 14.0
+"""How long the world may take to be read: a tool has 45 s, and what is sent once is waited for up to 30 s."""
 _SHOWN: Final[frozenset[Need]] = frozenset({"quote", "usd_rate"})
 """What a human is told of an order's worth."""
 """Characters of who moved the switch."""
@@ -163,6 +166,14 @@ class Judge:
         Raises:
             HeyTradersError: The service refuses a question for a reason that can be put right.
         """
+        with anyio.move_on_after(LOOK_SECONDS):
+            return await self._assess(action, can_elicit=can_elicit, subscription_id=subscription_id, priced=priced)
+        raise Unavailable(
+            f"the service did not say within {LOOK_SECONDS:g} s what the limits ask about, so nothing was sent",
+            suggestion="Try again later; meta_health says how the service is.",
+        )
+
+    async def _assess(self, action: Action, *, can_elicit: bool, subscription_id: str, priced: bool) -> Assessment:
         channel = await self.channels.of(action)
         (loaded, approver, assured), switch, echoed = await to_thread.run_sync(
             partial(self._moment, channel, can_elicit=can_elicit)

@@ -155,6 +155,7 @@ async def test_a_request_whose_head_drips_is_ended(monkeypatch: pytest.MonkeyPat
                 return sent
         return 200
 
+    dripped = 0
     with transports.listen("127.0.0.1", 0) as listener:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(transports.run_asgi, nothing, listener, "warning", "ready")
