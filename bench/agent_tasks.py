@@ -1,0 +1,39 @@
+"""What sixteen research tasks cost an agent in tokens of o200k, each beside what it cost at version 0.1.0.
+
+Run it with `python -m bench.agent_tasks`. It fails when all of them together cost more than 60 % of before.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+from mcp import Client
+
+from server.app import open_server
+from server.settings import Settings
+from tests.agent_tasks.test_research_tasks import TASKS, solve
+
+MOST: float = 0.6
+
+
+async def _costs() -> list[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_server(Settings(home=Path(folder) / "home")) as server, Client(server) as client:
+            return [(await solve(client, task))[1] for task in TASKS]
+
+
+def main() -> int:
+    """Print a line per task and the sums."""
+    costs = anyio.run(_costs)
+    for task, cost in zip(TASKS, costs, strict=True):
+        print(f"{task.asked:<62} {cost:>6}   before {task.before:>6}   {cost / task.before:>5.0%}")
+    total, before = sum(costs), sum(task.before for task in TASKS)
+    print(f"{'all tasks':<62} {total:>6}   before {before:>6}   {total / before:>5.0%}")
+    return 0 if total <= MOST * before else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
