@@ -172,7 +172,12 @@ def build_gate_context(
         know(settings.webhook_secret.get_secret_value())
     client, channels = reached.client, reached.channels
     judge = Judge(
-        settings.home, ledger, Gathering(client, now), channels, key_in_environment=settings.key_in_environment
+        settings.home,
+        ledger,
+        Gathering(client, now),
+        channels,
+        key_in_environment=settings.key_in_environment,
+        started_by_client=not settings.stays,
     )
     return GateContext(
         home=settings.home,

@@ -144,6 +144,7 @@ class Judge:
         gathering: Reads the world.
         channels: Say whose money an account holds.
         key_in_environment: Where the API key stands, for the assurance level.
+        started_by_client: Who started this process, likewise.
     """
 
     home: Path
@@ -151,6 +152,7 @@ class Judge:
     gathering: Gathering
     channels: Channels
     key_in_environment: bool = False
+    started_by_client: bool = False
 
     async def assess(
         self, action: Action, *, can_elicit: bool = False, subscription_id: str = "", priced: bool = False
@@ -229,5 +231,11 @@ class Judge:
     def in_force(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
         """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""
         loaded, approver = load(self.home, self.ledger), trusted(self.home, self.ledger)
-        assured = assurance_of(loaded, approver, can_elicit=can_elicit, key_in_environment=self.key_in_environment)
+        assured = assurance_of(
+            loaded,
+            approver,
+            can_elicit=can_elicit,
+            key_in_environment=self.key_in_environment,
+            started_by_client=self.started_by_client,
+        )
         return loaded, approver, assured

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from safety.human.approval import Approver, Pins, policy_words
 from safety.human.signing import APPROVER_FILE, SigningKey, read_sealed
 from safety.policy import Policy
+from safety.policy.conduct import CHANNEL_DAY, CHANNEL_ORDER
 from safety.policy.limits import meet
 from safety.policy.text import BadPolicy, parse_policy, write_policy
 from safety.private_file import BadFile, read_bounded
@@ -167,7 +168,12 @@ class Assured:
 
 
 def assurance_of(
-    loaded: Loaded, approver: Approver | None, *, can_elicit: bool = False, key_in_environment: bool = False
+    loaded: Loaded,
+    approver: Approver | None,
+    *,
+    can_elicit: bool = False,
+    key_in_environment: bool = False,
+    started_by_client: bool = False,
 ) -> Assured:
     """The assurance of this installation.
 
@@ -177,6 +183,7 @@ def assurance_of(
         can_elicit: Whether the client shows questions of the server.
         key_in_environment: The API key stands in the environment, where an agent that reads the client's settings
             finds it and needs no approval of ours.
+        started_by_client: A client started this process and speaks to it over a pipe, so both have one user.
     """
     if approver is None:
         return _without_passphrase(loaded, can_elicit=can_elicit)
@@ -184,8 +191,16 @@ def assurance_of(
         return Assured(
             "elicitation",
             "an approval needs your passphrase, but the API key stands in the environment, where an agent that can "
-            "read the client's settings finds it.",
+            f"read the client's settings finds it. So an order of real money is at most {CHANNEL_ORDER['elicitation']} "
+            f"USD, and a day at most {CHANNEL_DAY['elicitation']} USD.",
             "`heytraders-mcp login` keeps the key elsewhere; then take it out of the client's settings.",
+        )
+    if loaded.signed and loaded.policy.separate_user and started_by_client:
+        return Assured(
+            "passphrase",
+            "an approval needs your passphrase. You have signed that the server runs under another user, but a client "
+            "started this one, under its own user.",
+            "let the other user run `heytraders-mcp serve --transport streamable-http`, and connect the client to it.",
         )
     if loaded.signed and loaded.policy.separate_user:
         return Assured(

@@ -57,7 +57,7 @@ def admit(
         "decision": decision.report(),
     }
     if decision.outcome not in {Outcome.PASS, Outcome.REQUIRE}:
-        journal.append("denied", proposal.service, told)
+        _keep_denial(journal, proposal.service, told)
         return Admission(None, decision)
     passed = decision.outcome is Outcome.PASS
     state: State = "APPROVED" if passed and not ask_first else "PENDING"
@@ -99,8 +99,23 @@ def _decision_for(row: Row, proposal: Proposal) -> Decision:
     return Decision(outcome, (found,), proposal.policy_hash, proposal.notional_usd)
 
 
+DENIALS_SECONDS: Final = 3_600
+WHOLE_DENIALS: Final = 100
+MOST_DENIALS: Final = 1_000
+"""Denials of one service within `DENIALS_SECONDS`: so many are kept whole, and so many at all."""
 _LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 """Only what a claim has let go has an outcome."""
+
+
+def _keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
+    """Keep a denial: the first of an hour whole, more of them in short, then one that says that no more are kept."""
+    kept = journal.count_since("denied", service, journal.now - DENIALS_SECONDS, most=MOST_DENIALS + 1)
+    if kept < WHOLE_DENIALS:
+        journal.append("denied", service, told)
+    elif kept < MOST_DENIALS:
+        journal.append("denied", service, {"tool": told["tool"], "digest": told["digest"]})
+    elif kept == MOST_DENIALS:
+        journal.append("denied", service, {"tool": told["tool"], "note": "further denials of this hour are not kept"})
 
 
 def claim(

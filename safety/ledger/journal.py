@@ -99,6 +99,13 @@ class Journal:
         ).fetchall()
         return [_event(row) for row in (reversed(rows) if newest else rows)]
 
+    def count_since(self, kind: str, subject: str, moment: float, *, most: int) -> int:
+        """How many events of a kind about a subject came after a moment, up to `most`."""
+        newest = "SELECT at FROM events WHERE kind = ? AND subject = ? ORDER BY seq DESC LIMIT ?"
+        counted = self.db.execute(f"SELECT COUNT(*) FROM ({newest}) WHERE at > ?", (kind, subject, most, moment))
+        found: int = counted.fetchone()[0]
+        return found
+
     def seal(self, fields: Mapping[str, Any]) -> str:
         """A MAC over a row, which its last event repeats."""
         return self._hmac("row\n" + _covered(dict(fields)))

@@ -41,6 +41,7 @@ def test_a_key_in_the_environment_lowers_it() -> None:
 
     assert found.level == "elicitation"
     assert "login" in found.raised_by
+    assert "an order of real money is at most 25 USD, and a day at most 50 USD" in found.reason
 
 
 def test_only_a_signers_word_makes_it_separate() -> None:
@@ -50,3 +51,11 @@ def test_only_a_signers_word_makes_it_separate() -> None:
     assert assurance_of(SEPARATE, SOMEBODY, key_in_environment=True).level == "separate"
     assert assurance_of(unsigned, SOMEBODY).level == "passphrase"
     assert assurance_of(SEPARATE, None).level == "none"
+
+
+def test_a_server_that_a_client_started_is_not_separate_whatever_was_signed() -> None:
+    found = assurance_of(SEPARATE, SOMEBODY, started_by_client=True)
+
+    assert found.level == "passphrase"
+    assert "under its own user" in found.reason
+    assert "--transport streamable-http" in found.raised_by

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safety.ledger import Admission, Ledger
+from safety.ledger import Admission, Ledger, claiming
 from safety.terms.facts import Outcome
 from safety.terms.intent import State
 from safety.terms.proposal import Action
@@ -147,3 +147,25 @@ def test_what_expired_is_over(ledger: Ledger, clock: Clock) -> None:
     clock.forward(300.5)
 
     assert not ask(ledger, clock, order()).repeated
+
+
+def test_denials_of_an_hour_are_kept_whole_then_in_short_then_not(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "WHOLE_DENIALS", 3)
+    monkeypatch.setattr(claiming, "MOST_DENIALS", 5)
+
+    def deny(count: int) -> None:
+        for number in range(count):
+            offered = proposal(clock.now, order(str(number + 1)))
+            assert ledger.admit(offered, CALLER, says(Outcome.DENY), repeat_seconds=0).intent is None
+
+    deny(20)
+    first = ledger.events(limit=1_000)
+    clock.now += 3_601
+    deny(1)
+
+    assert len(first) == 6
+    assert ["decision" in event.body for event in first] == [True] * 3 + [False] * 3
+    assert first[-1].body["note"] == "further denials of this hour are not kept"
+    assert "decision" in ledger.events(limit=1_000)[-1].body
