@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def doctor() -> None:
         _data,
         _home,
         _key,
+        _files,
         _safety,
         _live,
         _backend,
@@ -119,6 +121,25 @@ def _home(settings: Settings) -> Iterator[Finding]:
         yield Finding(ok=False, name="home", text=text)
     else:
         yield Finding(ok=True, name="home", text=f"{settings.home} can be written")
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Files of the home that others can read or change, and links in place of files. No command makes either."""
+    found = [settings.home, *sorted(settings.home.iterdir())] if settings.home.is_dir() else []
+    wrong = 0
+    for path in found:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            wrong += 1
+            yield Finding(
+                ok=False, name="files", text=f"{path} is a link to {path.resolve()}; put the file itself there"
+            )
+        elif os.name == "posix" and status.st_mode & 0o077:
+            wrong += 1
+            mode = "700" if path.is_dir() else "600"
+            yield Finding(ok=False, name="files", text=f"others can read or change {path}; run: chmod {mode} {path}")
+    if not wrong:
+        yield Finding(ok=True, name="files", text="only you can read them")
 
 
 def _key(settings: Settings) -> Iterator[Finding]:

@@ -162,6 +162,18 @@ def test_install_enters_the_server_and_leaves_the_rest_and_a_copy(run: Run, tmp_
     assert "left out" in done.stdout
 
 
+def test_install_enters_which_data_to_use(run: Run, tmp_path: Path) -> None:
+    done = run("install", "--client", "cursor", "--data", "exchange")
+    entered = json.loads((tmp_path / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
+    again = run("install", "--client", "cursor", "--data", "simulated")
+    changed = json.loads((tmp_path / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
+    refused = run("install", "--client", "cursor", "--data", "real")
+
+    assert (done.returncode, again.returncode, refused.returncode) == (0, 0, 2)
+    assert entered["mcpServers"]["heytraders"]["env"]["HEYTRADERS_DATA"] == "exchange"
+    assert changed["mcpServers"]["heytraders"]["env"]["HEYTRADERS_DATA"] == "simulated"
+
+
 def test_what_is_entered_starts_this_installation(run: Run, environment: dict[str, str]) -> None:
     shown = run("install", "--client", "claude-desktop", "--print").stdout
     added = json.loads(shown.partition("\n")[2])["mcpServers"]["heytraders"]

@@ -124,6 +124,19 @@ def test_doctor_finds_a_healthy_installation_and_shows_no_key(run: Run) -> None:
     assert "embedded engine: status ok" in done.stdout
 
 
+def test_doctor_tells_of_files_that_others_can_read_and_of_links(run: Run, tmp_path: Path) -> None:
+    run("call", "safety_status")
+    home = tmp_path / "home"
+    (home / "engine.sqlite3").chmod(0o644)
+    (home / "policy.toml").symlink_to(tmp_path / "elsewhere.toml")
+    (tmp_path / "elsewhere.toml").write_text("", encoding="utf-8")
+    done = run("doctor")
+
+    assert done.returncode == 1
+    assert f"BAD files      others can read or change {home}/engine.sqlite3; run: chmod 600" in done.stdout
+    assert f"BAD files      {home}/policy.toml is a link to {tmp_path}/elsewhere.toml" in done.stdout
+
+
 def test_doctor_and_the_log_name_a_misspelt_setting(run: Run) -> None:
     done, called = run("doctor", HEYTRADERS_READONLY="1"), run("call", "meta_health", HEYTRADERS_READONLY="1")
 
