@@ -164,9 +164,9 @@ def test_install_enters_the_server_and_leaves_the_rest_and_a_copy(run: Run, tmp_
 
 def test_install_enters_which_data_to_use(run: Run, tmp_path: Path) -> None:
     done = run("install", "--client", "cursor", "--data", "exchange")
-    entered = json.loads((tmp_path / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
+    entered = json.loads((tmp_path / "user" / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
     again = run("install", "--client", "cursor", "--data", "simulated")
-    changed = json.loads((tmp_path / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
+    changed = json.loads((tmp_path / "user" / ".cursor" / "mcp.json").read_text(encoding="utf-8"))
     refused = run("install", "--client", "cursor", "--data", "real")
 
     assert (done.returncode, again.returncode, refused.returncode) == (0, 0, 2)
