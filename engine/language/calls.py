@@ -96,7 +96,7 @@ class Checker(ExpressionChecker):
         if graph.calls > _MAX_CALLS[self.world.script]:
             limit = _MAX_CALLS[self.world.script]
             if graph.calls == limit + 1:
-                self.error(call, f"more than {limit:,} different indicators", "Leave some out")
+                self.error(call, f"more than {limit:,} different indicators", "Use fewer of them")
             return None
         if len(nodes) == 1:
             return nodes[0]
@@ -254,7 +254,7 @@ class Checker(ExpressionChecker):
     def _missing(self, call: ast.Call, operator: Operator, parameter: Parameter) -> None:
         if parameter.kind == "series" and any(isinstance(a, ast.Constant) for a in call.args):
             return
-        self.error(call, f"{operator.name} misses its argument {parameter.name}", f"Write `{operator.signature}`")
+        self.error(call, f"{operator.name} needs the argument {parameter.name}", f"Write `{operator.signature}`")
 
     def _fits(self, where: ast.expr, node: Node, operator: Operator, parameter: Parameter, call: ast.Call) -> bool:
         """Whether an argument is of the kind that its parameter takes; reports it otherwise."""

@@ -102,7 +102,7 @@ _INTRODUCTION: Final = """\
 # Operators and indicators
 
 Everything that an expression or a script can call. `series` takes numbers over time such as `close`; `period` and other
-numbers with a default are constants. An indicator that reads high, low, close or volume takes them by itself:
+numbers with a default are constants. An indicator that reads high, low, close or volume reads them itself:
 `atr(14)`; name them all to use others: `atr(high, low, close, 14)`.
 
 * Values come from bars up to the current one only. **Warm-up** is the number of bars before the first value.

@@ -79,7 +79,7 @@ class ExpressionChecker(ABC):
                 first,
             )
         else:
-            self.error(expression, f"{described(value)} cannot stand here", "Write a number or a condition")
+            self.error(expression, f"{described(value)} cannot be used here", "Write a number or a condition")
         return None
 
     def number(self, expression: ast.expr) -> Node | None:
@@ -237,7 +237,7 @@ class ExpressionChecker(ABC):
         """What a subscript means, or None after reporting what is wrong with it."""
 
     def _list(self, expression: ast.List | ast.Tuple) -> None:
-        self.error(expression, "a list can stand only in emit_signal and after `in`", "Write one value")
+        self.error(expression, "a list is allowed only in emit_signal and after `in`", "Write one value")
 
     def _of(self, base: str, expression: ast.expr) -> Node | None:
         node = self.node(expression)

@@ -248,7 +248,7 @@ class Translator(ast.NodeTransformer):
         if name == "entry" and len(arguments) == 1 and "side" not in named:
             arguments.append(ast.Constant("LONG"))
         if name == "entry" and len(arguments) == 2 and "size" not in named:
-            self._reasons.append("entry misses its size")
+            self._reasons.append("entry needs a size")
             arguments.append(parsed("Weight(0.5)"))
         made = ast.Call(node.func, arguments, renamed)
         return node if ast.dump(made) == ast.dump(node) else self._now(made, node)

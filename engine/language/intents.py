@@ -113,7 +113,7 @@ class Intents:
             return self._parameter(call)
         if name in FORMS:
             return self._intent(call, cast("IntentKind", name))
-        self._checker.error(call, f"{name} stands on a line of its own", "Write `emit_signal(condition, entry(...))`")
+        self._checker.error(call, f"{name} belongs on a line of its own", "Write `emit_signal(condition, entry(...))`")
         return None
 
     def _weighed(self, call: ast.Call, name: str) -> Sizing | None:
@@ -310,7 +310,7 @@ class Intents:
                 slots[keyword.arg] = keyword.value
         for option in FORMS[name]:
             if option.required and option.name not in slots:
-                self._checker.error(call, f"{name} misses its {option.name}", f"Write `{signature(name)}`")
+                self._checker.error(call, f"{name} needs the argument {option.name}", f"Write `{signature(name)}`")
         return slots
 
     def _ticker(self, where: ast.expr | None) -> Node | None:
@@ -339,8 +339,8 @@ class Intents:
             return _SIDES[text.upper()]
         written = quoted(self._checker.parsed.source(where))
         guess = {"BUY": '"LONG"', "SELL": '"SHORT"'}.get(str(text).upper())
-        way_out = f"Write {guess}" if guess else 'Write "LONG" or "SHORT"'
-        self._checker.error(where, f'side {written} is neither "LONG" nor "SHORT"', way_out, guess)
+        advice = f"Write {guess}" if guess else 'Write "LONG" or "SHORT"'
+        self._checker.error(where, f'side {written} is neither "LONG" nor "SHORT"', advice, guess)
         return None
 
     def _size(self, where: ast.expr | None, name: IntentKind) -> Sizing | None:
@@ -358,7 +358,7 @@ class Intents:
                 fix,
             )
         elif value is not None and not isinstance(value, Sizing):
-            self._checker.error(where, f"{described(value)} is no size", "Write `Weight(0.5)`")
+            self._checker.error(where, f"{described(value)} is not a size", "Write `Weight(0.5)`")
         elif value is not None and name == "rebalance" and value.kind != "weight":
             self._checker.error(where, "rebalance moves to a weight", "Write `rebalance(ticker, Weight(0.5))`")
         return value if isinstance(value, Sizing) else None
@@ -420,11 +420,11 @@ class Intents:
         wrong = [each for each in tickers if each.market_type != "perpetual"]
         if not wrong:
             return True
-        way_out = {
+        advice = {
             "prediction": "Buy the token of the other outcome",
             "spot": "Trade the perpetual, e.g. BINANCEFUTURESUSD:BTC/USDT:USDT, or use exit to sell",
         }[wrong[0].market_type]
-        self._checker.error(call, f"{wrong[0].ticker} is {wrong[0].market_type} and cannot be sold short", way_out)
+        self._checker.error(call, f"{wrong[0].ticker} is {wrong[0].market_type} and cannot be sold short", advice)
         return False
 
     def _ordered(self, call: ast.Call, options: dict[str, Node | None]) -> bool:

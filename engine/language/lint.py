@@ -111,7 +111,7 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             findings.warning(
                 emission.span,
                 "returns-of-returns",
-                "beta makes the returns of its arguments by itself; here it gets returns already",
+                "beta computes the returns of its arguments; these are returns already",
                 "Give it prices: `beta(close, other, 30)`; for two series of returns write `hedge_ratio(a, b, 30)`",
             )
     for intent in emission.intents:

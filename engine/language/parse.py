@@ -162,7 +162,7 @@ def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict
             span = Span(line, 1, len(parsed.findings.lines[line - 1]) + 1)
             parsed.findings.error(
                 span,
-                "a loop runs over tickers; a script runs on every bar by itself",
+                "a loop runs over tickers; a script already runs on every bar",
                 f"Write `{loop}`, or look back with `highest(close, 3)`",
                 fix=" " * statement.col_offset + loop,
             )

@@ -1,7 +1,7 @@
 """How good a result is: figures of an equity curve and of its trades.
 
 Returns are per bar, of equity, the first against the initial cash; a year has 365 days because these markets never
-close. What cannot be told (a ratio without a denominator, a growth beyond any float) is None, never infinite or NaN.
+close. What is undefined (a ratio without a denominator, a growth beyond any float) is None, never infinite or NaN.
 """
 
 from __future__ import annotations

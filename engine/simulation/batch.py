@@ -259,7 +259,7 @@ class _Money:
         return up if buys.all() else np.where(buys, up, reference * costs.down)
 
     def _amount(self, active: int, price: Floats) -> Floats:
-        """Base units asked for; 0 where they cannot be told. See `amount_for`."""
+        """Base units asked for; 0 where they are unknown. See `amount_for`."""
         values, balance = self._values[:active], self._balance[:active]
         told = (price > 0.0) & (balance > 0.0)
         over = np.where(told, price, 1.0)

@@ -180,7 +180,7 @@ def _check_both(frame: Frame, intent: Intent) -> None:
 
 
 def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
-    """Refuse an entry whose stop or target is no fraction of the entry price on a bar on which it fires.
+    """Refuse an entry whose stop or target is not a fraction of the entry price on a bar on which it fires.
 
     Raises:
         InvalidInput: Naming the option, the value and what to write.

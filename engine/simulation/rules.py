@@ -66,7 +66,7 @@ def closing_price(position: Position, costs: Costs, reference: float, reason: Ex
 
 
 def amount_for(kind: SizeKind, value: float, equity: float, price: float, stop: float | None) -> float:
-    """Base units that a size of `value` asks for at `price`; 0 where it cannot be told.
+    """Base units that a size of `value` asks for at `price`; 0 where it is unknown.
 
     Leverage is not part of it: a size says what the position is worth, leverage how little margin that takes.
     """

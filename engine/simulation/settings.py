@@ -103,6 +103,6 @@ class SimulationSettings:
             _within("take_profit", self.take_profit, 0.0, math.inf, "more than 0", "0.5 stops at a gain of 50 %")
 
 
-def _within(name: str, value: float, above: float, below: float, rule: str, way_out: str) -> None:
+def _within(name: str, value: float, above: float, below: float, rule: str, advice: str) -> None:
     if not above < value < below:
-        raise InvalidInput(f"{name} is {value:g}; it must be {rule}", suggestion=way_out)
+        raise InvalidInput(f"{name} is {value:g}; it must be {rule}", suggestion=advice)

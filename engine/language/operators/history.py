@@ -216,7 +216,7 @@ OPERATORS: Final = (
     Operator(
         "scale",
         "history",
-        "Where x stands between the lowest (0) and highest (1) of the last `period` values.",
+        "Where x is between the lowest (0) and highest (1) of the last `period` values.",
         (SERIES, bars(20, 2)),
         (Output("value", low=0, high=1),),
         warmup="period - 1",

@@ -141,7 +141,7 @@ OPERATORS: Final = (
     Operator(
         "stochrsi",
         "momentum",
-        "Stochastic of the RSI: where the RSI stands in its range of `k` bars, and its average over `d`.",
+        "Stochastic of the RSI: where the RSI is in its range of `k` bars, and its average over `d`.",
         (SERIES, bars(14, 2), bars(5, 1, name="k"), bars(3, 1, name="d")),
         _first(outputs("k", "d", low=0, high=100), "period + k - 1"),
         warmup="period + k + d - 2",
@@ -210,7 +210,7 @@ OPERATORS: Final = (
     _of_bars(
         "willr",
         None,
-        "Williams %R: where the close stands below the range's top.",
+        "Williams %R: how far the close is below the range's top.",
         14,
         "period - 1",
         Output("value", low=-100, high=0),

@@ -65,7 +65,7 @@ def test_a_common_slip_is_mended(source: str, fixed: str | None) -> None:
         ("rsi(close, close)", "constant whole number", "rsi(series, period=14)"),
         ("rsi(close, 0)", "cannot be 0", "2 to 100,000"),
         ("rsi(close, 2.5)", "must be a whole number", ""),
-        ("sma()", "misses its argument series", "sma(series, period=20)"),
+        ("sma()", "needs the argument series", "sma(series, period=20)"),
         ("atr(high, low, 14)", "takes 1 argument, not 3", "atr(period=14)"),
         ("sma(close, 5, 6, 7)", "takes 2 arguments", ""),
         ("close ? 1 : 2", "not part of the language", "a if condition else b"),

@@ -146,7 +146,7 @@ emit_signal(close > open, [
         ('emit_signal(close > 1, entry(TICKER, "LONG", Risk(0.01)))', "needs a stop"),
         ('emit_signal(close > 1, entry(TICKER, "LONG", Weight(1), stop_loss=5))', "a fraction: 0.05 is 5 %"),
         ('emit_signal(close > 1, entry(TICKER, "LONG", Weight(1), stop=5))', "no option `stop`"),
-        ('emit_signal(close > 1, entry(TICKER, "LONG"))', "misses its size"),
+        ('emit_signal(close > 1, entry(TICKER, "LONG"))', "entry needs a size"),
         ("emit_signal(close > 1, exit(TICKER, fraction=2))", "at most 1"),
         ("emit_signal(close > 1, rebalance(TICKER, Notional(5)))", "moves to a weight"),
         ("emit_signal(close > 1, grid(TICKER, 5, 4, 10, Notional(1)))", "not below its upper"),
