@@ -27,6 +27,8 @@ from decimal import (
 from decimal import localcontext as _localcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from api.exchanges import EXCHANGES
+
 if TYPE_CHECKING:
     from engine.feeds.feed import Listing
 
@@ -157,6 +159,40 @@ class Steps:
     def of(cls, listing: Listing) -> Steps:
         """Of a listing."""
         return cls(Decimal(listing.tick_size), Decimal(listing.lot_size))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTerms:
+    """What trading an instrument costs, and its smallest order: as listed, else as the exchange's row says.
+
+    Attributes:
+        taker: Fee of an order that fills at once, a fraction of its value.
+        maker: Fee of an order that rested, likewise.
+        minimum: The smallest value of an order, quote currency; 0 where none is known in that currency.
+        smallest: The smallest amount of an order, base units; 0 where only the value counts.
+    """
+
+    taker: Decimal
+    maker: Decimal
+    minimum: Decimal
+    smallest: Decimal
+
+    @classmethod
+    def of(cls, listing: Listing) -> ListedTerms:
+        """Of a listing."""
+        row = EXCHANGES[listing.instrument.exchange]
+        usual = row.minimum if listing.instrument.quote == row.quote else ZERO
+        return cls(
+            row.taker if listing.taker_fee is None else Decimal(listing.taker_fee),
+            row.maker if listing.maker_fee is None else Decimal(listing.maker_fee),
+            usual if listing.min_notional is None else Decimal(listing.min_notional),
+            ZERO if listing.min_amount is None else Decimal(listing.min_amount),
+        )
+
+    @property
+    def worst_fee(self) -> Decimal:
+        """The higher of the two fees."""
+        return max(self.taker, self.maker)
 
 
 def affordable(free: Decimal, price: Decimal, leverage: int, fee: Decimal, lot: Decimal) -> Decimal:

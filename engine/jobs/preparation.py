@@ -74,7 +74,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
         experiment=request.experiment,
         max_volume_share=float(request.max_volume_share) if request.max_volume_share else None,
         parameters={} if request.parameters is None else request.parameters.model_dump(),
-        warnings=(*span.warnings, *written.warnings, *_doubts(request)),
+        warnings=(*span.warnings, *written.warnings, *_doubts(request), *_dearer(feed, request, instruments)),
     )
     spec = replace(spec, warnings=(*spec.warnings, *remarks(spec)))
     _readable(feed, request, spec, span, max_bars)
@@ -232,6 +232,20 @@ def _doubts(request: ExecuteRequest) -> list[str]:
     if request.trading_fee == 0 and request.slippage == 0:
         found.append("No fees and no slippage: real trading costs more.")
     return found
+
+
+def _dearer(feed: Feed, request: ExecuteRequest, instruments: Sequence[Instrument]) -> list[str]:
+    """Where the exchange itself says that it charges more than the backtest does; one line for each such fee."""
+    said: dict[str, Instrument] = {}
+    for instrument in instruments:
+        fee = feed.listing(instrument).taker_fee
+        if fee is not None and float(fee) > float(request.trading_fee):
+            said.setdefault(fee, instrument)
+    return [
+        f"{instrument.ticker} charges a fee of {float(fee):g} to an order that fills at once, and this backtest "
+        f"{float(request.trading_fee):g}: set trading_fee={float(fee):g}."
+        for fee, instrument in said.items()
+    ]
 
 
 def _midnight(day: date) -> int:

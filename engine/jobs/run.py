@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
 from engine.executor import Array, executor_for, tell
@@ -37,7 +36,7 @@ from engine.simulation.result import Simulation
 from engine.simulation.schedule import delayed
 from engine.simulation.settings import Funding, SimulationSettings
 from engine.store.database import Store
-from engine.trading_rules import OrderRules
+from engine.trading_rules import ListedTerms, OrderRules
 
 from .preparation import compiled
 from .settings import World
@@ -203,13 +202,11 @@ _NOT_FUNDED: Final = "none: the prices come without funding rates"
 def order_rules(listing: Listing) -> OrderRules:
     """The lot and the smallest order of an instrument, as paper accounts have them.
 
-    A lot that was only guessed from the price (imported data) does not hold. The smallest order is known in the
-    exchange's own currency; pairs in others have none.
+    A lot that was only guessed from the price (imported data) does not hold.
     """
-    exchange = EXCHANGES[listing.instrument.exchange]
     return OrderRules(
         lot=float(listing.lot_size) if listing.steps_known else 0.0,
-        minimum=float(exchange.minimum) if listing.instrument.quote == exchange.quote else 0.0,
+        minimum=float(ListedTerms.of(listing).minimum),
     )
 
 

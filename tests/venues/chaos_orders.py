@@ -1,6 +1,7 @@
 """A process that places orders or fetches candles and is killed again and again: `python -m tests.venues.chaos_orders`.
 
-It imports once and forks for each life, so that a kill costs no start. Each label is logged before its order is placed.
+It imports once and forks for each life, so that a kill costs no start. Each life asks for its open orders first; its
+time runs from its first order on. Each label is logged before its order is placed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from api.accounts import OpenOrdersRequest
 from api.errors import HeyTradersError
 from api.orders import PlaceRequest
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
+from engine.venues.exchange import accounts as accounts_module
 from engine.venues.exchange import session
 from engine.venues.exchange.accounts import ExchangeAccounts
 from engine.venues.exchange.markets import Markets
@@ -30,7 +33,7 @@ from engine.venues.exchange.views import OwnAccount
 
 LOG = "labels.txt"
 DEBUG_LOG = "debug.log"
-ORDERS = 6
+ORDERS = 8
 """How many orders a life places at most."""
 
 
@@ -52,7 +55,7 @@ def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -
             _live(what, url, Path(home), life, json.loads(terms), tuple(json.loads(secrets)))
         while what != "fetch" and log.stat().st_size == known:
             time.sleep(0.01)
-        time.sleep(dice.uniform(0.2, 2.5) if what == "fetch" else dice.uniform(0.0, 2.0))
+        time.sleep(dice.uniform(0.2, 2.5) if what == "fetch" else dice.uniform(0.0, 0.8))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
@@ -61,11 +64,14 @@ def _live(exchange: str, url: str, home: Path, life: int, terms: dict[str, str],
     store = Store.open(default_url(home))
     logging.basicConfig(filename=home / DEBUG_LOG, level=logging.DEBUG)
     session.take_turn = _at_once
+    setattr(accounts_module, "_LOOK_SECONDS", 0.01)  # noqa: B010 - not part of its interface
     connector = Connector(store, {exchange: url})  # pyright: ignore[reportArgumentType] - the caller names an exchange
     own = OwnAccount("main", exchange, "", testnet=False, keys=lambda: Keys(secrets))  # pyright: ignore[reportArgumentType] - likewise
     accounts = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
     log = os.open(home / LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
+    with suppress(HeyTradersError):
+        accounts.open_orders(OpenOrdersRequest(account_id="main", symbol=terms["symbol"]))
     for number in range(ORDERS):
         label = f"life {life} order {number}"
         os.write(log, f"{label}\n".encode())

@@ -15,6 +15,8 @@ MULTIPLIER = Decimal("0.0001")
 class FakeGate(FakeVenue):
     """Both markets under one host, as Gate has them."""
 
+    fee, least_amount, least_value = "0.2", "0.00001", "3"
+    """What it lists for its spot pair: fee in percent, smallest amount, smallest value."""
     forgets_ids = False
     """Whether an order is no longer found by our id, as soon after its end."""
 
@@ -60,8 +62,9 @@ class FakeGate(FakeVenue):
         return 200, []
 
     def _pairs(self, _: Request) -> Answer:
-        pair = {"id": "BTC_USDT", "base": "BTC", "quote": "USDT", "fee": "0.2", "min_base_amount": "0.00001"}
-        rules = {"min_quote_amount": "3", "amount_precision": 6, "precision": 1, "trade_status": "tradable"}
+        pair = {"id": "BTC_USDT", "base": "BTC", "quote": "USDT", "fee": self.fee}
+        least = {"min_base_amount": self.least_amount, "min_quote_amount": self.least_value}
+        rules = {**least, "amount_precision": 6, "precision": 1, "trade_status": "tradable"}
         return 200, [{**pair, **rules, "sell_start": 0, "buy_start": 0}]
 
     def _contracts(self, _: Request) -> Answer:

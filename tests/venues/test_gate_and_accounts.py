@@ -32,6 +32,7 @@ from server.settings import Settings
 from tests.calls import refusal, result
 
 from .fake_binance import FakeBinance
+from .fake_gate import FakeGate
 from .fake_venue import Fault, serving
 
 pytest.importorskip("ccxt")
@@ -278,3 +279,21 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     assert mode == 0o600
     assert (gone[0], kept.exists()) == (0, False)
     assert "no account other is connected" in unknown[1]
+
+
+async def test_paper_accounts_trade_on_the_fees_and_smallest_orders_that_the_exchange_lists(tmp_path: Path) -> None:
+    """A fee of 0.1 %, 0.01 BTC and 50 dollars, none of which is what Gate usually asks."""
+    gate = FakeGate()
+    gate.fee, gate.least_amount, gate.least_value = "0.1", "0.01", "50"
+    terms = {"account_id": "paper-gate", "exchange": "gate", "symbol": "BTC/USDT", "side": "buy"}
+    with serving(gate) as url:
+        async with client_of(Settings(home=tmp_path, data="exchange", venue_urls={"gate": url})) as client:
+            small = await refusal(client, "orders_place", **terms, order_type="market", amount="0.005")
+            cheap = await refusal(client, "orders_place", **terms, order_type="limit", amount="0.001", price="40000")
+            await result(client, "orders_place", **terms, order_type="market", amount="0.02")
+            (placed,) = table_rows((await result(client, "orders_list", account_id="paper-gate"))["orders"])
+
+    assert "amount 0.005 is below the smallest of BTC/USDT on gate, 0.01" in small
+    assert "worth 40 USDT, less than the smallest order of 50 USDT" in cheap
+    bought = Decimal(str(placed["filled_amount"])) * Decimal(str(placed["average_price"]))
+    assert (placed["status"], Decimal(str(placed["fee"]))) == ("FILLED", bought * Decimal("0.001"))

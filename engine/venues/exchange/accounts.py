@@ -42,9 +42,15 @@ from engine.trading_rules import affordable, exact
 from engine.venues.exits import Exits, Permit
 
 from .conventions import CONVENTIONS
-from .dialects import refusal
 from .markets import Market, Markets
-from .orders import arguments, check, order_id_for, read_order, unlike
+from .orders import (
+    arguments,
+    check,
+    order_id_for,
+    read_order,
+    refusal,
+    unlike,
+)
 from .plans import Plans
 from .reading import AccountReader, replace_exits
 from .session import Connector, Written

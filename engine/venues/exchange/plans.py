@@ -27,9 +27,8 @@ from engine.trading_rules import down, up
 from engine.venues.exits import ExitOrder, Permit
 
 from .conventions import CONVENTIONS
-from .dialects import refusal
 from .markets import Market
-from .orders import PLACE_PAIR, arguments, pair_arguments, read_order
+from .orders import PLACE_PAIR, arguments, pair_arguments, read_order, refusal
 from .reading import AccountReader
 from .session import Written
 from .views import ENDED, WAITING, OwnAccount

@@ -22,9 +22,17 @@ from engine.store.exchange_data import SentOrder, add_order, change_order, exits
 from engine.trading_rules import ZERO
 
 from .conventions import CONVENTIONS
-from .dialects import polymarket_fills, polymarket_order, polymarket_positions, upbit_order
 from .markets import LivePrice, Market, Markets, decimal
-from .orders import Seen, arguments, order_id_for, read_order
+from .orders import (
+    Seen,
+    arguments,
+    order_id_for,
+    polymarket_fills,
+    polymarket_order,
+    polymarket_positions,
+    read_order,
+    upbit_order,
+)
 from .session import Connector
 from .views import ENDED, WAITING, OwnAccount, foreign_view, held, order_view
 

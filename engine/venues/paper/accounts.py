@@ -32,7 +32,7 @@ from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.broker import orders_table
 from engine.store.database import Store
-from engine.trading_rules import ZERO, Steps, affordable, exact
+from engine.trading_rules import ZERO, ListedTerms, Steps, affordable, exact
 from engine.venues.exits import Exits
 
 from .administration import open_defaults
@@ -136,10 +136,11 @@ class PaperAccounts:
     def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
         """See `Venue`."""
         account = self._account(account_id)
-        steps, quote = Steps.of(self._prices.listing(instrument)), self._prices.quote(instrument)
+        listing, quote = self._prices.listing(instrument), self._prices.quote(instrument)
+        steps, fee = Steps.of(listing), ListedTerms.of(listing).worst_fee
         with exact():
             free = self._holdings(account).free(account.currency)
-            return affordable(free, quote.taker_price(1, steps), leverage, account.terms.worst_fee, steps.lot)
+            return affordable(free, quote.taker_price(1, steps), leverage, fee, steps.lot)
 
     def cancel(self, request: CancelRequest) -> Order:
         """See `Venue`. `InvalidInput` too where the id is not the one that its exchange cancels by."""

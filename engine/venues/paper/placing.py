@@ -16,7 +16,7 @@ from api.orders import PlaceRequest, wrong_side
 from api.refusals import call_text
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
-from engine.trading_rules import ZERO, Steps, affordable, down, is_multiple, nearest, plain, text, up
+from engine.trading_rules import ZERO, ListedTerms, Steps, affordable, down, is_multiple, nearest, plain, text, up
 from engine.venues.exits import Exits
 
 from .fills import Fill, closable_part
@@ -41,6 +41,11 @@ class Ticket:
     def steps(self) -> Steps:
         """Tick and lot."""
         return Steps.of(self.listing)
+
+    @property
+    def terms(self) -> ListedTerms:
+        """Fees and the smallest order."""
+        return ListedTerms.of(self.listing)
 
     @property
     def exits(self) -> Exits:
@@ -76,7 +81,7 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
         raise InvalidInput(
             f"the market {ticket.instrument.symbol} has resolved", suggestion="market_tickers lists open markets"
         )
-    _check_steps(ticket, account.terms.minimum)
+    _check_steps(ticket, ticket.terms.minimum)
     _check_price_digits(ticket, account.terms)
     _check_exits(ticket)
     _check_resting_size(ticket, account.terms)
@@ -102,7 +107,7 @@ def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) 
 
 def _match(trading: TradingAccount, ticket: Ticket, order: OrderRecord) -> OrderRecord:
     price, capacity = ticket.taker_price, ticket.quote.capacity(ticket.steps)
-    fee, at, tick = trading.account.terms.taker, order.seen_until, ticket.steps.tick
+    fee, at, tick = ticket.terms.taker, order.seen_until, ticket.steps.tick
     if order.order_type == "market":
         return trading.fill(order, Fill(order.amount, price, fee, price, at, tick))
     reaches = (order.limit - price) * order.direction >= 0
@@ -259,11 +264,20 @@ def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
 
 def _check_minimum(trading: TradingAccount, ticket: Ticket, position: PositionRecord | None) -> None:
     """Every order has a smallest value, but what is held may always be closed."""
-    request, least = ticket.request, trading.account.terms.minimum
+    request, least = ticket.request, ticket.terms.minimum
     price = request.price or ticket.taker_price
-    if request.amount * price >= least or _closes(trading, ticket, position):
+    is_enough = request.amount * price >= least and request.amount >= ticket.terms.smallest
+    if is_enough or _closes(trading, ticket, position):
         return
-    needed = up(least / price, ticket.steps.lot)
+    if request.amount * price >= least:
+        smallest = ticket.terms.smallest
+        raise InvalidInput(
+            f"amount {text(request.amount)} is below the smallest of {ticket.instrument.symbol} on {request.exchange}, "
+            f"{text(smallest)}",
+            suggestion=f"The smallest amount is {text(smallest)}",
+            corrected=_corrected(ticket, amount=smallest),
+        )
+    needed = max(up(least / price, ticket.steps.lot), ticket.terms.smallest)
     raise InvalidInput(
         f"the order is worth {text(request.amount * price)} {ticket.instrument.quote}, less than the smallest order "
         f"of {text(least)} {ticket.instrument.quote} on {request.exchange}",
@@ -304,7 +318,7 @@ def _insufficient(
     quote = ticket.instrument.quote
     free = trading.books.amount("free", quote)
     price = max(ticket.request.price or ZERO, ticket.taker_price)
-    largest = affordable(free, price, leverage, trading.account.terms.worst_fee, ticket.steps.lot)
+    largest = affordable(free, price, leverage, ticket.terms.worst_fee, ticket.steps.lot)
     return InsufficientFunds(
         f"not enough {quote} in account {trading.account.account_id}: {error.message}",
         suggestion=f"About {text(largest)} {ticket.instrument.base[:12]} can be paid for with {text(free)} {quote}"

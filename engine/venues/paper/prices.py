@@ -16,7 +16,7 @@ from api.timeframes import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
 from engine.feeds.market import FundingFeed, FundingRates, MarketFeed
 from engine.frame import Source
-from engine.trading_rules import SLIPPAGE, VOLUME_SHARE, Steps, down, from_float, up
+from engine.trading_rules import SLIPPAGE, VOLUME_SHARE, ListedTerms, Steps, down, from_float, up
 
 if TYPE_CHECKING:
     from engine.venues.exchange.markets import LivePrice
@@ -61,6 +61,11 @@ class Tape:
     def steps(self) -> Steps:
         """Tick and lot."""
         return Steps.of(self.listing)
+
+    @property
+    def terms(self) -> ListedTerms:
+        """Fees."""
+        return ListedTerms.of(self.listing)
 
 
 class Prices:

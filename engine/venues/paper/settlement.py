@@ -81,6 +81,7 @@ class _Walk:
         self._opens = candles.time
         self._seconds = SECONDS[candles.timeframe]
         self._steps: Steps = tape.steps
+        self._terms = tape.terms
         self._range = bars
         self._rates = _due(candles, tape.funding)
         self._touched: dict[int, Indices] = {}
@@ -161,13 +162,12 @@ class _Walk:
 
     def _fill_of(self, order: OrderRecord, bar: int, amount: Decimal, price: Decimal) -> Fill:
         """The fill of a resting limit order."""
-        terms = self._trading.account.terms
-        return Fill(amount, price, terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick)
+        return Fill(amount, price, self._terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick)
 
     def _stop(self, order: OrderRecord, bar: int, reference: Decimal) -> None:
         """Fill a stop whole, as the market order that it becomes."""
         price = taken(reference, order.direction, self._steps, self._instrument)
-        fee = self._trading.account.terms.taker
+        fee = self._terms.taker
         self._trading.fill_or_end(
             order, Fill(order.unfilled, price, fee, price, self._close_time(bar), self._steps.tick)
         )

@@ -11,7 +11,9 @@ import pytest
 
 from api.errors import InvalidInput
 from api.symbols import Instrument, resolve
+from engine.feeds.feed import Listing
 from engine.frame import Bars, Frame
+from engine.jobs.run import order_rules
 from engine.language import ScriptContext, compile_script
 from engine.program import Emission, Entry, Exit, Intent, Size
 from engine.simulation.kernel import simulate
@@ -177,3 +179,14 @@ def levered(script: str, leverage: float, prices: list[float] | None = None) -> 
     frame = Frame("1h", np.arange(len(close)) * 3_600, {PERPETUAL: bars})
     program = compile_script(script, ScriptContext((PERPETUAL,))).program(frame)
     return simulate(frame, program, replace(FREE, leverage=leverage))
+
+
+def test_a_backtest_takes_the_smallest_order_that_the_exchange_lists() -> None:
+    """20 dollars where Binance lists 20 for the pair, its usual 5 where it says nothing, none in another currency."""
+    usual = Listing(Instrument("binance", "BTC", "USDT"), 1, None, (), "0.01", "0.00001", "exchange")
+    pair = replace(usual, instrument=Instrument("binance", "ETH", "BTC"))
+
+    assert order_rules(replace(usual, min_notional="20")).minimum == 20.0
+    assert order_rules(usual).minimum == 5.0
+    assert order_rules(pair).minimum == 0.0
+    assert order_rules(replace(pair, min_notional="0.0001")).minimum == 0.0001
