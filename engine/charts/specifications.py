@@ -230,6 +230,7 @@ def comparison_chart(title: str, curves: Mapping[str, Sequence[Point]], summary:
         {"time": points[-1][0], "value": 100.0 * points[-1][1] / points[0][1], "what": name}
         for name, points in curves.items()
     ]
+    _spread(last, [100.0 * v / points[0][1] for points in curves.values() for _, v in points])
     names = list(curves)
     color = _named(names, list(SERIES[: len(names)]))
     dash = {"field": "what", "title": None, "scale": {"domain": names, "range": list(_DASHES)}}
@@ -245,7 +246,7 @@ def comparison_chart(title: str, curves: Mapping[str, Sequence[Point]], summary:
             "mark": {"type": "text", "align": "left", "dx": 5, "fontSize": 12},
             "encoding": {
                 "x": {"field": "time", "type": "temporal"},
-                "y": {"field": "value", "type": "quantitative"},
+                "y": {"field": "place", "type": "quantitative"},
                 "text": {"field": "value", "type": "quantitative", "format": ".0f"},
                 "color": color,
             },
@@ -256,6 +257,16 @@ def comparison_chart(title: str, curves: Mapping[str, Sequence[Point]], summary:
         _chart(title, summary, {"width": WIDTH - 30, "height": HEIGHT - 20, "layer": layer}),
         f"{title}. At the end: {ended}.",
     )
+
+
+def _spread(labels: list[dict[str, Any]], values: Sequence[float]) -> None:
+    """Give each label a `place` near its value at which none covers another: one line of text is 4 % of the height."""
+    line = 0.045 * ((max(values) - min(values)) or 1.0)
+    ranked = sorted(labels, key=lambda label: label["value"])
+    for number, label in enumerate(ranked):
+        label["place"] = label["value"]
+        if number and label["place"] < ranked[number - 1]["place"] + line:
+            label["place"] = ranked[number - 1]["place"] + line
 
 
 def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[Row], summary: str) -> Chart:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import anyio
 import click
@@ -15,6 +15,7 @@ from mcp.types import CallToolResult, TextContent, TextResourceContents
 
 from api.errors import InvalidInput
 from api.outputs import table_rows
+from api.research import Part
 from api.timeframes import Timeframe
 from server.app import open_server
 from server.logs import start_log
@@ -127,6 +128,19 @@ def portfolio(*, result_ids: tuple[str, ...], weights: str | None, **terms: Any)
         click.echo(f"! {warning}")
 
 
+@backtest.command("report")
+@click.argument("result_id")
+@click.option("--parts", default="months,drawdowns,monte_carlo", show_default=True, help="Separated by commas; or all.")
+@click.option("--ticker", help="To compare with; default: the first traded.")
+def parts_of(*, result_id: str, parts: str, ticker: str | None) -> None:
+    """Show parts of a report: months, weekdays, regimes, rolling, drawdowns, excursions, benchmark, monte_carlo."""
+    wanted = list(get_args(Part)) if parts == "all" else parts.split(",")
+    found = _called("backtest_report", {"result_id": result_id, "parts": wanted, "ticker": ticker})
+    for name in wanted:
+        click.echo(f"\n{name}")
+        _shown(found.get(name))
+
+
 @backtest.command("trades")
 @click.argument("result_id")
 @click.option("--start", "start_date", help="First day of entry.")
@@ -193,6 +207,36 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 def _matrix(rows: Sequence[Sequence[Any]]) -> None:
     """Print a matrix whose rows and columns are numbered."""
     table(["", *(f"{n}" for n in range(1, len(rows) + 1))], [[f"{n}", *row] for n, row in enumerate(rows, 1)])
+
+
+def _shown(part: Any) -> None:
+    """Print one part of a report: rows, a table by name, or a name and a value a line."""
+    if isinstance(part, list):
+        rows = cast("list[dict[str, Any]]", part)
+        table(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+        return
+    named = cast("dict[str, Any]", part or {})
+    tables = {name: cast("dict[str, Any]", value) for name, value in named.items() if isinstance(value, dict)}
+    lists = {name: cast("list[Any]", value) for name, value in named.items() if isinstance(value, list)}
+    plain = [[name, value] for name, value in named.items() if name not in tables and name not in lists]
+    for name, value in plain:
+        click.echo(f"{name}: {_cell(value)}")
+    if len({tuple(value) for value in tables.values()}) == 1 and _is_flat(next(iter(tables.values()))):
+        columns = list(next(iter(tables.values())))
+        table(["", *columns], [[name, *value.values()] for name, value in tables.items()])
+    else:
+        for name, value in tables.items():
+            click.echo(f"{name}:")
+            _shown(value)
+    for name, value in lists.items():
+        cells = [
+            " ".join(map(_cell, cast("list[Any]", each))) if isinstance(each, list) else _cell(each) for each in value
+        ]
+        click.echo(f"{name}: " + "  ".join(cells))
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    return not any(isinstance(each, dict | list) for each in value.values())
 
 
 def _cell(value: Any) -> str:

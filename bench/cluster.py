@@ -1,0 +1,90 @@
+"""How much faster two Dask workers are than one, on the same sweep, and what a task weighs.
+
+`uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine, runs the sweep
+of `bench.sweep` on one worker and on two after a warm-up, and prints the best wall seconds, efficiency and the
+bytes of a task and of its result. The machine must be quiet: the scheduler and this process need a core at times too.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from engine.executor import Executor, Inline, open_executor
+from engine.research.plan import Periods
+from engine.research.sweep import run_variants
+from engine.research.variants import blocks, run_block, share_of
+
+from .sweep import grid, setting
+
+BARS = 8_760
+ROUNDS = 3
+
+
+def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process of Dask with this package on its path."""
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here)
+
+
+def swept(executor: Executor, count: int) -> float:
+    """Wall seconds of a sweep of `count` variants."""
+    frame, terms = setting(BARS, 1, f"{time.perf_counter_ns()}")
+    begun = time.perf_counter()
+    run_variants(executor, terms, grid(count), frame, Periods.of(frame.time, frame.seconds), lambda _: None)
+    return time.perf_counter() - begun
+
+
+def weigh(count: int) -> None:
+    """Print the bytes and the time of one task."""
+    frame, terms = setting(BARS, 1, "weighed")
+    shared = share_of(frame, Periods.of(frame.time, frame.seconds).edges)
+    [block] = blocks(terms, grid(count), count)
+    run_block(shared, block)
+    begun = time.process_time()
+    found = run_block(shared, block)
+    took = time.process_time() - begun
+    sent, back = len(pickle.dumps(block)), len(pickle.dumps(found))
+    once = sum(each.nbytes for each in shared.values())
+    print(f"a task of {count} variants: {1e3 * took:.0f} ms of CPU")
+    print(f"bytes: {sent:,} sent, {back:,} back, {once:,} shared once")
+
+
+def main(count: int) -> None:
+    """Measure and print."""
+    weigh(285)
+    print(f"this process alone: {min(swept(Inline(), count) for _ in range(2)):.2f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "scheduler.json")
+        here = ("--no-dashboard", "--scheduler-file", str(file))
+        running = [started("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *here)]
+        try:
+            while not (file.exists() and file.stat().st_size):
+                time.sleep(0.1)
+            address = file.read_text().split("tcp://")[1].split('"')[0]
+            terms = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
+            walls: dict[int, float] = {}
+            for workers in (1, 2):
+                running.append(started("dask_worker", f"tcp://{address}", *terms, "--local-directory", folder))
+                executor = open_executor(1, 2_048, f"dask://{address}")
+                while executor.workers < workers:
+                    time.sleep(0.1)
+                swept(executor, count)
+                walls[workers] = min(swept(executor, count) for _ in range(ROUNDS))
+                executor.close()
+                print(f"{workers} Dask workers: {walls[workers]:.2f} s")
+            print(f"efficiency from 1 to 2 workers: {walls[1] / (2.0 * walls[2]):.0%}")
+        finally:
+            for process in running[::-1]:
+                process.kill()
+                process.wait()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
