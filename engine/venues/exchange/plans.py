@@ -38,6 +38,9 @@ logger = logging.getLogger("heytraders.plans")
 _LOST_SECONDS: Final = 60.0
 """After which an exit that the exchange does not know has not reached it."""
 
+_GIVEN_UP: Final = 86_400.0
+"""After a day an entry of which its exchange never knew anything is no longer asked for here."""
+
 _AGAIN_SECONDS: Final = 30.0
 """Before an exit that was refused, or not permitted, is tried again."""
 
@@ -76,6 +79,7 @@ class Plans:
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
         self._unpaired: set[str] = set()
+        self._prices: dict[tuple[str, str], Decimal] = {}
 
     def start(self, seconds: float) -> None:
         """Look every `seconds` in the background, until `close`."""
@@ -90,7 +94,10 @@ class Plans:
 
     def look(self) -> None:
         """Bring every plan up to what its exchange shows now. What cannot be asked is looked at again next time."""
+        self._prices.clear()
         for entry in self._store.read_now(with_plans):
+            if entry.venue_id is None and time.time() - entry.created_at > _GIVEN_UP:
+                continue
             own = next((each for each in self._connected() if each.account_id == entry.account_id), None)
             if own is None:
                 continue
@@ -122,12 +129,19 @@ class Plans:
         waiting = [each for each in exits if each.status == WAITING]
         if not waiting:
             return
-        price = self._reader.price(self._reader.market(own.exchange, entry.symbol).instrument).last
+        price = self._price(own, entry)
         reached = next((each for each in waiting if _is_reached(each, price)), None)
         if reached is not None:
             self._send(own, entry, reached, price)
         elif entry.status in ENDED and len(waiting) == _PAIR and entry.order_id not in self._unpaired:
             self._send_pair(own, entry, waiting)
+
+    def _price(self, own: OwnAccount, entry: SentOrder) -> Decimal:
+        """The last price, asked for once a look."""
+        key = (own.exchange, entry.symbol)
+        if key not in self._prices:
+            self._prices[key] = self._reader.price(self._reader.market(own.exchange, entry.symbol).instrument).last
+        return self._prices[key]
 
     def _known(self, own: OwnAccount, exit_order: SentOrder) -> SentOrder:
         """An exit as it is now. One that never reached its exchange waits again."""
