@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from mcp import Client, StdioServerParameters
 
 from api.outputs import table_rows
-from engine.store.broker import accounts_table
+from engine.store.accounts import accounts_table
 from engine.store.database import Store, default_url
 from server.app import open_server
 from server.settings import Settings

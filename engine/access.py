@@ -18,7 +18,7 @@ from api.errors import NotAuthorised
 from .clock import Clock
 from .quotas import DAY, HOUR, Limits, QuotaSettings, RequestRate, Tier, Window, spend, used
 from .store import new_id
-from .store.agents import agents_table, keys_table
+from .store.accounts import agents_table, keys_table
 from .store.database import Store
 
 ALL_SCOPES: Final[tuple[Scope, ...]] = ("research", "read", "trade")

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from api.errors import RateLimited
 
 from .clock import Clock
-from .store.agents import usage_table
+from .store.accounts import usage_table
 
 Kind = Literal["backtests", "registrations"]
 Tier = Literal["provisional", "local"]

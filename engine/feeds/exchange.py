@@ -255,7 +255,7 @@ def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int
 
 
 def _listing(market: Market, rank: int) -> Listing:
-    from .simulation.coins import assets
+    from .simulation import assets
 
     asset = assets().get(market.instrument.base)
     return Listing(

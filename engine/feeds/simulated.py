@@ -19,8 +19,20 @@ from engine.clock import Clock
 from engine.frame import Bars, Floats
 
 from .feed import Candles, Listing, empty_range, step, unknown_instrument
-from .simulation import CLOSE, DAY, DEFAULT_BUDGET, HIGH, LOW, OPEN, ROWS, VOLUME, Blocks, Stream
-from .simulation.coins import CryptoDays, MarketFactor
+from .simulation import (
+    CLOSE,
+    DAY,
+    DEFAULT_BUDGET,
+    HIGH,
+    LOW,
+    OPEN,
+    ROWS,
+    VOLUME,
+    Blocks,
+    CryptoDays,
+    MarketFactor,
+    Stream,
+)
 from .simulation.venues import (
     LOT_EXPONENT,
     OUTCOMES,

@@ -13,7 +13,7 @@ from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
 from api.timeframes import SECONDS
 from engine.clock import iso8601
 from engine.store import new_id
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.store.live import deliveries_table, resting_table, signals_table, subscriptions_table
 
 from .deployment import Deployment

@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from api.errors import UserMustAct
 from engine.store import metadata
 
-from . import agents, backtests, broker, candles, exchange_data, live
+from . import accounts, backtests, candles, exchange_data, live
 
 __all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
 
-_DECLARING = (agents, backtests, broker, candles, exchange_data, live)
+_DECLARING = (accounts, backtests, candles, exchange_data, live)
 """The modules whose import fills `metadata`."""
 
 _FIRST_RELEASE: Final = 1
@@ -73,14 +73,17 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("The size of a signal that does not depend on equity", add_column(live.signals_table.c.amount)),
     Step("The stop of a signal", add_column(live.signals_table.c.stop)),
     Step("The target of a signal", add_column(live.signals_table.c.target)),
-    Step("Paper orders that only reduce", add_column(broker.orders_table.c.reduce_only)),
-    Step("The exits that follow a paper order", add_column(broker.orders_table.c.exits)),
-    Step("The role of an exit on a paper account", add_column(broker.orders_table.c.role)),
-    Step("The entry of an exit on a paper account", add_column(broker.orders_table.c.parent)),
-    Step("The price at which a stop on a paper account sells or buys", add_column(broker.orders_table.c.trigger_price)),
-    Step("The distance of a trailing stop on a paper account", add_column(broker.orders_table.c.trail)),
+    Step("Paper orders that only reduce", add_column(accounts.orders_table.c.reduce_only)),
+    Step("The exits that follow a paper order", add_column(accounts.orders_table.c.exits)),
+    Step("The role of an exit on a paper account", add_column(accounts.orders_table.c.role)),
+    Step("The entry of an exit on a paper account", add_column(accounts.orders_table.c.parent)),
     Step(
-        "The best price that a trailing stop on a paper account has seen", add_column(broker.orders_table.c.best_price)
+        "The price at which a stop on a paper account sells or buys", add_column(accounts.orders_table.c.trigger_price)
+    ),
+    Step("The distance of a trailing stop on a paper account", add_column(accounts.orders_table.c.trail)),
+    Step(
+        "The best price that a trailing stop on a paper account has seen",
+        add_column(accounts.orders_table.c.best_price),
     ),
     Step("What a live strategy should hold", add_column(live.subscriptions_table.c.intended)),
     Step("What a live strategy holds", add_column(live.subscriptions_table.c.held)),

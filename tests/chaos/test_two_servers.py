@@ -19,7 +19,7 @@ from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 from engine.live.decisions import decide
 from engine.live.deployment import catalogue
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.venues.paper.ledger import verify
 from engine.venues.paper.records import read_accounts
 

@@ -22,10 +22,24 @@ import numpy as np
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument
 from engine.feeds.feed import lot_exponent, step, tick_exponent
-from engine.feeds.simulation import CLOSE, DAY, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, Days, Stream, bridge_extremes
+from engine.feeds.simulation import (
+    CLOSE,
+    DAY,
+    HIGH,
+    LOW,
+    OPEN,
+    ROWS,
+    STEPS_PER_PRICE,
+    VARIANCE,
+    VOLUME,
+    Asset,
+    CryptoDays,
+    Days,
+    Stream,
+    assets,
+    bridge_extremes,
+)
 from engine.frame import Floats, Times
-
-from .coins import STEPS_PER_PRICE, Asset, CryptoDays, assets
 
 Outcome = Literal["Yes", "No"]
 OUTCOMES: Final[tuple[Outcome, Outcome]] = ("Yes", "No")

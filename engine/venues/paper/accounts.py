@@ -30,7 +30,7 @@ from api.refusals import call_text, show
 from api.symbols import Instrument, resolve
 from engine.clock import Clock
 from engine.feeds.feed import Feed
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.store.database import Store
 from engine.trading_rules import ZERO, ListedTerms, Steps, affordable, exact
 from engine.venues.exits import Exits

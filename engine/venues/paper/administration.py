@@ -19,7 +19,7 @@ from api.refusals import show
 from api.symbols import is_asset
 from engine.clock import Clock
 from engine.store import new_id
-from engine.store.broker import accounts_table, positions_table
+from engine.store.accounts import accounts_table, positions_table
 from engine.store.database import Store
 from engine.trading_rules import exact, plain, text
 

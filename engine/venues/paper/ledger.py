@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from api.errors import InvalidInput
 from engine.store import new_id
-from engine.store.broker import balances_table, ledger_table, orders_table
+from engine.store.accounts import balances_table, ledger_table, orders_table
 from engine.trading_rules import ZERO, exact, text
 
 from .records import AccountRecord, read_orders, read_positions

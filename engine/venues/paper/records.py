@@ -14,7 +14,7 @@ from api.errors import NotFound, closest, show
 from api.exchanges import EXCHANGES, Exchange, ExchangeId
 from api.orders import CANCELLABLE, ExitRole, OrderStatus, OrderType, Side
 from api.symbols import Instrument
-from engine.store.broker import accounts_table, orders_table, positions_table
+from engine.store.accounts import accounts_table, orders_table, positions_table
 from engine.trading_rules import ZERO, down, text
 from engine.venues.exits import Exits
 

@@ -36,7 +36,7 @@ from engine.clock import Clock
 from engine.feeds.feed import Candles
 from engine.feeds.market import FundingRates
 from engine.frame import Floats
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.store.database import Store
 from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float
 from engine.venues.exits import trailing_price

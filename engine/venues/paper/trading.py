@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
 from engine.store import new_id
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.trading_rules import ZERO, nearest, text
 from engine.venues.exits import Exits, trailing_price
 

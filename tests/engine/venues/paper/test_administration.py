@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotFound
-from engine.store.broker import balances_table, ledger_table, orders_table, positions_table
+from engine.store.accounts import balances_table, ledger_table, orders_table, positions_table
 from engine.trading_rules import text
 from engine.venues.paper.administration import Administration
 from engine.venues.paper.ledger import verify

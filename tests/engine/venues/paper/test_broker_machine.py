@@ -23,7 +23,7 @@ from api.errors import InvalidInput
 from api.orders import CANCELLABLE
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock
-from engine.store.broker import orders_table
+from engine.store.accounts import orders_table
 from engine.venues.paper.records import OrderRecord, read_accounts, read_orders
 
 from .conftest import BTC, BTC_LIGHTER, BTC_PERP, OWNER, RAIN, START, Bar, Bench, a_market
