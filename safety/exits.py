@@ -86,6 +86,11 @@ def know(secret: str) -> None:
     _PROCESS.know(secret)
 
 
+def holds_known_secret(text: str) -> bool:
+    """Whether a secret of this process stands in the text, in any spelling that is looked for."""
+    return _PROCESS.known(text) != text
+
+
 def redacted(text: str) -> str:
     """The text as it may leave this process."""
     return _PROCESS.text(text)

@@ -96,7 +96,7 @@ def read_regular(path: Path) -> tuple[bytes, os.stat_result] | None:
             if not stat.S_ISREG(status.st_mode):
                 raise BadFile(f"{path} is not a regular file", suggestion="Remove it; restore it from a backup")
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, cast
 
 from api.errors import show
+from safety.exits import holds_known_secret
 from safety.policy.case import SIGN, Case, Objection, deny, require, rule
 from safety.policy.limits import Limits
 from safety.terms.facts import Finding
@@ -118,7 +119,7 @@ def publish(case: Case) -> Objection | None:
     if not isinstance(body, dict):
         return deny("the body is not an object of fields", "Correct the call")
     texts = list(_texts(cast("dict[str, object]", body)))
-    if any(_has_key(text) for text in texts):
+    if any(_has_key(text) or holds_known_secret(text) for text in texts):
         return deny("the text holds what looks like a key or a secret", "Leave it out")
     if any(_holds(text, case.facts.known_texts) for text in texts):
         return deny("the text holds an id or a balance of the account", "Leave it out")

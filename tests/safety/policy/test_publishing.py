@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from safety.exits import know
 from safety.policy.evaluation import needs
 from safety.policy.limits import Limits
 from safety.terms.proposal import Publication
@@ -85,6 +86,16 @@ def test_ids_and_balances_are_refused(text: str) -> None:
 )
 def test_what_looks_like_a_key_is_refused(text: str) -> None:
     assert objecting(post(content=text)) == {"R32": "DENY"}
+
+
+def test_a_key_of_this_process_is_refused_whatever_it_looks_like() -> None:
+    key = "plain words of four"
+    before = objecting(post(content=f"my trick: {key}"))
+    know(key)
+
+    assert before == {"R32": "REQUIRE"}
+    for spelt in (key, key.upper(), "plain%20words%20of%20four", "tags plain words of four."):
+        assert objecting(post(content=f"my trick: {spelt}")) == {"R32": "DENY"}
 
 
 def test_every_text_of_a_body_is_read() -> None:
