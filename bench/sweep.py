@@ -138,19 +138,28 @@ def main() -> None:
         ours(pool, 8_760, thousand[:100])
         own = best_of(3, lambda: ours(pool, 8_760, thousand))
         alone = best_of(2, lambda: ours(Inline(), 8_760, thousand))
-        print(f"1,000 variants x 8,760 bars   ours, {cores} processes {own:7.2f} s    one process {alone:7.2f} s")
+        print(
+            f"1,000 variants x 8,760 bars   ours, {cores} processes {own:7.2f} s    one process {alone:7.2f} s",
+            flush=True,
+        )
         theirs = best_of(3, lambda: raptor(pool, 8_760, thousand))
-        print(f"                              raptorbt, {cores} processes {theirs:7.2f} s   {theirs / own:.1f}x ours")
+        print(
+            f"                              raptorbt, {cores} processes {theirs:7.2f} s   {theirs / own:.1f}x ours",
+            flush=True,
+        )
         if find_spec("vectorbt"):
             slow = vectorbt(8_760, thousand)
             print(f"                              vectorbt, warm {slow:7.2f} s   {slow / own:.1f}x ours")
         small_own = best_of(3, lambda: ours(Inline(), 2_190, thousand[:200])) / 200
         small_raptor = best_of(3, lambda: raptor(Inline(), 2_190, thousand[:200])) / 200
-        print(f"a variant of 2,190 bars       ours {1e3 * small_own:.3f} ms, raptorbt {1e3 * small_raptor:.3f} ms")
+        print(
+            f"a variant of 2,190 bars       ours {1e3 * small_own:.3f} ms, raptorbt {1e3 * small_raptor:.3f} ms",
+            flush=True,
+        )
         ten = ours(pool, 8_760, grid(10_000))
-        print(f"10,000 variants               {ten:7.2f} s, {ten / own:.1f}x of 1,000")
+        print(f"10,000 variants               {ten:7.2f} s, {ten / own:.1f}x of 1,000", flush=True)
         many = ours(pool, 8_760, thousand[:200], tickers=50)
-        print(f"200 variants x 50 tickers     {many:7.2f} s")
+        print(f"200 variants x 50 tickers     {many:7.2f} s", flush=True)
     finally:
         pool.close()
     memory = (
