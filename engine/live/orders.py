@@ -1,8 +1,9 @@
 """The orders that rest for a strategy, as rows: kept in step with what its backtest has in the market bar by bar.
 
 An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason goes, and
-matched with the fill that the backtest has of it. Limit orders rest at the venue. Stops are held here: they turn into
-market orders when the price reaches them. Where one exit of a position fills, the others end.
+matched with the fill that the backtest has of it. Limit orders rest at the venue, and on paper the stop of a position
+that one order opened. Other stops are held here: they turn into market orders when the price reaches them. Where one
+exit of a position fills, the others end.
 """
 
 from __future__ import annotations
@@ -141,6 +142,33 @@ def set_off(connection: sa.Connection, stop: DueOrder) -> None:
     )
     connection.execute(sa.update(resting_table).where(beside).values(state="cancel"))
     _set(connection, stop.key, state="due")
+
+
+def only_entry(connection: sa.Connection, stop: DueOrder) -> str | None:
+    """The id of the order that alone opened what a stop protects; None where there are several, or a target rests."""
+    slot = connection.execute(sa.select(_row.slot).where(_row.key == stop.key)).scalar_one()
+    beside = sa.and_(
+        _row.subscription_id == stop.subscription_id,
+        _row.slot == f"target:{slot.partition(':')[2]}",
+        _row.state.in_(("due", "open")),
+    )
+    if connection.execute(sa.select(_row.key).where(beside)).first() is not None:
+        return None
+    signal = signals_table.c
+    newest = (
+        sa.select(signal.order_id, signal.filled, signal.closes)
+        .where(
+            signal.subscription_id == stop.subscription_id,
+            signal.symbol == stop.instrument.symbol,
+            signal.filled.is_not(None),
+        )
+        .order_by(signal.seq.desc())
+        .limit(1)
+    )
+    last = connection.execute(newest).one_or_none()
+    amount = abs(held(connection, stop.subscription_id, stop.instrument.symbol) or ZERO)
+    alone = last is not None and last.closes == 0 and amount > 0 and Decimal(last.filled) == amount
+    return last.order_id if last is not None and alone else None
 
 
 def cancels_wait(connection: sa.Connection) -> bool:

@@ -24,6 +24,7 @@ from engine.clock import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.trading_rules import ZERO, Steps, down, from_float, up
+from engine.venues.exits import Exits
 from engine.venues.venue import Venue, Venues
 
 from . import orders, signals
@@ -78,6 +79,7 @@ class Trader:
         for subscription_id, until in seen.items():
             self._store.write_now(lambda c, s=subscription_id, u=until: orders.reconcile(c, s, u))
         self._each("due", self._place)
+        self._each("held", self._protect)
 
     def _each(self, state: orders.State, step: Callable[[DueOrder], None]) -> None:
         for order in self._read(lambda connection: orders.in_state(connection, state)):
@@ -97,7 +99,10 @@ class Trader:
     def _cancel(self, order: DueOrder) -> None:
         """Take an order out of the market, and book what it had filled."""
         shown = self._shown(order)
-        if shown is not None and not orders.is_over(shown):
+        if shown is not None and shown.parent is not None and not orders.is_over(shown):
+            self._venue(order).set_exits(order.account_id, shown.parent, Exits())
+            shown = self._shown(order)
+        elif shown is not None and not orders.is_over(shown):
             answer = self._door.cancel(order.agent_id, order.account_id, order.key)
             shown = answer.order or self._shown(order)
             if shown is not None and not orders.is_over(shown):
@@ -114,6 +119,22 @@ class Trader:
         price = float(self._venue(order).price(order.instrument))
         if order.direction * (price - order.price) >= 0.0 and self._held(order) != 0:
             self._store.write_now(lambda connection: orders.set_off(connection, order))
+
+    def _protect(self, order: DueOrder) -> None:
+        """Let the stop of a position that one entry opened rest on a paper account, from the bar that decided it on.
+
+        Where a target rests beside it, or several orders made the position, the engine goes on holding it.
+        """
+        entry = self._read(lambda connection: orders.only_entry(connection, order))
+        venue = self._venue(order)
+        if entry is None or not venue.account(order.account_id).paper:
+            return
+        tick = Steps.of(self._feed.listing(order.instrument)).tick
+        level = (up if order.direction > 0 else down)(from_float(order.price), tick)
+        for exit_order in venue.set_exits(order.account_id, entry, Exits(stop=level)):
+            if exit_order.order_id is not None:
+                venue.count_from(order.account_id, exit_order.order_id, order.since)
+                self._book(order, exit_order, "open")
 
     def _carry_out(self, order: DueOrder) -> None:
         """Do what a signal says, or say why not."""

@@ -119,7 +119,7 @@ class PaperAccounts:
         def work(connection: sa.Connection) -> None:
             lock_account(connection, account)
             order = read_order(connection, account, order_id)
-            if order is not None and order.is_open and order.filled == 0 and since < order.seen_until:
+            if order is not None and order.is_open and order.filled == 0:
                 update_order(connection, order, replace(order, seen_until=since))
 
         self._write(work)

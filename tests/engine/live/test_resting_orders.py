@@ -149,7 +149,10 @@ async def test_every_purchase_of_a_dca_is_made(
 async def test_an_atr_trailing_stop_follows_the_high_and_sells(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """The range of each bar is 2, so the ATR is 2 and the trail 4 % of 100. From a high of 110 the stop is 105.6."""
+    """The range of each bar is 2, so the ATR is 2 and the trail 4 % of 100. From a high of 110 the stop is 105.6.
+
+    The last bar goes through it. Slippage and the tick of 0.1 make 105.5 of it.
+    """
     script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1000.5), trailing_stop=2 * atr(3) / close))\n'
     bars = ((100, 101, 99, 100), (100, 110, 100, 109), (109, 109, 108, 108), (108, 108, 105, 105.2), *[FLAT] * 40)
     live = await deploy(call, engine, clock, tmp_path, script, bars)
@@ -163,8 +166,8 @@ async def test_an_atr_trailing_stop_follows_the_high_and_sells(
     assert [(o["side"], o["reason"], o["amount"]) for o in first] == [("sell", "trailing_stop", 10.0)]
     assert first[0]["price"] == pytest.approx(100.05 * 0.96)
     assert followed[0]["price"] == pytest.approx(110 * 0.96)
-    sides = [(side, status, amount) for side, _, status, amount, _ in await live.orders()]
-    assert sides == [("buy", "FILLED", 10.0), ("sell", "FILLED", 10.0)]
+    filled = [(side, amount, price) for side, _, status, amount, price in await live.orders() if status == "FILLED"]
+    assert filled == [("buy", 10.0, 100.1), ("sell", 10.0, 105.5)]
     report = (await live.shown())["report"]
     assert (report["fills"][0]["reason"], report["orders"], report["positions"]) == ("trailing_stop", [], [])
 
