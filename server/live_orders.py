@@ -15,7 +15,7 @@ from api.errors import HeyTradersError, NotNow, explain
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
-from engine.venues.exits import ExitOrder
+from engine.venues.exits import ExitOrder, Exits
 from safety.gate.deployments import cancel_for_strategy, place_for_strategy
 from safety.gate.orders import Exit, permit_exit
 
@@ -58,6 +58,10 @@ class GateDoor:
         if agent_id != LOCAL_AGENT:
             return self._books.cancel(agent_id, account_id, key)
         return anyio.from_thread.run(self._cancel, key, token=self._token)
+
+    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
+        """See `OrderDoor`: paper accounts only, whose books hold the exits."""
+        return self._books.set_exits(agent_id, account_id, entry, exits)
 
     def permit_exit(self, order: ExitOrder) -> str:
         """See `OrderDoor`."""

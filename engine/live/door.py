@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from api.errors import InvalidInput, NotFound, explain
 from api.orders import CancelRequest, Order, PlaceRequest
-from engine.venues.exits import ExitOrder
+from engine.venues.exits import ExitOrder, Exits
 from engine.venues.venue import Venue
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
@@ -73,6 +73,10 @@ class OrderDoor(Protocol):
         """
         ...
 
+    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
+        """Let other exits follow an entry on a paper account; they only reduce, so this always passes. See `Venue`."""
+        ...
+
     def permit_exit(self, order: ExitOrder) -> str:
         """The gate's word on an exit of an approved plan: why it may not go out now, or "" where it may."""
         ...
@@ -104,6 +108,10 @@ class PaperDoor:
             return DoorAnswer("placed", self.accounts(agent_id).cancel(request))
         except (InvalidInput, NotFound) as error:
             return DoorAnswer("refused", reason=explain(error))
+
+    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
+        """See `OrderDoor`."""
+        return self.accounts(agent_id).set_exits(account_id, entry, exits)
 
     def permit_exit(self, order: ExitOrder) -> str:
         """See `OrderDoor`. No own account is behind this door."""

@@ -100,7 +100,7 @@ class Trader:
         """Take an order out of the market, and book what it had filled."""
         shown = self._shown(order)
         if shown is not None and shown.parent is not None and not orders.is_over(shown):
-            self._venue(order).set_exits(order.account_id, shown.parent, Exits())
+            self._door.set_exits(order.agent_id, order.account_id, shown.parent, Exits())
             shown = self._shown(order)
         elif shown is not None and not orders.is_over(shown):
             answer = self._door.cancel(order.agent_id, order.account_id, order.key)
@@ -131,7 +131,7 @@ class Trader:
             return
         tick = Steps.of(self._feed.listing(order.instrument)).tick
         level = (up if order.direction > 0 else down)(from_float(order.price), tick)
-        for exit_order in venue.set_exits(order.account_id, entry, Exits(stop=level)):
+        for exit_order in self._door.set_exits(order.agent_id, order.account_id, entry, Exits(stop=level)):
             if exit_order.order_id is not None:
                 venue.count_from(order.account_id, exit_order.order_id, order.since)
                 self._book(order, exit_order, "open")

@@ -13,8 +13,10 @@ from anyio import to_thread
 
 from api.errors import Denied
 from api.live import LIVE_STRATEGIES_LIST, LIVE_SUBSCRIBE, StrategiesRequest, SubscribeRequest
+from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import DoorAnswer, OrderDoor, StrategyOrder
+from engine.venues.exits import ExitOrder, Exits
 from safety.gate.deployments import place_for_strategy
 from safety.gate.wording import gated_order
 from safety.private_file import write_private
@@ -38,6 +40,12 @@ class NoBooks:
 
     def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
         raise AssertionError((agent_id, account_id, key))
+
+    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
+        raise AssertionError((agent_id, account_id, entry, exits))
+
+    def permit_exit(self, order: ExitOrder) -> str:
+        raise AssertionError(order)
 
 
 def asked(key: str = "sig_1", **terms: Any) -> StrategyOrder:
