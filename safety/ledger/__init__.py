@@ -17,11 +17,11 @@ from typing import Any, Final, Literal
 
 from api.errors import Denied, HeyTradersError, InvalidInput
 from safety.exits import redacted
-from safety.ledger import audit, checkpoint, claiming, rows, switch, trust
+from safety.ledger import audit, claiming, rows, switch
+from safety.ledger.claiming import GO, Admission, Claim, Verdict, stop
 from safety.ledger.database import FILE_NAME, Database
-from safety.ledger.journal import Journal, audit_key
-from safety.ledger.records import GO, Admission, Claim, Event, SignedPolicy, Switch, Verdict, stop
-from safety.ledger.trust import succession_text
+from safety.ledger.journal import Event, Journal, audit_key
+from safety.ledger.switch import SignedPolicy, Switch, succession_text
 from safety.ledger.usage import DAY, equity_marks, usage_of
 from safety.terms.channel import Money
 from safety.terms.facts import Decision, SwitchState, Usage
@@ -56,7 +56,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
-        self._anchors = checkpoint.Anchors(home, key)
+        self._anchors = audit.Anchors(home, key)
 
     @classmethod
     def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:
@@ -438,7 +438,7 @@ class Ledger:
         found, reached = audit.breaks_by_parts(self._read, lambda: time.sleep(_CHECK_PAUSE))
         with self._read() as journal:
             if not found:
-                checkpoint.write(journal, self._home, reached)
+                audit.write_checkpoint(journal, self._home, reached)
             new = [*audit.without_accepted(journal, found), *self._anchors.missing(journal)]
         self._halt_on(new)
         return found
@@ -452,18 +452,18 @@ class Ledger:
     def signed_policy(self) -> SignedPolicy | None:
         """The policy that was signed last."""
         with self._read() as journal:
-            return trust.signed_policy(journal)
+            return switch.signed_policy(journal)
 
     def store_policy(self, signed: SignedPolicy) -> None:
         """Store a policy that a human signed; its version has to be higher than any before."""
         with self._write() as journal:
-            trust.store_policy(journal, signed)
+            switch.store_policy(journal, signed)
         self._keep_anchor()
 
     def approver(self) -> str | None:
         """The public key that approves, hexadecimal."""
         with self._read() as journal:
-            return trust.approver(journal)
+            return switch.approver(journal)
 
     def pin_approver(self, public_key: str, *, signature: str = "") -> None:
         """Pin the key that approves. The first is taken as it is; a later one needs the earlier one's signature.
@@ -473,7 +473,7 @@ class Ledger:
             signature: Of the pinned key over `succession_text(public_key)`, hexadecimal.
         """
         with self._write() as journal:
-            trust.pin_approver(journal, public_key, signature)
+            switch.pin_approver(journal, public_key, signature)
 
     def note_labels(self, service: str, echoed: bool) -> None:  # noqa: FBT001 - a fact, not a switch
         """Remember whether a service returns the labels of orders."""
@@ -490,10 +490,10 @@ class Ledger:
 
     def _look(self, *, recent: bool) -> None:
         with self._read() as journal:
-            known = checkpoint.read(journal, self._home) if recent else None
+            known = audit.read_checkpoint(journal, self._home) if recent else None
             found = audit.breaks(journal) if known is None else audit.recent_breaks(journal, known)
             if not found and known is None:
-                checkpoint.write(journal, self._home, journal.head())
+                audit.write_checkpoint(journal, self._home, journal.head())
             new = [*audit.without_accepted(journal, found), *self._anchors.missing(journal)]
         self._halt_on(new)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from safety.ledger import switch
 from safety.ledger.journal import Journal
-from safety.ledger.records import Admission, Claim, Switch, Verdict
 from safety.ledger.rows import (
     Row,
     action_hash,
@@ -26,10 +26,58 @@ from safety.ledger.rows import (
     select,
     sending_seconds,
 )
+from safety.ledger.switch import Switch
 from safety.ledger.usage import usage_of
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent, State, order_label
 from safety.terms.proposal import Proposal, canonical_json
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a proposal.
+
+    Attributes:
+        intent: `None` when the policy denied it.
+        decision: The policy's; for a repeated call, the outcome that the earlier one had.
+        repeated: The intent is that of an earlier call with the same terms.
+    """
+
+    intent: Intent | None
+    decision: Decision
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The last word before an intent is sent: `GO`, or where it goes instead and why."""
+
+    to: State = "SENT"
+    reason: str = ""
+
+
+GO: Final = Verdict()
+
+
+def stop(to: State, reason: str) -> Verdict:
+    """Do not send it."""
+    return Verdict(to, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whether the caller is the one who sends.
+
+    Attributes:
+        won: Only then may anything leave, and only once.
+        intent: As it stands now.
+        reason: Why not, in one sentence.
+    """
+
+    won: bool
+    intent: Intent
+    reason: str = ""
+
 
 _HAPPENED = ("SENT", "UNKNOWN", "ABSENT", "ACKED")
 

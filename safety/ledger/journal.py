@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -23,8 +24,6 @@ from api.errors import UserMustAct
 from safety.exits import redacted_value
 from safety.private_file import BadFile, read_regular
 from safety.terms.proposal import canonical_json
-
-from .records import Event
 
 KEY_FILE: Final = "audit.key"
 KEY_BYTES: Final = 32
@@ -34,6 +33,30 @@ MOST_BREAKS: Final = 20
 
 _LAST: Final = 2**63 - 1
 _COLUMNS: Final = "seq, at, kind, subject, body, prev, mac"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the journal.
+
+    Attributes:
+        seq: Counts from 1 without gaps.
+        at: Unix seconds.
+        kind: `intent` for every move of one, `denied`, `switch`, `policy`, `approver`, `equity`, `labels`, `audit`, or
+            what a caller of `record` chose.
+        subject: What it is about: an intent's id, a service, an account; may be "".
+        body: The rest.
+        prev: MAC of the event before it, hexadecimal.
+        mac: HMAC-SHA256 over all of this, hexadecimal.
+    """
+
+    seq: int
+    at: float
+    kind: str
+    subject: str
+    body: Mapping[str, Any]
+    prev: str
+    mac: str
 
 
 class Journal:

@@ -1,23 +1,63 @@
-"""The kill switch: the last word of the journal, and a file that works when nothing else does.
+"""The last word of the journal on three things: the kill switch, the approver's public key, and the signed policy.
 
-Anybody may make the file, also with `touch`. While it is there, or cannot be looked for, nothing is sent. Once a
-process has seen it, the journal says so too, and then removing the file alone changes nothing.
+The switch is also a file, which works when nothing else does. Anybody may make it, also with `touch`. While it exists,
+or cannot be checked, nothing is sent. Once a process has seen it, the journal says so too, and then removing the file
+alone changes nothing.
 """
 
 from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-from api.errors import UserMustAct, clean
+from api.errors import Denied, UserMustAct, clean
+from safety.ledger.journal import Event, Journal
+from safety.ledger.rows import move, one_of, select, whole
 from safety.private_file import BadFile, read_regular
+from safety.terms.facts import SwitchState
 
-from .journal import Journal
-from .records import Event, Switch
-from .rows import move, one_of, select, whole
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The kill switch.
+
+    Attributes:
+        state: ACTIVE, REDUCING or HALTED.
+        reason: Why it is not ACTIVE.
+        by: Who moved it last.
+        since: Unix seconds; `None` when it was never moved.
+    """
+
+    state: SwitchState = "ACTIVE"
+    reason: str = ""
+    by: str = ""
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPolicy:
+    """A policy as a human signed it.
+
+    Attributes:
+        version: Rises with every signature.
+        toml: The text.
+        hash: Of the policy that the text means, hexadecimal.
+        signature: Hexadecimal.
+        key_id: Of the approver's key.
+        signed_at: Unix seconds.
+    """
+
+    version: int
+    toml: str
+    hash: str
+    signature: str
+    key_id: str
+    signed_at: float
+
 
 FILE_NAME: Final = "HALT"
 BY_FILE: Final = "the file HALT"
@@ -129,3 +169,76 @@ def engage(journal: Journal, wanted: Switch) -> Switch:
         for row in whole(journal, select(journal, one_of("state", _OPEN), _OPEN)):
             move(journal, row, "HALTED", reason=f"halted: {reason}")
     return Switch(wanted.state, reason, wanted.by, event.at)
+
+
+def succession_text(public_key: str) -> str:
+    """What the old key signs so that another one takes its place."""
+    return f"heytraders-mcp: {public_key} approves from now on"
+
+
+def approver(journal: Journal) -> str | None:
+    """The public key that was pinned last, hexadecimal.
+
+    Raises:
+        UserMustAct: Another one has been put in its place.
+    """
+    event = journal.latest("approver")
+    if event is not None and not journal.is_sound(event):
+        raise UserMustAct(
+            "the approver's key in the ledger was altered, so no approval can be believed",
+            suggestion="Restore safety.db and audit.key from a backup of the same folder",
+            code="INTERNAL_ERROR",
+        )
+    return None if event is None else str(event.body["public_key"])
+
+
+def pin_approver(journal: Journal, public_key: str, signature: str) -> None:
+    """Pin a key: the first as it is, another one when the one before has signed `succession_text` of it.
+
+    Raises:
+        Denied: The pinned key did not sign.
+    """
+    pinned = approver(journal)
+    if pinned == public_key:
+        return
+    if pinned is not None and not _signed(pinned, signature, succession_text(public_key)):
+        raise Denied(
+            "another approver is enrolled already, and it did not sign that this one takes its place",
+            suggestion="Run heytraders-mcp policy sign with the passphrase that was enrolled first",
+        )
+    journal.append("approver", "", {"public_key": public_key, "signature": signature})
+
+
+def _signed(public_key: str, signature: str, text: str) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), text.encode())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def signed_policy(journal: Journal) -> SignedPolicy | None:
+    """The policy that was stored last. Its signature is for the reader to verify."""
+    event = journal.latest("policy")
+    if event is None:
+        return None
+    names = SignedPolicy.__dataclass_fields__
+    return SignedPolicy(**{name: event.body[name] for name in names})
+
+
+def store_policy(journal: Journal, signed: SignedPolicy) -> None:
+    """Store a newer policy.
+
+    Raises:
+        Denied: It is not newer.
+    """
+    before = signed_policy(journal)
+    if before is not None and signed.version <= before.version:
+        raise Denied(
+            f"policy version {signed.version} is not newer than version {before.version}, which is signed already",
+            suggestion="Sign it again with heytraders-mcp policy sign",
+        )
+    journal.append("policy", "", asdict(signed))

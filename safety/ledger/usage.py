@@ -12,8 +12,7 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import Any, Final, overload
 
-from safety.ledger.journal import Journal
-from safety.ledger.records import Event
+from safety.ledger.journal import Event, Journal
 from safety.ledger.rows import Row, one_of, select
 from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Similar, Usage

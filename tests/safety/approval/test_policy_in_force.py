@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safety.human.in_force import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, load, objection, sign
 from safety.human.signing import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
-from safety.ledger.records import SignedPolicy
+from safety.ledger.switch import SignedPolicy
 from safety.policy import CEILINGS, LIVE, Policy
 from safety.policy.limits import Limits, at_least_as_tight
 from safety.policy.text import parse_policy, write_policy
