@@ -46,21 +46,22 @@ Opener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
 
 
 class Backend:
-    """The API clients of this process, opened when first asked for."""
+    """The API clients of this process, opened when first asked for.
+
+    Attributes:
+        settings: Of this process.
+        source: What `client` talks to: hosted with a key or base URL, else embedded.
+    """
 
     def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
         self.settings = settings
+        self.source: Source = "hosted" if settings.hosted else "embedded"
         self._tasks = tasks
         self._lock = anyio.Lock()
         self._reached: dict[Source, Reached] = {}
         self._closing = anyio.Event()
         self._closed: list[anyio.Event] = []
         self._safety = Safety(settings, self.reached, tasks)
-
-    @property
-    def source(self) -> Source:
-        """What `client` talks to: hosted with a key or base URL, else embedded."""
-        return "hosted" if self.settings.hosted else "embedded"
 
     async def reached(self) -> Reached:
         """The API, and whose money its accounts hold."""

@@ -193,7 +193,8 @@ class Judge:
             return Assessment(action, channel, loaded, bare, approver, assured, settled)
         wanted = needs(action, limits, switch.state)
         shown = _SHOWN if priced or can_elicit or limits.ask_a_human else frozenset[Need]()
-        facts = await gathering.facts(action, wanted | shown, channel)
+        read = wanted | shown
+        facts = await gathering.facts(action, read, channel) if read else bare
         if facts.quote is None and "quote" not in wanted and "account" not in wanted:
             facts = replace(facts, upstream_healthy=True)  # nothing that the limits ask about is missing
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)

@@ -16,7 +16,7 @@ from api.orders import Order as ShownOrder
 from api.outputs import to_wire
 from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, OrderOutcome, Waiting
 from safety.human.approval import BY_ELICITATION
-from safety.human.screen import paper, summary
+from safety.human.screen import summary
 from safety.terms.facts import Decision
 from safety.terms.intent import Intent, State
 from safety.terms.proposal import Order
@@ -78,7 +78,7 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
     shown = own_order(intent) or {}
     return GatedOrder.model_validate(
         {
-            "paper": True if paper(intent.proposal) else None,
+            "paper": True if intent.proposal.money == "paper" else None,
             **shown,
             **stand(intent),
             "intent_id": intent.intent_id,
@@ -124,7 +124,7 @@ def intent_report(intent: Intent) -> IntentReport:
         order=None if shown is None else ShownOrder.model_validate(shown),
         subscription_id=subscription if isinstance(subscription, str) else None,
         next_step=next_step(intent),
-        paper=paper(intent.proposal),
+        paper=intent.proposal.money == "paper",
     )
 
 

@@ -21,6 +21,7 @@ from mcp import Client
 
 from api.orders import PlaceRequest
 from server.app import open_server
+from server.lifecycle import Safety
 from server.settings import Settings
 from tests.calls import result
 
@@ -84,7 +85,7 @@ def _of_product(name: str) -> bool:
 
 @pytest.fixture
 def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
-    """A walk that hears of every function and statement from here on."""
+    """A walk that hears of every function and statement from here on, in a server that does nothing beside its calls."""
     walk, connect = Walk(), sqlite3.connect
 
     def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
@@ -92,6 +93,8 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
         connection.set_trace_callback(walk.stated)
         return connection
 
+    monkeypatch.setattr(Safety, "_watch", lambda _: None)
+    monkeypatch.setattr("server.lifecycle.SOON", 3_600.0)
     monkeypatch.setattr(sqlite3, "connect", connected)
     monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
     threading.setprofile(walk.entered)
@@ -113,8 +116,8 @@ ORDER: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-TRIES: Final = 4
-"""What a server does beside its calls falls into some of them; the shortest walk is the call's own."""
+TRIES: Final = 3
+"""What the engine does beside its calls falls into some of them; the shortest walk is the call's own."""
 
 
 async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Path) -> None:
@@ -132,9 +135,9 @@ async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Pa
             assert (walk.validations, walk.evaluations) == (2, 2)
 
     shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
-    assert shortest[0] <= 95, "\n".join(files)
-    assert shortest[1] <= 405
-    assert shortest[2] <= 9
+    assert shortest[0] <= 73, "\n".join(files)
+    assert shortest[1] <= 420
+    assert shortest[2] <= 10
 
 
 async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
@@ -151,3 +154,18 @@ async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
     assert found
     assert min(walks)[0] <= 40, "\n".join(walk.files)
     assert min(functions for _, functions in walks) <= 256
+
+
+async def test_a_backtest_from_the_tool_to_its_verdict(walk: Walk, tmp_path: Path) -> None:
+    """What the server's own process does; the run itself has a process to itself."""
+    script = 'emit_signal(rsi(close, 14) < 35, entry(TICKER, "LONG", Weight(1)))'
+    job = {"strategy_type": "signal", "script": script, "universe": ["BINANCE:BTC/USDT"]}
+    files: list[str] = []
+    async with client(tmp_path / "home") as connected:
+        for end in ("2024-03-01", "2024-03-02"):
+            with walk.watched():
+                verdict = await result(connected, "backtest_and_poll", **job, start_date="2024-01-01", end_date=end)
+            files = min(files or walk.files, walk.files, key=len)
+            assert verdict["status"] == "completed"
+
+    assert len(files) <= 60, "\n".join(files)

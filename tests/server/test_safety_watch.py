@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -83,19 +84,29 @@ async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_bef
     assert (done.result or {})["status"] == "FILLED"
 
 
-async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved(home: Path) -> None:
+async def approved(home: Path) -> str:
+    """The id of an order that a human has approved while no server ran."""
     key = enrolled(home)
     async with open_backend(Settings(home=home)) as backend:
         waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
-        intent_id = waiting.intent_id or ""
+    intent_id = waiting.intent_id or ""
     with closing(Ledger.open(home)) as ledger:
         ledger.approve(intent_id, signature=key.sign(order_words(stands(home, intent_id))), key_id=key.key_id)
+    return intent_id
+
+
+async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved(home: Path, tmp_path: Path) -> None:
+    """A server beside it, which may send, has sent its own order by then."""
+    other = tmp_path / "other"
+    shutil.copytree(home, other)
+    kept, sent = await approved(home), await approved(other)
     async with open_backend(Settings(home=home, read_only=True)) as backend:
-        report = await (await backend.safety()).reports.intent(intent_id)
-        await anyio.sleep(1)
+        report = await (await backend.safety()).reports.intent(kept)
+        async with open_backend(Settings(home=other)):
+            await until(lambda: stands(other, sent).state == "ACKED")
 
     assert report.state == "APPROVED"
-    assert stands(home, intent_id).state == "APPROVED"
+    assert stands(home, kept).state == "APPROVED"
 
 
 async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:
