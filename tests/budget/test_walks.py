@@ -85,7 +85,7 @@ def _of_product(name: str) -> bool:
 
 @pytest.fixture
 def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
-    """A walk that hears of every function and statement from here on, in a server that does nothing beside its calls."""
+    """A walk that hears of every function and statement from here on. The server does nothing beside its calls."""
     walk, connect = Walk(), sqlite3.connect
 
     def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
