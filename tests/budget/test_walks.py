@@ -83,6 +83,10 @@ def _of_product(name: str) -> bool:
     return path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
 
 
+def unwatched(_: Safety) -> None:
+    """In place of the watch."""
+
+
 @pytest.fixture
 def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
     """A walk that hears of every function and statement from here on. The server does nothing beside its calls."""
@@ -93,7 +97,7 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
         connection.set_trace_callback(walk.stated)
         return connection
 
-    monkeypatch.setattr(Safety, "_watch", lambda _: None)
+    monkeypatch.setattr(Safety, "_watch", unwatched)
     monkeypatch.setattr("server.lifecycle.SOON", 3_600.0)
     monkeypatch.setattr(sqlite3, "connect", connected)
     monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
