@@ -92,7 +92,8 @@ BACKTEST: Final = (
     EndpointTool(
         name="backtest_metrics",
         title="Read all metrics",
-        description="Every figure of a result: return, risk, trades, costs. For the key ones use backtest_results.",
+        description="Every figure of a result; _pct is percent, other ratios are fractions. "
+        "For the key ones use backtest_results.",
         hints=LOOK,
     ),
     EndpointTool(

@@ -12,6 +12,7 @@ from engine.language import ScriptContext, check_expression, check_script
 from engine.language.catalogue import render
 from engine.language.operators import OPERATORS, primary
 from engine.language.words import FORMS, VARIABLES
+from tools.surface import exposed
 
 SPOT = (Instrument("binance", "BTC", "USDT"), Instrument("binance", "ETH", "USDT"))
 PERPETUAL = (Instrument("binancefuturesusd", "BTC", "USDT"),)
@@ -69,7 +70,7 @@ def test_every_name_in_code_exists() -> None:
         "pair_trading",
         "cross_sectional",
     }
-    tools = {"script_check", "market_evaluate", "market_scan", "market_rank", "market_ohlcv", "market_tickers"}
+    tools = {row.name for row in exposed()}
     for slug in ("signal-dsl", "data"):
         for name in re.findall(r"`([a-z][a-z0-9_]{2,})`", _document(slug)):
             assert name in words | others | tools | {"operators", "data", "end_of_data"}, name
