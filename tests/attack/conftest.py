@@ -22,9 +22,8 @@ from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.policy import LIVE, Policy
 from safety.policy.text import write_policy
-from server.account_keys import keep
 from server.app import open_server
-from server.channels import ConnectedAccount, ConnectedAccounts
+from server.channels import ConnectedAccount, ConnectedAccounts, keep
 from server.keys import keep_key
 from server.settings import Settings
 from tests.api.conftest import Recorded
