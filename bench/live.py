@@ -1,14 +1,17 @@
 """What a closed bar costs with 100 live subscriptions, beside compiling and running their scripts alone.
 
 `python -m bench.live`: a strategy in mode signal, 100 times, over 10 bars.
+`python -m bench.live --ages 1 30 90`: one bar of one subscription on minutes of three symbols, so many days old.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -30,6 +33,38 @@ BARS: Final = 10
 HOUR: Final = 3_600
 STRATEGY: Final = "macd-momentum"
 START: Final = 1_750_075_200.0
+
+
+AGED: Final = """crossed = crossover(ema(close, 12), ema(close, 26))
+emit_signal(crossed, entry(TICKER, "LONG", Weight(0.3), stop_loss=0.02))
+emit_signal(crossunder(ema(close, 12), ema(close, 26)), exit(TICKER))
+"""
+
+
+async def ages(days: Sequence[int]) -> None:
+    """Print milliseconds per closed minute of one subscription on three symbols, by its age in days."""
+    with tempfile.TemporaryDirectory() as home:
+        clock = AcceleratedClock(START)
+        engine = await Engine.open(EngineSettings(Path(home), live=LiveSettings(in_background=False)), clock)
+        try:
+            for age in days:
+                spent = await anyio.to_thread.run_sync(_aged, engine, clock, age)
+                print(f"{age:3} days old, a closed minute      {spent:7.1f} ms")
+        finally:
+            await engine.aclose()
+
+
+def _aged(engine: Engine, clock: AcceleratedClock, days: int) -> float:
+    deployment = replace(catalogue()[0], timeframe="1m", script=AGED)
+    begin = int(clock.now()) // 60 * 60 - days * 86_400
+    kept = decide(engine.feed, deployment, begin, begin).kept
+    spent: list[float] = []
+    for _ in range(BARS):
+        clock.advance(60)
+        started = time.perf_counter()
+        kept = decide(engine.feed, deployment, begin, int(clock.now()) // 60 * 60 - 60, kept).kept
+        spent.append((time.perf_counter() - started) * 1_000)
+    return statistics.median(spent[1:])
 
 
 async def main() -> None:
@@ -78,4 +113,5 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    given = [int(word) for word in sys.argv[2:]] if sys.argv[1:2] == ["--ages"] else []
+    anyio.run(ages, given) if given else anyio.run(main)
