@@ -21,7 +21,7 @@ from engine.clock import SystemClock
 from engine.feeds.market import open_feed
 from engine.jobs.preparation import prepare
 from engine.jobs.run import run_backtest
-from engine.jobs.settings import World
+from engine.jobs.spec import World
 from engine.store.database import Store, default_url
 
 SCRIPT = """

@@ -13,7 +13,7 @@ import anyio.to_thread
 from api.exchanges import DataChoice, ExchangeId
 
 from .clock import Clock, SystemClock
-from .jobs.settings import JobSettings
+from .jobs.spec import JobSettings
 from .live import LiveSettings
 from .quotas import QuotaSettings
 
@@ -100,7 +100,7 @@ class Engine:
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
         from .jobs.preparation import collect
-        from .jobs.settings import World
+        from .jobs.spec import World
         from .live.door import PaperDoor
         from .live.live import Live
         from .store.database import Store, default_url

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
-from . import accounts, backtests, documents, safety, subscriptions
+from . import backtests, documents, trading
 from .opening import COMPLETES, Complete, Doors
 
 MAX_COMPLETIONS: Final = 100
@@ -33,13 +33,13 @@ class Shelf:
 SHELVES: Final[tuple[Shelf, ...]] = (
     Shelf(documents.register, completes={"slug": documents.complete_slug}),
     Shelf(backtests.register, frozenset({"backtest_results"}), {"result_id": backtests.complete_result}),
-    Shelf(accounts.register, frozenset({"accounts_balances"}), {"account_id": accounts.complete_account}),
+    Shelf(trading.register_accounts, frozenset({"accounts_balances"}), {"account_id": trading.complete_account}),
     Shelf(
-        subscriptions.register,
+        trading.register_subscriptions,
         frozenset({"live_subscription_get"}),
-        {"subscription_id": subscriptions.complete_subscription, "strategy_id": subscriptions.complete_strategy},
+        {"subscription_id": trading.complete_subscription, "strategy_id": trading.complete_strategy},
     ),
-    Shelf(safety.register, frozenset({"safety_status"})),
+    Shelf(trading.register_safety, frozenset({"safety_status"})),
 )
 
 

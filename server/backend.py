@@ -220,7 +220,7 @@ def _import_engine(
     """What opens an engine of these settings."""
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
-    from engine.jobs.settings import JobSettings, Limits
+    from engine.jobs.spec import JobSettings, Limits
     from engine.live import LiveSettings
 
     fast = settings.time_speed != 1.0

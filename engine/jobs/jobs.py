@@ -25,9 +25,8 @@ from engine.store import backtests as rows
 from engine.store import new_id
 from engine.store.database import Store
 
-from .settings import JobSettings, World
 from .slots import Ended, Slot
-from .spec import SweepOutcome
+from .spec import JobSettings, SweepOutcome, World
 
 logger = logging.getLogger("heytraders.backtests")
 

@@ -21,8 +21,7 @@ from engine.language.compile import CompiledScript, check_script, compile_script
 from engine.language.script import ScriptContext
 from engine.strategies import write_script
 
-from .settings import PORTFOLIO, SWEEP
-from .spec import Spec, base_of
+from .spec import PORTFOLIO, SWEEP, Spec, base_of
 
 DAY: Final = 86_400
 MIN_BARS: Final = 2

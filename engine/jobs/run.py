@@ -39,8 +39,7 @@ from engine.store.database import Store
 from engine.trading_rules import ListedTerms, OrderRules
 
 from .preparation import compiled
-from .settings import World
-from .spec import Outcome, Spec
+from .spec import Outcome, Spec, World
 
 Report = Callable[[float, int], None]
 """The share done, and the index of the stage in `STAGES`."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from api.errors import HeyTradersError, explain
 from engine.executor.local import Spawning, one_thread_each, prepare_process
 
-from .settings import PORTFOLIO, SWEEP, Limits, World
+from .spec import PORTFOLIO, SWEEP, Limits, World
 
 if TYPE_CHECKING:
     from .spec import Outcome, SweepOutcome

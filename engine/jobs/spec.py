@@ -1,15 +1,16 @@
-"""What a job runs and what it hands back. All is decided when it is asked for, so that a restart runs the same."""
+"""What a job runs, what it may use and what it returns. All is decided on request, so that a restart runs the same."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from api.exchanges import ExchangeId
+from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument, resolve
 from api.timeframes import SECONDS, Timeframe
 from engine.store.backtests import Search
@@ -17,6 +18,47 @@ from engine.store.backtests import Search
 if TYPE_CHECKING:
     from api.backtests import Mode
     from api.strategies import StrategyType
+
+SWEEP: Final = '{"sweep"'
+"""How the row of a job begins that is a sweep."""
+PORTFOLIO: Final = '{"portfolio"'
+"""How the row of a job begins that is a portfolio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may use: seconds from its start, and megabytes of address space where the platform can bound it."""
+
+    seconds: float = 600.0
+    memory_mb: int = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """How backtests are run.
+
+    Attributes:
+        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, but 2 to 8,
+            so that a long job does not hold up all others.
+        limits: What one job may use.
+        max_bars: Most bars of a job, over all its tickers.
+        executor: Where the parts of a sweep run: empty for processes of this machine, or `dask://host:port`.
+    """
+
+    slots: int = field(default_factory=lambda: min(8, max(2, (os.cpu_count() or 2) - 1)))
+    limits: Limits = field(default_factory=Limits)
+    max_bars: int = 6_000_000
+    executor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where a worker finds its candles: the database, and whether the rest is simulated, by which seed; its helpers."""
+
+    database_url: str
+    seed: int
+    executor: str = ""
+    data: DataChoice = "simulated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,7 @@ from api.symbols import Instrument
 from engine.executor import seed_of
 from engine.frame import Times
 from engine.jobs.preparation import context_of
-from engine.jobs.settings import SWEEP
-from engine.jobs.spec import Spec
+from engine.jobs.spec import SWEEP, Spec
 from engine.language.compile import script_parameters
 from engine.language.expressions import instruments_of
 from engine.language.script import ScriptContext

@@ -22,8 +22,7 @@ from engine.executor import Array, executor_for, tell
 from engine.frame import Floats, Frame, Layout, Times, packed, unpacked
 from engine.jobs.preparation import compiled
 from engine.jobs.run import Report, loaded_frame, open_feed_at, outcome_of, settings_of
-from engine.jobs.settings import PORTFOLIO, World
-from engine.jobs.spec import Outcome, Spec
+from engine.jobs.spec import PORTFOLIO, Outcome, Spec, World
 from engine.program import AccountState, Program
 from engine.results.metrics import measure_curve, measure_trades, returns_of
 from engine.results.packing import to_bytes

@@ -19,8 +19,7 @@ from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of
 from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of, unfunded
-from engine.jobs.settings import World
-from engine.jobs.spec import Spec, SweepOutcome
+from engine.jobs.spec import Spec, SweepOutcome, World
 from engine.results.metrics import YEAR, measure_curve
 
 from .plan import DAY, Periods, SweepSpec, reach

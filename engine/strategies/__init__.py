@@ -10,9 +10,8 @@ from api.symbols import Instrument
 from api.timeframes import SECONDS
 
 from .cross_sectional import write_cross_sectional
-from .dca import write_dca
-from .grid import write_grid
 from .pair_trading import write_pair_trading
+from .scaling_in import write_dca, write_grid
 from .setting import Setting, Written
 
 

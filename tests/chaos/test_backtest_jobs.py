@@ -19,7 +19,7 @@ from engine.clock import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.jobs.jobs import Jobs
 from engine.jobs.preparation import prepare
-from engine.jobs.settings import JobSettings, Limits, World
+from engine.jobs.spec import JobSettings, Limits, World
 from engine.store.backtests import JobRow, find_job
 from engine.store.database import Store, default_url
 from tests.idle import IDLE_SECONDS

@@ -11,7 +11,7 @@ import pytest
 
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.jobs.settings import JobSettings
+from engine.jobs.spec import JobSettings
 from engine.live import LiveSettings
 
 from .world import World

@@ -10,8 +10,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference, TextResourceContents
 
-from resources.accounts import BALANCES, LIST
-from resources.subscriptions import SIGNALS, STATE
+from resources.trading import ACCOUNTS, BALANCES, SIGNALS, SUBSCRIPTION
 from server.settings import Settings
 from tests.conftest import Connect
 from tools.surface import Toolset
@@ -45,7 +44,7 @@ async def addresses(client: Client) -> set[str]:
 
 async def test_accounts_read_as_the_tools_read_them(connect: Connect, settings: Settings) -> None:
     async with connect(settings) as client:
-        accounts = await read(client, LIST)
+        accounts = await read(client, ACCOUNTS)
         listed = await call(client, "accounts_list")
         account = await read(client, BALANCES.format(account_id="paper-upbit"))
 
@@ -59,7 +58,7 @@ async def test_a_subscription_reads_as_the_tools_read_it(connect: Connect, setti
     async with connect(settings) as client:
         made = await call(client, "live_subscribe", strategy_id="rsi-reversion")
         wanted = {"subscription_id": made["subscription_id"]}
-        state = await read(client, STATE.format(**wanted))
+        state = await read(client, SUBSCRIPTION.format(**wanted))
         signals = await read(client, SIGNALS.format(**wanted))
         told = await call(client, "live_subscription_get", **wanted)
         polled = await call(client, "live_signals_latest", **wanted)
@@ -74,7 +73,7 @@ async def test_a_subscription_reads_as_the_tools_read_it(connect: Connect, setti
     [
         (BALANCES.format(account_id="paper-binanse"), "paper-binance"),
         (BALANCES.format(account_id="a%20b"), "must be an id"),
-        (STATE.format(subscription_id="sub_none"), "SUBSCRIPTION_NOT_FOUND"),
+        (SUBSCRIPTION.format(subscription_id="sub_none"), "SUBSCRIPTION_NOT_FOUND"),
         (SIGNALS.format(subscription_id="sub_none"), "SUBSCRIPTION_NOT_FOUND"),
     ],
     ids=["a near account", "no id", "no subscription", "signals of none"],
@@ -97,7 +96,7 @@ async def test_ids_are_completed_in_templates_and_prompts(connect: Connect, sett
 
         assert await completions(client, ResourceTemplateReference(uri=BALANCES), "account_id") == ids
         assert await completions(client, brief, "account_id", "paper-up") == ["paper-upbit"]
-        for template in (STATE, SIGNALS):
+        for template in (SUBSCRIPTION, SIGNALS):
             reference = ResourceTemplateReference(uri=template)
             assert await completions(client, reference, "subscription_id", "sub_") == [made["subscription_id"]]
         assert await completions(client, deploy, "strategy_id", "rsi") == ["rsi-reversion"]
@@ -113,7 +112,12 @@ async def test_a_template_completes_its_own_arguments_only(connect: Connect) -> 
 
 @pytest.mark.parametrize(
     ("toolset", "offered"),
-    [("trading", {LIST, BALANCES}), ("live", {STATE, SIGNALS}), ("research", set[str]()), ("arena", set[str]())],
+    [
+        ("trading", {ACCOUNTS, BALANCES}),
+        ("live", {SUBSCRIPTION, SIGNALS}),
+        ("research", set[str]()),
+        ("arena", set[str]()),
+    ],
 )
 async def test_resources_are_offered_where_their_tools_are(
     connect: Connect, settings: Settings, toolset: Toolset, offered: set[str]
@@ -122,10 +126,10 @@ async def test_resources_are_offered_where_their_tools_are(
         there = await addresses(client)
         accounts = await completions(client, PromptReference(name="any"), "account_id")
 
-    assert there & {LIST, BALANCES, STATE, SIGNALS} == offered
+    assert there & {ACCOUNTS, BALANCES, SUBSCRIPTION, SIGNALS} == offered
     assert bool(accounts) is (toolset == "trading")
 
 
 async def test_read_only_keeps_what_only_reads(connect: Connect, settings: Settings) -> None:
     async with connect(Settings(home=settings.home, read_only=True)) as client:
-        assert {LIST, BALANCES, STATE, SIGNALS} <= await addresses(client)
+        assert {ACCOUNTS, BALANCES, SUBSCRIPTION, SIGNALS} <= await addresses(client)

@@ -12,7 +12,7 @@ import pytest
 
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.jobs.settings import JobSettings
+from engine.jobs.spec import JobSettings
 from engine.routes import create_app
 
 from .fake_binance import FakeBinance, funding

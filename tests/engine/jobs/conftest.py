@@ -14,7 +14,7 @@ from api.symbols import Instrument
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
-from engine.jobs.settings import JobSettings
+from engine.jobs.spec import JobSettings
 from engine.routes import create_app
 from tests.idle import ended_job
 
