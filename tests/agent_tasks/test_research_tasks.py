@@ -1,7 +1,7 @@
-"""Sixteen research tasks as an agent solves them: scripted calls, what each has to answer, and what it may cost.
+"""Sixteen research tasks as an agent solves them: scripted calls, the expected answer, and a token budget for each.
 
-The cost of a task is what the model reads and writes: arguments and results in tokens of o200k. A budget is what the
-task cost when it was written, rounded up by a third; a change that makes answers longer has to raise it.
+The cost of a task is the text that the model reads and writes: arguments and results in o200k tokens. The budget is the
+cost when the task was written, rounded up by a third. A change that makes answers longer has to raise it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ SIGNAL: Final[Fields] = {"strategy_type": "signal", "script": CROSSING, **MONTH}
 
 @dataclass(frozen=True)
 class Task:
-    """What the user asks, the calls that answer it, what has to be in the last answer, and the budget in tokens.
+    """The user's request, the calls that answer it, the expected content of the last answer, and the budget in tokens.
 
-    In arguments, `$name` stands for that field of the answer before. `before` is what the task cost at version 0.1.0,
-    where the parameters of ready strategies stood only in the API reference.
+    In arguments, `$name` refers to that field of the previous answer. `before` is the cost at version 0.1.0, when the
+    parameters of ready strategies were only in the API reference.
     """
 
     asked: str
@@ -177,7 +177,7 @@ TASKS: Final = (
 
 
 async def solve(client: Client, task: Task) -> tuple[Fields, int]:
-    """The last answer, and what all of it cost."""
+    """The last answer, and the total cost."""
     answer: Fields = {}
     cost = 0
     for tool, arguments in task.steps:

@@ -1,4 +1,4 @@
-"""A hosted service to test the client against: a real socket that answers what a test scripts, good or broken."""
+"""A fake hosted service for client tests: a real socket that sends the scripted answers, valid or broken."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Recorded:
 
 @dataclass
 class FakeService:
-    """Answers each request with the next of `replies`, the last one again and again.
+    """Answers each request with the next of `replies` and repeats the last one.
 
-    A reply is raw bytes. What follows `hang` is never sent; `drip` sends it byte by byte, with 20 ms between.
+    A reply is raw bytes. Bytes after `hang` are never sent; `drip` sends byte by byte, 20 ms apart.
     """
 
     url: str = ""
@@ -38,7 +38,7 @@ class FakeService:
     serving: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
 
     def answers(self, status: int, body: object, **headers: str) -> None:
-        """Add a whole JSON answer."""
+        """Add a complete JSON answer."""
         self.replies.append(
             response(status, json.dumps(body).encode(), **{"Content-Type": "application/json", **headers})
         )

@@ -1,4 +1,4 @@
-"""Cancelling counts by its outcome, whatever the service says on the way."""
+"""Cancelling is judged by its outcome, whatever the service answers along the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every declaration has to be. Paths, parameters and defaults are compared with the document in `conformance`."""
+"""Rules for every declaration. `conformance` compares paths, parameters and defaults with the document."""
 
 from __future__ import annotations
 

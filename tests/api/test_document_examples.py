@@ -1,4 +1,4 @@
-"""Every JSON example of the API document, as data, through the models."""
+"""Every JSON example of the API document, parsed by the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exchange is, is a row; a row that lacks something never gets as far as an order."""
+"""An exchange is a row of data; an exchange with an incomplete row never reaches an order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PRODUCT = ("api", "engine", "prompts", "resources", "safety", "server", "tools")
 
 
 def names_compared(source: str) -> list[str]:
-    """Where a source tells exchanges apart by name: by comparison, membership, a prefix, a pattern or a set."""
+    """Places where a source file tells exchanges apart by name: comparison, membership, prefix, pattern or set."""
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         told: list[ast.AST] = []

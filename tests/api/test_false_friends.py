@@ -1,4 +1,4 @@
-"""A repair may respell what was written. It never puts another meaning in its place."""
+"""A repair may correct the spelling of an argument. It never changes the meaning."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_name_with_two_neighbouring_letters_swapped_is_understood(name: str, d
 
 
 def test_no_argument_of_any_endpoint_is_taken_for_another_of_its_own() -> None:
-    """But for the plural of an argument, which means more of the same."""
+    """Except for the plural of an argument, which means several of the same."""
     for endpoint in ENDPOINTS:
         names = set(endpoint.request.model_fields)
         for name in names:

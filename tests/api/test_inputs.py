@@ -1,4 +1,4 @@
-"""What a model may write for an argument: one clear meaning passes, all else is refused."""
+"""Arguments as models write them: a value with one clear meaning passes, anything else is refused."""
 
 from __future__ import annotations
 

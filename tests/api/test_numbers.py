@@ -1,4 +1,4 @@
-"""Amounts: what is one plain decimal passes exactly, and nothing else does."""
+"""Amounts: a plain decimal passes exactly, and nothing else passes."""
 
 from __future__ import annotations
 

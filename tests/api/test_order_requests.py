@@ -1,4 +1,4 @@
-"""The rules of an order that need no market: every parameter, default and condition of the API document."""
+"""The order rules that need no market: every parameter, default and condition of the API document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREDICTION = {**SPOT, "exchange": "polymarket", "symbol": TOKEN, "order_type": "
 
 
 def refusal(model: type[Any], arguments: dict[str, Any]) -> InvalidInput:
-    """What a wrong call is told."""
+    """The message for a wrong call."""
     with pytest.raises(ValidationError) as wrong:
         model.model_validate(arguments)
     return refuse("orders_place", model, wrong.value, arguments)

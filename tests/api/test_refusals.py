@@ -1,4 +1,4 @@
-"""What a wrong call is told: value, rule, way out and, where it is sure, the corrected call."""
+"""Messages for wrong calls: the value, the rule, what to do and, where it is certain, the corrected call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Hook(Request):
 
 
 class Call(Request):
-    """A request with one of everything."""
+    """A request with one field of each kind."""
 
     side: Annotated[Literal["buy", "sell"], one_of(("buy", "sell"), {"long": "buy"})]
     limit: Whole = Field(10, ge=1, le=100, description="Most rows.")

@@ -1,4 +1,4 @@
-"""The API key shows up nowhere: not in output, logs, reprs, errors, their chains or tracebacks with locals."""
+"""The API key appears nowhere: output, logs, reprs, errors, exception chains, or tracebacks with locals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLACE = PlaceRequest.model_validate(
 
 
 class Service(Protocol):
-    """What these tests use of the fake service."""
+    """The parts of the fake service that these tests use."""
 
     url: str
     replies: list[bytes]
@@ -142,7 +142,7 @@ async def _failure(client: Client, *, order: bool) -> HeyTradersError:
 
 
 def _everything_about(error: BaseException) -> list[str]:
-    """All that a log, a debugger or a crash report could print of an error and of what led to it."""
+    """Everything that a log, a debugger or a crash report could print about an error and its causes."""
     texts: list[str] = []
     link: BaseException | None = error
     while link is not None:

@@ -1,4 +1,4 @@
-"""One instrument, many spellings: each of them resolves to it, and what has two meanings resolves to nothing."""
+"""One instrument, many spellings: each spelling resolves to it, and an ambiguous one resolves to nothing."""
 
 from __future__ import annotations
 

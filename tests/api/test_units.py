@@ -1,4 +1,4 @@
-"""One unit a name across all answers: what ends in `_pct` is percent, and every other ratio is a fraction."""
+"""Each name has one unit across all answers: names ending in `_pct` are in percent, all other ratios are fractions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLES_OF_PERCENT: Final = {"months"}
 
 
 def fields(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:
-    """Name and description of every field of an answer, also of those within."""
+    """Name and description of every field of an answer, including nested fields."""
     if model in seen:
         return
     seen.add(model)

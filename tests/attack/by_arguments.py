@@ -1,4 +1,4 @@
-"""Attackers that have nothing but the tools: other arguments, other tools, other numbers, and many calls."""
+"""Attackers that only have the tools: unusual arguments, other tools, other numbers, and many calls."""
 
 from __future__ import annotations
 

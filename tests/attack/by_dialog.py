@@ -1,4 +1,4 @@
-"""Attackers whose client answers for its human, replays answers, or makes them up."""
+"""Attackers whose client answers in place of its human, replays answers, or invents them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GUESSED: Final = "01JD0000000000000000000001"
 
 
 class Eager:
-    """Says yes to everything, in every field and in any spelling."""
+    """Agrees to everything, in every field and any spelling."""
 
     async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG002 - the SDK calls by these names
         """Yes."""
@@ -97,7 +97,7 @@ async def answer_used_elsewhere(target: Target) -> None:
 
 
 async def _question(target: Target, arguments: dict[str, Any]) -> InputRequiredResult | None:
-    """What the server asks, where the era has questions that come back."""
+    """The server's questions, in the protocol era whose questions come back in the result."""
     if target.era == "legacy":
         return None
     found = await target.client.session.call_tool(TOOL, arguments, allow_input_required=True)

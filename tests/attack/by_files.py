@@ -1,7 +1,7 @@
 """Attackers that can write the user's files, but have neither the passphrase nor a use for the API key.
 
-One that takes the API key needs no attack on us: it calls the service itself. What stops that is a server under another
-user or host, which the README says.
+An attacker that steals the API key does not need us: it calls the service itself. The defence, described in the README,
+is a server that runs as another user or on another host.
 """
 
 from __future__ import annotations

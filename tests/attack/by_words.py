@@ -1,4 +1,4 @@
-"""Attackers that speak through the service: names, posts, messages and errors that want to be believed."""
+"""Attackers that speak through the service: persuasive names, posts, messages and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A home whose human has signed a policy for real orders, a service that counts what arrives, and a way to attack."""
+"""A home with a policy signed for real orders, a service that counts what arrives, and a harness for attacks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHEAP: Final = 2**4
 
 
 def policy(**live: Any) -> Policy:
-    """Real orders for one symbol on one account, each with a human's approval; loose in everything else."""
+    """Real orders for one symbol on one account, each with a human's approval; every other limit is loose."""
     loosened: dict[str, Any] = {
         "trading": True,
         "accounts": [ACCOUNT],
@@ -63,14 +63,14 @@ class Armed:
     key: SigningKey
 
     def approve(self, intent_id: str) -> None:
-        """What `heytraders-mcp approve` does once the passphrase has opened the key."""
+        """Does what `heytraders-mcp approve` does once the passphrase has opened the key."""
         with closing(Ledger.open(self.home)) as ledger:
             intent = ledger.intent(intent_id)
             assert intent is not None
             ledger.approve(intent_id, signature=self.key.sign(order_words(intent)), key_id=self.key.key_id)
 
     def pending(self) -> list[str]:
-        """Ids of what waits for the human."""
+        """Ids of the intents that wait for the human."""
         with closing(Ledger.open(self.home)) as ledger:
             return [intent.intent_id for intent in ledger.intents(states={"PENDING"})]
 
@@ -80,7 +80,7 @@ Arm = Callable[..., Armed]
 
 @pytest.fixture
 def arm(tmp_path: Path) -> Arm:
-    """`arm(elicitation_up_to=25)` makes a home whose human has signed that policy."""
+    """`arm(elicitation_up_to=25)` creates a home whose human has signed that policy."""
 
     def armed(**live: Any) -> Armed:
         home = tmp_path / f"armed-{len(list(tmp_path.iterdir()))}"
@@ -100,7 +100,7 @@ def arm(tmp_path: Path) -> Arm:
 
 @dataclass(frozen=True)
 class Target:
-    """What an attacker has before it: a client of a server on real money, its service, and the files of its user."""
+    """What an attacker works with: a client of a server with real money, its service, and the user's files."""
 
     client: Client
     venue: Venue | ConnectedVenue
@@ -114,7 +114,7 @@ class Target:
 
 
 class PennyBinance(FakeBinance):
-    """Binance, where a bitcoin costs 100 dollars, as in the attackers' order."""
+    """Binance with bitcoin at 100 dollars, as in the attackers' order."""
 
     def price(self, symbol: str) -> Decimal:
         """The last price."""
@@ -140,17 +140,17 @@ class ConnectedVenue:
 
     @property
     def requests(self) -> list[Recorded]:
-        """Everything that was heard."""
+        """Every request received."""
         return [Recorded(each.method, each.path, each.headers, each.body.encode()) for each in self.fake.requests]
 
     @property
     def changes(self) -> list[str]:
-        """Everything that was heard and has an effect."""
+        """Every request received that has an effect."""
         return [f"{each.method} {each.path}" for each in self.fake.requests if each.method != "GET"]
 
     @property
     def sent_orders(self) -> list[dict[str, Any]]:
-        """What each request to place an order said."""
+        """The body of each request to place an order."""
         return [dict(each.form) for each in self.fake.requests if self.fake.places(each)]
 
 
@@ -159,7 +159,7 @@ Attack = Callable[..., AbstractAsyncContextManager[Target]]
 
 @pytest.fixture
 def attack(era: Era, arm: Arm) -> Attack:
-    """`async with attack(dialog) as target:` opens everything, in both protocol eras."""
+    """`async with attack(dialog) as target:` sets up everything, in both protocol eras."""
 
     @asynccontextmanager
     async def on_hosted_service(
@@ -181,7 +181,7 @@ def attack(era: Era, arm: Arm) -> Attack:
 
 @pytest.fixture
 def attack_connected(era: Era, arm: Arm) -> Attack:
-    """The same on an exchange account that the user connected to the embedded engine."""
+    """The same for an exchange account that the user connected to the embedded engine."""
 
     @asynccontextmanager
     async def on_own_account(

@@ -1,4 +1,4 @@
-"""Texts that want something of a model or of its user's terminal, as strangers put them into names and posts."""
+"""Injected texts aimed at a model or at its user's terminal, as strangers put them into names and posts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent may write where an id belongs, to make a request leave its route."""
+"""Values that an agent may write in place of an id to make a request leave its route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of attackers. Each does what it can with its target; afterwards it is counted what arrived."""
+"""The list of attackers. Each does what it can with its target; then the harness counts what arrived."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ POST: Final[dict[str, Any]] = {"category": "show_tell", "title": "My results thi
 
 @dataclass(frozen=True)
 class Attacker:
-    """A script, the client it comes with, and what the human had signed."""
+    """A script, its client, and the limits that the human signed."""
 
     script: Script
     dialog: ElicitationFnT | None = None
@@ -49,7 +49,7 @@ ATTACKERS: Final[dict[str, Attacker]] = {}
 def attacker(
     name: str, dialog: ElicitationFnT | None = None, calls_itself: str = "attacker", **signed: Any
 ) -> Callable[[Script], Script]:
-    """Enter a script in the list."""
+    """Add a script to the list."""
 
     def enter(script: Script) -> Script:
         assert name not in ATTACKERS
@@ -60,7 +60,7 @@ def attacker(
 
 
 async def tried(target: Target, tool: str, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """Call a tool whatever comes of it; the structured result, where there is one."""
+    """Call a tool and ignore errors; returns the structured result, if any."""
     try:
         answer: CallToolResult = await target.client.call_tool(tool, arguments, **options)
     except (MCPError, RuntimeError):
@@ -69,7 +69,7 @@ async def tried(target: Target, tool: str, arguments: dict[str, Any], **options:
 
 
 async def tried_together(target: Target, tool: str, *several: dict[str, Any], **options: Any) -> None:
-    """Calls at the same time, for those that wait for a human."""
+    """Concurrent calls, for those that wait for a human."""
     async with anyio.create_task_group() as tasks:
         for arguments in several:
             tasks.start_soon(lambda given: tried(target, tool, given, **options), arguments)

@@ -1,4 +1,4 @@
-"""Forty attackers against a server on real money: no order, deployment or publication goes out without the human."""
+"""Forty attackers on a server with real money: no order, deployment or publication goes out without the human."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_nothing_reaches_a_connected_account_without_the_human(attack_conn
 async def test_the_attackers_order_reaches_a_connected_account_once_the_human_approves_it(
     attack_connected: Attack,
 ) -> None:
-    """So what holds the attackers back is the missing approval."""
+    """So the missing approval is what stops the attackers."""
     pytest.importorskip("ccxt")
     async with attack_connected() as target:
         asked = await tried(target, "orders_place", ORDER)

@@ -1,4 +1,6 @@
-"""Secrets through a whole run: a service that repeats the key in every spelling, every tool, log, journal, files."""
+"""Secrets over a whole run: the service repeats the key in every spelling; tools, log, journal and files are
+searched.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ RESOURCES: Final = (
 
 
 async def everything(client: Client) -> list[str]:
-    """What a client gets to see: every tool with sensible and with foolish arguments, resources, prompts."""
+    """Everything a client can see: every tool with sensible and with nonsensical arguments, resources, prompts."""
     seen: list[str] = []
     for tool in (await client.list_tools()).tools:
         if tool.name == "backtest_and_poll":
@@ -74,12 +76,12 @@ async def everything(client: Client) -> list[str]:
 
 
 def written(home: Path) -> dict[str, str]:
-    """Every file of the home, but the one that holds the key."""
+    """Every file of the home except the one that holds the key."""
     return {path.name: path.read_bytes().decode(errors="replace") for path in home.iterdir() if path.name != LOGINS}
 
 
 def hits(texts: dict[str, str], *secrets: str) -> list[str]:
-    """Where any part of a secret can be read."""
+    """Where any part of a secret appears."""
     return [f"{place}: {part}" for place, text in texts.items() for secret in secrets for part in traces(text, secret)]
 
 

@@ -1,4 +1,4 @@
-"""The same calls with a human's word do go through: without that, no failed attack would mean anything."""
+"""The same calls succeed with a human's approval. Without this control, a failed attack would prove nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger writes changes no decision: injected texts in all texts of the service."""
+"""Text from strangers changes no decision: every text field of the service contains an injection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXTS: Final = (
 
 
 async def decisions(client: Client) -> list[object]:
-    """What the gate says to each order and deployment."""
+    """The gate's decision on each order and deployment."""
     said: list[object] = []
     for order in ORDERS.values():
         preview: dict[str, Any] = (await client.call_tool("order_preview", order)).structured_content or {}
@@ -77,14 +77,14 @@ async def _seen(client: Client, tool: str) -> dict[str, Any]:
 
 
 def _rows(value: object) -> object:
-    """A table as the objects that its columns name; anything else as it is."""
+    """A table as a list of objects; anything else unchanged."""
     if not isinstance(value, dict) or set(cast("dict[str, object]", value)) != {"columns", "rows"}:
         return cast("object", value)
     return table_rows(cast("dict[str, object]", value))
 
 
 def _differing(one: object, other: object, path: str = "") -> list[tuple[str, str]]:
-    """Where two results differ, lists as `[]`, and what stands there in the second."""
+    """Paths where two results differ, with lists as `[]`, and the value in the second."""
     if isinstance(one, dict) and isinstance(other, dict):
         first, second = cast("dict[str, object]", one), cast("dict[str, object]", other)
         names = sorted({*first, *second} - {MARK})
@@ -96,6 +96,6 @@ def _differing(one: object, other: object, path: str = "") -> list[tuple[str, st
 
 
 def _named(place: tuple[str, str], seen: dict[str, Any]) -> bool:
-    """Whether a differing text hides nothing, and is one that the result names, or a word that says nothing."""
+    """Whether a differing text hides nothing, and is either named by the result or a word without meaning."""
     path, text = place
     return cleaned(text, len(text)) == text and (path in seen.get(MARK, []) or re.fullmatch(r"\w*", text) is not None)

@@ -1,4 +1,4 @@
-"""No argument makes a request leave its route: 229 strings for every id that stands in a path, at the tools' door."""
+"""No argument makes a request leave its route: 229 strings for every id in a path, sent through the tools."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Hosted = Callable[[], AbstractAsyncContextManager[tuple[Client, Venue]]]
 
 
 def routes() -> list[re.Pattern[str]]:
-    """The path of every endpoint; where an id stands, one segment that is an id and not dots alone."""
+    """The path of every endpoint; each id is one segment that is a valid id and not only dots."""
     one = r"(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9_.-]|%3A){1,128}"
     paths = [re.escape(PREFIX + each.path) for each in ENDPOINTS]
     return [re.compile(re.sub(r"\\{\w+\\}", lambda _: one, path)) for path in paths]
@@ -101,7 +101,7 @@ async def test_no_address_of_a_resource_leads_a_request_astray(hosted: Hosted, t
 
 
 def assert_on_their_routes(venue: Venue) -> None:
-    """Every request that was heard is one that the API knows, with its ids as whole segments."""
+    """Every request received is one that the API defines, with its ids as whole segments."""
     known = routes()
     paths = [each.target.partition("?")[0] for each in venue.requests]
     assert [path for path in paths if not any(route.fullmatch(path) for route in known)] == []
@@ -110,6 +110,6 @@ def assert_on_their_routes(venue: Venue) -> None:
 
 
 def _sendable(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Arguments as they survive JSON: a lone surrogate does not."""
+    """Arguments that survive JSON: a lone surrogate does not."""
     whole: dict[str, Any] = json.loads(json.dumps(arguments).encode("utf-8", "replace"))
     return {name: value.encode("utf-8", "replace").decode() for name, value in whole.items()}

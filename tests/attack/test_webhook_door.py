@@ -1,4 +1,4 @@
-"""Deliveries go to hosts that the human has signed for, and carry the user's secret, never a model's."""
+"""Deliveries go only to hosts that the human has signed for, with the user's secret and never a model's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that a webhook must never be sent to while only `hooks.example.com` is allowed."""
+"""Addresses that no webhook may be sent to while only `hooks.example.com` is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An honest hosted service over a real socket: it remembers all it hears, and may put any words into its texts."""
+"""An honest hosted service over a real socket: it records every request and can put any words into its texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Venue(FakeService):
     """The service.
 
     Attributes:
-        words: What stands in every free text of an answer.
+        words: Content of every free text in an answer.
         refuses: Answer everything but health with an error that says `words`.
         claims: Fields that every answer has besides its own.
         orders: What was booked.
@@ -56,7 +56,7 @@ class Venue(FakeService):
 
     @property
     def changes(self) -> list[str]:
-        """Everything that was heard and has an effect: orders, deployments, deliveries, publications."""
+        """Every request received that has an effect: orders, deployments, deliveries, publications."""
         harmless = ("/market/", "/backtest/", "/meta/")
         heard = [(each.method, each.target.removeprefix(PREFIX)) for each in self.requests]
         return [f"{method} {path}" for method, path in heard if method != "GET" and not path.startswith(harmless)]
@@ -187,7 +187,7 @@ async def _read(reader: asyncio.StreamReader) -> Recorded:
 
 @asynccontextmanager
 async def open_venue() -> AsyncGenerator[Venue]:
-    """The service on loopback, for as long as a test needs it."""
+    """The service on loopback, for the duration of a test."""
     venue = Venue()
     server = await asyncio.start_server(venue.serve, "127.0.0.1", 0)
     venue.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{PREFIX}"

@@ -1,7 +1,7 @@
-"""How much of the product one call walks through: files, functions, validations, evaluations, transactions.
+"""How much of the product one call touches: files, functions, validations, evaluations, transactions.
 
-Who reads a call from the tool to the venue has to hold all of it in the head, so each number has a ceiling. A ceiling
-goes down when something was folded, and never up to let a relay in.
+To understand a call from the tool to the venue, a reader has to keep all of it in mind, so each number has a ceiling. A
+ceiling goes down when layers are merged, and is never raised to make room for another layer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VALIDATES: Final = frozenset({"validate_python", "validate_json", "validate_stri
 
 @dataclass
 class Walk:
-    """What was entered while it was watched."""
+    """The files and functions entered during the measurement."""
 
     codes: set[CodeType] = field(default_factory=set[CodeType])
     validations: int = 0
@@ -58,7 +58,7 @@ class Walk:
 
     @contextmanager
     def watched(self) -> Generator[None]:
-        """Watch what happens inside, and forget what was before."""
+        """Start to count, and discard earlier counts."""
         self.codes, self.validations, self.evaluations, self.transactions = set(), 0, 0, 0
         self.watching = True
         try:
@@ -84,12 +84,12 @@ def _of_product(name: str) -> bool:
 
 
 def unwatched(_: Safety) -> None:
-    """In place of the watch."""
+    """A stand-in for the counter."""
 
 
 @pytest.fixture
 def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
-    """A walk that hears of every function and statement from here on. The server does nothing beside its calls."""
+    """A walk that sees every function and statement from here on. The server does nothing beside its calls."""
     walk, connect = Walk(), sqlite3.connect
 
     def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
@@ -161,7 +161,7 @@ async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
 
 
 async def test_a_backtest_from_the_tool_to_its_verdict(walk: Walk, tmp_path: Path) -> None:
-    """What the server's own process does; the run itself has a process to itself."""
+    """The work of the server's own process; a backtest runs in a process of its own."""
     script = 'emit_signal(rsi(close, 14) < 35, entry(TICKER, "LONG", Weight(1)))'
     job = {"strategy_type": "signal", "script": script, "universe": ["BINANCE:BTC/USDT"]}
     files: list[str] = []

@@ -1,4 +1,4 @@
-"""Engines in processes of their own, to be killed, and what it takes to talk to them."""
+"""Engines in separate processes, which tests kill, and helpers to talk to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Served:
     web: httpx2.Client
 
     def post(self, path: str, body: Fields | None = None) -> Fields:
-        """The data of an answer that has to be a success."""
+        """The data of an answer that must be a success."""
         return self._data(self.web.post(path, json=body or {}))
 
     def get(self, path: str) -> Fields:
@@ -34,7 +34,7 @@ class Served:
         return self._data(self.web.get(path))
 
     def until(self, job: str, reached: Callable[[Fields], bool], seconds: float = 60.0) -> Fields:
-        """Poll a job until it is as wanted."""
+        """Poll a job until it is in the wanted state."""
         deadline = time.monotonic() + seconds
         while not reached(status := self.get(f"/backtest/status/{job}")):
             assert time.monotonic() < deadline, status
@@ -53,7 +53,7 @@ Serve = Callable[[Path], AbstractContextManager[Served]]
 
 @pytest.fixture
 def serve() -> Serve:
-    """`with serve(home) as engine:` runs an engine on that home until the block ends, and then kills it."""
+    """`with serve(home) as engine:` runs an engine on that home until the block ends, then kills it."""
 
     @contextmanager
     def running(home: Path) -> Generator[Served]:

@@ -37,12 +37,12 @@ SUMMED: Final = ("killed", "fates", "figures")
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
+    """Settings of a run.
 
     Attributes:
-        client: `gated` is ours, `naive` is everybody's first.
+        client: `gated` is ours, `naive` is what everybody writes first.
         kills: How many processes to kill.
-        seed: Of everything that is drawn.
+        seed: Seed of all random draws.
         labels: `echoed` or `dropped`, as the exchange does with them.
         workers: Processes at the same time.
     """
@@ -56,12 +56,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Client:
-    """A way to place orders, and how to tell what it came to.
+    """A client under test, and how to judge its result.
 
     Attributes:
-        life: Of a worker, given the running exchange, the home and the seed.
-        settle: What is to be done once the killing is over.
-        judge: The figures, and a list of violations, each a sentence.
+        life: Runs a worker, given the running exchange, the home and the seed.
+        settle: Cleans up once the killing is over.
+        judge: Returns the figures, and a list of violations, each a sentence.
     """
 
     life: Callable[[Running, Path, int], Life]
@@ -70,7 +70,7 @@ class Client:
 
 
 def run(plan: Plan) -> dict[str, Any]:
-    """Run it in rounds, each on an exchange and a home of its own: every start reads the home's whole journal."""
+    """Run in rounds, each with its own exchange and home, because every start reads the home's whole journal."""
     began, rounds = time.monotonic(), list[dict[str, Any]]()
     for number, first in enumerate(range(0, plan.kills, ROUND)):
         part = replace(plan, kills=min(ROUND, plan.kills - first), seed=plan.seed + number)
@@ -82,12 +82,12 @@ def run(plan: Plan) -> dict[str, Any]:
 
 
 def _sum(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Figure by figure."""
+    """Add up reports, figure by figure."""
     return {name: sum(part.get(name, 0) for part in parts) for name in dict.fromkeys(chain.from_iterable(parts))}
 
 
 def run_round(plan: Plan, home: Path) -> dict[str, Any]:
-    """One exchange, one home, and what came of it."""
+    """Run one exchange on one home, and return the result."""
     client = CLIENTS[plan.client]
     slots = Slots(plan.workers)
     with exchange(Faults(echoes_labels=plan.labels == "echoed"), plan.seed) as running:
@@ -124,7 +124,7 @@ CLIENTS: Final = {"gated": GATED, "naive": NAIVE}
 
 
 def main() -> int:
-    """Run as the arguments say. 0 without violations, which the naive client cannot reach."""
+    """Run with the arguments given. Returns 0 without violations, which the naive client cannot achieve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--client", choices=sorted(CLIENTS), default="gated")
     parser.add_argument("--kills", type=int, default=200)

@@ -1,7 +1,7 @@
-"""Death at a drawn point of the program: before or after the n-th call that the safety layer makes or takes.
+"""Death at a random point of the program: before or after the n-th call into or out of the safety layer.
 
-A kill from outside mostly hits a process that waits. This one hits between any two steps of the code under test, also
-in its threads, and is the same SIGKILL.
+A kill from outside mostly hits a process that waits. This one hits between any two steps of the code under test,
+including its threads, and uses the same SIGKILL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WATCHED: Final = (str(ROOT / "safety") + os.sep, str(ROOT / "api" / "transport.p
 
 
 def perhaps_die_by_own_hand(chance: random.Random, share: float, most: int) -> None:
-    """In `share` of the lives, die at one of the next `most` steps, early ones more often than late ones."""
+    """In a `share` of the runs, die at one of the next `most` steps, early steps more often than late ones."""
     if chance.random() < share:
         _die_at(int(most ** chance.random()))
 

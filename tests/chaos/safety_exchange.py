@@ -1,7 +1,7 @@
-"""A hosted service that loses, delays and garbles, over real sockets and in a process of its own.
+"""A hosted service that loses, delays and garbles messages, over real sockets and in its own process.
 
-`python -m tests.chaos.safety_exchange FAULTS SEED [HOME]` prints its port and serves until its standard input ends.
-What really happened is at `/_truth`, out of reach of the faults.
+`python -m tests.chaos.safety_exchange FAULTS SEED [HOME]` prints its port and serves until its standard input ends. The
+true state is at `/_truth`, which the faults do not affect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPEN_TYPES: Final = ("limit", "GTC")
 
 
 class Exchange:
-    """The service. `look_up` tells what the sender's ledger says of a label while its POST is being read."""
+    """The service. `look_up` returns what the sender's ledger says about a label while its POST is being read."""
 
     def __init__(self, faults: Faults, seed: int, look_up: Callable[[str], str | None] | None = None) -> None:
         self.faults = faults
@@ -114,7 +114,7 @@ class Exchange:
         return replies.get(fate.removesuffix(" after fill"))
 
     def _break_off(self, fate: Fate, booked: Booked | None, writer: asyncio.StreamWriter) -> None:
-        """End the connection with half an answer, or with a reset."""
+        """End the connection with half an answer or with a reset."""
         if fate == "reply cut" and booked is not None:
             whole = http(*success(self._row(booked)))
             writer.write(whole[: len(whole) - self._chance.randrange(1, 60)])
@@ -153,7 +153,7 @@ class Exchange:
         return failure(404, "ORDER_NOT_FOUND")
 
     def _page(self, query: dict[str, str]) -> Fields:
-        """Newest first, as the API document has it: 1 to 200 rows from `offset`."""
+        """Newest first, as in the API document: 1 to 200 rows from `offset`."""
         rows = self._shown(query)
         limit, offset = min(int(query.get("limit", "50")), PAGE), int(query.get("offset", "0"))
         return {"orders": rows[offset : offset + limit], "total": len(rows), "limit": limit, "offset": offset}
@@ -197,7 +197,7 @@ class Exchange:
         task.add_done_callback(self._later.discard)
 
     async def strangers(self) -> None:
-        """Somebody else trades on the same accounts."""
+        """Place orders of another trader on the same accounts."""
         while self.faults.strangers:
             await asyncio.sleep(self._chance.expovariate(self.faults.strangers))
             account, symbol = self._chance.choice(ACCOUNTS), self._chance.choice(SYMBOLS)
@@ -205,7 +205,7 @@ class Exchange:
             self._book({**order, "amount": "7.7", "price": "90"}, label="")
 
     async def listen(self, announce: Callable[[int], None]) -> None:
-        """Serve for good, with outages in between."""
+        """Serve indefinitely, with outages in between."""
         server = await asyncio.start_server(self.connected, "127.0.0.1", 0, backlog=512)
         port: int = server.sockets[0].getsockname()[1]
         announce(port)
@@ -219,7 +219,7 @@ class Exchange:
 
 
 def venue_id(booked: Booked) -> str:
-    """What the venue calls an order."""
+    """The venue's id of an order."""
     return booked.order_id.removeprefix("api-")
 
 
@@ -238,7 +238,7 @@ async def serve(faults: Faults, seed: int, home: Path | None) -> None:
 
 
 def row_state_of(home: Path) -> Callable[[str], str | None]:
-    """What the ledger in `home` says of the intent under a label, read through a connection of its own."""
+    """The state in the ledger of `home` of the intent with a label, read through a separate connection."""
     import sqlite3
 
     def look_up(label: str) -> str | None:

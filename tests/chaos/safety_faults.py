@@ -1,4 +1,4 @@
-"""What the hostile exchange does to its clients: which faults there are, how often, and how late."""
+"""The faults of the hostile exchange: which ones exist, how often they occur, and how late."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ class Faults:
     Attributes:
         fates: Weight of each fate of an order.
         think: Longest time before an order is booked or answered.
-        late: Longest time after which an order is booked whose request was cut off.
-        late_at_least: Shortest such time.
+        late: Longest delay before an order is booked whose request was cut off.
+        late_at_least: Shortest such delay.
         slow: How long a slow reply takes; longer than the clients wait.
         lag: Longest time until the listings show a new order.
-        listing_failures: Share of the reading calls that fail: 500, 429, garbage or a closed connection.
-        echoes_labels: Whether listings and answers show the label that an order was placed under.
+        listing_failures: Share of read calls that fail: 500, 429, garbage or a closed connection.
+        echoes_labels: Whether listings and answers show the label of an order.
         names_orders: Whether orders have an id of the service's own besides the venue's.
-        strangers: Orders a second that somebody else places on the same accounts, so that lists grow while paged.
+        strangers: Orders a second by another trader on the same accounts, so that lists grow while paged.
         outages: Outages a second: for up to `outage` seconds no connection is accepted.
     """
 

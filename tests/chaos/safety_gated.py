@@ -1,8 +1,8 @@
-"""Our client under the harness: ledger, executor and watcher, as a server process runs them.
+"""Our client in the harness: ledger, executor and watcher, as a server process runs them.
 
-The policy is as loose as can be, since the limits of real money would stop a machine that trades at this pace; what
-keeps orders apart where labels are dropped is the real rule. Agents behave as they do: they call again after a
-restart, call twice, and go away in the middle of a call.
+The policy is as loose as possible, since the limits for real money would stop a machine that trades at this pace. Where
+labels are dropped, the real rule keeps orders apart. The simulated agents behave like real ones: they repeat a call
+after a restart, call twice, and disconnect in the middle of a call.
 """
 
 from __future__ import annotations
@@ -71,20 +71,20 @@ THINKS_SECONDS: Final = 0.05
 
 
 class Free:
-    """Nothing objects before sending."""
+    """Raises no objection before sending."""
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:  # noqa: ARG002 - the port's names
         """Go."""
         return GO
 
     async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> Free:  # noqa: ARG002
-        """There is nothing to look at."""
+        """There is nothing to check."""
         return self
 
 
 @dataclass(frozen=True)
 class Agent:
-    """Everything that a server process has of the safety layer."""
+    """The parts of the safety layer that a server process has."""
 
     url: str
     ledger: Ledger
@@ -93,14 +93,14 @@ class Agent:
     watcher: Watcher
 
     async def place(self, wanted: Wish) -> Intent | None:
-        """Book and send; `None` when the rules are against it."""
+        """Record and send; `None` when the rules forbid it."""
         admitted = await to_thread.run_sync(self._admit, wanted)
         if admitted is None or admitted.state not in {"APPROVED", "NOT_SENT"}:
             return admitted
         return await self.executor.execute(admitted.intent_id)
 
     async def call(self, wanted: Wish) -> None:
-        """Place it as a tool does: that the ledger is busy, or could not be told the outcome, is an answer too."""
+        """Place it as a tool does. "The ledger is busy" and "the outcome could not be recorded" are answers too."""
         with suppress(NotNow, OutcomeUnknown):
             if await self.place(wanted) is None:
                 await anyio.sleep(THINKS_SECONDS)
@@ -131,7 +131,9 @@ class Agent:
 
 
 def _like_one_given_up(order: Order, usage: Usage) -> bool:
-    """Without labels, an order like one that was given up could be either; a human would be asked, and says no."""
+    """Without labels, the order cannot be told from an identical one that was given up. A human would decide, and
+    says no.
+    """
     return any(
         each.state == "ABSENT" and abs(each.amount - order.amount) <= ALIKE * order.amount for each in usage.similar
     )
@@ -174,7 +176,7 @@ async def _never(_money: Money) -> float | None:
 
 
 def life(url: str, home: Path, seed: int) -> Life:
-    """The life of a worker. Everything slow is loaded here, once, before any is forked."""
+    """A worker process. Slow modules are loaded here, once, before any fork."""
     anyio.run(_open_once, url, home)
     return partial(live, url, home, seed)
 
@@ -185,7 +187,7 @@ async def _open_once(url: str, home: Path) -> None:
 
 
 def live(url: str, home: Path, seed: int, slot: Slot, chance: random.Random) -> None:
-    """Place wish after wish until killed. A wish that was not finished is called for again."""
+    """Place wish after wish until killed. An unfinished wish is repeated."""
     perhaps_die_by_own_hand(chance, OWN_HAND, MOST_STEPS)
     anyio.run(_live, url, home, seed, slot, chance)
 
@@ -204,7 +206,7 @@ async def _live(url: str, home: Path, seed: int, slot: Slot, chance: random.Rand
 
 
 def settle(running: Running, home: Path) -> None:
-    """What one server process does with what the dead ones left; ends when nothing is in the middle any more."""
+    """What one server process does with the intents of dead processes; ends when none is unfinished."""
     anyio.run(_settle, running.url, home)
 
 
@@ -219,7 +221,7 @@ async def _settle(url: str, home: Path) -> None:
 
 
 def judge(home: Path, truth: Truth) -> tuple[dict[str, int], list[str]]:
-    """The ledger against the truth. A halt counts too: this exchange does nothing that has to end in one."""
+    """The ledger against the truth. A halt is a violation too: nothing that this exchange does should cause one."""
     ledger = Ledger.open(home)
     try:
         intents, switch, breaks = ledger.intents(limit=1_000_000), ledger.switch(), ledger.verify()

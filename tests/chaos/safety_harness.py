@@ -1,4 +1,4 @@
-"""Runs an exchange, sets workers on it and kills them. Forks, so it has to run in a process without other threads."""
+"""Runs an exchange, starts workers against it and kills them. It forks, so it needs a process without other threads."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Running:
     """An exchange in a process of its own.
 
     Attributes:
-        url: What clients take as base URL.
+        url: Base URL for clients.
     """
 
     url: str
 
     def truth(self) -> Truth:
-        """What has really happened so far."""
+        """The true state so far."""
         return Truth.read(json.loads(self._get("/_truth")))
 
     def calm(self) -> None:
@@ -63,7 +63,7 @@ class Running:
 
 @contextmanager
 def exchange(faults: Faults, seed: int, watched_home: Path | None = None) -> Generator[Running]:
-    """An exchange for as long as the block lasts. It looks into the ledger of `watched_home` at each order."""
+    """An exchange for the duration of the block. It reads the ledger of `watched_home` at each order."""
     watched = [] if watched_home is None else [str(watched_home)]
     command = [sys.executable, "-m", "tests.chaos.safety_exchange", json.dumps(asdict(faults)), str(seed), *watched]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
@@ -78,12 +78,12 @@ def exchange(faults: Faults, seed: int, watched_home: Path | None = None) -> Gen
 
 @dataclass
 class Killed:
-    """What killing came to.
+    """Counts of killed and failed processes.
 
     Attributes:
-        kills: Processes that died of SIGKILL, by our hand or their own.
-        own_hand: Those among them that killed themselves, at a drawn point of their program.
-        failed: Processes that ended in any other way, which none should.
+        kills: Processes that died of SIGKILL, sent by us or by themselves.
+        own_hand: Those that killed themselves at a random point of their program.
+        failed: Processes that ended in any other way; must be 0.
     """
 
     kills: int = 0
@@ -93,13 +93,13 @@ class Killed:
 
 @dataclass
 class Worker:
-    """A forked process that lives on a slot until it is killed.
+    """A forked process that works on a slot until it is killed.
 
-    How long depends on what it has done, so that a slow machine has as much to find as a fast one.
+    How long depends on its progress, so that a slow machine tests as much as a fast one.
 
     Attributes:
-        began_at: The wish at which it found its slot.
-        wishes: After so many it is to die, `delay` seconds later.
+        began_at: The slot's wish when the process began.
+        wishes: The process dies after this many, `delay` seconds later.
         dies_at: On the monotonic clock, once that is known.
     """
 
@@ -112,7 +112,7 @@ class Worker:
 
     @classmethod
     def born(cls, life: Life, slot: Slot, chance: random.Random) -> Worker:
-        """Fork one. Some die while they still start."""
+        """Fork one. Some die during their start."""
         seed, began_at = chance.getrandbits(32), slot.number
         wishes, delay = chance.randrange(MOST_WISHES), LONGEST_DELAY * chance.random()
         early = time.monotonic() + delay if chance.random() < DIES_EARLY else None
@@ -126,18 +126,18 @@ class Worker:
         return self.dies_at is not None and time.monotonic() >= self.dies_at
 
     def kill(self) -> bool:
-        """Kill it; whether that is what it died of."""
+        """Kill it, and return whether the kill is what ended it."""
         os.kill(self.pid, signal.SIGKILL)
         return os.waitpid(self.pid, 0)[1] == signal.SIGKILL
 
     def ended(self) -> int | None:
-        """How it ended by itself, as `waitpid` says; `None` while it lives."""
+        """How it ended by itself, as `waitpid` reports; `None` while it runs."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         return status if pid else None
 
 
 def forked(work: Callable[[], None]) -> int:
-    """Do `work` in a process of its own, which ends with 0, or with 1 and a traceback."""
+    """Run `work` in a separate process, which ends with 0, or with 1 and a traceback."""
     pid = os.fork()
     if pid:
         return pid

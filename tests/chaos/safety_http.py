@@ -1,4 +1,4 @@
-"""How the hostile exchange reads requests and words its answers, before it spoils them."""
+"""How the hostile exchange parses requests and formats its answers, before faults are applied."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ GARBAGE: Final[Reply] = (200, b"<html><body>Everything is fine</body></html>")
 
 
 def candles(query: dict[str, str]) -> Fields:
-    """A market that stands still: the last minutes at `PRICE`."""
+    """A market without movement: the last minutes at `PRICE`."""
     minute = int(time.time()) // 60 * 60
     rows = [[moment(at), PRICE, PRICE, PRICE, PRICE, 1.0] for at in range(minute - 240, minute + 60, 60)]
     return {"symbol": query.get("symbol"), "exchange": query.get("exchange"), "timeframe": "1m", "candles": rows}

@@ -1,6 +1,6 @@
-"""The client that everybody writes first: try again on every error, remember nothing. It shows what the harness finds.
+"""The client that everybody writes first: retry on every error, remember nothing. It shows what the harness detects.
 
-It notes in a file what it believes, one line for each wish, so that its beliefs can be held against the truth.
+It writes what it believes to a file, one line per wish, so that the harness can compare its beliefs with the truth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENCE: Final = 0.4
 
 
 def live(url: str, home: Path, seed: int, slot: Slot, _chance: random.Random) -> None:
-    """Place wish after wish until killed. A wish that was not finished is begun again."""
+    """Place wish after wish until killed. An unfinished wish is started again."""
     while True:
         wanted = wish(slot.begin(), seed)
         _note(home, wanted, _place(url, wanted))
@@ -30,7 +30,7 @@ def live(url: str, home: Path, seed: int, slot: Slot, _chance: random.Random) ->
 
 
 def _place(url: str, wanted: Wish) -> str | None:
-    """The order's id, or `None` for what it believes to have failed."""
+    """The order's id, or `None` if the client believes that it failed."""
     for attempt in range(ATTEMPTS):
         try:
             return _post(url, wanted)

@@ -1,7 +1,7 @@
-"""A process that places a number of orders through our client, for tests that look at it from outside.
+"""A process that places a number of orders through our client, for tests that observe it from outside.
 
 `python -m tests.chaos.safety_sender URL HOME COUNT FIRST` places wishes FIRST, FIRST + 1 and so on; with `watched` at
-the end, beside a watcher as a server process has it.
+the end, it also runs a watcher as a server process does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where each line of wishes stands, in memory that outlives the process which is killed while it works on them."""
+"""The progress of each line of wishes, in memory that survives the death of the process that works on it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Slots:
             self.write(index, index, 0)
 
     def read(self, index: int) -> tuple[int, int]:
-        """The wish that a line works on, and the process that last began to."""
+        """The current wish of a line, and the last process that began it."""
         return _LINE.unpack_from(self._memory, index * _LINE.size)
 
     def write(self, index: int, number: int, pid: int) -> None:
-        """Let process `pid` go on with wish `number` on a line."""
+        """Record that process `pid` continues with wish `number` on a line."""
         _LINE.pack_into(self._memory, index * _LINE.size, number, pid)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._memory.close()
 
 
@@ -42,7 +42,7 @@ class Slot:
     index: int
 
     def begin(self) -> int:
-        """The wish that this line works on; from now on this process does. Without the owner there is nothing to do."""
+        """The current wish of this line; from now on this process owns it. Without an owner there is nothing to do."""
         if os.getppid() != self.slots.owner:
             os._exit(0)
         number, _ = self.slots.read(self.index)
@@ -50,16 +50,16 @@ class Slot:
         return number
 
     def next(self) -> None:
-        """It is done; the line goes on to the next."""
+        """The wish is done; move the line to the next."""
         number, pid = self.slots.read(self.index)
         self.slots.write(self.index, number + self.slots.count, pid)
 
     def wishes_done(self, pid: int, since: int) -> int | None:
-        """How many wishes a process has done on this line, which stood at `since`; `None` before its first."""
+        """How many wishes a process has done on this line, which was at `since`; `None` before its first."""
         number, worker = self.slots.read(self.index)
         return (number - since) // self.slots.count if worker == pid else None
 
     @property
     def number(self) -> int:
-        """The wish that this line is at."""
+        """The current wish of this line."""
         return self.slots.read(self.index)[0]

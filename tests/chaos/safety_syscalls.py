@@ -1,7 +1,7 @@
-"""Reads what `strace` saw: whether everything that a process wrote to its ledger was on the disk when it connected.
+"""Reads a trace of `strace`: was everything that a process wrote to its ledger on the disk when it connected?
 
-`kill -9` cannot show a missing sync, since the operating system keeps what a dead process wrote. Only the order of the
-system calls can.
+`kill -9` cannot show a missing sync, since the operating system keeps the writes of a dead process. Only the order of
+the system calls can show it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _NAMED: Final = re.compile(r'[<"](?P<path>/[^>"]+)[>"]')
 
 @dataclass
 class Disk:
-    """What is not on the disk yet, call by call.
+    """Tracks what is not on the disk yet, call by call.
 
     Attributes:
         database: The ledger's file.
-        commits: Transactions that were finished: the journal was removed and its folder synced.
+        commits: Finished transactions: the journal was removed and its folder synced.
         connects: Connections to the exchange, each with the commits before it.
         unsynced: Connections that began while something was not on the disk, as sentences.
     """

@@ -1,4 +1,4 @@
-"""What really happened at the hostile exchange, as opposed to what its answers and listings say."""
+"""What really happened at the hostile exchange, as opposed to its answers and listings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ SERVICE_PREFIX: Final = "/api/v1"
 
 @dataclass
 class Arrival:
-    """A POST /orders that arrived whole.
+    """A POST /orders that arrived completely.
 
     Attributes:
         label: As sent, whether the listings show it or not.
         at: Unix seconds.
-        fate: What was done with it.
+        fate: What the exchange did with it.
         row_state: State of the intent in the sender's ledger at that moment, where it was looked up.
     """
 
@@ -32,9 +32,9 @@ class Booked:
     """An order that exists at the exchange.
 
     Attributes:
-        label: As sent; "" for orders that somebody else placed.
+        label: As sent; "" for orders of another trader.
         booked_at: Unix seconds; so is the other time.
-        visible_at: From when the listings show it.
+        visible_at: When the listings begin to show it.
     """
 
     order_id: str
@@ -64,7 +64,7 @@ class Truth:
 
     @classmethod
     def read(cls, report: dict[str, Any]) -> Truth:
-        """What `report` wrote."""
+        """Read back the output of `report`."""
         return cls(
             [Arrival(**arrival) for arrival in report["arrivals"]],
             [Booked(**booked) for booked in report["booked"]],

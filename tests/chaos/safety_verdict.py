@@ -1,4 +1,6 @@
-"""Holds a ledger against the truth. Written from the promises of the state table, not from the code that keeps them."""
+"""Compares a ledger with the truth. It is written from the promises of the state table, not from the code behind
+them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ OPEN_ENDED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "SENT", 
 
 
 def figures(intents: Sequence[Intent], truth: Truth) -> dict[str, int]:
-    """How many of what there are."""
+    """Counts of intents and orders."""
     states = Counter(intent.state for intent in intents)
     return {
         "intents": len(intents),
@@ -50,7 +52,7 @@ def wish_of(intent: Intent) -> str:
 
 
 def violations(intents: Sequence[Intent], truth: Truth) -> list[str]:
-    """Every promise that was broken, as sentences. What is still UNKNOWN breaks none."""
+    """Every broken promise, as a sentence. Intents that are still UNKNOWN break none."""
     known = {intent.label for intent in intents if intent.label}
     broken = [f"{wish} was placed more than once" for wish in duplicated(intents, truth)]
     broken += [f"{label} arrived {n} times" for label, n in truth.arrived().items() if n > 1]
@@ -66,7 +68,7 @@ def violations(intents: Sequence[Intent], truth: Truth) -> list[str]:
 
 
 def _wrong(intent: Intent, found: list[Booked]) -> list[str]:
-    """What its state says of the exchange, and is not so."""
+    """A claim about the exchange that an intent's state makes and that is false."""
     if intent.state in OPEN_ENDED:
         return ["it was left in the middle"]
     if intent.state in NOTHING_BOOKED:

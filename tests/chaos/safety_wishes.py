@@ -1,6 +1,6 @@
-"""The orders that agents wish for in the chaos runs: endless, and the same again after a restart.
+"""The orders that agents want in the chaos runs: an endless sequence, identical after a restart.
 
-Few accounts, symbols and amounts, so that many orders are alike; only the wish's number, in the label, tells which.
+There are few accounts, symbols and amounts, so many orders look alike; only the wish's number, in the label, differs.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ AMOUNTS: Final = tuple(f"{0.001 * 1.05**step:.6f}" for step in range(40))
 
 @dataclass(frozen=True)
 class Wish:
-    """One order that somebody wants exactly once."""
+    """An order that must be placed exactly once."""
 
     number: int
     order: dict[str, Any]
 
     @property
     def label(self) -> str:
-        """What the wisher calls it."""
+        """The caller's label."""
         return f"wish-{self.number}"
 
 
 def wish(number: int, seed: int) -> Wish:
-    """The wish of that number; the same again for whoever asks."""
+    """The wish with that number; always the same."""
     chance = random.Random(seed * 1_000_003 + number)
     limit = chance.random() < 0.5
     order = {

@@ -1,4 +1,4 @@
-"""Backtest jobs when processes die: nothing is lost, and what cannot go on says why."""
+"""Backtest jobs when processes die: nothing is lost, and a job that cannot continue says why."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Desk:
         return found
 
     def until(self, job_id: str, reached: Callable[[JobRow], bool]) -> JobRow:
-        """The job once it is `reached`; it may take long on a busy machine, but it may not stand still."""
+        """The job once it is `reached`. It may take long on a busy machine, but it must make progress."""
         deadline, seen = time.monotonic() + IDLE_SECONDS, None
         while not reached(row := self.job(job_id)):
             if row != seen:

@@ -1,4 +1,4 @@
-"""Exactly once, under `kill -9` and a hostile exchange; and a naive client, which the same harness convicts."""
+"""Exactly once, under `kill -9` and a hostile exchange; the same harness convicts a naive client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEED = 20_251
 
 
 def chaos(client: str, kills: int, labels: str = "echoed") -> dict[str, Any]:
-    """The report of a run. In a process of its own, since the harness forks."""
+    """The report of a run, in a separate process because the harness forks."""
     options = ["--client", client, "--kills", str(kills), "--labels", labels, "--seed", str(SEED)]
     command = [sys.executable, "-m", "tests.chaos.safety_chaos", *options]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=False)
@@ -24,7 +24,7 @@ def chaos(client: str, kills: int, labels: str = "echoed") -> dict[str, Any]:
 
 
 def check(report: dict[str, Any], kills: int) -> None:
-    """No violation, and enough that there could have been some."""
+    """No violation, and enough events that violations were possible."""
     assert report["violations"] == []
     assert report["killed"]["kills"] >= kills
     assert report["figures"]["intents ACKED"] >= kills / 10

@@ -1,4 +1,4 @@
-"""The kill switch, pulled from another process while three others trade."""
+"""One process pulls the kill switch while three others trade."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT_ONCE_SECONDS = 2.0
 
 @contextmanager
 def trading(running: Running, home: Path) -> Generator[None]:
-    """Processes that place order after order for as long as the block lasts."""
+    """Processes that place order after order for the duration of the block."""
     command = [sys.executable, "-m", "tests.chaos.safety_sender", running.url, str(home), str(MANY)]
     senders = [subprocess.Popen([*command, str(n * MANY), "watched"], cwd=ROOT) for n in range(PROCESSES)]
     try:
@@ -44,7 +44,7 @@ def trading(running: Running, home: Path) -> Generator[None]:
 
 
 def until(running: Running, reached: Callable[[Truth], bool], seconds: float = 60.0) -> Truth:
-    """The truth once it is as wanted."""
+    """The truth once it meets the condition."""
     deadline = time.monotonic() + seconds
     while not reached(truth := running.truth()):
         assert time.monotonic() < deadline, truth
@@ -53,14 +53,14 @@ def until(running: Running, reached: Callable[[Truth], bool], seconds: float = 6
 
 
 def by_ledger(home: Path) -> None:
-    """As tools and the command line do it."""
+    """As the tools and the command line do it."""
     ledger = Ledger.open(home)
     ledger.halt("a test", "another process")
     ledger.close()
 
 
 def by_file(home: Path) -> None:
-    """As a person does it who has nothing but a shell."""
+    """As a person with nothing but a shell does it."""
     (home / "HALT").touch()
 
 

@@ -1,4 +1,4 @@
-"""An exchange that doubles orders, refuses what it books, or books what everybody had given up: that ends in a halt."""
+"""An exchange that doubles orders, refuses orders that it books, or books orders long given up: each causes a halt."""
 
 from __future__ import annotations
 

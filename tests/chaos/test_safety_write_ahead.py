@@ -1,4 +1,4 @@
-"""Before a connection to the exchange is opened, that the order is being sent is on the disk."""
+"""The ledger on the disk says that an order is being sent before a connection to the exchange is opened."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ledger.close()
 
 
 def traced(home: Path, port: int, command: list[str]) -> Disk:
-    """What the system calls of a program say about the ledger in `home`."""
+    """What a program's system calls show about the ledger in `home`."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")

@@ -1,4 +1,4 @@
-"""Two processes on one home: orders from both at once, and one stream of signals between them."""
+"""Two processes on one home: both place orders at once, and they share one stream of signals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def order(number: int) -> PlaceRequest:
 
 
 def place_orders(home: Path, began: float) -> None:
-    """The life of one process. Any error, a lock that was not had in time among them, ends it with a non-zero code."""
+    """The main function of one process. Any error, including a lock timeout, ends it with a non-zero code."""
 
     async def run() -> None:
         engine = await opened(home, began)

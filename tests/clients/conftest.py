@@ -1,4 +1,4 @@
-"""Servers as a client meets them: real processes, in a folder and an environment that mean them no good."""
+"""Servers as a client meets them: real processes, in a hostile folder and environment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Serve = Callable[..., AbstractContextManager[Served]]
 
 @pytest.fixture
 def hostile_folder(tmp_path: Path) -> Path:
-    """A working directory whose packages have our names and must never be imported."""
+    """A working directory with packages that have our names and must never be imported."""
     for name in OUR_FOLDERS:
         folder = tmp_path / "hostile" / name
         folder.mkdir(parents=True)

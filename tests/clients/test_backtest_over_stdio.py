@@ -1,4 +1,4 @@
-"""A backtest through a real stdio server: its worker processes must neither speak nor listen on the server's pipes."""
+"""A backtest through a real stdio server: its worker processes must not touch the server's pipes."""
 
 from __future__ import annotations
 

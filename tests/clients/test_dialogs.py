@@ -24,7 +24,7 @@ ORDER: Final[dict[str, Any]] = {
 
 
 async def confirm(client: Client, person: Person) -> None:
-    """Place an order; the person is shown what it is, once."""
+    """Place an order; the person sees its terms, once."""
     placed = await client.call_tool("place_with_confirmation", ORDER)
 
     assert placed.structured_content is not None, placed.content
@@ -35,7 +35,7 @@ async def confirm(client: Client, person: Person) -> None:
 
 @asynccontextmanager
 async def connected(transport: HttpTransport, served: Served, era: Era, person: Person) -> AsyncGenerator[Client]:
-    """A client with somebody in front of it."""
+    """A client with a person who answers."""
     if transport == "sse":
         wire = sse_client(served.url, headers=served.headers)
         async with Client(wire, mode=era, elicitation_callback=person) as client:

@@ -1,4 +1,4 @@
-"""Who gets in over HTTP: every host, origin and token against each other; and what of a request never goes upstream."""
+"""Access over HTTP: every combination of host, origin and token; and which parts of a request never go upstream."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TOKENS: Final = {None: False, "Bearer wrong": False, "good": True, "Basic good":
 
 
 def expected(*, host: bool, origin: bool, token: bool) -> int:
-    """The token is asked for first, then the host, then the origin."""
+    """The token is checked first, then the host, then the origin."""
     if not token:
         return 401
     if not host:

@@ -1,4 +1,4 @@
-"""One smoke test per transport over a real process, and how each of them ends."""
+"""One smoke test per transport with a real process, and how each of them ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ INITIALIZED: dict[str, Any] = {"jsonrpc": "2.0", "method": "notifications/initia
 
 
 async def use(client: Client) -> Any:
-    """What every transport has to carry: the list, a call, a refusal, a document."""
+    """What every transport must handle: the list, a call, a refusal, a document."""
     assert "market_evaluate" in [tool.name for tool in (await client.list_tools()).tools]
     refused = await client.call_tool("market_evaluate", {**EXPRESSION, "symbl": "x"})
     assert refused.is_error
@@ -45,7 +45,7 @@ async def use(client: Client) -> Any:
 
 @asynccontextmanager
 async def connected(transport: HttpTransport, served: Served, era: Era) -> AsyncGenerator[Client]:
-    """A client that uses what the server printed."""
+    """A client configured with the server's output."""
     if transport == "sse":
         async with Client(sse_client(served.url, headers=served.headers), mode=era) as client:
             yield client

@@ -1,4 +1,4 @@
-"""The server as a client first meets it."""
+"""The server at a client's first contact."""
 
 from __future__ import annotations
 

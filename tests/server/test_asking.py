@@ -1,4 +1,4 @@
-"""A question in the client's own dialog, in both protocol eras; and what counts as an answer."""
+"""Questions in the client's own dialog, in both protocol eras, and which answers count."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ QUESTION: Final = "Buy 0.001 BTC/USDT at the market on account acc_1?"
 
 
 class Asker:
-    """A gate that asks once for each call and reports the answer; `intent_id` and `question` are what it asks."""
+    """A gate that asks once for each call and reports the answer. It asks for `intent_id` with `question`."""
 
     def __init__(self) -> None:
         self.intent_id = INTENT
@@ -50,7 +50,7 @@ class Asker:
 
     @property
     def orders(self) -> Asker:
-        """The part of a gate that a tool asks."""
+        """The part of a gate that a tool calls."""
         return self
 
     async def place_and_follow(
@@ -76,13 +76,15 @@ Dialog = Callable[..., AbstractAsyncContextManager[Client]]
 
 @pytest.fixture
 def gate() -> Asker:
-    """What the server asks through."""
+    """The interface through which the server asks."""
     return Asker()
 
 
 @pytest.fixture
 def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
-    """`async with dialog(callback) as client:` has a server with `gate`, and a client that answers like `callback`."""
+    """`async with dialog(callback) as client:` gives a client of a server with `gate`; `callback` answers its
+    questions.
+    """
 
     class WithGate(Backend):
         async def client(self) -> Any:
@@ -180,13 +182,13 @@ async def test_the_client_is_told_how_far_the_waiting_is_and_named_to_the_journa
 
 @pytest.mark.parametrize("era", ["auto"])
 class TestNewCalls:
-    """Where the answer comes with a new call, made by a client that may be anything."""
+    """The answer comes with a new call, from a client that cannot be trusted."""
 
     @staticmethod
     async def call(
         client: Client, arguments: dict[str, Any], answers: InputResponses | None = None, state: str | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """One call as it is on the wire."""
+        """One call as sent on the wire."""
         return await client.session.call_tool(
             TOOL, arguments, input_responses=answers, request_state=state, allow_input_required=True
         )

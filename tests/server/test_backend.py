@@ -1,4 +1,4 @@
-"""What answers the calls: opened lazily, once, and with the key that belongs there."""
+"""The backend that answers calls: opened lazily, once, and with the right key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEW_KEY = "ht_prov_canary_abcdefgh1234"
 
 
 class Hosted(BaseHTTPRequestHandler):
-    """A hosted service that registers everybody and remembers the keys that it was shown."""
+    """A hosted service that registers everyone and records the keys that it receives."""
 
     seen: list[str | None]
 
@@ -51,7 +51,7 @@ class Hosted(BaseHTTPRequestHandler):
 
 @contextmanager
 def hosted_service() -> Generator[tuple[str, list[str | None]]]:
-    """Its base URL, and the keys that requests carried."""
+    """Its base URL, and the keys in the requests."""
     seen: list[str | None] = []
     handler = type("Handler", (Hosted,), {"seen": seen})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:

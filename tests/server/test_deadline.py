@@ -1,4 +1,4 @@
-"""Every tool answers by its deadline, however slowly the service does: it hangs, or drips byte by byte."""
+"""Every tool answers by its deadline, however slow the service is: hanging, or dripping byte by byte."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ARGUMENTS: Final[dict[str, Any]] = {
 
 
 def arguments(tool: str) -> dict[str, Any]:
-    """What a tool needs, and no long waiting."""
+    """The surroundings of a tool, without long waits."""
     schema = load(tool)["inputSchema"]
     taken = {name: ARGUMENTS[name] for name in schema.get("required", ())}
     if tool == "market_evaluate":
@@ -106,7 +106,7 @@ async def test_all_tools_answer_by_the_deadline_of_a_slow_service(
 
 
 async def test_the_deadlines_fit_into_one_another(connect: Connect, settings: Settings) -> None:
-    """Reading and sending together are done before the tool's own deadline, which is below a client's usual minute."""
+    """Reading and sending together finish before the tool's deadline, which is below a client's usual minute."""
     from api import transport
 
     async with connect(settings) as client:

@@ -1,4 +1,4 @@
-"""What results look like on their way out: tables with their columns once, pages of a bounded size, short ratios."""
+"""The form of results: tables that list their columns once, pages of bounded size, short ratios."""
 
 from __future__ import annotations
 

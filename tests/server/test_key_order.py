@@ -1,4 +1,6 @@
-"""Where the user's key comes from: the keyring, a private file, the environment, and last what an agent registered."""
+"""Where the user's key comes from: the keyring, a private file, the environment, and last a key that an agent
+registered.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ OTHER: Final = SecretStr("ht_live_fedcba9876543210")
 
 
 class Box:
-    """A keyring in memory; one that is not there where `there` is false."""
+    """A keyring in memory; unavailable if `there` is false."""
 
     def __init__(self, *, there: bool = True) -> None:
         self.there = there
@@ -48,7 +50,7 @@ class Box:
 
 
 def shown(found: FoundKey | None) -> tuple[str, str] | None:
-    """A found key in a form that compares."""
+    """A found key in a comparable form."""
     return (found.key.get_secret_value(), found.origin) if found else None
 
 
@@ -150,7 +152,7 @@ class Memory(keyring.backend.KeyringBackend):
         self.answering.set()
 
     def get_password(self, service: str, username: str) -> str | None:
-        """The secret, once it may be had."""
+        """The secret, once the keyring is unlocked."""
         self.answering.wait(30)
         return self.kept.get((service, username))
 
@@ -166,7 +168,7 @@ class Memory(keyring.backend.KeyringBackend):
 
 @pytest.fixture
 def memory() -> Generator[Memory]:
-    """The keyring library with a backend in memory, for the time of a test."""
+    """The keyring library with an in-memory backend, for the duration of a test."""
     before = keyring.get_keyring()
     backend = Memory()
     keyring.set_keyring(backend)

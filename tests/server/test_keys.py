@@ -1,4 +1,4 @@
-"""What this machine keeps secret."""
+"""Secrets kept on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders of live strategies pass the gate: they count in its limits and stand in its journal."""
+"""Orders of live strategies pass the gate: its limits count them and its journal records them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUBSCRIPTION = "sub_1"
 
 
 class NoBooks:
-    """A door that nothing may use."""
+    """An object that nothing may use."""
 
     def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
         raise AssertionError((agent_id, account_id, key))
@@ -65,7 +65,7 @@ class Through:
         return await to_thread.run_sync(self.door.place, wanted)
 
     async def intents(self) -> list[Intent]:
-        """All that the ledger has."""
+        """All intents of the ledger."""
         context = await self.backend.context()
         return await to_thread.run_sync(context.ledger.intents)
 

@@ -1,4 +1,4 @@
-"""What a server does beside its calls: it sends what was approved while none ran, and follows a halt from anywhere."""
+"""Background work of a server: it sends orders approved while no server ran, and obeys a halt from any process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RESTING: Final = PlaceRequest.model_validate({**ORDER.model_dump(), "order_type"
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home whose user wants to be asked about simulated orders too."""
+    """A home whose user wants to approve simulated orders too."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     (folder / "policy.toml").write_text("[paper]\nask_a_human = true\n", encoding="utf-8")
@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def enrolled(home: Path) -> SigningKey:
-    """The user's key, cheaply made."""
+    """The user's key, with a cheap passphrase hash."""
     key = enrol(home, "four unrelated words", cost=2**4)
     with closing(Ledger.open(home)) as ledger:
         ledger.pin_approver(key.approver.public_key)
@@ -55,7 +55,7 @@ def stands(home: Path, intent_id: str) -> Intent:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for what another task or process does."""
+    """Wait for the work of another task or process."""
     with anyio.fail_after(PATIENCE):
         while not await anyio.to_thread.run_sync(true):  # noqa: ASYNC110 - another process tells nobody
             await anyio.sleep(0.1)
@@ -85,7 +85,7 @@ async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_bef
 
 
 async def approved(home: Path) -> str:
-    """The id of an order that a human has approved while no server ran."""
+    """The id of an order that a human approved while no server ran."""
     key = enrolled(home)
     async with open_backend(Settings(home=home)) as backend:
         waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
@@ -96,7 +96,7 @@ async def approved(home: Path) -> str:
 
 
 async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved(home: Path, tmp_path: Path) -> None:
-    """A server beside it, which may send, has sent its own order by then."""
+    """By then a second server, which may send, has sent its own order."""
     other = tmp_path / "other"
     shutil.copytree(home, other)
     kept, sent = await approved(home), await approved(other)

@@ -1,4 +1,4 @@
-"""Settings are read once, and what cannot be used is refused with the way out."""
+"""Settings are read once; an unusable setting is refused with advice."""
 
 from __future__ import annotations
 

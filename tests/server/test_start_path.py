@@ -1,4 +1,4 @@
-"""Starting and listing the tools imports only what they need; agents wait for that before their first turn."""
+"""Startup and tool listing import only what they need, because agents wait for both before their first turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reaches a client when something of ours breaks, and what reaches the log."""
+"""What a client sees when our code breaks, and what the log says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "ht_live_canary_0123456789"
 
 
 class Broken:
-    """A backend that fails for a reason that no one foresaw."""
+    """A backend that fails for an unforeseen reason."""
 
     source = "embedded"
 

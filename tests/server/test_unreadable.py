@@ -23,7 +23,7 @@ CALL = '{"jsonrpc":"2.0","id":%s,"method":"tools/call","params":{"name":"script_
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
-    """A server on stdio that has been greeted."""
+    """A stdio server after the handshake."""
     environment = {**os.environ, "HEYTRADERS_HOME": str(tmp_path_factory.mktemp("home"))}
     command = [sys.executable, "-m", "heytraders_mcp"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=-1, stdout=-1, stderr=-1) as server:

@@ -1,4 +1,4 @@
-"""A human at a terminal: a verb in a process of its own, on a pseudo-terminal that tests read and type into."""
+"""A human at a terminal: a verb in its own process, on a pseudo-terminal that tests read from and type into."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Terminal:
         self.seen = ""
 
     def until(self, text: str) -> str:
-        """Wait until `text` shows, and return what showed since the last time."""
+        """Wait until `text` appears, and return the output since the last call."""
         start = self._read
         deadline = time.monotonic() + PATIENCE
         while (found := self.seen.find(text, start)) < 0:
@@ -41,14 +41,14 @@ class Terminal:
         os.write(self._handle, f"{line}\n".encode())
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end: the exit code, and all that showed since the last time."""
+        """Wait for the end; returns the exit code and the output since the last call."""
         deadline = time.monotonic() + PATIENCE
         while self._more(deadline):
             pass
         return self._process.wait(PATIENCE), self.seen[self._read :]
 
     def _more(self, deadline: float) -> bool:
-        """Read what has come; false at the end."""
+        """Read new output; false at the end."""
         ready, _, _ = select.select([self._handle], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
             return False
@@ -62,7 +62,7 @@ class Terminal:
 
 @contextmanager
 def terminal(home: Path, *arguments: str) -> Generator[Terminal]:
-    """Run a verb on a terminal, with a home folder of its own; it is gone at the end."""
+    """Run a verb on a terminal with a temporary home folder."""
     handle, inside = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "heytraders_mcp", *arguments],

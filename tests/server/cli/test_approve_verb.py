@@ -38,14 +38,14 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger(home: Path) -> Generator[Ledger]:
-    """Of the home folder."""
+    """The ledger of the home folder."""
     with closing(Ledger.open(home)) as opened:
         yield opened
 
 
 @pytest.fixture
 def enrolled(home: Path, ledger: Ledger) -> None:
-    """A passphrase was chosen before."""
+    """The user has already chosen a passphrase."""
     ledger.pin_approver(enrol(home, PASSPHRASE, cost=2**4).approver.public_key)
 
 
@@ -91,12 +91,12 @@ def required(_used: Usage, _switch: SwitchState) -> Decision:
 
 
 def go(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:
-    """Nothing stands against it."""
+    """Raises no objection."""
     return GO
 
 
 def executed(ledger: Ledger, intent_id: str) -> Thread:
-    """A server that sends what a human has approved, and gets the order id `o-1`."""
+    """A server that sends approved orders and gets the order id `o-1`."""
 
     def serve() -> None:
         while not ledger.claim(intent_id, go).won:

@@ -1,4 +1,4 @@
-"""From an agent's call to a human's passphrase to a filled order: a server, a terminal, and nothing in between."""
+"""From an agent's call through a human's passphrase to a filled order: only a server and a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORDER = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home whose user wants to be asked about paper orders too, with a passphrase."""
+    """A home with a passphrase, whose user wants to approve paper orders too."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     (folder / "policy.toml").write_text("[paper]\nask_a_human = true\n")
@@ -43,7 +43,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def approve(home: Path) -> tuple[str, int, str]:
-    """Wait until something waits for the human: what is shown, the exit code, and what is told."""
+    """Wait until an approval is pending; returns the screen, the exit code and the message."""
     with closing(Ledger.open(home)) as ledger:
         deadline = time.monotonic() + 20
         while not ledger.intents(states={"PENDING"}) and time.monotonic() < deadline:
@@ -58,7 +58,7 @@ def approve(home: Path) -> tuple[str, int, str]:
 
 
 async def called(client: Client, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a tool answers."""
+    """The answer of a tool."""
     result = await client.call_tool(tool, arguments)
     return result.structured_content or {}
 

@@ -1,4 +1,4 @@
-"""`heytraders-mcp audit`: the journal as a person and another program see it."""
+"""`heytraders-mcp audit`: the journal for people and for other programs."""
 
 from __future__ import annotations
 

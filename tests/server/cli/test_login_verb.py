@@ -1,4 +1,4 @@
-"""Logging in and out, and entering the server into a client's configuration: no key is ever shown or written there."""
+"""Logging in and out, and adding the server to a client's configuration: no key is ever shown or written there."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    """Run a verb, with what is piped into it."""
+    """Run a verb with piped input."""
 
     def verb(*arguments: str, piped: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -100,7 +100,7 @@ async def test_what_is_typed_is_not_echoed_and_the_service_says_what_it_is_for(
 
 
 async def _login_over_a_terminal(environment: dict[str, str], url: str) -> subprocess.CompletedProcess[str]:
-    """Type the key into a real terminal, and return everything that it showed."""
+    """Type the key into a real terminal, and return all its output."""
     import anyio.to_thread
 
     return await anyio.to_thread.run_sync(_typed, {**environment, "HEYTRADERS_BASE_URL": url})

@@ -1,4 +1,4 @@
-"""`policy init` writes the few lines that a first order needs; `--ask-again` lifts the pause after questions."""
+"""`policy init` writes the few lines that a first order needs; `--ask-again` ends the pause after questions."""
 
 from __future__ import annotations
 

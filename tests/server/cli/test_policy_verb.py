@@ -1,4 +1,4 @@
-"""`heytraders-mcp policy`, `release` and `halt` from a shell: what is signed counts, and only a human signs."""
+"""`heytraders-mcp policy`, `release` and `halt` from a shell: only signed limits count, and only a human signs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(home: Path) -> Run:
 
 
 def signing(human: Terminal) -> str:
-    """Agree to the changes and choose a passphrase; returns what was shown before."""
+    """Accept the changes and choose a passphrase; returns the output before that."""
     shown = human.until("Sign them")
     human.type("y")
     human.until("New passphrase, 12 characters or more: ")

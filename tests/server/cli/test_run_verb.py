@@ -1,4 +1,4 @@
-"""The verb that runs live strategies without a client: as a process, and as a service's file."""
+"""The verb that runs live strategies without a client: as a process and as a service file."""
 
 from __future__ import annotations
 

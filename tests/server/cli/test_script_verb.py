@@ -1,4 +1,4 @@
-"""`heytraders-mcp script check`: what an editor or a shell sees of a script."""
+"""`heytraders-mcp script check`: the output for an editor or a shell."""
 
 from __future__ import annotations
 

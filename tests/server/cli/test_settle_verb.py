@@ -1,4 +1,4 @@
-"""`settle`: a human ends what no reading can, with the passphrase; the journal keeps who said so."""
+"""`settle`: with the passphrase, a human decides an outcome that no look-up can find; the journal records who did."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ CSV = "time,open,high,low,close,volume\n" + "".join(
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a verb with a home folder of the test's own."""
+    """Run a verb with a temporary home folder."""
 
     def verb(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(tmp_path / "home"), **settings}
@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What a failed verb said; it has to be one line."""
+    """The message of a failed verb, which must be one line."""
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
