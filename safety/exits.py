@@ -1,10 +1,10 @@
-"""What a text passes on its way out: no secret leaves, and text that others wrote is cleaned, cut and named as such.
+"""Filters all outgoing text: redacts secrets, and cleans, shortens and marks text that others wrote.
 
-A process has one set of secrets, and every exit asks this module. It finds what it knows raw, in base64, hexadecimal
-and URL encoding, in any capitals; what it does not know it still finds where it has the shape of a key.
+A process has one set of secrets, and all output passes this module. It finds known secrets in plain text, base64,
+hexadecimal and URL encoding, in upper or lower case. It finds unknown secrets if they look like a key.
 
-Names of tokens and strategies, posts, analyses and messages of the hosted service are data and decide nothing here. No
-server can prevent a model from believing them, so every result with such text says where it is.
+Names of tokens and strategies, posts, analyses and messages of the hosted service are data; no decision here depends on
+them. No server can stop a model from believing them, so every result with such text says which fields hold it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from api.errors import is_hidden
 
 REDACTED: Final = "[redacted]"
 SHORTEST: Final = 8
-"""Characters of the shortest secret that is looked for: shorter ones would take ordinary words along."""
+"""Minimum length of a secret that is searched for: a shorter one would also match ordinary words."""
 
 _KEY_SHAPES: Final = re.compile(
     r"\bht_(?:live|prov|test|local|trade|read|api)_(?=[a-z_-]*[0-9])[a-z0-9_-]{10,}"
@@ -32,11 +32,11 @@ _KEY_SHAPES: Final = re.compile(
     re.IGNORECASE,
 )
 _HINTS: Final = ("ht_", "bearer ", "x-api-key", "private key")
-"""One of these stands in every text with a key's shape; looking for them first makes large results cheap."""
+"""Any text that looks like a key contains one of these. Checking for them first keeps large results cheap."""
 
 
 class Redactor:
-    """Finds the secrets that it was told of."""
+    """Finds the secrets that were registered with `know`."""
 
     def __init__(self) -> None:
         self._forms: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def know(self, secret: str) -> None:
-        """Look for this secret from now on. One that is too short to be told from a word is passed over."""
+        """Redact this secret from now on. Secrets too short to tell from a word are ignored."""
         if len(secret) < SHORTEST or secret.lower() in self._forms:
             return
         self._forms |= frozenset(form.lower() for form in _forms(secret))
@@ -53,16 +53,16 @@ class Redactor:
         self._pattern = re.compile("|".join((*self._spellings, *map(re.escape, longest_first))), re.IGNORECASE)
 
     def text(self, text: str) -> str:
-        """The text with every secret as `[redacted]`, known or of the shape of a key."""
+        """The text with `[redacted]` in place of every known secret and of anything that looks like a key."""
         text, lowered = self.known(text), text.lower()
         return _KEY_SHAPES.sub(REDACTED, text) if any(hint in lowered for hint in _HINTS) else text
 
     def known(self, text: str) -> str:
-        """The text with every known secret as `[redacted]`."""
+        """The text with `[redacted]` in place of every known secret."""
         return self._pattern.sub(REDACTED, text) if self._pattern is not None and self._may_hold(text) else text
 
     def _may_hold(self, text: str) -> bool:
-        """A quick look, for large results: escapes, or a secret as it is."""
+        """A quick check for large results: does the text hold escapes, or a secret in plain text?"""
         lowered = text.lower()
         return "%" in lowered or "\\" in lowered or any(form in lowered for form in self._forms)
 
@@ -82,12 +82,12 @@ _PROCESS: Final = Redactor()
 
 
 def know(secret: str) -> None:
-    """Let no exit of this process show this secret."""
+    """Redact this secret from all output of this process."""
     _PROCESS.know(secret)
 
 
 def holds_known_secret(text: str) -> bool:
-    """Whether a secret of this process stands in the text, in any spelling that is looked for."""
+    """Whether the text holds a secret of this process, in any encoding that is searched for."""
     return _PROCESS.known(text) != text
 
 
@@ -115,10 +115,10 @@ def _spelled(character: str) -> str:
 
 
 def _base64_forms(raw: bytes) -> set[str]:
-    """What base64 makes of the bytes wherever they stand in a longer text, as in `user:key`, in both alphabets.
+    """The base64 forms of the bytes at any offset in a longer text, such as `user:key`, in both alphabets.
 
-    Three bytes become four characters, so there are three ways to begin; the characters at both ends also depend on the
-    neighbours and are left out.
+    Three bytes become four characters, so there are three possible offsets. The characters at both ends also depend on
+    the neighbouring bytes and are left out.
     """
     forms: set[str] = set()
     for before in range(3):
@@ -141,7 +141,7 @@ _JOINERS: Final = "\u200d\ufe0e\ufe0f"
 _ANSI: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])|\x9b[0-?]*[ -/]*[@-~]")
 _EMOJI: Final = re.compile(r"[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff#*0-9]")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+%@-]{0,80}")
-"""Ids, symbols, times and words out of a fixed set: they can say nothing to a reader."""
+"""Ids, symbols, times and words from a fixed set: they cannot carry a message."""
 
 _OURS: Final = "safety"
 """Package whose models add fields of our own to what the service answers."""
@@ -150,7 +150,7 @@ _OURS: Final = "safety"
 def cleaned(text: str, limit: int = LONGEST) -> str:
     """The text without terminal sequences, control, bidi, zero-width and tag characters, at most `limit` long.
 
-    Line feeds and tabs stay, and what joins emoji where it joins any.
+    Line feeds, tabs and joiners between emoji are kept.
     """
     if text.isascii() and text.isprintable():
         return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -183,15 +183,15 @@ def cleaned_value(value: object, name: str = "") -> object:
 
 
 def foreign_fields(response: BaseModel) -> list[str]:
-    """Where a result of the hosted service holds text that a stranger may have written, such as `posts[].title`.
+    """The fields of a hosted result that hold text a stranger may have written, such as `posts[].title`.
 
-    Every text counts that is more than an id, a symbol, a time or a word, except in fields that the safety layer adds.
+    Counts every text except ids, symbols, times, single words and the fields that the safety layer adds.
     """
     return sorted(set(_fields(response)))
 
 
 def foreign_texts(value: Mapping[str, object]) -> list[str]:
-    """The same for JSON in which nothing is ours."""
+    """The same for JSON without fields of ours."""
     return sorted({found for name, inner in value.items() for found in _within(inner, _step(name), ours=False)})
 
 

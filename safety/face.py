@@ -1,6 +1,6 @@
-"""What tools, resources and prompts may know of the safety layer: what it answers, and the few things it can be asked.
+"""The part of the safety layer that tools, resources and prompts may import: its results and its few requests.
 
-Nothing here approves, signs or sends. The server hands tools the `Gate`; its type alone is named here.
+Nothing here approves, signs or sends. The server passes tools the `Gate`; this module only names its type.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ Answer = Literal["yes", "no", "not_asked"]
 
 
 class Asking(Protocol):
-    """The client's own dialog, where it has one. Its answer is a convenience, not an authority."""
+    """The client's own dialog, if it has one. Its answer is a convenience and carries no authority of its own."""
 
     @property
     def available(self) -> bool:
@@ -156,14 +156,14 @@ class Asking(Protocol):
         ...
 
     async def ask(self, intent_id: str, question: str) -> Answer:
-        """Show the question and return the answer. May leave the call, to be entered again when the answer is there.
+        """Show the question and return the answer. May end the call, which is made again with the answer.
 
         Args:
-            intent_id: What the question is about; the same intent is asked about once.
+            intent_id: The intent in question; each intent is asked about once.
             question: Frozen text, at most nine lines.
         """
         ...
 
     async def tell(self, done: float, total: float, message: str) -> None:
-        """Say how far the waiting is."""
+        """Report the progress of the wait."""
         ...

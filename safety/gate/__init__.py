@@ -1,7 +1,8 @@
-"""The one gate between tools and money, the public and strangers' addresses.
+"""The one gate between tools and money, publications and webhooks.
 
-Every way through it has the same steps: exact terms, a look at the world, a decision inside the ledger's transaction, a
-human where the policy requires one, one attempt, and a watch over the outcome. Cancelling and pausing never come here.
+Every action takes the same steps: exact terms, current facts, a decision inside the ledger's transaction, a human's
+approval if the policy requires one, a single attempt, and tracking of the outcome. Cancelling and pausing bypass the
+gate.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GateContext:
-    """One home, and what one client reaches. The server builds it once; no tool is handed it.
+    """One home folder and the service that one client talks to. The server builds it once; tools never get it.
 
     Attributes:
         home: Folder of the ledger, the policy and the HALT file.
         client: The service.
-        channels: Say whose money an account holds.
+        channels: Tell whose money an account holds.
         ledger: Of this home.
         judge: Reads the facts and applies the policy.
         executor: The only sender.
@@ -52,20 +53,20 @@ class GateContext:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The names under which intents are booked here."""
+        """The service names under which intents are booked."""
         return self.channels.services
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What tools are handed. A refusal is a `HeyTradersError` with the rule, its numbers and what to do.
+    """The interface for tools. A refusal is a `HeyTradersError` with the rule, its numbers and what to do.
 
     Attributes:
         orders: Places orders.
-        deployments: Deploys and resumes strategies, and sets where they report to.
+        deployments: Deploys and resumes strategies, and sets their webhooks.
         publications: Publishes posts and the profile.
         kill_switch: Stops everything.
-        reports: Says how things are.
+        reports: Reports the state of the safety layer.
     """
 
     orders: Orders

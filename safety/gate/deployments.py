@@ -1,6 +1,6 @@
-"""Strategies that trade by themselves (R30): orders in advance, so that deploying or resuming one is gated.
+"""Gates the deploying and resuming of strategies that trade by themselves (R30): each is an order in advance.
 
-What only signals passes at once. Pausing and unsubscribing never come here.
+Strategies that only signal pass at once. Pausing and unsubscribing bypass the gate.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deployments:
-    """Deploys strategies, and tells them where to report.
+    """Deploys strategies and sets their webhooks.
 
     Attributes:
         context: Of the gate.
@@ -62,7 +62,7 @@ class Deployments:
         """Configure a delivery.
 
         Raises:
-            Denied: The policy does not know the host, or a model brought a secret.
+            Denied: The policy does not allow the host, or the model supplied a secret.
         """
         channel = await _channel(self.context, request.subscription_id)
         secret = await checked_secret(self.context, channel, request.url, request.secret)
@@ -72,7 +72,7 @@ class Deployments:
         """Try a delivery.
 
         Raises:
-            Denied: The policy does not know the host, or a model brought a secret.
+            Denied: The policy does not allow the host, or the model supplied a secret.
         """
         channel = self.context.channels.common
         secret = await checked_secret(self.context, channel, request.url, request.secret)
@@ -82,7 +82,7 @@ class Deployments:
         """Deploy a strategy; one in mode trade only as the policy and a human allow.
 
         Raises:
-            HeyTradersError: It surely was not deployed; says why and what to do.
+            HeyTradersError: It was definitely not deployed; the error says why and what to do.
         """
         secret = None
         if request.webhook is not None:
@@ -104,10 +104,10 @@ class Deployments:
         return await _stand(self.context, action, Caller(tool, client), secret)
 
     async def resume(self, request: SwitchRequest, tool: str, client: str) -> GatedSubscription:
-        """Resume a paused strategy. One that trades, or does not say that it only signals, needs what a new one needs.
+        """Resume a paused strategy. Unless it is known to signal only, it needs the same approval as a new one.
 
         Raises:
-            HeyTradersError: It surely was not resumed; says why and what to do.
+            HeyTradersError: It was definitely not resumed; the error says why and what to do.
         """
         asked = SubscriptionRequest(subscription_id=request.subscription_id)
         found = await self.context.client.call(LIVE_SUBSCRIPTION_GET, asked)
@@ -139,10 +139,10 @@ async def _channel(context: GateContext, subscription_id: str) -> Channel:
 
 
 async def checked_secret(context: GateContext, channel: Channel, url: str, given: str | None) -> str | None:
-    """What deliveries to `url` are signed with, once the policy allows them.
+    """The secret that signs deliveries to `url`, if the policy allows them.
 
     Raises:
-        Denied: It does not.
+        Denied: The policy does not allow them.
     """
     loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
     limits = loaded.policy.limits(channel.money)
@@ -155,25 +155,25 @@ async def checked_secret(context: GateContext, channel: Channel, url: str, given
 
 
 LIVE: Final = "live strategy"
-"""What the journal names as the tool of a strategy's orders."""
+"""The tool name of a strategy's orders in the journal."""
 
 
 async def place_for_strategy(context: GateContext, request: PlaceRequest, subscription_id: str, key: str) -> Intent:
     """Place the order of a deployed strategy once; the same key again returns what became of the first.
 
-    It passes the same rules, limits and journal as any order. The standing approval of its deployment takes the place
-    of a human's word on this one order, and of nothing else.
+    The same rules, limits and journal apply as for any order. The standing approval of the deployment replaces only the
+    human's approval of this order.
 
     Raises:
         Denied: The policy denies it.
-        HeyTradersError: The service refuses a question for a reason that can be put right.
+        HeyTradersError: The service refuses a request for a reason that can be fixed.
     """
     admitted = await admit(context, Order.of(request), Caller(LIVE, subscription_id, key))
     return await carry_out(context, admitted.intent, admitted.assessment)
 
 
 async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
-    """Cancel what is left of the order of a key; `None` if no order has it.
+    """Cancel the open rest of the order with this key; `None` if there is no such order.
 
     Raises:
         HeyTradersError: It could not be cancelled, or had ended.
@@ -199,10 +199,10 @@ async def _stand(context: GateContext, action: Deployment, caller: Caller, secre
 
 
 async def _look_again(context: GateContext) -> None:
-    """Keep how our strategies stand now, so that one which was paused since makes room. What is not shown still counts.
+    """Store the current state of our strategies, so that a paused one makes room. One that is not listed still counts.
 
     Raises:
-        HeyTradersError: The service does not show any.
+        HeyTradersError: The service cannot list them.
     """
     ledger, service = context.ledger, context.services
     placed = await to_thread.run_sync(lambda: ledger.intents(states={"ACKED"}, service=service, limit=MOST))
@@ -227,7 +227,7 @@ def _as_gated(done: Subscription) -> GatedSubscription:
 
 @dataclass(frozen=True, slots=True)
 class Publications:
-    """Makes texts public under the user's name (R32): account data in them is denied, the rest needs a human.
+    """Publishes text under the user's name (R32). Account data in it is denied; anything else needs a human's approval.
 
     Attributes:
         context: Of the gate.
@@ -239,7 +239,7 @@ class Publications:
         """Publish a post, or say that a human has to approve it first.
 
         Raises:
-            HeyTradersError: It surely was not published; says why and what to do.
+            HeyTradersError: It was definitely not published; the error says why and what to do.
         """
         intent = await _publish(self.context, "post", request, Caller(tool, client))
         return GatedPost.model_validate({**(intent.result or {}), **stand(intent)})
@@ -248,7 +248,7 @@ class Publications:
         """Change the public profile, or say that a human has to approve it first.
 
         Raises:
-            HeyTradersError: It surely was not changed; says why and what to do.
+            HeyTradersError: It was definitely not changed; the error says why and what to do.
         """
         intent = await _publish(self.context, "profile", request, Caller(tool, client))
         return GatedProfile.model_validate({**(intent.result or {}), **stand(intent)})

@@ -1,7 +1,7 @@
-"""Assesses at the world before the rules run: price, exchange rate, account, clock. Only what some limit asks about.
+"""Reads price, exchange rate, account and clock before the rules run, but only the facts that some limit needs.
 
-What could not be had is `None`, and then the rules deny. What the service refuses for a reason that can be put right
-(no such account, a key without the scope) is raised as it is, for nothing has been sent yet.
+A fact that cannot be read is `None`, and the rules that need it deny. If the service refuses for a reason that can be
+fixed (no such account, a key without the scope), its error is raised unchanged: nothing has been sent yet.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from safety.terms.facts import AccountFacts, Facts, Quote, Resting
 from safety.terms.proposal import Action, Order, Publication
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
-"""Count as one USD each."""
+"""Each counts as one USD."""
 
 FIAT: Final = frozenset({"KRW"})
-"""Cash as well, at the order's own rate. Bitcoin is not cash, even where it is what an order is paid in."""
+"""These count as cash too, at the order's own rate. Bitcoin is not cash, even if an order is paid in it."""
 
 OTHER: Final = "(other holdings)"
-"""In place of a symbol: everything in a spot account but its cash and the order's asset."""
+"""Stands in for a symbol: everything in a spot account except its cash and the order's asset."""
 
 ZERO: Final = Decimal(0)
 
@@ -46,9 +46,9 @@ def account_facts(
     """The snapshot for rules about `order`.
 
     Args:
-        order: What is about to be done on the account.
+        order: The planned order.
         shown: As the service showed it.
-        age: Seconds since it was asked for.
+        age: Seconds since it was requested.
         quote: Of the order's symbol.
         usd_rate: USD per unit of the order's quote currency.
     """
@@ -94,7 +94,7 @@ def _add_spot(
 
 
 def _symbol(order: Order, written: str) -> str:
-    """A symbol as orders write it, in whatever dialect the service does; one that nobody can read stays as it is."""
+    """A symbol in the notation of orders, from any notation of the service; an unreadable one is returned unchanged."""
     try:
         return resolve(written, order.exchange).symbol
     except HeyTradersError:
@@ -106,7 +106,7 @@ def _signed(position: Position) -> Decimal:
 
 
 def _mark(position: Position) -> Decimal | None:
-    """The market's price as far as the position tells: what the hosted service says of it is entry and profit."""
+    """The market price derived from the position: the hosted service only gives its entry price and profit."""
     if position.mark_price is not None:
         return position.mark_price
     if not position.size or position.entry_price <= 0:
@@ -129,20 +129,20 @@ def _resting(order: Order, shown: ShownOrder) -> Resting:
 
 CANDLE_SECONDS: Final = 60
 RATE_SECONDS: Final = 300
-"""How old the prices may be from which a currency's rate is taken."""
+"""Maximum age of the prices behind a currency's rate."""
 
 CLOCK_SECONDS: Final = 15
-"""How long the service's timestamp of an earlier answer is good enough."""
+"""How long the timestamp of an earlier answer stays usable."""
 
 SHORTEST_NUMBER: Final = 5
-"""Characters of a balance that a publication must not contain; a shorter one could be in any text."""
+"""Minimum length of a balance that a publication must not contain; a shorter number could be in any text."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What the parallel questions about one order have brought so far."""
+    """Results so far of the parallel requests about one order."""
 
     quote: Quote | None = None
     quote_at: float = 0.0
@@ -166,15 +166,15 @@ class Gathering:
     _venues: dict[str, tuple[str | None, str | None]] = field(default_factory=dict[str, tuple[str | None, str | None]])
 
     async def facts(self, action: Action, wanted: frozenset[Need], channel: Channel) -> Facts:
-        """What the rules ask about `action`, read at the same time.
+        """The facts that the rules need about `action`, read in parallel.
 
         Args:
-            action: What is to be done.
-            wanted: What the limits ask about.
+            action: The action to judge.
+            wanted: The facts that the limits need.
             channel: Of the action.
 
         Raises:
-            HeyTradersError: The service refuses a question for a reason that can be fixed.
+            HeyTradersError: The service refuses a request for a reason that can be fixed.
         """
         found = Facts(now=self.now(), money=channel.money)
         if isinstance(action, Order):
@@ -186,9 +186,9 @@ class Gathering:
         return found.later(self.now())
 
     async def quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
-        """The close of the newest minute. A minute that is not over is as fresh as the answer.
+        """The close of the newest minute. An unfinished minute is as fresh as the answer.
 
-        One that has yet to begin is as old as it is early: one of the clocks is wrong.
+        A minute in the future counts as old by the same amount: one of the clocks is wrong.
         """
         asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
         answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
@@ -203,7 +203,7 @@ class Gathering:
         return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
 
     async def _live_quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
-        """The last trade at the exchange, as old as the exchange says: its candles are up to a minute older."""
+        """The last trade at the exchange, with the exchange's own time. Candles would be up to a minute older."""
         instrument = resolve(symbol, exchange)
         asked = market.TickersRequest.model_validate({"exchange": exchange, "search": instrument.base, "limit": 500})
         answer = await _unless_later(self.client.call(market.MARKET_TICKERS, asked))
@@ -253,7 +253,7 @@ class Gathering:
             seen.refusals.append(refused)
 
     async def _see_venue(self, account_id: str) -> None:
-        """What an account trades on never changes, so it is asked once. A service that does not say is no obstacle."""
+        """Read the account's venue. It never changes, so one request is enough; a missing answer blocks nothing."""
         if account_id in self._venues:
             return
         with suppress(HeyTradersError):
@@ -261,7 +261,10 @@ class Gathering:
             self._venues[account_id] = (shown.exchange, shown.market_type)
 
     async def _usd_rate(self, order: Order) -> Decimal | None:
-        """USD per unit of the currency that the order is paid in: won through bitcoin's two prices, others never."""
+        """USD per unit of the order's quote currency.
+
+        KRW is converted through bitcoin's two prices; other currencies are not converted.
+        """
         currency = resolve(order.symbol, order.exchange).quote
         if currency in DOLLARS:
             return Decimal(1)
@@ -279,7 +282,7 @@ class Gathering:
         return None if found is None or found.age > RATE_SECONDS else found.price
 
     async def _clock_skew(self) -> float | None:
-        """Seconds between this clock and the service's, as of an answer of this very gathering or of a health check."""
+        """Seconds between this clock and the service's, from an answer to these requests or from a health check."""
         told = self.client.server_time
         if told is None or self.now() - told.heard > CLOCK_SECONDS:
             await _unless_later(self.client.call(meta.META_HEALTH, meta.HealthRequest()))
@@ -287,7 +290,7 @@ class Gathering:
         return None if told is None else abs(told.heard - told.said)
 
     async def _known_texts(self) -> tuple[str, ...]:
-        """Ids, balances and positions of every account: what a publication must not give away."""
+        """Ids, balances and positions of every account, which a publication must not reveal."""
         listed = await self.client.call(accounts.ACCOUNTS_LIST, accounts.ListRequest())
         ids = [account.account_id for account in listed.accounts if account.account_id]
         texts = set(ids)

@@ -1,6 +1,6 @@
-"""Pulls the kill switch and does what follows from it: cancels our open orders, pauses what trades by itself.
+"""Engages the kill switch, cancels our open orders and pauses strategies that trade by themselves.
 
-The switch itself comes first and needs no service. What could not be cancelled or paused is listed, never hidden.
+The switch comes first and needs no service. Any order or strategy that could not be stopped is listed.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ ANY_ORDER: Final = Order(
 """For usage that is the same for all orders."""
 
 BY_ITSELF: Final = "policy"
-"""Who pulled the switch, in the journal."""
+"""Who engaged the switch, as the journal names it."""
 
 PAGE: Final = 200
 MAX_PAGES: Final = 20
 CANCEL_BY_OWN_ID: Final = frozenset(e.id for e in EXCHANGES.values() if e.cancels_by_own_id)
 
 FRESH_SECONDS: Final = 120
-"""How long a listing may take to show an order."""
+"""How long a new order may be missing from a listing."""
 
 CLEAN_UP_SECONDS: Final = 15.0
 """How long a call that halts waits for the service."""
@@ -61,7 +61,7 @@ ONLY_A_HUMAN: Final = "Tell the user: only a human ends it, with `heytraders-mcp
 
 @dataclass(slots=True)
 class Stopped:
-    """What was stopped, and what could not be."""
+    """What was stopped, and what could not be stopped."""
 
     cancelled: list[str] = field(default_factory=list[str])
     paused: list[str] = field(default_factory=list[str])
@@ -70,7 +70,7 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class KillSwitch:
-    """Stops everything; only a human starts it again.
+    """Stops all trading; only a human can restart it.
 
     Attributes:
         context: Of the gate.
@@ -79,9 +79,9 @@ class KillSwitch:
     context: GateContext
 
     async def halt(self, reason: str, by: str) -> Halted:
-        """Pull the switch, then clean up behind it for some seconds. The watch goes on with what is left.
+        """Engage the switch, then clean up for a few seconds. The watcher continues with the rest.
 
-        A caller that goes away does not stop it.
+        The halt continues if the caller disconnects.
         """
         done = Stopped()
         with anyio.CancelScope(shield=True):
@@ -101,11 +101,11 @@ class KillSwitch:
 
 
 async def clean_up(context: GateContext, done: Stopped | None = None) -> Stopped:
-    """Cancel our open orders and pause what trades by itself, whoever pulled the switch.
+    """Cancel our open orders and pause strategies that trade, no matter who engaged the switch.
 
     Args:
         context: Of the gate.
-        done: Where to enter what was stopped, for a caller that does not wait until the end.
+        done: Filled in as things are stopped, for a caller that does not wait until the end.
     """
     done = done or Stopped()
     async with anyio.create_task_group() as tasks:
@@ -115,7 +115,7 @@ async def clean_up(context: GateContext, done: Stopped | None = None) -> Stopped
 
 
 async def pull(context: GateContext, trip: Trip) -> None:
-    """Pull the switch where it is not pulled yet. What trades by itself cannot be held to reducing, so it pauses."""
+    """Engage the switch unless it is engaged. Strategies cannot be limited to reducing orders, so they are paused."""
     state = (await to_thread.run_sync(context.ledger.switch)).state
     if state in {"HALTED", trip.state}:
         return
@@ -136,7 +136,7 @@ def _record(context: GateContext, done: Stopped) -> None:
 
 
 async def _cancel_all(context: GateContext, done: Stopped) -> None:
-    """Every open order that is ours: the ledger has its id, or it carries one of our labels."""
+    """Cancel every open order that is ours: the ledger has its id, or it carries one of our labels."""
     ours, fresh, unclear = await to_thread.run_sync(_known, context)
     done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
     try:
@@ -150,7 +150,7 @@ async def _cancel_all(context: GateContext, done: Stopped) -> None:
 
 
 def _known(context: GateContext) -> tuple[set[str], dict[str, orders.Order], list[str]]:
-    """Ids of all orders that we placed; those so fresh that a listing may lack them; intents of unknown outcome."""
+    """Ids of all orders that we placed; orders too new for a listing; intents with an unknown outcome."""
     ledger, since = context.ledger, context.now() - FRESH_SECONDS
     placed = ledger.intents(states={"ACKED"}, service=context.services, limit=MOST)
     unclear = ledger.intents(states={"SENT", "UNKNOWN"}, service=context.services, limit=MOST)
@@ -164,7 +164,7 @@ def _known(context: GateContext) -> tuple[set[str], dict[str, orders.Order], lis
 
 
 async def _open_orders(context: GateContext) -> list[orders.Order]:
-    """All of them, state by state. Pages overlap by one row, since the list may shift while it is read."""
+    """All open orders, state by state. Pages overlap by one row, since the list may shift while it is read."""
     found: dict[str, orders.Order] = {}
     for status in orders.CANCELLABLE:
         for page in range(MAX_PAGES):
@@ -177,7 +177,7 @@ async def _open_orders(context: GateContext) -> list[orders.Order]:
 
 
 def cancel_request(order: orders.Order) -> orders.CancelRequest:
-    """The request that cancels an order, by the id that its venue goes by.
+    """The request that cancels an order, with the id that its venue expects.
 
     Raises:
         ValidationError: Its ids cannot be used.
@@ -202,7 +202,7 @@ async def _cancel(context: GateContext, order: orders.Order, done: Stopped) -> N
 
 
 async def _pause_all(context: GateContext, done: Stopped) -> None:
-    """Every active subscription that trades, or does not say that it does not."""
+    """Pause every active subscription, unless it is known not to trade."""
     try:
         listed = await context.client.call(live.LIVE_SUBSCRIPTIONS_LIST, live.SubscriptionsRequest(ended=True))
     except HeyTradersError as error:
@@ -228,7 +228,7 @@ async def _pause(context: GateContext, subscription: live.Subscription, done: St
 
 
 async def watch_losses(context: GateContext) -> None:
-    """Look at each account on which a strategy trades by itself, and pull the switch if it has lost too much.
+    """Check each account on which a strategy trades by itself, and engage the switch if it has lost too much.
 
     Raises:
         HeyTradersError: The service did not show an account. The next call tries again.
@@ -241,7 +241,7 @@ async def watch_losses(context: GateContext) -> None:
 
 
 def _traded_upon(context: GateContext) -> list[str]:
-    """Accounts of what was deployed or resumed and is not known to rest since, as the ledger saw each last."""
+    """Accounts of strategies that were deployed or resumed and, as far as the ledger knows, still run."""
     latest: dict[str, tuple[str | None, object]] = {}
     for intent in reversed(context.ledger.intents(states={"ACKED"}, service=context.services, limit=MOST)):
         if isinstance(intent.proposal.action, Deployment):

@@ -1,7 +1,7 @@
-"""What the policy in force says to an action: look at the world first, then decide on what the ledger knows.
+"""Applies the policy in force to an action: read the facts first, then decide with the ledger's numbers.
 
-Looking takes time and waits for the service. Deciding is pure and quick, so that it can happen inside a transaction of
-the ledger: once when an action is admitted, and once more when its only attempt is claimed.
+Reading facts is slow and waits for the service. Deciding is pure and quick, so it can run inside a transaction of the
+ledger: once when an action is admitted, and again when its only attempt is claimed.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from safety.ledger import Ledger, Switch
 
 FACTLESS: Final = (orders.mode, orders.accounts, orders.venues, orders.symbols, orders.sanity)
-"""Rules that ask the world nothing. What they deny is denied before the service hears of it."""
+"""Rules that need no facts. Their denials come before any request to the service."""
 
 MOST_STANDING: Final = 1000
-"""Placed intents among which the deployment of a strategy is looked for, newest first."""
+"""How many placed intents are searched for a strategy's deployment, newest first."""
 
 MAX_MOVER: Final = 80
 LOOK_SECONDS: Final = 14.0
-"""How long the world may take to be read: a tool has 45 s, and what is sent once is waited for up to 30 s."""
+"""Time limit for reading facts: a tool has 45 s, and the one request that sends an order may take 30 s."""
 _SHOWN: Final[frozenset[Need]] = frozenset({"quote", "usd_rate"})
-"""What a human is told of an order's worth."""
-"""Characters of who moved the switch."""
+"""The facts behind the value of an order that a human sees."""
+"""Maximum characters of who moved the switch."""
 
 MAX_DRIFT: Final = Decimal("0.005")
 """How far the market may move between a human's question and the sending of a market order, as a fraction."""
@@ -50,7 +50,7 @@ MAX_DRIFT: Final = Decimal("0.005")
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Everything that a decision about one action rests on, but for what the ledger knows.
+    """All inputs of a decision about one action except the ledger's.
 
     Attributes:
         action: What is to be done.
@@ -59,8 +59,8 @@ class Assessment:
         facts: Of the world.
         approver: Whose signatures count.
         assured: The strongest approval channel there is, and why.
-        settled: A denial that no fact can change, for which nothing was read.
-        standing: A strategy asks, whose standing approval takes the place of a human's word on each order.
+        settled: A denial that no fact can change, so no facts were read.
+        standing: The order comes from a strategy, whose standing approval replaces a human's approval of each order.
     """
 
     action: Action
@@ -78,10 +78,10 @@ class Assessment:
         return self.loaded.policy.limits(self.channel.money)
 
     def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> Decision:
-        """What the policy says. Never raises.
+        """Apply the policy. Never raises.
 
         Args:
-            usage: What the ledger knows, in the transaction that acts on the answer.
+            usage: The ledger's numbers, read in the transaction that acts on the decision.
             switch: The kill switch.
             again: The action was admitted before and is about to be sent.
         """
@@ -101,13 +101,13 @@ class Assessment:
         return replace(usage, day_start_equity=start, high_water_equity=highest)
 
     def trip(self, usage: Usage) -> Trip | None:
-        """What has gone wrong so badly that the kill switch has to be pulled; `None` if nothing has."""
+        """The reason to engage the kill switch; `None` if there is none."""
         if self.settled is not None:
             return None
         return tripped(self.action, self.limits, replace(self.facts, usage=self.marked(usage)))
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
-        """Whether what was admitted, and perhaps approved, may be sent now."""
+        """Whether an admitted intent may be sent now."""
         decision = self.decide(usage, switch, again=True)
         if decision.outcome is Outcome.DENY and intent.signature and self._only_waits_for_a_price(decision):
             return stop(intent.state, f"it waits for a fresh price: {decision.worst.reason}")
@@ -121,13 +121,16 @@ class Assessment:
         return GO
 
     def _only_waits_for_a_price(self, decision: Decision) -> bool:
-        """Whether a minute's patience is all that is missing. The approval's own deadline ends it."""
+        """Whether the only objection is a stale price. The intent waits for a fresh one until the approval's deadline."""
         quote, old = self.facts.quote, self.limits.quote_age
         denied = [each.rule for each in decision.findings if each.outcome is Outcome.DENY]
         return denied == ["R10_COLLAR"] and quote is not None and old is not None and quote.age > old
 
     def _drifted(self, intent: Intent) -> bool:
-        """A limit order's price is the human's own, and the collar holds it; a market order's is the market's."""
+        """Whether the market has moved too far since the approval.
+
+        Limit orders have their own price, which the collar checks.
+        """
         then, now = intent.proposal.quote, self.facts.quote
         if not isinstance(self.action, Order) or self.action.price is not None or then is None:
             return False
@@ -136,15 +139,15 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Assesses at the world on behalf of the policy in force.
+    """Reads facts and applies the policy in force.
 
     Attributes:
-        home: Where the policy lives.
+        home: Folder of the policy.
         ledger: Of this home.
-        gathering: Reads the world.
+        gathering: Reads the facts.
         channels: Say whose money an account holds.
-        key_in_environment: Where the API key stands, for the assurance level.
-        started_by_client: Who started this process, likewise.
+        key_in_environment: Whether the API key is in the environment, for the assurance level.
+        started_by_client: Whether a client started this process, also for the assurance level.
     """
 
     home: Path
@@ -157,16 +160,16 @@ class Judge:
     async def assess(
         self, action: Action, *, can_elicit: bool = False, subscription_id: str = "", priced: bool = False
     ) -> Assessment:
-        """Gather what the limits ask about, and what a human is told who may be asked.
+        """Gather the facts for the limits and for the question to a human.
 
         Args:
             action: What is to be done.
             can_elicit: Whether the calling client can show a question.
-            subscription_id: The deployed strategy that asks; "" for all others.
-            priced: A human was told a market price, which is compared with that of now.
+            subscription_id: The deployed strategy that places the order; "" for other callers.
+            priced: A human was shown a market price, to be compared with the current one.
 
         Raises:
-            HeyTradersError: The service refuses a question for a reason that can be put right.
+            HeyTradersError: The service refuses a request for a reason that can be fixed.
         """
         with anyio.move_on_after(LOOK_SECONDS):
             return await self._assess(action, can_elicit=can_elicit, subscription_id=subscription_id, priced=priced)
@@ -206,7 +209,7 @@ class Judge:
     def _moment(
         self, channel: Channel, *, can_elicit: bool
     ) -> tuple[tuple[Loaded, Approver | None, Assured], Switch, bool | None]:
-        """Policy and approver, the switch, and whether labels come back: all of one moment of the ledger."""
+        """Policy, approver, switch and whether labels come back, read from the ledger at one moment."""
         with self.ledger.moment():
             echoed = channel.labels_echoed
             if echoed is None:
@@ -216,7 +219,7 @@ class Judge:
     def _has_standing_approval(
         self, action: Action, channel: Channel, subscription_id: str, approver: Approver | None, limits: Limits
     ) -> bool:
-        """Whether the last deployment or resumption of a subscription is approved for this account, and still is."""
+        """Whether the last deployment or resumption of a subscription has a valid approval for this account."""
         placed = self.ledger.intents(states={"ACKED"}, service=(channel.service,), limit=MOST_STANDING)
         own = (each for each in placed if each.order_id == subscription_id and each.proposal.action.kind == "standing")
         intent = next(own, None)
@@ -230,7 +233,7 @@ class Judge:
         return signed_by(intent, approver) or (intent.automatic and not limits.ask_for_standing)
 
     def in_force(self, *, can_elicit: bool = False) -> tuple[Loaded, Approver | None, Assured]:
-        """The policy in force, whose signatures count, and how sure an approval is. Reads files and the ledger."""
+        """The policy in force, the approver and the assurance level. Reads files and the ledger."""
         loaded, approver = load(self.home, self.ledger), trusted(self.home, self.ledger)
         assured = assurance_of(
             loaded,

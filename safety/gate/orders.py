@@ -1,4 +1,4 @@
-"""Orders through the gate: placed at once, or with a human's word that is waited for, and then followed."""
+"""Places orders through the gate, at once or after a human's approval, and follows them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from safety.ledger import Ledger
 
 PENDING_SECONDS: Final = 300
-"""How long an approval may take."""
+"""Time limit for an approval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An action that the ledger has let in.
+    """An action that the ledger has admitted.
 
     Attributes:
-        intent: As it stands.
+        intent: Its current state.
         decision: The policy's.
         repeated: It is the intent of an earlier call.
-        assessment: What the decision rests on.
+        assessment: The inputs of the decision.
     """
 
     intent: Intent
@@ -57,13 +57,13 @@ class Admitted:
 async def admit(
     context: GateContext, action: Action, caller: Caller, *, ask_first: bool = False, can_elicit: bool = False
 ) -> Admitted:
-    """Let an action in, or refuse it. What has gone wrong before may pull the kill switch on this occasion.
+    """Admit an action or refuse it. Earlier failures or losses may engage the kill switch here.
 
     Args:
         context: Of the gate.
         action: What is to be done.
         caller: Who asks.
-        ask_first: Put the question to the user even where the policy wants none.
+        ask_first: Ask the user even if the policy does not require it.
         can_elicit: Whether the client can show a question.
 
     Raises:
@@ -84,10 +84,10 @@ async def admit(
 
 
 def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> None:
-    """The hosted service knows no exits and no reduce-only orders, and would place the entry without them.
+    """The hosted service supports neither exits nor reduce-only orders, and would place the entry without them.
 
     Raises:
-        InvalidInput: The order has some; nothing was asked or sent.
+        InvalidInput: The order has one of them; nothing was sent.
     """
     if not isinstance(action, Order) or context.client.source == "embedded":
         return
@@ -102,7 +102,7 @@ def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> Non
 
 
 def _refuse_wrong_sides(assessment: Assessment) -> None:
-    """An exit that would close the position at once is refused before anyone is asked, where the price is known."""
+    """Refuse an exit that would close the position at once, before asking anyone, if the price is known."""
     action, quote = assessment.action, assessment.facts.quote
     if not isinstance(action, Order) or action.price is not None or quote is None:
         return
@@ -171,7 +171,7 @@ class Orders:
         """Place an order, or say that a human has to approve it first.
 
         Raises:
-            HeyTradersError: It surely was not placed; says why and what to do.
+            HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
         admitted = await admit(self.context, Order.of(request), Caller(tool, client))
         intent = await carry_out(self.context, admitted.intent, admitted.assessment)
@@ -180,10 +180,10 @@ class Orders:
     async def place_and_follow(
         self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
     ) -> GatedOrder:
-        """Ask, wait for the human, place and follow, all within `wait_seconds`; the rest goes on in the background.
+        """Ask, wait for the human, place and follow within `wait_seconds`; the rest continues in the background.
 
         Raises:
-            HeyTradersError: It surely was not placed; says why and what to do.
+            HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
         wait = Wait(asking, wait_seconds)
         able = asking.available
@@ -208,17 +208,17 @@ async def carry_out(
     at_once: bool = True,
     webhook_secret: SecretStr | None = None,
 ) -> Intent:
-    """Send what may be sent, once. A failure or an unknown outcome may pull the kill switch.
+    """Send an intent once, if it may be sent. A failure or an unknown outcome may engage the kill switch.
 
-    A caller that goes away before the claim takes back what nobody but the caller has asked for; afterwards nothing
-    stops the attempt from being booked.
+    A caller that disconnects before the claim withdraws the intent, unless a human has approved it. After the claim,
+    nothing stops the attempt from being booked.
 
     Args:
         context: Of the gate.
-        intent: As it was admitted, or found.
-        assessment: What its admission rested on.
-        at_once: That was a moment ago, so that nobody needs to look again.
-        webhook_secret: Signs the deliveries of this deployment, in place of the user's.
+        intent: As admitted or found.
+        assessment: The assessment at its admission.
+        at_once: The assessment is only moments old and need not be repeated.
+        webhook_secret: Signs the deliveries of this deployment, instead of the user's secret.
     """
     if intent.state not in {"APPROVED", "NOT_SENT"}:
         return intent
@@ -250,14 +250,14 @@ def _take_back(context: GateContext, intent_id: str) -> None:
 
 
 def _yes_counts(admitted: Admitted) -> bool:
-    """Whether a yes in the client's dialog would be worth anything. Nobody is asked in vain."""
+    """Whether a yes in the client's dialog would count; if not, the dialog is skipped."""
     would_be = replace(admitted.intent, key_id=BY_ELICITATION, signature="")
     assessment = admitted.assessment
     return covers(would_be, admitted.decision, assessment.approver, assessment.limits)
 
 
 async def _ask(context: GateContext, intent: Intent, wait: Wait) -> Intent:
-    """Put the question, whose text never changes, and book the answer. No answer leaves the intent as it is."""
+    """Ask the question, whose text never changes, and book the answer. Without an answer, the intent stays as it is."""
     answer: Answer = "not_asked"
     with anyio.move_on_after(wait.left):
         answer = await wait.asking.ask(intent.intent_id, question(intent.proposal))
@@ -292,7 +292,7 @@ ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
 
 @dataclass(slots=True)
 class Wait:
-    """A span of patience, and whom to tell about it.
+    """A time limit for waiting, and the dialog that shows its progress.
 
     Attributes:
         asking: Of the caller.
@@ -311,7 +311,7 @@ class Wait:
         return self.started + self.seconds - anyio.current_time()
 
     async def pause(self, longest: float, message: str) -> bool:
-        """Sleep a little and say so now and then; `False` when the patience is over."""
+        """Sleep briefly and report progress now and then; `False` when the time is up."""
         if self.left <= 0:
             return False
         done = self.seconds - self.left
@@ -323,18 +323,18 @@ class Wait:
 
 
 async def decided(context: GateContext, intent: Intent, wait: Wait) -> Intent:
-    """The intent once a human has decided, or nobody has in time."""
+    """The intent after a human has decided or the time is up."""
     message = f"Waiting for the user: run `{how_to_approve(intent)}` in a terminal"
     return await _until(context, intent, wait, message, lambda now: now.state != "PENDING")
 
 
 async def settled(context: GateContext, intent: Intent, wait: Wait) -> Intent:
-    """The intent once whoever sends it knows what became of it."""
+    """The intent after its sender knows the outcome."""
     return await _until(context, intent, wait, "The order is being sent", lambda now: now.state != "SENT")
 
 
 async def followed(context: GateContext, intent: Intent, wait: Wait) -> Intent:
-    """The intent of a placed order, once the order has ended or the patience has."""
+    """The intent of a placed order, after the order has ended or the time is up."""
     while intent.state == "ACKED" and not ended(intent):
         if not await wait.pause(LOOK_SECONDS, f"The order is {(intent.result or {}).get('status', 'placed')}"):
             break
@@ -343,7 +343,7 @@ async def followed(context: GateContext, intent: Intent, wait: Wait) -> Intent:
 
 
 async def refreshed(context: GateContext, intent: Intent) -> Intent:
-    """The intent with its order as the service shows it now, where it can be found among the newest."""
+    """The intent with the current state of its order, if it is among the newest."""
     order = intent.proposal.action
     if intent.state != "ACKED" or not isinstance(order, Order) or ended(intent):
         return intent
@@ -360,7 +360,7 @@ async def refreshed(context: GateContext, intent: Intent) -> Intent:
 
 
 def ended(intent: Intent) -> bool:
-    """Whether the service has shown the order's end."""
+    """Whether the service reports the order as ended."""
     return (intent.result or {}).get("status") in ENDED
 
 
@@ -376,14 +376,14 @@ async def _until(
 
 
 EXIT: Final = "exit_sent"
-"""Kind of the event that an exit of an approved order went out; its subject is the order's intent."""
+"""Event kind: an exit of an approved order was sent. The subject is the order's intent."""
 
 _PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` what it waited for."""
+    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger."""
 
     account_id: str
     symbol: str
@@ -394,18 +394,19 @@ class Exit:
 
 
 def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
-    """Whether an exit may go out: it has to be an exit of an order that passed this gate, just as that was approved.
+    """Check whether an exit may be sent: it must match an exit of an order that passed this gate, as approved.
 
-    No limit of entries holds it back, since it only closes what was let in. A halt does: while the switch is HALTED
-    nothing is sent. What goes out is in the journal first. A deployed strategy moves its own exits. Blocking.
+    Limits on entries do not apply, since an exit only closes an admitted position. A halt does apply: while the switch
+    is HALTED, nothing is sent. Each exit is written to the journal first. A deployed strategy may move its own exits.
+    Blocking.
 
     Args:
         ledger: Of this home.
-        label: Under which the entry went out.
+        label: The label of the entry.
         order: The exit.
 
     Returns:
-        Why it may not; "" where it may.
+        The objection; "" if it may be sent.
     """
     intent = ledger.by_label({label}).get(label)
     entry = None if intent is None else intent.proposal.action

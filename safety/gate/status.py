@@ -1,4 +1,4 @@
-"""How things stand between the agent and the money, for tools and for the two resources. Asks the service nothing."""
+"""Reports the state of the safety layer, for tools and for the two resources. Makes no requests to the service."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 UNRESOLVED: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 MAX_BODY: Final = 300
-"""Characters of an event's body in the journal resource."""
+"""Maximum characters of an event's body in the journal resource."""
 
 
 def _status(context: GateContext) -> SafetyStatus:
@@ -65,7 +65,7 @@ def _status(context: GateContext) -> SafetyStatus:
 
 
 def shown_money(context: GateContext, policy: Policy) -> Money:
-    """The kind of money whose limits people look at: real where any real account may trade here."""
+    """The kind of money whose limits are shown: real if any real account may trade here."""
     own = context.channels.common.money
     return "real" if own == "paper" and context.channels.connected() and policy.limits("real").trading else own
 
@@ -106,7 +106,7 @@ WORDS: Final[dict[Outcome, Literal["pass", "require", "deny"]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """How things are, for tools and for two resources.
+    """Reports for tools and for the two resources.
 
     Attributes:
         context: Of the gate.
@@ -115,7 +115,7 @@ class Reports:
     context: GateContext
 
     async def preview(self, request: PlaceRequest) -> Preview:
-        """Look and decide, as if it were placed."""
+        """Judge the order as if it were placed."""
         order = Order.of(request)
         refuse_where_there_are_no_plans(self.context, order)
         assessment = await self.context.judge.assess(order)
@@ -145,14 +145,15 @@ class Reports:
         )
 
     async def status(self) -> SafetyStatus:
-        """Mode, limits and what is left of them, what waits, what is not known, the switch, the assurance level."""
+        """Mode, limits and what is left of each, pending and unknown intents, the switch, the assurance level."""
         return await to_thread.run_sync(_status, self.context)
 
     async def intent(self, intent_id: str) -> IntentReport:
-        """What became of an intent, with its order as the service shows it now.
+        """The outcome of an intent, with the current state of its order.
 
         Raises:
-            NotFound: There is no such intent here. A foreign one and one that never was are told in the same words.
+            NotFound: There is no such intent here. The text is the same for another home's intent and for one that
+                never existed.
         """
         await to_thread.run_sync(self.context.ledger.expire_due)
         intent = await to_thread.run_sync(self.context.ledger.intent, intent_id)
@@ -201,7 +202,7 @@ class Reports:
 
 
 async def _held(context: GateContext, request: PlaceRequest) -> BalancesResponse | None:
-    """What the account holds; `None` where it does not say so now."""
+    """The account's balances; `None` if they cannot be read now."""
     try:
         return await context.client.call(ACCOUNTS_BALANCES, BalancesRequest(account_id=request.account_id))
     except HeyTradersError:
@@ -209,12 +210,12 @@ async def _held(context: GateContext, request: PlaceRequest) -> BalancesResponse
 
 
 def doubts(order: PlaceRequest, held: BalancesResponse | None, quote: Decimal | None) -> list[str]:
-    """What speaks against an order that the policy may well allow, in full sentences.
+    """Doubts about an order that the policy may still allow, in full sentences.
 
     Args:
         order: As it would be placed.
-        held: What its account holds; `None` where that is not known.
-        quote: Latest price, quote currency per unit; `None` where it is not known.
+        held: The balances of its account; `None` if not known.
+        quote: Latest price, quote currency per unit; `None` if not known.
     """
     funds = ["the account does not say now what it holds"] if held is None else _funds(order, held, quote)
     return [*funds, *_crossing(order, quote), *_exits(order, quote)]
@@ -261,7 +262,7 @@ def _crossing(order: PlaceRequest, quote: Decimal | None) -> list[str]:
 
 
 def _exits(order: PlaceRequest, quote: Decimal | None) -> list[str]:
-    """An exit on the wrong side of the market, which placing refuses."""
+    """Exits on the wrong side of the market, which placing would refuse."""
     wrong = wrong_side(order, quote, "the market price") if order.price is None else None
     return [] if wrong is None else [f"{wrong.field} {getattr(order, wrong.field):f} {wrong.rule}"]
 

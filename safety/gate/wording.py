@@ -1,6 +1,6 @@
-"""What the gate tells a model about an intent: where it stands, why, and what to do now.
+"""Words what the gate tells a model about an intent: its state, the reason, and what to do now.
 
-Never to repeat what may exist.
+It never suggests repeating an order that may exist.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ OUTCOMES: Final[dict[State, OrderOutcome]] = {
     "ABSENT": "unknown",
     "ACKED": "placed",
 }
-"""What a caller has to know first; every other state means that nothing was placed."""
+"""What the caller must know first. In every other state, nothing was placed."""
 
 MOST_NAMED: Final = 3
-"""Objections in a refusal beside the worst; order_preview has them all."""
+"""Number of objections in a refusal besides the worst; order_preview lists them all."""
 
 NOTHING_NEW: Final = "This is the order of an earlier, equal call; there is no second one."
 
@@ -58,7 +58,7 @@ def how_to_approve(intent: Intent) -> str:
 
 
 def next_step(intent: Intent) -> str | None:
-    """What to do now; `None` where nothing is left to do."""
+    """What to do now; `None` if there is nothing left to do."""
     text = NEXT_STEPS.get(intent.state)
     return None if text is None else text.format(how=how_to_approve(intent))
 
@@ -100,7 +100,7 @@ def confirmed_by(intent: Intent) -> Confirmed:
 
 
 def stand(intent: Intent) -> dict[str, Any]:
-    """Where an intent stands, in the fields that every gated result has; what is no order and done needs no word."""
+    """The state of an intent, in the fields of every gated result. A finished non-order has no outcome."""
     done = intent.state == "ACKED" and not isinstance(intent.proposal.action, Order)
     return {
         "outcome": None if done else OUTCOMES.get(intent.state, "not_placed"),
@@ -136,7 +136,7 @@ def own_order(intent: Intent) -> dict[str, Any] | None:
 
 
 def refusal(decision: Decision, tool: str) -> Denied:
-    """A denial as an error: the worst rule with its numbers, what else objects, what to do, and a call that passes."""
+    """A denial as an error: the worst rule with its numbers, other objections, what to do, and a call that passes."""
     worst = decision.worst
     others = [f"{each.rule}: {each.reason}" for each in decision.against if each is not worst]
     more = [f"{len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else []
@@ -159,9 +159,9 @@ def call(tool: str, order: Order) -> str:
 
 
 def stopped(intent: Intent) -> HeyTradersError | None:
-    """The error of an order that surely was not placed; `None` while that is not certain.
+    """The error of an order that was definitely not placed; `None` while that is uncertain.
 
-    What the service refused is told as the service's refusal, whose reason was kept as `CODE: text`.
+    A refusal by the service keeps the service's reason, stored as `CODE: text`.
     """
     if intent.state == "REJECTED":
         reason = _under_own_label(intent)
@@ -177,7 +177,7 @@ def stopped(intent: Intent) -> HeyTradersError | None:
 
 
 def _under_own_label(intent: Intent) -> str:
-    """What the service said, with the caller's label where it repeats ours in a corrected call."""
+    """The service's message, with the caller's label in place of ours in a corrected call."""
     action = intent.proposal.action
     if not intent.label or not isinstance(action, Order):
         return intent.reason
