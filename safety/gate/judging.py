@@ -121,7 +121,7 @@ class Assessment:
         return GO
 
     def _only_waits_for_a_price(self, decision: Decision) -> bool:
-        """Whether the only objection is a stale price. The intent waits for a fresh one until the approval's deadline."""
+        """Whether the only objection is a stale price. The intent then waits until its deadline."""
         quote, old = self.facts.quote, self.limits.quote_age
         denied = [each.rule for each in decision.findings if each.outcome is Outcome.DENY]
         return denied == ["R10_COLLAR"] and quote is not None and old is not None and quote.age > old
