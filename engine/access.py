@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: API keys, scopes and quotas."""
+"""Callers and their permissions: API keys, scopes and quotas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REGISTER: Final = "POST /meta/register gives a provisional key for market data 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who made a request. Without a key there is only the network address."""
+    """The sender of a request. Without a key, only the network address is known."""
 
     address: str
     agent_id: str | None = None
@@ -74,7 +74,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much of one quota is used up, in which period (minute, hour or day)."""
+    """Usage of one quota in its period (minute, hour or day)."""
 
     name: str
     used: int
@@ -99,12 +99,12 @@ class Access:
         self._requests = RequestRate(clock)
 
     async def admit(self, key: str | None, scope: Scope | None, address: str) -> Caller:
-        """Find out who calls, count the request and check that the key covers `scope`.
+        """Identify the caller, count the request and check that the key covers `scope`.
 
-        Where no key is needed, a missing or wrong one leaves the caller anonymous.
+        If no key is required, a caller with a missing or wrong key is anonymous.
 
         Raises:
-            NotAuthorised: The key is missing, wrong, expired or lacks the scope; the code tells which.
+            NotAuthorised: The key is missing, wrong, expired or lacks the scope; the error code says which.
             RateLimited: Too many requests in the last minute.
         """
         found = await self._find(key, address) if key else None
@@ -163,7 +163,7 @@ class Access:
         spend(connection, caller.identified, self._backtest_windows(caller.tier), self._clock.now())
 
     async def allowances(self, caller: Caller) -> tuple[Allowance, ...]:
-        """What `caller` has used of each of its quotas."""
+        """The caller's usage of each quota."""
         now = self._clock.now()
         windows = self._backtest_windows(caller.tier)
 
@@ -236,7 +236,7 @@ def require(caller: Caller, scope: Scope) -> None:
 
 
 def _digest(key: str) -> str:
-    """A plain hash will do: the keys are 256 random bits, so there is nothing to guess."""
+    """A plain hash is enough: keys are 256 random bits and cannot be guessed."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 

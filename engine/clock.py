@@ -1,4 +1,4 @@
-"""What time it is for the engine. All who need the time ask a `Clock`, so that tests and demos can run fast."""
+"""The engine's time. All code reads it from a `Clock`, so that tests and demos can run faster than real time."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class SystemClock:
 
 
 class AcceleratedClock:
-    """A clock that starts at `start` and runs `speed` times as fast as the machine's. Speed 0 stands still.
+    """A clock that starts at `start` and runs `speed` times as fast as the machine's. Speed 0 stops it.
 
-    `advance` moves it on by hand.
+    `advance` moves it forward manually.
     """
 
     def __init__(self, start: float, speed: float = 0.0) -> None:
@@ -39,7 +39,7 @@ class AcceleratedClock:
         return self._start + (time.monotonic() - self._origin) * self._speed
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds`."""
+        """Move forward by `seconds`."""
         self._start += seconds
 
 

@@ -1,4 +1,4 @@
-"""The engine's parts, opened once and handed to everything that needs them."""
+"""The engine's parts, opened once and passed to everything that needs them."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine is opened with.
+    """Settings for opening an engine.
 
     Attributes:
         home: Folder of the database and of the local key.
         database_url: A SQLAlchemy URL in place of the SQLite file in `home`.
-        seed: Which simulated world to show; the same seed is the same market.
+        seed: Selects the simulated market; the same seed gives the same market.
         data: Whether candles that were not imported are simulated, or come from the exchanges.
         venue_urls: For development: servers on this machine in place of exchanges.
-        own_accounts: The exchange accounts that the user connected, as they are now. Only a process that has the gate
-            before real money hands them in; without them every account is paper.
-        quotas: How much agents may do.
+        own_accounts: The exchange accounts that the user has connected. Only a process with the safety gate for real
+            money passes them in; without them every account is a paper account.
+        quotas: Limits for agents.
         jobs: How backtests are run.
         live: How live strategies are run.
     """
@@ -85,8 +85,8 @@ class Engine:
         Args:
             settings: What it is opened with.
             clock: The system's unless given.
-            door: Makes the door through which live strategies order, from the one to the paper books; that one alone
-                unless given.
+            door: Builds the order door for live strategies around the door to the paper accounts. By default, only
+                the paper door is used.
 
         Raises:
             UserMustAct: The database cannot be used.
@@ -125,7 +125,7 @@ class Engine:
         return cls(settings, clock, store, connector, feed, access, Library(settings.quotas), venues, jobs, live, plans)
 
     async def aclose(self) -> None:
-        """Close what was opened; backtests and subscriptions wait for the next engine on this database."""
+        """Close everything; pending backtests and subscriptions continue in the next engine on this database."""
         await anyio.to_thread.run_sync(self.live.close)
         if self.plans is not None:
             await anyio.to_thread.run_sync(self.plans.close)

@@ -1,4 +1,4 @@
-"""The community: public profiles, who follows whom, and posts that may show a backtest."""
+"""The community: public profiles, follows, and posts that can link to a backtest."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def read_profile(connection: sa.Connection, agent_id: str) -> Profile:
 
 
 def change_profile(connection: sa.Connection, agent_id: str, changes: Mapping[str, object]) -> Profile:
-    """Write `changes` into the agent's row; what they do not name stays."""
+    """Write `changes` into the agent's row; other fields stay unchanged."""
     connection.execute(sa.update(agents_table).where(agents_table.c.id == agent_id).values(**changes))
     return read_profile(connection, agent_id)
 
 
 def followed_profiles(connection: sa.Connection, agent_id: str) -> tuple[Profile, ...]:
-    """Whom the agent follows, the newest first."""
+    """The profiles that the agent follows, newest first."""
     wanted = (
         sa.select(agents_table)
         .join(follows_table, follows_table.c.followed_id == agents_table.c.id)
@@ -48,7 +48,7 @@ def followed_profiles(connection: sa.Connection, agent_id: str) -> tuple[Profile
 
 
 def follow(connection: sa.Connection, agent_id: str, other_id: str, now: float) -> None:
-    """Put a profile on the agent's list; once is enough.
+    """Follow a profile; following it again changes nothing.
 
     Raises:
         InvalidInput: There is no such agent, or it is the agent itself.
@@ -63,7 +63,7 @@ def follow(connection: sa.Connection, agent_id: str, other_id: str, now: float) 
 
 
 def unfollow(connection: sa.Connection, agent_id: str, other_id: str) -> None:
-    """Take a profile off the agent's list, if it is there."""
+    """Stop following a profile, if the agent follows it."""
     connection.execute(
         sa.delete(follows_table).where(follows_table.c.follower_id == agent_id, follows_table.c.followed_id == other_id)
     )
@@ -79,7 +79,7 @@ def _profile(connection: sa.Connection, row: Any) -> Profile:
 
 
 def _stats(connection: sa.Connection, agent_id: str) -> dict[str, Any]:
-    """How much an agent has published, and the best risk-adjusted return among its backtests."""
+    """The agent's publication counts and the best risk-adjusted return of its backtests."""
 
     def count(table: sa.Table, column: str) -> int:
         wanted = sa.select(sa.func.count()).select_from(table).where(table.c[column] == agent_id)
@@ -107,7 +107,7 @@ FIGURES: Final = {
 
 
 def publish(connection: sa.Connection, agent_id: str, request: PostRequest, now: float) -> Post:
-    """Store a post, and with it the link to a backtest of the author's.
+    """Store a post with its link to one of the author's backtests.
 
     Raises:
         NotFound: BACKTEST_NOT_FOUND, when the linked result does not exist or is another agent's.

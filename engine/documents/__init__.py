@@ -1,4 +1,4 @@
-"""The four public documents: two written, two generated from what the engine really does."""
+"""The four public documents: two are written by hand, two are generated from the engine's own definitions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Document:
 
 
 class Library:
-    """The four documents, each read or generated when it is first asked for. Blocking."""
+    """The four documents, each read or generated on first use. Blocking."""
 
     def __init__(self, quotas: QuotaSettings) -> None:
         self._quotas = quotas
@@ -194,7 +194,7 @@ def _parameter(endpoint: Endpoint[Any, Any], row: Row) -> str:
 
 
 def _short(type_text: str) -> str:
-    """A type without the list of all exchanges, which has a table of its own."""
+    """A type without the list of all exchanges, which has a separate table."""
     return type_text.replace(_EXCHANGE_IDS, "exchange id")
 
 

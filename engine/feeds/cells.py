@@ -1,8 +1,8 @@
-"""What the cells of a file say: numbers and moments, in any of the ways that files write them.
+"""Parses the cells of a file: numbers and times in the formats that files use.
 
-A column may have more than one reading: `42.000` is forty-two with a decimal point and forty-two thousand with a
-decimal comma, `3/4/2024` is in March or in April. Every reading that fits all cells so far is kept beside the others;
-`Readings.only` tells which one is left, or that two remain which differ.
+A column can have more than one reading: `42.000` is forty-two with a decimal point and forty-two thousand with a
+decimal comma; `3/4/2024` is in March or in April. All readings that fit every cell so far are kept in parallel.
+`Readings.only` returns the one that is left, or reports that two different ones remain.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?:[.
 
 @dataclass(slots=True)
 class Readings:
-    """One column under every reading that still fits, and what each reading that failed met first.
+    """One column under every reading that still fits, and the first cell that ruled out each other reading.
 
     `failed` gives the position of the first cell that a reading cannot take, counted over all cells.
     """
@@ -64,7 +64,7 @@ class Readings:
     count: int = 0
 
     def add(self, texts: Sequence[str]) -> int | None:
-        """Take more cells; gives the position, within `texts`, of a cell that no reading can take."""
+        """Add cells; returns the position within `texts` of a cell that fits no reading."""
         at: list[int] = []
         for name, parse in self.parsers.items():
             if name in self.failed:
@@ -94,7 +94,7 @@ def number_parsers(*, comma: bool, suffixes: bool) -> dict[str, Callable[[Sequen
 
 
 def _numbers(texts: Sequence[str], style: Decimal, *, suffixes: bool) -> Floats | int:
-    """The numbers, or the position of the first cell that is no number or empty. NaN and infinity are judged later."""
+    """The numbers, or the position of the first cell that is empty or no number. NaN and infinity are checked later."""
     if style == "point":
         joined = "".join(texts)
         if "_" not in joined and joined.isascii():
@@ -164,7 +164,7 @@ class Times:
     zoned: bool = False
 
     def add(self, texts: Sequence[str]) -> int | None:
-        """Take more cells; gives the position of a cell that no reading can take."""
+        """Add cells; returns the position of a cell that fits no reading."""
         if not self.readings.parsers:
             shapes = [name for name, pattern in _TIMES.items() if pattern.fullmatch(texts[0].strip())]
             self.readings.parsers["numbers"] = self._epochs
@@ -184,7 +184,7 @@ class Times:
         return seconds
 
     def _compact(self, texts: Sequence[str]) -> Floats | None:
-        """20240131 and 20240131235900: dates written without marks. As epochs they would lie outside all candles."""
+        """20240131 and 20240131235900: dates without separators. As epoch times they would be outside all candles."""
         shape = _COMPACT.get(len(texts[0].strip()))
         if shape is None or not texts[0].strip().startswith(("19", "20")):
             return None
@@ -214,7 +214,7 @@ class Times:
 
 
 def _iso_without_zone(texts: Sequence[str]) -> Floats | None:
-    """Unix seconds of ISO texts that all have one length and no timezone, fast; None where that is not so."""
+    """A fast path for ISO texts of one length without timezone, as unix seconds; None for other input."""
     length = len(texts[0])
     plain = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?)?")
     if any(len(text) != length or not plain.fullmatch(text) for text in texts):
@@ -227,7 +227,7 @@ def _iso_without_zone(texts: Sequence[str]) -> Floats | None:
 
 
 def is_time(text: str) -> bool:
-    """Whether a cell can be a moment: a number, or a date in a known shape."""
+    """Whether a cell can be a time: a number, or a date in a known format."""
     return is_number(text) or any(pattern.fullmatch(text.strip()) for pattern in _TIMES.values())
 
 
@@ -268,7 +268,7 @@ def _moment(found: re.Match[str]) -> tuple[float, bool] | None:
 
 
 def epoch_seconds(numbers: Floats) -> tuple[Floats, set[str]]:
-    """Epoch numbers of any unit as seconds, and the units. Some files change unit half-way, so each is judged alone.
+    """Epoch numbers of any unit as seconds, and the units. Some files change unit midway, so each is read on its own.
 
     Ticks of .NET and days of Excel are dates without a timezone; days of Excel are read to the second.
     """
@@ -293,9 +293,9 @@ def is_naive(units: set[str]) -> bool:
 
 
 def localised(seconds: Floats, zone: ZoneInfo, step: int) -> Floats | tuple[int, str]:
-    """Local times (seconds as if UTC) as unix seconds, or the position of one that cannot be told, and why.
+    """Local times (seconds as if UTC) as unix seconds, or the position of an ambiguous one, and why.
 
-    An hour that a clock shows twice is told apart by its neighbours: the bar follows the one before by `step`.
+    When a clock shows an hour twice, the neighbours decide: each bar follows the previous one by `step`.
     """
     early = np.array([_utc(moment, zone, 0) for moment in seconds.tolist()])
     late = np.array([_utc(moment, zone, 1) for moment in seconds.tolist()])

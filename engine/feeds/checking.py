@@ -1,4 +1,4 @@
-"""The rules that imported candles keep. The first row that breaks one is named with its values and the cure."""
+"""The rules for imported candles. The error names the first row that breaks one, with its values and the fix."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _FAULTY: Final = f"Correct or remove the row and import again; {_UNCHANGED}"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Bars that keep every rule, oldest first. `missing` counts the bars that gaps leave out, `moved` the highs and
-    lows that float noise had put inside the body, by `noise` of the price at most."""
+    """Bars that pass every rule, oldest first. `missing` counts the bars missing in gaps. `moved` counts the highs and
+    lows that float noise had put inside the body, by at most `noise` of the price."""
 
     block: Block
     timeframe: Timeframe
@@ -41,10 +41,10 @@ class Checked:
 
 
 def check(rows: Rows, instrument: Instrument, timeframe: Timeframe | None, *, now: float, allow_gaps: bool) -> Checked:
-    """Judge the rows of a table. Without a `timeframe` it is the distance of the bars.
+    """Check the rows of a table. Without a `timeframe`, it is inferred from the distance between bars.
 
     Raises:
-        InvalidInput: Names the first offending row: its line, its values, the rule, and how many more there are.
+        InvalidInput: Names the first bad row (line, values, rule) and how many more there are.
     """
     rows, moved, noise = _without_noise(rows)
     for broken, rule in _value_rules(rows.block, instrument, now):
@@ -100,7 +100,7 @@ def _value_rules(block: Block, instrument: Instrument, now: float) -> Iterator[t
 
 
 def _timeframe(steps: Floats, name: str, wanted: Timeframe | None) -> Timeframe:
-    """The timeframe whose length is the usual distance of the bars; `wanted` has to be it."""
+    """The timeframe that matches the usual distance between bars; it must equal `wanted` if given."""
     if not len(steps):
         if wanted is None:
             raise InvalidInput(f"{name} holds one bar, which does not tell its length", suggestion="Add --timeframe")

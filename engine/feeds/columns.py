@@ -1,6 +1,6 @@
 """The values of a table's columns, read batch by batch with the line of every row.
 
-A value that could be read in two ways is refused, not guessed.
+An ambiguous value is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a table was taken for: its layout, which column is what, how times are written, and remarks."""
+    """How a table was interpreted: its layout, columns, time format, and remarks."""
 
     layout: str
     columns: str
@@ -49,7 +49,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table's rows in its own order: a (6, n) block, and the line of the file (or row of the table) of each."""
+    """A table's rows in file order: a (6, n) block, and the line of the file (or row of the table) for each."""
 
     block: Block
     line: Integers
@@ -79,7 +79,7 @@ class Columns:
         return parsers if chosen is None else {chosen: parsers[chosen]}
 
     def add(self, rows: list[list[str]], lines: list[int]) -> None:
-        """Take a batch of rows."""
+        """Add a batch of rows."""
         grid, layout, at = self._grid, self._layout, self._layout.positions
         least = max(*at.values(), layout.clock or 0, layout.ticks or 0) + 1
         for line, row in zip(lines, rows, strict=True):
@@ -115,7 +115,7 @@ class Columns:
             )
 
     def _refuse_money(self, volumes: Sequence[str], lines: Sequence[int]) -> None:
-        """A volume with a currency sign counts money. A price may carry one."""
+        """A volume with a currency sign is in money. A price may have the sign."""
         if "$" in "".join(volumes):
             at = next(i for i, text in enumerate(volumes) if "$" in text)
             raise InvalidInput(
@@ -159,7 +159,7 @@ class Columns:
         return np.vstack((time, prices, volume)), line, notes
 
     def _by_row(self, prices: Floats) -> Floats:
-        """Prices come batch by batch, each all opens, then all highs, and so on; this puts them in four rows."""
+        """Each batch of prices holds all opens, then all highs, and so on; this rearranges them into four rows."""
         out = np.empty((4, self.count))
         begin = 0
         for part in self.lines:
@@ -171,7 +171,7 @@ class Columns:
         """Decimal point or comma.
 
         Raises:
-            InvalidInput: Both fit all numbers, and give others.
+            InvalidInput: Both fit all numbers but give different values.
         """
         prices, volume = self.prices.joined(), self.volume.joined()
         both = [s for s in prices if "volume" not in self._layout.positions or s in volume]
@@ -221,7 +221,7 @@ class Columns:
 
 
 class PlainColumns:
-    """The fast way, for lines of bare numbers with decimal points and epoch times; other lines are not taken."""
+    """The fast path, for lines of plain numbers with decimal points and epoch times; other lines are rejected."""
 
     def __init__(self, grid: Grid, layout: Layout, options: ReadOptions) -> None:
         special = (layout.clock, layout.ticks, layout.symbol, options.timezone)
@@ -234,7 +234,7 @@ class PlainColumns:
         self.units: set[str] = set()
 
     def take(self, batch: list[str], lines: list[int]) -> bool:
-        """Read a batch; false where anything but plain numbers occurs, be it wrong or only different."""
+        """Read a batch; false if it holds anything but plain numbers, valid or not."""
         if not self._fits or "".join(batch).count(self._delimiter) != len(batch) * self._separators:
             return False
         try:
@@ -265,7 +265,7 @@ def in_zone(seconds: Floats, zone: str, timeframe: Timeframe | None, place: str,
     """Local times as unix seconds.
 
     Raises:
-        InvalidInput: A time that the zone's clocks skip, or show twice without a neighbour that tells which it is.
+        InvalidInput: A time that the zone's clocks skip, or that they show twice and no neighbour resolves.
     """
     step = SECONDS[timeframe] if timeframe else _typical_step(seconds)
     local = localised(seconds, zone_named(zone), step)
@@ -281,7 +281,7 @@ def in_zone(seconds: Floats, zone: str, timeframe: Timeframe | None, place: str,
 def one_reading(
     found: Mapping[str, Floats], timeframe: Timeframe | None, place: str, line: Integers
 ) -> tuple[str, Floats]:
-    """The reading of the times that all others agree with, or the only one whose bars follow one another evenly.
+    """The reading that all others agree with, or the only one with evenly spaced bars.
 
     Raises:
         InvalidInput: Two readings differ, and neither or both are even.
@@ -310,6 +310,6 @@ def _is_even(seconds: Floats, timeframe: Timeframe | None) -> bool:
 
 
 def _typical_step(seconds: Floats) -> int:
-    """The middle one of the distances between neighbours."""
+    """The median distance between neighbours."""
     steps = np.sort(np.abs(np.diff(seconds)))
     return int(steps[(len(steps) - 1) // 2]) if len(steps) else 0

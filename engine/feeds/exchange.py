@@ -1,4 +1,4 @@
-"""Candles of real exchanges: what is stored, completed from the exchange when something is asked for that is not."""
+"""Candles of real exchanges: read from the store, with missing bars fetched from the exchange on request."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class ExchangeFeed:
 
     Args:
         store: Where they are kept.
-        clock: Says which bars are closed.
-        fetcher: Asks the exchanges; `None` serves what is stored and never touches the network.
-        markets: What is listed.
+        clock: Determines which bars are closed.
+        fetcher: Queries the exchanges; `None` serves stored candles only and never uses the network.
+        markets: The listed markets.
     """
 
     def __init__(self, store: Store, clock: Clock, fetcher: Fetcher | None, markets: Markets) -> None:
@@ -54,14 +54,14 @@ class ExchangeFeed:
         return "exchange"
 
     def has(self, instrument: Instrument) -> bool:
-        """See `SourceFeed`: the exchange lists it, or hours of it are stored."""
+        """See `SourceFeed`: the exchange lists it, or some of its bars are stored."""
         try:
             return instrument in self._markets.of(instrument.exchange)
         except HeyTradersError:
             return self._stored(instrument, "1h") is not None
 
     def refresh(self) -> None:
-        """Every look is at the store, so there is nothing to renew."""
+        """Every read goes to the store, so there is nothing to refresh."""
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """See `Feed`. The largest turnover of the last day comes first."""
@@ -88,7 +88,7 @@ class ExchangeFeed:
         """Live prices of everything listed, with the time of each.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         if self._fetcher is None:
             return {}
@@ -97,22 +97,22 @@ class ExchangeFeed:
         return {one: prices[market.symbol] for one, market in listed.items() if market.symbol in prices}
 
     def live_price(self, instrument: Instrument) -> LivePrice | None:
-        """The live price of one instrument, asked for now; `None` for a feed that never asks.
+        """The live price of one instrument, requested now; `None` for a feed without network access.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         return None if self._fetcher is None else self._markets.price(self._fetcher.market(instrument))
 
     @property
     def fetcher(self) -> Fetcher | None:
-        """What asks the exchanges."""
+        """The client for the exchanges."""
         return self._fetcher
 
     def fetch(
         self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
     ) -> dict[Instrument, HeyTradersError]:
-        """Bring many series up to what is wanted, several at a time; gives what went wrong with which."""
+        """Fetch missing parts of many series, several at a time; returns the errors by series."""
         if self._fetcher is None:
             return {}
         asked = [Wanted(one, served_as(one, timeframe), span) for one, timeframe, span in wanted]
@@ -142,10 +142,10 @@ class ExchangeFeed:
         return Candles(instrument, timeframe, time, bars)
 
     def funding(self, instrument: Instrument, start: int, end: int) -> tuple[Times, Floats]:
-        """Funding rates with `start <= time < end`: when they are due, and what longs pay shorts, as a share.
+        """Funding rates with `start <= time < end`: when they are due, and what longs pay shorts, as a fraction.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         if self._fetcher is not None:
             self._fetcher.ensure_funding(instrument, (start, end))
@@ -163,7 +163,7 @@ class ExchangeFeed:
     def _read(
         self, instrument: Instrument, timeframe: Timeframe, since: int | None, until: int, limit: int | None
     ) -> Floats:
-        """The bars asked for, after fetching what is missing of them."""
+        """The requested bars, after fetching those that are missing."""
         source = served_as(instrument, timeframe)
         seconds = SECONDS[timeframe]
         floor = 0 if self._fetcher is None else self._fetcher.first_available(instrument, source)

@@ -1,7 +1,7 @@
-"""Long histories at once: what a fetch will cost, the fetch itself, and Binance's public archive as its fast way.
+"""Downloads long histories: the cost estimate, the fetch, and Binance's public archive as the fast source.
 
-The archive holds a month or a day of bars in one zip file with a checksum. What it lacks comes from the API. Its times
-are milliseconds, and microseconds in spot files since 2025; each is read for what it is.
+The archive holds a month or a day of bars in one zip file with a checksum. Bars it lacks come from the API. Times are
+in milliseconds, or in microseconds in spot files since 2025; the unit is detected for each time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is stored of a series after a fetch; `error` where the fetch ended early."""
+    """The stored range of a series after a fetch; `error` is set if the fetch ended early."""
 
     job: Job
     bars: int
@@ -65,7 +65,7 @@ class Summary:
 
 
 def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: Span) -> list[Job]:
-    """What has to be fetched to have `span` of every instrument. Blocking.
+    """The series to fetch so that `span` is complete for every instrument. Blocking.
 
     Raises:
         HeyTradersError: An exchange does not list an instrument, or cannot be reached.
@@ -87,7 +87,7 @@ def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timefra
 
 
 def renewals(store: Store, fetcher: Fetcher) -> list[Job]:
-    """What has to be fetched to bring every stored series up to now. Blocking."""
+    """The series to fetch to bring every stored series up to date. Blocking."""
     jobs: list[Job] = []
     for series in store.read_now(all_fetched):
         if series.kind != "funding" and series.covered:
@@ -97,7 +97,7 @@ def renewals(store: Store, fetcher: Fetcher) -> list[Job]:
 
 
 def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
-    """Fetch one series, from the archive where that is faster. Blocking; what arrived is stored whatever happens."""
+    """Fetch one series, from the archive where that is faster. Blocking; bars that arrived stay stored on failure."""
     error: str | None = None
     try:
         _from_archive(fetcher, job, progress)
@@ -124,7 +124,7 @@ def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
 
 
 def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int) -> Iterator[tuple[Span, str]]:
-    """The archive's files that lie wholly in a gap: months, then the days after the last of them."""
+    """The archive files fully inside a gap: months, then the days after the last month."""
     folder = CONVENTIONS[instrument.exchange].archive
     if folder is None or SECONDS[timeframe] > _WORTH_IT:
         return
@@ -146,7 +146,7 @@ def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int)
 
 
 def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, path: str, span: Span) -> Block | None:
-    """The bars of one file; `None` where the archive has none or its checksum does not fit."""
+    """The bars of one file; `None` if the archive has none or the checksum does not match."""
     exchange = instrument.exchange
     try:
         promised = connector.download(exchange, f"{ARCHIVE}{path}.CHECKSUM", LONG_PATIENCE)

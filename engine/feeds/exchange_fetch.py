@@ -1,7 +1,7 @@
 """Fetching candles and funding rates from an exchange into the store, page by page.
 
-Every page is stored with the range that it answers for as soon as it is there, so a fetch that is killed goes on where
-it stopped. Bars that the exchange does not have stay missing. A bar counts once it has been closed for two seconds.
+Every page is stored on arrival with the range it covers, so a killed fetch resumes where it stopped. Bars that the
+exchange does not have stay missing. A bar counts as closed two seconds after its close.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A series and the time that is wanted of it."""
+    """A series and the requested time range."""
 
     instrument: Instrument
     timeframe: Timeframe
@@ -60,7 +60,7 @@ class Wanted:
 
 
 class Fetcher:
-    """Brings series up to what is wanted. Blocking; safe to share between threads."""
+    """Fetches missing parts of series. Blocking; safe to share between threads."""
 
     def __init__(self, store: Store, clock: Clock, connector: Connector, markets: Markets) -> None:
         self._store = store
@@ -71,12 +71,12 @@ class Fetcher:
 
     @property
     def markets(self) -> Markets:
-        """What is listed."""
+        """The listed markets."""
         return self._markets
 
     @property
     def connector(self) -> Connector:
-        """What talks to the exchanges."""
+        """The client for the exchanges."""
         return self._connector
 
     def closed(self, timeframe: Timeframe) -> int:
@@ -98,12 +98,12 @@ class Fetcher:
         patience: float = PATIENCE,
         progress: Progress | None = None,
     ) -> None:
-        """Have every closed bar of `span` in the store, as far as the exchange has them.
+        """Make sure the store has every closed bar of `span` that the exchange has.
 
         Raises:
             NotFound: The exchange does not list the instrument.
             RateLimited: It asks for a longer pause than `patience`.
-            Unavailable: It cannot be reached, or sends what cannot be candles. What came before is stored.
+            Unavailable: It cannot be reached, or sends invalid candles. Earlier pages stay stored.
         """
         seconds = SECONDS[timeframe]
         since = max(span[0], self.first_available(instrument, timeframe)) // seconds * seconds
@@ -123,7 +123,7 @@ class Fetcher:
     def ensure_all(
         self, wanted: Sequence[Wanted], progress: Progress | None = None
     ) -> dict[Instrument, HeyTradersError]:
-        """`ensure` for many series, several at a time; gives what went wrong with which."""
+        """`ensure` for many series, several at a time; returns the errors by series."""
         failed: dict[Instrument, HeyTradersError] = {}
         done = [0]
         lock = threading.Lock()
@@ -148,7 +148,7 @@ class Fetcher:
         return failed
 
     def lacks(self, want: Wanted) -> bool:
-        """Whether anything of it would have to be fetched."""
+        """Whether any part of it is missing from the store."""
         seconds = SECONDS[want.timeframe]
         since = max(want.span[0], self.first_available(want.instrument, want.timeframe)) // seconds * seconds
         until = min(want.span[1], self.closed(want.timeframe))
@@ -168,10 +168,10 @@ class Fetcher:
         return found
 
     def ensure_funding(self, instrument: Instrument, span: Span, *, patience: float = PATIENCE) -> None:
-        """Have the funding rates of a perpetual in the store; spot markets and some exchanges have none to give.
+        """Make sure the store has a perpetual's funding rates; spot markets and some exchanges have none.
 
         Raises:
-            HeyTradersError: As by `ensure`.
+            HeyTradersError: As for `ensure`.
         """
         exchange = instrument.exchange
         if EXCHANGES[exchange].market_type != "perpetual" or not CONVENTIONS[exchange].tells_funding:
@@ -190,7 +190,7 @@ class Fetcher:
         return () if series is None else series.covered
 
     def _widened(self, market: Market, timeframe: Timeframe, gap: Span) -> Span:
-        """A gap smaller than a page, reaching back so that one request brings a whole one."""
+        """A gap smaller than a page, extended backwards so that one request returns a full page."""
         instrument, seconds = market.instrument, SECONDS[timeframe]
         back = gap[1] - page_bars(instrument, timeframe) * seconds
         if back >= gap[0]:
@@ -200,7 +200,7 @@ class Fetcher:
         return min(gap[0], max(back, floor)), gap[1]
 
     def _fill(self, market: Market, timeframe: Timeframe, gap: Span, patience: float) -> Iterable[int]:
-        """Fetch a gap from its beginning; yields how far it is settled."""
+        """Fetch a gap from its start; yields the time up to which it is complete."""
         instrument, seconds = market.instrument, SECONDS[timeframe]
         at, until = gap
         bars = page_bars(instrument, timeframe)
@@ -235,7 +235,7 @@ class Fetcher:
         )
 
     def _ticks(self, market: Market, timeframe: Timeframe, since: int, until: int, patience: float) -> list[list[Any]]:
-        """Where there are prices and no candles, bars are made of the prices in them, with volume 0."""
+        """Where an exchange has prices but no candles, bars are built from the prices, with volume 0."""
         seconds = SECONDS[timeframe]
         asked = {"market": market.symbol, "fidelity": seconds // 60, "startTs": since, "endTs": until}
         answer = self._patiently(market.instrument.exchange, "clobPublicGetPricesHistory", asked, patience=patience)
@@ -308,13 +308,13 @@ def closed_until(clock: Clock, timeframe: Timeframe) -> int:
 
 
 def page_bars(instrument: Instrument, timeframe: Timeframe) -> int:
-    """How many bars one request brings at most."""
+    """The maximum number of bars in one request."""
     row = CONVENTIONS[instrument.exchange]
     return row.page if row.price_window is None else max(1, row.price_window // SECONDS[timeframe])
 
 
 def served_as(instrument: Instrument, timeframe: Timeframe) -> Timeframe:
-    """The timeframe to ask the exchange for: itself, or the longest that it has and that divides it."""
+    """The timeframe to request: the same one, or the longest that the exchange has and that divides it."""
     lacks = CONVENTIONS[instrument.exchange].lacks
     if timeframe not in lacks:
         return timeframe
@@ -364,7 +364,7 @@ def _no_candles(instrument: Instrument, why: str) -> Unavailable:
 
 
 def too_old(instrument: Instrument, timeframe: Timeframe, first: int) -> NotFound:
-    """The exchange serves only so much history."""
+    """The exchange serves only a limited history."""
     newest = CONVENTIONS[instrument.exchange].newest_only
     return NotFound(
         f"{EXCHANGES[instrument.exchange].name} serves only the newest {newest:,} bars of {timeframe}: from"

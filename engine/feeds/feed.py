@@ -1,4 +1,4 @@
-"""Where candles come from: one protocol for every feed, and what all feeds share."""
+"""The protocol that every candle feed implements, and code that feeds share."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _SIGNIFICANT_DIGITS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An instrument that can be traded, with what the tickers endpoint says of it.
+    """An instrument that can be traded, with its details from the tickers endpoint.
 
     `sector` is e.g. "DeFi", "L1", "AI"; `categories` e.g. "top_market_cap", "trending"; `rank` 1 is the largest
     market capitalisation on its exchange. Tick and lot sizes are in quote and base units, as exact decimal strings.
     `title` and `resolves_at` (unix seconds) are for prediction markets; `payout` is what one token paid, 1 or 0, and
-    None as long as the question is open. `steps_known` is false where the steps were estimated from the last price.
-    Smallest order in base and in quote units and fees as shares are decimal strings, None where no exchange said them.
+    None while the question is open. `steps_known` is false if the steps were estimated from the last price. Smallest
+    orders in base and quote units and fees (fractions) are decimal strings, None where the exchange gives none.
     """
 
     instrument: Instrument
@@ -71,7 +71,7 @@ def partial_of(candles: Candles) -> Bools:
 
 
 class Feed(Protocol):
-    """A source of candles. It never invents what it was not asked to simulate, and returns closed bars only."""
+    """A source of candles. It returns closed bars only, and never invents data unless it is a simulated feed."""
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """Everything tradable on `exchange`, largest first."""
@@ -94,13 +94,13 @@ class Feed(Protocol):
         end: int | None = None,
         limit: int | None = None,
     ) -> Candles:
-        """Bars with `start <= open time < end` that are closed now; of those, the last `limit`.
+        """The last `limit` closed bars with `start <= open time < end`.
 
         Blocking: call it in a thread or a worker process. The arrays are read-only and may be shared.
 
         Raises:
-            NotFound: `DATA_UNAVAILABLE` when the instrument is unknown or has no bar in the range; it names the
-                range that exists.
+            NotFound: `DATA_UNAVAILABLE` when the instrument is unknown or has no bar in the range; the
+                message names the available range.
         """
         ...
 
@@ -118,12 +118,12 @@ class SourceFeed(Feed, Protocol):
         ...
 
     def refresh(self) -> None:
-        """See what other processes have stored so far."""
+        """Refresh with what other processes have stored so far."""
         ...
 
 
 def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> NotFound:
-    """The refusal for an instrument that no feed lists. It names close matches on its exchange."""
+    """The error for an instrument that no feed lists. It names close matches on its exchange."""
     symbols = {other.symbol: other for other in known if other.exchange == instrument.exchange}
     same_base = [s for s, other in symbols.items() if other.base == instrument.base.upper()]
     close = same_base or difflib.get_close_matches(instrument.symbol, symbols, n=_SHOWN, cutoff=0.6)
@@ -139,7 +139,7 @@ def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> N
 def empty_range(
     instrument: Instrument, timeframe: Timeframe, asked: tuple[int | None, int | None], first: int, last: int
 ) -> NotFound:
-    """The refusal for a range without a closed bar. `first` and `last` are the open times that exist."""
+    """The error for a range without a closed bar. `first` and `last` are the available open times."""
     since, until = (None if edge is None else iso8601(edge) for edge in asked)
     wanted = f"from {since or 'the beginning'} to {until or 'now'}"
     if last < first:
@@ -155,7 +155,7 @@ def empty_range(
 
 
 def too_fine(instrument: Instrument, timeframe: Timeframe, stored: Iterable[Timeframe], source: Source) -> NotFound:
-    """The refusal for bars shorter than the stored ones, which are neither made from longer bars nor simulated."""
+    """The error for bars shorter than the stored ones: they are neither built from longer bars nor simulated."""
     names = sorted(stored, key=lambda name: SECONDS[name])
     return NotFound(
         f"{instrument.ticker} was {'imported' if source == 'imported' else 'fetched'} as {' and '.join(names)}; "
@@ -181,7 +181,7 @@ def step(exponent: int) -> str:
 
 
 class Kept:
-    """Arrays by key; when `budget` bytes are full the least recently used go. Safe to share between threads."""
+    """A cache of arrays that evicts the least recently used above `budget` bytes. Safe to share between threads."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -191,11 +191,11 @@ class Kept:
 
     @property
     def bytes(self) -> int:
-        """How much is kept now."""
+        """Bytes in the cache."""
         return self._bytes
 
     def get(self, key: Hashable, make: Callable[[], Floats]) -> Floats:
-        """The array of this key, made if it is not there; read-only. Two threads may both make it."""
+        """The array for this key, created if missing; read-only. Two threads may both create it."""
         with self._lock:
             if (kept := self._arrays.get(key)) is not None:
                 self._arrays.move_to_end(key)

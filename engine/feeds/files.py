@@ -1,7 +1,7 @@
-"""What is in a file or folder that a user wants to import: found by content, opened in bounded pieces, never unpacked.
+"""Finds the tables in a file or folder to import: detected by content, read in bounded pieces, never unpacked.
 
-Archives are read in place: nothing is written to disk, so a member's name cannot lead out of a folder. A file that
-grows too much when it is decompressed is refused before it fills the memory.
+Archives are read in place. Nothing is written to disk, so a member's name cannot escape a folder. A file that
+decompresses to too much is refused before it fills the memory.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def files_in(folder: Path) -> list[Path]:
 
 @contextmanager
 def reading(name: str) -> Generator[None]:
-    """Turn what goes wrong while a table is read into a refusal that names it."""
+    """Turn errors while reading a table into an error that names the table."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -218,7 +218,7 @@ def _table(name: str, head: bytes, opener: Opener) -> Table:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that refuses to give more than a table may hold. Closing it closes what it reads from."""
+    """A stream that refuses to exceed the size limit of a table. Closing it also closes its source."""
 
     def __init__(self, name: str, packed_size: int, inner: IO[bytes], *owners: IO[bytes] | zipfile.ZipFile) -> None:
         super().__init__()
@@ -264,11 +264,11 @@ _WORDS: Final = re.compile(r"[_\s,()]+|-(?=\d)|(?<=\d[mhdwMHDW])-")
 
 
 def symbol_in(name: str, written: str | None, exchange: ExchangeId | None) -> Instrument | None:
-    """What a table is of, by the symbol `written` in it or by its name; None where neither tells.
+    """The instrument of a table, from the symbol `written` in it or from its name; None if neither says.
 
-    Names are read as vendors write them: `BTCUSDT-1h-2024-01.csv`, `BTC_USDT-1h.json`,
-    `BTC_USDT_USDT-1h-futures.feather`, `BINANCE_BTCUSDT, 60.csv`, `Binance_BTCUSDT_1h.csv`. Of a venue that is not
-    one of the eight nothing is concluded.
+    Vendors' naming schemes are recognised: `BTCUSDT-1h-2024-01.csv`, `BTC_USDT-1h.json`,
+    `BTC_USDT_USDT-1h-futures.feather`, `BINANCE_BTCUSDT, 60.csv`, `Binance_BTCUSDT_1h.csv`. A venue outside
+    the eight supported ones gives None.
     """
     words = [word for word in _WORDS.split(_stem(name)) if word]
     named = exchange_id(words[0]) if words else None
@@ -291,7 +291,7 @@ def symbol_in(name: str, written: str | None, exchange: ExchangeId | None) -> In
 
 
 def timeframe_in(name: str) -> Timeframe | None:
-    """The timeframe that a table's name tells: `1h`, `1D`, or minutes alone as in `XBTUSD_60.csv`."""
+    """The timeframe in a table's name: `1h`, `1D`, or minutes alone as in `XBTUSD_60.csv`."""
     for word in _WORDS.split(_stem(name))[1:]:
         if (timeframe := _length(word)) is not None:
             return timeframe
