@@ -1,6 +1,7 @@
 """Results side by side and as one portfolio, and how results and symbols move together.
 
-Daily figures: a day's return is from the last bar closed on the day before to the last bar closed on it, UTC.
+Figures are daily: a day's return runs from the last bar closed on the previous day to the last bar closed on that day,
+UTC.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A result as it is stored: the curve with its closing times, the trades, what was assumed, and any books."""
+    """A stored result: the curve with its closing times, the trades, the assumptions, and any books."""
 
     result_id: str
     summary: dict[str, Any]
@@ -85,7 +86,7 @@ class Stored:
 
     @property
     def name(self) -> str:
-        """What the user called it."""
+        """Its name, given by the user."""
         return str(self.summary.get("description") or self.summary.get("strategy_type") or "")[:40]
 
     def column(self, name: str) -> Floats:
@@ -100,10 +101,10 @@ class Stored:
 
 
 def compare(results: Sequence[Stored], request: CompareRequest) -> CompareResponse:
-    """One table, the leaders, the correlation of daily returns, and the portfolio where weights are given.
+    """One table, the leaders, the correlation of daily returns, and, if weights are given, the portfolio.
 
     Raises:
-        InvalidInput: A portfolio of results that have no day in common.
+        InvalidInput: The results of a portfolio have no day in common.
     """
     daily = [result.daily() for result in results]
     common = daily[0][0]
@@ -129,7 +130,7 @@ def compare(results: Sequence[Stored], request: CompareRequest) -> CompareRespon
 
 
 def _portfolio(table: Floats, weights: Sequence[float]) -> list[Any]:
-    """Each strategy trades its share of the account on a book of its own; nothing is shifted between them."""
+    """Each strategy trades its share of the account on a separate book; no money moves between books."""
     shares = np.array(weights) / sum(weights)
     curve: Floats = (shares[:, None] * np.cumprod(1.0 + table, axis=1)).sum(axis=0)
     measured = measure_curve(curve, 1.0, DAY)
@@ -146,7 +147,7 @@ def _leaders(results: Sequence[Stored]) -> dict[str, str]:
 
 
 def correlation(table: Floats) -> list[list[float | None]]:
-    """Pearson's correlation of the rows; nothing where a row does not vary."""
+    """Pearson's correlation of the rows; None where a row does not vary."""
     if table.shape[1] < 2:
         return [[None] * len(table) for _ in table]
     with np.errstate(all="ignore"):
@@ -154,7 +155,7 @@ def correlation(table: Floats) -> list[list[float | None]]:
 
 
 def correlate(feed: Feed, request: CorrelationRequest) -> CorrelationResponse:
-    """Correlation of bar returns over the bars that all have, and each pair's cointegration. Blocking.
+    """Correlation of returns over the common bars, and each pair's cointegration. Blocking.
 
     Raises:
         NotFound: A symbol is unknown or has no candles.
@@ -184,7 +185,7 @@ def correlate(feed: Feed, request: CorrelationRequest) -> CorrelationResponse:
 
 
 def cointegration(y: Floats, x: Floats) -> dict[str, Any]:
-    """Engle and Granger's two steps: y on x with a constant, then a Dickey-Fuller test of what is left, one lag.
+    """Engle and Granger's two steps: y on x with a constant, then a Dickey-Fuller test of the residuals with one lag.
 
     `cointegrated` is at 5 %; `half_life_bars` is how long a deviation takes to halve.
     """
@@ -212,5 +213,5 @@ def cointegration(y: Floats, x: Floats) -> dict[str, Any]:
 
 
 def short(value: float | None, digits: int = 5) -> float | None:
-    """Few significant digits; nothing where there is no number."""
+    """The value with few significant digits; None where there is no number."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")

@@ -1,4 +1,4 @@
-"""From a request to a sweep: which variants run, in which periods their returns are kept, how much memory it takes."""
+"""Turns a request into a sweep: its variants, the periods of the stored returns, and its memory use."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class SweepSpec:
 
     Attributes:
         base: The backtest of the script's defaults.
-        names: The parameters that are swept.
-        values: For each of them, the values to try, rising.
+        names: The swept parameters.
+        values: The values to try for each parameter, ascending.
         chosen: Rows of the grid that run (the product of `values`, the last parameter fastest); `None` for all.
         defaults: The script's own values of `names`.
-        train_days, test_days: Of the walk-forward; `None` leaves it to the length of the range.
-        tried_before: Variants that were tried on this market and range before.
-        memory_mb: Most memory, all processes together.
+        train_days, test_days: Of the walk-forward; `None` derives them from the length of the range.
+        tried_before: Variants tried on this market and range before.
+        memory_mb: Peak memory of all processes together.
     """
 
     base: Spec
@@ -66,7 +66,7 @@ class SweepSpec:
 
     @property
     def grid(self) -> NDArray[np.int64]:
-        """The variants as places in `values`, one row each."""
+        """The variants as indices into `values`, one row each."""
         sizes = [len(each) for each in self.values]
         rows = np.arange(math.prod(sizes)) if self.chosen is None else np.array(self.chosen)
         return np.stack(np.unravel_index(rows, sizes), axis=1)
@@ -93,10 +93,10 @@ class SweepSpec:
 
 
 def plan_sweep(request: SweepRequest, base: Spec, tried_before: int, workers: int) -> SweepSpec:
-    """Check what is to be tried.
+    """Check the requested sweep.
 
     Raises:
-        InvalidInput: The script has no such parameter, a value is outside its range, or it is too much.
+        InvalidInput: The script has no such parameter, a value is outside its range, or the sweep is too large.
     """
     declared = {each.name: each for each in script_parameters(base.script, context_of(base))}
     if not declared:
@@ -172,7 +172,7 @@ def _listed(given: Range) -> list[float]:
 
 
 def _sampled(request: SweepRequest, total: int, base: Spec) -> tuple[int, ...] | None:
-    """The rows of the grid to run: all, or as many as allowed, drawn without looking at results."""
+    """The rows of the grid to run: all, or as many as allowed, drawn at random and not by results."""
     if total <= request.max_variants:
         return None
     if request.search == "grid":
@@ -186,7 +186,7 @@ def _sampled(request: SweepRequest, total: int, base: Spec) -> tuple[int, ...] |
 
 
 def _memory_mb(base: Spec, count: int, workers: int) -> int:
-    """Processes, the candles once, what each process keeps, and the table of returns twice."""
+    """Memory of the processes, the candles once, the cache of each process, and the table of returns twice."""
     candles = 6 * 8 * base.bars * len(base.tickers)
     table = 2 * 8 * count * min(base.bars, MAX_PERIODS)
     return math.ceil((workers + 1) * _PROCESS_MB + workers * _CACHE_MB + (candles + table) / 2**20)
@@ -194,26 +194,26 @@ def _memory_mb(base: Spec, count: int, workers: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """The time in pieces whose returns are kept: the last bar of each piece, and the length of a piece."""
+    """The periods whose returns are stored: the last bar of each period, and the length of a period."""
 
     edges: NDArray[np.int64]
     seconds: int
 
     @classmethod
     def of(cls, time: Times, seconds: int) -> Periods:
-        """Bars, hours, four hours or days: the shortest of which there are at most `MAX_PERIODS`, else days."""
+        """Bars, hours, four hours or days: the shortest that gives at most `MAX_PERIODS` periods, else days."""
         lengths = [length for length in (seconds, 3_600, 14_400, DAY) if length >= seconds]
         length = next((each for each in lengths if (time[-1] - time[0]) / each <= MAX_PERIODS), lengths[-1])
         pieces = (time + seconds - 1) // length
         return cls(np.flatnonzero(np.append(np.diff(pieces) != 0, True)), length)
 
     def days(self, count: int) -> int:
-        """How many pieces `count` days are."""
+        """The number of periods in `count` days."""
         return max(1, round(count * DAY / self.seconds))
 
 
 def reach(spec: SweepSpec) -> tuple[tuple[Instrument, ...], int]:
-    """The instruments that variants read, and the longest warm-up among the corners of the grid."""
+    """The instruments that the variants read, and the longest warm-up among the corners of the grid."""
     context: ScriptContext = context_of(spec.base)
     reader = VariantReader(spec.base.script, context)
     ends = [sorted({values[0], values[-1]}) for values in spec.values]

@@ -1,9 +1,10 @@
-"""Several strategies on one account: each trades its share on a book of its own, and the books make one equity.
+"""Several strategies on one account: each trades its share on a separate book, and the books add up to one equity
+curve.
 
-A book has its own cash, positions and trades; none can spend another's money. At the first bar of each week, month or
-quarter (UTC), where that is asked for, the equity is split by the weights again: a book above its share hands over free
-cash, as far as it has some, to the books below theirs. Positions are not touched; later entries are sized by what is
-there. A book's own figures leave these transfers out: its return is that of money which stayed in it.
+A book has its own cash, positions and trades, and cannot spend another book's money. On request, the equity is split by
+the weights again at the first bar of each week, month or quarter (UTC). A book above its share transfers free cash, if
+it has any, to the books below theirs. Positions are not touched; later entries are sized by the new equity. A book's
+figures leave these transfers out: its return is that of money that stayed in it.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ class PortfolioSpec:
     """A checked portfolio.
 
     Attributes:
-        account: The whole as one backtest: every ticker, all the cash, the scripts one after the other.
-        books: What each book trades; its cash is its share of the account's.
-        result_ids: The results whose strategies these are.
-        names: What the books are called.
-        weights: Shares of the account; together 1.
+        account: The portfolio as one backtest: every ticker, all the cash, the scripts one after the other.
+        books: The backtest of each book; its cash is its share of the account's.
+        result_ids: The results that the strategies come from.
+        names: The names of the books.
+        weights: Shares of the account; their sum is 1.
     """
 
     account: Spec
@@ -91,10 +92,11 @@ class PortfolioSpec:
 
 
 def plan_portfolio(request: PortfolioRequest, specs: Sequence[Spec], now: float, max_bars: int) -> PortfolioSpec:
-    """From the specs of results to a portfolio of their strategies over the time that they share.
+    """Build a portfolio of the results' strategies, from their specs, over their common time range.
 
     Raises:
-        InvalidInput: Different timeframes or currencies, no time in common, too many bars, or a portfolio within.
+        InvalidInput: Different timeframes or currencies, no common time, too many bars, or a portfolio among the
+            results.
     """
     first = specs[0]
     if any(spec.strategy_type == "portfolio" for spec in specs):
@@ -168,7 +170,7 @@ def run_portfolio(world: World, text: str, report: Report) -> Outcome:
     """Run the portfolio in `text`.
 
     Raises:
-        HeyTradersError: There is no bar to trade on, or a script cannot run on these.
+        HeyTradersError: There is no bar to trade on, or a script cannot run on these bars.
     """
     spec = PortfolioSpec.from_json(text)
     account = spec.account
@@ -191,7 +193,7 @@ def run_portfolio(world: World, text: str, report: Report) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PortfolioTask:
-    """A portfolio beside its candles. `settings` are the account's, then each book's."""
+    """A portfolio with its candles. `settings` are the account's, then each book's."""
 
     spec: PortfolioSpec
     layout: Layout
@@ -201,7 +203,7 @@ class PortfolioTask:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What one book trades, on the axis of the account."""
+    """The frame of one book, on the account's time axis."""
 
     frame: Frame
     program: Program
@@ -211,14 +213,14 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Money that moved before the open of `bar`: into each book, negative out of it. The sum is 0."""
+    """The transfers before the open of `bar`: positive into a book, negative out of it. The sum is 0."""
 
     bar: int
     amounts: tuple[float, ...]
 
 
 def run_books(shared: Mapping[str, Array], task: PortfolioTask) -> Outcome:
-    """Trade the books side by side and measure each of them and the whole."""
+    """Trade the books side by side and measure each book and the account."""
     spec, first_bar = task.spec, task.first_bar
     frame = unpacked(task.layout, shared)
     books: list[Book] = []
@@ -244,7 +246,7 @@ def run_books(shared: Mapping[str, Array], task: PortfolioTask) -> Outcome:
 
 
 def boundaries(time: Times, first_bar: int, rebalance: Rebalancing) -> list[int]:
-    """The bars before whose open money moves: the first one of each period, but not the first of all."""
+    """The bars with a transfer before their open: the first bar of each period, except the first period."""
     if rebalance == "never":
         return []
     if rebalance == "weekly":
@@ -259,7 +261,7 @@ def boundaries(time: Times, first_bar: int, rebalance: Rebalancing) -> list[int]
 def trade_books(
     books: Sequence[Book], first_bar: int, bars: Sequence[int], look: Callable[[float], None] | None = None
 ) -> tuple[list[Simulation], list[Transfer]]:
-    """Trade every book up to each of `bars`, move money there, and go on to the end."""
+    """Trade every book, with a transfer at each of `bars`, to the end."""
     kernels = [begin(book.frame, book.program, book.settings, first_bar) for book in books]
     weights = [book.weight for book in books]
     size = len(books[0].frame)
@@ -274,7 +276,7 @@ def trade_books(
 
 
 def _split(kernels: Sequence[PortfolioKernel], weights: Sequence[float], bar: int) -> tuple[float, ...]:
-    """Move free cash before `bar` towards the weights, and say what went into each book."""
+    """Move free cash before `bar` towards the weights, and return the amount for each book."""
     equity = [kernel.worth(bar) for kernel in kernels]
     total = math.fsum(equity)
     above = [own - weight * total for own, weight in zip(equity, weights, strict=True)]
@@ -320,7 +322,7 @@ def together(
 
 
 def own_curve(book: Simulation, transfers: Sequence[Transfer], number: int) -> Floats:
-    """What 1 that stayed in the book became, at each bar's close: each bar's return is on the money it began with."""
+    """The growth of 1 that stayed in the book, at each bar's close: each bar's return is on the money at its start."""
     before = np.concatenate(([book.settings.initial_cash], book.equity[:-1]))
     for transfer in transfers:
         before[transfer.bar - book.first_bar] += transfer.amounts[number]
@@ -332,7 +334,7 @@ def own_curve(book: Simulation, transfers: Sequence[Transfer], number: int) -> F
 def told(
     spec: PortfolioSpec, account: Simulation, books: Sequence[Simulation], transfers: Sequence[Transfer]
 ) -> dict[str, Any]:
-    """A row for each book and one for the account, in `PORTFOLIO_COLUMNS`; how the books move together; the rule."""
+    """A row for each book and one for the account, in `PORTFOLIO_COLUMNS`; the correlation of the books; the rule."""
     rows: list[list[Any]] = []
     curves = [own_curve(book, transfers, number) for number, book in enumerate(books)]
     cash = account.settings.initial_cash

@@ -1,4 +1,4 @@
-"""A report on one result in parts: what its stored equity curve and trades tell beyond the key figures."""
+"""A report on one result in parts: figures from its stored equity curve and trades beyond the key figures."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def report(feed: Feed, setting: str, result: Stored, request: ReportRequest) -> ReportResponse:
-    """The parts asked for; Monte Carlo runs on the executor of `setting`. Blocking.
+    """The requested parts; Monte Carlo runs on the executor of `setting`. Blocking.
 
     Raises:
         InvalidInput: The result has fewer than two days.
-        NotFound: `DATA_UNAVAILABLE`: the ticker to compare with has no candles there.
+        NotFound: `DATA_UNAVAILABLE`: the benchmark ticker has no candles in the range.
     """
     if len(result.daily()[0]) < 2:
         raise InvalidInput("the result has fewer than two days", suggestion="Report on a longer backtest")
@@ -103,7 +103,7 @@ def _mean(returns: Floats) -> float | None:
 
 
 def _rolling(days: NDArray[np.int64], returns: Floats) -> dict[str, Any]:
-    """Sharpe ratio a year over a moving window of 90 days, or a quarter of a shorter range."""
+    """Annualised Sharpe ratio over a moving window of 90 days, or a quarter of a shorter range."""
     window = min(90, max(2, len(returns) // 4))
     views = np.lib.stride_tricks.sliding_window_view(returns, window)
     deviation = views.std(axis=1, ddof=1)
@@ -121,7 +121,7 @@ def _rolling(days: NDArray[np.int64], returns: Floats) -> dict[str, Any]:
 
 
 def drawdowns(times: NDArray[np.int64], equity: Floats, cash: float) -> list[dict[str, Any]]:
-    """The deepest falls: from the peak before, over the lowest point, to where the peak was reached again."""
+    """The deepest drawdowns: peak, lowest point, and recovery of the peak."""
     curve = np.concatenate(([cash], equity))
     at = np.concatenate((times[:1], times))
     peak = np.maximum.accumulate(curve)
@@ -145,7 +145,7 @@ def drawdowns(times: NDArray[np.int64], equity: Floats, cash: float) -> list[dic
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Some of the histories of a Monte Carlo; its seed is of the work's name and the part's number."""
+    """Some of the histories of a Monte Carlo; the seed comes from the work's name and the part's number."""
 
     work: str
     part: int
@@ -153,7 +153,7 @@ class Draw:
 
 
 def draw(shared: Mapping[str, Array], task: Draw) -> tuple[Floats, Floats]:
-    """Blocks of days drawn again, as `bootstrap_rows` has them; the drawdowns of the trades in another order."""
+    """Resampled blocks of days, see `bootstrap_rows`; the drawdowns of the trades in another order."""
     rng = np.random.default_rng(seed_of(task.work, task.part))
     drawn = bootstrap_rows(shared["returns"], YEAR / DAY, rng, PART_RUNS)
     profits = shared["profits"]
@@ -161,10 +161,10 @@ def draw(shared: Mapping[str, Array], task: Draw) -> tuple[Floats, Floats]:
 
 
 def monte_carlo(executor: Executor, work: str, returns: Floats, profits: Floats, cash: float) -> dict[str, Any]:
-    """95 % intervals of `RUNS` histories that might have been; the same on every executor.
+    """95 % intervals of `RUNS` simulated histories; the same on every executor.
 
     Args:
-        work: Names the work, and with it the chance that is drawn.
+        work: Names the work, and so sets the random seed.
         returns: Of each day.
         profits: Of each trade, money.
         cash: At the start.
@@ -217,7 +217,7 @@ def _held(feed: Feed, result: Stored, days: NDArray[np.int64], ticker: str | Non
 
 
 def _benchmark(returns: Floats, held: Floats, ticker: str) -> dict[str, Any]:
-    """Least squares of daily returns on the ticker's: alpha a year, beta, correlation."""
+    """Least squares of daily returns on the ticker's: annual alpha, beta, correlation."""
     known = np.isfinite(held)
     mine, theirs = returns[known], held[known]
     variance = float(theirs.var()) if len(theirs) > 2 else 0.0
@@ -235,7 +235,8 @@ def _benchmark(returns: Floats, held: Floats, ticker: str) -> dict[str, Any]:
 
 
 def _regimes(returns: Floats, held: Floats) -> dict[str, Any]:
-    """Days in which the market rose or fell over the 30 days before, and moved more or less than usual."""
+    """Days grouped by a rising or falling market over the previous 30 days, and by higher or lower volatility than
+    usual."""
     filled = np.nan_to_num(held)
     size = len(filled)
     if size < 60:

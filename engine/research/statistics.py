@@ -1,6 +1,6 @@
-"""How much of the best of many is luck, and how sure a figure is: statistics over a table of returns.
+"""Statistics over a table of returns: how much of the best variant is luck, and how certain a figure is.
 
-A table holds one row a variant and one column a period. Everything here is a pure function of its arguments.
+A table has one row per variant and one column per period. Everything here is a pure function of its arguments.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _CELLS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Luck:
-    """What a search over variants owes to chance.
+    """How much of a search's result is due to chance.
 
     Attributes:
-        probability_of_backtest_overfitting: How often the best variant of one half of the time is below the median of
-            all variants in the other half, over the splits of CSCV; `None` where there are too few periods or variants.
+        probability_of_backtest_overfitting: How often, over the splits of CSCV, the best variant of one half of the
+            time is below the median of all variants in the other half; `None` with too few periods or variants.
         deflated_sharpe_ratio: Probability that the best variant's true Sharpe ratio is above zero, given the search.
-        expected_max_sharpe: Best Sharpe ratio a year that this many variants without skill would show.
-        splits: Splits of the time that were compared.
+        expected_max_sharpe: Expected best annualised Sharpe ratio of this many variants without skill.
+        splits: Number of splits compared.
     """
 
     probability_of_backtest_overfitting: float | None
@@ -72,8 +72,8 @@ def overfitting(table: Table) -> tuple[float | None, int]:
     """The probability of backtest overfitting by combinatorially symmetric cross-validation, and the splits used.
 
     Bailey, Borwein, Lopez de Prado and Zhu, "The Probability of Backtest Overfitting", Journal of Computational Finance
-    20 (4), 2016. The time is cut into an even number of blocks; each half of them is once the training set. Sharpe
-    ratios decide; ties share their rank, and a variant that does not vary ranks as 0.
+    20 (4), 2016. The time is cut into an even number of blocks, and each half of the blocks is the training set once.
+    Variants are ranked by Sharpe ratio; ties share their rank, and a variant that does not vary ranks as 0.
     """
     rows, periods = table.shape
     blocks = _blocks(rows, periods)
@@ -125,7 +125,7 @@ def _ratios(total: Table, squares: Table, size: Floats) -> Table:
 
 
 def scores(table: Table, objective: Objective) -> Floats:
-    """The objective of each row, not annualised: only its order counts. What cannot be told is minus infinity."""
+    """The objective of each row, not annualised: only its order counts. Undefined values are minus infinity."""
     with np.errstate(all="ignore"):
         match objective:
             case "sharpe_ratio":
@@ -150,7 +150,7 @@ def depths(table: Table) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its central 95 %: `low` and `high` are the 2.5 % and 97.5 % quantiles."""
+    """A figure with its central 95 % interval: `low` and `high` are the 2.5 % and 97.5 % quantiles."""
 
     low: float
     median: float
@@ -165,7 +165,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """Intervals over many histories that might have been. Return in percent, drawdown a fraction, Sharpe a year."""
+    """Intervals over many simulated histories. Return in percent, drawdown a fraction, Sharpe annualised."""
 
     return_pct: Interval
     max_drawdown: Interval
@@ -184,13 +184,14 @@ def block_bootstrap(returns: Floats, per_year: float, rng: np.random.Generator, 
 
 
 def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Table:
-    """Histories made of blocks of the real one, which keeps what follows what within a block.
+    """Histories made of blocks of the real one, which keeps the order of days within a block.
 
     Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994: blocks
     begin anywhere, their lengths are geometric with mean n^(1/3), and the end is followed by the beginning.
 
     Returns:
-        Three rows with a column a history: return in percent, deepest drawdown, Sharpe ratio a year (NaN: undefined).
+        Three rows, one column per history: return in percent, deepest drawdown, annualised Sharpe ratio (NaN:
+        undefined).
     """
     size = len(returns)
     length = max(1.0, size ** (1.0 / 3.0))

@@ -1,4 +1,4 @@
-"""A sweep from its spec to its findings: run every variant, judge the search, walk forward, recommend one or none.
+"""A sweep from spec to findings: run every variant, judge the search, walk forward, recommend one variant or none.
 
 Runs in a job's worker process, which hands blocks of variants to the executor. Each variant counts as tried.
 """
@@ -130,7 +130,7 @@ def _place(part: Measured, start: int, metrics: Table, returns: Table, refused: 
 
 
 def judge(spec: SweepSpec, ran: Ran, ends: NDArray[np.int64], periods: Periods, warmup: int) -> dict[str, Any]:
-    """The findings that are stored: rows, luck, walk-forward and the recommendation."""
+    """The stored findings: rows, luck, walk-forward and the recommendation."""
     objective = np.where(np.isnan(ran.column(spec.objective)), -np.inf, ran.column(spec.objective))
     order = np.argsort(-objective, kind="stable")
     best = int(order[0])
@@ -163,7 +163,7 @@ def judge(spec: SweepSpec, ran: Ran, ends: NDArray[np.int64], periods: Periods, 
 
 
 def _scores(spec: SweepSpec, objective: Floats) -> list[list[float | None]]:
-    """For pictures: places in the grid and the score, of at most 2,500 variants."""
+    """For pictures: grid indices and score of at most 2,500 variants."""
     if len(objective) > 2_500:
         return []
     return [[*place, _number(score)] for place, score in zip(spec.grid.tolist(), objective.tolist(), strict=True)]
@@ -176,7 +176,7 @@ def _rows(spec: SweepSpec, ran: Ran, order: NDArray[np.int64]) -> list[list[floa
 
 
 def _default_rank(spec: SweepSpec, order: NDArray[np.int64]) -> int | None:
-    """Where the script's own values rank, if they were among the variants."""
+    """The rank of the script's default values, if they were among the variants."""
     same = np.flatnonzero((spec.variants == np.array(spec.defaults)).all(axis=1))
     return int(np.flatnonzero(order == same[0])[0]) + 1 if len(same) else None
 
@@ -195,7 +195,7 @@ def _shape(best: float, neighbours: float | None) -> str | None:
 
 
 def _walked(spec: SweepSpec, ran: Ran, periods: Periods, warmup: int) -> WalkForward:
-    """The walk-forward asked for; without one, six tests over the second half of the range."""
+    """The requested walk-forward; by default, six tests over the second half of the range."""
     count = ran.returns.shape[1]
     holding = float(np.nanmax(ran.column("longest_holding"), initial=0.0))
     seconds = (warmup + holding) * spec.base.seconds
@@ -291,7 +291,7 @@ def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward) -> list[str]:
 
 
 def _names(base: Spec, variants: NDArray[np.float64]) -> list[str]:
-    """How each variant is known among those tried."""
+    """The name of each variant among those tried."""
     return [f"{base.variant[:20]}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
 
 
@@ -300,5 +300,5 @@ def _numbers(values: Floats) -> list[float | None]:
 
 
 def _number(value: float | None) -> float | None:
-    """Six significant digits; nothing where there is no number."""
+    """The value with six significant digits; None where there is no number."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")

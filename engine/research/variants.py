@@ -1,8 +1,8 @@
-"""Many variants of one script on one frame: what they have in common is read once and computed once.
+"""Many variants of one script on one frame: their common parts are read once and computed once.
 
-Variants differ in the values of their parameters only. A statement is read once for each set of values that it depends
-on, all variants of a process share one dataflow, and each distinct indicator is one pass over the bars. The task below
-is pure: it may run in any process, again after one has died, and gives the same bits.
+Variants differ only in the values of their parameters. A statement is read once for each set of values that it depends
+on. All variants of a process share one dataflow, and each distinct indicator is one pass over the bars. The task below
+is pure: it can run in any process, and again after a process died, with the same bits.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ _CACHE_BYTES: Final = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What all variants of a sweep have in common.
+    """The common part of all variants of a sweep.
 
     Attributes:
-        sweep: Names the sweep: what a process has computed for it serves its next block.
+        sweep: Names the sweep: a process reuses what it computed for the sweep's earlier blocks.
         names: The parameters, in the order of a variant's values.
-        first_bar: Bars before it warm indicators up.
-        sources: Where each instrument's candles came from, in the order of `instruments`.
+        first_bar: Bars before it warm up indicators.
+        sources: The source of each instrument's candles, in the order of `instruments`.
     """
 
     sweep: str
@@ -93,9 +93,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A block's figures: a row a variant; columns are `METRICS`, and the return of each period.
+    """A block's figures, one row per variant; columns are `METRICS` and the return of each period.
 
-    `refused` tells why a variant could not run; its rows are NaN and 0.
+    `refused` gives the reason why a variant could not run; its rows are NaN and 0.
     """
 
     metrics: NDArray[np.float64]
@@ -139,7 +139,7 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
 def _measure_trips(
     trips: RoundTrips, rows: NDArray[np.int64], frame: Frame, edges: NDArray[np.int64], found: Measured
 ) -> None:
-    """The same figures, for all programs that were traded together; `rows` are theirs."""
+    """The same figures for all programs that were traded together; `rows` are their rows."""
     bars, span = len(frame) - trips.first_bar, int(frame.time[-1] - frame.time[trips.first_bar]) + frame.seconds
     for start in range(0, len(rows), step := max(1, _CELLS // bars)):
         stop = min(start + step, len(rows))
@@ -198,7 +198,7 @@ class VariantReader:
         """The plan of one variant.
 
         Raises:
-            DslError: Its values make the script wrong.
+            DslError: The script is invalid with these values.
         """
         plan = ScriptPlan(self._context, self.graph, self._parsed)
         reader: Reader | None = None
@@ -231,7 +231,7 @@ class VariantReader:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one statement adds."""
+    """The effect of one statement."""
 
     emissions: tuple[EmissionPlan, ...]
     names: dict[str, Any]
@@ -263,7 +263,7 @@ def _needs(parsed: Parsed) -> list[tuple[str, ...]]:
 
 @dataclass(slots=True)
 class _Workshop:
-    """What a process keeps of a sweep between blocks."""
+    """The cache of a process for a sweep, between blocks."""
 
     terms: Terms
     frame: Frame
@@ -275,13 +275,13 @@ class _Workshop:
         self.evaluator = Evaluator(self.frame, self.terms.context.universe, self.terms.first_bar)
 
     def program(self, values: Mapping[str, float]) -> Program:
-        """What a variant decides."""
+        """The program of a variant."""
         plan = self.reader.read(values)
         stateful = any(node.stateful for node in plan.nodes)
         return program(plan, self.frame, self.terms.first_bar, stateful=stateful, evaluator=self.evaluator)
 
     def tidy(self) -> None:
-        """Let go of what few variants share, and of everything once it is too much."""
+        """Free the arrays that few variants share, and all arrays above the memory limit."""
         if self.evaluator.keep(("call", "pick", "tf", "universe")) > _CACHE_BYTES:
             self.reader = VariantReader(self.terms.script, self.terms.context)
             self.evaluator = Evaluator(self.frame, self.terms.context.universe, self.terms.first_bar)
@@ -304,5 +304,5 @@ def _workshop(shared: Mapping[str, Array], terms: Terms) -> _Workshop:
 
 
 def blocks(terms: Terms, values: NDArray[np.float64], size: int) -> Sequence[Block]:
-    """The variants in blocks of at most `size`, in order: neighbours in the grid share most."""
+    """The variants in blocks of at most `size`, in order, because neighbours in the grid share the most."""
     return [Block(terms, values[start : start + size]) for start in range(0, len(values), size)]

@@ -1,8 +1,9 @@
-"""Walk-forward: choose on the past, trade what follows, move on; the pieces traded make the out-of-sample curve.
+"""Walk-forward: choose on the past, trade the period that follows, move on. The traded periods form the out-of-sample
+curve.
 
-Between the end of a training window and the test that follows lies a gap: as long as the indicators' warm-up and the
-longest holding together, so that no trade and no indicator value belongs to both. What happens in the gap, in the test
-and after it cannot change what was chosen; that is a law of the tests.
+A gap separates each training window from the test that follows. It is as long as the indicators' warm-up plus the
+longest holding time, so that no trade and no indicator value belongs to both. Data in the gap, in the test and after it
+cannot change the choice; the tests check this.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class WalkForward:
-    """The folds, and the returns of what was chosen, one test after the other.
+    """The folds, and the returns of the chosen variants, one test after the other.
 
-    `gap_was_cut`: the gap before each test is shorter than warm-up and longest holding together.
+    `gap_was_cut`: the gap before each test is shorter than warm-up plus longest holding time.
     """
 
     folds: tuple[Fold, ...]
@@ -54,7 +55,7 @@ class WalkForward:
 
 
 def walk_forward(table: Table, windows: Windows, objective: Objective) -> WalkForward:
-    """Walk over a table of returns, variants by periods. No fold where the table is too short for one."""
+    """Walk over a table of returns, variants by periods. Without folds if the table is too short for one."""
     folds: list[Fold] = []
     tested: list[Floats] = []
     trained: list[Floats] = []

@@ -1,4 +1,4 @@
-"""The reading of a result: facts out of the simulation, judged, and told in sentences."""
+"""The analysis of a result: facts from the simulation, findings about them, and both in sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN: Final = 3
 def gather(
     simulation: Simulation, curve: CurveMetrics, traded: TradeMetrics, hold: CurveMetrics, delayed_pct: float | None
 ) -> Facts:
-    """The facts of a finished simulation, beside holding and beside itself one bar later."""
+    """The facts of a finished simulation, compared with holding and with the same run one bar later."""
     trades = simulation.trades
     pnl = trades.pnl
     ranked = np.sort(pnl)[::-1]
@@ -65,12 +65,12 @@ def gather(
 
 
 def analyse(facts: Facts) -> dict[str, Any]:
-    """What is stored: drivers, findings and facts."""
+    """The stored part: drivers, findings and facts."""
     return {"drivers": _drivers(facts), "findings": [asdict(each) for each in judge(facts)], "facts": asdict(facts)}
 
 
 def told(stored: dict[str, Any], luck: dict[str, Any]) -> dict[str, Any]:
-    """The stored analysis with what the search says of it, and all of it as text."""
+    """The stored analysis with the findings of the search, and everything as text."""
     findings = worst_first([*_about_search(luck), *(Finding(**each) for each in stored["findings"])])
     return {
         "analysis": _text(stored["drivers"], findings),
@@ -100,7 +100,7 @@ def _about_search(luck: dict[str, Any]) -> Iterable[Finding]:
 
 
 def _drivers(facts: Facts) -> list[str]:
-    """What made and lost the money, the largest first."""
+    """The sources of profit and loss, the largest first."""
     if facts.num_trades == 0:
         return [f"No trade was closed; holding returned {facts.hold_return_pct:.2f} %."]
     told_first = (
@@ -146,7 +146,7 @@ def _source(simulation: Simulation) -> str:
 
 
 def _halves(simulation: Simulation) -> tuple[CurveMetrics, CurveMetrics]:
-    """Each half of the range measured on its own, the second against what the first left."""
+    """Each half of the range measured separately, the second against the money left by the first."""
     curve: Floats = simulation.equity
     cash, seconds = simulation.settings.initial_cash, simulation.frame.seconds
     middle = max(1, len(curve) // 2)

@@ -1,4 +1,4 @@
-"""What holding would have made: the whole universe, and each ticker beside its own trades."""
+"""The return of holding: of the whole universe, and of each ticker beside its trades."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engine.simulation.settings import SimulationSettings
 
 
 def idle_bars(simulation: Simulation, lookback: int) -> int:
-    """Bars of the range that could not decide every signal, because `lookback` bars have to come before."""
+    """Bars of the range on which not every signal is known, because `lookback` bars must come first."""
     return max(0, min(lookback - simulation.first_bar, len(simulation.time)))
 
 
@@ -22,9 +22,9 @@ def buy_and_hold(
 ) -> tuple[Floats, dict[str, float]]:
     """The equity of holding, at each bar's close from `first_bar` on, and each ticker's return in percent.
 
-    Bought at the first open after `first_bar` closed, as a strategy's first trade would be, and sold at the last close,
-    both with slippage and fee, without leverage; a perpetual pays its funding. The first `idle` bars, which a strategy
-    could not use, are left out.
+    It buys at the first open after `first_bar` closed, like a strategy's first trade, and sells at the last close. Both
+    pay slippage and fee, without leverage; a perpetual pays its funding. The first `idle` bars, which a strategy cannot
+    use, are left out.
     """
     share = settings.initial_cash / len(frame.bars)
     held = {
@@ -67,7 +67,7 @@ def _held(
 
 
 def per_ticker(simulation: Simulation, held_pct: dict[str, float]) -> list[dict[str, Any]]:
-    """One row a ticker, the most profitable first; `held_pct` is what holding each would have returned, percent."""
+    """One row per ticker, the most profitable first; `held_pct` is the return of holding each, percent."""
     trades = simulation.trades
     which, pnl, fees = trades.instrument, trades.pnl, trades.fees
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Judgements over a result's facts: what made the money, and every reason to doubt it."""
+"""Findings about a result: the sources of its profit, and every reason to doubt it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEEP_DRAWDOWN: Final = -0.4
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One judgement with its figures."""
+    """One finding with its figures."""
 
     code: str
     severity: Severity
@@ -29,16 +29,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the judgements rest on. Returns in percent, shares and drawdowns as fractions, money in quote currency.
+    """The facts behind the findings. Returns in percent, shares and drawdowns as fractions, money in quote currency.
 
     Attributes:
-        net: Profit after costs; `gross_before_costs` what it would have been without them.
+        net: Profit after costs; `gross_before_costs` is the profit without them.
         best: Profit of the best trade; `top3` of the best three together.
-        delayed_pct: Return when every decision is carried out one bar later; `None` when that could not be run.
+        delayed_pct: Return with every decision executed one bar later; `None` when that run is not possible.
         first_half_pct, second_half_pct: Returns of the two halves of the range.
         by_reason: Profit by exit reason; `by_ticker` by ticker; `by_side` by long and short.
         unfinished: Profit of trades that were open at the end.
-        cut, unfunded, too_small, volume_limited: Openings that were not made as asked; see `SizeCounts`.
+        cut, unfunded, too_small, volume_limited: Openings that were not filled as requested; see `SizeCounts`.
     """
 
     days: float
@@ -73,7 +73,7 @@ class Facts:
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Every weakness that the facts show, the worst first."""
+    """Every weakness in the facts, the worst first."""
     found = [
         *_about_trades(facts),
         *_about_costs(facts),
@@ -174,7 +174,7 @@ def _about_risk(facts: Facts) -> Iterator[Finding]:
 
 
 def _about_sizes(facts: Facts) -> Iterator[Finding]:
-    """Openings that the account or the exchange did not take as asked."""
+    """Openings that the account or the exchange did not accept as requested."""
     if facts.cut or facts.unfunded:
         yield Finding(
             "money_short",

@@ -1,7 +1,7 @@
-"""How good a result is: figures of an equity curve and of its trades.
+"""Performance figures of an equity curve and of its trades.
 
-Returns are per bar, of equity, the first against the initial cash; a year has 365 days because these markets never
-close. What is undefined (a ratio without a denominator, a growth beyond any float) is None, never infinite or NaN.
+Returns are per bar, of equity, the first against the initial cash. A year has 365 days because these markets never
+close. Undefined figures (a ratio without a denominator, growth beyond the float range) are None, never infinite or NaN.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class CurveMetrics:
 
     Attributes:
         periods_per_year: Bars in a year of 365 days, as densely as the data has them; annualises every ratio here.
-        annual_return: Compound growth a year.
-        volatility: Standard deviation of returns (n - 1) a year.
-        sharpe_ratio: Mean over standard deviation of returns, a year, against a risk-free rate of 0.
+        annual_return: Compound annual growth.
+        volatility: Annualised standard deviation of returns (n - 1).
+        sharpe_ratio: Annualised mean over standard deviation of returns, with a risk-free rate of 0.
         sortino_ratio: The same over the root mean square of the losing bars' returns, taken over all bars.
         calmar_ratio: Annual return over the depth of the deepest drawdown.
         max_drawdown: Deepest fall from a peak, the initial cash included; 0 or negative.
@@ -56,8 +56,8 @@ class TradeMetrics:
     Attributes:
         win_rate: Share of trades with a profit.
         profit_factor: Money won over money lost.
-        average_trade: Profit a trade.
-        expectancy: Profit a trade in units of the average loss.
+        average_trade: Profit per trade.
+        expectancy: Profit per trade in units of the average loss.
         best_trade_pct, worst_trade_pct: In percent of the entry value.
         exposure: Share of bars with a position at the close.
         turnover: Value of all fills.
@@ -90,7 +90,7 @@ def periods_per_year(seconds: int) -> float:
 
 
 def returns_of(equity: Floats, initial_cash: float, out: Floats | None = None) -> Floats:
-    """Return of each bar, along the last axis; 0 once there is no money left. `out` is an array to use for it."""
+    """Return of each bar, along the last axis; 0 once all money is lost. `out` is an array for the result."""
     before = np.empty_like(equity) if out is None else out
     before[..., :1] = initial_cash
     before[..., 1:] = equity[..., :-1]
@@ -103,7 +103,7 @@ def returns_of(equity: Floats, initial_cash: float, out: Floats | None = None) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveRatios:
-    """The figures of an equity curve that strategies are compared by. See `CurveMetrics`."""
+    """The figures of an equity curve that serve to compare strategies. See `CurveMetrics`."""
 
     total_return_pct: float
     annual_return: float | None
@@ -118,8 +118,8 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
     """Figures of an equity curve of bars of `seconds`.
 
     Args:
-        span: Seconds from the first bar's open to the last one's close. It is more than the bars are long where bars
-            are missing, and a year is a year of that time. Without it no bar is missing.
+        span: Seconds from the first bar's open to the last one's close. It exceeds the total length of the bars if bars
+            are missing, and annual figures use it. None means that no bar is missing.
     """
     peak = _peaks(equity, initial_cash)
     under = equity < peak
@@ -142,7 +142,7 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
 def measure_curves(
     equity: NDArray[np.float64], initial_cash: float, seconds: int, span: int | None = None
 ) -> list[CurveRatios]:
-    """Figures of many equity curves on the same bars, a row each. See `measure_curve`."""
+    """Figures of many equity curves on the same bars, one row each. See `measure_curve`."""
     size, yearly = equity.shape[1], _yearly(equity.shape[1], seconds, span)
     growth, mean, shortfall, deviation, depth = _spread(equity, _peaks(equity, initial_cash), initial_cash)
     return [
@@ -200,7 +200,7 @@ def _peaks(equity: Floats, cash: float) -> Floats:
 def profit_ratios(
     count: int, wins: int, losses: int, gain: float, loss: float
 ) -> tuple[float | None, float | None, float | None]:
-    """Win rate, profit factor, and profit a trade in units of the average loss."""
+    """Win rate, profit factor, and profit per trade in units of the average loss."""
     if not count:
         return None, None, None
     average_loss = loss / losses if losses else 0.0
@@ -262,7 +262,7 @@ def _annual(growth: float, per_year: float) -> float | None:
 
 
 def _beyond_rounding(spread: float, mean: float) -> float:
-    """A spread of returns; 0 where it is only the rounding error of returns that are all alike."""
+    """A standard deviation of returns; 0 where it is only the rounding error of equal returns."""
     return spread if spread > max(1e-9 * abs(mean), 1e-14) else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Results as they are stored: trades and equity as float64 tables, with the words for their codes."""
+"""The stored form of results: trades and equity as float64 tables, with the meaning of their codes."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Table = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What codes mean, and the times of the equity curve as runs of evenly spaced bars.
+    """The meaning of the codes, and the times of the equity curve as runs of evenly spaced bars.
 
-    `times` holds (first close, bars) of each run, unix seconds; `step` is the length of a bar. `books` names those of a
-    portfolio, whose curves follow that of the account.
+    `times` holds (first close, bars) of each run, unix seconds; `step` is the length of a bar. `books` names the books
+    of a portfolio, whose curves follow that of the account.
     """
 
     tickers: list[str]
@@ -85,7 +85,7 @@ def trade_table(simulation: Simulation) -> Table:
 
 
 def labels_of(simulation: Simulation) -> Labels:
-    """What the codes of `trade_table` mean."""
+    """The meaning of the codes in `trade_table`."""
     return Labels(
         tickers=[instrument.ticker for instrument in simulation.instruments],
         reasons=list(EXIT_REASONS),
@@ -111,7 +111,7 @@ def read_curve(data: bytes, labels: Labels) -> Floats:
 
 
 def read_books(data: bytes, labels: Labels) -> Table:
-    """The equity curve of each book of a portfolio, one row a book."""
+    """The equity curve of each book of a portfolio, one row per book."""
     return _curves(data, labels)[1:]
 
 

@@ -1,4 +1,4 @@
-"""From a stored result to the answers of the results endpoints."""
+"""Builds the responses of the results endpoints from a stored result."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def results(connection: sa.Connection, result_id: str, agent_id: str) -> Results
 
 
 def spec_text(connection: sa.Connection, result_id: str, agent_id: str) -> str:
-    """What the job of a result was to run.
+    """The spec of the job behind a result.
 
     Raises:
         NotFound: The result does not exist.
@@ -98,7 +98,7 @@ def per_ticker(connection: sa.Connection, request: PageRequest, agent_id: str) -
 
 
 def trades(connection: sa.Connection, request: TradesRequest, agent_id: str) -> TradesResponse:
-    """A page of the trades that were asked for, in the order that was asked for."""
+    """A page of the requested trades, in the requested order."""
     row = result_row(connection, request.result_id, agent_id, ("trades", "trade_labels"))
     table, labels = read_trades(row.trades), Labels.from_json(row.trade_labels)
     found = chosen_trades(table, labels, request)
@@ -112,7 +112,7 @@ def trades(connection: sa.Connection, request: TradesRequest, agent_id: str) -> 
 
 
 def chosen_trades(table: Table, labels: Labels, request: TradesRequest) -> NDArray[np.int64]:
-    """Rows of the trades that match, in the order asked for; equal ones in the order they were closed.
+    """Rows of the matching trades in the requested order; ties in the order in which they closed.
 
     Raises:
         InvalidInput: The ticker is not one of the result's.
@@ -176,7 +176,7 @@ def equity(connection: sa.Connection, request: EquityRequest, agent_id: str) -> 
 
 
 def analysis(connection: sa.Connection, result_id: str, agent_id: str) -> AnalysisResponse:
-    """The reading of a result, with what is known by now of the search it came from."""
+    """The analysis of a result, with the current state of the search behind it."""
     row = result_row(connection, result_id, agent_id, (*_EVERYTHING, "analysis"))
     others = tried(connection, _search(row))
     luck = robustness(json.loads(row.metrics), row.variant, others)

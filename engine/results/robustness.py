@@ -1,4 +1,4 @@
-"""How much of a result may be the luck of having tried many variants: the deflated Sharpe ratio.
+"""How much of a result may be luck after many tried variants: the deflated Sharpe ratio.
 
 Bailey and Lopez de Prado, "The Deflated Sharpe Ratio: Correcting for Selection Bias, Backtest Overfitting and
 Non-Normality", Journal of Portfolio Management 40 (5), 2014.
@@ -48,7 +48,7 @@ def moments(returns: Floats) -> Moments | None:
 
 
 def expected_maximum_sharpe(trials: int, variance: float) -> float:
-    """The best Sharpe ratio to be expected of `trials` strategies without skill whose ratios have this variance."""
+    """The expected best Sharpe ratio of `trials` strategies without skill whose ratios have this variance."""
     if trials < 2:
         return 0.0
     first = _NORMAL.inv_cdf(1.0 - 1.0 / trials)
@@ -71,19 +71,19 @@ def deflated_sharpe(sample: Moments, trials: int, variance: float | None = None)
     Args:
         sample: Moments of the returns of the variant chosen.
         trials: Independent variants tried, this one included.
-        variance: Of the Sharpe ratios per period over the variants. Without it, the variance that the ratio of a
-            strategy without skill has from sampling alone, 1 / (periods - 1).
+        variance: Of the Sharpe ratios per period over the variants. The default is the sampling variance for a strategy
+            without skill, 1 / (periods - 1).
     """
     spread = 1.0 / (sample.size - 1) if variance is None else variance
     return probabilistic_sharpe(sample, expected_maximum_sharpe(trials, spread))
 
 
 def robustness(metrics: Mapping[str, Any], variant: str, tried: Mapping[str, float | None]) -> dict[str, Any]:
-    """The search behind a result: variants tried, the deflated Sharpe ratio, and what luck alone would have found.
+    """The search behind a result: variants tried, the deflated Sharpe ratio, and the best ratio expected by luck alone.
 
     Args:
         metrics: Of the result, as stored.
-        variant: Which strategy it is.
+        variant: The name of its strategy.
         tried: Annualised Sharpe ratio of every strategy tried on the same universe and range.
     """
     trials = len({variant, *tried})

@@ -1,9 +1,8 @@
-"""The account of a simulation: the only place where money changes hands, and what a script sees of it.
+"""The account of a simulation: the only place where money moves, and the view of it that scripts read.
 
-The balance is kept as pure cash flow: buying subtracts the value, selling adds it, fees subtract. Equity is then
-`balance + sum(signed amount * price)`, and the money that is free is the balance with every position's entry value put
-back and its margin taken out. The order of the operations is part of the contract: the reference loop in the tests
-repeats it and must arrive at the same bits.
+The balance is pure cash flow: buying subtracts the value, selling adds it, fees subtract. Equity is `balance +
+sum(signed amount * price)`. Free cash is the balance plus every position's entry value, less its margin. The order of
+the operations is part of the contract: the reference loop in the tests repeats it and must produce the same bits.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ Slot = tuple[int, int]
 class Position:
     """An open position. `stop`, `target` and `trail` are fractions, `price_target` an absolute price (grid cells).
 
-    `peak` is the best price since the entry up to bar `seen`, `entries` how many orders built the position, `fees` and
-    `slippage` what they cost. `done` holds the exits that act once and have acted; `top` and `bottom` are the extremes
-    of the bars from the entry to bar `measured`, kept for scripts that read them.
+    `peak` is the best price since the entry up to bar `seen`, `entries` the number of orders that built the position,
+    `fees` and `slippage` their cost. `done` holds the one-time exits that have already fired. `top` and `bottom` are
+    the extremes of the bars from the entry to bar `measured`, for scripts that read them.
     """
 
     slot: Slot
@@ -76,19 +75,19 @@ class Position:
         return self.side * self.amount
 
     def follow(self, order: Order) -> None:
-        """Take over the tag and the exits of the entry that has just been filled."""
+        """Adopt the tag and the exits of the entry that has just filled."""
         self.stop, self.target, self.trail, self.tag = order.stop, order.target, order.trail, order.tag
         self.clear = -1
 
     def move_stop(self, price: float) -> None:
-        """Move the stop to `price` if that is nearer to the market than it was."""
+        """Move the stop to `price` if that is nearer to the market."""
         fraction = self.side * (1.0 - price / self.entry)
         if self.stop is None or fraction < self.stop:
             self.stop = fraction
             self.clear = -1
 
     def fixed_guard(self, costs: Costs) -> tuple[float, ExitReason]:
-        """The nearer of stop and liquidation price, and which of them it is; infinitely far where there is neither."""
+        """The nearer of stop and liquidation price, and which one it is; infinitely far without either."""
         side = self.side
         level = costs.liquidation_price(side, self.entry)
         if self.stop is not None:
@@ -107,7 +106,7 @@ class Position:
         return level, reason
 
     def goal(self) -> float:
-        """The price at which it closes with a profit; infinitely far without a target."""
+        """The take-profit price; infinitely far without a target."""
         if self.price_target is not None:
             return self.price_target
         if self.target is None:
@@ -143,7 +142,7 @@ class Ledger:
         return total
 
     def free(self) -> float:
-        """Money not tied up."""
+        """Free cash."""
         balance = self.balance
         for slot in self.order:
             p = self.positions[slot]
@@ -152,7 +151,7 @@ class Ledger:
         return balance
 
     def afford(self, cost: float, orders: int = 1) -> float:
-        """The factor, at most 1, by which `orders` that cost `cost` together have to be scaled down."""
+        """The factor, at most 1, that scales down `orders` with a total cost of `cost`."""
         free = self.free()
         self._is_cut = False
         if cost <= free or cost <= 0.0:
@@ -166,8 +165,8 @@ class Ledger:
         return factor
 
     def fitted(self, k: int, amount: float, price: float, bar: int) -> float:
-        """What the exchange fills of an opening on `bar`: whole lots, no more than a share of the volume, and 0 where
-        that is worth less than its smallest order."""
+        """The amount of an opening that the exchange fills on `bar`: whole lots, capped at a share of the volume, and 0
+        below its smallest order."""
         market = self._markets[k]
         if (market.most is None and market.rules is ANY_ORDER) or not self.dust <= amount * price < math.inf:
             return amount
@@ -185,13 +184,13 @@ class Ledger:
         return 0.0
 
     def settle(self) -> None:
-        """Even out a free balance that rounding has put below zero."""
+        """Correct a free balance that rounding has pushed below zero."""
         free = self.free()
         if free < 0.0:
             self.balance -= free
 
     def fund(self, bar: int, prices: Sequence[float]) -> None:
-        """Charge the funding that is due at `bar` on what is held, at each instrument's price; shorts are paid it."""
+        """Charge the funding due at `bar` on open positions, at each instrument's price; shorts receive it."""
         for slot in self.order:
             rates = self._markets[slot[0]].funding
             rate = 0.0 if rates is None else rates.item(bar)
@@ -205,7 +204,7 @@ class Ledger:
     def open(
         self, slot: Slot, side: Side, amount: float, price: float, reference: float, bar: int, reason: FillReason
     ) -> Position | None:
-        """Open or add to the position in `slot` at `price`; None where it is too little to trade.
+        """Open or add to the position in `slot` at `price`; None if the amount is too small to trade.
 
         `reference` is the price before slippage.
         """
@@ -243,9 +242,9 @@ class Ledger:
     def close(
         self, position: Position, amount: float, price: float, reference: float, bar: int, reason: ExitReason
     ) -> None:
-        """Close `amount` of a position in whole lots, or all of it if less. A margined loss ends at what was put up.
+        """Close `amount` of a position in whole lots, at most all of it. A margined loss is capped at the margin.
 
-        The share that was asked for, before rounding to lots, is remembered by the number of the fill.
+        The requested share, before rounding to lots, is stored under the number of the fill.
         """
         slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
         share = 1.0
@@ -308,11 +307,11 @@ class Ledger:
         exit_bar: int,
         tag: str | None,
     ) -> float | None:
-        """Open and close again a position of the only instrument, which nothing can liquidate: `open`, `settle` and
-        `close` in one, to the same bits.
+        """Open and close a position in the only instrument, which cannot be liquidated: `open`, `settle` and `close` in
+        one call, with the same bits.
 
         Returns:
-            The balance while it was open; None where it is too little to trade.
+            The balance while it was open; None if the amount is too small to trade.
         """
         costs = self._costs[0]
         value, back = amount * price, amount * exit_price
@@ -348,7 +347,7 @@ def account_state(
 
     `states` comes flat, in the order of the universe, and is filled in.
 
-    Positions opened in grid cells are the grid's own and are only part of the money.
+    Positions in grid cells belong to the grid; they count only towards the money.
     """
     equity = ledger.equity(marks)
     instruments = tuple(states) if ledger.order else ()
@@ -370,7 +369,7 @@ def account_state(
 def with_memory(
     state: PositionState, ledger: Ledger, k: int, bar: int, day: int, prices: tuple[Floats, Floats]
 ) -> PositionState:
-    """What a script may also know of a ticker at the close of `bar`: its extremes since entry and its trades before.
+    """Further state of a ticker that a script can read at the close of `bar`: extremes since entry and past trades.
 
     `day` is the first bar of the UTC day, `prices` the ticker's highs and lows.
     """

@@ -1,9 +1,9 @@
 """One bar of trading on the general path: every instrument, every kind of order, in a fixed order.
 
-At the open the waiting market orders fill, reductions before additions, all sized by the equity at the open; then the
-limit orders that the open already satisfies. Within the bar positions close by themselves, then limit orders that the
-bar's range touches fill, and what they opened may close on the prices that came after. At the close prediction tokens
-pay out.
+At the open, waiting market orders fill: reductions before additions, all sized by the equity at the open. Limit orders
+that the open already satisfies fill next. Within the bar, exits close positions first. Then the limit orders that the
+bar's range touches fill, and the positions that they open may close on later prices of the bar. At the close,
+prediction tokens pay out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .trades import ExitReason, FillReason
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """An opening fill before it is known what can be afforded. `order` is None for a rebalance."""
+    """An opening fill before it is scaled to the available money. `order` is None for a rebalance."""
 
     slot: Slot
     side: Side
@@ -36,7 +36,7 @@ class _Wanted:
 
 
 class Session:
-    """The account's dealings, a bar at a time."""
+    """The account's trading, one bar at a time."""
 
     def __init__(self, markets: Sequence[Market], ledger: Ledger, book: Book) -> None:
         self._markets = markets
@@ -65,12 +65,12 @@ class Session:
         self._pay_out(bar)
 
     def fill_waiting(self, bar: int) -> None:
-        """Only what fills at the open of `bar`: the market orders that wait for it."""
+        """Fill only the market orders that wait for the open of `bar`."""
         if self._book.waiting:
             self._market_orders(bar, self.opens(bar))
 
     def close_all(self, bar: int, reason: ExitReason) -> None:
-        """Close whatever trades on `bar` at its open."""
+        """Close every position that trades on `bar`, at its open."""
         for slot in tuple(self._ledger.order):
             market = self._markets[slot[0]]
             if market.has(bar):
@@ -123,7 +123,7 @@ class Session:
                 pass
 
     def _target(self, order: Target, opens: Sequence[float], equity: float) -> float:
-        """Signed amount that the weight comes to at the open."""
+        """The signed amount for the weight at the open."""
         price = opens[order.k]
         return order.weight * equity / price if price > 0.0 else 0.0
 
@@ -158,7 +158,7 @@ class Session:
         return _Wanted((order.k, -1), side, amount, price, "rebalance", order.tag, None)
 
     def _open_all(self, wanted: Sequence[_Wanted], bar: int, references: Sequence[float]) -> None:
-        """Make the opening fills, all scaled by one factor if the money does not reach."""
+        """Make the opening fills, all scaled by one factor if money is short."""
         if not wanted:
             return
         cost = 0.0
@@ -180,7 +180,7 @@ class Session:
     # --- limit orders ------------------------------------------------------------------------------------------------
 
     def _limits(self, k: int, bar: int, opens: Sequence[float], *, gap: bool) -> None:
-        """Fill an instrument's resting entries: at the open if that is no worse than the limit, else where touched."""
+        """Fill an instrument's resting entries: at the open if that is no worse than the limit, else at the limit."""
         market, slot = self._markets[k], (k, -1)
         if not market.has(bar):
             return
@@ -218,13 +218,13 @@ class Session:
         return held is None
 
     def _begin_inside(self, position: Position, bar: int) -> None:
-        """Of the better prices of the bar of a fill inside it, only the close is known to have come after."""
+        """After a fill inside the bar, the close is the only better price known to come later."""
         close = self._markets[position.slot[0]].close.item(bar)
         position.peak = max(position.peak, close) if position.side > 0 else min(position.peak, close)
         position.seen = bar
 
     def _close_after_touch(self, slot: Slot, touched: float, bar: int, *, began: bool) -> None:
-        """Close what a fill inside the bar left open, where the prices after the fill do so.
+        """Close the position that a fill inside the bar left open, if the prices after the fill do so.
 
         A position that `began` here trails the close only from the next bar on: the bar's worst price came before it.
         """

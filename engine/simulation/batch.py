@@ -1,9 +1,9 @@
-"""Many programs on one instrument at once, where nothing but signals closes a position: no Python a trade.
+"""Many programs on one instrument at once, where only signals close a position: no Python code per trade.
 
-When signals alone open and close, the bars of every round trip are known without the money. They are read off the
-signals first. The money then goes from trip to trip, one step for all programs together: the arithmetic of a step is
-that of `SegmentKernel`, operation by operation, so that each program ends with the bits of a simulation of its own.
-What does not fit is left to that simulation.
+When signals alone open and close, the bars of every round trip do not depend on the money. The signals give them first.
+The money is then computed trip by trip, in one step for all programs. The arithmetic of a step matches `SegmentKernel`
+operation by operation, so each program gets the same bits as in a separate simulation. Programs that do not fit run in
+a separate simulation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SignalProgram:
 
 
 def signal_program(market: Market, program: StaticProgram, settings: SimulationSettings) -> SignalProgram | None:
-    """The program in this form; None where a price, a limit or another entry can change the position too."""
+    """The program in this form; None if a price, a limit or another entry can also change the position."""
     if market.exists is not None or market.resolution is not None or market.funding is not None:
         return None
     if settings.stop_loss is not None or settings.take_profit is not None:
@@ -70,13 +70,13 @@ def _is_whole(intent: Exit) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RoundTrips:
-    """What programs traded: a row a trip, a column a program, programs with the most trips first.
+    """The trades of the programs: one row per trip, one column per program, programs with the most trips first.
 
     Beyond a program's `count` all numbers are 0, and `entered` and `left` are the end of the frame.
 
     Attributes:
         order: Which program each column is.
-        entered, left: Bars of the fills. A trip that is open at the end leaves at the end of the frame.
+        entered, left: Bars of the fills. A trip still open at the end leaves at the end of the frame.
         bars_held: Bars from the entry to the closing fill.
         invested, after: Balance while a trip was open, and after it.
         units: Signed amount held.
@@ -102,7 +102,7 @@ class RoundTrips:
     close: Floats
 
     def equity(self, start: int, stop: int) -> Table:
-        """The equity at each bar's close from the first bar on, of the columns from `start` to `stop`: a row each."""
+        """The equity at each bar's close from the first bar on, of the columns from `start` to `stop`: one row each."""
         trips, size = int(self.count[start:stop].max(initial=0)), len(self.close)
         columns = slice(start, stop)
         shape = stop - start, 2 * trips + 1
@@ -169,7 +169,7 @@ def round_trips(
 
 
 def _events(program: SignalProgram, first_bar: int, last: int) -> Bars | list[int]:
-    """The bars of the signals that act: entry, exit, entry and so on. Nothing that the last bar decides is filled."""
+    """The bars of the signals that act: entry, exit, entry and so on. Decisions of the last bar do not fill."""
     enter, leave = program.enter[first_bar:last], program.leave[first_bar:last]
     events = np.flatnonzero(enter | leave)
     if not len(events):
@@ -184,7 +184,7 @@ def _events(program: SignalProgram, first_bar: int, last: int) -> Bars | list[in
 
 
 def _events_in_turn(enter: Bools, leave: Bools, first_bar: int) -> list[int]:
-    """The same where a bar may signal both: it opens a position while flat and closes one that is open."""
+    """The same where one bar may signal both: it opens a position when flat and closes an open one."""
     kinds: tuple[list[int], list[int]] = np.flatnonzero(enter).tolist(), np.flatnonzero(leave).tolist()
     found: list[int] = []
     bar = 0
@@ -198,7 +198,7 @@ def _events_in_turn(enter: Bools, leave: Bools, first_bar: int) -> list[int]:
 
 
 class _Money:
-    """The balances of all programs, a trip at a time. Each operation is that of `Ledger`, in the same order."""
+    """The balances of all programs, one trip at a time. Operations and their order match `Ledger`."""
 
     def __init__(self, market: Market, orders: Sequence[Order], settings: SimulationSettings) -> None:
         self._market = market
@@ -215,7 +215,7 @@ class _Money:
         self._rows: dict[str, list[Floats]] = {name: [] for name in ("invested", "after", "units", "pnl", "fees")}
 
     def table(self, name: str) -> Table:
-        """What was kept of each trip, a row a trip."""
+        """The recorded trips, one row each."""
         rows = self._rows[name]
         found = np.zeros((len(rows), len(self._balance)))
         for row, values in zip(found, rows, strict=True):
@@ -259,7 +259,7 @@ class _Money:
         return up if buys.all() else np.where(buys, up, reference * costs.down)
 
     def _amount(self, active: int, price: Floats) -> Floats:
-        """Base units asked for; 0 where they are unknown. See `amount_for`."""
+        """Requested base units; 0 where unknown. See `amount_for`."""
         values, balance = self._values[:active], self._balance[:active]
         told = (price > 0.0) & (balance > 0.0)
         over = np.where(told, price, 1.0)
@@ -270,7 +270,7 @@ class _Money:
         return np.where(self._weighted[:active] | self._notional[:active], by_money, values)
 
     def _fitted(self, amount: Floats, price: Floats, bars: Bars) -> Floats:
-        """What the exchange fills of an opening. See `Ledger.fitted`."""
+        """The amount of an opening that the exchange fills. See `Ledger.fitted`."""
         market = self._market
         if market.most is None and market.rules is ANY_ORDER:
             return amount

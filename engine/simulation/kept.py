@@ -1,7 +1,7 @@
-"""The state of a simulation between two bars, as it is stored, and the orders that are in the market between them.
+"""The stored state of a simulation between two bars, and the orders in the market between them.
 
-What is kept is everything that the next bar depends on: money, positions, waiting and resting orders, grids, and the
-peak of equity. Fills and trades are not kept. A state counts bars from its own last one, so that it fits any frame.
+The state holds everything that the next bar depends on: money, positions, waiting and resting orders, grids, and the
+peak of equity. It holds no fills or trades. It counts bars from its last one, so it fits any frame.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class KernelState:
     """The account of a simulation after the close of a bar.
 
     Attributes:
-        shape: Names the layout of what is kept; a state of another layout is not used.
+        shape: Name of the stored layout; a state with another layout is ignored.
         bars: Bars traded so far.
         equity: At that close.
         peak: The highest equity so far.
@@ -65,7 +65,7 @@ class KernelState:
 
     @classmethod
     def from_json(cls, text: str) -> KernelState | None:
-        """What was stored; None where it was made by another version and has to be computed again."""
+        """The stored state; None if another version wrote it and it must be recomputed."""
         try:
             state = _adapter().validate_python(json.loads(text))
         except (ValueError, ValidationError):
@@ -103,7 +103,7 @@ def _adapter() -> TypeAdapter[KernelState]:
 
 @cache
 def shape() -> str:
-    """The fields of all that is kept, so that a new field is never read from an old state."""
+    """All stored fields, so that a new field is never read from an old state."""
     kinds: tuple[type[Any], ...] = (Position, Order, Cell, Close, Open, Target, Place)
     parts = [f"{kind.__name__}({','.join(f.name for f in fields(kind))})" for kind in kinds]
     return f"{VERSION}:{';'.join(parts)}"
@@ -118,7 +118,7 @@ class RestingEntry:
         cell: The rung of a grid, or -1 for an entry of the script.
         amount: Base units, whole lots.
         price: Its limit.
-        stop, target: Prices at which what it opens is closed; None without one.
+        stop, target: Exit prices of the position that it opens; None without one.
         fixed: Whether the amount does not depend on equity.
     """
 
@@ -134,14 +134,14 @@ class RestingEntry:
 
 @dataclass(frozen=True, slots=True)
 class RestingExits:
-    """The prices at which an open position closes by itself in the coming bar. Where one is reached the other ends.
+    """The prices at which an open position closes by itself in the coming bar. When one is reached, the other ends.
 
     Attributes:
         k, cell: See `RestingEntry`.
         side: Of the position.
         amount: Of the position, base units.
         stop: A stop order at the market; None where only a liquidation is nearer or there is no stop.
-        reason: What the stop is called.
+        reason: Name of the stop.
         target: A limit order; None without a target.
     """
 
@@ -158,9 +158,9 @@ Resting = RestingEntry | RestingExits
 
 
 def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, equity: float) -> Iterator[Resting]:
-    """The orders that are in the market when a bar has opened: exits of positions, rungs of grids, limit entries.
+    """The orders in the market after a bar's open: exits of positions, rungs of grids, limit entries.
 
-    An entry that its exchange would not take, or that no money is left for, is left out.
+    Entries that the exchange would reject, or that the remaining money cannot pay for, are left out.
 
     Args:
         equity: At that open; sizes that depend on it are computed from it.
@@ -207,7 +207,7 @@ def _affordable(market: Market, ledger: Ledger, entry: RestingEntry) -> Iterator
 
 
 def _exits_of(order: Order, price: float, costs: Costs) -> tuple[float | None, float | None]:
-    """Stop and target of what a limit order opens at `price`, when nothing is held yet."""
+    """Stop and target of the position that a limit order opens at `price` from flat."""
     fractions = [f for f in (order.stop, order.trail) if f is not None]
     stop = price * (1.0 - order.side * min(fractions)) if fractions else None
     if stop is not None and order.side * stop < order.side * costs.liquidation_price(order.side, price):

@@ -1,4 +1,4 @@
-"""The front door of the backtest kernel: `simulate` checks the call, picks the path and assembles the result."""
+"""The entry point of the backtest kernel: `simulate` checks the call, picks the path and assembles the result."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def simulate(
     """Trade `program` over `frame`.
 
     Args:
-        first_bar: Bars before it only warm indicators up: the first decision is made at its close, and the curves
-            begin with it.
-        report: Called now and then with the share of bars done, 0 to 1.
+        first_bar: Earlier bars only warm up the indicators. The first decision is at its close, and the curves start
+            there.
+        report: Called from time to time with the share of bars done, 0 to 1.
 
     Raises:
         NotFound: `DATA_UNAVAILABLE` when there is no bar to trade on.
@@ -56,10 +56,10 @@ def simulate(
 def simulate_signals(
     frame: Frame, programs: Sequence[Program], settings: SimulationSettings, first_bar: int = 0
 ) -> tuple[RoundTrips | None, tuple[int, ...]]:
-    """Trade those of many programs that only signals open and close, all at once and to the bits of `simulate`.
+    """Trade, all at once, the programs that only signals open and close, with the same bits as `simulate`.
 
     Returns:
-        What they traded, if there are any, and the places of all others: they need a simulation each.
+        Their trades, if any, and the indices of all other programs, which need a simulation each.
 
     Raises:
         NotFound, InvalidInput: See `simulate`.
@@ -87,7 +87,7 @@ def simulate_signals(
 
 
 def begin(frame: Frame, program: Program, settings: SimulationSettings, first_bar: int) -> PortfolioKernel:
-    """A simulation that is run in steps by its caller, who may move money in or out between two bars.
+    """A simulation that its caller runs in steps, moving money in or out between bars.
 
     Raises:
         NotFound, InvalidInput: See `simulate`.
@@ -99,15 +99,15 @@ def begin(frame: Frame, program: Program, settings: SimulationSettings, first_ba
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Bars traded from a kept state.
+    """Bars traded from a stored state.
 
     Attributes:
         state: After the last closed bar, its decisions waiting for the next open.
-        fills: Of those bars, and what was decided at the last close, filled at the open of the stand-in.
-        shares: Of each fill that closed a part of a position, by its number: the share that was asked for, before it
-            was rounded to lots.
+        fills: Fills of those bars, and of the last close's decisions, at the open of the stand-in bar.
+        shares: The requested share of each fill that closed part of a position, before rounding to lots, by fill
+            number.
         equity: At the close of each of those bars, the first being `first_bar`.
-        resting: The orders that are in the market once the coming bar has opened.
+        resting: The orders in the market after the next bar's open.
     """
 
     state: KernelState
@@ -120,12 +120,12 @@ class Advance:
 def advance(
     frame: Frame, program: Program, settings: SimulationSettings, first_bar: int, before: KernelState | None
 ) -> Advance:
-    """Go on from a state, bar by bar as bars come, by the same kernel and to the same bits as `simulate` over all bars.
+    """Continue from a state, bar by bar, with the same kernel and the same bits as `simulate` over all bars.
 
     Args:
-        frame: Its last bar stands in for the one to come: market orders fill at its open, and nothing else happens.
+        frame: Its last bar stands in for the next one: market orders fill at its open, and nothing else happens.
         first_bar: The first bar that `before` has not seen.
-        before: What an earlier call returned; None to begin.
+        before: The result of the previous call; None at the start.
 
     Raises:
         NotFound, InvalidInput: See `simulate`.
@@ -183,7 +183,7 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
     """Refuse an entry whose stop or target is not a fraction of the entry price on a bar on which it fires.
 
     Raises:
-        InvalidInput: Naming the option, the value and what to write.
+        InvalidInput: It names the option, the value and the fix.
     """
     if not isinstance(intent, Entry):
         return
@@ -206,7 +206,7 @@ def check_intent(frame: Frame, intent: Intent) -> None:
     """Refuse an intent for an instrument outside the frame, and a short where shorts cannot be opened.
 
     Raises:
-        InvalidInput: Naming the ticker and what to do.
+        InvalidInput: It names the ticker and the fix.
     """
     ticker = intent.instrument.ticker
     if intent.instrument not in frame.bars:

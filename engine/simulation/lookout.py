@@ -1,7 +1,7 @@
-"""Looking ahead for the next bar on which something happens by itself, many bars at a time.
+"""Looks ahead, many bars at a time, for the next bar on which a price triggers something.
 
-What is found is only where to look next: the fill is worked out from that bar alone. Every position and resting order
-looks ahead once and remembers."""
+The result is only the next bar to visit: the fill is computed from that bar alone. Each position and resting order
+looks ahead once and remembers the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST_CHUNK = 65_536
 
 
 def guarded(position: Position, costs: Costs) -> bool:
-    """Whether the position can close by itself."""
+    """Whether a price can close the position."""
     return (
         position.stop is not None
         or position.target is not None
@@ -45,7 +45,7 @@ def see(position: Position, market: Market, bar: int) -> None:
 
 
 def first_touch(position: Position, market: Market, start: int, stop: int) -> int:
-    """The first bar in [start, stop) on which the position closes by itself, else `stop`.
+    """The first bar in [start, stop) on which a price closes the position, else `stop`.
 
     The position's peak must be known up to the bar before `start` (`see`).
     """
@@ -83,7 +83,7 @@ Prices = tuple[float, float, float]
 
 
 class Lookout:
-    """Finds the next bar whose prices may do something, scanning no bar twice for the same prices."""
+    """Finds the next bar whose prices may trigger something, and scans no bar twice for the same prices."""
 
     def __init__(self, markets: Sequence[Market], ledger: Ledger, book: Book, size: int) -> None:
         self._markets, self._ledger, self._book, self._size = markets, ledger, book, size
@@ -91,7 +91,7 @@ class Lookout:
         self._resolutions = sorted(m.resolution for m in markets if m.resolution is not None)
 
     def next(self, bar: int) -> int:
-        """The first bar from `bar` on that has to be visited; past the end if no bar has to be."""
+        """The first bar from `bar` on that must be visited; past the end if there is none."""
         index = bisect_left(self._resolutions, bar)
         found = self._resolutions[index] if index < len(self._resolutions) else self._size
         for slot in self._ledger.order:
@@ -104,7 +104,7 @@ class Lookout:
         return found
 
     def _look(self, position: Position, market: Market, bar: int) -> None:
-        """Rule out bars from `bar` on for a position; the end of the look is a bar to look again from."""
+        """Rule out bars from `bar` on for a position; the scan resumes where it ended."""
         if not guarded(position, market.costs):
             position.clear = self._size
             return
@@ -124,7 +124,7 @@ class Lookout:
         return clear
 
     def _awaited(self, k: int) -> Prices:
-        """The nearest prices at which a resting order of the instrument fills or a grid's rung is armed again."""
+        """The nearest prices at which a resting order of the instrument fills or a grid's rung is re-armed."""
         below, above, over = -math.inf, math.inf, math.inf
         for order in self._book.resting.get(k, ()):
             if order.side > 0:

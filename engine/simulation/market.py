@@ -1,5 +1,5 @@
-"""One instrument as the kernel trades it: what a fill costs, when margin runs out, gaps marked, last prices carried on,
-prediction tokens ended at their resolution."""
+"""One instrument as the kernel trades it: cost of a fill, liquidation price, gaps, carried prices, and the resolution
+of prediction tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Costs:
     """Prices after slippage, money needed per unit, and the liquidation price.
 
     `up` and `down` multiply the reference price of a market buy and sell; `cap` is the highest price there is (1 for
-    prediction tokens). `margined` is true where a loss may exceed what was put up: perpetuals.
+    prediction tokens). `margined` is true where a loss may exceed the margin: perpetuals.
     """
 
     fee: float
@@ -48,11 +48,11 @@ class Costs:
         )
 
     def entry_price(self, side: Side, reference: float) -> float:
-        """What a market order that opens on `side` pays at `reference`."""
+        """The price that a market order opening on `side` pays at `reference`."""
         return min(reference * self.up, self.cap) if side > 0 else reference * self.down
 
     def exit_price(self, side: Side, reference: float) -> float:
-        """What a market or stop order that closes a position on `side` gets at `reference`."""
+        """The price that a market or stop order closing a position on `side` gets at `reference`."""
         return reference * self.down if side > 0 else min(reference * self.up, self.cap)
 
     def unit_cost(self, price: float) -> float:
@@ -60,11 +60,11 @@ class Costs:
         return price * (self.inverse_leverage + self.fee)
 
     def can_liquidate(self, side: Side) -> bool:
-        """Whether a position on `side` can lose more than was put up for it."""
+        """Whether a position on `side` can lose more than its margin."""
         return self.margined and (self.leverage > 1.0 or side < 0)
 
     def liquidation_price(self, side: Side, entry: float) -> float:
-        """Where equity has fallen to the maintenance margin; infinitely far where that cannot happen."""
+        """The price at which equity equals the maintenance margin; infinitely far where that cannot happen."""
         if not self.can_liquidate(side):
             return -math.inf if side > 0 else math.inf
         return liquidation_value(side, entry, entry * self.inverse_leverage, self.maintenance)
@@ -74,11 +74,11 @@ class Costs:
 class Market:
     """One instrument as the kernel trades it.
 
-    `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then).
-    `exists` is None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its
-    close is the payout and no bar exists after it. `most` is what a fill may open on each bar, base units; None where
-    volume sets no limit, or the data has no volume at all. `funding` is the rate due at the open of each bar and at the
-    last close (`Funding.at_opens`); None where nothing is charged.
+    `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then). `exists` is
+    None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its close is the
+    payout and no bar exists after it. `most` is the largest amount that a fill may open on each bar, base units; None
+    without a volume limit or without volume data. `funding` is the rate due at the open of each bar and at the last
+    close (`Funding.at_opens`); None where nothing is charged.
     """
 
     instrument: Instrument
@@ -131,7 +131,7 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
 
 
 def _most(volume: Floats, share: float | None) -> Floats | None:
-    """What may be opened on each bar; None where nothing limits it."""
+    """The largest opening on each bar; None without a limit."""
     if share is None or not np.any(volume > 0.0):
         return None
     return volume * share

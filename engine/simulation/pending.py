@@ -1,4 +1,4 @@
-"""Orders between their decision and their fill: those for the next open, resting limits, and grids."""
+"""Orders between decision and fill: those for the next open, resting limits, and grids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .schedule import Decision, Order, at, order_at
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close a fraction of what is held of an instrument."""
+    """Close a fraction of the position in an instrument."""
 
     k: int
     side: Side | None
@@ -31,7 +31,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Trade the difference to a weight of equity."""
+    """Trade the difference to a target weight of equity."""
 
     k: int
     weight: float
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Lay out a grid; `key` tells whether a later one is the same."""
+    """Place a grid; `key` tells whether a later one is the same."""
 
     k: int
     prices: tuple[float, ...]
@@ -50,7 +50,7 @@ class Place:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two grids the same."""
+        """The identity of a grid."""
         return (self.prices, self.kind, self.value)
 
 
@@ -61,7 +61,7 @@ Waiting = Close | Open | Target | Place
 class Cell:
     """A rung of a grid: buys at `buy`, sells at `sell`. `armed` while the buy order rests below the market.
 
-    `number` is its place among the ledger's slots; no two grids of an instrument share one.
+    `number` is its index among the ledger's slots; no two grids of an instrument share one.
     """
 
     number: int
@@ -73,7 +73,7 @@ class Cell:
 
 
 class Book:
-    """All orders that are not filled yet, by instrument."""
+    """All unfilled orders, by instrument."""
 
     def __init__(self, markets: Sequence[Market]) -> None:
         self.waiting: list[Waiting] = []
@@ -85,11 +85,11 @@ class Book:
         self._complete = all(m.exists is None and m.resolution is None for m in markets)
 
     def decide(self, decisions: Sequence[Decision], bar: int, ledger: Ledger) -> None:
-        """Turn what was decided at the close of `bar` into orders.
+        """Turn the decisions at the close of `bar` into orders.
 
-        Everything is judged against the positions at that close. On one bar the first entry or rebalance of an
-        instrument decides: later ones in the other direction, or of the other kind, are not followed. An intent takes
-        the place of the instrument's resting entries.
+        All decisions are judged against the positions at that close. The first entry or rebalance of an instrument on a
+        bar decides: later ones in the other direction, or of the other kind, are ignored. An intent replaces the
+        instrument's resting entries.
         """
         entries: dict[int, list[Order]] = {}
         rebalanced: set[int] = set()
@@ -114,7 +114,7 @@ class Book:
                     position.move_stop(at(intent.price, bar))
 
     def _trades(self, k: int, bar: int) -> bool:
-        """Whether there is a close to decide on, and a market left to trade in."""
+        """Whether the bar has a close and the market still trades."""
         market = self._markets[k]
         return market.has(bar) and (market.resolution is None or bar < market.resolution)
 
@@ -194,7 +194,7 @@ class Book:
         self.waiting = [w for w in self.waiting if w.k != k]
 
     def due(self, bar: int) -> list[Waiting]:
-        """The orders whose instrument trades on `bar`; they wait no longer."""
+        """Remove and return the orders whose instrument trades on `bar`."""
         if self._complete:
             due, self.waiting = self.waiting, []
             return due
@@ -204,7 +204,7 @@ class Book:
 
 
 def _rungs(lower: float, upper: float, grid: Grid) -> tuple[float, ...]:
-    """The grid's prices, lowest first; none where the bounds are the wrong way round."""
+    """The grid's prices, lowest first; empty if the bounds are reversed."""
     if not lower < upper or grid.levels < 2:
         return ()
     steps = grid.levels - 1

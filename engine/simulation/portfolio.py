@@ -1,7 +1,7 @@
 """The general path: several instruments on one account, rebalances, limits, grids, and programs that read the account.
 
-It visits only the bars on which something can happen: a signal, a waiting order, a price that a position or a resting
-order looks out for. Between two visits the holdings are constant and the curves are filled by slices.
+It visits only the bars on which something can happen: a signal, a waiting order, or a trigger price of a position or
+resting order. Between two visits holdings are constant, and the curves are filled in slices.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PortfolioKernel:
         return self.finish()
 
     def run_to(self, stop: int) -> None:
-        """From where it is to before bar `stop`."""
+        """From the current bar to the bar before `stop`."""
         while self._bar < stop:
             self._visit(self._bar)
             self._bar = self._fill(self._bar, min(self._next(self._bar), stop))
@@ -71,22 +71,22 @@ class PortfolioKernel:
                 self._report(self._bar / self._size)
 
     def finish(self) -> Simulation:
-        """From where it is to the last bar, where everything is closed."""
+        """From the current bar to the last one, where everything is closed."""
         self.run_to(self._size)
         return self._finish()
 
     def worth(self, bar: int) -> float:
-        """Money in cash and positions at the close before `bar`, up to which it has run."""
+        """Cash and positions, valued at the close before `bar`, where the run has stopped."""
         return self._ledger.equity(self._marks(bar - 1))
 
     def free(self) -> float:
-        """Money not tied up."""
+        """Free cash."""
         return self._ledger.free()
 
     def move_money(self, bar: int, amount: float) -> None:
-        """Put money in before `bar`, or take it out where negative; what scripts see as their drawdown stays the same.
+        """Add money before `bar`, or withdraw it if negative. The drawdown that scripts read does not change.
 
-        Never more than is free can be taken out.
+        No more than the free cash can be withdrawn.
         """
         before = self.worth(bar)
         self._peak_to(bar)
@@ -95,14 +95,14 @@ class PortfolioKernel:
             self._peak *= (before + amount) / before
 
     def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[Resting, ...]]:
-        """Trade all bars but the last, which stands in for the one that comes next.
+        """Trade all bars but the last, which stands in for the next one.
 
         Args:
-            before: The state to go on from; None at the start.
+            before: The state to continue from; None at the start.
 
         Returns:
-            The state after the last closed bar; the fills, with those that the decisions of that bar get at the open
-            of the stand-in; and the orders that rest after that open.
+            The state after the last closed bar; the fills, including those of that bar's decisions at the open of the
+            stand-in; and the orders that rest after that open.
         """
         if before is not None:
             self._restore(before)
@@ -124,7 +124,7 @@ class PortfolioKernel:
         return kept, self._ledger.records(self._frame)[1], rests
 
     def shares(self) -> dict[int, float]:
-        """Of each fill that closed a part of a position, by its number: the share that was asked for."""
+        """The requested share of each fill that closed part of a position, by fill number."""
         return self._ledger.shares
 
     def equity(self) -> list[float]:
@@ -174,7 +174,7 @@ class PortfolioKernel:
 
     @staticmethod
     def _moved(position: Position, bars: int) -> Position:
-        """A copy whose bars are counted from elsewhere, and that has looked ahead at nothing."""
+        """A copy with bars counted from another origin, and without any look-ahead results."""
         return replace(
             position,
             opened=position.opened + bars,
@@ -246,7 +246,7 @@ class PortfolioKernel:
         return self._due[index] if index < len(self._due) else self._size
 
     def _fill(self, bar: int, stop: int) -> int:
-        """Fill the curves from `bar` to before `stop`, or until a portfolio limit is reached; the bar to go on with."""
+        """Fill the curves from `bar` to before `stop`, or until a portfolio limit is reached; returns the next bar."""
         stop = min(stop, self._size)
         if stop == bar + 1:
             self._fill_one(bar)
@@ -269,7 +269,7 @@ class PortfolioKernel:
         return breached[0] + 1
 
     def _fill_one(self, bar: int) -> None:
-        """The same for a single bar, whose limits have been looked at."""
+        """The same for a single bar whose limits are already checked."""
         index = bar - self._first
         equity, gross = self._ledger.balance, 0.0
         for slot in self._ledger.order:

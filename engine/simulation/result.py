@@ -1,4 +1,4 @@
-"""What a simulation hands back: trades, fills, and the account bar by bar."""
+"""The result of a simulation: trades, fills, and the account bar by bar."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EndedEarly = Literal["portfolio_stop", "portfolio_target"]
 
 @dataclass(slots=True)
 class SizeCounts:
-    """Openings that were not made as asked.
+    """Openings that were not filled as requested.
 
     Attributes:
-        cut: Filled with less than 99 % of what was asked, because the free money did not pay for more.
-        unfunded: Skipped, because there was no free money, or too little for the smallest order.
-        too_small: Skipped, because what was asked is below the exchange's lot or smallest order.
+        cut: Filled with less than 99 % of the request, because free cash did not cover more.
+        unfunded: Skipped, because there was no free cash, or too little for the smallest order.
+        too_small: Skipped, because the request is below the exchange's lot or smallest order.
         volume_limited: Limited to the share of the bar's volume that one account can trade.
     """
 
@@ -38,8 +38,8 @@ class Simulation:
     """A finished simulation of the bars from `first_bar` to the frame's end.
 
     Attributes:
-        equity: Money in cash and positions at each bar's close, float64[len(frame) - first_bar]. Its last value is
-            after everything still open was closed.
+        equity: Money in cash and positions at each bar's close, float64[len(frame) - first_bar]. The last value is
+            after all open positions were closed.
         cash: Money not tied up as margin or in holdings, at each bar's close.
         gross: Value of all positions, longs and shorts added, at each bar's close.
         final: The account before the positions still open were closed.
@@ -78,12 +78,12 @@ class Simulation:
 
     @property
     def final_equity(self) -> float:
-        """Money at the end, everything closed."""
+        """Money at the end, with everything closed."""
         return float(self.equity[-1])
 
     @property
     def fees(self) -> float:
-        """Fees of all fills: every one belongs to a closed trade."""
+        """Fees of all fills; each fill belongs to a closed trade."""
         return self.trades.totals.fees
 
     @property

@@ -1,5 +1,5 @@
-"""The rules that every path of the kernel shares: when a position closes by itself, how much to buy, and the equity at
-which everything is closed and trading ends."""
+"""The rules that all paths of the kernel share: when an exit closes a position, how much to buy, and the equity at
+which everything closes and trading ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Closing = tuple[float, ExitReason]
 def closing(position: Position, costs: Costs, opened: float, high: float, low: float) -> Closing | None:
     """How a position that is open from the bar's start closes within the bar, if it does.
 
-    A gap beyond a price fills at the open. Where the bar holds both the stop and the target, the stop comes first.
+    A gap beyond a price fills at the open. If the bar contains both the stop and the target, the stop fills first.
     """
     side = position.side
     level, reason = position.guard(costs)
@@ -44,7 +44,7 @@ def closing_after_touch(position: Position, costs: Costs, touched: float, worst:
     """How a position that a limit order opened or added to at `touched`, inside the bar, closes within it, if it does.
 
     Only prices after the fill count. The price came down (up, for a short) to the limit, so the bar's `worst` price
-    came after; of the better prices only the close is sure to have come after.
+    came later. Of the better prices, only the close is certain to have come later.
     """
     side = position.side
     level, reason = position.guard(costs)
@@ -59,16 +59,16 @@ def closing_after_touch(position: Position, costs: Costs, touched: float, worst:
 
 
 def closing_price(position: Position, costs: Costs, reference: float, reason: ExitReason) -> float:
-    """The fill price: targets are limit orders and keep their price, the rest slips."""
+    """The fill price: targets are limit orders and keep their price, all others slip."""
     if reason in ("take_profit", "grid", "resolution"):
         return reference
     return costs.exit_price(position.side, reference)
 
 
 def amount_for(kind: SizeKind, value: float, equity: float, price: float, stop: float | None) -> float:
-    """Base units that a size of `value` asks for at `price`; 0 where it is unknown.
+    """Base units for a size of `value` at `price`; 0 where unknown.
 
-    Leverage is not part of it: a size says what the position is worth, leverage how little margin that takes.
+    Leverage plays no part: the size sets the position's value, leverage only its margin.
     """
     if kind == "amount":
         return value
@@ -87,7 +87,7 @@ def _profit(position: Position) -> ExitReason:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`floor` and `ceiling` in money; infinitely far where not set."""
+    """`floor` and `ceiling` in money; infinitely far when not set."""
 
     floor: float
     ceiling: float

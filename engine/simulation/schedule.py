@@ -1,7 +1,7 @@
-"""What a condition on a close turns into, and who decides it, bar by bar.
+"""Turns conditions at a close into decisions, bar by bar.
 
-An intent becomes an order with the numbers of one bar. Decisions come from a static program's signals sorted by bar, or
-from a stateful program that is asked. `delayed` gives the same decisions one bar later."""
+An intent becomes an order with the numbers of one bar. Decisions come from a static program's signals, sorted by bar,
+or from calling a stateful program. `delayed` gives the same decisions one bar later."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An entry decided on a bar: `kind` says how `value` sizes it, the rest are that bar's numbers too."""
+    """An entry decided on a bar: `kind` says how `value` sizes it; the other fields are also that bar's numbers."""
 
     side: Side
     kind: SizeKind
@@ -101,7 +101,7 @@ def _parameters(intent: Intent) -> tuple[Value | None, ...]:
 
 
 def known(intent: Intent, bar: int) -> bool:
-    """Whether every parameter is a usable number on `bar`; an intent that asks for the impossible does not fire."""
+    """Whether every parameter is a usable number on `bar`; an intent with an impossible number does not fire."""
     if isinstance(intent, Rebalance):
         return math.isfinite(at(intent.weight, bar))
     return all(p is None or 0.0 < at(p, bar) < math.inf for p in _parameters(intent))
@@ -128,8 +128,8 @@ def intents(program: StaticProgram) -> Iterator[tuple[Bools, Intent]]:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An intent that fires, every parameter usable. `k` is the instrument's place in the universe, `order` what an
-    entry comes to where that is the same on every bar."""
+    """An intent that fires, with usable parameters. `k` is the instrument's index in the universe, `order` the entry's
+    order if it is the same on every bar."""
 
     k: int
     intent: Intent
@@ -137,19 +137,19 @@ class Decision:
 
 
 class Decider(Protocol):
-    """Says what is decided on a bar's close, and which bar may be next to decide anything."""
+    """Gives the decisions at a bar's close, and the next bar that may decide anything."""
 
     def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
         """The decisions of `bar` in script order."""
         ...
 
     def next(self, bar: int) -> int:
-        """The first bar from `bar` on that may decide something; past the end if no bar may."""
+        """The first bar from `bar` on that may decide something; past the end if there is none."""
         ...
 
 
 class Schedule:
-    """The signals of a static program, as far as they fall on `first_bar` or later."""
+    """The signals of a static program from `first_bar` on."""
 
     def __init__(self, program: StaticProgram, markets: Sequence[Market], first_bar: int) -> None:
         places = _places(markets)
@@ -171,7 +171,7 @@ class Schedule:
         self._size = len(markets[0].close)
 
     def _drop_idle_exits(self, bars: list[Bars]) -> None:
-        """Leave out exits from everything where an exit before left nothing and nothing could open since.
+        """Drop full exits where an earlier exit closed everything and nothing could have opened since.
 
         The first one of an instrument stays: a position may be older than the schedule.
         """
@@ -215,7 +215,7 @@ def _closes_all(intent: Intent) -> bool:
 
 
 class Asked:
-    """A stateful program, asked on every bar on which it may decide anything."""
+    """A stateful program, called on every bar on which it may decide anything."""
 
     def __init__(self, program: StatefulProgram, markets: Sequence[Market], check: Callable[[Intent], None]) -> None:
         self._program = program
@@ -227,7 +227,7 @@ class Asked:
             self._active = np.flatnonzero(program.active).tolist()
 
     def at(self, bar: int, account: Callable[[], AccountState]) -> Sequence[Decision]:
-        """What the program decides, each intent checked as a static one's is at the start."""
+        """The program's decisions, with each intent checked like those of a static program at the start."""
         if self._active is not None and self.next(bar) != bar:
             return ()
         decided = self._program.decide(bar, account())
@@ -236,7 +236,7 @@ class Asked:
         return [Decision(self._places[i.instrument], i, None) for i in decided if known(i, bar)]
 
     def next(self, bar: int) -> int:
-        """The first bar from `bar` on to ask it: the account that it reads may change on any."""
+        """The next bar to call it on: the account that it reads may change on any bar."""
         if self._active is None:
             return bar
         index = bisect_left(self._active, bar)
@@ -248,20 +248,20 @@ def _places(markets: Sequence[Market]) -> dict[Instrument, int]:
 
 
 class _Delayed:
-    """A program whose every decision is carried out one bar later."""
+    """A program with every decision executed one bar later."""
 
     def __init__(self, program: StatefulProgram) -> None:
         self._program = program
         self._before: Sequence[Intent] = ()
 
     def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
-        """What the program decided one bar ago."""
+        """The program's decisions of one bar ago."""
         now, self._before = self._before, self._program.decide(bar, account)
         return now
 
 
 def delayed(program: Program) -> Program:
-    """The program with its decisions one bar later, in the words of the earlier bar."""
+    """The program with its decisions one bar later, with the numbers of the earlier bar."""
     if not isinstance(program, tuple):
         return _Delayed(program)
     return tuple(

@@ -1,9 +1,9 @@
 """The fast path: one instrument, a static program of market entries and exits.
 
-Between two events nothing about the account changes, so the kernel jumps: while flat to the next entry signal, while
-in position to the next signal that matters or, scanning in growing chunks, to the first bar that touches an exit price
-or a portfolio limit. The equity curve is filled afterwards in one pass. Everything else takes `portfolio.py`; both use
-the same `Ledger` and give the same bits as the reference loop in the tests.
+The account does not change between two events, so the kernel jumps. When flat, it jumps to the next entry signal. In
+position, it jumps to the next signal that matters, or to the first bar that touches an exit price or a portfolio limit,
+which it finds by scanning in growing chunks. One pass at the end fills the equity curve. All other programs run in
+`portfolio.py`. Both use the same `Ledger` and give the same bits as the reference loop in the tests.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class SegmentKernel:
         return self._finish()
 
     def _plain_order(self) -> Order | None:
-        """The one entry of a program whose positions nothing but its own exits can touch, if it is such a program."""
+        """The only entry of a program whose positions change only by its own exits; None for other programs."""
         if len(self._entries) != 1 or self._limits.active:
             return None
         entry, _, order = self._entries[0]
@@ -129,7 +129,7 @@ class SegmentKernel:
             self._report(1.0)
 
     def _sizer(self, order: Order) -> Callable[[float, int], float]:
-        """What an entry buys at a price while flat: what is asked, as far as the money and the exchange allow."""
+        """The amount that an entry buys at a price from flat: the request, limited by the money and the exchange."""
         ledger, market, costs = self._ledger, self._market, self._market.costs
         kind, value, per_worth = order.kind, order.value, costs.inverse_leverage + costs.fee
 
@@ -138,7 +138,7 @@ class SegmentKernel:
             return ledger.fitted(0, amount * ledger.afford(amount * costs.unit_cost(price)), price, bar)
 
         def weighed(price: float, bar: int) -> float:
-            """The same for a weight that fees alone make smaller, where the exchange takes any size."""
+            """The same for a weight that only fees reduce, where the exchange accepts any size."""
             free = ledger.balance
             if price <= 0.0 or free <= 0.0:
                 return 0.0
@@ -191,7 +191,7 @@ class SegmentKernel:
         return equity, np.repeat(free, lengths), np.abs(gross, out=gross)
 
     def _wait(self, bar: int) -> int:
-        """Flat at the close of `bar`: go to the bar on which the next entry fills."""
+        """Flat at the close of `bar`: jump to the bar on which the next entry fills."""
         if self._limits.active and bar < self._size - 1:
             self._ended = self._limits.reached(self._ledger.balance)
             if self._ended is not None:
@@ -203,7 +203,7 @@ class SegmentKernel:
         return signal + 1
 
     def _ride(self, position: Position, bar: int) -> int:
-        """In position from the open of `bar`: go to the bar on which that changes."""
+        """In position from the open of `bar`: jump to the bar on which that changes."""
         last = self._size - 1
         signal = self._next_event(position.side, position.entries, bar)
         signal = min(signal, last)
@@ -260,7 +260,7 @@ class SegmentKernel:
         return None, None
 
     def _trade(self, signal: int, position: Position | None) -> None:
-        """Fill what the close of `signal` decided at the next open."""
+        """Fill the decisions of the close of `signal` at the next open."""
         bar = signal + 1
         reference = self._market.open.item(bar)
         equity = self._ledger.balance + (position.signed * reference if position else 0.0)

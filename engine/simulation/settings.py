@@ -21,16 +21,16 @@ class Funding:
 
     Attributes:
         time: When each is due, unix seconds, oldest first.
-        rate: What longs pay to shorts then, as a fraction of the position's value; negative the other way round.
+        rate: The payment from longs to shorts as a fraction of the position's value; negative if shorts pay.
     """
 
     time: Times
     rate: Floats
 
     def at_opens(self, frame: Frame) -> Floats:
-        """What is due at the open of each bar, and last at the close of the last one: float64[len(frame) + 1].
+        """The rate due at the open of each bar, and finally at the close of the last one: float64[len(frame) + 1].
 
-        A rate is charged at the first open at or after its time, on what is held before that open's fills.
+        A rate is charged at the first open at or after its time, on the positions before that open's fills.
         """
         due = np.zeros(len(frame) + 1)
         if len(frame):
@@ -48,18 +48,18 @@ class SimulationSettings:
         initial_cash: Money at the start, quote currency.
         fee: Charged on the value of every fill.
         slippage: Worsens the price of market and stop fills; limit, target and grid fills keep their price.
-        leverage: Position value per unit of margin. It never changes a size: it says how little of the equity a
-            position ties up, and so how much can be held and where it is liquidated. 1 for spot and prediction markets.
-        maintenance_margin: An isolated position is liquidated where its equity is this share of its value there: a
-            long at `entry * (1 - 1/leverage) / (1 - maintenance_margin)`. A long without leverage never is.
-        stop_loss, take_profit: Portfolio limits on equity against `initial_cash`, looked at on bar closes; when one
-            is reached everything is closed at the next open and trading ends.
-        fill_timing: Decided at the close, filled at the next bar's open. There is no other way.
+        leverage: Position value per unit of margin. It never changes a size. It sets how much equity a position ties
+            up, and so the largest holdings and the liquidation price. 1 for spot and prediction markets.
+        maintenance_margin: An isolated position is liquidated when its equity falls to this share of its value: a long
+            at `entry * (1 - 1/leverage) / (1 - maintenance_margin)`. A long without leverage never is.
+        stop_loss, take_profit: Portfolio limits on equity against `initial_cash`, checked on bar closes. When one is
+            reached, everything closes at the next open and trading ends.
+        fill_timing: Decided at the close, filled at the next bar's open. This is the only option.
         resolves_at: Unix seconds at which a prediction token pays 0 or 1.
         order_rules: Lot and smallest order of each instrument; without them any size is filled.
-        max_volume_share: The fraction of the volume of its bar that a fill may open; None does not look at volume.
-            Closing is never limited.
-        funding: The rates of each perpetual that has any; without them nothing is charged.
+        max_volume_share: The fraction of its bar's volume that a fill may open; None ignores volume. Closing is never
+            limited.
+        funding: The funding rates by perpetual; without them nothing is charged.
     """
 
     initial_cash: float = 10_000.0

@@ -1,4 +1,4 @@
-"""Closed round trips and single executions, kept by column and turned into rows only when asked for."""
+"""Closed round trips and single executions, stored by column and turned into rows only on request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Trade:
     """A closed round trip. Money in quote currency; `fees` and `slippage` are both legs' and already in `pnl`.
 
     `pnl_pct` is percent of the entry value. Times are unix seconds: of a fill's bar, or its end for fills at the close.
-    A position closed in parts yields one trade a part, each at the average entry price.
+    A position closed in parts yields one trade per part, each at the average entry price.
     """
 
     instrument: Instrument
@@ -63,7 +63,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution: `direction` 1 is a buy, -1 a sell. `slippage` is what the price was worsened by, in money."""
+    """One execution: `direction` 1 is a buy, -1 a sell. `slippage` is its cost in money."""
 
     instrument: Instrument
     time: int
@@ -102,7 +102,7 @@ class Trades:
         """The trades of several simulations on one axis, in the order they were closed; each part's tag is its own.
 
         Args:
-            places: For each part, where its instruments are in `frame`.
+            places: For each part, the indices of its instruments in `frame`.
             tags: Of each part.
         """
         tables: list[Floats] = []

@@ -1,4 +1,4 @@
-"""Ready strategies become scripts: what runs is always a script, and the result shows it."""
+"""Turns ready strategies into scripts: the engine always runs a script, and the result shows it."""
 
 from __future__ import annotations
 

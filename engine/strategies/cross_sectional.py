@@ -61,7 +61,7 @@ def _smoothed(parameters: CrossSectionalParameters) -> list[str]:
 
 
 def _target(parameters: CrossSectionalParameters) -> list[str]:
-    """The weight to move to: the wish, or as far towards it as the turnover allows."""
+    """The weight to move to: the target, or as far towards it as the turnover limit allows."""
     if parameters.max_turnover_per_rebalance is None:
         return ["xs_target = xs_wish"]
     return [

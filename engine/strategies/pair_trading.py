@@ -71,7 +71,7 @@ def _spread(parameters: PairParameters) -> list[str]:
 
 
 def _cointegration(parameters: PairParameters) -> list[str]:
-    """The t statistic of a Dickey-Fuller regression, out of the correlation of the spread's change and its level."""
+    """The t statistic of a Dickey-Fuller regression, from the correlation of the spread's change and its level."""
     bars = parameters.cointegration_check_period
     if bars is None:
         return []
@@ -83,7 +83,7 @@ def _cointegration(parameters: PairParameters) -> list[str]:
 
 
 def _critical(p_value: float) -> float:
-    """Between the table's rows on a straight line."""
+    """Linear interpolation between the table's rows."""
     rows = list(pairwise(_CRITICAL))
     (p0, t0), (p1, t1) = rows[0] if p_value <= rows[0][1][0] else rows[1]
     return t0 + (t1 - t0) * (p_value - p0) / (p1 - p0)

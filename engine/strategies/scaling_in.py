@@ -60,10 +60,11 @@ def _dca_warnings(parameters: DcaParameters, setting: Setting, most: int) -> tup
 
 
 def write_grid(parameters: GridParameters, setting: Setting) -> Written:
-    """Lay the grid around the first close, sized so that all levels together take the ticker's share of the cash.
+    """Place the grid around the first close, sized so that all levels together use the ticker's share of the cash.
 
-    Leaving the range is judged by bands as wide as the grid, counted from the first close: a script has no memory of
-    where it last laid its grid. A move back and forth over the edge of a band lays it again only once.
+    A script does not remember where it last placed its grid. So bands as wide as the grid, counted from the first
+    close, decide whether the price has left the range. A move back and forth over the edge of a band places the grid
+    again only once.
     """
     ticker, tickers = "TICKER", len(setting.instruments)
     if parameters.ticker is not None:
@@ -89,7 +90,7 @@ def write_grid(parameters: GridParameters, setting: Setting) -> Written:
 
 
 def _reset(parameters: GridParameters, setting: Setting) -> list[str]:
-    """When to close everything and lay the grid again."""
+    """When to close everything and place the grid again."""
     match parameters.reset_condition:
         case "interval":
             bars = max(1, parameters.reset_interval_days * _DAY // setting.seconds)

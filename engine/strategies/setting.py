@@ -1,4 +1,4 @@
-"""What the writers of ready strategies share: what they may know, what they hand back, and how a script writes it."""
+"""Shared parts of the ready strategies' script writers: their input, their output, and the formatting of values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.symbols import Instrument, resolve
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A script, how it runs, and what a reader of the result should know about it."""
+    """A script, how it runs, and notes for the reader of the result."""
 
     script: str
     mode: Mode
@@ -20,7 +20,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a strategy's writer may know besides its parameters.
+    """The input of a strategy's writer besides its parameters.
 
     `seconds` is the length of a bar, `days` the length of the range, `cash` in quote currency.
     """
@@ -55,7 +55,7 @@ class Setting:
 
 
 def number(value: float) -> str:
-    """A number as a script writes it: plain digits, as many as matter."""
+    """A number in script form: plain digits, only the significant ones."""
     text = f"{value:.10f}".rstrip("0").rstrip(".")
     return text if float(text) != 0 or value == 0 else f"{value:.10e}"
 
