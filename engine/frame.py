@@ -1,4 +1,4 @@
-"""Aligned candles: what the language reads and what the backtest kernel trades on; longer bars made of shorter ones."""
+"""Aligned candles for the language and the backtest kernel, and longer bars built from shorter ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Bars:
     """Candles of one instrument, one array per column, all of the length of the frame's `time`.
 
     Prices are in the quote currency, volume in base units. NaN in all five columns where the instrument has no bar.
-    `partial` is true where a bar was made from shorter bars of which some are missing; None where no bar was.
+    `partial` is true where a bar was built from shorter bars and some were missing; None if no bar was built.
     """
 
     open: Floats
@@ -61,9 +61,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a frame is beside its numbers, so that these can travel as plain arrays.
+    """The metadata of a frame, so that its numbers can be passed as plain arrays.
 
-    `made` says which instruments have bars made of shorter ones, and so a `partial` of their own.
+    `made` marks the instruments whose bars are built from shorter ones; these have a `partial` array.
     """
 
     timeframe: Timeframe
@@ -75,7 +75,7 @@ class Layout:
 def packed(frame: Frame) -> tuple[Layout, dict[str, NDArray[Any]]]:
     """A frame as a layout and arrays: `time`, `partial` and the candles.
 
-    The columns of one instrument are handed over as they are, without a copy; those of several are one array,
+    The columns of a single instrument are passed without a copy; those of several are one array,
     `candles`, instruments x 5 x bars.
     """
     every = tuple(frame.bars.values())
@@ -104,13 +104,13 @@ def unpacked(layout: Layout, arrays: Mapping[str, NDArray[Any]]) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """Longer bars, and the index of the last one that each base bar's close completes; -1 before there is one."""
+    """Longer bars, and for each base bar the index of the last one complete at its close; -1 before the first."""
 
     frame: Frame
     visible: NDArray[np.int64]
 
     def spread(self, values: Floats | Bools) -> Floats | Bools:
-        """A series of the longer bars as it is known at each base bar."""
+        """A series of the longer bars as known at each base bar."""
         known = values[np.maximum(self.visible, 0)]
         return np.where(self.visible >= 0, known, False if values.dtype == np.bool_ else np.nan)
 
@@ -118,7 +118,7 @@ class Resampled:
 def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
     """Group `frame` into bars of `timeframe`, aligned to UTC.
 
-    A first group whose beginning was not loaded is left out: its open, high and volume would be wrong.
+    A first group whose beginning was not loaded is omitted: its open, high and volume would be wrong.
     """
     seconds = SECONDS[timeframe]
     opened = opening(frame.time, timeframe)
@@ -133,7 +133,7 @@ def resample(frame: Frame, timeframe: Timeframe) -> Resampled:
 
 
 def _grouped(bars: Bars, begins: NDArray[np.int64], skipped: int) -> Bars:
-    """Candles of the groups that begin at these places. Bars that an instrument lacks count as nothing."""
+    """Candles of the groups that begin at these indices. An instrument's missing bars are ignored."""
     close = bars.close[skipped:]
     if not len(begins):
         empty = np.empty(0)

@@ -1,7 +1,7 @@
-"""What a script asks for, bar by bar: the only thing that the language hands to the backtest kernel.
+"""The compiled form of a script: the only thing that the language passes to the backtest kernel.
 
-A `Program` is either *static*, when no condition or parameter reads the account or a position: everything is an array
-known before the first fill. Or *stateful*: the kernel then asks it bar by bar, showing it the account.
+A `Program` is *static* if no condition or parameter reads the account or a position: everything is an array known
+before the first fill. Otherwise it is *stateful*: the kernel calls it bar by bar and shows it the account.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Size:
 class Entry:
     """Open a position unless one in that direction is open (reverse first if opposite); percentages are fractions.
 
-    `limit` rests a limit order at that price until the next signal replaces it, else the entry is a market order.
-    `pyramiding` is how many further entries may be added while in position. With `max_positions` a position is opened
-    only while fewer tickers than that have one or are about to.
+    `limit` places a limit order at that price until the next signal replaces it; otherwise the entry is a market order.
+    `pyramiding` is how many further entries may be added while in position. With `max_positions`, a position opens only
+    while fewer tickers than that have one or are about to.
     """
 
     instrument: Instrument
@@ -58,7 +58,7 @@ class Entry:
 class Exit:
     """Close `fraction` of the position; with a side, only if it is on that side.
 
-    `once` names an exit that acts once in a position, however often its condition holds.
+    `once` names an exit that acts only once per position, however often its condition holds.
     """
 
     instrument: Instrument
@@ -70,7 +70,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class MoveStop:
-    """Move the stop of the position to `price` from the next bar on, if that is nearer than it was; never away."""
+    """Move the stop of the position to `price` from the next bar on, if that is tighter; never loosen it."""
 
     instrument: Instrument
     price: Value
@@ -115,7 +115,7 @@ class Emission:
 
 @dataclass(frozen=True, slots=True)
 class PositionState:
-    """A position as a script may see it at a bar's close. `side` is 0 when flat, prices are then NaN.
+    """A position as a script sees it at a bar's close. `side` is 0 when flat, prices are then NaN.
 
     Attributes:
         highest_since_entry, lowest_since_entry: Extremes of the bars since the position was opened, its own included.
@@ -147,7 +147,7 @@ class AccountState:
 
 
 class StatefulProgram(Protocol):
-    """A program whose decisions read the account: asked once a bar, in order, and never about the future."""
+    """A program whose decisions read the account: called once per bar, in order, and never about the future."""
 
     def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
         """The intents decided at the close of `bar`, in script order, with every `Value` a plain float."""
@@ -156,11 +156,11 @@ class StatefulProgram(Protocol):
 
 @runtime_checkable
 class SelectiveProgram(StatefulProgram, Protocol):
-    """A stateful program that knows beforehand on which bars it may decide anything: it is asked on no other."""
+    """A stateful program that knows in advance on which bars it can decide anything: it is called only on those."""
 
     @property
     def active(self) -> Bools:
-        """One value a bar."""
+        """One value per bar."""
         ...
 
 

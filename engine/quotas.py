@@ -1,7 +1,7 @@
-"""How much of what an agent may do in which time, and the two places where it is counted.
+"""Rate limits and quotas of agents, and the two places where usage is counted.
 
-Requests are counted in memory, since a minute is soon over; backtests and registrations in the database, so that
-neither a restart nor a second process gives them away.
+Requests are counted in memory, since their window is a minute. Backtests and registrations are counted in the
+database, so that neither a restart nor a second process resets them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CROWDED: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one API key may do."""
+    """The limits of one API key."""
 
     requests_per_minute: int
     backtests_per_hour: int
@@ -73,7 +73,7 @@ class RequestRate:
         self._seen: dict[str, deque[float]] = {}
 
     def count(self, subject: str, limit: int) -> None:
-        """Count one request of `subject`.
+        """Count one request by `subject`.
 
         Raises:
             RateLimited: `limit` requests were made within the last minute.
@@ -89,7 +89,7 @@ class RequestRate:
         seen.append(now)
 
     def used(self, subject: str) -> int:
-        """Requests of `subject` within the last minute."""
+        """Requests by `subject` within the last minute."""
         after = self._clock.now() - MINUTE
         return sum(at > after for at in self._seen.get(subject, ()))
 
@@ -98,7 +98,7 @@ class RequestRate:
 
 
 def used(connection: sa.Connection, subject: str, window: Window, now: float) -> int:
-    """How many of the window's kind `subject` has used up."""
+    """How much of the window's limit `subject` has used."""
     return connection.execute(
         sa.select(sa.func.count()).select_from(usage_table).where(*_within(subject, window, now))
     ).scalar_one()

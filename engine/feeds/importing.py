@@ -1,7 +1,7 @@
-"""Importing candles: each table all of it or none of it, from a file, an archive or a whole folder.
+"""Imports candles from a file, an archive or a folder. Each table is imported completely or not at all.
 
-A file may overlap what is stored. Rows that are already there with the same values change nothing; new rows are added,
-before, after or in gaps; a row that contradicts a stored one is refused unless `replace` says that the file wins.
+A file may overlap stored bars. Identical rows change nothing. New rows are added before, after or in gaps. A row that
+contradicts a stored one is refused, unless `replace` lets the file win.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .tables import Origin, ReadOptions, Rows, read_table
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did. Counts are bars; `start` and `end` are the file's first and last open time, unix seconds.
+    """Result of an import. Counts are bars; `start` and `end` are the file's first and last open time, unix seconds.
 
-    `missing` is how many bars gaps leave out of the whole stored series. `notes` are sentences for the user. `origin`
-    says what the table was taken for. After a dry run the counts are what an import would have done.
+    `missing` counts the bars missing in gaps of the whole stored series. `notes` are sentences for the user. `origin`
+    says how the table was interpreted. After a dry run, the counts are those of the import that would have run.
     """
 
     instrument: Instrument
@@ -68,18 +68,18 @@ class ImportedSeries:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How to import. What is None is recognised, from the table or from its name.
+    """Import options. A value of None is detected from the table or its name.
 
     Attributes:
-        instrument: What the candles are of.
-        exchange: Where it trades, when only the symbol is recognised.
+        instrument: The instrument of the candles.
+        exchange: Its exchange, when only the symbol is detected.
         timeframe: The length of a bar.
         columns: See `ReadOptions`.
         timezone: See `ReadOptions`.
         decimal: See `ReadOptions`.
         allow_gaps: Accept missing bars; they stay missing.
-        replace: Rows that contradict stored ones take their place.
-        dry_run: Judge everything and store nothing.
+        replace: Rows that contradict stored ones replace them.
+        dry_run: Check everything and store nothing.
     """
 
     instrument: Instrument | None = None
@@ -119,7 +119,7 @@ def import_file(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one table."""
+    """The outcome for one table."""
 
     name: str
     result: ImportReport | HeyTradersError
@@ -133,15 +133,15 @@ def import_all(
     clock: Clock | None = None,
     progress: Callable[[], None] | None = None,
 ) -> tuple[Outcome, ...]:
-    """Import files, and every table of archives; each table all of it or none of it. Blocking.
+    """Import files, and every table in archives; each table completely or not at all. Blocking.
 
-    A table that only follows on the stored bars once another of them is in is tried again after the others.
+    A table that does not yet connect to the stored bars is tried again after the others.
 
     Args:
-        store: Where to.
+        store: The destination.
         paths: The files.
-        options: How.
-        clock: Says which bars are closed.
+        options: The import options.
+        clock: Determines which bars are closed.
         progress: Called after each file.
     """
     now = (clock or SystemClock()).now()
@@ -169,7 +169,7 @@ def import_all(
 
 
 class _Seam(InvalidInput):
-    """Bars between the table's and the stored ones are missing."""
+    """Bars are missing between the table and the stored series."""
 
 
 def _import(store: Store, table: Table, options: ImportOptions, now: float) -> ImportReport | HeyTradersError:
@@ -228,7 +228,7 @@ def _store(
 
 
 def list_imports(store: Store) -> tuple[ImportedSeries, ...]:
-    """Everything that is imported, by instrument and timeframe. Blocking."""
+    """All imported series, by instrument and timeframe. Blocking."""
     found = sorted(store.read_now(all_series), key=lambda s: (s.instrument.ticker, SECONDS[s.timeframe]))
     return tuple(
         ImportedSeries(
@@ -246,7 +246,7 @@ def list_imports(store: Store) -> tuple[ImportedSeries, ...]:
 
 
 def remove_import(store: Store, instrument: Instrument, timeframe: Timeframe | None = None) -> int:
-    """Remove one series, or all of an instrument; gives how many bars went. Blocking.
+    """Remove one series, or all of an instrument; returns the number of bars removed. Blocking.
 
     Raises:
         NotFound: `DATA_UNAVAILABLE`, naming what is imported.
@@ -306,7 +306,7 @@ def _find(connection: sa.Connection, instrument: Instrument, timeframe: Timefram
 
 
 def _describe(connection: sa.Connection, stored: Series | None, block: Block, facts: dict[str, str | int]) -> int:
-    """Write the series' row; gives its id."""
+    """Write the series' row and return its id."""
     values = {
         **facts,
         "first_time": int(block[0, 0]),

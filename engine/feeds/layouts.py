@@ -1,7 +1,7 @@
-"""The layout of a table: which column is what, recognised by content.
+"""Detects the layout of a table: the meaning of each column.
 
-That is by the names in a header, or without one by the number of columns and what they hold. A volume that may count
-money, or an order of columns that fits in two ways, is refused, not guessed.
+It uses the names in a header or, without one, the number of columns and their contents. A volume that may be in money,
+or a column order that fits in two ways, is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ _SYMBOL_NAMES: Final = frozenset({"symbol", "ticker", "pair", "market"})
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How the user says that a table is to be read; what is None is recognised.
+    """The user's options for reading a table; a value of None is detected.
 
     `columns` maps fields to header names or column numbers from 1, `-` to leave one out: `time=Date,volume=-`; or it
-    names all columns in order: `time,low,high,open,close,volume`. `timezone` is of times that carry none.
+    names all columns in order: `time,low,high,open,close,volume`. `timezone` applies to times without one.
     """
 
     columns: str | None = None
@@ -89,7 +89,7 @@ class Grid:
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """The number of columns."""
         return len(self.header) if self.header is not None else len(self.sample[0])
 
 
@@ -105,7 +105,7 @@ class Layout:
     notes: list[str] = field(default_factory=list[str])
 
     def told(self, header: Sequence[str] | None) -> str:
-        """Which column is what, for the user."""
+        """The meaning of each column, for the user."""
         shown = {**self.positions, **({} if self.clock is None else {"time of day": self.clock})}
         return ", ".join(f"{f}={header[at] or 'index' if header else at + 1}" for f, at in shown.items())
 
@@ -154,7 +154,7 @@ def _with_header(header: Sequence[str], first: Sequence[str], name: str, line: i
 
 
 def _find_time(layout: Layout, plain: Sequence[str], first: Sequence[str]) -> None:
-    """An index without a name is the time, if it holds times; a date and a time of day are one time together."""
+    """An unnamed index is the time, if it holds times; a date and a time of day together make one time."""
     at = layout.positions.get("time")
     if at is None and plain[0] in _INDEX_NAMES and first and is_time(first[0]):
         layout.positions["time"] = 0
@@ -165,7 +165,7 @@ def _find_time(layout: Layout, plain: Sequence[str], first: Sequence[str]) -> No
 
 
 def _doubt_volume(layout: Layout, header: Sequence[str], plain: Sequence[str], name: str) -> None:
-    """Refuse a volume that may count money instead of coins, rather than guess."""
+    """Refuse a volume that may be in money instead of coins, rather than guess."""
     counted = [header[i] for i, cell in enumerate(plain) if "vol" in cell]
     if "volume" not in layout.positions and counted:
         raise InvalidInput(f"{name}: which of {', '.join(counted)} is the volume in coins?", suggestion=MONEY_CURE)
@@ -238,7 +238,7 @@ _ORDERS: Final[dict[str, tuple[int, int, int, int]]] = {
 
 
 def _doubt_order(grid: Grid, sample: Sequence[Sequence[str]], places: tuple[int, ...]) -> None:
-    """Refuse rows that are candles only if the columns are in another order than the usual one."""
+    """Refuse rows that are valid candles only in an unusual column order."""
     if _encloses(sample, places[1:5]):
         return
     fitting = [order for order, p in _ORDERS.items() if grid.width > max(p) and _encloses(sample, p)]
@@ -268,7 +268,7 @@ def _float(text: str) -> float:
 
 
 def _mapped(columns: str | None, header: Sequence[str] | None, name: str, width: int | None = None) -> dict[str, int]:
-    """`--columns` as positions; -1 leaves a field out."""
+    """`--columns` as positions; -1 omits a field."""
     if not columns:
         return {}
     items = [item.strip() for item in columns.split(",")]

@@ -1,4 +1,4 @@
-"""The market as the engine sees it: each instrument from one of several sources, and frames of several instruments."""
+"""The engine's market data: each instrument from one of several sources, and frames of several instruments."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 def open_feed(
     store: Store, clock: Clock, seed: int, data: DataChoice = "simulated", connector: Connector | None = None
 ) -> MarketFeed:
-    """The feed of an engine with this store: imported candles first, then those of exchanges or simulated ones.
+    """The feed for an engine with this store: imported candles first, then exchange or simulated candles.
 
-    A worker process builds the same feed from the same store, seed and choice. Without a connector it reads the
-    database only, never the network. Where exchanges serve, nothing is simulated.
+    A worker process builds the same feed from the same store, seed and source. Without a connector it reads only the
+    database, never the network. With exchange data, nothing is simulated.
     """
     imported = StoredFeed(store, clock)
     if data == "simulated":
@@ -53,11 +53,11 @@ def open_feed(
 
 @dataclass(frozen=True, slots=True)
 class FundingRates:
-    """Funding rates of a perpetual: when they are due, what longs pay to shorts as a fraction, and what is not known.
+    """Funding rates of a perpetual: when they are due, what longs pay shorts (a fraction), and which are missing.
 
     Attributes:
         time: Unix seconds, oldest first.
-        rate: Of the position's value.
+        rate: Fraction of the position's value.
         missing: Spans `since <= time < until` whose rates are not stored.
     """
 
@@ -71,16 +71,16 @@ class FundingFeed(Protocol):
     """A feed that knows the funding rates of perpetuals; `MarketFeed` is one."""
 
     def funding(self, instrument: Instrument, start: int, end: int) -> FundingRates | None:
-        """What is known of a perpetual's rates with `start <= time < end`; `None` where its prices have none."""
+        """The known rates of a perpetual with `start <= time < end`; `None` if its price source has none."""
         ...
 
 
 class MarketFeed:
-    """Serves each instrument from the first source that has it, at every timeframe: one series never mixes sources.
+    """Serves each instrument at every timeframe from the first source that has it. A series never mixes sources.
 
     Args:
-        sources: The feeds, the preferred first.
-        exchanges: The one among them that asks exchanges, if there is one.
+        sources: The feeds in order of preference.
+        exchanges: The feed among them that queries exchanges, if any.
     """
 
     def __init__(self, sources: tuple[SourceFeed, ...], exchanges: ExchangeFeed | None = None) -> None:
@@ -88,7 +88,7 @@ class MarketFeed:
         self.exchanges: Final = exchanges
 
     def refresh(self) -> None:
-        """See what other processes have imported or fetched so far."""
+        """Refresh with what other processes have imported or fetched so far."""
         for feed in self._sources:
             feed.refresh()
 
@@ -120,7 +120,7 @@ class MarketFeed:
             raise unknown_instrument(instrument, [one.instrument for one in listed]) from None
 
     def _imported_listing(self, instrument: Instrument) -> Listing:
-        """As `listings` has it; where the exchange cannot be asked, what is imported says enough."""
+        """As in `listings`; if the exchange cannot be reached, the imported data is enough."""
         try:
             listed = self.listings(instrument.exchange)
         except HeyTradersError:
@@ -142,23 +142,23 @@ class MarketFeed:
     def fetch(
         self, wanted: Sequence[tuple[Instrument, Timeframe, tuple[int, int]]], progress: Progress | None = None
     ) -> dict[Instrument, HeyTradersError]:
-        """Bring what exchanges serve up to what is wanted, several series at a time, before anything reads it.
+        """Fetch the requested exchange data, several series at a time, before anything reads it.
 
         Args:
             wanted: Instrument, timeframe, and the time as `since <= open time < until`.
-            progress: Called with the series done and the series wanted.
+            progress: Called with the number of series done and requested.
 
         Returns:
-            What went wrong with which instrument.
+            The errors by instrument.
         """
         if self.exchanges is None:
             return {}
         return self.exchanges.fetch([w for w in wanted if self._serving(w[0]) is self.exchanges], progress)
 
     def fetch_funding(self, instruments: Sequence[Instrument], start: int, end: int) -> None:
-        """Have the funding rates of perpetuals in the store, where their exchange gives any.
+        """Make sure the store has the funding rates of perpetuals, where their exchange publishes them.
 
-        One that cannot be asked leaves a gap, which `funding` tells.
+        An exchange that cannot be reached leaves a gap, which `funding` reports.
         """
         fetcher = None if self.exchanges is None else self.exchanges.fetcher
         for instrument in instruments:
@@ -167,10 +167,10 @@ class MarketFeed:
                     fetcher.ensure_funding(instrument, (start, end))
 
     def funding(self, instrument: Instrument, start: int, end: int) -> FundingRates | None:
-        """What is stored of a perpetual's funding rates; `None` for spot, imported and simulated prices.
+        """The stored funding rates of a perpetual; `None` for spot, imported and simulated prices.
 
         Raises:
-            HeyTradersError: The exchange gives none, and it is this process that asks.
+            HeyTradersError: The exchange returns none. Only in a process that queries exchanges.
         """
         if self.exchanges is None or not self._pays_funding(instrument):
             return None
@@ -181,17 +181,17 @@ class MarketFeed:
         return instrument.market_type == "perpetual" and self._serving(instrument) is self.exchanges
 
     def fetch_recent(self, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:
-        """`fetch` for the last closed bars. What goes wrong shows when the candles are read."""
+        """`fetch` for the last closed bars. Errors appear when the candles are read."""
         if self.exchanges is not None and self.exchanges.fetcher is not None:
             until = self.exchanges.fetcher.closed(timeframe)
             since = until - bars * SECONDS[timeframe]
             self.fetch([(instrument, timeframe, (since, until)) for instrument in instruments])
 
     def live_prices(self, exchange: ExchangeId) -> Mapping[Instrument, LivePrice]:
-        """Live prices of what an exchange itself serves; nothing where prices are imported or simulated.
+        """Live prices of instruments served by an exchange; none for imported or simulated prices.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         if self.exchanges is None:
             return {}
@@ -199,10 +199,10 @@ class MarketFeed:
         return {one: price for one, price in self.exchanges.live(exchange).items() if one not in imported}
 
     def live_price(self, instrument: Instrument) -> LivePrice | None:
-        """The live price of one instrument that an exchange itself serves, asked for now; else `None`.
+        """The live price of one instrument served by an exchange, requested now; else `None`.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         if self.exchanges is None or self._serving(instrument) is not self.exchanges:
             return None
@@ -213,15 +213,15 @@ class MarketFeed:
 
 
 def fetch_recent(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:
-    """Have the last `bars` closed bars of many instruments at hand, several fetched at a time; failures show later."""
+    """Prefetch the last `bars` closed bars of many instruments, several at a time; errors appear on reading."""
     if isinstance(feed, MarketFeed):
         feed.fetch_recent(instruments, timeframe, bars)
 
 
 def _over(own: Listing | None, other: Listing) -> Listing:
-    """The listing of the serving source, with what only the other source knows.
+    """The listing of the serving source, completed with details that only the other source has.
 
-    The steps of the simulated market are no more known of an imported series than those guessed from its price.
+    For an imported series, the simulated market's steps are as much a guess as those estimated from its price.
     """
     if own is None:
         return other
@@ -238,12 +238,12 @@ def load_frame(
     end: int | None,
     warmup_bars: int = 0,
 ) -> Frame:
-    """Bars of all instruments with `start <= open time < end`, with up to `warmup_bars` more before `start`.
+    """Bars of all instruments with `start <= open time < end`, and up to `warmup_bars` before `start`.
 
     The axis is the union of the instruments' times; an instrument has NaN where it has no bar.
 
     Raises:
-        NotFound: `DATA_UNAVAILABLE` when an instrument is unknown or has no bar in the range itself.
+        NotFound: `DATA_UNAVAILABLE` when an instrument is unknown or has no bar in the range, warmup excluded.
     """
     return _framed(
         timeframe,

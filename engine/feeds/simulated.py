@@ -1,7 +1,7 @@
 """Simulated candles: a pure function of seed, symbol and time, at every timeframe, from 2015 up to now.
 
-An asset moves as one on all venues; each venue shows it in its own currency and price steps, a few hundredths of a
-percent apart. Rounding keeps the order of prices, so bars of every timeframe agree with one another at every venue.
+An asset follows one path on all venues. Each venue quotes it in its own currency and price steps, a few hundredths of
+a percent apart. Rounding preserves the order of prices, so bars of all timeframes are consistent at every venue.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class SimulatedFeed:
     """A feed of invented candles. Two feeds with one seed give the same candles, in any process.
 
     Args:
-        clock: Says which bars are closed.
-        seed: Another seed is another history of the same symbols.
+        clock: Determines which bars are closed.
+        seed: A different seed gives a different history of the same symbols.
         budget: Bytes of bars kept in memory.
     """
 
@@ -125,7 +125,7 @@ class SimulatedFeed:
         return Candles(instrument, timeframe, time, Bars(*shown, source=self.source))
 
     def _shown(self, view: View, timeframe: Timeframe, first: int, stop: int) -> Floats:
-        """Bars from `first` up to `stop`, unix seconds; those that are not refined are made of shorter ones."""
+        """Bars from `first` up to `stop`, unix seconds; timeframes without refinement are built from shorter bars."""
         drawn = _MADE_OF.get(timeframe, timeframe)
         seconds = SECONDS[drawn]
         time = np.arange(first, stop, seconds, dtype=np.int64)
@@ -145,7 +145,7 @@ class SimulatedFeed:
 
 
 class Directory:
-    """Instruments of one simulated world. Which questions are asked and what is trending depends on the time."""
+    """Instruments of one simulated world. The open questions and the trending symbols depend on the time."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -159,7 +159,7 @@ class Directory:
         return self._listings(exchange, now // DAY)
 
     def listing(self, instrument: Instrument, now: int) -> Listing | None:
-        """One listing, long resolved questions included; None for what is not listed, or not yet."""
+        """One listing, including long resolved questions; None if not listed, or not yet."""
         if (market := markets().get(instrument)) is not None:
             return self._crypto(market, now // _WEEK) if market.listed_day * DAY <= now else None
         if (asked := _tokens(now // DAY).get(instrument)) is None:
@@ -168,7 +168,7 @@ class Directory:
         return next(listed, None) or self._token(*asked, rank=len(_tokens(now // DAY)), today=now // DAY)
 
     def view(self, instrument: Instrument, now: int) -> View | None:
-        """What an instrument's bars are shown through; None for what is not listed, or not yet."""
+        """The view that renders an instrument's bars; None if not listed, or not yet."""
         if (view := self._views.get(instrument)) is None:
             view = self._made_view(instrument, now)
         if view is None or view.opens_at > now:

@@ -1,6 +1,6 @@
 """Candles that a user imported.
 
-Longer bars are made from the finest stored series that divides them; shorter ones do not exist.
+Longer bars are built from the finest stored series that divides them. Shorter bars are not available.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Catalogue = dict[Instrument, dict[Timeframe, Series]]
 def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> Block:
     """Combine bars of length `seconds` into bars of `timeframe`, which is a multiple of it.
 
-    A longer bar is made from the shorter ones there are, even if some in it are missing. One that opens before
-    `since` is left out: its beginning was not read or does not exist, so its open and volume would be wrong.
+    A longer bar is built from the available shorter ones, even if some are missing. A bar that opens before `since`
+    is omitted: its beginning was not read or does not exist, so its open and volume would be wrong.
 
     Args:
         block: Bars as a (6, n) array: time, open, high, low, close, volume; times rising.
@@ -42,7 +42,7 @@ def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> 
         since: `block` holds every bar that exists from this time on, unix seconds.
 
     Returns:
-        A (7, n) array; the last row counts the shorter bars that each longer one is made of.
+        A (7, n) array; the last row counts the shorter bars in each longer one.
     """
     times = opening(block[0], timeframe)
     block = block[:, times >= since]
@@ -67,7 +67,7 @@ def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> 
 
 
 class StoredFeed:
-    """The feed of imported candles in `store`. What other processes store is seen within half a second."""
+    """The feed of imported candles in `store`. Data stored by other processes appears within half a second."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -82,7 +82,7 @@ class StoredFeed:
         return SOURCE
 
     def refresh(self) -> None:
-        """See what other processes have stored so far at the next read, not half a second later."""
+        """Make the next read see what other processes have stored, without the half-second delay."""
         self._seen = (-1, 0.0)
 
     def has(self, instrument: Instrument) -> bool:
@@ -90,7 +90,7 @@ class StoredFeed:
         return instrument in self.catalogue()
 
     def catalogue(self) -> Catalogue:
-        """What is stored: series by instrument and timeframe."""
+        """The stored series by instrument and timeframe."""
         writes, age = self._store.writes, time.monotonic()
         if self._seen[0] != writes or age - self._seen[1] > _FRESH_SECONDS:
             found: Catalogue = {}
@@ -101,7 +101,7 @@ class StoredFeed:
         return self._catalogue
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
-        """See `Feed`. Steps are guessed from the last price; rank and sector are not known of imported symbols."""
+        """See `Feed`. Steps are estimated from the last price; rank and sector of imported symbols are unknown."""
         return [self.listing(instrument) for instrument in self.catalogue() if instrument.exchange == exchange]
 
     def listing(self, instrument: Instrument) -> Listing:
@@ -128,7 +128,7 @@ class StoredFeed:
         end: int | None = None,
         limit: int | None = None,
     ) -> Candles:
-        """See `Feed`. A timeframe that was imported itself is used as it is."""
+        """See `Feed`. A timeframe that was itself imported is used unchanged."""
         by_timeframe = self._series(instrument)
         fitting: dict[Timeframe, Series] = {n: s for n, s in by_timeframe.items() if is_multiple(timeframe, n)}
         if not fitting:

@@ -1,4 +1,4 @@
-"""From a file to rows of numbers: delimited text, JSON in the usual shapes, and Arrow tables."""
+"""Reads files into rows of numbers: delimited text, JSON in the usual shapes, and Arrow tables."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyarrow ships no types.
@@ -39,7 +39,7 @@ def read_table(table: Table, options: ReadOptions) -> Rows:
     """Read a table of candles.
 
     Raises:
-        InvalidInput: It cannot be read, its layout is not known, or a cell is in doubt; names the row and the cure.
+        InvalidInput: It cannot be read, its layout is unknown, or a cell is ambiguous; names the row and the fix.
         UserMustAct: It needs a package that is not installed.
     """
     with reading(table.name):
@@ -118,7 +118,7 @@ def _begins(line: str, delimiter: str) -> bool:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """The mark that makes at least five cells of most lines; a comma only where no other does, as it may be decimal."""
+    """The separator that splits most lines into at least five cells. A comma comes last: it may be a decimal mark."""
     for mark in _DELIMITERS:
         if sum(line.count(mark) >= len(FIELD_NAMES) - 2 for line in lines) * 2 > len(lines):
             return mark
@@ -137,7 +137,7 @@ def _is_data(cells: Sequence[str]) -> bool:
 
 
 def _yfinance(head: Sequence[str], start: int, delimiter: str) -> tuple[list[str], int, str | None] | None:
-    """The header of yfinance, which takes two or three lines: names, tickers, and `Date` alone."""
+    """The yfinance header of two or three lines: names, tickers, and `Date` alone."""
     rows = [_split(line, delimiter) for line in head[start : start + 3]]
     for more in (1, 2):
         if (
@@ -260,7 +260,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _read_arrow(table: Table, options: ReadOptions) -> Rows:
-    """A Parquet or Feather table, by pyarrow, which is an extra; rows are counted from 1.
+    """A Parquet or Feather table, read with pyarrow (an optional extra); rows are counted from 1.
 
     Raises:
         UserMustAct: pyarrow is not installed.

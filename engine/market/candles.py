@@ -71,7 +71,7 @@ def page(feed: Feed, clock: Clock, request: OhlcvRequest) -> OhlcvResponse:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """The bars of one instrument, asked for from their beginning. Asking for the last bar of a range is cheap."""
+    """The bars of one instrument, read from the start of a range. Reading the last bar of a range is cheap."""
 
     feed: Feed
     instrument: Instrument
@@ -130,7 +130,7 @@ def _joined(pages: list[Candles]) -> Candles:
 
 
 def tickers(feed: Feed, listed: Iterable[Listing]) -> tuple[Ticker, ...]:
-    """Listings with the price and the last day of each: an exchange's live ones, else those of candles. Blocking."""
+    """Listings with price and last-day figures: live from the exchange, else from candles. Blocking."""
     wanted = tuple(listed)
     live: dict[Instrument, LivePrice] = {}
     if isinstance(feed, MarketFeed):
@@ -170,7 +170,7 @@ def _ticker(feed: Feed, listing: Listing, live: LivePrice | None) -> Ticker:
 @dataclass(frozen=True, slots=True)
 class _LastDay:
     """The last 24 hours of a listing: last close and when its bar ended, change in percent, turnover in the quote
-    currency. None where the candles do not say."""
+    currency. None where the candles do not show it."""
 
     source: str
     price: Decimal | None = None
@@ -202,7 +202,7 @@ def _last_day(feed: Feed, listing: Listing) -> _LastDay:
 
 
 def _from_longer_bars(feed: Feed, listing: Listing) -> _LastDay:
-    """What candles longer than an hour say: the last close."""
+    """From candles longer than an hour: the last close only."""
     for timeframe in SECONDS:
         if SECONDS[timeframe] <= SECONDS["1h"]:
             continue

@@ -1,4 +1,4 @@
-"""Which symbols are meant: the filters of the tickers endpoint, and the words of a universe."""
+"""Selects symbols: the filters of the tickers endpoint, and the entries of a universe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYWORDS: Final[dict[str, Callable[[Sequence[Listing]], list[Listing]]]] = {
 
 
 def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
-    """What the tickers endpoint was asked for, largest first, before its limit.
+    """The listings that match a tickers request, largest first, before the limit.
 
     Raises:
         InvalidInput: The exchange trades another kind of market, or nothing there has the category or sector.
@@ -42,7 +42,7 @@ def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
 
 
 def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
-    """The listings that hold every word of `search`, in any order; those that hold it as written come first."""
+    """The listings that contain every word of `search`, in any order; exact matches of the phrase come first."""
     phrase = " ".join(search.casefold().split())
     words = re.findall(r"\w+", phrase) or [phrase]
     found: list[tuple[bool, Listing]] = []
@@ -58,7 +58,7 @@ def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
 def expand(
     feed: Feed, universe: Sequence[str], exchange: ExchangeId
 ) -> tuple[list[Instrument], dict[str, HeyTradersError]]:
-    """The instruments of a universe, each once, in the order given; and the errors of the words that name none.
+    """The distinct instruments of a universe, in the given order, and the errors for entries that match none.
 
     Raises:
         InvalidInput: More than `MAX_UNIVERSE` symbols in all.
@@ -84,10 +84,10 @@ def expand(
 
 
 def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId | None) -> Instrument:
-    """The listed instrument that `symbol` names on `exchange`; `None` leaves the exchange to the symbol.
+    """The listed instrument that `symbol` names on `exchange`; with `None`, the symbol determines the exchange.
 
     Raises:
-        NotFound: `DATA_UNAVAILABLE`, with the closest that are listed.
+        NotFound: `DATA_UNAVAILABLE`, with the closest listed symbols.
     """
     return feed.listing(resolve(symbol, exchange)).instrument
 
@@ -114,7 +114,7 @@ def _with_word(
     listed: Sequence[Listing],
     words: Callable[[Listing], Iterable[str]],
 ) -> list[Listing]:
-    """The listings that carry `word`, in any capitals."""
+    """The listings that match `word`, ignoring case."""
     wanted = fold(word)
     carrying = [one for one in listed if any(fold(each) == wanted for each in words(one))]
     if carrying:

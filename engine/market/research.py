@@ -1,4 +1,4 @@
-"""Expressions over one symbol, and over many: evaluate, scan and rank. Blocking; run it in a thread."""
+"""Expressions over one symbol or many: evaluate, scan and rank. Blocking; run it in a thread."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _NO_SCORE: Final = "the expression has no value on the last bar"
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """An expression on the last closed bar of an instrument. `closed_at` in unix seconds.
+    """The value of an expression on an instrument's last closed bar. `closed_at` is in unix seconds.
 
-    `last_is_partial` and `partial_bars` tell of bars made of shorter ones of which some are missing: whether the last
-    bar is one, and how many of the bars before it that the value rests on.
+    `last_is_partial` and `partial_bars` describe bars built from shorter ones with some missing: whether the last bar
+    is such a bar, and how many of the earlier bars behind the value are.
     """
 
     instrument: Instrument
@@ -70,7 +70,7 @@ class Observation:
 
 @dataclass(slots=True)
 class Survey:
-    """What a universe gave: observations in the order of the universe, and what went wrong with the others."""
+    """The results for a universe: observations in the order of the universe, and errors for the rest."""
 
     observations: list[Observation] = field(default_factory=list[Observation])
     failures: dict[str, HeyTradersError] = field(default_factory=dict[str, HeyTradersError])
@@ -86,18 +86,18 @@ class Survey:
         return None if self.newest is None else iso8601(self.newest)
 
     def lag(self, seen: Observation) -> str | None:
-        """When the last bar of `seen` closed, where that is not when the newest did."""
+        """When the last bar of `seen` closed, if not at the same time as the newest."""
         return None if seen.closed_at == self.newest else iso8601(seen.closed_at)
 
     @property
     def source(self) -> str | None:
-        """Where the candles came from; `mixed` if from both."""
+        """The source of the candles; `mixed` if from both."""
         sources = {seen.source for seen in self.observations}
         return "mixed" if len(sources) > 1 else next(iter(sources), None)
 
     @property
     def note(self) -> str | None:
-        """Which symbols have a last bar that is made of too few shorter bars."""
+        """The symbols whose last bar is built from too few shorter bars."""
         thin = [seen.instrument.symbol for seen in self.observations if seen.last_is_partial]
         if not thin:
             return None
@@ -114,7 +114,7 @@ def evaluate_symbol(feed: Feed, now: float, request: EvaluateRequest) -> Evaluat
     """Answer the evaluate endpoint: each of several expressions has the value that it would have alone.
 
     Raises:
-        InvalidInput: An expression is wrong (every wrong one is told), the only one needs more history than there is
+        InvalidInput: An expression is wrong (every wrong one is listed), the only one needs more history than there is
             (`TA_OUT_OF_RANGE`), or the moment lies in the future.
         NotFound: `DATA_UNAVAILABLE`: the symbol is not listed, or has no candle by the moment.
     """
@@ -152,11 +152,11 @@ def evaluate_symbol(feed: Feed, now: float, request: EvaluateRequest) -> Evaluat
 
 
 def _checked(request: EvaluateRequest) -> list[CheckedExpression]:
-    """The expressions asked for.
+    """The requested expressions.
 
     Raises:
-        DslError: The only wrong one, as it tells of itself.
-        InvalidInput: Tells of each, where several are wrong.
+        DslError: The error of the only wrong expression.
+        InvalidInput: Lists the errors if several are wrong.
     """
     found: list[CheckedExpression] = []
     wrong: list[DslError] = []

@@ -27,25 +27,25 @@ _HALF: Final = np.uint64(32)
 
 @dataclass(frozen=True)
 class Stream:
-    """An endless row of draws, the same for the same seed and name. `first` may be any whole number >= 0."""
+    """An endless stream of random draws, determined by seed and name. `first` may be any whole number >= 0."""
 
     seed: int
     name: str
 
     def uniforms(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """Two independent rows of `count` numbers, uniform strictly between 0 and 1."""
+        """Two independent arrays of `count` numbers, uniform strictly between 0 and 1."""
         words = self._words(first, count)
         return _to_unit(words >> _HALF), _to_unit(words & _LOW_HALF)
 
     def normals(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """Two independent rows of `count` standard normal numbers (Box and Muller)."""
+        """Two independent arrays of `count` standard normal numbers (Box-Muller)."""
         radius, angle = self.uniforms(first, count)
         radius = np.sqrt(-2.0 * np.log(radius))
         angle *= 2.0 * np.pi
         return radius * np.cos(angle), radius * np.sin(angle)
 
     def swings(self, first: int, count: int, scales: tuple[int, ...]) -> Floats:
-        """A slowly changing row: for each scale, normals that many draws apart, joined by straight lines, summed."""
+        """A slowly changing series: for each scale, normals that many draws apart, joined linearly, then summed."""
         total = np.zeros(count)
         for scale in scales:
             low = first // scale
@@ -85,7 +85,7 @@ CALM_VOLUME: Final = 0.5
 
 @dataclass(frozen=True)
 class Chance:
-    """Draws of one asset at one timeframe. Its path takes part in the path that all share, by `shared` (0 to 1)."""
+    """Draws of one asset at one timeframe. `shared` (0 to 1) is its correlation with the path common to all assets."""
 
     seed: int
     name: str
@@ -93,11 +93,11 @@ class Chance:
     shared: float
 
     def own(self, purpose: str) -> Stream:
-        """A stream of the asset's own."""
+        """A stream specific to the asset."""
         return Stream(self.seed, f"{self.name}/{self.timeframe}/{purpose}")
 
     def path(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """Two rows of standard normal numbers, each correlated by `shared` with those of all other assets."""
+        """Two arrays of standard normal numbers, each correlated by `shared` with those of all other assets."""
         own = self.own("path").normals(first, count)
         if not self.shared:
             return own
@@ -118,7 +118,7 @@ def refine(parents: Floats, first_parent: int, children: int, chance: Chance, pr
         parents: Bars of shape (6, n).
         first_parent: Number of the first parent on the time axis; draws depend on it and on nothing before it.
         children: Bars per parent.
-        chance: Where the draws come from.
+        chance: The source of the draws.
         profile: The children's typical share of the variance, shape (children,); equal by default.
 
     Returns:
@@ -148,7 +148,7 @@ def refine(parents: Floats, first_parent: int, children: int, chance: Chance, pr
 
 
 def bridge_extremes(start: Floats, end: Floats, variance: Floats, up: Floats, down: Floats) -> tuple[Floats, Floats]:
-    """Highest and lowest point of Brownian paths from `start` to `end`, at the ranks `up` and `down` of their laws."""
+    """Highest and lowest point of Brownian paths from `start` to `end`, at the quantiles `up` and `down`."""
     squared = (end - start) ** 2
     middle = start + end
     high = (middle + np.sqrt(squared - 2.0 * variance * np.log(up))) / 2.0
@@ -184,7 +184,7 @@ def _ratio(wanted: Floats, drawn: Floats) -> Floats:
 
 
 def _split_volume(volume: Floats, weights: Floats) -> Floats:
-    """Whole lots by weight: the running total is rounded, so that the parts add up to the parent."""
+    """Whole lots by weight: the running total is rounded, so that the parts sum to the parent."""
     total = np.cumsum(weights, axis=1)
     total *= (volume / total[:, -1])[:, None]
     total[:, -1] = volume
@@ -196,7 +196,7 @@ class Days(Protocol):
 
     @property
     def name(self) -> str:
-        """Names the asset or token; all its chance derives from this and the seed."""
+        """Names the asset or token; all its randomness derives from this and the seed."""
         ...
 
     @property
@@ -216,7 +216,7 @@ DEFAULT_BUDGET: Final = 128 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """A timeframe below the day: the one it is refined from, and the days that a block of it covers."""
+    """A timeframe below one day: the timeframe it is refined from, and the days that one block covers."""
 
     parent: Timeframe
     block_days: int
@@ -235,7 +235,7 @@ _LEVELS: Final[dict[Timeframe, _Level]] = {
 
 
 class Blocks:
-    """Blocks of bars, made when first asked for; the least recently used go when `budget` bytes are full."""
+    """A cache of bar blocks, built on first use; evicts the least recently used above `budget` bytes."""
 
     def __init__(self, seed: int, budget: int = DEFAULT_BUDGET) -> None:
         self._seed = seed
@@ -318,7 +318,7 @@ MEME Meme 0.0019 | ORDI Meme 8.3 | SATS Meme 0.000000045 | RATS Meme 0.00003 | G
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A crypto asset. `rank` is by market capitalisation from 1; `price` in US dollars is reached at the anchor day."""
+    """A crypto asset. `rank` is by market capitalisation from 1; `price` is its US dollar price on the anchor day."""
 
     base: str
     sector: str
@@ -327,7 +327,7 @@ class Asset:
 
     @property
     def daily_turnover(self) -> float:
-        """Typical turnover in US dollars a day over all venues: falls with rank as it does in the real market."""
+        """Typical turnover in US dollars a day over all venues: falls with rank as in the real market."""
         return 4.0e10 * self.rank**-1.25
 
 
@@ -371,19 +371,19 @@ _Moves = Callable[[int, int], tuple[Floats, Floats]]
 
 @dataclass(frozen=True, slots=True)
 class Temper:
-    """How an asset moves: its share of the market's moves, and the volatility of its own a year."""
+    """How an asset moves: its share of the market's moves, and its own annual volatility."""
 
     beta: float
     volatility: float
 
     @property
     def total_volatility(self) -> float:
-        """Market's and own together, a year."""
+        """Total annual volatility: the market's part and its own."""
         return math.hypot(self.beta * _MARKET_VOLATILITY, self.volatility)
 
 
 def temper(asset: Asset) -> Temper:
-    """Small assets and memes swing more of their own; exchange coins less with the market; gold hardly at all."""
+    """Small assets and memes have more own volatility; exchange coins follow the market less; gold hardly at all."""
     if asset.sector == "RWA" and asset.base == "PAXG":
         return Temper(beta=0.05, volatility=0.12)
     own = 0.18 if asset.rank == 1 else min(0.75, 0.4 + 0.006 * asset.rank)
@@ -399,7 +399,7 @@ class MarketFactor:
         self._path = _Path(self.moves)
 
     def moves(self, first_day: int, count: int) -> tuple[Floats, Floats]:
-        """Log returns by day, and the volatility they were drawn with."""
+        """Daily log returns, and the volatility used to draw them."""
         return _moves(self._stream, _MARKET_VOLATILITY, first_day, count)
 
     def logs(self, until_day: int) -> Floats:
@@ -443,7 +443,7 @@ class CryptoDays:
         return _moves(self._stream, self._temper.volatility, first_day, count)
 
     def _log_steps(self, until_day: int) -> Floats:
-        """Log of the price in steps at each day's close, from the first served day on, at least up to `until_day`."""
+        """Log of the price in steps at each day's close, from the first served day on, up to `until_day` or later."""
         if len(self._closes) < until_day - _SERVED_FROM:
             until = max(until_day, ANCHOR_DAY + 1)
             own, market = self._path.logs(until), self._market.logs(until)
@@ -463,14 +463,14 @@ class CryptoDays:
 
 
 class _Path:
-    """A random walk seen from its own average of the years before: kept, and walked further when asked."""
+    """A random walk relative to its average of the previous years: cached, and extended on request."""
 
     def __init__(self, moves: _Moves) -> None:
         self._moves = moves
         self._logs = np.empty(0)
 
     def logs(self, until_day: int) -> Floats:
-        """Levels from the first served day on; whole steps of the horizon, so that a later request changes none."""
+        """Levels from the first served day on; in whole steps of the horizon, so that later requests do not change them."""
         if len(self._logs) < until_day - _SERVED_FROM:
             steps = -(-(until_day - PATH_START) // _HORIZON_STEP)
             walk = np.cumsum(self._moves(PATH_START, steps * _HORIZON_STEP)[0])

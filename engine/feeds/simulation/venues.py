@@ -1,10 +1,10 @@
-"""Which venue trades which asset, since when, and how it shows it; and the prediction markets that come up.
+"""The simulated venues: their assets, start dates and quoting; and the prediction markets.
 
-An asset is shown in the venue's currency, in its steps and with its share of the volume. Questions come up again every
-month, quarter or year. Each is opened two periods before the one it asks about ends and resolves at 00:00 UTC on the
-day after. Which questions exist therefore depends on the day, and there are open ones on every day. A token's price is
-the chance of a hidden random walk to end above zero, given where it is: a martingale that stays between 0 and 1, and is
-0 or 1 when no day is left. The walk moves more on some days than on others, so that news comes in bursts.
+A venue quotes an asset in its currency and steps, with its share of the volume. Questions recur every month, quarter or
+year. Each opens two periods before the end of the period it asks about and resolves at 00:00 UTC on the day after. The
+set of questions therefore depends on the day, and some are open on every day. A token's price is the probability that a
+hidden random walk ends above zero, given its current level: a martingale between 0 and 1 that is 0 or 1 when no day is
+left. The walk moves more on some days than on others, so that news comes in bursts.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Question:
 
 @lru_cache(maxsize=8)
 def questions_opened_by(day: int) -> tuple[Question, ...]:
-    """Every question opened on `day` or before, oldest first, the resolved ones included."""
+    """Every question opened on or before `day`, oldest first, including resolved ones."""
     until = (_EPOCH + timedelta(days=day)).year + 3
     found = [q for topic in range(len(_TOPICS)) for q in _series(topic, until) if q.opened_day <= day]
     return tuple(sorted(found, key=lambda q: (q.resolved_day, q.key)))
@@ -145,7 +145,7 @@ class PredictionDays:
 
     @property
     def payout(self) -> int:
-        """What the token pays in the end, 1 or 0. Known to nobody before the question is resolved."""
+        """The token's payout, 1 or 0. Not revealed before the question is resolved."""
         return int(self._life()[CLOSE, -1] > STEPS / 2)
 
     @property
@@ -198,9 +198,9 @@ FIRST_DAY: Final = 16_436
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """How much of the table of assets a venue lists (`depth` from the top, every `stride`-th below the top 20).
+    """The part of the asset table that a venue lists (`depth` from the top, every `stride`-th below the top 20).
 
-    `share` is the venue's volume in hundredths of an asset's turnover; whole, so that volumes stay exact.
+    `share` is the venue's volume in hundredths of an asset's turnover; an integer, so that volumes stay exact.
     """
 
     exchange: ExchangeId
@@ -271,7 +271,7 @@ def _markets_of(venue: Venue) -> Iterator[Market]:
 
 
 def _listed_day(asset: Asset) -> int:
-    """The three largest trade since the first day, the next 30 before 2019, all by the end of 2022."""
+    """The three largest trade from the first day, the next 30 start before 2019, and all by the end of 2022."""
     if asset.rank <= 3:
         return FIRST_DAY
     chance = int.from_bytes(blake2b(asset.base.encode(), digest_size=4).digest()) / 2**32
@@ -290,11 +290,11 @@ _NO_LOTS: Final = 3
 
 
 class View(Protocol):
-    """How one instrument shows the bars of `days`. It trades from `opens_at` to `ends_at`, unix seconds."""
+    """How one instrument presents the bars of `days`. It trades from `opens_at` to `ends_at`, unix seconds."""
 
     @property
     def days(self) -> Days:
-        """Where the bars come from."""
+        """The source of the bars."""
         ...
 
     @property
