@@ -470,7 +470,7 @@ class _Path:
         self._logs = np.empty(0)
 
     def logs(self, until_day: int) -> Floats:
-        """Levels from the first served day on; in whole steps of the horizon, so that later requests do not change them."""
+        """Levels from the first served day on, in whole horizon steps, so that later requests do not change them."""
         if len(self._logs) < until_day - _SERVED_FROM:
             steps = -(-(until_day - PATH_START) // _HORIZON_STEP)
             walk = np.cumsum(self._moves(PATH_START, steps * _HORIZON_STEP)[0])
