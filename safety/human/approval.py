@@ -1,6 +1,6 @@
-"""What a human's word covers. Verification only: nothing here can make an approval.
+"""Defines what a human's approval covers. Only verifies: nothing here can create an approval.
 
-Every text that is signed says what it is for, so that a signature made for one purpose is worth nothing for another.
+Every signed text states its purpose, so that a signature for one purpose is invalid for any other.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from safety.terms.intent import Intent
 from safety.terms.proposal import Order
 
 BY_ELICITATION: Final = "elicitation"
-"""In place of a key id: the client's own dialog said yes."""
+"""Used instead of a key id when the approval came from the client's dialog."""
 
 ELICITATION_CEILING: Final = Decimal(25)
-"""USD. No policy lets a dialog that a program may answer approve more."""
+"""USD. A program may answer a dialog, so no policy lets a dialog approve more than this."""
 
 
 class Pins(Protocol):
@@ -32,7 +32,7 @@ class Pins(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Approver:
-    """The public half: tells the human's signatures from all others.
+    """The approver's public key, which verifies signatures.
 
     Attributes:
         public_key: Ed25519, 32 bytes, hexadecimal.
@@ -42,11 +42,11 @@ class Approver:
 
     @property
     def key_id(self) -> str:
-        """What names the key: 16 hexadecimal digits of its SHA-256."""
+        """Id of the key: 16 hexadecimal digits of its SHA-256."""
         return hashlib.sha256(bytes.fromhex(self.public_key)).hexdigest()[:16]
 
     def verify(self, text: str, signature: str) -> bool:
-        """Whether `signature`, hexadecimal, was made over exactly `text` by this key."""
+        """Whether `signature`, hexadecimal, is this key's signature of `text`."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -59,46 +59,46 @@ class Approver:
 
 
 def order_words(intent: Intent) -> str:
-    """What is signed to approve an intent: which row of the ledger, and every term of what it proposes.
+    """The text signed to approve an intent: its ledger row and every term of its proposal.
 
-    The digest is taken of the terms that are shown, never read from the row beside them.
+    The digest is computed from the terms that are shown, never read from the row.
     """
     return f"heytraders-mcp approves intent {intent.intent_id} digest {intent.proposal.digest}"
 
 
 def release_words(state: str, since: float, head: str) -> str:
-    """What is signed to end a halt.
+    """The text signed to end a halt.
 
     Args:
         state: Of the switch.
         since: Unix seconds when it was pulled.
-        head: MAC of the ledger's last event, so that an old signature ends no later halt.
+        head: MAC of the ledger's last event, so that an old signature cannot end a later halt.
     """
     return f"heytraders-mcp releases {state} since {since!r} at {head}"
 
 
 def question_words(head: str) -> str:
-    """What is signed to be asked again; `head` is the MAC of the ledger's last event, so that it counts once."""
+    """The text signed to allow questions again; `head` is the MAC of the ledger's last event, so it counts once."""
     return f"heytraders-mcp may ask again at {head}"
 
 
 def settle_words(intent: Intent, order_id: str | None) -> str:
-    """What is signed to settle an intent of unknown outcome: as an order, or as never placed where there is no id."""
+    """The text signed to settle an intent of unknown outcome: as this order, or without an id as never placed."""
     became = "absent" if order_id is None else f"order {order_id}"
     return f"heytraders-mcp settles intent {intent.intent_id} digest {intent.proposal.digest} as {became}"
 
 
 def policy_words(version: int, toml: str) -> str:
-    """What is signed to put a policy in force."""
+    """The text signed to put a policy in force."""
     return f"heytraders-mcp policy version {version} sha256 {hashlib.sha256(toml.encode()).hexdigest()}"
 
 
 def covers(intent: Intent, decision: Decision, approver: Approver | None, limits: Limits) -> bool:
-    """Whether what stands in the intent is approval enough for what the policy decides now.
+    """Whether the intent's approval is sufficient for the policy's decision now.
 
     Args:
         intent: As the ledger holds it.
-        decision: Of the policy, on the same action, with the facts of this moment.
+        decision: The policy's, on the same action, with current facts.
         approver: Whose signatures count; `None` before a passphrase is chosen.
         limits: Of where the action goes, as signed.
     """
@@ -114,14 +114,14 @@ def covers(intent: Intent, decision: Decision, approver: Approver | None, limits
 
 
 def signed_by(intent: Intent, approver: Approver | None) -> bool:
-    """Whether the approver's signature over exactly these terms stands in the intent."""
+    """Whether the intent holds the approver's signature of exactly these terms."""
     if approver is None or intent.key_id != approver.key_id or not intent.signature:
         return False
     return approver.verify(order_words(intent), intent.signature)
 
 
 def _within_elicitation(intent: Intent, decision: Decision, limits: Limits) -> bool:
-    """Only orders, and only up to what the policy grants: valued when asked and now, at the worse of both."""
+    """Only orders up to the policy's limit, at the higher of their value when asked and their value now."""
     asked, now = intent.proposal.notional_usd, decision.notional_usd
     if not isinstance(intent.proposal.action, Order) or asked is None or now is None:
         return False
@@ -129,5 +129,5 @@ def _within_elicitation(intent: Intent, decision: Decision, limits: Limits) -> b
 
 
 def elicitation_limit(limits: Limits) -> Decimal:
-    """USD of an order up to which the client's dialog may answer for a human."""
+    """Largest order in USD that the client's dialog may approve."""
     return min(limits.elicitation_up_to, ELICITATION_CEILING)

@@ -1,11 +1,11 @@
-"""Which policy is in force, and how sure it is that a human approved.
+"""Determines the policy in force and the assurance level of approvals.
 
-In force is what a human signed, tightened by what `policy.toml` says now, below the built-in ceilings. The file is only
-a draft: an edit that allows less counts at once, one that allows more waits for a signature. If the file is missing or
-broken after something was signed, no real order goes out.
+In force is the signed policy, tightened by the current `policy.toml` and the built-in ceilings. The file is only a
+draft: an edit that allows less counts at once, one that allows more waits for a signature. If the file is missing or
+broken after a policy was signed, no real order is sent.
 
-The assurance level is the strongest approval channel there is. It bounds what can be traded (R29), whatever the policy
-says.
+The assurance level is the strongest available approval channel. It limits what can be traded (R29), whatever the policy
+allows.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ POLICY_FILE: Final = "policy.toml"
 
 
 class SignedPolicies(Pins, Protocol):
-    """What the ledger keeps of policies."""
+    """The ledger's record of policies."""
 
     def signed_policy(self) -> SignedPolicy | None:
-        """The last one that was signed."""
+        """The last signed policy."""
         ...
 
 
@@ -43,10 +43,10 @@ class Loaded:
 
     Attributes:
         policy: Its limits.
-        origin: Where it comes from, as a sentence.
-        signed: Whether a human signed what it rests on.
+        origin: Its source, as a sentence.
+        signed: Whether it is based on a signed policy.
         version: Of the signed one; 0 if no policy is signed.
-        warnings: What a human should look at.
+        warnings: Problems for a human to check.
     """
 
     policy: Policy
@@ -57,7 +57,7 @@ class Loaded:
 
 
 def load(home: Path, ledger: SignedPolicies) -> Loaded:
-    """The policy in force, read again. Never raises: what cannot be read allows less, and a warning says so."""
+    """The policy in force, freshly read. Never raises: anything unreadable allows less and adds a warning."""
     signed = ledger.signed_policy()
     if signed is None:
         return _tightened(home, BUILT_IN)
@@ -72,7 +72,7 @@ BUILT_IN: Final = Loaded(Policy(), "built-in limits, not signed by anybody", sig
 
 
 def objection(signed: SignedPolicy, approver: Approver | None) -> str:
-    """Why a signed policy does not count; empty when it does."""
+    """Why a signed policy does not count; empty if it counts."""
     if approver is None:
         return "the approver's key is not the one that this ledger knows"
     words = policy_words(signed.version, signed.toml)
@@ -86,7 +86,7 @@ def objection(signed: SignedPolicy, approver: Approver | None) -> str:
 
 
 def draft(home: Path) -> Policy | None:
-    """What the file asks for, signed or not; `None` where there is no file.
+    """The policy in the file, signed or not; `None` without a file.
 
     Raises:
         BadPolicy: It cannot be read.
@@ -102,8 +102,8 @@ def sign(policy: Policy, after: int, key: SigningKey, now: float) -> SignedPolic
     """A signed policy, to be stored in the ledger.
 
     Args:
-        policy: What is to be in force.
-        after: Version of the one before it, 0 where there was none.
+        policy: The policy to put in force.
+        after: Version of the previous one, 0 if there was none.
         key: The human's.
         now: Unix seconds.
     """
@@ -121,7 +121,7 @@ def sign(policy: Policy, after: int, key: SigningKey, now: float) -> SignedPolic
 
 
 def _tightened(home: Path, base: Loaded) -> Loaded:
-    """The signed or built-in policy, as far as the file allows it."""
+    """The signed or built-in policy, tightened by the file."""
     try:
         asked = draft(home)
     except BadPolicy as error:
@@ -154,7 +154,7 @@ class Assured:
 
     Attributes:
         level: none, elicitation, passphrase or separate.
-        reason: Why it is this one, as a sentence.
+        reason: The reason for this level, as a sentence.
         raised_by: What would raise it; empty at the highest.
     """
 
@@ -179,11 +179,11 @@ def assurance_of(
 
     Args:
         loaded: The policy in force.
-        approver: Whose signatures count, as `approver.trusted` says.
-        can_elicit: Whether the client shows questions of the server.
-        key_in_environment: The API key stands in the environment, where an agent that reads the client's settings
-            finds it and needs no approval of ours.
-        started_by_client: A client started this process and speaks to it over a pipe, so both have one user.
+        approver: The approver, as returned by `trusted`.
+        can_elicit: Whether the client can show the server's questions.
+        key_in_environment: The API key is in the environment. An agent that reads the client's settings finds it there
+            and can bypass our approval.
+        started_by_client: A client started this process and talks to it over a pipe, so both run as the same user.
     """
     if approver is None:
         return _without_passphrase(loaded, can_elicit=can_elicit)
@@ -224,7 +224,7 @@ def _without_passphrase(loaded: Loaded, *, can_elicit: bool) -> Assured:
 
 
 def public(home: Path) -> Approver | None:
-    """The approver as the file names it; `None` before the first enrolment.
+    """The approver named in the file; `None` before the first enrolment.
 
     Raises:
         BadFile: The file cannot be used.
@@ -234,9 +234,9 @@ def public(home: Path) -> Approver | None:
 
 
 def trusted(home: Path, pins: Pins) -> Approver | None:
-    """The approver whose signatures count: the pinned one, as long as the file does not name another.
+    """The approver whose signatures count: the pinned one, unless the file names another.
 
-    A missing or unreadable file only means that nobody can sign anything new.
+    If the file is missing or unreadable, only new signatures are impossible.
     """
     pinned = pins.approver()
     if pinned is None:

@@ -1,7 +1,7 @@
-"""What a human is shown before approving: at most nine lines, rendered from the proposal alone.
+"""Renders what a human sees before approving: at most nine lines, from the proposal alone.
 
-An agent may choose terms, never how they look. Facts are plain ASCII, anything else in them is spelt out, so that two
-symbols or accounts which look alike do not; an agent's own words stand in quotes, on a line that says whose they are.
+An agent may choose the terms but not how they look. Facts are plain ASCII with all other characters spelt out, so that
+no two symbols or accounts look alike. An agent's own words are quoted, on a line that says whose they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DIGITS: Final = 8
 
 
 def screen(proposal: Proposal) -> list[str]:
-    """The facts, one a line, at most eight; a ninth is left for what the limits leave."""
+    """The facts, one per line, at most eight; the ninth line is for what is left of the limits."""
     lines = [*_headline(proposal), *_terms(proposal), ("expires", _clock(proposal.expires))]
     lines.append(("fingerprint", proposal.digest[:16]))
     return [f"{name:<{_WIDTH}} {text}" for name, text in lines[: MAX_LINES - 1]]
@@ -40,12 +40,12 @@ def summary(proposal: Proposal) -> str:
 
 
 def question(proposal: Proposal) -> str:
-    """What a client's own dialog shows. The text is the same however often it is asked."""
+    """The text of the client's dialog. It is the same each time it is asked."""
     return "\n".join(screen(proposal))
 
 
 def whole_text(proposal: Proposal) -> list[str]:
-    """Every word that would be published, line by line; empty when nothing is."""
+    """The full text to be published, line by line; empty if nothing is."""
     if not isinstance(proposal.action, Publication):
         return []
     fields = _body(proposal.action)
@@ -57,7 +57,7 @@ def whole_text(proposal: Proposal) -> list[str]:
 
 
 def paper(proposal: Proposal) -> bool:
-    """Whether it is simulated money."""
+    """Whether the money is simulated."""
     return proposal.money == "paper"
 
 
@@ -96,7 +96,7 @@ def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 
 def _worth(order: Order, proposal: Proposal) -> str:
-    """What the order is worth in the account's currency, and in USD at the worse of its price and the market's."""
+    """The order's value in the account's currency, and in USD at the worse of its price and the market's."""
     price = proposal.quote if order.price is None else order.price
     known = [] if price is None else [f"{plain(_shortened(order.amount * price))} {_currency(order)}"]
     if proposal.notional_usd is not None:
@@ -117,7 +117,7 @@ def _shortened(value: Decimal) -> Decimal:
 
 
 def _exits(order: Order) -> str:
-    """The plan of an order, as it is approved with it."""
+    """The exits of an order, which are approved with it."""
     if order.reduce_only:
         return ", reduce only: it can only close"
     prices = {"stop at": order.stop_loss, "target at": order.take_profit}
@@ -172,13 +172,13 @@ def plain(value: Decimal) -> str:
 
 
 def fact(text: str) -> str:
-    """A term as it is shown: ASCII, what else is in it spelt out, in one line."""
+    """A term for display: one line of ASCII, with all other characters spelt out."""
     visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return visible.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def words(value: object, limit: int = MAX_WORDS) -> str:
-    """A person's own words: cleaned, in one line and in quotes, cut to `limit` characters."""
+    """Someone's own words: cleaned, on one line, in quotes, cut to `limit` characters."""
     text = _MARKS.sub(r"\1", unicodedata.normalize("NFC", cleaned(_text(value))))
     line = "".join(character for character in " ".join(text.split()) if character.isprintable())
     cut = line if len(line) <= limit else f"{line[: limit - 1]}…"
@@ -188,7 +188,7 @@ def words(value: object, limit: int = MAX_WORDS) -> str:
 
 _MARK: Final = "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _MARKS: Final = re.compile(f"({_MARK}{{2}}){_MARK}+")
-"""More than two marks over one letter would paint over the lines above."""
+"""More than two combining marks on one letter would cover the lines above."""
 
 
 def _clock(at: float) -> str:

@@ -1,10 +1,10 @@
-"""The signing key of the one who approves, which only a human's passphrase opens.
+"""Keeps the approver's signing key, which only a human's passphrase opens.
 
-The key is made on this machine and kept sealed: Ed25519 under ChaCha20-Poly1305 under scrypt, all other fields of the
-file bound to it. Wrong passphrases are counted, so that a program with a terminal cannot try many: after each five, a
-pause of fifteen minutes. Each try is written down before the passphrase is tested, by appending one line, so tries at
-the same moment all count. Whoever can delete the file can also copy the sealed key and guess elsewhere; against that
-stand the passphrase's length and the cost of scrypt.
+The key is generated on this machine and stored sealed: Ed25519 under ChaCha20-Poly1305 under scrypt, with all other
+fields of the file authenticated. After every five wrong passphrases there is a pause of fifteen minutes, so that a
+program with a terminal cannot try many. Each try is appended as one line before the passphrase is tested, so
+simultaneous tries all count. An attacker who can delete the file can also copy the sealed key and guess elsewhere; the
+passphrase's length and the cost of scrypt protect against that.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What such a file says without the passphrase.
+    """The content of a sealed file that is readable without the passphrase.
 
     Attributes:
-        header: Everything but the sealed secret: version, public key, how the passphrase is stretched.
+        header: Everything except the sealed secret: version, public key, key derivation parameters.
         secret: Sealed, hexadecimal.
     """
 
@@ -49,11 +49,11 @@ class Sealed:
 
     @property
     def public_key(self) -> str:
-        """The public half of what is sealed, hexadecimal."""
+        """The public key, hexadecimal."""
         return self.header["public_key"]
 
     def opened(self, passphrase: str) -> bytes | None:
-        """The secret; `None` when the passphrase is another, or a field was altered."""
+        """The secret; `None` if the passphrase is wrong or a field was altered."""
         from cryptography.exceptions import InvalidTag
 
         nonce, secret = bytes.fromhex(self.header["nonce"]), bytes.fromhex(self.secret)
@@ -68,9 +68,9 @@ def seal(path: Path, secret: bytes, public_key: str, passphrase: str, cost: int)
 
     Args:
         path: Of the file.
-        secret: What to seal, 32 bytes.
-        public_key: Its public half, hexadecimal.
-        passphrase: What will open it.
+        secret: The bytes to seal, 32 of them.
+        public_key: Its public key, hexadecimal.
+        passphrase: The passphrase that opens it.
         cost: Of scrypt, a power of two.
 
     Raises:
@@ -87,7 +87,7 @@ def seal(path: Path, secret: bytes, public_key: str, passphrase: str, cost: int)
 
 
 def read_sealed(path: Path) -> Sealed | None:
-    """What the file says, checked so far that opening it can fail for the passphrase alone; `None` without a file.
+    """The file's content, validated so that only a wrong passphrase can fail later; `None` without a file.
 
     Raises:
         BadFile: It is damaged, or cannot be read.
@@ -146,14 +146,14 @@ class WrongPassphrase(NotAuthorised):
 
 
 class NotEnrolled(NotAuthorised):
-    """There is no approver yet, or it is not the one that the ledger knows."""
+    """There is no approver yet, or it differs from the one in the ledger."""
 
     default_code = "NO_APPROVER"
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The opened private half, held only as long as one command needs it."""
+    """The unsealed private key, held only as long as one command needs it."""
 
     private: Ed25519PrivateKey = field(repr=False)
 
@@ -173,7 +173,7 @@ class SigningKey:
 
 
 def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey:
-    """Make a signing key and seal it with the passphrase. The caller pins its public half in the ledger.
+    """Generate a signing key and seal it with the passphrase. The caller pins its public key in the ledger.
 
     Args:
         home: Folder of the file.
@@ -198,7 +198,7 @@ def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey
 
 
 def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningKey:
-    """Open the signing key. Wrong passphrases are counted, right ones end the count.
+    """Open the signing key. Wrong passphrases are counted; a right one resets the count.
 
     Args:
         home: Folder of the file.
@@ -226,7 +226,7 @@ def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningK
 
 
 def change_passphrase(home: Path, old: str, new: str, *, cost: int = SCRYPT_COST) -> SigningKey:
-    """Seal the same key with another passphrase. What was signed stays valid.
+    """Seal the same key with another passphrase. Existing signatures stay valid.
 
     Raises:
         NotEnrolled: No passphrase has been chosen.
@@ -246,7 +246,7 @@ def _seal(home: Path, key: SigningKey, passphrase: str, cost: int) -> None:
 
 
 def check_length(passphrase: str) -> None:
-    """Refuse what a program with a copy of the file could guess.
+    """Refuse a passphrase that a program with a copy of the file could guess.
 
     Raises:
         InvalidInput: It is too short.
@@ -264,17 +264,17 @@ REST_SECONDS: Final = 15 * 60
 
 
 def count_attempt(home: Path, now: float) -> int:
-    """Write one more try down.
+    """Record a try.
 
     Args:
         home: Folder of the file.
         now: Unix seconds.
 
     Returns:
-        How many tries are left before the next rest, this one not counted.
+        How many tries are left before the next pause, excluding this one.
 
     Raises:
-        RateLimited: There were too many; the error says how long to wait.
+        RateLimited: There were too many tries; the error says how long to wait.
         BadFile: The count cannot be read or written.
     """
     path = home / ATTEMPTS_FILE
@@ -289,12 +289,12 @@ def count_attempt(home: Path, now: float) -> int:
 
 
 def forget_attempts(home: Path) -> None:
-    """The passphrase was right."""
+    """Reset the count after a right passphrase."""
     (home / ATTEMPTS_FILE).unlink(missing_ok=True)
 
 
 def _refuse_resting(times: list[float], ordinal: int, now: float) -> None:
-    """Refuse the try with this number while the full five before it are too fresh."""
+    """Refuse the try with this number while the five tries before it are too recent."""
     full = ordinal - ordinal % AT_A_TIME
     if full and abs(now - times[full - 1]) < REST_SECONDS:
         wait = REST_SECONDS - abs(now - times[full - 1])

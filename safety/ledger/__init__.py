@@ -1,8 +1,7 @@
-"""The ledger: what was proposed, approved and sent, kept where every server process of one home sees it.
+"""The ledger of everything proposed, approved and sent, shared by all server processes of one home.
 
-Every method is one transaction, blocks, and may be called from any thread. Nothing is sent without a row that was on
-the disk before, limits are sums over those rows, and every change of a row is an event of a journal that cannot be
-altered without showing it.
+Every method is one transaction, blocks, and may be called from any thread. Nothing is sent before its row is on the
+disk. Limits are sums over those rows. Every change of a row is an event in a tamper-evident journal.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 _CHECK_PAUSE: Final = 0.005
-"""Seconds between two parts of a check, so that calls and other processes get their turn."""
+"""Seconds between two parts of a check, so that calls and other processes can run."""
 _OWN_KINDS: Final = frozenset(
     {"intent", "denied", "switch", "policy", "approver", "equity", "labels", "audit", "questions"}
 )
@@ -60,15 +59,15 @@ class Ledger:
 
     @classmethod
     def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:
-        """Open it, made if it is not there, and look through the journal: a break that is new halts.
+        """Open the ledger, create it if needed, and check the journal: a new break halts.
 
         Args:
             home: Its folder.
             now: Unix seconds.
-            recent: Look only at what came after the last time that all of it was whole. `check` is owed soon after.
+            recent: Check only the events since the last complete check. The caller must run `check` soon.
 
         Raises:
-            UserMustAct: Its files cannot be used, or others may read them.
+            UserMustAct: Its files cannot be used, or other users can read them.
         """
         database = Database(home / FILE_NAME)
         try:
@@ -81,7 +80,7 @@ class Ledger:
 
     @staticmethod
     def exists(home: Path) -> bool:
-        """Whether a ledger was ever opened there."""
+        """Whether there is a ledger."""
         return (home / FILE_NAME).exists()
 
     def close(self) -> None:
@@ -97,14 +96,14 @@ class Ledger:
         repeat_seconds: int,
         ask_first: bool = False,
     ) -> Admission:
-        """Decide on a proposal and book it, so that nobody else can use what it uses of the limits.
+        """Decide on a proposal and book it, so that no other process can use the same share of the limits.
 
         Args:
             proposal: What is to be done.
             caller: Who.
-            decide: The policy; called at most once, with the usage and the switch that are true until this is booked.
-            repeat_seconds: So long after it was sent, the same call means the same intent.
-            ask_first: Ask a human even when the policy does not.
+            decide: The policy; called at most once, with usage and switch that cannot change before the booking.
+            repeat_seconds: For this long after sending, the same call means the same intent.
+            ask_first: Ask a human even if the policy does not require it.
         """
         with self._write() as journal:
             state = switch.current(journal, self._home).state
@@ -119,10 +118,10 @@ class Ledger:
             )
 
     def approve(self, intent_id: str, *, signature: str, key_id: str) -> Intent:
-        """Book a human's approval. That the signature covers the digest is verified by the caller, and at the claim.
+        """Book a human's approval. The caller verifies that the signature covers the digest, and so does the claim.
 
         Raises:
-            InvalidInput: It does not wait for one (any more).
+            InvalidInput: It does not wait for an approval (any more).
         """
         with self._write() as journal:
             rows.expire(journal)
@@ -141,11 +140,11 @@ class Ledger:
         )
 
     def claim(self, intent_id: str, decide: Callable[[Intent, Usage, SwitchState], Verdict]) -> Claim:
-        """Become the one who sends an intent. When this returns a won claim, that it is being sent is on the disk.
+        """Claim the right to send an intent. A won claim is on the disk when this returns.
 
         Args:
-            intent_id: Approved, or surely not sent before.
-            decide: The last word, with the usage without this intent.
+            intent_id: An approved intent, or one that was definitely not sent.
+            decide: The final check, with the usage excluding this intent.
         """
         with self._read() as journal:
             lost = self._anchors.missing(journal)
@@ -166,12 +165,12 @@ class Ledger:
         reason: str = "",
         only_from: State | None = None,
     ) -> Intent:
-        """Book what became of it. To where it already stands is no move; one that was given up and shows up halts.
+        """Book the outcome. Its current state again is a no-op. If an intent that was given up turns up, trading halts.
 
-        With `only_from`, one that has moved elsewhere since then is left as it is.
+        With `only_from`, an intent in any other state is left unchanged.
 
         Raises:
-            InvalidInput: The table of moves does not have it.
+            InvalidInput: The state table does not allow it.
         """
         with self._write() as journal:
             return claiming.settle(
@@ -181,17 +180,17 @@ class Ledger:
     def settle_by_human(
         self, intent_id: str, order_id: str | None, *, signature: str, key_id: str, over: str
     ) -> Intent:
-        """Book what a human says became of an order of unknown outcome. The caller has verified the signature.
+        """Book a human's decision on an order of unknown outcome. The caller has verified the signature.
 
         Args:
             intent_id: UNKNOWN or ABSENT.
-            order_id: Which order it is; `None` where it was never placed.
+            order_id: The order; `None` if it was never placed.
             signature: Over `over`, hexadecimal.
             key_id: Of the approver's key.
             over: The text that was signed.
 
         Raises:
-            InvalidInput: Its outcome is known, or the order is another intent's.
+            InvalidInput: Its outcome is known, or the order belongs to another intent.
         """
         with self._write() as journal:
             row = rows.get_whole(journal, intent_id)
@@ -212,7 +211,7 @@ class Ledger:
             return rows.intent_of(rows.move(journal, row, "ACKED", told, reason=reason, order_id=order_id))
 
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
-        """Keep what the service shows of it now; it does not move."""
+        """Store the service's current view of it; the state does not change."""
         with self._write() as journal:
             row = rows.get_whole(journal, intent_id)
             shown = canonical_json(dict(result))
@@ -222,7 +221,7 @@ class Ledger:
             return rows.intent_of(changed)
 
     def swept(self, intent_id: str) -> int:
-        """Count one more complete look that did not find it."""
+        """Count another complete listing that did not contain it."""
         with self._write() as journal:
             row = rows.get(journal, intent_id)
             journal.db.execute("UPDATE intents SET sweeps = sweeps + 1 WHERE intent_id = ?", (row["intent_id"],))
@@ -230,7 +229,7 @@ class Ledger:
             return count
 
     def decline(self, intent_id: str, reason: str, *, by_human: bool) -> Intent:
-        """Give it up before it is sent.
+        """Give up an intent before it is sent.
 
         Raises:
             InvalidInput: It was sent, or is over.
@@ -242,7 +241,7 @@ class Ledger:
             return rows.intent_of(moved)
 
     def expire_due(self) -> list[Intent]:
-        """Let go of what nobody approved, or nobody sent, in time. Writes only when there is something."""
+        """Expire intents that were not approved or not sent in time. Writes only if there are any."""
         with self._read() as journal:
             due = rows.any_due(journal)
         if not due:
@@ -251,13 +250,13 @@ class Ledger:
             return [rows.intent_of(row) for row in rows.expire(journal)]
 
     def intent(self, intent_id: str) -> Intent | None:
-        """An intent by its id, in capitals or not."""
+        """An intent by its id, in upper or lower case."""
         with self._read() as journal:
             row = rows.find(journal, intent_id)
         return None if row is None else rows.intent_of(row)
 
     def by_origin(self, origin: str) -> Intent | None:
-        """The intent of one decision of a strategy."""
+        """The intent of one strategy decision."""
         with self._read() as journal:
             found = rows.select(journal, "origin = ? AND origin <> ''", (origin,))
         return rows.intent_of(found[0]) if found else None
@@ -277,7 +276,7 @@ class Ledger:
         return [rows.intent_of(row) for row in found]
 
     def by_label(self, labels: Collection[str]) -> dict[str, Intent]:
-        """Those of our labels that an intent has."""
+        """The intents with these labels, by label."""
         wanted = sorted({label for label in labels if label})
         found: dict[str, Intent] = {}
         with self._read() as journal:
@@ -288,10 +287,10 @@ class Ledger:
         return found
 
     def contradicted_by(self, labels: Collection[str]) -> str:
-        """Why labels of placed orders cannot be, as far as this ledger goes; "" where they can.
+        """Why the labels of placed orders contradict this ledger; "" if they do not.
 
-        One of our own that no intent here has, or one of an intent that was never sent, is there only if an older state
-        of the ledger, or a copy of it, was put in its place: what it forgot was sent, and counted.
+        A label of ours without an intent here, or with an intent that was never sent, proves that the ledger was
+        replaced by an older state or a copy. Orders that it no longer knows were sent and counted.
         """
         with self._read() as journal:
             for label in labels:
@@ -305,12 +304,12 @@ class Ledger:
         return ""
 
     def usage(self, money: Money, action: Action) -> Usage:
-        """What is used of the limits now; only what `admit` and `claim` see is still true when it is acted upon."""
+        """The current usage of the limits. Only inside `admit` and `claim` is it still true when acted upon."""
         with self._read() as journal:
             return usage_of(journal, money, action)
 
     def saw_equity(self, money: Money, account_id: str, equity_usd: Decimal) -> None:
-        """Remember an account's equity where it is the first of the UTC day or the highest."""
+        """Store an account's equity if it is the first of the UTC day or the highest."""
         with self._read() as journal:
             start, high = equity_marks(journal, money, account_id)
         if start is not None and high is not None and equity_usd <= high:
@@ -338,7 +337,7 @@ class Ledger:
             return seen
 
     def halt(self, reason: str, by: str, *, state: Literal["HALTED", "REDUCING"] = "HALTED") -> Switch:
-        """Engage the switch. A halt makes the file first, so that it counts even while the ledger is busy."""
+        """Engage the switch. A halt creates the file first, so that it counts even while the ledger is busy."""
         reason = redacted(reason)
         wanted = Switch(state, reason, by)
         is_file = state == "HALTED" and switch.write_file(self._home, reason)
@@ -356,7 +355,7 @@ class Ledger:
         return halted
 
     def release(self, *, signature: str, key_id: str, over: str) -> Switch:
-        """Book a human's release, which the caller has verified, and remove the file. Breaks known by now are accepted.
+        """Book a human's release, which the caller has verified, and remove the file. Accepts all breaks known so far.
 
         Args:
             signature: Over `over`, hexadecimal.
@@ -364,7 +363,7 @@ class Ledger:
             over: The text that was signed.
 
         Raises:
-            Denied: Another approver signed for this home before.
+            Denied: This home had another approver before.
         """
         with self._write() as journal:
             switch.current(journal, self._home)
@@ -383,7 +382,7 @@ class Ledger:
         return Switch("ACTIVE", "", key_id, event.at)
 
     def allow_questions(self, *, signature: str, key_id: str, over: str) -> None:
-        """Book that a human wants to be asked again, whatever was asked and declined before.
+        """Book that a human wants to be asked again, regardless of earlier questions and refusals.
 
         Args:
             signature: Over `over`, hexadecimal, which the caller has verified.
@@ -394,10 +393,10 @@ class Ledger:
             journal.append("questions", "", {"by": key_id, "signature": signature, "over": over})
 
     def record(self, kind: str, **fields: object) -> None:
-        """Append an event of the caller's own kind. `subject` among the fields says what it is about.
+        """Append an event of a kind that the caller chooses. The field `subject` says what it is about.
 
         Raises:
-            ValueError: The kind is one that the ledger itself reads.
+            ValueError: The kind is reserved for the ledger.
         """
         if kind in _OWN_KINDS:
             raise ValueError(f"only the ledger writes events of kind {kind}")
@@ -405,7 +404,7 @@ class Ledger:
             journal.append(kind, str(fields.pop("subject", "")), fields)
 
     def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
-        """Events behind number `after`, oldest first: the first `limit` of them, or with `newest` the last."""
+        """Events after number `after`, oldest first: the first `limit` of them, or the last with `newest`."""
         with self._read() as journal:
             return journal.events(after=after, limit=limit, newest=newest)
 
@@ -415,25 +414,25 @@ class Ledger:
             return journal.latest(kind, subject, until=until)
 
     def head(self) -> tuple[int, str]:
-        """Number and MAC of the last event: an anchor, when it is kept elsewhere."""
+        """Number and MAC of the last event. Stored elsewhere, it is an anchor."""
         with self._read() as journal:
             return journal.head()
 
     def verify(self, *, anchor: tuple[int, str] | None = None) -> list[str]:
-        """Where journal and rows do not hold together; empty when they do.
+        """Inconsistencies between journal and rows; empty if there are none.
 
         Args:
-            anchor: A head that was kept elsewhere; without one, a missing newest part cannot be told. Of the MAC, the
-                first 12 characters or more, as the label of an order has them (then with number 0).
+            anchor: A head that was stored elsewhere; without one, a missing end of the journal cannot be detected. At
+                least the first 12 characters of the MAC, as in the label of an order (then with number 0).
         """
         with self._read() as journal:
             return [*audit.breaks(journal), *(audit.unanchored(journal, anchor) if anchor else ())]
 
     def check(self) -> list[str]:
-        """Look through all of it while others go on, and halt on a break that is new. Takes seconds in a long journal.
+        """Check the whole ledger while others keep working, and halt on a new break. A long journal takes seconds.
 
         Returns:
-            What `verify` would, at most 20 sentences.
+            The result of `verify`, at most 20 sentences.
         """
         found, reached = audit.breaks_by_parts(self._read, lambda: time.sleep(_CHECK_PAUSE))
         with self._read() as journal:
@@ -445,28 +444,28 @@ class Ledger:
 
     @contextmanager
     def moment(self) -> Generator[None]:
-        """Everything that this thread reads inside is of one moment, and of one transaction. Nothing may be written."""
+        """All reads of this thread inside the block see one moment, in one transaction. Writing is not allowed."""
         with self._read():
             yield
 
     def signed_policy(self) -> SignedPolicy | None:
-        """The policy that was signed last."""
+        """The last signed policy."""
         with self._read() as journal:
             return switch.signed_policy(journal)
 
     def store_policy(self, signed: SignedPolicy) -> None:
-        """Store a policy that a human signed; its version has to be higher than any before."""
+        """Store a signed policy; its version must be higher than any before."""
         with self._write() as journal:
             switch.store_policy(journal, signed)
         self._keep_anchor()
 
     def approver(self) -> str | None:
-        """The public key that approves, hexadecimal."""
+        """The approver's public key, hexadecimal."""
         with self._read() as journal:
             return switch.approver(journal)
 
     def pin_approver(self, public_key: str, *, signature: str = "") -> None:
-        """Pin the key that approves. The first is taken as it is; a later one needs the earlier one's signature.
+        """Pin the approver's key. The first is accepted as is; a later one needs the earlier one's signature.
 
         Args:
             public_key: Ed25519, 32 bytes as hexadecimal.
@@ -517,6 +516,6 @@ class Ledger:
 
 
 def _named_approver(journal: Journal) -> str | None:
-    """The key that the journal names as the approver's, sound or not: it is only compared with the one kept outside."""
+    """The approver's key in the journal, sound or not: it is only compared with the one stored outside."""
     event = journal.latest("approver")
     return None if event is None else str(event.body.get("public_key"))

@@ -1,13 +1,13 @@
-"""Whether journal and rows hold together: the chain, the rows against their last events, the triggers, and the anchor.
+"""Verifies the ledger: the chain, the rows against their last events, the triggers, and the anchor.
 
-The checkpoint, in the home, says how far the journal was once found whole, so that a start need not read years of it
-again. It is sealed with the journal's key. A missing or forged one means nothing, and then everything is checked. A
-server checks the whole journal soon after its start.
+The checkpoint, in the home folder, records up to where the journal was verified, so that a start need not read years of
+events. It is sealed with the journal's key. If it is missing or forged, everything is checked. A server checks the
+whole journal soon after its start.
 
-The anchor, in the user's state folder, says what the last event was when something was signed, halted or sent with real
-money. A home that is rolled back, copied back or emptied lacks that event. The anchor is found by the journal's key and
-by the folder, so that deleting either alone does not hide it. Whoever can write the user's files can remove it: it
-shows accidents and agents, not an intruder.
+The anchor, in the user's state folder, records the last event at each signature, halt and order with real money. A home
+that is rolled back, restored from a copy or emptied lacks that event. The anchor is stored under the journal's key and
+under the folder, so deleting only one does not hide it. Anyone who can write the user's files can remove it: it detects
+accidents and agents, not an intruder.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from safety.terms.intent import UNDECIDED
 
 CHECKPOINT_FILE: Final = "audit.checkpoint"
 Checkpoint = tuple[int, str]
-"""Number and MAC of the event up to which everything was whole."""
+"""Number and MAC of the last event of the verified part."""
 
 
 def read_checkpoint(journal: Journal, home: Path) -> Checkpoint | None:
-    """The checkpoint, if it is ours and the journal still has its event as it was written."""
+    """The checkpoint, if it is ours and the journal still has its event unchanged."""
     try:
         seq, mac, seal = json.loads(read_bounded(home / CHECKPOINT_FILE) or "")
     except (BadFile, ValueError, TypeError):
@@ -50,7 +50,7 @@ def read_checkpoint(journal: Journal, home: Path) -> Checkpoint | None:
 
 
 def write_checkpoint(journal: Journal, home: Path, checkpoint: Checkpoint) -> None:
-    """Keep it. Where that fails, the next start takes longer and nothing else."""
+    """Store the checkpoint. If that fails, the next start only takes longer."""
     seq, mac = checkpoint
     if not seq or read_checkpoint(journal, home) == checkpoint:
         return
@@ -62,7 +62,7 @@ def _seal(journal: Journal, seq: object, mac: object) -> str:
 
 
 def _replace(path: Path, content: list[object]) -> None:
-    """Write a small file in one step, where that is possible."""
+    """Replace a small file, atomically if possible."""
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,25 +84,25 @@ class Anchors:
     key: bytes
 
     def missing(self, journal: Journal) -> list[str]:
-        """Why the journal is not the one whose head was kept; empty when it is, or when none was kept."""
+        """Why the journal is not the one whose head was stored; empty if it is, or if none was stored."""
         for path, seq, mac, _ in self._kept():
             for lost in unanchored(journal, (seq, mac)):
                 return [f"{lost} (the last event is kept in {path})"]
         return []
 
     def keep(self, journal: Journal, approver: str | None, *, accepted: bool = False) -> None:
-        """Keep the head of a journal that has every head kept before, or whose loss a human has accepted."""
+        """Store the head of a journal that contains every head stored before, or whose loss a human has accepted."""
         seq, mac = journal.head()
         if seq and (accepted or not self.missing(journal)):
             for path in self._paths():
                 _replace(path, [seq, mac, approver])
 
     def exist(self) -> bool:
-        """Whether one was ever kept."""
+        """Whether any anchor was stored."""
         return any(True for _ in self._kept())
 
     def other_approver(self, approver: str | None) -> Path | None:
-        """The file that names another approver than `approver`, where there is one."""
+        """The file that names an approver other than `approver`, if there is one."""
         return next((path for path, _, _, named in self._kept() if named not in {None, approver}), None)
 
     def _kept(self) -> Iterator[tuple[Path, int, str, str | None]]:
@@ -126,16 +126,16 @@ class Anchors:
 _LABEL_HEAD: Final = 12
 _OPEN: Final = (*UNDECIDED, "SENT", "UNKNOWN")
 _PART: Final = 200
-"""Events or intents of one short look."""
+"""Events or intents per short transaction."""
 
 
 def breaks(journal: Journal) -> list[str]:
-    """What does not hold, at most 20 sentences."""
+    """The breaks, at most 20 sentences."""
     return list(islice(_found(journal), MOST_BREAKS))
 
 
 def without_accepted(journal: Journal, found: list[str]) -> list[str]:
-    """The same without what a human had before them when they last released the switch."""
+    """The breaks that a human had not seen at the last release of the switch."""
     released = journal.latest("switch", "release")
     sound = released is not None and released.seq == journal.last_release()[0]
     accepted = cast("list[str]", released.body.get("accepted", [])) if released is not None and sound else []
@@ -143,9 +143,9 @@ def without_accepted(journal: Journal, found: list[str]) -> list[str]:
 
 
 def recent_breaks(journal: Journal, checkpoint: Checkpoint) -> list[str]:
-    """What does not hold of events behind a checkpoint, of the intents that they are about and of all that are open.
+    """Breaks in the events after a checkpoint, in their intents and in all open intents.
 
-    Of what is older, only that no event is missing.
+    Of older events, this only checks that none is missing.
     """
     return list(islice(_recently(journal, checkpoint), MOST_BREAKS))
 
@@ -165,11 +165,11 @@ def _recently(journal: Journal, checkpoint: Checkpoint) -> Iterator[str]:
 def breaks_by_parts(
     read: Callable[[], AbstractContextManager[Journal]], pause: Callable[[], None]
 ) -> tuple[list[str], Checkpoint]:
-    """What does not hold in all, and how far the events went, by many short transactions that let others write.
+    """All breaks and the last event checked, in many short transactions, so that others can write.
 
     Args:
-        read: Begins a transaction.
-        pause: Between two of them.
+        read: Starts a transaction.
+        pause: Runs between two transactions.
     """
     found: list[str] = []
     reached, ended = (0, GENESIS), False
@@ -202,7 +202,7 @@ def _part(journal: Journal, after: int) -> dict[int, Row]:
 
 
 def unanchored(journal: Journal, anchor: tuple[int, str]) -> Iterator[str]:
-    """Whether the journal still has the event that was its head once."""
+    """Check that the journal still has the event that was once its head."""
     seq, mac = anchor
     where = "seq = ? AND mac = ?" if seq else "? = 0 AND substr(mac, 1, 12) = ?"
     known = journal.db.execute(f"SELECT 1 FROM events WHERE {where}", (seq, mac if seq else mac[:_LABEL_HEAD]))
@@ -226,7 +226,7 @@ def _schema(journal: Journal) -> Iterator[str]:
 
 
 def _file(journal: Journal) -> Iterator[str]:
-    """Where an index does not hold what its table holds; sums are read from indexes alone."""
+    """Differences between an index and its table; sums are read from indexes alone."""
     for (said,) in journal.db.execute("PRAGMA integrity_check(3)"):
         if said != "ok":
             yield f"the file does not hold together: {said}"
@@ -251,7 +251,7 @@ def _altered(journal: Journal, rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _rows(journal: Journal) -> Iterator[str]:
-    """Every row is as its last event left it, and every intent of the journal has a row."""
+    """Check that every row matches its last event, and that every intent in the journal has a row."""
     last = dict(
         journal.db.execute(
             "SELECT subject, body FROM events WHERE seq IN"

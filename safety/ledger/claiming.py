@@ -1,4 +1,4 @@
-"""Sending, as the ledger sees it: exactly one claim wins, and what became of it moves along the table of states."""
+"""Books sending: exactly one claim wins, and the outcome moves the intent along the state table."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from safety.terms.proposal import Proposal, canonical_json
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What became of a proposal.
+    """The result of admitting a proposal.
 
     Attributes:
-        intent: `None` when the policy denied it.
-        decision: The policy's; for a repeated call, the outcome that the earlier one had.
-        repeated: The intent is that of an earlier call with the same terms.
+        intent: `None` if the policy denied it.
+        decision: The policy's; for a repeated call, that of the earlier one.
+        repeated: The intent comes from an earlier call with the same terms.
     """
 
     intent: Intent | None
@@ -50,7 +50,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The last word before an intent is sent: `GO`, or where it goes instead and why."""
+    """The final check before an intent is sent: `GO`, or the state to move to and why."""
 
     to: State = "SENT"
     reason: str = ""
@@ -66,12 +66,12 @@ def stop(to: State, reason: str) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whether the caller is the one who sends.
+    """The result of a claim to send.
 
     Attributes:
-        won: Only then may anything leave, and only once.
-        intent: As it stands now.
-        reason: Why not, in one sentence.
+        won: The caller may send, once; otherwise it must not.
+        intent: Its current state.
+        reason: Why the claim was lost, in one sentence.
     """
 
     won: bool
@@ -114,16 +114,16 @@ def admit(
 
 
 def _of_origin(journal: Journal, origin: str) -> Row | None:
-    """What one decision of a strategy has already led to, whatever became of it."""
+    """The intent of one strategy decision, in any state."""
     rows = select(journal, "origin = ?", (origin,))
     return rows[0] if rows else None
 
 
 def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row | None:
-    """The intent that the same call has already led to.
+    """The intent of an earlier call with the same terms.
 
-    What waits for a human, or was surely not sent and still may be, is always the same intent. What went through
-    without a human, or was sent, is the same for `repeat_seconds`. What was rejected is over.
+    An intent that waits for a human, or was definitely not sent but still may be, always matches. One that needed no
+    human, or was sent, matches for `repeat_seconds`. A rejected one never matches.
     """
     terms = (proposal.money, action_hash(proposal.action))
     rows = select(
@@ -150,13 +150,13 @@ def _decision_for(row: Row, proposal: Proposal) -> Decision:
 DENIALS_SECONDS: Final = 3_600
 WHOLE_DENIALS: Final = 100
 MOST_DENIALS: Final = 1_000
-"""Denials of one service within `DENIALS_SECONDS`: so many are kept whole, and so many at all."""
+"""Denials of one service within `DENIALS_SECONDS`: how many are stored in full, and how many at all."""
 _LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
-"""Only what a claim has let go has an outcome."""
+"""Only a claimed intent has an outcome."""
 
 
 def _keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
-    """Keep a denial: the first of an hour whole, more of them in short, then one that says that no more are kept."""
+    """Store a denial: the first of an hour in full, the next in short, then one event saying that no more are stored."""
     kept = journal.count_since("denied", service, journal.now - DENIALS_SECONDS, most=MOST_DENIALS + 1)
     if kept < WHOLE_DENIALS:
         journal.append("denied", service, told)
@@ -169,7 +169,7 @@ def _keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
 def claim(
     journal: Journal, home: Path, intent_id: str, decide: Callable[[Intent, Usage, SwitchState], Verdict]
 ) -> Claim:
-    """Take an intent to SENT, if it is approved, in time, untouched, not halted, and `decide` says so."""
+    """Move an intent to SENT if it is approved, in time, unaltered and not halted, and `decide` agrees."""
     state = switch.current(journal, home).state
     expire(journal)
     row = get(journal, intent_id)
@@ -238,6 +238,6 @@ def settle(
 
 
 def _deadline(row: Row) -> float:
-    """Until when it may be tried again: the approval's end, as before the first try."""
+    """The deadline for another try: the approval's end, as for the first try."""
     until: float = row["approved_at"] + sending_seconds(row)
     return until

@@ -1,8 +1,8 @@
-"""The file that all server processes of one home share: schema, durability and transactions.
+"""The database file that all server processes of one home share: schema, durability and transactions.
 
-A commit is on the disk when it returns (`synchronous=EXTRA`), and a writer holds the lock from its first read on
-(`BEGIN IMMEDIATE`), so that what a decision was based on is still true when it is booked. The journal mode is DELETE:
-WAL can lose a commit in SQLite below 3.51.3 when two processes checkpoint at once.
+A commit is on the disk when it returns (`synchronous=EXTRA`). A writer holds the lock from its first read (`BEGIN
+IMMEDIATE`), so that the inputs of a decision are still true when it is booked. The journal mode is DELETE: WAL can lose
+a commit in SQLite below 3.51.3 when two processes checkpoint at once.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NETWORK: Final = frozenset(
 
 
 def prepare(path: Path) -> None:
-    """Make folder and file before SQLite does, for their modes; the rollback journal takes the file's mode.
+    """Create folder and file before SQLite does, to set their modes; the rollback journal inherits the file's mode.
 
     Raises:
-        UserMustAct: The folder lies on another machine.
-        OSError: Folder or file cannot be made.
+        UserMustAct: The folder is on another machine.
+        OSError: Folder or file cannot be created.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = network_kind(path.parent.resolve(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
@@ -47,11 +47,11 @@ def prepare(path: Path) -> None:
 
 
 def network_kind(folder: Path, mounts: str) -> str | None:
-    """The kind of network filesystem that a folder lies on, by the lines of `mountinfo`; `None` when on none of them.
+    """The type of network filesystem that holds a folder, according to `mountinfo`; `None` for a local one.
 
     Args:
         folder: Resolved.
-        mounts: As in proc(5): the mount point is the fifth field, the kind the first after a lone dash.
+        mounts: As in proc(5): the mount point is the fifth field, the type the first after a lone dash.
     """
     found: list[tuple[int, str]] = []
     for line in mounts.splitlines():
@@ -64,7 +64,7 @@ def network_kind(folder: Path, mounts: str) -> str | None:
 
 
 def _unescaped(name: str) -> str:
-    """A mount point, in which proc(5) writes spaces and the like as three octal digits."""
+    """A mount point with the octal escapes of proc(5) decoded."""
     return name.encode().decode("unicode_escape") if "\\" in name else name
 
 
@@ -73,7 +73,7 @@ BUSY_SECONDS: Final = 10.0
 _NAP: Final = (0.001, 0.008)
 """Seconds between two tries."""
 _HASTE: Final = 4.0
-"""Naps get shorter by this much for each second of waiting, so that those who came first get their turn first."""
+"""Naps shorten with each second of waiting by this factor, so that longer waiters go first."""
 
 _TABLES: Final = (
     """CREATE TABLE events (
@@ -111,7 +111,7 @@ _INDEXES: Final = {
     "intents_by_attempt": "intents (money, kind, changed_at, state, sent_at, intent_id) WHERE sent_at IS NOT NULL",
     "intents_by_question": "intents (money, created, intent_id) WHERE asked = 1",
 }
-"""Name to what it is on. A row is kilobytes, so what a decision sums up is read from indexes that hold all of it."""
+"""Index name to its columns. A row has kilobytes, so the sums of a decision are read from covering indexes."""
 
 _UNIQUE_LABELS: Final = "CREATE UNIQUE INDEX intents_by_label ON intents (label) WHERE label <> ''"
 _UNIQUE_ORIGINS: Final = "CREATE UNIQUE INDEX intents_by_origin ON intents (origin) WHERE origin <> ''"
@@ -137,7 +137,7 @@ TRIGGERS: Final = {
     "intents_moves": f"BEFORE UPDATE OF state ON intents WHEN NOT ({_ALLOWED})"
     " BEGIN SELECT RAISE(ABORT, 'no such move'); END",
 }
-"""Name to body. They stop mistakes of our own; what goes around them, the chain of MACs tells."""
+"""Trigger name to body. Triggers stop our own mistakes; the MAC chain reveals changes that bypass them."""
 
 
 class Database:
@@ -145,8 +145,8 @@ class Database:
 
     Args:
         path: The file.
-        patience: Seconds to wait for other processes. Waiting is by short random naps: with SQLite's own, which grow
-            to 100 ms, whoever has waited long has the least chance.
+        patience: Seconds to wait for other processes. Waits are short random naps: SQLite's own grow to 100 ms, which
+            gives the longest waiters the worst chance.
     """
 
     def __init__(self, path: Path, *, patience: float = BUSY_SECONDS) -> None:
@@ -169,7 +169,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its start; durable once the block is left.
+        """A transaction that holds the write lock from its start; durable when the block ends.
 
         Raises:
             Unavailable: Other processes held the file for 10 s; nothing was changed.
@@ -187,7 +187,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Generator[sqlite3.Connection]:
-        """A transaction whose reads all see the same moment. Within another one of this thread it is part of that."""
+        """A transaction whose reads all see one moment. Inside another one of this thread, it joins that one."""
         with self._turn, _explained(self._path):
             if self._connection.in_transaction:
                 yield self._connection
@@ -206,7 +206,7 @@ class Database:
             self._connection.close()
 
     def _patiently(self, statement: str) -> None:
-        """Run what may have to wait for others; after any of the three, nothing more has to."""
+        """Run a statement that may have to wait for other processes: the first of a transaction, or its commit."""
         begun = time.monotonic()
         while True:
             try:
@@ -220,7 +220,7 @@ class Database:
                 return
 
     def _bring_up_to_date(self) -> None:
-        """Take the file to this release's schema, step by step, in one transaction.
+        """Migrate the file to this release's schema, step by step, in one transaction.
 
         Raises:
             UserMustAct: A newer release wrote it.
@@ -244,13 +244,13 @@ class Database:
 
 
 def _first_tables(db: sqlite3.Connection) -> None:
-    """Version 1: events, intents and labels that are unique."""
+    """Version 1: events, intents and unique labels."""
     for statement in (*_TABLES, _UNIQUE_LABELS):
         db.execute(statement)
 
 
 def _money_and_origin(db: sqlite3.Connection) -> None:
-    """Version 2: limits count by whose money it is, whatever the service; a strategy's order is known by its key."""
+    """Version 2: limits count per kind of money across services; a strategy's order has a key."""
     db.execute(f"ALTER TABLE intents ADD COLUMN money TEXT GENERATED ALWAYS AS ({_MONEY}) VIRTUAL")
     db.execute("ALTER TABLE intents ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
     for kind, name in db.execute(
@@ -266,17 +266,17 @@ def _money_and_origin(db: sqlite3.Connection) -> None:
 
 
 STEPS: Final = (_first_tables, _money_and_origin)
-"""What brings a file from one schema version to the next; `user_version` says how many were taken."""
+"""Steps from one schema version to the next; `user_version` counts the steps taken."""
 
 
 def altered_indexes(db: sqlite3.Connection) -> list[str]:
-    """Names of indexes that are gone or are on something else, which would hide rows from a sum."""
+    """Names of indexes that are missing or changed, which would hide rows from a sum."""
     found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall())
     return [name for name, on in _INDEXES.items() if found.get(name) != f"CREATE INDEX {name} ON {on}"]
 
 
 def missing_triggers(db: sqlite3.Connection) -> list[str]:
-    """Names of triggers that are gone or were altered."""
+    """Names of triggers that are missing or altered."""
     found = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
     return [name for name, body in TRIGGERS.items() if found.get(name) != f"CREATE TRIGGER {name} {body}"]
 
@@ -291,7 +291,7 @@ def _configure(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Generator[None]:
-    """Faults of the file as errors that say what to do; a constraint that stops us is our fault and stays."""
+    """Turn file errors into errors that say what to do. A violated constraint is our bug and is raised unchanged."""
     try:
         yield
     except sqlite3.IntegrityError:

@@ -1,8 +1,8 @@
-"""The journal: events that are only ever appended, each sealed with its predecessor's seal.
+"""The append-only journal: the seal of each event covers the seal of the one before.
 
-The MACs are keyed, so that whoever can write the database but not read `audit.key` cannot rebuild the chain. What a
-chain cannot tell by itself is that its newest part is gone; for that, its head is kept elsewhere: in the label of every
-order that is sent, and wherever the user puts what `heytraders-mcp audit --head` prints.
+The MACs are keyed: without reading `audit.key`, a program that can write the database cannot rebuild the chain. A chain
+cannot reveal that its newest events are missing. Therefore its head is also stored elsewhere: in the label of every
+order sent, and wherever the user keeps the output of `heytraders-mcp audit --head`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEY_FILE: Final = "audit.key"
 KEY_BYTES: Final = 32
 GENESIS: Final = "0" * 64
 MOST_BREAKS: Final = 20
-"""So many are told one by one."""
+"""How many are listed one by one."""
 
 _LAST: Final = 2**63 - 1
 _COLUMNS: Final = "seq, at, kind, subject, body, prev, mac"
@@ -42,8 +42,8 @@ class Event:
     Attributes:
         seq: Counts from 1 without gaps.
         at: Unix seconds.
-        kind: `intent` for every move of one, `denied`, `switch`, `policy`, `approver`, `equity`, `labels`, `audit`, or
-            what a caller of `record` chose.
+        kind: `intent` for every state change, `denied`, `switch`, `policy`, `approver`, `equity`, `labels`, `audit`, or
+            a kind chosen by a caller of `record`.
         subject: What it is about: an intent's id, a service, an account; may be "".
         body: The rest.
         prev: MAC of the event before it, hexadecimal.
@@ -64,7 +64,7 @@ class Journal:
 
     Attributes:
         db: The transaction.
-        now: Its moment, Unix seconds.
+        now: Its time, Unix seconds.
     """
 
     def __init__(self, db: sqlite3.Connection, key: bytes, now: float) -> None:
@@ -74,11 +74,11 @@ class Journal:
 
     @property
     def home(self) -> int:
-        """What names this ledger among others, in the ids of its intents: 16 bits that follow from its key."""
+        """Identifies this ledger in the ids of its intents: 16 bits derived from its key."""
         return int.from_bytes(hashlib.blake2b(self._key, digest_size=2).digest())
 
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Event:
-        """Write the next event. Every body also says which process wrote it and when that process thought it was."""
+        """Write the next event. Every body also records the writing process and its clock."""
         seq, prev = self.head()
         told = redacted_value({**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)})
         text = canonical_json(told)
@@ -93,7 +93,7 @@ class Journal:
         return (row[0], row[1]) if row else (0, GENESIS)
 
     def place(self, seq: int) -> tuple[int, str]:
-        """Number and MAC of an event, or where the chain begins."""
+        """Number and MAC of an event, or the start of the chain."""
         row = self.db.execute("SELECT seq, mac FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (seq,)).fetchone()
         return (seq, row[1]) if row else (seq, GENESIS)
 
@@ -111,11 +111,11 @@ class Journal:
         return (event.seq, event.at) if event is not None and self.holds(event) else (0, 0.0)
 
     def is_sound(self, event: Event) -> bool:
-        """Whether an event is as it was written, or a human released the switch knowing that it is not."""
+        """Whether an event is unaltered, or a human released the switch knowing that it was altered."""
         return self.holds(event) or self._is_accepted(event)
 
     def events(self, *, after: int = 0, limit: int = 100, newest: bool = False) -> list[Event]:
-        """Events behind number `after`, oldest first: the first `limit` of them, or the last."""
+        """Events after number `after`, oldest first: the first `limit` of them, or the last."""
         order = "DESC" if newest else "ASC"
         rows = self.db.execute(
             f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq {order} LIMIT ?", (after, limit)
@@ -130,15 +130,15 @@ class Journal:
         return found
 
     def seal(self, fields: Mapping[str, Any]) -> str:
-        """A MAC over a row, which its last event repeats."""
+        """The MAC of a row, which its last event repeats."""
         return self._hmac("row\n" + _covered(dict(fields)))
 
     def breaks(self, *, after: tuple[int, str] = (0, GENESIS), until: int = _LAST) -> Iterator[str]:
-        """Where the chain does not hold.
+        """The breaks of the chain.
 
         Args:
-            after: Number and MAC of the event behind which to begin.
-            until: Number of the last event to look at.
+            after: Number and MAC of the event to start after.
+            until: Number of the last event to check.
         """
         expected, before = after[0] + 1, after[1]
         chain = f"SELECT {_COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq"
@@ -153,7 +153,7 @@ class Journal:
             expected, before = seq + 1, mac
 
     def _is_accepted(self, event: Event) -> bool:
-        """Whether the last release names its break, or there were more than it could name, as after a lost key."""
+        """Whether the last release lists its break, or there were too many to list, as after a lost key."""
         release = self.latest("switch", "release")
         if release is None or event.seq > release.seq or not self.holds(release):
             return False
@@ -161,7 +161,7 @@ class Journal:
         return altered(event.seq) in accepted or len(accepted) >= MOST_BREAKS
 
     def holds(self, event: Event) -> bool:
-        """Whether an event is as it was written."""
+        """Whether an event is unaltered."""
         body = self.db.execute("SELECT body FROM events WHERE seq = ?", (event.seq,)).fetchone()[0]
         mac = self._mac(event.seq, event.prev, event.at, event.kind, event.subject, body)
         return hmac.compare_digest(event.mac.encode(), mac.encode())
@@ -174,12 +174,12 @@ class Journal:
 
 
 def altered(seq: int) -> str:
-    """What to say of an event that its MAC does not fit."""
+    """The message about an event whose MAC does not match."""
     return f"event {seq} was altered"
 
 
 def _covered(value: object) -> str:
-    """What a MAC is over. What another program put into the database may be of any type and gets some form too."""
+    """The input of a MAC. Values that another program put into the database may have any type and are covered too."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
 
 
@@ -189,7 +189,7 @@ def _event(row: Any) -> Event:
 
 
 def body_of(text: object) -> dict[str, Any]:
-    """An event's body; empty if another program has put something else in its place."""
+    """An event's body; empty if another program has replaced it with something unreadable."""
     try:
         body = json.loads(text) if isinstance(text, str) else None
     except ValueError:
@@ -198,10 +198,10 @@ def body_of(text: object) -> dict[str, Any]:
 
 
 def audit_key(home: Path) -> bytes:
-    """The key of the journal; made at the first call, even when several processes make it at once.
+    """The key of the journal. The first call creates it, even if several processes do so at once.
 
     Raises:
-        UserMustAct: Others may read it, or it cannot be read.
+        UserMustAct: Other users can read it, or it cannot be read.
     """
     path = home / KEY_FILE
     try:
