@@ -156,7 +156,7 @@ _LEFT: Final[frozenset[State]] = frozenset({"SENT", "UNKNOWN", "ABSENT"})
 
 
 def _keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
-    """Store a denial: the first of an hour in full, the next in short, then one event saying that no more are stored."""
+    """Store a denial: the first of an hour in full, the next in short, then one event saying that there are more."""
     kept = journal.count_since("denied", service, journal.now - DENIALS_SECONDS, most=MOST_DENIALS + 1)
     if kept < WHOLE_DENIALS:
         journal.append("denied", service, told)
