@@ -1,4 +1,4 @@
-"""An engine in a folder of its own, on a clock that only the test moves, and a door into it over HTTP."""
+"""An engine in a temporary folder, on a clock that only the test moves, with an HTTP client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOON = 1_750_075_200.0
 
 
 class Call(Protocol):
-    """Sends one request to the engine; `key` None sends none, "local" the key with every scope."""
+    """Sends one request to the engine; with `key` None it sends no key, with "local" the key with every scope."""
 
     async def __call__(
         self, method: str, path: str, *, key: str | None = "local", address: str = "127.0.0.1", **request: Any
@@ -27,7 +27,7 @@ class Call(Protocol):
 
 @pytest.fixture
 def clock() -> AcceleratedClock:
-    """Stands still at noon until advanced."""
+    """A clock that stays at noon until advanced."""
     return AcceleratedClock(NOON)
 
 
@@ -41,7 +41,7 @@ async def engine(tmp_path: Path, clock: AcceleratedClock) -> AsyncIterator[Engin
 
 @pytest.fixture
 def call(engine: Engine) -> Call:
-    """The door into the engine."""
+    """A client of the engine."""
     app = create_app(engine)
 
     async def send(

@@ -1,4 +1,4 @@
-"""Keys: who gets in, how long, and for what."""
+"""Keys: who gets access, for how long, and to what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quotas: how much, in which time, and when again."""
+"""Quotas: how many calls in which time, and when the next one is allowed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ POST: dict[str, Any] = {
 
 
 def add_result(connection: sa.Connection, agent_id: str) -> None:
-    """A completed backtest, with only what a post reads from it."""
+    """A completed backtest with only the fields that a post reads."""
     connection.execute(
         sa.insert(jobs_table).values(id="bt_1", agent_id=agent_id, status="completed", spec="{}", created_at=0.0)
     )

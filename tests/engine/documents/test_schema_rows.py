@@ -1,4 +1,4 @@
-"""JSON schema as the rows of the reference's tables."""
+"""JSON schemas as rows of the reference's tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Inner(BaseModel):
 
 
 class Outer(BaseModel):
-    """One field of every sort."""
+    """One field of every kind."""
 
     name: str = Field(min_length=1, max_length=50, description="What it is called.")
     count: int = Field(5, ge=1, le=500)

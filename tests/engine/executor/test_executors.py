@@ -1,4 +1,4 @@
-"""The same tasks give the same bits on this process, on a pool, and on a cluster, also when workers are killed."""
+"""The same tasks give the same bits in this process, on a pool and on a cluster, even when workers are killed."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_cluster_that_strangers_could_reach_is_refused(setting: str) -> None:
 
 
 class Cluster:
-    """A Dask scheduler and two workers, each a process of its own."""
+    """A Dask scheduler and two workers, each in its own process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -178,7 +178,7 @@ def cluster(tmp_path: Path) -> Generator[Cluster]:
 
 
 def backtests(executor: Executor, after: Callable[[int], None] = lambda _: None) -> dict[int, Outcome]:
-    """Twelve single backtests of one script on a random walk; `after` is told how many have ended."""
+    """Twelve single backtests of one script on a random walk; `after` receives the number of finished ones."""
     steps = np.random.default_rng(8).normal(0.0, 0.01, 3_000)
     close = 100.0 * np.exp(np.cumsum(steps))
     opened = np.concatenate(([100.0], close[:-1]))

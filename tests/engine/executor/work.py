@@ -1,4 +1,4 @@
-"""Tasks for the executors' tests: functions of a module, as workers import them."""
+"""Tasks for the executors' tests. They are functions of a module because workers import them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from engine.executor import Array, seed_of
 
 
 def drawn(shared: Mapping[str, Array], index: int) -> tuple[float, bytes]:
-    """A sum over shared numbers and some chance, the same wherever it runs."""
+    """A sum over shared numbers and random ones; the same wherever it runs."""
     chance = np.random.default_rng(seed_of("test", index)).normal(size=100)
     return float((shared["prices"][index:] * 1.5).sum()), chance.tobytes()
 
 
 def slow_then_drawn(shared: Mapping[str, Array], index: int) -> tuple[float, bytes]:
-    """The same after 20 ms, so that there is a middle to die in."""
+    """The same after 20 ms, so that a worker can die in the middle."""
     time.sleep(0.02)
     return drawn(shared, index)
 
 
 def dies_once(shared: Mapping[str, Array], given: tuple[int, str]) -> tuple[float, bytes]:
-    """Kills its own process the first time that index 7 is run."""
+    """Kills its own process the first time index 7 runs."""
     index, mark = given
     if index == 7 and not Path(mark).exists():
         Path(mark).touch()
@@ -40,7 +40,7 @@ def always_dies(_shared: Mapping[str, Array], _index: int) -> None:
 
 
 def refuses(_shared: Mapping[str, Array], index: int) -> int:
-    """Fails for a reason of its own."""
+    """Raises an error of the task itself."""
     raise ValueError(f"index {index} is refused")
 
 

@@ -1,4 +1,4 @@
-"""Files as people have them: each is read with the bars that it holds, or refused with the cure."""
+"""The files that people have: each is read with exactly its bars, or refused with a remedy."""
 
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -56,7 +56,7 @@ def store(shared_store: Store) -> Iterator[Store]:
 
 
 def rows(line: Callable[[datetime, tuple[float, ...]], str], *header: str) -> str:
-    """A line for each bar; the callable gets its open time and its five values."""
+    """One line per bar; the callable gets the bar's open time and its five values."""
     times = [datetime.fromtimestamp(START + i * HOUR, UTC) for i in range(len(BARS))]
     return "\n".join((*header, *(line(at, bar) for at, bar in zip(times, BARS, strict=True)))) + "\n"
 

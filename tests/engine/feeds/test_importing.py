@@ -1,4 +1,4 @@
-"""Importing: what files are read, what is refused and how it is said, and that nothing is half-imported."""
+"""Importing: which files are read, which are refused and with which message, and that no import is left half done."""
 
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyarrow ships no types.

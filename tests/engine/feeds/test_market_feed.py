@@ -1,4 +1,6 @@
-"""The feed of an engine: imported before simulated, longer bars from shorter, and frames over several symbols."""
+"""The engine's feed: imported data before simulated, longer bars built from shorter ones, frames over several
+symbols.
+"""
 
 from __future__ import annotations
 

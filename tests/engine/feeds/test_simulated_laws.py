@@ -1,4 +1,4 @@
-"""Laws of the simulation: the same whichever window is asked, the same on every timeframe, possible bars only."""
+"""Laws of the simulation: the same data for every window and timeframe, and only possible bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is listed: the symbols of the API document, enough others, and prediction markets that resolve."""
+"""Listings: the symbols of the API document, enough others, and prediction markets that resolve."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_what_a_token_will_pay_is_not_told_before() -> None:
 
 
 def test_prices_of_tokens_are_fair() -> None:
-    """Over many worlds, what tokens pay is on average what they cost: at 30 % they pay in 30 % of cases."""
+    """Over many worlds, tokens pay on average what they cost: at 30 % they pay in 30 % of cases."""
     question = next(one for one in _tokens() if one.payout is not None)
     costs: list[float] = []
     paid: list[int] = []

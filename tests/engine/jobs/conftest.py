@@ -1,4 +1,4 @@
-"""An engine that many tests share, because a worker process takes a second to start; and jobs run to their end."""
+"""An engine that many tests share, because a worker process takes a second to start; and helpers that finish jobs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EXAMPLE: Body = {
 
 @pytest.fixture(scope="session")
 def research(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine]:
-    """An engine whose time stands still, with one worker."""
+    """An engine with a stopped clock and one worker."""
     home = tmp_path_factory.mktemp("research")
     settings = EngineSettings(home, jobs=JobSettings(slots=1, max_bars=1_000_000))
     engine = anyio.run(Engine.open, settings, AcceleratedClock(NOON))
@@ -61,7 +61,7 @@ def recorded(research: Engine, recorded_btc_csv: Path) -> Instrument:
 
 @pytest.fixture
 def send(research: Engine) -> Send:
-    """One request with the local key, and the answer as it came."""
+    """Send one request with the local key, and return the answer unchanged."""
     app = create_app(research)
 
     async def request(method: str, path: str, body: Body | None = None) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""What is refused at once, before a job is queued: the documented code, the value, and the way out."""
+"""Requests refused before a job is queued: the documented code, the value, and what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .conftest import EXAMPLE, Body, Send
 
 
 class Case(NamedTuple):
-    """Changes to the document's example, the code, and words that the answer must hold."""
+    """Changes to the document's example, the code, and words that the answer must contain."""
 
     changes: Body
     code: str

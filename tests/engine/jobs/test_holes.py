@@ -1,4 +1,6 @@
-"""Backtests on data with holes, on too little history, and in named experiments: what is said, and by which measure."""
+"""Backtests on data with holes, with too little history, and in named experiments: what they report, and the
+thresholds.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ DAYS = 60
 
 @pytest.fixture(scope="module")
 def holed(research: Engine, tmp_path_factory: pytest.TempPathFactory) -> Instrument:
-    """Sixty days of hours of which every twentieth is missing; the price rises by 0.05 an hour."""
+    """Sixty days of hourly bars with every twentieth missing; the price rises by 0.05 an hour."""
     rows = ["time,open,high,low,close,volume"]
     for hour in range(DAYS * 24):
         if hour % 20 != 7:
@@ -71,7 +73,9 @@ async def test_days_made_of_hours_with_holes_are_all_there_and_marked(finish: Fi
 
 @pytest.mark.usefixtures("holed")
 async def test_a_day_within_an_hourly_script_is_that_of_a_daily_one(finish: Finish, send: Send) -> None:
-    """The hourly run asks for the day's close on the first bar after the day; the daily one decides on its close."""
+    """The hourly run requests the day's close on the first bar after the day; the daily run decides on the day's
+    close.
+    """
     rule = 'emit_signal({0} > 130 and {0} < 131.3, entry(TICKER, "LONG", Weight(1)))'
     hourly = await _results(finish, send, _body(rule.format('tf("1d", close)')))
     daily = await _results(finish, send, _body(rule.format("close"), "1d"))
@@ -84,7 +88,7 @@ async def test_a_day_within_an_hourly_script_is_that_of_a_daily_one(finish: Fini
 @pytest.mark.usefixtures("holed")
 async def test_bars_that_could_decide_nothing_are_told_and_left_out_of_holding(finish: Finish, send: Send) -> None:
     script = 'emit_signal(close > sma(close, 400), entry(TICKER, "LONG", Weight(1)))'
-    # Weight(1) of these thin bars is more than a share of their volume: the limit is a matter of other tests.
+    # Weight(1) of these thin bars exceeds the share of their volume that may trade; other tests cover that limit.
     found = await _results(finish, send, {**_body(script), "max_volume_share": 0})
 
     (said,) = [warning for warning in found["warnings"] if "could not decide" in warning]

@@ -1,4 +1,4 @@
-"""What the analysis makes of facts, the luck of a search, and the parts of a result that are computed here."""
+"""The analysis: how it judges the facts and the luck of a search, and the parts of a result that it computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dca, grid, pair_trading and cross_sectional: whatever the parameters, the script passes the linter and runs."""
+"""dca, grid, pair_trading and cross_sectional: with any parameters, the script passes the linter and runs."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def random_bars(count: int, seed: int = 1, price: float = 100.0) -> Bars:
 def frame_of(
     *instruments: Instrument, count: int = 400, timeframe: Timeframe = "1h", seed: int = 1, start: int = MIDNIGHT
 ) -> Frame:
-    """One frame of random bars; every instrument walks on its own."""
+    """One frame of random bars; every instrument has an independent walk."""
     time = start + np.arange(count, dtype=np.int64) * SECONDS[timeframe]
     return Frame(timeframe, time, {i: random_bars(count, seed + n) for n, i in enumerate(instruments or (BTC,))})
 
@@ -57,7 +57,7 @@ def prefix(frame: Frame, count: int) -> Frame:
 
 
 def scaled(frame: Frame, factor: float) -> Frame:
-    """The same market at prices `factor` times as high."""
+    """The same market with prices `factor` times as high."""
     bars = {
         i: Bars(b.open * factor, b.high * factor, b.low * factor, b.close * factor, b.volume, b.source)
         for i, b in frame.bars.items()
@@ -89,12 +89,12 @@ def nodes_of(source: str, universe: tuple[Instrument, ...], timeframe: Timeframe
 
 
 def reach_of(source: str) -> int:
-    """Bars to load before one, for its value to be settled."""
+    """Bars to load before a bar so that its value is settled."""
     return max(node.lookback + node.settling for node in nodes_of(source, (BTC, ETH)))
 
 
 def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[Series]:
-    """Every output of an expression for the first instrument, as a script over all of them would see it."""
+    """Every output of an expression for the first instrument, as a script over all instruments would see it."""
     universe = tuple(frame.bars)
     evaluator = Evaluator(frame, universe)
     return [evaluator.series(node, universe[0]) for node in nodes_of(source, universe, timeframe)]

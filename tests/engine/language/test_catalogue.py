@@ -1,4 +1,4 @@
-"""The catalogue that the API, the documents and completion read."""
+"""The catalogue behind the API, the documents and completion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a wrong expression is told: where, why, and what to write instead."""
+"""Messages for a wrong expression: where, why, and what to write instead."""
 
 from __future__ import annotations
 

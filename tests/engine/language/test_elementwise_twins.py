@@ -1,4 +1,4 @@
-"""The element-wise operators say the same of single numbers as of whole series."""
+"""Element-wise operators give the same results for single numbers as for whole series."""
 
 from __future__ import annotations
 

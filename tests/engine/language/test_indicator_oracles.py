@@ -1,4 +1,4 @@
-"""Indicators against TA-Lib called directly, on recorded hours and on random ones, through the public evaluation."""
+"""Indicators compared with direct calls of TA-Lib, on recorded and random hours, through the public evaluation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.engine.language.dsl_markets import BTC, frame_of, recorded
 
 Oracle = Callable[[Bars], Any]
 
-# The first of several outputs is known before the others: TA-Lib gives it so early for the shortest signal.
+# The first of several outputs starts before the others: TA-Lib gives it as early as the shortest signal allows.
 ORACLES: Final[dict[str, Oracle]] = {
     "rsi(close, 14)": lambda b: talib.RSI(b.close, 14),
     "sma(volume, 20)": lambda b: talib.SMA(b.volume, 20),
@@ -102,14 +102,14 @@ def _compare(expression: str, oracle: Oracle, frame: Frame) -> None:
 
 @pytest.fixture(scope="module")
 def years() -> Frame:
-    """Recorded hours of some years, or 5,000 random ones where there are no recorded ones."""
+    """Recorded hours of some years, or 5,000 random ones if there is no recording."""
     path = recorded_csv()
     return recorded(path) if path.is_file() else frame_of(BTC, count=5_000, seed=7)
 
 
 @pytest.mark.parametrize("expression", ORACLES)
 def test_years_of_hours_give_what_talib_gives(expression: str, years: Frame) -> None:
-    """But for bars where both sides of a quotient are 0: there TA-Lib gives an extreme, and we give nothing."""
+    """Except for bars where both sides of a quotient are 0: there TA-Lib gives an extreme value, and we give none."""
     found, wanted = _value(expression, years), ORACLES[expression](years.bars[BTC])
     known = ~np.isnan(found)
 

@@ -1,4 +1,4 @@
-"""What the linter doubts, and the plan in words."""
+"""The linter's doubts, and the plan in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws that hold for every operator of the registry: no look at the future, honest warm-ups, any price scale."""
+"""Laws for every operator of the registry: no look at the future, honest warm-ups, any price scale."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _argument(parameter: Parameter, operator: Operator) -> str:
 
 
 def call(operator: Operator, periods: dict[str, int] | None = None) -> str:
-    """A call of an operator; periods as given, other constants by default."""
+    """A call of an operator with the given periods and default constants."""
     written: list[str] = []
     for parameter in operator.parameters:
         if parameter.constant:
@@ -52,7 +52,7 @@ def call(operator: Operator, periods: dict[str, int] | None = None) -> str:
 
 
 def _has_fixed_warmup(operator: Operator) -> bool:
-    """Whether its first value does not depend on the data."""
+    """Whether its first value is independent of the data."""
     return operator.category not in {"session", "universe"} and operator.memory != "start" and not operator.elementwise
 
 
@@ -173,7 +173,7 @@ def _ticks(count: int, seed: int = 3) -> Frame:
 
 
 def _masked(frame: Frame, kept: NDArray[np.bool_], *, out: bool) -> Frame:
-    """The frame with some bars missing, or with those bars taken out."""
+    """The frame with some bars missing, or with those bars removed."""
 
     def part(column: Floats) -> Floats:
         return column[kept] if out else np.where(kept, column, np.nan)
@@ -189,7 +189,7 @@ def _masked(frame: Frame, kept: NDArray[np.bool_], *, out: bool) -> Frame:
     "name", [n for n in ALL if OPERATORS[n].category != "session" and OPERATORS[n].memory != "start"]
 )
 def test_a_value_is_a_function_of_the_bars_that_are_declared(name: str) -> None:
-    """Bars before warm-up and settling change nothing but rounding, or less than a millionth where the past fades."""
+    """Bars before warm-up and settling change only rounding, or less than a millionth where the past fades."""
     operator = OPERATORS[name]
     short = {p.name: 9 for p in operator.constants if isinstance(p.default, int) and p.default > 20}
     checked = reach_of(call(operator, short))

@@ -1,4 +1,4 @@
-"""Our own operators against plain Python that walks from bar to bar."""
+"""Our own operators compared with plain Python that goes bar by bar."""
 
 from __future__ import annotations
 
@@ -241,6 +241,6 @@ def test_the_universe_is_ranked_bar_by_bar() -> None:
 
 
 def _first(frame: Frame, instrument: object) -> Frame:
-    """The frame with `instrument` as its first."""
+    """The frame with `instrument` first."""
     order = sorted(frame.bars, key=lambda each: each != instrument)
     return Frame(frame.timeframe, frame.time, {each: frame.bars[each] for each in order})

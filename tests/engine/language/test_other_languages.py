@@ -1,7 +1,7 @@
-"""Scripts as people write them who know Pine Script, pandas, TA-Lib, other engines or plain English.
+"""Scripts by people who know Pine Script, pandas, TA-Lib, other engines or plain English.
 
-Each is refused, and the refusal holds what to write instead: the suggestion, or the whole script with every error
-replaced, compiles.
+Each is refused, and the refusal says what to write instead: the suggestion compiles, or so does the whole script with
+every error replaced.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ UNKNOWN: Final = 4
 
 
 def _compiles(snippet: str) -> bool:
-    """Whether a piece of a suggestion compiles where it belongs."""
+    """Whether a piece of a suggestion compiles in its place."""
     forms = (
         snippet,
         f"emit_signal({snippet}, exit(TICKER))",

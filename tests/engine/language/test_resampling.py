@@ -1,4 +1,4 @@
-"""Longer timeframes: made of the script's own bars, and never known before they are closed."""
+"""Longer timeframes: built from the script's own bars, and never known before they close."""
 
 from __future__ import annotations
 

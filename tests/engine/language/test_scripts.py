@@ -1,4 +1,4 @@
-"""Scripts: what they compile to, in both modes, static and stateful."""
+"""Scripts and their compiled form, in both modes, static and stateful."""
 
 from __future__ import annotations
 

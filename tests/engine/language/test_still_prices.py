@@ -1,4 +1,4 @@
-"""Prices that stand still, move by ticks, or tie: the prices decide and no rounding error does, in every operator."""
+"""Prices that do not move, move by ticks, or tie: in every operator the prices decide, never a rounding error."""
 
 from __future__ import annotations
 

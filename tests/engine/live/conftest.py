@@ -1,4 +1,4 @@
-"""An engine whose strategies move only when a test says so, with webhooks to this machine allowed."""
+"""An engine whose strategies move only when a test says so; it allows webhooks to this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIVE = LiveSettings(in_background=False, webhooks_to_loopback=True)
 
 @pytest.fixture
 async def engine(tmp_path: Path, clock: AcceleratedClock) -> AsyncIterator[Engine]:
-    """A fresh engine; `engine.live.runner.tick()` moves its strategies on."""
+    """A new engine; `engine.live.runner.tick()` advances its strategies."""
     opened = await Engine.open(EngineSettings(tmp_path / "home", live=LIVE), clock)
     yield opened
     await opened.aclose()
@@ -27,7 +27,7 @@ async def engine(tmp_path: Path, clock: AcceleratedClock) -> AsyncIterator[Engin
 
 @dataclass
 class Receiver:
-    """A webhook receiver on this machine: what came in, and the statuses it will answer (then 200)."""
+    """A webhook receiver on this machine: the requests received, and the statuses to answer (then 200)."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list[int])

@@ -1,4 +1,4 @@
-"""What is decided bar by bar is what is decided over all bars at once."""
+"""Decisions made bar by bar equal the decisions over all bars at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BARS = 240
 
 
 def streamed(engine: Engine, deployment: Deployment, start: int, step: int) -> tuple[dict[str, Decision], int]:
-    """Decisions found by looking every `step` bars, and the close of the last bar that was seen."""
+    """Decisions of a strategy that looks every `step` bars, and the close of the last bar it saw."""
     seconds = SECONDS[deployment.timeframe]
     found: dict[str, Decision] = {}
     cursor = start

@@ -1,4 +1,4 @@
-"""A strategy that goes on from its kept state decides what a backtest of the same bars decides, to the last bit."""
+"""A strategy that resumes from stored state decides as a backtest of the same bars does, to the last bit."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def deployment(
 
 
 def streamed(engine: Engine, deployed: Deployment, start: int, bars: int, looks: Iterator[int]) -> dict[str, Decision]:
-    """Decisions found bar by bar, with gaps; each look is handed only what was stored after the one before."""
+    """Decisions made bar by bar, with gaps; each look gets only what the previous look stored."""
     found: dict[str, Decision] = {}
     seconds = SECONDS[deployed.timeframe]
     cursor, kept, bar = start, None, 0
@@ -129,7 +129,7 @@ def told(decision: Decision) -> tuple[int, str, int, str]:
 
 
 def agree(engine: Engine, clock: AcceleratedClock, seed: int) -> int:
-    """Compare both ways; how many fills there were."""
+    """Compare both ways; returns the number of fills."""
     start = int(clock.now() // MINUTE) * MINUTE - 2 * BARS * MINUTE
     stop, target = (0.002, 0.004) if seed % 5 == 0 else (None, None)
     deployed = deployment(written(seed), stop, target)

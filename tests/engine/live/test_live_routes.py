@@ -1,4 +1,4 @@
-"""Subscriptions, signals and orders, through the REST API, with time moved by hand."""
+"""Subscriptions, signals and orders through the REST API, on a clock that the test moves."""
 
 from __future__ import annotations
 

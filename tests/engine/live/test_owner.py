@@ -1,4 +1,4 @@
-"""What the process that runs the strategies survives: its predecessor's death, a broken strategy, coarse candles."""
+"""The process that runs the strategies survives its predecessor's death, a broken strategy and coarse candles."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The orders of deployed strategies on paper, computed by hand: they rest where the backtest has them.
+"""Paper orders of deployed strategies, computed by hand: they rest where the backtest places them.
 
-Fees are 0.1 % and slippage 0.05 %, as the paper account has them.
+Fees are 0.1 % and slippage 0.05 %, as on the paper account.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BEFORE = 10
 
 
 class Deployed:
-    """A strategy on hourly bars that the test wrote, traded on a paper account."""
+    """A strategy on hourly bars written by the test, traded on a paper account."""
 
     def __init__(self, call: Call, engine: Engine, clock: AcceleratedClock, subscription_id: str) -> None:
         self.call, self.engine, self.clock = call, engine, clock
@@ -47,7 +47,7 @@ class Deployed:
             await asyncio.to_thread(self.engine.live.runner.tick)
 
     async def orders(self) -> list[tuple[str, str, str, float, float | None]]:
-        """Side, type, status, amount, and the price of the fill or else the limit; oldest first."""
+        """Side, type, status, amount, and the fill price or else the limit; oldest first."""
         listed = (await data(self.call, "GET", "/orders", params={"limit": 200}))["orders"]
         return [
             (o["side"], o["order_type"], o["status"], float(o["amount"]), o["average_price"] or o["price"])
@@ -67,7 +67,7 @@ async def deploy(
     bars: Sequence[Bar],
     **terms: Any,
 ) -> Deployed:
-    """Subscribe to a script on one symbol whose bars, from the next one on, are `bars`; flat at 100 before."""
+    """Subscribe to a script on one symbol. Its price is 100 so far; `bars` follow from the next bar on."""
     with (folder / "hours.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["time", "open", "high", "low", "close", "volume"])
@@ -137,7 +137,7 @@ async def test_a_grid_buys_and_sells_at_its_rungs(
 async def test_every_purchase_of_a_dca_is_made(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """Prices of imported bars have a tick of 0.1, to which 100.05 is rounded up."""
+    """Prices of imported bars have a tick of 0.1, so 100.05 rounds up."""
     script = 'emit_signal(bar_index < 5, entry(TICKER, "LONG", Notional(1000.5), pyramiding=9))\n'
     live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
 
@@ -175,7 +175,7 @@ async def test_an_atr_trailing_stop_follows_the_high_and_sells(
 async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """90 of 100 are in the market; at 93 a loss of about 6.4 % is beyond the stop of 5 %."""
+    """90 of 100 are in the market; at 93 the loss of about 6.4 % exceeds the stop of 5 %."""
     script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Weight(0.9), take_profit=0.5))\n'
     bars = (FLAT, FLAT, (100, 100, 93, 93), (93, 93, 93, 93), *[(93, 93, 93, 93)] * 40)
     live = await deploy(call, engine, clock, tmp_path, script, bars, stop_loss=0.05)
@@ -218,7 +218,7 @@ async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_stra
 async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is_told(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """Bought in hour 1. While nothing runs, hour 3 sells and hour 5 buys again."""
+    """Bought in hour 1. While no process runs, hour 3 sells and hour 5 buys again."""
     script = (
         'emit_signal(bar_index in (0, 4), entry(TICKER, "LONG", Notional(1001)))\n'
         "emit_signal(bar_index == 2, exit(TICKER))\n"

@@ -1,4 +1,4 @@
-"""What exits of a trading strategy close: all of a short, or a fraction of what the strategy itself holds."""
+"""What the exits of a trading strategy close: all of a short, or a fraction of the strategy's own holding."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ emit_signal(crossunder(fast, slow), {way_out})
 async def held_after_each_order(
     call: Call, engine: Engine, clock: AcceleratedClock, script: str
 ) -> list[tuple[dict[str, Any], float, float]]:
-    """Trade a script for a week: each signal that placed an order, with the strategy's holding before and after it."""
+    """Trade a script for a week: each signal that placed an order, with the strategy's holding before and after."""
     body = {"mode": "trade", "account_id": "paper-binancefuturesusd"}
     made = await data(call, "POST", "/live-strategies/ema-trend-long-short/subscribe", json=body)
 

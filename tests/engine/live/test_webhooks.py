@@ -1,4 +1,4 @@
-"""Whom a webhook may reach, what it is sent, and what happens when nobody answers."""
+"""Webhooks: which addresses they may reach, what they carry, and what happens when nobody answers."""
 
 from __future__ import annotations
 
@@ -178,7 +178,9 @@ async def test_a_secret_that_names_no_key_is_refused(call: Call, receiver: Recei
 
 @pytest.fixture
 def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, list[str]]]:
-    """A TLS server whose certificate is for `localhost` and counts here: its port, and the names it was asked for."""
+    """A TLS server with a certificate for `localhost` that is trusted here: its port, and the names requested from
+    it.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -284,7 +286,7 @@ async def test_a_test_says_what_went_wrong(call: Call, receiver: Receiver) -> No
 
 
 def post_to(answer: Callable[[socket.socket], None], deadline: float = 5.0) -> Receipt:
-    """One delivery to a receiver that takes the request and then does what `answer` does with the connection."""
+    """One delivery to a receiver that reads the request and then applies `answer` to the connection."""
 
     def receive() -> None:
         connection, _ = listener.accept()

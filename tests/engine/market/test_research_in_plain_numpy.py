@@ -1,4 +1,4 @@
-"""A scan and a ranking over every simulated symbol agree with the same done in plain NumPy."""
+"""A scan and a ranking over every simulated symbol agree with a plain NumPy version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BARS = 60
 
 @pytest.fixture
 def closes_and_volumes(engine: Engine) -> dict[ExchangeId, dict[str, tuple[Floats, Floats]]]:
-    """The last bars of every symbol that has that many, by exchange."""
+    """The last bars of every symbol with enough of them, by exchange."""
     found: dict[ExchangeId, dict[str, tuple[Floats, Floats]]] = {}
     for exchange in EXCHANGES:
         instruments = [listing.instrument for listing in engine.feed.listings(exchange)]
@@ -27,7 +27,7 @@ def closes_and_volumes(engine: Engine) -> dict[ExchangeId, dict[str, tuple[Float
 async def test_a_scan_of_every_symbol(
     call: Call, closes_and_volumes: dict[ExchangeId, dict[str, tuple[Floats, Floats]]]
 ) -> None:
-    # A margin of 0.1 % keeps prices that stood still off the edge, where the last bit of a mean would decide.
+    # A margin of 0.1 % keeps unchanged prices off the edge, where the last bit of a mean would decide.
     condition = (
         "close > 1.001 * sma(close, 20) and volume > 1.001 * sma(volume, 20) or close < 0.97 * highest(close, 24)"
     )

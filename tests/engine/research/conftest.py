@@ -36,7 +36,7 @@ SWEEP: Body = {
 
 @pytest.fixture(scope="session")
 def research(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine]:
-    """An engine whose time stands still, with one slot."""
+    """An engine with a stopped clock and one slot."""
     settings = EngineSettings(tmp_path_factory.mktemp("research"), jobs=JobSettings(slots=1))
     engine = anyio.run(Engine.open, settings, AcceleratedClock(NOON))
     yield engine
@@ -51,14 +51,14 @@ class Door:
         self._app = create_app(engine)
 
     async def send(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
-        """One request, and the answer as it came."""
+        """Send one request, and return the answer unchanged."""
         key = await self._engine.access.local_key()
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1") as client:
             return await client.request(method, path, json=body, headers={"X-API-Key": key})
 
     async def data(self, method: str, path: str, body: Body | None = None) -> Body:
-        """The answer of a request that succeeds."""
+        """The answer to a request that must succeed."""
         answer = await self.send(method, path, body)
         assert answer.status_code == 200, answer.text
         found: Body = answer.json()["data"]
@@ -84,5 +84,5 @@ class Door:
 
 @pytest.fixture
 def door(research: Engine) -> Door:
-    """The door into the shared engine."""
+    """A client of the shared engine."""
     return Door(research)

@@ -1,4 +1,4 @@
-"""Several expressions in one call, and the market as of a moment, through the REST API."""
+"""Several expressions in one call, and the market at a past moment, through the REST API."""
 
 from __future__ import annotations
 

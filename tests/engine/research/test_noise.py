@@ -1,6 +1,7 @@
-"""Whole sweeps over noise: what is recommended when there is nothing to find, and when there is one thing.
+"""Whole sweeps over noise: the recommendation when there is nothing to find, and when there is one thing.
 
-Long: `pytest -n 0 -m slow --junit-xml=noise.xml tests/engine/research/test_noise.py`; the file holds the figures.
+This takes long. Run `pytest -n 0 -m slow --junit-xml=noise.xml tests/engine/research/test_noise.py`; the file contains
+the figures.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ SQUARE: Grid = (tuple(float(n) for n in range(10)), tuple(float(n) for n in rang
 
 
 def sweep_of(grid: Grid, bars: int, seconds: int, script: str = "") -> SweepSpec:
-    """A sweep over two parameters, all else as usual."""
+    """A sweep over two parameters, with everything else as usual."""
     base = Spec(
         strategy_type="signal",
         script=script,
@@ -77,7 +78,7 @@ def sweep_of(grid: Grid, bars: int, seconds: int, script: str = "") -> SweepSpec
 
 
 def judged(table: NDArray[np.float64]) -> dict[str, Any]:
-    """What a sweep over 10 x 20 values finds whose variants had these daily returns, with 100 trades each."""
+    """The findings of a sweep over 10 x 20 values whose variants have these daily returns and 100 trades each."""
     metrics = np.full((len(table), len(METRICS)), 100.0)
     for row in range(len(table)):
         returns: NDArray[np.float64] = table[row]
@@ -110,7 +111,7 @@ def test_of_many_sweeps_over_200_noise_strategies_nearly_all_recommend_none(
 def test_the_one_region_with_skill_among_200_is_found_and_recommended(
     record_property: Callable[[str, object], None],
 ) -> None:
-    """One variant has skill, and its neighbours have most of it, as real parameters do."""
+    """One variant has skill, and its neighbours have most of it, as with real parameters."""
     named = 0
     for seed in range(50):
         table = np.random.default_rng(1_000 + seed).normal(0.0, 0.02, (200, 730))
@@ -153,7 +154,7 @@ def test_sweeps_of_a_real_script_over_random_walks_recommend_none(
 
 @pytest.mark.slow
 def test_bootstrap_intervals_cover_the_truth_19_times_in_20(record_property: Callable[[str, object], None]) -> None:
-    """The return of 365 days with a known mean, 2,000 samples: the share covered is known to 0.5 %."""
+    """The return of 365 days with a known mean in 2,000 samples, so that the coverage is known to 0.5 %."""
     rng = np.random.default_rng(7)
     mean, size, tries, covered = 0.001, 365, 2_000, 0
     truth = 100.0 * ((1.0 + mean) ** size - 1.0)

@@ -1,4 +1,4 @@
-"""Several strategies on one account: books by hand, and what must hold for any books."""
+"""Several strategies on one account: books computed by hand, and laws for any books."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def at(bars: list[int], size: int) -> NDArray[np.bool_]:
 
 
 def book(instrument: Instrument, prices: list[float], entries: list[int], exits: list[int], cash: float) -> Book:
-    """Buys with all its money on the bar after each of `entries` and sells on the bar after each of `exits`."""
+    """Buys with all its money on the bar after each of `entries`, and sells on the bar after each of `exits`."""
     frame = Frame("1d", MONDAY + DAY * np.arange(len(prices)), {instrument: bars_of(prices)})
     enter = Emission(at(entries, len(prices)), (Entry(instrument, 1, Size("weight", 1.0)),))
     leave = Emission(at(exits, len(prices)), (Exit(instrument),))

@@ -1,4 +1,4 @@
-"""Lists, comparison, reports, trades and pictures of results, against the plain answers and hand computation."""
+"""Lists, comparisons, reports, trades and pictures of results, checked against the plain answers and by hand."""
 
 from __future__ import annotations
 

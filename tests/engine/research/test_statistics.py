@@ -1,4 +1,4 @@
-"""The statistics of a search: known values of an independent library, and laws over noise and skill."""
+"""The statistics of a search: known values from an independent library, and laws over noise and skill."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_noise_survives_the_deflated_sharpe_ratio_in_at_most_one_search_of_twent
 
 
 def waves(row: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """300 returns that any language can make again."""
+    """300 returns that any language can reproduce."""
     i = np.arange(300.0)
     return 0.01 * np.sin(i * (1.3 + 0.37 * row)) + 0.006 * np.cos(i * i * (0.01 + row * 0.003)) + 0.0004 * row
 

@@ -1,4 +1,4 @@
-"""Sweeps through the REST API: each variant is the backtest that it would be alone, and the search is judged."""
+"""Sweeps through the REST API: each variant equals its single backtest, and the search is judged."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ LIGHTER_EXAMPLE: dict[str, Any] = {
 
 
 async def data(call: Call, method: str, path: str, **request: Any) -> dict[str, Any]:
-    """The data of a call that succeeds."""
+    """The data of a call that must succeed."""
     answer = await call(method, path, **request)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -52,7 +52,7 @@ async def data(call: Call, method: str, path: str, **request: Any) -> dict[str, 
 
 
 async def refused(call: Call, method: str, path: str, **request: Any) -> tuple[int, dict[str, Any]]:
-    """Status and error of a call that does not."""
+    """Status and error of a call that must fail."""
     answer = await call(method, path, **request)
     body = answer.json()
     assert body["success"] is False

@@ -1,4 +1,4 @@
-"""The documents: public, markdown for those who ask for it, JSON for the others."""
+"""The documents: public, as markdown on request and otherwise as JSON."""
 
 from __future__ import annotations
 

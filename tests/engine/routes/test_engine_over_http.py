@@ -1,4 +1,4 @@
-"""The curl lines of the API document, sections 1-3 and 5.5, against a real server with only the host changed."""
+"""The curl lines of the API document, sections 1-3 and 5.5, against a real server; only the host changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @pytest.fixture
 async def base_url(tmp_path: Path) -> AsyncIterator[str]:
-    """A server on a free port of this machine."""
+    """A server on a free local port."""
     engine = await Engine.open(EngineSettings(tmp_path))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -34,7 +34,7 @@ async def base_url(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def curl(*arguments: str) -> str:
-    """What curl prints."""
+    """The output of curl."""
     process = await asyncio.create_subprocess_exec(
         "curl", "-s", "--noproxy", "*", "--max-time", "20", *arguments, stdout=asyncio.subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""Every answer is an envelope, whatever was sent; nothing internal ever shows."""
+"""Every answer is an envelope, whatever the request; nothing internal ever shows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def assert_envelope(text: str) -> dict[str, Any]:
-    """The documented shape, and no more."""
+    """The documented shape and nothing else."""
     envelope = json.loads(text)
     assert set(envelope) == {"success", "data", "error", "meta"}
     assert set(envelope["meta"]) == {"timestamp"}

@@ -1,4 +1,4 @@
-"""What the engine answers is exactly what the response models describe: nothing undocumented leaks."""
+"""The engine's answers match the response models exactly; no undocumented field leaks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_exact_twin_of_a_model_refuses_what_the_model_would_keep() -> None:
 
 @cache
 def exact(model: type[BaseModel]) -> type[BaseModel]:
-    """The same model, and all models in it, with unknown fields forbidden."""
+    """The same model, with unknown fields forbidden in it and in all nested models."""
     fields: dict[str, Any] = {
         name: (_exact_annotation(field.annotation), field) for name, field in model.model_fields.items()
     }

@@ -22,7 +22,7 @@ async def data_of(call: Call, method: str, path: str, **request: Any) -> dict[st
 
 
 async def error_of(call: Call, method: str, path: str, **request: Any) -> dict[str, Any]:
-    """The error of a refused one."""
+    """The error of a refused request."""
     answer = await call(method, path, **request)
     assert answer.status_code >= 400, answer.text
     return answer.json()["error"]

@@ -1,4 +1,4 @@
-"""The OpenAPI description holds every endpoint that is served, with its parameters and models."""
+"""The OpenAPI description contains every served endpoint, with its parameters and models."""
 
 from __future__ import annotations
 

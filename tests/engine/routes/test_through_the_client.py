@@ -1,4 +1,4 @@
-"""The same answers through the API client, as typed models; the same refusals, as errors classed by who must act."""
+"""The same answers through the API client as typed models; the same refusals as errors, classed by who must act."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded hours of BTC for the tests that judge the kernel against other engines."""
+"""Recorded BTC hours for the tests that compare the kernel with other engines."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The backtest rules as a plain loop over bars: slow, readable, and the judge of the kernel.
+"""The backtest rules as a plain loop over bars: slow and readable, the reference for the kernel.
 
-Nothing here is shared with the kernel but the declarations of intents and settings. Money is computed in the order that
-the ledger documents, so that both must arrive at the same bits.
+It shares nothing with the kernel but the declarations of intents and settings. It computes money in the order that the
+ledger documents, so both must get the same bits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.engine.simulation.reference_orders import Held, Order, Row, Rung, rea
 
 
 class Reference:
-    """One run; after it `equity`, `cash`, `trades`, `fills` and `ended` tell the story."""
+    """One run; afterwards `equity`, `cash`, `trades`, `fills` and `ended` have the results."""
 
     def __init__(self, frame: Frame, program: StaticProgram, settings: SimulationSettings, first_bar: int = 0) -> None:
         self.frame, self.program, self.settings, self.first = frame, program, settings, first_bar
@@ -264,7 +264,7 @@ class Reference:
             self.settle()
 
     def wanted(self, order: Order, o: float, equity: float) -> tuple[Order, int, float, float] | None:
-        """Side, amount and price of the opening fill that an order asks for at the open."""
+        """Side, amount and price of the opening fill of an order at the open."""
         k = order.k
         if isinstance(order.intent, Entry):
             side = order.intent.side
@@ -379,7 +379,7 @@ class Reference:
     # --- closing -----------------------------------------------------------------------------------------------------
 
     def adverse(self, h: Held) -> tuple[float, str, float]:
-        """The nearest price against the position, why it closes there, and its liquidation price."""
+        """The nearest price against the position, the reason to close there, and its liquidation price."""
         s = self.settings
         liquidation = -math.inf * h.side
         if self.can_liquidate(h.k, h.side):

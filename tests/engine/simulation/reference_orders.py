@@ -1,4 +1,4 @@
-"""What the reference loop keeps book of, and how it reads an intent on one bar."""
+"""The records of the reference loop, and how it reads an intent on one bar."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Held:
 
 @dataclass
 class Row:
-    """A closed round trip, or (`closing` false) only a fill."""
+    """A closed round trip or, if `closing` is false, only a fill."""
 
     k: int
     side: int
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(eq=False)
 class Order:
-    """An intent with the numbers of the bar on which it was decided."""
+    """An intent with the numbers of the bar that decided it."""
 
     intent: Intent
     k: int

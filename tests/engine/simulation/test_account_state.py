@@ -1,4 +1,4 @@
-"""What a program that reads the account is shown, bar by bar."""
+"""The account as a program sees it, bar by bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 
 class Watching(BarByBar):
-    """Keeps every account that it is shown."""
+    """Keeps every account that it receives."""
 
     def __init__(self, program: StaticProgram) -> None:
         super().__init__(program)
@@ -29,7 +29,7 @@ class Watching(BarByBar):
 
 
 class Selective(Watching):
-    """Knows on which bars it may decide anything."""
+    """Names the bars on which it may decide anything."""
 
     def __init__(self, program: StaticProgram) -> None:
         super().__init__(program)

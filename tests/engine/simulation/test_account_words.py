@@ -1,4 +1,4 @@
-"""What scripts can say about their account: once, moving stops, past trades, limits on positions, derived sizes."""
+"""What scripts can say about their account: `once`, moving stops, past trades, position limits, derived sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIDNIGHT: Final = 1_700_006_400
 
 
 def _bars(prices: Sequence[float]) -> Bars:
-    """Each bar opens at the price before and closes at its own."""
+    """Each bar opens at the previous price and closes at its own."""
     close = np.array(prices, dtype=np.float64)
     opened = np.concatenate((close[:1], close[:-1]))
     return Bars(opened, np.maximum(opened, close), np.minimum(opened, close), close, np.ones(len(close)), "imported")
@@ -114,7 +114,7 @@ emit_signal({condition}, entry("BINANCE:ETH/USDT", "LONG", Amount(0.001), pyrami
         """The program, with the bars on which its third signal fires."""
 
         def decide(self, bar: int, account: object) -> object:
-            """What the program decides."""
+            """The program's decision."""
             found = decide(bar, account)  # pyright: ignore[reportArgumentType] - the kernel's own
             seen.extend(bar for each in found if each.instrument == ETH)
             return found

@@ -1,4 +1,4 @@
-"""Many programs at once are each program alone: the same trips, the same equity, to the last bit."""
+"""Many programs in one batch give what each gives alone: the same trips and equity, to the last bit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SIZES: tuple[tuple[SizeKind, float], ...] = (
 
 
 def program(instrument: Instrument, rng: np.random.Generator, size: tuple[SizeKind, float], side: Side) -> Program:
-    """An entry and one or two exits, on bars of their own and on the same ones."""
+    """An entry and one or two exits, on different bars and on the same ones."""
     often = rng.uniform(0.01, 0.5, 3)
     emissions = [Emission(rng.random(BARS) < often[0], (Entry(instrument, side, Size(*size), tag="in"),))]
     emissions += [Emission(rng.random(BARS) < often[1], (Exit(instrument, side if rng.random() < 0.5 else None),))]

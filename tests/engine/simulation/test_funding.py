@@ -1,4 +1,4 @@
-"""Funding of perpetuals, worked out by hand: on the value at the open, before its fills; longs pay positive rates."""
+"""Funding of perpetuals, computed by hand: on the value at the open, before its fills; longs pay positive rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ START = 1_750_032_000
 
 
 def hours(opens: list[float]) -> Frame:
-    """Hourly bars that open and close at the prices given, one after the other."""
+    """Hourly bars that open and close at the given prices, in order."""
     opened = np.array(opens)
     closed = np.append(opened[1:], opened[-1])
     high, low = np.maximum(opened, closed), np.minimum(opened, closed)
@@ -33,7 +33,7 @@ def hours(opens: list[float]) -> Frame:
 
 
 def held(frame: Frame, entered: int, left: int, side: Side = 1, share: float = 1.0) -> StaticProgram:
-    """Two units from the open of bar `entered` to that of bar `left`, where `share` of them is closed."""
+    """Two units from the open of bar `entered` to the open of bar `left`, where `share` of them is closed."""
     buys, sells = np.zeros(len(frame), dtype=np.bool_), np.zeros(len(frame), dtype=np.bool_)
     buys[entered - 1] = True
     sells[left - 1] = True
@@ -44,7 +44,7 @@ def held(frame: Frame, entered: int, left: int, side: Side = 1, share: float = 1
 
 
 def run(frame: Frame, program: StaticProgram, rates: list[tuple[int, float]]) -> Simulation:
-    """Without fees and slippage, so that only prices and funding move the money."""
+    """No fees or slippage, so that only prices and funding move the money."""
     due = Funding(np.array([t for t, _ in rates], dtype=np.int64), np.array([r for _, r in rates]))
     terms = SimulationSettings(initial_cash=10_000.0, fee=0.0, slippage=0.0, funding={PERPETUAL: due})
     return simulate(frame, program, terms)
@@ -122,7 +122,7 @@ prices = st.lists(st.floats(50.0, 200.0), min_size=6, max_size=40)
 def test_law_funding_is_the_difference_to_the_same_run_without_it(
     opens: list[float], rates: list[tuple[int, float]]
 ) -> None:
-    """With sizes that do not depend on money, nothing but the payments changes, and trades add up to the equity."""
+    """With sizes independent of money, only the payments change, and trades add up to the equity."""
     frame = hours(opens)
     program = held(frame, 1, len(opens) - 1)
     funded = run(frame, program, sorted((START + at, rate) for at, rate in rates))

@@ -1,4 +1,4 @@
-"""The kernel against a plain loop over bars: the same bits, whatever the market, the program and the terms."""
+"""The kernel compared with a plain loop over bars: the same bits for any market, program and terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics against empyrical-reloaded, the deflated Sharpe ratio against its paper, and what undefined ones are."""
+"""Metrics compared with empyrical-reloaded, the deflated Sharpe ratio with its paper, and the undefined cases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ YEARLY = 8_760.0
 
 @pytest.fixture(scope="session")
 def empyrical() -> Any:
-    """Its import warns about pandas, which is not what is tested."""
+    """Its import warns about pandas, which this test does not cover."""
     import warnings
 
     with warnings.catch_warnings():
@@ -161,7 +161,8 @@ def test_without_trades_nothing_is_invented() -> None:
 
 
 def test_the_deflated_sharpe_ratio_reproduces_the_paper() -> None:
-    # Its numerical example: five years of days, a Sharpe ratio of 2.5 a year, a variance over the trials of 1/2 a year.
+    # The paper's numerical example: five years of days, a Sharpe ratio of 2.5 a year, a variance over the trials of 1/2
+    # a year.
     daily = Moments(size=1_250, sharpe=2.5 / math.sqrt(250), skewness=-3.0, kurtosis=10.0)
     variance = 0.5 / 250
 

@@ -1,6 +1,6 @@
-"""Fills against raptorbt and vectorbt: other people's engines, given the same signals.
+"""Fills compared with raptorbt and vectorbt, two independent engines, on the same signals.
 
-How their semantics are matched:
+How we match their semantics:
 
 * raptorbt, `fill_timing="next_bar_open"`: the same decisions, fills, stop gaps, entry-bar stops. It thins out
   signals beforehand (an entry counts only after an exit signal), so both get signals thinned out that way. It worsens
@@ -74,7 +74,7 @@ STRATEGIES = [
 
 
 def thinned(rng: np.random.Generator, size: int, every: float) -> tuple[Bools, Bools]:
-    """Random entries and exits that take turns."""
+    """Random entries and exits that alternate."""
     entries, exits = rng.random(size) < every, rng.random(size) < every
     inside = False
     for i in range(size):

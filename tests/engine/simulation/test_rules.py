@@ -1,4 +1,4 @@
-"""Each rule of trading by an example that can be checked by hand."""
+"""One example that can be checked by hand for each trading rule."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_on_the_bar_of_a_limit_fill_only_later_prices_count() -> None:
 def test_on_the_bar_of_a_limit_fill_a_trailing_stop_does_not_follow_a_close_that_came_after_the_worst_price(
     side: Side,
 ) -> None:
-    """Filled at 95 on the way to 94 and closed at 99: five percent below 99 was passed before 99 was seen."""
+    """Filled at 95 on the way to 94, and closed at 99. The price passed five percent below 99 before 99 was seen."""
     mirrored = side < 0
     candles = [flat(100), (99.0, 99.0, 94.0, 99.0), (99.0, 99.0, 94.0, 94.0), flat(94)]
     if mirrored:

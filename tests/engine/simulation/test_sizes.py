@@ -1,4 +1,4 @@
-"""What an exchange takes of an opening in a backtest: whole lots, its smallest order, a share of the volume."""
+"""The limits of an exchange on an opening in a backtest: whole lots, the smallest order, a share of the volume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FREE = SimulationSettings(initial_cash=1_000.0, fee=0.0, slippage=0.0)
 def run(
     decided: dict[int, Intent], terms: SimulationSettings, volume: float = 1e9, *instruments: Instrument
 ) -> Simulation:
-    """Six bars at 100, each intent decided on the close of its bar."""
+    """Six bars at 100; each intent is decided on the close of its bar."""
     price, traded = np.full(6, 100.0), np.full(6, volume)
     bars = Bars(price, price, price, price, traded, "imported")
     frame = Frame("1h", np.arange(6) * 3_600, dict.fromkeys(instruments or (SPOT,), bars))
@@ -182,7 +182,7 @@ def levered(script: str, leverage: float, prices: list[float] | None = None) -> 
 
 
 def test_a_backtest_takes_the_smallest_order_that_the_exchange_lists() -> None:
-    """20 dollars where Binance lists 20 for the pair, its usual 5 where it says nothing, none in another currency."""
+    """20 dollars where Binance lists 20 for the pair, 5 by default, none in another currency."""
     usual = Listing(Instrument("binance", "BTC", "USDT"), 1, None, (), "0.01", "0.00001", "exchange")
     pair = replace(usual, instrument=Instrument("binance", "ETH", "BTC"))
 

@@ -37,7 +37,7 @@ TOKEN = Instrument("polymarket", "71321", "USDC")
 
 @dataclass(frozen=True)
 class World:
-    """All that a simulation needs."""
+    """The inputs of a simulation."""
 
     frame: Frame
     program: StaticProgram
@@ -45,7 +45,7 @@ class World:
     first_bar: int = 0
 
     def __repr__(self) -> str:
-        """Short: hypothesis reproduces the arrays from its own record."""
+        """Kept short: hypothesis reproduces the arrays from its own record."""
         with np.printoptions(threshold=3):
             intents = [(np.flatnonzero(e.condition).tolist()[:8], e.intents) for e in self.program]
             return f"World({len(self.frame)} bars, {intents}, {self.settings}, first_bar={self.first_bar})"
@@ -55,7 +55,7 @@ class World:
 
 
 class BarByBar:
-    """The stateful twin of a static program: it decides the same, but only when asked."""
+    """The stateful twin of a static program: it makes the same decisions, but only when asked."""
 
     def __init__(self, program: StaticProgram) -> None:
         self._program = program
@@ -91,7 +91,7 @@ def fixed(intent: Intent, bar: int) -> Intent:
 
 
 def walk(rng: np.random.Generator, size: int, spread: float, *, jumping: float = 0.3) -> Bars:
-    """A random walk in cents, so that prices often tie; between a share `jumping` of bars it jumps."""
+    """A random walk in cents, so that prices often tie; a share `jumping` of the bars starts with a jump."""
     jumps = rng.normal(0.0, spread, size) * (rng.random(size) < jumping)
     moves = rng.normal(0.0, spread, size)
     close = 100.0 * np.exp(np.cumsum(moves + jumps))
@@ -103,7 +103,7 @@ def walk(rng: np.random.Generator, size: int, spread: float, *, jumping: float =
 
 
 def chances(bars: Bars) -> Bars:
-    """A walk squeezed into the prices of a prediction token."""
+    """A walk squeezed into the price range of a prediction token."""
 
     def squeeze(prices: Floats) -> Floats:
         return np.round(np.clip(prices / 200.0, 0.0, 1.0), 2)
@@ -203,7 +203,7 @@ def entries(
 
 @st.composite
 def exits(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, size: int) -> Exit:
-    """An exit of all or a part."""
+    """An exit of all or part of the position."""
     sides: list[Side | None] = [None, 1, -1]
     side = draw(st.sampled_from(sides))
     fraction = draw(st.one_of(st.just(1.0), st.just(0.5)))
@@ -243,7 +243,7 @@ def terms(draw: st.DrawFn, kind: MarketType) -> SimulationSettings:
 
 @st.composite
 def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
-    """One instrument, market entries and exits: what the fast path takes."""
+    """One instrument, market entries and exits: the input of the fast path."""
     kind = draw(st.sampled_from(kinds))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     size = draw(st.integers(1, 90) | st.integers(300, 700))
@@ -266,7 +266,7 @@ def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpe
 
 @st.composite
 def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
-    """One constant market entry without exits of its own, and exits of the whole: the shortest path of all."""
+    """One constant market entry without exits of its own, and exits of the whole: the shortest path."""
     world = draw(single_worlds(kinds))
     ((instrument, bars),) = world.frame.bars.items()
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

@@ -1,4 +1,4 @@
-"""Chunks: what is written is read back, whatever the order of writes and the window asked for."""
+"""Chunks: what is written is read back, for any order of writes and any window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: modes, transactions, two processes' worth of writers, and what it says when it cannot open."""
+"""The store: modes, transactions, the writers of two processes, and messages when it cannot open."""
 
 from __future__ import annotations
 

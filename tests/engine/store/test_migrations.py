@@ -1,6 +1,6 @@
-"""Databases of other releases: an older one opens and keeps what it held, a newer one is refused in words.
+"""Databases of other releases: an older one opens with all its data, a newer one is refused with a message.
 
-`release_0_1_0.sql` is what release 0.1.0 wrote: three orders, a backtest and its result, a subscription, a post.
+`release_0_1_0.sql` is the output of release 0.1.0: three orders, a backtest and its result, a subscription, a post.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def old_home(tmp_path: Path) -> Path:
 
 
 def _schema(url: str) -> Schema:
-    """What a database consists of, as the database itself tells it; the order of columns does not matter."""
+    """The structure of a database, as the database itself reports it; the order of columns does not matter."""
     engine = sa.create_engine(url)
     inspector = sa.inspect(engine)
     found = {

@@ -1,4 +1,4 @@
-"""The store on a PostgreSQL server: one writer at a time, what it says of a busy or lost server, older databases."""
+"""The store on PostgreSQL: one writer at a time, messages for a busy or lost server, older databases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _counter(connection: sa.Connection) -> float:
 
 
 def _portable(table: str) -> str:
-    """SQLite's statement in PostgreSQL's words, without references to tables that come later."""
+    """SQLite's statement in PostgreSQL's syntax, without references to tables created later."""
     return re.sub(r",\s*CONSTRAINT fk_\w+ FOREIGN KEY[^,]*?(?=, ?\n|\n\))", "", table).replace("BLOB", "BYTEA")
 
 

@@ -1,4 +1,4 @@
-"""A broker on a market whose bars a test writes by hand, on a clock that stands still between them."""
+"""A broker on a market with hand-written bars, on a clock that moves only with them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ Bar = tuple[float, float, float, float, float]
 
 
 def flat(price: float, volume: float = 1_000_000.0) -> Bar:
-    """A bar that does not move."""
+    """A bar without movement."""
     return (price, price, price, price, volume)
 
 
 @dataclass
 class Market:
-    """Hand-written minute bars. `tick` closes a minute on every instrument."""
+    """Hand-written minute bars. `tick` closes a minute for every instrument."""
 
     clock: AcceleratedClock
     listed: dict[Instrument, Listing]
@@ -66,14 +66,14 @@ class Market:
         return FundingRates(np.array([at for at, _ in due], np.int64), np.array([rate for _, rate in due]), ())
 
     def tick(self, moves: dict[Instrument, Bar] | None = None) -> None:
-        """Pass a minute; what is not in `moves` stays at its last close."""
+        """Pass a minute; instruments not in `moves` stay at their last close."""
         for instrument, history in self.bars.items():
             last = history[-1][3]
             history.append((moves or {}).get(instrument, flat(last)))
         self.clock.advance(60)
 
     def resolve(self, token: Instrument, payout: int) -> None:
-        """Answer the question of a prediction market."""
+        """Resolve a prediction market."""
         self.listed[token] = replace(self.listed[token], payout=payout, resolves_at=int(self.clock.now()))
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
@@ -95,7 +95,7 @@ class Market:
         end: int | None = None,
         limit: int | None = None,
     ) -> Candles:
-        """See `Feed`: minutes only, the first one opened an hour before noon."""
+        """See `Feed`: only minute bars, the first one an hour before noon."""
         del end
         if timeframe != "1m" or instrument not in self.bars:
             raise NotFound(f"no {timeframe} bars of {instrument.ticker}")
@@ -128,7 +128,7 @@ def a_market(clock: AcceleratedClock) -> Market:
 
 
 class Bench:
-    """A broker and everything around it, with short words for what tests do."""
+    """A broker with its surroundings, and short methods for what tests do."""
 
     def __init__(self, home: Path, market: Market, clock: AcceleratedClock) -> None:
         self.home = home
@@ -137,7 +137,7 @@ class Bench:
         self.reopen()
 
     def reopen(self) -> None:
-        """What a restart of the process does."""
+        """Does what a restart of the process does."""
         self.store = Store.open(default_url(self.home))
         self.broker = self.accounts_of(OWNER)
 
@@ -146,7 +146,7 @@ class Bench:
         return PaperAccounts(self.store, self.market, self.clock, owner)
 
     async def place(self, account: str, symbol: str, side: str, amount: object, **more: Any) -> PlacedOrder:
-        """Place an order on the owner's account of an exchange, by default a market order."""
+        """Place an order on the owner's account at an exchange, by default a market order."""
         fields = {"exchange": account, "symbol": symbol, "side": side, "amount": amount, **more}
         request = PlaceRequest.model_validate({"account_id": f"paper-{account}", **fields})
         return await run_sync(self.broker.place, request)
@@ -160,7 +160,7 @@ class Bench:
         return (await run_sync(self.broker.orders, ListRequest(**filters))).orders
 
     async def order(self, order_id: str | None) -> Order:
-        """What has become of an order."""
+        """The current state of an order."""
         return next(order for order in await self.orders(limit=200) if order.order_id == order_id)
 
     async def balances(self, account: str, symbol: str | None = None) -> BalancesResponse:
@@ -168,23 +168,23 @@ class Bench:
         return await run_sync(self.broker.balances, BalancesRequest(account_id=f"paper-{account}", symbol=symbol))
 
     async def cash(self, account: str) -> tuple[str, str]:
-        """Free and used of an account's currency, as text."""
+        """Free and used amounts of an account's currency, as text."""
         cash = (await self.balances(account)).balances[0]
         return f"{cash.free:f}", f"{cash.used:f}"
 
     def office(self) -> Administration:
-        """What the owner may do at the command line."""
+        """The owner's command-line actions."""
         return Administration(self.store, self.clock, OWNER)
 
     def problems(self) -> list[str]:
-        """What the books have to complain about."""
+        """Complaints of the books' verification."""
         accounts = self.store.read_now(lambda connection: read_accounts(connection, OWNER))
         return [p for account in accounts for p in self.store.read_now(lambda c, a=account: verify(c, a))]
 
 
 @pytest.fixture
 def clock() -> AcceleratedClock:
-    """Stands still at noon until the market ticks."""
+    """A clock that stays at noon until the market ticks."""
     return AcceleratedClock(START)
 
 
@@ -196,7 +196,7 @@ def market(clock: AcceleratedClock) -> Market:
 
 @pytest.fixture
 def desk(tmp_path: Path, market: Market, clock: AcceleratedClock) -> Iterable[Bench]:
-    """A fresh broker; whatever a test did, its books must add up in the end."""
+    """A new broker; after any test, its books must add up."""
     bench = Bench(tmp_path / "home", market, clock)
     yield bench
     problems = bench.problems()
@@ -210,7 +210,7 @@ Refused = Callable[[Attempt], Awaitable[HeyTradersError]]
 
 @pytest.fixture
 def changes_nothing(desk: Bench) -> Refused:
-    """Runs what must fail, and returns its error after checking that no balance and no order has changed."""
+    """Runs a call that must fail, checks that no balance and no order changed, and returns the error."""
 
     async def attempt(act: Attempt) -> HeyTradersError:
         accounts = desk.broker.accounts()

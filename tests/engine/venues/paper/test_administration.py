@@ -1,4 +1,4 @@
-"""What the owner does at the command line, and books that notice when somebody has been at them."""
+"""The owner's command-line actions, and how the books detect tampering."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_verification_finds_what_does_not_add_up(desk: Bench, office: Admi
 
 
 class _Undo(Exception):
-    """Rolls a transaction back and brings out what verification said in it."""
+    """Rolls back a transaction and reports the result of the verification in it."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Random orders, cancellations, price moves, answers and restarts; after every step the books must add up.
 
-The oracle is kept apart from the broker: from the orders that the API shows and what their fills cost, it works out
+The oracle is independent of the broker: from the orders that the API shows and the cost of their fills, it computes
 what each account must hold, and compares.
 """
 
@@ -41,7 +41,7 @@ percents = st.integers(-15, 15)
 
 
 class Brokers(RuleBasedStateMachine):
-    """Two brokers on one database, as two processes would be, and one market."""
+    """Two brokers on one database, as in two processes, and one market."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Brokers(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Let the broker do it, or refuse it: a refusal is an answer, anything else is a fault."""
+        """Let the broker do it or refuse it. A refusal is an answer; any other error is a fault."""
         try:
             return self.runner.run(work)
         except InvalidInput:
@@ -152,7 +152,7 @@ class Brokers(RuleBasedStateMachine):
                     assert sum(signed, Decimal(0)) == base
 
     def _states_follow(self, orders: list[OrderRecord]) -> None:
-        """Nothing overfills, shrinks, comes back to life or holds money after its end."""
+        """No order overfills, shrinks, becomes active again, or holds money after its end."""
         for order in orders:
             before = self.seen.get(order.order_id, order)
             assert 0 <= before.filled <= order.filled <= order.amount
@@ -162,7 +162,7 @@ class Brokers(RuleBasedStateMachine):
             self.seen[order.order_id] = order
 
     def _check_cash(self, shown: BalancesResponse, orders: list[OrderRecord], instrument: Instrument) -> None:
-        """Opening balance less fees and what trading cost, plus what that bought in as far as it is held in cash."""
+        """Opening balance less fees and trading costs, plus the part of the purchases that is held in cash."""
         cash = OPENING - sum((order.fee + order.cost * order.direction for order in orders), Decimal(0))
         payout = self.market.listed[instrument].payout
         if instrument is RAIN and payout is not None:

@@ -1,4 +1,4 @@
-"""Cancelling by every kind of id, from every state."""
+"""Cancelling by every kind of id and from every state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perpetual accounts: leverage, isolated margin, netting, liquidation, worked out by hand."""
+"""Perpetual accounts: leverage, isolated margin, netting and liquidation, computed by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def position(desk: Bench, account: str = PERP) -> Position | None:
 async def test_a_short_posts_isolated_margin_and_is_valued_at_the_latest_close(desk: Bench) -> None:
     order = await desk.place(PERP, SYMBOL, "sell", "0.01", leverage=5)
 
-    # 99,950 after slippage: 999.50 of value, a fifth of it margin, 5 basis points fee.
+    # 99,950 after slippage: a value of 999.50, a fifth of it as margin, a fee of 5 basis points.
     assert (order.status, order.average_price, order.fee) == ("FILLED", Decimal(99_950), Decimal("0.49975"))
     assert await desk.cash(PERP) == ("9799.60025", "199.9")
 
@@ -40,7 +40,7 @@ async def test_a_short_posts_isolated_margin_and_is_valued_at_the_latest_close(d
 async def test_a_short_limit_above_the_market_rests_with_margin_held(desk: Bench) -> None:
     order = await desk.place(PERP, SYMBOL, "sell", "0.01", order_type="limit", price=101_000, leverage=5)
 
-    # 1,010 of value: 202 margin and 0.505 for the fee.
+    # A value of 1,010: 202 margin and 0.505 for the fee.
     assert (order.status, order.leverage) == ("OPEN", 5)
     assert await desk.cash(PERP) == ("9797.495", "202.505")
 
@@ -60,7 +60,7 @@ async def test_without_leverage_a_position_is_fully_paid_and_a_long_can_never_be
 
 async def test_orders_net_against_the_position_and_realise_their_share(desk: Bench) -> None:
     await desk.place(PERP, SYMBOL, "buy", "0.03", leverage=10)
-    # 3,001.50 of value at 100,050, margin 300.15, fee 1.50075.
+    # A value of 3,001.50 at 100,050, margin 300.15, fee 1.50075.
     assert await desk.cash(PERP) == ("9698.34925", "300.15")
 
     desk.market.tick({BTC_PERP: flat(110_000)})
@@ -107,7 +107,7 @@ async def test_a_part_that_closes_leaves_what_is_held_for_the_part_that_opens(de
 
     desk.market.tick({BTC_PERP: (100_000, 101_000, 100_000, 101_000, 0.1)})
     assert (await desk.order(order.order_id)).filled_amount == Decimal("0.01")
-    # A quarter of the margin came back; what is held stays.
+    # A quarter of the margin was released; the position stays.
     assert (await desk.cash(PERP))[1] == "802.805"
 
 
@@ -163,7 +163,7 @@ async def test_a_gap_costs_no_more_than_the_margin(desk: Bench) -> None:
     await desk.place(PERP, SYMBOL, "buy", "0.01", leverage=50)
     desk.market.tick({BTC_PERP: flat(50_000)})
 
-    # 20.01 margin and 0.50025 fee are gone, the other 480 of loss are not the account's.
+    # 20.01 margin and 0.50025 fee are lost; the account does not bear the other 480 of the loss.
     assert await desk.cash(PERP) == ("9979.48975", "0")
 
 
@@ -228,7 +228,7 @@ async def test_funding_takes_margin_where_no_free_money_is_left(desk: Bench) -> 
     desk.market.tick()
     desk.market.tick()
 
-    # 20 % of 9,000 is 1,800: all that is free, and the rest of the margin.
+    # 20 % of 9,000 is 1,800: all of the free money, and the rest of the margin.
     after = (await desk.balances("binancefuturesusd")).positions[0].margin
     assert margin is not None
     assert (await desk.cash("binancefuturesusd"))[0] == "0"

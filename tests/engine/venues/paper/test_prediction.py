@@ -1,4 +1,4 @@
-"""Prediction accounts: tokens at probability prices, and what they pay once the question is answered."""
+"""Prediction accounts: tokens at probability prices, and their payout once the question is resolved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .conftest import RAIN, TOKEN, Bench, Refused, flat
 async def test_tokens_are_bought_with_fill_or_kill_and_shown_as_a_position(desk: Bench) -> None:
     order = await desk.place("polymarket", TOKEN, "buy", 100, order_type="FOK", price="0.65", market_type="prediction")
 
-    # 60 cents and slippage round up to the next cent.
+    # 60 cents plus slippage rounds up to the next cent.
     assert (order.status, order.average_price, order.symbol) == ("FILLED", Decimal("0.61"), TOKEN)
     assert str(order.exchange_order_id).startswith("0x")
     desk.market.tick({RAIN: flat(0.7)})

@@ -1,4 +1,4 @@
-"""Resting orders against a loop so plain that it can be read as the rule: every bar, every order, in turn."""
+"""Resting orders compared with a loop plain enough to read as the rule: every bar, every order, in turn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Resting:
 
 
 def plain_loop(orders: list[Resting], bars: list[Bar]) -> None:
-    """A tenth of each bar's volume goes to the orders that it reaches, first come first served."""
+    """A tenth of each bar's volume goes to the orders that it reaches, first come, first served."""
     for opened, high, low, _, volume in bars:
         left = (Decimal(str(volume)) / 10).quantize(LOT, ROUND_DOWN)
         for order in orders:

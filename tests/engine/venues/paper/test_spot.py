@@ -1,4 +1,4 @@
-"""Spot accounts: market, limit, GTC and FOK orders, with fees and slippage worked out by hand."""
+"""Spot accounts: market, limit, GTC and FOK orders, with fees and slippage computed by hand."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_selling_gets_the_close_less_slippage_and_fee(desk: Bench) -> None
     await desk.place("binance", "BTC/USDT", "buy", "0.01")
     order = await desk.place("binance", "BTC/USDT", "sell", "0.01")
 
-    # 99,950 for 0.01 is 999.50, less 0.9995; nothing of the base is left to list.
+    # 99,950 for 0.01 is 999.50, less 0.9995; no base currency is left to list.
     assert order.average_price == Decimal(99_950)
     assert await desk.cash("binance") == ("9997", "0")
     assert [b.asset for b in (await desk.balances("binance")).balances] == ["USDT"]
@@ -41,7 +41,7 @@ async def test_a_resting_order_holds_its_funds_and_fills_where_its_price_is_reac
 ) -> None:
     order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type=order_type, price=99_000)
 
-    # 990 and the fee of 0.99 are set aside.
+    # 990 and the fee of 0.99 are reserved.
     assert order.status == "OPEN"
     assert await desk.cash("binance") == ("9009.01", "990.99")
 
@@ -99,7 +99,7 @@ async def test_a_bar_gives_a_tenth_of_its_volume_to_all_orders_in_the_order_of_p
 
 
 async def test_the_same_time_passed_at_once_or_in_steps_ends_the_same(desk: Bench) -> None:
-    """Settling is lazy; how often somebody looks must not matter."""
+    """Settling is lazy; how often a reader looks must not matter."""
     bars = [(100_000.0, 100_100.0, 99_000.0 - i * 50, 99_500.0, 0.05) for i in range(10)]
     order = await desk.place("binance", "BTC/USDT", "buy", "0.03", order_type="limit", price=98_900)
     for bar in bars:
@@ -132,7 +132,7 @@ async def test_everything_that_waits_is_settled_by_one_look(desk: Bench) -> None
 
 
 async def test_an_order_that_waited_for_days_fills_in_the_very_bar(desk: Bench) -> None:
-    """More bars than one transaction takes, nobody looking meanwhile."""
+    """More bars than one transaction takes, with no reads in between."""
     order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=90_000)
     for minute in range(4_500):
         desk.market.tick({BTC: (90_000, 90_000, 90_000, 90_000, 0.05) if minute in {4_100, 4_300} else flat(100_000)})

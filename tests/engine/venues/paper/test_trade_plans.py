@@ -1,4 +1,4 @@
-"""Orders with a stop and a target on paper accounts: fills, fees and what is cancelled, worked out by hand."""
+"""Orders with a stop and a target on paper accounts: fills, fees and cancellations, computed by hand."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_resting_entry_has_no_exits_until_it_fills_and_its_stop_may_be_h
     assert await exits(desk, safe) == {}
 
     desk.market.tick({BTC: (100_000, 104_000, 98_000, 99_500, 1_000)})
-    # It came down to 99,000; that it was at 104,000 before says nothing about later.
+    # It came down to 99,000; the earlier price of 104,000 says nothing about later.
     assert sorted(await exits(desk, safe)) == ["stop_loss", "take_profit"]
 
     hit = await desk.place(*SPOT, "0.01", **order)
@@ -270,12 +270,12 @@ async def test_a_trailing_stop_follows_the_best_price_of_the_bars_before(desk: B
     desk.market.tick({BTC: (100_000, 110_000, 99_000, 108_000, 1_000)})
     assert (await exits(desk, entry))["trailing_stop"].stop_loss == Decimal(104_500)
 
-    # Within a bar the new high may have come after the low: it does not count on this bar.
+    # Within a bar the new high may have come after the low, so it does not count on this bar.
     desk.market.tick({BTC: (108_000, 120_000, 105_000, 106_000, 1_000)})
     assert (await exits(desk, entry))["trailing_stop"].stop_loss == Decimal(114_000)
 
     desk.market.tick({BTC: (106_000, 106_000, 105_000, 105_500, 1_000)})
-    # 106,000 is beyond 114,000 at the open.
+    # The open at 106,000 is already below the stop at 114,000.
     assert (await exits(desk, entry, "FILLED"))["trailing_stop"].average_price == Decimal(105_947)
 
 
@@ -335,8 +335,9 @@ moves = st.lists(
 def test_law_one_exit_at_most_fills_and_what_rests_is_what_was_filled(
     steps: list[tuple[int, int, int, int, int]], is_perpetual: bool, is_short: bool, limit: int, looks: bool
 ) -> None:
-    """Whatever the bars do: exits sell no more than the entry bought, together rest for exactly what is left, and the
-    books add up."""
+    """For any bars, exits sell no more than the entry bought, together rest for exactly the remainder, and the books
+    add up.
+    """
 
     async def run() -> None:
         clock = AcceleratedClock(START)

@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fill:
-    """What an engine made of an entry or of the exit that closed it. `bar` counts from 1."""
+    """What an engine did with an entry, or with the exit that closed it. `bar` counts from 1."""
 
     bar: int
     amount: float
@@ -67,7 +67,7 @@ class Fill:
 
 
 def backtested(plan: Plan, terms: SimulationSettings = TERMS) -> Simulation:
-    """The plan through a simulation on minute bars."""
+    """Run the plan in a simulation on minute bars."""
     columns = np.array([flat(100_000.0), *plan.bars]).T
     time: NDArray[np.int64] = np.arange(len(plan.bars) + 1, dtype=np.int64) * 60 + START - 60
     frame = Frame("1m", time, {plan.instrument: Bars(*columns, source="imported")})
@@ -90,7 +90,7 @@ def fills_of_the_backtest(plan: Plan) -> list[Fill]:
 
 
 async def fills_on_paper(home: Path, plan: Plan, look_every: int) -> list[Fill]:
-    """The plan through a paper account, which somebody looks at every so many bars."""
+    """Run the plan on a paper account that is read every so many bars."""
     clock = AcceleratedClock(START)
     desk = Bench(home, a_market(clock), clock)
     terms: dict[str, object] = {} if plan.leverage is None else {"leverage": plan.leverage}
@@ -114,7 +114,7 @@ async def fills_on_paper(home: Path, plan: Plan, look_every: int) -> list[Fill]:
 
 
 def _fill_of(order: Order, *, at_once: bool) -> Fill:
-    """A bar's fills carry its close; a market order fills at once, which is the open of the next bar."""
+    """A bar's fills carry its close. A market order fills at once, which is the open of the next bar."""
     at = datetime.fromisoformat(str(order.updated_at)).timestamp()
     bar = int(at - START) // 60 + (1 if at_once else 0)
     reason = "liquidation" if order.label == "liquidation" else str(order.role or "entry")
@@ -126,7 +126,7 @@ def _exact(value: float | None) -> Decimal | None:
 
 
 def steps_of(low: int, high: int) -> st.SearchStrategy[float]:
-    """Multiples of 200: worse by 5 basis points they still lie on the tick."""
+    """Multiples of 200: after 5 basis points of slippage they still lie on the tick."""
     return st.integers(low // 200, high // 200).map(lambda n: n * 200.0)
 
 
@@ -159,10 +159,10 @@ WIDE = (100_000.0, 116_000.0, 84_000.0, 100_000.0, 1_000_000.0)
 @example(Plan(1, 98_000, 20, None, None, [WIDE]), 1)
 @example(Plan(-1, 102_000, 20, 0.02, 0.02, [WIDE]), 1)
 def test_the_same_orders_fill_alike_in_a_backtest_and_on_paper(plan: Plan, look_every: int) -> None:
-    """The same bars, amounts and reasons, and prices to the tick.
+    """The same bars, amounts and reasons, and prices equal to the tick.
 
-    Liquidations are at the same bar, yet not at one price: a backtest counts the slippage of the market order, while on
-    paper, as at an exchange, the whole margin is lost.
+    Liquidations happen on the same bar but not at one price: a backtest counts the slippage of the market order, while
+    on paper, as at an exchange, the whole margin is lost.
     """
     expected = fills_of_the_backtest(plan)
     with tempfile.TemporaryDirectory() as folder:
@@ -181,7 +181,9 @@ def on_paper(plan: Plan) -> list[Fill]:
 
 @pytest.mark.parametrize("engine", [fills_of_the_backtest, on_paper])
 class TestByHand:
-    """What both engines must say, worked out by hand. A market buy at 100,000 pays 5 basis points more: 100,050."""
+    """The expected result of both engines, computed by hand. A market buy at 100,000 pays 5 basis points more:
+    100,050.
+    """
 
     def test_a_stop_that_is_nearer_than_liquidation_comes_first(self, engine: Callable[[Plan], list[Fill]]) -> None:
         # The margin at 20x is 5,002.5, so liquidation is at (100,050 - 5,002.5) / 0.996 = 95,429.2. The stop is at
@@ -217,7 +219,7 @@ class TestByHand:
 
 
 async def test_a_limit_order_gets_a_tenth_of_the_volume_of_its_bar(tmp_path: Path) -> None:
-    """0.01 of 0.03: a backtest leaves the rest, on paper it waits for a bar that reaches it."""
+    """0.01 of 0.03 fills. A backtest drops the rest; on paper it waits for a bar that reaches it."""
     touching: Bar = (100_000.0, 100_000.0, 98_600.0, 99_800.0, 0.1)
     plan = Plan(1, 99_000, None, None, None, [touching, flat(99_800.0)], amount="0.03")
     clock = AcceleratedClock(START)
@@ -236,7 +238,7 @@ async def test_a_limit_order_gets_a_tenth_of_the_volume_of_its_bar(tmp_path: Pat
 @given(st.lists(st.integers(1, 4_999_999), min_size=1, max_size=8))
 @example([123_456, 4_999, 5_000, 5_001])
 def test_what_a_backtest_buys_is_what_a_paper_account_takes(amounts: list[int]) -> None:
-    """Lots of 0.00001 and at least 5 USDT: a backtest rounds down or skips, a paper account refuses what is not so."""
+    """Lots of 0.00001 and at least 5 USDT: a backtest rounds down or skips, a paper account refuses anything else."""
     terms = replace(TERMS, order_rules={BTC: OrderRules(lot=0.00001, minimum=5.0)})
 
     async def taken(home: Path) -> list[tuple[bool, bool]]:

@@ -1,4 +1,4 @@
-"""Two real processes on one database: neither may spend what the other has spent, or fill what it has filled."""
+"""Two real processes on one database: neither may spend the other's money or fill the other's fills."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def both(home: Path, url: str, count: int, fields: dict[str, Any]) -> Counter[str]:
-    """Run the worker twice at once, and count what its orders came to."""
+    """Run the worker twice at once, and count its orders by outcome."""
     command = [sys.executable, "-c", WORKER, str(home), url, str(START), str(count), json.dumps(fields)]
     workers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [worker.communicate(timeout=300)[0] for worker in workers]
@@ -76,7 +76,7 @@ def both(home: Path, url: str, count: int, fields: dict[str, Any]) -> Counter[st
 
 @pytest.fixture
 async def price(tmp_path: Path, url: str) -> Decimal:
-    """What the simulated market asks for a bitcoin at the start; opens the database as well."""
+    """The simulated market's opening price of bitcoin; opens the database as well."""
     engine = await Engine.open(EngineSettings(tmp_path, url), AcceleratedClock(START))
     bought = engine.venues.paper(LOCAL_AGENT).place(_probe())
     await engine.aclose()
@@ -95,14 +95,14 @@ async def test_two_processes_cannot_overspend_one_balance(tmp_path: Path, url: s
     fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
     outcomes = both(tmp_path, url, 12, {**fields, "amount": str(amount)})
 
-    # 24 orders of about 1,000 on 10,000: nine fit, the tenth would need its fee as well.
+    # 24 orders of about 1,000 on 10,000: nine fit; the tenth would also need its fee.
     assert outcomes["FILLED"] + outcomes["InsufficientFunds"] == 24
     assert outcomes["FILLED"] in {9, 10}
     await _books_are_sound(tmp_path, url)
 
 
 async def test_two_processes_fill_a_resting_order_once(tmp_path: Path, url: str, price: Decimal) -> None:
-    """Both settle the same six hours over forty orders of both, at the same time."""
+    """Both settle the same six hours at the same time, over forty orders placed by either."""
     limit = (price * Decimal("0.999")).quantize(Decimal(1))
     fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
     outcomes = both(tmp_path, url, 20, {**fields, "amount": "0.001", "order_type": "limit", "price": str(limit)})
@@ -124,7 +124,7 @@ async def test_a_thousand_orders_of_two_processes_leave_sound_books(tmp_path: Pa
     fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
     outcomes = both(tmp_path, url, 500, {**fields, "amount": str(amount)})
 
-    # Orders of about 25 on 10,000, each with a fee of 0.1 %: the money is spent before the thousand are through.
+    # Orders of about 25 on 10,000, each with a fee of 0.1 %: the money runs out before the thousandth.
     worth = amount * price * Decimal("1.001")
     assert outcomes["FILLED"] + outcomes["InsufficientFunds"] == 1_000
     assert abs(outcomes["FILLED"] - Decimal(10_000) / worth) <= 1
