@@ -1,6 +1,6 @@
-"""What sixteen research tasks cost an agent in tokens of o200k, each beside what it cost at version 0.1.0.
+"""The cost of sixteen research tasks for an agent in o200k tokens, each beside its cost at version 0.1.0.
 
-Run it with `python -m bench.agent_tasks`. It fails when all of them together cost more than 60 % of before.
+Run it with `python -m bench.agent_tasks`. It fails if the total is more than 60 % of the cost at 0.1.0.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How fast a backtest is: against other engines, over a universe, and as bars and symbols grow.
+"""Backtest speed: against other engines, over a universe, and with growing numbers of bars and symbols.
 
-`python -m bench.backtest [rounds]` takes a few minutes. CPU time is the figure to trust on a shared machine; wall time
-stands beside it. Every engine runs in its own process, one after the other, in every round, so that a busy moment hits
-all of them; the median over all runs counts. Targets: no slower than raptorbt at 8,760 and 525,600 bars, at least 40
-times as fast as backtesting.py, and with less memory than raptorbt.
+`python -m bench.backtest [rounds]` takes a few minutes. On a shared machine, trust the CPU time; wall time is printed
+beside it. In every round, each engine runs in its own process, one after the other, so that a busy moment affects all
+of them. The median over all runs counts. Targets: no slower than raptorbt at 8,760 and 525,600 bars, at least 40 times
+as fast as backtesting.py, and with less memory than raptorbt.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def compare(size: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Everything."""
+    """Run all benchmarks."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {rounds} rounds")
     for size in SIZES:

@@ -1,7 +1,8 @@
-"""A backtest end to end, as an agent feels it: through stdio, from a server that has just started and from a warm one.
+"""A backtest end to end, as an agent sees it: over stdio, from a newly started server and from a warm one.
 
-The job is RSI(14) below 30 / above 70, all in, with a year of hours and a year of minutes. Beside each figure stand a
-bare round trip (`meta_health`) of the same run and the same backtest in this process, without server and worker.
+The job is RSI(14) below 30 / above 70, all in, with a year of hours and a year of minutes. Each figure is printed
+beside two others from the same run: a bare round trip (`meta_health`), and the same backtest in this process, without
+server and worker.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ async def call(client: Client, tool: str, arguments: dict[str, Any]) -> tuple[fl
 
 
 def variant(body: dict[str, Any], number: int) -> dict[str, Any]:
-    """The job with another threshold, so that nothing but data can be reused."""
+    """The job with another threshold, so that only data can be reused."""
     return {**body, "script": body["script"].replace("30", f"{30 - number / 100}")}
 
 
@@ -99,7 +100,7 @@ async def warm(client: Client, body: dict[str, Any]) -> tuple[float, float]:
 
 
 async def cancelling(client: Client) -> float:
-    """From asking to cancel a running job to the answer that it is cancelled, milliseconds."""
+    """From the request to cancel a running job to the confirmation, milliseconds."""
     _, handle = await call(client, "backtest_and_poll", STATEFUL)
     took, answer = await call(client, "backtest_cancel", {"backtest_id": handle["backtest_id"]})
     if (handle["status"], answer["status"]) != ("running", "cancelled"):
@@ -108,7 +109,7 @@ async def cancelling(client: Client) -> float:
 
 
 async def main() -> int:
-    """Print the figures; 1 when a target is missed."""
+    """Print the figures; returns 1 if a target is missed."""
     missed = False
     with tempfile.TemporaryDirectory() as folder:
         for name, body in JOBS.items():

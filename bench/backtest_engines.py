@@ -1,8 +1,8 @@
 """The same job on each engine: RSI(14) below 30 enters with everything, above 70 exits, 5 basis points a side.
 
 Every engine gets the same bars in its own process (`python -m bench.backtest_engines ENGINE BARS RUNS`), warms up once,
-and prints a line of JSON: seconds to load, milliseconds a run, peak memory, trades, final equity. The bars open where
-the last one closed, so that engines that fill at the next open and at the same close make the same money.
+and prints a line of JSON: seconds to load, milliseconds a run, peak memory, trades, final equity. Each bar opens at the
+previous close, so engines that fill at the next open and engines that fill at the same close make the same profit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def market(size: int) -> tuple[Any, ...]:
 
 
 def without_pandas() -> None:
-    """TA-Lib loads pandas and polars where they are installed; this package does not bring them."""
+    """Hide pandas and polars: TA-Lib loads them if they are installed, and this package does not install them."""
     for name in ("pandas", "polars"):
         sys.modules[name] = None  # pyright: ignore[reportArgumentType] - Python's way to say "not installed"
 
@@ -76,7 +76,7 @@ def heytraders(size: int) -> Job:
 
 
 def raptorbt(size: int) -> Job:
-    """Rust: its own RSI, single backtest with its metrics and equity; its trades are left where they are."""
+    """Rust: its own RSI, single backtest with its metrics and equity; its trades are not read."""
     import raptorbt as engine
 
     times, opened, high, low, close, volume = market(size)
@@ -94,7 +94,8 @@ def raptorbt(size: int) -> Job:
 
 
 def vectorbt(size: int) -> Job:
-    """Numba: TA-Lib's RSI (its own is not Wilder's), signals shifted by a bar, and the metrics that ours has too."""
+    """Numba: TA-Lib's RSI (its own is not Wilder's), signals shifted by a bar, and the metrics that this engine also
+    has."""
     import numpy as np
     import talib
 
@@ -149,7 +150,7 @@ def backtesting(size: int) -> Job:
 
 
 def floor(size: int) -> Job:
-    """The least that can be done: TA-Lib's RSI and a bare chain of NumPy events. No metrics, no trades, no checks."""
+    """The lower bound: TA-Lib's RSI and a bare chain of NumPy events. No metrics, no trades, no checks."""
     without_pandas()
     import numpy as np
     import talib
@@ -190,7 +191,7 @@ ENGINES: dict[str, Callable[[int], Job]] = {
 
 
 def main(name: str, size: int, rounds: int) -> None:
-    """Time one engine and print what was seen."""
+    """Time one engine and print the measurements."""
     started = time.perf_counter()
     job = ENGINES[name](size)
     loaded = time.perf_counter() - started

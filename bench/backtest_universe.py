@@ -1,4 +1,4 @@
-"""A universe on one account: fifty symbols over a year of hours, and how the cost grows with bars and symbols."""
+"""A universe on one account: fifty symbols over a year of hourly bars, and the cost as bars and symbols grow."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def universe(symbols: int, bars: int) -> Frame:
 
 
 def momentum(frame: Frame, every: int) -> StaticProgram:
-    """Hold the best fifth by the return of a week in equal parts, revised every `every` bars."""
+    """Hold the best fifth by weekly return with equal weights, rebalanced every `every` bars."""
     close = np.stack([bars.close for bars in frame.bars.values()])
     past = np.full_like(close, np.nan)
     past[:, LOOKBACK:] = close[:, LOOKBACK:] / close[:, :-LOOKBACK] - 1.0
@@ -46,7 +46,7 @@ def momentum(frame: Frame, every: int) -> StaticProgram:
 
 
 def reversals(frame: Frame) -> StaticProgram:
-    """Each symbol for itself: a share of equity after a fall of a day, with a stop and a target."""
+    """Each symbol separately: buy a share of equity after a one-day fall, with a stop and a target."""
     size = Size("weight", 1.0 / len(frame.bars))
     program: list[Emission] = []
     for instrument, bars in frame.bars.items():
@@ -72,7 +72,7 @@ def timed(frame: Frame, program: StaticProgram, runs: int = 5) -> tuple[float, i
 
 
 def year_of_hours() -> None:
-    """Fifty symbols, 8,760 hours."""
+    """Fifty symbols, 8,760 hourly bars."""
     frame = universe(50, 8_760)
     print("\n50 symbols x 8,760 hours on one account, kernel and metrics, CPU ms")
     for name, program in (
@@ -86,7 +86,7 @@ def year_of_hours() -> None:
 
 
 def growth() -> None:
-    """Cost a bar and symbol should stay level as either grows."""
+    """The cost per bar and symbol should stay constant as either grows."""
     print("\ngrowth: daily momentum and reversals, CPU ms (ns a bar and symbol)")
     for symbols, bars in ((10, 8_760), (20, 8_760), (40, 8_760), (80, 8_760), (20, 17_520), (20, 35_040), (20, 70_080)):
         frame = universe(symbols, bars)

@@ -66,7 +66,7 @@ async def timed(call: Callable[[], Awaitable[Any]], rounds: int) -> float:
 
 
 async def bare_call() -> float:
-    """What the SDK itself costs for one call in memory."""
+    """The SDK's own cost for one call in memory."""
     server = MCPServer("bare")
 
     @server.tool()
@@ -103,7 +103,7 @@ def numpy_scan(symbols: int, bars: int = 500) -> float:
 
 
 def fresh(program: str, *arguments: str) -> list[float]:
-    """The figures that a program prints in a process of its own."""
+    """The figures that a program prints in a separate process."""
     done = subprocess.run([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
 

@@ -1,4 +1,4 @@
-"""How much faster two Dask workers are than one, on the same sweep, and what a task weighs.
+"""The speed-up from one Dask worker to two on the same sweep, and the size of a task.
 
 `uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine, runs the sweep
 of `bench.sweep` on one worker and on two after a warm-up, and prints the best wall seconds, efficiency and the
@@ -27,7 +27,7 @@ ROUNDS = 3
 
 
 def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """A process of Dask with this package on its path."""
+    """A Dask process with this package on its path."""
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *arguments]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here)

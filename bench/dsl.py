@@ -1,4 +1,4 @@
-"""The language: reading and running expressions and scripts, beside what TA-Lib alone takes on ready arrays.
+"""The language: reading and running expressions and scripts, compared with TA-Lib alone on ready arrays.
 
 python -m bench.dsl
 """
@@ -39,7 +39,7 @@ HOSTILE: Final = {
 
 
 def frame_of(count: int) -> Frame:
-    """A random walk of hours."""
+    """A random walk of hourly bars."""
     rng = np.random.default_rng(1)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, count)))
     before = np.concatenate(([100.0], close[:-1]))
@@ -69,7 +69,7 @@ def refused(source: str) -> None:
 
 
 def ask(script: CompiledScript, frame: Frame) -> None:
-    """Ask a stateful script on every bar, with an account that stays flat."""
+    """Run a stateful script on every bar, with an account that stays flat."""
     program = script.program(frame)
     if isinstance(program, tuple):
         raise TypeError("the script reads no state")

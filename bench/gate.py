@@ -1,5 +1,5 @@
-"""What the safety layer adds to an order: the same paper order straight to the engine, through the gate, and through
-the gate with every limit active, so that the market, the account and the clock are read for each.
+"""The time that the safety layer adds to an order. The same paper order goes straight to the engine, through the gate,
+and through the gate with every limit active, which reads the market, the account and the clock for each order.
 
 Baseline of the same run: the order without the gate.
 """
@@ -57,7 +57,7 @@ snapshot_age = 3600
 
 
 async def direct(backend: Backend) -> Callable[[], Awaitable[Any]]:
-    """The order as the engine takes it."""
+    """The order straight to the engine."""
     client = await backend.client()
     return lambda: client.call(ORDERS_PLACE, ORDER)
 
@@ -70,7 +70,7 @@ async def gated(backend: Backend) -> Callable[[], Awaitable[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Milliseconds of one order, the median of a round: on the clock, and of this process's processors."""
+    """Milliseconds of one order, the median of a round: wall time and CPU time of this process."""
 
     wall: float
     busy: float
@@ -91,10 +91,10 @@ async def measure(home: Path, way: Way) -> Taken:
 
 
 def rounds() -> dict[str, list[Taken]]:
-    """Every way in every round, in turns and each time in a new home, so that what else runs here disturbs all alike.
+    """Run every path in every round, in turn and each time in a new home, so that other load affects all equally.
 
     Returns:
-        By way, the rounds.
+        The rounds by path.
     """
     ways: dict[str, tuple[Way, str]] = {DIRECT: (direct, ""), PAPER: (gated, ""), LIMITED: (gated, LIMITS)}
     found: dict[str, list[Taken]] = {name: [] for name in ways}
@@ -110,14 +110,14 @@ def rounds() -> dict[str, list[Taken]]:
 
 
 def added(with_gate: list[Taken], without: list[Taken]) -> list[float]:
-    """Milliseconds that the gate adds in each round, against the order without it of the same round."""
+    """Milliseconds that the gate adds in each round, compared with the order without it in the same round."""
     return [gate.wall - bare.wall for gate, bare in zip(with_gate, without, strict=True)]
 
 
 def main() -> int:
-    """Print each figure beside the baseline; fail when the gate adds more than its budget in every round.
+    """Print each figure beside the baseline; fail if the gate exceeds its budget in every round.
 
-    Load of other programs only ever adds, so the best round says most about the gate itself.
+    Load of other programs can only add time, so the best round is the best estimate of the gate's own cost.
     """
     found = rounds()
     bare = found[DIRECT]

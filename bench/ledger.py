@@ -1,6 +1,6 @@
-"""The ledger: one durable commit of each kind, what a decision costs beside a full day, and the check at a start.
+"""The ledger: one durable commit of each kind, the cost of a decision on a full day, and the check at startup.
 
-Baseline of the same run: a commit of one row to a bare SQLite file with the same care.
+Baseline of the same run: a commit of one row to a bare SQLite file with the same durability.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CALLER = Caller("orders_place", "bench")
 
 
 def proposal(number: int) -> Proposal:
-    """An order that differs from all others."""
+    """A unique order."""
     order = Order(
         account_id="bench", exchange="binance", market_type="spot", symbol="BTC/USDT", side="buy", order_type="limit",
         amount=Decimal(number + 1) / 1_000, price=Decimal(60_000),
@@ -44,7 +44,7 @@ def passes(_usage: Usage, _switch: SwitchState) -> Decision:
 
 
 def goes(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:
-    """A last word that costs nothing."""
+    """A final check that costs nothing."""
     return GO
 
 
@@ -70,7 +70,7 @@ def bare(home: Path) -> tuple[float, float]:
 
 
 def orders(home: Path) -> dict[str, tuple[float, float]]:
-    """What one order costs: admitted, claimed, settled."""
+    """The cost of one order: admitted, claimed, settled."""
     ledger = Ledger.open(home)
     ids: list[str] = []
 
@@ -92,7 +92,7 @@ def orders(home: Path) -> dict[str, tuple[float, float]]:
 
 
 def busy_day(home: Path) -> tuple[tuple[float, float], float, int]:
-    """Admission beside a thousand orders of the day, seconds of the check at a start, and events checked."""
+    """Admission after a thousand orders of the day, seconds of the startup check, and events checked."""
     ledger = Ledger.open(home)
     for number in range(BUSY_DAY):
         ledger.admit(proposal(number), CALLER, passes, repeat_seconds=0)

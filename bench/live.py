@@ -1,7 +1,7 @@
-"""What a closed bar costs with 100 live subscriptions, beside compiling and running their scripts alone.
+"""The cost of a closed bar with 100 live subscriptions, beside compiling and running their scripts alone.
 
-`python -m bench.live`: a strategy in mode signal, 100 times, over 10 bars.
-`python -m bench.live --ages 1 30 90`: one bar of one subscription on minutes of three symbols, so many days old.
+`python -m bench.live`: one strategy in mode signal, 100 times, over 10 bars. `python -m bench.live --ages 1 30 90`: one
+bar of one subscription on minute bars of three symbols, at these ages in days.
 """
 
 from __future__ import annotations

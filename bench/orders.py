@@ -40,7 +40,7 @@ async def order_in_memory(home: Path) -> float:
 
 
 async def order_over_stdio(home: Path) -> float:
-    """The same over a server process."""
+    """The same through a server process."""
     environment = {**os.environ, "HEYTRADERS_HOME": str(home)}
     server = StdioServerParameters(command=sys.executable, args=["-m", "heytraders_mcp"], env=environment)
     async with Client(server) as client:
@@ -48,7 +48,7 @@ async def order_over_stdio(home: Path) -> float:
 
 
 async def balances(home: Path) -> tuple[float, float, int]:
-    """Milliseconds of `accounts_balances` with many positions and with none, and how many they were."""
+    """Milliseconds of `accounts_balances` with many positions and with none, and the number of positions."""
     async with open_server(Settings(home=home)) as server, Client(server) as client:
         listed = await client.call_tool("market_tickers", {"exchange": FUTURES["exchange"], "limit": POSITIONS})
         result: dict[str, Any] = listed.structured_content or {}

@@ -1,7 +1,7 @@
 """Makes the pictures in docs/charts: backtests and a sweep on the simulated market, drawn by the engine.
 
-`uv run python -m bench.pictures [FOLDER]`. The clock stands still and the market has a seed: the data are the same
-each time.
+`uv run python -m bench.pictures [FOLDER]`. The clock is fixed and the market is seeded, so the data is the same each
+time.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Maker:
         return (await self.ended(f"/backtest/status/{started['backtest_id']}"))["result_id"]
 
     async def draw(self, name: str, picture: dict[str, Any]) -> None:
-        """Write one picture and say what it shows."""
+        """Write one picture and print its description."""
         (self.folder / f"{name}.png").write_bytes(base64.b64decode(picture["data"]))
         print(f"{name}.png: {picture['alt']}")
 

@@ -1,4 +1,5 @@
-"""The policy: how long one order is judged, passed, asked about and refused with a suggestion; and what a limit leaves.
+"""The policy: the time to judge one order that passes, that needs approval, and that is refused with a suggestion; and
+the time to compute the rest of a limit.
 
 Baselines of the same run: checking the order against the API's request model alone, and one comparison of its value.
 
@@ -69,7 +70,7 @@ FACTS: Final = Facts(
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Median and 99th percentile of a call, microseconds of processor time: it waits for nothing."""
+    """Median and 99th percentile of a call, microseconds of CPU time, because it never waits."""
     for _ in range(100):
         call()
     taken: list[float] = []

@@ -1,6 +1,6 @@
-"""Start: from spawning the process to its `initialize` response, beside a one-tool server on the bare SDK.
+"""Startup: from spawning the process to its `initialize` response, beside a one-tool server on the bare SDK.
 
-Both are started by turns in the same run, so that a busy machine slows both. The figure is the ratio of the medians.
+Both start in turn in the same run, so that a busy machine slows both. The figure is the ratio of the medians.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """1,000 variants of an RSI script on 8,760 bars with all metrics, beside raptorbt and vectorbt on the same bars.
 
-Wall seconds of warm processes; raptorbt and vectorbt loop over the same variants, raptorbt in as many processes as we
-use. vectorbt runs where the group `bench` is installed: `uv run --group bench python -m bench.sweep`.
+Figures are wall seconds of warm processes. raptorbt and vectorbt loop over the same variants, raptorbt in as many
+processes as this engine uses. vectorbt runs if the group `bench` is installed: `uv run --group bench python -m
+bench.sweep`.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def grid(count: int) -> NDArray[np.float64]:
 
 
 def setting(size: int, tickers: int, name: str) -> tuple[Frame, Terms]:
-    """A frame and what all variants have in common."""
+    """A frame and the common part of all variants."""
     times, opened, high, low, close, volume = market(size)
     instruments = tuple(Instrument("binance", f"T{i}", "USDT") if i else BTC for i in range(tickers))
     bars = {each: Bars(opened, high, low, close, volume, "simulated") for each in instruments}
@@ -125,7 +126,7 @@ def vectorbt(size: int, variants: NDArray[np.float64]) -> float:
 
 
 def best_of(rounds: int, work: Callable[[], float]) -> float:
-    """The quickest of some rounds: the others shared the machine."""
+    """The fastest of several rounds: the others shared the machine."""
     return min(work() for _ in range(rounds))
 
 

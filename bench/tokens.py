@@ -1,8 +1,8 @@
-"""How many tokens the tool list costs, counted as o200k: name, description and input schema of every tool, which all
-hosts put in front of their model, and the result schemas, which some do.
+"""The cost of the tool list in o200k tokens: name, description and input schema of every tool, which all hosts give to
+their model, and the result schemas, which some hosts also give.
 
-The baseline is the same tools as the SDK would describe them by itself from the same models: with `$defs`, titles and
-null alternatives. Fails when a budget is broken.
+The baseline is the SDK's default description of the same tools from the same models: with `$defs`, titles and null
+alternatives. It fails if a budget is exceeded.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ RESULTS_BUDGET = 9_000
 
 
 def model_tokens(name: str, description: str, schema: dict[str, Any]) -> int:
-    """What a host puts in front of its model for one tool."""
+    """The text that a host gives to its model for one tool."""
     return tokens({"name": name, "description": description, "inputSchema": schema})
 
 
 def tokens(shown: dict[str, Any]) -> int:
-    """How many tokens a JSON object takes."""
+    """The number of tokens in a JSON object."""
     return len(_o200k().encode(json.dumps(shown, separators=(",", ":"), ensure_ascii=False)))
 
 
 @cache
 def _o200k() -> Any:
-    """The vocabulary, out of a wheel that ships it. Its loader uses a deprecated call, which is not ours to fix."""
+    """The vocabulary, from a wheel that ships it. Its loader uses a deprecated call, which this project cannot fix."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from bpe_openai import get_encoding

@@ -1,4 +1,4 @@
-"""Pictures: a chart is a Vega-Lite specification made by a pure function, and this module alone renders them.
+"""Pictures: a pure function makes each chart as a Vega-Lite specification, and only this module renders them.
 
 The renderer is the extra `charts` (vl-convert-python): one wheel, no browser, no network.
 """
@@ -26,9 +26,9 @@ _FAINT: Final = {"light": "#d9dce1", "dark": "#343a42"}
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture before it is drawn: the specification, and in words what it shows.
+    """A picture before it is drawn: the specification and a description in words.
 
-    `values` is what a line of text can show of it.
+    `values` are the numbers for a one-line text version.
     """
 
     specification: Specification
@@ -62,7 +62,7 @@ def svg(chart: Chart, theme: Theme = "light") -> str:
 
 
 def sparkline(values: Sequence[float], width: int = 48) -> str:
-    """Numbers as one line of block characters, the lowest to the highest."""
+    """Numbers as one line of block characters, scaled from the lowest to the highest."""
     if not values:
         return ""
     picked = [values[i * len(values) // width] for i in range(width)] if len(values) > width else list(values)

@@ -1,4 +1,4 @@
-"""From stored results to charts, and to a report that needs no other file."""
+"""Turns stored results into charts, and into a self-contained report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def result_chart(feed: Feed, result: Stored, kind: str) -> Chart:
     """A picture of one result. Blocking.
 
     Raises:
-        InvalidInput: The kind is one of a sweep, or there is nothing to draw.
+        InvalidInput: The kind is for sweeps only, or there is nothing to draw.
     """
     title, span = _title(result), f"{result.summary['start_date']} to {result.summary['end_date']}"
     total = result.metrics["total_return_pct"]
@@ -124,7 +124,7 @@ def sweep_chart(found: dict[str, Any], kind: str) -> Chart:
 
 
 def compared_chart(results: Sequence[Stored]) -> Chart:
-    """The equity of several results, each 100 at the start."""
+    """The equity of several results, each starting at 100."""
     curves = {
         f"{n}. {each.name or 'Strategy'}"[:34]: _points(each.times, each.equity) for n, each in enumerate(results, 1)
     }
@@ -160,7 +160,7 @@ def report_html(feed: Feed, result: Stored) -> str:
 
 
 def _allocation(result: Stored, summary: str) -> Chart:
-    """What each book of a portfolio holds of the account, over time."""
+    """The money of each book of a portfolio, over time."""
     kept = np.unique(np.linspace(0, len(result.equity) - 1, min(AREA_POINTS, len(result.equity))).astype(np.int64))
     times = [iso8601(float(at)) for at in result.times[kept]]
     names = result.labels.books
@@ -187,7 +187,7 @@ def _points(times: NDArray[np.int64], values: Floats) -> list[Point]:
 
 
 def _hold(feed: Feed, result: Stored) -> list[Point]:
-    """The initial cash in equal parts in every ticker, without costs; nothing where candles are missing."""
+    """The initial cash in equal parts in every ticker, without costs; None if candles are missing."""
     instruments = tuple(resolve(ticker) for ticker in result.labels.tickers)
     start, end = int(result.times[0]) - result.labels.step, int(result.times[-1])
     try:
@@ -249,7 +249,7 @@ def _trades(feed: Feed, result: Stored) -> Chart:
 
 
 def _compiled(result: Stored) -> CompiledScript | None:
-    """The result's script; nothing where it no longer compiles or several strategies share the account."""
+    """The result's script; None if it no longer compiles or several strategies share the account."""
     summary = result.summary
     if len(result.books):
         return None
@@ -263,9 +263,9 @@ def _compiled(result: Stored) -> CompiledScript | None:
 
 
 def _levels(script: CompiledScript, frame: Frame, instrument: Instrument, trades: Table) -> list[Row]:
-    """Where the stop and the target of each trade stood, bar by bar, as its entry set them.
+    """The levels of each trade's stop and target, bar by bar, as set by its entry.
 
-    Only for scripts that decide without looking at the account: what others decided cannot be told from the candles.
+    Only for scripts that do not read the account: the decisions of others cannot be derived from the candles.
     """
     program = None if script.stateful else script.program(frame)
     if not isinstance(program, tuple):
@@ -309,7 +309,7 @@ def _fraction(value: Value | None, bar: int) -> float | None:
 
 
 def stop_path(side: float, entry: float, stop: float | None, trail: float | None, best: Floats) -> list[float]:
-    """The stop in force in each bar: the fixed one, or the trailing one once that is nearer.
+    """The stop in force in each bar: the fixed one, or the trailing one when that is nearer.
 
     Args:
         side: 1 long, -1 short.

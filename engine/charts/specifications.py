@@ -1,7 +1,7 @@
-"""The charts: each a pure function from figures to a Vega-Lite specification of 800 x 480 with its words.
+"""The charts: each is a pure function from figures to a Vega-Lite specification of 800 x 480 with a description.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; gain is blue and loss orange, and
-where colour says something, shape, sign or position says it too.
+Colours are those of Okabe and Ito, which people with any colour vision can tell apart. Gain is blue and loss orange.
+Shape, sign or position always repeats the meaning of a colour.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 
 
 def equity_chart(title: str, strategy: Sequence[Point], hold: Sequence[Point], summary: str) -> Chart:
-    """Equity beside holding, with the drawdown below."""
+    """Equity compared with holding, with the drawdown below."""
     rows = [{"time": t, "value": v, "what": "Strategy"} for t, v in strategy]
     rows += [{"time": t, "value": v, "what": "Buy and hold"} for t, v in hold]
     falls = _drawdown(strategy)
@@ -220,7 +220,7 @@ def months_chart(title: str, months: Mapping[str, Sequence[float | None]], summa
 
 
 def comparison_chart(title: str, curves: Mapping[str, Sequence[Point]], summary: str) -> Chart:
-    """Several equity curves, each 100 at the start, named where they end."""
+    """Several equity curves, each starting at 100, labelled at their ends."""
     rows = [
         {"time": t, "value": 100.0 * v / points[0][1], "what": name}
         for name, points in curves.items()
@@ -260,7 +260,7 @@ def comparison_chart(title: str, curves: Mapping[str, Sequence[Point]], summary:
 
 
 def _spread(labels: list[dict[str, Any]], values: Sequence[float]) -> None:
-    """Give each label a `place` near its value at which none covers another: one line of text is 4 % of the height."""
+    """Give each label a `place` near its value so that no labels overlap: one line of text is 4 % of the height."""
     line = 0.045 * ((max(values) - min(values)) or 1.0)
     ranked = sorted(labels, key=lambda label: label["value"])
     for number, label in enumerate(ranked):
@@ -304,7 +304,7 @@ def walk_forward_chart(title: str, curve: Sequence[Point], folds: Sequence[Row],
 
 
 def bars_chart(title: str, values: Mapping[str, float], unit: str, summary: str) -> Chart:
-    """One bar a name, the largest first; below zero in the colour of loss."""
+    """One bar per name, the largest first; values below zero in the colour of loss."""
     rows = [{"name": name, "value": value} for name, value in values.items()]
     y = {"field": "name", "type": "nominal", "sort": "-x", "title": None, "axis": {"labelLimit": 200}}
     x = {"field": "value", "type": "quantitative", "title": unit, "scale": {"padding": 60}}
@@ -332,7 +332,7 @@ def bars_chart(title: str, values: Mapping[str, float], unit: str, summary: str)
 
 
 def allocation_chart(title: str, times: Sequence[str], books: Mapping[str, Sequence[float]], summary: str) -> Chart:
-    """The money of each book, one on the other: the upper edge is the account."""
+    """The money of each book, stacked: the upper edge is the account."""
     names = list(books)
     rows = [
         {"time": at, "value": value, "what": name, "order": order}
@@ -360,7 +360,7 @@ def allocation_chart(title: str, times: Sequence[str], books: Mapping[str, Seque
 
 
 def _listed(fold: Row) -> str:
-    """The values of a fold, one a line."""
+    """The values of a fold, one per line."""
     return "\n".join(f"{name} {value:g}" for name, value in fold.items() if name not in ("from", "to"))
 
 

@@ -1,8 +1,8 @@
-"""Where heavy work runs: the same pure tasks on the processes of this machine, or on a cluster.
+"""Runs heavy work: the same pure tasks on processes of this machine or on a cluster.
 
-A task is a function of a module, given the arrays that were shared and one parameter. It reads nothing else, so a task
-whose worker died simply runs again, and every executor gives the same bits. A task that needs chance takes its seed
-from `seed_of`. One task should take 50 ms or more: put several small jobs into one parameter.
+A task is a module-level function of the shared arrays and one parameter. It reads nothing else, so a task whose worker
+died runs again, and every executor gives the same bits. A task that needs random numbers takes its seed from `seed_of`.
+One task should take 50 ms or more: put several small jobs into one parameter.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _listener: ContextVar[Callable[[float], None] | None] = ContextVar("listener", d
 
 
 def tell(done: float) -> None:
-    """Say what share of the running task is done; heard where it runs in the process that asked for it."""
+    """Report the completed share of the running task; it arrives only if the task runs in the caller's process."""
     listener = _listener.get()
     if listener is not None:
         listener(done)
@@ -48,34 +48,34 @@ class WorkerLost(Exception):
 
 
 class Executor(Protocol):
-    """Runs tasks in other processes. One thread at a time uses it; `close` may be called by any."""
+    """Runs tasks in other processes. Only one thread at a time may use it; any thread may call `close`."""
 
     @property
     def workers(self) -> int:
-        """Processes that run tasks at the same time."""
+        """The number of processes that run tasks in parallel."""
         ...
 
     def share(self, name: str, array: Array) -> None:
-        """Give every later task an array, under a name; it is copied once, not once a task."""
+        """Give every later task an array under a name; it is copied once, not per task."""
         ...
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
-        """Run the task once for each parameter and yield the index and the value of each as it is ready.
+        """Run the task once for each parameter and yield index and value of each as it completes.
 
-        Leaving the loop early, or `close`, ends what still runs.
+        Leaving the loop early, or `close`, ends all running tasks.
 
         Raises:
-            WorkerLost: A task cannot be run to its end.
+            WorkerLost: A task cannot be completed.
         """
         ...
 
     def close(self) -> None:
-        """End every worker and free what was shared."""
+        """End every worker and free the shared arrays."""
         ...
 
 
 class Inline:
-    """Runs tasks in this process: for work so small that starting processes would cost more than it saves."""
+    """Runs tasks in this process, for work too small to be worth starting processes."""
 
     def __init__(self, look: Callable[[float], None] | None = None) -> None:
         self.workers: Final = 1
@@ -87,7 +87,7 @@ class Inline:
         self._shared[name] = array
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
-        """Run the tasks in order; `look` hears how far each is."""
+        """Run the tasks in order; `look` receives the progress of each."""
         for index, parameter in enumerate(parameters):
             token = _listener.set(self._look)
             try:
@@ -97,7 +97,7 @@ class Inline:
             yield index, value
 
     def close(self) -> None:
-        """Free what was shared."""
+        """Free the shared arrays."""
         self._shared.clear()
 
 
@@ -105,12 +105,12 @@ def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
     """The executor that the setting names: processes of this machine, or `dask://host:port`.
 
     Args:
-        workers: Processes of the local pool. A cluster has as many as it has.
-        memory_mb: What one process of the local pool may use, where the platform can bound it.
-        setting: As `HEYTRADERS_EXECUTOR` has it; empty for the local pool.
+        workers: Processes of the local pool. A cluster uses all its workers.
+        memory_mb: Memory limit of one process of the local pool, where the platform supports it.
+        setting: The value of `HEYTRADERS_EXECUTOR`; empty for the local pool.
 
     Raises:
-        UserMustAct: The setting cannot be read, the extra is missing, or the cluster does not answer.
+        UserMustAct: The setting is invalid, the extra is missing, or the cluster does not answer.
     """
     if not setting:
         from .local import LocalExecutor
@@ -127,12 +127,12 @@ def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
 
 
 def executor_for(work: int, setting: str, look: Callable[[float], None] | None = None) -> Executor:
-    """Where work of this size runs: on a cluster if one is set, else in this process, or in a pool if it is large.
+    """The executor for work of this size: a cluster if one is set, else this process, or a pool for large work.
 
     Args:
-        work: Bars times variants, or as much.
-        setting: As `HEYTRADERS_EXECUTOR` has it.
-        look: Hears how far a task is that runs in this process.
+        work: Bars times variants, or an equivalent.
+        setting: The value of `HEYTRADERS_EXECUTOR`.
+        look: Receives the progress of a task that runs in this process.
 
     Raises:
         UserMustAct: See `open_executor`.
@@ -148,6 +148,6 @@ def pool_size() -> int:
 
 
 def seed_of(work: str, index: int) -> np.random.SeedSequence:
-    """The seed of one task: a function of the work's name and the task's index, whoever runs it."""
+    """The seed of one task: a function of the work's name and the task's index, whichever process runs it."""
     digest = hashlib.sha256(f"{work}:{index}".encode()).digest()
     return np.random.SeedSequence(int.from_bytes(digest[:16], "big"))

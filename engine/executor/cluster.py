@@ -1,7 +1,7 @@
 """A Dask cluster: the same tasks on other machines, with the same results. Needs the extra `cluster`.
 
 A Dask scheduler and its workers unpickle whatever reaches their ports, which lets anyone who can connect run code. So
-the scheduler must be on this machine's loopback address, or speak TLS that both sides prove: HEYTRADERS_CLUSTER_CA,
+the scheduler must be on this machine's loopback address, or use mutual TLS: HEYTRADERS_CLUSTER_CA,
 HEYTRADERS_CLUSTER_CERT and HEYTRADERS_CLUSTER_KEY name the files.
 """
 
@@ -56,7 +56,7 @@ class ClusterExecutor:
 
     @property
     def workers(self) -> int:
-        """Threads of all workers that the scheduler has now."""
+        """Threads of all current workers of the scheduler."""
         return max(1, sum(self._client.nthreads().values()))
 
     def share(self, name: str, array: Array) -> None:
@@ -65,10 +65,10 @@ class ClusterExecutor:
         self._scattered[name] = self._client.scatter(array, broadcast=True, hash=False)
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
-        """Run the task once for each parameter, in any order. Dask runs a task again whose worker died.
+        """Run the task once for each parameter, in any order. Dask reruns a task whose worker died.
 
         Raises:
-            WorkerLost: Workers died again and again.
+            WorkerLost: Workers died repeatedly.
         """
         left = dict(enumerate(parameters))
         for _ in range(MAX_ATTEMPTS):
@@ -90,7 +90,7 @@ class ClusterExecutor:
         raise WorkerLost("the cluster's workers died again and again")
 
     def close(self) -> None:
-        """Leave the cluster; what it still holds for this client is dropped."""
+        """Disconnect from the cluster, which drops all data of this client."""
         self._scattered.clear()
         self._client.close()
 
@@ -98,7 +98,7 @@ class ClusterExecutor:
         return self._client.submit(_run, task, self._scattered, parameter, pure=False, retries=0)
 
     def _lost(self, future: Any) -> bool:
-        """Whether the task is missing because of its worker, not because of itself."""
+        """Whether the task failed because its worker was lost, not because of the task."""
         killed: type[BaseException] = self._dask.KilledWorker
         return future.status in ("lost", "cancelled") or isinstance(future.exception(), killed)
 
@@ -108,10 +108,10 @@ def _run(task: Task[P, V], shared: Mapping[str, Array], parameter: P) -> V:
 
 
 def _tls_files(address: str) -> tuple[str, str, str] | None:
-    """The files for TLS that both sides prove; `None` for a scheduler on loopback without them.
+    """The files for mutual TLS; `None` for a scheduler on loopback without them.
 
     Raises:
-        UserMustAct: The address is neither.
+        UserMustAct: The address is not on loopback and the files are missing.
     """
     ca, certificate, key = (os.environ.get(name, "") for name in _TLS)
     if ca and certificate and key:

@@ -1,8 +1,8 @@
 """The processes of this machine: spawned workers that read shared memory, replaced when they die.
 
-Spawned processes import everything afresh, so they behave the same on each platform. They leave the pipes of the
-server alone and end with their parent. A parent that is killed leaves its shared memory behind; the next one to start
-removes it, because the name of a segment holds the number of the process that made it.
+Spawned processes import all modules again, so they behave the same on each platform. They never touch the pipes of the
+server, and they end with their parent. A killed parent leaves its shared memory behind. The next parent that starts
+removes it: the name of a segment contains the id of the process that made it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _attached: dict[str, tuple[SharedMemory, Array]] = {}
 
 
 class Spawning(SpawnContext):
-    """Spawns processes, and remembers them so that they can be killed, also while they start."""
+    """Spawns processes and tracks them, so that they can be killed even while they start."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Spawning(SpawnContext):
         return process
 
     def kill(self) -> None:
-        """Kill every process that was started."""
+        """Kill every started process."""
         for process in self.spawned:
             if process.pid is not None:
                 process.kill()
@@ -74,7 +74,7 @@ class LocalExecutor:
         remove_abandoned()
 
     def share(self, name: str, array: Array) -> None:
-        """Copy an array into shared memory; every later task is given it under this name, read-only."""
+        """Copy an array into shared memory; every later task gets it under this name, read-only."""
         array = np.ascontiguousarray(array)
         label = f"{_PREFIX}-{os.getpid()}-{secrets.token_hex(4)}"
         segment = SharedMemory(label, create=True, size=max(1, array.nbytes))
@@ -84,10 +84,10 @@ class LocalExecutor:
         self._shapes[name] = (label, array.shape, array.dtype.str)
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
-        """Run the task once for each parameter, in any order; a task whose worker died runs again.
+        """Run the task once for each parameter, in any order; a task whose worker died is rerun.
 
         Raises:
-            WorkerLost: One task killed its worker again and again, or the executor was closed.
+            WorkerLost: One task killed its worker repeatedly, or the executor was closed.
         """
         waiting = list(range(len(parameters)))[::-1]
         attempts = [0] * len(parameters)
@@ -128,7 +128,7 @@ class LocalExecutor:
         running: dict[Future[V], int],
         attempts: list[int],
     ) -> None:
-        """Keep every worker busy; but a task that was lost runs alone, so that it is known which one kills workers."""
+        """Keep every worker busy. A lost task runs alone, to identify the task that kills workers."""
         while waiting and len(running) < (1 if attempts[waiting[-1]] else _AHEAD * self.workers):
             try:
                 future = self._ready().submit(_run, task, self._shapes, parameters[waiting[-1]])
@@ -176,7 +176,7 @@ class LocalExecutor:
 
 
 def remove_abandoned() -> int:
-    """Remove the shared memory of processes that are gone, and say how many segments that were."""
+    """Remove the shared memory of ended processes, and return the number of segments."""
     if not _SEGMENTS.is_dir():
         return 0
     removed = 0
@@ -190,7 +190,7 @@ def remove_abandoned() -> int:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine runs; where that cannot be asked safely, it counts as running."""
+    """Whether a process of this machine runs; if that cannot be checked safely, it counts as running."""
     if sys.platform == "win32":
         return True
     try:
@@ -203,7 +203,7 @@ def alive(pid: int) -> bool:
 
 
 def one_thread_each() -> None:
-    """Make child processes use one thread for linear algebra: there are as many workers as cores."""
+    """Make child processes use one thread for linear algebra, because there is one worker per core."""
     for name in _ONE_THREAD:
         os.environ.setdefault(name, "1")
 
@@ -231,7 +231,7 @@ def _array(where: Shape) -> Array:
 
 
 def _leave_pipes_alone() -> None:
-    """The parent may speak MCP over its standard input and output; both are inherited, so let go of them."""
+    """Detach the inherited standard input and output: the parent may use them for MCP."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(2, 1)
@@ -240,7 +240,7 @@ def _leave_pipes_alone() -> None:
 
 
 def _limit_memory(limit: int) -> None:
-    """Bound the address space where the platform can."""
+    """Limit the address space where the platform supports it."""
     if sys.platform == "win32":
         return
     import resource

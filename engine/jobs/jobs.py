@@ -1,7 +1,7 @@
-"""Backtest jobs: durable rows, run in worker processes by threads of this process, resumed by whoever comes next.
+"""Backtest jobs: durable rows that threads of this process run in worker processes, and that a later process resumes.
 
-A job belongs to the process that queued it. A process that stops gives its jobs back; one that dies stops showing
-signs of life, and another one on the same database takes its jobs over.
+A job belongs to the process that queued it. A process that stops gives its jobs back. A process that dies stops sending
+heartbeats, and another process on the same database takes over its jobs.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Fetch = Callable[[str, Look], None]
 
 
 class Cancelled(Exception):
-    """The job was cancelled while its candles were fetched."""
+    """The job was cancelled during the fetch of its candles."""
 
 
 class Jobs:
     """Queues, runs, cancels and resumes backtests. Everything here blocks: call it in a thread.
 
-    `fetch` runs in this process before a worker process gets the job, because workers never touch the network.
+    `fetch` runs in this process before a worker process gets the job, because workers never use the network.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class Jobs:
         self._idle: set[int] = set()
 
     def resume(self) -> int:
-        """Take over the jobs of processes that are gone and say how many; call it when the engine opens."""
+        """Take over the jobs of ended processes and return their number; call it when the engine opens."""
         taken = self._adopt()
         if taken:
             self._start_threads()
         return taken
 
     def attend(self) -> None:
-        """Watch over open jobs from now on, in case the process that holds them dies; call it when one is asked for."""
+        """Watch open jobs from now on, in case the process that owns them dies; call it when a job is requested."""
         self._start_threads()
 
     def warm(self) -> None:
-        """Start the first worker process, so that the first job need not wait for it."""
+        """Start the first worker process, so that the first job does not wait for it."""
         self._start_threads()
         if self._slots:
             self._slots[0].warm()
@@ -113,7 +113,7 @@ class Jobs:
         return cancelled
 
     def close(self) -> None:
-        """Stop at once; what was queued or running stays so for the next process on this database."""
+        """Stop at once; queued and running jobs stay open for the next process on this database."""
         self._closing.set()
         with self._turn:
             self._turn.notify_all()
@@ -142,7 +142,7 @@ class Jobs:
             self._turn.notify_all()
 
     def _serve(self, number: int) -> None:
-        """One slot's life: take the next job, run it, store how it ended."""
+        """The loop of one slot: take the next job, run it, store its outcome."""
         while (job_id := self._next(number)) is not None:
             try:
                 self._run(self._slots[number], job_id)
@@ -150,7 +150,7 @@ class Jobs:
                 logger.exception("backtest %s could not be stored", job_id)
 
     def _next(self, number: int) -> str | None:
-        """Wait for a job. The first idle slot takes it, so that few processes stay warm; `None` when closing."""
+        """Wait for a job; `None` when closing. The first idle slot takes it, so that few processes stay warm."""
         with self._turn:
             self._idle.add(number)
             self._turn.wait_for(lambda: self._closing.is_set() or (self._waiting and number == min(self._idle)))
@@ -178,7 +178,7 @@ class Jobs:
             self._end(claimed, ended)
 
     def _collect(self, claimed: rows.Claimed, look: Look) -> Ended | None:
-        """Fetch what the job reads; how it ended, if it ended here."""
+        """Fetch the job's candles; returns the outcome if the job ended here."""
         seen = time.monotonic()
 
         def looking(done: float, stage: str) -> None:
@@ -213,7 +213,7 @@ class Jobs:
         self._store.write_now(lambda c: rows.complete_job(c, claimed.id, self.owner, now, result))
 
     def _watch(self) -> None:
-        """Show signs of life while there is work, notice cancelling by other processes, adopt their lost jobs."""
+        """Send heartbeats while there is work, notice cancellations by other processes, adopt lost jobs."""
         beaten = adopted = 0.0
         while not self._closing.wait(_CANCEL_LOOK_SECONDS):
             now = time.monotonic()
@@ -241,7 +241,7 @@ class Jobs:
             self._store.write_now(lambda c: rows.beat(c, self.owner, progress))
 
     def _adopt(self) -> int:
-        """Queue here what processes that are gone had open."""
+        """Queue here the open jobs of ended processes."""
         gone = [owner for owner, seen in self._store.read_now(rows.open_owners) if self._is_gone(owner, seen)]
         if not gone:
             return 0
@@ -250,7 +250,7 @@ class Jobs:
         return len(ids)
 
     def _is_gone(self, owner: str | None, seen: float) -> bool:
-        """Nobody's, silent for long, or of a process of this machine that has ended."""
+        """Without an owner, silent for too long, or owned by an ended process of this machine."""
         if owner is None:
             return True
         if owner == self.owner:

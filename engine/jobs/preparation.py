@@ -1,6 +1,6 @@
-"""From a request to a spec: everything that can be refused is refused here, at once, before a job is queued.
+"""Turns a request into a spec: every invalid request is refused here, at once, before a job is queued.
 
-Scripts are checked here and compiled again where they run.
+Scripts are checked here and compiled again in the worker.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Range:
 
 
 def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> Spec:
-    """Check a request against markets, data and time. Blocking.
+    """Check a request against markets, data and dates. Blocking.
 
     Raises:
-        DslError: The script has errors; the message tells of all.
+        DslError: The script has errors; the message lists all of them.
         InvalidInput: A range without bars or with too many, a universe that cannot share one account.
         NotFound: `DATA_UNAVAILABLE`: a ticker that is not listed, or without candles in the range.
     """
@@ -81,7 +81,7 @@ def prepare(feed: Feed, now: float, request: ExecuteRequest, max_bars: int) -> S
 
 
 def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_bars: int) -> None:
-    """Refuse a script that reads a ticker without candles in the range, or more bars than one backtest takes."""
+    """Refuse a script that reads a ticker without candles in the range, or more bars than one backtest allows."""
     universe, instruments = spec.instruments, compiled(spec).instruments
     bars = (span.end - span.start) // SECONDS[request.timeframe]
     if bars * len(instruments) > max_bars:
@@ -91,10 +91,10 @@ def _readable(feed: Feed, request: ExecuteRequest, spec: Spec, span: Range, max_
 
 
 def collect(feed: MarketFeed, text: str, look: Callable[[float, str], None]) -> None:
-    """Have every candle in the store that the spec in `text` reads: worker processes never touch the network. Blocking.
+    """Store every candle that the spec in `text` reads, because worker processes never use the network. Blocking.
 
     Raises:
-        HeyTradersError: An exchange cannot give some of them.
+        HeyTradersError: An exchange cannot provide some of them.
     """
     if feed.exchanges is None:
         return
@@ -108,7 +108,7 @@ def collect(feed: MarketFeed, text: str, look: Callable[[float, str], None]) -> 
 
 
 def _read_by(text: str) -> tuple[tuple[Instrument, ...], int]:
-    """The instruments that a job reads, and the bars before its range."""
+    """The instruments that a job reads, and the number of bars before its range."""
     if text.startswith(SWEEP):
         from engine.research.plan import SweepSpec, reach
 
@@ -127,7 +127,7 @@ def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:
     """The listed instruments of a universe, each once.
 
     Raises:
-        NotFound: `DATA_UNAVAILABLE`, naming every ticker that is not listed and the closest that are.
+        NotFound: `DATA_UNAVAILABLE`, it names every unlisted ticker and the closest listed ones.
     """
     found: dict[Instrument, None] = {}
     wrong: list[HeyTradersError] = []
@@ -141,10 +141,11 @@ def listed(feed: Feed, universe: Sequence[str]) -> tuple[Instrument, ...]:
 
 
 def bounded(request: ExecuteRequest, now: float, tickers: int, max_bars: int) -> Range:
-    """The bars between the two days, the last one included, as far as they are closed.
+    """The closed bars between the two days, both included.
 
     Raises:
-        InvalidInput: It begins in the future, holds fewer than two bars, or more than `max_bars` over all tickers.
+        InvalidInput: The range begins in the future, or has fewer than two bars or more than `max_bars` over all
+            tickers.
     """
     seconds = SECONDS[request.timeframe]
     start, asked_end = _midnight(request.start_date), _midnight(request.end_date) + DAY
@@ -205,7 +206,7 @@ def _one_currency(instruments: Sequence[Instrument]) -> None:
 
 
 def _too_many(request: ExecuteRequest, bars: int, tickers: int, max_bars: int) -> InvalidInput:
-    """Names the longest range at this timeframe, and the first timeframe at which the whole range would do."""
+    """Names the longest allowed range at this timeframe, and the first timeframe that allows the whole range."""
     asked = f"{request.start_date} to {request.end_date} at {request.timeframe}"
     each = f" for each of {tickers} tickers" if tickers > 1 else ""
     days = max_bars // tickers * SECONDS[request.timeframe] // DAY
@@ -222,7 +223,7 @@ def _too_many(request: ExecuteRequest, bars: int, tickers: int, max_bars: int) -
 
 
 def _doubts(request: ExecuteRequest) -> list[str]:
-    """What is allowed but probably not meant."""
+    """Warnings about settings that are allowed but probably not intended."""
     found: list[str] = []
     for name in ("stop_loss", "take_profit"):
         value: float | None = getattr(request, name)
@@ -234,7 +235,7 @@ def _doubts(request: ExecuteRequest) -> list[str]:
 
 
 def _dearer(feed: Feed, request: ExecuteRequest, instruments: Sequence[Instrument]) -> list[str]:
-    """Where the exchange itself says that it charges more than the backtest does; one line for each such fee."""
+    """One line for each fee that the exchange states higher than the backtest charges."""
     said: dict[str, Instrument] = {}
     for instrument in instruments:
         fee = feed.listing(instrument).taker_fee
@@ -259,7 +260,7 @@ def compiled(spec: Spec) -> CompiledScript:
     """The script of a spec.
 
     Raises:
-        DslError: Tells of every error.
+        DslError: It lists every error.
     """
     return compile_script(spec.script, context_of(spec))
 
@@ -268,7 +269,7 @@ def remarks(spec: Spec) -> tuple[str, ...]:
     """The linter's warnings on a script that the caller wrote.
 
     Raises:
-        DslError: The script has errors; tells of every one.
+        DslError: The script has errors; it lists all of them.
     """
     found = compiled(spec).diagnostics
     if spec.generated:
@@ -277,7 +278,7 @@ def remarks(spec: Spec) -> tuple[str, ...]:
 
 
 def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
-    """Every remark on a script, and what it would do."""
+    """Every finding on a script, and its plan."""
     context = ScriptContext(
         universe=tuple(dict.fromkeys(resolve(ticker) for ticker in request.universe)),
         timeframe=request.timeframe,
@@ -303,7 +304,7 @@ def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
 
 
 def context_of(spec: Spec) -> ScriptContext:
-    """What the script of a spec runs on."""
+    """The setting that the script of a spec runs in."""
     return ScriptContext(
         universe=spec.instruments,
         timeframe=spec.timeframe,

@@ -1,6 +1,6 @@
-"""One backtest from its spec to its stored form: load, compile, trade, measure, doubt.
+"""One backtest from its spec to its stored form: load, compile, trade, measure, question the result.
 
-A job's worker process loads the candles and hands the rest to the executor as one task: to itself, or to a cluster.
+A job's worker process loads the candles and runs the rest as one task of the executor: in itself or on a cluster.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _HOLD: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio")
 
 
 class _AsOf(AcceleratedClock):
-    """A clock that stands where the job at hand wants it."""
+    """A clock set to the time of the current job."""
 
     def __init__(self) -> None:
         super().__init__(0.0)
@@ -68,13 +68,13 @@ class _AsOf(AcceleratedClock):
 
 @cache
 def _opened(world: World) -> tuple[_AsOf, MarketFeed]:
-    """The worker's feed, opened once: what it caches serves the next job."""
+    """The worker's feed, opened once so that its cache serves later jobs."""
     clock = _AsOf()
     return clock, open_feed(Store.open(world.database_url), clock, world.seed, world.data)
 
 
 def open_feed_at(world: World, as_of: float) -> MarketFeed:
-    """The worker's feed, as it was at a time."""
+    """The worker's feed as of a given time."""
     clock, feed = _opened(world)
     clock.time = as_of
     feed.refresh()
@@ -82,7 +82,7 @@ def open_feed_at(world: World, as_of: float) -> MarketFeed:
 
 
 def loaded_frame(feed: Feed, spec: Spec, instruments: Sequence[Instrument], warmup_bars: int) -> tuple[Frame, int]:
-    """The candles of the range with those before it, and the first bar to trade on."""
+    """The candles of the range and of the warm-up before it, and the first bar to trade on."""
     frame = load_frame(feed, instruments, spec.timeframe, spec.start, spec.end, warmup_bars)
     return frame, int(np.searchsorted(frame.time, spec.start))
 
@@ -91,7 +91,7 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     """Run the spec in `text`.
 
     Raises:
-        HeyTradersError: There is no bar to trade on, or the script cannot run on these.
+        HeyTradersError: There is no bar to trade on, or the script cannot run on these bars.
     """
     spec = Spec.from_json(text)
     feed = open_feed_at(world, spec.as_of)
@@ -115,7 +115,7 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BacktestTask:
-    """A backtest beside its candles: all that a worker needs, so that it never reads the database."""
+    """A backtest with its candles: everything a worker needs, so that it never reads the database."""
 
     spec: Spec
     layout: Layout
@@ -144,7 +144,7 @@ def _stage(done: float) -> int:
 
 
 def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
-    """The terms of a spec as the simulation takes them."""
+    """The terms of a spec as settings of the simulation."""
     resolving = {i: feed.listing(i).resolves_at for i in spec.instruments if i.market_type == "prediction"}
     return SimulationSettings(
         initial_cash=spec.initial_cash,
@@ -161,7 +161,7 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
 
 
 def funding_of(spec: Spec, feed: Feed) -> dict[Instrument, Funding]:
-    """The funding rates of the spec's perpetuals, where an exchange has given any."""
+    """The funding rates of the spec's perpetuals, if an exchange provided any."""
     found: dict[Instrument, Funding] = {}
     for instrument in spec.instruments:
         known = _known_funding(spec, feed, instrument)
@@ -175,7 +175,7 @@ def _known_funding(spec: Spec, feed: Feed, instrument: Instrument) -> FundingRat
 
 
 def unfunded(spec: Spec, feed: Feed) -> list[str]:
-    """Perpetuals for which funding is not charged, or not for the whole range."""
+    """Warnings about perpetuals without funding for all or part of the range."""
     told: list[str] = []
     for instrument in spec.instruments:
         if instrument.market_type != "perpetual":
@@ -199,9 +199,9 @@ _NOT_FUNDED: Final = "none: the prices come without funding rates"
 
 
 def order_rules(listing: Listing) -> OrderRules:
-    """The lot and the smallest order of an instrument, as paper accounts have them.
+    """The lot and the smallest order of an instrument, as for paper accounts.
 
-    A lot that was only guessed from the price (imported data) does not hold.
+    A lot that was only guessed from the price (imported data) is not applied.
     """
     return OrderRules(
         lot=float(listing.lot_size) if listing.steps_known else 0.0,
@@ -217,7 +217,7 @@ def outcome_of(
     lookback: int,
     more: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """A simulation as it is stored: measured, judged, in words. `more` goes into the summary."""
+    """The stored form of a simulation: metrics, findings and sentences. `more` goes into the summary."""
     cash, seconds = spec.initial_cash, simulation.frame.seconds
     span = simulation.span
     curve, traded = measure_curve(simulation.equity, cash, seconds, span), measure_trades(simulation)
@@ -346,7 +346,7 @@ def _metrics(
 
 
 def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
-    """What the range asked for and the data did not have."""
+    """Warnings about data missing in the requested range."""
     seconds, time = simulation.frame.seconds, simulation.time
     found: list[str] = []
     if int(time[0]) > spec.start + seconds:
@@ -373,5 +373,5 @@ def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    """For a column; a NaN would be a fault of ours and raises."""
+    """JSON for a column; a NaN would be a bug and raises."""
     return json.dumps(value, allow_nan=False)

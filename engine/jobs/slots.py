@@ -1,7 +1,7 @@
-"""One slot runs one job at a time in a worker process of its own, which it can kill without hurting any other job.
+"""One slot runs one job at a time in a separate worker process, which it can kill without affecting other jobs.
 
-The second half is the inside of that process. It is spawned, so it imports this module afresh; it keeps its feed warm,
-never touches the server's pipes, and ends with its parent, also when the parent is killed.
+The second half of this module runs in that process. The process is spawned, so it imports this module again. It keeps
+its feed warm, never touches the server's pipes, and ends with its parent, even if the parent is killed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LOOK_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a job ended: with an `outcome` when completed, else with a reason."""
+    """The end of a job: an `outcome` if it completed, else a reason."""
 
     status: Literal["completed", "failed", "cancelled"]
     outcome: Outcome | SweepOutcome | None = None
@@ -55,7 +55,7 @@ class Ended:
 
 
 class Slot:
-    """A place for a worker process. `run` is called by one thread at a time; `stop` may be called by any."""
+    """A place for a worker process. Only one thread at a time may call `run`; any thread may call `stop`."""
 
     def __init__(self, world: World, limits: Limits) -> None:
         self._world = world
@@ -69,7 +69,7 @@ class Slot:
         self._lock = threading.Lock()
 
     def warm(self) -> None:
-        """Start the worker process, unless it runs, without waiting for it."""
+        """Start the worker process, unless it is running, without waiting for it."""
         with self._lock:
             if self._executor is not None:
                 return
@@ -84,7 +84,7 @@ class Slot:
             self._greeting = self._executor.submit(greet)
 
     def run(self, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
-        """Run one job to its end. `look` is called with the progress and the stage, many times a second."""
+        """Run one job to its end. `look` receives the progress and the stage, many times a second."""
         with self._lock:
             self._job, self._stopped = job_id, None
             self._progress[0] = self._progress[1] = 0.0
@@ -106,7 +106,7 @@ class Slot:
                 self._job = None
 
     def stop(self, job_id: str, why: str) -> None:
-        """End the job, if it is the one that runs here, by killing its process: it is cancelled because of `why`."""
+        """Cancel the job for the reason `why` by killing its process, if it runs here."""
         with self._lock:
             if self._job == job_id:
                 self._stopped = why
@@ -133,7 +133,7 @@ class Slot:
         return Ended("completed", future.result())
 
     def _worker(self) -> tuple[ProcessPoolExecutor, Future[None]]:
-        """The worker process; a new one, where the old one died between two jobs."""
+        """The worker process; a new one if the old one died between two jobs."""
         self.warm()
         executor, greeting = self._executor, self._greeting
         if executor is None or greeting is None:
@@ -146,7 +146,7 @@ class Slot:
         return executor, greeting
 
     def _wait(self, future: Future[Any], deadline: float, look: Callable[[float, str], None]) -> bool:
-        """Wait until the future is done; false when the time is up."""
+        """Wait until the future is done; false on timeout."""
         while not concurrent.futures.wait([future], timeout=_LOOK_SECONDS).done:
             if time.monotonic() > deadline:
                 return False
@@ -182,14 +182,14 @@ _progress: Progress | None = None
 
 
 def enter(progress: Progress, memory_bytes: int) -> None:
-    """Prepare the process, and remember where it reports its progress."""
+    """Prepare the process and store its progress channel."""
     global _progress  # noqa: PLW0603 - a worker process has one set of surroundings
     prepare_process(memory_bytes)
     _progress = progress
 
 
 def greet() -> None:
-    """Load what every job needs: the engine's side, the language's, and with it NumPy and TA-Lib."""
+    """Load the modules that every job needs: the engine and the language, including NumPy and TA-Lib."""
     for name in ("engine.jobs.run", "engine.language.running"):
         import_module(name)
 
@@ -198,8 +198,8 @@ def work(world: World, spec: str) -> Outcome | SweepOutcome:
     """Run the backtest, the sweep or the portfolio that `spec` describes.
 
     Raises:
-        HeyTradersError: The backtest cannot be run; the message is for whoever asked for it.
-        MemoryError: It needs more than the limit.
+        HeyTradersError: The backtest cannot be run; the message is for the caller.
+        MemoryError: It needs more memory than the limit.
     """
     progress = _progress
     if progress is None:

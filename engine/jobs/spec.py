@@ -1,4 +1,4 @@
-"""What a job runs, what it may use and what it returns. All is decided on request, so that a restart runs the same."""
+"""A job's work, limits and result. Everything is decided at the request, so that a restart runs the same job."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PORTFOLIO: Final = '{"portfolio"'
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one job may use: seconds from its start, and megabytes of address space where the platform can bound it."""
+    """The limits of one job: seconds from its start, and megabytes of address space where the platform supports it."""
 
     seconds: float = 600.0
     memory_mb: int = 4_096
@@ -38,11 +38,11 @@ class JobSettings:
     """How backtests are run.
 
     Attributes:
-        slots: Jobs run at the same time, each in a process of its own; by default one less than cores, but 2 to 8,
-            so that a long job does not hold up all others.
-        limits: What one job may use.
-        max_bars: Most bars of a job, over all its tickers.
-        executor: Where the parts of a sweep run: empty for processes of this machine, or `dask://host:port`.
+        slots: Jobs that run at the same time, each in a separate process. The default is one less than the number of
+            cores, within 2 to 8, so that a long job does not block all others.
+        limits: Limits of one job.
+        max_bars: The maximum number of bars of a job, over all its tickers.
+        executor: Where sweep blocks run: empty for processes of this machine, or `dask://host:port`.
     """
 
     slots: int = field(default_factory=lambda: min(8, max(2, (os.cpu_count() or 2) - 1)))
@@ -53,7 +53,7 @@ class JobSettings:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where a worker finds its candles: the database, and whether the rest is simulated, by which seed; its helpers."""
+    """A worker's source of candles: the database, whether other data is simulated and by which seed; its executor."""
 
     database_url: str
     seed: int
@@ -68,12 +68,12 @@ class Spec:
     Attributes:
         tickers: EXCHANGE:SYMBOL, in the order of the universe.
         start, end: Open times of the bars to trade on, unix seconds, `start <= time < end`.
-        start_date, end_date: As asked for, YYYY-MM-DD.
-        as_of: When it was asked for, unix seconds; later bars do not exist for it.
-        script: What runs, written by the caller or, where `generated`, from `parameters`.
+        start_date, end_date: As requested, YYYY-MM-DD.
+        as_of: Time of the request, unix seconds; the job does not see later bars.
+        script: The script, written by the caller or, if `generated`, from `parameters`.
         stop_loss, take_profit: Portfolio limits in percent of the initial cash.
-        warnings: What was assumed or looks wrong.
-        experiment: The search that this run is a try of.
+        warnings: Assumptions and possible mistakes.
+        experiment: The search that this run belongs to.
         max_volume_share: The fraction of a bar's volume that a fill may open; None sets no limit.
     """
 
@@ -108,7 +108,7 @@ class Spec:
 
     @property
     def bars(self) -> int:
-        """Bars of the range for one ticker, if none is missing."""
+        """The number of bars in the range for one ticker, if none is missing."""
         return -(-(self.end - self.start) // SECONDS[self.timeframe])
 
     @property
@@ -127,13 +127,13 @@ class Spec:
 
     @property
     def variant(self) -> str:
-        """Names the strategy: the script's meaning and how it is run, but not its costs and cash."""
+        """Names the strategy: the script's meaning and its run settings, without costs and cash."""
         return _digest(
             [_meaning(self.script), self.mode, self.timeframe, self.leverage, self.stop_loss, self.take_profit]
         )
 
     def variant_of(self, *terms: object) -> str:
-        """Names the strategy under further terms."""
+        """Names the strategy with further terms."""
         return _digest([self.variant, *terms])
 
     def to_json(self) -> str:
@@ -150,7 +150,7 @@ class Spec:
 
 
 def base_of(text: str) -> Spec:
-    """What the row of any job is about: the backtest, the one that a sweep varies, or the account of a portfolio."""
+    """The backtest in the row of any job: the backtest, the base of a sweep, or the account of a portfolio."""
     given: dict[str, Any] = json.loads(text)
     if "sweep" in given:
         return Spec.from_json(given["sweep"]["base"])
@@ -183,7 +183,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class SweepOutcome:
-    """A sweep's columns. `found` is its answer as JSON; `tried` the Sharpe ratio of each variant by name."""
+    """A sweep's columns. `found` is its result as JSON; `tried` the Sharpe ratio of each variant by name."""
 
     market: str
     start: int
