@@ -1,4 +1,4 @@
-"""Files that only their owner may read: the sealed signing key and what keeps it from being guessed."""
+"""Reads and writes files for the owner only: the sealed signing key and the count of wrong passphrases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from api.errors import HeyTradersError
 
 MAX_BYTES: Final = 1_048_576
-"""Of any file that is read here; the largest of them has a few thousand."""
+"""Maximum bytes of a file read here; the largest has a few thousand."""
 
 
 class BadFile(HeyTradersError):
@@ -44,10 +44,10 @@ def write_private(path: Path, content: str) -> None:
 
 
 def read_private(path: Path) -> str | None:
-    """What a private file holds; `None` if it does not exist.
+    """The content of a private file; `None` if it does not exist.
 
     Raises:
-        BadFile: Others may read it, another user owns it, it is not a regular file, too large, or cannot be read.
+        BadFile: Other users can read it, another user owns it, it is not a regular file, too large, or cannot be read.
     """
     found = _read_regular(path)
     if found is None:
@@ -61,7 +61,7 @@ def read_private(path: Path) -> str | None:
 
 
 def read_bounded(path: Path) -> str | None:
-    """What a file of at most 1 MiB holds that others may read too; `None` if it does not exist.
+    """The content of a file of at most 1 MiB that others may read too; `None` if it does not exist.
 
     Raises:
         BadFile: It is not a regular file, too large, not text, or cannot be read.
@@ -85,7 +85,7 @@ def _read_regular(path: Path) -> tuple[str, os.stat_result] | None:
 def read_regular(path: Path) -> tuple[bytes, os.stat_result] | None:
     """Content and status of a regular file of at most 1 MiB; `None` if it does not exist.
 
-    A pipe is never waited for, and a device never read.
+    Never waits for a pipe and never reads a device.
 
     Raises:
         BadFile: It is not a regular file, too large, or cannot be read.

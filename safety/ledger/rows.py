@@ -16,16 +16,16 @@ from safety.terms.proposal import Action, Order, Proposal, account_of, canonical
 Row = dict[str, Any]
 
 PENDING_SECONDS: Final = 300.0
-"""How long a human has."""
+"""Time limit for a human's approval."""
 SENDING_SECONDS: Final = 30.0
-"""How long what needed no human may still be sent."""
+"""Time limit for sending an intent that needed no human."""
 SIGNED_SECONDS: Final = 75.0
-"""The same after a human's approval, which waits for a fresh price: a minute and what it takes to tell it."""
+"""The same after a human's approval, which waits for a fresh price: a minute plus the time to detect one."""
 _UNSEALED: Final = frozenset({"sweeps", "seal", "money"})
 NEVER_SENT: Final[frozenset[State]] = frozenset(
     {"PENDING", "APPROVED", "NOT_SENT", "DECLINED", "EXPIRED", "EXPIRED_DRIFT", "HALTED"}
 )
-"""States in which nothing of an intent can be at a service."""
+"""States in which the service cannot have the order."""
 _MAX_REASON: Final = 500
 _MAX_CLIENT: Final = 100
 
@@ -73,7 +73,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
 
 
 def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Intent:
-    """Write a new row and the event of its admission."""
+    """Write a new row and its admission event."""
     sealed = {**row, "seal": seal(journal, row)}
     marks = ", ".join("?" * len(sealed))
     journal.db.execute(f"INSERT INTO intents ({', '.join(sealed)}) VALUES ({marks})", tuple(sealed.values()))
@@ -82,10 +82,10 @@ def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Intent:
 
 
 def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | None = None, **changes: object) -> Row:
-    """Take an intent to another state.
+    """Move an intent to another state.
 
     Raises:
-        InvalidInput: The table of moves does not have it.
+        InvalidInput: The state table does not allow it.
     """
     if not may_move(row["state"], to):
         raise no_such_move(row, to)
@@ -95,7 +95,7 @@ def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | Non
 
 
 def no_such_move(row: Row, to: State) -> InvalidInput:
-    """The refusal of a move that the table does not have."""
+    """The error for a move that the state table does not allow."""
     return InvalidInput(
         f"intent {row['intent_id']} is {row['state']} and cannot become {to}",
         suggestion="Look at it with order_intent",
@@ -104,7 +104,7 @@ def no_such_move(row: Row, to: State) -> InvalidInput:
 
 
 def rewrite(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
-    """Write a changed row and the event which says so."""
+    """Write a changed row and its event."""
     sealed = {**row, "seal": seal(journal, row)}
     names = [name for name in sealed if name not in _IDENTITY]
     journal.db.execute(
@@ -122,9 +122,9 @@ _IDENTITY: Final = frozenset(
 
 
 def seal(journal: Journal, row: Mapping[str, Any]) -> str:
-    """The MAC of a row: of everything but the count of sweeps, which is no event, and what follows from the rest.
+    """The MAC of a row, without the count of sweeps, which is no event, and without derived columns.
 
-    An empty origin is left out, since rows of schema version 1 had none when they were sealed.
+    An empty origin is left out, since rows of schema version 1 were sealed without one.
     """
     sealed = {name: value for name, value in row.items() if name not in _UNSEALED}
     if not sealed.get("origin"):
@@ -133,7 +133,7 @@ def seal(journal: Journal, row: Mapping[str, Any]) -> str:
 
 
 def find(journal: Journal, intent_id: str) -> Row | None:
-    """A row by its id, in capitals or not."""
+    """A row by its id, in upper or lower case."""
     found = journal.db.execute("SELECT * FROM intents WHERE intent_id = ?", (intent_id.strip().upper(),)).fetchone()
     return dict(found) if found else None
 
@@ -155,11 +155,11 @@ def get(journal: Journal, intent_id: str) -> Row:
 
 
 def get_whole(journal: Journal, intent_id: str) -> Row:
-    """The same, to be changed. What was altered is never written again, or it would be sealed again.
+    """The same, for a change. An altered row is never rewritten, since that would seal it again.
 
     Raises:
         NotFound: The intent does not exist.
-        UserMustAct: It was altered outside of the ledger.
+        UserMustAct: It was altered outside the ledger.
     """
     row = get(journal, intent_id)
     if not is_whole(journal, row):
@@ -176,12 +176,12 @@ def _touched(row: Mapping[str, Any]) -> UserMustAct:
 
 
 def altered(row: Mapping[str, Any]) -> str:
-    """What to say of it."""
+    """The message about an altered row."""
     return f"intent {row['intent_id']} was altered outside of the ledger"
 
 
 def is_whole(journal: Journal, row: Row) -> bool:
-    """Whether a row is as the ledger wrote it last."""
+    """Whether a row is unaltered since the ledger last wrote it."""
     event = journal.latest("intent", row["intent_id"])
     if event is None or event.body.get("seal") != row["seal"]:
         return False
@@ -189,7 +189,7 @@ def is_whole(journal: Journal, row: Row) -> bool:
 
 
 def whole(journal: Journal, rows: Iterable[Row]) -> list[Row]:
-    """Those that are."""
+    """The unaltered rows."""
     return [row for row in rows if is_whole(journal, row)]
 
 
@@ -199,12 +199,12 @@ def select(journal: Journal, where: str, arguments: Iterable[object]) -> list[Ro
 
 
 def one_of(column: str, values: Collection[str]) -> str:
-    """A condition with a mark for each value, in the order in which the collection is walked."""
+    """A condition with a placeholder for each value, in the collection's order."""
     return f"{column} IN ({', '.join('?' * len(values))})"
 
 
 def expire(journal: Journal) -> list[Row]:
-    """Let go of what nobody approved, or nobody sent, in time."""
+    """Expire intents that were not approved or not sent in time."""
     due = whole(journal, select(journal, "deadline IS NOT NULL AND deadline < ?", (journal.now,)))
     return [move(journal, row, "EXPIRED", reason=_lateness(row)) for row in due]
 
@@ -229,15 +229,15 @@ def _lateness(row: Row) -> str:
 
 
 def action_hash(action: Action) -> str:
-    """The same for two calls with the same terms."""
+    """A hash that is equal for calls with the same terms."""
     return hashlib.sha256(canonical_json(action.model_dump()).encode()).hexdigest()
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:
-    """The intent that a row is.
+    """A row as an intent.
 
     Raises:
-        UserMustAct: It was altered so that it cannot be read.
+        UserMustAct: It was altered and cannot be read.
     """
     try:
         proposal = Proposal.read(row["proposal"])

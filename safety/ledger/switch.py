@@ -1,8 +1,8 @@
-"""The last word of the journal on three things: the kill switch, the approver's public key, and the signed policy.
+"""Reads three current values from the journal: the kill switch, the approver's public key, and the signed policy.
 
-The switch is also a file, which works when nothing else does. Anybody may make it, also with `touch`. While it exists,
-or cannot be checked, nothing is sent. Once a process has seen it, the journal says so too, and then removing the file
-alone changes nothing.
+The switch is also a file, which works even if nothing else does. Anyone may create it, for instance with `touch`. While
+it exists, or cannot be checked, nothing is sent. Once a process has seen it, the journal records the halt, and removing
+the file alone no longer ends it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Switch:
 
     Attributes:
         state: ACTIVE, REDUCING or HALTED.
-        reason: Why it is not ACTIVE.
+        reason: Why it is engaged.
         by: Who moved it last.
         since: Unix seconds; `None` when it was never moved.
     """
@@ -45,7 +45,7 @@ class SignedPolicy:
     Attributes:
         version: Rises with every signature.
         toml: The text.
-        hash: Of the policy that the text means, hexadecimal.
+        hash: Of the parsed policy, hexadecimal.
         signature: Hexadecimal.
         key_id: Of the approver's key.
         signed_at: Unix seconds.
@@ -67,7 +67,7 @@ _MAX_REASON: Final = 300
 
 
 def read_file(home: Path) -> Switch | None:
-    """What the file says; `None` when there is surely none."""
+    """The content of the file; `None` if it definitely does not exist."""
     path = home / FILE_NAME
     try:
         found = path.lstat()
@@ -89,9 +89,9 @@ def _reason_in(path: Path) -> str:
 
 
 def write_file(home: Path, reason: str) -> bool:
-    """Make the file, or leave the one that is there. Says whether it is there now.
+    """Create the file unless it exists. Returns whether it exists now.
 
-    It appears with its reason in it, for a server that waits for it reads it at once.
+    The file appears complete with its reason, since a waiting server reads it at once.
     """
     path, whole_file = home / FILE_NAME, home / f".{FILE_NAME}.{secrets.token_hex(4)}"
     try:
@@ -109,7 +109,7 @@ def write_file(home: Path, reason: str) -> bool:
 
 
 def _touched(path: Path) -> bool:
-    """The file without a reason, on a disk that is full or knows no links."""
+    """Create the file without a reason, for a disk that is full or does not support links."""
     try:
         path.touch()
     except OSError:
@@ -135,7 +135,7 @@ def remove_file(home: Path) -> None:
 
 
 def in_journal(journal: Journal) -> Switch:
-    """What the journal says."""
+    """The switch according to the journal."""
     event = _last(journal)
     if event is None:
         return Switch()
@@ -150,7 +150,7 @@ def _last(journal: Journal) -> Event | None:
 
 
 def current(journal: Journal, home: Path) -> Switch:
-    """The switch as it counts, in a transaction that writes: a file that the journal does not know is written down."""
+    """The effective switch, in a transaction that writes: a file unknown to the journal is recorded."""
     said = in_journal(journal)
     seen = read_file(home)
     if seen is None or said.state == "HALTED":
@@ -159,7 +159,7 @@ def current(journal: Journal, home: Path) -> Switch:
 
 
 def engage(journal: Journal, wanted: Switch) -> Switch:
-    """Halt or reduce. A halt stays one, and whatever waits to be sent when it begins never is."""
+    """Halt or reduce. A halt stays a halt, and intents waiting to be sent when it begins are never sent."""
     said = in_journal(journal)
     if said.state == "HALTED" or said.state == wanted.state:
         return said
@@ -172,15 +172,15 @@ def engage(journal: Journal, wanted: Switch) -> Switch:
 
 
 def succession_text(public_key: str) -> str:
-    """What the old key signs so that another one takes its place."""
+    """The text that the old key signs to be replaced by another."""
     return f"heytraders-mcp: {public_key} approves from now on"
 
 
 def approver(journal: Journal) -> str | None:
-    """The public key that was pinned last, hexadecimal.
+    """The last pinned public key, hexadecimal.
 
     Raises:
-        UserMustAct: Another one has been put in its place.
+        UserMustAct: It was replaced outside the ledger.
     """
     event = journal.latest("approver")
     if event is not None and not journal.is_sound(event):
@@ -193,7 +193,7 @@ def approver(journal: Journal) -> str | None:
 
 
 def pin_approver(journal: Journal, public_key: str, signature: str) -> None:
-    """Pin a key: the first as it is, another one when the one before has signed `succession_text` of it.
+    """Pin a key: the first as is, a later one if the previous key has signed its `succession_text`.
 
     Raises:
         Denied: The pinned key did not sign.
@@ -221,7 +221,7 @@ def _signed(public_key: str, signature: str, text: str) -> bool:
 
 
 def signed_policy(journal: Journal) -> SignedPolicy | None:
-    """The policy that was stored last. Its signature is for the reader to verify."""
+    """The last stored policy. The caller verifies its signature."""
     event = journal.latest("policy")
     if event is None:
         return None

@@ -1,7 +1,7 @@
-"""What of the limits is used up, derived from the intents themselves at the moment of a decision.
+"""Computes the usage of the limits from the intents at the moment of a decision.
 
-There is no counter anywhere: whoever asks within a transaction that writes sees what every other process has booked,
-and nobody can book in between.
+There are no counters. Inside a transaction that writes, the sums include the bookings of every other process, and no
+other process can book in between.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safety.terms.proposal import Action, Deployment, Order, Proposal, account_o
 
 
 class SimilarRows(Sequence[Similar]):
-    """What a transaction found, youngest first; it does not change. Equal to any sequence of the same.
+    """The similar intents found by a transaction, youngest first. Immutable; equal to any sequence with the same items.
 
     Args:
         rows: Of intent_id, state, amount, price, and Unix seconds of the booking.
@@ -60,9 +60,9 @@ MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
 VISIBLE_SECONDS: Final = 15.0
-"""So long an acknowledged order may be missing from the account's snapshot, which is never older."""
+"""How long an acknowledged order may be missing from the account's snapshot, which is never older."""
 CLOCK_SECONDS: Final = 1.0
-"""What a clock may be set back without anybody minding."""
+"""How far a clock may be set back before it matters."""
 _MANY: Final = 1_000
 _ENDED: Final = frozenset({"paused", "stopped", "unsubscribed"})
 _MAY_STILL_HAPPEN: Final[tuple[State, ...]] = ("PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN")
@@ -75,13 +75,13 @@ _NOT_LATE: Final = "(deadline IS NULL OR deadline >= ?)"
 
 
 def usage_of(journal: Journal, money: Money, action: Action, *, without: str = "") -> Usage:
-    """What is used of the limits for an action.
+    """The usage of the limits for an action.
 
     Args:
         journal: The transaction.
         money: Whose limits count: those of real or of simulated money, over all services of this home.
-        action: An order; of anything else only the account matters.
-        without: An intent that does not count: the one which is being decided.
+        action: An order; for any other action only the account matters.
+        without: An intent to leave out: the one being decided.
     """
     day = _booked(journal, money, without)
     midnight = journal.now // DAY * DAY
@@ -131,7 +131,7 @@ def equity_marks(journal: Journal, money: Money, account_id: str) -> tuple[Decim
 
 
 def _earlier_mark(journal: Journal, money: Money, account_id: str) -> Event | None:
-    """The mark of a release that kept one for each service."""
+    """The mark written by an older release, which kept one per service."""
     subjects = journal.db.execute(
         "SELECT subject FROM events WHERE kind = 'equity' AND substr(subject, -length(?)) = ? ORDER BY seq DESC",
         (f" {account_id}", f" {account_id}"),
@@ -143,7 +143,7 @@ def _earlier_mark(journal: Journal, money: Money, account_id: str) -> Event | No
 
 
 def clock_went_back(journal: Journal) -> bool:
-    """Whether an event lies in the future. A release by a human closes the matter."""
+    """Whether an event lies in the future. A release by a human clears this."""
     latest: float | None = journal.db.execute("SELECT max(at) FROM events").fetchone()[0]
     if latest is None or latest <= journal.now + CLOCK_SECONDS:
         return False
@@ -163,7 +163,7 @@ def _booked(journal: Journal, money: Money, without: str) -> list[tuple[Decimal,
 
 
 def _ages(journal: Journal, money: Money, without: str) -> tuple[float, ...]:
-    """Seconds since each order of the last minute was admitted; one that was rejected was a message too."""
+    """Seconds since each order of the last minute was admitted; rejected ones count, since they were messages too."""
     since = journal.now - MINUTE
     rows = journal.db.execute(
         f"SELECT created FROM intents WHERE {_OURS} AND booked > ? AND created > ? AND {one_of('state', _SENT)}"
@@ -219,7 +219,7 @@ def _failures(journal: Journal, money: Money, without: str) -> list[float]:
 def _automatic(journal: Journal, money: Money, without: str) -> int:
     """Orders without a human's signature since a human last signed one; beyond 1,000 it no longer matters how many.
 
-    A yes in the client's dialog does not count as one: a program may give it, and would let itself go on for ever.
+    A yes in the client's dialog does not count: a program could give it, and so continue for ever.
     """
     signed: float | None = journal.db.execute(
         "SELECT max(approved_at) FROM intents WHERE money = ? AND kind = 'order' AND signature <> ''", (money,)
@@ -233,7 +233,7 @@ def _automatic(journal: Journal, money: Money, without: str) -> int:
 
 
 def _lifted(journal: Journal) -> float:
-    """When a human last let questions be asked again, Unix seconds; 0 where nobody did."""
+    """When a human last allowed questions again, Unix seconds; 0 if never."""
     event = journal.latest("questions")
     return event.at if event is not None and journal.is_sound(event) else 0.0
 
@@ -248,7 +248,7 @@ def _declined(journal: Journal, money: Money) -> tuple[float, ...]:
 
 
 def _standing(journal: Journal, money: Money, without: str) -> int:
-    """Strategies that trade by themselves, or may soon; a subscription counts once however often it was resumed."""
+    """Strategies that trade by themselves, or may soon; a subscription counts once, even if resumed several times."""
     rows = select(
         journal,
         f"money = ? AND kind = 'standing' AND intent_id <> ? AND {one_of('state', _COUNTED)} AND {_NOT_LATE}"

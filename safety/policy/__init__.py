@@ -1,7 +1,7 @@
-"""The user's policy: the limits before anybody sets them, and those that nobody can lift.
+"""The user's policy: its default limits, and the ceilings that nobody can lift.
 
-The numbers of `LIVE` are for a small private account and meant to be changed by a human who signs. `CEILINGS` are not:
-no policy, signed or not, goes beyond them.
+The numbers in `LIVE` suit a small private account; a human may change them with a signature. No policy, signed or not,
+can exceed `CEILINGS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safety.terms.channel import Money
 from safety.terms.proposal import canonical_json
 
 PAPER: Final = Limits()
-"""Simulated money: everything that the engine can do, until the user wants to rehearse with limits."""
+"""Simulated money: no limits, until the user wants to rehearse with some."""
 
 LIVE: Final = Limits(
     trading=False,
@@ -67,7 +67,7 @@ LIVE: Final = Limits(
     public_webhooks=True,
     ask_to_publish=True,
 )
-"""Real money before anybody has signed anything: nothing trades. What a signed policy leaves out stays like this."""
+"""Real money before the first signature: nothing trades. Fields that a signed policy leaves out keep these values."""
 
 
 CEILINGS: Final = Limits(
@@ -100,7 +100,7 @@ CEILINGS: Final = Limits(
     public_webhooks=True,
     ask_to_publish=True,
 )
-"""What real money never goes beyond, whoever has signed. `None` leaves a limit to the signer."""
+"""Maximum values for real money, whatever is signed. `None` leaves a limit to the signer."""
 
 
 class Policy(BaseModel):
@@ -123,11 +123,11 @@ class Policy(BaseModel):
     )
 
     def limits(self, money: Money) -> Limits:
-        """What counts for one kind of money; whatever is not simulated is under `CEILINGS`."""
+        """The limits for one kind of money; for real money they are capped by `CEILINGS`."""
         return self.paper if money == "paper" else self.below_ceilings
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, which remembers nothing that was computed from the old values."""
+        """A copy without values cached from the old fields."""
         copied = super().model_copy(update=update, deep=deep)
         for computed in ("below_ceilings", "hash"):
             vars(copied).pop(computed, None)
@@ -135,7 +135,7 @@ class Policy(BaseModel):
 
     @cached_property
     def below_ceilings(self) -> Limits:
-        """The limits of real money that count."""
+        """The limits for real money, capped by `CEILINGS`."""
         return meet(self.live, CEILINGS)
 
     @cached_property

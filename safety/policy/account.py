@@ -1,4 +1,4 @@
-"""What the account holds and would hold: open orders, positions, losses, funds, and what only shrinks a position.
+"""Rules on the account: open orders, positions, losses, funds, and orders that only shrink a position.
 
 R16 to R20 and R25.
 """
@@ -24,7 +24,7 @@ _DOLLARS: Final = frozenset({"USD", "USDC", "USDT"})
 
 @rule("R16_OPEN_ORDERS")
 def open_orders(case: Case) -> Objection | None:
-    """Resting orders of the account and of the symbol; only for orders that would rest."""
+    """Resting orders per account and per symbol; judged only for orders that would rest."""
     if case.order.order_type not in RESTS:
         return None
     for where, allowed, count in counts(case):
@@ -40,7 +40,7 @@ def open_orders(case: Case) -> Objection | None:
 
 
 def counts(case: Case) -> Iterator[tuple[str, int, int]]:
-    """What R16 compares: where, how many may rest there, and how many do or are about to."""
+    """The comparisons of R16: the scope, how many orders may rest there, and how many rest or are about to."""
     in_all, in_symbol = case.limits.open_orders, case.limits.open_orders_symbol
     on_the_way = case.facts.usage.in_flight_here
     if in_all is not None:
@@ -51,7 +51,7 @@ def counts(case: Case) -> Iterator[tuple[str, int, int]]:
 
 
 def _entries(account: AccountFacts) -> tuple[Resting, ...]:
-    """Resting orders that may open something. Exits were approved with their entry and only close what it opened."""
+    """Resting orders that may open a position. Exits do not: their entry's approval covered them."""
     return tuple(resting for resting in account.open_orders if not resting.is_exit)
 
 
@@ -59,7 +59,7 @@ def _entries(account: AccountFacts) -> tuple[Resting, ...]:
 def position(case: Case) -> Objection | None:
     """USD in one symbol and in all, with open and reserved orders, absolute and as shares of the equity.
 
-    An order that only shrinks a position always may.
+    An order that only shrinks a position always passes.
     """
     limits = case.limits
     if limits.position_usd is None and limits.position_share is None and limits.exposure_share is None:
@@ -71,10 +71,10 @@ def position(case: Case) -> Objection | None:
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """How much money may be at work, and is: held, reserved and resting.
+    """Allowed and used exposure: held, reserved and resting.
 
     Attributes:
-        symbol: Of which; `None` is all.
+        symbol: The symbol; `None` is all symbols.
         allowed: USD.
         used: USD.
     """
@@ -85,7 +85,7 @@ class Stake:
 
 
 def stakes(case: Case) -> Iterator[Stake]:
-    """What R17 compares: the order's symbol, then all.
+    """The comparisons of R17: the order's symbol, then all symbols.
 
     Raises:
         Missing: Something is not known.
@@ -101,7 +101,7 @@ def stakes(case: Case) -> Iterator[Stake]:
 
 
 def _too_much(case: Case, stake: Stake) -> Objection | None:
-    """What is against the order coming on top."""
+    """The objection if the order would exceed the stake."""
     if stake.used + case.usd <= stake.allowed:
         return None
     smaller = case.smaller(stake.allowed - stake.used, case.usd)
@@ -125,7 +125,7 @@ def _share(case: Case, share: Decimal | None) -> Decimal | None:
 
 
 def equity(case: Case) -> Decimal:
-    """USD that the account holds in all.
+    """The account's total equity in USD.
 
     Raises:
         Missing: It is not known.
@@ -169,7 +169,7 @@ def _usd_of(case: Case, resting: Resting) -> Decimal:
 
 
 def shrinks(case: Case) -> bool:
-    """Whether the order provably makes a position smaller, whatever else is resting or on its way."""
+    """Whether the order is certain to shrink a position, whatever else is resting or on its way."""
     order, usage = case.order, case.facts.usage
     size = case.account.positions.get(order.symbol, Decimal(0))
     against = "buy" if size.is_signed() else "sell"
@@ -184,7 +184,7 @@ def shrinks(case: Case) -> bool:
 
 @rule("R18_DAILY_LOSS")
 def daily_loss(case: Case) -> Objection | None:
-    """A loss since midnight UTC, absolute and as a share of the equity then, which halts."""
+    """The loss since midnight UTC, absolute and as a share of the equity then. Exceeding it halts."""
     limits, start = case.limits, case.facts.usage.day_start_equity
     if limits.daily_loss_usd is None and limits.daily_loss_share is None:
         return None
@@ -205,14 +205,14 @@ def daily_loss(case: Case) -> Objection | None:
 
 
 def loss_allowed(limits: Limits, start: Decimal) -> Decimal | None:
-    """USD of a day's loss that halt, after an equity of `start` at its beginning."""
+    """The daily loss in USD that halts, for a day that began with an equity of `start`."""
     share = None if limits.daily_loss_share is None else limits.daily_loss_share * start
     return _least(limits.daily_loss_usd, share)
 
 
 @rule("R19_DRAWDOWN")
 def drawdown(case: Case) -> Objection | None:
-    """Below the highest equity by some share, only orders that shrink a position pass."""
+    """After a drawdown from the highest equity, only orders that shrink a position pass."""
     share, highest = case.limits.drawdown_share, case.facts.usage.high_water_equity
     if share is None or shrinks(case):
         return None
@@ -232,7 +232,7 @@ def drawdown(case: Case) -> Objection | None:
 
 @rule("R20_SWITCH", "order", "standing", "publication")
 def switch(case: Case) -> Objection | None:
-    """The kill switch. REDUCING lets orders through that shrink a position; HALTED nothing."""
+    """The kill switch. REDUCING passes orders that shrink a position; HALTED passes nothing."""
     state = case.facts.switch
     if state == "ACTIVE":
         return None
@@ -252,7 +252,7 @@ def switch(case: Case) -> Objection | None:
 
 @rule("R25_FUNDS")
 def funds(case: Case) -> Objection | None:
-    """Free balance, less what is reserved for orders that the account does not show yet."""
+    """Free balance, less the amount reserved for orders that the account does not show yet."""
     if not case.limits.check_funds:
         return None
     order = case.order
@@ -285,7 +285,7 @@ def funds(case: Case) -> Objection | None:
 
 
 def _held_by_exits(case: Case) -> Decimal:
-    """What exits of the order's symbol hold of the balance: both exits of a plan hold the same."""
+    """The balance held by exits of the order's symbol; the two exits of a plan hold the same amount."""
     held: dict[str | None, Decimal] = {}
     for resting in case.account.open_orders:
         if resting.is_exit and same_symbol(case.order, resting.symbol):
@@ -294,7 +294,7 @@ def _held_by_exits(case: Case) -> Decimal:
 
 
 def _money(case: Case, leverage: int) -> tuple[str, Decimal, Decimal]:
-    """The quote currency, what is free of it, and what the order takes."""
+    """The quote currency, its free balance, and the amount that the order takes."""
     order = case.order
     quote = instrument(order.symbol, order.exchange).quote
     reserved = case.facts.usage.reserved_usd / case.usd_rate

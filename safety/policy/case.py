@@ -1,6 +1,6 @@
-"""What a rule is, and what an order may cost at worst. A rule is a pure function: it objects to a case, or it does not.
+"""Defines rules and the worst-case cost of an order. A rule is a pure function that may object to a case.
 
-What cannot be valued has no value, and the rules that need one then deny.
+An order that cannot be valued has no value, and the rules that need one deny.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from safety.terms.facts import AccountFacts, Facts, Finding, Outcome
 from safety.terms.proposal import Action, Order
 
 EXACT: Final = Context(prec=200, traps=[InvalidOperation, DivisionByZero, Overflow])
-"""Wide enough for the product of any four numbers that the API takes."""
+"""Enough digits for the product of any four numbers that the API accepts."""
 
 _SMALLEST_USD: Final = Decimal("1e-8")
 _SMALLEST_AMOUNT: Final = Decimal("1e-18")
@@ -34,7 +34,7 @@ class Worth:
         price: Quote currency per unit, the worst of limit price and quote.
         units: Quote currency for the whole order, without leverage.
         usd: Value in USD, leveraged, rounded up to 8 decimals.
-        missing: Why there is no value; "" where there is.
+        missing: Why there is no value; "" if there is one.
     """
 
     price: Decimal | None = None
@@ -46,8 +46,8 @@ class Worth:
 def worth(order: Order, facts: Facts) -> Worth:
     """Value an order at the worst of its limit price and the quote, times leverage.
 
-    The API document gives `amount` in base units. Exchanges read the amount of a market order as quote currency at
-    times, so there the larger of both readings counts.
+    The API document gives `amount` in base units. Some exchanges read the amount of a market order as quote currency,
+    so for market orders the larger of the two values counts.
     """
     if facts.quote is None or not _positive(facts.quote.price):
         return Worth(missing=f"there is no market price of {order.symbol}")
@@ -66,7 +66,7 @@ def instrument(order_symbol: str, exchange: str) -> Instrument:
     """Base and quote of an order's symbol.
 
     Raises:
-        InvalidInput: It is no symbol of that exchange.
+        InvalidInput: It is not a symbol of that exchange.
     """
     return resolve(order_symbol, exchange)  # pyright: ignore[reportArgumentType] - an Order's exchange is one
 
@@ -77,7 +77,7 @@ def trimmed(value: Decimal) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """A number as people read it: no exponent, no trailing zeros, at most 18 decimals."""
+    """A number for people: no exponent, no trailing zeros, at most 18 decimals."""
     return format(EXACT.normalize(value.quantize(_SMALLEST_AMOUNT, context=EXACT)), "f")
 
 
@@ -89,15 +89,15 @@ Kind = Literal["order", "standing", "publication"]
 
 DAY: Final = 86_400
 _DIGITS: Final = 5
-"""Significant digits of repaired prices and amounts, which the strictest of the eight exchanges accepts."""
+"""Significant digits of suggested prices and amounts; the strictest of the eight exchanges accepts as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One action, the limits that count for it, and what is known.
+    """One action with its limits and the known facts.
 
     Attributes:
-        worth: What it costs at worst; empty for anything but orders.
+        worth: The worst-case cost; empty for actions other than orders.
     """
 
     action: Action
@@ -107,7 +107,7 @@ class Case:
 
     @property
     def order(self) -> Order:
-        """The action, where it is an order.
+        """The action, which must be an order.
 
         Raises:
             TypeError: It is not an order.
@@ -121,7 +121,7 @@ class Case:
         """The account's snapshot.
 
         Raises:
-            Missing: It could not be had.
+            Missing: It could not be read.
         """
         if self.facts.account is None:
             raise Missing("the account's balances and orders could not be read")
@@ -180,27 +180,27 @@ class Case:
 
 
 def at_most(smaller: Order | None, otherwise: str) -> str:
-    """What to do about an order that is too large."""
+    """The advice for an order that is too large."""
     return otherwise if smaller is None else f"Use an amount of at most {plain(smaller.amount)}"
 
 
 class Missing(Exception):
-    """A fact that a rule needs is not there; the text says which."""
+    """A fact that a rule needs is missing; the text names it."""
 
 
 def rounded(value: Decimal, way: str) -> Decimal:
-    """A number with few significant digits and at most 18 decimals, as the API takes it."""
+    """A number with few significant digits and at most 18 decimals, as the API accepts it."""
     place = max(value.adjusted() - _DIGITS + 1, -18)
     return trimmed(value.quantize(Decimal(1).scaleb(min(place, 0)), way, context=EXACT))
 
 
 def seconds(span: float) -> str:
-    """A span as people read it, to the millisecond."""
+    """A time span for people, to the millisecond."""
     return f"{span:.3f}".rstrip("0").rstrip(".")
 
 
 class Numbers(TypedDict, total=False):
-    """What an objection may say beside its reason: attributes of `Finding`."""
+    """Optional parts of an objection besides its reason: attributes of `Finding`."""
 
     limit: str
     observed: str | None
@@ -211,7 +211,7 @@ class Numbers(TypedDict, total=False):
 
 
 Objection = Callable[[str], Finding]
-"""What a rule has against a case; becomes a finding under the rule's id."""
+"""A rule's objection to a case; it becomes a finding under the rule's id."""
 
 
 def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Objection:
@@ -220,7 +220,7 @@ def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Objection:
 
 
 def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
-    """An objection that a human can lift for this very action."""
+    """An objection that a human can lift for this one action."""
     return lambda rule: Finding(rule, Outcome.REQUIRE, reason, way_out=ASK, **numbers)
 
 
@@ -234,10 +234,9 @@ class Rule:
 
     Attributes:
         id: Number and name.
-        objection: What it has against a case, or `None`.
-        kinds: The actions that it is about.
-        once: It judges how often and how much is asked for, so it counts when an action is admitted, not again when it
-            is about to be sent.
+        objection: Returns the objection to a case, or `None`.
+        kinds: The kinds of action that it judges.
+        once: It limits frequency and volume, so it is judged when an action is admitted, and not again before sending.
     """
 
     id: str
@@ -246,7 +245,7 @@ class Rule:
     once: bool
 
     def judge(self, case: Case) -> Finding:
-        """What it says. A missing fact and a failure of the rule itself are denials."""
+        """Apply the rule. A missing fact, or an error in the rule itself, is a denial."""
         try:
             found = self.objection(case)
         except Missing as missing:
@@ -263,7 +262,7 @@ def rule(
     *kinds: Kind,
     once: bool = False,
 ) -> Callable[[Callable[[Case], Objection | None]], Rule]:
-    """Make a function a rule about some kinds of action, orders unless said otherwise."""
+    """Make a function a rule for some kinds of action, by default orders."""
 
     def made(objection: Callable[[Case], Objection | None]) -> Rule:
         return Rule(id, objection, frozenset(kinds or ("order",)), once)

@@ -1,7 +1,6 @@
-"""How trading goes on: how much and how often, whether things work, and when a human has a say.
+"""Rules on trading over time: volume, frequency, failures, and when a human must approve.
 
-R12 to R15, R22 to R24 and R26 to R30. What the ledger counts is everything that was reserved, sent, unknown or
-acknowledged.
+R12 to R15, R22 to R24 and R26 to R30. The ledger counts every intent that is reserved, sent, unknown or acknowledged.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def daily_notional(case: Case) -> Objection | None:
 
 @rule("R13_DAILY_COUNT")
 def daily_count(case: Case) -> Objection | None:
-    """Orders, over the same spans."""
+    """Number of orders, over the same spans."""
     allowed, usage = case.limits.daily_count, case.facts.usage
     used = max(usage.count_24h, usage.count_day)
     if allowed is None or used < allowed:
@@ -60,7 +59,7 @@ def daily_count(case: Case) -> Objection | None:
 
 @rule("R14_THROTTLE", once=True)
 def throttle(case: Case) -> Objection | None:
-    """A pause between two orders, and a number of them in a minute."""
+    """The pause between two orders, and the number of orders per minute."""
     ages, pause, allowed = case.facts.usage.order_ages, case.limits.seconds_between, case.limits.per_minute
     if ages and min(ages) < pause:
         return deny(
@@ -104,7 +103,7 @@ def duplicate(case: Case) -> Objection | None:
 
 
 def _alike(order: Order, earlier: Similar) -> bool:
-    """Amount and price within 1 % of the earlier ones. A market order is like any price."""
+    """Amount and price within 1 % of the earlier ones. A market order matches any price."""
     if abs(order.amount - earlier.amount) > _ALIKE * earlier.amount:
         return False
     if order.price is None or earlier.price is None:
@@ -114,7 +113,7 @@ def _alike(order: Order, earlier: Similar) -> bool:
 
 @rule("R22_REARM")
 def rearm(case: Case) -> Objection | None:
-    """After so many orders in a row without a human, the next one needs one."""
+    """After a number of automatic orders in a row, the next one needs a human."""
     allowed, done = case.limits.rearm_after, case.facts.usage.automatic_in_a_row
     if allowed is None or done < allowed:
         return None
@@ -131,7 +130,7 @@ _HALTED: Final = "Stop and tell the user; only `heytraders-mcp release` lets it 
 
 @rule("R23_FAILURES")
 def failures(case: Case) -> Objection | None:
-    """Failures in a row: first a pause, then a halt."""
+    """Consecutive failures: first a pause, then a halt."""
     limits, usage = case.limits, case.facts.usage
     failed = usage.failures_in_a_row
     if limits.halt_failures is not None and failed >= limits.halt_failures:
@@ -159,9 +158,9 @@ def failures(case: Case) -> Objection | None:
 
 @rule("R24_UNRESOLVED")
 def unresolved(case: Case) -> Objection | None:
-    """Orders whose outcome is unknown: none else on that account and symbol, and too many of them halt.
+    """Orders of unknown outcome: they block further orders on that account and symbol, and too many of them halt.
 
-    Where the service does not return labels, an order that is being sent counts too: two could not be told apart.
+    If the service does not return labels, an order being sent counts too, since two could not be told apart.
     """
     limits, usage = case.limits, case.facts.usage
     if limits.halt_unresolved is not None and usage.unknown_anywhere >= limits.halt_unresolved:
@@ -209,7 +208,7 @@ def clock(case: Case) -> Objection | None:
 
 @rule("R27_UPSTREAM")
 def upstream(case: Case) -> Objection | None:
-    """The service answers, and the account was read lately."""
+    """The service must be answering, and the account's data must be recent."""
     allowed = case.limits.snapshot_age
     if allowed is None:
         return None
@@ -252,7 +251,7 @@ _RAISE: Final = "The user can raise the assurance level; `heytraders-mcp doctor`
 
 @rule("R28_APPROVAL")
 def approval(case: Case) -> Objection | None:
-    """Every order needs a human, but for those within what the policy lets through."""
+    """Every order needs a human, except those that the policy lets through."""
     limits = case.limits
     if not limits.ask_a_human or (limits.automatic_up_to > 0 and case.usd <= limits.automatic_up_to):
         return None
@@ -267,7 +266,7 @@ def approval(case: Case) -> Objection | None:
 
 @rule("R29_CHANNEL_CEILING", "order", "standing", "publication")
 def channel(case: Case) -> Objection | None:
-    """What the strongest approval channel can carry, of real money. Half of it where labels are not returned."""
+    """Limits on real money by the strongest approval channel, halved if labels are not returned."""
     facts = case.facts
     if facts.money == "paper":
         return None
@@ -300,14 +299,14 @@ def channel(case: Case) -> Objection | None:
 
 
 def carried(facts: Facts) -> tuple[Decimal, Decimal]:
-    """USD of one order and of a day that the strongest approval channel carries."""
+    """Largest USD per order and per day for the strongest approval channel."""
     half = 2 if facts.labels_echoed is False else 1
     return CHANNEL_ORDER[facts.assurance] / half, CHANNEL_DAY[facts.assurance] / half
 
 
 @rule("R30_STANDING", "standing")
 def standing(case: Case) -> Objection | None:
-    """A strategy that trades by itself always needs a human, and only so many may."""
+    """A strategy that trades by itself always needs a human, and their number is limited."""
     allowed, active = case.limits.max_standing, case.facts.usage.standing_active
     if allowed is not None and active >= allowed:
         return deny(
@@ -324,7 +323,7 @@ def standing(case: Case) -> Objection | None:
 
 @rule("R28_FATIGUE", "order", "standing", "publication")
 def fatigue(case: Case) -> Objection | None:
-    """How often a human may be asked. Judged only where a human would be."""
+    """How often a human may be asked. Judged only if a human would be asked."""
     usage, now = case.facts.usage, case.facts.now
     ages = sorted(usage.declined_ages)
     soon = next((younger for younger, older in pairwise(ages) if older - younger <= DECLINES_WITHIN), None)

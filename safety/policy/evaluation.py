@@ -1,4 +1,4 @@
-"""The policy's verdict on one action: pure, total, the worst finding wins, and whatever fails is a denial."""
+"""Judges one action under the policy. Pure and total: the worst finding wins, and any failure is a denial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState
 from safety.terms.proposal import Action, Order, Publication
 
 Need = Literal["quote", "usd_rate", "account", "clock", "texts"]
-"""A fact that has to be read: the market's price, its currency's rate, the account, the service's time, known texts."""
+"""A fact to read: the market's price, its currency's rate, the account, the service's time, known texts."""
 
 RULES: Final[tuple[Rule, ...]] = (
     orders.mode,
@@ -56,7 +56,7 @@ RULES: Final[tuple[Rule, ...]] = (
 unsubscribing are never checked."""
 
 FATIGUE: Final = conduct.fatigue
-"""Judged last, and only where the others want a conduct."""
+"""Judged last, and only if the other rules require a human."""
 
 BROKEN: Final = "R00_POLICY"
 
@@ -68,8 +68,8 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
         action: What is to be done.
         policy: What the user allows.
         facts: What is known; `facts.usage` must not count the action itself.
-        again: It was admitted before and is about to be sent: how often things are asked for is not judged again.
-        approved: A standing approval takes the place of a human's word on this very order, and of nothing else.
+        again: It was admitted before and is about to be sent, so frequency is not judged again.
+        approved: A standing approval replaces a human's approval of this order, and nothing else.
     """
     try:
         with decimal.localcontext(EXACT):
@@ -97,14 +97,14 @@ def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, app
 def findings_of(
     action: Action, limits: Limits, facts: Facts, rules: Sequence[Rule] = RULES, *, tired: bool = True
 ) -> tuple[tuple[Finding, ...], Worth]:
-    """What each rule for this kind of action finds, and what the action is worth.
+    """The finding of each rule for this kind of action, and the action's value.
 
     Args:
         action: What is to be done.
         limits: Those that count.
         facts: What is known.
         rules: In any order.
-        tired: Whether a human may have been asked too often to be asked now.
+        tired: Also judge whether a human has been asked too often.
     """
     case = Case(action, limits, facts, worth(action, facts) if isinstance(action, Order) else Worth())
     found = [rule.judge(case) for rule in rules if action.kind in rule.kinds]
@@ -114,12 +114,12 @@ def findings_of(
 
 
 def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> frozenset[Need]:
-    """The facts that any active limit asks for; the rest need not be read.
+    """The facts that the active limits need; others need not be read.
 
     Args:
         action: What is to be done.
         limits: Those that count, `policy.limits(money)`.
-        switch: While it is REDUCING, the account says what an order would shrink.
+        switch: While it is REDUCING, the account is needed to tell whether an order shrinks a position.
     """
     found: set[Need] = set()
     if isinstance(action, Publication):
@@ -164,11 +164,11 @@ _ROUNDS: Final = 12
 
 
 def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], Sequence[Finding]]) -> Order | None:
-    """The order that is left when every denial has been repaired, or `None` where one cannot be.
+    """The order with every denial repaired, or `None` if that is impossible.
 
     Args:
         order: The denied order.
-        found: What was found about it.
+        found: Its findings.
         judge: The findings for another order under the same limits and facts.
     """
     for _ in range(_ROUNDS):
@@ -186,11 +186,11 @@ def suggested(order: Order, found: Sequence[Finding], judge: Callable[[Order], S
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A state that the switch has to take, which only a human ends.
+    """A switch state to engage, which only a human can end.
 
     Attributes:
-        state: HALTED, or REDUCING where only orders that shrink a position may pass.
-        rule: The rule that says so.
+        state: HALTED, or REDUCING if orders that shrink a position may still pass.
+        rule: The rule that trips.
         reason: With the numbers.
     """
 
@@ -200,7 +200,7 @@ class Trip:
 
 
 def tripped(action: Action, limits: Limits, facts: Facts) -> Trip | None:
-    """The trip that the facts call for, the hardest first. Reads five of the rules, and each only where it can halt."""
+    """The strictest trip that the facts require. Applies five of the rules, each only if its limits can halt."""
     if limits.clock_skew is not None and facts.usage.clock_went_back:
         return Trip("HALTED", "R26_CLOCK", "this clock is behind the ledger's last entry")
     case = Case(action, limits, facts, Worth())
@@ -212,7 +212,7 @@ def tripped(action: Action, limits: Limits, facts: Facts) -> Trip | None:
 
 
 def _due(limits: Limits, facts: Facts) -> Iterator[tuple[Rule, Literal["HALTED", "REDUCING"]]]:
-    """The rules that may trip now. A denial for want of a fact is no reason to halt."""
+    """The rules that may trip now. A denial for a missing fact is no reason to halt."""
     usage = facts.usage
     has_equity = facts.account is not None and facts.account.equity_usd is not None
     if has_equity and usage.day_start_equity is not None:

@@ -1,4 +1,4 @@
-"""The policy in words: what each rule says under the limits that count, and what is left of each limit."""
+"""Explains the policy in words: each rule under the limits in force, and what is left of each limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from safety.terms.proposal import Order
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A rule and what it says at present."""
+    """A rule and its current text."""
 
     rule: str
     words: str
@@ -122,7 +122,7 @@ _SPANS: Final = (
 
 
 def explain(policy: Policy, money: Money) -> list[Explained]:
-    """Each rule under the limits that count for `money`, ceilings included, in the order of the table."""
+    """Each rule under the limits in force for `money`, ceilings included, in table order."""
     limits = policy.limits(money)
     rows = [Explained(rule.id, _ALWAYS.get(rule.id) or _words(rule.id, limits)) for rule in RULES]
     if money == "real":
@@ -164,7 +164,7 @@ _SILENT: Final[dict[str, object]] = {
     "automatic_up_to": Decimal(0),
     "elicitation_up_to": Decimal(0),
 }
-"""Values that there is nothing to say about."""
+"""Values that need no text."""
 
 
 def _shown(name: str, value: object) -> str:
@@ -199,7 +199,7 @@ class Remaining:
     """One limit and what is left of it, in the same unit.
 
     Attributes:
-        resets_at: Unix seconds by which all of it is there again, if nothing else happens.
+        resets_at: Unix seconds when the full limit is available again, if nothing else happens.
     """
 
     rule: str
@@ -210,12 +210,12 @@ class Remaining:
 
 
 def left(policy: Policy, facts: Facts, order: Order | None = None) -> list[Remaining]:
-    """What is left of each limit that is set and whose facts are known, in the order of the rules.
+    """What is left of each limit that is set and has known facts, in rule order.
 
     Args:
         policy: What the user allows.
         facts: What is known.
-        order: Whose symbol positions and open orders are told of; without one they are not.
+        order: Its symbol selects positions and open orders; without an order they are left out.
     """
     limits = policy.limits(facts.money)
     with decimal.localcontext(EXACT):

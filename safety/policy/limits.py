@@ -1,4 +1,4 @@
-"""Which limits there are, what each is counted in, and which way is tighter. A limit without a value limits nothing."""
+"""Defines all limits, their units, and which direction is tighter. A limit without a value limits nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.orders import OrderType
 
 
 class Tighter(Enum):
-    """Which of two values of a limit allows less."""
+    """How to tell which of two values is tighter."""
 
     LOWER = "lower"
     """A number; `None` is no limit."""
@@ -175,9 +175,9 @@ class Change:
 
     Attributes:
         name: Dotted, such as `live.max_notional`.
-        before: The value that counted.
-        after: The value that would.
-        loosens: The new value allows something that the old one did not.
+        before: The old value.
+        after: The new value.
+        loosens: The new value allows something that the old one forbade.
     """
 
     name: str
@@ -187,10 +187,10 @@ class Change:
 
 
 def meet(one: Limited, other: Limited) -> Limited:
-    """The loosest limits that are at least as tight as both. Order and repetition make no difference.
+    """The loosest limits that are at least as tight as both. Commutative, associative and idempotent.
 
     Raises:
-        TypeError: A field says neither which way is tighter nor holds limits itself.
+        TypeError: A field neither declares a tighter direction nor holds limits itself.
     """
     return type(one)(  # a copy would keep what the old one has cached of itself
         **{
@@ -201,7 +201,7 @@ def meet(one: Limited, other: Limited) -> Limited:
 
 
 def at_least_as_tight(one: Limited, other: Limited) -> bool:
-    """Whether everything that `one` allows is allowed by `other` too."""
+    """Whether `other` allows everything that `one` allows."""
     return meet(one, other) == one
 
 
@@ -229,7 +229,7 @@ def _tighter(name: str, info: FieldInfo, one: Any, other: Any) -> Any:
 
 
 def _lower(one: Any, other: Any) -> Any:
-    """The smaller number; of two tables what both have, each at its smaller number."""
+    """The smaller number; for tables, the common keys with the smaller number of each."""
     if not isinstance(one, dict):
         return min(one, other)
     mine, theirs = cast("dict[str, Decimal]", one), cast("dict[str, Decimal]", other)

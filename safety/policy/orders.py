@@ -1,4 +1,4 @@
-"""What may be traded at all, how large one order may be, and where its price may lie. R01 to R11 and R21."""
+"""Rules on a single order: what may be traded, its size and its price. R01 to R11 and R21."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def accounts(case: Case) -> Objection | None:
 
 @rule("R03_VENUE_ALLOW")
 def venues(case: Case) -> Objection | None:
-    """Kinds of market, and exchanges. Which of them an account trades on is the account's to say, not the caller's."""
+    """Market types and exchanges. They are taken from the account, not from the caller."""
     order, account = case.order, case.facts.account
     for what, value, own in (
         ("exchange", order.exchange, account and account.exchange),
@@ -65,7 +65,7 @@ def venues(case: Case) -> Objection | None:
 
 @rule("R04_SYMBOL_ALLOW")
 def symbols(case: Case) -> Objection | None:
-    """Exact symbols, and symbols that are forbidden whatever else is allowed."""
+    """Allowed symbols, by exact match, and forbidden symbols, which override them."""
     symbol, allowed = case.order.symbol, case.limits.symbols
     if symbol in case.limits.forbidden_symbols:
         return deny(f"symbol {show(symbol)} is forbidden", SIGN, observed=symbol)
@@ -76,7 +76,7 @@ def symbols(case: Case) -> Objection | None:
 
 @rule("R05_ORDER_TYPE")
 def order_types(case: Case) -> Objection | None:
-    """Order types. A market order can become a limit order at the edge of what the collar allows."""
+    """Order types. A market order can be suggested as a limit order at the edge of the collar."""
     order, allowed = case.order, case.limits.order_types
     if allowed is None or order.order_type in allowed:
         return None
@@ -91,7 +91,7 @@ def order_types(case: Case) -> Objection | None:
 
 @rule("R06_SANITY", "order", "standing", "publication")
 def sanity(case: Case) -> Objection | None:
-    """An order is exactly what the API's own request model would accept, written as it would write it."""
+    """The order must be accepted by the API's request model, in canonical notation."""
     try:
         sane = _unchanged(case.order) if isinstance(case.action, Order) else _is_complete(case.action)
     except (ValidationError, HeyTradersError) as error:
@@ -126,7 +126,7 @@ def _is_complete(action: Deployment | Publication | Order) -> bool:
 
 
 def _as_limit(case: Case, allowed: Collection[str]) -> Order | None:
-    """The same order as a limit order, as far from the market as a human has allowed."""
+    """The same order as a limit order, as far from the market as the policy allows."""
     order, quote = case.order, case.facts.quote
     kind = next((kind for kind in ("limit", "GTC", "FOK") if kind in allowed), None)
     if kind is None or order.order_type != "market" or quote is None:
@@ -154,7 +154,7 @@ def _first(error: ValidationError | HeyTradersError) -> str:
 
 @rule("R07_MAX_AMOUNT")
 def amount(case: Case) -> Objection | None:
-    """Base units, for each symbol; a symbol without a number is denied."""
+    """Base units per symbol; a symbol without a number is denied."""
     table, order = case.limits.max_amount, case.order
     if table is None:
         return None
@@ -192,14 +192,14 @@ def notional(case: Case) -> Objection | None:
 
 @rule("R09_WORST_CASE")
 def valued(case: Case) -> Objection | None:
-    """What cannot be valued is not placed, where any limit counts money."""
+    """An order that cannot be valued is denied if any limit counts money."""
     if counts_money(case.limits) and case.worth.usd is None:
         return deny(f"{case.worth.missing}, so the order cannot be valued", "Try again once it is known")
     return None
 
 
 def counts_money(limits: Limits) -> bool:
-    """Whether any limit needs to know what an order is worth."""
+    """Whether any limit needs the value of an order."""
     return any(
         limit is not None
         for limit in (
@@ -214,7 +214,7 @@ def counts_money(limits: Limits) -> bool:
 
 @rule("R11_LEVERAGE")
 def leverage(case: Case) -> Objection | None:
-    """Leverage of perpetuals. Left out, it is what the account happens to be set to, which nobody here knows."""
+    """Leverage of perpetuals. If left out, the account's own setting applies, which is not known here."""
     allowed, order = case.limits.max_leverage, case.order
     if allowed is None or order.market_type != "perpetual":
         return None
@@ -231,7 +231,7 @@ def leverage(case: Case) -> Objection | None:
 
 
 MAJORS: Final = frozenset({"ADA", "AVAX", "BNB", "BTC", "DOGE", "ETH", "LINK", "SOL", "TRX", "XRP"})
-"""The ten large assets that have the narrower collar."""
+"""The ten large assets with the narrower collar."""
 
 _MINUTE: Final = 60
 _FRESH_SECONDS: Final = 10
@@ -241,7 +241,7 @@ _LEAST_SHARE: Final = Decimal("0.25")
 
 @rule("R10_COLLAR")
 def collar(case: Case) -> Objection | None:
-    """Distance of a limit price from a fresh market price. The older that price, the narrower the collar."""
+    """Distance of a limit price from a recent market price. The older that price, the narrower the collar."""
     order, quote, old = case.order, case.facts.quote, case.limits.quote_age
     reach = None if order.price is None else _reach(case)
     if reach is None and old is None:
@@ -264,9 +264,9 @@ def collar(case: Case) -> Objection | None:
 
 
 def _share(age: float) -> Decimal:
-    """How much of the collar is left: all of it for 10 s, then less with each second, and a quarter in the end.
+    """The remaining share of the collar: all of it for 10 s, then less each second, down to a quarter.
 
-    What the market did since the price was read is not known, and grows with the price's age.
+    The market may have moved since the price was read, and by more the older the price is.
     """
     if age <= _FRESH_SECONDS:
         return Decimal(1)
@@ -274,7 +274,7 @@ def _share(age: float) -> Decimal:
 
 
 def _reach(case: Case) -> Decimal | None:
-    """How far a price may lie from the market: as a share of it, on prediction markets as a difference."""
+    """Maximum distance of a price from the market: a share of it, or a difference on prediction markets."""
     limits, order = case.limits, case.order
     if order.market_type == "prediction":
         return limits.collar_probability
@@ -300,7 +300,7 @@ def _beyond(order: Order, price: Decimal, market: Decimal, reach: Decimal) -> Ob
 
 @rule("R21_SELF_TRADE")
 def self_trade(case: Case) -> Objection | None:
-    """An own resting order on the other side that this one would meet."""
+    """An own resting order on the other side that this order would trade with."""
     if not case.limits.no_self_trade:
         return None
     order = case.order
@@ -318,8 +318,8 @@ def self_trade(case: Case) -> Objection | None:
 def _meets(order: Order, resting: Resting) -> bool:
     """Whether both would trade with each other.
 
-    A stop is in no order book until its price is reached, and a plan's target lies away from the market, where no
-    market order gets to.
+    A stop is not in the order book until its price is reached. A plan's target lies away from the market, out of reach
+    of a market order.
     """
     if resting.is_exit and (resting.role != "take_profit" or order.price is None):
         return False
@@ -331,7 +331,7 @@ def _meets(order: Order, resting: Resting) -> bool:
 
 
 def same_symbol(order: Order, symbol: str) -> bool:
-    """Whether an account's symbol is the order's, however the service writes it."""
+    """Whether an account's symbol is the order's, in any notation of the service."""
     try:
         return instrument(symbol, order.exchange) == instrument(order.symbol, order.exchange)
     except HeyTradersError:

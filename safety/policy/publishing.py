@@ -1,4 +1,4 @@
-"""What leaves for the public or for an address on the internet. R31 and R32."""
+"""Rules on publications and webhooks. R31 and R32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safety.terms.proposal import Deployment, Publication
 _ADDRESS: Final = re.compile(
     r"https://([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+)(?::443)?(?:[/?][!-\[\]-~]*)?", re.IGNORECASE
 )
-"""https, a name of ASCII letters, digits and hyphens with a dot, no user, no other port, no backslash or blank."""
+"""https; a host name with a dot, of ASCII letters, digits and hyphens; no user, other port, backslash or blank."""
 
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _PRIVATE: Final = (
@@ -49,21 +49,20 @@ _KEYS: Final = tuple(
         rf"(?<![A-Za-z0-9+]){_NO_ADDRESS}(?=[A-Za-z0-9+]*[0-9])(?=[A-Za-z0-9+]*[A-Z])(?=[A-Za-z0-9+]*[a-z])[A-Za-z0-9+]{{24,}}",
     )
 )
-"""API keys by their prefix, tokens, private keys, and long runs that no word is. No contract's address."""
+"""API keys by their prefix, tokens, private keys, and runs too long for a word. Contract addresses do not match."""
 
 _SQUEEZED: Final = 6
-"""A known text of so many letters and digits is found whatever stands between them; a shorter one as a word."""
+"""Known texts with this many letters and digits match despite characters in between; shorter ones only as words."""
 
 
 def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
     """Whether a webhook may deliver to `url` (R31).
 
-    The service makes the call, so that an address cannot be resolved and checked here: the list of hosts is what
-    protects.
+    The service makes the call, so an address cannot be resolved and checked here. The list of hosts is the protection.
 
     Args:
         url: As the caller gave it.
-        has_secret: The caller gave a secret to sign deliveries with. It has to come from the configuration instead.
+        has_secret: The caller gave a signing secret, which must come from the configuration instead.
         limits: The limits that count.
     """
     found = _webhook(url, limits, has_secret=has_secret)
@@ -88,7 +87,7 @@ def _webhook(url: str, limits: Limits, *, has_secret: bool) -> Objection | None:
 
 
 def public_host(url: str) -> str | None:
-    """The host of an address that could be public: https, a name and no number, port 443, nothing unusual."""
+    """The host of an address that may be public: https, a name rather than a number, port 443, nothing unusual."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return None
@@ -112,7 +111,7 @@ def webhook(case: Case) -> Objection | None:
 
 @rule("R32_PUBLISH", "publication")
 def publish(case: Case) -> Objection | None:
-    """Posts and profile changes need a human, and never hold account data or keys."""
+    """Posts and profile changes need a human, and must not hold account data or keys."""
     if not case.limits.ask_to_publish or not isinstance(case.action, Publication):
         return None
     body: object = json.loads(case.action.body)
@@ -143,7 +142,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """Compatible forms made one, case and invisible characters dropped."""
+    """Text with compatible forms unified, and case and invisible characters dropped."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return "".join(c for c in plain if unicodedata.category(c) not in {"Cf", "Cc", "Mn"} or c in "\n\t")
 

@@ -1,4 +1,4 @@
-"""A policy as TOML: exact decimals, no unknown names, `"unlimited"` for a limit that is not there."""
+"""Reads and writes a policy as TOML: exact decimals, no unknown names, `"unlimited"` for no limit."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class BadPolicy(InvalidInput):
 
 @lru_cache(maxsize=8)
 def parse_policy(text: str) -> Policy:
-    """The policy that a TOML text writes. What a table leaves out keeps its built-in value.
+    """Parse a policy from TOML. Fields that a table leaves out keep their built-in value.
 
     Raises:
-        BadPolicy: It is no TOML, or names or values in it are wrong.
+        BadPolicy: It is not TOML, or has wrong names or values.
     """
     if len(text) > MAX_CHARACTERS:
         raise BadPolicy(f"the policy has {len(text)} characters", suggestion=f"Keep it under {MAX_CHARACTERS}")
@@ -57,10 +57,10 @@ def parse_policy(text: str) -> Policy:
 
 
 def _check_symbols(limits: Limits, name: str) -> None:
-    """A symbol that no order ever has would allow nothing, and, worse, forbid nothing.
+    """Refuse a symbol that no order can have: it would allow nothing and, worse, forbid nothing.
 
     Raises:
-        BadPolicy: One is not written as orders write it.
+        BadPolicy: A symbol is not in the notation of orders.
     """
     for field in ("symbols", "forbidden_symbols", "max_amount"):
         for symbol in getattr(limits, field) or ():
@@ -87,7 +87,7 @@ def _table(given: object, default: Limits, name: str) -> dict[str, Any]:
 
 
 def _exact(given: Mapping[str, Any], model: type[BaseModel], where: str) -> dict[str, Any]:
-    """The same fields, `"unlimited"` read as no limit, yes and no only where they belong."""
+    """The same fields, with `"unlimited"` read as no limit, and booleans only in boolean fields."""
     read: dict[str, Any] = {}
     for name, value in given.items():
         field = model.model_fields.get(name)
@@ -154,5 +154,5 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A TOML basic string. It is JSON's, but that DEL is escaped too (toml.io, v1.0, String)."""
+    """A TOML basic string: a JSON string with DEL escaped too (toml.io, v1.0, String)."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
