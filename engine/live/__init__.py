@@ -1,4 +1,4 @@
-"""Live strategies: deployed, decided bar by bar, traded through one door. Here: how they are run."""
+"""Live strategies: deployed, evaluated bar by bar, and traded through one door. Settings of the runner."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class LiveSettings:
     """Settings of the runner.
 
     Attributes:
-        poll_seconds: Seconds of the machine's time between two looks at the bars.
-        webhooks_to_loopback: For development: deliver to this machine too, also without TLS.
-        webhook_seconds: What one delivery may take in all.
-        stays: Whether this process goes on when clients end; it then runs the strategies rather than a client's server.
-        in_background: Whether an open engine runs the strategies by itself; otherwise its owner calls `tick`.
+        poll_seconds: Seconds of machine time between two checks for new bars.
+        webhooks_to_loopback: For development: allow delivery to this machine, also without TLS.
+        webhook_seconds: Time limit of one delivery in total.
+        stays: Whether this process outlives its clients; it then takes over the strategies from a client's server.
+        in_background: Whether an open engine runs the strategies itself; otherwise its owner calls `tick`.
     """
 
     poll_seconds: float = 1.0

@@ -1,15 +1,15 @@
-"""What a strategy decides on closed bars, by the very kernel that backtests it.
+"""Computes a strategy's decisions on closed bars, with the same kernel that backtests it.
 
-The strategy is traded on an account of its own, on the terms of its backtest, from the first bar of the subscription.
-The state of that account is kept with the subscription; each look goes on from it over the bars that closed since.
-A decision of the last closed bar is filled at the next bar's open, which does not exist yet: one flat bar at the last
-close, with the last volume, stands in for it, and the fill in it is the decision. Resting orders, stops and targets
-fill only in bars that have closed; which of them are in the market in the coming bar is told. So a signal is the same
-whether it was found in time or after a restart, and the same that a backtest of these bars would trade, on the same
-lots and smallest orders. Only a limit on the share of volume knows the volume of the coming bar no sooner than anybody.
+The strategy trades on a simulated account, on the terms of its backtest, from the first bar of the subscription. The
+account's state is stored with the subscription, and each run continues from it over the bars that closed since. A
+decision of the last closed bar fills at the next bar's open, which does not exist yet. One flat bar at the last close,
+with the last volume, takes its place, and the fill in it is the decision. Resting orders, stops and targets fill only
+in closed bars; the result lists those that are in the market during the coming bar. So a signal is the same whether it
+was found in time or after a restart, and the same as a backtest of these bars would trade, with the same lots and
+smallest orders. The one exception is a limit on the share of volume: the volume of the coming bar is not known yet.
 
-Indicators are computed over a tail of history that is long enough to give the bits that the whole history would give.
-Where no tail is, or an instrument lacks bars, the whole history is loaded. A state that cannot be read is computed
+Indicators are computed over a tail of history long enough to give bit-identical results to the whole history. If no
+tail is long enough, or an instrument lacks bars, the whole history is loaded. A state that cannot be read is computed
 again from the subscription's first bar.
 """
 
@@ -56,17 +56,17 @@ class Decision:
     """One buy or sell.
 
     Attributes:
-        key: Tells it from every other decision of the subscription; the same however often it is found.
+        key: Identifies it among the decisions of the subscription; the same each time it is found.
         bar_time: Close of the bar on which it was decided, unix seconds.
         direction: 1 buys, -1 sells.
-        price: Close of that bar, or the level that was reached inside it.
+        price: Close of that bar, or the level reached inside it.
         weight: Value of what is traded, as a fraction of the strategy's equity.
         closes: Share of the strategy's position that it closes, before rounding to lots; 0 for what opens or adds.
-        units: Base units on the strategy's own account.
-        position: What it opens, changes or closes.
+        units: Base units on the strategy's simulated account.
+        position: The position that it opens, changes or closes.
         reason: entry, signal, stop_loss, ...
-        amount: Base units, where the script gives a size that does not depend on equity (`Notional`, `Amount`).
-        stop, target: Prices at which what it opens is closed, where the entry names them.
+        amount: Base units, if the script sets a size that does not depend on equity (`Notional`, `Amount`).
+        stop, target: Exit prices of the position that it opens, if the entry names them.
     """
 
     key: str
@@ -90,14 +90,14 @@ class Rest:
     """An order that is in the market during the coming bar.
 
     Attributes:
-        slot: What it is for; an order of the same slot takes its place.
+        slot: Its purpose; a later order of the same slot replaces it.
         direction: 1 buys, -1 sells.
-        units: Base units on the strategy's own account.
-        price: Its limit, or where `kind` is stop the price that sets off a market order.
-        closes: Whether it closes what is held. Where one of an instrument's exits fills, the others of its slot end.
-        fixed: Whether the script gives a size that does not depend on equity.
-        stop, target: Prices at which what it opens is closed again.
-        reason: What its fill is called.
+        units: Base units on the strategy's simulated account.
+        price: Its limit or, if `kind` is stop, the price that triggers a market order.
+        closes: Whether it closes a position. When one of an instrument's exits fills, the others of its slot end.
+        fixed: Whether the script sets a size that does not depend on equity.
+        stop, target: Exit prices of the position that it opens.
+        reason: The name of its fill.
     """
 
     slot: str
@@ -119,11 +119,11 @@ class Outlook:
 
     Attributes:
         seen_until: Close of the last closed bar.
-        kept: The state to go on from, with the bar that it has seen last; None where nothing is new.
-        ended: The portfolio limit that was reached, or that the account is empty: nothing is decided any more.
-        rests: The orders that are in the market once the coming bar has opened.
+        kept: The state to continue from, with the last bar that it has seen; None if nothing is new.
+        ended: The portfolio limit that was reached, or that the account is empty. No more decisions follow.
+        rests: The orders in the market once the coming bar has opened.
         holds: Base units of each instrument then, negative for a short.
-        equity: Of the strategy's own account at the last close.
+        equity: Equity of the strategy's simulated account at the last close.
     """
 
     decisions: tuple[Decision, ...]
@@ -143,12 +143,12 @@ def decide(
     kept: str | None = None,
     until: int | None = None,
 ) -> Outlook:
-    """The decisions since the bar that closed at `cursor`; one of that very bar may be among them again. Blocking.
+    """The decisions since the bar that closed at `cursor`; one of that same bar may be repeated. Blocking.
 
     Args:
-        started_at: Open time of the first bar of the subscription; bars before it warm indicators up.
-        kept: What the look before returned. Without it everything since `started_at` is traded again.
-        until: Bars that close later do not exist.
+        started_at: Open time of the first bar of the subscription; earlier bars warm up indicators.
+        kept: The state from the previous run. Without it, everything since `started_at` is traded again.
+        until: Bars that close later are ignored.
 
     Raises:
         HeyTradersError: The script does not fit the data, or there is no data.
@@ -181,7 +181,7 @@ def decide(
 
 
 def _rests(resting: Iterable[Resting], universe: Sequence[Instrument]) -> Iterator[Rest]:
-    """The orders of the coming bar, each with a slot that stays the same from bar to bar."""
+    """The orders of the coming bar, each with a slot that is stable from bar to bar."""
     entries: Counter[int] = Counter()
     for order in resting:
         instrument = universe[order.k]
@@ -221,10 +221,10 @@ def _holds(resting: Iterable[Resting], universe: Sequence[Instrument]) -> dict[I
 
 
 def verify(feed: Feed, deployment: Deployment, started_at: int, kept: str | None) -> tuple[int, str | None]:
-    """Replay a subscription from its first bar, and compare the account with the state that was kept. Blocking.
+    """Replay a subscription from its first bar, and compare the account with the stored state. Blocking.
 
     Returns:
-        The close of the last bar that both have seen, and the first difference in words; None where they are equal.
+        The close of the last bar that both have seen, and a description of the first difference; None if equal.
     """
     seen, state = _read(kept, started_at)
     if state is None:
@@ -256,7 +256,7 @@ def _loaded(
     before: KernelState | None,
     until: int | None,
 ) -> Frame:
-    """The bars since the state, with as much before them as the script's values need."""
+    """The bars since the state, with as much earlier history as the script needs."""
 
     def load(start: int, warmup: int) -> Frame:
         return load_frame(feed, script.instruments, deployment.timeframe, start, until, warmup_bars=warmup)
@@ -352,7 +352,7 @@ def _since(
 
 
 def _closes(fill: Fill, held: float, asked: float | None, settings: SimulationSettings) -> float:
-    """The share of what is held that a fill closes; where it is one position, what was `asked` before rounding."""
+    """The share of the holding that a fill closes; for a single position, the share `asked` before rounding."""
     if held * fill.direction >= 0:
         return 0.0
     lot = settings.order_rules[fill.instrument].lot
@@ -393,7 +393,7 @@ def _action(fill: Fill) -> Action:
 
 
 def _holding(before: float, after: float, traded: float) -> float:
-    """The position that a fill is about: what it leaves, or what it closed if it leaves nothing."""
+    """The position of a fill: the one left after it, or the one it closed if nothing is left."""
     return before if abs(after) <= traded * 1e-9 else after
 
 

@@ -1,13 +1,13 @@
-"""Where a webhook may go, and one delivery to it: signed, judged by its status alone, over within a deadline.
+"""Checks where a webhook may go and makes one delivery: signed, judged by its HTTP status alone, within a deadline.
 
-Only public https servers may be reached, however their address is written. What a URL says is judged when it is
-configured; what its name resolves to is judged again at each delivery, and the connection goes to the very address that
-was judged. Rules after OWASP's guidance on server-side request forgery.
+Only public https servers may be reached, however their address is written. The URL is checked when it is configured.
+The address that its name resolves to is checked at each delivery, and the connection goes to exactly that address. The
+rules follow OWASP's guidance on server-side request forgery.
 
 Signatures follow the Standard Webhooks specification: `webhook-id`, `webhook-timestamp` (unix seconds) and
 `webhook-signature`, which is `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`. A secret that starts
-with `whsec_` is base64 after that prefix; any other secret is the key as it is. A receiver refuses old timestamps, and
-ids that it has seen before.
+with `whsec_` is base64 after that prefix; any other secret is used as the key directly. A receiver should refuse
+old timestamps and ids that it has seen before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PREFIX: Final = "whsec_"
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a delivery went: `status` is the receiver's HTTP status, `note` what went wrong, for people."""
+    """The outcome of a delivery: `status` is the receiver's HTTP status, `note` a readable error."""
 
     delivered: bool
     status: int | None
@@ -53,7 +53,7 @@ def signing_key(secret: str) -> bytes:
     """The key that a webhook's secret names.
 
     Raises:
-        InvalidInput: What follows `whsec_` is not base64.
+        InvalidInput: The text after `whsec_` is not base64.
     """
     if not secret.startswith(_PREFIX):
         return secret.encode()
@@ -83,16 +83,16 @@ def deliver(
     now: float,
     deadline: float,
 ) -> Receipt:
-    """Post `body` once; blocks. Redirects are not followed, and nothing that the receiver says gets into the receipt.
+    """Post `body` once; blocks. Redirects are not followed, and no text from the receiver gets into the receipt.
 
     Args:
-        target: Where to; its name is resolved and judged again, and only the judged address is connected to.
+        target: The destination; its name is resolved and checked again, and only the checked address is used.
         delivery_id: The same for every attempt of one delivery.
-        event: What the body reports.
+        event: The event that the body reports.
         body: JSON.
         secret: Signs the body; without one the delivery is not signed.
-        now: The time that is signed, unix seconds.
-        deadline: Seconds that all of it may take, however slowly the receiver answers.
+        now: The time to sign, unix seconds.
+        deadline: Limit for the whole delivery in seconds, however slowly the receiver answers.
     """
     headers = {
         "Host": target.host if target.port in {80, 443} else f"{target.host}:{target.port}",
@@ -114,7 +114,7 @@ def deliver(
 
 
 async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: float) -> tuple[int | None, str]:
-    """The receiver's status, and what went wrong."""
+    """The receiver's status, and the error."""
     import httpx
 
     try:
@@ -142,18 +142,18 @@ async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: 
 
 @cache
 def trusted_certificates() -> ssl.SSLContext:
-    """The certificates that this machine trusts, read once: that takes longer than a delivery."""
+    """The certificates that this machine trusts. Read once, because reading takes longer than a delivery."""
     return ssl.create_default_context()
 
 
 def _pinned(target: Target, address: str) -> str:
-    """The URL with the judged address in place of the name, which a moment later may resolve to another."""
+    """The URL with the checked address in place of the name, which could resolve differently a moment later."""
     host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
     return f"{target.scheme}://{host}:{target.port}{target.path}"
 
 
 def _reason(error: httpx.HTTPError) -> str:
-    """What went wrong in our own words: the library's may quote the receiver."""
+    """The error in our own words: the library's text may quote the receiver."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -177,14 +177,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Unreachable(HeyTradersError):
-    """A target whose name does not resolve to an address that may be reached."""
+    """A target whose name does not resolve to a permitted address."""
 
     default_code = "VALIDATION_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A judged URL. `host` is what the certificate must name."""
+    """A checked URL. `host` is the name that the certificate must match."""
 
     scheme: str
     host: str
@@ -217,7 +217,7 @@ def judge(url: str, *, allow_loopback: bool = False) -> Target:
         allow_loopback: For development: http and https to this machine pass as well.
 
     Raises:
-        InvalidInput: Not https, another port than 443, or an address that is no public one, in whatever notation.
+        InvalidInput: Not https, a port other than 443, or a non-public address in any notation.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
@@ -239,7 +239,7 @@ def judge(url: str, *, allow_loopback: bool = False) -> Target:
 
 
 def _problem(target: Target) -> str:
-    """What is wrong with a target, continuing "webhook url ..."; empty when nothing is."""
+    """The problem with a target, as the rest of a sentence that starts "webhook url"; empty if there is none."""
     if target.scheme != "https":
         return "is not https"
     if target.port != 443:
@@ -270,7 +270,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _allowed(address: Address, *, allow_loopback: bool) -> bool:
-    """Whether an address is public; one that carries an IPv4 address inside is judged by that one too."""
+    """Whether an address is public; an address that embeds an IPv4 address is checked by that too."""
     if allow_loopback and address.is_loopback:
         return True
     if isinstance(address, ipaddress.IPv6Address):

@@ -1,4 +1,4 @@
-"""What a subscription runs: a strategy of the catalogue, or a completed backtest of the subscriber's own."""
+"""The strategy that a subscription runs: from the catalogue, or from one of the subscriber's completed backtests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "wi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A strategy fixed at the moment of subscribing: what changes later does not change it.
+    """A strategy, frozen when it is subscribed to: later changes do not affect it.
 
     The terms are those of the backtest: `initial_cash` (in mode trade the account's equity when it was deployed),
     `fee`, `slippage`, `leverage`, the portfolio limits `stop_loss` and `take_profit`, and `max_volume_share`; rates are
@@ -54,7 +54,7 @@ class Deployment:
         return tuple(resolve(ticker) for ticker in self.tickers)
 
     def to_json(self) -> str:
-        """For the subscription's row."""
+        """To the subscription's row."""
         return json.dumps(asdict(self))
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Where the orders of live strategies go. The engine is handed a door; it never chooses one, and it has no other.
+"""The door through which live strategies place orders. The engine is given its door and has no other.
 
-The server hands in its gate, so that an order of a strategy counts in the same limits and stands in the same journal as
-an order of a tool. An engine that is opened alone hands in its own paper accounts.
+The server passes in its gate, so that a strategy's order counts towards the same limits and appears in the same journal
+as an order from a tool. An engine opened on its own uses its paper accounts.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Answered = Literal["placed", "refused", "pending", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class StrategyOrder:
-    """An order that a deployed strategy asks for.
+    """An order requested by a deployed strategy.
 
     Attributes:
-        key: Names this one decision for ever; the same key is the same order, however often it is placed.
+        key: Identifies this decision permanently; placing the same key again refers to the same order.
         agent_id: Who deployed the strategy.
-        subscription_id: Of the deployment; its standing approval is what the order rests on.
+        subscription_id: The deployment whose standing approval covers the order.
         request: The order itself.
     """
 
@@ -38,12 +38,12 @@ class StrategyOrder:
 
 @dataclass(frozen=True, slots=True)
 class DoorAnswer:
-    """What became of an order.
+    """The outcome of an order.
 
     Attributes:
-        answered: Where it stands now.
-        order: As its venue shows it, where it was placed.
-        reason: Why it was refused or is not clear, in one sentence.
+        answered: Its current state.
+        order: The order as its venue shows it, if it was placed.
+        reason: Why it was refused or its outcome is unknown, in one sentence.
     """
 
     answered: Answered
@@ -52,39 +52,39 @@ class DoorAnswer:
 
 
 class OrderDoor(Protocol):
-    """The one way of strategies to money. Every method blocks; call it from a thread, never from an event loop.
+    """The only way for strategies to place orders. Every method blocks: call it from a thread, not an event loop.
 
-    A refusal is an answer. What is raised (`NotNow`) means that nothing was placed and that it may be asked again.
+    A refusal is an answer. `NotNow` means that nothing was placed and the call may be repeated.
     """
 
     def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
-        """What became of an order that was placed under `key` before; `None` where there surely was none."""
+        """The outcome of an order placed earlier under `key`; `None` if there was certainly none."""
         ...
 
     def place(self, order: StrategyOrder) -> DoorAnswer:
-        """Place an order once; the same key again returns what became of the first."""
+        """Place an order once; calling again with the same key returns the outcome of the first call."""
         ...
 
     def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
-        """Cancel the rest of the order that was placed under `key`. Cancelling always passes.
+        """Cancel the rest of the order placed under `key`. Cancelling is always allowed.
 
         Returns:
-            The order as it then is; `refused` where it had ended or never was.
+            The order afterwards; `refused` if it had ended or never existed.
         """
         ...
 
     def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
-        """Let other exits follow an entry on a paper account; they only reduce, so this always passes. See `Venue`."""
+        """Replace the exits of an entry on a paper account. Always allowed, since exits only reduce. See `Venue`."""
         ...
 
     def permit_exit(self, order: ExitOrder) -> str:
-        """The gate's word on an exit of an approved plan: why it may not go out now, or "" where it may."""
+        """The gate's decision on an exit of an approved plan: why it may not be sent now, or "" if it may."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PaperDoor:
-    """The door of an engine that is opened alone: it reaches paper accounts and nothing else.
+    """The door of an engine opened on its own: it reaches paper accounts and nothing else.
 
     Attributes:
         accounts: Gives the paper accounts of an agent.
@@ -114,5 +114,5 @@ class PaperDoor:
         return self.accounts(agent_id).set_exits(account_id, entry, exits)
 
     def permit_exit(self, order: ExitOrder) -> str:
-        """See `OrderDoor`. No own account is behind this door."""
+        """See `OrderDoor`. This door reaches no exchange account."""
         return f"account {order.account_id} is behind no gate"

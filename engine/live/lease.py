@@ -1,7 +1,7 @@
-"""One process runs the live strategies, whoever else has the database open. A lease says which.
+"""A lease decides which process runs the live strategies when several have the database open.
 
-A process that its client started ends with that client. One that goes on without clients, such as `heytraders-mcp run`,
-therefore comes first: it asks for the lease, and the other one gives it up at its next renewal.
+A process started by a client ends with that client. A process that outlives clients, such as `heytraders-mcp run`, has
+priority: it requests the lease, and the other process gives it up at its next renewal.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Owner:
 
     Attributes:
         pid: Its process id on its machine.
-        stays: Whether it goes on when clients end.
+        stays: Whether it outlives its clients.
         seen_at: When it last renewed its lease, unix seconds of the machine's clock.
     """
 
@@ -41,7 +41,7 @@ class Owner:
 
 
 def owner(connection: sa.Connection) -> Owner | None:
-    """Who runs the strategies; None while nobody does."""
+    """The process that runs the strategies; None if there is none."""
     row = _fresh(connection, _HELD, time.time())
     if row is None:
         return None
@@ -52,11 +52,11 @@ def owner(connection: sa.Connection) -> Owner | None:
 
 
 class Lease:
-    """A claim that has to be renewed. A process that dies loses it after `SECONDS`.
+    """A claim that must be renewed. A process that dies loses it after `SECONDS`.
 
     Args:
-        store: Where the claim is written.
-        stays: Whether this process goes on when clients end.
+        store: The database that holds the claim.
+        stays: Whether this process outlives its clients.
     """
 
     def __init__(self, store: Store, *, stays: bool = False) -> None:
@@ -66,7 +66,7 @@ class Lease:
         self._held_until = 0.0
 
     def take(self) -> bool:
-        """Claim or renew; `False` while another process holds it. Writes only when a third of the time has passed."""
+        """Claim or renew; `False` while another process holds it. Writes only after a third of the lease time."""
         now = time.time()
         if now < self._held_until - SECONDS + RENEWED_AFTER:
             return True
@@ -74,7 +74,7 @@ class Lease:
         return self._held_until > 0.0
 
     def release(self) -> None:
-        """Let the next process begin at once."""
+        """Release the lease so that another process can start at once."""
         if self._held_until or self._stays:
             mine = _row.owner == self._owner
             self._store.write_now(lambda connection: connection.execute(sa.delete(leases_table).where(mine)))
@@ -94,7 +94,7 @@ class Lease:
 
 
 def _fresh(connection: sa.Connection, name: str, now: float) -> tuple[str, float] | None:
-    """Whose row of that name has not expired, and when it will."""
+    """The owner of an unexpired row of that name, and when it expires."""
     wanted = sa.select(_row.owner, _row.expires_at).where(_row.name == name, _row.expires_at > now)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else (row.owner, row.expires_at)

@@ -1,4 +1,4 @@
-"""What the live endpoints do: list, subscribe, switch, configure webhooks and read signals. Everything here blocks."""
+"""Implements the live endpoints: list, subscribe, pause, stop, configure webhooks, read signals. All calls block."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from .subscriptions import Hook, Running
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a subscription's kept state compares with a replay.
+    """The comparison of a subscription's stored state with a replay.
 
     Attributes:
         seen_until: Close of the last bar that both have seen, unix seconds.
@@ -74,11 +74,11 @@ class Live:
         self.runner = Runner(store, clock, feed, venues, door, settings)
 
     def resume(self) -> None:
-        """Go on with what is active, here or, should its process die, in another; call it when the engine opens."""
+        """Continue active subscriptions, here or in another process if that one dies. Call it when the engine opens."""
         self._start()
 
     def close(self) -> None:
-        """Stop running strategies here; subscriptions stay for the next engine on this database."""
+        """Stop running strategies here; subscriptions remain for the next engine on this database."""
         self.runner.close()
 
     def strategies(self, caller: Caller) -> StrategiesResponse:
@@ -92,7 +92,7 @@ class Live:
         Raises:
             NotFound: `STRATEGY_NOT_FOUND`.
             NotAuthorised: Trading without the scope trade.
-            InvalidInput: A wrong account or webhook, or a market whose candles do not go on.
+            InvalidInput: A wrong account or webhook, or a market whose candles have ended.
         """
         if request.mode == "trade":
             require(caller, "trade")
@@ -136,7 +136,7 @@ class Live:
         return made
 
     def subscriptions(self, caller: Caller, request: SubscriptionsRequest) -> SubscriptionsResponse:
-        """The caller's, newest first; those that have ended are counted unless they are asked for."""
+        """The caller's subscriptions, newest first; ended ones are only counted unless requested."""
 
         def work(connection: sa.Connection) -> SubscriptionsResponse:
             found = subscriptions.of_agent(connection, caller.identified)
@@ -149,7 +149,7 @@ class Live:
         return self._store.read_now(work)
 
     def subscription(self, caller: Caller, subscription_id: str) -> Subscription:
-        """One of the caller's, with its newest webhook deliveries."""
+        """One of the caller's subscriptions, with its newest webhook deliveries."""
 
         def work(connection: sa.Connection) -> Subscription:
             running = subscriptions.find(connection, caller.identified, subscription_id)
@@ -161,11 +161,11 @@ class Live:
         return self._store.read_now(work)
 
     def verify(self, agent_id: str, subscription_id: str | None) -> list[Verdict]:
-        """Replay subscriptions from their first bar and compare them with the state that they go on from.
+        """Replay subscriptions from their first bar and compare them with their stored state.
 
         Args:
-            agent_id: Whose.
-            subscription_id: Only this one; None takes all that run or are paused.
+            agent_id: The owner.
+            subscription_id: Only this one; None checks all that run or are paused.
 
         Raises:
             NotFound: `SUBSCRIPTION_NOT_FOUND`.
@@ -185,18 +185,18 @@ class Live:
         return verdicts
 
     def unsubscribe(self, caller: Caller, subscription_id: str) -> Subscription:
-        """End a subscription for good; again is no error."""
+        """End a subscription permanently; repeating it is not an error."""
         return self._change(caller, subscription_id, self._end)
 
     def pause(self, caller: Caller, request: SwitchRequest) -> Subscription:
-        """Stop deciding until resumed; pausing again is no error."""
+        """Pause a subscription; pausing again is not an error."""
         return self._change(caller, request.subscription_id, self._pause, request.strategy_id)
 
     def resume_subscription(self, caller: Caller, request: SwitchRequest) -> Subscription:
-        """Go on from the next bar.
+        """Resume from the next bar.
 
         Raises:
-            NotAuthorised: It trades, and the key has no scope trade.
+            NotAuthorised: It trades, and the key lacks the scope trade.
         """
 
         def go_on(connection: sa.Connection, running: Running) -> Running:
@@ -210,16 +210,16 @@ class Live:
         return resumed
 
     def set_webhook(self, caller: Caller, request: WebhookSetRequest) -> WebhookResponse:
-        """Configure where a subscription delivers; replaces what was there."""
+        """Set a subscription's webhook, replacing any earlier one."""
         hook = self._hook(Webhook(url=request.url, secret=request.secret, events=request.events))
         return self._set_hook(caller, request.subscription_id, hook)
 
     def remove_webhook(self, caller: Caller, subscription_id: str) -> WebhookResponse:
-        """Deliver nothing any more."""
+        """Remove the webhook."""
         return self._set_hook(caller, subscription_id, None)
 
     def test_webhook(self, request: WebhookTestRequest) -> WebhookTestResponse:
-        """Send one delivery now and say how it went."""
+        """Send one delivery now and return its outcome."""
         target = judge(request.url, allow_loopback=self._settings.webhooks_to_loopback)
         now = self._clock.now()
         delivery_id = new_id("dlv")
@@ -250,7 +250,7 @@ class Live:
         return self._store.read_now(work)
 
     def latest(self, caller: Caller, request: LatestSignalsRequest) -> SignalsResponse:
-        """What is new since the last poll."""
+        """Signals since the last poll."""
 
         def work(connection: sa.Connection) -> SignalsResponse:
             running = subscriptions.find(connection, caller.identified, request.subscription_id)
@@ -263,7 +263,7 @@ class Live:
             self.runner.start()
 
     def _claim(self) -> None:
-        """Run strategies here unless another process does, so that the answer can say which."""
+        """Run strategies here unless another process does, so that the answer can name the process."""
         if self._settings.in_background:
             self.runner.claim()
 
@@ -294,7 +294,7 @@ class Live:
             )
 
     def _rehearse(self, deployment: Deployment) -> None:
-        """Decide on the last closed bar as if it were the first, so that what cannot run is refused and not deployed.
+        """Evaluate the last closed bar as if it were the first, so that a strategy that cannot run is refused.
 
         Raises:
             InvalidInput: A short where the market has none, an option out of its range, ...
@@ -306,7 +306,7 @@ class Live:
         decide(self._feed, deployment, begin, begin)
 
     def _funded(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> Deployment:
-        """In mode trade the strategy begins with what the account is worth."""
+        """In mode trade, the strategy starts with the account's equity."""
         if request.mode != "trade" or request.account_id is None:
             return deployment
         equity = self._venues.of(agent_id, request.account_id).equity(request.account_id)
@@ -325,7 +325,7 @@ class Live:
         return replace(deployment, initial_cash=float(equity))
 
     def _check_deployable(self, deployment: Deployment) -> None:
-        """Refuse what could never decide on anything: a script that does not compile, candles that have ended."""
+        """Refuse a strategy that could never decide: its script does not compile, or its candles have ended."""
         from .decisions import watched
 
         seconds = SECONDS[deployment.timeframe]
@@ -391,7 +391,7 @@ class Live:
 
 
 def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
-    """What an account did beside what its backtest did."""
+    """Compares an account with its backtest."""
     return {
         **signals.report(connection, running),
         "orders": orders.shown(connection, running.id),
@@ -400,7 +400,7 @@ def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
 
 
 def _first_words(request: SubscribeRequest, first_close: int) -> str:
-    """What a new subscription says of itself."""
+    """The message for a new subscription."""
     unused = (
         " Mode signal places no orders; account_id is not used."
         if request.mode == "signal" and request.account_id

@@ -1,9 +1,9 @@
-"""The orders that rest for a strategy, as rows: kept in step with what its backtest has in the market bar by bar.
+"""A strategy's resting orders, as rows, kept in step with the orders of its backtest bar by bar.
 
-An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason goes, and
-matched with the fill that the backtest has of it. Limit orders rest at the venue, and on paper the stop of a position
-that one order opened. Other stops are held here: they turn into market orders when the price reaches them. Where one
-exit of a position fills, the others end.
+An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason no longer
+holds, and matched with its fill in the backtest. Limit orders rest at the venue. So does, on paper accounts, the stop
+of a position that one order opened. Other stops are held here and become market orders when the price reaches them.
+When one exit of a position fills, the others end.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ ZERO: Final = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueOrder:
-    """An order that a strategy wants placed, whether it rests or not.
+    """An order that a strategy requests, resting or not.
 
     Attributes:
-        key: Its id for ever; the same key is the same order, however often it is placed.
-        kind: A stop is placed as a market order, once its price was reached.
-        closes: Share of what the strategy holds that it closes; 0 for what opens or adds.
-        units, equity: Size and equity on the strategy's own account, when it was decided.
+        key: Its permanent id; placing the same key again refers to the same order.
+        kind: A stop is placed as a market order once its price is reached.
+        closes: Share of the strategy's holding that it closes; 0 if it opens or adds.
+        units, equity: Size and equity on the strategy's simulated account at the decision.
         fixed: Whether the size does not depend on equity.
-        price: Its limit, or what a fill of it is expected to cost.
+        price: Its limit, or the expected fill price.
         since: Close of the bar that decided it, unix seconds; `seconds` is the length of a bar.
-        signal_id: Of the signal that it is the order of; None for an order that rests.
+        signal_id: Its signal; None for a resting order.
         resting: The key of the order that rested for that signal.
     """
 
@@ -86,7 +86,7 @@ class DueOrder:
 
 
 def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
-    """Write down what has to be placed, moved and cancelled for the coming bar. Money is not touched here."""
+    """Record which orders to place, move and cancel for the coming bar. Nothing is sent here."""
     wanted = {rest.slot: rest for rest in outlook.rests}
     mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(_LIVING))
     for row in connection.execute(sa.select(resting_table).where(mine)).all():
@@ -108,7 +108,7 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
-    """The order that rested for each new decision of a closed bar, by the decision's key: the nearest in price."""
+    """The resting order for each new decision of a closed bar, by the decision's key: the nearest in price."""
     used = sa.select(signals_table.c.resting).where(
         signals_table.c.subscription_id == running.id, signals_table.c.resting.is_not(None)
     )
@@ -145,7 +145,7 @@ def set_off(connection: sa.Connection, stop: DueOrder) -> None:
 
 
 def only_entry(connection: sa.Connection, stop: DueOrder) -> str | None:
-    """The id of the order that alone opened what a stop protects; None where there are several, or a target rests."""
+    """The id of the single order that opened the position of a stop; None if there are several or a target rests."""
     slot = connection.execute(sa.select(_row.slot).where(_row.key == stop.key)).scalar_one()
     beside = sa.and_(
         _row.subscription_id == stop.subscription_id,
@@ -172,7 +172,7 @@ def only_entry(connection: sa.Connection, stop: DueOrder) -> str | None:
 
 
 def cancels_wait(connection: sa.Connection) -> bool:
-    """Whether an order of a strategy that does not run any more is still to be cancelled."""
+    """Whether an order of a strategy that no longer runs still has to be cancelled."""
     return connection.execute(sa.select(_row.key).where(_row.state == "cancel").limit(1)).first() is not None
 
 
@@ -197,9 +197,9 @@ def in_state(connection: sa.Connection, *states: State) -> list[DueOrder]:
 
 
 def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) -> None:
-    """Ask for what the strategy holds and its backtest does not to be closed at once, if no exit is on its way.
+    """Request to close at once what the strategy holds and its backtest does not, if no exit is pending.
 
-    A position that the backtest holds and the account does not is never made up for: its moment has passed.
+    A position that the backtest holds and the account does not is never opened late: its moment has passed.
     """
     owner = subscriptions_table.c
     row = connection.execute(
@@ -236,7 +236,7 @@ def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) 
 
 
 def record(connection: sa.Connection, order: DueOrder, shown: Order) -> None:
-    """Book what a venue shows of an order: what it filled since changes what the strategy holds."""
+    """Book the venue's state of an order: new fills change the strategy's holding."""
     table = resting_table if order.signal_id is None else signals_table
     mine = _row.key == order.key if order.signal_id is None else signals_table.c.id == order.signal_id
     before = Decimal(connection.execute(sa.select(table.c.filled).where(mine)).scalar_one_or_none() or "0")
@@ -251,7 +251,7 @@ def record(connection: sa.Connection, order: DueOrder, shown: Order) -> None:
 
 
 def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> None:
-    """Book a change of what the strategy holds of an order's instrument."""
+    """Book a change in the strategy's holding of an order's instrument."""
     owner = subscriptions_table.c
     one = owner.id == order.subscription_id
     amounts = _amounts(connection.execute(sa.select(owner.held).where(one)).scalar_one())
@@ -260,16 +260,16 @@ def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> 
 
 
 def set_held(connection: sa.Connection, subscription_id: str, amounts: Mapping[str, Decimal]) -> None:
-    """Write down what the strategy holds, by symbol."""
+    """Record the strategy's holdings by symbol."""
     text = json.dumps({symbol: str(amount) for symbol, amount in amounts.items() if amount})
     one = subscriptions_table.c.id == subscription_id
     connection.execute(sa.update(subscriptions_table).where(one).values(held=text))
 
 
 def held(connection: sa.Connection, subscription_id: str, symbol: str) -> Decimal | None:
-    """Base units that the subscription's own orders have bought and not sold; negative when short.
+    """Base units bought and not yet sold by the subscription's own orders; negative when short.
 
-    None where it has not been counted yet: an earlier release deployed the strategy.
+    None if not counted yet, because an earlier release deployed the strategy.
     """
     owner = subscriptions_table.c
     text = connection.execute(sa.select(owner.held).where(owner.id == subscription_id)).scalar_one()
@@ -282,17 +282,17 @@ def find(connection: sa.Connection, key: str) -> Any:
 
 
 def set_state(connection: sa.Connection, key: str, state: State, message: str | None = None) -> None:
-    """Move an order on."""
+    """Update the state of an order."""
     _set(connection, key, state=state, message=message)
 
 
 def is_over(shown: Order) -> bool:
-    """Whether a venue's order can fill no more."""
+    """Whether a venue's order can no longer fill."""
     return shown.status not in CANCELLABLE
 
 
 def differences(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
-    """Symbol by symbol what the strategy's own account and its orders hold, where either holds anything."""
+    """Holdings by symbol of the strategy's simulated account and of its orders, if either is not zero."""
     owner = subscriptions_table.c
     row = connection.execute(sa.select(owner.intended, owner.held).where(owner.id == subscription_id)).one()
     meant, has = _amounts(row.intended), _amounts(row.held)
@@ -303,7 +303,7 @@ def differences(connection: sa.Connection, subscription_id: str) -> list[dict[st
 
 
 def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
-    """The orders that wait now, at the venue or here."""
+    """The orders that are waiting now, at the venue or here."""
     mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(_LIVING))
     rows = connection.execute(sa.select(resting_table).where(mine).order_by(_row.symbol, _row.price)).all()
     where = {"open": "venue", "held": "engine", "due": "to be placed", "refused": "refused"}
@@ -354,7 +354,7 @@ def _share(rest: Rest, holds: Mapping[Instrument, float]) -> float:
 
 
 def _alike(row: Any, rest: Rest) -> bool:
-    """Whether an order may stay where it is."""
+    """Whether an order may stay unchanged."""
     pairs = ((row.price, rest.price), (row.stop, rest.stop), (row.target, rest.target))
     return abs(row.units - rest.units) <= _NEAR * rest.units and all(
         (a is None) == (b is None) and (a is None or b is None or abs(a - b) <= 1e-9 * abs(b)) for a, b in pairs

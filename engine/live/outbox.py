@@ -1,4 +1,4 @@
-"""Webhook deliveries as rows: written with what they report, sent later, tried again, and kept as a log."""
+"""Webhook deliveries as rows: stored with the event, sent later, retried, and kept as a log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _row: Final = deliveries_table.c
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A delivery that is due, with where it goes now."""
+    """A delivery that is due, with its current destination."""
 
     id: str
     event: str
@@ -62,9 +62,9 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
 
 
 def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
-    """What is to be sent now: of each subscription its oldest delivery, which later ones wait for.
+    """The deliveries to send now: the oldest of each subscription. Later ones wait for it.
 
-    If the webhook has been removed, nothing is.
+    A subscription whose webhook was removed has none.
     """
     owner = subscriptions_table.c
     oldest = sa.select(sa.func.min(_row.id)).where(_row.state == "waiting").group_by(_row.subscription_id)
@@ -82,7 +82,7 @@ def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
 
 
 def record(connection: sa.Connection, parcel: Parcel, receipt: Receipt, now: float) -> None:
-    """Write down how an attempt went, and when to try again if it failed."""
+    """Record the outcome of an attempt, and when to retry if it failed."""
     again = parcel.attempts < len(WAITS) and not receipt.delivered
     state = "delivered" if receipt.delivered else "waiting" if again else "given_up"
     connection.execute(

@@ -1,8 +1,8 @@
-"""Moves subscriptions along the bars: decides on what has closed, stores signals, places orders, sends webhooks.
+"""Runs subscriptions: evaluates closed bars, stores signals, places orders, sends webhooks.
 
-Two threads of whichever process holds the lease: one for bars and orders, one for webhooks, so that a slow receiver
-delays nobody's signals. A signal and the delivery that reports it are stored in one transaction with the bar they come
-from; what a crash interrupts is found again by the next owner.
+The process that holds the lease uses two threads: one for bars and orders, one for webhooks, so that a slow receiver
+does not delay signals. A signal and its delivery are stored in one transaction with the bar that caused them, so the
+next owner finds again whatever a crash interrupts.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Runner:
         self._pruned_at = clock.now()
 
     def start(self) -> None:
-        """Begin in the background; calling it again changes nothing."""
+        """Start in the background; calling it again changes nothing."""
         with self._starting:
             if self._threads or self._closing.is_set():
                 return
@@ -73,18 +73,18 @@ class Runner:
                 thread.start()
 
     def close(self) -> None:
-        """End the threads, and let another process take over at once."""
+        """Stop the threads, and let another process take over at once."""
         self._closing.set()
         for thread in self._threads:
             thread.join()
         self._lease.release()
 
     def claim(self) -> bool:
-        """Become the process that runs the strategies, unless another one is."""
+        """Become the process that runs the strategies, unless another one does."""
         return self._lease.take()
 
     def tick(self) -> None:
-        """Look at every active subscription once, if this process is the one to do so."""
+        """Process every active subscription once, if this process holds the lease."""
         active = self._store.read_now(subscriptions.active)
         if not active and not self._settings.stays and not self._store.read_now(orders.cancels_wait):
             return
@@ -99,14 +99,14 @@ class Runner:
         self._prune()
 
     def _prune(self) -> None:
-        """Once a day, by the engine's clock, delete what is older than its term."""
+        """Once a day, by the engine's clock, delete data past its retention period."""
         now = self._clock.now()
         if now >= self._pruned_at + _PRUNED_EVERY:
             self._pruned_at = now
             self._store.write_now(lambda connection: subscriptions.prune(connection, now))
 
     def send(self) -> None:
-        """Send the deliveries that are due: to several receivers at once, to each in order."""
+        """Send the due deliveries: several receivers in parallel, each in order."""
         while not self._closing.is_set():
             parcels = self._store.read_now(lambda connection: outbox.due(connection, self._clock.now()))
             if not parcels or not self._lease.take():
@@ -141,7 +141,7 @@ class Runner:
             self._closing.wait(self._settings.poll_seconds)
 
     def _advance(self, running: Running) -> int | None:
-        """Decide on the bars that closed since the last look; the close of the last one, if there is a new one."""
+        """Evaluate the bars that closed since the last run; returns the close of the last one if there is a new one."""
         from .decisions import decide
 
         now = self._clock.now()
@@ -185,7 +185,7 @@ class Runner:
 
 
 def _written(connection: sa.Connection, running: Running, outlook: Outlook, now: float) -> int | None:
-    """Store what a look has found, all of it or nothing; None where the subscription does not run any more."""
+    """Store the results of a run, all or nothing; None if the subscription no longer runs."""
     if not subscriptions.is_active(connection, running.id):
         return None
     fresh = signals.fresh(connection, running, outlook.decisions)

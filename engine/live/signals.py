@@ -1,4 +1,4 @@
-"""Signals as rows: each decision is stored once, however often it is found."""
+"""Signals as rows: each decision is stored only once, even if it is found again."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decis
 
 
 def signal_id(running: Running, decision: Decision) -> str:
-    """The id of a decision's signal: the same however often it is found."""
+    """The id of a decision's signal; the same each time it is found."""
     return f"sig_{hashlib.sha256(f'{running.id}|{decision.key}'.encode()).hexdigest()[:26]}"
 
 
@@ -52,7 +52,7 @@ def store(
     """Store new decisions.
 
     Args:
-        resting: The key of the order that rested for a decision, by the decision's key.
+        resting: The keys of resting orders, by the key of their decision.
     """
     order_state: OrderState = "due" if running.mode == "trade" else "none"
     made: list[Signal] = []
@@ -84,7 +84,7 @@ def store(
 
 
 def due_orders(connection: sa.Connection) -> list[DueOrder]:
-    """Orders of trading subscriptions to place or to follow, in the order of their signals; of stopped ones exits."""
+    """Orders of trading subscriptions to place or follow, in signal order; for stopped subscriptions, exits only."""
     owner = subscriptions_table.c
     ended = sa.and_(owner.status == "stopped", _row.closes > 0.0)
     waiting = sa.and_(_row.order_state == "due", sa.or_(owner.status == "active", ended))
@@ -132,7 +132,7 @@ def _due(row: Any) -> DueOrder:
 
 
 def order_ids(connection: sa.Connection, subscription_id: str) -> list[tuple[str, str]]:
-    """The symbol and the id of each order that a subscription has placed for its signals."""
+    """Symbol and id of each order that a subscription has placed for its signals."""
     wanted = sa.select(_row.symbol, _row.order_id).where(
         _row.subscription_id == subscription_id, _row.order_id.is_not(None)
     )
@@ -140,7 +140,7 @@ def order_ids(connection: sa.Connection, subscription_id: str) -> list[tuple[str
 
 
 def set_order(connection: sa.Connection, one: str, state: OrderState, message: str | None, **fill: str | None) -> None:
-    """What became of a signal's order; `fill` names `order_id`, `wanted`, `filled` and `average` where they change."""
+    """Record the outcome of a signal's order; `fill` holds changes of `order_id`, `wanted`, `filled` and `average`."""
     values = {"order_state": state, "message": message, **fill}
     connection.execute(sa.update(signals_table).where(_row.id == one).values(**values))
 
@@ -173,10 +173,10 @@ def page(connection: sa.Connection, running: Running, request: SignalsRequest) -
 
 
 def latest(connection: sa.Connection, running: Running, request: LatestSignalsRequest) -> SignalsResponse:
-    """What was stored after `since`, oldest first; without `since` the newest ones.
+    """Signals stored after `since`, oldest first; without `since`, the newest ones.
 
-    `next_since` is the moment of the last one returned, to the microsecond; before the first signal, of the
-    subscription. Signals of one moment are never split between two polls.
+    `next_since` is the time of the last one returned, to the microsecond; before the first signal, the time of the
+    subscription. Signals with the same time are never split between two polls.
     """
     mine = sa.select(signals_table).where(_row.subscription_id == running.id)
     if request.since is None:
@@ -194,9 +194,9 @@ def latest(connection: sa.Connection, running: Running, request: LatestSignalsRe
 
 
 def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict[str, Any]:
-    """How far the account was from the backtest: the newest fills one by one, and all of them in figures.
+    """How far the account deviated from the backtest: the newest fills individually, and totals over all.
 
-    Slippage is in percent of the expected price; what costs is positive.
+    Slippage is in percent of the expected price; a cost is positive.
     """
     mine = sa.and_(_row.subscription_id == running.id, _row.order_state != "none")
     rows = connection.execute(sa.select(signals_table).where(mine).order_by(_row.seq.desc()).limit(_REPORTED)).all()
@@ -211,7 +211,7 @@ def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict
 
 
 def _compared(row: Any) -> dict[str, Any]:
-    """A signal beside what its order came to."""
+    """A signal with the result of its order."""
     expected, filled, wanted = float(row.price), Decimal(row.filled or "0"), Decimal(row.wanted or "0")
     shown: dict[str, Any] = {
         "signal_id": row.id,

@@ -1,4 +1,4 @@
-"""Subscriptions as rows: made, found, paused, resumed, ended, and moved on along the bars."""
+"""Subscriptions as rows: created, found, paused, resumed, ended, and advanced bar by bar."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _row: Final = subscriptions_table.c
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a subscription delivers, and what."""
+    """The destination and events of a subscription's deliveries."""
 
     url: str
     secret: str | None
@@ -39,7 +39,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A subscription as it is run. `started_at` and `cursor`: see the table."""
+    """A running subscription. For `started_at` and `cursor`, see the table."""
 
     id: str
     agent_id: str
@@ -113,7 +113,7 @@ def of_agent(connection: sa.Connection, agent_id: str) -> list[Running]:
 
 
 def active(connection: sa.Connection) -> list[Running]:
-    """Every subscription that runs, oldest first."""
+    """Every running subscription, oldest first."""
     wanted = sa.select(subscriptions_table).where(_row.status == "active").order_by(_row.id)
     return [_running(row) for row in connection.execute(wanted)]
 
@@ -130,17 +130,17 @@ def set_status(connection: sa.Connection, subscription_id: str, status: Status, 
 
 
 def set_cursor(connection: sa.Connection, subscription_id: str, cursor: int) -> None:
-    """Remember the close of the last bar that it has seen; whatever failed before is over."""
+    """Record the close of the last bar that it has seen, and clear earlier failures."""
     _update(connection, subscription_id, cursor=cursor, failures=0, message=None)
 
 
 def set_seen(connection: sa.Connection, subscription_id: str, cursor: int, kept: str | None) -> None:
-    """Remember the last bar with the state after it."""
+    """Record the last bar and the state after it."""
     _update(connection, subscription_id, cursor=cursor, kept=kept, failures=0, message=None)
 
 
 def twin(connection: sa.Connection, running: Running) -> Running | None:
-    """The subscription that already does the same: the strategy on the same account, or to the same webhook."""
+    """An existing duplicate: the same strategy on the same account, or to the same webhook."""
     for other in of_agent(connection, running.agent_id):
         alike = (other.strategy_id, other.mode, other.account_id) == (
             running.strategy_id,
@@ -154,7 +154,7 @@ def twin(connection: sa.Connection, running: Running) -> Running | None:
 
 
 def set_failure(connection: sa.Connection, subscription_id: str, failures: int, message: str) -> None:
-    """Remember that reading the bars failed again."""
+    """Record another failure to read the bars."""
     _update(connection, subscription_id, failures=failures, message=message)
 
 
@@ -164,7 +164,7 @@ def set_hook(connection: sa.Connection, subscription_id: str, hook: Hook | None)
 
 
 def view(connection: sa.Connection, running: Running) -> Subscription:
-    """A subscription as the API shows it. The webhook's secret stays here."""
+    """A subscription as the API shows it. The webhook's secret is left out."""
     newest = sa.select(sa.func.count(), sa.func.max(signals_table.c.created_us)).where(
         signals_table.c.subscription_id == running.id
     )
@@ -190,7 +190,7 @@ def view(connection: sa.Connection, running: Running) -> Subscription:
 
 
 def _runner(connection: sa.Connection, running: Running) -> str | None:
-    """Which process runs it, and whether that outlives the client."""
+    """The process that runs it, and whether it outlives the client."""
     if running.status != "active":
         return None
     owner = current_owner(connection)
@@ -209,7 +209,7 @@ def _runner(connection: sa.Connection, running: Running) -> str | None:
 
 
 def _waits_for(connection: sa.Connection, running: Running) -> str | None:
-    """The next bar, and what became of the newest signal that was not traded."""
+    """The next bar, and the outcome of the newest signal that was not traded."""
     if running.status == "paused":
         return "Paused: it waits for live_resume."
     if running.status != "active":
@@ -236,7 +236,7 @@ def _waits_for(connection: sa.Connection, running: Running) -> str | None:
 
 
 def _difference(connection: sa.Connection, running: Running) -> str:
-    """Where the account holds something else than the backtest would, in words."""
+    """Differences between the account's holdings and the backtest's, in words."""
     row = connection.execute(sa.select(_row.intended, _row.held).where(_row.id == running.id)).one()
     meant: dict[str, float] = json.loads(row.intended or "{}")
     has: dict[str, str] = json.loads(row.held or "{}")
@@ -249,9 +249,9 @@ def _difference(connection: sa.Connection, running: Running) -> str:
 
 
 def prune(connection: sa.Connection, now: float) -> None:
-    """Delete what nobody needs any more; see "What is kept, and for how long" in the documents.
+    """Delete expired data; see "What is kept, and for how long" in the documents.
 
-    Orders with a fill stay: the books rest on them.
+    Orders with a fill stay: the books depend on them.
     """
     month, quarter, year = now - 30 * _DAY, now - 90 * _DAY, now - 400 * _DAY
     log, rest, signal, order = deliveries_table.c, resting_table.c, signals_table.c, orders_table.c
@@ -265,7 +265,7 @@ def prune(connection: sa.Connection, now: float) -> None:
 
 
 def hook_view(connection: sa.Connection, running: Running) -> WebhookState | None:
-    """The webhook with how its last delivery went, without the secret."""
+    """The webhook with the outcome of its last delivery, without the secret."""
     if running.hook is None:
         return None
     log = deliveries_table.c

@@ -1,11 +1,11 @@
-"""From a strategy's orders to the venue's, through the door that the engine was handed.
+"""Turns a strategy's orders into venue orders, through the engine's door.
 
-A size is the strategy's own, times what its account is worth beside the account of its backtest; a difference of up to
-1 % is costs and is left alone. Sizes that the script fixes (`Notional`, `Amount`) stay as they are. An entry is never
-larger than the free money pays for. An exit closes the same share of what this subscription holds that the strategy
-closes of its own position, and never anything else in the account.
+An order's size is the strategy's size, scaled by the ratio of the account's equity to the backtest account's equity. A
+difference of up to 1 % is due to costs and is ignored. Sizes that the script fixes (`Notional`, `Amount`) are not
+scaled. An entry is never larger than the free money covers. An exit closes the same share of this subscription's
+holding as the strategy closes of its simulated position, and never anything else in the account.
 
-After a gap exits are made however late they are found and entries are not: the market has moved on.
+After a gap, late exits are still made, but late entries are not: the market has moved on.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MISSED: Final = "missed: the market did not fill the order that rested for it"
 
 
 class Trader:
-    """Carries out what strategies want. Blocks; call it from a thread."""
+    """Executes the orders of strategies. Blocks; call it from a thread."""
 
     def __init__(self, store: Store, clock: Clock, feed: Feed, venues: Venues, door: OrderDoor) -> None:
         self._store = store
@@ -63,10 +63,10 @@ class Trader:
         self._door = door
 
     def run(self, seen: dict[str, int]) -> None:
-        """Cancel, follow, place: whatever waits, of all subscriptions. One that fails stops no other.
+        """Cancel, follow and place the pending orders of all subscriptions. A failure of one does not stop the others.
 
         Args:
-            seen: The close of the last bar of each trading subscription that has just seen one.
+            seen: The close of the newest bar of each trading subscription that has just processed one.
         """
         self._each("cancel", self._cancel)
         for order in self._read(lambda connection: orders.in_state(connection, "open")):
@@ -97,7 +97,7 @@ class Trader:
             self._say(order, "refused", f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})")
 
     def _cancel(self, order: DueOrder) -> None:
-        """Take an order out of the market, and book what it had filled."""
+        """Cancel an order, and book what it had filled."""
         shown = self._shown(order)
         if shown is not None and shown.parent is not None and not orders.is_over(shown):
             self._door.set_exits(order.agent_id, order.account_id, shown.parent, Exits())
@@ -115,15 +115,15 @@ class Trader:
             self._book(order, shown, "placed" if orders.is_over(shown) else "open")
 
     def _watch(self, order: DueOrder) -> None:
-        """Set off a stop whose price the market has reached; the exits beside it end."""
+        """Trigger a stop whose price the market has reached; the exits beside it end."""
         price = float(self._venue(order).price(order.instrument))
         if order.direction * (price - order.price) >= 0.0 and self._held(order) != 0:
             self._store.write_now(lambda connection: orders.set_off(connection, order))
 
     def _protect(self, order: DueOrder) -> None:
-        """Let the stop of a position that one entry opened rest on a paper account, from the bar that decided it on.
+        """Place the stop of a single-entry position on a paper account, from the bar that decided it.
 
-        Where a target rests beside it, or several orders made the position, the engine goes on holding it.
+        If a target rests beside it, or several orders built the position, the engine keeps holding it.
         """
         entry = self._read(lambda connection: orders.only_entry(connection, order))
         venue = self._venue(order)
@@ -137,7 +137,7 @@ class Trader:
                 self._book(order, exit_order, "open")
 
     def _carry_out(self, order: DueOrder) -> None:
-        """Do what a signal says, or say why not."""
+        """Execute a signal, or record why not."""
         if order.state == "open":
             self._settle(order, DoorAnswer("placed", self._shown(order)))
             return
@@ -177,7 +177,7 @@ class Trader:
         self._settle(order, answer)
 
     def _settle(self, order: DueOrder, answer: DoorAnswer) -> None:
-        """Book what became of an order; what is not over stays due, and is looked for under the same key."""
+        """Book the outcome of an order; one that has not ended stays due and is looked up under the same key."""
         placed = answer.order
         if answer.answered == "placed" and placed is not None:
             self._book(order, placed, "placed" if orders.is_over(placed) else "open")
@@ -202,7 +202,7 @@ class Trader:
         self._store.write_now(work)
 
     def _say(self, order: DueOrder, stage: Stage, message: str) -> None:
-        """Keep why an order is not placed. One that is at the venue already, or waits here, stays what it is."""
+        """Record why an order is not placed. One that is already at the venue, or waits here, is unchanged."""
 
         def work(connection: sa.Connection) -> None:
             if order.signal_id is not None:
@@ -214,7 +214,7 @@ class Trader:
         self._store.write_now(work)
 
     def _filled_by(self, order: DueOrder, key: str) -> bool:
-        """Whether an order that rested has filled for a signal; the signal then tells what it filled."""
+        """Whether a resting order has filled for a signal; the signal then reports the fill."""
 
         def work(connection: sa.Connection) -> bool:
             row = orders.find(connection, key)
@@ -230,7 +230,7 @@ class Trader:
         return self._store.write_now(work)
 
     def _gone(self, order: DueOrder) -> bool:
-        """Whether the venue has closed a position itself. What was held of it is then written off."""
+        """Whether the venue has closed a position itself. The holding is then written off."""
         if order.instrument.market_type == "spot":
             return False
         symbol = order.instrument.symbol
@@ -297,7 +297,7 @@ class Trader:
         )
 
     def _limit(self, order: DueOrder, price: Decimal) -> Decimal:
-        """The nearest price that the exchange takes and that is no worse than the script's."""
+        """The nearest valid price at the exchange that is no worse than the script's."""
         tick = Steps.of(self._feed.listing(order.instrument)).tick
         most = EXCHANGES[order.instrument.exchange].price_digits
         if most is not None and price != price.to_integral_value():
@@ -305,7 +305,7 @@ class Trader:
         return down(price, tick) if order.direction > 0 else up(price, tick)
 
     def _aggressive_price(self, venue: Venue, order: DueOrder) -> Decimal:
-        """Prediction markets have no market orders: a limit well beyond the last price fills at once or not at all."""
+        """Prediction markets have no market orders. A limit well beyond the last price fills at once or not at all."""
         tick = Steps.of(self._feed.listing(order.instrument)).tick
         last = venue.price(order.instrument)
         if order.direction > 0:
@@ -313,7 +313,7 @@ class Trader:
         return max(down(last * (1 - _AGGRESSIVE), tick), tick)
 
     def _shown(self, order: DueOrder) -> Order | None:
-        """An order as its venue has it now; None where it was never placed."""
+        """An order as its venue shows it now; None if it was never placed."""
         order_id = order.order_id
         if order_id is None:
             found = self._door.find(order.agent_id, order.account_id, order.key)

@@ -32,7 +32,7 @@ SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
 
 
 def create_app(engine: Engine) -> Starlette:
-    """Serve every section of the API below `/api/v1`. The engine stays the caller's to close."""
+    """Serve every section of the API under `/api/v1`. The caller has to close the engine."""
     bound = [served for section in SECTIONS for served in section]
 
     @cache
@@ -62,6 +62,6 @@ def create_app(engine: Engine) -> Starlette:
 
 
 def _methods(app: Starlette, http: HttpRequest) -> list[str]:
-    """What the request's path takes, when it takes anything."""
+    """The parameters of the request's path, if any."""
     matching = [r for r in app.routes if isinstance(r, HttpRoute) and r.matches(http.scope)[0] is Match.PARTIAL]
     return sorted({method for r in matching for method in r.methods or ()})

@@ -41,19 +41,19 @@ async def own_profile(engine: Engine, caller: Caller, _request: ProfileRequest) 
 
 
 async def update_profile(engine: Engine, caller: Caller, request: ProfileUpdateRequest) -> Profile:
-    """Change what was given; the rest stays."""
+    """Change the given fields only."""
     changes = request.model_dump(exclude_none=True)
     return await engine.store.write(lambda connection: change_profile(connection, caller.identified, changes))
 
 
 async def following(engine: Engine, caller: Caller, _request: ProfileRequest) -> FollowingResponse:
-    """Whom the caller follows."""
+    """The profiles that the caller follows."""
     profiles = await engine.store.read(lambda connection: followed_profiles(connection, caller.identified))
     return FollowingResponse(profiles=profiles)
 
 
 async def follow_agent(engine: Engine, caller: Caller, request: AgentRequest) -> FollowResponse:
-    """Put a profile on the caller's list."""
+    """Follow a profile."""
 
     def work(connection: sa.Connection) -> None:
         follow(connection, caller.identified, request.agent_id, engine.clock.now())
@@ -63,13 +63,13 @@ async def follow_agent(engine: Engine, caller: Caller, request: AgentRequest) ->
 
 
 async def unfollow_agent(engine: Engine, caller: Caller, request: AgentRequest) -> FollowResponse:
-    """Take a profile off the caller's list."""
+    """Stop following a profile."""
     await engine.store.write(lambda connection: unfollow(connection, caller.identified, request.agent_id))
     return FollowResponse(agent_id=request.agent_id, following=False)
 
 
 async def post(engine: Engine, caller: Caller, request: PostRequest) -> Post:
-    """Publish, with a backtest of the caller's where one is linked."""
+    """Publish a post, optionally with one of the caller's backtests."""
     return await engine.store.write(
         lambda connection: publish(connection, caller.identified, request, engine.clock.now())
     )

@@ -1,6 +1,6 @@
 """Binds an endpoint's declaration and its handler to HTTP: admit the caller, read the request, handle, answer.
 
-Requests are read strictly: every problem is named at once, with the value and what to do about it.
+Requests are read strictly: all problems are reported at once, each with the value and the fix.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def route(
 
 
 def http_routes(engine: Engine, routes: Iterable[Route]) -> list[HttpRoute]:
-    """The routes as Starlette wants them: fixed paths before those with placeholders, so that none shadows another."""
+    """Routes for Starlette: fixed paths before those with placeholders, so that none shadows another."""
     ordered = sorted(routes, key=lambda r: [part.startswith("{") for part in r.endpoint.path.split("/")])
     return [
         HttpRoute(PREFIX + r.endpoint.path, _bind(engine, r), methods=[r.endpoint.method], name=r.endpoint.name)
@@ -81,7 +81,7 @@ def _bind(engine: Engine, bound: Route) -> Callable[[HttpRequest], Awaitable[Htt
             return refusal(error, engine.clock)
         except ClientDisconnect:
             raise
-        except Exception as error:  # noqa: BLE001 - the last line: whatever broke, the caller gets an envelope
+        except Exception as error:  # noqa: BLE001 - the last resort: the caller gets an envelope whatever broke
             return fault(error, engine.clock)
 
     return handle
@@ -99,12 +99,12 @@ _MAX_TEXT: Final = 2_000
 
 
 def answer(data: object, clock: Clock) -> HttpResponse:
-    """A success. Decimals keep their digits; NaN is a fault of ours and raises `ValueError`."""
+    """A success. Decimals keep their digits; NaN is our fault and raises `ValueError`."""
     return _respond(200, {"success": True, "data": data, "error": None}, clock)
 
 
 def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) -> HttpResponse:
-    """A failure, with its code's status unless another is given. A code that the API does not have is a fault."""
+    """A failure, with its code's status unless another is given. A code unknown to the API is a bug."""
     if error.code not in CODES:
         return fault(error, clock)
     headers: dict[str, str] = {}
@@ -119,7 +119,7 @@ def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) 
 
 
 def fault(error: Exception, clock: Clock) -> HttpResponse:
-    """Something of ours broke: the log gets the traceback, the caller only hears that it happened."""
+    """An internal error: the traceback goes to the log, and the caller learns only that it happened."""
     _LOG.error("a request failed inside the engine", exc_info=error)
     return _failure(
         500,
@@ -139,7 +139,7 @@ def _failure(
 
 
 def _shown(text: str) -> str:
-    """Our text with whatever a caller smuggled into it made harmless; lines stay, since carets point into them."""
+    """Our text with any caller input made harmless; line breaks stay, since carets point into the lines."""
     visible = "".join(c if c == "\n" or c.isprintable() else " " for c in text)
     return visible if len(visible) <= _MAX_TEXT else visible[: _MAX_TEXT - 1] + "…"
 
@@ -160,7 +160,7 @@ async def read_request(http: HttpRequest, endpoint: Endpoint[RequestT, Any]) -> 
     """Parse path, query and body.
 
     Raises:
-        InvalidInput: Anything is malformed, unknown, given twice or outside its range.
+        InvalidInput: A value is malformed, unknown, given twice or outside its range.
     """
     path = {name: str(value) for name, value in http.path_params.items()}
     if endpoint.method in _BODY_METHODS:
@@ -187,7 +187,7 @@ def parse_body(body: bytes) -> dict[str, object]:
     """One JSON object, read strictly: no NaN, no key twice. An empty body is an empty object; digits are kept.
 
     Raises:
-        InvalidInput: It is not that.
+        InvalidInput: The body is anything else.
     """
     if not body.strip():
         return {}
@@ -205,7 +205,7 @@ def parse_body(body: bytes) -> dict[str, object]:
 
 
 def refuse_unstorable(value: object, name: str = "") -> None:
-    """Refuse text that no database or UTF-8 stream can hold: lone surrogates and NUL. `name` is the field's."""
+    """Refuse text that no database or UTF-8 stream can hold: lone surrogates and NUL. `name` is the field name."""
     if isinstance(value, str):
         if "\0" in value or not _is_unicode(value):
             raise InvalidInput(
@@ -249,7 +249,7 @@ def _query(http: HttpRequest, model: type[BaseModel]) -> dict[str, object]:
 
 
 def _json_list(text: str) -> object:
-    """The list, or the text as it came for the model to judge."""
+    """The list, or the raw text for the model to validate."""
     try:
         return cast("object", json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError):

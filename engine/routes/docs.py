@@ -63,7 +63,7 @@ def _reader(slug: Slug) -> Callable[[Engine, Caller, DocsRequest], Awaitable[Doc
 
 
 def as_asked(http: HttpRequest, answer: DocumentResponse) -> HttpResponse | None:
-    """Raw markdown where `Accept` ranks it above JSON; nothing again where the reader has this text already."""
+    """Raw markdown if `Accept` ranks it above JSON; an empty 304 if the client already has this text."""
     if not prefers_markdown(http.headers.get("accept", "")):
         return None
     text = (answer.content or "").encode()
@@ -75,7 +75,7 @@ def as_asked(http: HttpRequest, answer: DocumentResponse) -> HttpResponse | None
 
 
 def prefers_markdown(accept: str) -> bool:
-    """Whether an `Accept` header names markdown, and no less than JSON."""
+    """Whether an `Accept` header ranks markdown at least as high as JSON."""
     weights = dict(_weight(part) for part in accept.lower().split(","))
     return 0 < weights.get(MARKDOWN, 0.0) >= weights.get("application/json", 0.0)
 

@@ -14,7 +14,7 @@ from .binding import Route, route
 
 
 async def strategies(engine: Engine, caller: Caller, _request: api.StrategiesRequest) -> api.StrategiesResponse:
-    """What can be deployed."""
+    """Strategies that can be deployed."""
     return await anyio.to_thread.run_sync(engine.live.strategies, caller)
 
 
@@ -59,7 +59,7 @@ async def webhook_remove(engine: Engine, caller: Caller, request: api.Subscripti
 
 
 async def webhook_test(engine: Engine, _caller: Caller, request: api.WebhookTestRequest) -> api.WebhookTestResponse:
-    """Try a webhook."""
+    """Test a webhook."""
     return await anyio.to_thread.run_sync(engine.live.test_webhook, request)
 
 

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 async def tickers(engine: Engine, _caller: Caller, request: TickersRequest) -> TickersResponse:
-    """What an exchange lists, largest first, each with its last day."""
+    """An exchange's listings, largest first, with last-day figures."""
 
     def work() -> TickersResponse:
         found = listings.filtered(engine.feed, request)
@@ -61,12 +61,12 @@ async def scan(engine: Engine, _caller: Caller, request: ScanRequest) -> ScanRes
 
 
 async def rank(engine: Engine, _caller: Caller, request: RankRequest) -> RankResponse:
-    """The symbols in order of an expression."""
+    """The symbols ranked by an expression."""
     return await _in_thread(lambda: research.rank(engine.feed, request))
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """Reading candles changes nothing, so a caller who gives up need not wait for the thread."""
+    """Reading candles changes nothing, so a cancelled request need not wait for the thread."""
     return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 

@@ -1,4 +1,4 @@
-"""The meta section: registration, what a key may do, the vocabulary of expressions, health."""
+"""The meta section: registration, permissions of a key, the vocabulary of expressions, health."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _IMPORTED: Final = "Imported candles are used where there are any; all other pri
 
 
 async def register(engine: Engine, caller: Caller, request: RegisterRequest) -> RegisterResponse:
-    """Make a provisional agent; its key is shown here and nowhere else."""
+    """Create a provisional agent; its key is shown only here."""
     profile = Profile(request.display_name, request.description, request.strategy_type, request.risk_profile)
     made = await engine.access.register(profile, caller.address)
     return RegisterResponse(
@@ -71,12 +71,12 @@ async def capabilities(engine: Engine, caller: Caller, _request: CapabilitiesReq
 
 
 async def indicators(_engine: Engine, _caller: Caller, request: IndicatorsRequest) -> IndicatorsResponse:
-    """The words of the expression language, straight from its registry."""
+    """The vocabulary of the expression language, from its registry."""
     return vocabulary(request.search, request.category)
 
 
 async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> HealthResponse:
-    """Whether the database answers, and what the data is."""
+    """Whether the database answers, and the source of the data."""
     database, imported = "ok", None
     try:
         imported = await engine.store.read(_count_series)
@@ -119,7 +119,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:
-    """Indicators, operators and variables; of those, the ones with `search` in name or description.
+    """Indicators, operators and variables, filtered by `search` in name or description.
 
     Raises:
         InvalidInput: There is no such category.

@@ -48,12 +48,12 @@ Answer = TypeVar("Answer")
 
 
 async def _ask(engine: Engine, caller: Caller, account_id: str | None, ask: Callable[[Venue], Answer]) -> Answer:
-    """Ask the venue of an account, in a thread. A caller that gives up does not stop it half-way."""
+    """Call the venue of an account in a thread. A cancelled request does not interrupt it."""
     return await run_sync(lambda: ask(engine.venues.of(caller.identified, account_id)))
 
 
 async def accounts(engine: Engine, caller: Caller, _request: AccountsRequest) -> AccountsResponse:
-    """All accounts of the caller, paper ones first."""
+    """The caller's accounts, paper ones first."""
 
     def work() -> list[Account]:
         return [account for venue in engine.venues.all(caller.identified) for account in venue.accounts()]
@@ -62,12 +62,12 @@ async def accounts(engine: Engine, caller: Caller, _request: AccountsRequest) ->
 
 
 async def account(engine: Engine, caller: Caller, request: AccountRequest) -> Account:
-    """One of them."""
+    """One account."""
     return await _ask(engine, caller, request.account_id, lambda venue: venue.account(request.account_id))
 
 
 async def balances(engine: Engine, caller: Caller, request: BalancesRequest) -> BalancesResponse:
-    """What it holds. A position in a prediction token names its question, as the listing does."""
+    """The holdings of an account. A position in a prediction token names its question, as the listing does."""
     return await _ask(engine, caller, request.account_id, lambda venue: _titled(engine, venue.balances(request)))
 
 
@@ -82,13 +82,13 @@ def _with_title(engine: Engine, position: Position) -> Position:
         return position
     try:
         listing = engine.feed.listing(Instrument("polymarket", token, quote))
-    except NotFound:  # it has been resolved and is listed no more
+    except NotFound:  # it has been resolved and is no longer listed
         return position
     return position.model_copy(update={"title": listing.title})
 
 
 async def open_orders(engine: Engine, caller: Caller, request: OpenOrdersRequest) -> OpenOrdersResponse:
-    """What rests in it."""
+    """The resting orders of an account."""
     return await _ask(engine, caller, request.account_id, lambda venue: venue.open_orders(request))
 
 
@@ -98,7 +98,7 @@ async def place(engine: Engine, caller: Caller, request: PlaceRequest) -> Placed
 
 
 async def cancel(engine: Engine, caller: Caller, request: CancelRequest) -> Order:
-    """Cancel an order, at whatever venue it is."""
+    """Cancel an order at any venue."""
 
     def work() -> Order:
         return engine.venues.of(caller.identified, request.account_id, request.order_id).cancel(request)
@@ -119,7 +119,7 @@ async def orders(engine: Engine, caller: Caller, request: ListRequest) -> ListRe
 
 
 def _together(venues: tuple[Venue, ...], request: ListRequest) -> ListResponse:
-    """A page of the orders of several venues. Where one of them cannot be asked, no list is given."""
+    """A page of the orders of several venues. If one of them cannot be reached, the request fails."""
     end = request.offset + request.limit
     found = [_newest(venue, request, end) for venue in venues]
     merged = sorted((order for rows, _ in found for order in rows), key=lambda o: o.created_at or "", reverse=True)

@@ -1,4 +1,4 @@
-"""Research beside API 1.0.4: sweeps, lists, comparison, reports, pictures."""
+"""Research endpoints beyond API 1.0.4: sweeps, lists, comparison, reports, pictures."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _LOOKED_AT: Final = 500
 
 
 async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepStarted:
-    """Check everything, say what it takes, then queue the job."""
+    """Validate everything, estimate the cost, then queue the job."""
     now = engine.clock.now()
     agent = caller.identified
 
@@ -89,7 +89,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
 
 
 async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -> PortfolioStarted:
-    """Several strategies on one account: their results name them, and each runs again on a book of its own."""
+    """Several strategies, identified by their results, on one account. Each runs again on a separate book."""
     now = engine.clock.now()
     agent = caller.identified
 
@@ -109,7 +109,7 @@ async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -
 
 
 async def sweep_status(engine: Engine, caller: Caller, request: SweepIdRequest) -> SweepResponse:
-    """How far the sweep is, or what it found."""
+    """The progress of the sweep, or its results."""
 
     def work(connection: sa.Connection) -> tuple[rows.JobRow, str | None]:
         job = job_of(connection, request.sweep_id, caller.identified, "sweep_id")
@@ -175,7 +175,7 @@ async def compare(engine: Engine, caller: Caller, request: CompareRequest) -> Co
 
 
 async def report(engine: Engine, caller: Caller, request: ReportRequest) -> ReportResponse:
-    """Chosen parts of a full report."""
+    """Selected parts of a full report."""
     result = await engine.store.read(lambda c: Stored.read(c, request.result_id, caller.identified))
     made = await anyio.to_thread.run_sync(reported, engine.feed, engine.settings.jobs.executor, result, request)
     if not request.chart:
@@ -185,7 +185,7 @@ async def report(engine: Engine, caller: Caller, request: ReportRequest) -> Repo
 
 
 async def chart(engine: Engine, caller: Caller, request: ChartRequest) -> Picture:
-    """A picture of a result or of a sweep; a line of text where pictures cannot be rendered."""
+    """A picture of a result or a sweep; a line of text if pictures cannot be rendered."""
     if request.result_id.startswith("sw_"):
 
         def find(connection: sa.Connection) -> str | None:
@@ -223,7 +223,7 @@ async def correlation(engine: Engine, _caller: Caller, request: CorrelationReque
 
 
 def shown(found: dict[str, object]) -> dict[str, object]:
-    """What of the findings is an answer; the rest is for pictures."""
+    """The part of the findings for the answer; the rest is for pictures."""
     return {name: value for name, value in found.items() if name in SweepResponse.model_fields}
 
 
