@@ -1,4 +1,4 @@
-"""One world for all tests of the folder, since settling it runs a backtest."""
+"""One shared world for the folder, because setting it up runs a backtest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOON = 1_750_075_200.0
 
 @contextmanager
 def settled(home: Path) -> Generator[World]:
-    """An engine whose time stands still, with something of everything in it."""
+    """An engine with a stopped clock and at least one object of every kind."""
     settings = EngineSettings(
         home, jobs=JobSettings(slots=1), live=LiveSettings(in_background=False, webhooks_to_loopback=True)
     )
@@ -35,6 +35,6 @@ def settled(home: Path) -> Generator[World]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
-    """One for all tests that leave it as it is, but for an order or a backtest more."""
+    """One world for all tests that do not change it, apart from an additional order or backtest."""
     with settled(tmp_path_factory.mktemp("conformance")) as made:
         yield made

@@ -1,4 +1,4 @@
-"""The commands of API document 1.0.4 as they stand there, host included."""
+"""The commands of API document 1.0.4, copied exactly, host included."""
 # ruff: noqa: E501 - the lines are the document's
 
 from __future__ import annotations

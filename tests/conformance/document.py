@@ -11,7 +11,7 @@ Kind = Literal["string", "int", "float", "string[]", "object", "date", "time"]
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """A row of an endpoint table. `name` is ours: of the declaration."""
+    """A row of an endpoint table. `name` is ours: the name of the declaration."""
 
     method: str
     path: str
@@ -20,7 +20,7 @@ class EndpointRow:
 
     @property
     def tool(self) -> str:
-        """The tool that stands for it; the four documents share one."""
+        """The tool for this endpoint; the four documents share one."""
         return "docs_read" if self.name.startswith("docs_") and self.name != "docs_list" else self.name
 
 
@@ -30,10 +30,10 @@ class Parameter:
 
     Attributes:
         endpoint: Name of the endpoint's declaration.
-        name: As documented.
+        name: The documented name.
         kind: The documented type.
-        required: yes, no, or `if` where it depends (see `CONDITIONS`).
-        default: As written in the document; `-` where it gives none.
+        required: yes, no, or `if` for a conditional one (see `CONDITIONS`).
+        default: The text in the document; `-` where it gives none.
         rule: `length 1-50`, `range 1-500`, `one of a b c`, or empty.
     """
 
@@ -46,7 +46,7 @@ class Parameter:
 
     @property
     def id(self) -> str:
-        """How a test calls it."""
+        """The parameter's id in tests."""
         return f"{self.endpoint}.{self.name}"
 
     @property
@@ -126,8 +126,8 @@ _BARS: Final = "one of 1m 5m 15m 1h 4h 1d"
 _MARKETS: Final = "one of spot perpetual prediction"
 _RISKS: Final = "one of conservative moderate aggressive"
 
-# Endpoint, parameter, type, required, default, rule. Parameters that the document only names in a sentence or in an
-# example are here too, with the rule it gives or none.
+# Endpoint, parameter, type, required, default, rule. Parameters that the document names only in a sentence or an
+# example are here too, with their rule, if any.
 _PARAMETERS: Final = f"""
 meta_register        display_name         string   yes -       length 1-50
 meta_register        description          string   no  -       length 0-500

@@ -1,4 +1,4 @@
-"""Strategies for requests to an endpoint: valid ones out of its JSON schema, and mutations that no one should send."""
+"""Strategies for requests to an endpoint: valid ones from its JSON schema, and mutations that nobody should send."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ hostile: Final[st.SearchStrategy[Any]] = st.one_of(
 
 
 def plausible(name: str, field: str, schema: Schema) -> st.SearchStrategy[Any]:
-    """Values of a field that its schema allows, the document's examples first."""
+    """Values of a field that its schema allows; the document's examples come first."""
     known = list(SAMPLES.get(f"{name}.{field}", ()))
     if field in {"symbol", "universe"}:
         known += [symbol if field == "symbol" else [symbol] for symbol in SYMBOL_OF.values()]
@@ -96,7 +96,9 @@ def _number(schema: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
 
 @st.composite
 def requests(draw: st.DrawFn, world: World, name: str) -> Arguments:
-    """A call of an endpoint: a good one, some fields at other allowed values, some broken or left out."""
+    """A call of an endpoint: start from a valid one, change some fields to other allowed values, break or drop
+    others.
+    """
     call = draw(_good(world, name))
     schema = endpoint(name).request.model_json_schema()
     fields: dict[str, Schema] = {field: _whole(part, schema) for field, part in schema.get("properties", {}).items()}
@@ -124,7 +126,7 @@ def _some(fields: list[str], *, at_most: int) -> st.SearchStrategy[list[str]]:
 
 
 def _whole(part: Schema, schema: Schema) -> Schema:
-    """A property with its local reference followed."""
+    """A property with its local reference resolved."""
     reference = part.get("$ref")
     return schema["$defs"][str(reference).rpartition("/")[2]] if reference else part
 

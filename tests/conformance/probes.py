@@ -1,4 +1,4 @@
-"""Values that the document allows for a parameter, values just beyond, and the call that such a value fits into."""
+"""For each parameter: allowed values, values just outside the limits, and a call that fits the value."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ BELOW_ZERO: Final = {"amount", "price", "initial_cash", "trading_fee", "slippage
 
 
 def accepted(parameter: Parameter) -> list[Any]:
-    """Values that the document allows: every word of a closed set, both bounds, the longest and shortest text."""
+    """Allowed values: every word of a closed set, both bounds, the longest and shortest text."""
     if parameter.kind == "string[]" and parameter.choices:
         return [[choice] for choice in parameter.choices] + [list(parameter.choices)]
     if parameter.choices:
@@ -78,7 +78,7 @@ def accepted(parameter: Parameter) -> list[Any]:
 
 
 def refused(parameter: Parameter) -> list[Any]:
-    """Values just beyond what the document allows, and values of other types."""
+    """Values just outside the documented limits, and values of other types."""
     values = list(_WRONG_TYPES[parameter.kind]) if parameter.endpoint in IN_BODY else []
     values += _WRONG_TEXTS.get(parameter.kind, ())
     if parameter.choices:
@@ -110,7 +110,7 @@ _WRONG_TEXTS: Final[dict[str, tuple[Any, ...]]] = {
 
 
 async def fitting(world: World, parameter: Parameter, value: Any) -> Arguments:
-    """A good call with the parameter at `value`, and around it what that value needs."""
+    """A valid call with the parameter at `value`, plus the other arguments that the value needs."""
     call = await world.ready(parameter.endpoint)
     around = _AROUND.get(parameter.id)
     if parameter.id in {"orders_cancel.exchange", "orders_cancel.symbol", "orders_cancel.account_id"}:

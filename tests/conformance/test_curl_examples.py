@@ -40,7 +40,7 @@ class Shell:
     ids: dict[str, str] = field(default_factory=dict[str, str])
 
     def run(self, command: str) -> str:
-        """What a command prints."""
+        """The output of a command."""
         done = subprocess.run(
             ["bash", "-c", command],
             env={"PATH": os.environ["PATH"], "API_KEY": self.key, "HEYTRADERS_API_KEY": self.key},
@@ -53,7 +53,7 @@ class Shell:
         return done.stdout
 
     def data(self, command: str, ids: dict[str, str] | None = None) -> dict[str, Any]:
-        """The data of a command that succeeds."""
+        """The data of a command that must succeed."""
         envelope = json.loads(self.run(self.filled(command, ids or {})))
         assert envelope["success"] is True, envelope
         assert envelope.keys() == {"success", "data", "error", "meta"}
@@ -69,12 +69,12 @@ class Shell:
         return filled
 
     def order(self, account: str, exchange: str, **order: Any) -> dict[str, Any]:
-        """Place an order of our own."""
+        """Place an additional order."""
         body = json.dumps({"account_id": account, "exchange": exchange, "side": "buy", **order})
         return self.data(f"curl -H 'X-API-Key: {self.key}' -d '{body}' {self.base}/orders")
 
     def prepare(self) -> None:
-        """Find a prediction market, and finish a backtest and a subscription to fill in."""
+        """Find a prediction market, then finish a backtest and create a subscription to fill in."""
         tickers = self.data(f"curl '{self.base}/market/tickers?exchange=polymarket&limit=500'")["tickers"]
         token = min(tickers, key=lambda ticker: abs(ticker["price"] - 0.5))["symbol"]
         printed = self.run(self.workflow())
@@ -90,7 +90,7 @@ class Shell:
         }
 
     def workflow(self) -> str:
-        """The document's script. It looks five times a second in place of every five seconds."""
+        """The document's script. It polls five times a second instead of every five seconds."""
         return examples.WORKFLOW.replace(examples.HOSTED, self.base).replace("sleep 5", "sleep 0.2")
 
 
@@ -100,7 +100,7 @@ def _result_id(printed: str) -> str:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Generator[Shell]:
-    """A shell beside a running engine with a home of its own."""
+    """A shell with a running engine on a separate home."""
     command = [sys.executable, "-m", "heytraders_mcp", "engine", "--port", "0"]
     environment = {"HEYTRADERS_HOME": str(tmp_path_factory.mktemp("curl")), "PATH": os.environ["PATH"]}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Every row of the endpoint tables: declared, served, guarded by a key where it says so, and offered as a tool."""
+"""Every row of the endpoint tables: declared, served, guarded by a key where required, and offered as a tool."""
 
 from __future__ import annotations
 

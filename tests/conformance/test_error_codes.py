@@ -1,4 +1,4 @@
-"""Every documented error code, provoked through the door by what it stands for."""
+"""Every documented error code, triggered through the API by its real cause."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_what_happened_before_has_its_code(fresh: World, code: ErrorCode) 
 
 
 def assert_refused(answer: httpx.Response, code: ErrorCode) -> None:
-    """The code with its status and a way out, nothing internal, and the class of error that the client makes of it."""
+    """Check the code, its status and advice, that nothing internal shows, and the client's class of error."""
     body = answer.json()
     assert (body["success"], body["data"], body["error"]["code"]) == (False, None, code)
     assert answer.status_code == HTTP_STATUS[code]

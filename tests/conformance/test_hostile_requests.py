@@ -1,4 +1,4 @@
-"""Whatever is sent to whichever endpoint: an envelope with a documented code, never a fault, never a traceback."""
+"""Any request to any endpoint gets an envelope with a documented code, never a fault or a traceback."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ MANY = settings(FEW, max_examples=220)
 
 @pytest.fixture(scope="module")
 def wild(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
-    """A world of its own, since some of what is sent goes through."""
+    """A separate world, since some of the requests succeed."""
     with settled(tmp_path_factory.mktemp("wild")) as made:
         yield made
 
 
 def assert_answered(name: str, sent: object, answer: httpx.Response) -> None:
-    """The documented envelope: on success what the endpoint declares and no more, else a documented code."""
+    """Check the documented envelope: on success exactly the declared fields, else a documented code."""
     envelope = json.loads(answer.text, parse_constant=lambda constant: pytest.fail(f"{constant} in {answer.text}"))
     assert envelope.keys() == {"success", "data", "error", "meta"}
     assert "Traceback" not in answer.text
@@ -58,7 +58,7 @@ def assert_answered(name: str, sent: object, answer: httpx.Response) -> None:
 
 
 async def ask(world: World, name: str, call: Arguments) -> None:
-    """Send a call, judge the answer, and end the subscription that it made or failed to end."""
+    """Send a call, check the answer, and end any subscription that it created or failed to end."""
     if name in ENDED and call[ENDED[name]] == FRESH:
         call = {**call, ENDED[name]: (await world.ready(name))[ENDED[name]]}
     answer = await world.send(name, call)

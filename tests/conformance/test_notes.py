@@ -1,4 +1,4 @@
-"""Every sentence of the document that fixes behaviour outside of its tables: ticker formats and exchange notes."""
+"""Every sentence of the document that defines behaviour outside its tables: ticker formats and exchange notes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLYMARKET: Final = {"account_id": "paper-polymarket", "exchange": "polymarket",
 
 
 def note(sentence: str) -> Callable[[Test], Test]:
-    """Says which sentence a test proves."""
+    """Names the sentence that a test proves."""
     PROVEN.append(sentence)
     return lambda test: test
 

@@ -1,4 +1,4 @@
-"""Every row of the parameter tables: declared, shown by the tool, and kept by the engine, bound by bound."""
+"""Every row of the parameter tables: declared, shown by the tool, and enforced by the engine, bound by bound."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_tool_shows_a_parameter_as_documented(parameter: Parameter) -> None:
 
 
 def _limit(parameter: Parameter, shown: dict[str, Any], word: str, attribute: str) -> Any:
-    """A limit as the tool shows it, or as the model holds it where the tool spares the tokens."""
+    """A limit as the tool shows it, or as the model enforces it where the tool leaves it out to save tokens."""
     if word in shown:
         return shown[word]
     held = endpoint(parameter.endpoint).request.model_fields[parameter.name].metadata
@@ -132,7 +132,7 @@ async def test_leaving_a_parameter_out_is_giving_its_default(world: World, param
 
 
 async def _outcome(world: World, parameter: Parameter, given: Arguments) -> Any:
-    """What a call leads to, without ids and times of its own."""
+    """The result of a call, without its ids and times."""
     call = {**world.call(parameter.endpoint), **given}
     if parameter.endpoint == "backtest_execute":
         result = {"result_id": (await world.finished(call))["result_id"]}
@@ -144,7 +144,7 @@ async def _outcome(world: World, parameter: Parameter, given: Arguments) -> Any:
     return {name: value for name, value in answer.items() if name not in own}
 
 
-# Endpoint, what is added to the good call (`None`: left out), the parameter that the refusal names.
+# Endpoint, changes to the valid call (`None`: left out), the parameter that the refusal names.
 CONDITIONS: Final[list[tuple[str, Arguments, str]]] = [
     *(("orders_place", {"order_type": kind}, "price") for kind in ("limit", "GTC", "FOK")),
     ("orders_place", {"leverage": 5}, "leverage"),

@@ -1,4 +1,4 @@
-"""An engine with something of everything in it, and one good call of every endpoint of the document."""
+"""An engine with at least one object of every kind, and one valid call of every endpoint of the document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SCRIPT: Final = "emit_signal(rsi(close, 14) < 45, entry(TICKER, 'LONG', Weight(0
 
 
 class World:
-    """An open engine and the ids of what is in it. `local` is the key with every scope."""
+    """An open engine and the ids of its objects. `local` is the key with every scope."""
 
     def __init__(self, engine: Engine, local: str) -> None:
         self.engine = engine
@@ -46,7 +46,7 @@ class World:
     async def send(
         self, name: str, arguments: Arguments, *, key: str | None = "local", address: str | None = None
     ) -> httpx.Response:
-        """Send a call as the document writes it: path, then query or JSON body. A path argument must be among them."""
+        """Send a call in the document's form: path, then query or JSON body. Path arguments are required."""
         row, left = ROWS[name], dict(arguments)
         fields = iter(endpoint(name).path_fields)
         path = re.sub(r"\{\w+\}", lambda _: _quoted(left.pop(next(fields))), row.path)
@@ -66,7 +66,7 @@ class World:
         content: str | bytes | None = None,
         address: str | None = None,
     ) -> httpx.Response:
-        """Send anything. Each call comes from another address unless one is given, so that none is over its quota."""
+        """Send any request. By default each call has a different address, so that none exceeds its quota."""
         number = next(self._addresses)
         caller = address or f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         transport = httpx.ASGITransport(create_app(self.engine), client=(caller, 4_000))
@@ -74,29 +74,31 @@ class World:
             return await client.request(method, path, headers=headers, content=content)
 
     async def data(self, name: str, arguments: Arguments, *, key: str | None = "local") -> dict[str, Any]:
-        """The data of a call that succeeds."""
+        """The data of a call that must succeed."""
         answer = await self.send(name, arguments, key=key)
         assert answer.status_code == 200, f"{name} {arguments}: {answer.text}"
         data: dict[str, Any] = answer.json()["data"]
         return data
 
     async def refusal(self, name: str, arguments: Arguments, *, key: str | None = "local") -> tuple[str, str]:
-        """Code and message of a call that is refused."""
+        """Code and message of a call that must be refused."""
         answer = await self.send(name, arguments, key=key)
         body = answer.json()
         assert body["success"] is False, f"{name} {arguments} was accepted: {answer.text}"
         return body["error"]["code"], body["error"]["message"]
 
     async def finished(self, arguments: Arguments) -> dict[str, Any]:
-        """Execute a backtest and wait for its last status."""
+        """Execute a backtest and wait for its final status."""
         return await self.ended((await self.data("backtest_execute", arguments))["backtest_id"])
 
     async def ended(self, job: str) -> dict[str, Any]:
-        """The last status of a backtest."""
+        """The final status of a backtest."""
         return await ended_job(lambda: self.data("backtest_status", {"backtest_id": job}))
 
     async def settle(self) -> None:
-        """Put something of everything in: a finished backtest, a subscription, coins, positions, resting orders."""
+        """Create at least one object of every kind: a finished backtest, a subscription, coins, positions, resting
+        orders.
+        """
         self.token = self._live_token()
         status = await self.finished(self.call("backtest_execute"))
         assert status["status"] == "completed", status
@@ -109,7 +111,7 @@ class World:
         await self.data("orders_place", self.order_on("polymarket"))
 
     def _live_token(self) -> str:
-        """A prediction token that trades far from 0 and 1."""
+        """A prediction token with a price far from 0 and 1."""
         for listing in self.engine.feed.listings("polymarket"):
             last = self.engine.feed.candles(listing.instrument, "1m", limit=1).bars.close[-1]
             if listing.payout is None and 0.3 < last < 0.6:
@@ -117,7 +119,7 @@ class World:
         raise AssertionError("the simulation lists no such token")
 
     def symbol(self, exchange: str) -> str:
-        """A market of an exchange, written as the document writes it."""
+        """A market of an exchange, in the document's notation."""
         return self.token if exchange == "polymarket" else SYMBOL_OF[exchange]
 
     def order_on(self, exchange: str) -> Arguments:
@@ -128,13 +130,13 @@ class World:
         return {**order, "side": "buy", "amount": 0.001}
 
     def resting_order_on(self, exchange: str) -> Arguments:
-        """An order far below the market, which rests."""
+        """A resting order far below the market."""
         price = {"upbit": 50_000_000, "polymarket": 0.05}.get(exchange, 20_000)
         kind = "GTC" if exchange == "polymarket" else "limit"
         return {**self.order_on(exchange), "order_type": kind, "price": price}
 
     def call(self, name: str) -> Arguments:
-        """A good call of an endpoint: what is required, and nothing else."""
+        """A valid call of an endpoint with only the required arguments."""
         fields = endpoint(name).path_fields
         from_path = {f: self.ids[f] for f in fields if f in self.ids}
         account = {"account_id": "paper-binance"} if "account_id" in fields else {}
@@ -142,7 +144,7 @@ class World:
         return {**account, **from_path, **strategy, **_BODIES.get(name, {})}
 
     async def ready(self, name: str) -> Arguments:
-        """A good call, with an order or subscription of its own to end where the endpoint ends one."""
+        """A valid call, with a new order or subscription to end where the endpoint ends one."""
         call = self.call(name)
         if name == "orders_cancel":
             call["order_id"] = (await self.data("orders_place", self.resting_order_on("binance")))["order_id"]
@@ -152,7 +154,7 @@ class World:
         return call
 
     async def tidy(self, name: str, answer: dict[str, Any]) -> None:
-        """End the subscription that a call made, since an agent may have a few only."""
+        """End the subscription that a call created, since an agent may have only a few."""
         if name == "live_subscribe":
             await self.data("live_unsubscribe", {"subscription_id": answer["subscription_id"]})
 
@@ -162,7 +164,7 @@ def _quoted(part: object) -> str:
 
 
 _BODIES: Final[dict[str, Arguments]] = {
-    # Not the strategy of the subscription that is there: the same deployment again would be that one.
+    # Not the strategy of the existing subscription: deploying it again would return that subscription.
     "live_subscribe": {"strategy_id": "rsi-reversion"},
     "meta_register": {"display_name": "My Bot"},
     "market_ohlcv": {"symbol": "BTC/USDT"},

@@ -1,4 +1,4 @@
-"""Texts that try to get out of the language, to crash it or to keep it busy."""
+"""Texts that try to escape the language, crash it or keep it busy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws that every simulation obeys, whatever the market, the program and the terms."""
+"""Laws that every simulation obeys, for any market, program and terms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scaled(value: Value | None, factor: float) -> Value | None:
 
 
 def rewritten(intent: Intent, stop: int | None = None, factor: float = 1.0) -> Intent:
-    """The intent with its series cut off at `stop`, or its prices times and its base units over `factor`."""
+    """The intent with its series cut off at `stop`, or with prices times `factor` and base units divided by it."""
 
     def part(value: Value | None) -> Value | None:
         return value[:stop] if isinstance(value, np.ndarray) else value

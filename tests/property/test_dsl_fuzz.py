@@ -1,4 +1,4 @@
-"""Whatever is written, the language answers with a value or with diagnostics, and Python is never reached."""
+"""For any input, the language answers with a value or with diagnostics, and Python is never reached."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_errors_of_a_script_raise_with_all_diagnostics() -> None:
 
 
 def test_the_language_neither_executes_nor_imports_what_it_reads() -> None:
-    """In a fresh interpreter whose audit hook sees every import, exec, open and process: none happens."""
+    """Run in a fresh interpreter whose audit hook sees every import, exec, open and process: none happens."""
     program = textwrap.dedent("""
         import sys
         import os

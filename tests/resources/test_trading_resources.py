@@ -1,4 +1,4 @@
-"""Accounts and subscriptions as resources: what the tools say, at an address that a client can keep."""
+"""Accounts and subscriptions as resources: the same content as the tools, at an address that a client can keep."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ async def read(client: Client, uri: str) -> dict[str, Any]:
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
+    """The structured result of a call that must succeed."""
     answer = await client.call_tool(tool, arguments)
     assert answer.structured_content is not None, answer.content
     return answer.structured_content
 
 
 async def completions(client: Client, reference: Any, argument: str, typed: str = "") -> list[str]:
-    """What an argument may become."""
+    """The completions of an argument."""
     return (await client.complete(reference, {"name": argument, "value": typed})).completion.values
 
 

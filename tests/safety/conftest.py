@@ -1,4 +1,4 @@
-"""A hosted service that must not hear of certain calls, and an MCP client whose server would call it."""
+"""A hosted service that must not receive certain calls, and an MCP client whose server would make them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Hosted = Callable[..., AbstractAsyncContextManager[Client]]
 
 @pytest.fixture
 def hosted(connect: Connect, settings: Settings, service: FakeService) -> Hosted:
-    """`async with hosted() as client:` has a server that calls `service`, in both protocol eras."""
+    """`async with hosted() as client:` gives a client of a server that calls `service`, in both protocol eras."""
 
     @asynccontextmanager
     async def session(

@@ -1,6 +1,6 @@
-"""The gate before real money, the public and strangers' addresses, as a client meets it before anybody signed a policy.
+"""The gate before real money, publications and strangers' addresses, as a client meets it before a policy is signed.
 
-`STOPPED` is what may not reach the hosted service, `PASSED` what must; both are counted at the service itself.
+`STOPPED` must not reach the hosted service, `PASSED` must; both are counted at the service itself.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ async def said(client: Client, tool: str, arguments: Arguments) -> str:
 
 
 def sent(service: FakeService) -> list[str]:
-    """What the service has heard."""
+    """The requests that the service received."""
     return [f"{each.method} {each.target.removeprefix('/api/v1')}" for each in service.requests]
 
 
 def changed(service: FakeService) -> list[str]:
-    """What it has heard that was more than a question."""
+    """The received requests that change something."""
     return [line for line in sent(service) if not line.startswith("GET ")]
 
 
 def assert_denied(message: str) -> None:
-    """A refusal that names its rule, and says whose turn it is and what they run."""
+    """A refusal that names its rule, who must act, and the command to run."""
     assert re.match(r"DENIED: R\d\d_[A-Z_]+: ", message)
     assert "the user" in message.lower()
     assert "`heytraders-mcp policy sign`" in message

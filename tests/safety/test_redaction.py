@@ -1,4 +1,4 @@
-"""Secrets are found however they are written, and nothing else is touched."""
+"""Secrets are found in any spelling, and nothing else is changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our own source must not contain: ways to run what somebody else wrote, and ways past the gate."""
+"""What our own source must not contain: ways to run foreign code, and ways past the gate."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ APPROVING: Final = frozenset(
 
 @cache
 def calls(path: Path) -> tuple[str, ...]:
-    """Dotted names of what a file calls, with `shell=` where a call has that argument."""
+    """Dotted names of the calls in a file, with `shell=` where a call has that argument."""
     found = [node for node in ast.walk(_parsed(path)) if isinstance(node, ast.Call)]
     shells = [f"{ast.unparse(call.func)} shell=" for call in found if any(k.arg == "shell" for k in call.keywords)]
     return (*(ast.unparse(call.func) for call in found), *shells)
@@ -45,7 +45,7 @@ def calls(path: Path) -> tuple[str, ...]:
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """Modules that a file imports, wherever that stands."""
+    """Modules that a file imports, wherever the import is."""
     names: list[str] = []
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
@@ -61,7 +61,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def users(*wanted: str) -> set[str]:
-    """Files that call or import something of this name, as a whole or as the last part of it."""
+    """Files that call or import this name, as a whole or as its last part."""
     return {
         str(path.relative_to(ROOT))
         for path in FILES

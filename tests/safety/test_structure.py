@@ -1,4 +1,6 @@
-"""What follows from the shape of the tools alone: nothing to talk to, nothing that changes among what only reads."""
+"""Guarantees from the shape of the tools alone: no argument passes for an approval, and read-only tools change
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def test_no_argument_at_any_depth_could_pass_for_a_humans_word(name: str) -> Non
 
 
 def test_what_agents_reach_knows_the_safety_layer_by_its_face_alone() -> None:
-    """So that nothing that approves, signs, releases or sends can be called from a tool, a resource or a prompt."""
+    """So no tool, resource or prompt can call anything that approves, signs, releases or sends."""
     root = Path(__file__).parents[2]
     reached = {
         module
@@ -68,7 +70,7 @@ def test_what_agents_reach_knows_the_safety_layer_by_its_face_alone() -> None:
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """What a module imports, down to the names where it takes single ones from a module other than `safety.face`."""
+    """The imports of a module, down to single names if they come from a module other than `safety.face`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,4 +1,4 @@
-"""Foreign text is cleaned, bounded and named; what is ours is not."""
+"""Foreign text is cleaned, bounded and marked; our own text is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.attack.injections import INJECTIONS, ORDER_NOW
 
 
 def hidden(text: str) -> list[str]:
-    """Characters that show nothing or reorder others, joiners of emoji aside."""
+    """Characters that are invisible or reorder others, except joiners of emoji."""
     return [unicodedata.name(c, hex(ord(c))) for c in text if is_hidden(c)]
 
 

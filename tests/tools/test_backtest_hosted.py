@@ -1,4 +1,4 @@
-"""backtest_and_poll on the hosted service, which documents little of its answers and nothing of ours."""
+"""backtest_and_poll on the hosted service, which documents few of its answers and none of our additions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ JOB: Fields = {
 
 
 class Hosted(BaseHTTPRequestHandler):
-    """Runs every backtest: queued at the first look, then running, then completed."""
+    """Runs every backtest: queued at the first poll, then running, then completed."""
 
     looks: list[str]
     bodies: list[Fields]
 
     def do_GET(self) -> None:
-        """Status and results, in the few fields that the API document shows."""
+        """Status and results, with the few fields of the API document."""
         path = self.path.partition("/api/v1")[2].partition("?")[0]
         if path == "/backtest/status/job-1":
             state = ("queued", "running", "completed")[min(len(self.looks), 2)]
@@ -62,7 +62,7 @@ class Hosted(BaseHTTPRequestHandler):
 
 @contextmanager
 def hosted_service() -> Generator[tuple[str, list[Fields]]]:
-    """Its base URL, and the bodies that were posted."""
+    """Its base URL, and the posted bodies."""
     bodies: list[Fields] = []
     handler = type("Handler", (Hosted,), {"looks": [], "bodies": bodies})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:

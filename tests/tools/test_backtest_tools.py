@@ -1,4 +1,4 @@
-"""Backtests as an agent meets them: one call to a verdict, handles that resume, resources, both protocol eras."""
+"""Backtests as an agent uses them: one call to a verdict, handles that resume, resources, both protocol eras."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_one_call_runs_a_backtest_to_a_verdict_that_leads_on(connect: Conn
 
 
 def check_resources(verdict: Fields, read: Fields) -> None:
-    """They hold the whole of what the verdict sums up."""
+    """The resources contain the full data that the verdict sums up."""
     rows = list(csv.DictReader(io.StringIO(read["trades.csv"])))
     trades = table_rows(json.loads(read["trades.json"]))
     curve = list(csv.DictReader(io.StringIO(read["equity"])))

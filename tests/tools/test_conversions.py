@@ -1,4 +1,4 @@
-"""Clients that rewrite schemas: OpenAI's strict mode makes every argument required, so that models fill in blanks."""
+"""Clients that rewrite schemas: OpenAI's strict mode makes every argument required, so models fill in blanks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What agents write: accepted where it has one clear meaning, else refused with the value, the rule and a way out.
+"""Arguments as agents write them: accepted with one clear meaning, else refused with value, rule and advice.
 
-Each row is a call. `ACCEPTED` rows say what has to come back, `REFUSED` rows what the one message has to contain.
+Each row is a call. `ACCEPTED` rows state the expected result, `REFUSED` rows the expected content of the message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Arguments = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """A call, and what it has to lead to."""
+    """A call, and its expected result."""
 
     tool: str
     arguments: Arguments
@@ -163,7 +163,7 @@ REFUSED = {
 
 
 def text(result: CallToolResult) -> str:
-    """All that a model reads."""
+    """Everything that a model reads."""
     return "".join(block.text for block in result.content if isinstance(block, TextContent))
 
 

@@ -19,7 +19,7 @@ RSI = {"strategy_id": "rsi-reversion"}
 
 @dataclass
 class Receiver:
-    """A webhook receiver on loopback, and the events that it was sent."""
+    """A webhook receiver on loopback, and the events that it received."""
 
     url: str = ""
     events: list[str] = field(default_factory=list[str])
@@ -27,7 +27,7 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Generator[Receiver]:
-    """One that answers 200."""
+    """A receiver that answers 200."""
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):

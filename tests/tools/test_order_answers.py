@@ -1,4 +1,4 @@
-"""What a preview says beside the policy's decision, and who is named as having confirmed an order."""
+"""The remarks of a preview beside the policy's decision, and who is named as having confirmed an order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PERPETUAL = {"account_id": "paper-binancefuturesusd", "exchange": "binancefuture
 
 
 async def price(client: Client) -> float:
-    """What a bitcoin costs on the simulated market."""
+    """The price of bitcoin on the simulated market."""
     found: dict[str, Any] = await result(client, "order_preview", **SPOT, side="buy", amount="0.001")
     assert found["doubts"] == []
     quote: float = found["quote"]
@@ -24,7 +24,7 @@ async def price(client: Client) -> float:
 
 
 async def doubts(client: Client, **order: Any) -> str:
-    """The one doubt about an order."""
+    """The only doubt about an order."""
     [only] = (await result(client, "order_preview", **order))["doubts"]
     return str(only)
 

@@ -1,4 +1,4 @@
-"""Recorded candles, imported and read by an agent: indicators through the tool are what TA-Lib makes of the file."""
+"""Recorded candles, imported and read by an agent: the tool's indicators equal TA-Lib's on the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Research as an agent meets it: a sweep in one call and few tokens, pictures beside the text, jobs that are found."""
+"""Research as an agent does it: a sweep in one call and few tokens, pictures beside the text, jobs found again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LONG_SWEEP: dict[str, Any] = {**SWEEP, "timeframe": "5m", "start_date": "2019-01
 
 @pytest.fixture
 def era() -> Era:
-    """One era: what differs between them is tested with the other tools."""
+    """One protocol era; the tests of the other tools cover the differences."""
     return "auto"
 
 

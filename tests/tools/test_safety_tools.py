@@ -1,4 +1,4 @@
-"""The gate as an agent meets it on paper, in both protocol eras: preview, place, confirm, look up, halt."""
+"""The gate for an agent on paper, in both protocol eras: preview, place, confirm, look up, halt."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECONDS: Final = 1
 
 
 async def text_of(client: Client, uri: str) -> str:
-    """What a resource says."""
+    """The content of a resource."""
     [content] = (await client.read_resource(uri)).contents
     assert isinstance(content, TextResourceContents)
     return content.text
@@ -47,7 +47,7 @@ async def orders(client: Client) -> list[dict[str, Any]]:
 
 
 def limited(settings: Settings, **limits: object) -> Settings:
-    """The same home, with limits for paper money that its user wrote down."""
+    """The same home, with limits for paper money in the user's file."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [f"{name} = {json.dumps(value)}" for name, value in limits.items()]
     path = settings.home / "policy.toml"
@@ -189,7 +189,7 @@ async def test_what_a_human_has_to_approve_waits_and_says_how(connect: Connect, 
 
 
 def approve_in_a_terminal(home: Path) -> str:
-    """What a human does who knows the passphrase: sign the one intent that waits."""
+    """Does what a human with the passphrase does: sign the one waiting intent."""
     ledger = Ledger.open(home)
     try:
         key = enrol(home, "correct horse battery", cost=2**4)

@@ -1,4 +1,4 @@
-"""The gate as an agent meets it on the hosted service, under a policy that a human has signed; in both eras."""
+"""The gate for an agent on the hosted service, under a policy signed by a human; in both eras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every tool has to be, checked over the whole list; and the committed surface against the code."""
+"""Rules for every tool, checked over the whole list; and the committed surface compared with the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = [row.name for row in ROWS]
 
 
 def schemas(node: Any) -> Iterator[dict[str, Any]]:
-    """Every schema within a schema, itself included; names of properties are no schemas."""
+    """Every schema within a schema, itself included; property names are not schemas."""
     if isinstance(node, list):
         for item in cast("list[Any]", node):
             yield from schemas(item)
@@ -57,7 +57,7 @@ def test_schemas_are_flat_and_free_of_noise(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_argument_is_described_in_a_schema_that_all_clients_can_convert(name: str) -> None:
-    """Google's library fails where `additionalProperties` is false."""
+    """Google's library fails on `additionalProperties: false`."""
     schema = load(name)["inputSchema"]
 
     assert schema["type"] == "object"

@@ -83,7 +83,7 @@ async def test_a_refusal_carries_the_corrected_call(connect: Connect, settings: 
 
 
 async def test_the_hosted_service_gets_no_order_but_may_cancel(connect: Connect, settings: Settings) -> None:
-    """Nothing listens at that address: what is sent comes back as a failed connection, what is denied does not."""
+    """Nothing listens at that address: an order that is sent ends as a failed connection, a denied one does not."""
     hosted = Settings(home=settings.home, api_key=SecretStr("ht_live_canary"), base_url="http://127.0.0.1:9/api/v1")
     async with connect(hosted) as client:
         placing = await refusal(client, "orders_place", **ORDER)

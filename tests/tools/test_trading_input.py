@@ -1,6 +1,6 @@
-"""What agents write to accounts and orders: accepted with one meaning, else refused with value, rule and way out.
+"""Arguments of account and order tools: accepted with one meaning, else refused with value, rule and advice.
 
-What is accepted is labelled paper, and nothing that is refused changes anything.
+Accepted calls are labelled paper, and refused calls change nothing.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[str, Arguments, list[str]]] = {
 
 
 def text(answer: CallToolResult) -> str:
-    """All that a model reads."""
+    """Everything that a model reads."""
     return "".join(block.text for block in answer.content if isinstance(block, TextContent))
 
 

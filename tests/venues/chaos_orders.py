@@ -1,7 +1,7 @@
-"""A process that places orders or fetches candles and is killed again and again: `python -m tests.venues.chaos_orders`.
+"""A process that places orders or fetches candles and is killed repeatedly: `python -m tests.venues.chaos_orders`.
 
-It imports once and forks for each life, so that a kill costs no start. Each life asks for its open orders first; its
-time runs from its first order on. Each label is logged before its order is placed.
+It imports once and forks for each run, so that a kill costs no startup. Each run first requests its open orders; its
+time counts from its first order. Each label is logged before its order is placed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ORDERS = 8
 
 
 def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -> None:
-    """Live and die `kills` times: `what` is an exchange to place orders at, or `fetch`."""
+    """Start and die `kills` times. `what` is an exchange for orders, or `fetch`."""
     import ccxt.async_support
     import ccxt.prediction
 
@@ -82,7 +82,7 @@ def _live(exchange: str, url: str, home: Path, life: int, terms: dict[str, str],
 
 
 def _at_once(*_: object) -> float:
-    """No request waits for its turn."""
+    """No rate limit delays a request."""
     return 0.0
 
 

@@ -1,4 +1,4 @@
-"""Binance, spot and USD-M: as much of its REST API as is used, with its rules about client ids."""
+"""Binance, spot and USD-M: the part of its REST API that we use, with its rules for client ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED"}
 
 
 class FakeBinance(FakeVenue):
-    """`perpetual` serves the USD-M paths as well; `coins` are listed against USDT."""
+    """`perpetual` adds the USD-M paths; `coins` are listed against USDT."""
 
     coins: tuple[str, ...] = ("BTC", "ETH", "SOL")
 
@@ -232,7 +232,7 @@ class FakeBinance(FakeVenue):
         return 200, self._told(order)
 
     def _pair(self, request: Request) -> Answer:
-        """A target above and a stop below; cancelling or filling one cancels the other."""
+        """A target above and a stop below; when one is cancelled or filled, the other is cancelled."""
         form = request.form
         quantity = Decimal(form["quantity"])
         if self.refuse_pairs:

@@ -1,4 +1,4 @@
-"""Gate, spot and USDT perpetuals: amounts of perpetuals are contracts, and an order's own id is soon forgotten."""
+"""Gate, spot and USDT perpetuals: perpetual amounts are contracts, and client order ids are soon forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hyperliquid: everything is a POST; refusals come with status 200; only the newest 5,000 candles are served."""
+"""Hyperliquid: everything is a POST, refusals come with status 200, and only the newest 5,000 candles are served."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FakeHyperliquid(FakeVenue):
         return answers[fault]
 
     def answer(self, request: Request) -> Answer:
-        """Route by the type of question or action."""
+        """Route by the type of request or action."""
         if request.path == "/exchange":
             return 200, self._act(request.json["action"])
         asked = request.json

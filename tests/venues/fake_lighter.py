@@ -1,4 +1,4 @@
-"""Lighter: candles in windows, signed transactions whose answer shows no order, and lists in which orders are found."""
+"""Lighter: candles in windows, signed transactions whose answer shows no order, and lists to find orders in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeLighter(FakeVenue):
         self.leverages = []
 
     def places(self, request: Request) -> bool:
-        """Whether a request sends an order that is signed."""
+        """Whether a request sends a signed order."""
         return request.path.endswith("/sendTx") and int(request.form["tx_type"]) == CREATE_ORDER
 
     def rejection(self, fault: Fault) -> Answer:

@@ -1,6 +1,6 @@
 """Polymarket: open markets, price history in windows of 15 days, order books, and signed orders.
 
-An order's id is the hash of what was signed (EIP-712), computed here field by field.
+An order's id is the hash of the signed data (EIP-712), computed here field by field.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FakePolymarket(FakeVenue):
         return request.method == "POST" and request.path == "/order"
 
     def rejection(self, fault: Fault) -> Answer:
-        """Words as its documents list them."""
+        """Messages as its documents list them."""
         return {
             "rejected": (400, {"error": "not enough balance / allowance"}),
             "stale clock": (400, {"error": "invalid signature"}),
@@ -150,7 +150,7 @@ def chance(at: int) -> float:
 
 
 def position(wallet: str) -> dict[str, Any]:
-    """What a wallet holds of the first token."""
+    """A wallet's holding of the first token."""
     return {
         "proxyWallet": wallet, "asset": YES, "conditionId": "0x1", "size": 50.25, "avgPrice": 0.4, "curPrice": 0.42,
         "initialValue": 20.1, "currentValue": 21.105, "cashPnl": 1.005, "realizedPnl": 0, "title": "Will it rain?",

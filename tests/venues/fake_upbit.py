@@ -1,4 +1,4 @@
-"""Upbit: 200 candles a request, minutes without trades are missing, prices in won have steps of their own."""
+"""Upbit: 200 candles a request, no candles for minutes without trades, and its own price steps in won."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A fake exchange on loopback: true candles, a book of orders, and faults on the wire. Each venue's dialect is added.
+"""A fake exchange on loopback: true candles, an order book, and faults on the wire. Each venue adds its dialect.
 
-The truth of a candle is a pure function of symbol, length and time, as decimal text, so that what arrives in a client
-can be compared to the last digit.
+A candle is a pure function of symbol, length and time, as decimal text, so that a test can compare the client's copy to
+the last digit.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def truth(symbol: str, seconds: int, opened: int) -> Row:
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """A request from a client."""
 
     method: str
     path: str
@@ -88,7 +88,7 @@ class FakeOrder:
 
     @property
     def fill_price(self) -> Decimal:
-        """What it was filled at."""
+        """The fill price."""
         return self.price or Decimal("30000.00")
 
 
@@ -96,11 +96,11 @@ Answer = tuple[int, Any]
 
 
 class FakeVenue:
-    """Everything that the dialects share.
+    """The part that the dialects share.
 
     Attributes:
-        faults: One is taken from the left for each request that places an order.
-        read_faults: One for each other request: a status, `reset`, `hang` or `429:SECONDS`.
+        faults: Each request that places an order takes one from the left.
+        read_faults: Each other request takes one: a status, `reset`, `hang` or `429:SECONDS`.
         holes: Says which bars do not exist.
         keys: Accepted API keys; the empty set accepts all.
     """
@@ -119,10 +119,10 @@ class FakeVenue:
         self.lock = threading.RLock()
         self._next = 1000
 
-    # What a dialect says.
+    # To be implemented by a dialect.
 
     def answer(self, request: Request) -> Answer:
-        """What the venue answers to a request."""
+        """The venue's answer to a request."""
         raise NotImplementedError
 
     def places(self, request: Request) -> bool:
@@ -130,10 +130,10 @@ class FakeVenue:
         raise NotImplementedError
 
     def rejection(self, fault: Fault) -> Answer:
-        """What the venue says for `rejected`, `stale clock`, `internal before`, `unknown after`, `internal after`."""
+        """The venue's message for `rejected`, `stale clock`, `internal before`, `unknown after`, `internal after`."""
         raise NotImplementedError
 
-    # What the dialects share.
+    # Shared by the dialects.
 
     def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
         """The first `limit` bars with `since <= open time < until`, the open one included."""
@@ -158,18 +158,18 @@ class FakeVenue:
             return order
 
     def by_client_id(self, client_id: str) -> FakeOrder | None:
-        """The newest order of that id."""
+        """The newest order with that id."""
         with self.lock:
             return next((o for o in reversed(self.orders.values()) if o.client_id == client_id), None)
 
     def count(self, path: str) -> int:
-        """How many requests went to a path."""
+        """The number of requests to a path."""
         return sum(1 for request in self.requests if path in request.path)
 
 
 @contextmanager
 def serving(venue: FakeVenue) -> Generator[str]:
-    """Serve a venue; gives its base URL."""
+    """Serve a venue; yields its base URL."""
 
     class Handler(_Handler):
         fake = venue
@@ -178,7 +178,7 @@ def serving(venue: FakeVenue) -> Generator[str]:
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """Clients that went away are no news."""
+            """Clients that disconnect are not worth a log line."""
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -238,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(int(status), {"code": -1, "msg": "trouble"}, {"Retry-After": wait} if wait else {})
 
     def _fail(self, fault: Fault, request: Request) -> None:
-        """Do what the fault says, after the order was placed or without placing it."""
+        """Apply the fault, after placing the order or without placing it."""
         fake = self.fake
         answer: Answer = fake.answer(request) if fault in AFTER else (200, {})
         text = json.dumps(answer[1]).encode()

@@ -46,7 +46,7 @@ KILLS = int(os.environ.get("HEYTRADERS_TEST_KILLS", "40"))
 
 
 class Dice(deque[Fault]):
-    """A fault for two of three orders, without end."""
+    """An endless sequence with a fault for two of three orders."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Dice(deque[Fault]):
 
 @pytest.mark.slow
 async def test_a_fetch_that_is_killed_at_random_is_resumed_and_whole(tmp_path: Path) -> None:
-    """Two years of hours: each value is the exchange's, and no page is fetched twice because of a kill."""
+    """Two years of hours: each value is the exchange's, and no kill causes a page to be fetched twice."""
     now, lives = 1_772_366_415, 8
     start = now // 3_600 * 3_600 - 2 * 365 * 24 * 3_600
     fake = FakeBinance(lambda: now)
@@ -104,7 +104,7 @@ CHAOS = ("binance", "gate", "hyperliquid", "polymarket")
 async def test_kills_and_faults_give_no_duplicate_and_no_false_state(
     name: str, kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every process is killed while it trades, and two of three orders meet a fault. Nothing secret is logged."""
+    """Every process is killed while it trades, and two of three orders meet a fault. No secret is logged."""
     monkeypatch.setattr(fake_venue, "HANG_SECONDS", 0.05)
     monkeypatch.setattr(session, "take_turn", at_once)
     make, exchange, symbol, price = VENUES[name]

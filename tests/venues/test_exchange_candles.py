@@ -1,4 +1,4 @@
-"""Real candles from a fake Binance: true to the last digit, fetched once, closed only, holes kept."""
+"""Real candles from a fake Binance: exact to the last digit, fetched once, closed only, holes kept."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Generator[Store]:
 
 @pytest.fixture
 def feed(fake: FakeBinance, store: Store) -> Generator[MarketFeed]:
-    """A feed that asks the fake."""
+    """A feed that reads from the fake."""
     with serving(fake) as url:
         connector = Connector(store, {"binance": url, "binancefuturesusd": url})
         yield open_feed(store, AcceleratedClock(NOW), 7, "exchange", connector)
@@ -56,7 +56,7 @@ def feed(fake: FakeBinance, store: Store) -> Generator[MarketFeed]:
 
 
 def fetcher_of(feed: MarketFeed) -> Fetcher:
-    """What asks the exchanges for this feed."""
+    """The component that queries the exchanges for this feed."""
     assert feed.exchanges is not None
     assert feed.exchanges.fetcher is not None
     return feed.exchanges.fetcher
@@ -65,7 +65,7 @@ def fetcher_of(feed: MarketFeed) -> Fetcher:
 def test_two_years_of_hours_take_at_most_twenty_requests_and_a_second_look_takes_none(
     feed: MarketFeed, fake: FakeBinance
 ) -> None:
-    """Every value is the venue's own, and the store answers the second time."""
+    """Every value is the venue's own, and the store answers the second request."""
     since = int(NOW) // HOUR * HOUR - 2 * 365 * 24 * HOUR
     first = feed.candles(BTC, "1h", start=since)
     asked = fake.count("klines")
@@ -83,7 +83,7 @@ def test_two_years_of_hours_take_at_most_twenty_requests_and_a_second_look_takes
 
 
 def test_only_closed_bars_count_and_holes_stay_holes(feed: MarketFeed, fake: FakeBinance, store: Store) -> None:
-    """Three hours without trades are missing, are counted, and are not asked for again."""
+    """Three hours without trades are missing and counted, and are not requested again."""
     now = int(NOW) // HOUR * HOUR
     fake.holes = lambda _symbol, opened: now - 12 * HOUR <= opened < now - 9 * HOUR
     found = feed.candles(BTC, "1h", start=now - 24 * HOUR)
@@ -98,7 +98,7 @@ def test_only_closed_bars_count_and_holes_stay_holes(feed: MarketFeed, fake: Fak
 
 
 def test_a_fetch_that_is_cut_off_goes_on_where_it_stopped(feed: MarketFeed, fake: FakeBinance) -> None:
-    """Pages that arrived before the exchange went away are not fetched again, and stay readable."""
+    """Pages that arrived before the exchange became unavailable are not fetched again, and stay readable."""
     now = int(NOW) // HOUR * HOUR
     since = now - 5_000 * HOUR
     feed.candles(BTC, "1h", start=since, end=since + 1_000 * HOUR)
@@ -116,7 +116,7 @@ def test_a_fetch_that_is_cut_off_goes_on_where_it_stopped(feed: MarketFeed, fake
 def test_a_pause_that_the_exchange_asks_for_is_kept_by_everybody(
     feed: MarketFeed, fake: FakeBinance, store: Store
 ) -> None:
-    """Retry-After holds back the next request of any process of this home."""
+    """Retry-After delays the next request of every process of this home."""
     feed.listings("binance")
     fake.read_faults.append("429:1")
     began = time.monotonic()
@@ -130,7 +130,7 @@ def test_a_pause_that_the_exchange_asks_for_is_kept_by_everybody(
 
 
 def test_candles_that_cannot_be_are_refused_and_not_stored(feed: MarketFeed, fake: FakeBinance, store: Store) -> None:
-    """Bars off the grid of the clock are an exchange's fault, and no candles."""
+    """Bars off the grid of the clock are an exchange's fault, and are not stored."""
     fake.off_grid = 7
     with pytest.raises(Unavailable, match="does not open at a multiple of 1h"):
         feed.candles(BTC, "1h", limit=5)
@@ -138,7 +138,7 @@ def test_candles_that_cannot_be_are_refused_and_not_stored(feed: MarketFeed, fak
 
 
 def test_what_is_stored_stays_usable_when_the_exchange_is_gone(fake: FakeBinance, store: Store) -> None:
-    """Candles, listings and the clear error for what was never fetched."""
+    """Candles, listings, and a clear error for candles that were never fetched."""
     clock = AcceleratedClock(NOW)
     with serving(fake) as url:
         connector = Connector(store, {"binance": url})
@@ -186,7 +186,7 @@ def test_the_archive_brings_long_histories_and_its_checksums_are_checked(
 
 
 def test_funding_rates_are_fetched_once(feed: MarketFeed, fake: FakeBinance) -> None:
-    """Every eight hours of a month, as the venue gave them."""
+    """Every eight hours of a month, as the venue sent them."""
     perpetual = Instrument("binancefuturesusd", "BTC", "USDT")
     now = int(NOW) // 28_800 * 28_800
     exchanges = feed.exchanges

@@ -29,7 +29,7 @@ def commands() -> list[str]:
 
 @pytest.mark.slow
 def test_each_line_of_the_page_does_what_the_page_says(tmp_path: Path) -> None:
-    """In order, in one home."""
+    """Run in order, in one home."""
     fake = FakeBinance()
     fake.archive_until = int(time.time()) - 86_400
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""A backtest on an exchange's candles pays the funding rates that the exchange gave, to the last payment."""
+"""A backtest on an exchange's candles pays the exchange's funding rates, to the last payment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connected account through the whole server: seen as real, and reached by nothing but the gate."""
+"""A connected account through the whole server: it counts as real, and only the gate reaches it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LIMITS: dict[str, Any] = {
 
 @pytest.fixture
 def fake() -> FakeBinance:
-    """Binance, with an account that holds dollars only."""
+    """Binance, with an account that holds only dollars."""
     made = FakeBinance()
     made.cash = {"USDT": Decimal(1_000)}
     return made
@@ -56,7 +56,7 @@ def fake() -> FakeBinance:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home with an account connected."""
+    """A home with a connected account."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o700)
     account = ConnectedAccount(account_id="main", exchange="binance", labels_echoed=True, client_ids=True)
@@ -73,7 +73,7 @@ def settings(home: Path, fake: FakeBinance) -> Generator[Settings]:
 
 
 def signed(home: Path) -> SigningKey:
-    """The human signs the limits."""
+    """Sign the limits as the human."""
     key = enrol(home, "correct horse battery staple", cost=2**4)
     policy = Policy.model_validate({"live": LIVE.model_dump() | LIMITS})
     with closing(Ledger.open(home)) as ledger:
@@ -86,7 +86,7 @@ def signed(home: Path) -> SigningKey:
 
 
 def approve(home: Path, key: SigningKey, intent_id: str) -> None:
-    """What `heytraders-mcp approve` does once the passphrase has opened the key."""
+    """Does what `heytraders-mcp approve` does once the passphrase has opened the key."""
     with closing(Ledger.open(home)) as ledger:
         intent = ledger.intent(intent_id)
         assert intent is not None
@@ -108,12 +108,12 @@ def order(fake: FakeBinance) -> dict[str, Any]:
 
 
 def placements(fake: FakeBinance) -> int:
-    """How many requests tried to place an order."""
+    """The number of requests that tried to place an order."""
     return sum(1 for request in fake.requests if fake.places(request))
 
 
 async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake: FakeBinance) -> None:
-    """The account is shown beside the paper ones, as real money."""
+    """The account appears beside the paper ones, as real money."""
     async with client_of(settings) as client:
         listed = (await result(client, "accounts_list"))["accounts"]
         balances = await result(client, "accounts_balances", account_id="main")
@@ -129,7 +129,7 @@ async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake:
 
 
 async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake: FakeBinance, home: Path) -> None:
-    """The gate judges it by the live price, the human approves it, and the exchange gets it once."""
+    """The gate judges it by the live price, the human approves it, and the exchange receives it once."""
     key = signed(home)
     terms = order(fake)
     async with client_of(settings) as client:
@@ -152,7 +152,7 @@ async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake
 async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_journal(
     settings: Settings, fake: FakeBinance, home: Path
 ) -> None:
-    """The human approves entry and exits in one question; once the entry fills they go out through the gate."""
+    """The human approves entry and exits in one question. Once the entry fills, the exits go out through the gate."""
     key = signed(home)
     terms = {**order(fake), "stop_loss": "20000", "take_profit": "45000"}
     async with client_of(settings) as client:
@@ -186,7 +186,7 @@ async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_jo
 async def test_the_gate_books_what_a_fault_proves(
     settings: Settings, fake: FakeBinance, home: Path, fault: Fault, state: str
 ) -> None:
-    """A lost answer is no refusal, and no order is sent again."""
+    """A lost answer is not a refusal, and no order is sent again."""
     key = signed(home)
     terms = order(fake)
     async with client_of(settings) as client:
@@ -205,7 +205,7 @@ async def test_the_gate_books_what_a_fault_proves(
 
 
 async def test_an_engine_without_the_gate_has_no_connected_account(settings: Settings) -> None:
-    """What `heytraders-mcp engine` serves to others cannot reach real money."""
+    """The API that `heytraders-mcp engine` serves to others cannot reach real money."""
     async with open_engine(settings) as engine:
         shown = [one for venue in engine.venues.all(LOCAL_AGENT) for one in venue.accounts()]
     assert [one.account_id for one in shown if not one.paper] == []
@@ -214,7 +214,7 @@ async def test_an_engine_without_the_gate_has_no_connected_account(settings: Set
 async def test_on_simulated_prices_nothing_is_sent_to_a_real_account(
     settings: Settings, fake: FakeBinance, home: Path
 ) -> None:
-    """Invented prices cannot judge an order with real money."""
+    """Simulated prices cannot judge an order with real money."""
     key = signed(home)
     terms = {**order(fake), "price": "30000.00"}
     async with client_of(replace(settings, data="simulated")) as client:
@@ -240,7 +240,7 @@ async def test_tickers_are_live_and_dated(settings: Settings) -> None:
 
 
 def cli(settings: Settings, typed: str, *arguments: str) -> tuple[int, str]:
-    """Run `heytraders-mcp accounts` in this process; exit code and what it said."""
+    """Run `heytraders-mcp accounts` in this process; returns the exit code and the output."""
     environment = {
         "HEYTRADERS_HOME": str(settings.home),
         "HEYTRADERS_VENUE_URLS": ",".join(f"{name}={url}" for name, url in settings.venue_urls.items()),
@@ -250,7 +250,7 @@ def cli(settings: Settings, typed: str, *arguments: str) -> tuple[int, str]:
 
 
 def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Settings, fake: FakeBinance) -> None:
-    """The keys are asked for, are kept for that exchange only, and a key that may withdraw is refused."""
+    """The verb prompts for the keys and keeps them for that exchange only. A key that may withdraw is refused."""
     keys = "key-of-other-0123456\nsecret-of-other-0123456\n"
     fake.may_withdraw = True
     greedy = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
@@ -282,7 +282,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
 
 
 async def test_paper_accounts_trade_on_the_fees_and_smallest_orders_that_the_exchange_lists(tmp_path: Path) -> None:
-    """A fee of 0.1 %, 0.01 BTC and 50 dollars, none of which is what Gate usually asks."""
+    """A fee of 0.1 % and minimums of 0.01 BTC and 50 dollars; Gate's usual values differ."""
     gate = FakeGate()
     gate.fee, gate.least_amount, gate.least_value = "0.1", "0.01", "50"
     terms = {"account_id": "paper-gate", "exchange": "gate", "symbol": "BTC/USDT", "side": "buy"}

@@ -1,4 +1,4 @@
-"""Orders on the user's own accounts: sent once, classified by proof, and found again whatever happened on the wire."""
+"""Orders on the user's own accounts: sent once, classified by proof, and found again after any fault on the wire."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Setup:
     price: str
 
     def order(self, label: str, **terms: object) -> PlaceRequest:
-        """A limit order that rests."""
+        """A resting limit order."""
         given = {"account_id": "main", "exchange": self.exchange, "symbol": self.symbol, "side": "buy"}
         kind = "GTC" if self.exchange == "polymarket" else "limit"
         rest = {"order_type": kind, "amount": self.amount, "price": self.price, "label": label}
@@ -73,7 +73,7 @@ VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
 
 
 def at_once(*_: object) -> float:
-    """No request waits for its turn."""
+    """No rate limit delays a request."""
     return 0.0
 
 
@@ -101,7 +101,7 @@ every_venue = pytest.mark.parametrize("venue", list(VENUES), indirect=True)
 
 @every_venue
 async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Setup) -> None:
-    """What is shown is what was sent, to the last digit."""
+    """The order shown is the order sent, to the last digit."""
     placed = venue.accounts.place(venue.order("first"))
     listed = venue.accounts.orders(ListRequest())
     resting = venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
@@ -131,7 +131,7 @@ async def test_balances_have_the_apis_shape(venue: Setup) -> None:
     indirect=True,
 )
 async def test_whatever_happens_on_the_wire_there_is_one_request_and_no_false_state(venue: Setup) -> None:
-    """All kinds of fault: an order that exists is shown, a refusal is certain, and anything else is left open."""
+    """All kinds of fault: an existing order is shown, a refusal is certain, and anything else stays open."""
     for fault in get_args(Fault):
         await _try(venue, fault)
 
@@ -168,7 +168,7 @@ async def _try(venue: Setup, fault: Fault) -> None:
 
 @pytest.mark.parametrize("venue", ["hyperliquid"], indirect=True)
 async def test_hyperliquid_gets_one_action_an_order_and_pays_no_builder(venue: Setup) -> None:
-    """ccxt by itself would approve a builder's fee and name a referrer before the first order."""
+    """By default, ccxt would approve a builder's fee and name a referrer before the first order."""
     assert isinstance(venue.fake, FakeHyperliquid)
     venue.accounts.place(venue.order("first"))
     venue.accounts.place(venue.order("second"))
@@ -190,7 +190,7 @@ async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_o
 
 @pytest.mark.parametrize("venue", ["binance"], indirect=True)
 async def test_a_refused_connection_proves_that_nothing_was_sent(venue: Setup, tmp_path: Path) -> None:
-    """Nobody listens: the one case in which it is certain."""
+    """Nothing listens: the only case that is certain."""
     venue.accounts.balances(BalancesRequest(account_id="main"))
     venue.accounts.place(venue.order("before"))
     store = Store.open(default_url(tmp_path))

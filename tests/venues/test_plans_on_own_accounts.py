@@ -1,4 +1,4 @@
-"""Exits on own accounts: this engine watches the price, and sends one of them once, whatever happens in between."""
+"""Exits on own accounts: this engine watches the price and sends one exit once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Moving(FakeBinance):
 
 @dataclass
 class Gate:
-    """A gate that lets through, or says why not."""
+    """A gate that lets orders through, or says why not."""
 
     why: str = ""
     seen: list[ExitOrder] = field(default_factory=list[ExitOrder])
@@ -82,7 +82,7 @@ class Setup:
         self.store.close()
 
     def restart(self) -> None:
-        """A new process takes up what the old one left."""
+        """A new process continues the old one's work."""
         self.close()
         self.open()
 
@@ -93,7 +93,7 @@ class Setup:
         return self.accounts.place(PlaceRequest.model_validate({**given, **plan, **terms}))
 
     def at(self, price: int) -> None:
-        """The market moves, and the exits are looked at."""
+        """Move the market and check the exits."""
         self.fake.last = Decimal(price)
         self.plans.look()
 
@@ -102,12 +102,12 @@ class Setup:
         return {str(o.role): o for o in self.accounts.orders(ListRequest()).orders if o.parent == entry.order_id}
 
     def sent(self) -> list[FakeOrder]:
-        """What the venue has seen beside the entries."""
+        """The venue's orders other than the entries."""
         return [order for order in self.fake.orders.values() if order.side.lower() == "sell"]
 
 
 def at_once(*_: object) -> float:
-    """No request waits for its turn."""
+    """No rate limit delays a request."""
     return 0.0
 
 
@@ -272,7 +272,7 @@ def test_a_moved_stop_is_the_one_that_counts(setup: Setup) -> None:
 def test_a_kill_between_entry_and_exits_leaves_nothing_unprotected(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer to the entry is lost, and the process with it: the next one finds the fill and protects it."""
+    """The answer to the entry and the process are both lost. The next process finds the fill and protects it."""
     setup.fake.faults.append("reset after")
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOKS", 0)
     with pytest.raises(HeyTradersError):
@@ -294,7 +294,7 @@ FAULTS: Sequence[Fault] = ("reset before", "reset after", "503 before", "502 aft
 
 @pytest.mark.parametrize("setup", ["binance"], indirect=True)
 def test_chaos_kills_and_faults_sell_each_position_exactly_once(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before and after any request and any write, with faults on the wire: one exit a plan, and none lost."""
+    """Killed before and after any request and any write, with faults on the wire: one exit per plan, and none lost."""
     monkeypatch.setattr(plans_module, "_LOST_SECONDS", 0.0)
     monkeypatch.setattr(plans_module, "_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.0)

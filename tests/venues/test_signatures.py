@@ -1,4 +1,4 @@
-"""Orders are signed as the exchanges' own SDKs sign them, compared field by field."""
+"""Orders are signed exactly as by the exchanges' own SDKs, compared field by field."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["venue"]
 
 
 def placed_by(venue: Setup) -> list[Any]:
-    """What was sent to place an order to buy and one to sell."""
+    """The requests that place an order to buy and one to sell."""
     venue.accounts.place(venue.order("to buy"))
     higher = {"polymarket": "0.43", "hyperliquid": "31000", "lighter": "31000.1"}[venue.exchange]
     venue.accounts.place(venue.order("to sell", side="sell", price=higher))
@@ -50,7 +50,7 @@ def test_an_order_on_hyperliquid_is_signed_as_its_own_sdk_signs_it(venue: Setup)
 
 @pytest.fixture
 def polymarket_sdk(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module that signs orders in Polymarket's SDK. It takes one function of a package that is not installed."""
+    """The signing module of Polymarket's SDK. It needs one function of a package that is not installed."""
 
     def prepend_zx(text: str) -> str:
         return text if text.startswith("0x") else f"0x{text}"
@@ -67,7 +67,7 @@ def polymarket_sdk(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_an_order_on_polymarket_is_signed_and_named_as_its_own_sdk_does_it(
     venue: Setup, polymarket_sdk: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a Safe and of a deposit wallet: the same fields give the same signature and the same id."""
+    """For a Safe and a deposit wallet: the same fields give the same signature and the same id."""
     monkeypatch.setitem(CREDENTIALS, "polymarket", (WALLET[0], kind, WALLET[1]))
     constants: Any = pytest.importorskip("py_clob_client_v2.config")
     sdk_signer: Any = pytest.importorskip("py_clob_client_v2.signer")

@@ -1,4 +1,4 @@
-"""Histories of each exchange within its own limits: pages, newest bars, windows, holes."""
+"""Histories of each exchange within its limits: pages, newest bars, windows, holes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MAKERS: dict[Instrument, tuple[Callable[[Callable[[], float]], FakeVenue], str, 
 
 @contextmanager
 def asking(fake: FakeVenue, instrument: Instrument, folder: Path) -> Generator[MarketFeed]:
-    """A feed that asks a fake."""
+    """A feed that reads from a fake."""
     store = Store.open(default_url(folder))
     with serving(fake) as url:
         connector = Connector(store, {instrument.exchange: url})
@@ -50,7 +50,7 @@ def asking(fake: FakeVenue, instrument: Instrument, folder: Path) -> Generator[M
 
 @pytest.mark.parametrize("instrument", MAKERS, ids=lambda one: one.exchange)
 def test_a_history_of_several_pages_is_the_exchanges_own(instrument: Instrument, tmp_path: Path) -> None:
-    """2,500 hours, each value to the last digit; the second look asks nothing."""
+    """2,500 hours, each value exact to the last digit; the second request asks the exchange nothing."""
     make, name, unit = MAKERS[instrument]
     fake = make(lambda: NOW)
     with asking(fake, instrument, tmp_path) as feed:
@@ -69,7 +69,7 @@ def test_a_history_of_several_pages_is_the_exchanges_own(instrument: Instrument,
 
 
 def test_hyperliquid_serves_its_newest_bars_only_and_says_so(tmp_path: Path) -> None:
-    """5,000 of each length; a range before them is refused with the reason."""
+    """5,000 bars of each length; an earlier range is refused with the reason."""
     instrument = Instrument("hyperliquid", "BTC", "USDC")
     with asking(FakeHyperliquid(lambda: NOW), instrument, tmp_path) as feed:
         found = feed.candles(instrument, "1h", start=LAST - 9_000 * HOUR)
@@ -92,7 +92,7 @@ def test_minutes_without_trades_are_missing_at_upbit_and_stay_missing(tmp_path: 
 
 
 def test_polymarket_gives_prices_in_windows_of_fifteen_days(tmp_path: Path) -> None:
-    """Forty days of hours take three requests; bars are made of the prices and have no volume."""
+    """Forty days of hours take three requests; bars are built from the prices and have no volume."""
     instrument = Instrument("polymarket", YES, "USDC")
     fake = FakePolymarket(lambda: NOW)
     with asking(fake, instrument, tmp_path) as feed:

@@ -1,4 +1,4 @@
-"""Paper accounts and connected exchange accounts are venues alike: the same calls, the same answers."""
+"""Paper accounts and connected exchange accounts implement the same venue port: the same calls, the same answers."""
 
 from __future__ import annotations
 

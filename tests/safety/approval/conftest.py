@@ -49,7 +49,7 @@ def proposed(action: Action = ORDER, **terms: Any) -> Proposal:
 
 
 def intended(proposal: Proposal, **fields: Any) -> Intent:
-    """An intent that a human has approved, but for the signature."""
+    """An intent that a human has approved, without the signature."""
     given: dict[str, Any] = {
         "intent_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "state": "APPROVED",
@@ -65,7 +65,7 @@ def intended(proposal: Proposal, **fields: Any) -> Intent:
 
 
 def decided(outcome: Outcome, notional: Decimal | None = Decimal("30.1")) -> Decision:
-    """What the policy says."""
+    """The policy's verdict."""
     return Decision(outcome, (Finding("R28_APPROVAL", outcome, "asks"),), "ab" * 32, notional)
 
 
@@ -79,12 +79,12 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def key(home: Path) -> SigningKey:
-    """The human's."""
+    """The human's passphrase."""
     return enrol(home, PASSPHRASE, cost=CHEAP)
 
 
 @pytest.fixture
 def ledger(home: Path) -> Generator[Ledger]:
-    """Of the home folder."""
+    """The ledger of the home folder."""
     with closing(Ledger.open(home)) as opened:
         yield opened

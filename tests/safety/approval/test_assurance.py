@@ -1,4 +1,4 @@
-"""How sure it is that a human approved, and what is said about it."""
+"""How certain it is that a human approved, and how answers say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a human's word covers: one intent with exactly these terms, and nothing that the policy denies."""
+"""A human's approval covers one intent with exactly these terms, and nothing that the policy denies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def signed(key: SigningKey, proposal: Proposal | None = None) -> Intent:
 
 
 def elicited(notional: Decimal | None = Decimal(20), action: Action = ORDER) -> Intent:
-    """An intent to which the client's dialog said yes."""
+    """An intent confirmed in the client's dialog."""
     return intended(proposed(action, notional_usd=notional), key_id=BY_ELICITATION, signature="")
 
 

@@ -1,4 +1,4 @@
-"""The signing key opens for its passphrase alone, and not for many guesses."""
+"""The signing key opens only with its passphrase, and withstands many guesses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.safety.approval.conftest import CHEAP, PASSPHRASE
 
 
 def tried(home: Path, passphrase: str, now: float) -> str:
-    """How one try ended."""
+    """The result of one attempt."""
     try:
         unlock(home, passphrase, now=now)
     except HeyTradersError as error:

@@ -1,4 +1,4 @@
-"""The policy in force: a human's signature is the most that is allowed, the file can only take from it."""
+"""The policy in force: the human's signature sets the maximum, and the file can only tighten it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def signed(home: Path, ledger: Ledger, key: SigningKey) -> Policy:
 
 
 def edited(home: Path, ledger: Ledger, text: str) -> Loaded:
-    """What is in force after an edit."""
+    """The policy in force after an edit."""
     (home / POLICY_FILE).write_text(text)
     return load(home, ledger)
 
@@ -216,7 +216,7 @@ LOOSEST: Final[dict[str, Any]] = {
 
 @pytest.fixture
 def strict(ledger: Ledger, key: SigningKey) -> Policy:
-    """A signed policy in which every single limit limits something."""
+    """A signed policy in which every limit applies."""
     some = {"exchanges": {"binance"}, "symbols": {"BTC/USDT"}, "forbidden_symbols": {"ETH/USDT"}}
     limits = Limits.model_validate({**dict(LIVE), **some, "max_amount": {"BTC/USDT": Decimal(1)}})
     policy = Policy(live=limits, paper=limits)

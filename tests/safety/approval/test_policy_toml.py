@@ -1,4 +1,4 @@
-"""A policy as text: nothing is lost on the way out and back, and what is doubtful is refused with its line."""
+"""A policy as text: a round trip loses nothing, and a doubtful text is refused with its line."""
 
 from __future__ import annotations
 

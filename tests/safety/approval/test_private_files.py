@@ -1,4 +1,4 @@
-"""Files of the safety layer are regular and small; a pipe or a device in their place holds nobody up."""
+"""Files of the safety layer are regular and small; a pipe or a device in their place blocks nothing."""
 
 from __future__ import annotations
 

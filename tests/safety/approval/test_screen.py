@@ -1,4 +1,4 @@
-"""The human reads facts: few lines, rendered from the terms, and nothing an agent writes can pass for one."""
+"""The approval screen shows facts: a few lines rendered from the terms, and no text of an agent can imitate them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger in a home of its own, a service that a test scripts, and a judge that a test makes up."""
+"""A ledger in a temporary home, a scripted service, and a fake judge."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORDER: Final = Order(
 
 @dataclass
 class Clock:
-    """A clock that a test turns."""
+    """A clock that the test sets."""
 
     now: float = 1_800_000_000.0
 
@@ -42,7 +42,7 @@ class Clock:
 
 @dataclass
 class MadeUpJudge:
-    """Says what a test wants it to say, and remembers what it was asked."""
+    """Gives the answers that a test sets, and records the questions."""
 
     says: Verdict = GO
     trouble: Exception | None = None
@@ -62,7 +62,7 @@ class MadeUpJudge:
 
 @dataclass
 class Desk:
-    """Everything that sending an order takes."""
+    """Everything needed to send an order."""
 
     home: Path
     clock: Clock
@@ -73,7 +73,7 @@ class Desk:
 
     @property
     def name(self) -> str:
-        """The service, as intents name it."""
+        """The service's name in intents."""
         return self.service.url
 
     @property
@@ -83,11 +83,11 @@ class Desk:
 
     @property
     def executor(self) -> Executor:
-        """The one under test."""
+        """The executor under test."""
         return Executor(self.client, self.ledger, self.judge, self.channels, self.clock, patience=0.5)
 
     def admitted(self, action: Action = ORDER, *, outcome: Outcome = Outcome.PASS, repeat_seconds: int = 0) -> Intent:
-        """An intent: approved at once, unless a human has to say yes first."""
+        """An intent: approved at once, unless a human must approve first."""
         proposal = Proposal(
             action=action, money="real", service=self.name, policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
@@ -106,7 +106,7 @@ class Desk:
         return found
 
     def knows_labels(self) -> None:
-        """The service was seen to return labels, and shows no order yet."""
+        """The service is known to return labels, and shows no order yet."""
         self.service.succeeds({"orders": []})
         self.ledger.note_labels(self.name, True)
 
@@ -115,7 +115,7 @@ class Desk:
         self.service.succeeds({"orders": list(rows)})
 
     def posts(self) -> list[str]:
-        """Bodies of the orders that arrived."""
+        """Bodies of the orders received."""
         return [each.body.decode() for each in self.service.requests if each.method == "POST"]
 
 
@@ -140,13 +140,13 @@ async def desk(tmp_path: Path, clock: Clock, ledger: Ledger, service: FakeServic
 
 
 def goes(intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:  # noqa: ARG001 - its shape
-    """Nobody objects."""
+    """Raises no objection."""
     return GO
 
 
 @dataclass
 class Search:
-    """A venue, and who looks for orders there."""
+    """A venue, and the component that looks for orders there."""
 
     clock: Clock
     ledger: Ledger
@@ -155,7 +155,7 @@ class Search:
     reconciler: Reconciler
 
     def sent(self, action: Action = ORDER, *, state: State = "UNKNOWN") -> Intent:
-        """An intent that was sent, and stands as said now."""
+        """A sent intent whose state is now as given."""
         proposal = Proposal(
             action=action, money="real", service="venue", policy_hash="0" * 64, quote=Decimal(50_000),
             notional_usd=Decimal(50), created=self.clock.now, expires=self.clock.now + 300,
@@ -167,7 +167,7 @@ class Search:
         return intent if state == "SENT" else self.ledger.settle(intent.intent_id, state)
 
     def books(self, intent: Intent, **fields: Any) -> dict[str, Any]:
-        """The order of an intent comes into being at the venue."""
+        """Create the order of an intent at the venue."""
         action = intent.proposal.action
         assert isinstance(action, Order)
         return self.venue.books({**row(action), "label": intent.label, "created_at": at(self.clock.now), **fields})
@@ -179,7 +179,7 @@ class Search:
         return found
 
     async def looks_for(self, seconds: float, *, step: float = 1.0) -> None:
-        """Look as the watcher does, for so long."""
+        """Look as the watcher does, for this long."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             await self.reconciler.look()

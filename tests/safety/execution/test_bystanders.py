@@ -1,4 +1,4 @@
-"""What a look for one intent leaves alone."""
+"""The intents that a search for another intent must leave alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelling at each point where the executor waits: an outcome is booked, or nothing has left."""
+"""Cancelling at each point where the executor waits: either an outcome is recorded, or nothing was sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class Stepped(Generic[Result]):
-    """A coroutine that does something when it waits for the k-th time, and counts how often it waits."""
+    """A coroutine that acts when it waits for the k-th time, and counts its waits."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Result], step: int, act: Callable[[], object]) -> None:
         self._coroutine = coroutine
@@ -56,7 +56,7 @@ def _sending(inner: Generator[Any, Any, Any], value: object) -> Callable[[], Any
 
 
 async def cancelled_at(desk: Desk, step: int) -> tuple[Intent, int]:
-    """An order whose execution is cancelled when it waits for the `step`-th time, and how often it waited."""
+    """An order whose execution is cancelled at its `step`-th wait, and the number of waits."""
     intent = desk.admitted(ORDER.model_copy(update={"amount": Decimal(step + 1) / 1000}))
     desk.service.replies.clear()
     desk.service.succeeds({**row(), "amount": (step + 1) / 1000, "order_id": f"api-{step}"})
@@ -97,7 +97,7 @@ async def test_what_was_cancelled_before_it_left_is_sent_by_whoever_comes_next(d
 
 @pytest.mark.parametrize("step", range(1, 40, 3))
 async def test_a_task_that_is_killed_anywhere_leaves_nothing_that_is_not_found_out(desk: Desk, step: int) -> None:
-    """An event loop that ends cancels past every shield, as a killed process does."""
+    """An event loop that stops and cancels past every shield, like a killed process."""
     desk.knows_labels()
     intent = desk.admitted()
     made = row()

@@ -1,4 +1,4 @@
-"""What an answer proves, line by line, and that nothing but proof counts."""
+"""What each answer proves, line by line. Only proof counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One attempt for each intent: what leaves, when nothing does, and what is booked."""
+"""One attempt per intent: what is sent, when nothing is sent, and what is recorded."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_a_documented_refusal_is_kept_with_its_code(desk: Desk) -> None:
 
 
 class ReadsElsewhere(Client):
-    """Reads through a connection of its own."""
+    """Reads through a separate connection."""
 
     elsewhere: Client
 
@@ -224,7 +224,7 @@ async def test_what_the_service_does_not_know_is_declined_though_a_human_has_app
 
 
 class TestWithoutLabels:
-    """Where labels are not known to come back, one order at a time on an account and symbol."""
+    """Where labels are not known to come back, only one order at a time on an account and symbol."""
 
     async def test_what_looks_like_it_before_is_kept(self, desk: Desk) -> None:
         desk.shows(
@@ -269,7 +269,7 @@ async def test_an_outcome_that_cannot_be_written_down_is_told_and_found_later(de
     desk.service.succeeds(row())
 
     class Full(Ledger):
-        """Takes no outcome."""
+        """Refuses to record an outcome."""
 
         def settle(self, intent_id: str, to: State, **told: Any) -> Any:  # noqa: ARG002 - its shape
             raise Unavailable("the disk is full")
@@ -289,7 +289,7 @@ async def test_a_reconciliation_that_was_faster_is_not_contradicted(desk: Desk) 
     desk.service.replies += [HTML]
 
     class Overtaken(Ledger):
-        """Is told meanwhile that the order was found."""
+        """Learns first that the order was found."""
 
         def settle(self, intent_id: str, to: State, **fields: Any) -> Intent:
             super().settle(intent_id, "ACKED", order_id="api-1")

@@ -1,4 +1,4 @@
-"""Only one module sends what costs money, and only one other names the calls for it."""
+"""Only one module sends calls that cost money, and only one other module names them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGES: Final = ("api", "safety", "server", "tools", "resources", "prompts")
 
 @functools.cache
 def names() -> frozenset[tuple[str, str]]:
-    """File and name, for each name and attribute that is read anywhere in the packages."""
+    """File and name, for each name and attribute read anywhere in the packages."""
     return frozenset(_names())
 
 

@@ -1,4 +1,4 @@
-"""What became of an attempt whose outcome is unknown is found out by reading, and never contradicts the truth."""
+"""Reading finds the result of an attempt with an unknown outcome, and never contradicts the truth."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ async def test_an_order_of_ours_with_other_terms_is_ours_and_halts(search: Searc
 
 
 class TestLongLists:
-    """Of more orders than one page holds."""
+    """A list of more orders than one page holds."""
 
     async def test_an_order_on_the_third_page_is_found(self, search: Search) -> None:
         intent = search.sent()
@@ -322,7 +322,7 @@ def test_times_without_a_zone_are_utc_wherever_this_runs(
 
 
 class TestWithoutLabels:
-    """The service does not return labels, so that an order is known by its terms alone."""
+    """The service does not return labels, so only its terms identify an order."""
 
     @pytest.fixture(autouse=True)
     def silent(self, search: Search) -> None:

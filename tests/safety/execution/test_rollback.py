@@ -1,4 +1,4 @@
-"""An older state of a home, or a copy of it, does not send again what was sent: the venue's own list says so."""
+"""A rolled-back or copied home does not send again what was sent: the venue's own list prevents it."""
 
 from __future__ import annotations
 

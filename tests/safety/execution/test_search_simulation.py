@@ -1,6 +1,6 @@
-"""Days of looking for orders in seconds, at venues that lie by delay: nothing is ever found that is not there.
+"""Days of looking for orders in seconds, at venues whose listings are late: no missing order is ever reported as found.
 
-Time is made up, so that each run covers what a test against a real clock never could. The truth is the venue's.
+Time is simulated, so each run covers more than a test against a real clock could. The venue has the truth.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ ORDERS: Final = 12
 
 @dataclass
 class Truth:
-    """What will have been placed, and when it shows."""
+    """The orders that will be placed, and when they become visible."""
 
     coming: list[tuple[float, dict[str, Any]]] = field(default_factory=list[tuple[float, dict[str, Any]]])
     placed: set[str] = field(default_factory=set[str])
 
     def plans(self, intent: Intent, moment: float, shown: float, order: dict[str, Any]) -> None:
-        """The order of an intent is placed then, and listed then."""
+        """Place the order of an intent at one time and list it at another."""
         self.placed.add(intent.intent_id)
         self.coming.append((shown, {**order, "label": intent.label, "created_at": at(moment)}))
 
     def show(self, venue: Venue, now: float) -> None:
-        """List what has become visible."""
+        """List the orders that have become visible."""
         for each in [due for due in self.coming if due[0] <= now]:
             self.coming.remove(each)
             venue.books(each[1])
@@ -64,7 +64,7 @@ async def searching(home: Path, clock: Clock, *, echoes: bool) -> AsyncGenerator
 
 
 async def run(search: Search, chance: random.Random, *, echoes: bool) -> tuple[list[Intent], Truth]:
-    """A dozen orders of unknown outcome among those of strangers, at a venue that is late and often down."""
+    """A dozen orders with unknown outcomes among those of strangers, at a venue that is late and often down."""
     truth, intents = Truth(), list[Intent]()
     search.venue.fails = lambda _: chance.random() < 0.3
     for number in range(ORDERS):

@@ -1,4 +1,4 @@
-"""What goes on behind the calls, with its pace turned up."""
+"""The watcher's background work, at a faster pace."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WEEK = 7 * 86_400.0
 
 
 class Halts:
-    """Follows a halt, and fails as often as told."""
+    """Obeys a halt, and fails as often as configured."""
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def rounds(watcher: Watcher, count: int = 3) -> None:
-    """Let it look some more times: what it has not done by then, it does not do."""
+    """Let it look several more times; work still undone then will never be done."""
     enough = watcher.looks + count
     await until(lambda: watcher.looks >= enough)
 

@@ -1,4 +1,4 @@
-"""An exchange in this process that keeps orders and shows them as a test wants: the truth behind the listings."""
+"""An exchange in this process: it keeps the true orders and lists them as a test sets."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Venue:
     """The service.
 
     Attributes:
-        now: Its clock.
+        now: The service's clock.
         rows: Orders, newest first.
-        subscriptions: As listed.
+        subscriptions: The subscriptions that it lists.
         echoes: Whether listings show labels.
         fails: Which calls, as `METHOD path`, answer with status 500.
-        page: Most rows of a page.
-        says_total: Whether a page says how many rows there are.
-        says_limit: Whether it says how many it gives at most.
+        page: Maximum rows of a page.
+        says_total: Whether a page contains the total number of rows.
+        says_limit: Whether a page contains its maximum number of rows.
         heard: `METHOD path` of every call.
-        on_page: Called with its offset before a page is given.
+        on_page: Called with the offset before each page.
         answers: Fixed answers.
     """
 
@@ -58,7 +58,7 @@ class Venue:
         await send({"type": "http.response.body", "body": answer.content})
 
     def answer(self, method: str, path: str, query: bytes, body: bytes) -> httpx.Response:
-        """What the service says."""
+        """The service's answer."""
         name = f"{method} {path}"
         self.heard.append(name)
         if self.fails(name):
@@ -77,7 +77,7 @@ class Venue:
         return self._say(404, None)
 
     def books(self, order: Row, **fields: Any) -> Row:
-        """An order comes into being."""
+        """Create an order."""
         made = {
             "status": "OPEN",
             "created_at": at(self.now()),

@@ -1,4 +1,4 @@
-"""The gate over a real service: the engine behind an ASGI door, whose money counts as simulated or real as wanted."""
+"""The gate with a real service: the engine as an ASGI application, whose money counts as simulated or real."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ SIGNED: Final[dict[str, Any]] = {
 
 @dataclass
 class Heard:
-    """What reached the service."""
+    """The requests that reached the service."""
 
     calls: list[str] = field(default_factory=list[str])
     refuse: Callable[[str], bool] = lambda _: False
 
     @property
     def changes(self) -> list[str]:
-        """All that was no GET."""
+        """All requests other than GET."""
         return [call for call in self.calls if not call.startswith("GET ")]
 
 
 @dataclass
 class Place:
-    """A gate and everything around it that a test may look at."""
+    """A gate and the surroundings that a test may inspect."""
 
     gate: Gate
     context: GateContext
@@ -79,11 +79,11 @@ class Place:
 
     @property
     def ledger(self) -> Ledger:
-        """Of the gate."""
+        """The gate's ledger."""
         return self.context.ledger
 
     async def price(self, symbol: str = "BTC/USDT") -> Decimal:
-        """Of the market, now."""
+        """The market price now."""
         quote = await self.context.judge.gathering.quote("binance", symbol)
         assert quote is not None
         return quote.price
@@ -95,7 +95,7 @@ class Place:
         return order(order_type="limit", price=price, amount=amount, **terms)
 
     async def approve(self, intent_id: str) -> Intent:
-        """What a human does at the command line."""
+        """Does what a human does at the command line."""
         intent = self.ledger.intent(intent_id)
         assert intent is not None
         assert self.key is not None
@@ -107,7 +107,7 @@ class Place:
 
 @dataclass
 class Dialog:
-    """A client's dialog, with somebody in front of it or nobody."""
+    """A client's dialog, with or without a person in front of it."""
 
     answer: Answer = "not_asked"
     available: bool = True
@@ -127,7 +127,7 @@ class Dialog:
 
 
 def order(**terms: Any) -> PlaceRequest:
-    """A market order for 0.0005 BTC unless said otherwise."""
+    """A market order for 0.0005 BTC by default."""
     given = {"account_id": ACCOUNT, "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.0005"}
     return PlaceRequest.model_validate({**given, **terms})
 
@@ -148,7 +148,7 @@ async def opened(
 
     Args:
         home: An empty folder.
-        hosted: Take the engine for the hosted service, so that its money counts as real.
+        hosted: Treat the engine as the hosted service, so that its money counts as real.
         live: Limits for real money that a human signs, beside the defaults; `None` signs nothing.
         paper: Limits for simulated money, signed as well.
         webhook_secret: The user's.
@@ -206,7 +206,7 @@ async def paper(tmp_path: Path) -> AsyncGenerator[Place]:
 
 @pytest.fixture
 async def unsigned(tmp_path: Path) -> AsyncGenerator[Place]:
-    """Real money, and nobody has signed anything."""
+    """Real money without a signed policy."""
     async with opened(tmp_path / "home", hosted=True) as place:
         yield place
 

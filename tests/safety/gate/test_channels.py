@@ -1,4 +1,4 @@
-"""Whose money an account holds is what a human connected, never what answers the calls."""
+"""An account is real or paper according to what a human connected, never according to the service that answers."""
 
 from __future__ import annotations
 

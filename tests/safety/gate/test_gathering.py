@@ -1,4 +1,6 @@
-"""Facts about the world: read only where a limit asks, exact, aged, and missing where they could not be had."""
+"""Facts about the market and accounts: read only if a limit needs them, exact, with their age, missing if
+unavailable.
+"""
 
 from __future__ import annotations
 
@@ -230,7 +232,7 @@ def test_a_token_with_its_currency_is_the_token() -> None:
 
 
 def perpetuals(*positions: dict[str, Any]) -> BalancesResponse:
-    """An account with these positions, in the fields that the API document has, and no mark price."""
+    """An account with these positions, in the API document's fields and without a mark price."""
     common = {"unrealized_pnl": 0, "leverage": 2, "entry_price": 0}
     return BalancesResponse.model_validate({"positions": [{**common, **each} for each in positions]})
 

@@ -1,4 +1,4 @@
-"""The kill switch: who pulls it, what is cancelled and paused behind it, and what passes then."""
+"""The kill switch: who pulls it, what it cancels and pauses, and what still passes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESTING = {"order_type": "limit", "price": 10_000}
 
 
 async def statuses(place: Place) -> dict[str, str | None]:
-    """Of every order, by its id."""
+    """The status of every order, by its id."""
     listed = await place.context.client.call(ORDERS_LIST, ListRequest())
     return {each.order_id or "": each.status for each in listed.orders}
 

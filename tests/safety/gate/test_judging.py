@@ -1,4 +1,4 @@
-"""The last word before sending: what was admitted, and perhaps signed, is judged again with what is true now."""
+"""The final check before sending: an admitted, perhaps signed, intent is judged again by the current facts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ASKING: Final = Limits(ask_a_human=True, elicitation_up_to=Decimal(25))
 
 
 def looked(action: Order = MARKET, *, limits: Limits = PAPER, price: str | None = "50000", **facts: Any) -> Assessment:
-    """A look at the world, where simulated money has these limits."""
+    """Current facts, under these limits for simulated money."""
     quote = None if price is None else Quote(Decimal(price), 0.0)
     seen = Facts(now=1_000.0, money="paper", quote=quote, usd_rate=Decimal(1), **facts)
     loaded = Loaded(Policy(paper=limits), "a test", signed=False, version=0)

@@ -1,4 +1,4 @@
-"""What a strategy loses by itself pulls the switch without an order of ours, and pauses it."""
+"""The losses of a strategy that trades by itself pull the switch without an order of ours, and pause it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAUSE: Final = "POST /live-strategies/rsi-reversion/pause/"
 
 
 async def deployed(place: Place) -> str:
-    """A strategy that a human has let trade by itself; the id of its subscription."""
+    """A strategy that a human has allowed to trade by itself; returns the id of its subscription."""
     asked = await place.gate.deployments.subscribe(TRADING, "live_subscribe", "")
     [waiting] = place.ledger.intents(states={"PENDING"})
     assert asked.outcome == "approval_required"
@@ -36,7 +36,7 @@ async def deployed(place: Place) -> str:
 
 
 async def had(place: Place, share: str) -> None:
-    """The account was worth this share of 10,000 USD when it was first seen today."""
+    """The account was worth this share of 10,000 USD at today's first look."""
     place.ledger.saw_equity(place.context.channels.common.money, ACCOUNT, Decimal(10_000) * Decimal(share))
 
 

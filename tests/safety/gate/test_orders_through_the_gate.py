@@ -1,4 +1,4 @@
-"""Orders: what passes at once, what waits for a human, what is refused before the service hears of it."""
+"""Orders: which pass at once, which wait for a human, and which are refused before the service sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trades by itself, delivers to an address, or becomes public: the other ways through the gate."""
+"""The other actions that pass the gate: trading by itself, delivery to an address, and publication."""
 
 from __future__ import annotations
 

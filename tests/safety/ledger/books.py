@@ -1,4 +1,6 @@
-"""Proposals, policies and a clock for tests of the ledger. The policy proper is tested elsewhere; here it is a word."""
+"""Proposals, policies and a clock for the ledger's tests. A policy here is a single word; other tests cover the real
+one.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ MONEY: Final = Decimal(10)
 
 
 class Clock:
-    """A clock that moves when told."""
+    """A clock that the test moves."""
 
     def __init__(self, now: float = NOON) -> None:
         self.now = now
@@ -46,7 +48,7 @@ def order(amount: str = "1", **terms: Any) -> Order:
 
 
 def standing(**terms: Any) -> Deployment:
-    """A strategy that is to trade."""
+    """A strategy to deploy."""
     usual = {"action": "subscribe", "strategy_id": "rsi-reversion", "account_id": "acc_1"}
     return Deployment.model_validate({**usual, **terms})
 
@@ -69,7 +71,7 @@ def proposal(
 
 
 def says(outcome: Outcome) -> Callable[[Usage, SwitchState], Decision]:
-    """A policy that always says the same."""
+    """A policy with a fixed verdict."""
     return lambda _used, _switch: Decision(outcome, (Finding("R00_TEST", outcome),), "0a" * 32)
 
 
@@ -86,14 +88,14 @@ def within(
 
 
 def go(_intent: Intent, _usage: Usage, _switch: SwitchState) -> Verdict:
-    """A last word that lets everything through."""
+    """A final check that lets everything through."""
     return GO
 
 
 def admitted(
     ledger: Ledger, clock: Clock, action: Action | None = None, outcome: Outcome = Outcome.PASS, **more: Any
 ) -> Intent:
-    """An intent that the policy let in."""
+    """An intent that the policy admitted."""
     ask_first = more.pop("ask_first", False)
     offered = proposal(clock.now, action, **more)
     admission = ledger.admit(offered, CALLER, says(outcome), repeat_seconds=0, ask_first=ask_first)
@@ -109,14 +111,14 @@ def approved(ledger: Ledger, clock: Clock, action: Action | None = None, **more:
 
 
 def sent(ledger: Ledger, clock: Clock, action: Action | None = None, **more: Any) -> Intent:
-    """An intent that somebody is sending."""
+    """An intent that another process is sending."""
     claim = ledger.claim(admitted(ledger, clock, action, **more).intent_id, go)
     assert claim.won
     return claim.intent
 
 
 def raw(home: Path, *statements: str, arguments: tuple[object, ...] = ()) -> list[Any]:
-    """Change the file behind the ledger's back, as somebody can who may write it: triggers off, change, triggers on.
+    """Change the file behind the ledger's back, as anyone with write access can: triggers off, change, triggers on.
 
     Returns:
         The rows of the last statement.

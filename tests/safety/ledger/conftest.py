@@ -1,4 +1,4 @@
-"""A ledger in a folder of its own, at noon."""
+"""A ledger in a temporary folder, at noon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .books import Clock
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home folder that is not there yet."""
+    """A home folder that does not exist yet."""
     return tmp_path / "home"
 
 

@@ -27,7 +27,9 @@ STEP = Decimal(10)
 
 
 def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) -> bool:
-    """Try one order of 10 to 50 USD, and send it if it gets in, since it would expire otherwise. Whether it got in."""
+    """Try one order of 10 to 50 USD, and send it if admitted, since it would expire otherwise. Returns whether it
+    was.
+    """
     usd = STEP * dice.randint(1, 5)
     offered = proposal(time.time(), order(str(number + 1), symbol=f"X{number % 50}/USDT"), usd=usd)
     admission = ledger.admit(offered, Caller("orders_place"), within(limit, usd), repeat_seconds=0)
@@ -39,7 +41,9 @@ def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) ->
 
 
 def worker(home: Path, attempts: int, limit: Decimal, seed: int, gate: int) -> tuple[int, int, float]:
-    """How many orders one process got in, how often the ledger was too busy, and the longest wait in seconds."""
+    """The number of orders admitted for one process, how often the ledger was too busy, and the longest wait in
+    seconds.
+    """
     dice = random.Random(seed)
     ledger = Ledger.open(home)
     os.read(gate, 1)

@@ -1,4 +1,4 @@
-"""A home that is rolled back, copied or emptied after real money was sent: it halts, and says so, before it sends."""
+"""A home that is rolled back, copied or emptied after sending real money halts before it sends again, and says why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _closed(ledger: Ledger, home: Path, to: Path) -> None:
-    """Copy the home as a snapshot of a disk would."""
+    """Copy the home, as a disk snapshot would."""
     ledger.close()
     shutil.copytree(home, to)
 
@@ -46,7 +46,7 @@ def _replace(home: Path, snapshot: Path) -> Path:
 
 
 def _copy(_home: Path, snapshot: Path) -> Path:
-    """Use the copy where it lies, beside the first."""
+    """Use the copy where it is, beside the first."""
     return snapshot
 
 

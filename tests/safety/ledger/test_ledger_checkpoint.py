@@ -1,4 +1,4 @@
-"""Opening that looks only at what is new: what it sees of a changed journal, and what only a whole look does."""
+"""Opening checks only new entries: which changes of the journal it detects, and which need a full check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = "audit.checkpoint"
 
 @pytest.fixture
 def old(home: Path, ledger: Ledger, clock: Clock) -> Path:
-    """The home of a ledger that was whole once, with an order done before that and two orders after."""
+    """The home of a ledger that passed a full check once, with one order before it and two after."""
     ledger.settle(sent(ledger, clock, order("1")).intent_id, "ACKED", order_id="o1")
     approved(ledger, clock, order("2"))
     assert ledger.check() == []

@@ -1,4 +1,4 @@
-"""When the ledger says that it is written, it is on the disk: seen in the system calls, not in SQLite's word."""
+"""When the ledger says that data is written, it is on the disk: proved by system calls, not by SQLite's claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of an intent in the ledger: in, approved, claimed once, settled, or over."""
+"""The lifecycle of an intent in the ledger: admitted, approved, claimed once, settled, or ended."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Any order of events: two servers on one home, a human, time, the kill switch, crashes. The model beside them is a
-dictionary and the rules as the documentation states them; what the ledger says is compared with it after each step.
+"""Any order of events: two servers on one home, a human, time, the kill switch, crashes. A model beside them, a
+dictionary with the documented rules, is compared with the ledger after each step.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SETTLES: Final[dict[State, set[State]]] = {
 
 @dataclass
 class Known:
-    """What the model knows of an intent."""
+    """The model's record of an intent."""
 
     state: State
     amount: int
@@ -66,7 +66,7 @@ class Crash(Exception):
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Two ledgers of one home beside a model."""
+    """Two ledgers of one home with a model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,12 +91,12 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.ledgers[data.draw(st.integers(0, 1), "server")]
 
     def some_intent(self, data: st.DataObject) -> tuple[str, Known]:
-        """One by its place in the order of admission; ids are random and would make runs differ."""
+        """An intent by its order of admission; ids are random and would make runs differ."""
         place = data.draw(st.integers(0, len(self.known) - 1), "intent")
         return list(self.known.items())[place]
 
     def expire(self) -> None:
-        """What the ledger does at the start of most transactions."""
+        """The ledger's work at the start of most transactions."""
         for known in self.known.values():
             if known.state in OPEN and known.deadline is not None and known.deadline < self.clock.now:
                 known.state, known.deadline = "EXPIRED", None
@@ -117,7 +117,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @contextmanager
     def refused(self, why: bool) -> Generator[None]:
-        """Whether the ledger has to refuse what follows."""
+        """Whether the ledger must refuse the next steps."""
         if not why:
             yield
             return
@@ -148,7 +148,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.book(admission.intent, amount, value, asked=asked, first=first)
 
     def earlier(self, amount: int) -> str | None:
-        """The newest intent that the same call means."""
+        """The newest intent of the same call."""
         now = self.clock.now
         same = [
             (known.created, name)
@@ -255,7 +255,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.halted()
 
     def halted(self) -> None:
-        """Whatever waited is stopped; only a halt that begins does so."""
+        """Every waiting intent is stopped, but only when a halt begins."""
         if self.switch != "HALTED":
             for known in self.known.values():
                 if known.state in OPEN:
@@ -291,7 +291,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_was_sent_twice(self) -> None:
-        """A second send is possible only after the first surely did not leave."""
+        """A second send is possible only if the first certainly did not leave."""
         assert all(known.sends <= 1 + known.returns for known in self.known.values())
         assert all(known.sends > known.returns for known in self.known.values() if known.state in {"SENT", "ACKED"})
 
@@ -304,7 +304,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 class LastWord:
-    """Lets through, stops, or dies; remembers what it saw."""
+    """Lets through, stops, or dies; records what it saw."""
 
     def __init__(self, word: str) -> None:
         self.word = word

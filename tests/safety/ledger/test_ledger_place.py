@@ -1,4 +1,4 @@
-"""Where a ledger may lie."""
+"""Folders that may hold a ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sixteen processes against one daily limit: what is let in sums up to the limit, exactly."""
+"""Sixteen processes against one daily limit: the admitted orders add up to exactly the limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def raced(home: Path, *, attempts: int, limit: int, seed: int) -> dict[str, Any]
 
 
 def assert_exact(report: dict[str, Any], *, attempts: int, limit: int) -> None:
-    """Every process got through, the sum is the limit, and the journal has every attempt."""
+    """Every process finished, the sum is the limit, and the journal has every attempt."""
     assert report["codes"] == [0] * 16
     assert report["sum"] == str(limit)
     assert sum(report["admitted_by_process"]) == report["booked"]

@@ -1,4 +1,4 @@
-"""The same call twice: which intent it is."""
+"""The same call twice: which intent the second call gets."""
 
 from __future__ import annotations
 

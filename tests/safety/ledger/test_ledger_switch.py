@@ -1,4 +1,4 @@
-"""The kill switch: engaged by anybody and any way, released by the journal's record of a signature alone."""
+"""The kill switch: anyone can pull it in any way; only a signature recorded in the journal releases it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .books import Clock, admitted, approved, go, order, sent
 
 
 def release(ledger: Ledger) -> Switch:
-    """What a human does."""
+    """Does what a human does."""
     return ledger.release(signature="ab" * 64, key_id="k1", over="release at noon")
 
 

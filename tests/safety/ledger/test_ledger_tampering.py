@@ -1,4 +1,4 @@
-"""Changes behind the ledger's back: every one shows, and none makes it send."""
+"""Changes behind the ledger's back: every change is detected, and none makes the ledger send."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAF_OF_AN_INDEX = b"\x0a"
 
 @pytest.fixture
 def whole(home: Path, ledger: Ledger, clock: Clock) -> Path:
-    """The home of a ledger in which everything has happened once; nobody has it open."""
+    """The home of a closed ledger that contains every kind of event."""
     ledger.pin_approver("aa" * 32)
     ledger.store_policy(SignedPolicy(1, "[live]\n", "0a" * 32, "ab" * 64, "k1", clock.now))
     ledger.settle(sent(ledger, clock).intent_id, "ACKED", order_id="o1", result={"status": "OPEN"})
@@ -45,7 +45,7 @@ def whole(home: Path, ledger: Ledger, clock: Clock) -> Path:
 
 
 def breaks(home: Path) -> list[str]:
-    """What a new process finds. It also halts."""
+    """The findings of a new process. It also halts."""
     opened = Ledger.open(home, now=Clock())
     try:
         found = opened.verify()
@@ -62,7 +62,7 @@ def numbers(home: Path) -> range:
 
 
 def restored(home: Path, change: Callable[[], object]) -> list[str]:
-    """What is found after a change, which is then taken back."""
+    """The findings after a change, which is then undone."""
     kept = home.with_name("kept")
     shutil.copytree(home, kept)
     try:

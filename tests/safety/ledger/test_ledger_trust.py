@@ -1,4 +1,4 @@
-"""Whom the ledger trusts, and the journal that others write into and read from."""
+"""The keys that the ledger trusts, and the journal with several readers and writers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .books import Clock, admitted
 
 
 def public(key: Ed25519PrivateKey) -> str:
-    """A public key as the ledger keeps it."""
+    """A public key as the ledger stores it."""
     return key.public_key().public_bytes_raw().hex()
 
 

@@ -1,4 +1,4 @@
-"""What is used of the limits: what counts, for how long, and for whom."""
+"""Use of the limits: what counts, for how long, and for whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger of an earlier release opens and keeps everything; one of a later release is refused in words."""
+"""A ledger of an earlier release opens with all its data; one of a later release is refused with a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row of the boundary tables is: one change to an order that passes, and the rules that then object."""
+"""A row of the boundary tables: one change to an order that passes, and the rules that then object."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Table:
         change: Mapping[str, Any] | None = None,
         **known: Any,
     ) -> None:
-        """Add a case: the rules that object, such as `R08 R12` or `R28?`, where `?` asks for a human."""
+        """Add a case with the rules that object, such as `R08 R12` or `R28?`, where `?` asks for a human."""
         changed = action.model_copy(update=dict(change or {}))
         self.rows.append(Row(name, objecting, changed, dict(limits or {}), known))
 

@@ -1,4 +1,4 @@
-"""What an order itself may be, and how many: R01 to R15, just below, at and just above each limit."""
+"""The order itself and the number of orders: R01 to R15, just below, at and just above each limit."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ D = Decimal
 
 @dataclass(frozen=True)
 class Market:
-    """Where something trades, and at what price."""
+    """A market, and its price."""
 
     exchange: str
     kind: str
@@ -69,7 +69,7 @@ LARGE: Final = (
 
 
 class Dice:
-    """Chooses, mostly what is ordinary."""
+    """Draws values, mostly ordinary ones."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -79,19 +79,19 @@ class Dice:
         return self.random.choice(choices)
 
     def mostly(self, usual: Choice, *unusual: Choice, times: float = 0.98) -> Choice:
-        """The first, unless something unusual happens."""
+        """The first option, except in unusual cases."""
         return usual if self.random.random() < times else self.random.choice(unusual)
 
 
 def near(dice: Dice, centre: Decimal, *shares: str) -> Decimal:
-    """A number at, or a trifle beside, some distance of another."""
+    """A number at some distance from another, or just beside it."""
     share = D(dice.mostly("0", *shares, times=0.6)) * dice.any(1, -1)
     exact = centre * (1 + share)
     return exact + (dice.any(D(0), D("1e-9"), D("-1e-9")) if share else 0)
 
 
 def random_order(dice: Dice, market: Market) -> Order:
-    """An order of some round value, with a price near the market's; seldom one that makes no sense."""
+    """An order of a round value, with a price near the market's; seldom one that makes no sense."""
     usd = D(dice.mostly(dice.any(*SMALL), *LARGE, times=0.85))
     amount = (usd / (market.price * market.rate)).quantize(D("1e-12"), ROUND_HALF_EVEN)
     kind: OrderType = dice.any("limit", "limit", "GTC", "FOK", "market")
@@ -116,7 +116,7 @@ def random_order(dice: Dice, market: Market) -> Order:
 
 
 def nonsense(dice: Dice, market: Market) -> dict[str, Any]:
-    """A change after which an order makes no sense, or next to none."""
+    """A change that makes an order senseless, or nearly so."""
     return dice.any(
         {"amount": D(0)},
         {"amount": D("-1")},
@@ -135,7 +135,7 @@ def nonsense(dice: Dice, market: Market) -> dict[str, Any]:
 
 
 def random_limits(dice: Dice) -> Limits:
-    """Limits of a live account, each of them changed now and then."""
+    """Limits of a live account, each changed now and then."""
     usual: dict[str, Any] = {
         **dict(LIVE),
         "trading": True,
@@ -198,7 +198,7 @@ def random_limits(dice: Dice) -> Limits:
 
 
 def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
-    """What is known in a quiet hour, most of it."""
+    """Most of the facts of a quiet hour."""
     unit = market.price * market.rate
     quote = dice.mostly(
         Quote(market.price, dice.mostly(1.0, 5.0, 9.99, 10.0, 10.01, 61.0, -11.0)), None, Quote(D(0), 1.0)
@@ -219,7 +219,7 @@ def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
 
 
 def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> AccountFacts:
-    """Some money, at times a position and resting orders."""
+    """Some money, sometimes a position and resting orders."""
     size = order.amount * dice.mostly(0, 1, 2, -1, -2, D("0.5"), D("0.999999"), D("-0.999999"), times=0.7)
     resting = [
         Resting(
@@ -251,7 +251,7 @@ def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> A
 
 
 def random_usage(dice: Dice, order: Order) -> Usage:
-    """A quiet hour, now and then a busy one."""
+    """A quiet hour, sometimes a busy one."""
     return Usage(
         notional_24h=dice.mostly(D(0), *(D(1_000) - D(value) for value in SMALL)),
         notional_day=dice.mostly(D(0), D(970), D(999)),
@@ -288,7 +288,7 @@ def random_usage(dice: Dice, order: Order) -> Usage:
 
 
 def likeness(dice: Dice, order: Order) -> Similar:
-    """An earlier intent, nearly or not quite the same."""
+    """An earlier intent, nearly or exactly the same."""
     factor = dice.any(D(1), D("1.0099"), D("1.0102"), D("0.9901"), D("0.9899"), D(2))
     price = None if order.price is None else order.price * dice.any(D(1), D("0.991"), D("0.98"))
     return Similar(
@@ -335,7 +335,7 @@ def disagreement(asked: Case, decision: Decision) -> str | None:
 
 
 def compare(first: int, count: int, tell: Callable[[str], object]) -> tuple[int, Counter[str]]:
-    """Ask `count` questions. Returns the disagreements, and how often each outcome came."""
+    """Ask `count` questions. Returns the disagreements, and how often each outcome occurred."""
     wrong, outcomes = 0, Counter[str]()
     for seed in range(first, first + count):
         asked = case(seed)

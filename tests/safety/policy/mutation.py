@@ -110,7 +110,7 @@ NONE: Final = Fault(
 
 
 def faults(module: str) -> Iterator[Fault]:
-    """Every fault of a module, in the order of its lines."""
+    """Every fault of a module, in line order."""
     source = ast.parse((ROOT / "safety" / f"{module}.py").read_text())
     places = [node for node in ast.walk(source) if isinstance(node, ast.expr | ast.stmt)]
     unwanted = {id(inner) for node in places for inner in _texts_and_types(node)}
@@ -125,7 +125,7 @@ def faults(module: str) -> Iterator[Fault]:
 
 
 def _texts_and_types(node: ast.expr | ast.stmt) -> Iterator[ast.AST]:
-    """What is inside formatted texts, annotations and decorators of classes, which are not mutated."""
+    """The inside of formatted texts, annotations and class decorators, which are not mutated."""
     skipped: list[ast.AST | None] = []
     if isinstance(node, ast.JoinedStr):
         skipped.append(node)
@@ -225,7 +225,7 @@ class Faulty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """This module, and no other."""
+        """Only this module."""
         del path, target
         return importlib.util.spec_from_loader(fullname, self, origin=self.path) if fullname == self.name else None
 
@@ -275,7 +275,7 @@ def _is_slow(function: Any) -> bool:
 
 
 def _rows(function: Any) -> Iterator[dict[str, Any]]:
-    """Every set of arguments that `pytest.mark.parametrize` gives."""
+    """Every set of arguments of `pytest.mark.parametrize`."""
     marks = [mark for mark in getattr(function, "pytestmark", []) if mark.name == "parametrize"]
     choices: list[list[dict[str, Any]]] = []
     for mark in marks:
@@ -295,7 +295,7 @@ def survives(fault: Fault) -> bool:
 
 
 def _trial(fault: Fault) -> int:
-    """In the child: 0 when nothing was noticed."""
+    """In the child: 0 when no test noticed."""
     signal.alarm(PATIENCE)
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)

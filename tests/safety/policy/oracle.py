@@ -1,6 +1,6 @@
 """The rule table again, in fractions and plain conditions, written from the table and not from our rules.
 
-It answers which rules object to an order and how. It shares types with the policy, and no judgement.
+It answers which rules object to an order and how. It shares types with the policy, but no logic.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ NUMBER: Final = re.compile(r"\d{1,18}(\.\d{1,18})?")
 
 
 class Unknown(Exception):
-    """A fact that is needed is not there."""
+    """A required fact is missing."""
 
 
 class Oracle:
@@ -69,7 +69,7 @@ class Oracle:
         self.real = facts.money == "real"
 
     def number(self, name: str) -> Fraction | None:
-        """A numeric limit as it counts: real money never goes beyond the ceilings."""
+        """The effective value of a numeric limit: real money never exceeds the ceilings."""
         value = getattr(self.limits, name)
         mine = None if value is None else Fraction(value)
         if self.real and name in CEILINGS:
@@ -78,7 +78,7 @@ class Oracle:
         return mine
 
     def on(self, name: str) -> bool:
-        """A precaution as it counts."""
+        """The effective value of a precaution."""
         return getattr(self.limits, name) or (self.real and name in ALWAYS)
 
     def verdicts(self, *, again: bool = False) -> dict[str, str]:
@@ -128,7 +128,7 @@ class Oracle:
         return max(self.market(), Fraction(self.order.price or 0))
 
     def cost(self) -> Fraction:
-        """Quote currency without leverage."""
+        """Value in quote currency, without leverage."""
         amount = Fraction(self.order.amount)
         by_base = amount * self.price()
         return max(by_base, amount) if self.order.order_type == "market" else by_base
@@ -411,7 +411,7 @@ class Oracle:
         return self.usd() > one or used + self.usd() > day
 
     def tired(self) -> bool:
-        """Whether a human has been asked, or has declined, too often."""
+        """Whether a human was asked, or declined, too often."""
         ages = self.usage.declined_ages
         for later in ages:
             if later < 1800 and any(0 <= former - later <= 600 for former in _others(ages, later)):

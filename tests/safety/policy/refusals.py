@@ -19,7 +19,7 @@ FILE: Final = Path(__file__).with_name("refusals.txt")
 
 
 def told() -> str:
-    """Every row that something objects to, and what it says."""
+    """Every row with an objection, and its text."""
     return "\n".join(line for row in ROWS for line in _row(row)) + "\n"
 
 

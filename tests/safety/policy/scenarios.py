@@ -1,4 +1,4 @@
-"""A live order that passes every rule, and what has to be said to change one thing about it."""
+"""A live order that passes every rule, and the facts that change one thing about it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ KNOWN: Final = Facts(
 
 
 def policy(**limits: Any) -> Policy:
-    """A live policy that lets `BUY` pass without a human, but for these limits."""
+    """A live policy that lets `BUY` pass without a human, with these limits changed."""
     return Policy(live=Limits.model_validate({**dict(ALLOWING), **limits}))
 
 
@@ -87,7 +87,7 @@ def paper(**limits: Any) -> Policy:
 
 
 def facts(**changed: Any) -> Facts:
-    """What is known in a quiet hour, but for these. Fields of the usage and the account are named directly."""
+    """The facts of a quiet hour, with these changed. Fields of the usage and the account are named directly."""
     usage = {name: changed.pop(name) for name in list(changed) if name in Usage.__slots__}
     account = {name: changed.pop(name) for name in list(changed) if name in AccountFacts.__slots__}
     return replace(KNOWN, **{"usage": replace(KNOWN.usage, **usage), "account": replace(HOLDING, **account), **changed})

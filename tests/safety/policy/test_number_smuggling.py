@@ -1,4 +1,4 @@
-"""Numbers that are none, and arguments that nobody asked for, end before the policy sees them."""
+"""Invalid numbers and undeclared arguments are refused before the policy sees them."""
 
 from __future__ import annotations
 

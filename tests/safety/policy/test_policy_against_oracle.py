@@ -34,7 +34,9 @@ def test_policy_and_oracle_agree_on_a_hundred_thousand_random_orders() -> None:
 
 @pytest.mark.parametrize("count", [300, pytest.param(100_000, marks=pytest.mark.slow)])
 async def test_a_connected_account_is_judged_as_real_money_by_every_rule(tmp_path: Path, count: int) -> None:
-    """Under an embedded server whose paper books claim every account: by the limits of real money, as the oracle is."""
+    """An embedded server whose paper books claim every account: judged by the limits of real money, as the oracle
+    does.
+    """
     connected = ConnectedAccounts(tmp_path)
     for account_id in ("acc-1", "acc-2"):
         connected.put(ConnectedAccount(account_id=account_id, exchange="binance", labels_echoed=True, client_ids=True))

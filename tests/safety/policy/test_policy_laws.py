@@ -1,4 +1,4 @@
-"""What holds for every order, policy and set of facts."""
+"""Laws for every order, policy and set of facts."""
 
 from __future__ import annotations
 
@@ -110,12 +110,12 @@ def test_without_a_fact_that_is_needed_nothing_passes(seed: int) -> None:
 
 
 def _only_shrinks(order: Order, known: Facts) -> bool:
-    """A price or rate may be wanting where the only limits that count money let what shrinks a position pass."""
+    """A price or rate may be missing if the only limits that count money allow orders that shrink a position."""
     return known.account is not None and order.symbol in known.account.positions
 
 
 class Poison:
-    """Breaks whatever touches it."""
+    """Raises an error on any use."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)

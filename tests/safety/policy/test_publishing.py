@@ -1,4 +1,4 @@
-"""What becomes public waits for a human, and never carries account data or a key."""
+"""A publication waits for a human, and never carries account data or a key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def post(**fields: Any) -> Publication:
 
 
 def objecting(action: Publication) -> dict[str, str]:
-    """Which rules object, where those texts are known."""
+    """Which rules object when those texts are known."""
     return against(action, policy(), replace(KNOWN, known_texts=KNOWN_TEXTS))
 
 

@@ -1,4 +1,4 @@
-"""What an agent reads when it is refused is as committed; `python -m tests.safety.policy.refusals` writes it anew."""
+"""The refusals that an agent reads match the committed file; `python -m tests.safety.policy.refusals` rewrites it."""
 
 from __future__ import annotations
 

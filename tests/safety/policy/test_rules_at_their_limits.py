@@ -1,4 +1,4 @@
-"""Each rule just below, at and just above its limit: which rules object, and no other."""
+"""Each rule just below, at and just above its limit: exactly which rules object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of an intent, move by move: what the table allows, and that nothing else does."""
+"""The states of an intent, move by move: the table allows these moves and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits that are met, compared and listed: the loosest that both allow, and nothing looser."""
+"""Limits that are combined, compared and listed: the loosest that both allow, and nothing looser."""
 
 from __future__ import annotations
 

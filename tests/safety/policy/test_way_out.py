@@ -1,4 +1,6 @@
-"""What a refusal offers: an order that would pass, what the limits leave, the rules in words, and when it all stops."""
+"""The advice in a refusal: an order that would pass, what the limits leave, the rules in words, and what stops all
+trading.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ SELL: Final = BUY.model_copy(update={"side": "sell"})
 
 
 def suggestion(order: Order, known: Facts | None = None, **limits: Any) -> dict[str, Any]:
-    """What is suggested in place of an order, as far as it differs."""
+    """The suggested replacement for an order, as far as it differs."""
     found = evaluate(order, policy(**limits), known or facts()).suggestion
     if found is None:
         return {}

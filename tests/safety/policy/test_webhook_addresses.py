@@ -1,4 +1,4 @@
-"""Webhooks call exact hosts that a human has allowed, over https, and nothing that only looks like them."""
+"""Webhooks call exact hosts that a human has allowed, over https, and no look-alikes."""
 
 from __future__ import annotations
 
