@@ -52,7 +52,7 @@ def _parse(text: str) -> tuple[dict[str, Any], str]:
 
 
 class StrictPrompt(Prompt):
-    """A prompt that names what is missing or unknown, where the SDK would report a fault of the server's."""
+    """A prompt that names missing or unknown arguments, where the SDK would report a fault of the server."""
 
     async def render(
         self, arguments: dict[str, Any] | None, context: Context[Any, Any]
@@ -93,5 +93,5 @@ def _prompt(name: str, head: dict[str, Any], body: str) -> Prompt:
 
 
 def _inline(value: str) -> str:
-    """An argument as it may stand in a sentence: one line, bounded."""
+    """An argument in a form that fits into a sentence: one line, bounded."""
     return " ".join(value.split())[:MAX_ARGUMENT]

@@ -1,4 +1,4 @@
-"""Backtest results as resources: what is too long for a tool's answer, whole and in the form that suits it."""
+"""Backtest results as resources: data too long for a tool's answer, complete and in the best format for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _POINTS_PAGE: Final = 10_000
 
 
 def register(server: MCPServer[Any], doors: Doors) -> None:
-    """Serve the templates."""
+    """Register the templates."""
 
     @server.resource(TEMPLATES["summary"], name="backtest_summary", title="Verdict", mime_type="application/json")
     async def summary(result_id: str) -> str:
@@ -98,7 +98,7 @@ async def _drawn(client: Client, result_id: str, form: str) -> str:
 
 
 async def complete_result(open_client: OpenClient, typed: str) -> list[str]:
-    """The newest results of the caller whose id begins like this."""
+    """The caller's newest results whose id begins with this text."""
     return await offered(open_client, _result_ids, typed)
 
 
@@ -154,7 +154,7 @@ async def _script(client: Client, result_id: str) -> str:
 
 
 def _first_lines(text: str, result_id: str) -> str:
-    """As many lines as fit, and a last one that says how to read on."""
+    """As many lines as fit, and a last line that says how to read the rest."""
     if len(text) <= MAX_CHARACTERS:
         return text
     kept = text[: text.rindex("\n", 0, MAX_CHARACTERS) + 1]
@@ -164,7 +164,7 @@ def _first_lines(text: str, result_id: str) -> str:
 
 
 def _as_columns(trades: list[dict[str, Any]]) -> str:
-    """As many rows as fit; `next_offset` is null when those are all."""
+    """As many rows as fit; `next_offset` is null when these are all."""
     from api.outputs import as_table
 
     table = as_table(trades)

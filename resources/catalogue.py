@@ -1,4 +1,4 @@
-"""The one list of resources, each offered where the tools are that read the same; and what completes an argument."""
+"""The list of resources and argument completions. A resource is offered only with the tools that read the same data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_COMPLETIONS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Resources that belong together.
+    """A group of resources.
 
     Attributes:
-        register: Offers them.
-        needs: Tools that read the same. Where one of them is not exposed, neither are the resources.
-        completes: Argument name, of a template or a prompt alike, to its completion.
+        register: Registers them.
+        needs: Tools that read the same data. If one of them is not exposed, neither are the resources.
+        completes: Completion by argument name, for templates and prompts alike.
     """
 
     register: Callable[[MCPServer[Any], Doors], None]
@@ -44,7 +44,7 @@ SHELVES: Final[tuple[Shelf, ...]] = (
 
 
 def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> None:
-    """Offer every resource that fits the exposed `tools`. Opens nothing: listing needs no backend."""
+    """Register every resource that fits the exposed `tools`. This opens nothing: listing needs no backend."""
     shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
     completes = dict(COMPLETES)
     for shelf in shelves:

@@ -26,7 +26,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
 
 
 def register(server: MCPServer[Any], doors: Doors) -> None:
-    """List every document, and serve the template."""
+    """List every document, and register the template."""
     for slug, (title, description) in DOCUMENTS.items():
         server.add_resource(
             FunctionResource(
@@ -48,7 +48,7 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
 
 
 async def complete_slug(_open_client: OpenClient, typed: str) -> list[str]:
-    """The slugs that begin like this."""
+    """The slugs that begin with this text."""
     return [slug for slug in DOCUMENTS if slug.startswith(typed.lower())]
 
 

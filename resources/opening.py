@@ -1,4 +1,4 @@
-"""How a resource reaches the API and the safety layer, which are opened when it is read, and completes a word."""
+"""How a resource opens the API and the safety layer on first use, and how it completes a word."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What a resource may open."""
+    """The backends that a resource may open."""
 
     client: OpenClient
     safety: OpenSafety
@@ -37,9 +37,9 @@ class Doors:
 
 @asynccontextmanager
 async def reading(opened: Callable[[], Awaitable[OpenedT]]) -> AsyncGenerator[OpenedT]:
-    """What is behind a door. What it refuses becomes what a resource may fail with.
+    """Opens a backend, and turns its errors into errors that a resource may raise.
 
-    An id that is wrong is a resource that is not there.
+    A wrong id means that the resource does not exist.
     """
     try:
         yield await opened()
@@ -50,10 +50,10 @@ async def reading(opened: Callable[[], Awaitable[OpenedT]]) -> AsyncGenerator[Op
 
 
 def ask(kind: type[RequestT], fields: Mapping[str, object]) -> RequestT:
-    """The request for what stands in a URI.
+    """The request that a URI stands for.
 
     Raises:
-        InvalidInput: It is no id.
+        InvalidInput: The URI has no valid id.
     """
     from pydantic import ValidationError
 
@@ -66,7 +66,7 @@ def ask(kind: type[RequestT], fields: Mapping[str, object]) -> RequestT:
 
 
 async def offered(open_client: OpenClient, list_ids: Callable[[Client], Awaitable[list[str]]], typed: str) -> list[str]:
-    """The ids that begin with what was typed; none where the API cannot be asked."""
+    """The ids that begin with the typed text; none if the API cannot be reached."""
     try:
         found = await list_ids(await open_client())
     except HeyTradersError:
@@ -75,7 +75,7 @@ async def offered(open_client: OpenClient, list_ids: Callable[[Client], Awaitabl
 
 
 def one_of(words: Iterable[str]) -> Complete:
-    """Completes a closed set of words, in any capitals."""
+    """Completes a closed set of words, ignoring case."""
     known = tuple(words)
 
     async def complete(_open_client: OpenClient, typed: str) -> list[str]:

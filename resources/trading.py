@@ -1,6 +1,6 @@
-"""What trades, as resources: accounts, deployed strategies, and the safety layer's policy and journal.
+"""Trading state as resources: accounts, deployed strategies, and the safety layer's policy and journal.
 
-A client can keep them in view, so that the model does not call a tool again and again.
+A client can keep them in view, so that the model does not call a tool repeatedly.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def register_accounts(server: MCPServer[Any], doors: Doors) -> None:
 
 
 async def complete_account(open_client: OpenClient, typed: str) -> list[str]:
-    """The accounts whose id begins like this."""
+    """The accounts whose id begins with this text."""
     return await offered(open_client, _account_ids, typed)
 
 
@@ -88,12 +88,12 @@ def register_subscriptions(server: MCPServer[Any], doors: Doors) -> None:
 
 
 async def complete_subscription(open_client: OpenClient, typed: str) -> list[str]:
-    """The subscriptions whose id begins like this, newest first."""
+    """The subscriptions whose id begins with this text, newest first."""
     return await offered(open_client, _subscription_ids, typed)
 
 
 async def complete_strategy(open_client: OpenClient, typed: str) -> list[str]:
-    """What can be deployed and begins like this: the catalogue, then results of the caller's own."""
+    """Deployable strategies whose id begins with this text: the catalogue, then the caller's own results."""
     return await offered(open_client, _strategy_ids, typed)
 
 

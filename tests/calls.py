@@ -1,4 +1,4 @@
-"""Calls of tools that have to succeed, or have to fail with one message."""
+"""Tool calls that must succeed, or must fail with one message."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mcp.types import TextContent
 
 
 async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The structured result of a call that succeeds."""
+    """The structured result of a call that must succeed."""
     answer = await client.call_tool(tool, arguments)
     assert answer.is_error is not True, answer.content
     assert answer.structured_content is not None
@@ -17,7 +17,7 @@ async def result(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """The one message of a call that does not."""
+    """The single message of a call that must fail."""
     answer = await client.call_tool(tool, arguments)
     assert answer.is_error is True, answer.structured_content
     [block] = answer.content

@@ -1,4 +1,4 @@
-"""Fixtures that every folder of tests shares."""
+"""Fixtures shared by all test folders."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _SERVER_URL = "HEYTRADERS_TEST_POSTGRESQL"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores, since some tests wait for processes and clocks."""
+    """One more than the number of cores, since some tests wait for processes and clocks."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--database postgresql` runs the engine of the tests on a PostgreSQL server that it starts."""
+    """`--database postgresql` starts a PostgreSQL server and runs the tests' engines on it."""
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="the engine's database")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server before tests are collected; the processes that share the tests find it in the environment.
+    """Start the server before tests are collected; the test processes find it in the environment.
 
-    What homes keep outside of themselves goes to a folder of this run.
+    Files that a home keeps outside its folder go to a folder of this run.
     """
-    # Tests start some hundred processes of ours. Without compiled modules each of them needs a second more.
+    # Tests start about a hundred of our processes. Without compiled modules, each start takes a second longer.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     if "PYTEST_XDIST_WORKER" not in os.environ:
@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first, so that the processes which share the tests end at the same time."""
+    """Long files first, so that the parallel test processes finish at the same time."""
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
     items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))
@@ -77,9 +77,10 @@ def postgresql_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def recorded_btc_csv() -> Path:
-    """Recorded BTC/USD hours, 2018-2022 (MIT, Gym-Trading-Env). Not ours to redistribute, so looked for, not committed.
+    """Recorded BTC/USD hours, 2018-2022 (MIT, Gym-Trading-Env). We may not redistribute them, so they are not
+    committed.
 
-    `HEYTRADERS_RECORDED_CSV` names the file; without it a `shared/data` folder beside the checkout is looked into.
+    `HEYTRADERS_RECORDED_CSV` names the file; by default it is in a `shared/data` folder beside the checkout.
     """
     path = recorded_csv()
     if not path.is_file():
@@ -95,13 +96,13 @@ def recorded_csv() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder for tests that only look."""
+    """A home folder for tests that only read."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """An embedded engine with a home of its own."""
+    """An embedded engine on a temporary home."""
     return Settings(home=tmp_path / "home")
 
 
@@ -116,7 +117,7 @@ def era(request: pytest.FixtureRequest) -> Era:
 def connect(era: Era, shared_home: Path) -> Connect:
     """`async with connect() as client:` talks MCP in memory to a server on the embedded engine, in both eras.
 
-    Give it `Settings` for anything but the shared home and the defaults, and `answer` for a client that has a dialog.
+    Pass `Settings` for another home or other settings, and `answer` for a client with a dialog.
     """
 
     @asynccontextmanager

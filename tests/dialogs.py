@@ -1,4 +1,4 @@
-"""People and programs that sit in front of a client's dialog."""
+"""People and programs that answer a client's dialog."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANCELLED: Final = ElicitResult(action="cancel")
 
 
 class Person:
-    """Answers every form alike, and keeps what was shown."""
+    """Answers every form in the same way, and records what it was shown."""
 
     def __init__(self, answer: ElicitResult | ErrorData) -> None:
         self.answer = answer

@@ -1,4 +1,4 @@
-"""Waiting for something that reports how far it is: it may take long, but it may not stand still."""
+"""Waiting for work that reports its progress: it may take long, but it must make progress."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IDLE_SECONDS: Final = 60.0
 
 
 async def ended_job(look: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """The last status of a job; fails when nothing has moved for `IDLE_SECONDS`."""
+    """The last status of a job; fails when nothing has changed for `IDLE_SECONDS`."""
     seen: object = None
     with anyio.fail_after(IDLE_SECONDS) as patience:
         while True:

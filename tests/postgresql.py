@@ -1,7 +1,7 @@
-"""A PostgreSQL server for tests: started for one run in a folder of its own, reached over a socket, thrown away after.
+"""A PostgreSQL server for one test run: in a temporary folder, reached over a socket, deleted afterwards.
 
-Needs the server's programs (`apt-get install postgresql`). PostgreSQL refuses to run as root, so root starts it as the
-user `postgres`.
+It needs the server's programs (`apt-get install postgresql`). PostgreSQL refuses to run as root, so root starts it as
+the user `postgres`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROOTS_USER: Final = "postgres"
 
 
 def programs() -> Path | None:
-    """The folder with `initdb` and `pg_ctl`, where a server is installed. Not on Windows, which has no such sockets."""
+    """The folder with `initdb` and `pg_ctl`, if a server is installed. Not on Windows, which has no such sockets."""
     if sys.platform == "win32":
         return None
     found = shutil.which("initdb")
@@ -62,7 +62,7 @@ def server() -> Generator[str]:
 
 
 def schema_url(server_url: str, home: Path) -> str:
-    """A URL for `home`: one schema of the server's database, always the same one, made if it is not there."""
+    """A URL for `home`: one schema of the server's database, always the same one, created on first use."""
     name = f"home_{hashlib.sha256(str(home).encode()).hexdigest()[:20]}"
     engine = sa.create_engine(server_url, poolclass=sa.NullPool)
     with engine.begin() as connection:

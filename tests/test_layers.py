@@ -1,4 +1,4 @@
-"""Who may import whom, as `pyproject.toml` states it, and that there is one way for an order to reach money."""
+"""Which layer may import which, as `pyproject.toml` states it, and that orders have only one path to money."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_no_layer_reaches_where_it_must_not() -> None:
 
 
 def test_a_second_door_to_money_is_found(tmp_path: Path) -> None:
-    """Each is planted in a copy of the product, and the import contracts name it."""
+    """Each violation is added to a copy of the product, and the import contracts report it."""
     for folder in PRODUCT:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.json"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -54,7 +54,7 @@ def test_a_second_door_to_money_is_found(tmp_path: Path) -> None:
 
 
 def calls(source: str) -> Iterator[tuple[str, str]]:
-    """Receiver and name of every method that a source calls."""
+    """Receiver and name of every method call in a source."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield ast.unparse(node.func.value), node.func.attr
@@ -67,7 +67,7 @@ def sources(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def around_the_door(path: str, source: str) -> list[str]:
-    """Calls of a live strategy that place or cancel orders on anything but its door."""
+    """Calls in live strategies that place or cancel orders through anything but their order door."""
     found = [f"{receiver}.{name}" for receiver, name in calls(source) if name in REACHES_MONEY]
     return [] if path == "engine/live/door.py" else [call for call in found if "door" not in call.split(".")[-2]]
 
@@ -87,7 +87,7 @@ def test_live_strategies_place_and_cancel_through_their_door_only() -> None:
     ],
 )
 def test_one_module_sends(name: str, receiver: str, home: tuple[str, ...]) -> None:
-    """One POST of the gate, one call that changes something at an exchange."""
+    """One POST in the gate, and one call that changes something at an exchange."""
     found = {
         path
         for folder in PRODUCT

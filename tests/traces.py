@@ -1,4 +1,6 @@
-"""How a secret can be written, and what is left of one in a text: written apart from the code that hides it."""
+"""The spellings of a secret, and a search for its remains in a text. Written independently of the code that hides
+it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ WAYS: Final[dict[str, Callable[[str], str]]] = {
 
 
 def traces(text: str, secret: str) -> list[str]:
-    """What is left of a secret in a text: any eight bytes of it in a row, in any spelling."""
+    """The remains of a secret in a text: any eight consecutive bytes of it, in any spelling."""
     plain = [text.lower(), urllib.parse.unquote(text).lower(), _unescaped(text).lower()]
     decoded = [_from_hex(text), *(_from_base64(text, skip) for skip in range(4))]
     parts = [secret[i : i + 8].lower() for i in range(len(secret) - 7)]
@@ -42,7 +44,9 @@ def traces(text: str, secret: str) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    """With `\\u0041` and `\\x41` as the letters that they stand for, however often the backslash was escaped."""
+    """The text with escapes such as `\\u0041` and `\\x41` replaced by their letters, however often the backslash was
+    escaped.
+    """
     return re.sub(r"\\+(?:u00|x)([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), text)
 
 

@@ -1,4 +1,4 @@
-"""Exchange accounts: what there is and what it holds."""
+"""Exchange accounts and their holdings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Runs a backtest to its verdict in one call, or hands back a handle before clients lose their patience.
+"""Runs a backtest to its verdict in one call, or returns a handle before the client's time-out.
 
-The job lives on the service: a cancelled call, a lost connection or a time-out here does not end it.
+The job runs on the service: a cancelled call, a lost connection or a time-out here does not end it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Verdict(Response):
 
 
 async def run(desk: Desk, request: PollRequest) -> Verdict:
-    """Check, execute, wait, sum up.
+    """Check the script, run it, wait, and summarise.
 
     Raises:
         InvalidInput: The script has errors; the message holds all of them.
@@ -174,12 +174,12 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
 
 
 def _told(d: Diagnostic) -> str:
-    """One error with its place, its line and carets, and how to fix it."""
+    """One error with its position, its line and carets, and the fix."""
     return f"line {d.line}, column {d.column}: {d.message}. {d.suggestion or ''}\n{d.excerpt or ''}"
 
 
 async def _wait(desk: Desk, backtest_id: str, deadline: float) -> StatusResponse:
-    """Follow the job until it ends or the time is up, telling the caller of each look."""
+    """Poll the job until it ends or the time is up, and report each poll to the caller."""
     shown = 0.0
     for number in range(10_000):
         status = await desk.client.call(BACKTEST_STATUS, BacktestRequest(backtest_id=backtest_id))
@@ -219,7 +219,7 @@ _PARTS: Final = ("summary", "trades.csv", "trades.json", "equity", "script")
 
 
 async def _extremes(desk: Desk, result_id: str) -> tuple[list[Trade], list[Trade]]:
-    """The best and the worst trades, where the results do not name them: out of the first page of trades."""
+    """The best and the worst trades, taken from the first page of trades if the results do not name them."""
     page = await desk.client.call(
         BACKTEST_TRADES, TradesRequest.model_validate({"result_id": result_id, "limit": 1000})
     )
@@ -245,7 +245,7 @@ OPERATION: Final = Operation(PollRequest, Verdict, run)
 
 
 async def check(desk: Desk, request: ScriptCheckRequest) -> ScriptCheckResponse:
-    """Every remark on the script, by the engine's own linter; a wrong script is an answer, not a failure."""
+    """Every remark on the script by the engine's own linter. A wrong script is an answer, not a failure."""
     client = await desk.engine_client()
     return await client.call(SCRIPT_CHECK, request)
 

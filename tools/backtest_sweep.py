@@ -1,4 +1,4 @@
-"""Sweeps and portfolios: each starts a job on the engine, waits for what it finds, or hands back a handle."""
+"""Sweeps and portfolios: each starts a job on the engine and waits for its result, or returns a handle."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _new(tool: str, model: type[RequestT], terms: dict[str, Any]) -> RequestT:
 
 
 async def run(desk: Desk, request: SweepCall) -> SweepResponse:
-    """Start, wait, and hand over what was found."""
+    """Start, wait, and return the findings."""
     if desk.client.source == "hosted":
         raise Unavailable(
             "the hosted service has no sweeps",
@@ -129,7 +129,7 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
 async def _follow(
     desk: Desk, endpoint: Endpoint[RequestT, FollowedT], request: RequestT, deadline: float, what: str
 ) -> FollowedT:
-    """Look at a job until it has ended or the time is up."""
+    """Poll a job until it has ended or the time is up."""
     shown = 0.0
     for number in range(10_000):
         found = await desk.client.call(endpoint, request)
@@ -179,7 +179,7 @@ class PortfolioCall(Request):
 
 
 async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse:
-    """Start, wait, and hand over the books and the whole."""
+    """Start, wait, and return the books and the total."""
     if desk.client.source == "hosted":
         raise Unavailable(
             "the hosted service has no portfolios",

@@ -1,7 +1,7 @@
-"""What a tool is: a row with a name, words for the model, and safety hints. Nothing here imports an API model.
+"""The declaration of a tool: a row with a name, words for the model, and safety hints. This file imports no API model.
 
-The schemas come from the request and response models. They are read from the committed snapshot when the server
-starts, so that the models are built at the first call only.
+The schemas come from the request and response models. At startup the server reads them from the committed snapshot, so
+that the first call, not the start, builds the models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ResponseT = TypeVar("ResponseT", bound="Response")
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """The four annotations of MCP, all of them stated. Clients decide by them what needs a question."""
+    """The four MCP annotations, all stated explicitly. Clients use them to decide which calls need a question."""
 
     read_only: bool
     destructive: bool
@@ -42,7 +42,7 @@ REFERENCE = Hints(read_only=True, destructive=False, idempotent=True, open_world
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[RequestT, ResponseT]):
-    """What a call of a tool does: a validated request in, a response out.
+    """The work of a tool call: a validated request in, a response out.
 
     `run` raises the errors of `api.errors`; it reports progress through the desk.
     """
@@ -54,7 +54,9 @@ class Operation(Generic[RequestT, ResponseT]):
 
 @dataclass(frozen=True, slots=True)
 class EndpointTool:
-    """A tool that is one endpoint: `name` is the endpoint's, the schemas are its models', running it is calling it."""
+    """A tool for one endpoint: it has the endpoint's name and its models' schemas, and running it calls the
+    endpoint.
+    """
 
     name: str
     title: str
@@ -68,7 +70,7 @@ class EndpointTool:
 
 @dataclass(frozen=True, slots=True)
 class CompositeTool:
-    """A tool with code of its own. `operation` imports the module that holds it, at the first call."""
+    """A tool with its own code. `operation` imports the module on the first call."""
 
     name: str
     title: str
@@ -78,7 +80,7 @@ class CompositeTool:
 
 
 class _Later:
-    """A module that is imported when something of it is first asked for."""
+    """A module that is imported on its first use."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -88,7 +90,7 @@ class _Later:
 
 
 def later(module: str) -> Any:
-    """The module of this name, imported at the first use: rows name their code without loading any model."""
+    """The module with this name, imported on first use: rows name their code without loading any model."""
     return _Later(module)
 
 

@@ -1,4 +1,4 @@
-"""What a tool may use while it runs. The server hands it over; tools never reach around it."""
+"""The resources of a running tool. The server provides them; tools use nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 
 class KeyStore(Protocol):
-    """Where keys from `meta_register` go: a file of the user's, never a tool result."""
+    """The store for keys from `meta_register`: a file of the user's, never a tool result."""
 
     def save(self, api_key: str) -> str:
         """Keep the key for later starts and return the name of the file."""
@@ -24,7 +24,7 @@ class KeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a tool may know of the settings."""
+    """The settings that a tool may see."""
 
     source: Literal["hosted", "embedded"]
     read_only: bool
@@ -33,17 +33,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One call's surroundings.
+    """The context of one call.
 
     Attributes:
         client: The API, hosted or embedded; a tool does not ask which.
         engine_client: Opens the embedded engine's API, whatever `client` is (for checks that need no service).
-        facts: What is worth knowing of the settings.
+        facts: The settings that a tool may see.
         keys: Keeps a newly registered key.
-        progress: Tells the caller how far the work is.
-        safety: Opens the one gate before money, the public and strangers' addresses.
+        progress: Reports progress to the caller.
+        safety: Opens the gate for money, publications and strangers' addresses.
         asking: The calling client's own dialog.
-        caller: The client's name and version as it gave them, for the journal.
+        caller: The name and version that the client reports, for the journal.
     """
 
     client: Client

@@ -63,7 +63,7 @@ async def read(desk: Desk, request: ReadRequest) -> Piece:
 
 
 async def _document(desk: Desk, slug: Slug) -> tuple[str | None, str]:
-    """Title and text. What ready strategies take is known here; the other documents are the service's."""
+    """Title and text. The parameters of ready strategies come from here; other documents come from the service."""
     if slug == "strategies":
         return STRATEGIES, strategies_document()
     document = await desk.client.call(endpoint(f"docs_{slug.replace('-', '_')}"), DocsRequest())
@@ -71,7 +71,7 @@ async def _document(desk: Desk, slug: Slug) -> tuple[str | None, str]:
 
 
 def _line_end(text: str, start: int, limit: int) -> int:
-    """The last line break before `limit`, or `limit` itself within a line that is longer."""
+    """The last line break before `limit`, or `limit` itself if one line is longer."""
     if limit >= len(text):
         return max(len(text), start)
     return text.rfind("\n", start, limit) + 1 or limit

@@ -1,6 +1,6 @@
-"""What can move money, trade by itself or become public: each tool is one call of a part of the gate.
+"""Actions that can move money, trade by themselves or become public: each tool is one call of a part of the gate.
 
-Nothing in a request counts as a human's word, and nothing that a tool can reach approves or sends.
+Nothing in a request counts as a human's approval, and no tool can reach code that approves or sends.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ConfirmRequest(PlaceRequest):
 def gated(
     request: type[RequestT], response: type[ResponseT], call: Callable[[Gate, RequestT, Desk], Awaitable[ResponseT]]
 ) -> Operation[RequestT, ResponseT]:
-    """What a tool does: open the gate and make `call`."""
+    """The work of a tool: open the gate and make `call`."""
 
     async def run(desk: Desk, asked: RequestT) -> ResponseT:
         return await call(await desk.safety(), asked, desk)

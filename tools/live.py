@@ -1,4 +1,4 @@
-"""Live strategies: deploy, watch, pause, end, and where their signals go."""
+"""Live strategies: deploy, watch, pause, end, and choose where their signals go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The meta tools that are more than their endpoint: registration, what a key may do, and health."""
+"""Meta tools that do more than call their endpoint: registration, the rights of a key, and health."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def register(desk: Desk, request: RegisterRequest) -> Registered:
 
 
 class Capabilities(Response):
-    """What the key may do, in the names of tools."""
+    """The rights of the key, as names of tools."""
 
     agent_id: str | None = Field(None, description="Whose key it is.")
     scopes: tuple[str, ...] = Field((), description="research: data and backtests; read: accounts; trade: orders.")
@@ -63,7 +63,7 @@ class Capabilities(Response):
 
 
 async def capabilities(desk: Desk, request: CapabilitiesRequest) -> Capabilities:
-    """Ask the backend, and name tools in place of HTTP paths."""
+    """Query the backend, and name tools instead of HTTP paths."""
     from .surface import exposed
 
     found = await desk.client.call(META_CAPABILITIES, request)
@@ -73,7 +73,7 @@ async def capabilities(desk: Desk, request: CapabilitiesRequest) -> Capabilities
 
 
 def _endpoint_name(capability: Capability) -> str | None:
-    """The name of an endpoint, which is also its tool's; `None` for one that this release does not know."""
+    """The name of an endpoint, which is also its tool's name; `None` for one that this release does not know."""
     for declared in ENDPOINTS:
         if capability.name == declared.name or (capability.method, capability.path) == (declared.method, declared.path):
             return declared.name
@@ -81,7 +81,7 @@ def _endpoint_name(capability: Capability) -> str | None:
 
 
 async def health(desk: Desk, request: HealthRequest) -> HealthResponse:
-    """Ask the backend, and name it: the hosted service does not say what it is."""
+    """Query the backend, and name it: the hosted service does not say what it is."""
     answered = await desk.client.call(META_HEALTH, request)
     return answered.model_copy(update={"source": desk.facts.source})
 

@@ -1,6 +1,6 @@
-"""Orders as their owner labelled them. The exchange sees labels of ours, by which an order is found again.
+"""Orders with their owner's labels. The exchange sees our labels instead, so that we can find an order again.
 
-Looking and cancelling never wait for the safety layer: where it cannot say, an order keeps the label that it has.
+Reading and cancelling never wait for the safety layer: if it cannot answer, an order keeps our label.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ async def list_orders(desk: Desk, request: ListRequest) -> ListResponse:
 
 
 async def open_orders(desk: Desk, request: OpenOrdersRequest) -> OpenOrdersResponse:
-    """List the orders that rest on an account."""
+    """List the open orders of an account."""
     found = await desk.client.call(ACCOUNTS_OPEN_ORDERS, request)
     return found.model_copy(update={"orders": await owned(desk.safety, found.orders)})
 
 
 async def balances(desk: Desk, request: BalancesRequest) -> BalancesResponse:
-    """Read an account, with the orders that rest on it."""
+    """Read an account with its open orders."""
     found = await desk.client.call(ACCOUNTS_BALANCES, request)
     return found.model_copy(update={"open_orders": await owned(desk.safety, found.open_orders)})
 
 
 async def cancel(desk: Desk, request: CancelRequest) -> Order:
-    """Cancel an order. No limit and no switch stands in the way."""
+    """Cancel an order. No limit and no switch prevents it."""
     cancelled = await cancel_order(desk.client, request)
     [order] = await owned(desk.safety, [cancelled])
     return order
 
 
 async def owned(open_safety: Callable[[], Awaitable[Gate]], orders: list[Order]) -> list[Order]:
-    """The same orders with their owner's labels in place of ours."""
+    """The same orders with their owner's labels instead of ours."""
     if not any((order.label or "").startswith(LABEL_PREFIX) for order in orders):
         return orders
     try:

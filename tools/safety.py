@@ -1,4 +1,4 @@
-"""The safety layer as agents see it: how things stand, what became of an intent, and the kill switch."""
+"""The safety layer for agents: its status, the fate of an intent, and the kill switch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the safety layer how things stand, and pulls its kill switch. Releasing it is nothing that a tool can do."""
+"""Reports the status of the safety layer, and pulls its kill switch. No tool can release the switch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StatusRequest(Request):
 
 
 def _reason(value: object) -> str:
-    """Whatever was written, made fit to read. A halt is never refused for its wording."""
+    """The reason in readable form. Nothing in its wording can cause a halt to be refused."""
     return clean(str(value), MAX_REASON) or NO_REASON
 
 
@@ -43,13 +43,13 @@ class HaltRequest(Request):
 
 
 async def look(desk: Desk, request: IntentRequest) -> IntentReport:
-    """What became of it."""
+    """The fate of the intent."""
     gate = await desk.safety()
     return await gate.reports.intent(request.intent_id)
 
 
 async def status(desk: Desk, _request: StatusRequest) -> SafetyStatus:
-    """How things stand."""
+    """The status."""
     gate = await desk.safety()
     return await gate.reports.status()
 

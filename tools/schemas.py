@@ -1,6 +1,6 @@
-"""JSON schemas as clients can take them: flat, without `$ref`, titles and null alternatives, and small.
+"""JSON schemas in the form that clients accept: flat, without `$ref`, titles and null alternatives, and small.
 
-Several clients cannot follow `$ref`, and every word of an input schema is paid for by the model in each conversation.
+Several clients cannot follow `$ref`, and the model pays for every word of an input schema in each conversation.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _WORDS_WORTH_TELLING = 3
 _HIGHEST_TOLD = 1_000_000
 """Bounds above it keep machines safe and tell a caller nothing."""
 
-# Bounds of lengths are told to whoever crosses them, which spares tokens.
+# Length bounds appear in the refusal instead, which saves tokens.
 _DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", "maxLength", "minItems", "maxItems")
 
 
 def input_schema(model: type[BaseModel]) -> Schema:
     """The arguments of a tool. Always an object with `properties`.
 
-    It does not say that further arguments are errors, though they are: Google's client library fails on
-    `additionalProperties: false`, and OpenAI's adds it by itself.
+    The schema does not say that unknown arguments are errors, though they are: Google's client library fails on
+    `additionalProperties: false`, and OpenAI's adds it itself.
     """
     schema = _flat(model, mode="validation")
     schema.pop("description", None)
@@ -44,11 +44,11 @@ def input_schema(model: type[BaseModel]) -> Schema:
 
 
 class OutputSchemas:
-    """Builds the result schemas of all tools, one after the other, in as few tokens as tell everything once.
+    """Builds the result schemas of all tools, one after the other, with as few tokens as possible.
 
-    A field is described where it first appears, and so is a type: a later one of the same kind says where to look.
-    Fields of nested objects have a name and a type, and no type where they are text. Schemas are open: the hosted
-    service may add fields.
+    A field is described at its first appearance, and so is a type: later ones of the same kind refer to it. Fields of
+    nested objects have a name and a type; text fields omit the type. Schemas are open, because the hosted service may
+    add fields.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class OutputSchemas:
         return self._tell(flat)
 
     def _show_tables(self, tool: str, schema: Schema, model: type[BaseModel]) -> None:
-        """Lists of rows as tools write them: columns once, and rows of values."""
+        """Lists of rows in the form that tools write: columns once, and rows of values."""
         for name in tables_of(model):
             field = schema["properties"][name]
             items = field["items"] if "items" in field else field["anyOf"][0]["items"]
@@ -87,7 +87,7 @@ class OutputSchemas:
             schema["properties"][name] = {"type": "object", "properties": table, "description": words}
 
     def _shorten(self, tool: str, schema: Schema, definitions: Schema) -> dict[str, str]:
-        """Replace types that an earlier tool has shown; give back those that this one shows first."""
+        """Replace types that an earlier tool has shown; return those that this tool shows first."""
         for name, definition in definitions.items():
             if name in self._shown and len(definition.get("properties", ())) >= _WORTH_A_REFERENCE:
                 definitions[name] = {"type": "object", "description": f"As in {self._shown[name]}."}
@@ -108,7 +108,7 @@ class OutputSchemas:
 
 
 def definitions(rows: Iterable[ToolRow]) -> dict[str, Schema]:
-    """The tools as the committed snapshot holds them and as `tools/list` serves them, by name."""
+    """The tools in the form of the committed snapshot and of `tools/list`, by name."""
     rows = tuple(rows)
     outputs = OutputSchemas()
     results = {row.name: outputs.of(row.name, row.operation().response) for row in sorted(rows, key=_fullness)}
@@ -116,7 +116,7 @@ def definitions(rows: Iterable[ToolRow]) -> dict[str, Schema]:
 
 
 def _fullness(row: ToolRow) -> int:
-    """Places the results with the most fields first, so that smaller ones of the same kind can refer to them."""
+    """Puts the results with the most fields first, so that smaller ones of the same kind can refer to them."""
     schema = row.operation().response.model_json_schema(mode="serialization")
     parts: list[Schema] = [schema, *schema.get("$defs", {}).values()]
     return -sum(len(part.get("properties", ())) for part in parts)
@@ -140,7 +140,7 @@ def _definition(row: ToolRow, result: Schema) -> Schema:
 
 
 def _kinds(model: type[BaseModel]) -> list[str]:
-    """A response model and those that it extends: by their names in `$defs`, and with their modules."""
+    """A response model and its base models: by their names in `$defs`, and with their modules."""
     kinds = [kind for kind in model.__mro__ if issubclass(kind, Response) and kind is not Response]
     return [name for kind in kinds for name in (kind.__name__, _qualified(kind))]
 
@@ -150,7 +150,7 @@ def _qualified(model: type[BaseModel]) -> str:
 
 
 def _references(node: Any, definitions: Schema, found: set[str]) -> set[str]:
-    """The names of all definitions that a schema uses, directly or through others."""
+    """The names of all definitions that a schema uses, directly or indirectly."""
     if isinstance(node, list):
         for item in cast("list[Any]", node):
             _references(item, definitions, found)
@@ -173,7 +173,7 @@ def _flat(model: type[BaseModel], *, mode: Any) -> Schema:
 
 
 def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
-    """Copy a schema with every local `$ref` replaced by what it names. A recursive one becomes an open object."""
+    """Copy a schema and replace every local `$ref` with its target. A recursive one becomes an open object."""
     if isinstance(node, list):
         return [_inlined(item, definitions, path) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
@@ -200,7 +200,9 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
 
 
 def _goes_without_saying(key: str, value: Any) -> bool:
-    """Whether a keyword says what a caller assumes: no further fields, nothing below 0, no end to a count."""
+    """Whether a keyword states what a caller assumes anyway: no further fields, nothing below 0, no upper limit of a
+    count.
+    """
     if key == "additionalProperties":
         return value is False
     if key in ("minimum", "exclusiveMinimum"):
@@ -209,24 +211,24 @@ def _goes_without_saying(key: str, value: Any) -> bool:
 
 
 def _nullable(schema: Schema) -> bool:
-    """Whether null is among the options: such a field may be left out, since null fields are."""
+    """Whether null is an option: such a field may be left out, since results omit null fields."""
     return any(option.get("type") == "null" for option in schema.get("anyOf", ()))
 
 
 def _properties(properties: Schema, definitions: Schema, path: tuple[str, ...]) -> Schema:
-    """The same for a mapping whose keys are names of ours, which may well be called `title`."""
+    """The same for a mapping whose keys are our names, so that `title` can be one of them."""
     return {name: _shown_once(_without_null(_inlined(s, definitions, path))) for name, s in properties.items()}
 
 
 def _shown_once(schema: Schema) -> Schema:
-    """Drop examples where the description gives one."""
+    """Drop examples that the description already gives."""
     if "e.g." in schema.get("description", ""):
         schema.pop("examples", None)
     return schema
 
 
 def _without_null(schema: Schema) -> Schema:
-    """`X or null` becomes `X`: an absent argument is left out, and so are null fields of results."""
+    """`X or null` becomes `X`: callers leave an absent argument out, and results omit null fields."""
     if schema.get("default", ...) is None:
         del schema["default"]
     options = schema.get("anyOf")
@@ -241,7 +243,9 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
-    """Drop what tells little about a result: defaults, examples, what is required, that further fields may come."""
+    """Drop keywords that say little about a result: defaults, examples, required fields, and that the object is
+    open.
+    """
     if isinstance(node, list):
         return [_told(item, is_new, depth) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
@@ -276,14 +280,14 @@ def _once(schema: Schema) -> Schema:
 
 
 def _without_words(schema: Schema) -> Schema:
-    """What a list holds, without a description of it: that of the list says it."""
+    """The items of a list, without a description: the list has it."""
     if str(schema.get("description", "As in ")).startswith("As in "):
         return schema
     return {key: value for key, value in schema.items() if key != "description"}
 
 
 def _is_plain(key: str, value: Any, fields: Schema, depth: int) -> bool:
-    """Whether the rest of a schema says the same: that it is open, and the type of what has values or fields."""
+    """Whether the rest of a schema says the same: that it is open, and the type of an enum or an object."""
     if key == "type":
         return "enum" in fields or (depth > 0 and value == "object" and "properties" in fields)
     return key == "additionalProperties" and value is True

@@ -1,7 +1,7 @@
-"""The committed tool surface: one JSON file a tool, so that a change of what agents see is a diff in a review.
+"""The committed tool surface: one JSON file per tool, so that a review shows every change that agents see as a diff.
 
-`python -m tools.snapshot` writes the files and the README's table, `--check` compares. The server reads them when it
-starts, which spares it building the API models.
+`python -m tools.snapshot` writes the files and the README's table; `--check` compares. The server reads the files at
+startup, so that it need not build the API models.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def rendered() -> dict[Path, str]:
-    """What every generated file should hold, built from the rows and the models."""
+    """The expected content of every generated file, built from the rows and the models."""
     from .schemas import definitions
 
     folder = Path(str(FOLDER))
@@ -47,7 +47,7 @@ def differences() -> list[Path]:
 
 
 def write() -> None:
-    """Bring the files to what the rows and models say."""
+    """Update the files to match the rows and models."""
     wanted = rendered()
     for path in differences():
         if path in wanted:
@@ -58,7 +58,7 @@ def write() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Write, or with `--check` compare and name what differs."""
+    """Write, or with `--check` compare and name the differences."""
     changed = [path.name for path in differences()]
     if "--check" not in arguments:
         write()
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _table() -> str:
-    """One row a tool, in the order in which clients see them."""
+    """One row per tool, in the order that clients see."""
     rows = [
         f"| `{tool.name}` | {', '.join(section.toolsets)} "
         f"| {'reads' if tool.hints.read_only else 'changes'} | {tool.title} |\n"
@@ -81,7 +81,7 @@ def _table() -> str:
 
 
 def _readme(text: str) -> str:
-    """The README with its table as it should be."""
+    """The README with its expected table."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     return before + begin + _table() + end + after

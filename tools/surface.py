@@ -1,4 +1,4 @@
-"""The one list of what is exposed, in the order in which clients see it."""
+"""The list of exposed tools, in the order that clients see."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOOLSETS: Final[tuple[Toolset, ...]] = get_args(Toolset)
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A module's tools, and the toolsets that they belong to."""
+    """A module's tools, and their toolsets."""
 
     toolsets: tuple[Toolset, ...]
     tools: tuple[ToolRow, ...]
@@ -44,7 +44,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
 
 
 def not_offered(name: str, offered: Sequence[str]) -> InvalidInput:
-    """What a caller of a tool hears that is not in `offered`."""
+    """The message for a caller of a tool that is not in `offered`."""
     if any(row.name == name for row in exposed()):
         return InvalidInput(
             f"the tool {name} is not offered with these settings",
@@ -56,7 +56,7 @@ def not_offered(name: str, offered: Sequence[str]) -> InvalidInput:
 
 
 def exposed(toolsets: Collection[Toolset] = TOOLSETS, *, read_only: bool = False) -> tuple[ToolRow, ...]:
-    """The tools of `toolsets`; with `read_only`, those of them that change nothing."""
+    """The tools of `toolsets`; with `read_only`, only those that change nothing."""
     return tuple(
         tool
         for section in SECTIONS
