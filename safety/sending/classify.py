@@ -1,4 +1,4 @@
-"""What the answer to the one attempt proves. Only proof counts: whatever could mean two things means UNKNOWN.
+"""Classifies the response to the only attempt. Only proof counts: any ambiguous response means UNKNOWN.
 
 | seen | state |
 |---|---|
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 
 def request_for(action: Action, label: str, secret: SecretStr | None) -> tuple[Endpoint[Any, Any], Request]:
-    """The call that carries out an action.
+    """The API call for an action.
 
     Args:
         action: What is to be done.
-        label: What an order goes out under.
+        label: The label of an order.
         secret: Signs the deliveries of a webhook.
 
     Raises:
-        ValueError: Its terms are no request of the API.
+        ValueError: Its terms are not a valid API request.
     """
     if isinstance(action, Order):
         return orders.ORDERS_PLACE, action.request(label)
@@ -68,28 +68,28 @@ def _subscription(action: Deployment, secret: SecretStr | None) -> SubscribeRequ
 Seen = Answer | NotSent | Lost
 
 REFUSALS: Final = frozenset({"VALIDATION_ERROR", "INVALID_API_KEY", "EXPIRED_API_KEY", "INSUFFICIENT_PERMISSIONS"})
-"""Codes of the API document that are given before anything is done."""
+"""Codes of the API document that are returned before anything is done."""
 
 OWN_REFUSALS: Final = CODES - {"INTERNAL_ERROR"}
-"""The same where every documented refusal is certain."""
+"""The same if every documented refusal is certain."""
 
 UNCLEAR_STATUSES: Final = frozenset({408, 409, 429})
-"""Refusals that a gateway may give after the service has begun."""
+"""Refusals that a gateway may return after the service has started the work."""
 
 _ANSWERS: Final[dict[str, type[Response]]] = {"order": ShownOrder, "standing": Subscription, "publication": Response}
 
 ROUNDING: Final = Decimal("0.01")
-"""Exchanges round amounts and prices to their steps; within this share they are those that were sent."""
+"""Exchanges round amounts and prices to their steps; values within this share count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What an attempt came to.
+    """The outcome of an attempt.
 
     Attributes:
         state: ACKED, REJECTED, NOT_SENT or UNKNOWN.
-        reason: Why, in one sentence; of a refusal, `CODE: text`.
-        result: What the service showed, where that can be relied upon.
+        reason: Why, in one sentence; for a refusal, `CODE: text`.
+        result: The service's response, if reliable.
         order_id: The service's id of the order or subscription.
     """
 
@@ -100,12 +100,12 @@ class Classified:
 
 
 def classify(action: Action, seen: Seen, label: str, *, trusted: bool) -> Classified:
-    """What the attempt at `action` came to.
+    """The outcome of the attempt at `action`.
 
     Args:
-        action: What was sent.
-        seen: What came back.
-        label: What an order was sent under.
+        action: The action that was sent.
+        seen: The response.
+        label: The label of an order.
         trusted: Any documented refusal is certain, as the channel says.
     """
     if isinstance(seen, NotSent):
@@ -133,7 +133,7 @@ def _failed(failure: HeyTradersError, answer: Answer, *, trusted: bool) -> Class
 
 
 def _refusal(body: bytes) -> str | None:
-    """The code of a refusal in the API's own words that names no order."""
+    """The code of a refusal in the API's format that names no order."""
     envelope = read_envelope(body) or {}
     error, data = _mapping(envelope.get("error")), _mapping(envelope.get("data"))
     if envelope.get("success") is not False or {"order_id", "exchange_order_id"} & (error.keys() | data.keys()):
@@ -158,7 +158,7 @@ def _done(action: Action, data: object, label: str) -> Classified:
 
 
 def as_result(shown: Response) -> dict[str, Any]:
-    """What the service shows, as the ledger keeps it."""
+    """The service's response in the ledger's format."""
     return shown.model_dump(exclude_none=True)
 
 
@@ -169,12 +169,12 @@ def _id_of(shown: Response) -> str | None:
 
 
 def order_id_of(shown: ShownOrder) -> str | None:
-    """The service's id, or where it names none, the exchange's."""
+    """The service's id, or else the exchange's."""
     return shown.order_id or shown.exchange_order_id or None
 
 
 def _unlike(action: Action, shown: Response, label: str) -> str:
-    """Why an answer does not prove that what was asked was done; "" when it does."""
+    """Why a response does not prove that the action was done; "" if it does."""
     if isinstance(action, Order) and isinstance(shown, ShownOrder):
         if order_id_of(shown) is None:
             return "the answer names no order id"
@@ -198,7 +198,7 @@ def _unlike_deployment(action: Deployment, shown: Subscription) -> str:
 
 
 def differs(order: Order, shown: ShownOrder) -> str | None:
-    """The first field in which an order that the service shows is not the one that was sent; what is not shown fits."""
+    """The first field that differs between the sent order and the service's; fields not shown count as equal."""
     checks = {
         "account_id": _same_text(order.account_id, shown.account_id),
         "exchange": _same_text(order.exchange, shown.exchange),
@@ -218,7 +218,7 @@ def _same_text(sent: str, shown: str | None) -> bool:
 
 
 def _same_symbol(sent: str, shown: str | None) -> bool:
-    """`BTC/USDT:USDT`, `BTC/USDT` and `btcusdt` are one; so are a token id and `TOKEN_ID/USDC`."""
+    """`BTC/USDT:USDT`, `BTC/USDT` and `btcusdt` are the same; so are a token id and `TOKEN_ID/USDC`."""
     if not shown:
         return True
     one, other = (re.sub(r"[^0-9a-z]", "", text.casefold()) for text in (sent, shown))
@@ -226,7 +226,7 @@ def _same_symbol(sent: str, shown: str | None) -> bool:
 
 
 def _same_kind(sent: str, shown: str | None) -> bool:
-    """Services name what rests and what fills at once in their own ways; only a market order is always called one."""
+    """Services name limit order types in their own ways; only a market order always has the same name."""
     return not shown or (shown.casefold() == "market") == (sent == "market")
 
 

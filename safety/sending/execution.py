@@ -1,7 +1,7 @@
-"""The only sender: one attempt for each intent, booked before it leaves and settled whatever happens after.
+"""The only sender: one attempt per intent, booked before it is sent and always settled afterwards.
 
-A claim is on the disk before a connection is opened. From then on nobody's cancelling stops us until the outcome is
-booked; a process that dies in between leaves SENT, which the reconciliation later takes for unknown.
+A claim is on the disk before a connection is opened. From then on, cancellation is ignored until the outcome is booked.
+A process that dies in between leaves the intent SENT, which the reconciliation later treats as unknown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from safety.ledger import Ledger
 
 SNAPSHOT: Final = "orders_before"
-"""Kind of the event that keeps which orders looked like one before it was sent, for services that drop labels."""
+"""Event kind: the orders that looked like an intent before it was sent, for services that drop labels."""
 
 BY: Final = "the check before sending"
 NEWEST: Final = 200
@@ -41,7 +41,7 @@ Decide = Callable[[Intent, Usage, SwitchState], Verdict]
 
 
 class Ground(Protocol):
-    """What the last word before sending rests on; `judging.Assessment` is one."""
+    """The input of the final check before sending, such as `judging.Assessment`."""
 
     def verdict(self, intent: Intent, usage: Usage, switch: SwitchState) -> Verdict:
         """Whether the intent may be sent now. Pure."""
@@ -49,27 +49,27 @@ class Ground(Protocol):
 
 
 class Assesses(Protocol):
-    """Assesses at the world before an intent is sent; `judging.Judge` does."""
+    """Assesses an action before it is sent, such as `judging.Judge`."""
 
     async def assess(self, action: Action, *, subscription_id: str = "", priced: bool = False) -> Ground:
-        """The ground of the last word on `action`, which a deployed strategy may ask for."""
+        """The input of the final check of `action`, which may come from a deployed strategy."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Sends what the ledger lets it.
+    """Sends intents that it has claimed in the ledger.
 
     Attributes:
         client: The service.
         ledger: Of this home.
-        judge: Has the last word.
-        channels: Say whose money an account holds.
+        judge: Makes the final check.
+        channels: Tell whose money an account holds.
         now: Unix seconds, on the ledger's clock.
         webhook_secret: Signs deliveries; the user's, never a model's.
-        patience: Seconds for which another process that sends the same intent is waited for.
-        fresh: Seconds; a claim that is older when its request would leave was overtaken by a machine that slept, and is
-            given back.
+        patience: Seconds to wait for another process that is sending the same intent.
+        fresh: Maximum age in seconds of a claim when its request is sent. An older one means that the machine slept,
+            and the claim is released.
     """
 
     client: Client
@@ -89,19 +89,19 @@ class Executor:
         admitted: Intent | None = None,
         webhook_secret: SecretStr | None = None,
     ) -> Intent:
-        """Send an approved intent, once, and return it as it then stands. Never raises for what the service does.
+        """Send an approved intent, once, and return its new state. Never raises for failures of the service.
 
-        Before the claim, cancelling leaves it approved. Where another process was faster, its outcome is returned.
+        Cancelled before the claim, the intent stays approved. If another process was faster, its outcome is returned.
 
         Args:
             intent_id: Of the intent.
-            ground: A look at the world of this very moment, where the caller has just taken one.
+            ground: A fresh assessment, if the caller has just made one.
             admitted: The intent as the caller has just admitted it; read from the ledger unless given.
-            webhook_secret: For this one, in place of the user's.
+            webhook_secret: Replaces the user's secret for this intent.
 
         Raises:
             NotFound: There is no such intent.
-            OutcomeUnknown: It was sent, and the ledger could not take down what came of it.
+            OutcomeUnknown: It was sent, and the ledger could not record the outcome.
         """
         intent = admitted or await to_thread.run_sync(self._known, intent_id)
         secret = webhook_secret or self.webhook_secret
@@ -134,10 +134,10 @@ class Executor:
         return intent
 
     async def _channel(self, intent: Intent) -> Channel:
-        """The channel that the intent was judged and approved for.
+        """The channel for which the intent was judged and approved.
 
         Raises:
-            Denied: Its account is on another one by now, so that neither verdict nor approval says anything about it.
+            Denied: Its account has moved to another channel, so verdict and approval no longer apply.
         """
         channel = await self.channels.of(intent.proposal.action)
         if (channel.money, channel.service) != (intent.proposal.money, intent.proposal.service):
@@ -149,7 +149,7 @@ class Executor:
         return channel
 
     async def _sent(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Intent:
-        """Send what was claimed, and book what came of it."""
+        """Send a claimed intent and book the outcome."""
         found = await self._attempt(intent, channel, secret)
         try:
             return await to_thread.run_sync(self._settle, intent.intent_id, found)
@@ -177,7 +177,7 @@ class Executor:
         return classify(action, seen, intent.label, trusted=channel.certain_refusals)
 
     def _settle(self, intent_id: str, found: Classified) -> Intent:
-        """Book an outcome. A reconciliation that was faster is not contradicted, unless by proof that it exists."""
+        """Book an outcome. A faster reconciliation is only overridden by proof that the order exists."""
         only_from: State | None = None if found.state == "ACKED" else "SENT"
         return self.ledger.settle(
             intent_id,
@@ -189,7 +189,7 @@ class Executor:
         )
 
     def _not_now(self, intent: Intent, error: Exception) -> Intent:
-        """What could not be looked at is not sent. A human's approval stays good while the trouble may pass."""
+        """Do not send an intent that could not be assessed. A human's approval survives a temporary failure."""
         if not intent.automatic and isinstance(error, NotNow):
             return intent
         reason = explain(error) if isinstance(error, HeyTradersError) else "its terms are no request of the API"
@@ -201,8 +201,8 @@ class Executor:
     async def _needs_to_be_alone(self, intent: Intent, channel: Channel) -> bool:
         """Whether no other order may be in doubt on its account and symbol, since labels cannot tell them apart.
 
-        Then the ids of what looks like it already are kept: none of them is the order that is about to be sent. Before
-        any order of real money, what the account shows has to agree with the ledger, or everything halts.
+        If so, store the ids of existing orders that look like it: none of them is the one about to be sent. Before any
+        order with real money, the account's orders must agree with the ledger; otherwise trading halts.
         """
         order = intent.proposal.action
         if not isinstance(order, Order) or channel.money == "paper":
@@ -222,7 +222,7 @@ class Executor:
         return True
 
     async def _outcome_of_another(self, intent: Intent) -> Intent:
-        """The intent, once whoever sends it knows what came of it."""
+        """The intent, after its sender knows the outcome."""
         with anyio.move_on_after(self.patience):
             while intent.state == "SENT":
                 await anyio.sleep(LOSER_POLL_SECONDS)

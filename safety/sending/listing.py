@@ -1,7 +1,6 @@
-"""Reads all orders of an account, in a list that grows and shifts while it is paged through.
+"""Reads all orders of an account from a list that grows and shifts between pages.
 
-A listing is complete only when nothing can have slipped between its pages. Only complete ones may say that something
-is not there.
+A listing is complete only if no order can have slipped between two pages. Only a complete listing proves absence.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ SYMBOL_NEEDED: Final = frozenset(e.id for e in EXCHANGES.values() if e.symbol_ne
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What an account shows.
+    """The orders of an account.
 
     Attributes:
         orders: Each order once, history first.
-        since: Unix seconds on the service's clock; older orders need not be among them.
-        complete: Every page came, and they overlapped.
+        since: Unix seconds on the service's clock; older orders may be missing.
+        complete: Every page was read, and the pages overlapped.
     """
 
     orders: tuple[ShownOrder, ...]
@@ -49,13 +48,13 @@ class _Reading:
 
 
 async def read_listing(client: Client, account_id: str, *, since: float, symbols: Collection[str] = ()) -> Listing:
-    """The orders of an account back to `since`, those that are open, and whether that is all of them.
+    """The orders of an account back to `since`, its open orders, and whether the listing is complete.
 
     Args:
         client: The service.
-        account_id: Whose.
-        since: Unix seconds on the service's clock; where the list is in order of time, older orders are not read.
-        symbols: Those of Lighter, whose open orders have to be asked for one by one.
+        account_id: The account.
+        since: Unix seconds on the service's clock; if the list is sorted by time, older orders are not read.
+        symbols: Lighter symbols, whose open orders must be requested one by one.
     """
     history = await _history(client, account_id, since)
     resting = await _open(client, account_id, symbols)
@@ -81,19 +80,19 @@ async def _history(client: Client, account_id: str, since: float) -> _Reading:
 
 
 def _is_last(page: orders.ListResponse, offset: int) -> bool:
-    """Whether nothing follows. A short page of a service that does not say how many it gives may be one of many."""
+    """Whether this is the last page. If the service gives no page size, a short page may still be one of many."""
     if page.total is not None:
         return offset + len(page.orders) >= page.total or not page.orders
     return not page.orders or (len(page.orders) < PAGE and page.limit == PAGE)
 
 
 def _share_one(rows: Iterable[ShownOrder], page: Iterable[ShownOrder]) -> bool:
-    """Whether a page begins within what was read before, so that nothing lies between."""
+    """Whether a page overlaps the rows read before, so that there is no gap."""
     return not {i for each in rows for i in ids(each)}.isdisjoint(i for each in page for i in ids(each))
 
 
 def _reaches(rows: list[ShownOrder], since: float) -> bool:
-    """Whether the list is in order of time, newest first, and its end lies before `since`."""
+    """Whether the list is sorted by time, newest first, and ends before `since`."""
     times = [unix_or_none(each.created_at) for each in rows]
     known = [at for at in times if at is not None]
     return len(known) == len(times) and bool(known) and known[-1] < since and known == sorted(known, reverse=True)
@@ -125,12 +124,12 @@ def distinct(rows: Iterable[ShownOrder]) -> list[ShownOrder]:
 
 
 def ids(order: ShownOrder) -> frozenset[str]:
-    """Everything that an order is called: by the service and by the exchange."""
+    """All ids of an order, the service's and the exchange's."""
     return frozenset(each for each in (order.order_id, order.exchange_order_id) if each)
 
 
 def unix_or_none(text: str | None) -> float | None:
-    """Unix seconds of a service's time, UTC where it names no zone; `None` for what is no time."""
+    """Unix seconds of a service's time, in UTC if it has no zone; `None` if it is not a time."""
     if text is None:
         return None
     try:
@@ -142,12 +141,12 @@ def unix_or_none(text: str | None) -> float | None:
 
 @dataclass(slots=True)
 class Matches:
-    """What a listing says about our intents.
+    """The matches between a listing and our intents.
 
     Attributes:
         found: Intent id to its order.
-        several: Intent id to the orders that could be its own, or are under its label.
-        open: Ids of intents that must not be taken for absent: something that looks like them is there.
+        several: Intent id to the orders that could belong to it, or carry its label.
+        open: Ids of intents that must not be declared absent, because a similar order exists.
     """
 
     found: dict[str, ShownOrder] = field(default_factory=dict[str, ShownOrder])
@@ -155,12 +154,12 @@ class Matches:
     open: set[str] = field(default_factory=set[str])
 
     def mentions(self, intent: Intent) -> bool:
-        """Whether anything there has to do with an intent."""
+        """Whether any match concerns an intent."""
         return intent.intent_id in self.found or intent.intent_id in self.several or intent.intent_id in self.open
 
 
 def by_label(intents: Iterable[Intent], listed: Collection[ShownOrder]) -> Matches:
-    """The orders under our labels."""
+    """Match orders by our labels."""
     matches = Matches()
     for intent in intents:
         under = [each for each in listed if each.label and each.label == intent.label]
@@ -178,13 +177,13 @@ def by_terms(
     before: Mapping[str, Collection[str]],
     earliest: Callable[[Intent], float],
 ) -> Matches:
-    """The orders that can only be ours.
+    """Match orders by their terms, if they can only be ours.
 
     Args:
-        intents: Everything of the account that may have had an effect and is not known to.
-        listed: Orders that no other intent is known to be.
-        before: Intent id to the ids that the account showed before it was sent.
-        earliest: When an intent's order can have been made at the earliest, Unix seconds on the service's clock.
+        intents: All intents of the account whose effect is uncertain.
+        listed: Orders that belong to no other intent.
+        before: Intent id to the order ids that the account had before sending.
+        earliest: Earliest possible creation of an intent's order, Unix seconds on the service's clock.
     """
     fits = {
         intent.intent_id: [
@@ -212,7 +211,10 @@ def by_terms(
 
 
 def _is_exact(intents: Iterable[Intent], intent_id: str, shown: ShownOrder) -> bool:
-    """Whether an order has exactly the terms that were sent; where one has, what is merely near is another order."""
+    """Whether an order has exactly the terms that were sent.
+
+    If one has, orders with only similar terms are not ours.
+    """
     order = next(each.proposal.action for each in intents if each.intent_id == intent_id)
     return isinstance(order, Order) and order.amount == shown.amount and shown.price in {None, order.price}
 

@@ -1,10 +1,10 @@
-"""Finds out what became of attempts whose outcome is unknown, by reading alone. Nothing is ever sent again.
+"""Resolves attempts of unknown outcome by reading only. Nothing is ever sent again.
 
-Found means acknowledged. Not found means absent only after a grace and several complete looks, and even then it is
-looked for until it can no longer come.
+An order that is found is acknowledged. One that is not found is absent only after a grace period and several complete
+listings. Even then the search continues until the order can no longer appear.
 
-What cannot be explained halts, once: two orders for one intent, an order that was refused or given up and is there all
-the same, orders that nobody can tell apart.
+Anything inexplicable halts, once: two orders for one intent, a refused or given-up order that exists after all, orders
+that cannot be told apart.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds, but for `sweeps`.
+    """Waiting times in seconds, except `sweeps`.
 
     Attributes:
-        exchange: Longest time that an attempt can take; one that is older has lost its process.
-        grace: After an outcome became unknown, before it may be taken for absent.
-        sweeps: Complete looks before that.
-        first: Before the second look; doubled each time.
-        longest: Between two looks.
-        given_up: Between two looks for what was taken for absent.
-        watched: After sending, until when such a thing is looked for.
-        lag: After a refusal, before a look makes sure that nothing is there.
-        skew: How far the service's clock may be off once its difference is known, and how coarse it is.
+        exchange: Longest duration of an attempt; if it takes longer, its process has died.
+        grace: Minimum time from unknown to absent.
+        sweeps: Minimum number of complete listings before absent.
+        first: Delay before the second look, doubled each time.
+        longest: Maximum delay between two looks.
+        given_up: Delay between two looks for an absent intent.
+        watched: How long after sending an absent intent is searched for.
+        lag: Delay after a refusal before a look verifies that there is no order.
+        skew: Error and resolution of the service's clock after its offset is corrected.
     """
 
     exchange: float = 60.0
@@ -59,7 +59,7 @@ class Patience:
     skew: float = 5.0
 
     def pause(self, intent: Intent, looks: int) -> float:
-        """Before the next look, after so many."""
+        """Delay before the next look, after this many."""
         if intent.state == "ABSENT":
             return self.given_up
         return min(self.longest, self.first * 2.0 ** min(looks, 30))
@@ -78,18 +78,18 @@ QUIET: Final = frozenset({"paused", "stopped", "unsubscribed"})
 
 
 Earliest = Callable[[Intent], float]
-"""When what an intent asked for can have been made at the earliest, Unix seconds on the service's clock."""
+"""Earliest possible creation of an intent's order, Unix seconds on the service's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Moves the intents in doubt of what one client reaches. Blocking.
+    """Resolves the unknown intents of the services that one client reaches. Blocking.
 
     Attributes:
         ledger: Of this home.
-        services: As intents name them; of orders exactly one.
-        patience: When something that is not there is absent.
-        always_labelled: The channel surely returns labels.
+        services: Service names of the intents; exactly one for orders.
+        patience: When a missing order counts as absent.
+        always_labelled: The channel always returns labels.
     """
 
     ledger: Ledger
@@ -98,7 +98,7 @@ class Resolution:
     always_labelled: bool = False
 
     def orders(self, account_id: str, listing: Listing, began: float, earliest: Earliest) -> None:
-        """Conclude from a listing, begun at `began`. The ledger is read now: whatever is listed was in it before."""
+        """Conclude from a listing started at `began`. The ledger is read afterwards, so it has every listed order."""
         doubted, placed = self._known(lambda each: _is_on(each, account_id))
         self._note_labels(placed, listing.orders)
         known = [each for each in (*doubted, *placed) if each.state != "SENT"]
@@ -114,7 +114,7 @@ class Resolution:
             self._miss([each for each in rest if earliest(each) >= listing.since], began)
 
     def subscriptions(self, listed: Collection[Subscription], began: float, earliest: Earliest) -> None:
-        """Conclude from all subscriptions, read since `began`."""
+        """Conclude from all subscriptions, in a reading started at `began`."""
         doubted, placed = self._known(lambda each: isinstance(each.proposal.action, Deployment))
         taken = {each.order_id: each.sent_at or 0.0 for each in sorted(placed, key=lambda each: each.sent_at or 0.0)}
         missing: list[Intent] = []
@@ -131,11 +131,11 @@ class Resolution:
         self._miss(missing, began)
 
     def lost(self, intent: Intent) -> None:
-        """Whoever sent it went away before the outcome was known."""
+        """The sending process went away before the outcome was known."""
         self._settle(intent, "UNKNOWN", reason="whoever sent it went away before the outcome was known")
 
     def _known(self, wanted: Callable[[Intent], bool]) -> tuple[list[Intent], list[Intent]]:
-        """Intents in doubt, and those that are not."""
+        """Unresolved intents, and acknowledged ones."""
         doubted = self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.services, limit=NEWEST)
         doubted += self.ledger.intents(states={"ABSENT", "REJECTED"}, service=self.services, limit=NEWEST)
         placed = self.ledger.intents(states={"ACKED"}, service=self.services, limit=NEWEST)
@@ -150,12 +150,15 @@ class Resolution:
         return by_terms(possible, free, before=before, earliest=earliest)
 
     def _before(self, intent: Intent) -> frozenset[str]:
-        """What its account showed before it was sent. A process that came too late to send looks after that."""
+        """Order ids that its account had before sending.
+
+        Later snapshots, by processes that lost the claim, are ignored.
+        """
         event = self.ledger.latest(SNAPSHOT, intent.intent_id, until=intent.sent_at or intent.created)
         return frozenset(event.body["ids"]) if event else frozenset()
 
     def _note_labels(self, placed: Iterable[Intent], listed: Iterable[ShownOrder]) -> None:
-        """Remember whether the service returns labels, as orders show that are surely ours."""
+        """Store whether the service returns labels, judging by orders that are certainly ours."""
         ours = {each.order_id for each in placed if each.order_id}
         seen = [_is_ours(each) for each in listed if _is_ours(each) or not ids(each).isdisjoint(ours)]
         if seen:
@@ -182,7 +185,7 @@ class Resolution:
         self._settle(intent, "ACKED", as_result(shown), name, reason="it was found among the account's orders")
 
     def _miss(self, intents: Iterable[Intent], began: float) -> None:
-        """A complete look, begun then, did not find them."""
+        """Book that a complete listing, started at `began`, did not contain them."""
         for each in intents:
             waited = began - each.changed_at
             if waited < 0:
@@ -203,14 +206,14 @@ class Resolution:
         *,
         reason: str = "",
     ) -> None:
-        """Move it, unless another process has moved it."""
+        """Move an intent, unless another process has moved it."""
         try:
             self.ledger.settle(intent.intent_id, to, result=result, order_id=order_id, reason=reason)
         except InvalidInput:
             return
 
     def _alarm(self, intent: Intent, reason: str) -> None:
-        """Halt. A human who releases has seen it, so the same is not raised again."""
+        """Halt. A human who releases the switch has seen the alarm, so it is not raised again."""
         raised = self.ledger.latest(ALARM, intent.intent_id)
         if raised is None or raised.body["reason"] != reason:
             self.ledger.halt(reason, BY)
@@ -227,7 +230,7 @@ def _is_ours(shown: ShownOrder) -> bool:
 
 
 def _fits(intent: Intent, shown: Subscription, taken: Mapping[str | None, float], earliest: float) -> bool:
-    """Whether a subscription is what an intent asked for. What a later resume has done proves nothing of it."""
+    """Whether a subscription fulfils an intent. The effect of a later resume is no proof."""
     action = intent.proposal.action
     if not isinstance(action, Deployment) or not shown.subscription_id:
         return False
@@ -246,10 +249,10 @@ def _fits(intent: Intent, shown: Subscription, taken: Mapping[str | None, float]
 
 
 MOST: Final = 200
-"""Intents of a kind that are looked for at a time, newest first."""
+"""Maximum intents per kind and reading, newest first."""
 
 UNHURRIED: Final = 5.0
-"""Seconds between two readings of the ledger for what is not urgent."""
+"""Seconds between two readings of the ledger for intents that are not urgent."""
 
 
 @dataclass(slots=True)
@@ -260,13 +263,13 @@ class _Plan:
 
 @dataclass(slots=True)
 class Reconciler:
-    """Assesses for the intents in doubt of what one client reaches.
+    """Searches for the unresolved intents of the services that one client reaches.
 
     Attributes:
         client: The service.
         ledger: Of this home.
-        channels: Say whose money an account holds.
-        patience: How long is waited for what.
+        channels: Tell whose money an account holds.
+        patience: The waiting times.
         now: Unix seconds, on the ledger's clock.
     """
 
@@ -280,10 +283,10 @@ class Reconciler:
     _others_due: float = 0.0
 
     async def look(self, *, at_once: bool = False) -> None:
-        """Look at everything whose time has come: at first at once, then after 1, 2, 4 and up to 60 seconds.
+        """Look for every intent that is due: first immediately, then after 1, 2, 4 and up to 60 seconds.
 
         Args:
-            at_once: Look at everything now.
+            at_once: Look for every intent now.
         """
         now = self.now()
         if at_once:
@@ -322,7 +325,7 @@ class Reconciler:
             await to_thread.run_sync(self._resolution.subscriptions, listed, began, self._earliest)
 
     def _watched(self, now: float) -> list[Intent]:
-        """What is in doubt, after attempts whose process is gone have been given up as unknown."""
+        """Unresolved intents. Attempts whose process is gone become unknown first."""
         watched: list[Intent] = []
         for each in self.ledger.intents(states={"SENT", "UNKNOWN"}, service=self.channels.services, limit=MOST):
             if each.state == "SENT" and now - (each.sent_at or now) > self.patience.exchange:
@@ -336,7 +339,7 @@ class Reconciler:
         return watched + self._others
 
     def _unhurried(self, now: float) -> list[Intent]:
-        """What is looked for with less haste: what was given up, refusals, and whether labels come back."""
+        """Intents with a slower schedule: those given up, refusals, and those that show whether labels come back."""
         given_up = self.ledger.intents(states={"ABSENT"}, service=self.channels.services, limit=MOST)
         refused = self.ledger.intents(states={"REJECTED"}, service=self.channels.services, limit=MOST)
         watched = [each for each in given_up if now - (each.sent_at or now) < self.patience.watched]
@@ -348,7 +351,7 @@ class Reconciler:
         return watched
 
     def _earliest(self, intent: Intent) -> float:
-        """When its order can have been made at the earliest, should this clock have been set back or forth since."""
+        """Earliest possible creation of its order, even if this clock was set back or forward since."""
         clock = self.client.server_time
         ahead = 0.0 if clock is None else min(0.0, clock.said - clock.heard)
         return (intent.sent_at or intent.created) + ahead - self.patience.skew

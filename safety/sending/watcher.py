@@ -1,7 +1,7 @@
-"""What goes on behind the calls, in every server process: approved intents are sent, unknown outcomes looked for.
+"""Runs in the background of every server process: sends approved intents and resolves unknown outcomes.
 
-A human approves in another process and a caller may have gone away, so a process has to be there. Any number of
-processes may watch one ledger: whoever claims first sends, and everything else may happen twice.
+A human approves in another process, and the caller may be gone, so some process must keep watch. Any number of
+processes may watch one ledger: the first to claim an intent sends it, and all other work may safely run twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 OPEN: Final[frozenset[State]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
 
 FOLLOWED: Final = "halt_followed"
-"""Kind of the event that orders were cancelled after a halt; its subject is the service."""
+"""Event kind: orders were cancelled after a halt. The subject is the service."""
 
 NEWEST: Final = 1000
 
@@ -43,13 +43,13 @@ class Pace:
     """Seconds.
 
     Attributes:
-        brisk: Between two looks into the ledger while something waits or is unknown.
-        idle: The same while nothing is.
-        own_caller: For which an intent that needed nobody's approval is left to the call that made it.
-        again: Before what could not be sent is tried again.
-        halted: Before what could not be cancelled is tried again.
-        hopeful: After an outcome became unknown, while looks into the ledger stay brisk.
-        standing: Between two looks at what trades by itself.
+        brisk: Between two readings of the ledger while an intent is pending or unknown.
+        idle: The same otherwise.
+        own_caller: How long an intent that needed no approval is left to its own call.
+        again: Delay before sending is tried again.
+        halted: Delay before cancelling is tried again.
+        hopeful: How long after an unknown outcome readings stay brisk.
+        standing: Between two checks of strategies that trade by themselves.
     """
 
     brisk: float = 0.5
@@ -63,18 +63,18 @@ class Pace:
 
 @dataclass(slots=True)
 class Watcher:
-    """Watches one ledger on behalf of what one client reaches.
+    """Watches one ledger for the services that one client reaches.
 
     Attributes:
         ledger: Of this home.
-        services: As intents name them; halts are booked under the first.
+        services: Service names of the intents; halts are booked under the first.
         executor: Sends.
-        reconciler: Assesses for what is unknown.
-        expiry: Ends standing authorities.
-        follow_halt: Cancels and pauses after a halt; returns what could not be.
-        pace: How often.
+        reconciler: Resolves unknown outcomes.
+        expiry: Ends expired standing approvals.
+        follow_halt: Cancels and pauses after a halt; returns the failures.
+        pace: The intervals.
         now: Unix seconds, on the ledger's clock.
-        watch_losses: Assesses at the accounts on which strategies trade by themselves; `None` if no strategy does.
+        watch_losses: Checks accounts on which strategies trade by themselves; `None` if there are none.
         looks: Rounds so far.
     """
 
@@ -93,7 +93,7 @@ class Watcher:
     _said: set[str] = field(default_factory=set[str])
 
     async def run(self) -> None:
-        """Watch until cancelled. No failure of a look ends it."""
+        """Watch until cancelled. A failed round does not end it."""
         async with anyio.create_task_group() as tasks:
             while True:
                 soon = await self._look(tasks)
@@ -101,7 +101,7 @@ class Watcher:
                 await anyio.sleep(self.pace.brisk if soon else self.pace.idle)
 
     async def _look(self, tasks: anyio.abc.TaskGroup) -> bool:
-        """Begin what is due; whether the next look should come soon."""
+        """Start all work that is due. Returns whether the next round should come soon."""
         try:
             waiting, switch = await to_thread.run_sync(self._read)
         except Exception as error:  # noqa: BLE001 - the next look may do better
@@ -122,12 +122,12 @@ class Watcher:
         return any(self._is_urgent(each) for each in waiting)
 
     def _read(self) -> tuple[list[Intent], Switch]:
-        """What waits or is in doubt, after what is too late has been let go, and the switch."""
+        """Pending and unresolved intents, after expiry, and the switch."""
         self.ledger.expire_due()
         return self.ledger.intents(states=OPEN, service=self.services), self.ledger.switch()
 
     def _is_urgent(self, intent: Intent) -> bool:
-        """Whether something may happen to it soon. What has long been unknown may stay so."""
+        """Whether its state may change soon. An intent that has long been unknown is not urgent."""
         return intent.state != "UNKNOWN" or self.now() - intent.changed_at < self.pace.hopeful
 
     def _is_due(self, intent: Intent) -> bool:
@@ -138,9 +138,9 @@ class Watcher:
         return not intent.automatic or self.now() - intent.created >= self.pace.own_caller
 
     async def _follow(self, switch: Switch) -> None:
-        """Cancel and pause once for each halt, wherever the switch was pulled, and again while some of it fails.
+        """Cancel and pause once for each halt, whichever process engaged the switch, and retry failures.
 
-        What comes to light only afterwards, such as an order that had been given up, is stopped as well.
+        Orders that appear later, such as one that had been given up, are cancelled too.
         """
         event = await to_thread.run_sync(self.ledger.latest, FOLLOWED, self.services[0])
         if event is not None and (event.at < (switch.since or 0.0) or await to_thread.run_sync(self._appeared, event)):
@@ -152,7 +152,7 @@ class Watcher:
             await to_thread.run_sync(lambda: self.ledger.record(FOLLOWED, subject=self.services[0], failed=failed))
 
     def _appeared(self, since: Event) -> bool:
-        """Whether the service was seen to have done something of ours since."""
+        """Whether the service has acknowledged an action of ours since then."""
         placed = self.ledger.intents(states={"ACKED"}, service=self.services, limit=NEWEST)
         return any(each.changed_at > since.at for each in placed)
 
@@ -164,7 +164,7 @@ class Watcher:
         *,
         every: float = 0.0,
     ) -> None:
-        """Do it beside everything else, unless it still goes on or was begun within `every` seconds."""
+        """Run a job in the background, unless it is still running or was started within `every` seconds."""
         if name in self._running or self._next.get(name, 0.0) > anyio.current_time():
             return
         if every:
@@ -181,7 +181,7 @@ class Watcher:
             self._running.discard(name)
 
     def _complain(self, name: str, error: Exception) -> None:
-        """Say each thing once."""
+        """Log each failure once."""
         text = f"{name}: {type(error).__name__}: {error}"
         if text not in self._said:
             self._said.add(text)
@@ -189,20 +189,20 @@ class Watcher:
 
 
 EXPIRED: Final = "standing_expired"
-"""Kind of the event that a subscription was paused, or found to be so; its subject is the subscription."""
+"""Event kind: a subscription was paused, or found paused. The subject is the subscription."""
 
 MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """Ends the authority of strategies to trade by themselves (R30).
+    """Pauses strategies whose approval to trade by themselves has expired (R30).
 
     Attributes:
         client: The service.
         ledger: Of this home.
-        services: As intents name them.
-        seconds: How long an approval lasts now, by whose money it is; `None` for ever.
+        services: Service names of the intents.
+        seconds: How long an approval lasts, per kind of money; `None` means for ever.
         now: Unix seconds, on the ledger's clock.
     """
 
@@ -213,10 +213,10 @@ class Expiry:
     now: Callable[[], float] = time.time
 
     async def pause_due(self) -> list[str]:
-        """Pause what has outlived its approval, and return the ids of what was paused.
+        """Pause every strategy with an expired approval, and return the ids of the paused ones.
 
         Raises:
-            HeyTradersError: The service did not do one of them, the others notwithstanding. The next call tries again.
+            HeyTradersError: At least one could not be paused; the others were. The next call tries again.
         """
         seconds: dict[Money, float | None] = {"paper": await self.seconds("paper"), "real": await self.seconds("real")}
         due = await to_thread.run_sync(self._due, seconds)

@@ -1,6 +1,7 @@
-"""Whose money an account holds and what can be relied upon there. The server builds it from what a human connected.
+"""Says whose money an account holds and what can be relied upon there. The server builds it from the connected
+accounts.
 
-No answer of a service makes money simulated. An account that nobody has connected and no paper book holds is real.
+No response of a service makes money simulated. An account that is neither connected nor a paper account is real.
 """
 
 from __future__ import annotations
@@ -17,27 +18,27 @@ if TYPE_CHECKING:
 Money = Literal["paper", "real"]
 
 FIRST_NAMES: Final = {"paper": "embedded", "real": "hosted"}
-"""How version 1 of a proposal wrote whose money it was, under the name `backend`."""
+"""The kinds of money as version 1 of a proposal wrote them, in the field `backend`."""
 
 PAPER_SERVICE: Final = "embedded"
-"""The service of simulated money. Everything booked under any other name is real."""
+"""The service name of simulated money. Any other name means real money."""
 
 CONNECTED_SERVICE: Final = "connected"
-"""The service of exchange accounts that a human connected to the embedded engine."""
+"""The service name of exchange accounts connected to the embedded engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The way of an account's orders.
+    """How the orders of an account are sent.
 
     Attributes:
-        money: Simulated or real; which limits count follows from this and from nothing else.
-        service: Under which name its intents are booked: a base URL, `PAPER_SERVICE` or `CONNECTED_SERVICE`.
+        money: Simulated or real; this alone selects the limits.
+        service: The name under which its intents are booked: a base URL, `PAPER_SERVICE` or `CONNECTED_SERVICE`.
         certain_refusals: Any documented refusal proves that nothing was placed.
-        labels_echoed: Whether orders come back with our labels; `None` where only experience tells.
+        labels_echoed: Whether orders come back with our labels; `None` if this must be observed.
         client_ids: An order can be found by an id that we chose.
-        alone_needed: Unless labels come back, no other order of its account and symbol may be in doubt.
-        exchange: The venue that the account belongs to, where the human said so.
+        alone_needed: Unless labels come back, no other order of its account and symbol may be unresolved.
+        exchange: The account's venue, if the user named it.
     """
 
     money: Money
@@ -49,7 +50,7 @@ class Channel:
     exchange: ExchangeId | None = None
 
     def __post_init__(self) -> None:
-        """Refuse simulated money under a name of real money, and the other way round.
+        """Refuse simulated money under a real service name, and the reverse.
 
         Raises:
             ValueError: Money and service contradict each other.
@@ -61,7 +62,7 @@ class Channel:
 PAPER: Final = Channel("paper", PAPER_SERVICE, certain_refusals=True, labels_echoed=True, alone_needed=False)
 
 Lookup = Callable[[str], Awaitable[Channel | None]]
-"""The channel of an account by its id; `None` for an account that nobody knows."""
+"""Returns the channel of an account by its id; `None` for an unknown account."""
 
 
 async def _nobody(_account_id: str) -> None:
@@ -70,13 +71,13 @@ async def _nobody(_account_id: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """The channels of everything that one client reaches.
+    """The channels of all accounts that one client reaches.
 
     Attributes:
-        common: Of what concerns no account, such as a post.
-        unknown: Of an account that nobody knows; always real.
+        common: For actions without an account, such as a post.
+        unknown: For unknown accounts; always real.
         lookup: Finds the channel of a known account.
-        connected: Ids of the accounts that a human connected to the embedded engine, as they are now.
+        connected: Current ids of the accounts connected to the embedded engine.
     """
 
     common: Channel
@@ -85,23 +86,23 @@ class Channels:
     connected: Callable[[], Collection[str]] = tuple
 
     def __post_init__(self) -> None:
-        """An unknown account is real.
+        """Refuse a channel that would treat unknown accounts as simulated.
 
         Raises:
-            ValueError: It would be taken for simulated money.
+            ValueError: The channel of unknown accounts is simulated.
         """
         if self.unknown.money != "real":
             raise ValueError("an unknown account is real")
 
     @classmethod
     def hosted(cls, url: str) -> Self:
-        """A service on the internet, all of whose accounts are real."""
+        """A service on the internet; all its accounts are real."""
         channel = Channel("real", url)
         return cls(channel, channel)
 
     @classmethod
     def local(cls, lookup: Lookup, connected: Callable[[], Collection[str]] = tuple) -> Self:
-        """The embedded engine: simulated accounts, and those that a human connected to it."""
+        """The embedded engine: paper accounts and connected exchange accounts."""
         return cls(PAPER, Channel("real", CONNECTED_SERVICE), lookup, connected)
 
     @property

@@ -1,7 +1,7 @@
-"""What the rules may know, what each of them finds, and what the policy decides.
+"""Defines the facts for the rules, the findings of the rules, and the decision of the policy.
 
-Facts are gathered before the rules run. A fact that could not be read is `None`, and the rules that need it then deny.
-A decision says which rule decided, the limit, the observed value and what to do.
+Facts are gathered before the rules run. A fact that could not be read is `None`, and the rules that need it deny. A
+decision names the deciding rule, the limit, the observed value and what to do.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from safety.terms.proposal import Order
 SwitchState = Literal["ACTIVE", "REDUCING", "HALTED"]
 
 Assurance = Literal["none", "elicitation", "passphrase", "separate"]
-"""The strongest approval channel there is: none, the client's own dialog, a passphrase-signed approval, or that and a
-server which runs under another user or host than the agent."""
+"""The strongest available approval channel.
+
+None, the client's dialog, an approval signed with a passphrase, or that plus a server under another user or host than
+the agent's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """An open order of the account. `role` and `parent` are those of an exit of a plan, and `None` in all others."""
+    """An open order of the account. `role` and `parent` are set for an exit of a plan, and `None` otherwise."""
 
     symbol: str
     side: str
@@ -44,7 +47,7 @@ class Resting:
 
     @property
     def is_exit(self) -> bool:
-        """Whether it can only close what an approved order has opened."""
+        """Whether it can only close a position that an approved order opened."""
         return self.role is not None
 
 
@@ -54,13 +57,13 @@ class AccountFacts:
 
     Attributes:
         age: Seconds since it was read.
-        equity_usd: All that it holds.
+        equity_usd: Total equity.
         free: Available units by asset.
         positions: Signed size by symbol, base units or tokens; spot holdings count by their asset's symbol.
         position_usd: Absolute value by symbol.
         open_orders: Resting orders.
-        exchange: The venue that the account belongs to; `None` where nobody says.
-        market_type: What that venue trades there, likewise.
+        exchange: The account's venue; `None` if not known.
+        market_type: The market type of that venue; `None` if not known.
     """
 
     age: float
@@ -86,10 +89,10 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the ledger knows at the moment of the decision, read in the transaction that books it.
+    """The ledger's numbers at the moment of the decision, read in the transaction that books it.
 
-    Sums and counts are over everything that was reserved, sent, unknown or acknowledged with this kind of money. What
-    was surely not placed (denied, declined, expired, rejected) does not count.
+    Sums and counts cover all intents with this kind of money that are reserved, sent, unknown or acknowledged. Intents
+    that were definitely not placed (denied, declined, expired, rejected) do not count.
 
     Attributes:
         notional_24h: USD over the last 24 hours.
@@ -113,7 +116,7 @@ class Usage:
         high_water_equity: USD, the account's highest snapshot.
         standing_active: Strategies that trade by themselves under an approval of ours.
         clock_went_back: The last event of the ledger lies in the future.
-        at: When the ledger was asked, Unix seconds; `None` where nobody did.
+        at: When the ledger was read, Unix seconds; `None` if it was not.
     """
 
     notional_24h: Decimal = Decimal(0)
@@ -142,13 +145,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that the rules may know about the world.
+    """All facts that the rules may use.
 
     Attributes:
         now: Unix seconds.
         money: Simulated or real.
         switch: State of the kill switch.
-        switch_moved: By whom it was moved and why, for people to read; empty while it is ACTIVE.
+        switch_moved: Who moved it and why, for display; empty while it is ACTIVE.
         assurance: The strongest approval channel.
         quote: Of the order's symbol.
         usd_rate: USD per unit of the order's quote currency.
@@ -175,7 +178,7 @@ class Facts:
     switch_moved: str = ""
 
     def later(self, now: float) -> Facts:
-        """The same facts at a later moment: what was read of the market and the account has aged since."""
+        """The same facts at a later moment, with market and account data aged accordingly."""
         late = max(0.0, now - self.now)
         quote, account = self.quote, self.account
         return replace(
@@ -198,7 +201,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule says about one action.
+    """The result of one rule for one action.
 
     Attributes:
         rule: Its id, such as `R08_MAX_NOTIONAL`.
@@ -207,10 +210,10 @@ class Finding:
         limit: What is allowed.
         observed: What was found, in the same unit.
         unit: Of both, such as `USD`.
-        window: The span that a count or sum is about, such as `24h`.
+        window: The time span of a count or sum, such as `24h`.
         resets_at: Unix seconds when waiting alone would let it pass.
-        way_out: What to do instead, as a sentence; never to repeat what may have happened.
-        repaired: The order that this rule would let pass, where one is known.
+        way_out: What to do instead, as a sentence; never to repeat an action that may have happened.
+        repaired: The order that this rule would let pass, if known.
     """
 
     rule: str
@@ -227,14 +230,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy says about one action.
+    """The policy's decision on one action.
 
     Attributes:
         outcome: The worst of `findings`.
         findings: One for each rule, in the order of the table.
         policy_hash: Of the policy that decided, hexadecimal.
-        notional_usd: What the action was valued at, where money applies and a value is known.
-        suggestion: A whole order that would not be denied (checked against the same facts), where one is known.
+        notional_usd: The action's value, if money applies and the value is known.
+        suggestion: A complete order that would not be denied (checked against the same facts), if known.
     """
 
     outcome: Outcome
@@ -245,19 +248,19 @@ class Decision:
 
     @property
     def worst(self) -> Finding:
-        """The first finding that is as bad as the whole."""
+        """The first finding with the decision's outcome."""
         return next(finding for finding in self.findings if finding.outcome is self.outcome)
 
     @property
     def against(self) -> tuple[Finding, ...]:
-        """Everything that does not simply pass, worst first; of several for one and the same reason the first."""
+        """All findings that do not pass, worst first; of several with the same reason, only the first."""
         told: dict[str, Finding] = {}
         for finding in sorted((f for f in self.findings if f.outcome), key=lambda f: -f.outcome):
             told.setdefault(finding.reason, finding)
         return tuple(told.values())
 
     def report(self) -> dict[str, Any]:
-        """The decision as the journal and the model read it; unknown parts are left out."""
+        """The decision for the journal and the model, without unknown parts."""
         worst = self.worst
         parts: dict[str, Any] = {
             "decision": self.outcome.name.lower(),
@@ -274,7 +277,7 @@ class Decision:
 
 
 def finding_report(finding: Finding) -> dict[str, Any]:
-    """A finding as the journal and the model read it."""
+    """A finding for the journal and the model."""
     named = {
         "rule": finding.rule,
         "outcome": finding.outcome.name.lower(),

@@ -1,4 +1,4 @@
-"""An intent: a proposal that the ledger has admitted, and what became of it."""
+"""An intent: a proposal admitted by the ledger, and its outcome."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ MOVES: Final[dict[State, frozenset[State]]] = {
 }
 
 UNDECIDED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "NOT_SENT"})
-"""Nothing has been sent yet, and something still may be."""
+"""Not sent yet, but may still be sent."""
 
 COUNTED: Final[frozenset[State]] = frozenset({"PENDING", "APPROVED", "NOT_SENT", "SENT", "UNKNOWN", "ABSENT", "ACKED"})
-"""What the limits count: everything that has, or may have, or may yet have an effect. ABSENT counts for 24 hours."""
+"""States that the limits count: the intent has, may have or may yet have an effect. ABSENT counts for 24 hours."""
 
 
 def may_move(current: State, to: State) -> bool:
@@ -62,7 +62,7 @@ class Caller:
     Attributes:
         tool: The tool or command.
         client: The client's name and version as it gave them; for a strategy's order, the subscription.
-        origin: Names one decision of a strategy for ever, so that its order is booked once; "" for all others.
+        origin: Permanent id of one strategy decision, so that its order is booked once; "" for other callers.
     """
 
     tool: str
@@ -75,23 +75,23 @@ class Intent:
     """A row of the ledger.
 
     Attributes:
-        intent_id: 26 characters, time and 80 random bits; also what a human names to approve it.
-        state: Where it stands.
-        proposal: What was asked, exactly.
+        intent_id: 26 characters, time and 80 random bits; a human approves the intent by this id.
+        state: Its current state.
+        proposal: The exact terms.
         digest: Of the proposal, as stored when it was admitted.
         caller: Who asked.
         automatic: No human had to approve it under the policy of that moment.
-        label: What the service sees as the order's label; "" until sent.
+        label: The label that the service sees; "" until sent.
         created: Unix seconds; so are the other times.
         sent_at: When the claim was committed, before anything left.
-        changed_at: Of the last move.
+        changed_at: Time of the last state change.
         order_id: The service's id, once known.
         result: The service's order or subscription, as last seen.
-        reason: Why it stands where it stands.
+        reason: The reason for the state.
         signature: The human's, over the digest; hexadecimal.
         key_id: Of the approver's key.
         approved_at: Unix seconds.
-        sweeps: Complete looks that did not find it.
+        sweeps: Complete listings that did not contain it.
     """
 
     intent_id: str
@@ -118,14 +118,14 @@ def new_intent_id(now: float, home: int) -> str:
 
     Args:
         now: Unix seconds.
-        home: 0 to 65,535, of the ledger; by it the ledger knows its own among labels that it finds at a service.
+        home: 0 to 65,535, of the ledger, which recognises its own labels at a service by it.
     """
     value = (int(now * 1000) << 80) | (home << 64) | secrets.randbits(64)
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def home_of(intent_id: str) -> int | None:
-    """The home that an intent id names; `None` where it is not an id of ours."""
+    """The home number in an intent id; `None` if it is not an id of ours."""
     if len(intent_id) != _LENGTH or not set(intent_id) <= set(_CROCKFORD):
         return None
     value = 0
@@ -141,11 +141,11 @@ def intent_of_label(label: str | None) -> str | None:
 
 
 def order_label(intent_id: str, digest: str, head: str) -> str:
-    """What the exchange gets as label, 61 characters: which intent, which order, and where our journal stood.
+    """The label for the exchange, 61 characters: the intent, the order's digest, and the head of our journal.
 
     Args:
         intent_id: Of the intent.
         digest: Of its proposal.
-        head: MAC of the journal's last event, which the exchange thereby keeps for us.
+        head: MAC of the journal's last event, which the exchange thereby stores for us.
     """
     return f"{LABEL_PREFIX}:{intent_id}:{digest[:16]}:{head[:12]}"
