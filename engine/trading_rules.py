@@ -1,10 +1,10 @@
-"""The rules that backtests and accounts share: liquidation, the smallest order, lots, a share of the volume, rounding.
+"""The rules shared by backtests and accounts: liquidation, smallest order, lots, volume share, rounding.
 
-Backtests compute in floats and paper accounts in exact decimals; both call the same formulas. A size that a venue would
-refuse is refused by a paper account, with the nearest valid one; a backtest rounds it down or skips it, and counts it.
+Backtests compute in floats and paper accounts in exact decimals, with the same formulas. If a venue would refuse a
+size, a paper account refuses it and names the nearest valid one; a backtest rounds it down or skips it, and counts it.
 
-Decimals stay exact: prices are multiples of a tick and amounts of a lot, so costs and fees are finite decimals. Only a
-division rounds (margin by leverage, an average price), and then towards zero, at the eighth decimal.
+Decimals stay exact: prices are multiples of a tick and amounts of a lot, so costs and fees are finite decimals. Only
+divisions round (margin by leverage, average price): towards zero, at the eighth decimal.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def liquidation_value(side: int, cost: Number, margin: Number, maintenance: Numb
 
     Args:
         side: 1 is long, -1 short.
-        cost: What the position was opened for, without its sign; per unit, the result is a price.
-        margin: What was put up for it.
+        cost: Entry value of the position, unsigned; if given per unit, the result is a price.
+        margin: Its margin.
         maintenance: Fraction of the current value.
     """
     return (cost - side * margin) / (1 - side * maintenance)
@@ -65,10 +65,10 @@ def liquidation_value(side: int, cost: Number, margin: Number, maintenance: Numb
 
 @dataclass(frozen=True, slots=True)
 class OrderRules:
-    """What an exchange asks of an order in one instrument.
+    """An exchange's requirements for an order in one instrument.
 
     Attributes:
-        lot: Amounts are multiples of it, base units; 0 where any amount will do.
+        lot: Amounts are multiples of it, base units; 0 if any amount is valid.
         minimum: An order that opens is worth at least this, quote currency.
     """
 
@@ -77,7 +77,7 @@ class OrderRules:
 
     @property
     def digits(self) -> int:
-        """Decimals that a multiple of the lot is rounded to, against the residue of floats."""
+        """Decimals to round a multiple of the lot to, which removes float residue."""
         return max(-math.floor(math.log10(self.lot)), 0) + 2
 
     def whole_lots(self, amount: float) -> float:
@@ -87,7 +87,7 @@ class OrderRules:
         return round(math.floor(amount / self.lot + ROUNDING) * self.lot, self.digits)
 
     def takes(self, amount: float, price: float) -> bool:
-        """Whether an order that opens this much is worth enough."""
+        """Whether an opening order of this size reaches the minimum value."""
         return amount * price >= self.minimum
 
 
@@ -104,7 +104,7 @@ _EXACT: Final = Context(prec=120, rounding=ROUND_DOWN, traps=[InvalidOperation, 
 
 @contextmanager
 def exact() -> Generator[None]:
-    """Compute with 120 digits, which no sum or product of documented amounts, prices and fees can fill."""
+    """Compute with 120 digits, more than any sum or product of documented amounts, prices and fees needs."""
     with _localcontext(_EXACT):
         yield
 
@@ -120,7 +120,7 @@ def up(value: Decimal, step: Decimal = CENT) -> Decimal:
 
 
 def nearest(value: Decimal, step: Decimal = CENT) -> Decimal:
-    """The multiple of `step` nearest to `value`, the even one of two, in plain notation."""
+    """The multiple of `step` nearest to `value`, half to even, in plain notation."""
     return plain((value / step).to_integral_value(rounding=ROUND_HALF_EVEN) * step)
 
 
@@ -144,7 +144,7 @@ def plain(value: Decimal) -> Decimal:
 
 
 def text(value: Decimal) -> str:
-    """How the books store and messages show an amount."""
+    """An amount as stored in the books and shown in messages."""
     return format(plain(value), "f")
 
 
@@ -163,13 +163,13 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class ListedTerms:
-    """What trading an instrument costs, and its smallest order: as listed, else as the exchange's row says.
+    """Fees and smallest order of an instrument: as listed, else from the exchange's defaults.
 
     Attributes:
         taker: Fee of an order that fills at once, a fraction of its value.
         maker: Fee of an order that rested, likewise.
-        minimum: The smallest value of an order, quote currency; 0 where none is known in that currency.
-        smallest: The smallest amount of an order, base units; 0 where only the value counts.
+        minimum: The smallest value of an order, quote currency; 0 if none is known in that currency.
+        smallest: The smallest amount of an order, base units; 0 if only the value counts.
     """
 
     taker: Decimal

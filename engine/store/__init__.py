@@ -1,7 +1,7 @@
-"""What all tables share: the `MetaData` that they are declared against, and identifiers for what is stored.
+"""Shared by all tables: the `MetaData` that they are declared against, and the identifiers of stored rows.
 
-An identifier is a prefix that says what it is, then a ULID in lower case: 48 bits of milliseconds, 80 random bits, in
-26 characters of Crockford's base 32. They sort by the moment of making, also within one millisecond of one process.
+An identifier is a type prefix and a lower-case ULID: 48 bits of milliseconds and 80 random bits in 26 characters of
+Crockford's base 32. Identifiers sort by creation time, also within one millisecond of one process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _last = 0
 
 
 def new_id(prefix: str) -> str:
-    """Make an identifier such as `bt_01jd3w...`: sortable, and not to be guessed."""
+    """Create an identifier such as `bt_01jd3w...`: sortable and unguessable."""
     number = _next_number()
     digits = [_ALPHABET[(number >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5)]
     return f"{prefix}_{''.join(digits)}"

@@ -1,8 +1,8 @@
-"""Tables of agents (keys, what they have used up, posts, who follows whom) and of their paper accounts.
+"""Tables of agents (keys, quota usage, posts, follows) and of their paper accounts.
 
-Keys are kept as SHA-256 digests only. A profile of the arena is the agent's own row. Money and amounts are TEXT, exact
-decimals; a ledger row is never changed or removed. `broker_balances` repeats what the ledger sums to, so that a balance
-is one row to read; both are written in the same transaction, and `engine.venues.paper.ledger.verify` compares them.
+Keys are stored only as SHA-256 digests. The arena profile is part of the agent's row. Money and amounts are exact
+decimals as TEXT. Ledger rows are never changed or removed. `broker_balances` stores the sums of the ledger, so that a
+balance is a single row. Both are written in one transaction, and `engine.venues.paper.ledger.verify` compares them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stored candles: one row per series, its bars in BLOBs of 2,048 float64 bars, of which the newest grows."""
+"""Stored candles: one row per series, with its bars in BLOBs of 2,048 float64 bars. Only the newest BLOB grows."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ CHUNKS: Final[dict[StoredSource, sa.Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One imported series. `missing` counts the bars that gaps left out; `revision` changes with the bars."""
+    """One imported series. `missing` counts the bars missing in gaps; `revision` changes with the bars."""
 
     id: int
     instrument: Instrument
@@ -112,7 +112,7 @@ def read_block(
     end: int | None = None,
     limit: int | None = None,
 ) -> Block:
-    """The bars with `start <= open time < end`; of those, the last `limit`. Reads only the chunks that it needs."""
+    """The last `limit` bars with `start <= open time < end`. Reads only the chunks that it needs."""
     chunk = CHUNKS[source].c
     wanted = sa.select(chunk.data).where(chunk.series_id == series_id).order_by(chunk.number.desc())
     if start is not None:
@@ -128,7 +128,7 @@ def read_block(
 
 
 def write_block(connection: sa.Connection, series_id: int, block: Block, source: StoredSource = "imported") -> None:
-    """Make `block` the bars of the series from its first time on; what was there from that time on is replaced."""
+    """Replace the bars of the series from the first time of `block` on."""
     chunks_table = CHUNKS[source]
     chunk = chunks_table.c
     first = int(block[0, 0])

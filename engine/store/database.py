@@ -1,9 +1,9 @@
 """The engine's state: one SQLite file by default, a PostgreSQL database where a URL says so.
 
-Work is a function of a connection, run in one transaction. `write` holds the database's one write lock from its first
-statement to its commit, in every process, so that what it read is still true when it writes: SQLite's own lock, or an
-advisory lock on PostgreSQL. `read` sees one moment of the database and cannot write. SQLite below 3.51.3 can corrupt
-a WAL database that two processes use, so it runs on a rollback journal there.
+Work is a function of a connection, run in one transaction. `write` holds the single write lock of the database, across
+all processes, from its first statement to its commit, so that data it has read is still current when it writes. This is
+SQLite's own lock, or an advisory lock on PostgreSQL. `read` sees a consistent snapshot and cannot write. SQLite below
+3.51.3 can corrupt a WAL database used by two processes, so a rollback journal is used there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def default_url(home: Path) -> str:
 
 
 class Store:
-    """An open database with every table in place. Safe to share between threads, not between processes."""
+    """An open database with all tables. Safe to share between threads, not between processes."""
 
     def __init__(self, engine: sa.Engine, url: str) -> None:
         reading: dict[str, Any] = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
@@ -65,9 +65,9 @@ class Store:
 
     @classmethod
     def open(cls, url: str) -> Store:
-        """Open the database at `url`, made if it is not there: file mode 0600, in a folder of mode 0700.
+        """Open the database at `url`, creating it if missing: file mode 0600, in a folder of mode 0700.
 
-        An older database is brought up to date.
+        An older database is migrated.
 
         Raises:
             InvalidInput: The URL names neither SQLite nor PostgreSQL.
@@ -85,7 +85,7 @@ class Store:
 
     @property
     def writes(self) -> int:
-        """How many write transactions this object has committed: a cheap sign that a cache may be stale."""
+        """The number of write transactions committed by this object: a cheap sign that a cache may be stale."""
         return self._writes
 
     async def read(self, work: Work[T]) -> T:
@@ -95,8 +95,8 @@ class Store:
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a write transaction, in a thread; an exception rolls it back.
 
-        It runs again when the database rolled it back in favour of another transaction, so it may change nothing but
-        the database.
+        It is retried if the database rolled it back in favour of another transaction, so it may have no side effects
+        outside the database.
 
         Raises:
             Unavailable: Another process held the write lock for `BUSY_SECONDS`, or the connection was lost before the
@@ -162,7 +162,7 @@ def _parse(url: str) -> URL:
 
 
 def _prepare_file(path: Path) -> None:
-    """Make folder and file before SQLite does, for their modes; the journal beside it takes the file's mode."""
+    """Create folder and file before SQLite does, to set their modes; the journal inherits the file's mode."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -213,7 +213,7 @@ def _set_up_postgresql(connection: Any, _record: Any) -> None:
 
 @cache
 def _binary_cursor() -> type:
-    """Cursors that take results in binary form: candles arrive in less than half the time of their hexadecimal text."""
+    """Cursors with binary results: candles arrive in less than half the time of hexadecimal text."""
     import psycopg
 
     class BinaryCursor(psycopg.Cursor[Any]):
@@ -230,7 +230,7 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 
 
 def _migrate(engine: sa.Engine) -> None:
-    """Bring the schema up to date; a database that already is takes no write lock."""
+    """Migrate the schema; takes no write lock if it is up to date."""
     try:
         with engine.begin() as connection:
             version = recorded_version(connection)
@@ -259,7 +259,7 @@ def _unusable(url: URL, error: Exception) -> UserMustAct:
 
 
 def _explained(error: DBAPIError, *, committing: bool) -> Exception:
-    """A busy or lost database is worth waiting for; anything else is a fault and is raised as it is."""
+    """The error for a busy or lost database; any other error is a bug and is returned unchanged."""
     if _is_busy(error):
         return Unavailable(
             f"the database was busy for {BUSY_SECONDS:g} s; nothing was changed",
@@ -285,5 +285,5 @@ def _is_busy(error: DBAPIError) -> bool:
 
 
 def _sqlstate(error: DBAPIError) -> str | None:
-    """PostgreSQL's code for what went wrong; `None` on SQLite."""
+    """PostgreSQL's error code; `None` on SQLite."""
     return getattr(error.orig, "sqlstate", None)

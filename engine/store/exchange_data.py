@@ -1,7 +1,7 @@
-"""What exchanges have told us, kept: candles, funding rates, lists of markets, and when each may be asked again.
+"""Stored data of exchanges: candles, funding rates, market lists, orders, and when each exchange may be queried again.
 
-A series has its bars in the same BLOBs as imported candles, and beside them the ranges of time that were asked for.
-A bar that is missing inside such a range does not exist at the exchange; outside of them nothing is known.
+A series stores its bars in BLOBs like imported candles, and also the time ranges that were requested. A bar missing
+inside such a range does not exist at the exchange; outside the ranges nothing is known.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ has not been sent.
 class SentOrder:
     """An order that was sent, or was about to be. Amounts in base units, times in unix seconds.
 
-    `client_id` is the id that it has at the exchange by our choice, `venue_id` the exchange's own once it was seen.
+    `client_id` is the id that we chose for it at the exchange, `venue_id` the exchange's own id once known.
     """
 
     order_id: str
@@ -142,18 +142,18 @@ class SentOrder:
         return self.role is None and (self.stop_loss is not None or self.take_profit is not None)
 
     def ended(self, status: str, message: str, now: float) -> SentOrder:
-        """The same, ended without ever having been at the exchange."""
+        """A copy that has ended without ever reaching the exchange."""
         return replace(self, status=status, message=message[:300], updated_at=now)
 
     def learned(self, now: float, **seen: Any) -> SentOrder:
-        """The same with what the exchange shows; itself where that is nothing new."""
+        """A copy updated with the exchange's state; itself if nothing is new."""
         changed = replace(self, **seen)
         return self if changed == self else replace(changed, updated_at=now)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A series as it is stored. `covered` are disjoint spans, oldest first; `origin` is where its bars came from."""
+    """A stored series. `covered` are disjoint spans, oldest first; `origin` is the source of its bars."""
 
     id: int
     instrument: Instrument
@@ -166,14 +166,14 @@ class Fetched:
 
     @property
     def holes(self) -> int | None:
-        """Bars that the exchange does not have between the first and the last moment covered; `None` for funding."""
+        """Bars that the exchange lacks between the start and end of its coverage; `None` for funding."""
         if self.kind == "funding":
             return None
         return sum(until - since for since, until in self.covered) // SECONDS[self.kind] - self.bars
 
 
 def gaps(covered: Sequence[Span], wanted: Span) -> list[Span]:
-    """The parts of `wanted` that are in none of `covered`, oldest first."""
+    """The parts of `wanted` not in `covered`, oldest first."""
     missing: list[Span] = []
     at, until = wanted
     for start, stop in covered:
@@ -214,14 +214,14 @@ def find_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind) 
 def read_fetched(
     connection: sa.Connection, series: Fetched, *, start: int | None, end: int | None, limit: int | None
 ) -> Block:
-    """The bars with `start <= open time < end`; of those, the last `limit`."""
+    """The last `limit` bars with `start <= open time < end`."""
     return read_block(connection, series.id, start=start, end=end, limit=limit, source="exchange")
 
 
 def add_fetched(
     connection: sa.Connection, instrument: Instrument, kind: Kind, block: Block, span: Span, *, origin: str, now: float
 ) -> None:
-    """Store the bars that an exchange has within `span`, which may be none. They win over stored ones of their time."""
+    """Store an exchange's bars within `span`, possibly none. They replace stored bars of the same time."""
     series = find_fetched(connection, instrument, kind)
     if series is None:
         facts = {"exchange": instrument.exchange, "base": instrument.base, "quote": instrument.quote, "kind": kind}
@@ -248,7 +248,7 @@ def add_fetched(
 
 
 def remove_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind | None) -> int:
-    """Remove one series, or all of an instrument; gives how many bars went."""
+    """Remove one series, or all of an instrument; returns the number of bars removed."""
     condition = _is(instrument, kind)
     rows = connection.execute(sa.select(fetched_series.c.id, fetched_series.c.bars).where(*condition)).all()
     doomed = [row.id for row in rows]
@@ -259,26 +259,26 @@ def remove_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind
 
 
 def read_markets(connection: sa.Connection, exchange: ExchangeId) -> tuple[float, Any] | None:
-    """The list of markets that was stored last, and when."""
+    """The stored list of markets and its time."""
     row = connection.execute(sa.select(exchange_markets).where(exchange_markets.c.exchange == exchange)).one_or_none()
     return None if row is None else (row.fetched_at, json.loads(zlib.decompress(row.data)))
 
 
 def write_markets(connection: sa.Connection, exchange: ExchangeId, markets: Any, now: float) -> None:
-    """Replace the list of markets; `markets` is anything that JSON can hold."""
+    """Replace the list of markets; `markets` is any JSON value."""
     connection.execute(sa.delete(exchange_markets).where(exchange_markets.c.exchange == exchange))
     data = zlib.compress(json.dumps(markets, separators=(",", ":")).encode())
     connection.execute(sa.insert(exchange_markets).values(exchange=exchange, fetched_at=now, data=data))
 
 
 def take_turn(connection: sa.Connection, exchange: str, interval: float, burst: int, now: float) -> float:
-    """Reserve the next request to an exchange, for all processes of this database; gives the seconds to wait for it.
+    """Reserve the next request to an exchange across all processes of this database; returns the seconds to wait.
 
     Args:
-        connection: Of a write transaction.
-        exchange: Whose requests.
-        interval: Seconds between requests in the long run.
-        burst: How many may follow one another at once after a pause.
+        connection: In a write transaction.
+        exchange: The exchange.
+        interval: Average seconds between requests.
+        burst: How many requests may follow each other immediately after a pause.
         now: Unix seconds.
     """
     free_at = connection.execute(
@@ -290,7 +290,7 @@ def take_turn(connection: sa.Connection, exchange: str, interval: float, burst: 
 
 
 def hold_back(connection: sa.Connection, exchange: str, until: float) -> None:
-    """Let no process ask before `until`: the exchange said so."""
+    """Block requests of all processes before `until`, as told by the exchange."""
     free_at = connection.execute(
         sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
     ).scalar_one_or_none()
@@ -298,7 +298,7 @@ def hold_back(connection: sa.Connection, exchange: str, until: float) -> None:
 
 
 def add_order(connection: sa.Connection, order: SentOrder) -> tuple[SentOrder, bool]:
-    """Write an order down; the one that is there where its id was used before, and whether this one is new."""
+    """Record an order. Returns the existing one if its id was used before, and whether this one is new."""
     c = exchange_orders.c
     same = sa.select(exchange_orders).where(c.account_id == order.account_id, c.client_id == order.client_id)
     row = connection.execute(same).one_or_none()
@@ -309,7 +309,7 @@ def add_order(connection: sa.Connection, order: SentOrder) -> tuple[SentOrder, b
 
 
 def change_order(connection: sa.Connection, order: SentOrder) -> None:
-    """Replace what is written down of an order."""
+    """Replace the record of an order."""
     same = exchange_orders.c.order_id == order.order_id
     connection.execute(sa.update(exchange_orders).where(same).values(_columns(order)))
 
@@ -322,7 +322,7 @@ def orders_of(connection: sa.Connection, account_id: str) -> tuple[SentOrder, ..
 
 
 def with_plans(connection: sa.Connection) -> tuple[SentOrder, ...]:
-    """Every entry whose exits are not over, oldest first. An exit that is sent or filled ends with the other one."""
+    """Every entry with unfinished exits, oldest first. An exit that is sent or filled ends with the other one."""
     c = exchange_orders.c
     planned = sa.or_(c.stop_loss.is_not(None), c.take_profit.is_not(None))
     where = sa.and_(planned, c.role.is_(None), c.status != "REJECTED")
@@ -347,7 +347,7 @@ def exits_of(connection: sa.Connection, order_id: str) -> tuple[SentOrder, ...]:
 
 
 def take(connection: sa.Connection, order: SentOrder, status: str, now: float) -> bool:
-    """Move an order on from the status that it is known in; false where another process has moved it already."""
+    """Update an order if its status is still as known; false if another process has changed it."""
     c = exchange_orders.c
     same = sa.and_(c.order_id == order.order_id, c.status == order.status)
     moved = connection.execute(sa.update(exchange_orders).where(same).values(status=status, updated_at=now))
@@ -355,7 +355,7 @@ def take(connection: sa.Connection, order: SentOrder, status: str, now: float) -
 
 
 def find_sent(connection: sa.Connection, account_id: str | None, order_id: str) -> SentOrder | None:
-    """An order by our id, the exchange's, or the one that we chose for it there; of one account or of all."""
+    """An order by our id, the exchange's id, or the client id; of one account or of all."""
     c = exchange_orders.c
     same = sa.or_(c.order_id == order_id, c.venue_id == order_id, c.client_id == order_id)
     wanted = sa.select(exchange_orders).where(same)

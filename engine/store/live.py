@@ -1,6 +1,6 @@
 """Subscriptions, their signals and webhook deliveries, and the lease of the process that runs them.
 
-Times are unix seconds of the engine's clock, but for the lease: signs of life run on the machine's clock.
+Times are unix seconds of the engine's clock, except for the lease, which uses the machine's clock.
 """
 
 from __future__ import annotations

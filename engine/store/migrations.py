@@ -1,11 +1,11 @@
-"""The schema of the engine's database: its version, and the numbered steps that bring an older database up to date.
+"""The schema version of the engine's database, and the numbered steps that migrate an older database.
 
-Version 1 is the schema of release 0.1.0, which kept no version. To change the schema, change the tables in this
-package, and append to `STEPS` what an existing database needs to get there. A fresh database is made from the tables
-at once; a test holds that both ways give the same schema.
+Version 1 is the schema of release 0.1.0, which stored no version. To change the schema, change the tables in this
+package, and append the migration of an existing database to `STEPS`. A new database is created directly from the
+tables; a test checks that both ways give the same schema.
 
-A step may run on a table that an earlier step has made from today's declaration, so use `add_table` and `add_column`,
-which do nothing where the table or column already exists.
+A step may run on a table that an earlier step created from the current declaration. So use `add_table` and
+`add_column`, which do nothing if the table or column already exists.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ version_table: Final = sa.Table("schema_version", metadata, sa.Column("version",
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change to the schema: what it is for, and the function that makes it."""
+    """One change to the schema: its purpose, and the function that makes it."""
 
     purpose: str
     apply: Callable[[sa.Connection], None]
@@ -47,7 +47,7 @@ def add_table(table: sa.Table) -> Callable[[sa.Connection], None]:
 
 
 def add_column(column: sa.Column[object]) -> Callable[[sa.Connection], None]:
-    """A step that adds a column of a declared table; one that must not be null needs a `server_default`."""
+    """A step that adds a column of a declared table; a NOT NULL column needs a `server_default`."""
 
     def apply(connection: sa.Connection) -> None:
         table = column.table.name
@@ -103,12 +103,12 @@ STEPS: Final[tuple[Step, ...]] = (
 
 
 def latest() -> int:
-    """The schema version that this release writes."""
+    """The schema version of this release."""
     return _FIRST_RELEASE + len(STEPS)
 
 
 def recorded_version(connection: sa.Connection) -> int:
-    """The schema version of a database; 0 when it holds no tables of ours."""
+    """The schema version of a database; 0 if it has none of our tables."""
     inspector = sa.inspect(connection)
     if inspector.has_table(version_table.name):
         return connection.execute(sa.select(version_table.c.version)).scalar_one_or_none() or 0
@@ -116,7 +116,7 @@ def recorded_version(connection: sa.Connection) -> int:
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Bring the database to the latest version, in the caller's transaction.
+    """Migrate the database to the latest version, in the caller's transaction.
 
     Raises:
         UserMustAct: A newer release has changed the database.
@@ -133,7 +133,7 @@ def migrate(connection: sa.Connection) -> None:
 
 
 def refuse_newer(version: int) -> None:
-    """Refuse a database that a newer release has changed: this one could read it wrongly.
+    """Refuse a database that a newer release has changed, since this release could misread it.
 
     Raises:
         UserMustAct: `version` is above `latest()`.

@@ -1,7 +1,7 @@
-"""Exits of a position: a stop, a target and a trailing stop, of which one that fills cancels the others.
+"""Exits of a position: a stop, a target and a trailing stop. A fill of one cancels the others.
 
-What holds for every venue is here: at which prices they lie, and how they are kept. Paper accounts let them meet bars,
-exchanges hold them as one-cancels-other orders, and where an exchange has none the engine watches the price.
+This module has the parts common to every venue: the exit prices and their storage. Paper accounts match exits against
+bars. Exchanges hold them as one-cancels-other orders; if an exchange has none, the engine watches the price.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Exits:
     """The exits that follow an entry. `Exits()` has none.
 
     Attributes:
-        stop: Price at which a market order closes with a loss.
-        target: Price of a limit order that closes with a profit.
-        trail: The trailing stop stays this fraction behind the best price since the entry.
-        relative: `stop` and `target` are fractions of the entry's average price in place of prices.
+        stop: Price at which a market order closes the position at a loss.
+        target: Price of a limit order that closes the position at a profit.
+        trail: Distance of the trailing stop behind the best price since the entry, as a fraction.
+        relative: `stop` and `target` are fractions of the entry's average price, not prices.
     """
 
     stop: Decimal | None = None
@@ -62,7 +62,7 @@ class Exits:
         )
 
     def to_text(self) -> str | None:
-        """As the database keeps it; `None` without exits."""
+        """The database format; `None` without exits."""
         if not self:
             return None
         written = {name: text(value) for name, value in self._values().items() if value is not None}
@@ -70,7 +70,7 @@ class Exits:
 
     @classmethod
     def from_text(cls, written: str | None) -> Exits | None:
-        """What `to_text` wrote."""
+        """Parse the output of `to_text`."""
         if written is None:
             return None
         fields: dict[str, object] = json.loads(written)
@@ -86,13 +86,13 @@ class ExitOrder:
     """An exit that is about to be sent to an own account.
 
     Attributes:
-        label: Under which its entry went out; the gate knows by it what was approved.
-        account_id: Of the account.
-        symbol: As its entry has it.
+        label: The label of its entry, by which the gate finds the approval.
+        account_id: The account.
+        symbol: As in its entry.
         side: buy or sell.
         role: stop_loss or take_profit.
-        price: At which it was to go out, as approved.
-        amount: Base units; what is filled of the entry.
+        price: The approved price.
+        amount: Filled amount of the entry, base units.
     """
 
     label: str
@@ -109,5 +109,5 @@ Permit = Callable[[ExitOrder], str]
 
 
 def trailing_price(sign: int, best: Decimal, trail: Decimal) -> Decimal:
-    """Where a trailing stop lies once the best price since the entry is `best`."""
+    """The price of a trailing stop when the best price since the entry is `best`."""
     return best * (1 - sign * trail)

@@ -1,7 +1,7 @@
-"""What every venue offers, and which venue holds an account.
+"""The interface of every venue, and the lookup of an account's venue.
 
-Routes and live strategies know this module only. Behind it are the paper accounts (`paper`) and the exchange accounts
-that the user connected (`exchange`).
+Routes and live strategies use only this module. Behind it are the paper accounts (`paper`) and the exchange accounts
+that the user has connected (`exchange`).
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ class Venue(Protocol):
     """The accounts of one owner at one venue. Every method blocks: call it from a thread.
 
     Amounts are exact decimals in base units, prices in quote currency per base unit. A method that takes an account id
-    raises `NotFound` where no account has it. One that has to ask an exchange also raises `Unavailable`, `RateLimited`
-    or `NotAuthorised` where that fails; then nothing is known, and no part of an answer is given.
+    raises `NotFound` if there is no such account. A method that has to query an exchange also raises `Unavailable`,
+    `RateLimited` or `NotAuthorised` on failure; it never returns a partial answer.
     """
 
     def has(self, account_id: str | None, order_id: str | None = None) -> bool:
-        """Whether the account is here or, where none is named, the order was placed here. Asks no exchange."""
+        """Whether the account is here or, if none is named, the order was placed here. Queries no exchange."""
         ...
 
     def accounts(self) -> list[Account]:
-        """All accounts, oldest first. Asks no exchange."""
+        """All accounts, oldest first. Queries no exchange."""
         ...
 
     def account(self, account_id: str) -> Account:
-        """One account. Asks no exchange."""
+        """One account. Queries no exchange."""
         ...
 
     def balances(self, request: BalancesRequest) -> BalancesResponse:
-        """What an account holds: cash, positions and resting orders."""
+        """The holdings of an account: cash, positions and resting orders."""
         ...
 
     def positions(self, account_id: str) -> list[Position]:
@@ -56,13 +56,13 @@ class Venue(Protocol):
         ...
 
     def orders(self, request: ListRequest) -> ListResponse:
-        """A page of the orders that were placed here, newest first, ended ones included."""
+        """A page of the orders placed here, newest first, including ended ones."""
         ...
 
     def find(self, account_id: str, order_id: str) -> Order | None:
-        """An order by its `order_id` or by the `client_id` that it was placed with; `None` where there is none.
+        """An order by its `order_id` or its `client_id`; `None` if there is none.
 
-        An exchange is not asked again about an order that has ended.
+        An exchange is not queried again about an order that has ended.
         """
         ...
 
@@ -70,21 +70,21 @@ class Venue(Protocol):
         """Place an order.
 
         Args:
-            request: The order. Its label comes back with it.
-            client_id: Names the order for ever: placed again with the same name, the first order is the answer.
+            request: The order. Its label is returned with it.
+            client_id: A permanent id of the order: placing it again under the same id returns the first order.
 
         Raises:
             NotFound: The account or the symbol does not exist.
-            InvalidInput: The venue cannot take it as it is written, or refused it. There is no order.
+            InvalidInput: The order is invalid at the venue, or the venue refused it. There is no order.
             Unavailable: Nothing was sent.
-            OutcomeUnknown: It was sent, and it is not known yet whether there is an order.
+            OutcomeUnknown: It was sent, and it is not yet known whether there is an order.
         """
         ...
 
     def count_from(self, account_id: str, order_id: str, since: int) -> None:
-        """Let a resting paper order meet the bars that opened at `since` (unix seconds) or later, as its backtest does.
+        """Match a resting paper order against bars that open at `since` (unix seconds) or later, as its backtest does.
 
-        It was decided at the close at which that bar opens. At an exchange this does nothing.
+        It was decided at the close at which the first of these bars opens. Does nothing at an exchange.
         """
         ...
 
@@ -94,22 +94,22 @@ class Venue(Protocol):
         Raises:
             NotFound: `ORDER_NOT_FOUND`.
             InvalidInput: It has ended already.
-            OutcomeUnknown: It is not known yet whether it was cancelled.
+            OutcomeUnknown: It is not yet known whether it was cancelled.
         """
         ...
 
     def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
-        """Let other exits follow an entry than those before, which end.
+        """Replace the exits of an entry; the previous ones end.
 
-        They protect what is filled of the entry and grow with it; a fill of one cancels the others.
+        They cover the filled part of the entry and grow with it; a fill of one cancels the others.
 
         Args:
-            account_id: Of the account.
-            order_id: The entry's `order_id`, or the `client_id` that it was placed with.
-            exits: From now on; `Exits()` leaves none.
+            account_id: The account.
+            order_id: The entry's `order_id` or `client_id`.
+            exits: The new exits; `Exits()` removes all.
 
         Returns:
-            The exits that rest now; none while nothing of the entry is filled.
+            The exits that now rest; none while the entry has no fill.
 
         Raises:
             NotFound: There is no such order.
@@ -126,15 +126,15 @@ class Venue(Protocol):
         ...
 
     def equity(self, account_id: str) -> Decimal | None:
-        """What an account is worth in its own currency; `None` while something in it has no price."""
+        """The value of an account in its own currency; `None` while any asset in it has no price."""
         ...
 
     def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
         """How many base units a market order can open with the account's free money, its fee included.
 
         Args:
-            account_id: Of the account.
-            instrument: What is bought, or sold short.
+            account_id: The account.
+            instrument: The instrument to buy or sell short.
             leverage: 1 without leverage.
         """
         ...
@@ -145,8 +145,8 @@ class Venues:
 
     Args:
         paper: Gives the paper accounts of an owner, an agent's id.
-        own: The connected exchange accounts. They belong to this machine's user alone; an agent that registered over
-            the network has paper accounts only.
+        own: The connected exchange accounts. They belong only to this machine's user; an agent that registered over
+            the network has only paper accounts.
     """
 
     def __init__(self, paper: Callable[[str], Venue], own: Venue | None) -> None:
@@ -154,7 +154,7 @@ class Venues:
         self._own = own
 
     def of(self, owner: str, account_id: str | None, order_id: str | None = None) -> Venue:
-        """The venue of an account or, where none is named, of an order; paper where no other venue has it. Blocks."""
+        """The venue of an account or, if none is named, of an order; paper if no other venue has it. Blocks."""
         own = self._own_of(owner)
         return own if own is not None and own.has(account_id, order_id) else self.paper(owner)
 
