@@ -1,8 +1,7 @@
-"""The user's own exchange accounts: what they hold, their orders, and placing and cancelling on them.
+"""The user's own exchange accounts: holdings, orders, placing and cancelling.
 
-Every order is written down before it is sent, with the id that it will have at the exchange, and is sent once. What
-becomes of it is asked of the exchange by that id. Only the process that owns the gate before real money has accounts
-here at all.
+Every order is recorded before it is sent, with the id that it will have at the exchange, and is sent once. Its outcome
+is looked up at the exchange by that id. Only the process with the safety gate for real money has accounts here.
 """
 
 from __future__ import annotations
@@ -61,14 +60,14 @@ _LOOK_SECONDS: Final = 0.5
 
 
 class ExchangeAccounts:
-    """All connected accounts: a `Venue`. Several threads may call it at once.
+    """All connected accounts, as a `Venue`. Thread-safe.
 
     Args:
-        store: Where sent orders are written down.
-        connector: Talks to the exchanges.
-        markets: What they list.
-        connected: The accounts as they are now.
-        real_prices: Whether this engine's prices are the exchanges' own. Without them no order can be judged.
+        store: The database that records sent orders.
+        connector: The client for the exchanges.
+        markets: Their markets.
+        connected: The current accounts.
+        real_prices: Whether this engine uses the exchanges' own prices. Without them, no order can be checked.
     """
 
     def __init__(
@@ -110,12 +109,12 @@ class ExchangeAccounts:
         return self._reader.positions(self._own(account_id))
 
     def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
-        """See `Venue`. Orders that were placed elsewhere are among them."""
+        """See `Venue`. Includes orders placed elsewhere."""
         own = self._own(request.account_id)
         return OpenOrdersResponse(account_id=own.account_id, orders=self._reader.open_orders(own, request.symbol))
 
     def orders(self, request: ListRequest) -> ListResponse:
-        """See `Venue`. As the exchange shows them now; where it cannot be asked, no list is given."""
+        """See `Venue`. As the exchange shows them now; an error if it cannot be reached."""
         rows: list[Order] = []
         for own in self._connected():
             if request.account_id in {None, own.account_id} and request.exchange in {None, own.exchange}:
@@ -132,7 +131,7 @@ class ExchangeAccounts:
         """See `Venue`: an exchange fills orders by itself."""
 
     def find(self, account_id: str, order_id: str) -> Order | None:
-        """See `Venue`. The exchange's own id of an order finds it too."""
+        """See `Venue`. The exchange's own order id works too."""
         own = self._own(account_id)
         by_label = order_id_for(own.exchange, account_id, order_id)
         row = self._store.read_now(lambda c: find_sent(c, account_id, order_id) or find_sent(c, account_id, by_label))
@@ -150,7 +149,7 @@ class ExchangeAccounts:
         return self._reader.equity(self._own(account_id))
 
     def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
-        """See `Venue`. At the best price of the other side where the exchange shows one."""
+        """See `Venue`. At the best price of the other side, if the exchange shows one."""
         own = self._own(account_id)
         market, price = self._reader.market(own.exchange, instrument.symbol), self._reader.price(instrument)
         terms = EXCHANGES[own.exchange]
@@ -166,11 +165,11 @@ class ExchangeAccounts:
         return found
 
     def keep_plans(self, permit: Permit, seconds: float) -> Plans:
-        """Watch over the exits of all accounts from now on; what an earlier process left is taken up.
+        """Start watching the exits of all accounts, including those left by an earlier process.
 
         Args:
-            permit: The gate's word on each exit.
-            seconds: Between two looks.
+            permit: The gate's decision on each exit.
+            seconds: Polling interval.
         """
         self._plans = Plans(self._store, self._reader, self._write, self._connected, permit)
         self._plans.start(seconds)
@@ -194,7 +193,7 @@ class ExchangeAccounts:
         return [order_view(row, own) for row in rows if row.status not in ENDED]
 
     def _take_back(self, own: OwnAccount, entry: SentOrder) -> None:
-        """Cancel the exits of an entry that rest at the exchange; a pair goes together."""
+        """Cancel an entry's exits that rest at the exchange; a pair is cancelled together."""
         market = self._reader.market(own.exchange, entry.symbol)
         for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
             now = self._reader.now(own, each)
@@ -203,7 +202,7 @@ class ExchangeAccounts:
                 self._reader.now(own, now)
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
-        """See `Venue`. Sent once; without a `client_id` the label names the order."""
+        """See `Venue`. Sent once; without a `client_id`, the label identifies the order."""
         own = self._own(request.account_id)
         if request.exchange != own.exchange:
             raise InvalidInput(
@@ -244,7 +243,7 @@ class ExchangeAccounts:
         return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
 
     def _check_plan(self, own: OwnAccount, request: PlaceRequest, market: Market) -> None:
-        """Refuse exits that nobody would watch, or that would close the position at once."""
+        """Refuse exits that no process would watch, or that would close the position at once."""
         if self._plans is None:
             raise InvalidInput(
                 f"this process does not watch the exits of account {own.account_id}",
@@ -292,7 +291,7 @@ class ExchangeAccounts:
         return self._store.write_now(lambda c: add_order(c, row))
 
     def _sent_before(self, own: OwnAccount, row: SentOrder) -> PlacedOrder:
-        """An order of this label was sent before: what became of it is the answer, and nothing is sent again."""
+        """An order with this label was sent before: return its outcome, and send nothing again."""
         if row.status == "REJECTED":
             raise InvalidInput(f"the order of this label was refused: {row.message}", suggestion="Use another label")
         return self._found_or_unknown(own, row, "it was sent before")
@@ -327,7 +326,7 @@ class ExchangeAccounts:
         self._store.write_now(lambda c: change_order(c, ended))
 
     def cancel(self, request: CancelRequest) -> Order:
-        """See `Venue`. An order that was placed elsewhere needs `account_id` and `symbol` too."""
+        """See `Venue`. An order placed elsewhere also needs `account_id` and `symbol`."""
         row = self._store.read_now(lambda c: find_sent(c, request.account_id, request.order_id))
         if row is not None:
             own, venue_id = self._own(row.account_id), row.venue_id
@@ -369,7 +368,7 @@ class ExchangeAccounts:
     def _after_cancel(
         self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None, problem: str
     ) -> Order:
-        """What the exchange shows of an order after it was asked to cancel it: the answer itself proves nothing."""
+        """The exchange's view of an order after a cancel request: the answer itself proves nothing."""
         try:
             raw = self._reader.look_by_its_id(own, market, venue_id, None if row is None else row.amount)
         except HeyTradersError as error:

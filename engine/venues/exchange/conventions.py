@@ -1,6 +1,6 @@
-"""What is particular to each exchange: its class in ccxt, its limits, the form of its order ids, its refusals.
+"""The specifics of each exchange: its ccxt class, limits, order id format and refusals.
 
-A row says what a venue documents or what its behaviour was measured to be. Nothing here is guessed at run time.
+A row states what a venue documents or what was measured. Nothing here is guessed at run time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Dialect = Literal["binance", "upbit", "gate", "hyperliquid", "lighter", "polymar
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A part of what an account is reached with. All of it is asked for unseen.
+    """One credential of an account. All credentials are entered without echo.
 
     Attributes:
-        name: What a person is asked for.
-        pattern: What it matches, as a whole.
-        form: The same in words.
+        name: Its name in the prompt.
+        pattern: A regular expression for the whole value.
+        form: The format in words.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Price steps that an exchange documents and that its answers do not hold.
+    """Price steps that an exchange documents but does not return in its answers.
 
     Attributes:
-        quote: The quote currency that it is for.
-        steps: The least price that a step is for, and the step; the highest first.
-        smallest: The step of all lower prices.
+        quote: The quote currency that they apply to.
+        steps: The lowest price for a step, and the step; highest first.
+        smallest: The step for all lower prices.
     """
 
     quote: str
@@ -53,7 +53,7 @@ class PriceTable:
     smallest: Decimal
 
     def step(self, price: Decimal) -> Decimal:
-        """The step that prices near `price` are multiples of."""
+        """The price step near `price`."""
         return next((step for least, step in self.steps if price >= least), self.smallest)
 
 
@@ -66,42 +66,42 @@ class Convention:
     """One exchange.
 
     Attributes:
-        exchange: As the API writes it.
-        ccxt_id: Name of its class.
-        dialect: How its own answers and refusals are read.
-        options: Handed to the class; among them everything that keeps hidden fees away.
-        leverage_parameters: What setting the leverage needs beside the number.
+        exchange: Its name in the API.
+        ccxt_id: Name of its ccxt class.
+        dialect: Selects the parser for its answers and refusals.
+        options: Passed to the class; includes everything that prevents hidden fees.
+        leverage_parameters: Extra parameters for setting the leverage.
         testnet_options: Options that differ on its testnet.
-        page: Candles that one request may ask for.
-        newest_only: How many candles reach back from now; `None` where the whole history is served.
-        lacks: Timeframes that the exchange does not have. They are made from the longest shorter one that divides them.
-        interval: Seconds between requests in the long run, for all processes together.
-        burst: How many requests may follow one another at once.
-        credentials: What an account needs, in the order in which a person is asked.
-        login: Hands them to ccxt.
-        order_id: The form of the order id that we choose before sending.
-        id_parameter: What ccxt calls that id when an order is placed.
+        page: Maximum candles per request.
+        newest_only: Candles available back from now; `None` if the whole history is served.
+        lacks: Timeframes that the exchange lacks. They are built from the longest shorter one that divides them.
+        interval: Average seconds between requests, for all processes together.
+        burst: How many requests may follow each other immediately.
+        credentials: The credentials of an account, in the order of the prompts.
+        login: Passes them to ccxt.
+        order_id: The format of the order id that we choose before sending.
+        id_parameter: ccxt's parameter for that id when placing an order.
         finder: How an order is found by that id.
         answers_with_order: Whether the answer to a placed order shows the order, and not only that it arrived.
-        refusals: Codes in an answer that prove that there is no order. Anything else leaves it open.
+        refusals: Codes in an answer that prove that there is no order. Anything else is inconclusive.
         refusal_words: The same for exchanges that answer with words.
-        no_market_buys: Why a market order to buy an amount cannot be sent; "" where it can.
+        no_market_buys: Why a market order to buy an amount cannot be sent; "" if it can.
         no_market_sells: The same for selling.
         takes_fok: Whether fill-or-kill orders can be sent.
-        hidden_fee: What no body of a request may hold, because it would pay a third party: a regular expression.
-        lists_outcomes: Its class looks up each token by itself and takes no list of markets.
-        says_missing: A question about an order and the status that says that there is none, where ccxt does not know.
-        price_table: Steps of prices that only its documents tell; `None` where its answers do.
-        price_decimals: Decimals that a price and an amount have together; `None` where the answers tell the step.
-        minimum_told: Its answers tell the smallest order. Elsewhere the row in `api.exchanges` does.
-        keeps_raw: ccxt needs its own answer about each market again when it places orders.
-        price_window: Where it has prices and no candles, how many seconds of them one answer holds; `None` elsewhere.
-        tells_funding: Whether it tells funding rates of the past.
-        archive: Its folder in the archive of candle files; `None` where there is no archive.
-        native_signer: The package whose library signs its orders; `None` where ccxt signs them.
-        has_testnet: Whether there is one that trades play money.
-        tells_permissions: Whether the exchange says what a key may do.
-        pairs_exits: Whether it takes a stop and a target in one request, of which one that fills cancels the other.
+        hidden_fee: A regular expression that no request body may match, because it would pay a third party.
+        lists_outcomes: Its class looks up each token itself and needs no market list.
+        says_missing: An order query and the status that means no such order, where ccxt does not recognise it.
+        price_table: Price steps that only its documentation gives; `None` if its answers have them.
+        price_decimals: Total decimals of a price and an amount; `None` if the answers give the step.
+        minimum_told: Its answers give the smallest order. Otherwise the row in `api.exchanges` does.
+        keeps_raw: ccxt needs the raw answer about each market when it places orders.
+        price_window: For an exchange with prices but no candles, the seconds covered by one answer; else `None`.
+        tells_funding: Whether it publishes past funding rates.
+        archive: Its folder in the archive of candle files; `None` if there is none.
+        native_signer: The package whose library signs its orders; `None` if ccxt signs them.
+        has_testnet: Whether it has a testnet with play money.
+        tells_permissions: Whether the exchange reports the permissions of a key.
+        pairs_exits: Whether it accepts a stop and a target in one request, where a fill of one cancels the other.
     """
 
     exchange: ExchangeId

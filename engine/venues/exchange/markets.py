@@ -1,4 +1,4 @@
-"""What an exchange lists, with its steps, minimums and fees; and its live prices. Lists are kept for a day."""
+"""An exchange's markets with steps, minimums and fees, and its live prices. Market lists are cached for a day."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _KEPT: Final = (
 class Market:
     """A market. Steps, minimums and prices are exact decimals: prices in quote units, amounts in base units.
 
-    `symbol` is what ccxt calls it, `market_id` what the exchange does. `contract` is how many base units one contract
-    is, 1 where amounts are base units.
-    `turnover` is the last day's, in quote units. `payout` is what a resolved token pays, else `None`.
+    `symbol` is ccxt's name, `market_id` the exchange's. `contract` is the number of base units in one contract, 1 if
+    amounts are in base units.
+    `turnover` is the last day's, in quote units. `payout` is the payout of a resolved token, else `None`.
     """
 
     instrument: Instrument
@@ -62,18 +62,18 @@ class Market:
     payout: int | None = None
 
     def price_step(self, price: Decimal) -> Decimal:
-        """The step that prices near `price` are multiples of."""
+        """The price step near `price`."""
         return price_step(self.instrument.exchange, self.instrument.quote, price, self.tick)
 
 
 def price_step(exchange: ExchangeId, quote: str, price: Decimal, least: Decimal) -> Decimal:
-    """The step that prices near `price` are multiples of.
+    """The price step near `price`.
 
     Args:
-        exchange: Where.
+        exchange: The exchange.
         quote: The market's quote currency.
-        price: 0 where it is not known.
-        least: The market's own step, which a price with too many figures or a documented table overrides.
+        price: 0 if unknown.
+        least: The market's own step, overridden by a limit on significant figures or a documented table.
     """
     table, digits = CONVENTIONS[exchange].price_table, EXCHANGES[exchange].price_digits
     if table is not None and table.quote == quote:
@@ -85,7 +85,7 @@ def price_step(exchange: ExchangeId, quote: str, price: Decimal, least: Decimal)
 
 @dataclass(frozen=True, slots=True)
 class LivePrice:
-    """The last trade of a market and the best prices of its book. `at` is when the exchange said so, unix s."""
+    """The last trade of a market and its best bid and ask. `at` is the exchange's time, unix seconds."""
 
     last: Decimal
     bid: Decimal | None
@@ -99,8 +99,8 @@ class Markets:
     """The markets of all exchanges. Blocking: use it in a thread.
 
     Args:
-        store: Where lists are kept.
-        connector: Asks the exchanges; `None` serves the stored lists, whatever their age.
+        store: The database for market lists.
+        connector: Queries the exchanges; `None` serves the stored lists, however old.
     """
 
     def __init__(self, store: Store, connector: Connector | None) -> None:
@@ -114,19 +114,19 @@ class Markets:
         """Everything that trades on `exchange`, the largest turnover first.
 
         Raises:
-            HeyTradersError: No list is stored, and the exchange gives none.
+            HeyTradersError: No list is stored, and the exchange returns none.
         """
         return self._list(exchange)[1]
 
     def raw(self, exchange: ExchangeId) -> list[Any]:
-        """The same as ccxt takes it."""
+        """The same list in ccxt's format."""
         return self._list(exchange)[2]
 
     def prices(self, exchange: ExchangeId) -> Mapping[str, LivePrice]:
         """Live prices by ccxt's symbol, at most `PRICE_SECONDS` old.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         with self._lock:
             at, kept = self._prices.get(exchange, (0.0, {}))
@@ -138,10 +138,10 @@ class Markets:
         return found
 
     def price(self, market: Market) -> LivePrice:
-        """The live price of one market, asked for now.
+        """The live price of one market, requested now.
 
         Raises:
-            HeyTradersError: The exchange gives none.
+            HeyTradersError: The exchange returns none.
         """
         exchange = market.instrument.exchange
         if EXCHANGES[exchange].is_prediction:
@@ -240,7 +240,7 @@ _PREDICTION_FIELDS: Final = (
 
 
 def decimal(value: Any) -> Decimal | None:
-    """A number of an answer, exactly; `None` where the answer has none."""
+    """A number from an answer, exactly; `None` if the answer has none."""
     if value is None or value == "":
         return None
     try:
@@ -251,7 +251,7 @@ def decimal(value: Any) -> Decimal | None:
 
 
 def _is_ours(exchange: ExchangeId, market: Mapping[str, Any]) -> bool:
-    """Whether a market is of the kind that the API trades on this exchange, and its name one that the API can write."""
+    """Whether the API trades this kind of market on the exchange and can express its name."""
     row = EXCHANGES[exchange]
     if market.get("active") is False or not is_asset(str(market.get("base")).upper()):
         return False

@@ -1,7 +1,7 @@
-"""Orders on real exchanges: their id, what may be sent, what an answer proves, and answers that ccxt does not read.
+"""Orders on real exchanges: ids, validation, what an answer proves, and answers that ccxt does not parse.
 
-The id of an order is derived from its label before anything is sent, so that an order whose answer was lost can be
-found again. Amounts and prices are sent as they were approved or not at all: nothing is rounded.
+An order's id is derived from its label before anything is sent, so that an order can be found again if the answer was
+lost. Amounts and prices are sent exactly as approved or not at all: nothing is rounded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STATUS: Final[Mapping[str, OrderStatus]] = {
 
 
 class Terms(Protocol):
-    """What an order says, as it is asked for and as it is written down."""
+    """The fields of an order, as requested and as recorded."""
 
     @property
     def side(self) -> str:
@@ -63,11 +63,11 @@ class Terms(Protocol):
 
 
 class Paired(Protocol):
-    """An exit that goes out together with its other one."""
+    """One exit of a pair that is sent in one request."""
 
     @property
     def client_id(self) -> str:
-        """Our id of it at the exchange."""
+        """Our id for it at the exchange."""
         ...
 
     @property
@@ -77,7 +77,7 @@ class Paired(Protocol):
 
     @property
     def stop_loss(self) -> Decimal | None:
-        """Price that a stop waits for."""
+        """Trigger price of a stop."""
         ...
 
     @property
@@ -102,7 +102,7 @@ class Seen:
 
 
 def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
-    """The id that an order of this label has at the exchange, in the exchange's form."""
+    """The id of an order with this label at the exchange, in the exchange's format."""
     digest = sha256(f"{exchange}\n{account_id}\n{label}".encode()).hexdigest()
     form: OrderIdForm = CONVENTIONS[exchange].order_id
     if form == "t- and 26":
@@ -115,10 +115,10 @@ def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
 
 
 def check(request: PlaceRequest, market: Market) -> None:
-    """Refuse an order that the exchange cannot take as it is written.
+    """Refuse an order that the exchange would not accept unchanged.
 
     Raises:
-        InvalidInput: Says what does not fit, and what would.
+        InvalidInput: Says what is invalid, and what would be valid.
     """
     exchange, name = request.exchange, EXCHANGES[request.exchange].name
     row = CONVENTIONS[exchange]
@@ -167,9 +167,9 @@ def _check_step(field: str, value: Decimal, step: Decimal, market: Market) -> No
 def arguments(
     exchange: ExchangeId, terms: Terms, market: Market, client_id: str, created_at: float
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What ccxt's `create_order` takes: exact text for numbers, and our id.
+    """The arguments of ccxt's `create_order`: exact text for numbers, and our id.
 
-    They depend on nothing but the row that was written down, so that the same order can be named again.
+    They depend only on the recorded row, so that the same order can be identified again.
     """
     row = CONVENTIONS[exchange]
     kind = "market" if terms.order_type == "market" else "limit"
@@ -206,7 +206,7 @@ def pair_arguments(stop: Paired, target: Paired, market: Market) -> dict[str, st
 
 
 def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
-    """An order as ccxt read it."""
+    """An order as ccxt parsed it."""
     amount, filled = decimal(raw.get("amount")), decimal(raw.get("filled")) or Decimal(0)
     fee = cast("Mapping[str, Any]", raw.get("fee") or {})
     status = _STATUS.get(str(raw.get("status")), "OPEN")
@@ -229,7 +229,7 @@ def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
 
 
 def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
-    """Why an order that is shown is not the one that was sent; "" when it is."""
+    """Why the order shown is not the one that was sent; "" if it is."""
     if seen.client_id is not None and seen.client_id.lower() != client_id.lower():
         return "the answer is about an order with another id"
     if seen.amount is not None and seen.amount != request.amount:
@@ -249,7 +249,7 @@ Said = tuple[str, str]
 
 
 def refusal(exchange: ExchangeId, written: Written) -> str | None:
-    """The code or words by which the exchange said that there is no order; `None` for anything less certain."""
+    """The code or words that prove that there is no order; `None` for anything less certain."""
     row, status = CONVENTIONS[exchange], written.status
     if status is None or status in _UNCERTAIN or status >= 500:
         return None
@@ -282,7 +282,7 @@ def _gate(body: Mapping[str, Any], status: int) -> Said | None:
 
 
 def _hyperliquid(body: Mapping[str, Any], _: int) -> Said | None:
-    """Its refusals come with status 200, as a text or inside the list of one status."""
+    """Its refusals come with status 200, as a text or in a list with one status."""
     response = body.get("response")
     if body.get("status") == "err" and isinstance(response, str):
         return "", response
@@ -299,7 +299,7 @@ def _lighter(body: Mapping[str, Any], _: int) -> Said | None:
 
 
 def _polymarket(body: Mapping[str, Any], status: int) -> Said | None:
-    """A refusal has words only: `error`, or with status 200 `errorMsg` and no order id."""
+    """A refusal is text only: `error`, or `errorMsg` with status 200 and no order id."""
     if status in _SUCCESS and (body.get("success") is not False or body.get("orderID")):
         return None
     words = str(body.get("error") or body.get("errorMsg") or "")
@@ -320,7 +320,7 @@ _POLYMARKET_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "op
 
 
 def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Upbit's own answer in ccxt's words, whose reader asks for more than a look needs."""
+    """Upbit's own answer in ccxt's format. ccxt's parser needs more than a query returns."""
     return {
         "id": raw.get("uuid"),
         "clientOrderId": raw.get("identifier"),
@@ -336,7 +336,7 @@ def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def polymarket_order(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """An order of Polymarket's order book in ccxt's words, with exact numbers."""
+    """An order of Polymarket's order book in ccxt's format, with exact numbers."""
     amount, filled = decimal(raw.get("original_size")), decimal(raw.get("size_matched")) or Decimal(0)
     state = str(raw.get("status")).lower().removeprefix("order_status_")
     status = _POLYMARKET_STATES.get(state, "canceled")
@@ -360,7 +360,7 @@ def polymarket_order(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def polymarket_fills(order_id: str, amount: Decimal, trades: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """An order of `amount` that has ended and is known by its trades only; `None` where no trade is of it.
+    """An ended order of `amount` that is known only by its trades; `None` if it has no trades.
 
     Failed trades do not count.
     """
@@ -383,7 +383,7 @@ def polymarket_fills(order_id: str, amount: Decimal, trades: Sequence[Mapping[st
 
 
 def polymarket_positions(answer: Any) -> list[Position]:
-    """The tokens that a wallet holds, with the questions that they answer."""
+    """The tokens in a wallet, with their questions."""
     rows = cast("Sequence[Mapping[str, Any]]", answer if isinstance(answer, list) else answer.get("data") or [])
     found: list[Position] = []
     for raw in rows:

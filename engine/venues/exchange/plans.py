@@ -1,10 +1,10 @@
-"""Exits of orders on own accounts: this engine watches the price and sends the one whose price is reached.
+"""Exits of orders on own accounts: this engine watches the price and sends an exit when its price is reached.
 
-As an entry fills, its exits are written down in the transaction that books the fill, each with the id that it will have
-at the exchange. They wait there until the last price reaches one of them. Whichever process moves that exit on in the
-database sends it, once; the other exit does not go out while the first is on its way. Where the exchange takes both as
-a pair, of which one cancels the other, they rest there once the entry has ended. An exit of unknown outcome is looked
-for by its id, and goes out again under the same id only once the exchange has not known it for a minute.
+When an entry fills, its exits are recorded in the transaction that books the fill, each with the id that it will have
+at the exchange. They wait in the database until the last price reaches one of them. The process that updates that exit
+in the database sends it, once. The other exit is not sent while the first is pending. If the exchange accepts both as a
+pair, where one cancels the other, they rest there once the entry has ended. An exit of unknown outcome is looked up by
+its id. It is sent again, under the same id, only after the exchange has not known it for a minute.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ Write = Callable[..., Written]
 
 
 class Plans:
-    """Keeps the exits of all connected accounts. Blocking; several processes of a database may do so at once.
+    """Manages the exits of all connected accounts. Blocking; safe in several processes on one database.
 
     Args:
-        store: Where orders are written down.
-        reader: Asks the exchanges.
-        write: Sends a request that changes something, once: account, method of ccxt, arguments.
-        connected: The accounts as they are now.
-        permit: The gate's word on each exit that is about to be sent.
+        store: The database that records orders.
+        reader: Queries the exchanges.
+        write: Sends a request that changes something, once: account, ccxt method, arguments.
+        connected: The current accounts.
+        permit: The gate's decision on each exit before it is sent.
     """
 
     def __init__(
@@ -82,18 +82,18 @@ class Plans:
         self._prices: dict[tuple[str, str], Decimal] = {}
 
     def start(self, seconds: float) -> None:
-        """Look every `seconds` in the background, until `close`."""
+        """Poll every `seconds` in the background, until `close`."""
         self._thread = threading.Thread(target=self._repeat, args=(seconds,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the looks; what is being sent is booked first."""
+        """Stop polling, after booking requests in progress."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
 
     def look(self) -> None:
-        """Bring every plan up to what its exchange shows now. What cannot be asked is looked at again next time."""
+        """Update every plan to its exchange's current state. If an exchange cannot be reached, retry next time."""
         self._prices.clear()
         for entry in self._store.read_now(with_plans):
             if entry.venue_id is None and time.time() - entry.created_at > _GIVEN_UP:
@@ -137,14 +137,14 @@ class Plans:
             self._send_pair(own, entry, waiting)
 
     def _price(self, own: OwnAccount, entry: SentOrder) -> Decimal:
-        """The last price, asked for once a look."""
+        """The last price, requested once per poll."""
         key = (own.exchange, entry.symbol)
         if key not in self._prices:
             self._prices[key] = self._reader.price(self._reader.market(own.exchange, entry.symbol).instrument).last
         return self._prices[key]
 
     def _known(self, own: OwnAccount, exit_order: SentOrder) -> SentOrder:
-        """An exit as it is now. One that never reached its exchange waits again."""
+        """An exit in its current state. One that never reached its exchange waits again."""
         if exit_order.status in ENDED or exit_order.status == WAITING:
             return exit_order
         now = self._reader.now(own, exit_order)
@@ -154,7 +154,7 @@ class Plans:
         return now
 
     def _send(self, own: OwnAccount, entry: SentOrder, exit_order: SentOrder, price: Decimal) -> None:
-        """Send an exit whose price is reached, if this process is the one to do so and the gate lets it."""
+        """Send an exit whose price is reached, if this process claims it and the gate permits it."""
         if exit_order.message is not None and time.time() - exit_order.updated_at < _AGAIN_SECONDS:
             return
         market = self._reader.market(own.exchange, entry.symbol)
@@ -187,10 +187,10 @@ class Plans:
                 self._reader.learn(sent, seen)
 
     def _send_pair(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
-        """Let both exits of an entry that has ended rest at the exchange, where it takes them as a pair.
+        """Place both exits of an ended entry at the exchange, if it accepts them as a pair.
 
-        Both are moved on before the request leaves. What came of it is asked for by their ids, as with any exit. An
-        exchange that refuses the pair leaves it to this engine.
+        Both are marked as sent before the request is. Their outcome is looked up by their ids, as with any exit. If the
+        exchange refuses the pair, this engine watches the exits instead.
         """
         if not CONVENTIONS[own.exchange].pairs_exits or waiting[0].side != "sell":
             return
@@ -212,14 +212,14 @@ class Plans:
                 self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
 
     def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
-        """What is filled of the entry; of a spot or prediction balance no more than the account has free."""
+        """The filled amount of the entry; for spot and prediction accounts, at most the free balance."""
         if market.instrument.market_type == "perpetual":
             return exit_order.amount
         free = self._reader.free(own, market.instrument.base)
         return min(exit_order.amount, free // market.lot * market.lot)
 
     def _end(self, own: OwnAccount, entry: SentOrder, exits: Sequence[SentOrder]) -> None:
-        """One exit is filled: the other one ends, and so does what is left of the entry."""
+        """One exit is filled: the other one and the rest of the entry end."""
         for each in exits:
             if each.status == WAITING:
                 self._store.write_now(
@@ -234,21 +234,21 @@ class Plans:
         return self._store.write_now(lambda c: take(c, exit_order, status, time.time()))
 
     def _wait(self, exit_order: SentOrder, why: str) -> None:
-        """Let an exit wait again, and say why it did not go out."""
+        """Return an exit to waiting, and record why it was not sent."""
         again = replace(exit_order, status=WAITING, message=why[:300], updated_at=time.time())
         self._store.write_now(lambda c: change_order(c, again))
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
 
 
 def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
-    """An exit as the gate is asked about it."""
+    """An exit as submitted to the gate."""
     price = exit_order.stop_loss or exit_order.take_profit or Decimal(0)
     role, amount = exit_order.role or "", exit_order.amount
     return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount)
 
 
 def _take_all(connection: sa.Connection, waiting: Sequence[SentOrder], sent: Sequence[SentOrder]) -> bool:
-    """Move both exits on, unless another process has moved one of them."""
+    """Update both exits, unless another process has changed one of them."""
     now = {each.order_id: each.status for each in exits_of(connection, waiting[0].parent or "")}
     if any(now[each.order_id] != WAITING for each in waiting):
         return False
@@ -263,7 +263,7 @@ def _cancel(connection: sa.Connection, exit_order: SentOrder, why: str, now: flo
 
 
 def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
-    """Whether the last price has come to an exit's."""
+    """Whether the last price has reached an exit's price."""
     stop, target, sells = exit_order.stop_loss, exit_order.take_profit, exit_order.side == "sell"
     if stop is not None:
         return price <= stop if sells else price >= stop
@@ -271,7 +271,7 @@ def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
 
 
 def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:
-    """An exit in the form that its exchange takes: a market order, or a limit order well beyond the price."""
+    """An exit as its exchange accepts it: a market order, or a limit order well beyond the price."""
     row = CONVENTIONS[exit_order.exchange]
     sells = exit_order.side == "sell"
     if not (row.no_market_sells if sells else row.no_market_buys):

@@ -1,4 +1,4 @@
-"""What an own account holds, and what became of the orders that were sent to it."""
+"""Reads the holdings of own accounts, and the outcome of orders sent to them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _GIVEN_UP: Final = 7 * 86_400.0
 
 
 class AccountReader:
-    """Reads own accounts at their exchanges and writes down what it learns of orders. Blocking."""
+    """Reads own accounts at their exchanges and records the state of orders. Blocking."""
 
     def __init__(self, store: Store, connector: Connector, markets: Markets) -> None:
         self._store = store
@@ -54,13 +54,13 @@ class AccountReader:
         self._markets = markets
 
     def read(self, own: OwnAccount, method: str, *args: Any, **params: Any) -> Any:
-        """Call a method of ccxt that changes nothing, with the account's keys."""
+        """Call a read-only ccxt method with the account's keys."""
         return self._connector.read(
             own.exchange, method, *args, account=(own.account_id, own.keys()), markets=self.raw_markets(own), **params
         )
 
     def raw_markets(self, own: OwnAccount) -> Callable[[], list[Any]]:
-        """The list of markets that the account's session takes, when it is needed."""
+        """The market list for the account's session, on demand."""
         return lambda: self._markets.raw(own.exchange)
 
     def market(self, exchange: ExchangeId, symbol: str) -> Market:
@@ -82,19 +82,19 @@ class AccountReader:
         return {market.symbol: market for market in self._markets.of(exchange).values()}
 
     def price(self, instrument: Instrument) -> LivePrice:
-        """What an instrument trades at, asked for now."""
+        """The current price of an instrument, requested now."""
         return self._markets.price(self.market(instrument.exchange, instrument.symbol))
 
     def free(self, own: OwnAccount, asset: str) -> Decimal:
-        """How much of an asset is available."""
+        """The available amount of an asset."""
         resting = self.open_orders(own, None) if EXCHANGES[own.exchange].is_prediction else ()
         return sum((row.free for row in self._held(own, resting) if row.asset == asset), ZERO)
 
     def balances(self, own: OwnAccount) -> BalancesResponse:
-        """What the account holds.
+        """The holdings of the account.
 
         Raises:
-            HeyTradersError: The exchange cannot be asked, or does not accept the key.
+            HeyTradersError: The exchange cannot be reached, or does not accept the key.
         """
         positions, resting = self.positions(own), self.open_orders(own, None)
         rows = self._held(own, resting)
@@ -110,11 +110,11 @@ class AccountReader:
         )
 
     def equity(self, own: OwnAccount) -> Decimal | None:
-        """What the account is worth in its own currency; `None` where something in it has no price."""
+        """The value of the account in its own currency; `None` if any asset in it has no price."""
         return self._worth(own, self._held(own, ()), self.positions(own), EXCHANGES[own.exchange].quote)
 
     def _held(self, own: OwnAccount, resting: Sequence[Order]) -> list[Balance]:
-        """What it has of each asset. Balances of prediction markets do not say what open orders to buy hold of them."""
+        """The balance of each asset. Prediction market balances do not show the part held by open buy orders."""
         row = EXCHANGES[own.exchange]
         buys = [one for one in resting if row.is_prediction and one.side == "buy"]
         tied = sum(((one.remaining_amount or ZERO) * (one.price or ZERO) for one in buys), ZERO)
@@ -126,7 +126,7 @@ class AccountReader:
         return rows
 
     def positions(self, own: OwnAccount) -> list[Position]:
-        """What is open: perpetuals, or tokens of a prediction market. Spot holdings are balances."""
+        """Open positions: perpetuals, or tokens of a prediction market. Spot holdings are balances."""
         kind = EXCHANGES[own.exchange].market_type
         if kind == "spot":
             return []
@@ -157,7 +157,7 @@ class AccountReader:
     def _worth(
         self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position], currency: str
     ) -> Decimal | None:
-        """In a currency, dollars of every kind being the same; `None` where something has no price."""
+        """Value in a currency, treating all dollar currencies as equal; `None` if any asset has no price."""
         same = _DOLLARS if currency in _DOLLARS else (currency,)
         if EXCHANGES[own.exchange].is_prediction:
             total = sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
@@ -180,7 +180,7 @@ class AccountReader:
         return total
 
     def open_orders(self, own: OwnAccount, symbol: str | None) -> list[Order]:
-        """What rests at the exchange, newest first, of one symbol or of all; orders placed elsewhere included."""
+        """Resting orders at the exchange, newest first, of one symbol or all; including orders placed elsewhere."""
         market = None if symbol is None else self.market(own.exchange, symbol)
         markets = self._by_symbol(own.exchange)
         sent = {row.client_id.lower(): row for row in self._sent(own)}
@@ -204,7 +204,7 @@ class AccountReader:
         return self._store.read_now(lambda c: orders_of(c, own.account_id))
 
     def _resting(self, own: OwnAccount, market: Market | None) -> Sequence[Mapping[str, Any]]:
-        """Open orders in ccxt's words, oldest first."""
+        """Open orders in ccxt's format, oldest first."""
         if CONVENTIONS[own.exchange].lists_outcomes:
             return [polymarket_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
         if market is None and EXCHANGES[own.exchange].symbol_needed:
@@ -212,7 +212,7 @@ class AccountReader:
         return self.read(own, "fetch_open_orders", None if market is None else market.symbol)
 
     def _with_orders(self, own: OwnAccount) -> list[Market]:
-        """The markets in which the account has open orders, where those are listed for one market at a time."""
+        """The markets with open orders, for exchanges that list orders of one market at a time."""
         markets = {market.market_id: market for market in self._markets.of(own.exchange).values()}
         index = CONVENTIONS[own.exchange].login(own.keys().values)["options"]["accountIndex"]
         answer = self.read(own, "publicGetAccount", {"by": "index", "value": index})
@@ -221,7 +221,7 @@ class AccountReader:
         return [market for market_id, market in markets.items() if market_id in busy]
 
     def _pages(self, own: OwnAccount, method: str, market: Market | None) -> list[Mapping[str, Any]]:
-        """Everything that Polymarket lists, newest first."""
+        """All orders that Polymarket lists, newest first."""
         self.read(own, "load_api_credentials")
         asked = {} if market is None else {"asset_id": market.symbol}
         found: list[Mapping[str, Any]] = []
@@ -233,7 +233,7 @@ class AccountReader:
         return found
 
     def orders(self, own: OwnAccount) -> list[Order]:
-        """Every order sent from here that exists, asked for again until it has ended."""
+        """Every existing order sent from here, queried again until it has ended."""
         found: list[Order] = []
         now = time.time()
         for row in self._sent(own):
@@ -244,29 +244,29 @@ class AccountReader:
         return found
 
     def now(self, own: OwnAccount, row: SentOrder) -> SentOrder:
-        """The order as it is now; one that has ended is not asked for again.
+        """The order in its current state; an ended order is not queried again.
 
         Raises:
-            HeyTradersError: The exchange cannot be asked.
+            HeyTradersError: The exchange cannot be reached.
         """
         seen = None if row.status in ENDED or row.status == WAITING else self.look(own, row)
         return row if seen is None else self.learn(row, seen)
 
     def look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
-        """The order at the exchange, found by the id that we gave it; `None` where the exchange has none.
+        """The order at the exchange, found by our id; `None` if the exchange has none.
 
         Raises:
-            HeyTradersError: The exchange cannot be asked, so nothing follows.
+            HeyTradersError: The exchange cannot be reached, so nothing can be concluded.
         """
         market = self.market(own.exchange, row.symbol)
         raw = self._by_our_id(own, row, market)
         return None if raw is None else read_order(raw, market)
 
     def look_by_its_id(self, own: OwnAccount, market: Market, venue_id: str, amount: Decimal | None) -> Any:
-        """An order by the exchange's own id, in ccxt's words; `None` where the exchange has none.
+        """An order by the exchange's own id, in ccxt's format; `None` if the exchange has none.
 
         Raises:
-            HeyTradersError: The exchange cannot be asked, so nothing follows.
+            HeyTradersError: The exchange cannot be reached, so nothing can be concluded.
         """
         match CONVENTIONS[own.exchange].finder:
             case "by identifier":
@@ -308,7 +308,7 @@ class AccountReader:
             return None
 
     def _in_lists(self, own: OwnAccount, market: Market, field: str, wanted: str) -> Mapping[str, Any] | None:
-        """An order in the lists of open and ended ones, for exchanges that have no question for one or soon forget."""
+        """An order from the lists of open and ended ones, for exchanges that cannot query one or soon drop it."""
         for method in ("fetch_open_orders", "fetch_closed_orders"):
             for raw in self.read(own, method, market.symbol):
                 if str(raw.get(field)).lower() == wanted.lower():
@@ -318,7 +318,7 @@ class AccountReader:
     def _at_polymarket(
         self, own: OwnAccount, market: Market, order_id: str, amount: Decimal | None
     ) -> Mapping[str, Any] | None:
-        """An order by its id, among the open ones, or by its trades: an ended order is soon no longer shown."""
+        """An order by its id among the open ones, or by its trades, since an ended order soon disappears."""
         self.read(own, "load_api_credentials")
         raw = self._asked(lambda: self.read(own, "clobPrivateGetDataOrderId", {"id": order_id}))
         if raw and raw.get("id"):
@@ -330,7 +330,7 @@ class AccountReader:
         return None if amount is None else polymarket_fills(order_id, amount, trades)
 
     def learn(self, row: SentOrder, seen: Seen) -> SentOrder:
-        """Write down what the exchange shows of an order."""
+        """Record the exchange's state of an order."""
         changed = row.learned(
             venue_id=seen.order_id or row.venue_id,
             status=seen.status,
@@ -347,7 +347,7 @@ class AccountReader:
 
 
 def _booked(connection: sa.Connection, order: SentOrder, lot: Decimal | None) -> None:
-    """Write down what became of an order and, of an entry, the exits that protect what is filled."""
+    """Record the outcome of an order and, for an entry, the exits that protect the filled part."""
     change_order(connection, order)
     if lot is None:
         return
@@ -364,14 +364,14 @@ def _booked(connection: sa.Connection, order: SentOrder, lot: Decimal | None) ->
 
 
 def _received(order: SentOrder, lot: Decimal) -> Decimal:
-    """What is filled of an order, less a fee that was taken out of it, in whole lots."""
+    """The filled amount of an order, less a fee deducted from it, in whole lots."""
     base = order.symbol.partition("/")[0]
     fee = order.fee if order.fee is not None and order.fee_currency == base and order.side == "buy" else Decimal(0)
     return (order.filled - fee) // lot * lot
 
 
 def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal, number: int = 0) -> SentOrder:
-    """An exit that waits for its price, with its id at the exchange; `number` counts those that it replaces."""
+    """An exit that waits for its price, with its id at the exchange; `number` counts the exits it replaces."""
     label = f"{entry.order_id}/{role}" + (f"/{number}" if number else "")
     return SentOrder(
         order_id=new_id("order"),
@@ -397,7 +397,7 @@ def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal, numbe
 
 
 def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[ExitRole, Decimal], now: float) -> None:
-    """Give an entry other exits in place of those that wait or were cancelled."""
+    """Replace an entry's waiting or cancelled exits."""
     stop, target = prices.get("stop_loss"), prices.get("take_profit")
     change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
     exits = exits_of(connection, entry.order_id)
@@ -414,10 +414,10 @@ def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[E
 
 
 def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
-    """Whether the key may take money out of the account; `None` where the exchange does not say. Blocking.
+    """Whether the key may withdraw money; `None` if the exchange does not say. Blocking.
 
     Raises:
-        HeyTradersError: The exchange cannot be asked, or does not accept the key.
+        HeyTradersError: The exchange cannot be reached, or does not accept the key.
     """
     account = (own.account_id, own.keys())
     connector.read(own.exchange, "fetch_balance", account=account, markets=markets)

@@ -1,11 +1,11 @@
-"""Talking to exchanges through ccxt: the only module that imports it.
+"""Access to exchanges through ccxt. This is the only module that imports it.
 
 A session is one exchange with or without the keys of one account. All sessions of a process run in one background
-event loop, so that threads may use them at once. Every request waits for its turn, which all processes of a database
-share. Reads are tried again; a request that changes something is sent once, whatever comes of it.
+event loop, so that several threads can use them. Every request waits for its turn; turns are shared by all processes
+of a database. Reads are retried. A request that changes something is sent once, whatever the result.
 
-ccxt logs keys, keeps them in its fields and puts signatures into the texts of its exceptions. None of that leaves this
-module: its logger is silent, its fields stay empty (`wire`), and errors are told in our own words.
+ccxt logs keys, keeps them in its fields and puts signatures into its exception texts. None of that leaves this module:
+its logger is silenced, its fields stay empty (`wire`), and errors are reported in our own words.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What came of a request that changes something.
+    """The outcome of a request that changes something.
 
-    `answer` is ccxt's reading of the answer where it made one. `sent` is false only where it is certain that nothing
-    reached the exchange. `status` and `body` are the answer as it came; `problem` says in our words what went wrong.
+    `answer` is the answer as parsed by ccxt, if any. `sent` is false only if it is certain that nothing reached the
+    exchange. `status` and `body` are the raw answer; `problem` is the error in our own words.
     """
 
     answer: Mapping[str, Any] | None
@@ -72,7 +72,7 @@ def available() -> bool:
 
 
 def missing() -> UserMustAct:
-    """What is said where ccxt is needed and not installed."""
+    """The error when ccxt is needed but not installed."""
     return UserMustAct(
         "exchanges are reached through the package ccxt, which is not installed",
         suggestion="Install heytraders-mcp[exchanges]",
@@ -84,8 +84,8 @@ class Connector:
     """All sessions of a process. Blocking: use it in a thread.
 
     Args:
-        store: Where turns are taken.
-        urls: Other servers in place of the exchanges' own, by exchange: scheme, host and port.
+        store: The database that schedules turns.
+        urls: Servers that replace the exchanges' own, by exchange: scheme, host and port.
     """
 
     def __init__(self, store: Store, urls: Mapping[ExchangeId, str]) -> None:
@@ -97,7 +97,7 @@ class Connector:
         self._sessions: dict[tuple[ExchangeId, tuple[str, Keys] | None], Any] = {}
 
     def url_of(self, exchange: ExchangeId, url: str) -> str:
-        """The URL to ask in place of `url`."""
+        """The URL to use in place of `url`."""
         other = self._urls.get(exchange)
         if other is None:
             return url
@@ -114,20 +114,20 @@ class Connector:
         patience: float = PATIENCE,
         **params: Any,
     ) -> Any:
-        """Call a method of ccxt that changes nothing; what it answers has numbers as strings.
+        """Call a read-only ccxt method; numbers in its answer are strings.
 
         Args:
-            exchange: Which.
+            exchange: The exchange.
             method: Name of the method.
-            args: For the method.
-            account: Name and keys, for what only the owner may see.
-            markets: Gives the list of markets that the session needs if it has none yet.
+            args: The method's arguments.
+            account: Name and keys, for private data.
+            markets: Returns the market list if the session has none yet.
             patience: Longest wait for a turn, in seconds.
-            params: For the method.
+            params: The method's extra parameters.
 
         Raises:
-            Unavailable: The exchange cannot be reached, or answered nothing that can be used.
-            RateLimited: It asks for a longer pause than `patience`.
+            Unavailable: The exchange cannot be reached, or its answer is unusable.
+            RateLimited: It requires a longer pause than `patience`.
             NotAuthorised: It does not accept the keys.
             NotFound: It does not know the symbol or the order.
         """
@@ -150,16 +150,16 @@ class Connector:
     def write(
         self, exchange: ExchangeId, method: str, *args: Any, account: tuple[str, Keys], markets: Any, **params: Any
     ) -> Written:
-        """Call a method of ccxt that changes something, once. Never raises for what the exchange did."""
+        """Call a ccxt method that changes something, once. Never raises for an error of the exchange."""
         session = self._session(exchange, account, markets)
         return self._call(self._sent(session, method, args, params))
 
     def download(self, exchange: ExchangeId, url: str, patience: float) -> bytes | None:
-        """A public file; `None` where the server has no such file.
+        """A public file; `None` if the server has no such file.
 
         Raises:
             Unavailable: The server cannot be reached, or failed.
-            RateLimited: It asks for a longer pause than `patience`.
+            RateLimited: It requires a longer pause than `patience`.
         """
         session = self._session(exchange, None, None)
 
@@ -253,7 +253,7 @@ class Connector:
                 return await getattr(session, method)(*args, **params)
             except HeyTradersError:
                 raise
-            except Exception as error:  # noqa: BLE001 - ccxt raises what it likes, also TypeError; none of it is shown
+            except Exception as error:  # noqa: BLE001 - ccxt raises anything, even TypeError; none of it is shown
                 translated = _translated(exchange, method, error, trace)
             if isinstance(translated, RateLimited):
                 until = time.time() + (translated.retry_after or _NO_RETRY_AFTER)
@@ -271,7 +271,7 @@ class Connector:
             answer: Any = None
             try:
                 answer = await getattr(session, method)(*args, **params)
-            except Exception as error:  # noqa: BLE001 - whatever it was, it is judged by what was seen on the wire
+            except Exception as error:  # noqa: BLE001 - any error is judged by what was seen on the wire
                 problem, refused = _in_words(error, trace), _was_refused(error)
             sent = trace.writes > 1 or (trace.writes == 1 and not refused)
             read = cast("Mapping[str, Any]", answer) if isinstance(answer, dict) else None
@@ -281,7 +281,7 @@ class Connector:
 
 
 def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Awaitable[str]]) -> Any:
-    """An instance of the exchange's class, made careful.
+    """An instance of the exchange's class with our safeguards.
 
     Raises:
         UserMustAct: ccxt, or the package that signs orders for it, is not installed.
@@ -315,14 +315,14 @@ def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Await
 
 
 def _was_refused(error: BaseException) -> bool:
-    """Whether no connection was made, the one proof that nothing was sent."""
+    """Whether no connection was made, the only proof that nothing was sent."""
     import aiohttp
 
     return isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
 def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trace) -> HeyTradersError:
-    """An error of ccxt in our words: what a person can do about it decides the kind."""
+    """A ccxt error in our own words; the error class depends on what the user can do about it."""
     import ccxt
 
     name = EXCHANGES[exchange].name
@@ -350,7 +350,7 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
 
 
 def _in_words(error: Exception, trace: Trace) -> str:
-    """What went wrong, without any text of ccxt's."""
+    """The error, without any of ccxt's text."""
     import ccxt
 
     if isinstance(error, HeyTradersError):

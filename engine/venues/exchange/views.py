@@ -1,4 +1,4 @@
-"""An own account and its orders in the API's shapes."""
+"""Own accounts and their orders in the API's models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
 
 @dataclass(frozen=True, slots=True)
 class OwnAccount:
-    """An account that its owner connected. `keys` asks for the secrets each time, so that they can be taken away."""
+    """An account that its owner connected. `keys` reads the secrets each time, so that they can be revoked."""
 
     account_id: str
     exchange: ExchangeId
@@ -102,14 +102,14 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
 
 
 def _holder(row: SentOrder) -> str | None:
-    """Who waits for the price of an exit."""
+    """Who watches the price of an exit."""
     if row.role is None or row.status in ENDED:
         return None
     return "engine" if row.status == WAITING else "venue"
 
 
 def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:
-    """An order that was placed elsewhere."""
+    """An order placed elsewhere."""
     at = raw.get("timestamp")
     return Order(
         order_id=seen.order_id,

@@ -1,7 +1,7 @@
-"""What is done to every request of ccxt, and to the classes that make them: nothing is logged or kept, each request
-waits for its turn, what would pay a third party is refused, and what happened on the wire is noted.
+"""Safeguards on ccxt's classes and every request: nothing is logged or kept, each request waits for its turn, payments
+to third parties are refused, and what happened on the wire is recorded.
 
-ccxt itself is imported by `session`; this module is handed its classes.
+ccxt itself is imported by `session`, which passes its classes to this module.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ trace_of: ContextVar[Trace] = ContextVar("trace")
 
 
 def careful(base: Any, hidden_fee: str | None) -> Any:
-    """The exchange's class with our own rules on every request.
+    """The exchange's class with our rules applied to every request.
 
     Args:
         base: The class.
-        hidden_fee: What no body may hold, as a regular expression.
+        hidden_fee: A regular expression that no request body may match.
     """
     silent = logging.getLogger("heytraders.silent")
     silent.disabled = True
@@ -83,7 +83,7 @@ def careful(base: Any, hidden_fee: str | None) -> Any:
             return answer
 
         def set_last_request(self, request: Any) -> None:
-            """Keep nothing of it."""
+            """Keep nothing."""
 
         def on_rest_response(
             self, code: int, reason: str, url: str, method: str, response_headers: Any, response_body: str, *rest: Any
@@ -102,11 +102,11 @@ def paying_nobody(base: Any) -> Any:
 
     class Unpaid(base):
         async def initialize_client(self) -> bool:
-            """Approve no fee to anybody and name no referrer (Hyperliquid)."""
+            """Approve no third-party fee and name no referrer (Hyperliquid)."""
             return True
 
         async def handle_builder_fee_approval(self, *_: Any, **__: Any) -> bool:
-            """Approve no fee to anybody (Hyperliquid, Lighter)."""
+            """Approve no third-party fee (Hyperliquid, Lighter)."""
             return True
 
         async def set_ref(self) -> Any:
@@ -114,26 +114,26 @@ def paying_nobody(base: Any) -> Any:
             return None
 
         async def check_if_standard_tier(self, *_: Any) -> bool:
-            """Ask nobody whether an integrator may be paid: none is (Lighter)."""
+            """Skip the check whether an integrator may be paid: none is (Lighter)."""
             return True
 
     return Unpaid
 
 
 def hashing(base: Any) -> Any:
-    """Polymarket's class, which can also tell the id that a signed order has there."""
+    """Polymarket's class, which can also compute the id of a signed order there."""
 
     class Hashing(base):
         house_signed: Any = None
 
         def sign_clob_order(self, message: Any, address: str, version: str, kind: Any) -> Any:
-            """Remember what is signed, so that it can be hashed (Polymarket)."""
+            """Keep the signed data, so that it can be hashed (Polymarket)."""
             self.house_signed = (message, address, version)
             parent: Any = super()
             return parent.sign_clob_order(message, address, version, kind)
 
         async def order_hash(self, outcome: str, *order: Any) -> str:
-            """The id that an order of these arguments of `create_order` has at Polymarket. Sends nothing."""
+            """The id at Polymarket of an order with these `create_order` arguments. Sends nothing."""
             await self.load_outcome(outcome)
             self.build_clob_order_body(outcome, *order)
             message, address, version = self.house_signed
@@ -170,10 +170,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def signing_library(wanted: str) -> str:
     """Path of the signing library of a package for this machine. Its Python code is not imported.
 
-    Its functions are called by position, so that another version of it could sign something else.
+    Its functions are called by position, so another version could sign something else.
 
     Args:
-        wanted: The package with its one version that fits, such as `lighter-sdk==1.1.8`.
+        wanted: The package with its required version, such as `lighter-sdk==1.1.8`.
 
     Raises:
         UserMustAct: The package is not installed in this version, or has no library for this machine.
