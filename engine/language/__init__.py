@@ -1,6 +1,6 @@
 """The Signal DSL: expressions and scripts over candles, checked and compiled, never executed as Python.
 
-Importing this loads neither NumPy nor TA-Lib; running something does.
+The import loads neither NumPy nor TA-Lib; only running a script or expression does.
 """
 
 from __future__ import annotations

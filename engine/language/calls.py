@@ -1,5 +1,5 @@
-"""Checks calls and subscripts: what is called, whether its arguments are what the registry says that it takes, and what
-an index or a ticker in brackets picks."""
+"""Checks calls and subscripts: the called operator, its arguments against the registry, and the value selected by an
+index or a ticker in brackets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Checker(ExpressionChecker):
     """Checks the expressions of one source text, calls and subscripts included."""
 
     def _call(self, call: ast.Call) -> Value | None:
-        """What a call means, or None after reporting what is wrong with it."""
+        """The meaning of a call, or None after reporting its errors."""
         name = self._called(call)
         if name is None:
             for each in (*call.args, *(k.value for k in call.keywords)):
@@ -45,7 +45,7 @@ class Checker(ExpressionChecker):
         return form(call, name)
 
     def _called(self, call: ast.Call) -> str | None:
-        """The name that is called, or that was probably meant."""
+        """The called name, or the name that was probably meant."""
         match call.func:
             case ast.Name(id=name):
                 if name in OPERATORS or name in FORMS:
@@ -137,7 +137,7 @@ class Checker(ExpressionChecker):
         return self.graph.tf(inner, timeframe) if timeframe != self.graph.timeframe else inner
 
     def _higher(self, where: ast.expr, node: Node) -> Timeframe | None:
-        """The timeframe that a text names, if bars of the run's length add up to it."""
+        """The timeframe that a text names, if it is a multiple of the run's bar length."""
         base = self.graph.timeframe
         fitting = [t for t in get_args(Timeframe) if SECONDS[t] % SECONDS[base] == 0]
         text = node.constant
@@ -149,7 +149,7 @@ class Checker(ExpressionChecker):
         return None
 
     def _bind(self, call: ast.Call, operator: Operator) -> tuple[list[Node], tuple[Constant, ...]] | None:
-        """The inputs as nodes, columns that the operator reads by itself included, and the constants."""
+        """The inputs as nodes, including the columns that the operator reads implicitly, and the constants."""
         before = self.findings.reported
         values = [self.node(each) for each in call.args]
         given = list(zip(call.args, values, strict=True))
@@ -169,7 +169,7 @@ class Checker(ExpressionChecker):
         return self.graph.column(name)
 
     def _given_columns(self, given: list[tuple[ast.expr, Node | None]], operator: Operator) -> list[Node] | None:
-        """The columns that the operator would read by itself, when the call names them all: `atr(high, low, close)`."""
+        """The columns that the operator reads implicitly, if the call names them all: `atr(high, low, close)`."""
         series: list[Node] = []
         for _, node in given:
             if node is None or not node.kind.series or node.kind.base != "number":
@@ -257,7 +257,7 @@ class Checker(ExpressionChecker):
         self.error(call, f"{operator.name} needs the argument {parameter.name}", f"Write `{operator.signature}`")
 
     def _fits(self, where: ast.expr, node: Node, operator: Operator, parameter: Parameter, call: ast.Call) -> bool:
-        """Whether an argument is of the kind that its parameter takes; reports it otherwise."""
+        """Whether an argument has the kind that its parameter requires; reports it otherwise."""
         base, series = node.kind.base, node.kind.series
         wanted = {"series": "a series of numbers", "value": "a number or a series", "condition": "a condition"}
         fits = {
@@ -309,7 +309,7 @@ class Checker(ExpressionChecker):
         return None
 
     def _subscript(self, expression: ast.Subscript) -> Value | None:
-        """What a subscript means."""
+        """The meaning of a subscript."""
         value = self.value(expression.value)
         if value is None:
             self.value(expression.slice)
@@ -376,12 +376,12 @@ def _word(parameter: Parameter) -> str:
 
 
 def _typed(parameter: Parameter, value: Constant) -> Constant:
-    """A period as a whole number, which is what the formulas and TA-Lib want."""
+    """A period as a whole number, as the formulas and TA-Lib require."""
     return int(value) if parameter.kind == "period" and not isinstance(value, str) else value
 
 
 def _outside(parameter: Parameter, value: Constant) -> tuple[str, str] | None:
-    """What is wrong with a constant, and what would do."""
+    """The error of a constant, and the valid values."""
     if isinstance(value, str):
         if value in parameter.choices:
             return None

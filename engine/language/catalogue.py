@@ -1,6 +1,6 @@
-"""What the language offers: plain records for the catalogue and completion, and the operators document.
+"""The content of the language: plain records for the catalogue and completion, and the operators document.
 
-Both are generated from the registry, so that they cannot differ from what runs."""
+Both are generated from the registry, so they always match the running code."""
 
 from __future__ import annotations
 

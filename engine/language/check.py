@@ -28,7 +28,7 @@ _NOTHING: Final = frozenset({"nan", "NaN", "null", "None", "nil", "na", "none"})
 class ExpressionChecker(ABC):
     """Checks the expressions of one source text.
 
-    Every method that takes an expression returns what it means, or None after reporting what is wrong with it.
+    Every method that takes an expression returns its meaning, or None after reporting its errors.
     """
 
     def __init__(self, parsed: Parsed, graph: Graph, world: World) -> None:
@@ -57,7 +57,7 @@ class ExpressionChecker(ABC):
         }
 
     def value(self, expression: ast.expr) -> Value | None:
-        """Whatever the expression means."""
+        """The expression's meaning, of any kind."""
         value = self._visitors[type(expression)](expression)
         if isinstance(value, Node):
             return self._vetted(value, expression)
@@ -91,7 +91,7 @@ class ExpressionChecker(ABC):
         return self._of("bool", expression)
 
     def ticker(self, expression: ast.expr) -> Node | None:
-        """A ticker, given as text, as a loop's name or as TICKER."""
+        """A ticker, given as text, as a loop variable or as TICKER."""
         node = self.node(expression)
         if node is None or node.kind.base == "ticker":
             return node
@@ -110,7 +110,7 @@ class ExpressionChecker(ABC):
         self.findings.error(self.parsed.span(where), message, suggestion, fix=fix)
 
     def instrument(self, text: str, where: ast.expr) -> Instrument | None:
-        """The instrument that a ticker names; of the universe, if it can be."""
+        """The instrument that a ticker names; from the universe, if possible."""
         for member in self.world.universe:
             if text == member.ticker:
                 return member
@@ -230,11 +230,11 @@ class ExpressionChecker(ABC):
 
     @abstractmethod
     def _call(self, call: ast.Call) -> Value | None:
-        """What a call means, or None after reporting what is wrong with it."""
+        """The meaning of a call, or None after reporting its errors."""
 
     @abstractmethod
     def _subscript(self, expression: ast.Subscript) -> Value | None:
-        """What a subscript means, or None after reporting what is wrong with it."""
+        """The meaning of a subscript, or None after reporting its errors."""
 
     def _list(self, expression: ast.List | ast.Tuple) -> None:
         self.error(expression, "a list is allowed only in emit_signal and after `in`", "Write one value")
@@ -292,7 +292,7 @@ class ExpressionChecker(ABC):
         return self.choose(expression, test, chosen, other)
 
     def choose(self, where: ast.expr, test: Node, chosen: Node, other: Node) -> Node | None:
-        """`chosen if test else other`, both being numbers or both conditions."""
+        """`chosen if test else other`, with two numbers or two conditions."""
         bases = {chosen.kind.base, other.kind.base}
         if len(bases) > 1 or not bases <= {"number", "bool"}:
             message = f"one choice is {chosen.kind}, the other {other.kind}"
@@ -320,7 +320,7 @@ class ExpressionChecker(ABC):
         return node
 
     def _compare(self, expression: ast.Compare) -> Node | None:
-        """The condition that a comparison is, chained ones joined by and."""
+        """A comparison as a condition; chained ones are joined by `and`."""
         operands = [expression.left, *expression.comparators]
         nodes = [self.node(each) for each in operands]
         results = [

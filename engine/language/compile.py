@@ -1,4 +1,4 @@
-"""From a script to the program that the backtest kernel runs, and the plan of it in words."""
+"""Compiles a script to the program that the backtest kernel runs, and to its plan in words."""
 
 from __future__ import annotations
 
@@ -158,13 +158,13 @@ class CompiledScript:
     """A script that can run.
 
     Attributes:
-        instruments: The universe, and every other ticker that it reads; load all of them into one frame.
-        warmup_bars: Bars to load before the range, as far as there are so many.
+        instruments: The universe and every other ticker that the script reads; load all of them into one frame.
+        warmup_bars: Bars to load before the range, if available.
         lookback: Bars before its first value.
-        stateful: It reads the account, so it is asked bar by bar.
-        plan_text: What it does, in words.
+        stateful: It reads the account, so it runs bar by bar.
+        plan_text: Its plan, in words.
         diagnostics: Warnings.
-        parameters: What the script declares with `param`, in the order of the text, with the values of this run.
+        parameters: The script's `param` declarations, in the order of the text, with the values of this run.
     """
 
     context: ScriptContext
@@ -179,10 +179,10 @@ class CompiledScript:
 
     @cached_property
     def tail(self) -> int | None:
-        """Bars of history after which a value no longer shows where the history began, to the last bit.
+        """Bars of history after which a value no longer depends on the start of the history, to the last bit.
 
-        None where it always does: operators that add up from the first bar, `bar_index`, and periods so long that their
-        settling is cut short.
+        None where it always depends on it: operators that accumulate from the first bar, `bar_index`, and periods so
+        long that their settling is cut short.
         """
         reached, seen = list(self.plan.nodes), set[int]()
         while reached:
@@ -196,7 +196,7 @@ class CompiledScript:
         return max((n.lookback + 3 * n.settling for n in self.plan.nodes), default=0) + 2
 
     def program(self, frame: Frame, first_bar: int = 0) -> Program:
-        """The script on the bars of `frame`. Nothing fires before `first_bar`.
+        """The program of the script on the bars of `frame`. Nothing fires before `first_bar`.
 
         Raises:
             InvalidInput: `TA_OUT_OF_RANGE` when a period is longer than the frame.
@@ -211,13 +211,13 @@ class CompiledScript:
 
 @dataclass(frozen=True, slots=True)
 class ScriptReport:
-    """What a check of a script found.
+    """The result of a check of a script.
 
     Attributes:
-        ok: There is no error; warnings there may be.
+        ok: There is no error; there may be warnings.
         diagnostics: Errors and warnings in the order of the text.
-        fixed: The script with every error corrected, when each has an obvious correction and the result passes.
-        compiled: The script, when it can run.
+        fixed: The script with every error corrected, if each has an obvious correction and the result passes.
+        compiled: The script, if it can run.
     """
 
     ok: bool
@@ -227,7 +227,7 @@ class ScriptReport:
 
 
 def check_script(source: str, context: ScriptContext) -> ScriptReport:
-    """Read a script and report every error and doubt at once.
+    """Read a script and report all errors and warnings at once.
 
     Raises:
         InvalidInput: The universe is empty.
@@ -246,7 +246,7 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
     """Compile a script.
 
     Raises:
-        DslError: Names every error with line, column, caret and suggestion; `diagnostics` holds them.
+        DslError: It lists every error with line, column, caret and suggestion; `diagnostics` holds them.
         InvalidInput: The universe is empty.
     """
     plan, compiled = read(source[: MAX_LENGTH["script"] + 1], context)
@@ -258,7 +258,7 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
 
 
 def script_parameters(source: str, context: ScriptContext) -> tuple[ScriptParameter, ...]:
-    """What a script declares with `param`, in the order of the text.
+    """The `param` declarations of a script, in the order of the text.
 
     Raises:
         DslError: The script has an error.
@@ -269,7 +269,7 @@ def script_parameters(source: str, context: ScriptContext) -> tuple[ScriptParame
 
 @lru_cache(maxsize=64)
 def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScript | None]:
-    """A script's plan with its findings, and the script itself when there is no error among them."""
+    """A script's plan with its findings, and the compiled script if there is no error."""
     if not context.universe:
         raise InvalidInput("the universe is empty", suggestion='Name at least one ticker, e.g. "BINANCE:BTC/USDT"')
     plan = read_script(source, context)
@@ -293,7 +293,7 @@ def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScrip
 
 
 def _endless(node: Node) -> bool:
-    """Whether a node's value depends on where the history began, however long that was ago."""
+    """Whether a node's value depends on the start of the history, however long ago."""
     if node.op == "time":
         return node.payload == "bar_index"
     if node.op != "call":

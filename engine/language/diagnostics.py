@@ -1,4 +1,4 @@
-"""What is wrong or doubtful in a source text: where, why, and how to write it instead."""
+"""Errors and warnings in a source text: location, reason and correction."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Diagnostic:
     """One finding.
 
     Attributes:
-        code: A code of the API for errors (`VALIDATION_ERROR`, `TA_OUT_OF_RANGE`, `DATA_UNAVAILABLE`), the name of
-            the rule for warnings (`never-true`, `unused-name`, ...).
+        code: A code of the API for errors (`VALIDATION_ERROR`, `TA_OUT_OF_RANGE`, `DATA_UNAVAILABLE`), the name of the
+            rule for warnings (`never-true`, `unused-name`, ...).
         excerpt: The line in question, and below it carets under the offending text.
-        suggestion: What to write or do; empty where nothing is known to help.
+        suggestion: The fix; empty if none is known.
     """
 
     severity: Severity
@@ -53,7 +53,8 @@ def _ended(text: str) -> str:
 
 
 class DslError(InvalidInput):
-    """A script or expression was refused. `diagnostics` holds every error; `fixed` the corrected text, if known."""
+    """A script or expression was refused. `diagnostics` holds every error; `fixed` holds the corrected text, if
+    known."""
 
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic], *, code: str, fixed: str | None) -> None:
         suggestion = f"Write {fixed}" if fixed is not None and "\n" not in fixed and len(fixed) < 300 else ""
@@ -63,13 +64,13 @@ class DslError(InvalidInput):
 
 
 class DslDataError(DslError, NotFound):
-    """The text is right, but it reads data that no feed has."""
+    """The text is valid, but it reads data that no feed has."""
 
 
 class Findings:
-    """Collects the diagnostics of one source text, each once, and the replacements that would correct it.
+    """Collects the diagnostics of one source text without duplicates, and the replacements that correct it.
 
-    `reported` counts the errors, also those that were known: the body of a loop is read once for each ticker.
+    `reported` counts all errors, including duplicates: the body of a loop is read once for each ticker.
     """
 
     def __init__(self, source: str) -> None:
@@ -97,7 +98,7 @@ class Findings:
     def error(
         self, span: Span, message: str, suggestion: str = "", *, fix: str | None = None, code: ErrorCode | None = None
     ) -> None:
-        """Report an error at `span`. `fix` is the text to put there instead."""
+        """Report an error at `span`. `fix` is the replacement text."""
         self.reported += 1
         self._add("error", code or "VALIDATION_ERROR", span, message, suggestion)
         if fix is None:
@@ -110,7 +111,7 @@ class Findings:
         self._fixes[span] = fix
 
     def warning(self, span: Span, rule: str, message: str, suggestion: str = "") -> None:
-        """Report something that is allowed but probably not meant."""
+        """Report code that is allowed but probably not intended."""
         self._add("warning", rule, span, message, suggestion)
 
     def _add(self, severity: Severity, code: str, span: Span, message: str, suggestion: str) -> None:
@@ -149,14 +150,14 @@ class Findings:
         return {span: text for span, text in self._fixes.items() if not included(span)}
 
     def raise_errors(self, what: str, fixed: str | None = None) -> None:
-        """Raise one exception that tells of all errors, if there are any. `what` names the text, e.g. `condition`."""
+        """Raise one exception that lists all errors, if there are any. `what` names the text, e.g. `condition`."""
         errors = self.errors
         if errors:
             raise refusal(what, errors, fixed)
 
 
 def refusal(what: str, errors: Sequence[Diagnostic], fixed: str | None = None) -> DslError:
-    """The exception for these errors. Its code is theirs when they agree, else VALIDATION_ERROR."""
+    """The exception for these errors. Its code is their common code, else VALIDATION_ERROR."""
     codes = {error.code for error in errors}
     code = codes.pop() if len(codes) == 1 else "VALIDATION_ERROR"
     count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
@@ -176,5 +177,5 @@ def quoted(text: str, limit: int = 60) -> str:
 
 
 def short(text: str, limit: int = 60) -> str:
-    """Source text that is cut where it is long."""
+    """Source text, shortened if long."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -47,7 +47,7 @@ class Evaluator:
         return array if array.ndim else np.full(len(self._frame), array)
 
     def value(self, node: Node, instrument: Instrument | None) -> Any:
-        """A series; a plain value where the node is constant over time."""
+        """A series, or a plain value if the node is constant over time."""
         key = (node.id, instrument if node.local else None)
         if key not in self._values:
             with np.errstate(all="ignore"):
@@ -57,18 +57,18 @@ class Evaluator:
         return self._values[key]
 
     def forget(self) -> None:
-        """Let go of all arrays that were computed."""
+        """Free all computed arrays."""
         self._values.clear()
         self._tables.clear()
         self._longer.clear()
 
     def keep(self, ops: Collection[str]) -> int:
-        """Let go of all arrays but those of nodes of these kinds; how many bytes are left."""
+        """Free all arrays except those of nodes of these kinds; returns the remaining bytes."""
         self._values = {key: value for key, value in self._values.items() if self._ops.get(key[0]) in ops}
         return sum(_bytes(value) for value in self._values.values())
 
     def _pending(self, node: Node, instrument: Instrument | None) -> list[Node]:
-        """The nodes still to be computed for this ticker, arguments before what uses them."""
+        """The nodes still to compute for this ticker, arguments before their users."""
         found: dict[int, Node] = {}
         stack = [node]
         while stack:
@@ -197,7 +197,7 @@ class Evaluator:
         return _zscore(table, row) if name == "cs_zscore" else self._rank(name, inner, table)[row]
 
     def _rank(self, name: str, inner: Node, table: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Places along the universe, for all tickers at once; kept, because each ticker asks."""
+        """Ranks across the universe, for all tickers at once; cached, because every ticker needs them."""
         key = -1 - inner.id * 2 - (name == "cs_rank_low")
         ranks = self._tables.get(key)
         if ranks is None:
@@ -235,7 +235,7 @@ def _total(name: str, table: NDArray[np.float64]) -> Floats:
 
 
 def _zscore(table: NDArray[np.float64], row: int) -> Floats:
-    """Missing where the values differ by no more than rounding does."""
+    """Missing where the values differ only by rounding."""
     deviations = table - _total("cs_mean", table)
     known = ~np.isnan(deviations)
     counts = np.maximum(known.sum(axis=0), 1)
@@ -258,7 +258,7 @@ def refuse_short_history(nodes: Sequence[Node], texts: dict[int, str], bars: int
     """Raise TA_OUT_OF_RANGE when a node needs more bars than there are.
 
     Raises:
-        InvalidInput: It names the sub-expression, what it needs and what there is.
+        InvalidInput: It names the sub-expression, the bars that it needs and the bars available.
     """
     needy = [node for node in nodes if node.lookback >= bars]
     if not needy:

@@ -1,4 +1,4 @@
-"""Single expressions: what market evaluate, scan and rank run."""
+"""Single expressions, for market evaluate, scan and rank."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class CheckedExpression:
     """An expression that can run.
 
     Attributes:
-        kind: `boolean` or `numeric`, as it turned out to be.
+        kind: `boolean` or `numeric`, as inferred.
         lookback: Bars before its first value.
-        required_bars: Bars to load so that the last value no longer depends on where the history begins.
-        instruments: Other tickers that it reads; load them into the same frame.
-        anchored: Operators in it that go back to the first loaded bar, however many are loaded.
+        required_bars: Bars to load so that the last value no longer depends on the start of the history.
+        instruments: Other tickers that the expression reads; load them into the same frame.
+        anchored: Its operators that depend on the first loaded bar, however many bars are loaded.
     """
 
     source: str
@@ -52,13 +52,13 @@ class CheckedExpression:
 
 @dataclass(frozen=True, slots=True)
 class ExpressionValue:
-    """What an expression is at the last bar of a frame.
+    """The result of an expression at the last bar of a frame.
 
     Attributes:
         value: None where it is missing.
         series: Its value on every bar.
         parts: The values of its top-level sub-expressions, by their text: the sides of its comparisons.
-        bars_used: Bars of the instrument that were there.
+        bars_used: Available bars of the instrument.
         lookback: Bars before its first value.
     """
 
@@ -74,11 +74,11 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
     """Check an expression before any data is loaded.
 
     Args:
-        kind: What it must be: `boolean` for a scan's condition, `numeric` for a rank's expression.
-        timeframe: Of the bars that it will run on.
+        kind: The required kind: `boolean` for a scan's condition, `numeric` for a rank's expression.
+        timeframe: Timeframe of the bars.
 
     Raises:
-        DslError: Names every error with line, column, caret and suggestion; `fixed` holds the corrected text.
+        DslError: It lists every error with line, column, caret and suggestion; `fixed` holds the corrected text.
     """
     parsed = parse(source, "expression")
     graph = Graph(timeframe)
@@ -131,13 +131,13 @@ def evaluate(expression: CheckedExpression, frame: Frame, instrument: Instrument
 
 
 def instruments_of(graph: Graph) -> tuple[Instrument, ...]:
-    """Tickers that a dataflow names, each once, in the order of the text."""
+    """The distinct tickers of a dataflow, in the order of the text."""
     named = [node.payload for node in graph.nodes if node.op == "at" and isinstance(node.payload, Instrument)]
     return tuple(dict.fromkeys(named))
 
 
 def _anchored(graph: Graph) -> tuple[str, ...]:
-    """Sessions begin again every day, so theirs do not count."""
+    """Session operators restart every day, so they do not count."""
     calls = [node.payload for node in graph.nodes if node.op == "call"]
     called = [str(cast("tuple[Hashable, ...]", payload)[0]) for payload in calls]
     known = [OPERATORS[name] for name in dict.fromkeys(called) if name in OPERATORS]
@@ -170,7 +170,7 @@ def _refuse_kind(checker: Checker, expression: ast.expr, node: Node, kind: Expre
 
 
 def _parts(expression: ast.expr, checker: Checker) -> dict[str, Node]:
-    """The sub-expressions that the outermost and, or, not, comparisons and arithmetic are made of."""
+    """The operands of the outermost and, or, not, comparisons and arithmetic."""
     found: dict[str, Node] = {}
     stack = [expression]
     while stack and len(found) < MAX_PARTS:
@@ -191,7 +191,7 @@ def _parts(expression: ast.expr, checker: Checker) -> dict[str, Node]:
 
 
 def _corrected(source: str, fixed: str | None, kind: ExpressionKind, timeframe: Timeframe) -> str | None:
-    """The source with its errors replaced, if that is known and then passes."""
+    """The source with its errors corrected, if all corrections are known and the result passes."""
     if fixed is None or fixed == source:
         return None
     from .diagnostics import DslError

@@ -1,6 +1,6 @@
-"""Scripts written as for other tools, such as Pine Script, pandas and TA-Lib: what they say in our language.
+"""Translates scripts in the style of other tools, such as Pine Script, pandas and TA-Lib, to this language.
 
-A statement in another tool's words is refused with the same statement in ours, and reading goes on with that.
+A statement in another tool's syntax is reported with its translation, and reading continues with the translation.
 Expressions within statements are translated in `foreign_expressions`.
 """
 
@@ -29,9 +29,9 @@ from .words import VARIABLES
 
 
 def translated(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None:  # noqa: C901 - one case for each form
-    """A statement in our words; an empty list where it is left out, None where it needs no translation.
+    """The translated statement; an empty list if it is dropped, None if it needs no translation.
 
-    What was wrong with it, as far as there are words for it, is added to `reasons`.
+    Known reasons for the translation are added to `reasons`.
     """
     match statement:
         case ast.Import() | ast.ImportFrom() | ast.Return(value=None):
@@ -71,7 +71,7 @@ def translated(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None
 
 
 def translated_expression(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None:
-    """A single expression in our words; None where it needs no translation."""
+    """The translation of a single expression; None if it needs none."""
     return _plain(reasons, statement) if isinstance(statement, ast.Expr) else None
 
 
@@ -80,7 +80,7 @@ def _located(made: list[ast.stmt], old: ast.stmt) -> list[ast.stmt]:
 
 
 def _emitted(reasons: list[str], given: list[ast.expr], statement: ast.stmt) -> list[ast.stmt] | None:
-    """A signal without an intent, with one in another tool's words, or with the two the wrong way round."""
+    """A signal without an intent, with an intent in another tool's syntax, or with swapped arguments."""
     translator = Translator(reasons)
     parts = [cast("ast.expr", translator.visit(each)) for each in given]
     changed = translator.changed
@@ -145,7 +145,7 @@ def _assigned(reasons: list[str], name: str, value: ast.expr, old: ast.stmt) -> 
 def _ordered(
     reasons: list[str], call: ast.Call, old: ast.stmt, condition: ast.expr | None = None
 ) -> list[ast.stmt] | None:
-    """A call that trades, as a signal; with its own `when=`, else on an example of a condition."""
+    """A trading call as a signal, with its own `when=` or else an example condition."""
     given = next((k.value for k in call.keywords if k.arg == "when"), None)
     translator = Translator(reasons)
     intent = cast("ast.expr", translator.visit(call))
@@ -227,7 +227,7 @@ _TRADED: Final = {"buy": "LONG", "long": "LONG", "enter": "LONG", "short": "SHOR
 
 
 def _spoken(text: str) -> str:
-    """A condition in English with our operators in it."""
+    """A condition in English that contains operators of this language."""
     if not re.search(r"[A-Za-z)\]]\s+[a-z]+\s+", text):
         return text
     out = re.sub(r"\band then\b", "and", text)
@@ -252,7 +252,7 @@ def _signalled(found: re.Match[str]) -> str:
 
 
 def our_line(line: str) -> str:
-    """A line with the spellings of other languages replaced by ours; the line itself if it has no such spelling."""
+    """A line with the syntax of other languages replaced; unchanged if it has none."""
     stripped = line.strip()
     if not stripped or len(line) > _LONGEST_LINE or stripped.startswith("#"):
         return line
@@ -289,7 +289,7 @@ def _lines_of_code(line: str) -> str:
 
 
 def _block(line: str) -> str:
-    """`if` and `else` with the colon that they need here."""
+    """`if` and `else` with the required colon."""
     code = line.rstrip()
     if re.match(r"^\s*\}?\s*else\s*\{?$", code):
         return re.sub(r"\}?\s*else\s*\{?$", "else:", code)

@@ -1,4 +1,4 @@
-"""Expressions written as for other tools, such as Pine Script, pandas and TA-Lib: what they say in our language."""
+"""Translates expressions in the style of other tools, such as Pine Script, pandas and TA-Lib, to this language."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def timeframe_meant(text: str) -> str | None:
 
 
 class Translator(ast.NodeTransformer):
-    """Rewrites one statement. `changed` says whether it held anything in another tool's words."""
+    """Rewrites one statement. `changed` says whether it contained another tool's syntax."""
 
     def __init__(self, reasons: list[str], target: str = "length") -> None:
         self.changed = False
@@ -161,7 +161,7 @@ class Translator(ast.NodeTransformer):
         return node
 
     def _column(self, text: str) -> ast.expr:
-        """A column that a script computed itself, or the indicator of that name."""
+        """A column that the script computed, or the indicator of that name."""
         operator = OPERATORS.get(text) or OPERATORS.get(meant(text)[0] or "")
         example = None if operator is None else example_of(operator)
         name = re.sub(r"\W+", "_", text)
@@ -231,7 +231,7 @@ class Translator(ast.NodeTransformer):
         return self._listed(node)
 
     def _intent(self, node: ast.Call, name: str) -> ast.expr:
-        """An entry or exit whose arguments have other names or are left out."""
+        """An entry or exit with renamed or missing arguments."""
         arguments: list[ast.expr] = list(node.args)
         keywords = [*node.keywords]
         first = arguments[0] if arguments else None
@@ -254,7 +254,7 @@ class Translator(ast.NodeTransformer):
         return node if ast.dump(made) == ast.dump(node) else self._now(made, node)
 
     def _arguments(self, node: ast.Call, operator: Operator) -> ast.expr:
-        """A call whose columns or numbers the operator does not take as they are."""
+        """A call with columns or numbers in a form that the operator does not accept."""
         arguments = list(node.args)
         columns = [a for a in arguments if dotted_name(a) in COLUMNS]
         if not operator.inputs and len(columns) == 1 < len(operator.reads) and arguments[0] in columns:
@@ -269,7 +269,7 @@ class Translator(ast.NodeTransformer):
         return node if ast.dump(made) == ast.dump(node) else self._now(made, node)
 
     def _order(self, node: ast.Call, dotted: str) -> ast.expr | None:
-        """An entry or exit for what other tools call buying and selling."""
+        """An entry or exit for the buy and sell calls of other tools."""
         last = dotted.rsplit(".", 1)[-1].lower()
         whole = dotted.lower()
         if whole in {"strategy.entry", "strategy.order"}:
@@ -351,7 +351,7 @@ class Translator(ast.NodeTransformer):
         return node
 
     def _function(self, node: ast.Call, name: str) -> ast.expr:
-        """A call of our operator for a library's function of nearly the same name."""
+        """A call of this language's operator for a library function with a similar name."""
         folded = _FUNCTIONS.get(name.lower(), name.lower())
         clear, _ = (folded, []) if folded in OPERATORS else meant(name)
         ours = clear or folded
@@ -376,7 +376,7 @@ class Translator(ast.NodeTransformer):
         return called(ours, *arguments)
 
     def _of_series(self, series: ast.expr, name: str, arguments: Sequence[ast.expr]) -> ast.expr | None:
-        """What a method of a series is as one of our operators."""
+        """The operator for a method of a series."""
         one: list[ast.expr] = list(arguments[:1]) or [_number(1)]
         compared = {"gt": ast.Gt(), "lt": ast.Lt(), "ge": ast.GtE(), "le": ast.LtE(), "eq": ast.Eq()}
         if name in compared and arguments:
@@ -413,7 +413,7 @@ class Translator(ast.NodeTransformer):
         return called("tf", ast.Constant(length or "4h"), cast("ast.expr", self.visit(given[2])))
 
     def parameter(self, node: ast.Call) -> ast.expr | None:
-        """A number to be set from outside."""
+        """A number that can be set from outside."""
         values = [a.value for a in node.args if isinstance(a, ast.Constant)]
         values += [k.value.value for k in node.keywords if k.arg == "defval" and isinstance(k.value, ast.Constant)]
         number = next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)

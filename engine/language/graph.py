@@ -1,7 +1,7 @@
 """The dataflow that a source text compiles to: every distinct sub-expression is one node, computed once.
 
-A node knows, when it is made, all that can be known without data: its kind, its constant value, how many bars it
-needs, whether it reads the account, between which bounds it lies.
+A new node already has everything that is known without data: its kind, constant value, required bars, bounds, and
+whether it reads the account.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Node:
     """One distinct sub-expression.
 
     Attributes:
-        op: What computes it: `apply` an element-wise operator, `call` one over time, `pick` an output of several,
-            `at` another ticker, `tf` a higher timeframe, `universe` a comparison over TICKERS.
-        payload: The constant, name, or what else `op` needs.
+        op: The computation: `apply` an element-wise operator, `call` one over time, `pick` an output of several, `at`
+            another ticker, `tf` a higher timeframe, `universe` a comparison over TICKERS.
+        payload: The constant, name, or other data that `op` needs.
         lookback: Bars before its first value.
-        settling: Further bars until it no longer depends on where the history began.
+        settling: Further bars until it no longer depends on the start of the history.
         local: Its value differs between tickers: it reads the ticker that the script runs for.
         stateful: It reads the account or a position.
-        resampled: A `tf` is somewhere below.
+        resampled: There is a `tf` below it.
         contexts: How many `at`, `tf` and `universe` are nested below.
         truth: For conditions, True when it always and False when it never holds.
     """
@@ -58,12 +58,12 @@ class Node:
 
     @property
     def constant(self) -> Scalar | None:
-        """Its value, when that is known now."""
+        """Its value, if already known."""
         return self.payload if self.op == "constant" and isinstance(self.payload, float | bool | str) else None
 
 
 class Graph:
-    """Makes nodes, each distinct one once. `timeframe` is that of the bars it will run on."""
+    """Makes each distinct node once. `timeframe` is that of the bars."""
 
     def __init__(self, timeframe: Timeframe) -> None:
         self.timeframe: Timeframe = timeframe
@@ -73,11 +73,11 @@ class Graph:
 
     @property
     def calls(self) -> int:
-        """How many distinct computations over time there are."""
+        """The number of distinct computations over time."""
         return sum(1 for node in self.nodes if node.op == "call")
 
     def constant(self, value: Scalar | Instrument) -> Node:
-        """A value known now. Numbers become floats."""
+        """A constant. Numbers become floats."""
         match value:
             case bool():
                 return self._node("constant", BOOL, value, truth=value)
@@ -117,7 +117,7 @@ class Graph:
         return self.call(operator, [self.variable(VARIABLES[name]) for name in operator.reads], ())[0]
 
     def apply(self, name: str, *args: Node, bounds: Interval = ANYTHING) -> Node:
-        """An element-wise operator, folded when its arguments are constants. `bounds` are those of its results."""
+        """An element-wise operator, folded if its arguments are constants. `bounds` are the bounds of its results."""
         constants = [arg.constant for arg in args]
         if all(value is not None for value in constants):
             return self.constant(SCALAR[name](*constants))
@@ -129,11 +129,11 @@ class Graph:
         return self._node("apply", kind, name, args, bounds=bounds, truth=_truth(name, args))
 
     def same_ticker(self, a: Node, b: Node) -> Node:
-        """Whether the run's own ticker is the one named."""
+        """Whether the run's own ticker is the named one."""
         return self._node("apply", BOOL, "same ticker", (a, b))
 
     def lag(self, node: Node, bars: int) -> Node:
-        """The value some bars ago."""
+        """The value a number of bars ago."""
         if bars == 0 or not node.kind.series:
             return node
         return self._node(
@@ -179,7 +179,7 @@ class Graph:
         return self._node("universe", SERIES, operator.name, (arg,), bounds=bounds, local=own, deeper=True)
 
     def at(self, node: Node, instrument: Instrument) -> Node:
-        """`node` as it is for another ticker."""
+        """`node` for another ticker."""
         if not node.local:
             return node
         if node.op == "ticker":
@@ -189,7 +189,7 @@ class Graph:
         )
 
     def tf(self, node: Node, timeframe: Timeframe) -> Node:
-        """`node` computed on bars of a longer `timeframe`, as far as they are closed."""
+        """`node` computed on closed bars of a longer `timeframe`."""
         ratio = SECONDS[timeframe] // SECONDS[self.timeframe]
         return self._node(
             "tf",
@@ -280,7 +280,7 @@ def _kind(operator: Operator, index: int, args: Sequence[Node]) -> Kind:
 
 
 def _truth(name: str, args: Sequence[Node]) -> bool | None:
-    """Whether a condition always or never holds, from what is known of its arguments."""
+    """Whether a condition always or never holds, derived from its arguments."""
     if name in COMPARISONS:
         if args[0] is args[1]:
             return name in {"<=", ">=", "=="}
@@ -330,8 +330,8 @@ def _within_bar(x: Node, y: Node) -> bool:
 
 
 def never_above(x: Node, y: Node, depth: int = 6) -> bool:
-    """Whether `x` can be seen to be at most `y` on every bar: a price of a bar and its high, a series and the highest
-    of a window with this bar in it, and either of them with something added that is never negative."""
+    """Whether `x` is provably at most `y` on every bar: a price of a bar and its high, a series and the highest of a
+    window with this bar in it, and either of them plus a value that is never negative."""
     if x is y or x.bounds.high <= y.bounds.low:
         return True
     if depth == 0:
@@ -373,7 +373,7 @@ def _factor(node: Node, *, up: bool) -> bool:
 
 
 def _told_apart(name: str, args: Sequence[Node], bounds: Interval) -> Interval:
-    """Bounds of a difference or a ratio of which one side is never above the other."""
+    """Bounds of a difference or a ratio if one side is never above the other."""
     if name not in {"-", "/"} or any(a.kind.base != "number" for a in args):
         return bounds
     a, b = args
@@ -397,13 +397,13 @@ def _ordered(name: str, a: Node, b: Node) -> bool | None:
 
 
 def _crossed(name: str, args: Sequence[Node]) -> bool | None:
-    """False for a crossing that cannot happen: one side is the extreme of a window with the other in it."""
+    """False for an impossible crossing: one side is the extreme of a window that contains the other."""
     symbol = {"crossover": ">", "crossunder": "<"}.get(name)
     return False if symbol is not None and _ordered(symbol, args[0], args[1]) is False else None
 
 
 def _contradict(args: Sequence[Node]) -> bool:
-    """Whether comparisons with constants leave no value: `x > 70 and x < 30`."""
+    """Whether comparisons with constants exclude every value: `x > 70 and x < 30`."""
     left: dict[int, Interval] = {}
     for node in args:
         if node.op != "apply" or node.payload not in COMPARISONS:

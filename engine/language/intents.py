@@ -1,4 +1,4 @@
-"""Intents and sizings: what a script can ask for, checked before anything runs."""
+"""Intents and sizings of a script, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IntentKind = Literal["entry", "exit", "rebalance", "grid", "move_stop"]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One argument of an intent. Bounds are those of a constant, `above` excluded and `most` included."""
+    """One argument of an intent. Bounds apply to a constant: `above` is excluded and `most` included."""
 
     name: str
     takes: Literal["ticker", "side", "size", "number", "whole", "flag", "text", "choice"]
@@ -93,7 +93,7 @@ _PARAM_HINT: Final = 'Write `param("fast", 10, 5, 50, 5)`'
 
 
 def signature(name: str) -> str:
-    """How an intent is written."""
+    """The syntax of an intent."""
     return f"{name}({', '.join(o.name if o.required else f'{o.name}=' for o in FORMS[name])})"
 
 
@@ -104,7 +104,7 @@ class Intents:
         self._checker = checker
 
     def check(self, call: ast.Call, name: str) -> Value | None:
-        """An intent or a sizing, or None after reporting what is wrong with it."""
+        """An intent or a sizing, or None after reporting its errors."""
         if name in {"VolTarget", "Kelly"}:
             return self._weighed(call, name)
         if name in SIZINGS:
@@ -117,7 +117,7 @@ class Intents:
         return None
 
     def _weighed(self, call: ast.Call, name: str) -> Sizing | None:
-        """A weight that follows from volatility, or from how often and how much a strategy wins."""
+        """A weight derived from volatility, or from a strategy's win rate and payoff."""
         checker, names = self._checker, _WEIGHED[name]
         slots: dict[str, ast.expr] = dict(zip(names, call.args, strict=False))
         wrong = len(call.args) > len(names) or any(k.arg not in names or k.arg in slots for k in call.keywords)
@@ -216,7 +216,7 @@ class Intents:
         return None if node is None else Sizing(kind, node)
 
     def _number(self, where: ast.expr, option: Option, owner: str, *, negative: bool = False) -> Node | None:
-        """A number or series within the option's bounds, as far as they are known."""
+        """A number or series within the option's known bounds."""
         node = self._checker.number(where)
         if node is None:
             return None
@@ -397,7 +397,7 @@ class Intents:
         return None
 
     def _sensible(self, call: ast.Call, plan: IntentPlan) -> bool:
-        """Whether the parts of an intent go together."""
+        """Whether the parts of an intent are compatible."""
         size = plan.size
         if plan.kind in {"entry", "grid"} and size is not None and _at_most_zero(size.value):
             self._checker.error(call, "the size must be above 0", 'Give the direction as the side: "LONG" or "SHORT"')
@@ -414,7 +414,7 @@ class Intents:
         return (plan.kind == "entry" and plan.side == -1) or negative
 
     def _short_allowed(self, call: ast.Call, plan: IntentPlan) -> bool:
-        """Whether the market has short sales; reports it where it has none."""
+        """Whether the market allows short sales; reports it otherwise."""
         mine = plan.ticker.op == "ticker"
         tickers = self._checker.world.universe if mine else (cast("Instrument", plan.ticker.payload),)
         wrong = [each for each in tickers if each.market_type != "perpetual"]

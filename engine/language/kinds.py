@@ -1,4 +1,4 @@
-"""What is known of a value before anything runs: its type, and between which bounds a number must lie."""
+"""Facts about a value that are known before anything runs: its type, and the bounds of a number."""
 
 from __future__ import annotations
 

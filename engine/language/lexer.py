@@ -1,7 +1,7 @@
-"""The first look at a source text: limits, brackets, and the spellings of other languages.
+"""The first pass over a source text: limits, brackets, and operator spellings from other languages.
 
 It runs in linear time before Python's own parser sees anything. `&&`, `||`, `!`, `AND`, `=<`, `≥` and the like are
-reported and rewritten, so that the parser can go on and every other error is found in the same go.
+reported and rewritten, so that the parser continues and finds every other error in the same run.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _CLOSING: Final = {")": "(", "]": "["}
 
 @dataclass(slots=True)
 class Text:
-    """A source text as the parser may read it, and the way back from its columns to those that were written.
+    """A source text in a form that the parser can read, with a mapping from its columns to the original ones.
 
     `continued` holds the lines that begin inside brackets.
     """
@@ -94,7 +94,7 @@ class Text:
     continued: set[int] = field(default_factory=set[int])
 
     def span(self, line: int, start: int, end: int) -> Span:
-        """The written span of columns `start` to `end` (from 0) of a line (from 1) of the parser's text."""
+        """The original span of columns `start` to `end` (from 0) of a line (from 1) of the parser's text."""
         return Span(
             line, self._origin(line, start) + 1, max(self._origin(line, end), self._origin(line, start) + 1) + 1
         )
@@ -111,7 +111,7 @@ class Text:
 
 
 def read(source: str, mode: Mode, findings: Findings) -> Text:
-    """Check the characters and brackets of `source`, and rewrite what other languages would write."""
+    """Check the characters and brackets of `source`, and rewrite the spellings of other languages."""
     limit = MAX_LENGTH[mode]
     if len(source) > limit:
         findings.lines = [source[:60]]
@@ -205,7 +205,7 @@ class _Reader:
             self._out.append(lexeme)
 
     def _means_equal(self) -> bool:
-        """Whether a lone `=` stands where only a comparison can."""
+        """Whether a lone `=` is where only a comparison is possible."""
         if self._open:
             before, name = self._before
             return not (before in {"(", ","} and name.isidentifier())
@@ -220,7 +220,7 @@ class _Reader:
         self._write(self._spaced(ours, match), match)
 
     def _spaced(self, word: str, match: re.Match[str]) -> str:
-        """`word` with the spaces that keep it apart from its neighbours."""
+        """`word` with the spaces that separate it from its neighbours."""
         if not word.isalpha():
             return word
         before = self._source[match.start() - 1 : match.start()]

@@ -1,4 +1,4 @@
-"""What a script is allowed to say but probably does not mean."""
+"""Finds code in a script that is allowed but probably not intended."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lint(plan: ScriptPlan, lookback: int) -> None:
 
 
 def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
-    """Comparisons that always or never hold; of nested ones the innermost."""
+    """Comparisons that always or never hold; of nested ones, only the innermost."""
     for span, node in plan.doubtful:
         inner = any(part.truth is not None and part.op != "constant" for part in node.args)
         if inner and node.payload in {"and", "or", "not"}:
@@ -119,7 +119,7 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
 
 
 def _leverage(plan: ScriptPlan, findings: Findings) -> None:
-    """Sizes beyond what the leverage allows, stops beyond the liquidation, and leverage that nothing uses."""
+    """Sizes beyond the leverage, stops beyond the liquidation price, and unused leverage."""
     context = plan.context
     perpetual = context.universe[0].market_type == "perpetual"
     allowed = context.leverage if perpetual else 1.0
@@ -146,7 +146,7 @@ def _leverage(plan: ScriptPlan, findings: Findings) -> None:
 
 
 def _size(emission: EmissionPlan, intent: IntentPlan, allowed: float | None, findings: Findings) -> None:
-    """A weight or a risk that comes to more than the equity times the leverage."""
+    """A weight or a risk that exceeds the equity times the leverage."""
     size = intent.size
     value = None if size is None else size.value.constant
     if size is None or not isinstance(value, float):
@@ -175,7 +175,7 @@ def _size(emission: EmissionPlan, intent: IntentPlan, allowed: float | None, fin
 
 
 def _stop(emission: EmissionPlan, intent: IntentPlan, leverage: float, findings: Findings) -> None:
-    """A stop that is never reached, because the position is liquidated before."""
+    """A stop that is never reached, because the position is liquidated first."""
     stop = intent.options.get("stop_loss")
     value = None if stop is None else stop.constant
     if intent.side is None or not isinstance(value, float) or (intent.side > 0 and leverage <= 1.0):
@@ -209,7 +209,7 @@ def _is_return(node: Node) -> bool:
 
 
 def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
-    """A limit that does not fit the numbers it is compared with: `rsi(close, 14) < 0.3`."""
+    """A threshold that does not fit the range of the compared values: `rsi(close, 14) < 0.3`."""
     for subject, limit in (node.args, node.args[::-1]):
         value = limit.constant
         if not isinstance(value, float) or not value:
@@ -242,7 +242,7 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
 
 
 def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
-    """A candle pattern compared with a number that it never is."""
+    """A candle pattern compared with a value that it never takes."""
     for subject, limit in (node.args, node.args[::-1]):
         value = limit.constant
         pattern = subject.op == "call" and OPERATORS[_name(subject)].category == "candle pattern"
@@ -258,7 +258,7 @@ def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
 
 
 def _event(node: Node) -> bool:
-    """Whether a condition holds on single bars and not for as long as a state lasts."""
+    """Whether a condition holds on single bars only, and not for the duration of a state."""
     if node.op in {"call", "at", "pick"}:
         inner = node.args[0] if node.op == "at" else node
         if node.op == "at":
@@ -281,7 +281,7 @@ def _event(node: Node) -> bool:
 
 
 def _repeats(emission: EmissionPlan, intent: IntentPlan, findings: Findings) -> None:
-    """A part that is sold, or an entry that is added, again on each bar on which the condition still holds."""
+    """A partial exit, or an added entry, that repeats on each bar while the condition holds."""
     more = intent.options.get("pyramiding")
     if intent.kind == "entry" and more is not None and more.constant and not _event(emission.condition):
         findings.warning(
@@ -303,7 +303,7 @@ def _repeats(emission: EmissionPlan, intent: IntentPlan, findings: Findings) -> 
 
 
 def _extreme(emission: EmissionPlan, node: Node, findings: Findings) -> None:
-    """`max(close, 20)`, which looks like the highest close of 20 bars and is not."""
+    """`max(close, 20)`, which looks like the highest close of 20 bars but is not."""
     prices = [a for a in node.args if a.op == "column"]
     numbers = [a.constant for a in node.args if isinstance(a.constant, float)]
     if prices and any(n >= 2 and n.is_integer() for n in numbers):

@@ -1,4 +1,4 @@
-"""From source text to Python's syntax tree, cut down to the closed set of forms that the language has."""
+"""Parses source text to Python's syntax tree, restricted to the closed set of forms of the language."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _REFUSED: Final[dict[type[ast.AST], tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Statements of the closed set, and where they were written. An expression is one `ast.Expr`."""
+    """Statements of the closed set, and their locations. An expression is one `ast.Expr`."""
 
     statements: list[ast.stmt]
     text: Text
@@ -93,7 +93,7 @@ class Parsed:
     findings: Findings
 
     def span(self, node: ast.expr | ast.stmt | ast.keyword) -> Span:
-        """Where `node` was written; its first line if it has several."""
+        """The location of `node`; its first line if it has several."""
         line, start = node.lineno, self._column(node.lineno, node.col_offset)
         end_line = node.end_lineno if node.end_lineno is not None else line
         if end_line == line and node.end_col_offset is not None:
@@ -101,7 +101,7 @@ class Parsed:
         return self.text.span(line, start, len(self.lines[line - 1].rstrip()))
 
     def source(self, node: ast.expr) -> str:
-        """The text of an expression on one line, as it was rewritten."""
+        """The rewritten text of an expression, on one line."""
         end_line = node.end_lineno or node.lineno
         start = self._column(node.lineno, node.col_offset)
         end = self._column(end_line, node.end_col_offset or 0)
@@ -118,7 +118,7 @@ class Parsed:
 
 
 def parse(source: str, mode: Mode) -> Parsed:
-    """The statements of `source`. Everything wrong with it so far is in `findings`; then there may be none."""
+    """The statements of `source`. Errors so far go to `findings`; the result is then possibly empty."""
     if "\r" in source[: MAX_LENGTH[mode] + 1]:
         source = source.replace("\r\n", "\n").replace("\r", "\n")
     findings = Findings(source if len(source) <= MAX_LENGTH[mode] else "")
@@ -141,7 +141,7 @@ def parse(source: str, mode: Mode) -> Parsed:
 
 
 def _told(rewritten: dict[int, str], findings: Findings) -> None:
-    """Report the lines that were read as if they were written in our words."""
+    """Report the lines that were read in translation."""
     for line, ours in rewritten.items():
         span = Span(line, 1, len(findings.lines[line - 1]) + 1)
         if ours.strip():
@@ -154,7 +154,8 @@ def _told(rewritten: dict[int, str], findings: Findings) -> None:
 
 
 def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict[int, str]) -> list[ast.stmt]:
-    """A statement in our words; one in another tool's words is reported with them, and read as ours."""
+    """A statement in this language. One in another tool's syntax is reported with its translation, which is then
+    read."""
     if isinstance(statement, ast.For):
         if isinstance(statement.iter, ast.Call) and isinstance(statement.target, ast.Name):
             loop = f"for {statement.target.id} in TICKERS:"
@@ -196,9 +197,9 @@ def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict
 
 
 def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:
-    """What Python's parser makes of it. A line that it refuses is reported and left out, and the rest read again.
+    """The result of Python's parser. A rejected line is reported and dropped, and the rest is parsed again.
 
-    The parser looks for the refused line in the file that it is told the text came from: an empty one.
+    The parser looks up a rejected line in the file given as the text's source; that file is empty.
     """
     lines = list(parsed.lines)
     for _ in range(_MAX_SYNTAX_ERRORS):
@@ -235,7 +236,7 @@ def _report(error: SyntaxError, line: int, parsed: Parsed) -> None:
 
 
 def _leave_out(lines: list[str], line: int, continued: set[int]) -> None:
-    """Blank a statement, and with the head of a loop its body. `line` counts from 1."""
+    """Blank a statement, and for the head of a loop also its body. `line` counts from 1."""
     while line in continued:
         line -= 1
     first = lines[line - 1]
@@ -251,7 +252,7 @@ def _leave_out(lines: list[str], line: int, continued: set[int]) -> None:
 
 
 def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> bool:
-    """Whether the tree keeps to the limits on nodes and depth; walked without recursion."""
+    """Whether the tree is within the limits on nodes and depth; checked without recursion."""
     count = 0
     level: list[ast.AST] = list(statements)
     depth = 0
@@ -273,7 +274,7 @@ def _small_enough(statements: list[ast.stmt], parsed: Parsed, mode: Mode) -> boo
 
 
 def _closed(statement: ast.stmt, parsed: Parsed) -> bool:
-    """Whether a statement consists of known forms only; reports those that it does not know."""
+    """Whether a statement consists only of known forms; reports unknown ones."""
     good = True
     for node, place in _walk(statement):
         if isinstance(node, (*_EXPRESSIONS, *_STATEMENTS, *_GRAMMAR)):
@@ -286,7 +287,7 @@ def _closed(statement: ast.stmt, parsed: Parsed) -> bool:
 
 
 def _walk(statement: ast.stmt) -> Iterator[tuple[ast.AST, ast.expr | ast.stmt]]:
-    """All nodes of a statement with the nearest one that has a place; nothing below a refused form."""
+    """All nodes of a statement, each with the nearest node that has a location; none below a rejected form."""
     stack: list[tuple[ast.AST, ast.expr | ast.stmt]] = [(statement, statement)]
     while stack:
         node, place = stack.pop()

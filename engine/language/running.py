@@ -1,5 +1,5 @@
-"""Runs a checked script over a frame: all conditions and numbers as arrays, or, where it reads the account, a program
-that is asked bar by bar. What does not read the account is computed beforehand in both."""
+"""Runs a checked script over a frame: all conditions and numbers as arrays, or, if it reads the account, a program that
+runs bar by bar. Both compute in advance everything that does not read the account."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def target(plan: IntentPlan, own: Instrument | None) -> Instrument:
 
 
 def build_intent(plan: IntentPlan, own: Instrument | None, value_of: ValueOf) -> Intent | None:
-    """The intent with its numbers filled in; None when a plain number among them is missing."""
+    """The intent with its numbers filled in; None if a plain number among them is missing."""
     numbers: dict[str, Any] = {
         name: value_of(node) for name, node in plan.options.items() if node is not None and name not in _WHOLE
     }
@@ -128,7 +128,7 @@ class _Step:
 
 
 class BarProgram:
-    """A program that is asked bar by bar. Each distinct sub-expression is computed at most once a bar."""
+    """A program that runs bar by bar. Each distinct sub-expression is computed at most once per bar."""
 
     def __init__(self, runs: Sequence[Run], evaluator: Evaluator, bars: int, first_bar: int) -> None:
         self._evaluator = evaluator
@@ -153,7 +153,7 @@ class BarProgram:
         evaluator.forget()
 
     def decide(self, bar: int, account: AccountState) -> Sequence[Intent]:
-        """The intents decided at the close of `bar`; none whose numbers are unknown."""
+        """The intents decided at the close of `bar`, without those whose numbers are unknown."""
         if not self._active[bar]:
             return ()
         values = self._values
@@ -181,7 +181,7 @@ class BarProgram:
             self._slot(intent.size.value, instrument)
 
     def _possible(self, condition: Node, instrument: Instrument | None) -> Bools:
-        """The bars on which the parts of a condition that do not read the account let it hold."""
+        """The bars on which a condition can hold, judged by the parts that do not read the account."""
         if not condition.stateful:
             return self._evaluator.series(condition, instrument).astype(np.bool_)
         out = np.ones(self._bars, dtype=np.bool_)
@@ -191,7 +191,7 @@ class BarProgram:
         return out
 
     def _slot(self, node: Node, instrument: Instrument | None) -> int:
-        """Where the value of a node is found; arguments come before what uses them."""
+        """The slot of a node's value; arguments come before their users."""
         key = (node.id, instrument if node.local else None)
         if key in self._slots:
             return self._slots[key]
@@ -247,7 +247,7 @@ def program(
 ) -> Program:
     """The program of a script on the bars of a frame.
 
-    With an `evaluator` of that frame, for plans on one graph: what it has computed is not computed again.
+    An `evaluator` of that frame lets plans on one graph reuse its results.
     """
     refuse_short_history(plan.nodes, plan.graph.texts, len(frame))
     own = evaluator or Evaluator(frame, plan.context.universe, first_bar)

@@ -1,6 +1,6 @@
-"""The element-wise operators on single numbers: folds constants, and runs what reads the account bar by bar.
+"""The element-wise operators on single numbers, for constant folding and for code that reads the account bar by bar.
 
-A missing value is NaN. Results that are no finite number are missing; a comparison with a missing value is false.
+A missing value is NaN. Non-finite results are missing; a comparison with a missing value is false.
 """
 
 from __future__ import annotations

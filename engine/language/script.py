@@ -27,15 +27,14 @@ MAX_LOOPS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ScriptContext:
-    """What a script runs on.
+    """The setting of a script.
 
     Attributes:
         universe: The tickers that it may trade.
         mode: `isolated` runs it once for each ticker, `cross` once for all.
-        bars: Length of the range in bars, if it is known; the linter compares the warm-up with it.
-        leverage: Of the run, None where it is not known; the linter compares sizes and stops with it.
-        parameters: Names and values of parameters that the script declares with `param`; the others keep their
-            defaults.
+        bars: Length of the range in bars, if known; the linter compares the warm-up with it.
+        leverage: Of the run, None if unknown; the linter compares sizes and stops with it.
+        parameters: Values by name for parameters that the script declares with `param`; the others keep their defaults.
     """
 
     universe: tuple[Instrument, ...]
@@ -59,7 +58,7 @@ class EmissionPlan:
 
 @dataclass(slots=True)
 class ScriptPlan:
-    """A script whose every line was checked. It can run if `findings` hold no error."""
+    """A fully checked script. It can run if `findings` has no error."""
 
     context: ScriptContext
     graph: Graph
@@ -77,9 +76,9 @@ class ScriptPlan:
 
 
 def read_script(source: str, context: ScriptContext, graph: Graph | None = None) -> ScriptPlan:
-    """Check a script; what is wrong with it is in the plan's findings.
+    """Check a script; its errors are in the plan's findings.
 
-    Variants of a script that are read into one `graph` share every sub-expression that is the same in them.
+    Variants of a script that are read into one `graph` share all equal sub-expressions.
     """
     parsed = parse(source, "script")
     plan = ScriptPlan(context, graph or Graph(context.timeframe), parsed)

@@ -1,4 +1,4 @@
-"""What the registry says about an operator: everything but its implementation, so that reading it loads no NumPy."""
+"""The registry's description of an operator: everything but the implementation, so that reading it loads no NumPy."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Parameter:
         kind: `series` takes numbers over time, `value` a number or such a series, `condition` a condition,
             `any` either; `period` a whole constant number of bars or levels, `number` a constant, `choice` one of
             `choices`.
-        default: `None` where the argument must be given.
+        default: `None` if the argument is required.
         low, high: Inclusive range of a constant.
     """
 
@@ -100,7 +100,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One result of an operator, with the interval its values cannot leave.
+    """One result of an operator, with the interval of its possible values.
 
     `warmup` is the formula for the bars before its first value; the operator's own where it is None.
     """
@@ -117,12 +117,12 @@ class Operator:
     """An operator or indicator of the language.
 
     Attributes:
-        reads: Columns of the ticker that it takes by itself, after the series arguments.
-        warmup: Formula over the constants: bars before the first value of the last output to have one.
-        reach: Formula for the bars before the current one that a value looks back on where it has one without them.
+        reads: Columns of the ticker that it reads implicitly, after the series arguments.
+        warmup: Formula over the constants: bars before the first value of the output that starts last.
+        reach: Formula for the earlier bars that a value uses, if it can exist without them.
         memory: See `Memory`.
         missing: `skip` computes over the known values of its series only; `keep` counts every bar.
-        elementwise: Its value on a bar depends on its arguments on that bar alone.
+        elementwise: Its value on a bar depends only on its arguments on that bar.
         talib: The TA-Lib function that computes it; our own NumPy otherwise.
         passed: The constants in TA-Lib's order; a number is itself. The parameters' order where empty.
         accessor_of: The operator with several outputs of which this one is `outputs[0]`.
@@ -151,17 +151,17 @@ class Operator:
 
     @property
     def signature(self) -> str:
-        """How it is written: `rsi(series, period=14)`."""
+        """Its signature: `rsi(series, period=14)`."""
         return f"{self.name}({', '.join(_written(p) for p in self.parameters)})"
 
     @property
     def defaults(self) -> dict[str, Constant]:
-        """The optional arguments and what they are when left out."""
+        """The optional arguments and their defaults."""
         return {p.name: p.default for p in self.parameters if p.default is not None}
 
     @property
     def source(self) -> str:
-        """Who computes it."""
+        """The library that computes it."""
         return f"TA-Lib {self.talib}" if self.talib else "NumPy"
 
     def warmup_bars(self, constants: Sequence[Constant]) -> int:
@@ -174,7 +174,7 @@ class Operator:
         return compute(formula, _numbers(self, constants))
 
     def settling_bars(self, constants: Sequence[Constant]) -> int:
-        """Further bars to load, so that a value no longer depends on where the history begins.
+        """Further bars to load, so that a value no longer depends on the start of the history.
 
         A decaying memory has then forgotten the beginning (to about 1e-9).
         """

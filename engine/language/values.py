@@ -1,4 +1,4 @@
-"""What an expression of a script can mean besides a node of the dataflow."""
+"""Meanings of a script's expressions other than a node of the dataflow."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sizing:
 class IntentPlan:
     """An intent whose numbers are still nodes. `options` are its arguments by name, None where left out.
 
-    `place` is where it is written, different for each intent of a script.
+    `place` is its location, unique for each intent of a script.
     """
 
     kind: Literal["entry", "exit", "rebalance", "grid", "move_stop"]
@@ -56,13 +56,13 @@ class IntentPlan:
 
 @dataclass(frozen=True, slots=True)
 class ScriptParameter:
-    """A number that a script declares with `param` and that can be set for a run.
+    """A number that a script declares with `param` and that a run can set.
 
     Attributes:
         default: The value without a setting.
         low, high: Inclusive range of the value.
-        step: Distance between the values that a sweep tries; None where the script gives none and not all numbers
-            are whole.
+        step: Distance between the values that a sweep tries; None if the script gives none and not all numbers are
+            whole.
         value: The value of this run.
     """
 
@@ -79,7 +79,7 @@ Value = Node | Outputs | TickerList | Sizing | IntentPlan
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a source text is checked against. An expression has no universe: it may read any well-formed ticker.
+    """The context for checking a source text. An expression has no universe: it may read any well-formed ticker.
 
     `parameters` are settings for numbers that a script declares with `param`.
     """
@@ -115,7 +115,7 @@ _APART: Final = frozenset({"change", "stddev", "avgdev", "slope"})
 
 
 def unit_of(node: Node) -> Unit | None:
-    """The unit of a number, as far as it can be told; None for plain numbers, volumes, money and mixtures."""
+    """The unit of a number, if known; None for plain numbers, volumes, money and mixtures."""
     match node.op:
         case "column":
             return None if node.payload == "volume" else "level"
@@ -143,7 +143,7 @@ def _of_call(name: str, node: Node) -> Unit | None:
 
 
 def _of_arithmetic(name: str, units: list[Unit | None], node: Node) -> Unit | None:
-    """Of sums, products and choices; a plain number takes the unit of what it is added to."""
+    """The unit of sums, products and choices; a plain number takes the unit of the other operand."""
     prices = [unit for unit in units if unit in {"level", "distance"}]
     plain = all(unit is not None or arg.op == "constant" for unit, arg in zip(units, node.args, strict=True))
     if not prices or not plain:
@@ -162,7 +162,7 @@ def _of_arithmetic(name: str, units: list[Unit | None], node: Node) -> Unit | No
 
 
 def described(value: Value) -> str:
-    """What kind of thing a value is, for messages."""
+    """The kind of a value, for messages."""
     match value:
         case Node():
             return str(value.kind)

@@ -1,5 +1,4 @@
-"""The words of the language: names that a script reads, forms with rules of their own, and the word that was probably
-meant by an unknown one."""
+"""The words of the language: names that a script reads, forms with special rules, and suggestions for unknown words."""
 
 from __future__ import annotations
 
@@ -233,7 +232,7 @@ def known_words() -> Iterable[str]:
 
 
 def meant(word: str, extra: Iterable[str] = ()) -> tuple[str | None, list[str]]:
-    """The word that was clearly meant, if one was, and the candidates otherwise."""
+    """The word that was clearly meant, or else the candidates."""
     words = (*known_words(), *extra)
     folded = fold(word)
     same = [each for each in words if fold(each) == folded]

@@ -1,5 +1,5 @@
-"""What the operators of the registry compute: element-wise on whole series, by TA-Lib where it has the function, ours
-where not, with missing values kept apart. `language.scalars` says the element-wise ones of single numbers."""
+"""The computations of the registry's operators on whole series: by TA-Lib where it has the function, else in NumPy
+here. Missing values are handled separately. `language.scalars` has the element-wise operators for single numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Operand = Scalar | Floats | Bools
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Floats]:
-    """Results that are no finite number are missing."""
+    """Mark non-finite results as missing."""
 
     def guarded(*values: Operand) -> Floats:
         result = np.asarray(function(*values), dtype=np.float64)
@@ -188,7 +188,7 @@ def compute(name: str, inputs: Sequence[Series], constants: tuple[Constant, ...]
     """The outputs of an operator: one array, or a tuple of them.
 
     Args:
-        inputs: Arrays of one length, in the registry's order, with the columns that it reads by itself at the end.
+        inputs: Arrays of one length, in the registry's order, with its implicit columns at the end.
         constants: Its constants, in the registry's order.
     """
     operator = OPERATORS[name]
@@ -258,7 +258,7 @@ def _run(
 
 
 def _decided(base: str, operator: Operator, out: Series, arrays: Sequence[Floats]) -> Series:
-    """An output without rounding errors, where its operator is one of those that have some."""
+    """An output with rounding errors removed, for the operators that have them."""
     if out.dtype == np.bool_:
         return out
     if base in _RATIOS:
@@ -270,7 +270,7 @@ def _decided(base: str, operator: Operator, out: Series, arrays: Sequence[Floats
 
 
 def _floats(x: Series, warmup: int) -> Series:
-    """An output without what stands before its first known bar. TA-Lib's whole numbers, which are zero there, become
+    """An output with missing values before its first known bar. TA-Lib's integer outputs, which are zero there, become
     floats."""
     if x.dtype == np.bool_:
         x[:warmup] = False

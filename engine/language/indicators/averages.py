@@ -1,8 +1,8 @@
-"""Window averages, deviations and regressions whose values are decided by the prices and not by rounding.
+"""Window averages, deviations and regressions whose values depend on the prices and not on rounding.
 
-No running total is kept. Every window is the tail of one block of `period` values and the head of the next, and what is
-summed are the distances from the value on which the two meet. A window of equal values therefore gives exactly that
-value, exactly no deviation and exactly no slope, however long the series before it is.
+There is no running total. Every window is the tail of one block of `period` values and the head of the next. The sums
+are over distances from the value where the two blocks meet. A window of equal values therefore gives exactly that
+value, zero deviation and zero slope, however long the series before it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .windows import divided, missing
 class Windows:
     """Sums over all full windows of the last `period` values of a series, one for each bar from `period - 1` on.
 
-    `centre` is the value of each window from which distances are taken.
+    `centre` is the reference value of each window for the distances.
     """
 
     def __init__(self, x: Floats, period: int) -> None:
@@ -139,7 +139,7 @@ def bbands(x: Floats, period: int, deviations: float) -> tuple[Floats, Floats, F
 
 
 def accbands(high: Floats, low: Floats, close: Floats, period: int) -> tuple[Floats, Floats, Floats]:
-    """Headley's bands; a bar without prices above 0 is not widened."""
+    """Headley's bands; bars without prices above 0 are not widened."""
     total_, width = high + low, 4.0 * (high - low)
     share = np.where(total_ != 0.0, np.divide(width, total_, out=np.zeros(len(high)), where=total_ != 0.0), 0.0)
     return sma(high * (1.0 + share), period), sma(close, period), sma(low * (1.0 - share), period)
@@ -175,7 +175,7 @@ def tsf(x: Floats, period: int) -> Floats:
 
 
 def dpo(x: Floats, period: int) -> Floats:
-    """The value half a period ago less the average."""
+    """The value half a period ago minus the average."""
     ago = min(period // 2 + 1, len(x))
     before = missing(len(x))
     before[ago:] = x[: len(x) - ago]
@@ -189,7 +189,7 @@ def ao(high: Floats, low: Floats, fast: int, slow: int) -> Floats:
 
 
 def ac(high: Floats, low: Floats, fast: int, slow: int, signal: int) -> Floats:
-    """The awesome oscillator less its average."""
+    """The awesome oscillator minus its average."""
     line = ao(high, low, fast, slow)
     return line - sma(line, signal)
 

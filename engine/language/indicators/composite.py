@@ -1,4 +1,4 @@
-"""Indicators that combine others: those that TA-Lib does not have as one function."""
+"""Indicators that combine others and are not a single function in TA-Lib."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _mid(high: Floats, low: Floats, period: int) -> Floats:
 
 
 def ichimoku(high: Floats, low: Floats, conversion: int, base: int, span: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Conversion, base, and the two spans that were drawn forward onto this bar."""
+    """Conversion, base, and the two spans displaced forward onto this bar."""
     fast, slow = _mid(high, low, conversion), _mid(high, low, base)
     ahead = min(base - 1, len(high))
     return fast, slow, shifted((fast + slow) / 2.0, ahead), shifted(_mid(high, low, span), ahead)
@@ -34,7 +34,7 @@ def alligator(high: Floats, low: Floats) -> tuple[Floats, ...]:
 
 
 def chandelier(high: Floats, low: Floats, close: Floats, period: int, multiplier: float) -> tuple[Floats, Floats]:
-    """Stops some average ranges from the extreme."""
+    """Stops a multiple of the average range away from the extreme."""
     distance = multiplier * talib.ATR(high, low, close, period)
     return highest(high, period) - distance, lowest(low, period) + distance
 
@@ -53,7 +53,7 @@ def _ema(x: Floats, period: int) -> Floats:
 
 
 def rsi(x: Floats, period: int) -> Floats:
-    """Wilder's relative strength index; missing where nothing moved on any bar that it remembers."""
+    """Wilder's relative strength index; missing where no bar in its memory moved."""
     out = talib.RSI(x, period)
     still = unmoved(x, 21 * period + 20)
     if still is not None:
@@ -154,7 +154,7 @@ def bb_width(x: Floats, period: int, deviations: float) -> Floats:
 
 
 def bb_percent(x: Floats, period: int, deviations: float) -> Floats:
-    """Place between the bands."""
+    """Position between the bands."""
     upper, _, lower = bbands(x, period, deviations)
     return divided(x - lower, upper - lower)
 
@@ -166,7 +166,7 @@ def rolling_vwap(high: Floats, low: Floats, close: Floats, volume: Floats, perio
 
 
 def eom(high: Floats, low: Floats, volume: Floats, period: int) -> Floats:
-    """Average move of the mid price per volume and range; nothing where nothing traded."""
+    """Average move of the mid price per volume and range; missing where nothing traded."""
     mid = (high + low) / 2.0
     moves = np.nan_to_num(divided((mid - shifted(mid, 1)) * (high - low), volume))
     moves[:1] = np.nan
@@ -197,7 +197,7 @@ def _sums(x: Floats, period: int) -> Floats:
 
 
 def _share(part: Floats, rest: Floats, period: int) -> Floats:
-    """Percent that the sum of one part has in the sum of both."""
+    """One part's sum in percent of the sum of both."""
     mine, other = _sums(part, period), _sums(rest, period)
     return 100.0 * divided(mine, mine + other)
 
@@ -207,7 +207,7 @@ def _steps(x: Floats) -> Floats:
 
 
 def cmou(x: Floats, period: int) -> Floats:
-    """Sum of rises less sum of falls over both."""
+    """Sum of rises minus sum of falls, over their total."""
     step = _steps(x)
     return 2.0 * _share(np.maximum(step, 0.0), np.maximum(-step, 0.0), period) - 100.0
 
@@ -272,12 +272,12 @@ def _deviating(rows: Floats) -> Floats:
 
 
 def cci(high: Floats, low: Floats, close: Floats, period: int) -> Floats:
-    """Distance of the typical price from its mean in mean distances."""
+    """Distance of the typical price from its mean, in mean absolute deviations."""
     return by_window(_deviating, period, high + low + close)
 
 
 def aroon(high: Floats, low: Floats, period: int) -> tuple[Floats, Floats]:
-    """Percent of the period that has not passed since the lowest low and the highest high."""
+    """Remaining percent of the period since the lowest low and since the highest high."""
     window = period + 1
     return tuple(
         100.0 * (period - since) / period
@@ -286,13 +286,13 @@ def aroon(high: Floats, low: Floats, period: int) -> tuple[Floats, Floats]:
 
 
 def aroonosc(high: Floats, low: Floats, period: int) -> Floats:
-    """Aroon up less aroon down."""
+    """Aroon up minus Aroon down."""
     down, up = aroon(high, low, period)
     return up - down
 
 
 def _placed(x: Floats, low: Floats, high: Floats, period: int) -> Floats:
-    """Where a value stands in its range, in percent."""
+    """Position of a value in its range, in percent."""
     bottom = lowest(low, period)
     return 100.0 * divided(x - bottom, highest(high, period) - bottom)
 
@@ -302,7 +302,7 @@ def _smoothed(x: Floats, period: int) -> Floats:
 
 
 def stochf(high: Floats, low: Floats, close: Floats, k: int, d: int) -> tuple[Floats, Floats]:
-    """Place of the close in its range, and its average."""
+    """Position of the close in its range, and its average."""
     fast = _placed(close, low, high, k)
     return fast, _smoothed(fast, d)
 
@@ -325,14 +325,14 @@ def _rma(x: Floats, period: int) -> Floats:
 
 
 def stochrsi(x: Floats, period: int, k: int, d: int) -> tuple[Floats, Floats]:
-    """Place of the RSI in its range."""
+    """Position of the RSI in its range."""
     strength = np.round(rsi(x, period), 10)
     fast = over_known(lambda known: _placed(known, known, known, k), strength)
     return fast, _smoothed(fast, d)
 
 
 def smi(high: Floats, low: Floats, close: Floats, *periods: int) -> tuple[Floats, Floats]:
-    """Blau's index, whose line is known before its signal."""
+    """Blau's index; the line starts before its signal."""
     period, fast, slow, signal = periods
     first, (line, average) = (
         talib.SMI(high, low, close, period, fast, slow, 2)[0],
@@ -346,14 +346,14 @@ def smi(high: Floats, low: Floats, close: Floats, *periods: int) -> tuple[Floats
 
 
 def macd(x: Floats, fast: int, slow: int, signal: int) -> tuple[Floats, Floats, Floats]:
-    """Difference of two averages, its average, and their difference; the line is known before its signal."""
+    """Difference of two averages, its average, and their difference; the line starts before its signal."""
     line = talib.MACD(x, fast, slow, 1)[0]
     _, average, distance = talib.MACD(x, fast, slow, signal)
     return line, average, distance
 
 
 def cmf(high: Floats, low: Floats, close: Floats, volume: Floats, period: int) -> Floats:
-    """Volume weighted by the place of the close over all volume; a bar without a range adds volume only."""
+    """Volume weighted by the close's position in the bar, over all volume; a bar without a range adds only volume."""
     ranges = high - low
     place = np.nan_to_num(divided((close - low) - (high - close), ranges))
     out = divided(_sums(place * volume, period), _sums(volume, period))

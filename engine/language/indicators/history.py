@@ -1,4 +1,4 @@
-"""Crossings, counts and memory along a series, and what knows the time of a bar: intervals of UTC time and sessions."""
+"""Crossings, counts and memory along a series, and time-based operators: UTC intervals and sessions."""
 
 from __future__ import annotations
 
@@ -66,9 +66,8 @@ def lowest(x: Floats, period: int) -> Floats:
 
 
 def bars_since_highest(x: Floats, period: int) -> Floats:
-    """Bars since the highest of the last `period` values; of equal ones the newest counts.
-
-    The best of 2, 4, 8, ... values follows from the best of its two halves, and a window is two of those.
+    """Bars since the highest of the last `period` values; of equal ones the newest counts. The best of 2, 4, 8, ...
+    values follows from the best of its two halves, and a window is two of those.
     """
     best = np.arange(len(x))
     reach = 1
@@ -82,7 +81,7 @@ def bars_since_highest(x: Floats, period: int) -> Floats:
 
 
 def _newer(x: Floats, best: Integers, back: int) -> Integers:
-    """The better of each bar's best place and that of the bar `back` before; the newer one where they are equal."""
+    """The better of each bar's best index and that of the bar `back` earlier; the newer one if equal."""
     if not 0 < back < len(best):
         return best
     older = best[:-back]
@@ -113,7 +112,7 @@ def bars_since(condition: Bools) -> Floats:
 
 
 def value_when(condition: Bools, x: Floats, occurrence: int) -> Floats:
-    """x where the condition held for the last time but `occurrence`."""
+    """x where the condition last held, skipping `occurrence` more recent occurrences."""
     places = np.flatnonzero(condition)
     nth = np.cumsum(condition) - 1 - occurrence
     out = missing(len(x))
@@ -123,7 +122,7 @@ def value_when(condition: Bools, x: Floats, occurrence: int) -> Floats:
 
 
 def count_if(condition: Bools, period: int) -> Floats:
-    """On how many of the last `period` bars the condition held."""
+    """The number of the last `period` bars on which the condition held."""
     total = np.cumsum(condition).astype(np.float64)
     out = missing(len(condition))
     out[period - 1 :] = total[period - 1 :]
@@ -184,7 +183,7 @@ def drawdown(x: Floats, period: int) -> Floats:
 
 
 def scale(x: Floats, period: int) -> Floats:
-    """Place between the lowest and the highest value."""
+    """Position between the lowest and the highest value."""
     low = lowest(x, period)
     return divided(x - low, highest(x, period) - low)
 
@@ -226,7 +225,7 @@ def _intervals(time: Times, interval: str) -> tuple[Integers, Bools]:
 
 
 def _starts(time: Times, interval: str) -> Bools:
-    """The first bar of each interval; of the first loaded one only if the bar opens it."""
+    """The first bar of each interval; for the first loaded interval, only if the bar opens it."""
     numbers, exact = _intervals(time, interval)
     out = exact[:].copy()
     out[1:] |= numbers[1:] != numbers[:-1]
@@ -267,7 +266,7 @@ def session_low(low: Floats, time: Times) -> Floats:
 
 
 def pivot_points(high: Floats, low: Floats, close: Floats, time: Times) -> tuple[Floats, ...]:
-    """Floor-trader pivots of the day before, where that day was seen whole."""
+    """Floor-trader pivots of the previous day, if that day is complete."""
     begins = np.flatnonzero(_starts(time, "1d"))
     if len(begins) < 2:
         return tuple(missing(len(close)) for _ in range(5))

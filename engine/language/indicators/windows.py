@@ -1,4 +1,4 @@
-"""Rolling windows and statistics that need no future bar, drift by nothing, and stay within memory."""
+"""Rolling windows and statistics without lookahead, without drift, and with bounded memory."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def last_index(condition: Bools) -> Integers:
 
 
 def segmented(combine: Callable[[Floats, Floats], Floats], x: Floats, starts: Integers) -> Floats:
-    """Running `combine` that begins again at each start; `starts` holds each bar's own, -1 for none (missing).
+    """Running `combine` that restarts at each start; `starts` holds the start of each bar, -1 for none (missing).
 
-    Doubles the reach of every value in each of log2(length) passes.
+    Each of log2(length) passes doubles the reach of every value.
     """
     out = x.copy()
     index = np.arange(len(x))
@@ -95,13 +95,13 @@ def segmented(combine: Callable[[Floats, Floats], Floats], x: Floats, starts: In
 
 
 def finite(x: Floats) -> Floats:
-    """`x` with every value that is no finite number missing. Works in place."""
+    """`x` with every non-finite value missing. Works in place."""
     x[~np.isfinite(x)] = np.nan
     return x
 
 
 def divided(a: Floats, b: Floats) -> Floats:
-    """a / b, missing where that is no finite number."""
+    """a / b, missing where it is not finite."""
     with np.errstate(all="ignore"):
         return finite(np.divide(a, b))
 
@@ -111,10 +111,10 @@ _DIGITS: Final = 14
 
 
 def steady(x: Floats, *prices: Floats) -> Floats:
-    """`x`, a price or a difference of prices, without what is rounding error.
+    """`x`, a price or a difference of prices, with rounding error removed.
 
-    It is rounded to the 14 significant digits of the largest of itself and `prices`; where it then differs from a price
-    by no more, it is that price. Values that are equal in decimals are therefore equal numbers.
+    It is rounded to the 14 significant digits of the largest of itself and `prices`. If it then differs from a price by
+    no more than that, it becomes that price. Values that are equal in decimals are therefore equal numbers.
     """
     scale = np.abs(x)
     for each in prices:
@@ -130,7 +130,7 @@ def steady(x: Floats, *prices: Floats) -> Floats:
 
 
 def over_known(function: Callable[[Floats], Floats], x: Floats) -> Floats:
-    """`function` of the known values only, put back in their places; missing on the other bars."""
+    """`function` of the known values only, at their bars; missing on the other bars."""
     known = ~np.isnan(x)
     out = missing(len(x))
     if known.any():
@@ -139,9 +139,9 @@ def over_known(function: Callable[[Floats], Floats], x: Floats) -> Floats:
 
 
 def unmoved(x: Floats, bars: int) -> Bools | None:
-    """Where a series has not changed on the last `bars` bars, or since its beginning; None where that is nowhere.
+    """Where a series has not changed on the last `bars` bars, or since its beginning; None if there is no such bar.
 
-    Most series are cleared by looking at few of their values: so long a stretch would hold two of them.
+    For most series a check of a few values is enough: a stretch of this length would contain two of them.
     """
     few = x[:: max(bars // 2, 1)]
     if len(x) < 2 or not ((few[1:] == few[:-1]).any() or x[0] == x[1]):
@@ -167,7 +167,7 @@ def _finite(rows: Floats) -> Floats:
 
 
 def _flat(rows: Floats) -> Floats:
-    """Whether each window holds one value only, whose deviations are rounding errors and nothing else."""
+    """Whether each window holds a single value, so that its deviations are only rounding errors."""
     return rows.max(axis=1) == rows.min(axis=1)
 
 
@@ -212,7 +212,7 @@ def _explained(rows: Floats) -> Floats:
 
 
 def r_squared(x: Floats, period: int) -> Floats:
-    """Share of the variance that a straight line explains."""
+    """Share of the variance explained by a straight line."""
     return by_window(_explained, period, x)
 
 
@@ -277,7 +277,7 @@ def _ranks(rows: Floats) -> Floats:
 
 
 def rank_pct(x: Floats, period: int) -> Floats:
-    """Percent of the values before that are not above this one."""
+    """Percent of the earlier values that are not above this one."""
     return by_window(_ranks, period + 1, x)
 
 

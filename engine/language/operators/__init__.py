@@ -1,6 +1,6 @@
-"""The one list of operators and indicators that the checker, the linter, the catalogue and the documents read.
+"""The single list of operators and indicators for the checker, the linter, the catalogue and the documents.
 
-It knows names, arguments, outputs and warm-ups, and loads neither NumPy nor TA-Lib.
+It has names, arguments, outputs and warm-ups, and loads neither NumPy nor TA-Lib.
 """
 
 from __future__ import annotations

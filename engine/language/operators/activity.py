@@ -1,4 +1,4 @@
-"""How much prices move, whatever the direction, and what is traded."""
+"""Operators for volatility and volume."""
 
 from __future__ import annotations
 

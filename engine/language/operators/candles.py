@@ -1,4 +1,4 @@
-"""Prices made of a bar's prices, Ehlers' cycles of a series, and TA-Lib's candle patterns."""
+"""Prices derived from a bar's prices, Ehlers' cycles of a series, and TA-Lib's candle patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that look back over bars, that know the time of a bar, and that compare a ticker with its universe."""
+"""Operators that look back over bars, use the time of a bar, or compare a ticker with its universe."""
 
 from __future__ import annotations
 

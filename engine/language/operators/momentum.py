@@ -59,7 +59,7 @@ _MACD: Final = (Output("line", warmup="max(fast, slow) - 1"), *outputs("signal",
 
 
 def _first(outputs: tuple[Output, ...], warmup: str) -> tuple[Output, ...]:
-    """The outputs, the first of which is known earlier than the others."""
+    """The outputs; the first one starts earlier than the others."""
     return (replace(outputs[0], warmup=warmup), *outputs[1:])
 
 
