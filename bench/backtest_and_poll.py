@@ -1,6 +1,6 @@
 """A backtest end to end, as an agent sees it: over stdio, from a newly started server and from a warm one.
 
-The job is RSI(14) below 30 / above 70, all in, with a year of hours and a year of minutes. Each figure is printed
+The job is RSI(14) below 30 / above 70, all in, with a year of hourly and a year of minute bars. Each figure is printed
 beside two others from the same run: a bare round trip (`meta_health`), and the same backtest in this process, without
 server and worker.
 """

@@ -1,8 +1,8 @@
 """The same job on each engine: RSI(14) below 30 enters with everything, above 70 exits, 5 basis points a side.
 
 Every engine gets the same bars in its own process (`python -m bench.backtest_engines ENGINE BARS RUNS`), warms up once,
-and prints a line of JSON: seconds to load, milliseconds a run, peak memory, trades, final equity. Each bar opens at the
-previous close, so engines that fill at the next open and engines that fill at the same close make the same profit.
+and prints a line of JSON: seconds to load, milliseconds per run, peak memory, trades, final equity. Each bar opens at
+the previous close, so engines that fill at the next open and engines that fill at the same close make the same profit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FEE = 0.0005
 
 
 def market(size: int) -> tuple[Any, ...]:
-    """Open times (seconds), open, high, low, close, volume of a fat-tailed walk with 60 % volatility a year."""
+    """Open times (seconds), open, high, low, close, volume of a fat-tailed walk with 60 % annual volatility."""
     import numpy as np
 
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""Feeds: 200 symbols x 500 hourly bars simulated and imported, a year of minutes, importing files, and memory.
+"""Feeds: 200 symbols x 500 hourly bars simulated and imported, a year of minute bars, file imports, and memory.
 
 Baselines of the same run: copying and scaling the same bars as ready arrays, `json.loads` of the same bars, and NumPy's
 own reading of the same CSV.

@@ -71,7 +71,7 @@ def ours(executor: Executor, size: int, variants: NDArray[np.float64], tickers: 
 
 
 def raptor_block(shared: Mapping[str, Array], values: NDArray[np.float64]) -> int:
-    """raptorbt over some variants, in a worker like ours; each RSI length is computed once."""
+    """raptorbt over some variants, in a worker like this engine's; each RSI length is computed once."""
     engine: Any = import_module("raptorbt")
     times, opened, high, low, close, volume = shared["market"]
     stamps = (times * 1e9).astype(np.int64)

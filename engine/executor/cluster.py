@@ -1,6 +1,6 @@
 """A Dask cluster: the same tasks on other machines, with the same results. Needs the extra `cluster`.
 
-A Dask scheduler and its workers unpickle whatever reaches their ports, which lets anyone who can connect run code. So
+A Dask scheduler and its workers unpickle all data that reaches their ports, so anyone who can connect can run code. So
 the scheduler must be on this machine's loopback address, or use mutual TLS: HEYTRADERS_CLUSTER_CA,
 HEYTRADERS_CLUSTER_CERT and HEYTRADERS_CLUSTER_KEY name the files.
 """

@@ -90,7 +90,7 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def timeframe_meant(text: str) -> str | None:
-    """One of our timeframes for `240`, `D`, `1H` or `4 hours`."""
+    """The timeframe of this language for `240`, `D`, `1H` or `4 hours`."""
     folded = text.strip().lower().replace(" ", "")
     short = re.fullmatch(r"(\d*)(m|h|d|w)(?:in|ins|inute|inutes|our|ours|r|rs|ay|ays|eek|eeks)?", folded)
     if folded in _MINUTES:

@@ -12,7 +12,7 @@ Base = Literal["number", "bool", "string", "ticker", "sizing", "intent"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A base type, alone or as a series with one value a bar."""
+    """A base type, alone or as a series with one value per bar."""
 
     base: Base
     series: bool = False
@@ -43,7 +43,7 @@ _NAMES: Final = {
 
 
 class Interval(NamedTuple):
-    """Closed bounds; infinite where nothing is known."""
+    """Closed bounds; infinite if unknown."""
 
     low: float = -math.inf
     high: float = math.inf

@@ -24,7 +24,7 @@ def _tree(formula: str) -> ast.expr:
 
 
 def compute(formula: str, constants: Mapping[str, float]) -> int:
-    """The value of one of our own formulas (`max(fast, slow) + signal - 2`) for an operator's constants, in bars."""
+    """The value of a registry formula (`max(fast, slow) + signal - 2`) for an operator's constants, in bars."""
     return int(_compute(_tree(formula), constants))
 
 
@@ -123,7 +123,7 @@ class Operator:
         memory: See `Memory`.
         missing: `skip` computes over the known values of its series only; `keep` counts every bar.
         elementwise: Its value on a bar depends only on its arguments on that bar.
-        talib: The TA-Lib function that computes it; our own NumPy otherwise.
+        talib: The TA-Lib function that computes it; None for NumPy code of this package.
         passed: The constants in TA-Lib's order; a number is itself. The parameters' order where empty.
         accessor_of: The operator with several outputs of which this one is `outputs[0]`.
     """

@@ -45,7 +45,7 @@ class Luck:
 
 
 def luck_of(table: Table, best: int, per_year: float, trials: int) -> Luck:
-    """Judge the search that chose row `best` of the table, which has `per_year` columns a year, after `trials`."""
+    """Judge the search that chose row `best` of the table, which has `per_year` columns per year, after `trials`."""
     sample = moments(table[best])
     ratios = sharpe_ratios(table)
     known = ratios[np.isfinite(ratios)]

@@ -25,7 +25,7 @@ class CurveMetrics:
     """Figures of an equity curve. Fractions unless the name ends in `_pct`.
 
     Attributes:
-        periods_per_year: Bars in a year of 365 days, as densely as the data has them; annualises every ratio here.
+        periods_per_year: Bars in a year of 365 days at the density of the data; annualises every ratio here.
         annual_return: Compound annual growth.
         volatility: Annualised standard deviation of returns (n - 1).
         sharpe_ratio: Annualised mean over standard deviation of returns, with a risk-free rate of 0.
@@ -187,7 +187,7 @@ def _ratios(
 
 
 def _yearly(size: int, seconds: int, span: int | None) -> float:
-    """Bars a year, as densely as the data has them."""
+    """Bars per year at the density of the data."""
     return periods_per_year(seconds) if span is None or span == size * seconds else YEAR * size / span
 
 
@@ -242,7 +242,7 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
 
 
 def _longest_losses(pnl: list[float]) -> int:
-    """The most trades in a row with a loss."""
+    """The longest run of losing trades."""
     longest = run = 0
     for value in pnl:
         if value < 0.0:

@@ -134,7 +134,7 @@ class RestingEntry:
 
 @dataclass(frozen=True, slots=True)
 class RestingExits:
-    """The prices at which an open position closes by itself in the coming bar. When one is reached, the other ends.
+    """The exit prices of an open position for the next bar. When one is reached, the other is cancelled.
 
     Attributes:
         k, cell: See `RestingEntry`.

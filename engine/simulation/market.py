@@ -74,11 +74,11 @@ class Costs:
 class Market:
     """One instrument as the kernel trades it.
 
-    `mark` is the close, carried over bars that are missing (0 before the first: nothing can be held then). `exists` is
-    None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its close is the
-    payout and no bar exists after it. `most` is the largest amount that a fill may open on each bar, base units; None
-    without a volume limit or without volume data. `funding` is the rate due at the open of each bar and at the last
-    close (`Funding.at_opens`); None where nothing is charged.
+    `mark` is the close, carried over bars that are missing (0 before the first, when no position is possible). `exists`
+    is None where no bar is missing. `resolution` is the bar at whose close a prediction token pays out; its close is
+    the payout and no bar exists after it. `most` is the largest amount that a fill may open on each bar, base units;
+    None without a volume limit or without volume data. `funding` is the rate due at the open of each bar and at the
+    last close (`Funding.at_opens`); None where nothing is charged.
     """
 
     instrument: Instrument

@@ -45,7 +45,7 @@ class Simulation:
         final: The account before the positions still open were closed.
         ended_early: The portfolio limit that ended trading.
         sizes: How many openings were cut, skipped or limited.
-        funding: Paid on perpetual positions, less what was received, money. Part of each trade's profit.
+        funding: Net funding paid on perpetual positions, money. Part of each trade's profit.
     """
 
     frame: Frame

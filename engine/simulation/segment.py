@@ -272,7 +272,7 @@ class SegmentKernel:
         self._record(bar)
 
     def _decided(self, signal: int, position: Position | None) -> list[Order]:
-        """The entries that fire: one direction a bar, and no more of them than pyramiding allows."""
+        """The entries that fire: one direction per bar, and at most as many as pyramiding allows."""
         orders: list[Order] = []
         for entry, fired, order in self._entries:
             if not fired[signal] or (orders and orders[0].side != entry.side):

@@ -220,7 +220,7 @@ class Trades:
         )
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Trade]:
-        """Trades `start` to `stop`, made as they are asked for."""
+        """Trades `start` to `stop`, created on demand."""
         return (self.row(i) for i in range(*slice(start, stop).indices(len(self))))
 
 
@@ -292,7 +292,7 @@ class Fills:
         return [FILL_REASONS[code] for code in self._table[:, 7].astype(np.int64).tolist()]
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Fill]:
-        """Fills `start` to `stop`, made as they are asked for."""
+        """Fills `start` to `stop`, created on demand."""
         instruments = tuple(self._frame.bars)
         for i in range(*slice(start, stop).indices(len(self))):
             bar, code, direction, amount, price, fee, slippage, why = self._table[i].tolist()

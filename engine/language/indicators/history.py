@@ -66,8 +66,9 @@ def lowest(x: Floats, period: int) -> Floats:
 
 
 def bars_since_highest(x: Floats, period: int) -> Floats:
-    """Bars since the highest of the last `period` values; of equal ones the newest counts. The best of 2, 4, 8, ...
-    values follows from the best of its two halves, and a window is two of those.
+    """Bars since the highest of the last `period` values; of equal ones the newest counts.
+
+    The best of 2, 4, 8, ... values follows from the best of its two halves. A window is covered by two of those.
     """
     best = np.arange(len(x))
     reach = 1
