@@ -320,7 +320,7 @@ _POLYMARKET_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "op
 
 
 def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Upbit's own answer in ccxt's format. ccxt's parser needs more than a query returns."""
+    """Upbit's own answer in ccxt's format. ccxt's parser requires more than a query needs."""
     return {
         "id": raw.get("uuid"),
         "clientOrderId": raw.get("identifier"),

@@ -189,8 +189,8 @@ class Plans:
     def _send_pair(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
         """Place both exits of an ended entry at the exchange, if it accepts them as a pair.
 
-        Both are marked as sent before the request is. Their outcome is looked up by their ids, as with any exit. If the
-        exchange refuses the pair, this engine watches the exits instead.
+        Both are updated in the database before the request is sent. Their outcome is looked up by their ids, as with
+        any exit. If the exchange refuses the pair, this engine watches the exits instead.
         """
         if not CONVENTIONS[own.exchange].pairs_exits or waiting[0].side != "sell":
             return

@@ -1,7 +1,7 @@
-"""Paper accounts as a venue: the one way to place, list and cancel paper orders and to look at paper accounts.
+"""Paper accounts as a venue: the only way to place, list and cancel paper orders and to read paper accounts.
 
-Every call first settles what time has done (see `settlement`). Prices are read before a write transaction begins;
-what was read from the books is read again inside it, so that two processes cannot spend or fill the same thing twice.
+Every call first settles the account up to now (see `settlement`). Prices are read before a write transaction begins.
+The books are read again inside it, so that two processes cannot spend or fill the same thing twice.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class PaperAccounts:
-    """The paper accounts of one owner, an agent's id: a `Venue`. Several threads may call it at once."""
+    """The paper accounts of one owner (an agent's id), as a `Venue`. Thread-safe."""
 
     def __init__(self, store: Store, feed: Feed, clock: Clock, owner: str) -> None:
         self._store = store
@@ -96,7 +96,7 @@ class PaperAccounts:
         return placed_view(self._write(work), account, ticket.quote)
 
     def accounts(self) -> list[Account]:
-        """See `Venue`. The first look opens them, one for each exchange."""
+        """See `Venue`. The first call opens them, one for each exchange."""
         return [account_view(account) for account in self._accounts()]
 
     def account(self, account_id: str) -> Account:
@@ -125,7 +125,7 @@ class PaperAccounts:
         self._write(work)
 
     def price(self, instrument: Instrument) -> Decimal:
-        """See `Venue`: the exchange's last trade or the latest close, of whatever timeframe there is."""
+        """See `Venue`: the exchange's last trade or the latest close of any available timeframe."""
         return self._prices.quote(instrument).close
 
     def equity(self, account_id: str) -> Decimal | None:
@@ -143,7 +143,7 @@ class PaperAccounts:
             return affordable(free, quote.taker_price(1, steps), leverage, fee, steps.lot)
 
     def cancel(self, request: CancelRequest) -> Order:
-        """See `Venue`. `InvalidInput` too where the id is not the one that its exchange cancels by."""
+        """See `Venue`. Also raises `InvalidInput` if its exchange cancels by a different id."""
         accounts = self._accounts()
         found = self._store.read_now(lambda connection: find_order(connection, accounts, request))
         account = next(account for account in accounts if account.id == found.account)
@@ -191,7 +191,7 @@ class PaperAccounts:
         )
 
     def balances(self, request: BalancesRequest) -> BalancesResponse:
-        """See `Venue`. With a symbol (Polymarket only) just the size of that position.
+        """See `Venue`. With a symbol (Polymarket only), returns only the size of that position.
 
         Raises:
             NotFound: The account or the token does not exist.
@@ -222,7 +222,7 @@ class PaperAccounts:
         )
 
     def _accounts(self) -> list[AccountRecord]:
-        """The owner's accounts; at the first look they are opened."""
+        """The owner's accounts; the first call opens them."""
         records = self._store.read_now(lambda connection: read_accounts(connection, self._owner))
         if records:
             return records
@@ -230,7 +230,7 @@ class PaperAccounts:
         return self._store.read_now(lambda connection: read_accounts(connection, self._owner))
 
     def _waiting(self, account_id: str) -> tuple[AccountRecord, list[Waiting]]:
-        """An account and what waits for bars in it, read in one transaction."""
+        """An account and its items that wait for bars, read in one transaction."""
 
         def work(connection: sa.Connection) -> tuple[list[AccountRecord], list[Waiting]]:
             accounts = read_accounts(connection, self._owner)
@@ -275,7 +275,7 @@ class PaperAccounts:
 
 
 def _ended(request: CancelRequest, order: OrderRecord, exits: list[OrderRecord]) -> InvalidInput:
-    """The refusal to cancel what has ended already; of an entry it names the exits that rest."""
+    """The error for cancelling an ended order; for an entry, it names the resting exits."""
     left = "Nothing is left to cancel; orders_list shows what became of it"
     if exits:
         by_venue = EXCHANGES[order.instrument.exchange].cancels_by_own_id
@@ -287,7 +287,7 @@ def _ended(request: CancelRequest, order: OrderRecord, exits: list[OrderRecord])
 
 
 def _size_only(holdings: Holdings, token: Instrument) -> Position:
-    """A position as the single-market query shows it: its size, and 0 for what that query does not know."""
+    """A position as in the single-market query: its size, and 0 for fields that the query does not return."""
     held = next((p for p in holdings.positions if p.instrument == token), None)
     return Position(
         symbol=f"{token.base}/{token.quote}",
@@ -301,14 +301,14 @@ def _size_only(holdings: Holdings, token: Instrument) -> Position:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of the orders that match, and how many match in all."""
+    """A page of the matching orders, and the total number of matches."""
 
     orders: list[OrderRecord]
     total: int
 
 
 def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], request: ListRequest) -> Page:
-    """The orders of `accounts` that the request asks for, newest first.
+    """The orders of `accounts` that match the request, newest first.
 
     Raises:
         NotFound: The account does not exist.
@@ -331,11 +331,11 @@ def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], requ
 
 
 def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], request: CancelRequest) -> OrderRecord:
-    """The order that a cancellation names, by our id or by the venue's.
+    """The order to cancel, by our id or by the venue's.
 
     Raises:
-        NotFound: `ORDER_NOT_FOUND`; says what an order from elsewhere would need.
-        InvalidInput: Lighter's orders go by their numeric id.
+        NotFound: `ORDER_NOT_FOUND`; says what an order placed elsewhere would need.
+        InvalidInput: Lighter's orders are identified by their numeric id.
     """
     if request.account_id is not None:
         accounts = [find_account(accounts, request.account_id)]
@@ -359,7 +359,7 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
 
 
 def _symbol_filter(accounts: Sequence[AccountRecord], symbol: str, exchange: str | None) -> sa.ColumnElement[bool]:
-    """What the symbol names on each exchange in question; it need not be a symbol on all of them."""
+    """The instrument of the symbol on each exchange in question; it may be missing on some."""
     table = orders_table.c
     venues: set[ExchangeId] = {account.exchange for account in accounts if exchange in (None, account.exchange)}
     meanings: list[sa.ColumnElement[bool]] = []

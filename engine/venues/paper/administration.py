@@ -1,6 +1,6 @@
-"""Opening, funding, resetting and closing paper accounts: what the owner of this machine may do, and no agent may.
+"""Opening, funding, resetting and closing paper accounts: only for the owner of this machine, not for agents.
 
-Every owner has one account for each exchange from the first look on.
+Every owner has one account for each exchange from the first call on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """An account, and its cash that is free."""
+    """An account and its free cash."""
 
     account: AccountRecord
     free: Decimal
@@ -50,7 +50,7 @@ class Administration:
         self._owner = owner
 
     def accounts(self) -> list[Summary]:
-        """All accounts, oldest first; the first look opens them."""
+        """All accounts, oldest first; the first call opens them."""
 
         def work(connection: sa.Connection) -> list[Summary]:
             return [_summary(connection, account) for account in self._all(connection)]
@@ -58,10 +58,10 @@ class Administration:
         return self._write(work)
 
     def create(self, exchange: ExchangeId, account_id: str | None, name: str | None, opening: str | None) -> Summary:
-        """Open an account; what is not given is made up or as the exchange's first account has it.
+        """Open an account; missing values are generated or copied from the exchange's first account.
 
         Raises:
-            InvalidInput: The id or the balance cannot be used.
+            InvalidInput: The id or the balance is invalid.
         """
         if account_id is not None and _ID.fullmatch(account_id) is None:
             raise InvalidInput(
@@ -81,10 +81,10 @@ class Administration:
         return self._write(work)
 
     def fund(self, account_id: str, amount: str, asset: str | None) -> Summary:
-        """Pay in, or out where the amount is negative.
+        """Deposit, or withdraw if the amount is negative.
 
         Raises:
-            InvalidInput: The amount is no number, the asset no asset, or more goes out than is free.
+            InvalidInput: The amount or asset is invalid, or the withdrawal exceeds the free balance.
             NotFound: There is no such account.
         """
         change = parse_amount(amount)
@@ -101,7 +101,7 @@ class Administration:
         return self._change(account_id, work)
 
     def reset(self, account_id: str) -> Summary:
-        """Back to the opening balance, without orders and positions.
+        """Reset to the opening balance, without orders and positions.
 
         Raises:
             NotFound: There is no such account.
@@ -109,7 +109,7 @@ class Administration:
         return self._change(account_id, lambda connection, account: reset(connection, account, self._clock.now()))
 
     def close(self, account_id: str) -> Summary:
-        """Take no more orders.
+        """Close the account to new orders.
 
         Raises:
             InvalidInput: Positions are open.
@@ -132,7 +132,7 @@ class Administration:
         return self._store.read_now(work)
 
     def verify(self, account_id: str | None = None) -> dict[str, list[str]]:
-        """What does not add up, by account; every account has an entry.
+        """Inconsistencies by account; every account has an entry.
 
         Raises:
             NotFound: There is no such account.
@@ -168,10 +168,10 @@ class Administration:
 
 
 def parse_amount(written: str) -> Decimal:
-    """An amount as a person writes it on the command line; a negative one takes out.
+    """An amount as typed on the command line; a negative one withdraws.
 
     Raises:
-        InvalidInput: It is no plain decimal number.
+        InvalidInput: It is not a plain decimal number.
     """
     if _AMOUNT.fullmatch(written) is None:
         raise InvalidInput(f"amount {show(written)} is no decimal number", suggestion="Write it as 1000 or 0.5")
@@ -231,17 +231,17 @@ def open_account(
 
 
 def fund(connection: sa.Connection, account: AccountRecord, asset: str, amount: Decimal, now: float) -> None:
-    """Pay in, or out where `amount` is negative.
+    """Deposit, or withdraw if `amount` is negative.
 
     Raises:
-        InsufficientFunds: More is taken out than is free.
+        InsufficientFunds: The withdrawal exceeds the free balance.
     """
     lines = [Line("funding", asset, -amount), Line("free", asset, amount)]
     Books(connection, account.id, round(now * 1000)).post("deposit" if amount > 0 else "withdrawal", lines)
 
 
 def reset(connection: sa.Connection, account: AccountRecord, now: float) -> None:
-    """End all orders, drop all positions and holdings, and start again with the opening balance."""
+    """End all orders, drop all positions and holdings, and restart with the opening balance."""
     _end_orders(connection, account, now, "The account was reset")
     books = Books(connection, account.id, round(now * 1000))
     lines = [
@@ -256,7 +256,7 @@ def reset(connection: sa.Connection, account: AccountRecord, now: float) -> None
 
 
 def close(connection: sa.Connection, account: AccountRecord, now: float) -> None:
-    """End all orders and take no more. Holdings stay on the books, and `reset` opens the account again.
+    """End all orders and accept no more. Holdings stay on the books, and `reset` reopens the account.
 
     Raises:
         InvalidInput: Positions are open.

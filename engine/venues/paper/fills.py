@@ -1,7 +1,7 @@
-"""What orders need and what fills do, as pure functions: amounts in, ledger lines and the new position out.
+"""The funds that orders need and the effects of fills, as pure functions that return ledger lines and the new position.
 
-Spot and prediction orders exchange one asset for another. Perpetual orders first close what is open on the other
-side and then open, with isolated margin: a position can lose its margin and nothing else.
+Spot and prediction orders exchange one asset for another. Perpetual orders first close an opposite position and then
+open one, with isolated margin: a position can lose its margin and nothing else.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .records import OrderRecord, PositionRecord
 @dataclass(frozen=True, slots=True)
 class Fill:
     """A part of an order that trades. `fee_rate` is a fraction of the value, `at` unix seconds,
-    rounded up: bars that open then or later are news to what it opens. `tick` is the step of prices.
+    rounded up: bars that open then or later affect the new position. `tick` is the price step.
 
-    `margin_price` values it for margin: never above the price of a resting order, since that is what it reserved for.
+    `margin_price` values it for margin: never above a resting order's price, which its reserve is based on.
     """
 
     amount: Decimal
@@ -34,7 +34,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a fill does to the books and to the position; `opened` is the part that opened or grew one."""
+    """The effect of a fill on the books and the position; `opened` is the part that opened or grew one."""
 
     lines: list[Line]
     fee: Decimal
@@ -43,7 +43,7 @@ class Effect:
 
 
 def reservation(order: OrderRecord, opening: Decimal, terms: Exchange) -> tuple[str, Decimal]:
-    """The asset and how much of it a resting order must hold for `opening` of its rest."""
+    """The asset and amount that a resting order must hold for the `opening` part of its remainder."""
     instrument = order.instrument
     if instrument.market_type != "perpetual":
         if order.side == "sell":
@@ -56,7 +56,7 @@ def reservation(order: OrderRecord, opening: Decimal, terms: Exchange) -> tuple[
 
 
 def opening_part(order: OrderRecord, position: PositionRecord | None, same_side: list[OrderRecord]) -> Decimal:
-    """How much of the rest of an order would open or grow a position, after the open orders of its side."""
+    """How much of an order's remainder would open or grow a position, after the open orders of its side."""
     if order.instrument.market_type != "perpetual":
         return order.unfilled
     closable = closable_part(position, order.direction)
@@ -71,14 +71,14 @@ def closable_part(position: PositionRecord | None, direction: int) -> Decimal:
 
 
 def trade(order: OrderRecord, position: PositionRecord | None, fill: Fill) -> Effect:
-    """What `fill` does to an account that has `position` in the order's instrument."""
+    """The effect of `fill` on an account with `position` in the order's instrument."""
     if order.instrument.market_type == "perpetual":
         return _trade_contracts(order, position, fill)
     return _exchange_assets(order, position, fill)
 
 
 def liquidation_price(position: PositionRecord) -> Decimal | None:
-    """Where equity has fallen to the maintenance margin; `None` where no price can do that."""
+    """The price at which equity falls to the maintenance margin; `None` if there is none."""
     if position.instrument.market_type != "perpetual":
         return None
     price = liquidation_value(position.sign, position.cost, position.margin, MAINTENANCE) / abs(position.size)
@@ -86,7 +86,7 @@ def liquidation_price(position: PositionRecord) -> Decimal | None:
 
 
 def liquidate(position: PositionRecord) -> list[Line]:
-    """The position is taken over by the venue, and its margin with it."""
+    """The venue takes over the position with its margin."""
     quote, symbol = position.instrument.quote, position.instrument.symbol
     return [
         Line("margin", quote, -position.margin),
@@ -97,7 +97,7 @@ def liquidate(position: PositionRecord) -> list[Line]:
 
 
 def pay_out(position: PositionRecord, payout: int) -> list[Line]:
-    """A resolved market takes the tokens and pays 1 or 0 for each."""
+    """A resolved market redeems the tokens at 1 or 0 each."""
     token, quote = position.instrument.base, position.instrument.quote
     paid = position.size * payout
     return [
@@ -158,7 +158,7 @@ def _trade_contracts(order: OrderRecord, position: PositionRecord | None, fill: 
 
 
 def _close(position: PositionRecord, amount: Decimal, fill: Fill) -> tuple[PositionRecord, list[Line]]:
-    """Close `amount` of a position. A loss beyond its share of the margin, fee included, is the venue's."""
+    """Close `amount` of a position. The venue bears any loss beyond its share of the margin, fee included."""
     if amount == 0:
         return position, []
     cost, margin = _share(position.cost, amount, position), _share(position.margin, amount, position)
@@ -179,7 +179,7 @@ def _close(position: PositionRecord, amount: Decimal, fill: Fill) -> tuple[Posit
 
 
 def _share(whole: Decimal, amount: Decimal, position: PositionRecord) -> Decimal:
-    """The part of a position's cost or margin that belongs to `amount` of it; all of it for all of it."""
+    """The part of a position's cost or margin that belongs to `amount` of it; the exact total for the full amount."""
     size = abs(position.size)
     return whole if amount == size else down(whole * amount / size)
 

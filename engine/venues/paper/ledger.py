@@ -1,8 +1,8 @@
-"""The books: every change of a balance is a posting of rows that sum to zero in each asset.
+"""The ledger: every change of a balance is a posting of rows that sum to zero in each asset.
 
 An account owns four books: `free`, `held` (reserved by open orders), `margin` (behind perpetual positions) and
-`position` (contracts, negative when short). The other side of a posting is the world: `funding`, `venue` (what was
-traded), `fees`, `pnl`. Rows are only ever added, and `verify` checks that ledger, balances, orders and positions agree.
+`position` (contracts, negative when short). The other side of a posting is external: `funding`, `venue` (traded
+assets), `fees`, `pnl`. Rows are only added, and `verify` checks that ledger, balances, orders and positions agree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NEVER_NEGATIVE: Final = ("free", "held", "margin")
 
 
 class InsufficientFunds(InvalidInput):
-    """An account would have to go below zero for it. Nothing was changed."""
+    """A balance would go below zero. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """A line as it stands in the ledger. `at` is unix milliseconds."""
+    """A stored ledger line. `at` is unix milliseconds."""
 
     seq: int
     posting: str
@@ -68,11 +68,11 @@ class Books:
     now: int
 
     def post(self, kind: Kind, lines: list[Line], *, order_id: str | None = None, at: int | None = None) -> None:
-        """Add a posting; lines of no amount are left out.
+        """Add a posting; lines with amount 0 are omitted.
 
         Raises:
-            InsufficientFunds: A book that is never negative would become so.
-            ArithmeticError: The lines do not sum to zero in each asset, which is a fault of the caller.
+            InsufficientFunds: A book that must not be negative would become negative.
+            ArithmeticError: The lines do not sum to zero in each asset, which is a bug in the caller.
         """
         lines = [line for line in lines if line.amount != 0]
         if not lines:
@@ -102,7 +102,7 @@ class Books:
         self.post(kind, [Line(source, asset, -amount), Line(target, asset, amount)], order_id=order_id)
 
     def amount(self, book: OwnBook, asset: str) -> Decimal:
-        """What a book holds of an asset."""
+        """The balance of an asset in a book."""
         stored = self.connection.execute(
             sa.select(balances_table.c.amount).where(self._row(book, asset))
         ).scalar_one_or_none()
@@ -118,7 +118,7 @@ class Books:
         return {(cast("OwnBook", row.book), str(row.asset)): Decimal(row.amount) for row in rows}
 
     def _outcome(self, lines: list[Line]) -> dict[tuple[OwnBook, str], tuple[Decimal, Decimal]]:
-        """What the account's books held before and would hold after."""
+        """The balances of the account's books before and after."""
         outcome: dict[tuple[OwnBook, str], tuple[Decimal, Decimal]] = {}
         for line in lines:
             if line.book in WORLD_BOOKS:
@@ -156,7 +156,7 @@ def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -
 
 
 def summed(connection: sa.Connection, account: int) -> tuple[dict[tuple[str, str], Decimal], list[str]]:
-    """What the ledger of an account sums to, by book and asset, and the postings that do not balance."""
+    """The sums of an account's ledger by book and asset, and the postings that do not balance."""
     sums: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     postings: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     with exact():
@@ -175,7 +175,7 @@ def _check_balanced(lines: list[Line]) -> None:
 
 
 def verify(connection: sa.Connection, account: AccountRecord) -> list[str]:
-    """Everything that does not add up: empty for sound books."""
+    """All inconsistencies; empty if there are none."""
     with exact():
         sums, unbalanced = summed(connection, account.id)
         problems = [f"posting {posting} does not sum to zero" for posting in unbalanced]
@@ -193,7 +193,7 @@ def verify(connection: sa.Connection, account: AccountRecord) -> list[str]:
 
 
 def _claimed(own: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Decimal]:
-    """What the ledger says that orders and positions should account for."""
+    """The ledger's totals for orders and positions."""
     claimed = {key: amount for key, amount in own.items() if key[0] != "free"}
     tokens: defaultdict[str, Decimal] = defaultdict(Decimal)
     for (book, asset), amount in own.items():
@@ -203,7 +203,7 @@ def _claimed(own: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Decim
 
 
 def _claims(connection: sa.Connection, account: AccountRecord) -> dict[tuple[str, str], Decimal]:
-    """The same from the orders' and positions' side."""
+    """The same totals computed from the orders and positions."""
     claims: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for order in read_orders(connection, orders_table.c.account == account.id):
         sells_asset = order.side == "sell" and order.instrument.market_type != "perpetual"

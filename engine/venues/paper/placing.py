@@ -1,6 +1,6 @@
-"""From an order request to an accepted order: everything that can be wrong with it, and the first match.
+"""Turns an order request into an accepted order: validation and the first match.
 
-A refusal changes nothing and says which value would do.
+A refusal changes nothing and names a valid value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LARGEST: Final = Decimal("999999999999999999.999999999999999999")
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request with what the market says about it. Made outside of the transaction."""
+    """A request with its market data. Built outside the transaction."""
 
     request: PlaceRequest
     instrument: Instrument
@@ -49,12 +49,12 @@ class Ticket:
 
     @property
     def exits(self) -> Exits:
-        """What is to follow it once it fills."""
+        """The exits that follow once it fills."""
         return Exits(stop=self.request.stop_loss, target=self.request.take_profit)
 
     @property
     def taker_price(self) -> Decimal:
-        """What the order would get at once."""
+        """The price that the order would get immediately."""
         return self.quote.taker_price(self.direction, self.steps)
 
     @property
@@ -64,7 +64,7 @@ class Ticket:
 
 
 def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
-    """Refuse what no account of this venue could trade.
+    """Refuse an order that no account of this venue could trade.
 
     Raises:
         InvalidInput: The account is closed or on another venue, the market has resolved, or a step is wrong.
@@ -88,10 +88,10 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
 
 
 def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) -> OrderRecord:
-    """Accept an order, and match it: market and FOK at once, limit and GTC as far as the latest bar allows.
+    """Accept an order and match it: market and FOK immediately, limit and GTC as far as the latest bar allows.
 
     Raises:
-        InvalidInput: Too small, without the funds, short where that is impossible, or at another leverage.
+        InvalidInput: Too small, insufficient funds, an impossible short, or a different leverage.
     """
     position = trading.position(ticket.instrument)
     _check_reduces(ticket, position)
@@ -143,7 +143,7 @@ def _new_order(trading: TradingAccount, ticket: Ticket, leverage: int, order_id:
 
 
 def _check_steps(ticket: Ticket, least: Decimal) -> None:
-    """Amount and price must lie on the grid. What corrects one corrects both, unless that is worth too little."""
+    """Amount and price must lie on the grid. The suggestion corrects both, unless the order would then be too small."""
     request, steps = ticket.request, ticket.steps
     is_token = ticket.instrument.market_type == "prediction"
     grid = {"amount": (request.amount, steps.lot, "lot", _LARGEST)}
@@ -169,7 +169,7 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
 
 
 def _check_price_digits(ticket: Ticket, exchange: Exchange) -> None:
-    """Some exchanges take a price of few significant figures only; a whole number is always taken."""
+    """Some exchanges limit the significant figures of a price; a whole number is always valid."""
     request, most = ticket.request, exchange.price_digits
     prices = {"price": request.price, "stop_loss": request.stop_loss, "take_profit": request.take_profit}
     for name, price in prices.items():
@@ -188,7 +188,7 @@ def _check_price_digits(ticket: Ticket, exchange: Exchange) -> None:
 
 
 def _check_exits(ticket: Ticket) -> None:
-    """Refuse exits that would close what the order opens at once, at the better of its limit and the market."""
+    """Refuse exits that would immediately close the new position, at the better of its limit and the market."""
     request, market = ticket.request, ticket.quote.close
     better = min if ticket.direction > 0 else max
     at_limit = request.price is not None and better(request.price, market) == request.price
@@ -199,7 +199,7 @@ def _check_exits(ticket: Ticket) -> None:
 
 
 def _check_reduces(ticket: Ticket, position: PositionRecord | None) -> None:
-    """A reduce-only order of a perpetual closes what is there, and no more."""
+    """A reduce-only order of a perpetual closes at most the open position."""
     if not ticket.request.reduce_only or ticket.instrument.market_type != "perpetual":
         return
     closable = closable_part(position, ticket.direction)
@@ -221,7 +221,7 @@ def _check_reduces(ticket: Ticket, position: PositionRecord | None) -> None:
 
 
 def _check_resting_size(ticket: Ticket, exchange: Exchange) -> None:
-    """An order that rests must be of a smallest amount where the exchange counts in tokens."""
+    """A resting order has a minimum amount where the exchange sets minimums in tokens."""
     least = exchange.smallest_resting
     if least is None or ticket.request.order_type == "FOK" or ticket.request.amount >= least:
         return
@@ -233,12 +233,12 @@ def _check_resting_size(ticket: Ticket, exchange: Exchange) -> None:
 
 
 def _on_grid(value: Decimal, step: Decimal, largest: Decimal) -> Decimal:
-    """The nearest multiple of `step` that the API takes: above 0, and no larger than `largest`."""
+    """The nearest multiple of `step` that the API accepts: above 0, and at most `largest`."""
     return max(min(nearest(value, step), down(largest, step)), step)
 
 
 def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
-    """Spot and prediction accounts sell only what they have free."""
+    """Spot and prediction accounts can sell only their free balance."""
     request, base = ticket.request, ticket.instrument.base
     if request.side == "buy" or ticket.instrument.market_type == "perpetual":
         return
@@ -263,7 +263,7 @@ def _check_holdings(trading: TradingAccount, ticket: Ticket) -> None:
 
 
 def _check_minimum(trading: TradingAccount, ticket: Ticket, position: PositionRecord | None) -> None:
-    """Every order has a smallest value, but what is held may always be closed."""
+    """Every order has a minimum value, but a holding may always be closed."""
     request, least = ticket.request, ticket.terms.minimum
     price = request.price or ticket.taker_price
     is_enough = request.amount * price >= least and request.amount >= ticket.terms.smallest
@@ -314,7 +314,7 @@ def _leverage(trading: TradingAccount, ticket: Ticket, position: PositionRecord 
 def _insufficient(
     trading: TradingAccount, ticket: Ticket, leverage: int, error: InsufficientFunds
 ) -> InsufficientFunds:
-    """The refusal with the largest amount that the free funds would pay for."""
+    """The error that names the largest amount that the free funds can pay for."""
     quote = ticket.instrument.quote
     free = trading.books.amount("free", quote)
     price = max(ticket.request.price or ZERO, ticket.taker_price)

@@ -1,7 +1,7 @@
-"""What the broker reads from the feed: the latest closed bar to trade against, and the bars that orders wait through.
+"""The broker's view of the feed: the latest closed bar to trade against, and the bars that resting orders meet.
 
-Both come from the finest timeframe that the feed has of an instrument. Reading may be slow and takes place outside of
-any write transaction.
+Both come from the finest timeframe that the feed has for an instrument. Reading may be slow and happens outside any
+write transaction.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Quote:
     source: Source
 
     def taker_price(self, direction: int, steps: Steps) -> Decimal:
-        """What an order that takes gets: the close, worse by the slippage and the rounding to a tick."""
+        """The price of a taker order: the close, worsened by slippage and by rounding to a tick."""
         return taken(self.close, direction, steps, self.instrument)
 
     def capacity(self, steps: Steps) -> Decimal:
-        """How much of the bar one account can get."""
+        """The part of the bar's volume that one account can trade."""
         return down(self.volume * VOLUME_SHARE, steps.lot)
 
 
 def taken(price: Decimal, direction: int, steps: Steps, instrument: Instrument) -> Decimal:
-    """What an order that takes at `price` gets: worse by the slippage and the rounding to a tick."""
+    """The price of a taker order at `price`: worsened by slippage and by rounding to a tick."""
     if direction > 0:
         worse = up(price * (1 + SLIPPAGE), steps.tick)
         return min(worse, 1 - steps.tick) if instrument.market_type == "prediction" else worse
@@ -51,7 +51,7 @@ def taken(price: Decimal, direction: int, steps: Steps, instrument: Instrument) 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """The bars of an instrument that opened since some moment, its listing, and what funding a perpetual pays."""
+    """The bars of an instrument since some time, its listing, and a perpetual's funding rates."""
 
     candles: Candles | None
     listing: Listing
@@ -83,11 +83,11 @@ class Prices:
         return self._feed.listing(instrument)
 
     def quote(self, instrument: Instrument) -> Quote:
-        """The latest price: an exchange's last trade where it serves the instrument, else the latest closed bar.
+        """The latest price: the last trade if an exchange serves the instrument, else the latest closed bar.
 
         Raises:
             NotFound: `DATA_UNAVAILABLE`: the feed has no bar of it.
-            Unavailable: The exchange gives no price now.
+            Unavailable: The exchange returns no price now.
         """
         candles = self._finest(instrument, start=None, limit=1)
         bars, last = candles.bars, len(candles) - 1
@@ -108,7 +108,7 @@ class Prices:
         return self._feed.live_prices(instrument.exchange).get(instrument) or self._feed.live_price(instrument)
 
     def tape(self, instrument: Instrument, start: int) -> Tape:
-        """The bars that opened at `start` or later and are closed; none is no error here."""
+        """The closed bars that opened at `start` or later; an empty result is not an error."""
         listing = self._feed.listing(instrument)
         try:
             candles = self._finest(instrument, start=start, limit=None)

@@ -1,4 +1,4 @@
-"""Accounts, orders and positions as the database keeps them, and the states that an order can go through."""
+"""Accounts, orders and positions as stored in the database, and the states of an order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIRST_VENUE_ID: Final = 1_770_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """A paper account. `id` is the database's, `account_id` the owner's name for it; `opening` what it started with."""
+    """A paper account. `id` is the database's, `account_id` the owner's name for it; `opening` its opening balance."""
 
     id: int
     owner: str
@@ -49,7 +49,7 @@ class AccountRecord:
 
     @property
     def currency(self) -> str:
-        """What cash is counted in."""
+        """The currency of its cash."""
         return EXCHANGES[self.exchange].quote
 
     @property
@@ -60,13 +60,13 @@ class AccountRecord:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order. `opening` is the part of the rest that needs funds of its own, `reserved` what is held for it.
+    """An order. `opening` is the part of the remainder that needs new funds, `reserved` the amount held for it.
 
-    `cost` sums price times amount of the fills. `seq` and the venue's id come with storing. Times are unix
+    `cost` sums price times amount of the fills. `seq` and the venue's id are set on storing. Times are unix
     milliseconds, `seen_until` unix seconds.
 
     `exits` follow an entry once it fills. An exit has a `role` and its entry's `order_id` as `parent`; it may only
-    reduce. A stop waits for its `trigger`; one that trails stays the fraction `trail` behind the `best` price.
+    reduce. A stop waits for its `trigger`; a trailing stop stays the fraction `trail` behind the `best` price.
     """
 
     order_id: str
@@ -105,7 +105,7 @@ class OrderRecord:
 
     @property
     def unfilled(self) -> Decimal:
-        """What has not been filled, whether or not it still can be."""
+        """The unfilled amount, whether or not it can still fill."""
         return self.amount - self.filled
 
     @property
@@ -115,12 +115,12 @@ class OrderRecord:
 
     @property
     def average_price(self) -> Decimal | None:
-        """Of the fills, rounded down to 12 decimals where it does not end."""
+        """Average price of the fills, rounded down to 12 decimals if it does not terminate."""
         return down(self.cost / self.filled, Decimal("1e-12")) if self.filled else None
 
     @property
     def limit(self) -> Decimal:
-        """The price of an order that has one."""
+        """The price; only for orders that have one."""
         if self.price is None:
             raise ArithmeticError(f"{self.order_id} is a market order and has no price")
         return self.price
@@ -128,7 +128,7 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True)
 class PositionRecord:
-    """A perpetual or prediction position. `size` is signed, `cost` positive: what it was entered for, in quote."""
+    """A perpetual or prediction position. `size` is signed, `cost` positive: the entry value in quote currency."""
 
     account: int
     instrument: Instrument
@@ -145,11 +145,11 @@ class PositionRecord:
 
     @property
     def entry_price(self) -> Decimal:
-        """Average, rounded down to 12 decimals where it does not end."""
+        """Average entry price, rounded down to 12 decimals if it does not terminate."""
         return down(self.cost / abs(self.size), Decimal("1e-12"))
 
     def unrealized_pnl(self, mark: Decimal) -> Decimal:
-        """What closing at `mark` would gain, before fees."""
+        """The profit of closing at `mark`, before fees."""
         return self.size * mark - self.sign * self.cost
 
 
@@ -172,10 +172,10 @@ def read_orders(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Ite
 
 
 def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountRecord:
-    """The account of that id.
+    """The account with that id.
 
     Raises:
-        NotFound: No account has that id; names the closest ids.
+        NotFound: No account has that id; the message names the closest ids.
     """
     known = {account.account_id: account for account in accounts}
     if account_id in known:
@@ -188,7 +188,7 @@ def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountR
 
 
 def read_order(connection: sa.Connection, account: AccountRecord, order_id: str) -> OrderRecord | None:
-    """The order of an account by our own id, if there is one."""
+    """An account's order by our own id, if there is one."""
     table = orders_table.c
     return next(read_orders(connection, sa.and_(table.account == account.id, table.order_id == order_id)), None)
 
@@ -209,12 +209,12 @@ def order_of(row: sa.RowMapping) -> OrderRecord:
 
 
 def lock_account(connection: sa.Connection, account: AccountRecord) -> None:
-    """Keep other writers from this account until the transaction ends. SQLite has let nobody else in anyway."""
+    """Lock this account against other writers until the transaction ends. SQLite admits only one writer anyway."""
     connection.execute(sa.select(accounts_table.c.id).where(accounts_table.c.id == account.id).with_for_update())
 
 
 def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
-    """Store a new order; it gets its place in the sequence, and from that the venue's id."""
+    """Store a new order and assign its sequence number, from which the venue's id follows."""
     fixed: dict[str, Any] = {
         "order_id": order.order_id,
         "exchange_order_id": order.order_id,
@@ -244,17 +244,17 @@ def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
 
 
 def _venue_id(order: OrderRecord, seq: int) -> str:
-    """A hash on Polymarket, elsewhere a number of 13 digits; no two orders share one."""
+    """A hash on Polymarket, elsewhere a 13-digit number; unique for each order."""
     if EXCHANGES[order.instrument.exchange].own_order_ids == "hash":
         return f"0x{sha256(order.order_id.encode()).hexdigest()}"
     return str(FIRST_VENUE_ID + seq)
 
 
 def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRecord) -> OrderRecord:
-    """Store what has become of an order.
+    """Store the new state of an order.
 
     Raises:
-        ArithmeticError: The states do not follow each other, which is a fault of the caller.
+        ArithmeticError: The state transition is not allowed, which is a bug in the caller.
     """
     if after.status not in NEXT[before.status] or not 0 <= before.filled <= after.filled <= after.amount:
         raise ArithmeticError(f"{before.order_id} cannot go from {before.status} to {after.status}")
@@ -263,7 +263,7 @@ def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRec
 
 
 def write_exits(connection: sa.Connection, order: OrderRecord) -> None:
-    """Store what an entry is followed by, also after it has ended."""
+    """Store the exits of an entry, even after it has ended."""
     written = None if order.exits is None else order.exits.to_text()
     connection.execute(sa.update(orders_table).where(orders_table.c.seq == order.seq).values(exits=written))
 
@@ -321,7 +321,7 @@ def _position_of(row: sa.Row[Any], account: AccountRecord) -> PositionRecord:
 
 
 def write_position(connection: sa.Connection, position: PositionRecord) -> None:
-    """Store a position in place of the former one; one of size 0 is removed."""
+    """Replace the stored position; one of size 0 is removed."""
     connection.execute(sa.delete(positions_table).where(_position_in(position.account, position.instrument)))
     if position.size == 0:
         return

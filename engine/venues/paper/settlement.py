@@ -1,18 +1,18 @@
-"""What time does to accounts: resting orders meet the closed bars, positions are liquidated, markets resolve.
+"""Settles accounts over time: resting orders meet closed bars, positions are liquidated, markets resolve.
 
-Deterministic and lazy: whoever looks at an account first brings it up to date. Each order and position remembers the
-close of the last bar it has met, in the transaction that booked what the bar did, so that no bar counts twice.
-An order meets only bars that open after it was placed. Within a bar the worst comes first: stops and liquidation,
-whichever price is nearer, then targets, then other fills in the order of placing, which share a part of the bar's
-volume: at the open where that is better than the order's price, else at that price. What those fills opened is held
+Settlement is deterministic and lazy: reading an account first brings it up to date. Each order and position stores the
+close of the last bar it has met, in the transaction that booked the bar's effects, so that no bar counts twice. An
+order meets only bars that open after it was placed. Within a bar the worst case comes first: stops and liquidation,
+whichever price is nearer, then targets, then other fills in the order of placing. Those fills share a part of the bar's
+volume, at the open if that is better than the order's price, else at that price. The positions they open are checked
 against the bar's worst price.
 
-A perpetual pays funding at the open of the first bar at or after each funding time, on its value there: before anything
-else on that bar, as in backtests.
+A perpetual pays funding at the open of the first bar at or after each funding time, on its value there and before
+anything else on that bar, as in backtests.
 
-Exits follow the rules of backtests (`simulation.rules`). A stop becomes a market order where its price is reached, or
-at an open beyond it, and fills whole. An entry that fills inside a bar is stopped on the same bar if the bar went on to
-the stop, and reaches its target there only if the bar closed beyond it.
+Exits follow the rules of backtests (`simulation.rules`). A stop becomes a market order when its price is reached,
+or at an open beyond it, and fills completely. An entry that fills inside a bar is stopped on the same bar if the bar
+went on to the stop, and reaches its target there only if the bar closed beyond it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Indices = NDArray[np.intp]
 
 
 def pieces(tape: Tape) -> Iterator[range]:
-    """The bars of a tape, in runs that fit one transaction. At least one, for a market that only has to resolve."""
+    """The bars of a tape, in runs that fit one transaction. At least one run, for a market that only has to resolve."""
     count = 0 if tape.candles is None else len(tape.candles)
     for first in range(0, max(count, 1), BARS_AT_ONCE):
         yield range(first, min(first + BARS_AT_ONCE, count))
@@ -70,7 +70,7 @@ def settle(trading: TradingAccount, instrument: Instrument, tape: Tape, bars: ra
 
 
 class _Walk:
-    """One instrument's bars, visited only where something happens."""
+    """One instrument's bars, of which only those with an event are visited."""
 
     def __init__(
         self, trading: TradingAccount, instrument: Instrument, candles: Candles, tape: Tape, bars: range
@@ -87,7 +87,7 @@ class _Walk:
         self._touched: dict[int, Indices] = {}
 
     def run(self) -> None:
-        """Visit the bars, then remember that they have been met."""
+        """Visit the bars, then record that they have been met."""
         start = self._range.start
         while (bar := self._next(start)) is not None:
             self._meet(bar)
@@ -120,7 +120,7 @@ class _Walk:
             self._liquidate(position, bar)
 
     def _stop_first(self, position: PositionRecord, bar: int) -> None:
-        """Fill the stops that a bar which goes on to the liquidation price reaches before it."""
+        """Fill the stops that a bar reaches on its way to the liquidation price."""
         ruin = liquidation_price(position) or ZERO
         if position.sign * (from_float(self._bars.open[bar]) - ruin) <= 0:
             return
@@ -155,7 +155,7 @@ class _Walk:
         return self._trading.open_orders(self._instrument)
 
     def _fillable(self, order: OrderRecord, capacity: Decimal) -> Decimal:
-        """What the bar gives of an order; one that only reduces gets no more than there is to close."""
+        """The amount of an order that the bar fills; a reduce-only order fills at most the open position."""
         if order.reduce_only and self._instrument.market_type == "perpetual":
             capacity = min(capacity, closable_part(self._trading.position(self._instrument), order.direction))
         return min(order.unfilled, capacity)
@@ -165,7 +165,7 @@ class _Walk:
         return Fill(amount, price, self._terms.maker, min(price, order.limit), self._close_time(bar), self._steps.tick)
 
     def _stop(self, order: OrderRecord, bar: int, reference: Decimal) -> None:
-        """Fill a stop whole, as the market order that it becomes."""
+        """Fill a stop completely, as a market order."""
         price = taken(reference, order.direction, self._steps, self._instrument)
         fee = self._terms.taker
         self._trading.fill_or_end(
@@ -173,10 +173,10 @@ class _Walk:
         )
 
     def _exit_at_once(self, entry: OrderRecord, bar: int) -> None:
-        """Close what an entry has opened on this bar, where the prices after its fill do so.
+        """Close an entry opened on this bar if the prices after its fill reach an exit.
 
-        A fill at the open has the whole bar before it. After a fill inside the bar, the bar's worst price is sure to
-        come, and of its better ones only the close.
+        After a fill at the open, the whole bar follows. After a fill inside the bar, only the bar's worst price and the
+        close are sure to follow.
         """
         if not entry.exits:
             return
@@ -201,7 +201,7 @@ class _Walk:
         self._trail_from(entry, bar, at_open=at_open)
 
     def _trail_from(self, entry: OrderRecord, bar: int, *, at_open: bool) -> None:
-        """Of the better prices of the bar of a fill inside it, only the close is sure to have come after."""
+        """After a fill inside a bar, the close is the only better price that is sure to have come later."""
         for order in self._trading.exits_of(entry):
             if order.trail is not None and order.best is not None:
                 better = max if order.side == "sell" else min
@@ -210,12 +210,12 @@ class _Walk:
                 self._trading.trail(order, better(order.best, price))
 
     def _beyond(self, bar: int, direction: int, level: Decimal) -> Decimal:
-        """The price at which a stop is reached on a bar: its own, or an open that lies beyond it already."""
+        """The price at which a stop is reached on a bar: its own, or an open already beyond it."""
         opened = from_float(self._bars.open[bar])
         return max(level, opened) if direction > 0 else min(level, opened)
 
     def _level(self, order: OrderRecord, bar: int) -> Decimal:
-        """The price that a stop waits for on a bar."""
+        """The trigger price of a stop on a bar."""
         if order.trail is None or order.best is None:
             return order.trigger or ZERO
         first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
@@ -231,7 +231,7 @@ class _Walk:
         return min(best, from_float(self._bars.low[first:stop].min()))
 
     def _follow(self) -> None:
-        """Let trailing stops remember the best price of the bars that are met now."""
+        """Record the best price of the current bars for trailing stops."""
         for order in self._open():
             if order.trail is not None:
                 first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
@@ -247,16 +247,16 @@ class _Walk:
             self._trading.liquidate(position, price, self._close_time(bar))
 
     def _is_ruined(self, position: PositionRecord, bar: int) -> bool:
-        """Whether what a limit order opened or added to on a bar is liquidated on it.
+        """Whether a position that a limit order opened or grew on a bar is liquidated on the same bar.
 
-        The price came down to the limit of a buy (up to that of a sale), so the bar's worst price came after.
+        The price came down to the limit of a buy (up to that of a sale), so the bar's worst price came later.
         """
         limit = liquidation_price(position)
         worst = float((self._bars.low if position.sign > 0 else self._bars.high)[bar])
         return limit is not None and (worst - float(limit)) * position.sign <= 0
 
     def _touches(self, order: OrderRecord) -> Indices:
-        """The bars that reach an order's price. They never change, so they are looked for once."""
+        """The bars that reach an order's price. They never change, so they are computed once."""
         if order.seq not in self._touched:
             if order.trail is not None:
                 touched = self._reaching_a_trail(order, order.trail)
@@ -314,7 +314,7 @@ def _due(candles: Candles, funding: FundingRates | None) -> Floats:
 
 
 def _worst_first(order: OrderRecord) -> tuple[int, int]:
-    """Stops, then targets, then everything else in the order of placing."""
+    """Stops, then targets, then all others in the order of placing."""
     return (0 if order.trigger is not None else 1 if order.role is not None else 2, order.seq)
 
 
@@ -330,7 +330,7 @@ class _Due:
     tape: Tape
 
     def parts(self) -> Iterator[tuple[_Due, range]]:
-        """Itself with each run of bars that fits one transaction."""
+        """A copy for each run of bars that fits one transaction."""
         return ((self, bars) for bars in pieces(self.tape))
 
 
@@ -349,7 +349,7 @@ class Upkeep:
     def settle(self, accounts: Sequence[AccountRecord]) -> None:
         """Let open orders and positions of `accounts` meet every bar that has closed since they last met one.
 
-        What the feed no longer lists is left as it is.
+        Instruments that the feed no longer lists are left unchanged.
         """
         self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
 
@@ -372,9 +372,9 @@ class Upkeep:
 
 
 def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[Waiting]:
-    """Account, instrument and the close of the last bar met, for everything that is open.
+    """Account, instrument and close of the last bar met, for all open orders and positions.
 
-    Sorted by account, so that all processes lock in the same order.
+    Sorted by account, so that all processes take locks in the same order.
     """
     by_id = {account.id: account for account in accounts}
     since: dict[tuple[int, Instrument], int] = {}

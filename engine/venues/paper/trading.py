@@ -1,6 +1,6 @@
-"""One account inside one write transaction: take an order in, fill it, end it, liquidate, pay out.
+"""One account inside one write transaction: accept, fill and end orders, liquidate, pay out.
 
-Whoever opens a `TradingAccount` has read prices before, since nothing slow may happen under the write lock.
+The caller must read prices before opening a `TradingAccount`, since nothing slow may happen under the write lock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .records import (
 
 @dataclass(frozen=True, slots=True)
 class TradingAccount:
-    """An account to trade on. `now` is unix seconds; the caller computes under `money.exact` and has it locked."""
+    """An account to trade on. `now` is unix seconds; the caller computes under `money.exact` and has locked it."""
 
     connection: sa.Connection
     account: AccountRecord
@@ -47,7 +47,7 @@ class TradingAccount:
         return Books(self.connection, self.account.id, round(self.now * 1000))
 
     def open_orders(self, instrument: Instrument | None = None) -> list[OrderRecord]:
-        """What rests, in the order of placing."""
+        """The resting orders, in the order of placing."""
         table = orders_table.c
         where = sa.and_(table.account == self.account.id, table.status.in_(CANCELLABLE))
         if instrument is not None:
@@ -55,7 +55,7 @@ class TradingAccount:
         return list(read_orders(self.connection, where))
 
     def order(self, known: OrderRecord) -> OrderRecord:
-        """An order as it is now, after other orders of its plan were filled or ended."""
+        """The current state of an order, after other orders of its plan were filled or ended."""
         return read_order(self.connection, self.account, known.order_id) or known
 
     def position(self, instrument: Instrument) -> PositionRecord | None:
@@ -67,7 +67,7 @@ class TradingAccount:
         return insert_order(self.connection, order)
 
     def rest(self, order: OrderRecord) -> OrderRecord:
-        """Reserve funds for what is left of an order and let it wait.
+        """Reserve funds for the rest of an order and let it rest.
 
         Raises:
             InsufficientFunds: There is not enough free.
@@ -82,7 +82,7 @@ class TradingAccount:
         return self._update(order, replace(order, status=status, opening=opening, reserved=amount))
 
     def fill(self, order: OrderRecord, fill: Fill) -> OrderRecord:
-        """Trade a part of an order; what it held for that part pays for it, and free funds where that is not enough.
+        """Fill a part of an order. Its reserve for that part pays, then free funds if that is not enough.
 
         Raises:
             InsufficientFunds: Both together are not enough. Nothing was changed.
@@ -121,7 +121,7 @@ class TradingAccount:
         return [order for order in self.open_orders(entry.instrument) if order.parent == entry.order_id]
 
     def set_exits(self, entry: OrderRecord, exits: Exits, tick: Decimal) -> OrderRecord:
-        """Replace the exits of an entry, resting or yet to come, by others. They protect as much as those before."""
+        """Replace the resting and future exits of an entry. The new ones cover the same amount."""
         before = self.exits_of(entry)
         amount = max((order.unfilled for order in before), default=ZERO)
         seen = max((order.seen_until for order in before), default=entry.seen_until)
@@ -137,7 +137,7 @@ class TradingAccount:
         return entry
 
     def cancel(self, order: OrderRecord) -> OrderRecord:
-        """End an order on request: an exit with the other one, an entry with the exits that have not come about."""
+        """End an order on request: an exit together with the other one, an entry together with its future exits."""
         if order.role is not None:
             for other in self.open_orders(order.instrument):
                 if other.parent == order.parent and other.seq != order.seq:
@@ -154,7 +154,7 @@ class TradingAccount:
         self._shrink(instrument, -1, amount, "What it protected was sold")
 
     def _holding_the_reserve(self, order: OrderRecord) -> OrderRecord:
-        """An exit about to be filled, with what its plan holds; only one exit of a plan holds it at a time."""
+        """An exit about to be filled, with its plan's reserve, which only one exit of a plan holds at a time."""
         if order.role is None or order.reserved or order.instrument.market_type == "perpetual":
             return order
         for other in self.open_orders(order.instrument):
@@ -164,7 +164,7 @@ class TradingAccount:
         return order
 
     def _protect(self, entry: OrderRecord, opened: Decimal, fill: Fill) -> None:
-        """Let the exits of an entry cover the part of it that has just opened or grown a position."""
+        """Extend the exits of an entry to the part that has just opened or grown a position."""
         resting = self.exits_of(entry)
         if opened == 0 or entry.exits is None:
             return
@@ -181,7 +181,7 @@ class TradingAccount:
     def _rest_exits(
         self, entry: OrderRecord, exits: Exits, amount: Decimal, seen: int, tick: Decimal, best: Decimal | None
     ) -> None:
-        """Accept one exit for each price; the first of a spot or prediction plan holds what they sell."""
+        """Accept one exit for each price; the first of a spot or prediction plan holds the amount to sell."""
         entered = entry.average_price or entry.limit
         now = round(self.now * 1000)
         for role, price in exits.prices(entry.direction, entered).items():
@@ -220,7 +220,7 @@ class TradingAccount:
         self.books.move("reserve", order.instrument.base, amount, "free", "held", order.order_id)
 
     def _one_cancels_other(self, order: OrderRecord, amount: Decimal) -> None:
-        """What an exit has sold, the other one no longer sells; once all is sold the plan is over."""
+        """Reduce the other exit by the amount that one has sold; the plan ends when all is sold."""
         for other in self.open_orders(order.instrument):
             if other.parent == order.parent and other.seq != order.seq:
                 if order.status == "FILLED":
@@ -232,7 +232,7 @@ class TradingAccount:
             self.end(entry, "CANCELLED", "An exit of its plan was filled")
 
     def _fit_exits(self, instrument: Instrument) -> None:
-        """Exits of a perpetual never close more than there is; a closed or flipped position leaves none."""
+        """Exits of a perpetual never exceed the position; a closed or flipped position leaves none."""
         position = self.position(instrument)
         for direction in (1, -1):
             closable = closable_part(position, direction)
@@ -259,7 +259,7 @@ class TradingAccount:
                 self._update(order, smaller)
 
     def _plans(self, instrument: Instrument, direction: int) -> list[list[OrderRecord]]:
-        """The resting exits that buy or sell, by plan, the oldest first; those of a plan are equally large."""
+        """The resting exits that buy or sell, by plan, oldest first; exits of one plan have the same size."""
         plans: dict[str, list[OrderRecord]] = {}
         for order in self.open_orders(instrument):
             if order.role is not None and order.direction == direction:
@@ -267,7 +267,7 @@ class TradingAccount:
         return list(plans.values())
 
     def _unprotected(self, entry: OrderRecord) -> Decimal:
-        """How much of what an entry opened no exit has closed or covers."""
+        """The amount opened by an entry that no exit has closed or covers."""
         table = orders_table.c
         where = sa.and_(table.account == self.account.id, table.parent == entry.order_id)
         closed = sum((order.filled for order in read_orders(self.connection, where)), ZERO)
@@ -280,14 +280,14 @@ class TradingAccount:
         return max(min(entry.filled - closed, there), ZERO)
 
     def end(self, order: OrderRecord, status: OrderStatus, message: str | None = None) -> OrderRecord:
-        """Take an order out of the market and free what it held."""
+        """End an order and release its reserve."""
         if order.reserved:
             asset, _ = reservation(order, order.opening, self.account.terms)
             self.books.move("release", asset, order.reserved, "held", "free", order.order_id)
         return self._update(order, replace(order, status=status, opening=ZERO, reserved=ZERO, message=message))
 
     def fill_or_end(self, order: OrderRecord, fill: Fill) -> OrderRecord:
-        """Fill a resting order. If the position it was to close is gone and there are no funds to open one, end it."""
+        """Fill a resting order. End it if the position it was to close is gone and there are no funds to open one."""
         try:
             return self.fill(order, fill)
         except InsufficientFunds as error:
@@ -295,7 +295,7 @@ class TradingAccount:
             return self.end(order, status, f"No margin when its price was reached: {error.message}")
 
     def pay_funding(self, position: PositionRecord, price: Decimal, rate: Decimal, at: int) -> PositionRecord:
-        """Charge a funding rate on a position's value, or credit it; the margin pays what free money does not."""
+        """Charge a funding rate on a position's value, or credit it; the margin pays what free money cannot."""
         quote = position.instrument.quote
         due = position.size * price * rate
         from_margin = min(max(due - self.books.amount("free", quote), ZERO), position.margin)
@@ -334,7 +334,7 @@ class TradingAccount:
         self._update(order, replace(order, status="FILLED", filled=size, cost=size * price, message=message), at * 1000)
 
     def resolve(self, instrument: Instrument, payout: int) -> None:
-        """A prediction market has its answer: orders end, tokens are paid."""
+        """Resolve a prediction market: orders end, tokens are paid out."""
         for order in self.open_orders(instrument):
             self.end(order, "CANCELLED", f"The market resolved: the token pays {payout}")
         position = self.position(instrument)
@@ -343,13 +343,13 @@ class TradingAccount:
             write_position(self.connection, replace(position, size=ZERO))
 
     def trail(self, order: OrderRecord, best: Decimal) -> None:
-        """Remember the best price that a trailing stop has seen, and where that puts it."""
+        """Record the best price that a trailing stop has seen, and its new trigger."""
         if best != order.best and order.trail is not None:
             level = trailing_price(-order.direction, best, order.trail)
             self._update(order, replace(order, best=best, trigger=level))
 
     def seen(self, instrument: Instrument, until: int) -> None:
-        """Remember that all bars up to `until` (unix seconds) have been met, so that none is met twice."""
+        """Record that all bars up to `until` (unix seconds) have been met, so that none is met twice."""
         for order in self.open_orders(instrument):
             if order.seen_until < until:
                 update_order(self.connection, order, replace(order, seen_until=until))
@@ -362,7 +362,7 @@ class TradingAccount:
 
 
 def new_order_id() -> str:
-    """Our own id of an order; the prefix tells it from a venue's."""
+    """Our own id of an order; the prefix distinguishes it from a venue's."""
     return INTERNAL_PREFIX + new_id("order").removeprefix("order_")
 
 

@@ -1,7 +1,7 @@
-"""Paper accounts, orders and positions as the API shows them, and what an account is worth in US dollars.
+"""Paper accounts, orders and positions in the API's models, and the value of an account in US dollars.
 
 USDT and USDC count as one dollar. A Korean won is worth (BTC/USDT on Binance) / (BTC/KRW on Upbit), both at the latest
-close. Where anything has no price, the total is left out rather than wrong.
+close. If any asset has no price, the total is omitted rather than wrong.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def order_view(order: OrderRecord, account: AccountRecord) -> Order:
 
 
 def _plan(order: OrderRecord) -> dict[str, Any]:
-    """What an order has to do with exits, which the engine holds on paper accounts."""
+    """The exit fields of an order. The engine holds exits on paper accounts."""
     if order.role is not None:
         stop = None if order.trigger is None else plain(order.trigger)
         return {
@@ -89,7 +89,7 @@ def _plan(order: OrderRecord) -> dict[str, Any]:
 
 
 def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> PlacedOrder:
-    """A new order, with what priced it and what to do next."""
+    """A new order, with the source of its price and the next steps."""
     fields = order_view(order, account).model_dump()
     return PlacedOrder(
         **fields,
@@ -100,7 +100,7 @@ def placed_view(order: OrderRecord, account: AccountRecord, quote: Quote) -> Pla
 
 
 def position_view(position: PositionRecord, quote: Quote | None) -> Position:
-    """A position, valued at the latest close; without one its gain counts as 0 and it has no mark price."""
+    """A position valued at the latest close; without one, its profit counts as 0 and it has no mark price."""
     instrument = position.instrument
     perpetual = instrument.market_type == "perpetual"
     liquidation = liquidation_price(position)
@@ -134,7 +134,7 @@ def _next_step(order: OrderRecord, account: AccountRecord) -> str:
 
 
 def _staleness(order: OrderRecord, quote: Quote) -> str:
-    """Imported candles may have ended long ago; whoever trades against the last of them should know."""
+    """A warning for imported candles that ended long ago, since the order trades against the last of them."""
     if order.created_at / 1000 - quote.at < _STALE_SECONDS:
         return ""
     return f" Its market's latest candle closed at {iso8601(quote.at)}; nothing more fills until newer candles come."
@@ -155,16 +155,16 @@ class Holdings:
     orders: tuple[OrderRecord, ...]
 
     def used(self, asset: str) -> Decimal:
-        """What open orders and margin tie up."""
+        """The amount tied up by open orders and margin."""
         return self.balances.get(("held", asset), ZERO) + self.balances.get(("margin", asset), ZERO)
 
     def free(self, asset: str) -> Decimal:
-        """What is available."""
+        """The available amount."""
         return self.balances.get(("free", asset), ZERO)
 
     @property
     def assets(self) -> list[str]:
-        """The currency, then what else is held; prediction tokens and contracts are positions, not assets."""
+        """The currency, then other holdings; prediction tokens and contracts are positions, not assets."""
         positions = {p.instrument.base for p in self.positions if p.instrument.market_type == "prediction"}
         held = {asset for book, asset in self.balances if book != "position"} - positions
         return [self.account.currency, *sorted(held - {self.account.currency})]
@@ -186,7 +186,7 @@ def balances_view(holdings: Holdings, prices: Prices, now: float) -> BalancesRes
 
 
 def equity(holdings: Holdings, prices: Prices) -> Decimal | None:
-    """What the account is worth in its own currency; `None` while something in it has no price."""
+    """The value of the account in its own currency; `None` while any asset in it has no price."""
     quotes = {p.instrument: quote_or_none(prices, p.instrument) for p in holdings.positions}
     dollars = _equity(holdings, quotes, prices)
     rate = _dollars(holdings.account.currency, holdings.account, prices)
@@ -223,7 +223,7 @@ def _equity(holdings: Holdings, quotes: Mapping[Instrument, Quote | None], price
 
 
 def _dollars(asset: str, account: AccountRecord, prices: Prices) -> Decimal | None:
-    """What one unit of an asset is worth: a currency, or something that the account's exchange trades for one."""
+    """The value of one unit of an asset: a currency, or an asset that the account's exchange trades for one."""
     if asset in _DOLLARS:
         return Decimal(1)
     if asset == "KRW":
