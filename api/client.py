@@ -1,6 +1,6 @@
-"""Calls a declared endpoint and returns its response model; whether hosted or embedded is the wire's business.
+"""Calls a declared endpoint and returns its response model, on the hosted service or the embedded engine.
 
-Cancelling counts by its outcome: it may be asked for again, and an order that is cancelled already is a success.
+The outcome decides whether a cancel succeeded: it may be requested again, and an already cancelled order is a success.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ServerTime:
 
 
 _MAX_TIMED_BODY: Final = 64 * 1024
-"""Larger answers are not read a second time for their timestamp."""
+"""Larger answers are not parsed a second time for their timestamp."""
 
 _LOOK: Final = {
     "orders": "orders_list shows whether the order exists and how it stands.",
@@ -98,7 +98,7 @@ class Client:
 
     @property
     def server_time(self) -> ServerTime | None:
-        """The service's clock as of its last answer, where that told it."""
+        """The service's time according to its last answer, if that contained it."""
         if self._last is None:
             return None
         body, heard = self._last
@@ -136,13 +136,13 @@ class Client:
         raise _unclear(endpoint, garbled)
 
     async def send_once(self, endpoint: Endpoint[RequestT, Any], request: RequestT) -> Answer:
-        """Send `request` over a connection of its own, once, and hand the answer over as it came.
+        """Send `request` once, over a new connection, and return the raw answer.
 
-        For what is never to be sent twice: whether it took effect is for the caller to tell from the answer.
+        For requests that must never be sent twice. The caller decides from the answer whether it took effect.
 
         Raises:
-            NotSent: No connection came about; nothing happened.
-            Lost: It may have arrived, but no whole answer came back.
+            NotSent: No connection was made; nothing happened.
+            Lost: It may have arrived, but no complete answer came back.
             InvalidInput: A path field would lead out of the endpoint's path; nothing was sent.
         """
         url, body = address(self._wire.base_url, endpoint, request, self._amounts)
@@ -159,7 +159,7 @@ class Client:
             self._last = (answer.body, self._now())
 
     async def _answer(self, endpoint: Endpoint[Any, Any], url: str, body: bytes | None) -> Answer:
-        """The first answer that is final; GETs are tried again while the trouble may pass."""
+        """The first final answer; GETs are retried while the trouble may pass."""
         attempt = 0
         while True:
             outcome = await self._try(endpoint, url, body)
@@ -194,12 +194,12 @@ def _final(endpoint: Endpoint[Any, Any], outcome: Answer | NotSent | Lost) -> An
 
 
 def _changes_something(endpoint: Endpoint[Any, Any]) -> bool:
-    """GETs change nothing, nor do the POSTs that merely compute."""
+    """GETs change nothing, and neither do the POSTs that only compute."""
     return endpoint.method != "GET" and (endpoint.method != "POST" or endpoint.at_most_once)
 
 
 def _unclear(endpoint: Endpoint[Any, Any], reason: str) -> HeyTradersError:
-    """The error for an exchange that did not end in a readable answer."""
+    """The error for an exchange without a readable answer."""
     if _changes_something(endpoint):
         return OutcomeUnknown(f"{endpoint.name}: {reason}", suggestion=_LOOK.get(endpoint.section, ""))
     health = "" if endpoint.name == "meta_health" else "; meta_health shows how the service is"
@@ -221,7 +221,7 @@ def _fields(error: ValidationError) -> str:
 
 
 def _check_additions(request: Request) -> None:
-    """Refuse what the hosted service would ignore, so that its answer is to what was asked.
+    """Refuse fields that the hosted service would ignore, so that its answer fits the request.
 
     Raises:
         InvalidInput: A field that only the embedded engine reads has a value of its own.
@@ -238,7 +238,7 @@ def _check_additions(request: Request) -> None:
 def address(
     base_url: str, endpoint: Endpoint[Any, Any], request: Request, amounts: AmountStyle
 ) -> tuple[str, bytes | None]:
-    """URL and body of a request. What is not in the path is the query of GET and DELETE, else the JSON body.
+    """URL and body of a request. Fields outside the path go to the query of GET and DELETE, else to the JSON body.
 
     Raises:
         InvalidInput: A path field would lead out of the endpoint's path.
@@ -275,10 +275,10 @@ _LISTED: Final = 200
 async def cancel_order(
     client: Client, request: CancelRequest, *, pause: Callable[[float], Awaitable[None]] = anyio.sleep
 ) -> Order:
-    """Cancel it, tried up to three times while the trouble may pass. A refusal is checked against the list of orders.
+    """Cancel it, in up to three attempts while the trouble may pass. A refusal is checked against the list of orders.
 
     Raises:
-        HeyTradersError: It is not cancelled, as far as the service shows; says why.
+        HeyTradersError: As far as the service shows, it is not cancelled; the message says why.
     """
     trouble = await _try(client, request)
     for wait in WAITS:
@@ -302,12 +302,12 @@ async def _try(client: Client, request: CancelRequest) -> Order | InvalidInput |
 
 
 def _asks_for_more(trouble: HeyTradersError) -> bool:
-    """Whether the service wants to be left alone for longer than is waited here."""
+    """Whether the service demands a longer pause than we wait here."""
     return isinstance(trouble, RateLimited) and (trouble.retry_after or 0.0) > WAITS[-1]
 
 
 async def _shown(client: Client, request: CancelRequest) -> Order | None:
-    """The order among the newest, where it can be listed."""
+    """The order, if it is among the newest in the list."""
     asked = ListRequest(account_id=request.account_id, exchange=request.exchange, limit=_LISTED)
     try:
         listed = await client.call(ORDERS_LIST, asked)

@@ -1,4 +1,4 @@
-"""One declaration per endpoint; the client, the engine's routes and the tools all derive from it."""
+"""One declaration per endpoint. The client, the engine's routes and the tools are all derived from it."""
 
 from __future__ import annotations
 

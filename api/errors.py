@@ -149,7 +149,7 @@ _NEIGHBOURS: Final[dict[str, type[HeyTradersError]]] = {
     "REGISTRATION_LIMIT": RateLimited,
     "NO_BACKTEST": NotFound,
 }
-"""Codes of other versions of the API whose HTTP status does not say enough."""
+"""Codes of other API versions, for which the HTTP status does not say enough."""
 
 HTTP_STATUS: Final[dict[ErrorCode, int]] = {
     "VALIDATION_ERROR": 400,
@@ -165,13 +165,13 @@ HTTP_STATUS: Final[dict[ErrorCode, int]] = {
     "DATA_UNAVAILABLE": 404,
     "TA_OUT_OF_RANGE": 400,
 }
-"""The API document fixes no statuses; these are the embedded engine's."""
+"""The API document defines no statuses; these are the embedded engine's."""
 
 
 def error_for(
     code: str, message: str, *, status: int, suggestion: str = "", retry_after: float | None = None
 ) -> HeyTradersError:
-    """The exception for a code that came over the wire; one that nobody documents is classed by its HTTP status."""
+    """The exception for a code received over the wire; an undocumented code is classed by its HTTP status."""
     kind = BY_CODE[code] if _is_documented(code) else _NEIGHBOURS.get(code) or _by_status(status)
     shown = code if re.fullmatch(r"[A-Z][A-Z0-9_]{1,39}", code) else None
     if kind is RateLimited:
@@ -201,7 +201,7 @@ def clean(text: str, limit: int = MAX_FOREIGN_TEXT) -> str:
 
 
 def clean_lines(text: str, limit: int) -> str:
-    """The same for text of our own: its lines and columns stay, since carets point into them."""
+    """The same for our own text: its lines and columns stay, since carets point into them."""
     visible = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
     return visible if len(visible) <= limit else visible[: limit - 1] + "…"
 
@@ -224,7 +224,7 @@ def explain(error: HeyTradersError) -> str:
 
 
 def ended(text: str) -> str:
-    """A sentence with a mark at its end. `Did you mean rsi?` has one already, and a line of carets wants none."""
+    """A sentence with a final mark. `Did you mean rsi?` has one already, and a line of carets needs none."""
     text = text.rstrip()
     return text if text.endswith((".", "?", "!", "^")) else f"{text}."
 
@@ -232,30 +232,30 @@ def ended(text: str) -> str:
 MAX_SHOWN_VALUE: Final = 60
 
 NEVER_SHOWN: Final = "secret"
-"""The argument, wherever it stands, whose value no message repeats."""
+"""The argument whose value no message repeats, wherever it appears."""
 
 
 _MAY_STAY: Final = "\n\t\u200d\ufe0e\ufe0f"
 _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
-"""Letters without a shape, and the variation selectors: what can spell words that only a model reads."""
+"""Invisible letters and variation selectors: they can spell words that only a model reads."""
 
 
 def is_hidden(character: str) -> bool:
-    """Whether a character shows nothing or reorders others. Line feed, tab and what makes emoji may stay."""
+    """Whether a character is invisible or reorders others. Line feeds, tabs and the parts of emoji may stay."""
     if character in _MAY_STAY:
         return False
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} or _BLANK.match(character) is not None
 
 
 def fold(text: str) -> str:
-    """What is left of a word once capitals, spaces, dots, dashes and underscores are dropped."""
+    """A word without capitals, spaces, dots, dashes and underscores."""
     return re.sub(r"[\s._-]+", "", text.casefold())
 
 
 def closest(word: str, choices: Iterable[str], *, count: int = 3) -> list[str]:
-    """The choices that look most like `word`, best first: candidates to show, never to put in its place."""
+    """The choices most like `word`, best first: candidates to show, never a replacement."""
     by_folded = {c.casefold(): c for c in choices}
     near = difflib.get_close_matches(word[:100].casefold(), by_folded, n=count, cutoff=0.6)
     return [by_folded[n] for n in near]
@@ -263,10 +263,10 @@ def closest(word: str, choices: Iterable[str], *, count: int = 3) -> list[str]:
 
 _TYPO_ONE: Final = 3
 _TYPO_TWO: Final = 8
-"""Letters that a word needs before one, or two, wrong letters still leave no doubt about it."""
+"""Minimum length of a word for one, or two, wrong letters to leave no doubt."""
 
 _GENERAL: Final = frozenset({"id", "ids", "name", "date", "type", "list", "kind", "value", "the", "my"})
-"""Words that may be left out of a name, or added to it, without changing what it names."""
+"""Words that may be dropped from a name, or added to it, without changing its meaning."""
 
 _WORDS_OF_THEIR_OWN: Final = frozenset(
     """ask base best bid buy close cost day days entry exit fast fee first free from hedge high hold last level limit
@@ -301,7 +301,7 @@ def _means(written: list[str], choice: list[str]) -> bool:
 
 
 def _is_typo(written: str, meant: str) -> bool:
-    """Whether two words are equal but for a typing error: one letter, or two in a long word."""
+    """Whether two words are equal except for a typing error: one letter, or two in a long word."""
     if written == meant:
         return True
     if written in _WORDS_OF_THEIR_OWN or min(len(written), len(meant)) < _TYPO_ONE:
@@ -326,7 +326,7 @@ def _edits(one: str, other: str) -> int:
 
 
 def show(value: object, limit: int = MAX_SHOWN_VALUE) -> str:
-    """A value as it can stand in a message: one line of JSON, bounded, without control characters."""
+    """A value in a form for messages: one line of JSON, bounded, without control characters."""
     if isinstance(value, str):
         return json.dumps(clean(value[: limit * 2], limit), ensure_ascii=False)
     if isinstance(value, bool) or value is None:
@@ -354,7 +354,7 @@ def _hidden(key: object, value: object) -> str:
 
 
 def holds_secret(call: Mapping[str, object]) -> bool:
-    """Whether a call carries a secret: as an argument, or in one that is an object or the JSON text of one."""
+    """Whether a call carries a secret: as an argument, or inside an object or its JSON text."""
     objects = [cast("Mapping[object, object]", v) for v in call.values() if isinstance(v, Mapping)]
     texts = [v for v in call.values() if isinstance(v, str)]
     return NEVER_SHOWN in call or any(NEVER_SHOWN in o for o in objects) or any(f'"{NEVER_SHOWN}"' in t for t in texts)

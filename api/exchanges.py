@@ -1,4 +1,4 @@
-"""The eight exchanges of the API document: what each of them trades, charges, takes and refuses."""
+"""The eight exchanges of the API document: the markets, fees, order types and limits of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ExchangeId = Literal[
 ]
 MarketType = Literal["spot", "perpetual", "prediction"]
 DataChoice = Literal["simulated", "exchange"]
-"""Where the embedded engine's market data comes from, apart from what the user imported."""
+"""The source of the embedded engine's market data, apart from the user's imports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ MARKET_TYPE_ALIASES: Final[dict[str, MarketType]] = {
     "swap": "perpetual",
     "futures": "perpetual",
 }
-"""Other words for a market type, folded likewise."""
+"""Other words for a market type, folded in the same way."""
 
 PERPETUAL_TWIN: Final[dict[ExchangeId, ExchangeId]] = {"binance": "binancefuturesusd", "gate": "gatefutures"}
-"""Where the perpetuals of a spot exchange are traded."""
+"""The exchange for the perpetuals of a spot exchange."""

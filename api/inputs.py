@@ -1,8 +1,7 @@
-"""Input types that accept what has one clear meaning and refuse the rest with the value, the rule and what to do.
+"""Input types that accept values with one clear meaning, and refuse others with the value, the rule and what to do.
 
-They cost nothing in a tool's schema: it shows the plain type, and the tolerance lives in the validators.
-Symbols are read by their form alone, in any dialect, and a prefix may name the exchange: what is really listed, only
-the service knows.
+They cost nothing in a tool's schema: it shows the plain type, and the tolerance is in the validators. Symbols are read
+by their form alone, in any dialect, and a prefix may name the exchange. Only the service knows what is really listed.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def one_of(
 
 
 def _timeframe(value: object) -> object:
-    """Bar lengths: `1H` and `60m` mean 1h, but `1M` is a month elsewhere and so no minute here."""
+    """Bar lengths: `1H` and `60m` mean 1h, but `1M` means a month elsewhere, so it is not a minute here."""
     rule = f"must be one of {', '.join(get_args(Timeframe))}"
     if not isinstance(value, str):
         raise reject(rule, "Write it as a string such as 1h.")
@@ -112,7 +111,7 @@ def whole_number(value: object) -> object:
 
 
 def finite_number(value: object) -> object:
-    """A float that is no NaN and no infinity, also as decimal text; never a boolean."""
+    """A float other than NaN and infinity, also as decimal text; never a boolean."""
     rule = "must be a finite number"
     if isinstance(value, bool):
         raise reject(rule, "Write digits, not true or false.")
@@ -126,7 +125,7 @@ def finite_number(value: object) -> object:
 
 
 def _identifier(value: object) -> object:
-    """An id as other calls return it. Whole numbers pass as long as JSON carries them exactly."""
+    """An id in the form that other calls return. Whole numbers pass as long as JSON carries them exactly."""
     rule = "must be an id of 1-128 characters out of A-Z a-z 0-9 _ . : -"
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < _EXACT_BELOW:
@@ -139,7 +138,7 @@ def _identifier(value: object) -> object:
 
 
 def listed(value: object) -> object:
-    """A list, also as JSON text, as words between commas, or as one single word."""
+    """A list, also as JSON text, as comma-separated words, or as a single word."""
     if isinstance(value, list | tuple):
         return cast("object", value)
     if not isinstance(value, str) or not value.strip():
@@ -168,7 +167,7 @@ def _from_json(text: str, kind: type[list[object]] | type[dict[str, object]], ru
 
 
 def _visible(value: str) -> str:
-    """Text in which nothing is hidden."""
+    """Text without hidden characters."""
     for character in value:
         if is_hidden(character):
             name = unicodedata.name(character, f"U+{ord(character):04X}")
@@ -226,7 +225,7 @@ def _from_iso(text: str) -> datetime | None:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 UTC with a Z, with a fraction only where there is one."""
+    """ISO 8601 UTC with a Z, and a fraction only if it is not zero."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -243,7 +242,7 @@ VenueInput = Annotated[ExchangeInput, WithJsonSchema({"type": "string"})]
 """The same without the list of all of them, where it only narrows an answer."""
 MarketTypeInput = Annotated[MarketType, one_of(get_args(MarketType), MARKET_TYPE_ALIASES)]
 TimeframeInput = Annotated[Timeframe, BeforeValidator(_timeframe), WithJsonSchema({"type": "string"})]
-"""Shown as plain text, which spares tokens; a wrong one is told what there is."""
+"""Shown as plain text, which saves tokens; a wrong value gets the list of choices."""
 RiskProfileInput = Annotated[RiskProfile, one_of(get_args(RiskProfile))]
 OrderInput = Annotated[Order, one_of(get_args(Order), {"ascending": "asc", "descending": "desc"})]
 
@@ -251,10 +250,10 @@ Whole = Annotated[int, BeforeValidator(whole_number)]
 """A whole number; bounds come with `Field(ge=..., le=...)`."""
 
 Number = Annotated[float, BeforeValidator(finite_number)]
-"""A finite float that is no money (a percentage, a z-score); bounds come with `Field`."""
+"""A finite float that is not money (a percentage, a z-score); bounds come with `Field`."""
 
 Identifier = Annotated[str, BeforeValidator(_identifier)]
-"""An id that stands in a path."""
+"""An id in a path."""
 
 Words = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """A list of strings. With lengths, write `Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(listed)]`:
@@ -271,7 +270,7 @@ Moment = Annotated[str, BeforeValidator(_moment)]
 
 
 def _web_address(value: object) -> object:
-    """An absolute http(s) URL with a host, without user names, spaces or fragments. Whom it reaches is judged later."""
+    """An absolute http(s) URL with a host and without user names, spaces or fragments. Its target is judged later."""
     rule = "must be a web address such as https://example.com/hook"
     text = value.strip() if isinstance(value, str) else ""
     if len(text) > 2048 or re.fullmatch(r"[\x21-\x7e]+", text) is None:
@@ -292,7 +291,7 @@ WebAddress = Annotated[str, BeforeValidator(_web_address)]
 
 
 UNIVERSE_KEYWORDS: Final = ("top30", "top50", "top100", "trending", "defi")
-"""Words that stand for a list of symbols, which the service fills in; an addition to API 1.0.4."""
+"""Words for a list of symbols that the service fills in; an addition to API 1.0.4."""
 
 
 def address_symbol(data: Any) -> Any:
@@ -349,7 +348,7 @@ def check_market_type(exchange: ExchangeId, market_type: MarketType | None) -> N
 
 
 def exchange_of(given: Mapping[str, Any]) -> tuple[ExchangeId | None, bool]:
-    """The exchange given, and whether it can be read; a wrong one is left for the field to refuse."""
+    """The exchange given, and whether it can be read; the field refuses a wrong one."""
     written = given.get("exchange")
     if written is None:
         return None, True
@@ -358,7 +357,7 @@ def exchange_of(given: Mapping[str, Any]) -> tuple[ExchangeId | None, bool]:
 
 
 def _members(universe: object) -> list[str] | None:
-    """The words of a universe, or `None` where the field has to refuse it."""
+    """The words of a universe, or `None` if the field must refuse it."""
     try:
         words = listed(universe)
     except PydanticCustomError:

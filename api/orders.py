@@ -236,7 +236,7 @@ class PlaceRequest(Request):
 
 
 class WrongSide(NamedTuple):
-    """An exit on the wrong side: which, the rule that it breaks with the values, and what to do."""
+    """An exit on the wrong side: which one, the rule with its values, and what to do."""
 
     field: Literal["stop_loss", "take_profit"]
     rule: str
@@ -244,12 +244,12 @@ class WrongSide(NamedTuple):
 
 
 def wrong_side(order: PlaceRequest, entry: Decimal | None, named: str) -> WrongSide | None:
-    """The exit that lies where the position would be closed at once, if one does.
+    """The exit whose price would close the position at once, if there is one.
 
     Args:
         order: With its exits.
-        entry: What the position would be entered at, quote currency per unit; `None` where nobody knows.
-        named: What that price is, for the message: `the limit` or `the market`.
+        entry: The entry price, in quote currency per unit; `None` if unknown.
+        named: The kind of that price, for the message: `the limit` or `the market`.
     """
     stop, target = order.stop_loss, order.take_profit
     sign = 1 if order.side == "buy" else -1

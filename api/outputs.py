@@ -1,7 +1,7 @@
-"""Values as they travel: responses in one form, and exact decimals from what a model writes to the wire and back.
+"""The wire form of values: responses in one form, and exact decimals between the model's text and the wire.
 
-Money, prices and amounts are decimals. A float passes through only where JSON parsing left nothing else, and then as
-its shortest decimal text.
+Money, prices and amounts are decimals. A float is accepted only where JSON parsing produced one, and then as its
+shortest decimal text.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .refusals import reject
 
 
 def _time(value: object) -> object:
-    """Unix seconds, milliseconds or a datetime as ISO 8601 UTC; text is taken as it stands."""
+    """Unix seconds, milliseconds or a datetime as ISO 8601 UTC; text is left unchanged."""
     if isinstance(value, datetime):
         return iso(value if value.tzinfo else value.replace(tzinfo=UTC))
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e14:
@@ -46,12 +46,12 @@ Time = Annotated[str, BeforeValidator(_time)]
 
 
 def _legible(value: str) -> str:
-    """Line breaks and tabs stay; whatever else is not seen is dropped, so that nothing hides in a text."""
+    """Keep line breaks and tabs, and drop all other invisible characters, so that nothing hides in a text."""
     return "".join(c for c in value if not is_hidden(c) and unicodedata.category(c) not in {"Cn", "Co"})
 
 
 ForeignText = Annotated[str, AfterValidator(_legible)]
-"""What others wrote: data, never instructions."""
+"""Text by others: data, never instructions."""
 
 
 def listed_as(field: str) -> Callable[[Any], Any]:
@@ -107,7 +107,7 @@ def tables_of(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Objects as `{columns, rows}`; a value that an object lacks is null. Nothing else is changed."""
+    """Objects as `{columns, rows}`; missing values are null. Nothing else is changed."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
 
@@ -122,7 +122,7 @@ def with_tables(response: BaseModel) -> dict[str, Any]:
 
 
 def _shortened(value: Any, name: str = "") -> Any:
-    """Floats that are neither money nor prices have six significant digits; the rest would be noise."""
+    """Floats other than money and prices get six significant digits; the rest would be noise."""
     if isinstance(value, dict):
         return {key: _shortened(inner, key) for key, inner in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
@@ -171,11 +171,11 @@ def _symbol(value: object) -> object:
 
 
 SymbolName = Annotated[str, BeforeValidator(_symbol), Field(description="As the market endpoints take it.")]
-"""A symbol, also out of an object that has one."""
+"""A symbol, or the symbol of an object that has one."""
 
 
 AmountStyle = Literal["number", "string"]
-"""How a decimal is written in a request body: API 1.0.4 takes JSON numbers, later versions want strings."""
+"""How a decimal is written in a request body: API 1.0.4 takes JSON numbers, later versions require strings."""
 
 _PLAIN: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _RULE: Final = "must be a plain decimal number with at most 18 digits before and 18 after the point"
@@ -185,7 +185,7 @@ _MAX_EXPONENT: Final = 40
 
 
 class JsonNumber(float):
-    """A fractional number out of JSON that still knows its digits, so that reading it as a decimal loses nothing."""
+    """A fractional number from JSON that keeps its digits, so that reading it as a decimal loses nothing."""
 
     __slots__ = ("digits",)
 
@@ -255,7 +255,7 @@ def plain_decimal(value: object) -> Decimal:
 
 
 def _digits_of(value: float | Decimal) -> str:
-    """A number in positional notation, or "" where it has none of reasonable length."""
+    """A number in positional notation, or "" if that is too long or impossible."""
     if isinstance(value, int):
         return str(value) if value.bit_length() <= 64 else ""
     if not math.isfinite(value):
@@ -270,7 +270,7 @@ def _digits_of(value: float | Decimal) -> str:
 
 
 def _refused_text(text: str) -> PydanticCustomError:
-    """Why a string is no plain number, with the plain number where the meaning is beyond doubt."""
+    """Why a string is not a plain number, with the plain number where the meaning is certain."""
     candidate = unicodedata.normalize("NFKC", text[:60]).replace("_", "").removeprefix("+").strip()
     try:
         number = Decimal(candidate)

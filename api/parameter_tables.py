@@ -138,5 +138,5 @@ def strategy_tables() -> str:
 
 
 def strategies_document() -> str:
-    """The same as a document of its own."""
+    """The same as a separate document."""
     return strategy_tables().replace("### ", "# ", 1)

@@ -1,6 +1,6 @@
 """From a wrong call to the one message that lets a model fix it: value, rule, what to do and, where known, the call.
 
-Validators say what they know with `reject`; `refuse` collects what pydantic found into one `InvalidInput`.
+Validators report what they know with `reject`; `refuse` collects pydantic's findings into one `InvalidInput`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
 
 
 def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> list[ErrorDetails]:
-    """What is to be reported: no echoes, and no argument that is missing only because its name was misspelt."""
+    """The findings to report: no echoes, and no argument that is missing only because its name was misspelt."""
     found = [p for p in error.errors(include_url=False) if not _is_echo(p)]
     strange = [str(p["loc"][0]) for p in found if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
     meant = {_meant_argument(name, model, given) for name in strange}
@@ -82,7 +82,7 @@ def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str
 
 
 def _is_echo(problem: ErrorDetails) -> bool:
-    """Pydantic calls a list too short because its items failed; they are reported themselves."""
+    """Pydantic calls a list too short when its items failed; the items are reported themselves."""
     value = problem["input"]
     return problem["type"] == "too_short" and isinstance(value, list | tuple) and len(cast("list[object]", value)) > 0
 
@@ -90,7 +90,7 @@ def _is_echo(problem: ErrorDetails) -> bool:
 def _with_repairs(
     model: type[BaseModel], error: ValidationError, given: Mapping[str, object]
 ) -> dict[str, object] | None:
-    """The call with all its repairs, also those that come to light by the first ones; `None` unless it is accepted."""
+    """The call with all its repairs, including those that the first repairs reveal; `None` unless it is accepted."""
     call: dict[str, object] = dict(given)
     for _ in range(MAX_ROUNDS):
         for problem in _problems(model, error, call):
@@ -125,7 +125,7 @@ def _repaired(call: dict[str, object], name: str, repair: _Repair) -> dict[str, 
 def _describe(
     problem: ErrorDetails, model: type[BaseModel], given: Mapping[str, object]
 ) -> tuple[str, str, str, _Repair]:
-    """The argument, what was wrong with it, what to do, and the repair."""
+    """The argument, the fault, the remedy, and the repair."""
     context = problem.get("ctx", {})
     where = [str(part) for part in problem["loc"]]
     name = (where[0] if where else "") or str(context.get("field", ""))
@@ -143,7 +143,7 @@ def _describe(
 
 
 def _sentence(path: str, value: object, rule: str) -> str:
-    """`limit 500 must be at most 100`; without the value where none was given, or where it must not be repeated."""
+    """`limit 500 must be at most 100`; without the value if none was given or it must not be repeated."""
     if not path:
         return rule
     if value is _UNSET or path.rpartition(".")[2] == NEVER_SHOWN or (isinstance(value, str) and NEVER_SHOWN in value):
@@ -152,7 +152,9 @@ def _sentence(path: str, value: object, rule: str) -> str:
 
 
 def _meant_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> str | None:
-    """The argument not given yet that `name` means: respelt, by its other name, or the only one described by it."""
+    """The argument, not given yet, that `name` means: respelt, by its other name, or the only one with that
+    description.
+    """
     if name in _absent(model):
         return None
     free = {known: field for known, field in model.model_fields.items() if known not in given}
@@ -213,11 +215,11 @@ _RULES: Final[dict[str, str]] = {
 
 _BOUNDS: Final[dict[str, str]] = {"greater_than_equal": "ge", "less_than_equal": "le"}
 _PAGE_SIZES: Final = frozenset({"limit", "offset"})
-"""Arguments that say how much to show. Only they may be moved to a bound: any other number means something."""
+"""Arguments that say how much to show. Only they may be moved to a bound, because any other number has a meaning."""
 
 
 def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tuple[str, str, str, _Repair]:
-    """Pydantic's own findings in our words; a page size beyond an inclusive bound is set to the bound."""
+    """Pydantic's own findings in our words; a page size beyond an inclusive bound becomes the bound."""
     kind, context, value = problem["type"], problem.get("ctx", {}), problem["input"]
     if isinstance(value, str) and kind in {"too_short", "too_long"}:
         kind = f"string_{kind}"

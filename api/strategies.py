@@ -1,6 +1,6 @@
 """Parameters of the strategies that the service writes the script for: dca, grid, pair_trading, cross_sectional.
 
-The names are the API's; it fixes neither types nor defaults, so those are the embedded engine's and stated here.
+The names come from the API. It defines neither types nor defaults, so the embedded engine's are stated here.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ _BY_FOLDED: Final = {fold(name): model for name, model in PARAMETERS.items()}
 
 
 def parameters_model(strategy_type: object) -> type[Request] | None:
-    """The model of a strategy's parameters, by its name in any spelling that names it; `None` for an unknown one."""
+    """The model of a strategy's parameters, by its name in any known spelling; `None` for an unknown name."""
     return _BY_FOLDED.get(fold(strategy_type[:40])) if isinstance(strategy_type, str) else None
 
 

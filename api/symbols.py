@@ -1,4 +1,4 @@
-"""One resolver for every way that people and models write a symbol.
+"""One resolver for every spelling of a symbol by people and models.
 
 | written                                              | read as                                                      |
 |------------------------------------------------------|--------------------------------------------------------------|
@@ -35,7 +35,7 @@ _QUOTES: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "KRW", "EUR", "USD")
 _UPBIT_QUOTES: Final = ("KRW", "USDT", "BTC")
 _TOKEN: Final = re.compile(r"([1-9][0-9]{9,99})(?:[/:]USDC)?")
 _MARKS: Final = "-."
-"""May stand within an asset's name, as in T-REX and BTC.B."""
+"""Characters allowed within an asset's name, as in T-REX and BTC.B."""
 _CONTRACT: Final = re.compile(r"(.+?)(?:\.P|[-_/](?:PERP|SWAP)|(?<=USDT)PERP|(?<=USDC)PERP)")
 _URL: Final = re.compile(r"https?://(?:www\.)?polymarket\.com/([^?#]*)", re.IGNORECASE)
 
@@ -153,7 +153,7 @@ _EXAMPLES: Final = "Write it as BTC/USDT, or BINANCE:BTC/USDT with its exchange.
 
 
 def _split_prefix(written: str) -> tuple[ExchangeId | None, str]:
-    """The exchange before the first colon, if that is what stands there, and the rest."""
+    """The exchange before the first colon, if there is one, and the rest."""
     head, colon, rest = written.partition(":")
     if not colon or "/" in head:
         return None, written
@@ -186,7 +186,7 @@ def _agree(written: str, named: ExchangeId, exchange: ExchangeId | None) -> Exch
 
 
 def _implied_exchange(body: str) -> ExchangeId:
-    """The exchange that a bare symbol speaks of: its dialect's own, else Binance."""
+    """The exchange that a bare symbol implies: its dialect's own, else Binance."""
     upper = body.upper()
     if _TOKEN.fullmatch(upper):
         return "polymarket"
@@ -197,7 +197,7 @@ def _implied_exchange(body: str) -> ExchangeId:
 
 
 def _contract(upper: str) -> str | None:
-    """What stands before a mark of a perpetual. `KRW-PERP` is the coin PERP in won."""
+    """The text before a mark of a perpetual. `KRW-PERP` is the coin PERP in won."""
     marked = _CONTRACT.fullmatch(upper)
     return None if marked is None or marked[1] == "KRW" else marked[1]
 
@@ -243,7 +243,7 @@ def _settled(written: str, quote: str, settle: str, exchange: Exchange) -> str:
 
 
 def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[str, str]:
-    """Base and quote of a pair written with a separator, without one, or of a base alone."""
+    """Base and quote of a pair with a separator, of one without, or of a base alone."""
     parts = upper.split("/") if "/" in upper else _split_marks(upper, exchange)
     if len(parts) == 2:
         quote_first = exchange.quote_first and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
@@ -255,7 +255,7 @@ def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[st
 
 
 def _split_marks(upper: str, exchange: Exchange) -> list[str]:
-    """The parts of a pair written with - or _; a mark within the base, as in T-REX-USDT, is not where it ends."""
+    """The parts of a pair with - or _; a mark within the base, as in T-REX-USDT, does not end it."""
     parts = re.split(r"[\-_]", upper)
     if len(parts) <= 2:
         return parts
@@ -267,13 +267,15 @@ def _split_marks(upper: str, exchange: Exchange) -> list[str]:
 
 
 def _upbit_quote_first(first: str, second: str) -> bool:
-    """Whether `first` is the quote: of two that could be, won before dollar before bitcoin."""
+    """Whether `first` is the quote: if both could be, won comes before dollar before bitcoin."""
     ranks = [_UPBIT_QUOTES.index(p) if p in _UPBIT_QUOTES else len(_UPBIT_QUOTES) for p in (first, second)]
     return ranks[0] < ranks[1]
 
 
 def _split_glued(upper: str, quotes: Iterable[str]) -> tuple[str, str] | None:
-    """A pair without separator. Stable coins are no pairs: FDUSD is one coin, and so is any two letters before USD."""
+    """A pair without separator. Stable coins are not pairs: FDUSD is one coin, and so is any name of two letters
+    before USD.
+    """
     if upper in _QUOTES:
         return None
     for quote in quotes:
@@ -311,7 +313,7 @@ def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:
 
 
 def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrument:
-    """A Polymarket token: by id, or through its question or slug where listings are at hand."""
+    """A Polymarket token: by id, or by its question or slug if listings are at hand."""
     quote = EXCHANGES[exchange].quote
     token = _TOKEN.fullmatch(body.strip().upper())
     if token is not None:
@@ -329,7 +331,7 @@ def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrum
 
 
 def _token_candidates(wanted: str, titled: list[tuple[str, str]]) -> str:
-    """The tokens whose questions come closest to `wanted`."""
+    """The tokens with the questions closest to `wanted`."""
     near = closest(wanted, [_slug(title) for _, title in titled])
     hits = [f"{token} ({show(title)})" for token, title in titled if _slug(title) in near]
     if hits:

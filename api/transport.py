@@ -1,7 +1,7 @@
-"""Bytes out, bytes in, and the envelope `{success, data, error, meta}` opened: the only importer of httpx.
+"""Sends bytes, receives bytes, and opens the envelope `{success, data, error, meta}`. Only this file imports httpx.
 
-What goes wrong leaves here as `NotSent` or `Lost`, raised outside the `except` blocks: httpx's exceptions carry the
-request and with it the key, and Python would keep them as the context of ours.
+Errors leave this file as `NotSent` or `Lost`, raised outside the `except` blocks: httpx's exceptions carry the request
+and with it the key, and Python would keep them as the context of ours.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ HOSTED_URL: Final = "https://hey-traders.com/api/v1"
 EMBEDDED_URL: Final = "http://engine.invalid/api/v1"
 MAX_BODY: Final = 2 * 1024 * 1024
 ONCE_SECONDS: Final = 30.0
-"""How long the answer to what is sent only once is waited for: patience is cheaper than an unknown outcome."""
+"""Time-out for the answer to a request that is sent only once: waiting costs less than an unknown outcome."""
 
 AuthHeader = Literal["x-api-key", "bearer"]
 
 for _name in ("httpx", "httpcore"):
-    # Below WARNING they log whole headers of answers, in which a service may quote the key.
+    # Below WARNING, httpx logs whole response headers, in which a service may quote the key.
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
@@ -65,17 +65,17 @@ class NotSent(Exception):
 
 
 class Lost(Exception):
-    """The request may have arrived, but its answer did not, or was refused on the way in."""
+    """The request may have arrived, but its answer did not, or we refused the answer."""
 
 
 class Wire:
-    """Sends requests to one service. Holds the key, and never shows it.
+    """Sends requests to one service. It holds the key and never shows it.
 
     Args:
         http: Keeps connections.
         fresh: Opens a connection for each request and closes it after the answer.
         once: Its timeouts.
-        hide: Takes secrets out of what arrives, before anything of it is cut or shown.
+        hide: Removes secrets from answers, before they are cut or shown.
     """
 
     def __init__(
@@ -99,13 +99,13 @@ class Wire:
         """One exchange, once.
 
         Raises:
-            NotSent: No connection came about.
-            Lost: Anything else short of a whole answer of at most `MAX_BODY` bytes.
+            NotSent: No connection was made.
+            Lost: Any other failure to get a complete answer of at most `MAX_BODY` bytes.
         """
         return await self._send(self._http, self._timeouts.total, method, url, body)
 
     async def send_once(self, method: Method, url: str, body: bytes | None) -> Answer:
-        """The same over a connection of its own, which no proxy can have dropped, and with more patience."""
+        """The same over a new connection, which no proxy can have dropped, and with a longer time-out."""
         return await self._send(self._fresh, self._once.total, method, url, body)
 
     async def _send(
@@ -150,7 +150,7 @@ class Wire:
             )
 
     def _without_key(self, text: bytes) -> bytes:
-        """A service that quotes the key back, in whatever capitals, must not put it before a model."""
+        """A service that quotes the key back, in any capitals, must not show it to a model."""
         if self._key is not None:
             text = re.sub(re.escape(self._key.get_secret_value().encode()), b"[API key]", text, flags=re.IGNORECASE)
         if self._hide is not None:
@@ -163,7 +163,7 @@ class _Refused(Exception):
 
 
 class _KeyAuth(httpx.Auth):
-    """Puts the key on each request as it leaves, so that the client's own headers never hold it."""
+    """Adds the key to each request as it leaves, so that the client's own headers never hold it."""
 
     def __init__(self, key: SecretStr, header: AuthHeader) -> None:
         self._key = key
@@ -187,15 +187,15 @@ def hosted(
     once: Timeouts | None = None,
     hide: Callable[[str], str] | None = None,
 ) -> Wire:
-    """A wire to the hosted service, or to an engine that is served over HTTP.
+    """A wire to the hosted service, or to an engine over HTTP.
 
     Args:
         base_url: Up to the version.
         key: The API key.
-        header: How it travels.
-        timeouts: Of what may be sent again.
-        once: Of what may not; by default at least `ONCE_SECONDS`.
-        hide: Takes secrets out of answers.
+        header: How the key is sent.
+        timeouts: For requests that may be sent again.
+        once: For requests that may not; by default at least `ONCE_SECONDS`.
+        hide: Removes secrets from answers.
 
     Raises:
         UserMustAct: The base URL is not https (http is for loopback only), or the key cannot be sent.
@@ -252,7 +252,7 @@ def _wire(
 
 
 def check_base_url(base_url: str) -> None:
-    """Refuse a base URL that would send the key in the clear or somewhere unforeseen.
+    """Refuse a base URL that would send the key unencrypted or to an unexpected host.
 
     Raises:
         UserMustAct: Not https (http passes on loopback), without a host, or with user, query or fragment.
@@ -282,7 +282,7 @@ def _is_loopback(host: str) -> bool:
 
 
 MAX_RETRY_AFTER: Final = 3600.0
-"""Longest wait, in seconds, that a service is believed to want."""
+"""Maximum wait, in seconds, that we accept from a service."""
 
 _MAX_OWN_TEXT: Final = 2000
 
@@ -296,11 +296,11 @@ _PLAIN_REFUSALS: Final[dict[int, tuple[str, str]]] = {
     422: ("VALIDATION_ERROR", "the service refused the request as malformed"),
     429: ("RATE_LIMITED", "too many requests"),
 }
-"""Statuses that are clear without an envelope, as gateways and proxies answer them."""
+"""Statuses that are clear without an envelope, as gateways and proxies send them."""
 
 
 class Garbled(Exception):
-    """An answer that is not what the API describes. Whether the call took effect cannot be told from it."""
+    """An answer that the API does not describe. It does not show whether the call took effect."""
 
 
 def unwrap(
@@ -311,12 +311,12 @@ def unwrap(
     Args:
         status: HTTP status.
         body: The whole body.
-        trusted: Its texts are our own engine's, not a stranger's, and may be longer.
+        trusted: The texts come from our own engine, not from a stranger, and may be longer.
         retry_after: The header of that name.
         now: What a date in `retry_after` is compared with.
 
     Raises:
-        HeyTradersError: The failure that the envelope, or failing that the status, reports.
+        HeyTradersError: The failure reported by the envelope or, without one, by the status.
         Garbled: Neither says what happened.
     """
     wait = seconds_to_wait(retry_after, now)
@@ -336,7 +336,7 @@ def unwrap(
 
 
 def server_time(body: bytes) -> float | None:
-    """The service's own clock when it answered, unix seconds, where `meta.timestamp` says so."""
+    """The service's clock at the time of the answer, unix seconds, if `meta.timestamp` contains it."""
     meta = (read_envelope(body) or {}).get("meta")
     told = cast("Mapping[str, object]", meta).get("timestamp") if isinstance(meta, Mapping) else None
     if not isinstance(told, str):
@@ -364,7 +364,7 @@ def _failure(status: int, error: Mapping[str, object], wait: float | None, *, tr
     texts = (error.get(key) for key in ("code", "message", "suggestion"))
     code, message, suggestion = (shown(text, limit) if isinstance(text, str) else "" for text in texts)
     if not trusted:
-        # A stranger's words stand between quotes that they cannot close: data, not a sentence of ours.
+        # A stranger's words are in quotes that they cannot close: data, not a sentence of ours.
         message = message and f"the service says {json.dumps(message, ensure_ascii=False)}"
         suggestion = suggestion and f"It suggests {json.dumps(suggestion, ensure_ascii=False)}"
     return error_for(

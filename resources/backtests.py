@@ -22,7 +22,7 @@ TEMPLATES: Final = {
 }
 MAX_POINTS: Final = 5_000
 MAX_CHARACTERS: Final = 100_000
-"""What a resource may hold; a client shows a longer one in part or not at all."""
+"""Size limit of a resource; a client shows only a part of a longer one, or nothing."""
 _TRADES_PAGE: Final = 1_000
 _POINTS_PAGE: Final = 10_000
 

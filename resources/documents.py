@@ -22,7 +22,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
     "strategies": ("Ready strategies", "The parameters of dca, grid, pair_trading and cross_sectional."),
     "api-reference": ("API reference", "Every endpoint in short."),
 }
-"""Title and description by slug. They are known without asking anyone, so that listing needs no backend."""
+"""Title and description by slug. They are constants, so that listing needs no backend."""
 
 
 def register(server: MCPServer[Any], doors: Doors) -> None:

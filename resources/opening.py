@@ -24,7 +24,7 @@ OpenedT = TypeVar("OpenedT")
 OpenClient = Callable[[], Awaitable["Client"]]
 OpenSafety = Callable[[], Awaitable["Gate"]]
 Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
-"""From what has been typed to what it may become."""
+"""From the typed text to its completions."""
 
 
 @dataclass(frozen=True, slots=True)

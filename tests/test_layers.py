@@ -27,7 +27,7 @@ SECOND_DOORS = {
     "tools/shortcut.py": "from safety.sending.execution import Executor",
     "engine/jobs/shortcut.py": "import ccxt",
 }
-"""Modules that would reach money past the gate or past the venue port."""
+"""Modules that would reach money without the gate or the venue port."""
 
 
 def test_no_layer_reaches_where_it_must_not() -> None:

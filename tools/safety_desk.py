@@ -16,7 +16,7 @@ from .desk import Desk
 
 NO_REASON: Final = "no reason was given"
 MAX_REASON: Final = 300
-"""Characters of a reason that are kept."""
+"""Maximum characters of a reason."""
 
 
 class IntentRequest(Request):

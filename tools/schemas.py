@@ -20,12 +20,12 @@ Schema = dict[str, Any]
 
 _UNTOLD = ("default", "examples", "required")
 _WORTH_A_REFERENCE = 3
-"""Fields from which on a type is named rather than shown again."""
+"""From this number of fields on, a type is referred to and not shown again."""
 _WORDS_WORTH_TELLING = 3
-"""A description of fewer words repeats the field's name."""
+"""A shorter description only repeats the field's name."""
 
 _HIGHEST_TOLD = 1_000_000
-"""Bounds above it keep machines safe and tell a caller nothing."""
+"""Higher bounds protect machines and tell a caller nothing."""
 
 # Length bounds appear in the refusal instead, which saves tokens.
 _DROPPED = ("$defs", "title", "discriminator", "contentMediaType", "minLength", "maxLength", "minItems", "maxItems")

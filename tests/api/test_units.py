@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from api.catalogue import ENDPOINTS
 
 PORTFOLIO_STOPS: Final = {"stop_loss", "take_profit"}
-"""Of a backtest: the API document has them in percent under these names."""
+"""Backtest figures that the API document gives in percent under these names."""
 TABLES_OF_PERCENT: Final = {"months"}
 
 

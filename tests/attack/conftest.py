@@ -36,7 +36,7 @@ from .venue import ACCOUNT, CALM, SYMBOL, Venue, open_venue
 KEY: Final = "x9Q5f1c9E7a20b84d63Zq-w_T"
 PASSPHRASE: Final = "correct horse battery staple"
 CHEAP: Final = 2**4
-"""Of scrypt: what is tested here is not how long guessing takes."""
+"""Cost of scrypt: these tests do not measure how long guessing takes."""
 
 
 def policy(**live: Any) -> Policy:

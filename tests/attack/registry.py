@@ -25,7 +25,7 @@ ORDER: Final[dict[str, Any]] = {
     "amount": "0.1",
     "price": "100",
 }
-"""Ten dollars: within every limit but the human's approval."""
+"""Ten dollars: within every limit except that a human must approve it."""
 
 CONFIRMED: Final[dict[str, Any]] = {**ORDER, "wait_seconds": 1}
 TRADE: Final[dict[str, Any]] = {"strategy_id": "rsi-reversion", "mode": "trade", "account_id": ACCOUNT}

@@ -29,7 +29,7 @@ CASES: Final = [
     for era in ERAS
     for name, attacking in ATTACKERS.items()
 ]
-"""The eras differ in how a dialog is answered; attackers without one need the older era in the long run only."""
+"""The eras differ in how a dialog is answered; attackers without a dialog run in the older era only in long runs."""
 
 
 @pytest.mark.parametrize(("era", "name"), CASES, indirect=["era"])
@@ -43,7 +43,7 @@ async def test_nothing_goes_out_without_the_human(attack: Attack, name: str) -> 
 
 
 QUICK: Final = ("arguments that claim consent", "a client that accepts every dialog", "a strategy that would trade")
-"""Parts of names: these attackers meet a connected account in the suite, the others in long runs."""
+"""Parts of names: these attackers meet a connected account in every run, the others only in long runs."""
 
 
 @pytest.mark.parametrize("era", ["auto"], indirect=True)

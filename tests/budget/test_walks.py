@@ -121,7 +121,7 @@ ORDER: Final[dict[str, Any]] = {
 
 
 TRIES: Final = 3
-"""What the engine does beside its calls falls into some of them; the shortest walk is the call's own."""
+"""Background work of the engine falls into some of the runs; the shortest walk is that of the call alone."""
 
 
 async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Path) -> None:

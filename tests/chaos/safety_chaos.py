@@ -26,11 +26,11 @@ from .safety_slots import Slots
 from .safety_truth import Truth
 
 MEMORY: Final = Path("/dev/shm")
-"""Where files need no disk. A kill leaves what was written to files as it is, so a disk would only cost time."""
+"""A folder in memory. A kill leaves written files as they are, so a disk would only cost time."""
 
 
 ROUND: Final = 250
-"""Most kills on one home."""
+"""Maximum number of kills on one home."""
 
 SUMMED: Final = ("killed", "fates", "figures")
 

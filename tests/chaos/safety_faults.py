@@ -28,8 +28,9 @@ Fate = Literal[
     "booked twice",
     "refused after fill",
 ]
-"""What becomes of a POST /orders. After `refused`, a documented refusal that is true, a client knows; the last two are
-worse than any bad connection: an exchange that doubles an order, and one that lies."""
+"""The fate of a POST /orders. `refused` is a true, documented refusal, so the client knows the outcome. The last two
+are worse than any bad connection: an exchange that doubles an order, and one that lies.
+"""
 
 BOOKS: Final[frozenset[Fate]] = frozenset(
     {

@@ -57,7 +57,7 @@ LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "its like was 
 REPEAT_SECONDS: Final = 600
 CALLER: Final = Caller("orders_place", "chaos")
 PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)
-"""Longer than anything that the exchange delays, as the real one has to be longer than what the real service does."""
+"""Longer than any delay of the exchange, as the real value must be longer than the delays of the real service."""
 
 PACE: Final = Pace(brisk=0.05, idle=0.05, own_caller=0.3, again=0.1, halted=0.2)
 OWN_HAND: Final = 0.4
@@ -67,7 +67,7 @@ IN_THE_MIDDLE: Final[frozenset[State]] = frozenset({"APPROVED", "NOT_SENT", "SEN
 CALLS_TWICE: Final = 0.2
 GOES_AWAY: Final = 0.15
 THINKS_SECONDS: Final = 0.05
-"""How long an agent thinks about a refusal."""
+"""How long an agent waits after a refusal."""
 
 
 class Free:

@@ -28,7 +28,7 @@ MOST_WISHES: Final = 8
 LONGEST_DELAY: Final = 0.15
 
 Life = Callable[[Slot, random.Random], None]
-"""What a worker does until it is killed. It gets a source of chance of its own."""
+"""The work of a worker until it is killed. It gets its own random generator."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 CALLS: Final = "openat,write,pwrite64,ftruncate,fsync,fdatasync,unlink,connect"
-"""What has to be traced, with `-f -y -s 0`: file names in place of numbers, and no contents."""
+"""System calls to trace, with `-f -y -s 0`: file names instead of numbers, and no contents."""
 
 _LINE: Final = re.compile(r"^(?P<thread>\d+) +(?:<\.\.\. )?(?P<call>\w+)(?P<rest>.*)$")
 _NAMED: Final = re.compile(r'[<"](?P<path>/[^>"]+)[>"]')

@@ -26,7 +26,7 @@ PROCESSES = 3
 MANY = 100_000
 UNDER_LOAD = 25
 AT_ONCE_SECONDS = 2.0
-"""How long an order that was claimed before the switch may take to arrive, on a machine that does much else."""
+"""How long an order that was claimed before the switch may take to arrive on a busy machine."""
 
 
 @contextmanager

@@ -164,7 +164,7 @@ curl -H "X-API-Key: $API_KEY" \
   "https://hey-traders.com/api/v1/live-strategies/subscriptions/{id}/signals/latest?since=2026-01-01T00:00:00Z&limit=10"
 """,
 }
-"""What the document says in a sentence, written as the command that a reader makes of it."""
+"""Statements of the document, as the command that a reader would write."""
 
 WORKFLOW: Final = r"""
 #!/bin/bash

@@ -263,7 +263,7 @@ SYMBOL_OF: Final = {
     "hyperliquid": "BTC/USDT",
     "lighter": "BTC/USDT",
 }
-"""How each exchange writes its bitcoin market, after the ticker formats and the exchange notes."""
+"""The notation of the bitcoin market on each exchange, from the ticker formats and the exchange notes."""
 
 NOTES: Final = (
     "the market type follows from the exchange's name",
@@ -287,7 +287,7 @@ NOTES: Final = (
     "results go by the result id, not by the id of the job",
     "a key that registered itself researches and does not trade",
 )
-"""Sentences of the document outside of its tables; each is proven by a test that carries it."""
+"""Sentences of the document outside its tables; a test marked with the sentence proves each of them."""
 
 
 def _endpoint(line: str) -> EndpointRow:

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 ENDED: Final = {"orders_cancel": "order_id", "live_unsubscribe": "subscription_id"}
 FRESH: Final = "fresh"
-"""Stands for the id of an order or subscription that the caller makes for a call that will end it."""
+"""A placeholder for the id of an order or subscription that is created for a call that ends it."""
 
 _CHARACTERS: Final = (
     "\x00", "\x01\x1b[31m", "\u202eevil", "\u200b", "\ud800", "\uff10\uff0e\uff15", "\u0661\u0662", "🤖" * 30,
@@ -53,7 +53,7 @@ hostile: Final[st.SearchStrategy[Any]] = st.one_of(
     st.dictionaries(st.text(max_size=8), leaves, max_size=3),
     st.sampled_from(_CHARACTERS).map(lambda text: [text] * 250),
 )
-"""Anything at all that JSON, or nearly JSON, can hold."""
+"""Any value that JSON, or nearly JSON, can contain."""
 
 
 def plausible(name: str, field: str, schema: Schema) -> st.SearchStrategy[Any]:

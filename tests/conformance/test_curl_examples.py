@@ -28,7 +28,7 @@ ACCOUNTS = {
 }
 """Longer names first, since some contain others."""
 OF_EXAMPLE = {"open orders on Lighter": "paper-lighter"}
-"""What `{account_id}` is; elsewhere the Polymarket account."""
+"""The value of `{account_id}`; other commands use the Polymarket account."""
 
 
 @dataclass

@@ -22,7 +22,7 @@ from .world import STRATEGY, Arguments, World
 
 DAY: Final = 86_400
 Wrong = tuple[str, Arguments, str]
-"""Endpoint, arguments and key of a call that is refused."""
+"""Endpoint, arguments and key of a refused call."""
 
 
 class _BrokenFeed:
@@ -80,7 +80,7 @@ PLAINLY: Final[list[tuple[ErrorCode, str, Arguments, str]]] = [
     ("DATA_UNAVAILABLE", "market_ohlcv", {"symbol": "NOSUCHCOIN/USDT"}, "local"),
     ("DATA_UNAVAILABLE", "market_ohlcv", {"symbol": "BTC/USDT", "start": "2001-01-01", "end": "2001-02-01"}, "local"),
 ]
-"""Code, endpoint, arguments and key of calls that are wrong by themselves."""
+"""Code, endpoint, arguments and key of calls that are wrong in themselves."""
 
 BY_DEED: Final[dict[ErrorCode, Callable[[World], Awaitable[Wrong]]]] = {
     "EXPIRED_API_KEY": yesterdays_key,
@@ -88,7 +88,7 @@ BY_DEED: Final[dict[ErrorCode, Callable[[World], Awaitable[Wrong]]]] = {
     "RATE_LIMITED": once_too_often,
     "INTERNAL_ERROR": broken_part,
 }
-"""Codes that take something to happen before, and what makes it happen."""
+"""Codes that need an earlier event, and how to cause it."""
 
 
 def test_every_documented_code_is_provoked() -> None:

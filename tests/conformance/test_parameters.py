@@ -14,7 +14,9 @@ from .probes import IN_BODY, LEFT_OUT, accepted, fitting, refused
 from .world import Arguments, World
 
 FOLLOWS_FROM_EXCHANGE: Final = {"market_tickers.market_type", "orders_place.market_type"}
-"""The documented default, spot, is that of the documented default exchange; elsewhere the type follows from it."""
+"""The documented default, spot, belongs to the documented default exchange; on others the type follows from the
+exchange.
+"""
 
 JSON_TYPES: Final = {
     "string": {"string"},

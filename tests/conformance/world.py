@@ -23,10 +23,10 @@ Arguments = dict[str, Any]
 ROWS: Final[Mapping[str, EndpointRow]] = {row.name: row for row in ENDPOINTS}
 STRATEGY: Final = "macd-momentum"
 LONGEST: Final = 20_000
-"""Characters of a query or of a part of a path; the HTTP library of these tests sends no longer ones."""
+"""Maximum characters of a query or of a path segment; the HTTP library of these tests sends no longer ones."""
 
 DEAF: Final = "https://127.0.0.1:1/hook"
-"""A webhook target where nobody listens; the engine of these tests may reach this machine."""
+"""A webhook target where nothing listens; the engine of these tests may reach this machine."""
 
 SCRIPT: Final = "emit_signal(rsi(close, 14) < 45, entry(TICKER, 'LONG', Weight(0.5)))\n" + (
     "emit_signal(rsi(close, 14) > 55, exit(TICKER))"

@@ -83,7 +83,7 @@ PASSED: Final[dict[str, tuple[str, Arguments, str]]] = {
 }
 
 HARMLESS: Final = {"meta_register", "backtest_and_poll", "backtest_execute", "backtest_cancel", "backtest_sweep"}
-"""Tools that change something, but neither money nor what others see."""
+"""Tools that change something, but neither money nor anything that others see."""
 
 RESUME: Final = "live_resume"
 HALT: Final = "safety_halt"

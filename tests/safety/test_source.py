@@ -32,7 +32,7 @@ APPROVING: Final = frozenset(
         "safety.human.screen",
     }
 )
-"""What signs, keeps or sends. Only the server's assembly and its command line know it."""
+"""Modules that sign, keep or send. Only the server's assembly and its command line know them."""
 
 
 @cache

@@ -39,7 +39,7 @@ emit_signal(cash > 0, entry(TICKER, "LONG", Weight(1)))
     "timeframe": "1m",
     "end_date": "2024-12-31",
 }
-"""Reads the account, so that it is decided bar by bar: half a million of them."""
+"""It reads the account, so it decides bar by bar: half a million bars."""
 
 
 def told(result: CallToolResult) -> str:

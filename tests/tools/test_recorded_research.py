@@ -18,7 +18,7 @@ from tests.engine.language.test_indicator_oracles import ORACLES
 
 BTC = Instrument("binance", "BTC", "USDT")
 FROM_THE_FIRST_BAR = {"obv", "ad", "adosc", "nvi", "pvi", "pvt", "vwap", "wad", "sar"}
-"""Their level hangs on where the history begins, and a tool call loads a part of it."""
+"""Their level depends on the start of the history, and a tool call loads only a part of it."""
 
 
 def bars_of(path: Path) -> Bars:

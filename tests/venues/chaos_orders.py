@@ -34,7 +34,7 @@ from engine.venues.exchange.views import OwnAccount
 LOG = "labels.txt"
 DEBUG_LOG = "debug.log"
 ORDERS = 8
-"""How many orders a life places at most."""
+"""Maximum number of orders per run."""
 
 
 def main(what: str, url: str, home: str, kills: int, terms: str, secrets: str) -> None:

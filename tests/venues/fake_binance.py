@@ -287,7 +287,7 @@ class FakeBinance(FakeVenue):
     # The public archive of candles.
 
     archive_until = 0
-    """Files exist for days that ended before this."""
+    """Files exist for days that ended before this time."""
     archive_broken = False
 
     def _archive(self, path: str) -> Answer:

@@ -16,9 +16,9 @@ class FakeGate(FakeVenue):
     """Both markets under one host, as Gate has them."""
 
     fee, least_amount, least_value = "0.2", "0.00001", "3"
-    """What it lists for its spot pair: fee in percent, smallest amount, smallest value."""
+    """The terms of its spot pair: fee in percent, smallest amount, smallest value."""
     forgets_ids = False
-    """Whether an order is no longer found by our id, as soon after its end."""
+    """Whether our id no longer finds an order, as happens soon after the order ends."""
 
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""

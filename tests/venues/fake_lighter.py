@@ -17,7 +17,7 @@ class FakeLighter(FakeVenue):
     """One perpetual, BTC."""
 
     leverages: list[Decimal]
-    """What leverage was set to, in the order in which it was."""
+    """The leverage values set, in order."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

@@ -23,7 +23,7 @@ class FakePolymarket(FakeVenue):
 
     page_size = 2
     shows_ended = True
-    """Whether an order that has ended is still shown by its id."""
+    """Whether an ended order can still be read by its id."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)

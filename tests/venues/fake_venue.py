@@ -26,7 +26,7 @@ Fault = Literal[
     "reset after", "hang after", "502 after", "unknown after", "internal after", "truncated after", "empty after",
     "half after",
 ]  # fmt: skip
-"""What can happen to a request that changes something. `before`: it changed nothing; `after`: it did."""
+"""Faults of a request that changes something. `before`: it changed nothing; `after`: it did."""
 
 AFTER: frozenset[str] = frozenset(fault for fault in get_args(Fault) if fault.endswith(" after"))
 HANG_SECONDS = 1.0

@@ -59,7 +59,7 @@ class Setup:
 WALLET = ("0x" + "11" * 20, "0x" + "c0ffee" + "22" * 29)
 LIGHTER_KEY = ("7", "5", "c0ffee" + "ab" * 37)
 CREDENTIALS = {"hyperliquid": WALLET, "lighter": LIGHTER_KEY, "polymarket": (WALLET[0], "2", WALLET[1])}
-"""Where they are no key and secret."""
+"""Secrets of the venues that use something other than key and secret."""
 VENUES: dict[str, tuple[Callable[[], FakeVenue], ExchangeId, str, str]] = {
     "binance": (FakeBinance, "binance", "BTC/USDT", "20000.1"),
     "binancefuturesusd": (FakeBinance, "binancefuturesusd", "BTC/USDT:USDT", "20000.1"),

@@ -30,7 +30,7 @@ from .fake_venue import FakeOrder, Fault, serving
 pytest.importorskip("ccxt")
 
 NEVER = 1e6
-"""Seconds between looks that tests do not want."""
+"""Seconds between looks, long enough that none happens in a test."""
 
 
 class Moving(FakeBinance):

@@ -22,7 +22,7 @@ NOON = 1_750_075_200.0
 """2025-06-16, 12:00 UTC."""
 
 RECORDED = Instrument("gate", "BTC", "USDT")
-"""Where the recorded candles are imported, so that other tickers stay simulated."""
+"""The ticker of the recorded candles; other tickers stay simulated."""
 
 Body = dict[str, Any]
 Send = Callable[..., Awaitable[httpx.Response]]

@@ -223,7 +223,7 @@ def test_missing_bars_count_as_if_they_had_never_been(name: str) -> None:
 STILL: Final = (0.5, 0.1, 1 / 3, 100_000.3, 3.1e-8)
 ADDED_UP: Final = frozenset({"sum", "cum", "cs_sum"})
 HIGHEST_BY_RULE: Final = frozenset({"rank_pct", "aroon", "supertrend"})
-"""Of equal values the newest is the highest and the lowest; a direction is one of two."""
+"""Among equal values the newest is the highest and the lowest; a direction is one of two."""
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise])

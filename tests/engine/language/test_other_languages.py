@@ -120,7 +120,7 @@ CONDITIONS: Final[list[tuple[str, str | None]]] = [
     ("close > open and then close > 5", None),
     ("close > 5%", None),
 ]
-"""A wrong condition, and what the refusal must say (None where any form that compiles will do)."""
+"""A wrong condition, and the required text of the refusal (None where any form that compiles will do)."""
 
 SCRIPTS: Final[list[tuple[str, str | None]]] = [
     ("var x = rsi(close, 14)\nemit_signal(x < 30, exit(TICKER))", "x = rsi(close, 14)"),
@@ -179,7 +179,7 @@ SCRIPTS: Final[list[tuple[str, str | None]]] = [
 ]
 WRONG: Final = [(f'emit_signal({c}, entry(TICKER, "LONG", Weight(0.5)))', said) for c, said in CONDITIONS] + SCRIPTS
 UNKNOWN: Final = 4
-"""Mistakes whose refusal is right but holds no form that compiles."""
+"""Mistakes whose refusal is right but contains no form that compiles."""
 
 
 def _compiles(snippet: str) -> bool:

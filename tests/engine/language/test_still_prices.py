@@ -24,7 +24,7 @@ LEVELS: Final = frozenset(
         "session_low", "pivot_points", "vwap", "rolling_vwap", "lag", "ffill",
     }
 )  # fmt: skip
-"""What lies on the price: on a price that stands still it is the price."""
+"""Operators whose value follows the price: on a price that does not move it equals the price."""
 DIVIDED: Final = (
     "rsi(close, 14)", "stoch_k()", "stoch_d()", "stochf_k()", "mfi(14)", "kdj_k()", "kdj_j()", "connors_rsi(close)",
     "ultosc()", "willr(14)", "er(close)", "stochrsi_k(close)", "cci(20)", "cmo(close)", "cmou(close)", "tsi(close)",

@@ -211,7 +211,7 @@ LOOSEST: Final[dict[str, Any]] = {
     "elicitation_up_to": Decimal(1_000),
     "cooldown_seconds": 0,
 }
-"""For each limit, what allows most."""
+"""The loosest value of each limit."""
 
 
 @pytest.fixture

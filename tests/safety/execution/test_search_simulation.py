@@ -26,7 +26,7 @@ from .conftest import ORDER, Clock, Search, row
 from .venue import Venue, at
 
 LATEST: Final = 40.0
-"""Seconds after which nothing appears any more; the grace is 60."""
+"""Seconds after which no order appears any more; the grace is 60."""
 
 ORDERS: Final = 12
 

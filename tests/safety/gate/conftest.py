@@ -51,7 +51,7 @@ SIGNED: Final[dict[str, Any]] = {
     "seconds_between": 0,
     "per_minute": 60,
 }
-"""What the human of these tests has signed, beside the defaults for real money."""
+"""The limits that the human of these tests has signed, beside the defaults for real money."""
 
 
 @dataclass

@@ -244,7 +244,7 @@ MOVES: dict[State, set[State]] = {
     "REJECTED": set(),
     "DECLINED": set(),
 }
-"""What may be settled, written from the picture in the documentation of the states."""
+"""The transitions that may be settled, taken from the picture in the documentation of the states."""
 OUTCOMES: tuple[State, ...] = ("ACKED", "REJECTED", "UNKNOWN", "NOT_SENT", "ABSENT", "SENT", "APPROVED", "DECLINED")
 
 

@@ -15,7 +15,7 @@ from safety.terms.proposal import Proposal
 from tests.safety.ledger.books import Clock, order, proposal
 
 DUMP: Final = Path(__file__).with_name("home_of_0_1_0.sql")
-"""What release 0.1.0 wrote: an order that was placed, one being sent, one halted while it waited, and a denial."""
+"""The contents written by release 0.1.0: a placed order, one being sent, one halted while it waited, and a denial."""
 
 PLACED: Final = "01JXT21Q00CS43BFMMMPS89PNR"
 SENT: Final = "01JXT21QZ8A77HQCWB2C1JYKPC"

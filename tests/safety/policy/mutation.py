@@ -52,11 +52,11 @@ TESTS: Final = (
 )
 LAWS: Final = "test_policy_laws"
 ABOUT_LAWS: Final = ("policy/evaluation", "policy/limits", "policy/case")
-"""What is left to the laws after everything quicker has passed."""
+"""Left to the tests of laws, after all quicker tests have passed."""
 ORDERS: Final = 800
 EVERYTHING_ELSE: Final = ("hypothesis", "pydantic", "pytest", "api.arena", "api.live", "api.orders", "api.symbols")
 PATIENCE: Final = 240
-"""Seconds after which a fault counts as noticed: it made something endless."""
+"""Seconds after which a fault counts as noticed, because it caused an endless loop."""
 
 _COMPARISONS: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Lt: (ast.LtE, ast.GtE),

@@ -35,7 +35,7 @@ LOTS: Final = {BTC: "0.00001", BTC_PERP: "0.001", BTC_LIGHTER: "0.00001", RAIN: 
 TICKS: Final = {BTC: "0.1", BTC_PERP: "0.1", BTC_LIGHTER: "0.1", RAIN: "0.01"}
 OPENING: Final = Decimal(10_000)
 LOST: Final = Decimal("0.004")
-"""What the venue keeps of a liquidated position's value: the maintenance margin that was still there."""
+"""The venue's share of a liquidated position's value: the remaining maintenance margin."""
 
 percents = st.integers(-15, 15)
 
