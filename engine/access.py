@@ -64,7 +64,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an agent says about itself when it registers."""
+    """The details that an agent gives when it registers."""
 
     display_name: str
     description: str | None = None
@@ -89,7 +89,7 @@ class _Key:
 
 
 class Access:
-    """Admits callers, registers agents and counts what they use."""
+    """Admits callers, registers agents and counts their usage."""
 
     def __init__(self, store: Store, clock: Clock, home: Path, settings: QuotaSettings) -> None:
         self._store = store

@@ -83,8 +83,8 @@ class Engine:
         """Open the database, the feed and everything on top of them.
 
         Args:
-            settings: What it is opened with.
-            clock: The system's unless given.
+            settings: The engine's settings.
+            clock: The system clock by default.
             door: Builds the order door for live strategies around the door to the paper accounts. By default, only
                 the paper door is used.
 

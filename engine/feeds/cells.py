@@ -55,7 +55,7 @@ _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u202f'\u2019]\d{3})+(?:[.
 class Readings:
     """One column under every reading that still fits, and the first cell that ruled out each other reading.
 
-    `failed` gives the position of the first cell that a reading cannot take, counted over all cells.
+    `failed` is the position of the first cell that does not fit a reading, counted over all cells.
     """
 
     parsers: dict[str, Callable[[Sequence[str]], Floats | int]]
@@ -85,7 +85,7 @@ class Readings:
 
 
 def number_parsers(*, comma: bool, suffixes: bool) -> dict[str, Callable[[Sequence[str]], Floats | int]]:
-    """Readings of numbers: with a decimal point, and where `comma` is true also with a decimal comma.
+    """Readings of numbers: with a decimal point and, if `comma` is true, also with a decimal comma.
 
     With `suffixes`, as in volumes, 1.2K is 1,200.
     """

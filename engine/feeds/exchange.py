@@ -34,7 +34,7 @@ class ExchangeFeed:
     """A feed of candles that exchanges published.
 
     Args:
-        store: Where they are kept.
+        store: The database that holds them.
         clock: Determines which bars are closed.
         fetcher: Queries the exchanges; `None` serves stored candles only and never uses the network.
         markets: The listed markets.
@@ -75,7 +75,7 @@ class ExchangeFeed:
         return found
 
     def _listed(self, exchange: ExchangeId) -> Mapping[Instrument, Listing]:
-        """The listings of an exchange, made once for each list of its markets."""
+        """The listings of an exchange, built once for each market list."""
         markets = self._markets.of(exchange)
         kept = self._listings.get(exchange)
         if kept is None or kept[0] is not markets:

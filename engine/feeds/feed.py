@@ -66,7 +66,7 @@ class Candles:
 
 
 def partial_of(candles: Candles) -> Bools:
-    """True for each bar that was made from shorter bars of which some are missing."""
+    """True for each bar built from shorter bars when some of those are missing."""
     return np.zeros(len(candles), dtype=np.bool_) if candles.bars.partial is None else candles.bars.partial
 
 
@@ -110,7 +110,7 @@ class SourceFeed(Feed, Protocol):
 
     @property
     def source(self) -> Source:
-        """Where its candles come from."""
+        """The source of its candles."""
         ...
 
     def has(self, instrument: Instrument) -> bool:

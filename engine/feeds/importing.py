@@ -249,7 +249,7 @@ def remove_import(store: Store, instrument: Instrument, timeframe: Timeframe | N
     """Remove one series, or all of an instrument; returns the number of bars removed. Blocking.
 
     Raises:
-        NotFound: `DATA_UNAVAILABLE`, naming what is imported.
+        NotFound: `DATA_UNAVAILABLE`, naming the imported series.
     """
 
     def work(connection: sa.Connection) -> int:

@@ -76,7 +76,7 @@ class ReadOptions:
 
 @dataclass(slots=True)
 class Grid:
-    """Rows of text cells. `batches` gives rows with their line numbers, and the raw lines where they are plain."""
+    """Rows of text cells. `batches` gives rows with their line numbers, and the raw lines if they are plain."""
 
     name: str
     place: str

@@ -145,7 +145,7 @@ class MarketFeed:
         """Fetch the requested exchange data, several series at a time, before anything reads it.
 
         Args:
-            wanted: Instrument, timeframe, and the time as `since <= open time < until`.
+            wanted: Instrument, timeframe, and the range `since <= open time < until`.
             progress: Called with the number of series done and requested.
 
         Returns:

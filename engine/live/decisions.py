@@ -60,8 +60,8 @@ class Decision:
         bar_time: Close of the bar on which it was decided, unix seconds.
         direction: 1 buys, -1 sells.
         price: Close of that bar, or the level reached inside it.
-        weight: Value of what is traded, as a fraction of the strategy's equity.
-        closes: Share of the strategy's position that it closes, before rounding to lots; 0 for what opens or adds.
+        weight: Value of the trade, as a fraction of the strategy's equity.
+        closes: Share of the strategy's position that it closes, before rounding to lots; 0 if it opens or adds.
         units: Base units on the strategy's simulated account.
         position: The position that it opens, changes or closes.
         reason: entry, signal, stop_loss, ...
@@ -115,7 +115,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is new on a subscription.
+    """The result of a run of a subscription.
 
     Attributes:
         seen_until: Close of the last closed bar.

@@ -50,7 +50,7 @@ class Verdict:
     Attributes:
         seen_until: Close of the last bar that both have seen, unix seconds.
         traded: Whether it has seen a bar at all.
-        problem: The first difference; None where there is none.
+        problem: The first difference; None if there is none.
     """
 
     subscription_id: str

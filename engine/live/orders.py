@@ -277,7 +277,7 @@ def held(connection: sa.Connection, subscription_id: str, symbol: str) -> Decima
 
 
 def find(connection: sa.Connection, key: str) -> Any:
-    """The row of an order; None where there is none."""
+    """The row of an order; None if there is none."""
     return connection.execute(sa.select(resting_table).where(_row.key == key)).one_or_none()
 
 

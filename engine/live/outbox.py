@@ -36,7 +36,7 @@ class Parcel:
 
 
 def post(connection: sa.Connection, running: Running, event: WebhookEvent, data: Mapping[str, Any], now: float) -> None:
-    """Queue a delivery, if the subscription's webhook wants the event."""
+    """Queue a delivery, if the subscription's webhook is configured for the event."""
     if running.hook is None or event not in running.hook.events:
         return
     delivery_id = new_id("dlv")

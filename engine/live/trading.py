@@ -330,7 +330,7 @@ class Trader:
 
 
 def _leverage(order: DueOrder) -> int | None:
-    """Whole numbers only, as orders take them; `None` without leverage."""
+    """Whole numbers only, as orders require; `None` without leverage."""
     return max(int(order.leverage), 1) if order.instrument.market_type == "perpetual" else None
 
 

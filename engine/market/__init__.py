@@ -1,1 +1,1 @@
-"""Market research over a feed: what is listed, its candles, and expressions over one symbol or many."""
+"""Market research over a feed: listings, candles, and expressions over one symbol or many."""

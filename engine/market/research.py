@@ -64,7 +64,7 @@ class Observation:
 
     @property
     def value(self) -> Value:
-        """The value; None where it is missing or infinite."""
+        """The value; None if it is missing or infinite."""
         return _finite(self.result.value)
 
 
@@ -253,7 +253,7 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
 
 
 def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument, end: int | None = None) -> Observation:
-    """Evaluate an expression on an instrument's latest bars, those with open times before `end` where it is given.
+    """Evaluate an expression on an instrument's latest bars, limited to open times before `end` if given.
 
     Raises:
         HeyTradersError: There are no candles, or too few.

@@ -128,7 +128,7 @@ def read_block(
 
 
 def write_block(connection: sa.Connection, series_id: int, block: Block, source: StoredSource = "imported") -> None:
-    """Replace the bars of the series from the first time of `block` on."""
+    """Replace the bars of the series with `block`, from its first time on."""
     chunks_table = CHUNKS[source]
     chunk = chunks_table.c
     first = int(block[0, 0])

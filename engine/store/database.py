@@ -1,4 +1,4 @@
-"""The engine's state: one SQLite file by default, a PostgreSQL database where a URL says so.
+"""The engine's state: one SQLite file by default, or a PostgreSQL database given by a URL.
 
 Work is a function of a connection, run in one transaction. `write` holds the single write lock of the database, across
 all processes, from its first statement to its commit, so that data it has read is still current when it writes. This is

@@ -89,7 +89,7 @@ class Venue(Protocol):
         ...
 
     def cancel(self, request: CancelRequest) -> Order:
-        """Cancel what is left of an order.
+        """Cancel the rest of an order.
 
         Raises:
             NotFound: `ORDER_NOT_FOUND`.

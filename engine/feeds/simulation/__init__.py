@@ -1,4 +1,4 @@
-"""How simulated candles are made: counter-based noise, daily paths of coins, and refinement into shorter bars."""
+"""Generates simulated candles: counter-based noise, daily paths of coins, and refinement into shorter bars."""
 
 from __future__ import annotations
 

@@ -354,7 +354,7 @@ class Upkeep:
         self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
 
     def meet(self, waits: Sequence[Waiting]) -> None:
-        """The same for what `waiting` found."""
+        """The same for the result of `waiting`."""
         now = self._clock.now()
         found = (self._due(account, instrument, since, now) for account, instrument, since in waits)
         due = [one for one in found if one is not None]

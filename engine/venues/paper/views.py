@@ -194,7 +194,7 @@ def equity(holdings: Holdings, prices: Prices) -> Decimal | None:
 
 
 def quote_or_none(prices: Prices, instrument: Instrument) -> Quote | None:
-    """The latest price, where the feed has one now."""
+    """The latest price, if the feed has one now."""
     try:
         return prices.quote(instrument)
     except (NotFound, Unavailable, RateLimited):
