@@ -1,4 +1,4 @@
-"""Assembles the MCP server: tools, resources, prompts and what the model is told first."""
+"""Assembles the MCP server: tools, resources, prompts and the instructions for the model."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def package_version() -> str:
 
 
 def instructions(settings: Settings) -> str:
-    """What the model reads before its first call: where the data comes from, and how to begin."""
+    """The instructions that the model reads before its first call: the data source and how to begin."""
     if settings.hosted:
         where = (
             "HeyTraders, hosted: calls go to the HeyTraders service and its market data is real. "
@@ -89,10 +89,10 @@ def instructions(settings: Settings) -> str:
 
 
 class DeskServer(MCPServer[Any]):
-    """The SDK's server, except that a call of a tool which is not there is answered with those that are."""
+    """The SDK's server, except that a call of an unknown tool is answered with the list of tools."""
 
     hosted = False
-    """Whether what it shows comes from the hosted service."""
+    """Whether its data comes from the hosted service."""
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -109,14 +109,14 @@ class DeskServer(MCPServer[Any]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
     ) -> GetPromptResult | InputRequiredResult:
-        """Fill in a prompt. A name that does not exist is the caller's mistake, and gets the code for that."""
+        """Fill in a prompt. An unknown name gets the error code for invalid parameters."""
         offered = [prompt.name for prompt in await self.list_prompts()]
         if name not in offered:
             raise MCPError(INVALID_PARAMS, f"there is no prompt {show(name)}; use one of {', '.join(offered)}")
         return await super().get_prompt(name, arguments, context)
 
     async def run_stdio_async(self) -> None:
-        """Serve one client over standard input and output; what cannot be read is answered as well."""
+        """Serve one client over standard input and output. Unreadable messages are answered too."""
         server = self._lowlevel_server
         async with stdio_server() as (incoming, outgoing):
             readable: Any = Answering(incoming, outgoing.send)
@@ -125,7 +125,7 @@ class DeskServer(MCPServer[Any]):
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | InputRequiredResult:
-        """Read a resource; what it shows passes the same exits as a result, and so does why it cannot be read."""
+        """Read a resource. Its content and its errors pass the same filters as a tool's result."""
         try:
             found = await super().read_resource(uri, context)
         except ResourceError as error:
@@ -138,10 +138,10 @@ class DeskServer(MCPServer[Any]):
 def create_server(
     settings: Settings, backend: Backend, at_session_end: Callable[[], None] | None = None
 ) -> MCPServer[Any]:
-    """The MCP server. Opens nothing: neither a key nor a network is needed to start and to list the tools.
+    """Create the MCP server. Opens nothing: starting and listing the tools needs neither a key nor a network.
 
-    `at_session_end` is called when a client has gone and its calls have ended. Nothing else hangs on a session: the SSE
-    transport has one for each client, and all of them share the backend.
+    `at_session_end` is called after a client has disconnected and its calls have ended. Nothing else depends on a
+    session: the SSE transport has one per client, and all share the backend.
     """
 
     @asynccontextmanager
@@ -174,7 +174,7 @@ def create_server(
 
 
 def _desks(settings: Settings, backend: Backend) -> OpenDesk:
-    """What gives each call what it may use."""
+    """A function that gives each call its dependencies."""
     facts = Facts(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
 
     async def open_desk(context: Context[Any, Any]) -> Desk:
@@ -194,6 +194,6 @@ def _desks(settings: Settings, backend: Backend) -> OpenDesk:
 
 @asynccontextmanager
 async def open_server(settings: Settings) -> AsyncGenerator[MCPServer[Any]]:
-    """A server with its backend, which is closed at the end, whatever the transport."""
+    """A server with its backend, which is closed at the end, for any transport."""
     async with open_backend(settings) as backend:
         yield create_server(settings, backend)

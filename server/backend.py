@@ -1,7 +1,7 @@
-"""Opens what answers the calls: the hosted service or the embedded engine. Lazily, once, for the whole process.
+"""Opens the backend of the calls, the hosted service or the embedded engine: lazily, once per process.
 
-The only place outside `engine` that imports it, and only when a call needs it. What is opened lives in a task of its
-own: an engine opened during one call must outlive that call, and must be closed by the task that opened it.
+The only module outside `engine` that imports it, and only when a call needs it. Each backend runs in a separate task:
+an engine opened during one call must outlive that call, and must be closed by the task that opened it.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ FAST_POLL_SECONDS: Final = 0.05
 
 Source = Literal["hosted", "embedded"]
 MakeDoor = Callable[["OrderDoor"], "OrderDoor"]
-"""From the door to the paper books, the one that live strategies get."""
+"""Makes the door of live strategies from the door to the paper books."""
 
 Opener = Callable[[Settings], AbstractAsyncContextManager["Reached"]]
 
 
 class Backend:
-    """The API clients of this process, opened when first asked for.
+    """The API clients of this process, opened on first use.
 
     Attributes:
         settings: Of this process.
-        source: What `client` talks to: hosted with a key or base URL, else embedded.
+        source: The service behind `client`: hosted with a key or base URL, else embedded.
     """
 
     def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
@@ -64,7 +64,7 @@ class Backend:
         self._safety = Safety(settings, self.reached, tasks)
 
     async def reached(self) -> Reached:
-        """The API, and whose money its accounts hold."""
+        """The API client, and the channels of its accounts."""
         return await self._get(self.source)
 
     async def client(self) -> Client:
@@ -72,23 +72,23 @@ class Backend:
         return (await self._get(self.source)).client
 
     async def engine_client(self) -> Client:
-        """The embedded engine's API, whatever `client` is."""
+        """The API of the embedded engine, even if `client` is hosted."""
         return (await self._get("embedded")).client
 
     async def safety(self) -> Gate:
-        """The one gate before money, the public and strangers' addresses."""
+        """The one gate before money, publications and webhooks."""
         return await self._safety.gate()
 
     async def context(self) -> GateContext:
-        """What the gate stands on, for the command line; no tool is handed it."""
+        """The gate's context, for the command line; tools never get it."""
         return await self._safety.context()
 
     def begin(self) -> None:
-        """Go on with what an earlier process left."""
+        """Continue the work that an earlier process left."""
         self._safety.begin()
 
     def save(self, api_key: str) -> str:
-        """Keep a key that `client` registered. The hosted service is called with it from now on."""
+        """Store a key that `client` registered. The hosted service is called with it from now on."""
         know(api_key)
         source = self.settings.url if self.settings.hosted else "embedded"
         path = keep_registered_key(self.settings.home, source, api_key)
@@ -104,7 +104,10 @@ class Backend:
             return self._reached[source]
 
     def door(self) -> MakeDoor | None:
-        """What makes the gate the door of live strategies. With a hosted service the gate is that service's."""
+        """The function that makes the gate the door of live strategies; `None` with a hosted service.
+
+        With a hosted service, the gate serves that service only.
+        """
         if self.settings.hosted:
             return None
         token = anyio.lowlevel.current_token()
@@ -117,7 +120,7 @@ class Backend:
         return door
 
     async def aclose(self) -> None:
-        """Close what was opened, and wait until it is closed."""
+        """Close all clients, and wait until they are closed."""
         await self._safety.stop()
         self._closing.set()
         for closed in self._closed:
@@ -135,7 +138,7 @@ class Backend:
 
 @asynccontextmanager
 async def open_backend(settings: Settings) -> AsyncGenerator[Backend]:
-    """A backend for as long as the server runs. Nothing is opened yet; what gets opened is closed at the end."""
+    """A backend for the server's run time. It opens clients later, on demand, and closes them at the end."""
     async with anyio.create_task_group() as tasks:
         backend = Backend(settings, tasks)
         backend.begin()
@@ -199,8 +202,8 @@ async def open_engine(
 ) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free.
 
-    `gated` gives it the user's own exchange accounts and lets it run live strategies: only where every order passes the
-    gate before it gets there.
+    `gated` gives it the user's exchange accounts and lets it run live strategies. Set it only if every order passes the
+    gate first.
     """
     from server.channels import own_accounts
 
@@ -217,7 +220,7 @@ async def open_engine(
 def _import_engine(
     settings: Settings, door: MakeDoor | None, own: Callable[[], Sequence[OwnAccount]] | None
 ) -> Callable[[], Awaitable[Engine]]:
-    """What opens an engine of these settings."""
+    """A function that opens an engine with these settings."""
     from engine.clock import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.jobs.spec import JobSettings, Limits

@@ -1,8 +1,8 @@
-"""One tool call as the SDK runs it, but strict: exact arguments in, the model's JSON out, one sentence where it fails.
+"""Runs tool calls like the SDK, but strictly: exact arguments in, the model's JSON out, one sentence on failure.
 
-A call may ask its user something in the client's own dialog, in both protocol eras. Up to 2025-11-25 the question is a
-request of its own in the middle of the call. From 2026-07-28 on the call ends with the question and is made again with
-the answer. Either way software may have answered: the safety layer decides what an answer is worth.
+A call may ask its user a question in the client's dialog, in both protocol eras. Up to 2025-11-25 the question is a
+separate request during the call. From 2026-07-28 the call ends with the question and is made again with the answer. In
+both cases software may have answered, so the safety layer decides what an answer is worth.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("heytraders.tools")
 
 DEADLINE_SECONDS: Final = 45.0
-"""By then every tool has answered, whatever the service does. Many clients end a call after a minute."""
+"""Deadline for every tool, even if the service hangs. Many clients end a call after a minute."""
 AFTER_WAITING: Final = 5.0
 
 OpenDesk = Callable[["Context[Any, Any]"], Awaitable["Desk"]]
 
 
 class StrictTool(Tool):
-    """A row of the tool surface, served.
+    """A tool of the surface, as the SDK serves it.
 
-    The schemas are the committed ones. The request model, and with it the whole API, is imported at the first call.
+    It uses the committed schemas. The request model, and with it the whole API, is imported at the first call.
     """
 
     _row: ToolRow = PrivateAttr()
@@ -61,7 +61,7 @@ class StrictTool(Tool):
 
     @classmethod
     def of(cls, row: ToolRow, open_desk: OpenDesk) -> StrictTool:
-        """Serve `row`; `open_desk` gives each call what it may use."""
+        """Serve `row`; `open_desk` gives each call its dependencies."""
         definition = load(row.name)
         tool = cls(
             fn=_unreachable,
@@ -86,7 +86,7 @@ class StrictTool(Tool):
     ) -> CallToolResult | InputRequiredResult:
         """Validate, call and convert. Every failure becomes a result with `isError` that says what to do next.
 
-        A call that wants to ask its user something first ends with the question.
+        A call that must ask its user first ends with the question.
         """
         try:
             return success(await self._call(arguments, context))
@@ -114,7 +114,7 @@ class StrictTool(Tool):
             from api.refusals import refuse
 
             raise refuse(self.name, operation.request, error, given) from None
-        # A tool that is told how long to wait answers by itself, a moment after that.
+        # A tool with `wait_seconds` answers by itself shortly after that time.
         waits = "wait_seconds" in operation.request.model_fields
         with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)):
             desk = await self._open_desk(context)
@@ -123,7 +123,7 @@ class StrictTool(Tool):
         raise self._too_slow()
 
     def _too_slow(self) -> HeyTradersError:
-        """What a caller hears at the deadline."""
+        """The error at the deadline."""
         message = f"{self.name} was not done within {DEADLINE_SECONDS:g} s: the service is slow or does not answer"
         if self._row.hints.read_only:
             return Unavailable(message, suggestion="Nothing was changed. Call it again later; try meta_health first.")
@@ -133,20 +133,20 @@ class StrictTool(Tool):
         )
 
     def _without_blanks(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that were given: clients that must fill in every one write "" for those that they leave out."""
+        """The arguments without empty strings: clients that must fill in every argument write "" for omitted ones."""
         required = self.parameters.get("required", ())
         return {name: value for name, value in arguments.items() if value != "" or name in required}
 
 
 async def _unreachable() -> None:
-    """The SDK wants a function; `run` never calls it."""
+    """The SDK requires a function; `run` never calls it."""
     raise NotImplementedError
 
 
 ANSWER_COMES_WITH_A_NEW_CALL: Final = "2026-07-28"
 MAX_CALLER: Final = 80
 PATIENCE_SECONDS: Final = 45
-"""How long a dialog within a call is waited for, since many clients end a call after a minute."""
+"""Time limit for a dialog within a call, since many clients end a call after a minute."""
 
 
 class Consent(BaseModel):
@@ -158,9 +158,9 @@ class Consent(BaseModel):
 
 
 class AskFirst(BaseException):
-    """The call ends here with a question, and will be made again with the answer.
+    """Ends the call with a question; the client makes the call again with the answer.
 
-    Not an `Exception`: nothing has failed, and no handler of failures may stop it before it leaves the tool.
+    Not an `Exception`: nothing has failed, and no error handler may catch it before it leaves the tool.
     """
 
     def __init__(self, question: InputRequiredResult) -> None:
@@ -176,7 +176,7 @@ class ClientAsking:
 
     @property
     def available(self) -> bool:
-        """Whether the client says that it can show a form, and there is a way to it."""
+        """Whether the client declares that it can show a form, and can be reached."""
         capabilities = self._context.client_capabilities
         elicitation = capabilities.elicitation if capabilities else None
         if elicitation is None or (elicitation.form is None and elicitation.url is not None):
@@ -184,9 +184,9 @@ class ClientAsking:
         return self._by_new_call or self._context.session.can_send_request
 
     async def ask(self, intent_id: str, question: str) -> Answer:
-        """The answer: `yes` and `no` only where the box was filled in.
+        """The answer: `yes` or `no` only if the box was filled in.
 
-        Declining is a no, whoever did it: it can only stop the order. A dialog that is closed is `not_asked`.
+        Declining is a no, even by a program, since it can only stop the order. A closed dialog is `not_asked`.
 
         Raises:
             AskFirst: The answer comes with the next call.
@@ -196,7 +196,7 @@ class ClientAsking:
         return self._brought(intent_id, question) if self._by_new_call else await self._live(question)
 
     async def tell(self, done: float, total: float, message: str) -> None:
-        """Say how far the waiting is."""
+        """Report the progress of the wait."""
         await self._context.report_progress(done, total, message)
 
     @property
@@ -213,10 +213,10 @@ class ClientAsking:
         return "not_asked"
 
     def _brought(self, intent_id: str, question: str) -> Answer:
-        """The answer that came with this call, if it is one to this very question about this very intent.
+        """The answer that came with this call, if it answers this exact question about this intent.
 
-        The SDK seals the state and binds it to the arguments, so a client can neither make nor alter one. That it is
-        used once is for the ledger to see to: an intent is approved once.
+        The SDK seals the state and binds it to the arguments, so a client can neither forge nor alter it. The ledger
+        makes sure that it is used once: an intent is approved once.
         """
         asked = f"{intent_id}:{hashlib.sha256(question.encode()).hexdigest()}"
         answer = (self._context.input_responses or {}).get(intent_id)
@@ -235,7 +235,7 @@ class ClientAsking:
 
 
 def question_in(error: BaseException) -> InputRequiredResult | None:
-    """The question that a call ended with, also where tasks of its own were running."""
+    """The question that ended a call, also if wrapped by the call's task groups."""
     if isinstance(error, AskFirst):
         return error.question
     if isinstance(error, BaseExceptionGroup):

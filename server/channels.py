@@ -1,9 +1,9 @@
-"""The user's own exchange accounts: which are connected, whose money they hold, and where their secrets are.
+"""Manages the user's own exchange accounts: the connected accounts, their channels and their secrets.
 
-`heytraders-mcp accounts connect` writes `accounts.json` of the home folder, and nothing that an agent can call does. It
-is read again whenever it has changed, so that an account which is connected while a server runs is real from its next
-order on. The secrets are in this machine's keyring or in a private file, bound to an account and its exchange, and
-handed to nothing but that exchange's session. A file or entry that names another exchange is refused.
+`heytraders-mcp accounts connect` writes `accounts.json` in the home folder; no tool of an agent can. The file is read
+again whenever it changes, so an account that is connected while a server runs counts as real from its next order. The
+secrets are in this machine's keyring or in a private file. They are bound to an account and its exchange, and only that
+exchange's session receives them. A file or entry that names another exchange is refused.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class ConnectedAccount(BaseModel):
 
     Attributes:
         account_id: As orders name it.
-        exchange: Where it is; its orders go nowhere else.
-        name: For people.
+        exchange: Its exchange; its orders go nowhere else.
+        name: Display name.
         labels_echoed: The exchange returns the labels of orders; `None` where that is not known.
         client_ids: An order can be found by an id that we chose.
-        testnet: It is on the exchange's testnet, where money is for play; the gate treats it as real all the same.
+        testnet: It is on the exchange's testnet, with play money; the gate still treats it as real.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,7 +56,7 @@ class ConnectedAccount(BaseModel):
 
     @property
     def market_type(self) -> str:
-        """What is traded there: spot, perpetual or prediction."""
+        """The market type: spot, perpetual or prediction."""
         return EXCHANGES[self.exchange].market_type
 
     @property
@@ -81,7 +81,7 @@ class _File(BaseModel):
 
 @dataclass(slots=True)
 class ConnectedAccounts:
-    """The connected accounts of a home folder. Blocking; the file is read when it has changed.
+    """The connected accounts of a home folder. Blocking; the file is read again when it has changed.
 
     Attributes:
         home: The folder.
@@ -101,7 +101,7 @@ class ConnectedAccounts:
 
         Raises:
             UserMustAct: The file cannot be read as a list of accounts.
-            BadFile: Others may read it, or it is no regular file.
+            BadFile: Other users can read it, or it is not a regular file.
         """
         return tuple(self._read().values())
 
@@ -114,7 +114,7 @@ class ConnectedAccounts:
         self._write({**self._read(), account.account_id: account})
 
     def remove(self, account_id: str) -> bool:
-        """Forget an account; whether it was there."""
+        """Forget an account. Returns whether it existed."""
         kept = dict(self._read())
         found = kept.pop(account_id, None) is not None
         if found:
@@ -150,7 +150,7 @@ class ConnectedAccounts:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What answers the calls, and whose money its accounts hold."""
+    """The API client of the calls, and the channels of its accounts."""
 
     client: Client
     channels: Channels
@@ -160,7 +160,7 @@ def local_channels(home: Path, check_paper: Callable[[str], object]) -> Channels
     """The channels of the embedded engine.
 
     Args:
-        home: Where connected accounts are kept.
+        home: Folder with the connected accounts.
         check_paper: Raises `NotFound` unless the engine has a paper account of this id. Blocks.
     """
     connected = ConnectedAccounts(home)
@@ -188,7 +188,7 @@ Place = Literal["keyring", "file"]
 def keep(
     home: Path, account: ConnectedAccount, secrets: tuple[str, ...], *, in_file: bool, keyring: Keyring | None = None
 ) -> Place:
-    """Keep the secrets of an account: in the keyring, or in a private file if there is no keyring or `in_file` says so.
+    """Store the secrets of an account: in the keyring, or in a private file with `in_file` or without a keyring.
 
     Raises:
         BadSetting: The keyring did not answer, or the folder cannot be written.
@@ -205,7 +205,7 @@ def find(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) 
     """The secrets of an account. Blocking: a keyring may ask its user.
 
     Raises:
-        BadSetting: No keys are stored, they cannot be read, or they are of another exchange.
+        BadSetting: No keys are stored, they cannot be read, or they belong to another exchange.
     """
     from engine.venues.exchange.session import Keys
 
@@ -225,7 +225,7 @@ def find(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) 
 
 
 def forget(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) -> Place:
-    """Forget the secrets of an account, and say where they were.
+    """Forget the secrets of an account, and return where they were.
 
     Raises:
         BadSetting: The keyring did not answer.
@@ -239,7 +239,7 @@ def forget(home: Path, account: ConnectedAccount, keyring: Keyring | None = None
 
 
 def own_accounts(home: Path) -> list[OwnAccount]:
-    """The connected accounts as the engine takes them. Their secrets are read when a session is opened."""
+    """The connected accounts in the engine's format. Their secrets are read when a session is opened."""
     from engine.venues.exchange.views import OwnAccount
 
     return [

@@ -1,4 +1,4 @@
-"""Where MCP clients keep their configuration, and how this server is entered there. No key ever goes into one."""
+"""Finds the configuration of MCP clients and adds this server to it. No key is ever written there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PASSED_ON: Final = (
     "HEYTRADERS_SEED",
     "HEYTRADERS_DATA",
 )
-"""Settings that an entry takes along. Keys and passwords are not among them, whatever is set."""
+"""Settings that are copied into an entry. Keys and passwords never are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class ClientConfig:
 
     Attributes:
         path: The file.
-        table: Names of the objects that lead to the servers.
-        typed: Whether an entry says that it is stdio.
+        table: Names of the nested objects that contain the servers.
+        typed: Whether an entry must name its type, stdio.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class ClientConfig:
 
 
 def client_config(name: ClientName, user: Path, environment: Mapping[str, str], platform: str) -> ClientConfig:
-    """Where a client keeps its servers.
+    """The configuration of a client.
 
     Args:
         name: The client.
@@ -68,19 +68,19 @@ def client_config(name: ClientName, user: Path, environment: Mapping[str, str], 
 
 
 def entry(config: ClientConfig, environment: Mapping[str, str]) -> dict[str, Any]:
-    """How a client starts this very installation, with the settings of now."""
+    """The entry that starts this installation, with the current settings."""
     passed = {name: environment[name] for name in PASSED_ON if environment.get(name, "").strip()}
     start: dict[str, Any] = {"command": sys.executable, "args": ["-m", "heytraders_mcp"], "env": passed}
     return {"type": "stdio", **start} if config.typed else start
 
 
 def merged(text: str | None, config: ClientConfig, added: Mapping[str, Any]) -> str:
-    """A configuration with our entry in it, and every other character as it was, comments included.
+    """A configuration with our entry added, and every other character unchanged, comments included.
 
-    An entry that is there keeps what `added` does not set: its environment, and whatever else the client keeps in it.
+    An existing entry keeps everything that `added` does not set, such as its environment and the client's own fields.
 
     Raises:
-        BadSetting: The text is neither JSON nor JSON with comments, or has something else where the servers belong.
+        BadSetting: The text is neither JSON nor JSON with comments, or has a wrong type in place of the servers.
     """
     written = text if text and text.strip() else "{}\n"
     path = [*config.table, ENTRY]
@@ -105,7 +105,7 @@ def merged(text: str | None, config: ClientConfig, added: Mapping[str, Any]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A value within JSON text, from `start` on. The text has no comments; its positions are the original's."""
+    """A value in JSON text, at `start`. The text has no comments, but the same positions as the original."""
 
     text: str
     start: int
@@ -121,7 +121,7 @@ class _Place:
         return _DECODER.raw_decode(self.text, self._skip(self.start))[1]
 
     def members(self) -> dict[str, _Place]:
-        """The members of an object; of two with one name the last, as JSON readers have it."""
+        """The members of an object; of duplicate names the last counts, as in JSON parsers."""
         found: dict[str, _Place] = {}
         at = self._skip(self._skip(self.start) + 1)
         while self.text[at] != "}":
@@ -133,7 +133,7 @@ class _Place:
         return found
 
     def with_member(self, written: str, name: str, value: Any, depth: int) -> str:
-        """`written`, whose positions are the same, with one more member at the end of this object."""
+        """`written`, which has the same positions, with a member added at the end of this object."""
         members = self.members()
         at = max((each.end for each in members.values()), default=self._skip(self.start) + 1)
         pad = "  " * depth
@@ -155,7 +155,7 @@ _TRAILING: Final = re.compile(r'"(?:[^"\\]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
 
 
 def _without_comments(text: str) -> str:
-    """JSON with comments and trailing commas as plain JSON of the same length: spaces take their place."""
+    """JSON with comments and trailing commas replaced by spaces: plain JSON of the same length."""
 
     def blank(found: re.Match[str]) -> str:
         return found[0] if found[0].startswith('"') else re.sub(r"\S", " ", found[0])
@@ -164,7 +164,7 @@ def _without_comments(text: str) -> str:
 
 
 def _over(old: object, added: Mapping[str, Any]) -> dict[str, Any]:
-    """The new entry: what the old one says, with `added` over it, and both environments together."""
+    """The new entry: the old one updated with `added`, and both environments merged."""
     kept = dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}
     environment = kept.get("env")
     before = cast("dict[str, Any]", environment) if isinstance(environment, dict) else {}
@@ -176,7 +176,7 @@ def _dumped(value: Any, depth: int) -> str:
 
 
 def _leads_to_objects(plain: str, table: tuple[str, ...]) -> bool:
-    """Whether the text is a JSON object, with objects or nothing at each step to the servers."""
+    """Whether the text is a JSON object, with an object or nothing at each level down to the servers."""
     try:
         place: object = json.loads(plain)
     except (ValueError, RecursionError):
@@ -189,5 +189,5 @@ def _leads_to_objects(plain: str, table: tuple[str, ...]) -> bool:
 
 
 def alone(config: ClientConfig, added: Mapping[str, Any]) -> str:
-    """The entry as a configuration of its own, to be shown."""
+    """The entry as a separate configuration, for display."""
     return merged(None, config, added)

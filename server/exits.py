@@ -1,4 +1,4 @@
-"""What every answer passes on its way to a client: secrets out, hidden characters out, foreign text named as such."""
+"""Filters every answer to a client: removes secrets and hidden characters, and marks foreign text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PAGE_CHARACTERS: Final = 40_000
-"""How long the rows of a page may be as JSON, about 15,000 tokens."""
+"""Maximum characters of a page's rows as JSON, about 15,000 tokens."""
 
 
 def written(response: BaseModel, *, hosted: bool) -> str:
-    """A result as JSON. What the hosted service answered is cleaned; `foreign_text` names the fields with its text."""
+    """A result as JSON. Text from the hosted service is cleaned, and `foreign_text` names its fields."""
     text = _compact(response)
     if not hosted:
         return text
@@ -34,7 +34,7 @@ def written(response: BaseModel, *, hosted: bool) -> str:
 
 
 def _compact(response: BaseModel) -> str:
-    """A response as JSON: tables with their columns once, at most `PAGE_CHARACTERS` of them, short ratios."""
+    """A response as compact JSON: columns named once per table, at most `PAGE_CHARACTERS` of rows, rounded ratios."""
     from api.outputs import tables_of, with_tables
 
     value = with_tables(response)
@@ -45,7 +45,7 @@ def _compact(response: BaseModel) -> str:
 
 
 def _cut(page: dict[str, Any], table: dict[str, Any]) -> None:
-    """Leave out rows at the end of a page that is too long, and let the next page begin with them."""
+    """Cut rows from the end of a page that is too long; the next page begins with them."""
     rows: list[Any] = table["rows"]
     length, fit = 0, 0
     while fit < len(rows) and length < PAGE_CHARACTERS:
@@ -58,7 +58,7 @@ def _cut(page: dict[str, Any], table: dict[str, Any]) -> None:
 
 
 def success(text: str) -> CallToolResult:
-    """A result whose text is the same JSON as its structured content, without secrets; a picture stands beside it."""
+    """A result whose text is the same JSON as its structured content, without secrets. A picture follows it."""
     text, pictures = _without_pictures(text)
     safe = redacted(text)
     if safe != text:
@@ -67,7 +67,7 @@ def success(text: str) -> CallToolResult:
 
 
 def _without_pictures(text: str) -> tuple[str, list[ImageContent]]:
-    """The result with the bytes of its picture taken out, and the picture as clients show it."""
+    """The result without its picture's bytes, and the picture as image content."""
     if '"picture":' not in text:
         return text, []
     value: dict[str, Any] = json.loads(text)

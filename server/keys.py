@@ -1,10 +1,10 @@
-"""Keys that this machine keeps: the user's own, registered ones, and the bearer token of the HTTP transports.
+"""Stores keys on this machine: the user's own, registered ones, and the bearer token of the HTTP transports.
 
 The user's key comes from the operating system's keyring, else from a file that only the user can read, else from the
-environment; after that comes one that an agent registered, so that registering never displaces a key of the user's.
-Stored keys are bound to the base URL that they were stored for and are never sent anywhere else.
+environment. A key that an agent registered comes last, so that registering never replaces a user's key. Stored keys are
+bound to a base URL and are never sent anywhere else.
 
-A keyring may ask its user to unlock it, so waiting for it has an end. `keyring` is imported at the first question only:
+A keyring may ask its user to unlock it, so the wait has a time limit. `keyring` is only imported at the first use:
 finding a backend takes time, and most starts need none.
 """
 
@@ -37,18 +37,18 @@ Result = TypeVar("Result")
 
 
 class Keyring(Protocol):
-    """What keeps secrets by name."""
+    """A store of secrets by name."""
 
     def read(self, name: str) -> str | None:
         """The secret, or `None` if none is stored."""
         ...
 
     def write(self, name: str, secret: str) -> bool:
-        """Keep it. `False` where this machine has no keyring."""
+        """Store it. `False` if this machine has no keyring."""
         ...
 
     def forget(self, name: str) -> None:
-        """Drop it, if it is there."""
+        """Delete it if it exists."""
         ...
 
 
@@ -63,13 +63,13 @@ class SystemKeyring:
         self._patience = patience
 
     def read(self, name: str) -> str | None:
-        """The secret, or `None` without a stored secret or a keyring."""
+        """The secret, or `None` if there is no secret or no keyring."""
         import keyring
 
         return self._ask(lambda: keyring.get_password(SERVICE, name)) if self._usable() else None
 
     def write(self, name: str, secret: str) -> bool:
-        """Keep it, and look whether it is there. `False` where this machine has no keyring, or one that forgets."""
+        """Store it and verify that it is there. `False` if there is no keyring, or one that does not keep it."""
         import keyring
 
         if not self._usable():
@@ -78,7 +78,7 @@ class SystemKeyring:
         return self._ask(lambda: keyring.get_password(SERVICE, name)) == secret
 
     def forget(self, name: str) -> None:
-        """Drop it, if it is there."""
+        """Delete it if it exists."""
         import keyring
         import keyring.errors
 
@@ -92,13 +92,13 @@ class SystemKeyring:
             self._ask(drop)
 
     def _usable(self) -> bool:
-        """Backends below 1 keep nothing, or keep it in the clear (keyring's own scale of priorities)."""
+        """Backends with a keyring priority below 1 store nothing, or store plain text."""
         import keyring
 
         return self._ask(lambda: float(keyring.get_keyring().priority)) >= 1
 
     def _ask(self, question: Callable[[], Result]) -> Result:
-        """The answer, or a refusal once patience has ended. The thread is left behind: nothing can interrupt it."""
+        """The answer, or an error after the time limit. The thread is left running, since nothing can interrupt it."""
         answers: list[Result] = []
         failures: list[Exception] = []
 
@@ -141,7 +141,7 @@ def find_key(
     """The key for `url`. Blocking: a keyring may ask its user.
 
     Raises:
-        BadSetting: A key was stored, but cannot be read; another is not used in its place.
+        BadSetting: A key was stored but cannot be read; no other key replaces it.
     """
     stored = _read(home / LOGINS, "run heytraders-mcp login again")
     if url in stored:
@@ -159,12 +159,12 @@ def find_key(
 
 
 def signed_in(home: Path, url: str) -> bool:
-    """Whether `keep_key` was used for `url`. Asks no keyring."""
+    """Whether `keep_key` was used for `url`. Does not access the keyring."""
     return url in _read(home / LOGINS, "run heytraders-mcp login again")
 
 
 def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Keyring | None = None) -> Origin:
-    """Keep the user's key for `url`: in the keyring; without a keyring, or `in_file`, in a private file.
+    """Store the user's key for `url`: in the keyring, or in a private file with `in_file` or without a keyring.
 
     Raises:
         BadSetting: The keyring did not answer, or the folder cannot be written.
@@ -177,7 +177,7 @@ def keep_key(home: Path, url: str, key: SecretStr, *, in_file: bool, keyring: Ke
 
 
 def forget_key(home: Path, url: str, keyring: Keyring | None = None) -> Origin | None:
-    """Forget the user's key for `url`, and say where it was. Keys of the environment are not ours to forget."""
+    """Forget the user's key for `url`, and return where it was. Keys in the environment are left alone."""
     logins = _read(home / LOGINS, "forget the key by hand")
     if url not in logins:
         return None
@@ -195,14 +195,14 @@ def registered_key(home: Path, source: str) -> SecretStr | None:
 
 
 def keep_registered_key(home: Path, source: str, key: str) -> Path:
-    """Keep a key for later starts, in place of an earlier one from the same `source`."""
+    """Store a key for later starts, replacing an earlier one from the same `source`."""
     path = home / REGISTERED
     _write(path, {**_read(path, "register again"), source: key})
     return path
 
 
 def http_token(home: Path) -> SecretStr:
-    """The token that HTTP clients must send, 256 bits; made at the first call."""
+    """The token that HTTP clients must send, 256 bits; created at the first call."""
     path = home / TOKEN
     if not path.exists():
         write_private(path, secrets.token_urlsafe(32) + "\n")
@@ -213,13 +213,13 @@ def http_token(home: Path) -> SecretStr:
 
 
 def last_four(key: SecretStr | str) -> str:
-    """How a key is shown: its last four characters, or nothing of a short one."""
+    """A key for display: its last four characters, or nothing for a short key."""
     value = key if isinstance(key, str) else key.get_secret_value()
     return f"…{value[-4:]}" if len(value) >= 12 else "…"
 
 
 def _read(path: Path, afterwards: str) -> dict[str, str]:
-    """A private file of names and texts; a missing one is empty."""
+    """Read a private file of names and texts; a missing file is empty."""
     text = read_private(path)
     if text is None:
         return {}

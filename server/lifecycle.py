@@ -1,7 +1,7 @@
-"""Builds the gate of this process when a call first needs it, and keeps watch beside the calls.
+"""Builds the gate of this process when a call first needs it, and runs the watcher in the background.
 
-Starting a server and listing its tools imports none of this. A home that has a ledger may hold what is approved but not
-sent, or sent but not answered, so there the watch begins soon after the start, before any call.
+Starting a server and listing its tools imports none of this. A home with a ledger may have approved intents to send or
+sent ones to resolve, so the watcher starts soon after the server, before any call.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 LEDGER: Final = "safety.db"
 SOON: Final = 3.0
-"""Seconds after the start, so that a client's first calls come first."""
+"""Delay in seconds after the start, so that a client's first calls come first."""
 
 IDLE: Final = 2.0
-"""Seconds between two looks into the ledger while there is no reason to open the engine."""
+"""Seconds between two readings of the ledger while there is no reason to open the engine."""
 
 _log = logging.getLogger("heytraders.safety")
 
@@ -42,8 +42,8 @@ class Safety:
 
     Args:
         settings: Of this process.
-        reached: Opens what the calls go to.
-        tasks: The watch runs there, until `stop`.
+        reached: Opens the backend of the calls.
+        tasks: Runs the watcher until `stop`.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Safety:
         self._check_scope = anyio.CancelScope()
 
     async def gate(self) -> Gate:
-        """What tools go through.
+        """The gate for tools.
 
         Raises:
-            UserMustAct: The ledger cannot be used; then nothing passes.
+            UserMustAct: The ledger cannot be used, so nothing passes.
         """
         from safety.gate import Gate
 
@@ -73,7 +73,7 @@ class Safety:
         return Gate.of(context)
 
     async def context(self) -> GateContext:
-        """What the gate stands on; another one once a newly registered key has changed the client."""
+        """The gate's context; a new one after a newly registered key has changed the client."""
         reached = await self._reached()
         async with self._lock:
             if self._context is None or self._context.client is not reached.client:
@@ -84,12 +84,12 @@ class Safety:
             return self._context
 
     def begin(self) -> None:
-        """Watch from the start where there may be something to watch."""
+        """Start the watcher with the server if there may be something to watch."""
         if (self._settings.home / LEDGER).exists():
             self._watch()
 
     async def stop(self) -> None:
-        """End the watch; what is being sent is booked first."""
+        """Stop the watcher, after booking the outcome of anything being sent."""
         self._check_scope.cancel()
         if self._watch_scope is not None:
             self._watch_scope.cancel()
@@ -109,7 +109,7 @@ class Safety:
         return self._ledger
 
     async def _check(self, ledger: Ledger) -> None:
-        """Look through the whole journal once, beside the calls; opening it has looked only at what is new."""
+        """Check the whole journal once, in the background; opening it has only checked the newest part."""
         try:
             with self._check_scope:
                 await anyio.sleep(SOON)
@@ -118,14 +118,14 @@ class Safety:
             _log.warning("the journal was not looked through: %s", error)
 
     def _watch(self) -> None:
-        """Begin, unless it goes on already. A server that only reads sends nothing, not even what was approved."""
+        """Start the watcher unless it is running. A read-only server sends nothing, not even approved intents."""
         if self._watch_scope is None and not self._settings.read_only:
             self._watch_scope = anyio.CancelScope()
             self._watch_ended = anyio.Event()
             self._tasks.start_soon(self._keep_watch, self._watch_scope)
 
     async def _keep_watch(self, scope: anyio.CancelScope) -> None:
-        """Watch until stopped. A failure ends it until the next call through the gate, which will be told why."""
+        """Watch until stopped. A failure ends it until the next call through the gate, which reports the cause."""
         try:
             with scope:
                 await self._wait_for_a_reason()
@@ -139,7 +139,7 @@ class Safety:
         self._watch_ended.set()
 
     async def _wait_for_a_reason(self) -> None:
-        """Return once a call has opened the gate, or something waits. A hosted service is watched in any case."""
+        """Return when a call has opened the gate or an intent is waiting; a hosted service is not waited for."""
         if self._context is None:
             await anyio.sleep(SOON)
         while self._context is None and not self._settings.hosted:
@@ -161,7 +161,7 @@ def _something_waits(ledger: Ledger) -> bool:
 def build_gate_context(
     settings: Settings, reached: Reached, ledger: Ledger, now: Callable[[], float] = time.time
 ) -> GateContext:
-    """A context of these settings. Imports what it is made of, so call it in a thread."""
+    """A gate context for these settings. Imports heavy modules, so call it in a thread."""
     from safety.exits import know
     from safety.gate import GateContext
     from safety.gate.gathering import Gathering
@@ -192,7 +192,7 @@ def build_gate_context(
 
 
 def build_watcher(context: GateContext) -> Watcher:
-    """What goes on behind the gate of this context."""
+    """The watcher for this context."""
     from safety.gate.halting import clean_up, watch_losses
     from safety.sending.reconciliation import Reconciler
     from safety.sending.watcher import Expiry, Watcher

@@ -1,6 +1,6 @@
-"""The gate as the door of live strategies: the embedded engine's strategies order through it like everybody else.
+"""Makes the gate the door of live strategies: the embedded engine's strategies place orders through it like any caller.
 
-The engine calls from a thread of its own; the gate runs on the server's event loop.
+The engine calls from its own thread; the gate runs on the server's event loop.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class GateDoor:
 
 
 def _answer(intent: Intent) -> DoorAnswer:
-    """What a strategy is told of the intent of its order."""
+    """The answer to a strategy about its order's intent."""
     if intent.state == "ACKED":
         return DoorAnswer("placed", Order.model_validate({**(intent.result or {}), "order_id": intent.order_id}))
     waits = intent.state in {"PENDING", "APPROVED", "NOT_SENT"}

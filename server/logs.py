@@ -1,4 +1,4 @@
-"""The log: stderr only, one line an event, and never a key in it."""
+"""Sets up the log: stderr only, one line per event, never a key."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Everything that can be set from outside, read once at the edge into a frozen object that is passed down.
+"""All settings from outside, read once at the edge into a frozen object that is passed down.
 
-Nothing below the command line reads the environment. Every default is the careful one.
+Nothing below the command line reads the environment. Every default is the safe choice.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ VARIABLES: Final = (
     "HEYTRADERS_WEBHOOK_LOOPBACK",
     "HEYTRADERS_LOG_LEVEL",
 )
-"""Every variable that means something here."""
+"""All known variables."""
 
 _LOOKS_LIKE_ONE: Final = re.compile("hey[-_]?traders?[-_]", re.IGNORECASE)
 
@@ -62,33 +62,34 @@ _NO: Final = ("0", "false", "no", "off")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a server process runs with.
+    """The settings of a server process.
 
     Attributes:
-        home: Folder of the database, keys and logs; nothing outside of it is written.
-        api_key: Key for the hosted service from the environment, never shown; a stored one comes before it.
+        home: Folder of the database, keys and logs; nothing outside it is written.
+        api_key: Key for the hosted service from the environment, never shown; a stored key takes precedence.
         base_url: The hosted service. `None` without a key means the embedded engine.
         signed_in: `heytraders-mcp login` has stored a key for `url`.
         database_url: SQLAlchemy URL of the embedded engine's database, SQLite under `home` by default.
         toolsets: Which groups of tools are exposed.
-        read_only: Expose only tools that change nothing; wins over `toolsets`.
-        auth_header: How the key travels to the hosted service.
-        amounts: How amounts travel to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
+        read_only: Expose only tools that change nothing; overrides `toolsets`.
+        auth_header: Header that carries the key to the hosted service.
+        amounts: Format of amounts to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
         seed: Of the simulated market.
         data: Where the embedded engine's market data comes from: `simulated`, or `exchange` for the exchanges' own.
-        venue_urls: For development: servers on this machine in place of exchanges, by exchange.
-        backtest_slots: Backtests run at the same time; `None` leaves it to the number of cores.
-        backtest_seconds: Longest a backtest may run.
-        backtest_memory_mb: Most memory of a backtest's process.
-        executor: Where sweeps run: empty for this machine's cores, or `dask://host:port`. Away from this machine it
-            needs the three HEYTRADERS_CLUSTER_ files, which the cluster's client reads.
+        venue_urls: For development: servers on this machine that replace exchanges, by exchange.
+        backtest_slots: Maximum concurrent backtests; `None` uses the number of cores.
+        backtest_seconds: Maximum run time of a backtest in seconds.
+        backtest_memory_mb: Maximum memory of a backtest's process.
+        executor: Where sweeps run: empty for this machine's cores, or `dask://host:port`. A remote cluster needs the
+            three HEYTRADERS_CLUSTER_ files, which the cluster's client reads.
         webhook_secret: Signs deliveries of the hosted service, never shown; no tool can give another.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
-        time_speed: Seconds of the embedded engine's time in one of the machine's. Above 1 its time runs ahead from now,
-            which only the demo's throw-away home can bear, so no variable sets it.
-        stays: Whether this process goes on when clients end: `run`, and `serve` over HTTP. No variable sets it.
+        time_speed: Speed of the embedded engine's clock relative to real time. Above 1, its time runs ahead of now,
+            which is only safe in the demo's throw-away home, so no variable sets it.
+        stays: Whether this process continues after clients disconnect: `run`, and `serve` over HTTP. No variable sets
+            it.
         log_level: Of the log on stderr.
-        misspelt: Variables that look like settings but are not.
+        misspelt: Variables that look like settings but are unknown.
     """
 
     home: Path
@@ -116,7 +117,7 @@ class Settings:
 
     @property
     def doubts(self) -> list[str]:
-        """One sentence for each variable that was set in vain. Its value is never repeated."""
+        """One sentence for each unknown variable. Its value is never shown."""
         if not self.misspelt:
             return []
         from api.errors import clean, closest
@@ -129,7 +130,7 @@ class Settings:
 
     @property
     def key_in_environment(self) -> bool:
-        """Whether a key stands where an agent that reads the client's settings finds it, also beside a stored one."""
+        """Whether a key is in the environment, where an agent that reads the client's settings can find it."""
         return self.api_key is not None
 
     @property
@@ -178,10 +179,11 @@ class Settings:
 
 
 def home_of(environment: Mapping[str, str]) -> Path:
-    """The home folder, whatever else cannot be read.
+    """The home folder, even if other settings are invalid.
 
     Raises:
-        BadSetting: It depends on the folder that a program is started in, so that two programs would use two homes.
+        BadSetting: The path is relative or holds an unexpanded variable, so different programs would use different
+            homes.
     """
     named = environment.get("HEYTRADERS_HOME", "").strip()
     if not named:
@@ -207,7 +209,7 @@ def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
     """Read a comma-separated list of toolsets; `None` means all. The order of the tool list never changes.
 
     Raises:
-        BadSetting: An unknown or no toolset; `name` is the variable or option to fix.
+        BadSetting: A toolset is unknown, or there is none; `name` is the variable or option to fix.
     """
     if text is None:
         return TOOLSETS
@@ -222,7 +224,7 @@ def parse_toolsets(text: str | None, name: str) -> tuple[Toolset, ...]:
 
 
 def _venue_urls(text: str | None) -> dict[ExchangeId, str]:
-    """Servers in place of exchanges, such as `binance=http://127.0.0.1:9000`. They must be on this machine."""
+    """Servers that replace exchanges, such as `binance=http://127.0.0.1:9000`. They must be on this machine."""
     found: dict[ExchangeId, str] = {}
     for part in (text or "").split(","):
         name, _, url = part.strip().partition("=")
@@ -261,7 +263,7 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
 
 
 def _whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    """A number within a range; `None` where the variable is not set."""
+    """A number within a range; `None` if the variable is not set."""
     text = given.get(name)
     if text is None:
         return None
@@ -279,10 +281,10 @@ def _secret(text: str | None) -> SecretStr | None:
 
 
 def read_key(text: str, name: str) -> SecretStr:
-    """An API key as it can travel in a header. The value is never repeated in the message.
+    """An API key that is valid in a header. The value is never shown in the message.
 
     Raises:
-        BadSetting: It cannot; `name` is what held it.
+        BadSetting: It is not valid; `name` is the variable or option that held it.
     """
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 512:
         raise BadSetting(
@@ -295,7 +297,7 @@ def read_key(text: str, name: str) -> SecretStr:
 def _base_url(text: str | None) -> str | None:
     """An https URL, or http on this machine (the embedded engine served by `heytraders-mcp engine`).
 
-    In one spelling, whatever was given: each service has its limits, and one with two names would have them twice.
+    The URL is normalised: limits are per service, and two spellings would double them.
     """
     if text is None:
         return None
@@ -318,15 +320,15 @@ def _base_url(text: str | None) -> str | None:
 
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
-"""A name without a dot at its end, or an address."""
+"""A name without a trailing dot, or an address."""
 
 _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/*")
-"""Without empty segments, dots or escapes, in which one path can be written in many ways."""
+"""No empty segments, dots or escapes, which allow many spellings of one path."""
 
 _PORTS: Final = {"https": 443, "http": 80}
 
 
 def _without_user(url: str) -> str:
-    """A URL as a message may show it: what stands before an @ can be a password."""
+    """A URL for messages, without the part before an @, which may be a password."""
     scheme, mark, rest = url.rpartition("://")
     return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else url

@@ -1,10 +1,10 @@
-"""Serving: stdio, SSE and streamable HTTP, each with an orderly end.
+"""Serves MCP over stdio, SSE and streamable HTTP, each with an orderly shutdown.
 
 The SDK's own stdio loop dies at once on SIGTERM and hangs on SIGINT, because its reader thread cannot be interrupted.
-Here a signal closes the backend first and ends the process then, with the exit code that a shell expects.
+Here a signal first closes the backend and then ends the process, with the exit code that a shell expects.
 
-HTTP is for this machine only: a browser page of another origin must not reach a server here, nor may another program
-that found its port. So Host and Origin are checked against this machine's names, and a bearer token is required.
+HTTP is for this machine only. Neither a browser page of another origin nor another program that found the port may
+reach the server. So Host and Origin are checked against this machine's names, and a bearer token is required.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LocalGate:
         self._check = TransportSecurityMiddleware(ONLY_THIS_MACHINE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if it is of this machine."""
+        """Pass the request on if it comes from this machine."""
         if scope["type"] == "http":
             refusal = await self._check.validate_request(Request(scope), is_post=False)
             if refusal is not None:
@@ -68,7 +68,7 @@ class LocalGate:
 class BearerGate:
     """Answers 401 to every HTTP request without `Authorization: Bearer <token>`.
 
-    Requests for OAuth metadata get 404: there is no login server, and a client that gets 401 there looks for one.
+    Requests for OAuth metadata get 404: there is no login server, and a client that gets 401 there would look for one.
     """
 
     def __init__(self, app: ASGIApp, token: SecretStr) -> None:
@@ -76,7 +76,7 @@ class BearerGate:
         self._expected = f"Bearer {token.get_secret_value()}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if it holds the token. The comparison takes the same time wherever it fails."""
+        """Pass the request on if it holds the token. The comparison runs in constant time."""
         if scope["type"] == "http" and scope["path"].startswith("/.well-known/oauth"):
             await PlainTextResponse("This server has no OAuth; use its bearer token.", 404)(scope, receive, send)
             return
@@ -102,13 +102,13 @@ PATHS: dict[HttpTransport, str] = {"sse": "/sse", "streamable-http": "/mcp"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 5.0
 HEAD_SECONDS = 10.0
-"""How long the head of a request may take."""
+"""Time limit for the head of a request."""
 MOST_WAITING = 100
 """Connections that have not sent the head of a request."""
 
 
 def serve_stdio(settings: Settings) -> None:
-    """Serve one client over standard input and output until its end. A signal ends the process: 128 + its number."""
+    """Serve one client over standard input and output. A signal ends the process with exit code 128 + its number."""
     anyio.run(_stdio, settings)
 
 
@@ -143,7 +143,7 @@ async def serve_http(
 
 
 def http_app(server: MCPServer[Any], transport: HttpTransport, token: SecretStr | None) -> ASGIApp:
-    """The web application of a transport, open to this machine and to holders of the token."""
+    """The web application of a transport, open only to this machine and to holders of the token."""
     if transport == "sse":
         app: ASGIApp = server.sse_app(sse_path=PATHS["sse"], transport_security=ONLY_THIS_MACHINE)
     else:
@@ -180,7 +180,7 @@ class Waiting:
         self._timers: dict[asyncio.Transport, asyncio.TimerHandle] = {}
 
     def add(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        """Give a connection some seconds for its next request, and close the oldest of too many."""
+        """Start a connection's time limit for its next request, and close the oldest if there are too many."""
         self.remove(transport)
         self._timers[transport] = loop.call_later(HEAD_SECONDS, transport.abort)
         if len(self._timers) > MOST_WAITING:
@@ -189,17 +189,17 @@ class Waiting:
             self.remove(oldest)
 
     def remove(self, transport: asyncio.Transport) -> None:
-        """It asks for something, or is closed."""
+        """Remove a connection that has sent a request or is closed."""
         timer = self._timers.pop(transport, None)
         if timer is not None:
             timer.cancel()
 
 
 def _bounded_protocol() -> type[H11Protocol]:
-    """HTTP/1.1 that does not keep connections which ask for nothing.
+    """HTTP/1.1 that closes idle connections.
 
-    A connection has some seconds for the head of each request. Of more than `MOST_WAITING` that wait to send one, the
-    oldest is closed, so that idle connections keep nobody else out; no refusal is logged.
+    A connection has a few seconds for the head of each request. If more than `MOST_WAITING` have sent none, the oldest
+    is closed, so that idle connections cannot block others. No refusal is logged.
     """
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -231,7 +231,7 @@ def _bounded_protocol() -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def _answers(self) -> bool:
-            """Whether a request is being answered; before the first there is no cycle."""
+            """Whether a request is being answered; there is no cycle before the first request."""
             cycle = cast("RequestResponseCycle | None", self.cycle)
             return cycle is not None and not cycle.response_complete
 
@@ -239,14 +239,14 @@ def _bounded_protocol() -> type[H11Protocol]:
 
 
 async def run_asgi(app: ASGIApp, listener: socket.socket, log_level: str, announcement: str) -> int:
-    """Serve an application until SIGINT or SIGTERM, and return its number. Open streams get a second to end.
+    """Serve an application until SIGINT or SIGTERM, and return the signal's number. Open streams get a second to end.
 
-    The announcement goes to stderr once requests are taken and signals are heeded.
+    The announcement goes to stderr when requests are accepted and signals are handled.
     """
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Leaves signals to us: uvicorn would raise them again before anything is closed."""
+        """Leaves signals to us: uvicorn would raise them again before the backend is closed."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None]:

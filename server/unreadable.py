@@ -1,4 +1,4 @@
-"""Answers to messages that are not JSON-RPC. The SDK's stdio transport drops them, and their sender waits for ever.
+"""Answers messages that are not JSON-RPC. The SDK's stdio transport drops them, so their sender would wait for ever.
 
 Python and the SDK's parser disagree on a few inputs (half of a surrogate pair, very long integers, deep nesting, a byte
 order mark). Where Python can still read the id, the error goes to that request; otherwise its id is null.
@@ -23,14 +23,14 @@ Incoming = SessionMessage | Exception
 
 
 class Answering:
-    """The incoming half of a connection, without the messages that cannot be read: `reply` gets their answers."""
+    """The incoming half of a connection without unreadable messages, whose answers go to `reply`."""
 
     def __init__(self, incoming: Any, reply: Callable[[SessionMessage], Awaitable[None]]) -> None:
         self._incoming = incoming
         self._reply = reply
 
     async def receive(self) -> Incoming:
-        """The next message that can be read."""
+        """The next readable message."""
         while True:
             item: Incoming = await self._incoming.receive()
             if not isinstance(item, ValidationError):
@@ -90,7 +90,7 @@ def _reason(line: str, message: Any, said: str) -> str:
 
 
 def _read(line: str) -> Any:
-    """The message as Python's own parser reads it, with very long integers left out; `None` if it cannot either."""
+    """The message as read by Python's parser, without very long integers; `None` if that fails too."""
     try:
         return json.loads(line.lstrip(_BYTE_ORDER_MARK), parse_int=_short_integer)
     except (ValueError, RecursionError):

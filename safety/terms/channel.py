@@ -1,5 +1,4 @@
-"""Says whose money an account holds and what can be relied upon there. The server builds it from the connected
-accounts.
+"""Says whose money an account holds and what its service guarantees. The server builds it from the connected accounts.
 
 No response of a service makes money simulated. An account that is neither connected nor a paper account is real.
 """

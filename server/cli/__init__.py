@@ -1,4 +1,4 @@
-"""The command line. A verb is imported when it is used; an error is one line that says what to do."""
+"""The command line. A verb is imported on use. An error is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VERBS: Final[dict[str, str]] = {
     "audit": "Check, export and show the journal of the safety layer.",
     "doctor": "Check this installation.",
 }
-"""Verb to help line. A click command of the verb's name stands in `server/cli/<verb>.py`, or where `_BESIDE` says."""
+"""Verb to help line. The click command of a verb is in `server/cli/<verb>.py` or in its module in `_BESIDE`."""
 
 _BESIDE: Final[dict[str, str]] = {
     "engine": "serve",
@@ -48,11 +48,11 @@ _BESIDE: Final[dict[str, str]] = {
     "script": "backtest",
     "settle": "approve",
 }
-"""Verbs that share the module of another one."""
+"""Verbs that share another verb's module."""
 
 
 class Verbs(click.Group):
-    """Finds verbs by name; the help of all of them needs none of them."""
+    """Finds verbs by name; the table of verbs imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All verbs, in the order of the table."""
@@ -93,7 +93,7 @@ def cli(context: click.Context, *, version: bool) -> None:
 
 
 def main() -> None:
-    """Run a verb. Exit code 0 when it did its job, 1 when it could not, 2 when it was called wrongly."""
+    """Run a verb. Exit code 0 on success, 1 on failure, 2 on wrong usage."""
     sys.excepthook = _crashed
     try:
         cli.main(prog_name="heytraders-mcp", standalone_mode=False)
@@ -121,7 +121,7 @@ def _give_up(error: HeyTradersError) -> NoReturn:
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Python's own report of a crash, without secrets."""
+    """Print Python's crash report without secrets."""
     import traceback
 
     from safety.exits import redacted
@@ -130,6 +130,6 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def _first(group: ExceptionGroup[HeyTradersError]) -> HeyTradersError:
-    """The error in a group that task groups have wrapped it in."""
+    """The error inside nested exception groups."""
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, ExceptionGroup) else inner

@@ -1,4 +1,4 @@
-"""`heytraders-mcp accounts`: paper accounts with their books, and exchange accounts of the user's own."""
+"""`heytraders-mcp accounts`: paper accounts with their books, and the user's exchange accounts."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
 
 
 def _asked(what: str, pattern: str, form: str) -> str:
-    """One secret: typed without being shown, or one line of a pipe."""
+    """Read one secret: typed without echo, or one line from a pipe."""
     typed = click.prompt(f"{what} ({form})", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     text = str(typed).strip()
     if not re.fullmatch(pattern, text):
@@ -180,11 +180,11 @@ def _asked(what: str, pattern: str, form: str) -> str:
 
 
 def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> str:
-    """What the exchange says about the keys.
+    """The exchange's answer about the keys.
 
     Raises:
-        BadSetting: They may withdraw. Nothing was stored.
-        HeyTradersError: The exchange does not accept them, or cannot be asked. Nothing was stored.
+        BadSetting: The keys may withdraw. Nothing was stored.
+        HeyTradersError: The exchange rejects them, or cannot be reached. Nothing was stored.
     """
     may = anyio.run(_withdrawal_right, settings, account, secrets)
     name = EXCHANGES[account.exchange].name

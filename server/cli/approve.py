@@ -1,7 +1,7 @@
-"""`heytraders-mcp approve`: a human looks at what an agent wants to do, and signs it or does not.
+"""`heytraders-mcp approve`: a human reviews what an agent wants to do, and signs or declines it.
 
-Signing is all that happens here. The server that is running sends what was signed; this command never sees the API key.
-`heytraders-mcp settle`: a human says what became of an order whose outcome no reading can tell.
+This command only signs. The running server sends the signed intent; this command never sees the API key.
+`heytraders-mcp settle`: a human decides the outcome of an order that the server could not resolve.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 WAIT_SECONDS: Final = 80.0
-"""An approved intent waits up to 75 s for a fresh price, and is sent then or never."""
+"""An approved intent waits up to 75 s for a fresh price; after that it is never sent."""
 LOOK_SECONDS: Final = 0.2
 
 
@@ -88,10 +88,10 @@ def _show_list(waiting: list[Intent]) -> None:
 
 
 def _picked(ledger: Ledger, waiting: list[Intent], intent_id: str | None) -> Intent:
-    """The intent that is meant.
+    """The chosen intent.
 
     Raises:
-        NotFound: No intent has this id, or it does not wait any more.
+        NotFound: No intent has this id, or it is no longer pending.
     """
     if intent_id is None:
         return waiting[0] if len(waiting) == 1 else _asked_for(waiting)
@@ -113,7 +113,7 @@ def _asked_for(waiting: list[Intent]) -> Intent:
 
 
 def _shown(intent: Intent, ledger: Ledger, policy: Policy) -> list[str]:
-    """The facts, at most nine lines, below whatever would be published."""
+    """The facts, at most nine lines, below the text to publish, if any."""
     lines = [*whole_text(intent.proposal), *screen(intent.proposal)]
     limit = policy.limits(intent.proposal.money).daily_notional
     if limit is not None and intent.proposal.notional_usd is not None:
@@ -124,10 +124,10 @@ def _shown(intent: Intent, ledger: Ledger, policy: Policy) -> list[str]:
 
 
 def _wanted(intent: Intent, policy: Policy) -> bool:
-    """What the human says; above the policy's threshold with the amount typed.
+    """The human's decision; above the policy's threshold, they must type the amount.
 
     Raises:
-        InvalidInput: The amount that was typed is another.
+        InvalidInput: The typed amount differs.
     """
     answer: str = click.prompt("Approve it", type=click.Choice(("yes", "no", "later")))
     if answer == "later":
@@ -143,7 +143,7 @@ def _wanted(intent: Intent, policy: Policy) -> bool:
 
 
 def _is_large(intent: Intent, policy: Policy) -> bool:
-    """Above the threshold. Real money of unknown value is."""
+    """Whether it is above the threshold. Real money of unknown value always is."""
     worth = intent.proposal.notional_usd
     return not paper(intent.proposal) if worth is None else worth > policy.typed_amount_above
 
@@ -161,7 +161,7 @@ def _declined(ledger: Ledger, intent: Intent) -> None:
 
 
 def _told(ledger: Ledger, intent_id: str) -> bool:
-    """Wait until the server has carried it out, and say what became of it. Whether it did."""
+    """Wait for the server to send it, and print the outcome. Returns whether it succeeded."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         intent = ledger.intent(intent_id)
@@ -224,7 +224,7 @@ def settle(*, intent_id: str, order_id: str | None, absent: bool) -> None:
 
 
 def _unclear(ledger: Ledger, intent_id: str) -> Intent:
-    """The intent, if there is something to settle.
+    """The intent, if it can be settled.
 
     Raises:
         InvalidInput: Its outcome is known, or it is not an order.
@@ -240,7 +240,7 @@ def _unclear(ledger: Ledger, intent_id: str) -> Intent:
 
 
 def _candidates(settings: Settings, intent: Intent) -> list[str]:
-    """Orders of the account that have the intent's terms, those that fit exactly first."""
+    """Orders of the account that match the intent's terms, exact matches first."""
     try:
         listed = anyio.run(_listed, settings, intent)
     except HeyTradersError as error:

@@ -84,7 +84,7 @@ def tail(*, number: int) -> None:
 
 
 def line_of(event: Event) -> str:
-    """An event in one line: when, number, kind, what it is about, what happened."""
+    """An event on one line: time, number, kind, subject, what happened."""
     when = datetime.fromtimestamp(event.at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return clean(f"{when} {event.seq:>6} {event.kind:<8} {event.subject} {_what(event.kind, event.body)}", _WIDTH)
 
@@ -127,7 +127,7 @@ def _label(text: str | None) -> tuple[int, str] | None:
 
 @contextmanager
 def _ledger() -> Generator[Ledger]:
-    """The ledger of this home; looking never makes one."""
+    """The ledger of this home; never creates one."""
     from safety.ledger import Ledger
 
     settings = Settings.read(os.environ)

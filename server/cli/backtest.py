@@ -210,7 +210,7 @@ def _matrix(rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _shown(part: Any) -> None:
-    """Print one part of a report: rows, a table by name, or a name and a value a line."""
+    """Print one part of a report: rows, a table by name, or one name and value per line."""
     if isinstance(part, list):
         rows = cast("list[dict[str, Any]]", part)
         table(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
@@ -244,7 +244,7 @@ def _cell(value: Any) -> str:
 
 
 def _called(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
-    """Call one tool; a sweep is followed to its end. A refusal ends the program with its words.
+    """Call one tool; a sweep is followed to its end. A refusal ends the program with the tool's message.
 
     Raises:
         ClickException: The tool refused. It is raised out here, where no task group can wrap it.
@@ -269,14 +269,14 @@ async def _call(tool: str, terms: dict[str, Any]) -> CallToolResult:
 
 
 def _under_way(result: CallToolResult) -> dict[str, Any] | None:
-    """What names a job that goes on."""
+    """The fields that identify a running job."""
     found: dict[str, Any] = result.structured_content or {}
     named = {name: found[name] for name in ("sweep_id", "backtest_id") if found.get(name)}
     return named if found.get("status") in ("queued", "running") else None
 
 
 async def _show(progress: float, total: float | None, message: str | None) -> None:
-    """Draw the bar again, where standard error is a terminal."""
+    """Redraw the progress bar if standard error is a terminal."""
     if sys.stderr.isatty():
         filled = int(_BAR * progress / (total or 100.0))
         click.echo(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {message or ''}\x1b[K", nl=False, err=True)

@@ -49,7 +49,7 @@ async def _show_progress(progress: float, total: float | None, message: str | No
 
 
 def _parsed(tool: str, pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read `key=value` pairs: what the schema has as a string stays one, anything else is JSON where it can be."""
+    """Read `key=value` pairs: strings of the schema stay strings, other values are parsed as JSON if possible."""
     properties: dict[str, dict[str, Any]] = load(tool)["inputSchema"]["properties"]
     parsed: dict[str, Any] = {}
     for pair in pairs:

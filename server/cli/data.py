@@ -179,7 +179,7 @@ def _day(text: str, option: str) -> int:
 
 
 async def _fetched(settings: Settings, jobs: Callable[[MarketFeed, Fetcher, Store], list[Job]]) -> bool:
-    """Fetch with a bar for each series; false when one of them failed."""
+    """Fetch with a progress bar for each series; false if one failed."""
     async with open_engine(replace(settings, data="exchange")) as engine:
         return await anyio.to_thread.run_sync(_fetch_all, engine, jobs)
 
@@ -226,7 +226,7 @@ def _summed_up(summary: Summary) -> str:
 async def import_candles(
     settings: Settings, file: Path, symbol: str, timeframe: Timeframe, *, allow_gaps: bool = False
 ) -> str:
-    """Import a file and say what came of it."""
+    """Import a file and print the result."""
     from api.errors import HeyTradersError
     from api.symbols import resolve
     from engine.feeds.importing import ImportOptions
@@ -279,7 +279,7 @@ def _settings() -> Settings:
 
 
 async def ticking(work: Awaitable[Result]) -> Result:
-    """Await something, with a dot for each second that it takes where stderr is a terminal."""
+    """Await something, printing a dot each second if stderr is a terminal."""
     if not sys.stderr.isatty():
         return await work
     dots = 0

@@ -79,7 +79,7 @@ async def _run(settings: Settings, csv: Path | None, symbol: str) -> None:
 
 
 async def _say_yes(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:  # noqa: ARG001 - the SDK's signature
-    """Stand in for the human at the client's dialog; with paper money this is a rehearsal."""
+    """Answer the client's dialog for the human; with paper money this is a rehearsal."""
     click.echo(textwrap.indent(f"The client shows its user:\n{params.message}\n-> yes", "     | "))
     return ElicitResult(action="accept", content={"approve": True})
 
@@ -136,7 +136,7 @@ MAX_ROWS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One tool call of the demo, why it is made, and how its result reads."""
+    """One tool call of the demo, its reason, and how to print its result."""
 
     why: str
     tool: str
@@ -222,7 +222,7 @@ def _balances(result: Result) -> Iterator[str]:
 
 
 def signal_line(signal: Result) -> str:
-    """A signal as the demo shows it when it arrives."""
+    """A signal as the demo prints it."""
     order = f"order {signal['order_id']}" if signal.get("order_id") else signal.get("order_message") or "no order"
     return f"{signal['bar_time']}  {signal['action']:<5} {signal['side']:<4} {signal['symbol']:<9} {order}"
 
@@ -270,7 +270,7 @@ ORDERS: Final = (
 
 
 def placed(intent_id: str) -> Step:
-    """Looks the order up by its intent."""
+    """The step that looks up the order by its intent."""
     return Step("What became of it?", "order_intent", {"intent_id": intent_id}, _intent)
 
 
@@ -291,7 +291,7 @@ BACKTEST: Final = Step(
 
 
 def subscribe(result_id: str) -> Step:
-    """Deploys the strategy of the backtest."""
+    """The step that deploys the strategy of the backtest."""
     return Step(
         "Let that strategy trade the account by itself; time runs fast here.",
         "live_subscribe",
@@ -301,7 +301,7 @@ def subscribe(result_id: str) -> Step:
 
 
 def last_steps(subscription_id: str) -> tuple[Step, ...]:
-    """What ends the demo, once signals have arrived."""
+    """The last steps of the demo, after signals have arrived."""
     return (
         Step("End it.", "live_unsubscribe", {"subscription_id": subscription_id}, _ended),
         Step("What is in the account now?", "accounts_balances", {"account_id": ACCOUNT}, _balances),

@@ -1,4 +1,4 @@
-"""`heytraders-mcp doctor`: what is installed, what is set, and what would keep the server from working."""
+"""`heytraders-mcp doctor`: reports installation, settings and anything that would keep the server from working."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _data(settings: Settings) -> Iterator[Finding]:
-    """Where market data comes from, and whether what that needs is installed."""
+    """The source of market data, and whether its packages are installed."""
     from engine.venues.exchange.session import available, missing
 
     if settings.data == "simulated":
@@ -124,7 +124,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 
 def _files(settings: Settings) -> Iterator[Finding]:
-    """Files of the home that others can read or change, and links in place of files. No command makes either."""
+    """Files of the home that other users can read or change, and symbolic links. No command creates either."""
     found = [settings.home, *sorted(settings.home.iterdir())] if settings.home.is_dir() else []
     wrong = 0
     for path in found:
@@ -156,7 +156,7 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 
 def _safety(settings: Settings) -> Iterator[Finding]:
-    """Policy, how sure an approval is and why, kill switch and journal. Never creates a ledger."""
+    """Policy, assurance level and its reason, kill switch and journal. Never creates a ledger."""
     from safety.human.in_force import BUILT_IN, assurance_of, load, trusted
     from safety.ledger import Ledger
 
@@ -183,7 +183,7 @@ def _safety(settings: Settings) -> Iterator[Finding]:
 
 
 def _live(settings: Settings) -> Iterator[Finding]:
-    """Which process runs live strategies, and whether that outlives a client. Never creates a database."""
+    """The process that runs live strategies, and whether it outlives a client. Never creates a database."""
     if settings.hosted or (settings.database_url is None and not (settings.home / "engine.sqlite3").exists()):
         return
     from engine.live.lease import owner

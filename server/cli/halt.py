@@ -1,4 +1,4 @@
-"""`heytraders-mcp halt`: anybody may stop everything, at once and without a passphrase; `release`: a human ends it."""
+"""`heytraders-mcp halt` stops all trading at once, without a passphrase; `release` lets a human end the halt."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def halt(reason: tuple[str, ...]) -> None:
 
 
 def _known(failed: Exception) -> HeyTradersError | None:
-    """The error that says what is wrong, also where task groups have wrapped it."""
+    """The error with the cause, unwrapped from task groups."""
     if isinstance(failed, ExceptionGroup):
         return next(filter(None, map(_known, failed.exceptions)), None)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - of exceptions
     return failed if isinstance(failed, HeyTradersError) else None
 
 
 def _halt(home: Path, why: str) -> None:
-    """The switch first, on the disk before anything else is tried; with a ledger that is broken, by the file alone."""
+    """Engage the switch on disk before anything else; if the ledger is broken, by the file alone."""
     from safety.ledger import Ledger
     from safety.ledger.switch import write_file
 
@@ -78,7 +78,7 @@ def _halt(home: Path, why: str) -> None:
 
 
 async def _clean_up(settings: Settings, why: str) -> Halted:
-    """What the gate does behind the switch."""
+    """Run the gate's clean-up after the switch."""
     async with open_backend(settings) as backend:
         return await (await backend.safety()).kill_switch.halt(why, BY)
 
@@ -106,7 +106,7 @@ def release() -> None:
 
 
 def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
-    """What else went wrong since, which moved nothing because everything was halted already."""
+    """Later alarms, which changed nothing because trading was already halted."""
     from safety.sending.reconciliation import ALARM
 
     newest = ledger.events(limit=NEWEST, newest=True)
@@ -114,7 +114,7 @@ def _alarms(ledger: Ledger, switch: Switch) -> list[Event]:
 
 
 def _told(ledger: Ledger, switch: Switch) -> list[str]:
-    """What a human should know before trading goes on."""
+    """What a human should know before trading resumes."""
     lines = [f"{switch.state}, by {clean(switch.by)}: {clean(switch.reason)}"]
     told = (clean(alarm.body["reason"]) for alarm in _alarms(ledger, switch))
     lines += [f"and also: {reason}" for reason in dict.fromkeys(told) if reason != clean(switch.reason)]

@@ -1,4 +1,4 @@
-"""`heytraders-mcp install`: enters this server into a client's configuration, without a key."""
+"""`heytraders-mcp install`: adds this server to a client's configuration, without a key."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def install(*, name: str, data: str | None, only_print: bool) -> None:
 
 
 def _replace(path: Path, change: Callable[[str | None], str]) -> Path | None:
-    """Change a file in one step, links followed; its mode stays. Returns the copy of what was there."""
+    """Replace a file atomically, following links and keeping its mode. Returns the backup of the old file."""
     target = path.resolve()
     try:
         old = target.read_bytes().decode("utf-8-sig") if target.exists() else None

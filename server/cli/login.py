@@ -1,6 +1,6 @@
-"""`heytraders-mcp login` takes the API key from the terminal, unseen, and keeps it where no configuration holds it.
+"""`heytraders-mcp login` reads the API key from the terminal without echo, and stores it outside any configuration.
 
-`logout` forgets it.
+`logout` deletes it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def login(*, in_file: bool) -> None:
 
 
 def _asked(url: str) -> str:
-    """The key: typed without being shown, or one line of a pipe."""
+    """Read the key: typed without echo, or one line from a pipe."""
     typed = click.prompt(f"API key for {url}", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     text = str(typed).strip()
     if not text:
@@ -52,10 +52,10 @@ def _asked(url: str) -> str:
 
 
 def _checked(settings: Settings, key: SecretStr) -> str:
-    """What the service says about the key.
+    """The service's answer about the key.
 
     Raises:
-        NotAuthorised: It does not accept it. Nothing was stored.
+        NotAuthorised: The service rejects it. Nothing was stored.
     """
     try:
         found = anyio.run(_capabilities, settings, key)

@@ -1,4 +1,4 @@
-"""Asks a human for the passphrase at a terminal; the first time, for one to choose. Never echoed, never an argument."""
+"""Asks a human for the passphrase at a terminal, and the first time to choose one. Never echoed, never an argument."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from safety.ledger import Ledger
 
 TRIES: Final = 3
-"""In one command; the count of wrong ones goes on over all commands."""
+"""Tries per command; the count of wrong passphrases continues across commands."""
 
 
 def signing_key(home: Path, ledger: Ledger) -> SigningKey:
-    """The human's key, opened with the passphrase that is typed now.
+    """The human's key, opened with the passphrase typed now.
 
     Raises:
-        NotAuthorised: This is no terminal, the passphrase is wrong, or the key is not the one that the ledger knows.
+        NotAuthorised: There is no terminal, the passphrase is wrong, or the key is not the one in the ledger.
         RateLimited: Too many were wrong.
     """
     refuse_without_terminal()
@@ -59,7 +59,7 @@ def new_passphrase(home: Path) -> None:
     """Ask for the old passphrase and for a new one.
 
     Raises:
-        NotAuthorised: This is no terminal, or the old one is wrong.
+        NotAuthorised: There is no terminal, or the old passphrase is wrong.
     """
     refuse_without_terminal()
     old = _hidden("Passphrase so far")
@@ -67,10 +67,10 @@ def new_passphrase(home: Path) -> None:
 
 
 def refuse_without_terminal() -> None:
-    """A passphrase is typed by a human.
+    """Refuse to read a passphrase from anything but a terminal.
 
     Raises:
-        NotAuthorised: Standard input is no terminal.
+        NotAuthorised: Standard input is not a terminal.
     """
     if not sys.stdin.isatty():
         raise NotAuthorised(
@@ -98,7 +98,7 @@ def _unlocked(home: Path, ledger: Ledger) -> SigningKey:
 
 
 def _tried(home: Path, ledger: Ledger) -> SigningKey:
-    """Ask once; a wrong passphrase is an event of the journal."""
+    """Ask once; a wrong passphrase is recorded in the journal."""
     try:
         return unlock(home, _hidden("Passphrase"))
     except WrongPassphrase:

@@ -1,4 +1,4 @@
-"""`heytraders-mcp policy`: what the limits are, what they would say to an order, and a human's signature under them."""
+"""`heytraders-mcp policy`: shows the limits, tests an order against them, and signs them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def show(*, toml: bool) -> None:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether the file holds nothing: `show --toml > policy.toml` has a shell empty it before anybody can read it."""
+    """Whether the file is empty: with `show --toml > policy.toml`, the shell empties it before it can be read."""
     try:
         return path.stat().st_size == 0
     except OSError:
@@ -69,7 +69,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _standing(settings: Settings, ledger: Ledger, loaded: Loaded) -> str:
-    """Where the policy comes from, and how sure an approval under it is."""
+    """The source of the policy, and the assurance level."""
     approver = trusted(settings.home, ledger)
     return (
         f"{loaded.origin}\nassurance {assurance_of(loaded, approver, key_in_environment=settings.key_in_environment)}"
@@ -77,7 +77,7 @@ def _standing(settings: Settings, ledger: Ledger, loaded: Loaded) -> str:
 
 
 def _limits(loaded: Loaded) -> list[str]:
-    """Every limit that is set, as it counts below the built-in ceilings."""
+    """Every limit that is set, capped by the built-in ceilings."""
     lines = [f"typed_amount_above = {loaded.policy.typed_amount_above}"]
     for title, limits in (
         ("real money", loaded.policy.limits("real")),
@@ -114,7 +114,7 @@ def first_policy(accounts: tuple[str, ...], symbols: tuple[str, ...]) -> str:
     """The text of a short policy.
 
     Raises:
-        InvalidInput: A symbol comes without the most that one order of it may be.
+        InvalidInput: A symbol comes without the maximum amount of an order.
     """
     most: dict[str, str] = {}
     for each in symbols:
@@ -164,7 +164,7 @@ def sign_() -> None:
 
 
 def _signed(home: Path, ledger: Ledger) -> tuple[Policy | None, int]:
-    """The signed policy, where its signature counts, and the version of the last one."""
+    """The signed policy, if its signature counts, and the version of the last one."""
     signed = ledger.signed_policy()
     if signed is None:
         return None, 0
@@ -174,7 +174,7 @@ def _signed(home: Path, ledger: Ledger) -> tuple[Policy | None, int]:
 
 
 def _told(change: Change) -> str:
-    """One change as a human reads it."""
+    """One change, worded for a human."""
     way = "ALLOWS MORE" if change.loosens else "tightens"
     return f"{way:<12} {change.name}: {_value(change.before)} -> {_value(change.after)}  ({_meaning(change.name)})"
 
@@ -301,7 +301,7 @@ def _in_force(settings: Settings, ledger: Ledger, *, as_if_signed: bool) -> tupl
 
 
 def _usage(used: Usage, equity: Decimal) -> Usage:
-    """What the ledger knows; an account that it has not seen has always held what it is assumed to hold."""
+    """The ledger's usage; an account that it has not seen is assumed to have held this equity all along."""
     return replace(
         used,
         day_start_equity=used.day_start_equity or equity,
@@ -310,7 +310,7 @@ def _usage(used: Usage, equity: Decimal) -> Usage:
 
 
 def _account(order: Order, price: Decimal | None, equity: Decimal, usd_rate: Decimal) -> AccountFacts:
-    """All of the equity in what the order would spend."""
+    """An account with all its equity in the asset that the order would spend."""
     named = instrument(order.symbol, order.exchange)
     units = equity / usd_rate if usd_rate else Decimal(0)
     free = {named.quote: units, named.base: units / price if price else Decimal(0)}
@@ -333,7 +333,7 @@ def _finding(finding: Finding) -> str:
 
 
 def _number(name: str, text: str) -> Decimal:
-    """A number that a person typed.
+    """A number typed by a person.
 
     Raises:
         InvalidInput: It is not a number, or not positive.

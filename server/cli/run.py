@@ -1,7 +1,7 @@
-"""`heytraders-mcp run` and `live`: the process that keeps live strategies running, and what they are checked with.
+"""`heytraders-mcp run` keeps live strategies running; `live` checks them.
 
-It is the one long-running owner of a home folder's strategies: while it runs, clients' servers leave them to it. As a
-service of the user's own account it starts with the login, by systemd on Linux and by launchd on macOS.
+`run` owns the strategies of a home folder: while it runs, clients' servers leave them to it. Installed as a user
+service, it starts at login, through systemd on Linux and launchd on macOS.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEPT: Final = (
     "HEYTRADERS_HOME", "HEYTRADERS_SEED", "HEYTRADERS_DATA", "HEYTRADERS_VENUE_URLS", "HEYTRADERS_WEBHOOK_LOOPBACK",
     "HEYTRADERS_LOG_LEVEL",
 )  # fmt: skip
-"""Variables that a service file repeats. Keys, passwords and database addresses are not among them."""
+"""Variables that are copied into a service file. Keys, passwords and database addresses are not."""
 UNKEPT: Final = ("HEYTRADERS_DATABASE_URL", "HEYTRADERS_API_KEY", "HEYTRADERS_WEBHOOK_SECRET")
 
 
@@ -68,7 +68,7 @@ async def _run(settings: Settings) -> None:
 
 
 def _install(settings: Settings, *, only_print: bool) -> None:
-    """Write the service file of this platform, and say how to start it.
+    """Write the service file for this platform, and print how to start it.
 
     Raises:
         BadSetting: The platform has neither systemd nor launchd, or a variable would be lost.
@@ -91,12 +91,12 @@ def _install(settings: Settings, *, only_print: bool) -> None:
 
 
 def service_file(platform: str, user_home: Path, environment: Mapping[str, str]) -> tuple[Path, str, str]:
-    """Where the service file belongs, what it says, and the command that starts the service.
+    """The path of the service file, its content, and the command that starts the service.
 
     Args:
         platform: As `sys.platform`.
         user_home: The user's home folder.
-        environment: Variables that the service gets.
+        environment: Variables for the service.
 
     Raises:
         BadSetting: The platform has neither systemd nor launchd.
@@ -131,7 +131,7 @@ def service_file(platform: str, user_home: Path, environment: Mapping[str, str])
 
 
 def _quoted(word: str) -> str:
-    """A word of a systemd unit, where %, quotes and backslashes mean something."""
+    """A word of a systemd unit, with %, quotes and backslashes escaped."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
 

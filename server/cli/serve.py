@@ -58,7 +58,7 @@ def _token(settings: Settings, *, no_auth: bool) -> SecretStr | None:
 
 
 def _snippet(host: str, port: int, transport: HttpTransport, token: SecretStr | None) -> str:
-    """What to paste into a client's configuration. The token is printed here and nowhere else."""
+    """The text to paste into a client's configuration. The token is printed nowhere else."""
     authority = f"[{host}]" if ":" in host else host
     entry: dict[str, object] = {
         "type": "sse" if transport == "sse" else "http",
