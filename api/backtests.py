@@ -43,7 +43,7 @@ from .symbols import exchange_id
 MAX_SCRIPT: Final = 50_000
 MAX_UNIVERSE: Final = 200
 
-# Tools show these as plain types, which spares tokens; a bound is told to whoever crosses it.
+# Tools show these as plain types, which saves tokens; a refusal names the bound.
 _NUMBER: Final = WithJsonSchema({"type": "number"})
 _STRING: Final = WithJsonSchema({"type": "string"})
 
@@ -209,7 +209,7 @@ class TradesRequest(PageRequest):
 
     @model_serializer(mode="wrap")
     def _documented(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """On the wire only what is asked for beyond API 1.0.4."""
+        """Send options beyond API 1.0.4 only if they differ from the default."""
         body: dict[str, Any] = serialise(self)
         return {
             n: v for n, v in body.items() if n not in self.additions or (v is not None and (n, v) != ("sort", "exit"))

@@ -50,7 +50,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class ServerTime:
-    """What the service's clock said, and what this machine's said when it was heard; unix seconds."""
+    """The service's time, and this machine's time when the answer arrived; unix seconds."""
 
     said: float
     heard: float

@@ -155,7 +155,7 @@ class PlaceRequest(Request):
     @field_validator("reduce_only")
     @classmethod
     def _false_is_none(cls, value: bool | None) -> bool | None:  # noqa: FBT001 - a field
-        """An order that may open is sent without the word, which the hosted service does not know."""
+        """An order that may open is sent without the field, which the hosted service does not know."""
         return value or None
 
     @field_validator("market_type")

@@ -152,9 +152,7 @@ def _sentence(path: str, value: object, rule: str) -> str:
 
 
 def _meant_argument(name: str, model: type[BaseModel], given: Mapping[str, object]) -> str | None:
-    """The argument, not given yet, that `name` means: respelt, by its other name, or the only one with that
-    description.
-    """
+    """The argument, not given yet, that `name` means: respelt, by its other name, or the only one so described."""
     if name in _absent(model):
         return None
     free = {known: field for known, field in model.model_fields.items() if known not in given}

@@ -273,8 +273,8 @@ def _upbit_quote_first(first: str, second: str) -> bool:
 
 
 def _split_glued(upper: str, quotes: Iterable[str]) -> tuple[str, str] | None:
-    """A pair without separator. Stable coins are not pairs: FDUSD is one coin, and so is any name of two letters
-    before USD.
+    """A pair without separator. Stable coins are not pairs: FDUSD is one coin, and so are any two letters before
+    USD.
     """
     if upper in _QUOTES:
         return None

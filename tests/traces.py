@@ -1,6 +1,4 @@
-"""The spellings of a secret, and a search for its remains in a text. Written independently of the code that hides
-it.
-"""
+"""The spellings of a secret, and a search for its remains in a text. Independent of the code that hides it."""
 
 from __future__ import annotations
 

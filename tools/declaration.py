@@ -54,9 +54,7 @@ class Operation(Generic[RequestT, ResponseT]):
 
 @dataclass(frozen=True, slots=True)
 class EndpointTool:
-    """A tool for one endpoint: it has the endpoint's name and its models' schemas, and running it calls the
-    endpoint.
-    """
+    """A tool for one endpoint: it has the endpoint's name and its models' schemas, and a call runs the endpoint."""
 
     name: str
     title: str

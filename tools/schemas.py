@@ -200,9 +200,7 @@ def _inlined(node: Any, definitions: Schema, path: tuple[str, ...]) -> Any:
 
 
 def _goes_without_saying(key: str, value: Any) -> bool:
-    """Whether a keyword states what a caller assumes anyway: no further fields, nothing below 0, no upper limit of a
-    count.
-    """
+    """Whether a keyword states what a caller assumes anyway: no further fields, nothing below 0, no maximum count."""
     if key == "additionalProperties":
         return value is False
     if key in ("minimum", "exclusiveMinimum"):
@@ -243,9 +241,7 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _told(node: Any, is_new: Callable[[str, str], bool], depth: int = 0) -> Any:
-    """Drop keywords that say little about a result: defaults, examples, required fields, and that the object is
-    open.
-    """
+    """Drop keywords that say little about a result: defaults, examples, required fields, open objects."""
     if isinstance(node, list):
         return [_told(item, is_new, depth) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):

@@ -1,6 +1,4 @@
-"""Secrets over a whole run: the service repeats the key in every spelling; tools, log, journal and files are
-searched.
-"""
+"""Secrets over a whole run: the service repeats the key in every spelling; tools, log, journal and files stay clean."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
 
 @asynccontextmanager
 async def client(home: Path) -> AsyncGenerator[Client]:
-    """A client of a server of its own."""
+    """A client of a separate server."""
     async with open_server(Settings(home=home)) as server, Client(server) as connected:
         yield connected
 
@@ -161,7 +161,7 @@ async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
 
 
 async def test_a_backtest_from_the_tool_to_its_verdict(walk: Walk, tmp_path: Path) -> None:
-    """The work of the server's own process; a backtest runs in a process of its own."""
+    """The work of the server's own process; a backtest runs in a separate one."""
     script = 'emit_signal(rsi(close, 14) < 35, entry(TICKER, "LONG", Weight(1)))'
     job = {"strategy_type": "signal", "script": script, "universe": ["BINANCE:BTC/USDT"]}
     files: list[str] = []

@@ -131,9 +131,7 @@ class Agent:
 
 
 def _like_one_given_up(order: Order, usage: Usage) -> bool:
-    """Without labels, the order cannot be told from an identical one that was given up. A human would decide, and
-    says no.
-    """
+    """Without labels, the order may be an identical one that was given up. A human would decide, and says no."""
     return any(
         each.state == "ABSENT" and abs(each.amount - order.amount) <= ALIKE * order.amount for each in usage.similar
     )

@@ -33,7 +33,7 @@ Life = Callable[[Slot, random.Random], None]
 
 @dataclass(frozen=True)
 class Running:
-    """An exchange in a process of its own.
+    """An exchange in a separate process.
 
     Attributes:
         url: Base URL for clients.

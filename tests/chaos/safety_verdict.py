@@ -1,6 +1,4 @@
-"""Compares a ledger with the truth. It is written from the promises of the state table, not from the code behind
-them.
-"""
+"""Compares a ledger with the truth. It follows the promises of the state table, not the code behind them."""
 
 from __future__ import annotations
 

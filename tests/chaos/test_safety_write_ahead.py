@@ -29,7 +29,7 @@ ledger.close()
 
 
 def traced(home: Path, port: int, command: list[str]) -> Disk:
-    """What a program's system calls show about the ledger in `home`."""
+    """A program's system calls, and what they show about the ledger in `home`."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")

@@ -96,9 +96,7 @@ def _number(schema: Schema, *, whole: bool) -> st.SearchStrategy[Any]:
 
 @st.composite
 def requests(draw: st.DrawFn, world: World, name: str) -> Arguments:
-    """A call of an endpoint: start from a valid one, change some fields to other allowed values, break or drop
-    others.
-    """
+    """A call of an endpoint: start from a valid one, change some fields to other allowed values, break or drop some."""
     call = draw(_good(world, name))
     schema = endpoint(name).request.model_json_schema()
     fields: dict[str, Schema] = {field: _whole(part, schema) for field, part in schema.get("properties", {}).items()}

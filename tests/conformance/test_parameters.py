@@ -14,9 +14,7 @@ from .probes import IN_BODY, LEFT_OUT, accepted, fitting, refused
 from .world import Arguments, World
 
 FOLLOWS_FROM_EXCHANGE: Final = {"market_tickers.market_type", "orders_place.market_type"}
-"""The documented default, spot, belongs to the documented default exchange; on others the type follows from the
-exchange.
-"""
+"""The documented default, spot, belongs to the default exchange; on others the type follows from the exchange."""
 
 JSON_TYPES: Final = {
     "string": {"string"},

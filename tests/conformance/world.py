@@ -96,9 +96,7 @@ class World:
         return await ended_job(lambda: self.data("backtest_status", {"backtest_id": job}))
 
     async def settle(self) -> None:
-        """Create at least one object of every kind: a finished backtest, a subscription, coins, positions, resting
-        orders.
-        """
+        """Create objects of every kind: a finished backtest, a subscription, coins, positions, resting orders."""
         self.token = self._live_token()
         status = await self.finished(self.call("backtest_execute"))
         assert status["status"] == "completed", status

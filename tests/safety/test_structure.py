@@ -1,6 +1,4 @@
-"""Guarantees from the shape of the tools alone: no argument passes for an approval, and read-only tools change
-nothing.
-"""
+"""Guarantees from the shape of the tools alone: no argument can be an approval, and read-only tools change nothing."""
 
 from __future__ import annotations
 

@@ -82,9 +82,7 @@ def gate() -> Asker:
 
 @pytest.fixture
 def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
-    """`async with dialog(callback) as client:` gives a client of a server with `gate`; `callback` answers its
-    questions.
-    """
+    """`async with dialog(callback) as client:` gives a client of a server with `gate`; `callback` answers questions."""
 
     class WithGate(Backend):
         async def client(self) -> Any:

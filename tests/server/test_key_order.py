@@ -1,6 +1,4 @@
-"""Where the user's key comes from: the keyring, a private file, the environment, and last a key that an agent
-registered.
-"""
+"""Where the user's key comes from: the keyring, a private file, the environment, and last an agent's registration."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The community through an MCP client, in both protocol eras: the agent's own words, and those of others marked as
-such.
-"""
+"""The community through an MCP client, in both protocol eras: own words, and other agents' words marked as such."""
 
 from __future__ import annotations
 

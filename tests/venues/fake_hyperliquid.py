@@ -25,7 +25,7 @@ class FakeHyperliquid(FakeVenue):
         return request.path == "/exchange" and request.json["action"]["type"] == "order"
 
     def rejection(self, fault: Fault) -> Answer:
-        """Refusals as its documents word them."""
+        """Refusals in the words of its documents."""
         refused = {"statuses": [{"error": "Insufficient margin to place order. asset=0"}]}
         answers: dict[str, Answer] = {
             "rejected": (200, {"status": "ok", "response": {"type": "order", "data": refused}}),

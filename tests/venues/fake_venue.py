@@ -62,7 +62,7 @@ class Request:
 
     @property
     def form(self) -> dict[str, str]:
-        """The body of a form, or the query where there is none."""
+        """The body of a form, or the query if there is none."""
         return {k: v[-1] for k, v in parse_qs(self.body).items()} if self.body else self.query
 
     @property

@@ -40,7 +40,7 @@ def fake() -> FakeBinance:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Generator[Store]:
-    """A database of its own."""
+    """A separate database."""
     opened = Store.open(default_url(tmp_path))
     yield opened
     opened.close()

@@ -1,4 +1,4 @@
-"""The engine's feed: imported data before simulated, longer bars built from shorter ones, frames over several
+"""The engine's feed: imported before simulated data, longer bars built from shorter ones, frames over several
 symbols.
 """
 

@@ -1,6 +1,4 @@
-"""Backtests on data with holes, with too little history, and in named experiments: what they report, and the
-thresholds.
-"""
+"""Backtests on data with holes, with too little history, and in named experiments: messages and thresholds."""
 
 from __future__ import annotations
 
@@ -73,9 +71,7 @@ async def test_days_made_of_hours_with_holes_are_all_there_and_marked(finish: Fi
 
 @pytest.mark.usefixtures("holed")
 async def test_a_day_within_an_hourly_script_is_that_of_a_daily_one(finish: Finish, send: Send) -> None:
-    """The hourly run requests the day's close on the first bar after the day; the daily run decides on the day's
-    close.
-    """
+    """The hourly run reads the day's close on the first bar after the day; the daily run decides on the close."""
     rule = 'emit_signal({0} > 130 and {0} < 131.3, entry(TICKER, "LONG", Weight(1)))'
     hourly = await _results(finish, send, _body(rule.format('tf("1d", close)')))
     daily = await _results(finish, send, _body(rule.format("close"), "1d"))

@@ -1,6 +1,4 @@
-"""Facts about the market and accounts: read only if a limit needs them, exact, with their age, missing if
-unavailable.
-"""
+"""Facts about the market and accounts: read only if a limit needs them, exact, with their age, or missing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Proposals, policies and a clock for the ledger's tests. A policy here is a single word; other tests cover the real
-one.
-"""
+"""Proposals, policies and a clock for the ledger's tests. A policy is one word here; other tests cover the real one."""
 
 from __future__ import annotations
 

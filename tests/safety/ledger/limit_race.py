@@ -27,9 +27,7 @@ STEP = Decimal(10)
 
 
 def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) -> bool:
-    """Try one order of 10 to 50 USD, and send it if admitted, since it would expire otherwise. Returns whether it
-    was.
-    """
+    """Try one order of 10 to 50 USD, and send it if admitted, since it would expire otherwise. True if admitted."""
     usd = STEP * dice.randint(1, 5)
     offered = proposal(time.time(), order(str(number + 1), symbol=f"X{number % 50}/USDT"), usd=usd)
     admission = ledger.admit(offered, Caller("orders_place"), within(limit, usd), repeat_seconds=0)
@@ -41,9 +39,7 @@ def attempt(ledger: Ledger, limit: Decimal, number: int, dice: random.Random) ->
 
 
 def worker(home: Path, attempts: int, limit: Decimal, seed: int, gate: int) -> tuple[int, int, float]:
-    """The number of orders admitted for one process, how often the ledger was too busy, and the longest wait in
-    seconds.
-    """
+    """One process's count of admitted orders, of times the ledger was too busy, and its longest wait in seconds."""
     dice = random.Random(seed)
     ledger = Ledger.open(home)
     os.read(gate, 1)

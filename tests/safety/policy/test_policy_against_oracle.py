@@ -34,9 +34,7 @@ def test_policy_and_oracle_agree_on_a_hundred_thousand_random_orders() -> None:
 
 @pytest.mark.parametrize("count", [300, pytest.param(100_000, marks=pytest.mark.slow)])
 async def test_a_connected_account_is_judged_as_real_money_by_every_rule(tmp_path: Path, count: int) -> None:
-    """An embedded server whose paper books claim every account: judged by the limits of real money, as the oracle
-    does.
-    """
+    """An embedded server whose paper books claim every account: both judge by the limits of real money."""
     connected = ConnectedAccounts(tmp_path)
     for account_id in ("acc-1", "acc-2"):
         connected.put(ConnectedAccount(account_id=account_id, exchange="binance", labels_echoed=True, client_ids=True))

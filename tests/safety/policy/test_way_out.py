@@ -1,5 +1,5 @@
-"""The advice in a refusal: an order that would pass, what the limits leave, the rules in words, and what stops all
-trading.
+"""The advice in a refusal: an order that would pass, what the limits leave, the rules in words, what stops
+everything.
 """
 
 from __future__ import annotations

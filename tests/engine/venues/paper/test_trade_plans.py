@@ -335,9 +335,7 @@ moves = st.lists(
 def test_law_one_exit_at_most_fills_and_what_rests_is_what_was_filled(
     steps: list[tuple[int, int, int, int, int]], is_perpetual: bool, is_short: bool, limit: int, looks: bool
 ) -> None:
-    """For any bars, exits sell no more than the entry bought, together rest for exactly the remainder, and the books
-    add up.
-    """
+    """For any bars, exits sell at most what the entry bought, rest for exactly the remainder, and the books add up."""
 
     async def run() -> None:
         clock = AcceleratedClock(START)
