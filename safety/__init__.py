@@ -1,1 +1,1 @@
-"""What stands between an agent and real money. Tools, resources and prompts know `safety.face` and nothing else."""
+"""The safety layer between an agent and real money. Tools, resources and prompts import only `safety.face`."""

@@ -108,7 +108,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _spelled(character: str) -> str:
-    """One character as a pattern: as it is, quoted any number of times, URL-encoded, or as an escape of JSON."""
+    """A pattern for one character: plain, quoted any number of times, URL-encoded, or as a JSON escape."""
     plain = r"\\+" if character == "\\" else rf"\\*{re.escape(character)}"
     percent = "".join(f"%{byte:02x}" for byte in character.encode())
     return rf"(?:{plain}|{percent}|\\+u{ord(character):04x}|\\+x{ord(character):02x})"
@@ -204,9 +204,7 @@ def _fields(response: BaseModel) -> Iterator[str]:
 
 @cache
 def _own_fields(model: type[BaseModel]) -> frozenset[str]:
-    """Fields that classes of the safety layer declare themselves. What the service says in a model of its own does not
-    count as ours, wherever it stands.
-    """
+    """Fields that the safety layer's classes declare. Fields in the service's own models never count as ours."""
     own = [kind for kind in model.__mro__ if kind.__module__.split(".")[0] == _OURS]
     return frozenset(name for kind in own for name in get_annotations(kind))
 
@@ -226,5 +224,5 @@ def _within(value: object, path: str, *, ours: bool) -> Iterator[str]:
 
 
 def _step(name: str) -> str:
-    """A key of an open object as it may stand in a path; a key may itself be text."""
+    """A key of an open object, made safe for a path; a key may itself be foreign text."""
     return name if _PLAIN.fullmatch(name) else "*"

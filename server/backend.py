@@ -49,7 +49,7 @@ class Backend:
     """The API clients of this process, opened on first use.
 
     Attributes:
-        settings: Of this process.
+        settings: Settings of this process.
         source: The service behind `client`: hosted with a key or base URL, else embedded.
     """
 

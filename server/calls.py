@@ -150,7 +150,7 @@ PATIENCE_SECONDS: Final = 45
 
 
 class Consent(BaseModel):
-    """The form: one box that has to be filled in, so that accepting without looking is no answer."""
+    """The form: one required box, so that accepting without looking is no answer."""
 
     model_config = ConfigDict(strict=True)
 

@@ -40,7 +40,7 @@ class ConnectedAccount(BaseModel):
         account_id: As orders name it.
         exchange: Its exchange; its orders go nowhere else.
         name: Display name.
-        labels_echoed: The exchange returns the labels of orders; `None` where that is not known.
+        labels_echoed: The exchange returns the labels of orders; `None` if not known.
         client_ids: An order can be found by an id that we chose.
         testnet: It is on the exchange's testnet, with play money; the gate still treats it as real.
     """
@@ -93,7 +93,7 @@ class ConnectedAccounts:
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Path of the file."""
         return self.home / FILE_NAME
 
     def all(self) -> tuple[ConnectedAccount, ...]:

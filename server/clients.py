@@ -50,7 +50,7 @@ def client_config(name: ClientName, user: Path, environment: Mapping[str, str], 
         name: The client.
         user: The user's home folder.
         environment: For `APPDATA` and `XDG_CONFIG_HOME`.
-        platform: As `sys.platform` says.
+        platform: A value of `sys.platform`.
     """
     if platform == "darwin":
         programs = user / "Library" / "Application Support"

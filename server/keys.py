@@ -129,7 +129,7 @@ Origin = Literal["keyring", "file", "environment", "registered"]
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key and where it was found."""
+    """A key and its origin."""
 
     key: SecretStr
     origin: Origin

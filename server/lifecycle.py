@@ -41,7 +41,7 @@ class Safety:
     """The one gate of this process. Its ledger is shared with every other process of the same home.
 
     Args:
-        settings: Of this process.
+        settings: Settings of this process.
         reached: Opens the backend of the calls.
         tasks: Runs the watcher until `stop`.
     """
@@ -139,7 +139,7 @@ class Safety:
         self._watch_ended.set()
 
     async def _wait_for_a_reason(self) -> None:
-        """Return when a call has opened the gate or an intent is waiting; a hosted service is not waited for."""
+        """Return when a call has opened the gate or an intent is waiting; with a hosted service, soon."""
         if self._context is None:
             await anyio.sleep(SOON)
         while self._context is None and not self._settings.hosted:

@@ -33,7 +33,7 @@ class GateDoor:
     Args:
         safety: Opens the gate.
         books: The door to the paper books.
-        token: Of the event loop that the gate runs on.
+        token: Token of the event loop that the gate runs on.
     """
 
     def __init__(self, safety: Safety, books: OrderDoor, token: EventLoopToken) -> None:

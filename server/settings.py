@@ -74,13 +74,13 @@ class Settings:
         read_only: Expose only tools that change nothing; overrides `toolsets`.
         auth_header: Header that carries the key to the hosted service.
         amounts: Format of amounts to the hosted service: JSON numbers (API 1.0.4) or strings (later versions).
-        seed: Of the simulated market.
-        data: Where the embedded engine's market data comes from: `simulated`, or `exchange` for the exchanges' own.
+        seed: Seed of the simulated market.
+        data: Source of the embedded engine's market data: `simulated`, or `exchange` for the exchanges' own.
         venue_urls: For development: servers on this machine that replace exchanges, by exchange.
         backtest_slots: Maximum concurrent backtests; `None` uses the number of cores.
         backtest_seconds: Maximum run time of a backtest in seconds.
         backtest_memory_mb: Maximum memory of a backtest's process.
-        executor: Where sweeps run: empty for this machine's cores, or `dask://host:port`. A remote cluster needs the
+        executor: Executor of sweeps: empty for this machine's cores, or `dask://host:port`. A remote cluster needs the
             three HEYTRADERS_CLUSTER_ files, which the cluster's client reads.
         webhook_secret: Signs deliveries of the hosted service, never shown; no tool can give another.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
@@ -88,7 +88,7 @@ class Settings:
             which is only safe in the demo's throw-away home, so no variable sets it.
         stays: Whether this process continues after clients disconnect: `run`, and `serve` over HTTP. No variable sets
             it.
-        log_level: Of the log on stderr.
+        log_level: Level of the log on stderr.
         misspelt: Variables that look like settings but are unknown.
     """
 

@@ -1,4 +1,4 @@
-"""The one gate between tools and money, publications and webhooks.
+"""The one gate in front of money, publications and webhooks.
 
 Every action takes the same steps: exact terms, current facts, a decision inside the ledger's transaction, a human's
 approval if the policy requires one, a single attempt, and tracking of the outcome. Cancelling and pausing bypass the
@@ -35,7 +35,7 @@ class GateContext:
         home: Folder of the ledger, the policy and the HALT file.
         client: The service.
         channels: Tell whose money an account holds.
-        ledger: Of this home.
+        ledger: The ledger of this home.
         judge: Reads the facts and applies the policy.
         executor: The only sender.
         now: Unix seconds.

@@ -53,7 +53,7 @@ class Deployments:
     """Deploys strategies and sets their webhooks.
 
     Attributes:
-        context: Of the gate.
+        context: The gate's context.
     """
 
     context: GateContext
@@ -230,7 +230,7 @@ class Publications:
     """Publishes text under the user's name (R32). Account data in it is denied; anything else needs a human's approval.
 
     Attributes:
-        context: Of the gate.
+        context: The gate's context.
     """
 
     context: GateContext

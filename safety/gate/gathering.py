@@ -47,9 +47,9 @@ def account_facts(
 
     Args:
         order: The planned order.
-        shown: As the service showed it.
+        shown: The balances from the service.
         age: Seconds since it was requested.
-        quote: Of the order's symbol.
+        quote: The quote of the order's symbol.
         usd_rate: USD per unit of the order's quote currency.
     """
     positions: dict[str, Decimal] = {}
@@ -171,7 +171,7 @@ class Gathering:
         Args:
             action: The action to judge.
             wanted: The facts that the limits need.
-            channel: Of the action.
+            channel: The action's channel.
 
         Raises:
             HeyTradersError: The service refuses a request for a reason that can be fixed.

@@ -73,7 +73,7 @@ class KillSwitch:
     """Stops all trading; only a human can restart it.
 
     Attributes:
-        context: Of the gate.
+        context: The gate's context.
     """
 
     context: GateContext
@@ -104,7 +104,7 @@ async def clean_up(context: GateContext, done: Stopped | None = None) -> Stopped
     """Cancel our open orders and pause strategies that trade, no matter who engaged the switch.
 
     Args:
-        context: Of the gate.
+        context: The gate's context.
         done: Filled in as things are stopped, for a caller that does not wait until the end.
     """
     done = done or Stopped()

@@ -53,11 +53,11 @@ class Assessment:
     """All inputs of a decision about one action except the ledger's.
 
     Attributes:
-        action: What is to be done.
-        channel: Whose money it is about.
+        action: The action in question.
+        channel: The channel of its account.
         loaded: The policy in force.
-        facts: Of the world.
-        approver: Whose signatures count.
+        facts: The gathered facts.
+        approver: The key whose signatures count.
         assured: The strongest approval channel there is, and why.
         settled: A denial that no fact can change, so no facts were read.
         standing: The order comes from a strategy, whose standing approval replaces a human's approval of each order.
@@ -92,7 +92,7 @@ class Assessment:
         return evaluate(self.action, self.loaded.policy, facts, again=again, approved=self.standing)
 
     def marked(self, usage: Usage) -> Usage:
-        """The usage with this snapshot's equity where it is the first of the day, or the highest."""
+        """The usage with this snapshot's equity if it is the first of the day or the highest."""
         equity = self.facts.account.equity_usd if self.facts.account else None
         if equity is None:
             return usage
@@ -143,7 +143,7 @@ class Judge:
 
     Attributes:
         home: Folder of the policy.
-        ledger: Of this home.
+        ledger: The ledger of this home.
         gathering: Reads the facts.
         channels: Say whose money an account holds.
         key_in_environment: Whether the API key is in the environment, for the assurance level.
@@ -163,7 +163,7 @@ class Judge:
         """Gather the facts for the limits and for the question to a human.
 
         Args:
-            action: What is to be done.
+            action: The action in question.
             can_elicit: Whether the calling client can show a question.
             subscription_id: The deployed strategy that places the order; "" for other callers.
             priced: A human was shown a market price, to be compared with the current one.

@@ -60,9 +60,9 @@ async def admit(
     """Admit an action or refuse it. Earlier failures or losses may engage the kill switch here.
 
     Args:
-        context: Of the gate.
-        action: What is to be done.
-        caller: Who asks.
+        context: The gate's context.
+        action: The action in question.
+        caller: The caller's tool and client.
         ask_first: Ask the user even if the policy does not require it.
         can_elicit: Whether the client can show a question.
 
@@ -162,7 +162,7 @@ class Orders:
     """Places orders.
 
     Attributes:
-        context: Of the gate.
+        context: The gate's context.
     """
 
     context: GateContext
@@ -214,8 +214,8 @@ async def carry_out(
     nothing stops the attempt from being booked.
 
     Args:
-        context: Of the gate.
-        intent: As admitted or found.
+        context: The gate's context.
+        intent: The intent, as admitted or found.
         assessment: The assessment at its admission.
         at_once: The assessment is only moments old and need not be repeated.
         webhook_secret: Signs the deliveries of this deployment, instead of the user's secret.
@@ -295,7 +295,7 @@ class Wait:
     """A time limit for waiting, and the dialog that shows its progress.
 
     Attributes:
-        asking: Of the caller.
+        asking: The caller's dialog.
         seconds: In all.
         started: On the event loop's clock.
     """
@@ -401,7 +401,7 @@ def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
     Blocking.
 
     Args:
-        ledger: Of this home.
+        ledger: The ledger of this home.
         label: The label of the entry.
         order: The exit.
 

@@ -109,7 +109,7 @@ class Reports:
     """Reports for tools and for the two resources.
 
     Attributes:
-        context: Of the gate.
+        context: The gate's context.
     """
 
     context: GateContext
@@ -213,7 +213,7 @@ def doubts(order: PlaceRequest, held: BalancesResponse | None, quote: Decimal | 
     """Doubts about an order that the policy may still allow, in full sentences.
 
     Args:
-        order: As it would be placed.
+        order: The order to check.
         held: The balances of its account; `None` if not known.
         quote: Latest price, quote currency per unit; `None` if not known.
     """

@@ -91,7 +91,7 @@ def gated_order(intent: Intent, *, repeated: bool = False) -> GatedOrder:
 
 
 def confirmed_by(intent: Intent) -> Confirmed:
-    """Who agreed to it so far."""
+    """Who has approved it so far."""
     if intent.key_id == BY_ELICITATION:
         return "dialog"
     if intent.signature:
@@ -109,7 +109,7 @@ def stand(intent: Intent) -> dict[str, Any]:
 
 
 def intent_report(intent: Intent) -> IntentReport:
-    """What became of an intent."""
+    """The outcome of an intent."""
     shown = own_order(intent) if isinstance(intent.proposal.action, Order) else None
     subscription = (intent.result or {}).get("subscription_id")
     return IntentReport(

@@ -23,7 +23,7 @@ ELICITATION_CEILING: Final = Decimal(25)
 
 
 class Pins(Protocol):
-    """What the ledger remembers of the approver."""
+    """The ledger's record of the approver."""
 
     def approver(self) -> str | None:
         """The pinned public key, hexadecimal."""
@@ -70,7 +70,7 @@ def release_words(state: str, since: float, head: str) -> str:
     """The text signed to end a halt.
 
     Args:
-        state: Of the switch.
+        state: State of the switch.
         since: Unix seconds when it was pulled.
         head: MAC of the ledger's last event, so that an old signature cannot end a later halt.
     """
@@ -97,10 +97,10 @@ def covers(intent: Intent, decision: Decision, approver: Approver | None, limits
     """Whether the intent's approval is sufficient for the policy's decision now.
 
     Args:
-        intent: As the ledger holds it.
+        intent: The intent from the ledger.
         decision: The policy's, on the same action, with current facts.
-        approver: Whose signatures count; `None` before a passphrase is chosen.
-        limits: Of where the action goes, as signed.
+        approver: The key whose signatures count; `None` before a passphrase is chosen.
+        limits: The signed limits for the action.
     """
     if decision.outcome is Outcome.DENY or intent.digest != intent.proposal.digest:
         return False

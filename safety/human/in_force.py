@@ -45,7 +45,7 @@ class Loaded:
         policy: Its limits.
         origin: Its source, as a sentence.
         signed: Whether it is based on a signed policy.
-        version: Of the signed one; 0 if no policy is signed.
+        version: Version of the signed policy; 0 without one.
         warnings: Problems for a human to check.
     """
 
@@ -155,7 +155,7 @@ class Assured:
     Attributes:
         level: none, elicitation, passphrase or separate.
         reason: The reason for this level, as a sentence.
-        raised_by: What would raise it; empty at the highest.
+        raised_by: How to raise it; empty at the highest.
     """
 
     level: Assurance

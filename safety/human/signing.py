@@ -67,11 +67,11 @@ def seal(path: Path, secret: bytes, public_key: str, passphrase: str, cost: int)
     """Write the file.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         secret: The bytes to seal, 32 of them.
         public_key: Its public key, hexadecimal.
         passphrase: The passphrase that opens it.
-        cost: Of scrypt, a power of two.
+        cost: Cost of scrypt, a power of two.
 
     Raises:
         BadFile: It cannot be written.
@@ -164,7 +164,7 @@ class SigningKey:
 
     @property
     def key_id(self) -> str:
-        """Of the key."""
+        """Id of the key."""
         return self.approver.key_id
 
     def sign(self, text: str) -> str:
@@ -178,7 +178,7 @@ def enrol(home: Path, passphrase: str, *, cost: int = SCRYPT_COST) -> SigningKey
     Args:
         home: Folder of the file.
         passphrase: At least 12 characters.
-        cost: Of scrypt, a power of two.
+        cost: Cost of scrypt, a power of two.
 
     Raises:
         InvalidInput: The passphrase is too short.

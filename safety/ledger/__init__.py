@@ -99,8 +99,8 @@ class Ledger:
         """Decide on a proposal and book it, so that no other process can use the same share of the limits.
 
         Args:
-            proposal: What is to be done.
-            caller: Who.
+            proposal: The exact terms.
+            caller: The caller's tool and client.
             decide: The policy; called at most once, with usage and switch that cannot change before the booking.
             repeat_seconds: For this long after sending, the same call means the same intent.
             ask_first: Ask a human even if the policy does not require it.
@@ -185,8 +185,8 @@ class Ledger:
         Args:
             intent_id: UNKNOWN or ABSENT.
             order_id: The order; `None` if it was never placed.
-            signature: Over `over`, hexadecimal.
-            key_id: Of the approver's key.
+            signature: Signature of `over`, hexadecimal.
+            key_id: Id of the approver's key.
             over: The text that was signed.
 
         Raises:
@@ -358,8 +358,8 @@ class Ledger:
         """Book a human's release, which the caller has verified, and remove the file. Accepts all breaks known so far.
 
         Args:
-            signature: Over `over`, hexadecimal.
-            key_id: Of the approver's key.
+            signature: Signature of `over`, hexadecimal.
+            key_id: Id of the approver's key.
             over: The text that was signed.
 
         Raises:
@@ -385,8 +385,8 @@ class Ledger:
         """Book that a human wants to be asked again, regardless of earlier questions and refusals.
 
         Args:
-            signature: Over `over`, hexadecimal, which the caller has verified.
-            key_id: Of the approver's key.
+            signature: Signature of `over`, hexadecimal, which the caller has verified.
+            key_id: Id of the approver's key.
             over: The text that was signed.
         """
         with self._write() as journal:
@@ -469,7 +469,7 @@ class Ledger:
 
         Args:
             public_key: Ed25519, 32 bytes as hexadecimal.
-            signature: Of the pinned key over `succession_text(public_key)`, hexadecimal.
+            signature: The pinned key's signature of `succession_text(public_key)`, hexadecimal.
         """
         with self._write() as journal:
             switch.pin_approver(journal, public_key, signature)

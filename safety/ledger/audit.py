@@ -77,7 +77,7 @@ class Anchors:
 
     Attributes:
         home: Its folder.
-        key: Of its journal.
+        key: The key of its journal.
     """
 
     home: Path

@@ -91,7 +91,7 @@ def admit(
     repeat_seconds: int,
     ask_first: bool,
 ) -> Admission:
-    """Find the intent of an earlier call with the same terms, or decide and book. Denials are events only."""
+    """Return the intent of an earlier call with the same terms, or decide and book. A denial is only an event."""
     earlier = _of_origin(journal, caller.origin) if caller.origin else _earlier(journal, proposal, repeat_seconds)
     if earlier is not None:
         return Admission(intent_of(earlier), _decision_for(earlier, proposal), repeated=True)

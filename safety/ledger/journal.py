@@ -44,7 +44,7 @@ class Event:
         at: Unix seconds.
         kind: `intent` for every state change, `denied`, `switch`, `policy`, `approver`, `equity`, `labels`, `audit`, or
             a kind chosen by a caller of `record`.
-        subject: What it is about: an intent's id, a service, an account; may be "".
+        subject: Its subject: an intent's id, a service, an account; may be "".
         body: The rest.
         prev: MAC of the event before it, hexadecimal.
         mac: HMAC-SHA256 over all of this, hexadecimal.

@@ -28,7 +28,7 @@ class Switch:
     Attributes:
         state: ACTIVE, REDUCING or HALTED.
         reason: Why it is engaged.
-        by: Who moved it last.
+        by: The last one to move it.
         since: Unix seconds; `None` when it was never moved.
     """
 
@@ -45,9 +45,9 @@ class SignedPolicy:
     Attributes:
         version: Rises with every signature.
         toml: The text.
-        hash: Of the parsed policy, hexadecimal.
+        hash: Hash of the parsed policy, hexadecimal.
         signature: Hexadecimal.
-        key_id: Of the approver's key.
+        key_id: Id of the approver's key.
         signed_at: Unix seconds.
     """
 

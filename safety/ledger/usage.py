@@ -24,7 +24,7 @@ class SimilarRows(Sequence[Similar]):
     """The similar intents found by a transaction, youngest first. Immutable; equal to any sequence with the same items.
 
     Args:
-        rows: Of intent_id, state, amount, price, and Unix seconds of the booking.
+        rows: Tuples of intent_id, state, amount, price, and Unix seconds of the booking.
         now: Unix seconds.
     """
 
@@ -79,7 +79,7 @@ def usage_of(journal: Journal, money: Money, action: Action, *, without: str = "
 
     Args:
         journal: The transaction.
-        money: Whose limits count: those of real or of simulated money, over all services of this home.
+        money: Selects the limits of real or of simulated money, over all services of this home.
         action: An order; for any other action only the account matters.
         without: An intent to leave out: the one being decided.
     """

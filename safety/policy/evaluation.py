@@ -65,9 +65,9 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
     """Judge an action. Never raises.
 
     Args:
-        action: What is to be done.
-        policy: What the user allows.
-        facts: What is known; `facts.usage` must not count the action itself.
+        action: The action in question.
+        policy: The user's policy.
+        facts: The known facts; `facts.usage` must not count the action itself.
         again: It was admitted before and is about to be sent, so frequency is not judged again.
         approved: A standing approval replaces a human's approval of this order, and nothing else.
     """
@@ -100,9 +100,9 @@ def findings_of(
     """The finding of each rule for this kind of action, and the action's value.
 
     Args:
-        action: What is to be done.
+        action: The action in question.
         limits: Those that count.
-        facts: What is known.
+        facts: The known facts.
         rules: In any order.
         tired: Also judge whether a human has been asked too often.
     """
@@ -117,7 +117,7 @@ def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> fro
     """The facts that the active limits need; others need not be read.
 
     Args:
-        action: What is to be done.
+        action: The action in question.
         limits: Those that count, `policy.limits(money)`.
         switch: While it is REDUCING, the account is needed to tell whether an order shrinks a position.
     """

@@ -213,8 +213,8 @@ def left(policy: Policy, facts: Facts, order: Order | None = None) -> list[Remai
     """What is left of each limit that is set and has known facts, in rule order.
 
     Args:
-        policy: What the user allows.
-        facts: What is known.
+        policy: The user's policy.
+        facts: The known facts.
         order: Its symbol selects positions and open orders; without an order they are left out.
     """
     limits = policy.limits(facts.money)

@@ -61,7 +61,7 @@ def judge_webhook(url: str, *, has_secret: bool, limits: Limits) -> Finding:
     The service makes the call, so an address cannot be resolved and checked here. The list of hosts is the protection.
 
     Args:
-        url: As the caller gave it.
+        url: The caller's URL.
         has_secret: The caller gave a signing secret, which must come from the configuration instead.
         limits: The limits that count.
     """

@@ -36,7 +36,7 @@ def request_for(action: Action, label: str, secret: SecretStr | None) -> tuple[E
     """The API call for an action.
 
     Args:
-        action: What is to be done.
+        action: The action in question.
         label: The label of an order.
         secret: Signs the deliveries of a webhook.
 

@@ -62,7 +62,7 @@ class Executor:
 
     Attributes:
         client: The service.
-        ledger: Of this home.
+        ledger: The ledger of this home.
         judge: Makes the final check.
         channels: Tell whose money an account holds.
         now: Unix seconds, on the ledger's clock.
@@ -94,7 +94,7 @@ class Executor:
         Cancelled before the claim, the intent stays approved. If another process was faster, its outcome is returned.
 
         Args:
-            intent_id: Of the intent.
+            intent_id: Id of the intent.
             ground: A fresh assessment, if the caller has just made one.
             admitted: The intent as the caller has just admitted it; read from the ledger unless given.
             webhook_secret: Replaces the user's secret for this intent.

@@ -86,7 +86,7 @@ class Resolution:
     """Resolves the unknown intents of the services that one client reaches. Blocking.
 
     Attributes:
-        ledger: Of this home.
+        ledger: The ledger of this home.
         services: Service names of the intents; exactly one for orders.
         patience: When a missing order counts as absent.
         always_labelled: The channel always returns labels.
@@ -267,7 +267,7 @@ class Reconciler:
 
     Attributes:
         client: The service.
-        ledger: Of this home.
+        ledger: The ledger of this home.
         channels: Tell whose money an account holds.
         patience: The waiting times.
         now: Unix seconds, on the ledger's clock.

@@ -66,7 +66,7 @@ class Watcher:
     """Watches one ledger for the services that one client reaches.
 
     Attributes:
-        ledger: Of this home.
+        ledger: The ledger of this home.
         services: Service names of the intents; halts are booked under the first.
         executor: Sends.
         reconciler: Resolves unknown outcomes.
@@ -200,7 +200,7 @@ class Expiry:
 
     Attributes:
         client: The service.
-        ledger: Of this home.
+        ledger: The ledger of this home.
         services: Service names of the intents.
         seconds: How long an approval lasts, per kind of money; `None` means for ever.
         now: Unix seconds, on the ledger's clock.

@@ -153,10 +153,10 @@ class Facts:
         switch: State of the kill switch.
         switch_moved: Who moved it and why, for display; empty while it is ACTIVE.
         assurance: The strongest approval channel.
-        quote: Of the order's symbol.
+        quote: The quote of the order's symbol.
         usd_rate: USD per unit of the order's quote currency.
         account: The order's account.
-        usage: What the ledger knows.
+        usage: The ledger's numbers.
         clock_skew: Seconds between this clock and the service's.
         upstream_healthy: Whether the service answered lately.
         labels_echoed: Whether the service is known to return labels; `None` before it was seen.
@@ -207,9 +207,9 @@ class Finding:
         rule: Its id, such as `R08_MAX_NOTIONAL`.
         outcome: PASS, REQUIRE or DENY.
         reason: One sentence with the value and the limit; empty when it passes.
-        limit: What is allowed.
-        observed: What was found, in the same unit.
-        unit: Of both, such as `USD`.
+        limit: The allowed value.
+        observed: The observed value, in the same unit.
+        unit: Unit of both values, such as `USD`.
         window: The time span of a count or sum, such as `24h`.
         resets_at: Unix seconds when waiting alone would let it pass.
         way_out: What to do instead, as a sentence; never to repeat an action that may have happened.
@@ -235,7 +235,7 @@ class Decision:
     Attributes:
         outcome: The worst of `findings`.
         findings: One for each rule, in the order of the table.
-        policy_hash: Of the policy that decided, hexadecimal.
+        policy_hash: Hash of the policy that decided, hexadecimal.
         notional_usd: The action's value, if money applies and the value is known.
         suggestion: A complete order that would not be denied (checked against the same facts), if known.
     """

@@ -78,8 +78,8 @@ class Intent:
         intent_id: 26 characters, time and 80 random bits; a human approves the intent by this id.
         state: Its current state.
         proposal: The exact terms.
-        digest: Of the proposal, as stored when it was admitted.
-        caller: Who asked.
+        digest: Digest of the proposal, as stored when it was admitted.
+        caller: The caller's tool and client.
         automatic: No human had to approve it under the policy of that moment.
         label: The label that the service sees; "" until sent.
         created: Unix seconds; so are the other times.
@@ -89,7 +89,7 @@ class Intent:
         result: The service's order or subscription, as last seen.
         reason: The reason for the state.
         signature: The human's, over the digest; hexadecimal.
-        key_id: Of the approver's key.
+        key_id: Id of the approver's key.
         approved_at: Unix seconds.
         sweeps: Complete listings that did not contain it.
     """
@@ -144,8 +144,8 @@ def order_label(intent_id: str, digest: str, head: str) -> str:
     """The label for the exchange, 61 characters: the intent, the order's digest, and the head of our journal.
 
     Args:
-        intent_id: Of the intent.
-        digest: Of its proposal.
+        intent_id: Id of the intent.
+        digest: Digest of its proposal.
         head: MAC of the journal's last event, which the exchange thereby stores for us.
     """
     return f"{LABEL_PREFIX}:{intent_id}:{digest[:16]}:{head[:12]}"

@@ -1,4 +1,4 @@
-"""What a caller asks to be done with money or in public: the exact terms that a policy judges and a human signs.
+"""Proposals to trade or publish: the exact terms that a policy judges and a human signs.
 
 A proposal is complete and frozen. Its digest changes with every term, so that a signature over the digest is a
 signature over this order and no other.
@@ -65,10 +65,10 @@ class Order(Terms):
 
     @property
     def own_request(self) -> PlaceRequest:
-        """The request that asks for it. One that was validated when the order was made is not validated again.
+        """The request for this order. It is not validated again if it was when the order was created.
 
         Raises:
-            ValidationError: Its terms are no request of the API.
+            ValidationError: Its terms are not a valid API request.
         """
         known = _REQUESTS.get(self)
         if known is None:
@@ -82,10 +82,10 @@ class Order(Terms):
 
 
 class _ValidRequests:
-    """The requests of the last orders, each validated once in this process. An order is frozen, and so is its request.
+    """Cache of the last orders' requests, each validated once per process. Orders and requests are frozen.
 
     Args:
-        size: How many are kept.
+        size: Maximum number kept.
     """
 
     def __init__(self, size: int) -> None:
@@ -149,10 +149,10 @@ class Proposal(Terms):
     """An action with everything that an approval has to be bound to.
 
     Attributes:
-        action: What is to be done.
+        action: The action in question.
         money: Simulated or real, as its account's channel says.
         service: Of that channel.
-        policy_hash: Of the policy that judged it, hexadecimal.
+        policy_hash: Hash of the policy that judged it, hexadecimal.
         quote: The market price that it was judged at, quote currency.
         notional_usd: Its value at the worst of limit price and quote, with leverage; `None` where money does not apply.
         created: Unix seconds.
@@ -173,10 +173,9 @@ class Proposal(Terms):
     version: Literal[1, 2] = Field(default=DIGEST_VERSION, exclude=True)
 
     def canonical(self) -> str:
-        """The one way to write it: JSON with sorted keys, decimals as plain strings.
+        """The canonical form: JSON with sorted keys, decimals as plain strings.
 
-        Exits and `reduce_only` are written where an order has them, so that other orders keep the form that they had
-        before there were any.
+        Exits and `reduce_only` are written only if set, so that other orders keep the form of earlier releases.
         """
         fields: dict[str, object] = {"v": self.version, **self.model_dump()}
         if isinstance(self.action, Order):
@@ -193,10 +192,10 @@ class Proposal(Terms):
 
     @classmethod
     def read(cls, canonical: str) -> Proposal:
-        """The proposal that `canonical` wrote.
+        """Read a proposal written by `canonical`.
 
         Raises:
-            ValueError: Not a proposal, or of a later version.
+            ValueError: The text is not a proposal, or has a later version.
         """
         written: object = json.loads(canonical)
         fields = cast("dict[str, object]", written) if isinstance(written, dict) else {}
@@ -213,7 +212,7 @@ _PROPOSAL: Final[TypeAdapter[Proposal]] = TypeAdapter(Proposal)
 
 
 def account_of(action: Action) -> str:
-    """The account that an action is about; "" where it is about none."""
+    """The account of an action; "" if it has none."""
     return "" if isinstance(action, Publication) else action.account_id or ""
 
 

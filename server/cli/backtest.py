@@ -247,7 +247,7 @@ def _called(tool: str, terms: dict[str, Any]) -> dict[str, Any]:
     """Call one tool; a sweep is followed to its end. A refusal ends the program with the tool's message.
 
     Raises:
-        ClickException: The tool refused. It is raised out here, where no task group can wrap it.
+        ClickException: The tool refused. It is raised outside the task groups, which would wrap it.
     """
     result = anyio.run(_call, tool, {name: value for name, value in terms.items() if value is not None})
     if result.is_error:

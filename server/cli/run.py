@@ -94,7 +94,7 @@ def service_file(platform: str, user_home: Path, environment: Mapping[str, str])
     """The path of the service file, its content, and the command that starts the service.
 
     Args:
-        platform: As `sys.platform`.
+        platform: A value of `sys.platform`.
         user_home: The user's home folder.
         environment: Variables for the service.
 
