@@ -18,7 +18,7 @@ Side = Literal[1, -1]
 """1 is long, -1 is short."""
 
 Value = float | Floats
-"""A constant, or one number a bar (NaN: unknown on that bar, the intent does not fire)."""
+"""A constant, or one number per bar (NaN: unknown on that bar, so the intent does not fire)."""
 
 
 SizeKind = Literal["weight", "notional", "amount", "risk"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.feeds.feed import Listing
 
 SLIPPAGE: Final = Decimal("0.0005")
-"""What an order that takes pays on top of the latest close (buying) or loses (selling), as a fraction."""
+"""Slippage of a taker order: added to the latest close (buying) or subtracted (selling), as a fraction."""
 
 VOLUME_SHARE: Final = Decimal("0.1")
 """The fraction of a bar's volume that one account can trade."""
@@ -43,7 +43,7 @@ MAINTENANCE: Final = Decimal("0.004")
 highest leverage can open."""
 
 ROUNDING: Final = 1e-9
-"""Lots by which a float amount may miss a whole number of them and still count as whole."""
+"""How far, in lots, a float amount may be from a whole number of lots and still count as whole."""
 
 Number = TypeVar("Number", float, Decimal)
 
@@ -97,7 +97,7 @@ ANY_ORDER: Final = OrderRules()
 
 ZERO: Final = Decimal(0)
 CENT: Final = Decimal("0.00000001")
-"""The smallest unit that a division may leave."""
+"""The smallest unit of a division's result."""
 
 _EXACT: Final = Context(prec=120, rounding=ROUND_DOWN, traps=[InvalidOperation, DivisionByZero, Overflow])
 

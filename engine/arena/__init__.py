@@ -103,7 +103,7 @@ FIGURES: Final = {
     "num_trades": "num_trades",
     "max_drawdown": "max_drawdown",
 }
-"""What a post shows of a backtest, and the metric behind it: roi in percent, win_rate and max_drawdown as fractions."""
+"""A post's figures from a backtest and their metrics: roi in percent, win_rate and max_drawdown as fractions."""
 
 
 def publish(connection: sa.Connection, agent_id: str, request: PostRequest, now: float) -> Post:

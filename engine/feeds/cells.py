@@ -26,21 +26,21 @@ EARLIEST: Final = 631_152_000
 """1990-01-01. Smaller numbers are not times of candles."""
 
 LATEST: Final = 4_102_444_800
-"""2100-01-01. Larger numbers are dates without marks, such as 20240131235900."""
+"""2100-01-01. Larger numbers are dates without separators, such as 20240131235900."""
 
 _UNITS: Final = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
 """At or above the first number an epoch counts nano-, micro- or milliseconds; below, seconds."""
 
 _SECONDS_A_DAY: Final = 86_400
 _EXCEL: Final = (32_874, 73_051)
-"""1990-01-01 and 2100-01-01 as Excel counts days (1900 system). As epochs they would lie in January 1970."""
+"""1990-01-01 and 2100-01-01 in Excel days (1900 system). As epoch times they would be in January 1970."""
 _EXCEL_EPOCH: Final = 25_569
-"""1970-01-01, in days of Excel."""
+"""1970-01-01, in Excel days."""
 
 _TICKS: Final = (627_667_488_000_000_000, 662_380_416_000_000_000)
-"""1990-01-01 and 2100-01-01 as .NET counts: 100 ns since year 1. As nanoseconds they would lie in 1989 and 1990."""
+"""1990-01-01 and 2100-01-01 in .NET ticks: 100 ns since year 1. As nanoseconds they would be in 1989 and 1990."""
 _TICKS_EPOCH: Final = 621_355_968_000_000_000
-"""1970-01-01, in ticks of .NET."""
+"""1970-01-01, in .NET ticks."""
 
 _SPACES: Final = str.maketrans("", "", " \u00a0\u202f'\u2019")
 _SUFFIX: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}

@@ -20,7 +20,7 @@ from .cells import EARLIEST
 from .tables import Rows
 
 TOLERANCE: Final = 1e-9
-"""How far, as a share of the price, float noise may put a high below the open or close, or a low above it."""
+"""Float noise allowed in a high below the open or close, or a low above it, as a fraction of the price."""
 
 _UNCHANGED: Final = "nothing was imported"
 _FAULTY: Final = f"Correct or remove the row and import again; {_UNCHANGED}"

@@ -54,7 +54,7 @@ class Rows:
     block: Block
     line: Integers
     place: str
-    """What `line` counts: `line` for text, `row` for tables."""
+    """The unit of `line`: `line` for text, `row` for tables."""
     name: str
     origin: Origin
 
@@ -281,7 +281,7 @@ def in_zone(seconds: Floats, zone: str, timeframe: Timeframe | None, place: str,
 def one_reading(
     found: Mapping[str, Floats], timeframe: Timeframe | None, place: str, line: Integers
 ) -> tuple[str, Floats]:
-    """The reading that all others agree with, or the only one with evenly spaced bars.
+    """The reading if all give the same times, or the only one with evenly spaced bars.
 
     Raises:
         InvalidInput: Two readings differ, and neither or both are even.

@@ -32,7 +32,7 @@ from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars
 ARCHIVE: Final = "https://data.binance.vision"
 ORIGIN: Final = "Binance archive"
 _WORTH_IT: Final = 900
-"""Longest bars, in seconds, of which a month takes more API requests than its archive file takes downloads."""
+"""The longest bars, in seconds, for which a month takes more API requests than archive downloads."""
 
 _SECONDS_A_PAGE: Final = 0.3
 

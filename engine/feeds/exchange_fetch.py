@@ -30,24 +30,24 @@ from engine.venues.exchange.markets import Market, Markets
 from engine.venues.exchange.session import Connector
 
 SETTLED_SECONDS: Final = 2
-"""An exchange's clock may be behind ours, so a bar is taken for closed this much later."""
+"""An exchange's clock may be behind ours, so a bar counts as closed this much later."""
 
 TOGETHER: Final = 4
-"""Series that are fetched at the same time."""
+"""The number of series fetched in parallel."""
 
 PATIENCE: Final = 10.0
 LONG_PATIENCE: Final = 180.0
 FUNDING_SECONDS: Final = 3_600
-"""Funding is paid at whole hours; a request covers so many of them."""
+"""Funding is paid on the hour; one request covers this many hours."""
 FUNDING_PAGE: Final = 500
 _LATE: Final = 180
-"""Seconds after a whole hour in which its rate, if there is one, may still come."""
+"""Seconds after the hour during which its rate, if any, may still appear."""
 EARLIEST: Final = 1_420_070_400
-"""2015-01-01: no exchange here is asked for older candles."""
+"""2015-01-01: no older candles are requested from any exchange."""
 
 _LATEST_BARS: Final = 2
 Progress = Callable[[int, int], None]
-"""Called with the bars settled so far and the bars wanted in all."""
+"""Called with the bars done so far and the total requested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MAX_BYTES: Final = 2 * 2**30
-"""The most that one table may hold, decompressed."""
+"""The size limit of one table, decompressed."""
 
 MAX_RATIO: Final = 300
 """A table that is larger than `_SMALL` and this many times its compressed size is a bomb, not candles."""

@@ -50,7 +50,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
         "tickvolume",
     ),
 }
-"""Names in lower case without punctuation, the preferred first. Adjusted closes and quote volumes are not taken."""
+"""Names in lower case without punctuation, in order of preference. Adjusted closes and quote volumes are not used."""
 
 
 _INDEX_NAMES: Final = frozenset({"", "unnamed0", "index", "level0"})
@@ -234,7 +234,7 @@ _ORDERS: Final[dict[str, tuple[int, int, int, int]]] = {
     "time,low,high,open,close,volume": (3, 2, 1, 4),
     "time,volume,close,high,low,open": (5, 3, 4, 2),
 }
-"""Other orders in which exchanges give candles; the places of open, high, low and close in each."""
+"""Other column orders used by exchanges: the positions of open, high, low and close."""
 
 
 def _doubt_order(grid: Grid, sample: Sequence[Sequence[str]], places: tuple[int, ...]) -> None:

@@ -60,7 +60,7 @@ _MADE_OF: Final[dict[Timeframe, Timeframe]] = {
     "12h": "4h",
     "1w": "1d",
 }
-"""Timeframes beside the tree of refinement, and the bars that theirs are made of."""
+"""Timeframes outside the refinement tree, and the bars that they are built from."""
 
 
 class SimulatedFeed:

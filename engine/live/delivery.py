@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
 _SILENCE: Final = 5.0
-"""Seconds without a byte after which a receiver is given up, before the deadline."""
+"""Idle timeout in seconds, within the deadline."""
 _PREFIX: Final = "whsec_"
 
 

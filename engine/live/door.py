@@ -16,7 +16,7 @@ from engine.venues.exits import ExitOrder, Exits
 from engine.venues.venue import Venue
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
-"""`pending`: not sent yet, ask again with the same key. `unknown`: it may exist, ask again, never with another key."""
+"""`pending`: not sent yet; retry with the same key. `unknown`: it may exist; retry, but never with another key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ Kind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
 _LIVING: Final[tuple[State, ...]] = ("due", "open", "held", "refused")
 _NEAR: Final = 0.01
-"""An order is left where it is while its size is off by less than this share."""
+"""An order stays unchanged while its size is off by less than this fraction."""
 _RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
 ZERO: Final = Decimal(0)
 

@@ -18,7 +18,7 @@ from .delivery import Receipt
 from .subscriptions import Running
 
 WAITS: Final = (10.0, 60.0, 300.0, 1_800.0)
-"""Seconds before the second, third, ... attempt; after the last one a delivery is given up."""
+"""Seconds before the second, third, ... attempt; after the last one, the delivery is abandoned."""
 
 _row: Final = deliveries_table.c
 

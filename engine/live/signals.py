@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from .decisions import Decision
 
 OrderState = Literal["none", "due", "open", "placed", "skipped", "refused"]
-"""`open`: placed, and not filled whole yet. `skipped`: an entry that was missed, or nothing was left to close."""
+"""`open`: placed, and not completely filled. `skipped`: a missed entry, or nothing was left to close."""
 MICRO: Final = 1_000_000
 _REPORTED: Final = 1_000
-"""The newest signals that the figures of a report count."""
+"""The number of newest signals in a report's figures."""
 _row: Final = signals_table.c
 
 

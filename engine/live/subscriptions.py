@@ -24,7 +24,7 @@ MAX_ACTIVE: Final = 20
 _DAY: Final = 86_400
 _WAITING: Final = ("due", "open")
 _EQUAL: Final = 0.02
-"""Holdings that differ by less than this share count as the same."""
+"""Holdings that differ by less than this fraction count as equal."""
 _row: Final = subscriptions_table.c
 
 

@@ -42,7 +42,7 @@ _RESTING: Final[dict[Stage, orders.State]] = {
     "skipped": "ended",
     "refused": "refused",
 }
-"""What a stage of a signal's order is called for an order that rests."""
+"""The state of a resting order for each state of a signal's order."""
 
 _AGGRESSIVE: Final = Decimal("0.05")
 _LEAST_GRACE: Final = 60

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 USUAL_BARS: Final = 500
 MAX_BARS_IN_ALL: Final = 5_000_000
 MAX_DETAILS: Final = 40
-"""Rows beside the answer proper, so that the answer for a large universe fits into a model's context."""
+"""The limit of additional rows, so that the answer for a large universe fits into a model's context."""
 Value = bool | float | None
 _WORDS: Final = " and ".join((", ".join(UNIVERSE_KEYWORDS[:-1]), UNIVERSE_KEYWORDS[-1]))
 MAX_NAMED: Final = 10

@@ -35,7 +35,7 @@ PREFIX: Final = "/api/v1"
 
 Handler = Callable[["Engine", Caller, RequestT], Awaitable[ResponseT]]
 Representation = Callable[[HttpRequest, ResponseT], HttpResponse | None]
-"""Another form of an answer than the envelope, for requests that ask for it; `None` for the envelope."""
+"""An alternative to the envelope, for requests that ask for it; `None` for the envelope."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from engine.venues.venue import Venue
 from .binding import Route, route
 
 _PAGE: Final = 200
-"""The most orders that one page of a venue may have."""
+"""The maximum number of orders in one page of a venue."""
 
 Answer = TypeVar("Answer")
 

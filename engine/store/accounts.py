@@ -87,11 +87,11 @@ orders_table: Final = sa.Table(
     sa.Column("best_price", _AMOUNT),
     sa.Index("ix_broker_orders_account_status", "account", "status"),
 )
-"""Times are unix milliseconds, but `seen_until`: the close of the last bar that the order has met, unix seconds.
+"""Times are unix milliseconds, except `seen_until`: the close of the last bar that the order has met, unix seconds.
 
-`opening` is the part of the rest that would open or grow a position, and `reserved` what is held for it. `exits` are
-what an entry is to be followed by; an exit has a `role` and its entry's `order_id` as `parent`. A stop becomes a market
-order at `trigger_price`, which follows the `best_price` at the distance `trail` where it trails.
+`opening` is the part of the remainder that would open or grow a position, and `reserved` the amount held for it.
+`exits` are the exits that follow an entry; an exit has a `role` and its entry's `order_id` as `parent`. A stop becomes
+a market order at `trigger_price`. For a trailing stop, that price follows the `best_price` at the distance `trail`.
 """
 
 positions_table: Final = sa.Table(
@@ -106,7 +106,7 @@ positions_table: Final = sa.Table(
     sa.Column("leverage", sa.Integer, nullable=False),
     sa.Column("seen_until", sa.BigInteger, nullable=False),
 )
-"""Perpetual and prediction positions. `size` is signed, `cost` what it was entered for: a positive number of quote."""
+"""Perpetual and prediction positions. `size` is signed, `cost` the entry value: positive, in quote currency."""
 
 
 agents_table: Final = sa.Table(

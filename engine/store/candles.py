@@ -24,7 +24,7 @@ FIELDS: Final = 6
 _STORED: Final = np.dtype("<f8")
 
 StoredSource = Literal["imported", "exchange"]
-"""Where stored candles come from: a user's file, or an exchange's API."""
+"""The source of stored candles: a user's file, or an exchange's API."""
 
 
 series_table: Final = sa.Table(
@@ -44,7 +44,7 @@ series_table: Final = sa.Table(
     sa.Column("imported_at", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("exchange", "base", "quote", "timeframe"),
 )
-"""Imported series. What was fetched from exchanges is in `exchange_data`."""
+"""Imported series. Series fetched from exchanges are in `exchange_data`."""
 
 
 def _chunks_table(name: str, series: str) -> sa.Table:
@@ -63,7 +63,7 @@ CHUNKS: Final[dict[StoredSource, sa.Table]] = {
     "imported": _chunks_table("candle_chunks", "candle_series"),
     "exchange": _chunks_table("fetched_chunks", "fetched_series"),
 }
-"""Each source has tables of its own, so that an import never touches what was fetched, nor the other way round."""
+"""Each source has separate tables, so that an import never touches fetched data, or the other way round."""
 
 
 @dataclass(frozen=True, slots=True)

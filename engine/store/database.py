@@ -37,14 +37,14 @@ BUSY_SECONDS: Final = 10.0
 _WRITES: Final = "heytraders_writes"
 
 _ATTEMPTS: Final = 5
-"""How often a transaction that PostgreSQL rolled back for the sake of another one is run."""
+"""How many times a transaction is tried when PostgreSQL rolls it back in favour of another one."""
 _STATEMENT_SECONDS: Final = 120
 _CONNECT_SECONDS: Final = 10
 _SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _POSTGRESQL_BUSY: Final = {"55P03"}
 _POSTGRESQL_ROLLED_BACK: Final = {"40001", "40P01"}
 _WRITE_LOCK: Final = "SELECT pg_advisory_xact_lock(1213481297, hashtext(current_schema()))"
-"""The first number only sets our lock apart from those of other programs that use the database."""
+"""The first number only distinguishes our lock from those of other programs that use the database."""
 
 
 def default_url(home: Path) -> str:

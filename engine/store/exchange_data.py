@@ -24,7 +24,7 @@ from engine.store import metadata, new_id
 from .candles import CHUNKS, Block, read_block, write_block
 
 Kind = Timeframe | Literal["funding"]
-"""What a series holds: bars of a length, or funding rates."""
+"""The content of a series: bars of a timeframe, or funding rates."""
 
 Span = tuple[int, int]
 """`since <= open time < until`, unix seconds."""
@@ -91,7 +91,7 @@ exchange_orders: Final = sa.Table(
     sa.Column("parent", sa.String(40)),
     sa.UniqueConstraint("account_id", "client_id"),
 )
-"""Orders on the user's own accounts, written down before they are sent.
+"""Orders on the user's own accounts, recorded before they are sent.
 
 An exit has a `role` and its entry's `order_id` as `parent`. While it waits for its price it is WAITING and
 has not been sent.

@@ -34,8 +34,8 @@ subscriptions_table: Final = sa.Table(
     sa.Column("held", sa.Text),
 )
 """`started_at` is the open time of the first bar it may decide on; `cursor` the close of the last bar it has seen;
-`kept` the state of the strategy's own account after the last bar that was traded, which a pause does not move.
-`intended` and `held` are JSON objects from symbol to base units: of the strategy's own account, and of its orders."""
+`kept` the state of the strategy's simulated account after the last traded bar, which a pause does not change.
+`intended` and `held` map symbols to base units (JSON): of the strategy's simulated account, and of its orders."""
 
 signals_table: Final = sa.Table(
     "live_signals",
@@ -73,8 +73,8 @@ signals_table: Final = sa.Table(
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
-of the strategy's own account; `resting` is the key of the order that rested for it; `wanted` and `filled` are the base
-units of its order, `average` the price of what was filled."""
+of the strategy's simulated account; `resting` is the key of its resting order; `wanted` and `filled` are the base units
+of its order, `average` the average fill price."""
 
 resting_table: Final = sa.Table(
     "live_orders",
@@ -109,8 +109,8 @@ resting_table: Final = sa.Table(
     sa.Index("ix_live_orders_subscription_state", "subscription_id", "state"),
     sa.Index("ix_live_orders_state", "state"),
 )
-"""Orders that rest for a strategy. `closes` is the share of what is held that it closes, 0 for what opens; `equity` of
-the strategy's own account and `since`, the close of a bar, are of when it was decided; `state`: see `orders.State`."""
+"""Resting orders of strategies. `closes` is the share of the holding that an order closes, 0 if it opens. `equity` (of
+the simulated account) and `since` (the close of a bar) are those at the decision. For `state`, see `orders.State`."""
 
 deliveries_table: Final = sa.Table(
     "live_deliveries",

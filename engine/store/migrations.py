@@ -99,7 +99,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("The role of an exit on an own account", add_column(exchange_data.exchange_orders.c.role)),
     Step("The entry of an exit on an own account", add_column(exchange_data.exchange_orders.c.parent)),
 )
-"""The step at index 0 leads from version 1 to version 2, and so on. Append only."""
+"""The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 
 
 def latest() -> int:

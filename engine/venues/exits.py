@@ -105,7 +105,7 @@ class ExitOrder:
 
 
 Permit = Callable[[ExitOrder], str]
-"""The gate's word on an exit: why it may not go out now, or "" where it may, which is then in the journal. Blocks."""
+"""The gate's decision on an exit: why it may not be sent now, or "" if it may; a permit is journaled. Blocks."""
 
 
 def trailing_price(sign: int, best: Decimal, trail: Decimal) -> Decimal:

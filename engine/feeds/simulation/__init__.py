@@ -80,7 +80,7 @@ ROWS: Final = 6
 BURSTINESS: Final = 0.5
 VOLUME_NOISE: Final = 0.3
 CALM_VOLUME: Final = 0.5
-"""A child trades in proportion to its range, plus this part of the mean range."""
+"""A child's volume is proportional to its range plus this part of the mean range."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Chance:
         return Stream(self.seed, f"{self.name}/{self.timeframe}/{purpose}")
 
     def path(self, first: int, count: int) -> tuple[Floats, Floats]:
-        """Two arrays of standard normal numbers, each correlated by `shared` with those of all other assets."""
+        """Two arrays of standard normal numbers, each with correlation `shared` to the path common to all assets."""
         own = self.own("path").normals(first, count)
         if not self.shared:
             return own
@@ -345,10 +345,10 @@ STEPS_PER_PRICE: Final = 1e9
 """Price steps in an asset's anchor price: far finer than any venue's tick."""
 
 ANCHOR_DAY: Final = 20_240
-"""2025-06-01, when an asset costs what the table says."""
+"""2025-06-01, when assets have the prices in the table."""
 
 PATH_START: Final = 14_336
-"""Days since 1970. Paths are walked from here; the years before the first served day feed the averages."""
+"""Days since 1970. Paths start here; the years before the first served day feed the averages."""
 
 _AVERAGED_DAYS: Final = 2_048
 _SERVED_FROM: Final = PATH_START + _AVERAGED_DAYS
@@ -366,7 +366,7 @@ _VOLUME_FOLLOWS_VOLATILITY: Final = 0.9
 _WEEKEND: Final = 0.75
 
 _Moves = Callable[[int, int], tuple[Floats, Floats]]
-"""Log returns, and the volatility they were drawn with, of `count` days from a first day on."""
+"""Log returns, and the volatility used to draw them, of `count` days from a first day on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ def _normal_cdf(values: Floats) -> Floats:
 
 TOP_MARKET_CAP: Final = 50
 WON_PER_DOLLAR: Final = 1_380.0
-"""The level that the simulated exchange rate swings around."""
+"""The mean of the simulated exchange rate."""
 
 FIRST_DAY: Final = 16_436
 """2015-01-01 in days since 1970: no bar is older."""

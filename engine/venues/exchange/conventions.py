@@ -15,12 +15,12 @@ from api.exchanges import ExchangeId
 OrderIdForm = Literal["36 letters", "t- and 26", "128-bit hex", "48-bit number"]
 Finder = Literal["by our id", "by identifier", "as its id", "in lists", "by its hash"]
 """How an order is found by the id that we chose: `by our id` is a parameter of ccxt's `fetch_order`, `by identifier`
-Upbit's own question, `as its id` puts our id where the exchange's goes, `in lists` reads open and ended orders, and
-`by its hash` computes what Polymarket calls a signed order. Gate knows our id for an hour after a fill and a minute
+Upbit's own query, `as its id` puts our id in place of the exchange's, `in lists` reads open and ended orders, and
+`by its hash` computes Polymarket's id of a signed order. Gate knows our id for an hour after a fill and a minute
 after a cancel, so `as its id` is followed by its lists."""
 
 Dialect = Literal["binance", "upbit", "gate", "hyperliquid", "lighter", "polymarket"]
-"""Whose answers and refusals these are."""
+"""The format of answers and refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class PriceTable:
 
 
 Login = Callable[[tuple[str, ...]], dict[str, Any]]
-"""Turns credentials, in the order of the row, into settings of ccxt."""
+"""Turns credentials, in the order of the row, into ccxt settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +190,7 @@ _BINANCE_REFUSALS: Final = frozenset(
     {"-1013", "-1021", "-1022", "-1100", "-1102", "-1111", "-1116", "-1121", "-2010", "-2014", "-2015", "-2018"}
     | {"-2019", "-2022", "-2026", "-4003", "-4005", "-4014", "-4023", "-4164"}
 )
-"""Filters, parameters, signature, rights, balance and margin. -1006 and -1007 say "unknown" and are not among them."""
+"""Filters, parameters, signature, rights, balance and margin. -1006 and -1007 mean "unknown" and are excluded."""
 
 _GATE_REFUSALS: Final = frozenset(
     {"INVALID_PARAM_VALUE", "INVALID_CURRENCY_PAIR", "BALANCE_NOT_ENOUGH", "INVALID_KEY", "INVALID_SIGNATURE"}

@@ -23,10 +23,10 @@ from .session import Connector
 
 LIST_SECONDS: Final = 86_400.0
 PRICE_SECONDS: Final = 5.0
-"""How long a live price is good for. An order is judged against prices of at most 10 s."""
+"""How long a live price is valid. An order is checked against prices at most 10 s old."""
 
 RETRY_SECONDS: Final = 60.0
-"""How long a stored list serves after an exchange gave none."""
+"""How long a stored list is used after an exchange returned none."""
 
 _PREDICTIONS: Final = 500
 _KEPT: Final = (
@@ -34,7 +34,7 @@ _KEPT: Final = (
     "swap", "future", "option", "active", "contract", "linear", "inverse", "subType", "taker", "maker", "contractSize",
     "precision", "limits", "tierBased", "percentage", "feeSide", "marginModes", "numericId", "baseName",
 )  # fmt: skip
-"""Fields of a market of ccxt that calls need. What the exchange sent beside them is several times as long."""
+"""Fields of a ccxt market that calls need. The exchange's raw answer is several times as long."""
 
 
 @dataclass(frozen=True, slots=True)

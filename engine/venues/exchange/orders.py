@@ -186,7 +186,7 @@ def arguments(
 
 
 PLACE_PAIR: Final = "privatePostOrderListOco"
-"""What ccxt calls Binance's request for a stop and a target of which one cancels the other."""
+"""ccxt's method for Binance's one-cancels-other request of a stop and a target."""
 
 
 def pair_arguments(stop: Paired, target: Paired, market: Market) -> dict[str, str]:
@@ -242,7 +242,7 @@ def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
 _UNCERTAIN: Final = frozenset({408, 409, 425, 429})
 _SUCCESS: Final = range(200, 300)
 _NOT_CERTAIN: Final = ("uplicate", "elayed")
-"""Words of an answer that an order of this id is there already, or will be later. Such an answer refuses nothing."""
+"""Words of an answer that an order with this id exists already, or will exist later. Such an answer is no refusal."""
 
 Said = tuple[str, str]
 """A code, and words."""

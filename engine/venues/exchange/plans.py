@@ -36,17 +36,17 @@ from .views import ENDED, WAITING, OwnAccount
 logger = logging.getLogger("heytraders.plans")
 
 _LOST_SECONDS: Final = 60.0
-"""After which an exit that the exchange does not know has not reached it."""
+"""Time after which an exit unknown to the exchange counts as not received."""
 
 _GIVEN_UP: Final = 86_400.0
-"""After a day an entry of which its exchange never knew anything is no longer asked for here."""
+"""After a day, an entry that its exchange never knew is no longer queried here."""
 
 _AGAIN_SECONDS: Final = 30.0
-"""Before an exit that was refused, or not permitted, is tried again."""
+"""Delay before an exit that was refused, or not permitted, is retried."""
 
 _PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
-"""How far beyond the price an exit may fill where the exchange has no market orders."""
+"""How far beyond the price an exit may fill if the exchange has no market orders."""
 
 Write = Callable[..., Written]
 

@@ -38,11 +38,11 @@ from .views import ENDED, WAITING, OwnAccount, foreign_view, held, order_view
 
 _DOLLARS: Final = ("USDT", "USDC", "USD")
 _FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
-"""What a look calls our id, where it is not what placing calls it."""
+"""The query parameter for our id, if it differs from the one for placing."""
 
 _LAST_PAGE: Final = "LTE="
 _GIVEN_UP: Final = 7 * 86_400.0
-"""After a week an order of which nothing was heard is no longer asked for at every look."""
+"""After a week, an order without any answer is no longer queried every time."""
 
 
 class AccountReader:

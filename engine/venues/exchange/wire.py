@@ -33,7 +33,7 @@ _HASHED: Final = (
     ("makerAmount", "uint256"), ("takerAmount", "uint256"), ("side", "uint8"), ("signatureType", "uint8"),
     ("timestamp", "uint256"), ("metadata", "bytes32"), ("builder", "bytes32"),
 )  # fmt: skip
-"""What an order of Polymarket's second order book consists of, as it is signed and hashed (EIP-712)."""
+"""The fields of an order of Polymarket's second order book, as signed and hashed (EIP-712)."""
 
 
 @dataclass(slots=True)

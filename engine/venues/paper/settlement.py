@@ -47,7 +47,7 @@ from .records import AccountRecord, OrderRecord, PositionRecord, lock_account, r
 from .trading import TradingAccount
 
 BARS_AT_ONCE: Final = 2_000
-"""Bars met in one transaction: short enough for other processes to wait for."""
+"""Bars per transaction: few enough that other processes can wait for it."""
 
 Indices = NDArray[np.intp]
 
@@ -335,7 +335,7 @@ class _Due:
 
 
 Waiting = tuple[AccountRecord, Instrument, int]
-"""Account, instrument and the close of the last bar met (unix s) of something that is open."""
+"""Account, instrument and close of the last bar met (unix seconds) of an open order or position."""
 
 
 class Upkeep:
