@@ -38,7 +38,7 @@ TOGETHER: Final = 4
 PATIENCE: Final = 10.0
 LONG_PATIENCE: Final = 180.0
 FUNDING_SECONDS: Final = 3_600
-"""Funding is paid on the hour; one request covers this many hours."""
+"""Funding is paid on the hour; one request returns at most `FUNDING_PAGE` rates."""
 FUNDING_PAGE: Final = 500
 _LATE: Final = 180
 """Seconds after the hour during which its rate, if any, may still appear."""
