@@ -134,8 +134,8 @@ class ExecuteRequest(Request):
 
     @model_serializer(mode="wrap")
     def _flat(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """On the wire the strategy's parameters stand beside the others, and `mode`, which API 1.0.4 lacks, only
-        where it is not what it would be without.
+        """On the wire the strategy's parameters are beside the other fields. `mode`, which API 1.0.4 lacks, is sent
+        only if it differs from the default.
         """
         body: dict[str, Any] = serialise(self)
         body.pop("parameters", None)

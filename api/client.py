@@ -26,10 +26,10 @@ Source = Literal["hosted", "embedded"]
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How GETs are tried again: full jitter below `base * 2**n` seconds, or what the service asked for.
+    """How GETs are retried: full jitter below `base * 2**n` seconds, or the service's own delay.
 
-    A service that asks for more than `patience` seconds is not waited for. `pause` and `draw` are the waiting and
-    the randomness (0 to 1), which tests replace.
+    A delay of more than `patience` seconds is not waited for. `pause` waits and `draw` gives random numbers (0 to 1);
+    tests replace both.
     """
 
     attempts: int = 3

@@ -122,7 +122,7 @@ def _resolve(field: Schema, shared: Schema) -> Schema:
 
 
 def strategy_tables() -> str:
-    """The parameters of the ready strategies as markdown: one table for each strategy that has any."""
+    """The parameters of the ready strategies as markdown: one table per strategy with parameters."""
     parts = [_OPENING]
     for strategy, model in PARAMETERS.items():
         if strategy == "signal":

@@ -29,9 +29,9 @@ def reject(
     """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
 
     Args:
-        rule: What the value has to be, continuing the sentence "<field> <value> ...".
+        rule: What the value must be, continuing the sentence "<field> <value> ...".
         way_out: What to do instead, as a sentence.
-        fixed: The value that was surely meant; it goes into the corrected call. Left out if it is not known.
+        fixed: The value that was certainly meant, for the corrected call. Left out if unknown.
         field: For validators of whole models: the field the refusal is about.
         complete: `rule` is a whole sentence that names field and value itself.
     """

@@ -273,9 +273,7 @@ def _upbit_quote_first(first: str, second: str) -> bool:
 
 
 def _split_glued(upper: str, quotes: Iterable[str]) -> tuple[str, str] | None:
-    """A pair without separator. Stable coins are not pairs: FDUSD is one coin, and so are any two letters before
-    USD.
-    """
+    """A pair without separator. Stable coins are not pairs: FDUSD is one coin, and so is any XXUSD."""
     if upper in _QUOTES:
         return None
     for quote in quotes:

@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first, so that the parallel test processes finish at the same time."""
+    """Long files first, so that the parallel test processes finish together."""
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
     items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))

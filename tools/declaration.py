@@ -34,10 +34,10 @@ class Hints:
 
 
 LOOK = Hints(read_only=True, destructive=False, idempotent=True, open_world=True)
-"""Reads something that may change by itself."""
+"""Reads data that may change by itself."""
 
 REFERENCE = Hints(read_only=True, destructive=False, idempotent=True, open_world=False)
-"""Reads something that is the same each time."""
+"""Reads data that is the same each time."""
 
 
 @dataclass(frozen=True, slots=True)

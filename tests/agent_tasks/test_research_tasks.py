@@ -1,7 +1,7 @@
 """Sixteen research tasks as an agent solves them: scripted calls, the expected answer, and a token budget for each.
 
 The cost of a task is the text that the model reads and writes: arguments and results in o200k tokens. The budget is the
-cost when the task was written, rounded up by a third. A change that makes answers longer has to raise it.
+cost when the task was written, rounded up by a third. A change that makes answers longer must raise it.
 """
 
 from __future__ import annotations

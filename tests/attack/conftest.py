@@ -122,7 +122,7 @@ class PennyBinance(FakeBinance):
 
 
 class ConnectedVenue:
-    """Binance as an attacker meets it. It has no free texts, so `words` and `claims` have no effect on it.
+    """Binance as the attackers' venue. It has no free texts, so `words` and `claims` have no effect on it.
 
     Attributes:
         fake: The exchange itself.

@@ -44,7 +44,7 @@ class Plan:
         kills: How many processes to kill.
         seed: Seed of all random draws.
         labels: `echoed` or `dropped`, as the exchange does with them.
-        workers: Processes at the same time.
+        workers: Number of concurrent processes.
     """
 
     client: str

@@ -1,6 +1,6 @@
-"""Kills and faults on own accounts: no order is sent twice, and what is shown is what is at the exchange.
+"""Kills and faults on own accounts: no order is sent twice, and the account shows what the exchange has.
 
-The long run, 500 kills at each of four exchanges, which prints its figures:
+The long run makes 500 kills at each of four exchanges and prints its figures:
 
     HEYTRADERS_TEST_KILLS=500 uv run --group dev pytest -n 0 -m slow -s tests/venues/test_chaos_on_own_accounts.py
 """

@@ -20,7 +20,7 @@ def drawn(shared: Mapping[str, Array], index: int) -> tuple[float, bytes]:
 
 
 def slow_then_drawn(shared: Mapping[str, Array], index: int) -> tuple[float, bytes]:
-    """The same after 20 ms, so that a worker can die in the middle."""
+    """The same after 20 ms, so that a worker can die during the task."""
     time.sleep(0.02)
     return drawn(shared, index)
 

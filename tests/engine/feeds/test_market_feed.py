@@ -1,6 +1,4 @@
-"""The engine's feed: imported before simulated data, longer bars built from shorter ones, frames over several
-symbols.
-"""
+"""The engine's feed: imported before simulated data, longer bars built from shorter ones, frames of many symbols."""
 
 from __future__ import annotations
 

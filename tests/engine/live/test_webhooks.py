@@ -178,9 +178,7 @@ async def test_a_secret_that_names_no_key_is_refused(call: Call, receiver: Recei
 
 @pytest.fixture
 def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, list[str]]]:
-    """A TLS server with a certificate for `localhost` that is trusted here: its port, and the requested server
-    names.
-    """
+    """A TLS server with a certificate for `localhost` that is trusted here: its port, and the names requested."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

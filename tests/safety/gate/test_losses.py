@@ -1,4 +1,6 @@
-"""The losses of a strategy that trades by itself pull the switch without an order of ours, and pause it."""
+"""When a strategy that trades by itself loses too much, the switch is pulled without an order of ours, and the
+strategy is paused.
+"""
 
 from __future__ import annotations
 

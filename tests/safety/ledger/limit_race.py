@@ -1,9 +1,9 @@
-"""Many processes against one daily limit: a program that prints, as JSON, how many orders were let in.
+"""Many processes against one daily limit: a program that prints, as JSON, how many orders were admitted.
 
     python -m tests.safety.ledger.limit_race HOME --processes 16 --attempts 1000 --limit 5000 --seed 1
 
-Each process has a ledger of its own and tries orders of random size; the limit is reached by sums that must never
-pass it, and in the end nothing that would still fit may have been turned away.
+Each process opens the ledger itself and tries orders of random size. The sum of the admitted orders must never exceed
+the limit, and no order that would still have fitted may have been refused.
 """
 
 from __future__ import annotations

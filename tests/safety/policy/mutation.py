@@ -1,8 +1,8 @@
-"""Small faults put into the policy one at a time, and the tests that have to notice each of them.
+"""Puts small faults into the policy, one at a time, and checks that some test notices each of them.
 
 python -m tests.safety.policy.mutation [--only policy/conduct] [--kind comparison] [--report FILE]
 
-Each fault runs in a process of its own, forked from one that has imported everything but the safety layer. Faults in
+Each fault runs in a separate process, forked from one that has imported everything but the safety layer. Faults in
 texts are left out; the committed refusals watch those.
 """
 

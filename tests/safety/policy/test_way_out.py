@@ -1,6 +1,4 @@
-"""The advice in a refusal: an order that would pass, what the limits leave, the rules in words, what stops
-everything.
-"""
+"""The advice in a refusal: an order that would pass, what the limits leave, the rules in words, what halts trading."""
 
 from __future__ import annotations
 
