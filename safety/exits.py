@@ -102,7 +102,7 @@ def redacted_value(value: object) -> object:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it is, and encoded as a whole."""
+    """The secret in plain text, and encoded as a whole."""
     raw = secret.encode()
     return {secret, raw.hex(), *_base64_forms(raw)}
 
@@ -144,7 +144,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/+%@-]{0,80}")
 """Ids, symbols, times and words from a fixed set: they cannot carry a message."""
 
 _OURS: Final = "safety"
-"""Package whose models add fields of our own to what the service answers."""
+"""Package whose models add our fields to the service's responses."""
 
 
 def cleaned(text: str, limit: int = LONGEST) -> str:

@@ -38,7 +38,7 @@ ANY_ORDER: Final = Order(
     order_type="market",
     amount=Decimal(1),
 )
-"""For usage that is the same for all orders."""
+"""A placeholder action, for usage that is the same for all orders."""
 
 BY_ITSELF: Final = "policy"
 """Who engaged the switch, as the journal names it."""

@@ -74,7 +74,7 @@ class Assessment:
 
     @property
     def limits(self) -> Limits:
-        """The limits for where the action goes."""
+        """The limits for the action's kind of money."""
         return self.loaded.policy.limits(self.channel.money)
 
     def decide(self, usage: Usage, switch: SwitchState, *, again: bool = False) -> Decision:
@@ -199,7 +199,7 @@ class Judge:
         read = wanted | shown
         facts = await gathering.facts(action, read, channel) if read else bare
         if facts.quote is None and "quote" not in wanted and "account" not in wanted:
-            facts = replace(facts, upstream_healthy=True)  # nothing that the limits ask about is missing
+            facts = replace(facts, upstream_healthy=True)  # no fact that the limits need is missing
         facts = replace(facts, switch=switch.state, switch_moved=moved, assurance=assured.level, labels_echoed=echoed)
         standing = bool(subscription_id) and await to_thread.run_sync(
             self._has_standing_approval, action, channel, subscription_id, approver, limits

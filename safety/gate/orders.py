@@ -197,7 +197,7 @@ class Orders:
         intent = await carry_out(self.context, intent, admitted.assessment, at_once=at_once)
         intent = await settled(self.context, intent, wait)
         intent = await followed(self.context, intent, wait)
-        return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a call of its own
+        return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a separate call
 
 
 async def carry_out(
@@ -257,7 +257,7 @@ def _yes_counts(admitted: Admitted) -> bool:
 
 
 async def _ask(context: GateContext, intent: Intent, wait: Wait) -> Intent:
-    """Ask the question, whose text never changes, and book the answer. Without an answer, the intent stays as it is."""
+    """Ask the question, whose text never changes, and book the answer. Without an answer, the intent is unchanged."""
     answer: Answer = "not_asked"
     with anyio.move_on_after(wait.left):
         answer = await wait.asking.ask(intent.intent_id, question(intent.proposal))

@@ -206,8 +206,10 @@ def _similar(journal: Journal, money: Money, action: Action, without: str) -> Se
 
 
 def _failures(journal: Journal, money: Money, without: str) -> list[float]:
-    """When what was sent and not acknowledged since the last acknowledged order changed, youngest first; a release
-    forgives."""
+    """Times of failures since the last acknowledged order, youngest first.
+
+    A failure is an order that was sent and not acknowledged. A release clears the list.
+    """
     rows = journal.db.execute(
         f"SELECT state, changed_at FROM intents INDEXED BY intents_by_attempt WHERE {_OURS} AND sent_at IS NOT NULL"
         " AND state <> 'SENT' AND changed_at > ? ORDER BY changed_at DESC LIMIT 100",
@@ -219,7 +221,7 @@ def _failures(journal: Journal, money: Money, without: str) -> list[float]:
 def _automatic(journal: Journal, money: Money, without: str) -> int:
     """Orders without a human's signature since a human last signed one; beyond 1,000 it no longer matters how many.
 
-    A yes in the client's dialog does not count: a program could give it, and so continue for ever.
+    A yes in the client's dialog does not count: a program could give it, and so trade without end.
     """
     signed: float | None = journal.db.execute(
         "SELECT max(approved_at) FROM intents WHERE money = ? AND kind = 'order' AND signature <> ''", (money,)

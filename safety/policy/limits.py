@@ -23,9 +23,9 @@ class Tighter(Enum):
     HIGHER = "higher"
     """A number of seconds to wait or to look back."""
     FEWER = "fewer"
-    """A set of what is allowed; `None` allows everything, the empty set nothing."""
+    """A set of allowed values; `None` allows everything, the empty set nothing."""
     MORE = "more"
-    """A set of what is forbidden."""
+    """A set of forbidden values."""
     TRUE = "true"
     """A precaution."""
     FALSE = "false"
@@ -192,7 +192,7 @@ def meet(one: Limited, other: Limited) -> Limited:
     Raises:
         TypeError: A field neither declares a tighter direction nor holds limits itself.
     """
-    return type(one)(  # a copy would keep what the old one has cached of itself
+    return type(one)(  # a copy would keep the old one's cached values
         **{
             name: _tighter(name, info, getattr(one, name), getattr(other, name))
             for name, info in type(one).model_fields.items()

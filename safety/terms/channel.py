@@ -75,7 +75,7 @@ class Channels:
     Attributes:
         common: For actions without an account, such as a post.
         unknown: For unknown accounts; always real.
-        lookup: Finds the channel of a known account.
+        lookup: Returns the channel of a known account.
         connected: Current ids of the accounts connected to the embedded engine.
     """
 

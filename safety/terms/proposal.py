@@ -36,7 +36,7 @@ class Order(Terms):
         amount: Base units, or tokens of a prediction market.
         price: Quote currency per unit; `None` for market orders.
         label: The caller's own; the exchange sees ours.
-        stop_loss: Price at which what was filled is closed with a loss, quote currency per unit.
+        stop_loss: Price at which the filled amount is closed with a loss, quote currency per unit.
         take_profit: The same with a profit. One exit cancels the other.
         reduce_only: Never opens or flips a position.
     """
@@ -115,9 +115,9 @@ class Deployment(Terms):
 
     Attributes:
         action: `subscribe` deploys it, `resume` lets a paused one go on.
-        subscription_id: Of the paused one.
-        webhook_url: Where a new one would deliver.
-        webhook_events: What it would deliver.
+        subscription_id: Id of the paused one.
+        webhook_url: Webhook address of a new one.
+        webhook_events: Events that it would deliver.
     """
 
     kind: Literal["standing"] = "standing"
@@ -146,19 +146,19 @@ Action = Annotated[Order | Deployment | Publication, Field(discriminator="kind")
 
 
 class Proposal(Terms):
-    """An action with everything that an approval has to be bound to.
+    """An action with everything that an approval must cover.
 
     Attributes:
         action: The action in question.
         money: Simulated or real, as its account's channel says.
-        service: Of that channel.
+        service: Service name of that channel.
         policy_hash: Hash of the policy that judged it, hexadecimal.
         quote: The market price that it was judged at, quote currency.
         notional_usd: Its value at the worst of limit price and quote, with leverage; `None` where money does not apply.
         created: Unix seconds.
         expires: Unix seconds; after that no approval counts.
         nonce: 128 random bits, hexadecimal.
-        version: Of the canonical form; 1 only in what an earlier release wrote.
+        version: Version of the canonical form; 1 only in proposals of an earlier release.
     """
 
     action: Action
