@@ -111,8 +111,8 @@ class Client:
         Only GETs are ever sent twice.
 
         Raises:
-            HeyTradersError: By who must act next. `Unavailable` means that nothing was changed; `OutcomeUnknown`
-                that a call which changes something may have got through.
+            HeyTradersError: Classed by who must act next. `Unavailable` means that nothing was changed;
+                `OutcomeUnknown` means that a call which changes something may have got through.
         """
         if self.source == "hosted":
             _check_additions(request)

@@ -63,14 +63,14 @@ class Endpoint(Generic[RequestT, ResponseT]):
     """An endpoint of the API document.
 
     Attributes:
-        name: `section_verb`; the tool of this endpoint carries the same name.
+        name: `section_verb`; the tool of this endpoint has the same name.
         method: HTTP method.
         path: Path below the base URL. A `{placeholder}` is filled from the request field of that name.
-        scope: What the API key must be allowed to do; `None` where no key is needed.
+        scope: The scope that the API key needs; `None` if no key is needed.
         request: Fields that are not in the path travel in the query of GET and DELETE, else in the JSON body.
         response: The `data` of the envelope.
         summary: One sentence for the API reference.
-        at_most_once: Never sent a second time by us, whatever happens (orders, subscriptions, posts).
+        at_most_once: We never send it a second time, whatever happens (orders, subscriptions, posts).
         documented: `False` for the engine's own additions to the API document.
     """
 
@@ -86,7 +86,7 @@ class Endpoint(Generic[RequestT, ResponseT]):
 
     @property
     def path_fields(self) -> tuple[str, ...]:
-        """Names of the request fields that the path holds, in order."""
+        """Names of the request fields in the path, in order."""
         return tuple(_PLACEHOLDER.findall(self.path))
 
     @property

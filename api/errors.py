@@ -11,9 +11,9 @@ HeyTradersError
 │   └── Unavailable         the service failed; nothing was changed
 └── OutcomeUnknown          nobody knows: look before doing it again
 
-The documented codes map onto these classes in `BY_CODE`; `error_for` is the only way from a code to an exception
-and `explain` the only way from an exception to the text that a model reads. `show`, `closest` and `respelling` show and
-compare values and words in such a text.
+`BY_CODE` maps the documented codes to these classes. Only `error_for` turns a code into an exception, and only
+`explain` turns an exception into the text that a model reads. `show`, `closest` and `respelling` show and compare
+values and words in such a text.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class NotAuthorised(UserMustAct):
 
 
 class Denied(UserMustAct):
-    """A policy of the user's forbids it."""
+    """The user's policy forbids it."""
 
     default_code = "DENIED"
 
@@ -280,7 +280,7 @@ def respelling(word: str, choices: Iterable[str]) -> str | None:
     """The one choice that `word` spells in another way, or `None`.
 
     Capitals, separators, general words such as `id` and typing errors do not matter. Every other word counts:
-    `quote_amount` is not `amount`, and `stop_price` is not `price`. So a repair made from the answer keeps the meaning.
+    `quote_amount` is not `amount`, and `stop_price` is not `price`. So a repair that uses the answer keeps the meaning.
     """
     known = list(choices)
     same = [c for c in known if fold(c) == fold(word[:100])]

@@ -16,15 +16,15 @@ DataChoice = Literal["simulated", "exchange"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """All that is special of one exchange. Every other module asks its row instead of comparing names.
+    """Everything specific to one exchange. All other modules use this row instead of comparing names.
 
     Fees follow the published entry tiers, without rebates. Values are in `quote`.
 
     Attributes:
         id: As the API writes it.
         name: For people.
-        market_type: The only kind of market it has here.
-        quote: The currency that its orders are paid and settled in.
+        market_type: The only kind of market that we support there.
+        quote: The currency that pays and settles its orders.
         written_quote: The quote in its symbols, where that is another one: Hyperliquid and Lighter settle in USDC, yet
             the API writes their symbols `BTC/USDT`.
         order_types: The order types that it takes.
@@ -32,11 +32,11 @@ class Exchange:
         maker: Fee of an order that rested, as a fraction of its value.
         minimum: The smallest value of an order.
         smallest_resting: The smallest amount of an order that rests, in tokens; `None` where only the value counts.
-        price_digits: Most significant figures of a price that is no whole number; `None` where only the tick counts.
-        opening_balance: What a new paper account starts with.
+        price_digits: Maximum significant figures of a price that is not whole; `None` where only the tick counts.
+        opening_balance: The balance of a new paper account.
         quote_first: Its own dialect writes the quote before the base, as in KRW-BTC.
         symbol_needed: Open orders are listed for one symbol at a time.
-        own_order_ids: The ids that it cancels by: "any" ours or its own, "numeric" or "hash" its own only.
+        own_order_ids: The ids that it accepts to cancel: "any" ours or its own, "numeric" or "hash" its own only.
     """
 
     id: ExchangeId
@@ -62,7 +62,7 @@ class Exchange:
 
     @property
     def worst_fee(self) -> Decimal:
-        """The larger of the two fees: what an order may cost at most, as a fraction of its value."""
+        """The larger of the two fees: the maximum fee of an order, as a fraction of its value."""
         return max(self.taker, self.maker)
 
     @property
@@ -72,7 +72,7 @@ class Exchange:
 
     @property
     def cancels_by_own_id(self) -> bool:
-        """Whether an order is cancelled by the exchange's id of it, and not by ours."""
+        """Whether only the exchange's id cancels an order, and not ours."""
         return self.own_order_ids != "any"
 
 

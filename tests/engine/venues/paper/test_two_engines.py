@@ -181,7 +181,7 @@ def on_paper(plan: Plan) -> list[Fill]:
 
 @pytest.mark.parametrize("engine", [fills_of_the_backtest, on_paper])
 class TestByHand:
-    """The expected result of both engines, computed by hand. A market buy at 100,000 has 5 basis points of slippage."""
+    """The expected result of both engines, by hand. A market buy at 100,000 pays 5 basis points more: 100,050."""
 
     def test_a_stop_that_is_nearer_than_liquidation_comes_first(self, engine: Callable[[Plan], list[Fill]]) -> None:
         # The margin at 20x is 5,002.5, so liquidation is at (100,050 - 5,002.5) / 0.996 = 95,429.2. The stop is at
