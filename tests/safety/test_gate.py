@@ -82,7 +82,14 @@ PASSED: Final[dict[str, tuple[str, Arguments, str]]] = {
     ),
 }
 
-HARMLESS: Final = {"meta_register", "backtest_and_poll", "backtest_execute", "backtest_cancel", "backtest_sweep"}
+HARMLESS: Final = {
+    "meta_register",
+    "backtest_and_poll",
+    "backtest_execute",
+    "backtest_cancel",
+    "backtest_sweep",
+    "backtest_portfolio",
+}
 """Tools that change something, but neither money nor anything that others see."""
 
 RESUME: Final = "live_resume"

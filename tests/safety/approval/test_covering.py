@@ -63,6 +63,9 @@ ANOTHER: dict[str, Any] = {
     "price": Decimal("60000.1"),
     "leverage": 2,
     "label": "x",
+    "stop_loss": Decimal("50000.1"),
+    "take_profit": Decimal("70000.1"),
+    "reduce_only": True,
 }
 
 

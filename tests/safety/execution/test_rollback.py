@@ -6,12 +6,16 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from safety.ledger import Ledger
 from safety.terms.intent import home_of, intent_of_label, new_intent_id
 from tests.safety.execution.conftest import Desk, row
 
 
-async def test_an_approval_of_a_copied_home_is_not_sent_a_second_time(desk: Desk, tmp_path: Path) -> None:
+async def test_an_approval_of_a_home_copied_to_another_machine_is_not_sent_a_second_time(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.knows_labels()
     intent = desk.admitted()
     copy = tmp_path / "copy"
@@ -20,6 +24,7 @@ async def test_an_approval_of_a_copied_home_is_not_sent_a_second_time(desk: Desk
     first = await desk.executor.execute(intent.intent_id)
     assert first.state == "ACKED"
 
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state of the other machine"))
     with closing(Ledger.open(copy, now=desk.clock)) as older:
         desk.service.replies.clear()
         desk.shows({**row(), "label": first.label})

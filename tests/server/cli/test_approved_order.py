@@ -51,6 +51,8 @@ def approve(home: Path) -> tuple[str, int, str]:
     with terminal(home, "approve") as human:
         shown = human.until("Approve it")
         human.type("yes")
+        human.until("Type the amount, in units: ")
+        human.type(ORDER["amount"])
         human.until("Passphrase: ")
         human.type(PASSPHRASE)
         code, told = human.end()

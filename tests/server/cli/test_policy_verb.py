@@ -282,7 +282,8 @@ def test_a_setting_or_a_key_file_that_is_refused_does_not_keep_anybody_from_halt
     assert switch.state == "HALTED"
     assert done.returncode == 1
     assert "Halted: nothing more is sent" in done.stdout
-    assert "nothing could be cancelled or paused: BAD_SETTING" in done.stderr
+    unread = f"BAD_FILE: {home / 'login.json'} can be read by others. Run: chmod 600 {home / 'login.json'}."
+    assert f"nothing could be cancelled or paused: {unread}" in done.stderr
     assert "by hand, at the service itself" in done.stderr
 
 
