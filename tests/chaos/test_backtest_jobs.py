@@ -39,7 +39,7 @@ QUICK: Fields = {
     "end_date": "2024-06-30",
 }
 LONG: Fields = {**QUICK, "script": STATEFUL, "timeframe": "1m", "end_date": "2024-12-31"}
-AWHILE: Fields = {**LONG, "end_date": "2024-05-31"}
+AWHILE: Fields = {**LONG, "end_date": "2024-03-31"}
 
 AGENT = "agent_local"
 

@@ -145,7 +145,7 @@ async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake
 
     assert placements(fake) == 1
     (resting,) = fake.orders.values()
-    assert (str(resting.amount), str(resting.price)) == ("0.001", terms["price"])
+    assert (resting.amount, resting.price) == (Decimal("0.001"), Decimal(terms["price"]))
     assert [one["status"] for one in table_rows(listed["orders"])] == ["OPEN"]
 
 
