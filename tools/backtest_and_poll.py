@@ -157,6 +157,7 @@ async def _remarks(desk: Desk, job: ExecuteRequest) -> list[str]:
         mode=job.mode,
         start_date=job.start_date,
         end_date=job.end_date,
+        leverage=job.leverage,
     )
     client = await desk.engine_client()
     checked = await client.call(SCRIPT_CHECK, request)
