@@ -64,9 +64,8 @@ async def test_a_plan_rests_beside_what_was_bought_and_ends_together(connect: Co
     assert {(o["role"], o["parent"], o["amount"], o["held_by"]) for o in resting} == {
         (role, placed["order_id"], 0.001, "engine") for role in plan
     }
-    said = re.search(
-        rf"stop_loss {round(price * 1.2)} must lie below the market price of ([\d.]+): it would close", wrong
-    )
+    below = rf"stop_loss {round(price * 1.2)} must lie below the market price of ([\d.]+): it would close"
+    said = re.search(below, wrong)
     assert said is not None, wrong
     assert float(said[1]) == pytest.approx(price, rel=0.01)  # a minute may have passed since the preview
     assert after == []
