@@ -176,7 +176,7 @@ class _Walk:
         """Close an entry opened on this bar if the prices after its fill reach an exit.
 
         After a fill at the open, the whole bar follows. After a fill inside the bar, only the bar's worst price and the
-        close are sure to follow.
+        close are sure to follow. The worst price comes first: a position that it liquidates reaches no target.
         """
         if not entry.exits:
             return
@@ -186,14 +186,16 @@ class _Walk:
                 (self._bars.low, self._bars.high) if order.side == "sell" else (self._bars.high, self._bars.low)
             )
             sign = -order.direction
+            position = self._trading.position(self._instrument)
             if order.trigger is not None:
-                position = self._trading.position(self._instrument)
                 ruin = None if position is None else liquidation_price(position)
                 is_nearer = ruin is None or sign * (order.trigger - ruin) > 0
                 if is_nearer and sign * (from_float(worst[bar]) - order.trigger) <= 0:
                     self._stop(order, bar, sign * min(sign * order.trigger, sign * self._price(entry, bar)))
                     return
                 continue
+            if position is not None and self._is_ruined(position, bar):
+                return
             reached = from_float(best[bar]) if at_open else from_float(self._bars.close[bar])
             if sign * (reached - order.limit) >= 0:
                 self._trading.fill_or_end(order, self._fill_of(order, bar, order.unfilled, order.limit))
