@@ -92,6 +92,23 @@ _RATIOS: Final = (
 )
 """Endings of names whose values are ratios."""
 
+_EXPRESSIONS: Final = frozenset({"value", "values", "score"})
+"""Names of values of expressions: prices, or anything else."""
+
+_CALCULATED: Final = frozenset(
+    {
+        "matrix",
+        "probability_of_backtest_overfitting",
+        "progress",
+        "time_under_water",
+        "turnover",
+        "average_bars_held",
+        "days",
+        "periods_per_year",
+    }
+)
+"""Names of other values that are not money: coefficients, times, counts."""
+
 
 class Table:
     """Marks a list of rows in a response. The API sends objects; tools show the columns once, and rows of values."""
@@ -113,7 +130,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def with_tables(response: BaseModel) -> dict[str, Any]:
-    """A response as JSON without nulls: tables in the form of `as_table`, ratios with six significant digits."""
+    """A response as JSON without nulls: tables in the form of `as_table`, and numbers as `_shortened` writes them."""
     value: dict[str, Any] = _shortened(json.loads(response.model_dump_json(exclude_none=True)))
     for name in tables_of(type(response)):
         if getattr(response, name) is not None:
@@ -122,12 +139,20 @@ def with_tables(response: BaseModel) -> dict[str, Any]:
 
 
 def _shortened(value: Any, name: str = "") -> Any:
-    """Floats other than money and prices get six significant digits; the rest would be noise."""
+    """Ratios and calculated values with six significant digits; more would be noise. Money and prices stay whole.
+
+    A value of an expression with at most eight digits, as prices have, stays whole too.
+    """
     if isinstance(value, dict):
-        return {key: _shortened(inner, key) for key, inner in cast("dict[str, Any]", value).items()}
+        # The keys of `values` are expressions; they say nothing about their numbers.
+        held = cast("dict[str, Any]", value)
+        return {key: _shortened(inner, name if name in _EXPRESSIONS else key) for key, inner in held.items()}
     if isinstance(value, list):
         return [_shortened(inner, name) for inner in cast("list[Any]", value)]
-    if isinstance(value, float) and name.endswith(_RATIOS):
+    if not isinstance(value, float):
+        return value
+    noisy = name in _EXPRESSIONS and float(f"{value:.8g}") != value
+    if noisy or name in _CALCULATED or name.endswith(_RATIOS):
         return float(f"{value:.6g}")
     return value
 

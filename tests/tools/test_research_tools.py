@@ -146,7 +146,7 @@ async def test_a_result_has_a_chart_and_a_report_to_read(connect: Connect) -> No
         ({"objective": "luck"}, "objective"),
     ],
 )
-async def test_wrong_sweeps_say_how_to_mend_them(connect: Connect, terms: dict[str, Any], said: str) -> None:
+async def test_wrong_sweeps_say_how_to_fix_them(connect: Connect, terms: dict[str, Any], said: str) -> None:
     async with connect() as client:
         assert said in await refusal(client, "backtest_sweep", **SWEEP, **terms)
 
@@ -178,3 +178,21 @@ def test_a_verb_shows_a_table_and_a_refusal_is_its_words_alone(tmp_path: Path) -
     assert refused.exit_code == 1
     assert "unknown function `rsj`" in refused.output
     assert "Traceback" not in refused.output
+
+
+async def test_calculated_values_have_six_significant_digits_and_prices_stay_whole(connect: Connect) -> None:
+    asked = ["rsi(close, 14)", "stddev(roc(close, 1), 20)"]
+    async with connect() as client:
+        one = await result(client, "market_evaluate", symbol="BTC/USDT", expression=asked[0])
+        several = await result(client, "market_evaluate", symbol="BTC/USDT", expressions=asked)
+        scan = await result(client, "market_scan", universe="top30", condition="rsi(close, 14) > 50")
+        rank = await result(client, "market_rank", universe="top30", expression="roc(close, 24)")
+        candles = await result(client, "market_ohlcv", symbol="BTC/USDT", limit=1)
+
+    values = [one["value"], *(row["value"] for row in table_rows(several["values"]))]
+    values += [row["score"] for row in table_rows(rank["ranked"])]
+    assert len(values) > 20
+    assert [value for value in values if float(f"{value:.6g}") != value] == []
+    details = table_rows(scan["details"])
+    assert all(inner == float(f"{inner:.8g}") for row in details for inner in row["values"].values())
+    assert one["price"] == candles["candles"][0][4]
