@@ -94,6 +94,7 @@ class StrictTool(Tool):
             logger.info("%s refused: %s", self.name, error.code)
             return failure(explain(error))
         except Exception:
+            # A fault in our code becomes an answer; otherwise the client would wait for one.
             logger.exception("%s crashed", self.name)
             return failure(
                 f"INTERNAL_ERROR: {self.name} failed for a reason of its own; the call was not the cause. "

@@ -147,6 +147,7 @@ class Jobs:
             try:
                 self._run(self._slots[number], job_id)
             except Exception:
+                # The thread serves this slot for as long as the engine is open: one job must not end it.
                 logger.exception("backtest %s could not be stored", job_id)
 
     def _next(self, number: int) -> str | None:
@@ -227,6 +228,7 @@ class Jobs:
                     self._adopt()
                     adopted = now
             except Exception:
+                # A database that is busy or full now may work at the next look; without the watch, jobs would hang.
                 logger.exception("the watch over backtests failed; it goes on")
 
     def _stop_cancelled(self) -> None:

@@ -99,6 +99,7 @@ class Slot:
         except HeyTradersError as error:
             return Ended("failed", message=explain(error))
         except Exception:
+            # A fault in our code fails this job alone; the others go on.
             logger.exception("a backtest crashed")
             return Ended("failed", message="the engine failed to run it; the server's log on stderr says why")
         finally:

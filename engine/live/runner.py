@@ -137,6 +137,7 @@ class Runner:
             except HeyTradersError as error:
                 logger.warning("live strategies: %s", error.message)
             except Exception:
+                # The thread runs every strategy: a fault in one step must not end the others.
                 logger.exception("live strategies")
             self._closing.wait(self._settings.poll_seconds)
 

@@ -239,6 +239,7 @@ def _migrate(engine: sa.Engine) -> None:
             with engine.execution_options(**{_WRITES: True}).begin() as connection:
                 migrate(connection)
     except Exception:
+        # Whatever went wrong, the connections are closed before the caller hears of it.
         engine.dispose()
         raise
 

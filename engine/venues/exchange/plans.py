@@ -111,6 +111,7 @@ class Plans:
             try:
                 self.look()
             except Exception:
+                # Positions rely on this thread: after any fault it looks again.
                 logger.exception("exits of own accounts")
 
     def _complain(self, text: str) -> None:
