@@ -193,7 +193,7 @@ def _day(value: object) -> object:
 def _moment(value: object) -> object:
     """A point in time as ISO 8601 UTC: from ISO text (UTC where it names no zone), or unix seconds or milliseconds."""
     rule = "must be an ISO 8601 date or time, or unix seconds"
-    way_out = "Write it as 2024-01-31 or 2024-01-31T12:00:00Z."
+    suggestion = "Write it as 2024-01-31 or 2024-01-31T12:00:00Z."
     moment: datetime | None = None
     if isinstance(value, int | float) and not isinstance(value, bool):
         moment = _from_unix(value)
@@ -201,9 +201,9 @@ def _moment(value: object) -> object:
         text = value.strip()
         moment = _from_unix(int(text)) if re.fullmatch(r"[0-9]{9,13}", text) else _from_iso(text)
     if moment is None:
-        raise reject(rule, way_out)
+        raise reject(rule, suggestion)
     if not _EARLIEST <= moment < _LATEST:
-        raise reject("must lie between the years 2000 and 2100", way_out)
+        raise reject("must lie between the years 2000 and 2100", suggestion)
     return iso(moment)
 
 

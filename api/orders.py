@@ -201,7 +201,7 @@ class PlaceRequest(Request):
         opens_nothing = self.side == "sell" and self.market_type != "perpetual"
         if self.reduce_only and self.side == "buy" and self.market_type != "perpetual":
             raise reject(
-                f"is true, and buying on a {self.market_type} account always adds to what is held",
+                f"cannot hold: buying on a {self.market_type} account always adds to what is held",
                 "Leave reduce_only out, or sell.",
                 field="reduce_only",
             )
@@ -215,7 +215,7 @@ class PlaceRequest(Request):
                 raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field=name)
         wrong = wrong_side(self, self.price, "the limit")
         if wrong is not None:
-            raise reject(wrong.rule, wrong.way_out, field=wrong.field)
+            raise reject(wrong.rule, wrong.suggestion, field=wrong.field)
 
     def _check_prediction(self) -> None:
         if self.order_type == "market":
@@ -240,7 +240,7 @@ class WrongSide(NamedTuple):
 
     field: Literal["stop_loss", "take_profit"]
     rule: str
-    way_out: str
+    suggestion: str
 
 
 def wrong_side(order: PlaceRequest, entry: Decimal | None, named: str) -> WrongSide | None:

@@ -24,18 +24,18 @@ _UNSET: Final = object()
 
 
 def reject(
-    rule: str, way_out: str = "", *, fixed: object = _UNSET, field: str = "", complete: bool = False
+    rule: str, suggestion: str = "", *, fixed: object = _UNSET, field: str = "", complete: bool = False
 ) -> PydanticCustomError:
     """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
 
     Args:
         rule: What the value must be, continuing the sentence "<field> <value> ...".
-        way_out: What to do instead, as a sentence.
+        suggestion: What to do instead, as a sentence.
         fixed: The value that was certainly meant, for the corrected call. Left out if unknown.
         field: For validators of whole models: the field the refusal is about.
         complete: `rule` is a whole sentence that names field and value itself.
     """
-    context: dict[str, Any] = {"rule": rule, "way_out": way_out, "field": field, "complete": complete}
+    context: dict[str, Any] = {"rule": rule, "suggestion": suggestion, "field": field, "complete": complete}
     if fixed is not _UNSET:
         context["fixed"] = fixed
     return PydanticCustomError("refused", "{rule}", context)
@@ -61,10 +61,10 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
     said: list[str] = []
     ways: list[str] = []
     for problem in _problems(model, error, given):
-        _, text, way_out, _ = _describe(problem, model, given)
+        _, text, suggestion, _ = _describe(problem, model, given)
         said.append(text)
-        if way_out and way_out not in ways:
-            ways.append(way_out)
+        if suggestion and suggestion not in ways:
+            ways.append(suggestion)
     message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
     if len(said) > MAX_SHOWN_PROBLEMS:
         message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
@@ -138,7 +138,7 @@ def _describe(
     if problem["type"] == "refused":
         repair = (name, context["fixed"]) if "fixed" in context and len(where) <= 1 and name else None
         said = context["rule"] if context["complete"] else _sentence(path, value, context["rule"])
-        return name, said, str(context["way_out"]), repair
+        return name, said, str(context["suggestion"]), repair
     return _pydantic_problem(problem, path, where)
 
 
@@ -228,5 +228,5 @@ def _pydantic_problem(problem: ErrorDetails, path: str, where: list[str]) -> tup
     repair: _Repair = None
     if len(where) == 1 and where[0] in _PAGE_SIZES and kind in _BOUNDS and not isinstance(value, str):
         repair = (where[0], context[_BOUNDS[kind]])
-    way_out = "Give it as a string, in quotes." if kind == "string_type" and isinstance(value, int | float) else ""
-    return (where[0] if where else ""), _sentence(path, value, rule), way_out, repair
+    suggestion = "Give it as a string, in quotes." if kind == "string_type" and isinstance(value, int | float) else ""
+    return (where[0] if where else ""), _sentence(path, value, rule), suggestion, repair

@@ -92,7 +92,7 @@ class Preview(Response):
     notional_usd: float | None = Field(default=None, description="At the worst of limit price and quote, leveraged.")
     rule: str | None = Field(default=None, description="The worst finding's rule.")
     reason: str | None = Field(default=None, description="With the numbers.")
-    way_out: str | None = Field(default=None, description="What to do instead.")
+    what_to_do: str | None = Field(default=None, description="What to do instead.")
     findings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], description="All that objects.")
     suggestion: dict[str, Any] | None = Field(default=None, description="An order that would not be denied.")
     left: list[Left] = Field(default_factory=list[Left], description="What the limits leave.")

@@ -51,8 +51,8 @@ def not_offered(name: str, offered: Sequence[str]) -> InvalidInput:
             suggestion="HEYTRADERS_TOOLSETS and HEYTRADERS_READ_ONLY decide which are, and only the user can set them",
         )
     near = closest(name, offered)
-    way_out = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(offered)}"
-    return InvalidInput(f"there is no tool {show(name)}", suggestion=way_out)
+    suggestion = f"Did you mean {' or '.join(near)}?" if near else f"There is {', '.join(offered)}"
+    return InvalidInput(f"there is no tool {show(name)}", suggestion=suggestion)
 
 
 def exposed(toolsets: Collection[Toolset] = TOOLSETS, *, read_only: bool = False) -> tuple[ToolRow, ...]:

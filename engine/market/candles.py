@@ -40,8 +40,8 @@ def page(feed: Feed, clock: Clock, request: OhlcvRequest) -> OhlcvResponse:
     start = None if request.start is None else int(unix(request.start))
     end = None if request.end is None else int(unix(request.end))
     if start is not None and end is not None and start >= end:
-        way_out = "Swap the two" if start > end else "Move end on by a bar at least"
-        raise InvalidInput(f"start {request.start} is not before end {request.end}", suggestion=way_out)
+        suggestion = "Swap the two" if start > end else "Move end on by a bar at least"
+        raise InvalidInput(f"start {request.start} is not before end {request.end}", suggestion=suggestion)
     asked = _Range(feed, instrument, request.timeframe, int(clock.now()))
     if start is None:
         candles = feed.candles(instrument, request.timeframe, end=end, limit=request.limit)

@@ -209,9 +209,9 @@ def result_row(connection: sa.Connection, result_id: str, agent_id: str, columns
     """
     row = find_result(connection, result_id, agent_id, columns)
     if row is None:
-        what = "a backtest_id" if result_id.startswith("bt_") else "no result of yours"
+        what = "is a backtest_id" if result_id.startswith("bt_") else "does not exist among your results"
         raise NotFound(
-            f"result_id {show(result_id)} is {what}",
+            f"result_id {show(result_id)} {what}",
             suggestion="Take result_id from backtest_status once the job is completed",
             code="BACKTEST_NOT_FOUND",
         )

@@ -110,11 +110,11 @@ def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) 
     headers: dict[str, str] = {}
     if isinstance(error, RateLimited) and error.retry_after is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    way_out = error.suggestion
+    suggestion = error.suggestion
     if error.corrected:
-        way_out = f"{ended(way_out)} Try: {error.corrected}" if way_out else f"Try: {error.corrected}"
+        suggestion = f"{ended(suggestion)} Try: {error.corrected}" if suggestion else f"Try: {error.corrected}"
     return _failure(
-        status or HTTP_STATUS[cast("ErrorCode", error.code)], error.code, error.message, way_out, clock, headers
+        status or HTTP_STATUS[cast("ErrorCode", error.code)], error.code, error.message, suggestion, clock, headers
     )
 
 

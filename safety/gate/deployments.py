@@ -148,7 +148,7 @@ async def checked_secret(context: GateContext, channel: Channel, url: str, given
     limits = loaded.policy.limits(channel.money)
     found = judge_webhook(url, has_secret=given is not None, limits=limits)
     if found.outcome is not Outcome.PASS:
-        raise Denied(f"{found.rule}: {found.reason}", suggestion=found.way_out)
+        raise Denied(f"{found.rule}: {found.reason}", suggestion=found.what_to_do)
     if channel.money == "paper":
         return given
     return None if context.webhook_secret is None else context.webhook_secret.get_secret_value()

@@ -109,7 +109,7 @@ def _refuse_wrong_sides(assessment: Assessment) -> None:
     wrong = wrong_side(action.own_request, quote.price, "the market price")
     if wrong is not None:
         value = getattr(action, wrong.field)
-        raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.way_out)
+        raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.suggestion)
 
 
 def _book(

@@ -134,7 +134,7 @@ class Reports:
             notional_usd=None if value is None else float(value),
             rule=worst.rule if worst else None,
             reason=worst.reason if worst else None,
-            way_out=worst.way_out if worst else None,
+            what_to_do=worst.what_to_do if worst else None,
             findings=[finding_report(finding) for finding in decision.against],
             suggestion=repaired
             and repaired.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),

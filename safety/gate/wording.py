@@ -144,10 +144,12 @@ def refusal(decision: Decision, tool: str) -> Denied:
     if others:
         message += f" (also {'; '.join([*others[:MOST_NAMED], *more])})"
     repaired = decision.suggestion
-    way_out = worst.way_out or "Tell the user; only the user's policy can allow it."
+    what_to_do = worst.what_to_do or "Tell the user; only the user's policy can allow it."
     return Denied(
         message,
-        suggestion=way_out if repaired is None or repaired == worst.repaired else "The call below would not be denied.",
+        suggestion=what_to_do
+        if repaired is None or repaired == worst.repaired
+        else "The call below would not be denied.",
         corrected=None if repaired is None else call(tool, repaired),
     )
 

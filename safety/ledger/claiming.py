@@ -142,7 +142,7 @@ def _decision_for(row: Row, proposal: Proposal) -> Decision:
         "R15_DUPLICATE",
         outcome,
         reason="" if outcome is Outcome.PASS else f"the same call is already intent {row['intent_id']}",
-        way_out=f"Look at intent {row['intent_id']} with order_intent",
+        what_to_do=f"Look at intent {row['intent_id']} with order_intent",
     )
     return Decision(outcome, (found,), proposal.policy_hash, proposal.notional_usd)
 

@@ -233,5 +233,5 @@ def _make_key(path: Path) -> None:
         scratch.unlink()
 
 
-def _bad_key(path: Path, what: str, way_out: str) -> UserMustAct:
-    return UserMustAct(f"the journal's key {path} {what}", suggestion=way_out, code="INTERNAL_ERROR")
+def _bad_key(path: Path, what: str, what_to_do: str) -> UserMustAct:
+    return UserMustAct(f"the journal's key {path} {what}", suggestion=what_to_do, code="INTERNAL_ERROR")

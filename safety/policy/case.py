@@ -214,14 +214,14 @@ Objection = Callable[[str], Finding]
 """A rule's objection to a case; it becomes a finding under the rule's id."""
 
 
-def deny(reason: str, way_out: str, **numbers: Unpack[Numbers]) -> Objection:
+def deny(reason: str, what_to_do: str, **numbers: Unpack[Numbers]) -> Objection:
     """An objection that no approval can change."""
-    return lambda rule: Finding(rule, Outcome.DENY, reason, way_out=way_out, **numbers)
+    return lambda rule: Finding(rule, Outcome.DENY, reason, what_to_do=what_to_do, **numbers)
 
 
 def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
     """An objection that a human can lift for this one action."""
-    return lambda rule: Finding(rule, Outcome.REQUIRE, reason, way_out=ASK, **numbers)
+    return lambda rule: Finding(rule, Outcome.REQUIRE, reason, what_to_do=ASK, **numbers)
 
 
 ASK: Final = "A human approves it with `heytraders-mcp approve`; nothing that an agent can call does"

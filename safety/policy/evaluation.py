@@ -76,7 +76,7 @@ def evaluate(action: Action, policy: Policy, facts: Facts, *, again: bool = Fals
             return _evaluated(action, policy, facts, again=again, approved=approved)
     except Exception as error:  # noqa: BLE001 - whatever breaks, the answer is no
         reason = f"the policy could not be applied ({type(error).__name__})"
-        return Decision(Outcome.DENY, (Finding(BROKEN, Outcome.DENY, reason, way_out="Tell the user"),), "")
+        return Decision(Outcome.DENY, (Finding(BROKEN, Outcome.DENY, reason, what_to_do="Tell the user"),), "")
 
 
 def _evaluated(action: Action, policy: Policy, facts: Facts, *, again: bool, approved: bool) -> Decision:

@@ -212,7 +212,7 @@ class Finding:
         unit: Unit of both values, such as `USD`.
         window: The time span of a count or sum, such as `24h`.
         resets_at: Unix seconds when waiting alone would let it pass.
-        way_out: What to do instead, as a sentence; never to repeat an action that may have happened.
+        what_to_do: What to do instead, as a sentence; never to repeat an action that may have happened.
         repaired: The order that this rule would let pass, if known.
     """
 
@@ -224,7 +224,7 @@ class Finding:
     unit: str | None = None
     window: str | None = None
     resets_at: float | None = None
-    way_out: str = ""
+    what_to_do: str = ""
     repaired: Order | None = None
 
 
@@ -287,6 +287,6 @@ def finding_report(finding: Finding) -> dict[str, Any]:
         "unit": finding.unit,
         "window": finding.window,
         "resets_at": finding.resets_at,
-        "way_out": finding.way_out or None,
+        "what_to_do": finding.what_to_do or None,
     }
     return {name: value for name, value in named.items() if value is not None}

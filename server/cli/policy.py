@@ -329,7 +329,7 @@ _ANSWERS: Final = {"PASS": "PASS: it goes out at once", "REQUIRE": "REQUIRE: a h
 
 
 def _finding(finding: Finding) -> str:
-    return f"  {finding.outcome.name:<7} {finding.rule}: {ended(finding.reason)} {finding.way_out}".rstrip()
+    return f"  {finding.outcome.name:<7} {finding.rule}: {ended(finding.reason)} {finding.what_to_do}".rstrip()
 
 
 def _number(name: str, text: str) -> Decimal:

@@ -109,7 +109,7 @@ def test_what_is_no_plain_positive_decimal_is_refused_with_a_bounded_message(val
 @pytest.mark.parametrize(
     ("written", "meant"), [("1e3", "1000"), ("+5", "5"), (".5", "0.5"), ("5.", "5"), ("5_000", "5000"), ("\uff15", "5")]
 )
-def test_a_slip_with_one_meaning_is_named_with_its_mending(written: str, meant: str) -> None:
+def test_a_slip_with_one_meaning_is_named_with_its_correction(written: str, meant: str) -> None:
     given_ = {"amount": written}
     with pytest.raises(ValidationError) as caught:
         Order.model_validate(given_)

@@ -116,7 +116,7 @@ def test_every_wrong_field_is_named_at_once_with_value_and_rule() -> None:
     assert error.corrected is None
 
 
-def test_a_value_beyond_its_bound_is_mended_to_the_bound() -> None:
+def test_a_value_beyond_its_bound_is_corrected_to_the_bound() -> None:
     assert refusal({"side": "SELL", "limit": 500}).corrected == 'tool(side="SELL", limit=100)'
 
 

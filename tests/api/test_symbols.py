@@ -115,7 +115,7 @@ def test_dexes_have_one_dollar_contract_written_with_usdt_and_settled_in_usdc(ex
 
 
 @pytest.mark.parametrize(
-    ("text", "exchange", "said", "way_out"),
+    ("text", "exchange", "said", "suggestion"),
     [
         ("UPBIT:BTC/KRW", "binance", "upbit", "drop the prefix"),
         ("BINANCE:BTCUSDT.P", "binance", "binancefuturesusd", "drop the prefix"),
@@ -139,13 +139,13 @@ def test_dexes_have_one_dollar_contract_written_with_usdt_and_settled_in_usdc(ex
         ("BTC/USDT'; DROP TABLE x", None, "pair", "BTC/USDT"),
     ],
 )
-def test_a_contradiction_or_riddle_is_refused_with_the_way_out(
-    text: str, exchange: ExchangeId | None, said: str, way_out: str
+def test_a_contradiction_or_riddle_is_refused_with_what_to_do(
+    text: str, exchange: ExchangeId | None, said: str, suggestion: str
 ) -> None:
     with pytest.raises(InvalidInput, match=said) as caught:
         resolve(text, exchange)
 
-    assert way_out in caught.value.suggestion
+    assert suggestion in caught.value.suggestion
     assert len(caught.value.message) < 250
 
 

@@ -78,7 +78,7 @@ async def test_a_subscription_reads_as_the_tools_read_it(connect: Connect, setti
     ],
     ids=["a near account", "no id", "no subscription", "signals of none"],
 )
-async def test_what_is_not_there_is_said_with_the_way_out(connect: Connect, uri: str, said: str) -> None:
+async def test_what_is_not_there_is_said_with_what_to_do(connect: Connect, uri: str, said: str) -> None:
     async with connect() as client:
         with pytest.raises(MCPError) as refused:
             await client.read_resource(uri)

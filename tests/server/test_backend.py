@@ -132,7 +132,7 @@ async def test_nothing_is_written_before_the_first_call(tmp_path: Path) -> None:
         assert not home.exists()
 
 
-async def test_an_engine_that_cannot_open_is_an_error_with_a_way_out(connect: Connect, tmp_path: Path) -> None:
+async def test_an_engine_that_cannot_open_is_an_error_with_what_to_do(connect: Connect, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
     async with connect(Settings(home=tmp_path / "home")) as client:
         first = await client.call_tool("market_tickers", {})

@@ -51,7 +51,7 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert "chmod 600" in refused.value.suggestion
 
 
-def test_a_home_that_is_a_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_a_home_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way", encoding="utf-8")
 
     with pytest.raises(BadFile) as refused:

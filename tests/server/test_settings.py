@@ -73,7 +73,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "way_out"),
+    ("name", "value", "suggestion"),
     [
         ("HEYTRADERS_TOOLSETS", "research,tradin", "Choose from research,trading,live,arena"),
         ("HEYTRADERS_TOOLSETS", ",", "Choose from research,trading,live,arena"),
@@ -95,12 +95,12 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("HEYTRADERS_BASE_URL", "ftp://hey-traders.com", HOSTED_URL),
     ],
 )
-def test_a_bad_value_is_named_with_the_way_out(name: str, value: str, way_out: str) -> None:
+def test_a_bad_value_is_named_with_what_to_do(name: str, value: str, suggestion: str) -> None:
     with pytest.raises(BadSetting) as refused:
         Settings.read({name: value})
 
     assert name in refused.value.message
-    assert way_out in refused.value.suggestion
+    assert suggestion in refused.value.suggestion
 
 
 def test_a_broken_key_is_refused_without_repeating_it() -> None:

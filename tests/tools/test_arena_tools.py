@@ -67,7 +67,7 @@ async def test_a_post_is_published_with_its_tags(connect: Connect, settings: Set
         ("arena_post", {**POST, "title": "a\u200bb"}, ["title", "ZERO WIDTH SPACE"]),
     ],
 )  # fmt: skip
-async def test_what_is_wrong_is_said_with_the_way_out(
+async def test_what_is_wrong_is_said_with_what_to_do(
     connect: Connect, tool: str, arguments: dict[str, Any], said: list[str]
 ) -> None:
     async with connect() as client:

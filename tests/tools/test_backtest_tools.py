@@ -166,7 +166,7 @@ async def test_a_check_says_what_a_script_would_do(connect: Connect) -> None:
         ({**JOB, "end_date": "2023-01-01"}, "Swap the two dates"),
     ],
 )
-async def test_wrong_calls_say_how_to_mend_them(arguments: Fields, said: str, connect: Connect) -> None:
+async def test_wrong_calls_say_how_to_fix_them(arguments: Fields, said: str, connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool("backtest_and_poll", arguments)
 

@@ -179,7 +179,7 @@ async def test_one_clear_meaning_is_accepted(case: Case, connect: Connect) -> No
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-async def test_anything_else_is_one_message_with_value_rule_and_way_out(case: Case, connect: Connect) -> None:
+async def test_anything_else_is_one_message_with_value_rule_and_what_to_do(case: Case, connect: Connect) -> None:
     async with connect() as client:
         result = await client.call_tool(case.tool, case.arguments)
 

@@ -142,7 +142,7 @@ async def test_polling_begins_where_the_subscription_does(connect: Connect, sett
         ("live_signals_latest", {"subscription_id": "sub_none", "limit": 1000}, ["at most 200", "limit=200"]),
     ],
 )  # fmt: skip
-async def test_what_is_wrong_is_said_with_the_way_out(
+async def test_what_is_wrong_is_said_with_what_to_do(
     connect: Connect, tool: str, arguments: dict[str, Any], said: list[str]
 ) -> None:
     async with connect() as client:

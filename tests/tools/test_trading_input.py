@@ -169,7 +169,7 @@ async def test_nothing_that_is_refused_changes_anything(connect: Connect, settin
 
 
 @pytest.mark.parametrize(("tool", "arguments", "said"), REFUSED.values(), ids=REFUSED)
-async def test_anything_else_is_one_message_with_value_rule_and_way_out(
+async def test_anything_else_is_one_message_with_value_rule_and_what_to_do(
     tool: str, arguments: Arguments, said: list[str], connect: Connect
 ) -> None:
     async with connect() as client:

@@ -257,7 +257,7 @@ class ExchangeAccounts:
         )
         if wrong is not None:
             value = request.stop_loss if wrong.field == "stop_loss" else request.take_profit
-            raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.way_out)
+            raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.suggestion)
 
     def _write(self, own: OwnAccount, method: str, *args: Any) -> Written:
         account = (own.account_id, own.keys())

@@ -195,7 +195,7 @@ def _check_exits(ticket: Ticket) -> None:
     wrong = wrong_side(request, request.price if at_limit else market, "the limit" if at_limit else "the market price")
     if wrong is not None:
         value = request.stop_loss if wrong.field == "stop_loss" else request.take_profit
-        raise InvalidInput(f"{wrong.field} {text(value or ZERO)} {wrong.rule}", suggestion=wrong.way_out)
+        raise InvalidInput(f"{wrong.field} {text(value or ZERO)} {wrong.rule}", suggestion=wrong.suggestion)
 
 
 def _check_reduces(ticket: Ticket, position: PositionRecord | None) -> None:

@@ -96,7 +96,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-async def test_wrong_calls_are_refused_at_once_with_a_way_out(case: Case, send: Send) -> None:
+async def test_wrong_calls_are_refused_at_once_with_what_to_do(case: Case, send: Send) -> None:
     body = {key: value for key, value in {**EXAMPLE, **case.changes}.items() if value is not None}
 
     answer = await send("POST", "/backtest/execute", body)

@@ -46,7 +46,7 @@ def _refused(source: str, kind: ExpressionKind = "any") -> DslError:
         ("rsii(close, 14) < 30 and sma(closee, 20) > 1", "rsi(close, 14) < 30 and sma(close, 20) > 1"),
     ],
 )
-def test_a_common_slip_is_mended(source: str, fixed: str | None) -> None:
+def test_a_common_slip_is_corrected(source: str, fixed: str | None) -> None:
     error = _refused(source)
 
     assert error.fixed == fixed

@@ -178,7 +178,7 @@ def test_a_wrong_line_is_refused(line: str, message: str) -> None:
     assert any(message in d.message for d in report.diagnostics), report.diagnostics
 
 
-def test_all_errors_of_a_script_come_at_once_and_are_mended_together() -> None:
+def test_all_errors_of_a_script_come_at_once_and_are_corrected_together() -> None:
     source = """slow = smaa(close, 20)
 dip = Close < slow && close[1] > slow
 emit_signal(dip, entry(TICKER, "LONG", Weight(0.5), stop_loss=5))

@@ -177,11 +177,11 @@ async def test_a_paused_subscription_passes_bars_over(call: Call, engine: Engine
 
     paused = await data(call, "POST", f"{one}/pause/{made['subscription_id']}")
     await pass_hours(engine, clock, 48)
-    meanwhile = await signals(call, made)
+    while_paused = await signals(call, made)
     resumed = await data(call, "POST", f"{one}/resume/{made['subscription_id']}")
     await pass_hours(engine, clock, 48)
 
-    assert (paused["status"], resumed["status"], meanwhile) == ("paused", "active", [])
+    assert (paused["status"], resumed["status"], while_paused) == ("paused", "active", [])
     assert min(s["bar_time"] for s in await signals(call, made)) >= "2025-06-18T12:00:00Z"
 
 

@@ -18,7 +18,7 @@ from tests.engine.live.test_live_routes import HOUR, data, signals
 CROSSES = """fast = ema(close, 3)
 slow = ema(close, 8)
 emit_signal(crossover(fast, slow), entry(TICKER, "LONG", Weight(0.2)))
-emit_signal(crossunder(fast, slow), {way_out})
+emit_signal(crossunder(fast, slow), {closing})
 """
 
 
@@ -53,7 +53,7 @@ async def held_after_each_order(
 async def test_a_short_is_closed_whole_before_the_long_opens(
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:
-    script = CROSSES.format(way_out='entry(TICKER, "SHORT", Weight(0.2))')
+    script = CROSSES.format(closing='entry(TICKER, "SHORT", Weight(0.2))')
     replayed = await held_after_each_order(call, engine, clock, script)
 
     exits = [(before, after) for signal, before, after in replayed if signal["action"] == "exit"]
@@ -65,7 +65,7 @@ async def test_a_short_is_closed_whole_before_the_long_opens(
 async def test_a_fraction_is_closed_of_what_the_strategy_holds(
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:
-    replayed = await held_after_each_order(call, engine, clock, CROSSES.format(way_out="exit(TICKER, fraction=0.5)"))
+    replayed = await held_after_each_order(call, engine, clock, CROSSES.format(closing="exit(TICKER, fraction=0.5)"))
 
     exits = [(before, after) for signal, before, after in replayed if signal["action"] == "exit"]
     assert len(exits) > 2

@@ -8,7 +8,7 @@ from safety.human.approval import Approver
 from safety.human.in_force import Loaded, assurance_of
 from safety.policy import Policy
 
-SOMEBODY = Approver("ab" * 32)
+APPROVER = Approver("ab" * 32)
 BUILT_IN = Loaded(Policy(), "built in", signed=False, version=0)
 SEPARATE = Loaded(Policy(separate_user=True), "signed", signed=True, version=1)
 
@@ -29,7 +29,7 @@ def test_a_dialog_counts_only_where_the_policy_grants_it_something() -> None:
 
 
 def test_a_passphrase_says_what_it_does_not_stop() -> None:
-    found = assurance_of(BUILT_IN, SOMEBODY)
+    found = assurance_of(BUILT_IN, APPROVER)
 
     assert found.level == "passphrase"
     assert "shell" in found.reason
@@ -37,7 +37,7 @@ def test_a_passphrase_says_what_it_does_not_stop() -> None:
 
 
 def test_a_key_in_the_environment_lowers_it() -> None:
-    found = assurance_of(BUILT_IN, SOMEBODY, key_in_environment=True)
+    found = assurance_of(BUILT_IN, APPROVER, key_in_environment=True)
 
     assert found.level == "elicitation"
     assert "login" in found.raised_by
@@ -47,14 +47,14 @@ def test_a_key_in_the_environment_lowers_it() -> None:
 def test_only_a_signers_word_makes_it_separate() -> None:
     unsigned = Loaded(Policy(separate_user=True), "draft", signed=False, version=0)
 
-    assert assurance_of(SEPARATE, SOMEBODY).level == "separate"
-    assert assurance_of(SEPARATE, SOMEBODY, key_in_environment=True).level == "separate"
-    assert assurance_of(unsigned, SOMEBODY).level == "passphrase"
+    assert assurance_of(SEPARATE, APPROVER).level == "separate"
+    assert assurance_of(SEPARATE, APPROVER, key_in_environment=True).level == "separate"
+    assert assurance_of(unsigned, APPROVER).level == "passphrase"
     assert assurance_of(SEPARATE, None).level == "none"
 
 
 def test_a_server_that_a_client_started_is_not_separate_whatever_was_signed() -> None:
-    found = assurance_of(SEPARATE, SOMEBODY, started_by_client=True)
+    found = assurance_of(SEPARATE, APPROVER, started_by_client=True)
 
     assert found.level == "passphrase"
     assert "under its own user" in found.reason

@@ -113,7 +113,7 @@ def test_many_mistakes_are_counted() -> None:
 
 @pytest.mark.parametrize("field", ["symbols", "forbidden_symbols"])
 @pytest.mark.parametrize(
-    ("symbol", "way_out"),
+    ("symbol", "what_to_do"),
     [
         ("BTCUSDT", "Write BTC/USDT"),
         ("btc/usdt", "Write BTC/USDT"),
@@ -123,13 +123,13 @@ def test_many_mistakes_are_counted() -> None:
     ],
 )
 def test_a_symbol_that_no_order_has_is_refused_for_it_would_forbid_nothing(
-    field: str, symbol: str, way_out: str
+    field: str, symbol: str, what_to_do: str
 ) -> None:
     with pytest.raises(BadPolicy) as refused:
         parse_policy(f'[live]\n{field} = ["{symbol}"]')
 
     assert f"live.{field}" in refused.value.message
-    assert way_out in refused.value.suggestion
+    assert what_to_do in refused.value.suggestion
 
 
 def test_an_amount_for_a_symbol_that_no_order_has_is_refused() -> None:

@@ -176,7 +176,7 @@ async def test_a_halt_is_followed_once_wherever_it_was_pulled(desk: Desk, how: s
         if how == "the file":
             (desk.home / "HALT").write_text("stop it")
         else:
-            desk.ledger.halt("stop it", "somebody")
+            desk.ledger.halt("stop it", "a test")
         await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
         await rounds(watcher)
     async with watched(watcher_of(desk, halts=again)) as watcher:
@@ -190,7 +190,7 @@ async def test_what_could_not_be_cancelled_is_tried_again(desk: Desk) -> None:
     halts = Halts(failures=2)
 
     async with watched(watcher_of(desk, halts=halts)) as watcher:
-        desk.ledger.halt("stop it", "somebody")
+        desk.ledger.halt("stop it", "a test")
         await until(lambda: len(halts.seen) == 3)
         await rounds(watcher)
 
@@ -205,7 +205,7 @@ async def test_an_order_that_comes_to_light_after_a_halt_was_followed_is_stopped
     halts = Halts()
 
     async with watched(watcher_of(desk, halts=halts)) as watcher:
-        desk.ledger.halt("stop it", "somebody")
+        desk.ledger.halt("stop it", "a test")
         await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
         desk.clock.now += 10
         desk.ledger.settle(given_up.intent_id, "ACKED", order_id="api-1")
@@ -221,7 +221,7 @@ async def test_the_next_halt_is_followed_too(desk: Desk) -> None:
 
     async with watched(watcher_of(desk, halts=halts)):
         for reason in ("first", "second"):
-            desk.ledger.halt(reason, "somebody")
+            desk.ledger.halt(reason, "a test")
             await until(lambda reason=reason: bool(halts.seen) and halts.seen[-1].reason == reason)
             await until(lambda: desk.ledger.latest("halt_followed", desk.name) is not None)
             desk.clock.now += 10

@@ -92,7 +92,7 @@ async def test_a_service_that_fails_leaves_facts_missing_and_is_not_called_healt
     assert (facts.quote, facts.account, facts.upstream_healthy) == (None, None, False)
 
 
-async def test_a_refusal_that_somebody_can_mend_is_raised(service: FakeService, gathering: Gathering) -> None:
+async def test_a_refusal_that_a_person_can_fix_is_raised(service: FakeService, gathering: Gathering) -> None:
     service.fails(404, "DATA_UNAVAILABLE", "no such account")
 
     with pytest.raises(NotFound, match="no such account"):

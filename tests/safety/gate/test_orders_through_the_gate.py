@@ -74,7 +74,7 @@ async def test_calling_again_and_again_makes_one_intent_and_no_order(live: Place
     assert live.heard.changes == []
 
 
-async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_denied(live: Place) -> None:
+async def test_a_denial_names_rule_numbers_what_to_do_and_an_order_that_is_not_denied(live: Place) -> None:
     price = round(await live.price() * Decimal("0.995"), 1)
     large = order(order_type="limit", price=price, amount=round(Decimal(500) / price, 5))
 
@@ -92,7 +92,7 @@ async def test_a_denial_names_rule_numbers_way_out_and_an_order_that_is_not_deni
     assert repaired.outcome == "approval_required"
 
 
-async def test_the_way_out_of_several_objections_is_the_call_that_gets_past_all(live: Place) -> None:
+async def test_what_to_do_about_several_objections_is_the_call_that_gets_past_all(live: Place) -> None:
     absurd = order(order_type="limit", price=10**15, amount=Decimal("0.0001"))
     with pytest.raises(Denied) as denied:
         await live.gate.orders.place(absurd, "orders_place", "")

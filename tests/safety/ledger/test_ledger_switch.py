@@ -158,7 +158,7 @@ def test_a_second_halt_keeps_the_first_reason(ledger: Ledger) -> None:
     first = ledger.halt("one", "safety_halt")
     head = ledger.head()
 
-    assert ledger.halt("two", "somebody else") == first
+    assert ledger.halt("two", "another caller") == first
     assert ledger.halt("less", "the policy", state="REDUCING") == first
     assert ledger.head() == head
 

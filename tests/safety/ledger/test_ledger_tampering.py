@@ -223,13 +223,13 @@ def test_a_forged_approver_is_not_believed(home: Path, ledger: Ledger) -> None:
 
 def test_a_release_excuses_only_what_had_been_altered_before_it(home: Path, ledger: Ledger) -> None:
     ledger.pin_approver("aa" * 32)
-    ledger.halt("stop", "somebody")
+    ledger.halt("stop", "a test")
     ledger.release(signature="ab", key_id="k1", over="release")
     raw(home, "UPDATE events SET body = replace(body, 'aaaa', 'bbbb') WHERE kind = 'approver'")
     with pytest.raises(UserMustAct, match="no approval can be believed"):
         ledger.approver()
 
-    ledger.halt("the journal was altered", "somebody")
+    ledger.halt("the journal was altered", "a test")
     ledger.release(signature="ab", key_id="k1", over="release")
 
     assert ledger.approver() == "bb" * 32

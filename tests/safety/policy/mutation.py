@@ -44,7 +44,7 @@ TESTS: Final = (
     "test_states",
     "test_rules_at_their_limits",
     "test_refusals",
-    "test_way_out",
+    "test_suggestions",
     "test_publishing",
     "test_webhook_addresses",
     "test_number_smuggling",

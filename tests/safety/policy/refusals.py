@@ -29,7 +29,7 @@ def _row(row: Row) -> Iterator[str]:
         return
     yield f"# {row.name}"
     for finding in decision.against:
-        yield f"{finding.rule} {finding.outcome.name}: {finding.reason}. {finding.way_out}."
+        yield f"{finding.rule} {finding.outcome.name}: {finding.reason}. {finding.what_to_do}."
         numbers = _numbers(row.action, finding)
         if numbers:
             yield f"    {numbers}"

@@ -160,7 +160,7 @@ def test_a_symbol_that_is_none_denies_with_its_own_words() -> None:
 
     finding = Rule("R99_BROKEN", unreadable, frozenset({"order"}), once=False).judge(Case(BUY, LIVE, KNOWN, Worth()))
 
-    assert (finding.outcome, finding.reason, finding.way_out) == (Outcome.DENY, "no such symbol", "Use another")
+    assert (finding.outcome, finding.reason, finding.what_to_do) == (Outcome.DENY, "no such symbol", "Use another")
 
 
 def test_a_case_without_a_fact_says_which_is_missing() -> None:
@@ -249,7 +249,7 @@ def test_a_decision_reads_as_a_report() -> None:
         "limit": "12",
         "observed": "30",
         "unit": "USD",
-        "way_out": "Use an amount of at most 0.0002",
+        "what_to_do": "Use an amount of at most 0.0002",
         "all": [
             {
                 "rule": "R08_MAX_NOTIONAL",
@@ -258,7 +258,7 @@ def test_a_decision_reads_as_a_report() -> None:
                 "limit": "12",
                 "observed": "30",
                 "unit": "USD",
-                "way_out": "Use an amount of at most 0.0002",
+                "what_to_do": "Use an amount of at most 0.0002",
             }
         ],
     }

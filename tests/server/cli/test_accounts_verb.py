@@ -43,7 +43,7 @@ def test_an_account_is_opened_funded_and_checked(accounts: Run) -> None:
     assert (checked.returncode, len(checked.stdout.splitlines())) == (0, 9)
 
 
-def test_a_mistake_is_one_line_with_the_way_out(accounts: Run) -> None:
+def test_a_mistake_is_one_line_with_what_to_do(accounts: Run) -> None:
     overdrawn = accounts("fund", "paper-gate", "--", "-10001")
     unknown = accounts("reset", "paper-gat")
 

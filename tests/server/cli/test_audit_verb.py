@@ -125,7 +125,7 @@ def test_without_a_ledger_it_says_so_and_makes_none(audit: Audit, tmp_path: Path
 @pytest.mark.parametrize(
     "arguments", [("--anchor", "6"), ("--anchor", "0:ab"), ("--label", "mine")], ids=lambda arguments: arguments[-1]
 )
-def test_what_is_no_anchor_is_refused_with_the_way_out(audit: Audit, arguments: tuple[str, ...]) -> None:
+def test_what_is_no_anchor_is_refused_with_what_to_do(audit: Audit, arguments: tuple[str, ...]) -> None:
     done = audit("verify", *arguments)
 
     assert done.returncode == 1

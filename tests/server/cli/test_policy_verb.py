@@ -216,7 +216,7 @@ def test_an_order_is_tried_before_its_policy_is_signed(home: Path, run: Run) -> 
         ((*ORDER, "price=60000", "--draft"), "policy.toml"),
     ],
 )
-def test_a_wrong_simulation_is_one_line_with_the_way_out(run: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_a_wrong_simulation_is_one_line_with_what_to_do(run: Run, arguments: tuple[str, ...], said: str) -> None:
     done = run("policy", "simulate", *arguments)
 
     assert done.returncode == 1

@@ -32,7 +32,7 @@ def check(tmp_path: Path) -> Check:
     return verb
 
 
-def test_every_error_is_said_with_place_caret_and_mending(check: Check) -> None:
+def test_every_error_is_said_with_place_caret_and_correction(check: Check) -> None:
     done = check('a = rsii(close, 14) < 30\nemit_signal(a && b, entry(TICKER, "LONG", Weight(0.5)))\n')
 
     assert done.returncode == 1
@@ -52,7 +52,7 @@ def test_a_script_that_can_run_is_told_in_words(check: Check) -> None:
     assert "filled at the next bar's open" in done.stdout
 
 
-def test_a_wrong_universe_is_one_line_with_the_way_out(check: Check) -> None:
+def test_a_wrong_universe_is_one_line_with_what_to_do(check: Check) -> None:
     done = check("emit_signal(close > 0, exit(TICKER))", "--universe", "top30")
 
     assert done.returncode == 1

@@ -76,7 +76,7 @@ def suggestion(order: Order, known: Facts | None = None, **limits: Any) -> dict[
         ),
     ],
 )
-def test_a_denied_order_is_mended(
+def test_a_denied_order_is_corrected(
     order: Order, limits: dict[str, Any], known: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert suggestion(order, facts(**known), **limits) == expected
@@ -98,7 +98,7 @@ def test_a_denied_order_is_mended(
         (BUY.model_copy(update={"price": D(70_000)}), {}, {"switch": "HALTED"}),
     ],
 )
-def test_what_no_smaller_order_can_mend_has_no_suggestion(
+def test_what_no_smaller_order_can_fix_has_no_suggestion(
     order: Order, limits: dict[str, Any], known: dict[str, Any]
 ) -> None:
     assert suggestion(order, facts(**known), **limits) == {}
@@ -132,10 +132,10 @@ def test_every_objection_says_what_to_do_and_none_says_to_repeat() -> None:
     assert len(against) > 15
     for finding in against:
         assert finding.reason
-        assert finding.way_out
-        assert not re.search(r"\b(retry|repeat|resend|again with)\b", finding.way_out)
+        assert finding.what_to_do
+        assert not re.search(r"\b(retry|repeat|resend|again with)\b", finding.what_to_do)
     unclear = next(finding for finding in against if finding.rule.startswith("R24"))
-    assert "never place it again" in unclear.way_out
+    assert "never place it again" in unclear.what_to_do
 
 
 @pytest.mark.parametrize(
