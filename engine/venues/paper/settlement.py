@@ -108,6 +108,9 @@ class _Walk:
         if position is not None and bar in self._charged(position):
             price, rate = from_float(self._bars.open[bar]), from_float(self._rates[bar])
             position = self._trading.pay_funding(position, price, rate, int(self._opens[bar]))
+        self._capacity = down(from_float(self._bars.volume[bar]) * VOLUME_SHARE, self._steps.lot)
+        self._close_at_open(position, bar)
+        position = self._trading.position(self._instrument)
         if position is not None and bar in self._threats(position):
             self._stop_first(position, bar)
             position = self._trading.position(self._instrument)
@@ -118,6 +121,19 @@ class _Walk:
         position = self._trading.position(self._instrument)
         if position is not None and self._is_ruined(position, bar):
             self._liquidate(position, bar)
+
+    def _close_at_open(self, position: PositionRecord | None, bar: int) -> None:
+        """Fill the closing limit orders that the open already reaches: nothing inside the bar comes before its open.
+
+        Without a position, as on spot accounts, sales close.
+        """
+        opened, held = from_float(self._bars.open[bar]), 1 if position is None else position.sign
+        for known in self._open():
+            reached = known.trigger is None and known.direction * (known.limit - opened) >= 0
+            if reached and known.direction != held and bar in self._touches(known):
+                order = self._trading.order(known)
+                if order.is_open:
+                    self._fill_limit(order, bar)
 
     def _stop_first(self, position: PositionRecord, bar: int) -> None:
         """Fill the stops that a bar reaches on its way to the liquidation price."""
@@ -133,7 +149,6 @@ class _Walk:
                 self._stop(order, bar, reference)
 
     def _fill(self, bar: int) -> None:
-        capacity = down(from_float(self._bars.volume[bar]) * VOLUME_SHARE, self._steps.lot)
         orders = sorted(self._open(), key=_worst_first)
         linked = any(order.reduce_only or order.exits for order in orders)
         for known in orders:
@@ -145,11 +160,14 @@ class _Walk:
             if order.trigger is not None:
                 self._stop(order, bar, self._beyond(bar, order.direction, self._level(order, bar)))
                 continue
-            amount = self._fillable(order, capacity)
-            if amount > 0:
-                capacity -= amount
-                self._trading.fill_or_end(order, self._fill_of(order, bar, amount, self._price(order, bar)))
-                self._exit_at_once(order, bar)
+            self._fill_limit(order, bar)
+
+    def _fill_limit(self, order: OrderRecord, bar: int) -> None:
+        amount = self._fillable(order, self._capacity)
+        if amount > 0:
+            self._capacity -= amount
+            self._trading.fill_or_end(order, self._fill_of(order, bar, amount, self._price(order, bar)))
+            self._exit_at_once(order, bar)
 
     def _open(self) -> list[OrderRecord]:
         return self._trading.open_orders(self._instrument)

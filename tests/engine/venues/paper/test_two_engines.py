@@ -153,12 +153,19 @@ def plans(draw: st.DrawFn) -> Plan:
 WIDE = (100_000.0, 116_000.0, 84_000.0, 100_000.0, 1_000_000.0)
 
 
+FALLS = (100_000.0, 100_000.0, 87_200.0, 87_200.0, 1_000_000.0)
+FALLS_LITTLE = (100_000.0, 100_000.0, 99_000.0, 99_000.0, 1_000_000.0)
+GAPS_UP_AND_FALLS = (102_200.0, 102_200.0, 84_000.0, 84_000.0, 1_000_000.0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(plans(), st.integers(1, 4))
 @example(Plan(1, None, 20, 0.02, None, [WIDE]), 1)
 @example(Plan(1, 98_000, 20, None, None, [WIDE]), 1)
 @example(Plan(-1, 102_000, 20, 0.02, 0.02, [WIDE]), 1)
 @example(Plan(1, 95_000, 20, None, 0.02, [(100_000.0, 100_000.0, 84_000.0, 97_000.0, 1_000_000.0)]), 1)
+@example(Plan(1, None, None, 0.13, 0.02, [FALLS, GAPS_UP_AND_FALLS]), 1)
+@example(Plan(1, None, 20, 0.04, 0.02, [FALLS_LITTLE, GAPS_UP_AND_FALLS]), 1)
 def test_the_same_orders_fill_alike_in_a_backtest_and_on_paper(plan: Plan, look_every: int) -> None:
     """The same bars, amounts and reasons, and prices equal to the tick.
 
