@@ -223,6 +223,22 @@ class TestByHand:
         assert (left.bar, left.amount, left.reason) == (2, 0.01, "stop_loss")
         assert left.price == pytest.approx(89_955.0)
 
+    def test_a_gap_beyond_the_target_fills_at_the_open_before_the_stop_further_down(
+        self, engine: Callable[[Plan], list[Fill]]
+    ) -> None:
+        # The target is 2 % above 100,050: 102,051. The bar opens at 102,200, beyond it, and falls below the stop later.
+        _, left = engine(Plan(1, None, None, 0.13, 0.02, [FALLS, GAPS_UP_AND_FALLS]))
+
+        assert left == Fill(2, 0.01, 102_200.0, "take_profit")
+
+    def test_a_bar_that_liquidates_what_it_filled_reaches_no_target(self, engine: Callable[[Plan], list[Fill]]) -> None:
+        # Bought at 95,000 with a margin of 4,750: (95,000 - 4,750) / 0.996 = 90,612.4, and the low is 84,000.
+        # The close of 97,000 is above the target of 96,900, but it comes after the low.
+        bar = (100_000.0, 100_000.0, 84_000.0, 97_000.0, 1_000_000.0)
+        fills = engine(Plan(1, 95_000, 20, None, 0.02, [bar]))
+
+        assert [fill.reason for fill in fills] == ["entry", "liquidation"]
+
 
 async def test_a_limit_order_gets_a_tenth_of_the_volume_of_its_bar(tmp_path: Path) -> None:
     """0.01 of 0.03 fills. A backtest drops the rest; on paper it waits for a bar that reaches it."""
