@@ -45,8 +45,9 @@ async def test_forty_indicators_of_imported_hours_are_those_of_talib(
             answer = await client.call_tool("market_evaluate", {"symbol": "BTC/USDT", "expression": expression})
             assert answer.structured_content is not None, answer
             assert answer.structured_content["source"] == "imported"
+            # Answers have six significant digits; the indicators' own tests compare all digits.
             np.testing.assert_allclose(
-                answer.structured_content["value"], oracle(bars)[-1], rtol=1e-9, atol=1e-9, err_msg=expression
+                answer.structured_content["value"], oracle(bars)[-1], rtol=5e-6, atol=1e-9, err_msg=expression
             )
             checked.append(expression.partition("(")[0])
 

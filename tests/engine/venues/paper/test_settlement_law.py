@@ -18,7 +18,7 @@ from .conftest import BTC, START, Bar, Bench, a_market
 LOT = Decimal("0.00001")
 
 
-@dataclass
+@dataclass(eq=False)
 class Resting:
     """An order of the plain loop."""
 
@@ -30,10 +30,15 @@ class Resting:
 
 
 def plain_loop(orders: list[Resting], bars: list[Bar]) -> None:
-    """A tenth of each bar's volume goes to the orders that it reaches, first come, first served."""
+    """A tenth of each bar's volume goes to the orders that it reaches.
+
+    Sales at or below the open come first, because nothing inside a bar comes before its open. The rest is first come,
+    first served.
+    """
     for opened, high, low, _, volume in bars:
         left = (Decimal(str(volume)) / 10).quantize(LOT, ROUND_DOWN)
-        for order in orders:
+        at_open = [order for order in orders if order.side == "sell" and float(order.limit) <= opened]
+        for order in [*at_open, *(order for order in orders if order not in at_open)]:
             reached = low <= float(order.limit) if order.side == "buy" else high >= float(order.limit)
             amount = min(order.rest, left) if reached else Decimal(0)
             better = min if order.side == "buy" else max
