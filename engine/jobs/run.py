@@ -15,7 +15,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from engine.clock import AcceleratedClock, iso8601
-from engine.executor import Array, executor_for, tell
+from engine.executor import Array, P, Task, executor_for, tell
 from engine.feeds.feed import Feed, Listing
 from engine.feeds.market import FundingRates, MarketFeed, load_frame, open_feed
 from engine.frame import Frame, Layout, packed, unpacked
@@ -103,11 +103,18 @@ def run_backtest(world: World, text: str, report: Report) -> Outcome:
     spec = replace(spec, warnings=(*spec.warnings, *unfunded(spec, feed)))
     task = BacktestTask(spec, layout, first_bar, settings_of(spec, feed))
     report(0.25, _TRADING)
-    executor = executor_for(0, world.executor, lambda done: report(0.25 + 0.75 * done, _stage(done)))
+    return run_alone(world, arrays, run_task, task, lambda done: report(0.25 + 0.75 * done, _stage(done)))
+
+
+def run_alone(
+    world: World, arrays: Mapping[str, Array], run: Task[P, Outcome], task: P, tell_done: Callable[[float], None]
+) -> Outcome:
+    """Run one task with its arrays on the chosen executor."""
+    executor = executor_for(0, world.executor, tell_done)
     try:
         for name, array in arrays.items():
             executor.share(name, array)
-        [(_, outcome)] = executor.map(run_task, [task])
+        [(_, outcome)] = executor.map(run, [task])
     finally:
         executor.close()
     return outcome

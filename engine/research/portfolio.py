@@ -19,10 +19,10 @@ import numpy as np
 
 from api.errors import InvalidInput
 from api.research import PORTFOLIO_COLUMNS, PortfolioRequest, Rebalancing
-from engine.executor import Array, executor_for, tell
+from engine.executor import Array, tell
 from engine.frame import Floats, Frame, Layout, Times, packed, unpacked
 from engine.jobs.preparation import compiled
-from engine.jobs.run import Report, loaded_frame, open_feed_at, outcome_of, settings_of
+from engine.jobs.run import Report, loaded_frame, open_feed_at, outcome_of, run_alone, settings_of
 from engine.jobs.spec import PORTFOLIO, Outcome, Spec, World
 from engine.program import AccountState, Program
 from engine.results.metrics import measure_curve, measure_trades, returns_of
@@ -181,14 +181,8 @@ def run_portfolio(world: World, text: str, report: Report) -> Outcome:
     frame, first_bar = loaded_frame(feed, account, instruments, max(script.warmup_bars for script in scripts))
     layout, arrays = packed(frame)
     settings = tuple(settings_of(book, feed) for book in (account, *spec.books))
-    executor = executor_for(0, world.executor, lambda done: report(0.25 + 0.75 * done, _TRADING))
-    try:
-        for name, array in arrays.items():
-            executor.share(name, array)
-        [(_, outcome)] = executor.map(run_books, [PortfolioTask(spec, layout, first_bar, settings)])
-    finally:
-        executor.close()
-    return outcome
+    task = PortfolioTask(spec, layout, first_bar, settings)
+    return run_alone(world, arrays, run_books, task, lambda done: report(0.25 + 0.75 * done, _TRADING))
 
 
 @dataclass(frozen=True, slots=True)

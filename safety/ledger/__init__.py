@@ -146,11 +146,13 @@ class Ledger:
             intent_id: An approved intent, or one that was definitely not sent.
             decide: The final check, with the usage excluding this intent.
         """
-        with self._read() as journal:
-            lost = self._anchors.missing(journal)
-        self._halt_on(lost)
         with self._write() as journal:
-            claim = claiming.claim(journal, self._home, intent_id, decide)
+            lost = self._anchors.missing(journal)
+            claim = None if lost else claiming.claim(journal, self._home, intent_id, decide)
+        if claim is None:
+            self._halt_on(lost)
+            with self._write() as journal:
+                claim = claiming.claim(journal, self._home, intent_id, decide)
         if claim.won and claim.intent.proposal.money == "real":
             self._keep_anchor()
         return claim

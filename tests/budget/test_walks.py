@@ -140,8 +140,8 @@ async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Pa
 
     shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
     assert shortest[0] <= 73, "\n".join(files)
-    assert shortest[1] <= 430
-    assert shortest[2] <= 10
+    assert shortest[1] <= 422
+    assert shortest[2] <= 8
 
 
 async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:
