@@ -6,7 +6,7 @@ A job's worker process loads the candles and runs the rest as one task of the ex
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Final
@@ -163,15 +163,15 @@ def settings_of(spec: Spec, feed: Feed) -> SimulationSettings:
         order_rules={instrument: order_rules(feed.listing(instrument)) for instrument in spec.instruments},
         max_volume_share=spec.max_volume_share,
         resolves_at={instrument: at for instrument, at in resolving.items() if at is not None},
-        funding=funding_of(spec, feed),
+        funding=funding_rates(feed, spec.instruments, spec.start, spec.end),
     )
 
 
-def funding_of(spec: Spec, feed: Feed) -> dict[Instrument, Funding]:
-    """The funding rates of the spec's perpetuals, if an exchange provided any."""
+def funding_rates(feed: Feed, instruments: Iterable[Instrument], start: int, end: int) -> dict[Instrument, Funding]:
+    """The rates of perpetuals with `start <= time < end`, unix seconds, if an exchange provided any."""
     found: dict[Instrument, Funding] = {}
-    for instrument in spec.instruments:
-        known = _known_funding(spec, feed, instrument)
+    for instrument in instruments:
+        known = feed.funding(instrument, start, end) if isinstance(feed, MarketFeed) else None
         if known is not None and len(known.time):
             found[instrument] = Funding(known.time, known.rate)
     return found

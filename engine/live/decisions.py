@@ -27,7 +27,7 @@ from api.timeframes import SECONDS
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
-from engine.jobs.run import order_rules
+from engine.jobs.run import funding_rates, order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import SizeKind
 from engine.simulation.account import DUST
@@ -165,7 +165,7 @@ def decide(
     first_bar = int(np.searchsorted(loaded.time, seen))
     extended = _with_next_bar(loaded)
     traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
-    settings = _settings(feed, deployment)
+    settings = _settings(feed, deployment, int(loaded.time[0]), seen_until + 1)
     program = script.program(extended, int(np.searchsorted(loaded.time, started_at)))
     advanced = advance(traded, program, settings, first_bar, before)
     universe = tuple(traded.bars)
@@ -185,7 +185,7 @@ def _rests(resting: Iterable[Resting], universe: Sequence[Instrument]) -> Iterat
     entries: Counter[int] = Counter()
     for order in resting:
         instrument = universe[order.k]
-        name = f"{instrument.ticker}:{order.cell}" if order.cell >= 0 else instrument.ticker
+        name = f"{instrument.ticker}#{order.cell}" if order.cell >= 0 else instrument.ticker
         match order:
             case RestingEntry(k, cell, side, units, price, stop, target, fixed):
                 place, reason = ("", "grid") if cell >= 0 else (f":{entries[k]}", "entry")
@@ -218,6 +218,12 @@ def _holds(resting: Iterable[Resting], universe: Sequence[Instrument]) -> dict[I
         if isinstance(order, RestingExits):
             held[universe[order.k]] += order.side * order.amount
     return held
+
+
+def funding_paid(kept: str | None) -> float:
+    """The funding that the strategy's simulated account has paid so far, money; negative if received."""
+    state = _read(kept, 0)[1]
+    return 0.0 if state is None else state.funding
 
 
 def verify(feed: Feed, deployment: Deployment, started_at: int, kept: str | None) -> tuple[int, str | None]:
@@ -269,7 +275,8 @@ def _loaded(
     return load(started_at, script.warmup_bars)
 
 
-def _settings(feed: Feed, deployment: Deployment) -> SimulationSettings:
+def _settings(feed: Feed, deployment: Deployment, start: int, end: int) -> SimulationSettings:
+    """The backtest's terms, with the funding rates due from `start` to before `end`, unix seconds."""
     return SimulationSettings(
         initial_cash=deployment.initial_cash,
         fee=deployment.fee,
@@ -280,6 +287,7 @@ def _settings(feed: Feed, deployment: Deployment) -> SimulationSettings:
         order_rules={i: order_rules(feed.listing(i)) for i in deployment.instruments},
         max_volume_share=deployment.max_volume_share,
         resolves_at=_resolutions(feed, deployment.instruments),
+        funding=funding_rates(feed, deployment.instruments, start, end),
     )
 
 
@@ -379,8 +387,11 @@ def _order(state: KernelState | None, k: int, *, coming: bool) -> Order | None:
 
 
 def _level(order: Order | None, fill: Fill, which: Literal[1, -1]) -> float | None:
-    """The price of an entry's stop (-1) or target (1)."""
-    fraction = None if order is None else order.target if which > 0 else order.stop
+    """The price of an entry's stop (-1), fixed or trailing, or target (1)."""
+    if order is None:
+        return None
+    fractions = (order.target,) if which > 0 else (order.stop, order.trail)
+    fraction = min((f for f in fractions if f is not None), default=None)
     return None if fraction is None else fill.price * (1.0 + which * fill.direction * fraction)
 
 

@@ -392,8 +392,11 @@ class Live:
 
 def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
     """Compares an account with its backtest."""
+    from .decisions import funding_paid
+
     return {
         **signals.report(connection, running),
+        "funding_paid": round(funding_paid(running.kept), 8),
         "orders": orders.shown(connection, running.id),
         "positions": orders.differences(connection, running.id),
     }

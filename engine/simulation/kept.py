@@ -42,6 +42,7 @@ class KernelState:
         waiting: Market orders for the next open.
         resting, cells, grids, numbers: See `Book`.
         opened, closed: See `Ledger`; bars counted as above, entries of the last day only.
+        funding: Paid on perpetual positions so far, money; negative if received.
     """
 
     shape: str
@@ -58,6 +59,7 @@ class KernelState:
     numbers: list[int]
     opened: dict[int, list[int]]
     closed: dict[int, tuple[int, float]]
+    funding: float = 0.0
 
     def to_json(self) -> str:
         """For storage: floats keep every bit."""

@@ -113,6 +113,8 @@ class PortfolioKernel:
             bar = self._fill(bar, min(self._next(bar), coming))
         kept = self._kept(coming - 1)
         rests: tuple[Resting, ...] = ()
+        if self._ledger.order and self._funded(coming) == coming:
+            self._ledger.fund(coming, self._session.opens(coming))
         if self._ending is not None:
             self._session.close_all(coming, self._ending)
         else:
@@ -155,12 +157,13 @@ class PortfolioKernel:
             numbers=list(book.numbers),
             opened={k: [b - bar for b in bars if b >= recent] for k, bars in self._ledger.opened.items()},
             closed={k: (b - bar, pnl) for k, (b, pnl) in self._ledger.closed.items()},
+            funding=self._ledger.funding,
         )
 
     def _restore(self, before: KernelState) -> None:
         ledger, book = self._ledger, self._book
         self._traded, self._peak, self._ending = before.bars, before.peak, before.ending
-        ledger.balance = before.balance
+        ledger.balance, ledger.funding = before.balance, before.funding
         ledger.order = [position.slot for position in before.positions]
         last = self._first - 1
         ledger.positions = {p.slot: self._moved(p, last) for p in before.positions}

@@ -1,8 +1,9 @@
-"""A backtest on an exchange's candles pays the exchange's funding rates, to the last payment."""
+"""A backtest and a live strategy on an exchange's candles pay its funding rates, to the last payment."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import anyio
 import httpx
 import pytest
 
+from engine.access import LOCAL_AGENT
 from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.spec import JobSettings
+from engine.live import LiveSettings
 from engine.routes import create_app
 
 from .fake_binance import FakeBinance, funding
@@ -40,16 +43,27 @@ BODY: dict[str, Any] = {
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
     """The engine's REST API on the candles of a fake Binance."""
-    fake = FakeBinance(lambda: NOW)
+    async with opened(tmp_path, AcceleratedClock(NOW)) as (_, client):
+        yield client
+
+
+@asynccontextmanager
+async def opened(home: Path, clock: AcceleratedClock) -> AsyncGenerator[tuple[Engine, httpx.AsyncClient]]:
+    """An engine on the fake's prices, whose live strategies move only when the test says so."""
+    fake = FakeBinance(clock.now)
     with serving(fake) as url:
         settings = EngineSettings(
-            tmp_path, data="exchange", venue_urls={"binancefuturesusd": url}, jobs=JobSettings(slots=1)
+            home,
+            data="exchange",
+            venue_urls={"binancefuturesusd": url},
+            jobs=JobSettings(slots=1),
+            live=LiveSettings(in_background=False),
         )
-        engine = await Engine.open(settings, AcceleratedClock(NOW))
+        engine = await Engine.open(settings, clock)
         headers = {"X-API-Key": await engine.access.local_key()}
         transport = httpx.ASGITransport(create_app(engine))
         async with httpx.AsyncClient(transport=transport, base_url="http://engine/api/v1", headers=headers) as client:
-            yield client
+            yield engine, client
         await engine.aclose()
 
 
@@ -72,6 +86,43 @@ async def test_every_funding_time_is_charged_on_what_was_held(service: httpx.Asy
     assert expected != 0
     assert "exchange's rates" in found["assumptions"]["funding"]
     assert not any("funding" in warning for warning in found["warnings"])
+
+
+async def test_a_live_strategy_sizes_its_orders_on_equity_after_funding_as_its_backtest_does(tmp_path: Path) -> None:
+    """It buys half of its equity at noon, holds it over three funding times, and buys a tenth more.
+
+    The funding times are 16:00, 00:00 and 08:00, and each payment is the amount times the open times the rate.
+    """
+    script = (
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Weight(0.5)))\n'
+        'emit_signal(bar_index == 22, entry(TICKER, "LONG", Weight(0.1), pyramiding=1))\n'
+    )
+    clock = AcceleratedClock(NOW)
+    async with opened(tmp_path, clock) as (engine, service):
+        started = (await service.post("/backtest/execute", json={**BODY, "script": script})).json()
+        result = await _finished(service, started["data"]["backtest_id"])
+        terms = {"mode": "trade", "account_id": "paper-binancefuturesusd"}
+        made = (await service.post(f"/live-strategies/{result}/subscribe", json=terms)).json()["data"]
+        for _ in range(24):
+            clock.advance(HOUR)
+            await anyio.to_thread.run_sync(engine.live.runner.tick)
+        subscription = f"/live-strategies/subscriptions/{made['subscription_id']}"
+        report = (await service.get(subscription)).json()["data"]["report"]
+        signals = (await service.get(f"{subscription}/signals")).json()["data"]["signals"]
+        [sound] = await anyio.to_thread.run_sync(engine.live.verify, LOCAL_AGENT, None)
+
+    first, second = report["fills"][1], report["fills"][0]
+    began = 1_772_366_400 // HOUR * HOUR
+    amount = first["wanted_amount"]
+    paid = [
+        amount * float(truth("BTCUSDT", HOUR, at)[0]) * float(funding(at))
+        for at in range(began // DAY * DAY, began + DAY, 8 * HOUR)
+        if at > began + HOUR
+    ]
+    assert len(paid) == 3
+    assert report["funding_paid"] == pytest.approx(sum(paid), rel=1e-6)
+    assert (second["outcome"], signals[0]["size"]["value"]) == ("filled", pytest.approx(0.1, abs=0.002))
+    assert sound.problem is None
 
 
 async def _finished(service: httpx.AsyncClient, backtest_id: str) -> str:
