@@ -1,8 +1,10 @@
-"""The speed-up from one Dask worker to two on the same sweep, and the size of a task.
+"""The speed-up from one Dask worker to two on the same sweeps, and the size of a task.
 
-`uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine, runs the sweep
-of `bench.sweep` on one worker and on two after a warm-up, and prints the best wall seconds, efficiency and the
-bytes of a task and of its result. The machine must be quiet: the scheduler and this process need a core at times too.
+`uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine and runs two
+sweeps on one worker and on two after a warm-up. The first has `VARIANTS` variants of the script of `bench.sweep`, which
+only signals open and close: the least work for each byte sent back. The second has a twentieth of them with a stop
+loss, which are traded bar by bar. Prints the best wall seconds, the efficiency, and the bytes of a task and of its
+result. The machine must be quiet: the scheduler and this process need a core at times too.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from engine.executor import Executor, Inline, open_executor
@@ -20,10 +23,11 @@ from engine.research.plan import Periods
 from engine.research.sweep import run_variants
 from engine.research.variants import blocks, run_block, share_of
 
-from .sweep import grid, setting
+from .sweep import SCRIPT, grid, setting
 
 BARS = 8_760
 ROUNDS = 3
+WITH_A_STOP = SCRIPT.replace("Weight(1))", "Weight(1), stop_loss=0.03)")
 
 
 def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -33,9 +37,10 @@ def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here)
 
 
-def swept(executor: Executor, count: int) -> float:
-    """Wall seconds of a sweep of `count` variants."""
+def swept(executor: Executor, count: int, script: str) -> float:
+    """Wall seconds of a sweep of `count` variants of a script."""
     frame, terms = setting(BARS, 1, f"{time.perf_counter_ns()}")
+    terms = replace(terms, script=script)
     begun = time.perf_counter()
     run_variants(executor, terms, grid(count), frame, Periods.of(frame.time, frame.seconds), lambda _: None)
     return time.perf_counter() - begun
@@ -56,10 +61,18 @@ def weigh(count: int) -> None:
     print(f"bytes: {sent:,} sent, {back:,} back, {once:,} shared once")
 
 
+def best(executor: Executor, count: int, script: str) -> float:
+    """The best wall seconds of some warm runs."""
+    swept(executor, count, script)
+    return min(swept(executor, count, script) for _ in range(ROUNDS))
+
+
 def main(count: int) -> None:
     """Measure and print."""
     weigh(285)
-    print(f"this process alone: {min(swept(Inline(), count) for _ in range(2)):.2f} s")
+    sweeps = {"signals only": (count, SCRIPT), "with a stop": (count // 20, WITH_A_STOP)}
+    for name, (variants, script) in sweeps.items():
+        print(f"{name}: {variants:,} variants in this process alone: {best(Inline(), variants, script):.2f} s")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "scheduler.json")
         here = ("--no-dashboard", "--scheduler-file", str(file))
@@ -69,17 +82,18 @@ def main(count: int) -> None:
                 time.sleep(0.1)
             address = file.read_text().split("tcp://")[1].split('"')[0]
             terms = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
-            walls: dict[int, float] = {}
+            walls: dict[tuple[str, int], float] = {}
             for workers in (1, 2):
                 running.append(started("dask_worker", f"tcp://{address}", *terms, "--local-directory", folder))
                 executor = open_executor(1, 2_048, f"dask://{address}")
                 while executor.workers < workers:
                     time.sleep(0.1)
-                swept(executor, count)
-                walls[workers] = min(swept(executor, count) for _ in range(ROUNDS))
+                for name, sweep in sweeps.items():
+                    walls[name, workers] = best(executor, *sweep)
                 executor.close()
-                print(f"{workers} Dask workers: {walls[workers]:.2f} s")
-            print(f"efficiency from 1 to 2 workers: {walls[1] / (2.0 * walls[2]):.0%}")
+            for name in sweeps:
+                one, two = walls[name, 1], walls[name, 2]
+                print(f"{name}: 1 worker {one:.2f} s, 2 workers {two:.2f} s, efficiency {one / (2.0 * two):.0%}")
         finally:
             for process in running[::-1]:
                 process.kill()
