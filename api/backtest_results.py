@@ -11,7 +11,7 @@ from pydantic import Field, WithJsonSchema
 
 from .endpoint import Response
 from .outputs import TABLE, Time
-from .timeframes import Timeframe
+from .times import Timeframe
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 DataSource = Literal["imported", "exchange", "simulated", "mixed"]

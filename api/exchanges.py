@@ -18,12 +18,15 @@ DataChoice = Literal["simulated", "exchange"]
 class Exchange:
     """Everything specific to one exchange. All other modules use this row instead of comparing names.
 
+    No field has a default, so that a row of a new exchange cannot leave one out by mistake.
+
     Fees follow the published entry tiers, without rebates. Values are in `quote`.
 
     Attributes:
         id: As the API writes it.
         name: For people.
-        market_type: The only kind of market that we support there.
+        market_type: The only kind of market that we support there. On a prediction market, prices are probabilities and
+            symbols token ids.
         quote: The currency that pays and settles its orders.
         written_quote: The quote in its symbols, where that is another one: Hyperliquid and Lighter settle in USDC, yet
             the API writes their symbols `BTC/USDT`.
@@ -43,17 +46,17 @@ class Exchange:
     name: str
     market_type: MarketType
     quote: str
-    written_quote: str | None = None
+    written_quote: str | None
     order_types: tuple[str, ...]
     taker: Decimal
     maker: Decimal
     minimum: Decimal
-    smallest_resting: Decimal | None = None
-    price_digits: int | None = None
+    smallest_resting: Decimal | None
+    price_digits: int | None
     opening_balance: Decimal
-    symbol_needed: bool = False
-    quote_first: bool = False
-    own_order_ids: Literal["any", "numeric", "hash"] = "any"
+    symbol_needed: bool
+    quote_first: bool
+    own_order_ids: Literal["any", "numeric", "hash"]
 
     @property
     def prefix(self) -> str:
@@ -64,11 +67,6 @@ class Exchange:
     def worst_fee(self) -> Decimal:
         """The larger of the two fees: the maximum fee of an order, as a fraction of its value."""
         return max(self.taker, self.maker)
-
-    @property
-    def is_prediction(self) -> bool:
-        """Whether it trades outcomes: prices are probabilities, symbols token ids."""
-        return self.market_type == "prediction"
 
     @property
     def cancels_by_own_id(self) -> bool:
@@ -87,56 +85,85 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             name="Binance",
             market_type="spot",
             quote="USDT",
+            written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.001"),
             maker=Decimal("0.001"),
             minimum=Decimal(5),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
+            own_order_ids="any",
         ),
         Exchange(
             id="binancefuturesusd",
             name="Binance USD-M",
             market_type="perpetual",
             quote="USDT",
+            written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
             maker=Decimal("0.0002"),
             minimum=Decimal(5),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
+            own_order_ids="any",
         ),
         Exchange(
             id="upbit",
             name="Upbit",
             market_type="spot",
             quote="KRW",
+            written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
             maker=Decimal("0.0005"),
             minimum=Decimal(5000),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=Decimal(14_000_000),
+            symbol_needed=False,
             quote_first=True,
+            own_order_ids="any",
         ),
         Exchange(
             id="gate",
             name="Gate.io",
             market_type="spot",
             quote="USDT",
+            written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.002"),
             maker=Decimal("0.002"),
             minimum=Decimal(3),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
+            own_order_ids="any",
         ),
         Exchange(
             id="gatefutures",
             name="Gate Futures",
             market_type="perpetual",
             quote="USDT",
+            written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
             maker=Decimal("0.0002"),
             minimum=Decimal(3),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
+            own_order_ids="any",
         ),
         Exchange(
             id="hyperliquid",
@@ -148,8 +175,12 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             taker=Decimal("0.00045"),
             maker=Decimal("0.00015"),
             minimum=Decimal(10),
+            smallest_resting=None,
             price_digits=5,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
+            own_order_ids="any",
         ),
         Exchange(
             id="lighter",
@@ -161,8 +192,11 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             taker=Decimal(0),
             maker=Decimal(0),
             minimum=Decimal(10),
+            smallest_resting=None,
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=True,
+            quote_first=False,
             own_order_ids="numeric",
         ),
         Exchange(
@@ -170,12 +204,16 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             name="Polymarket",
             market_type="prediction",
             quote="USDC",
+            written_quote=None,
             order_types=("GTC", "FOK"),
             taker=Decimal(0),
             maker=Decimal(0),
             minimum=Decimal(1),
             smallest_resting=Decimal(5),
+            price_digits=None,
             opening_balance=_TEN_THOUSAND,
+            symbol_needed=False,
+            quote_first=False,
             own_order_ids="hash",
         ),
     )

@@ -22,7 +22,7 @@ from .errors import InvalidInput, fold, is_hidden, respelling
 from .exchanges import EXCHANGE_ALIASES, EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
 from .refusals import reject
 from .symbols import Instrument, exchange_id, resolve
-from .timeframes import Timeframe
+from .times import Timeframe
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")

@@ -175,7 +175,7 @@ class PlaceRequest(Request):
 
     @model_validator(mode="after")
     def _conditional_rules(self) -> Self:
-        if EXCHANGES[self.exchange].is_prediction:
+        if EXCHANGES[self.exchange].market_type == "prediction":
             self._check_prediction()
         if self.order_type != "market" and self.price is None:
             raise reject(f"is required for {self.order_type} orders", "Add the price.", field="price")
@@ -211,7 +211,7 @@ class PlaceRequest(Request):
             if self.reduce_only or opens_nothing:
                 why = "reduce_only" if self.reduce_only else f"selling on a {self.market_type} account"
                 raise reject(f"protects what an order opens, and {why} opens nothing", f"Leave {name} out.", field=name)
-            if EXCHANGES[self.exchange].is_prediction and value >= 1:
+            if EXCHANGES[self.exchange].market_type == "prediction" and value >= 1:
                 raise reject("must be a probability above 0 and below 1", "Write 65 cents as 0.65.", field=name)
         wrong = wrong_side(self, self.price, "the limit")
         if wrong is not None:

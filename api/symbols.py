@@ -143,7 +143,7 @@ def resolve(text: str, exchange: ExchangeId | None = None, *, known: Known | Non
     venue = exchange if prefix is None else _venue(written, prefix, body, exchange)
     if venue is None:
         venue = _implied_exchange(body)
-    if EXCHANGES[venue].is_prediction:
+    if EXCHANGES[venue].market_type == "prediction":
         return _prediction(body, venue, known)
     instrument = _pair(written, body, EXCHANGES[venue], known)
     return instrument if known is None else _checked(instrument, known)

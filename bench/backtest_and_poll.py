@@ -18,7 +18,7 @@ import anyio
 from mcp import Client, StdioServerParameters
 
 from api.backtests import ExecuteRequest
-from engine.clock import SystemClock
+from api.times import SystemClock
 from engine.feeds.market import open_feed
 from engine.jobs.preparation import prepare
 from engine.jobs.run import run_backtest

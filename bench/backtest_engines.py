@@ -48,7 +48,7 @@ def heytraders(size: int) -> Job:
     import talib
 
     from api.symbols import Instrument
-    from api.timeframes import Timeframe
+    from api.times import Timeframe
     from engine.frame import Bars, Frame
     from engine.program import Emission, Entry, Exit, Size
     from engine.results.metrics import measure_curve, measure_trades

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import AcceleratedClock, Clock
+from api.times import SECONDS, AcceleratedClock, Clock, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.importing import import_file
 from engine.feeds.market import open_feed

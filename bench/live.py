@@ -20,8 +20,8 @@ import anyio
 import anyio.to_thread
 
 from api.live import SubscribeRequest
+from api.times import AcceleratedClock
 from engine.access import Caller, Profile
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 from engine.live.decisions import decide

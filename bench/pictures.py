@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import httpx
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 

@@ -11,25 +11,26 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from api.exchanges import DataChoice, ExchangeId
+from api.times import Clock, SystemClock
+from engine.access import QuotaSettings
 
-from .clock import Clock, SystemClock
 from .jobs.spec import JobSettings
 from .live import LiveSettings
-from .quotas import QuotaSettings
 
 if TYPE_CHECKING:
-    from .access import Access
+    from engine.access import Access
+    from engine.store.database import Store
+    from engine.venues.venue import Venues
+
     from .documents import Library
     from .feeds.market import MarketFeed
     from .jobs.jobs import Jobs
     from .live.door import OrderDoor
     from .live.live import Live
-    from .store.database import Store
     from .venues.exchange.accounts import ExchangeAccounts
     from .venues.exchange.plans import Plans
     from .venues.exchange.session import Connector
     from .venues.exchange.views import OwnAccount
-    from .venues.venue import Venues
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,10 @@ class Engine:
 
     @classmethod
     def _open(cls, settings: EngineSettings, clock: Clock, door: Callable[[OrderDoor], OrderDoor] | None) -> Engine:
-        from .access import Access
+        from engine.access import Access
+        from engine.store.database import Store, default_url
+        from engine.venues.venue import Venues
+
         from .documents import Library
         from .feeds.market import open_feed
         from .jobs.jobs import Jobs
@@ -103,10 +107,8 @@ class Engine:
         from .jobs.spec import World
         from .live.door import PaperDoor
         from .live.live import Live
-        from .store.database import Store, default_url
         from .venues.exchange.session import Connector
         from .venues.paper.accounts import PaperAccounts
-        from .venues.venue import Venues
 
         store = Store.open(settings.database_url or default_url(settings.home))
         connector = Connector(store, settings.venue_urls)
@@ -116,7 +118,12 @@ class Engine:
         jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
         jobs.resume()
         own = _own_accounts(settings, store, connector)
-        venues = Venues(partial(PaperAccounts, store, feed, clock), own)
+        listed = settings.own_accounts
+        venues = Venues(
+            partial(PaperAccounts, store, feed, clock),
+            own,
+            lambda: set() if listed is None else {one.account_id for one in listed()},
+        )
         books: OrderDoor = PaperDoor(venues.paper)
         orders = books if door is None else door(books)
         live = Live(store, clock, feed, venues, orders, settings.live)

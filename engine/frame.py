@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, opening
+from api.times import SECONDS, Timeframe, opening
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

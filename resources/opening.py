@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from api.errors import HeyTradersError, InvalidInput, explain
 from api.exchanges import ExchangeId
-from api.timeframes import Timeframe
+from api.times import Timeframe
 
 if TYPE_CHECKING:
     from api.client import Client

@@ -21,12 +21,11 @@ from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
 from safety.exits import redacted
-from server.calls import ClientAsking, OpenDesk, StrictTool, caller
+from server.calls import ClientAsking, OpenDesk, StrictTool, caller, failure, shown_resource
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 
 from .backend import Backend, open_backend
-from .exits import failure, shown_resource
 from .settings import Settings
 from .unreadable import Answering
 

@@ -221,7 +221,7 @@ def _import_engine(
     settings: Settings, door: MakeDoor | None, own: Callable[[], Sequence[OwnAccount]] | None
 ) -> Callable[[], Awaitable[Engine]]:
     """A function that opens an engine with these settings."""
-    from engine.clock import AcceleratedClock, SystemClock
+    from api.times import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.jobs.spec import JobSettings, Limits
     from engine.live import LiveSettings

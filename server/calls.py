@@ -1,5 +1,7 @@
 """Runs tool calls like the SDK, but strictly: exact arguments in, the model's JSON out, one sentence on failure.
 
+Every answer to a client is filtered here: secrets and hidden characters are removed, and foreign text is marked.
+
 A call may ask its user a question in the client's dialog, in both protocol eras. Up to 2025-11-25 the question is a
 separate request during the call. From 2026-07-28 the call ends with the question and is made again with the answer. In
 both cases software may have answered, so the safety layer decides what an answer is worth.
@@ -8,13 +10,16 @@ both cases software may have answered, so the safety layer decides what an answe
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from mcp.server.elicitation import AcceptedElicitation, render_elicitation_schema
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
@@ -23,16 +28,18 @@ from mcp.types import (
     ElicitRequest,
     ElicitRequestFormParams,
     ElicitResult,
+    ImageContent,
     InputRequests,
     InputRequiredResult,
+    TextContent,
     ToolAnnotations,
 )
 from mcp.types.version import is_version_at_least
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from api.errors import HeyTradersError, OutcomeUnknown, Unavailable, clean, explain
-from server.exits import failure, success, written
-from tools.declaration import ToolRow
+from safety.exits import redacted, redacted_value
+from tools.declaration import Operation, ToolRow
 from tools.snapshot import load
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
 
     from safety.face import Answer
     from tools.desk import Desk
+
 
 logger = logging.getLogger("heytraders.tools")
 
@@ -57,6 +65,7 @@ class StrictTool(Tool):
     """
 
     _row: ToolRow = PrivateAttr()
+    _operation: Operation[Any, Any] | None = PrivateAttr(default=None)
     _open_desk: OpenDesk = PrivateAttr()
 
     @classmethod
@@ -107,7 +116,9 @@ class StrictTool(Tool):
             return question
 
     async def _call(self, arguments: dict[str, Any], context: Context[Any, Any]) -> str:
-        operation = self._row.operation()
+        if self._operation is None:
+            self._operation = self._row.operation()
+        operation = self._operation
         given = self._without_blanks(arguments)
         try:
             request = operation.request.model_validate(given)
@@ -255,3 +266,88 @@ def caller(context: Context[Any, Any]) -> str:
 
 def _word(consent: Consent) -> Answer:
     return "yes" if consent.approve else "no"
+
+
+PAGE_CHARACTERS: Final = 40_000
+"""Maximum characters of a page's rows as JSON, about 15,000 tokens."""
+
+
+def written(response: BaseModel, *, hosted: bool) -> str:
+    """A result as JSON. Text from the hosted service is cleaned, and `foreign_text` names its fields."""
+    text = _compact(response)
+    if not hosted:
+        return text
+    from safety.exits import MARK, cleaned_value, foreign_fields
+
+    value: dict[str, Any] = json.loads(text)
+    safe = cleaned_value({name: inner for name, inner in value.items() if name != MARK})
+    if safe != value:
+        text = json.dumps(safe, ensure_ascii=False, separators=(",", ":"))
+    foreign = foreign_fields(response)
+    return f'{text[:-1]},"{MARK}":{json.dumps(foreign)}}}' if foreign else text
+
+
+def _compact(response: BaseModel) -> str:
+    """A response as compact JSON: columns named once per table, at most `PAGE_CHARACTERS` of rows, rounded ratios."""
+    from api.outputs import tables_of, with_tables
+
+    value = with_tables(response)
+    for name in tables_of(type(response)):
+        if name in value:
+            _cut(value, value[name])
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _cut(page: dict[str, Any], table: dict[str, Any]) -> None:
+    """Cut rows from the end of a page that is too long; the next page begins with them."""
+    rows: list[Any] = table["rows"]
+    length, fit = 0, 0
+    while fit < len(rows) and length < PAGE_CHARACTERS:
+        length += len(json.dumps(rows[fit], ensure_ascii=False, separators=(",", ":"))) + 1
+        fit += 1
+    left_out = len(rows) - fit
+    if left_out and "total" in page:
+        page["next_offset"] = page.get("next_offset", page["total"]) - left_out
+        table["rows"] = rows[:fit]
+
+
+def success(text: str) -> CallToolResult:
+    """A result whose text is the same JSON as its structured content, without secrets. A picture follows it."""
+    text, pictures = _without_pictures(text)
+    safe = redacted(text)
+    if safe != text:
+        safe = json.dumps(redacted_value(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+    return CallToolResult(content=[TextContent(type="text", text=safe), *pictures], structured_content=json.loads(safe))
+
+
+def _without_pictures(text: str) -> tuple[str, list[ImageContent]]:
+    """The result without its picture's bytes, and the picture as image content."""
+    if '"picture":' not in text:
+        return text, []
+    value: dict[str, Any] = json.loads(text)
+    picture: dict[str, Any] = value.get("picture") or {}
+    data = picture.pop("data", None) if picture.get("format") == "png" else None
+    if data is None:
+        return text, []
+    shown = ImageContent(type="image", data=data, mime_type="image/png")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")), [shown]
+
+
+def failure(text: str) -> CallToolResult:
+    """A result that the model can act on, without secrets."""
+    return CallToolResult(content=[TextContent(type="text", text=redacted(text))], is_error=True)
+
+
+def shown_resource(found: ReadResourceContents, *, hosted: bool) -> ReadResourceContents:
+    """The same for a resource. JSON of the hosted service names its foreign text as a result does."""
+    if isinstance(found.content, bytes):
+        return found
+    from safety.exits import MARK, cleaned, cleaned_value, foreign_texts
+
+    text = found.content
+    if hosted and found.mime_type == "application/json":
+        value: dict[str, Any] = json.loads(text)
+        foreign = foreign_texts(value)
+        shown = {**value, MARK: foreign} if foreign else value
+        text = json.dumps(cleaned_value(shown), ensure_ascii=False, separators=(",", ":"))
+    return replace(found, content=redacted(cleaned(text, len(text))))

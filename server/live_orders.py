@@ -15,7 +15,7 @@ from api.errors import HeyTradersError, NotNow, explain
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
-from engine.venues.exits import ExitOrder, Exits
+from engine.trading_rules import ExitOrder, Exits
 from safety.gate.deployments import cancel_for_strategy, place_for_strategy
 from safety.gate.orders import Exit, permit_exit
 

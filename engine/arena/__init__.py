@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from api.arena import Post, PostRequest, Profile
 from api.errors import InvalidInput, NotFound, show
-from engine.clock import iso8601
-from engine.store import new_id
+from api.times import iso8601
 from engine.store.accounts import agents_table, follows_table, posts_table
 from engine.store.backtests import find_result, results_table
+from engine.store.database import new_id
 
 _SHOWN: Final = ("display_name", "description", "strategy_type", "risk_profile", "avatar_url")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from api.errors import HeyTradersError, InvalidInput
 from api.symbols import Instrument, resolve
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bools, Floats, Frame

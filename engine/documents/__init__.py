@@ -12,7 +12,7 @@ from api.endpoint import Endpoint
 from api.errors import HTTP_STATUS, ErrorCode
 from api.exchanges import EXCHANGES
 from api.parameter_tables import Row, rows, strategy_tables
-from engine.quotas import Limits, QuotaSettings
+from engine.access import Limits, QuotaSettings
 
 Slug = Literal["signal-dsl", "operators", "data", "api-reference"]
 

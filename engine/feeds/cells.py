@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from api.errors import InvalidInput
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.frame import Bools, Floats
 
 Decimal = Literal["point", "comma"]

@@ -11,8 +11,7 @@ import numpy as np
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, opening
-from engine.clock import iso8601
+from api.times import SECONDS, Timeframe, iso8601, opening
 from engine.frame import Bools, Floats
 from engine.store.candles import Block
 

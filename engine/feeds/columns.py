@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from api.errors import InvalidInput, clean
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.frame import Floats
 from engine.frame import Times as Integers
 from engine.store.candles import FIELDS, Block

@@ -11,8 +11,7 @@ import numpy as np
 from api.errors import HeyTradersError, NotFound
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, next_opening, opening
-from engine.clock import Clock
+from api.times import SECONDS, Clock, Timeframe, next_opening, opening
 from engine.frame import Bars, Floats, Source, Times
 from engine.store.candles import FIELDS
 from engine.store.database import Store

@@ -19,7 +19,7 @@ import numpy as np
 
 from api.errors import HeyTradersError, Unavailable, explain
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.store.candles import Block
 from engine.store.database import Store
 from engine.store.exchange_data import Span, all_fetched, gaps

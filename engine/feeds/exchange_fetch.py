@@ -20,8 +20,7 @@ import numpy as np
 from api.errors import HeyTradersError, NotFound, RateLimited, Unavailable
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, opening
-from engine.clock import Clock, iso8601
+from api.times import SECONDS, Clock, Timeframe, iso8601, opening
 from engine.store.candles import FIELDS, Block
 from engine.store.database import Store
 from engine.store.exchange_data import Fetched, Kind, Span, add_fetched, find_fetched, gaps

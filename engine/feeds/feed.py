@@ -16,8 +16,7 @@ import numpy as np
 from api.errors import NotFound
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import iso8601
+from api.times import SECONDS, Timeframe, iso8601
 from engine.frame import Bars, Bools, Floats, Source, Times
 
 _SHOWN: Final = 5

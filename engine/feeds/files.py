@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, Final, Literal
 from api.errors import HeyTradersError, InvalidInput, clean
 from api.exchanges import PERPETUAL_TWIN, ExchangeId
 from api.symbols import Instrument, exchange_id, resolve
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -17,12 +17,10 @@ import sqlalchemy as sa
 from api.errors import HeyTradersError, InvalidInput, NotFound, clean
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import Clock, SystemClock, iso8601
+from api.times import SECONDS, Clock, SystemClock, Timeframe, iso8601
 from engine.frame import Bools
-from engine.store import new_id
 from engine.store.candles import Block, Series, all_series, delete_series, read_block, series_table, write_block
-from engine.store.database import Store
+from engine.store.database import Store, new_id
 
 from .cells import Decimal
 from .checking import TOLERANCE, Checked, check

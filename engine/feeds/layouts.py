@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from api.errors import InvalidInput
-from api.timeframes import Timeframe
+from api.times import Timeframe
 
 from .cells import Decimal, is_clock, is_date, is_number, is_time
 

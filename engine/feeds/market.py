@@ -12,8 +12,7 @@ import numpy as np
 from api.errors import HeyTradersError, NotFound
 from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import Clock
+from api.times import SECONDS, Clock, Timeframe
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, next_opening, opening
-from engine.clock import Clock
+from api.times import SECONDS, Clock, Timeframe, next_opening, opening
 from engine.frame import Bars, Floats
 
 from .feed import Candles, Listing, empty_range, step, unknown_instrument
@@ -188,7 +187,7 @@ class Directory:
         return None
 
     def _listings_of(self, exchange: ExchangeId, day: int) -> tuple[Listing, ...]:
-        if not EXCHANGES[exchange].is_prediction:
+        if EXCHANGES[exchange].market_type != "prediction":
             week = day * DAY // _WEEK
             found = [m for m in markets().values() if m.venue.exchange == exchange and m.listed_day <= day]
             return tuple(self._crypto(market, week) for market in found)

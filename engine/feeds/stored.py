@@ -13,8 +13,7 @@ import numpy as np
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, is_multiple, next_opening, opening
-from engine.clock import Clock
+from api.times import SECONDS, Clock, Timeframe, is_multiple, next_opening, opening
 from engine.frame import Bars, Source
 from engine.store.candles import FIELDS, Block, Series, all_series, read_block
 from engine.store.database import Store

@@ -19,11 +19,10 @@ from typing import Final
 import sqlalchemy as sa
 
 from api.errors import HeyTradersError, explain
-from engine.clock import Clock
+from api.times import Clock
 from engine.executor.local import alive
 from engine.store import backtests as rows
-from engine.store import new_id
-from engine.store.database import Store
+from engine.store.database import Store, new_id
 
 from .slots import Ended, Slot
 from .spec import JobSettings, SweepOutcome, World

@@ -14,7 +14,7 @@ from api.backtest_results import Diagnostic, ScriptCheckResponse
 from api.backtests import ExecuteRequest, ScriptCheckRequest
 from api.errors import HeyTradersError, InvalidInput, NotFound
 from api.symbols import Instrument, resolve
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed
 from engine.language.compile import CompiledScript, check_script, compile_script

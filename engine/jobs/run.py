@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock, iso8601
+from api.times import AcceleratedClock, iso8601
 from engine.executor import Array, P, Task, executor_for, tell
 from engine.feeds.feed import Feed, Listing
 from engine.feeds.market import FundingRates, MarketFeed, load_frame, open_feed

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument, resolve
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.store.backtests import Search
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import ast
 from typing import Final, cast, get_args
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 
 from .check import ExpressionChecker
 from .diagnostics import Span, quoted, short

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.times import Timeframe
 from engine.frame import Bars, Bools, Floats, Frame, Resampled, resample
 
 from .graph import Node

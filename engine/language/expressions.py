@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.times import Timeframe
 
 from .calls import Checker
 from .graph import Graph, Node

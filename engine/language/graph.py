@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 
 from .kinds import ANYTHING, BOOL, CONDITION, NUMBER, RULES, SERIES, STRING, TICKER, Interval, Kind, compare, narrowed
 from .operators import OPERATORS, Operator

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS
+from api.times import SECONDS
 
 from .calls import Checker
 from .diagnostics import quoted, short

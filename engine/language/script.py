@@ -9,7 +9,7 @@ from typing import Final
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.times import Timeframe
 
 from .calls import Checker
 from .diagnostics import Span, quoted

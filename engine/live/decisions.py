@@ -23,7 +23,7 @@ from typing import Final, Literal
 import numpy as np
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS
+from api.times import SECONDS
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from api.errors import NotFound, closest, show
 from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
-from api.timeframes import Timeframe
+from api.times import Timeframe
 from engine.jobs.spec import Spec
 from engine.store.backtests import jobs_table, results_table
 

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from api.errors import InvalidInput, NotFound, explain
 from api.orders import CancelRequest, Order, PlaceRequest
-from engine.venues.exits import ExitOrder, Exits
+from engine.trading_rules import ExitOrder, Exits
 from engine.venues.venue import Venue
 
 Answered = Literal["placed", "refused", "pending", "unknown"]

@@ -27,12 +27,10 @@ from api.live import (
     WebhookTestRequest,
     WebhookTestResponse,
 )
-from api.timeframes import SECONDS, opening
+from api.times import SECONDS, Clock, iso8601, opening
 from engine.access import Caller, require
-from engine.clock import Clock, iso8601
 from engine.feeds.feed import Feed
-from engine.store import new_id
-from engine.store.database import Store
+from engine.store.database import Store, new_id
 from engine.venues.venue import Venues
 
 from . import LiveSettings, orders, outbox, signals, subscriptions

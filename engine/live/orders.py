@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from api.orders import CANCELLABLE, INTERNAL_PREFIX, Order, Side
 from api.symbols import Instrument, resolve
-from api.timeframes import SECONDS
+from api.times import SECONDS
 from engine.store.live import resting_table, signals_table, subscriptions_table
 
 from .deployment import Deployment

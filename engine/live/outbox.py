@@ -10,8 +10,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from api.live import WebhookEvent
-from engine.clock import iso8601
-from engine.store import new_id
+from api.times import iso8601
+from engine.store.database import new_id
 from engine.store.live import deliveries_table, subscriptions_table
 
 from .delivery import Receipt

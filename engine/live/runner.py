@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from api.errors import HeyTradersError, InvalidInput, NotNow
-from api.timeframes import SECONDS
-from engine.clock import Clock
+from api.times import SECONDS, Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
 from engine.venues.venue import Venues

@@ -15,8 +15,7 @@ from api.errors import HeyTradersError, InvalidInput, show
 from api.live import LatestSignalsRequest, Signal, SignalsRequest, SignalsResponse
 from api.orders import INTERNAL_PREFIX
 from api.symbols import resolve
-from api.timeframes import SECONDS
-from engine.clock import iso8601
+from api.times import SECONDS, iso8601
 from engine.store.live import signals_table, subscriptions_table
 
 from .deployment import Deployment

@@ -10,10 +10,9 @@ import sqlalchemy as sa
 
 from api.errors import InvalidInput, NotFound, show
 from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
-from api.timeframes import SECONDS
-from engine.clock import iso8601
-from engine.store import new_id
+from api.times import SECONDS, iso8601
 from engine.store.accounts import orders_table
+from engine.store.database import new_id
 from engine.store.live import deliveries_table, resting_table, signals_table, subscriptions_table
 
 from .deployment import Deployment

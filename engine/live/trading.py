@@ -20,11 +20,10 @@ import sqlalchemy as sa
 from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.exchanges import EXCHANGES
 from api.orders import Order, OrderType, PlaceRequest
-from engine.clock import Clock
+from api.times import Clock
 from engine.feeds.feed import Feed
 from engine.store.database import Store
-from engine.trading_rules import ZERO, Steps, down, from_float, up
-from engine.venues.exits import Exits
+from engine.trading_rules import ZERO, Exits, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
 from . import orders, signals
@@ -280,9 +279,9 @@ class Trader:
         order_type: OrderType = "market"
         price: Decimal | None = None
         if order.kind == "limit":
-            order_type = "GTC" if exchange.is_prediction else "limit"
+            order_type = "GTC" if exchange.market_type == "prediction" else "limit"
             price = self._limit(order, from_float(order.price))
-        elif exchange.is_prediction:
+        elif exchange.market_type == "prediction":
             order_type, price = "FOK", self._aggressive_price(venue, order)
         return PlaceRequest(
             account_id=order.account_id,

@@ -14,8 +14,7 @@ from api.exchanges import ExchangeId
 from api.inputs import unix
 from api.market import OhlcvRequest, OhlcvResponse, Ticker
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import Clock, iso8601
+from api.times import SECONDS, Clock, Timeframe, iso8601
 from engine.feeds.feed import Candles, Feed, Listing, partial_of
 from engine.feeds.market import MarketFeed
 from engine.frame import Bars

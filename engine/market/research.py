@@ -23,8 +23,7 @@ from api.market import (
     ScanResponse,
 )
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import iso8601
+from api.times import SECONDS, Timeframe, iso8601
 from engine.feeds.feed import Feed
 from engine.language import CheckedExpression, DslError, ExpressionValue, check_expression, evaluate
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from api.errors import HeyTradersError, InvalidInput
 from api.research import Part, ReportRequest, ReportResponse
 from api.symbols import Instrument, resolve
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.executor import Array, Executor, executor_for, seed_of
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame

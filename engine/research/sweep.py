@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of

@@ -28,7 +28,7 @@ from api.backtests import EquityRequest, PageRequest, TradesRequest
 from api.errors import InvalidInput, NotFound
 from api.refusals import show
 from api.symbols import resolve
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.frame import Floats
 from engine.store.backtests import Search, find_result, job_spec, recent_results, tried
 

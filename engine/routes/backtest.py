@@ -43,8 +43,8 @@ from api.backtests import (
 )
 from api.errors import NotFound
 from api.refusals import show
+from api.times import iso8601
 from engine.access import Caller
-from engine.clock import iso8601
 from engine.engine import Engine
 from engine.jobs.preparation import check, prepare
 from engine.results import reading

@@ -25,8 +25,8 @@ from api.endpoint import Endpoint, RequestT, Response, ResponseT
 from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, InvalidInput, RateLimited, ended
 from api.outputs import JsonNumber, to_wire
 from api.refusals import refuse, show
+from api.times import Clock, iso8601
 from engine.access import Caller
-from engine.clock import Clock, iso8601
 
 if TYPE_CHECKING:
     from engine.engine import Engine

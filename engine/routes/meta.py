@@ -27,8 +27,8 @@ from api.meta import (
     RegisterResponse,
     Word,
 )
+from api.times import iso8601
 from engine.access import ALL_SCOPES, Caller, Profile
-from engine.clock import iso8601
 from engine.engine import Engine
 from engine.language.catalogue import OperatorEntry, VariableEntry, catalogue
 from engine.store.candles import series_table

@@ -38,11 +38,11 @@ from api.research import (
     SweepResponse,
     SweepStarted,
 )
+from api.times import iso8601
 from engine import charts
 from engine.access import Caller
 from engine.charts import Chart
 from engine.charts.drawing import compared_chart, report_html, result_chart, sweep_chart
-from engine.clock import iso8601
 from engine.engine import Engine
 from engine.executor import pool_size
 from engine.jobs.preparation import prepare

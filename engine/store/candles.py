@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import Timeframe
+from api.times import Timeframe
 from engine.frame import Floats
 from engine.store import metadata
 

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 
 from api.exchanges import ExchangeId
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.store import metadata, new_id
+from api.times import SECONDS, Timeframe
+from engine.store import metadata
+from engine.store.database import new_id
 
 from .candles import CHUNKS, Block, read_block, write_block
 

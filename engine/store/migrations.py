@@ -17,9 +17,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from api.errors import UserMustAct
-from engine.store import metadata
-
-from . import accounts, backtests, candles, exchange_data, live
+from engine.store import accounts, backtests, candles, exchange_data, live, metadata
 
 __all__ = ["STEPS", "Step", "add_column", "add_table", "latest", "migrate", "recorded_version"]
 

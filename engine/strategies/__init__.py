@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from api.backtests import ExecuteRequest
 from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
 from api.symbols import Instrument
-from api.timeframes import SECONDS
+from api.times import SECONDS
 
 from .cross_sectional import write_cross_sectional
 from .pair_trading import write_pair_trading

@@ -6,16 +6,19 @@ that the user has connected (`exchange`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
 from api.orders import CancelRequest, ListRequest, ListResponse, Order, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
 from engine.access import LOCAL_AGENT
+from engine.trading_rules import Exits
 
-from .exits import Exits
+_OWNERS_KEPT: Final = 256
+"""How many agents keep their paper accounts at hand between two calls."""
 
 
 class Venue(Protocol):
@@ -25,10 +28,6 @@ class Venue(Protocol):
     raises `NotFound` if there is no such account. A method that has to query an exchange also raises `Unavailable`,
     `RateLimited` or `NotAuthorised` on failure; it never returns a partial answer.
     """
-
-    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
-        """Whether the account is here or, if none is named, the order was placed here. Queries no exchange."""
-        ...
 
     def accounts(self) -> list[Account]:
         """All accounts, oldest first. Queries no exchange."""
@@ -140,6 +139,14 @@ class Venue(Protocol):
         ...
 
 
+class OwnVenue(Venue, Protocol):
+    """The exchange accounts that the user has connected, as one venue."""
+
+    def placed(self, order_id: str) -> bool:
+        """Whether the order was placed here. Queries no exchange."""
+        ...
+
+
 class Venues:
     """All venues of an engine.
 
@@ -147,21 +154,28 @@ class Venues:
         paper: Gives the paper accounts of an owner, an agent's id.
         own: The connected exchange accounts. They belong only to this machine's user; an agent that registered over
             the network has only paper accounts.
+        connected: The ids of these accounts now.
     """
 
-    def __init__(self, paper: Callable[[str], Venue], own: Venue | None) -> None:
-        self.paper = paper
+    def __init__(
+        self, paper: Callable[[str], Venue], own: OwnVenue | None, connected: Callable[[], Collection[str]]
+    ) -> None:
+        self.paper = lru_cache(_OWNERS_KEPT)(paper)
         self._own = own
+        self._connected = connected
 
     def of(self, owner: str, account_id: str | None, order_id: str | None = None) -> Venue:
         """The venue of an account or, if none is named, of an order; paper if no other venue has it. Blocks."""
         own = self._own_of(owner)
-        return own if own is not None and own.has(account_id, order_id) else self.paper(owner)
+        if own is None:
+            return self.paper(owner)
+        is_own = account_id in self._connected() if account_id is not None else bool(order_id) and own.placed(order_id)
+        return own if is_own else self.paper(owner)
 
     def all(self, owner: str) -> tuple[Venue, ...]:
         """Every venue that has accounts of this owner, paper first."""
         own = self._own_of(owner)
         return (self.paper(owner),) if own is None else (self.paper(owner), own)
 
-    def _own_of(self, owner: str) -> Venue | None:
+    def _own_of(self, owner: str) -> OwnVenue | None:
         return self._own if owner == LOCAL_AGENT else None

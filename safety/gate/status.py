@@ -225,7 +225,7 @@ def _funds(order: PlaceRequest, held: BalancesResponse, quote: Decimal | None) -
     price = order.price or quote
     base, _, rest = order.symbol.partition("/")
     currency = rest.partition(":")[0]
-    if EXCHANGES[order.exchange].is_prediction:
+    if EXCHANGES[order.exchange].market_type == "prediction":
         base, currency = order.symbol.partition("/")[0], "USDC"
     position = _position(held, base)
     if order.market_type == "perpetual":

@@ -112,7 +112,7 @@ def close(*, account_id: str) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Newest rows to show.")
 def ledger(*, account_id: str, limit: int) -> None:
     """Show the newest rows of the books of ACCOUNT_ID, one posting after the other."""
-    from engine.clock import iso8601
+    from api.times import iso8601
 
     for row in _run(lambda office: office.ledger(account_id, limit)):
         order = row.order_id or ""

@@ -16,7 +16,7 @@ from mcp.types import CallToolResult, TextContent, TextResourceContents
 from api.errors import InvalidInput
 from api.outputs import table_rows
 from api.research import Part
-from api.timeframes import Timeframe
+from api.times import Timeframe
 from server.app import open_server
 from server.logs import start_log
 from server.settings import Settings

@@ -16,7 +16,7 @@ import anyio.to_thread
 import click
 
 from api.exchanges import ExchangeId
-from api.timeframes import Timeframe
+from api.times import Timeframe
 from server.backend import open_engine
 from server.logs import start_log
 from server.settings import Settings
@@ -82,7 +82,7 @@ def import_(*, paths: tuple[Path, ...], symbol: str | None, allow_gaps: bool, dr
 @data.command("list", short_help="List stored candles.")
 def list_() -> None:
     """List what is stored: what of, since when, until when, where it comes from, and what is missing in it."""
-    from engine.clock import iso8601
+    from api.times import iso8601
     from engine.feeds.importing import list_imports
 
     settings = _settings()
@@ -214,7 +214,7 @@ def _duration(seconds: float) -> str:
 
 
 def _summed_up(summary: Summary) -> str:
-    from engine.clock import iso8601
+    from api.times import iso8601
 
     job = summary.job
     spans = ", ".join(f"{iso8601(since)} to {iso8601(until)}" for since, until in summary.covered) or "nothing"
@@ -251,7 +251,7 @@ async def _import_all(settings: Settings, files: list[Path], options: ImportOpti
 
 def _told(result: ImportReport | HeyTradersError, *, dry_run: bool = False) -> str:
     from api.errors import HeyTradersError, explain
-    from engine.clock import iso8601
+    from api.times import iso8601
 
     if isinstance(result, HeyTradersError):
         return f"Refused: {explain(result)}"

@@ -156,8 +156,8 @@ def verify(subscription_id: str | None) -> None:
 
 async def _verify(settings: Settings, subscription_id: str | None) -> bool:
     async with open_engine(settings) as engine:
+        from api.times import iso8601
         from engine.access import LOCAL_AGENT
-        from engine.clock import iso8601
 
         verdicts = await anyio.to_thread.run_sync(engine.live.verify, LOCAL_AGENT, subscription_id)
     if not verdicts:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.backtests import ExecuteRequest
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.jobs.jobs import Jobs
 from engine.jobs.preparation import prepare

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from api.live import SignalsRequest, SubscribeRequest
 from api.orders import PlaceRequest
+from api.times import AcceleratedClock, iso8601
 from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller
-from engine.clock import AcceleratedClock, iso8601
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 from engine.live.decisions import decide

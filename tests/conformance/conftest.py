@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.spec import JobSettings
 from engine.live import LiveSettings

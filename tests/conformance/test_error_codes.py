@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from api.errors import BY_CODE, CODES, HTTP_STATUS, ErrorCode, HeyTradersError, explain
+from api.times import AcceleratedClock
 from api.transport import unwrap
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.exits import REDACTED, SHORTEST, Redactor, know
-from server.exits import failure, success
+from server.calls import failure, success
 from server.logs import Redacting
 from tests.traces import WAYS, traces
 

@@ -15,7 +15,7 @@ from api.errors import is_hidden
 from api.orders import ListResponse, Order
 from safety.exits import LONGEST, LONGEST_DOCUMENT, cleaned, cleaned_value, foreign_fields, foreign_texts
 from safety.face import GatedOrder, IntentReport
-from server.exits import shown_resource, written
+from server.calls import shown_resource, written
 from tests.attack.injections import INJECTIONS, ORDER_NOW
 
 

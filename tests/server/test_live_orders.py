@@ -16,7 +16,7 @@ from api.live import LIVE_STRATEGIES_LIST, LIVE_SUBSCRIBE, StrategiesRequest, Su
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import DoorAnswer, OrderDoor, StrategyOrder
-from engine.venues.exits import ExitOrder, Exits
+from engine.trading_rules import ExitOrder, Exits
 from safety.gate.deployments import place_for_strategy
 from safety.gate.wording import gated_order
 from safety.private_file import write_private

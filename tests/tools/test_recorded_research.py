@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from api.symbols import Instrument
-from engine.clock import SystemClock
+from api.times import SystemClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
 from engine.frame import Bars

@@ -21,7 +21,7 @@ from api.accounts import OpenOrdersRequest
 from api.errors import HeyTradersError
 from api.orders import PlaceRequest
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
 from engine.venues.exchange import accounts as accounts_module

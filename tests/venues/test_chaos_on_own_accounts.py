@@ -21,7 +21,7 @@ import anyio.to_thread
 import pytest
 
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.market import open_feed
 from engine.store.database import Store, default_url
 from engine.store.exchange_data import orders_of

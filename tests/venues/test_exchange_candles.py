@@ -13,7 +13,7 @@ import pytest
 from api.errors import NotFound, RateLimited, Unavailable, UserMustAct
 from api.market import ScanRequest
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.exchange_bulk import plan, run
 from engine.feeds.exchange_fetch import Fetcher
 from engine.feeds.market import MarketFeed, open_feed

@@ -11,8 +11,8 @@ import anyio
 import httpx
 import pytest
 
+from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.spec import JobSettings
 from engine.live import LiveSettings

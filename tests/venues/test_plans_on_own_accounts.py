@@ -15,6 +15,7 @@ from api.accounts import OpenOrdersRequest
 from api.errors import HeyTradersError, InvalidInput
 from api.orders import CancelRequest, ListRequest, Order, PlaceRequest
 from engine.store.database import Store, default_url
+from engine.trading_rules import ExitOrder, Exits
 from engine.venues.exchange import plans as plans_module
 from engine.venues.exchange import session
 from engine.venues.exchange.accounts import ExchangeAccounts
@@ -22,7 +23,6 @@ from engine.venues.exchange.markets import Markets
 from engine.venues.exchange.plans import Plans
 from engine.venues.exchange.session import Connector, Keys
 from engine.venues.exchange.views import OwnAccount
-from engine.venues.exits import ExitOrder, Exits
 
 from .fake_binance import FakeBinance
 from .fake_venue import FakeOrder, Fault, serving

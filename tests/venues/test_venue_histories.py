@@ -11,7 +11,7 @@ import pytest
 
 from api.errors import NotFound
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.market import MarketFeed, open_feed
 from engine.store.database import Store, default_url
 from engine.venues.exchange.session import Connector

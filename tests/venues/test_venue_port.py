@@ -14,14 +14,15 @@ from api.accounts import BalancesRequest, OpenOrdersRequest
 from api.errors import InvalidInput, NotFound
 from api.orders import CancelRequest, ListRequest, PlaceRequest
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
+from engine.access import LOCAL_AGENT
 from engine.store.database import Store, default_url
 from engine.venues.exchange.accounts import ExchangeAccounts
 from engine.venues.exchange.markets import Markets
 from engine.venues.exchange.session import Connector, Keys
 from engine.venues.exchange.views import OwnAccount
 from engine.venues.paper.accounts import PaperAccounts
-from engine.venues.venue import Venue
+from engine.venues.venue import Venue, Venues
 from tests.engine.venues.paper.conftest import OWNER, START, a_market
 
 from .fake_binance import FakeBinance
@@ -87,8 +88,6 @@ def test_an_account_is_found_by_its_id_and_by_no_other(case: Case) -> None:
 
     assert shown in case.venue.accounts()
     assert (shown.account_id, shown.exchange, shown.currency) == (case.account_id, "binance", "USDT")
-    assert case.venue.has(case.account_id)
-    assert not case.venue.has("elsewhere")
     for ask in (case.venue.account, case.venue.positions, case.venue.equity):
         with pytest.raises(NotFound):
             ask("elsewhere")
@@ -107,7 +106,6 @@ def test_an_order_rests_is_found_listed_and_cancelled_exactly_as_it_was_placed(c
         assert (order.amount, order.price, order.label) == wanted
         assert (order.order_id, order.status, order.filled_amount) == (order_id, "OPEN", 0)
     assert [len(resting), len(listed)] == [1, 1]
-    assert venue.has(None, order_id)
 
     cancelled = venue.cancel(CancelRequest(order_id=order_id))
     assert (cancelled.order_id, cancelled.status) == (order_id, "CANCELLED")
@@ -153,3 +151,18 @@ def test_money_is_exact_and_what_it_buys_is_whole_lots(case: Case) -> None:
     assert case.venue.positions(case.account_id) == held.positions == []
     assert affordable % LOT == 0
     assert Decimal("0.99") < affordable * price / Decimal(10_000) < 1
+
+
+def test_an_account_or_an_order_leads_to_the_venue_that_has_it(tmp_path: Path) -> None:
+    with paper(tmp_path / "paper") as simulated, exchange(tmp_path / "own") as own:
+        assert isinstance(own.venue, ExchangeAccounts)
+        venues = Venues(lambda _: simulated.venue, own.venue, lambda: {own.account_id})
+        sent = str(own.venue.place(own.order()).order_id)
+        kept = str(simulated.venue.place(simulated.order()).order_id)
+
+        assert venues.of(LOCAL_AGENT, own.account_id) is own.venue
+        assert venues.of(LOCAL_AGENT, None, sent) is own.venue
+        assert venues.of(LOCAL_AGENT, simulated.account_id) is simulated.venue
+        assert venues.of(LOCAL_AGENT, None, kept) is simulated.venue
+        assert venues.of("agent_registered", own.account_id) is simulated.venue
+        assert venues.of("agent_registered", None, sent) is simulated.venue

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Kept, lot_exponent
 from engine.frame import Floats
 

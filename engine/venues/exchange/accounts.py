@@ -34,11 +34,9 @@ from api.orders import (
     wrong_side,
 )
 from api.symbols import Instrument
-from engine.store import new_id
-from engine.store.database import Store
+from engine.store.database import Store, new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, find_sent
-from engine.trading_rules import affordable, exact
-from engine.venues.exits import Exits, Permit
+from engine.trading_rules import Exits, Permit, affordable, exact
 
 from .conventions import CONVENTIONS
 from .markets import Market, Markets
@@ -86,11 +84,9 @@ class ExchangeAccounts:
         self._connected = connected
         self._plans: Plans | None = None
 
-    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
-        """See `Venue`."""
-        if account_id is not None:
-            return any(one.account_id == account_id for one in self._connected())
-        return order_id is not None and self._store.read_now(lambda c: find_sent(c, None, order_id)) is not None
+    def placed(self, order_id: str) -> bool:
+        """See `OwnVenue`."""
+        return self._store.read_now(lambda c: find_sent(c, None, order_id)) is not None
 
     def accounts(self) -> list[Account]:
         """See `Venue`."""

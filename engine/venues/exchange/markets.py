@@ -144,7 +144,7 @@ class Markets:
             HeyTradersError: The exchange returns none.
         """
         exchange = market.instrument.exchange
-        if EXCHANGES[exchange].is_prediction:
+        if EXCHANGES[exchange].market_type == "prediction":
             return self._prediction_price(market)
         raw = self._asked.read(
             exchange, "fetch_ticker", market.symbol, markets=lambda: self.raw(exchange), patience=10.0
@@ -187,7 +187,7 @@ class Markets:
     def _keep(
         self, exchange: ExchangeId, stored: Any, until: float
     ) -> tuple[float, dict[Instrument, Market], list[Any]]:
-        is_prediction = EXCHANGES[exchange].is_prediction
+        is_prediction = EXCHANGES[exchange].market_type == "prediction"
         read = _prediction_markets(exchange, stored["markets"]) if is_prediction else _markets(exchange, stored)
         by_instrument: dict[Instrument, Market] = {}
         for one in sorted(read, key=lambda one: -one.turnover):
@@ -197,7 +197,7 @@ class Markets:
         return kept
 
     def _fetch_list(self, exchange: ExchangeId) -> dict[str, Any]:
-        if EXCHANGES[exchange].is_prediction:
+        if EXCHANGES[exchange].market_type == "prediction":
             pages = [
                 self._asked.read(exchange, "gammaPublicGetMarkets", {**_OPEN_MARKETS, "offset": str(offset)})
                 for offset in range(0, _PREDICTIONS, int(_OPEN_MARKETS["limit"]))
@@ -210,7 +210,7 @@ class Markets:
         return {"markets": wanted, "said": {market["symbol"]: said.get(market["symbol"]) for market in wanted}}
 
     def _fetch_prices(self, exchange: ExchangeId) -> dict[str, LivePrice]:
-        if EXCHANGES[exchange].is_prediction:
+        if EXCHANGES[exchange].market_type == "prediction":
             raw = self._asked.read(exchange, "gammaPublicGetMarkets", _OPEN_MARKETS)
             return {symbol: price for market in raw for symbol, price in _prediction_prices(exchange, market).items()}
         raw = self._asked.read(exchange, "fetch_tickers", markets=lambda: self.raw(exchange))

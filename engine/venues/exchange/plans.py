@@ -23,8 +23,7 @@ from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, change_order, exits_of, take, with_plans
-from engine.trading_rules import down, up
-from engine.venues.exits import ExitOrder, Permit
+from engine.trading_rules import ExitOrder, Permit, down, up
 
 from .conventions import CONVENTIONS
 from .markets import Market

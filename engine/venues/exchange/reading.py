@@ -15,9 +15,8 @@ from api.errors import HeyTradersError, NotFound
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import ExitRole, Order
 from api.symbols import Instrument, resolve
-from engine.clock import iso8601
-from engine.store import new_id
-from engine.store.database import Store
+from api.times import iso8601
+from engine.store.database import Store, new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, orders_of
 from engine.trading_rules import ZERO
 
@@ -87,7 +86,7 @@ class AccountReader:
 
     def free(self, own: OwnAccount, asset: str) -> Decimal:
         """The available amount of an asset."""
-        resting = self.open_orders(own, None) if EXCHANGES[own.exchange].is_prediction else ()
+        resting = self.open_orders(own, None) if EXCHANGES[own.exchange].market_type == "prediction" else ()
         return sum((row.free for row in self._held(own, resting) if row.asset == asset), ZERO)
 
     def balances(self, own: OwnAccount) -> BalancesResponse:
@@ -116,7 +115,7 @@ class AccountReader:
     def _held(self, own: OwnAccount, resting: Sequence[Order]) -> list[Balance]:
         """The balance of each asset. Prediction market balances do not show the part held by open buy orders."""
         row = EXCHANGES[own.exchange]
-        buys = [one for one in resting if row.is_prediction and one.side == "buy"]
+        buys = [one for one in resting if row.market_type == "prediction" and one.side == "buy"]
         tied = sum(((one.remaining_amount or ZERO) * (one.price or ZERO) for one in buys), ZERO)
         rows: list[Balance] = []
         for asset, free, used in held(self.read(own, "fetch_balance")):
@@ -159,7 +158,7 @@ class AccountReader:
     ) -> Decimal | None:
         """Value in a currency, treating all dollar currencies as equal; `None` if any asset has no price."""
         same = _DOLLARS if currency in _DOLLARS else (currency,)
-        if EXCHANGES[own.exchange].is_prediction:
+        if EXCHANGES[own.exchange].market_type == "prediction":
             total = sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
         else:
             total = sum((p.unrealized_pnl for p in positions), ZERO)

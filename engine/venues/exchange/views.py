@@ -10,7 +10,7 @@ from typing import Any, Final
 from api.accounts import Account
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import Order, PlacedOrder
-from engine.clock import iso8601
+from api.times import iso8601
 from engine.store.exchange_data import SentOrder
 
 from .markets import Market, decimal

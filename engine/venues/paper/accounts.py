@@ -28,19 +28,15 @@ from api.orders import (
 )
 from api.refusals import call_text, show
 from api.symbols import Instrument, resolve
-from engine.clock import Clock
+from api.times import Clock
 from engine.feeds.feed import Feed
 from engine.store.accounts import orders_table
 from engine.store.database import Store
-from engine.trading_rules import ZERO, ListedTerms, Steps, affordable, exact
-from engine.venues.exits import Exits
-
-from .administration import open_defaults
-from .placing import Ticket, check_ticket, place
-from .prices import Prices
-from .records import (
+from engine.trading_rules import ZERO, Exits, ListedTerms, Steps, affordable, exact
+from engine.venues.paper.records import (
     AccountRecord,
     OrderRecord,
+    Waiting,
     find_account,
     lock_account,
     order_of,
@@ -49,8 +45,13 @@ from .records import (
     read_orders,
     read_positions,
     update_order,
+    waiting,
 )
-from .settlement import Upkeep, Waiting, waiting
+from engine.venues.paper.settlement import Upkeep
+
+from .administration import open_defaults
+from .placing import Ticket, check_ticket, place
+from .prices import Prices
 from .trading import TradingAccount
 from .views import Holdings, account_view, balances_view, equity, order_view, placed_view
 
@@ -68,13 +69,6 @@ class PaperAccounts:
         self._prices = Prices(feed)
         self._upkeep = Upkeep(store, self._prices, clock)
 
-    def has(self, account_id: str | None, order_id: str | None = None) -> bool:
-        """See `Venue`."""
-        accounts = self._accounts()
-        if account_id is not None:
-            return any(account.account_id == account_id for account in accounts)
-        return order_id is not None and any(self._read_order(account, order_id) for account in accounts)
-
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. A `client_id` is the order's own id."""
         account, waits = self._waiting(request.account_id)
@@ -82,7 +76,8 @@ class PaperAccounts:
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
             check_ticket(ticket, account)
-        self._upkeep.meet(waits)
+        if waits:
+            self._upkeep.meet(waits)
 
         def work(connection: sa.Connection) -> OrderRecord:
             lock_account(connection, account)
@@ -256,7 +251,7 @@ class PaperAccounts:
         return self._store.read_now(work)
 
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
-        if not EXCHANGES[account.exchange].is_prediction:
+        if EXCHANGES[account.exchange].market_type != "prediction":
             raise InvalidInput(
                 f"symbol is for Polymarket accounts, and {account.account_id} is on {account.exchange}",
                 suggestion="Leave symbol out; the answer holds all positions",

@@ -17,14 +17,13 @@ from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
 from api.refusals import show
 from api.symbols import is_asset
-from engine.clock import Clock
-from engine.store import new_id
+from api.times import Clock
 from engine.store.accounts import accounts_table, positions_table
-from engine.store.database import Store
+from engine.store.database import Store, new_id
 from engine.trading_rules import exact, plain, text
+from engine.venues.paper.ledger import Books, LedgerRow, Line, rows, verify
+from engine.venues.paper.records import AccountRecord, find_account, lock_account, read_accounts, read_positions
 
-from .ledger import Books, LedgerRow, Line, rows, verify
-from .records import AccountRecord, find_account, lock_account, read_accounts, read_positions
 from .trading import TradingAccount
 
 T = TypeVar("T")

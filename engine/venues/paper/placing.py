@@ -16,13 +16,23 @@ from api.orders import PlaceRequest, wrong_side
 from api.refusals import call_text
 from api.symbols import Instrument
 from engine.feeds.feed import Listing
-from engine.trading_rules import ZERO, ListedTerms, Steps, affordable, down, is_multiple, nearest, plain, text, up
-from engine.venues.exits import Exits
+from engine.trading_rules import (
+    ZERO,
+    Exits,
+    ListedTerms,
+    Steps,
+    affordable,
+    down,
+    is_multiple,
+    nearest,
+    plain,
+    text,
+    up,
+)
+from engine.venues.paper.ledger import Fill, InsufficientFunds, closable_part
+from engine.venues.paper.records import AccountRecord, OrderRecord, PositionRecord
 
-from .fills import Fill, closable_part
-from .ledger import InsufficientFunds
 from .prices import Quote
-from .records import AccountRecord, OrderRecord, PositionRecord
 from .trading import TradingAccount, new_order_id
 
 _LARGEST: Final = Decimal("999999999999999999.999999999999999999")

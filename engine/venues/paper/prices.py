@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from api.errors import NotFound
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Candles, Feed, Listing
 from engine.feeds.market import FundingFeed, FundingRates, MarketFeed
 from engine.frame import Source

@@ -15,8 +15,7 @@ from api.exchanges import EXCHANGES, Exchange, ExchangeId
 from api.orders import CANCELLABLE, ExitRole, OrderStatus, OrderType, Side
 from api.symbols import Instrument
 from engine.store.accounts import accounts_table, orders_table, positions_table
-from engine.trading_rules import ZERO, down, text
-from engine.venues.exits import Exits
+from engine.trading_rules import ZERO, Exits, down, text
 
 AccountStatus = Literal["active", "closed"]
 
@@ -337,3 +336,26 @@ def write_position(connection: sa.Connection, position: PositionRecord) -> None:
             seen_until=position.seen_until,
         )
     )
+
+
+Waiting = tuple[AccountRecord, Instrument, int]
+"""Account, instrument and close of the last bar met (unix seconds) of an open order or position."""
+
+
+def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[Waiting]:
+    """Account, instrument and close of the last bar met, for all open orders and positions.
+
+    Sorted by account, so that all processes take locks in the same order.
+    """
+    by_id = {account.id: account for account in accounts}
+    since: dict[tuple[int, Instrument], int] = {}
+    is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
+    open_things = [
+        *read_orders(connection, is_open),
+        *(position for account in by_id.values() for position in read_positions(connection, account)),
+    ]
+    for thing in open_things:
+        key = (thing.account, thing.instrument)
+        since[key] = min(since.get(key, thing.seen_until), thing.seen_until)
+    by_account = sorted(since.items(), key=lambda item: item[0][0])
+    return [(by_id[account], instrument, moment) for (account, instrument), moment in by_account]

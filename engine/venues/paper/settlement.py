@@ -29,22 +29,24 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from api.errors import NotFound
-from api.orders import CANCELLABLE
 from api.symbols import Instrument
-from api.timeframes import SECONDS
-from engine.clock import Clock
+from api.times import SECONDS, Clock
 from engine.feeds.feed import Candles
 from engine.feeds.market import FundingRates
 from engine.frame import Floats
-from engine.store.accounts import orders_table
 from engine.store.database import Store
-from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float
-from engine.venues.exits import trailing_price
-
-from .fills import Fill, closable_part, liquidation_price
-from .prices import Prices, Tape, taken
-from .records import AccountRecord, OrderRecord, PositionRecord, lock_account, read_orders, read_positions
-from .trading import TradingAccount
+from engine.trading_rules import VOLUME_SHARE, ZERO, Steps, down, exact, from_float, trailing_price
+from engine.venues.paper.ledger import Fill, closable_part, liquidation_price
+from engine.venues.paper.prices import Prices, Tape, taken
+from engine.venues.paper.records import (
+    AccountRecord,
+    OrderRecord,
+    PositionRecord,
+    Waiting,
+    lock_account,
+    waiting,
+)
+from engine.venues.paper.trading import TradingAccount
 
 BARS_AT_ONCE: Final = 2_000
 """Bars per transaction: few enough that other processes can wait for it."""
@@ -354,10 +356,6 @@ class _Due:
         return ((self, bars) for bars in pieces(self.tape))
 
 
-Waiting = tuple[AccountRecord, Instrument, int]
-"""Account, instrument and close of the last bar met (unix seconds) of an open order or position."""
-
-
 class Upkeep:
     """Settles accounts up to now. Blocking: use it in a thread."""
 
@@ -389,25 +387,6 @@ class Upkeep:
         except NotFound:
             return None
         return None if tape.candles is None and tape.listing.payout is None else _Due(account, instrument, tape)
-
-
-def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> list[Waiting]:
-    """Account, instrument and close of the last bar met, for all open orders and positions.
-
-    Sorted by account, so that all processes take locks in the same order.
-    """
-    by_id = {account.id: account for account in accounts}
-    since: dict[tuple[int, Instrument], int] = {}
-    is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
-    open_things = [
-        *read_orders(connection, is_open),
-        *(position for account in by_id.values() for position in read_positions(connection, account)),
-    ]
-    for thing in open_things:
-        key = (thing.account, thing.instrument)
-        since[key] = min(since.get(key, thing.seen_until), thing.seen_until)
-    by_account = sorted(since.items(), key=lambda item: item[0][0])
-    return [(by_id[account], instrument, moment) for (account, instrument), moment in by_account]
 
 
 def _settle_all(connection: sa.Connection, now: float, step: Iterable[tuple[_Due, range] | None]) -> None:

@@ -12,14 +12,22 @@ import sqlalchemy as sa
 
 from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
-from engine.store import new_id
 from engine.store.accounts import orders_table
-from engine.trading_rules import ZERO, nearest, text
-from engine.venues.exits import Exits, trailing_price
-
-from .fills import Fill, closable_part, liquidate, opening_part, pay_out, reservation, trade
-from .ledger import Books, InsufficientFunds, Line
-from .records import (
+from engine.store.database import new_id
+from engine.trading_rules import ZERO, Exits, nearest, text, trailing_price
+from engine.venues.paper.ledger import (
+    Books,
+    Fill,
+    InsufficientFunds,
+    Line,
+    closable_part,
+    liquidate,
+    opening_part,
+    pay_out,
+    reservation,
+    trade,
+)
+from engine.venues.paper.records import (
     AccountRecord,
     OrderRecord,
     PositionRecord,

@@ -16,14 +16,12 @@ from api.errors import NotFound, RateLimited, Unavailable
 from api.exchanges import EXCHANGES
 from api.orders import Order, PlacedOrder
 from api.symbols import Instrument
-from engine.clock import iso8601
-from engine.trading_rules import CENT, ZERO, down, exact, nearest, plain
-from engine.venues.exits import Exits
+from api.times import iso8601
+from engine.trading_rules import CENT, ZERO, Exits, down, exact, nearest, plain
+from engine.venues.paper.ledger import OwnBook, liquidation_price
+from engine.venues.paper.records import AccountRecord, OrderRecord, PositionRecord
 
-from .fills import liquidation_price
-from .ledger import OwnBook
 from .prices import Prices, Quote
-from .records import AccountRecord, OrderRecord, PositionRecord
 
 _STALE_SECONDS: Final = 2 * 86_400
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from api.times import AcceleratedClock
 from engine.access import KEY_FILE
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from tests.engine.conftest import Call
 

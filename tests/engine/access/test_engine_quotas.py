@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from api.errors import RateLimited
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine
 from tests.engine.conftest import Call
 

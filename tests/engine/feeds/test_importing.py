@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.importing import ImportReport, import_file, list_imports, remove_import
 from engine.store.candles import all_series, read_block
 from engine.store.database import Store, default_url

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from api.errors import NotFound
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import AcceleratedClock
+from api.times import SECONDS, AcceleratedClock, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.importing import import_file, remove_import
 from engine.feeds.market import load_frame, open_feed, recent_frame

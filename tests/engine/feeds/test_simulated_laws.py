@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe, is_multiple
-from engine.clock import AcceleratedClock
+from api.times import SECONDS, AcceleratedClock, Timeframe, is_multiple
 from engine.feeds.feed import Candles
 from engine.feeds.simulated import SimulatedFeed
 from engine.frame import Floats
@@ -121,7 +120,7 @@ def test_a_bar_appears_when_it_is_closed() -> None:
 
 def test_another_process_makes_the_same_candles() -> None:
     script = (
-        "from hashlib import blake2b; from engine.clock import AcceleratedClock\n"
+        "from hashlib import blake2b; from api.times import AcceleratedClock\n"
         "from engine.feeds.simulated import SimulatedFeed; from api.symbols import Instrument\n"
         f"feed = SimulatedFeed(AcceleratedClock({NOW}), 7)\n"
         "c = feed.candles(Instrument('binance', 'BTC', 'USDT'), '5m', limit=900)\n"

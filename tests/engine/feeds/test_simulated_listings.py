@@ -8,7 +8,7 @@ import pytest
 from api.errors import NotFound
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.feeds.feed import Listing
 from engine.feeds.simulated import SimulatedFeed
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import AcceleratedClock
+from api.times import SECONDS, AcceleratedClock, Timeframe
 from engine.feeds.feed import Candles
 from engine.feeds.simulated import SimulatedFeed
 from engine.frame import Floats

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
 from engine.jobs.spec import JobSettings

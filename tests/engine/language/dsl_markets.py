@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from api.symbols import Instrument
-from api.timeframes import SECONDS, Timeframe
+from api.times import SECONDS, Timeframe
 from engine.frame import Bars, Frame
 from engine.language.calls import Checker
 from engine.language.evaluation import Evaluator, Series

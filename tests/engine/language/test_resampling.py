@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.timeframes import SECONDS
+from api.times import SECONDS
 from engine.frame import Frame, resample
 from engine.language import check_expression, evaluate
 from tests.engine.language.dsl_markets import BTC, ETH, MIDNIGHT, frame_of, prefix

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.timeframes import SECONDS
-from engine.clock import AcceleratedClock
+from api.times import SECONDS, AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.market import open_feed
 from engine.live.decisions import Decision, decide

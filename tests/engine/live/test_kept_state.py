@@ -10,8 +10,7 @@ from itertools import chain, count
 import numpy as np
 import pytest
 
-from api.timeframes import SECONDS, Timeframe
-from engine.clock import AcceleratedClock
+from api.times import SECONDS, AcceleratedClock, Timeframe
 from engine.engine import Engine
 from engine.feeds.market import load_frame, open_feed
 from engine.jobs.run import order_rules

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.clock import AcceleratedClock, iso8601
+from api.times import AcceleratedClock, iso8601
 from engine.engine import Engine, EngineSettings
 from engine.live.decisions import decide
 from engine.live.deployment import Deployment, catalogue

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.feeds.importing import import_file
 from engine.live import LiveSettings

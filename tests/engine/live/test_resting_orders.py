@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from api.symbols import Instrument
+from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
-from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.feeds.importing import import_file
 from engine.live.deployment import Deployment, find_strategy

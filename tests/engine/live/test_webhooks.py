@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from api.errors import InvalidInput
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.live import LiveSettings
 from engine.live.delivery import Receipt, Unreachable, deliver, judge, trusted_certificates

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.jobs.spec import JobSettings
 from engine.routes import create_app

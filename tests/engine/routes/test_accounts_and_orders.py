@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine
 from tests.engine.conftest import Call
 

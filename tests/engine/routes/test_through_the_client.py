@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from api import market, meta
 from api.client import Client
 from api.errors import InvalidInput, NotAuthorised, NotFound, RateLimited
+from api.times import AcceleratedClock
 from api.transport import embedded
-from engine.clock import AcceleratedClock
 from engine.engine import Engine
 from engine.routes import create_app
 

@@ -6,7 +6,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.store import new_id
+from engine.store.database import new_id
 
 
 def test_an_id_is_its_prefix_and_26_characters() -> None:

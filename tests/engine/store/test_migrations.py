@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.errors import UserMustAct
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 from engine.store.database import FILE_NAME, Store, default_url

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from api.client import Client, Retries
 from api.orders import PlaceRequest
+from api.times import AcceleratedClock
 from api.transport import embedded
 from engine.access import LOCAL_AGENT
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 from safety.face import Answer

@@ -16,8 +16,7 @@ from api.errors import HeyTradersError, NotFound
 from api.exchanges import ExchangeId
 from api.orders import CancelRequest, ListRequest, Order, PlacedOrder, PlaceRequest
 from api.symbols import Instrument
-from api.timeframes import Timeframe
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock, Timeframe
 from engine.feeds.feed import Candles, Listing
 from engine.feeds.market import FundingRates
 from engine.frame import Bars

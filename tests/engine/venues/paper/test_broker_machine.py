@@ -22,7 +22,7 @@ from api.accounts import BalancesResponse
 from api.errors import InvalidInput
 from api.orders import CANCELLABLE
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.store.accounts import orders_table
 from engine.venues.paper.records import OrderRecord, read_accounts, read_orders
 

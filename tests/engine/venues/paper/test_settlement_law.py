@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 
 from .conftest import BTC, START, Bar, Bench, a_market
 

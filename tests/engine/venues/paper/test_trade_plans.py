@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from api.errors import InvalidInput
 from api.orders import CANCELLABLE, Order
-from engine.clock import AcceleratedClock
-from engine.venues.exits import Exits
+from api.times import AcceleratedClock
+from engine.trading_rules import Exits
 
 from .conftest import BTC, BTC_HYPER, BTC_PERP, RAIN, START, Bar, Bench, Refused, a_market
 

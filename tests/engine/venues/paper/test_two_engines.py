@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from api.errors import InvalidInput
 from api.orders import Order
 from api.symbols import Instrument
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.frame import Bars, Frame
 from engine.program import Emission, Entry, Side, Size
 from engine.simulation.kernel import simulate
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
-from engine.trading_rules import OrderRules
-from engine.venues.exits import Exits
+from engine.trading_rules import Exits, OrderRules
 
 from .conftest import BTC, BTC_PERP, START, Bar, Bench, a_market, flat
 

@@ -16,8 +16,8 @@ import pytest
 
 from api.exchanges import EXCHANGES
 from api.orders import ListRequest, Order, PlaceRequest
+from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
-from engine.clock import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 from engine.store.database import Store
 from engine.venues.paper.administration import Administration
@@ -33,7 +33,7 @@ from pathlib import Path
 from api.errors import HeyTradersError
 from api.orders import ListRequest, PlaceRequest
 from engine.access import LOCAL_AGENT
-from engine.clock import AcceleratedClock
+from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
 
 home, url, start, count, fields = *sys.argv[1:3], float(sys.argv[3]), int(sys.argv[4]), json.loads(sys.argv[5])

@@ -9,7 +9,7 @@ import pytest
 
 from api.backtest_results import MetricsResponse, Trade, TradesResponse
 from api.outputs import table_rows
-from server.exits import PAGE_CHARACTERS, written
+from server.calls import PAGE_CHARACTERS, written
 
 
 def a_trade(number: int) -> Trade:
