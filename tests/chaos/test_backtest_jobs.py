@@ -38,8 +38,9 @@ QUICK: Fields = {
     "start_date": "2024-01-01",
     "end_date": "2024-06-30",
 }
-LONG: Fields = {**QUICK, "script": STATEFUL, "timeframe": "1m", "end_date": "2024-12-31"}
+LONG: Fields = {**QUICK, "script": STATEFUL, "timeframe": "1m", "end_date": "2024-06-30"}
 AWHILE: Fields = {**LONG, "end_date": "2024-03-31"}
+MONTH: Fields = {**LONG, "end_date": "2024-01-31"}
 
 AGENT = "agent_local"
 
@@ -111,7 +112,7 @@ def test_a_killed_worker_fails_its_own_job_only(open_desk: Open) -> None:
         doomed = desk.submit(LONG)
         desk.until(doomed, trades_done)
         [victim] = set(worker_pids()) - before
-        neighbour = desk.submit(AWHILE)
+        neighbour = desk.submit(MONTH)
         desk.until(neighbour, trades_done)
 
         os.kill(victim, signal.SIGKILL)
@@ -172,7 +173,7 @@ def test_a_job_that_takes_too_long_fails_with_the_limit(open_desk: Open) -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the address space reliably")
 def test_a_job_that_needs_too_much_memory_fails_with_the_limit(open_desk: Open) -> None:
-    with open_desk(limits=Limits(memory_mb=520)) as desk:
+    with open_desk(limits=Limits(memory_mb=340)) as desk:
         wide = {**QUICK, "timeframe": "1m", "end_date": "2024-12-31"}
         universe = ["BINANCE:BTC/USDT", "BINANCE:ETH/USDT"]
         script = 'emit_signal(sma(close, 50) > 0, entry(TICKER, "LONG", Weight(0.1)))'
@@ -180,7 +181,7 @@ def test_a_job_that_needs_too_much_memory_fails_with_the_limit(open_desk: Open) 
         again = desk.until(desk.submit(QUICK), ended)
 
     assert failed.status == "failed"
-    assert "520 MB" in (failed.message or "")
+    assert "340 MB" in (failed.message or "")
     assert again.status == "completed"
 
 
@@ -250,7 +251,7 @@ def test_a_server_that_ends_in_mid_job_loses_nothing(last_words: int, serve: Ser
         done = server.post("/backtest/execute", QUICK)["backtest_id"]
         result = server.until(done, lambda s: s["status"] == "completed")["result_id"]
         verdict = server.get(f"/backtest/results/{result}")["metrics"]
-        running = server.post("/backtest/execute", AWHILE)["backtest_id"]
+        running = server.post("/backtest/execute", MONTH)["backtest_id"]
         waiting = [server.post("/backtest/execute", QUICK)["backtest_id"] for _ in range(2)]
         server.until(running, lambda s: s["status"] == "running" and s["progress"] > 0.2)
         server.process.send_signal(last_words)

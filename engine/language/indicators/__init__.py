@@ -8,15 +8,18 @@ from functools import lru_cache, reduce
 from typing import Any, Final, cast
 
 import numpy as np
-import talib
 
 from engine.frame import Bools, Floats
 from engine.language.operators import OPERATORS
 from engine.language.scalars import Scalar
 from engine.language.spec import Constant, Operator
 
+from .windows import arrays_only, steady, unmoved
+
+with arrays_only():
+    import talib
+
 from . import averages, composite, history, windows
-from .windows import steady, unmoved
 
 Operand = Scalar | Floats | Bools
 

@@ -6,16 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import talib
 
 from engine.frame import Bools, Floats, Times
 
 from .windows import Integers, divided, last_index, missing, segmented, shifted, shifted_condition
-
-
-def _talib() -> Any:
-    import talib
-
-    return talib
 
 
 def crossover(a: Floats, b: Floats) -> Bools:
@@ -57,12 +52,12 @@ def becomes(condition: Bools) -> Bools:
 
 def highest(x: Floats, period: int) -> Floats:
     """Highest of the last `period` values."""
-    return x if period == 1 else _talib().MAX(x, period)
+    return x if period == 1 else talib.MAX(x, period)
 
 
 def lowest(x: Floats, period: int) -> Floats:
     """Lowest of the last `period` values."""
-    return x if period == 1 else _talib().MIN(x, period)
+    return x if period == 1 else talib.MIN(x, period)
 
 
 def bars_since_highest(x: Floats, period: int) -> Floats:

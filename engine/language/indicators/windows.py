@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +19,31 @@ Integers = NDArray[np.int64]
 
 _BLOCK: Final = 1 << 21
 """Values that one block of windows may hold."""
+
+
+class _NoDataFrames(MetaPathFinder):
+    """Finds neither pandas nor polars for the thread that made it."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:  # noqa: ARG002 - the protocol's
+        if fullname in ("pandas", "polars") and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{fullname} is not used here", name=fullname)
+
+
+@contextmanager
+def arrays_only() -> Generator[None]:
+    """Import TA-Lib inside, for arrays only.
+
+    It would also load pandas and polars where they are installed, which takes five times as long as TA-Lib itself.
+    """
+    finder = _NoDataFrames()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def missing(length: int) -> Floats:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from .shell import Done, run_here
+
+Run = Callable[..., Done]
 
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Run:
     """Run the verb with a home folder of the test's own."""
 
-    def verb(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(tmp_path / "home")}
-        command = [sys.executable, "-m", "heytraders_mcp", "accounts", *arguments]
-        folder = Path(__file__).parents[3]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=folder)
+    def verb(*arguments: str) -> Done:
+        return run_here("accounts", *arguments, env={"HEYTRADERS_HOME": str(tmp_path / "home")})
 
     return verb
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -22,6 +19,7 @@ from safety.policy import LIVE
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import Deployment, Order, Proposal
+from tests.server.cli.shell import Done, run_here
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"
@@ -272,17 +270,9 @@ def test_up_to_the_threshold_no_amount_is_typed(home: Path, enrolled: None, aske
     assert enrolled is None
 
 
-def run(home: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, typed: str = "") -> Done:
     """Run a verb without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "heytraders_mcp", *arguments],
-        input=typed,
-        capture_output=True,
-        text=True,
-        env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home)},
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
+    return run_here(*arguments, env={"HEYTRADERS_HOME": str(home)}, typed=typed)
 
 
 @pytest.mark.usefixtures("enrolled")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +12,9 @@ import pytest
 from safety.ledger import Ledger
 from safety.terms.facts import Outcome
 from tests.safety.ledger.books import CALLER, Clock, approved, order, proposal, raw, says, sent
+from tests.server.cli.shell import Done, run_here
 
-Audit = Callable[..., subprocess.CompletedProcess[str]]
+Audit = Callable[..., Done]
 
 
 @pytest.fixture
@@ -36,16 +34,8 @@ def home(tmp_path: Path) -> Path:
 def audit(tmp_path: Path) -> Audit:
     """Run the verb."""
 
-    def verb(*arguments: str) -> subprocess.CompletedProcess[str]:
-        root = Path(__file__).parents[3]
-        return subprocess.run(
-            [sys.executable, "-m", "heytraders_mcp", "audit", *arguments],
-            capture_output=True,
-            text=True,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(root), "HEYTRADERS_HOME": str(tmp_path / "home")},
-            check=False,
-            cwd=tmp_path,
-        )
+    def verb(*arguments: str) -> Done:
+        return run_here("audit", *arguments, env={"HEYTRADERS_HOME": str(tmp_path / "home")}, folder=tmp_path)
 
     return verb
 

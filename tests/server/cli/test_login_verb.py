@@ -18,12 +18,12 @@ import pytest
 from server.clients import ClientConfig, client_config, entry, merged
 from server.settings import BadSetting
 from tests.api.conftest import FakeService, service
+from tests.server.cli.shell import ROOT, Done, run_here, run_process
 
 __all__ = ["service"]
 
 KEY: Final = "ht_live_canary_0123456789"
-ROOT: Final = Path(__file__).parents[3]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -41,27 +41,22 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run(environment: dict[str, str]) -> Run:
     """Run a verb with piped input."""
 
-    def verb(*arguments: str, piped: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "heytraders_mcp", *arguments],
-            input=piped,
-            capture_output=True,
-            text=True,
-            env={**environment, **settings},
-            check=False,
-            cwd=ROOT,
-        )
+    def verb(*arguments: str, piped: str = "", **settings: str) -> Done:
+        return run_here(*arguments, env={**environment, **settings}, typed=piped)
 
     return verb
 
 
-def test_a_piped_key_is_kept_used_and_forgotten_without_being_shown(run: Run, tmp_path: Path) -> None:
-    unreachable = {"HEYTRADERS_BASE_URL": "http://127.0.0.1:9/api/v1"}
+def test_a_piped_key_is_kept_used_and_forgotten_without_being_shown(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    # Processes, since the keyring is chosen once in a process.
+    unreachable = {**environment, "HEYTRADERS_BASE_URL": "http://127.0.0.1:9/api/v1"}
 
-    done = run("login", piped=f"{KEY}\n", **unreachable)
-    doctor = run("doctor", **unreachable)
-    again = run("logout", **unreachable)
-    twice = run("logout", **unreachable)
+    done = run_process("login", env=unreachable, typed=f"{KEY}\n")
+    doctor = run_process("doctor", env=unreachable)
+    again = run_process("logout", env=unreachable)
+    twice = run_process("logout", env=unreachable)
 
     assert done.returncode == 0, done.stderr
     assert "…6789" in done.stdout

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,13 +12,14 @@ import pytest
 from safety.human.in_force import POLICY_FILE, load
 from safety.human.signing import enrol, unlock
 from safety.ledger import Ledger
+from tests.server.cli.shell import Done, run_here
 from tests.server.cli.terminal import Terminal, terminal
 
 PASSPHRASE = "correct horse battery"
 TRADING = '[live]\ntrading = true\nmax_notional = 100\nsymbols = ["BTC/USDT"]\ndaily_count = 3\n'
 ORDER = ("account_id=a1", "exchange=binance", "symbol=btc-usdt", "side=buy", "order_type=limit", "amount=0.0005")
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -36,16 +34,8 @@ def home(tmp_path: Path) -> Path:
 def run(home: Path) -> Run:
     """Run a verb without a terminal."""
 
-    def verb(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "heytraders_mcp", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home), **settings},
-            check=False,
-            cwd=Path(__file__).parents[3],
-        )
+    def verb(*arguments: str, **settings: str) -> Done:
+        return run_here(*arguments, env={"HEYTRADERS_HOME": str(home), **settings})
 
     return verb
 

@@ -16,20 +16,15 @@ import pytest
 from server.cli.run import service_file
 from server.settings import BadSetting
 
-ROOT = Path(__file__).parents[3]
+from .shell import ROOT, Done, run_here
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "HEYTRADERS_HOME": str(home / "desk"), **more}
+    return {"HOME": str(home), "HEYTRADERS_HOME": str(home / "desk"), **more}
 
 
-def words(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "heytraders_mcp", *arguments]
-
-
-def verb(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    given = environment(home, **more)
-    return subprocess.run(words(*arguments), capture_output=True, text=True, env=given, check=False, cwd=ROOT)
+def verb(home: Path, *arguments: str, **more: str) -> Done:
+    return run_here(*arguments, env=environment(home, **more))
 
 
 def call(home: Path, *arguments: str) -> dict[str, Any]:
@@ -40,10 +35,9 @@ def call(home: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_runs_strategies_until_a_signal_and_clients_are_told(tmp_path: Path, number: signal.Signals) -> None:
-    given = environment(tmp_path)
-    with subprocess.Popen(
-        words("run"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=given, cwd=ROOT
-    ) as run:
+    words = [sys.executable, "-m", "heytraders_mcp", "run"]
+    given = {"PATH": os.environ["PATH"], **environment(tmp_path)}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=given, cwd=ROOT) as run:
         assert run.stderr is not None
         first = run.stderr.readline()
         made = call(tmp_path, "live_subscribe", "strategy_id=rsi-reversion")

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Check = Callable[..., subprocess.CompletedProcess[str]]
+from .shell import Done, run_here
+
+Check = Callable[..., Done]
 
 
 @pytest.fixture
 def check(tmp_path: Path) -> Check:
     """Check a script in a file."""
 
-    def verb(script: str, *options: str) -> subprocess.CompletedProcess[str]:
+    def verb(script: str, *options: str) -> Done:
         file = tmp_path / "idea.signal"
         file.write_text(script, encoding="utf-8")
-        return subprocess.run(
-            [sys.executable, "-m", "heytraders_mcp", "script", "check", file.name, *options],
-            capture_output=True,
-            text=True,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])},
-            check=False,
-            cwd=tmp_path,
-        )
+        return run_here("script", "check", file.name, *options, env={}, folder=tmp_path)
 
     return verb
 

@@ -1,12 +1,9 @@
-"""The command line as a user runs it: a process, its output and its exit code."""
+"""The command line as a user runs it: its output and its exit code."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +13,9 @@ from api.outputs import table_rows
 from server.app import package_version
 from server.cli import VERBS
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from .shell import Done, run_here, run_process
+
+Run = Callable[..., Done]
 
 CSV = "time,open,high,low,close,volume\n" + "".join(
     f"2024-01-01T{hour:02d}:00:00Z,{100 + hour},{102 + hour},{99 + hour},{101 + hour},{10 + hour}\n"
@@ -28,21 +27,13 @@ CSV = "time,open,high,low,close,volume\n" + "".join(
 def run(tmp_path: Path) -> Run:
     """Run a verb with a temporary home folder."""
 
-    def verb(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(tmp_path / "home"), **settings}
-        return subprocess.run(
-            [sys.executable, "-m", "heytraders_mcp", *arguments],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-            cwd=Path(__file__).parents[3],
-        )
+    def verb(*arguments: str, **settings: str) -> Done:
+        return run_here(*arguments, env={"HEYTRADERS_HOME": str(tmp_path / "home"), **settings})
 
     return verb
 
 
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
+def one_line(done: Done) -> str:
     """The message of a failed verb, which must be one line."""
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
@@ -54,7 +45,7 @@ def test_help_and_version_know_every_verb(run: Run) -> None:
     told = run("--help").stdout
 
     assert all(verb in told and words in told for verb, words in VERBS.items())
-    assert run("--version").stdout == f"heytraders-mcp {package_version()}\n"
+    assert run_process("--version", env={}).stdout == f"heytraders-mcp {package_version()}\n"
 
 
 def test_a_tool_that_is_switched_off_is_said_to_be(run: Run) -> None:
@@ -64,15 +55,16 @@ def test_a_tool_that_is_switched_off_is_said_to_be(run: Run) -> None:
     assert "HEYTRADERS_READ_ONLY" in said
 
 
-def test_an_unknown_verb_is_a_wrong_use(run: Run) -> None:
-    done = run("sevre")
+def test_an_unknown_verb_is_a_wrong_use() -> None:
+    done = run_process("sevre", env={})
 
     assert done.returncode == 2
     assert "sevre" in done.stderr
 
 
-def test_call_prints_the_result_as_json(run: Run) -> None:
-    done = run("call", "market_tickers", "exchange=UPBIT", "limit=2")
+def test_call_prints_the_result_as_json(tmp_path: Path) -> None:
+    home = {"HEYTRADERS_HOME": str(tmp_path / "home")}
+    done = run_process("call", "market_tickers", "exchange=UPBIT", "limit=2", env=home)
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -85,8 +77,8 @@ def test_call_says_in_one_line_what_was_wrong(run: Run) -> None:
     assert "KEY=VALUE" in one_line(run("call", "market_tickers", "limit"))
 
 
-def test_a_bad_setting_is_one_line_with_what_to_do(run: Run) -> None:
-    said = one_line(run("call", "meta_health", HEYTRADERS_SEED="dice"))
+def test_a_bad_setting_is_one_line_with_what_to_do() -> None:
+    said = one_line(run_process("call", "meta_health", env={"HEYTRADERS_SEED": "dice"}))
 
     assert "HEYTRADERS_SEED" in said
     assert "999999999" in said
