@@ -13,6 +13,10 @@ from typing import Any
 from .fake_venue import Answer, FakeOrder, FakeVenue, Fault, Request, truth
 
 _SECONDS = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600, "4h": 14_400, "1d": 86_400}
+_SPOT_TYPES = [
+    "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+]  # fmt: skip
+_FUTURES_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"]
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED"}
 
 
@@ -23,11 +27,12 @@ class FakeBinance(FakeVenue):
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         super().__init__(now)
-        self.pairs: dict[str, str] = {}
+        self.algos: dict[str, FakeOrder] = {}
+        self.became: dict[str, FakeOrder] = {}
 
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
-        return request.method == "POST" and request.path.endswith(("/order", "/oco"))
+        return request.method == "POST" and request.path.endswith(("/order", "/oco", "/algoOrder"))
 
     def rejection(self, fault: Fault) -> Answer:
         """Codes as documented."""
@@ -74,6 +79,8 @@ class FakeBinance(FakeVenue):
             "openOrders": self._open_orders,
             "allOrders": self._all_orders,
             "leverage": self._leverage,
+            "algoOrder": self._algo,
+            "openAlgoOrders": self._open_algos,
         }
         return private[name](request) if name in private else (404, {"code": -1, "msg": f"no endpoint {name}"})
 
@@ -142,8 +149,8 @@ class FakeBinance(FakeVenue):
         }
 
     def price(self, symbol: str) -> Decimal:
-        """The last price: the close of the minute's bar so far."""
-        return Decimal(truth(symbol, 60, int(self.now()) // 60 * 60)[3])
+        """The last price: the close of the minute's bar so far, unless the test sets one."""
+        return self.last or Decimal(truth(symbol, 60, int(self.now()) // 60 * 60)[3])
 
     def _depth(self, request: Request) -> Answer:
         last = self.price(request.query["symbol"])
@@ -210,22 +217,26 @@ class FakeBinance(FakeVenue):
         form = request.form if request.method != "GET" else request.query
         if request.method == "POST":
             return self._place(form)
-        order = self.orders.get(form.get("orderId", "")) or self.by_client_id(form.get("origClientOrderId", ""))
+        became = next((o for o in self.became.values() if o.id == form.get("orderId")), None)
+        order = became or self.orders.get(form.get("orderId", ""))
+        order = order or self.by_client_id(form.get("origClientOrderId", ""))
         if order is None:
             return 400, {"code": -2013, "msg": "Order does not exist."}
         if request.method == "DELETE":
             if order.status != "open":
                 return 400, {"code": -2011, "msg": "Unknown order sent."}
             order.status = "canceled"
-            if order.id in self.pairs:
-                self.orders[self.pairs[order.id]].status = "canceled"
+            self.end_pair(order)
         return 200, self._told(order)
 
     def _place(self, form: dict[str, str]) -> Answer:
         client_id = form["newClientOrderId"]
         if any(o.client_id == client_id and o.status == "open" for o in self.orders.values()):
             return 400, {"code": -2010, "msg": "Duplicate order sent."}
-        price = Decimal(form["price"]) if "price" in form else None
+        terms = [form[name] for name in ("price", "stopPrice") if name in form]
+        price = Decimal(terms[0]) if terms else None
+        if "stopPrice" in form and self._is_reached(form["side"], form["type"], Decimal(form["stopPrice"])):
+            return 400, {"code": -2010, "msg": "Stop price would trigger immediately."}
         order = self.place(
             client_id, form["symbol"], form["side"], form["type"].lower(), Decimal(form["quantity"]), price
         )
@@ -235,28 +246,91 @@ class FakeBinance(FakeVenue):
         """A target above and a stop below; when one is cancelled or filled, the other is cancelled."""
         form = request.form
         quantity = Decimal(form["quantity"])
-        if self.refuse_pairs:
+        if self.refuse_exits:
             return 400, {"code": -2010, "msg": "This symbol does not support OCO."}
-        above = self.place(
-            form["aboveClientOrderId"], form["symbol"], form["side"], "limit", quantity, Decimal(form["abovePrice"])
-        )
-        below = self.place(
-            form["belowClientOrderId"],
-            form["symbol"],
-            form["side"],
-            "stop_loss",
-            quantity,
-            Decimal(form["belowStopPrice"]),
-        )
-        self.pairs[above.id], self.pairs[below.id] = below.id, above.id
-        return 200, {"orderListId": 1, "contingencyType": "OCO", "orderReports": [self._told(above), self._told(below)]}
+        placed = [
+            self.place(
+                form[f"{where}ClientOrderId"],
+                form["symbol"],
+                form["side"],
+                "limit" if form[f"{where}Type"] == "LIMIT_MAKER" else "stop_loss",
+                quantity,
+                Decimal(form.get(f"{where}Price") or form[f"{where}StopPrice"]),
+            )
+            for where in ("above", "below")
+        ]
+        self.link(placed[0], placed[1])
+        return 200, {"orderListId": 1, "contingencyType": "OCO", "orderReports": [self._told(one) for one in placed]}
 
-    refuse_pairs = False
+    refuse_exits = False
+
+    def _is_reached(self, side: str, kind: str, at: Decimal) -> bool:
+        """Whether a stop or a target at that price would trigger at once."""
+        last = self.price("BTCUSDT")
+        falls = (side == "SELL") == kind.startswith("STOP")
+        return last <= at if falls else last >= at
+
+    def _algo(self, request: Request) -> Answer:
+        """Conditional orders, which are apart from the others since December 2025."""
+        form = request.form if request.method != "GET" else request.query
+        if request.method == "POST":
+            return self._place_algo(form)
+        wanted = (form.get("algoId"), form.get("clientAlgoId"))
+        order = next((o for o in reversed(self.algos.values()) if o.id == wanted[0] or o.client_id == wanted[1]), None)
+        if order is None:
+            return 400, {"code": -2013, "msg": "Order does not exist."}
+        if request.method == "DELETE":
+            if order.status != "open":
+                return 400, {"code": -2011, "msg": "Unknown order sent."}
+            order.status = "canceled"
+            return 200, {"algoId": int(order.id), "clientAlgoId": order.client_id, "code": "200", "msg": "success"}
+        return 200, self._told_algo(order)
+
+    def _place_algo(self, form: dict[str, str]) -> Answer:
+        if any(o.client_id == form["clientAlgoId"] and o.status == "open" for o in self.algos.values()):
+            return 400, {"code": -4116, "msg": "ClientOrderId is duplicated."}
+        if form["algoType"] != "CONDITIONAL" or form.get("reduceOnly") != "true":
+            return 400, {"code": -1102, "msg": "Mandatory parameter 'algoType' was not sent."}
+        at = Decimal(form["triggerPrice"])
+        if self.refuse_exits or self._is_reached(form["side"], form["type"], at):
+            return 400, {"code": -2021, "msg": "Order would immediately trigger."}
+        with self.lock:
+            self._next += 1
+            order = FakeOrder(
+                str(self._next), form["clientAlgoId"], form["symbol"], form["side"], form["type"].lower(),
+                Decimal(form["quantity"]), at,
+            )  # fmt: skip
+            self.algos[order.id] = order
+        return 200, self._told_algo(order)
+
+    def _open_algos(self, request: Request) -> Answer:
+        symbol = request.query.get("symbol")
+        found = [o for o in self.algos.values() if o.status == "open" and symbol in {None, o.symbol}]
+        return 200, [self._told_algo(order) for order in found]
+
+    def _told_algo(self, order: FakeOrder) -> dict[str, Any]:
+        became = self.became.get(order.id)
+        return {
+            "algoId": int(order.id), "clientAlgoId": order.client_id, "algoType": "CONDITIONAL",
+            "orderType": order.kind.upper(), "symbol": order.symbol, "side": order.side, "positionSide": "BOTH",
+            "timeInForce": "GTC", "quantity": f"{order.amount}", "triggerPrice": f"{order.price}", "price": "0",
+            "algoStatus": {"open": "NEW", "filled": "FINISHED", "canceled": "CANCELED"}[order.status],
+            "actualOrderId": "" if became is None else became.id, "actualPrice": "0.00000", "reduceOnly": True,
+            "workingType": "CONTRACT_PRICE", "closePosition": False, "createTime": int(order.at * 1_000),
+            "updateTime": int(order.at * 1_000), "triggerTime": 0,
+        }  # fmt: skip
 
     def fill(self, order: FakeOrder) -> None:
-        """Fill an order of a pair."""
-        order.status, order.filled = "filled", order.amount
-        self.orders[self.pairs[order.id]].status = "canceled"
+        """A conditional order that triggers becomes a market order with an id of its own."""
+        if order.id in self.algos:
+            with self.lock:
+                self._next += 1
+                made = FakeOrder(
+                    str(self._next), f"x-{order.id}", order.symbol, order.side, "market", order.amount, order.price,
+                    order.amount, "filled",
+                )  # fmt: skip
+            self.became[order.id] = made
+        super().fill(order)
 
     def _open_orders(self, request: Request) -> Answer:
         symbol = request.query.get("symbol")
@@ -347,7 +421,7 @@ def _symbol(coin: str, *, is_futures: bool) -> dict[str, Any]:
         "quotePrecisionAsset": 8,
         "pricePrecision": 2,
         "quantityPrecision": 5,
-        "orderTypes": ["LIMIT", "MARKET"],
+        "orderTypes": _FUTURES_TYPES if is_futures else _SPOT_TYPES,
         "permissions": ["SPOT"],
         "isSpotTradingAllowed": True,
         "filters": filters,

@@ -77,7 +77,7 @@ class FakeGate(FakeVenue):
         return 200, [contract]
 
     def _price(self) -> Decimal:
-        return Decimal(truth("BTC_USDT", 60, int(self.now()) // 60 * 60)[3])
+        return self.last or Decimal(truth("BTC_USDT", 60, int(self.now()) // 60 * 60)[3])
 
     def _tickers(self, _: Request) -> Answer:
         last = f"{self._price()}"

@@ -48,7 +48,7 @@ class FakeHyperliquid(FakeVenue):
             return 200, self._status(asked["oid"])
         if kind in {"openOrders", "frontendOpenOrders"}:
             return 200, [self._told(order) for order in self.orders.values() if order.status == "open"]
-        last = f"{self.price()}"
+        last = f"{self.last or self.price()}"
         ctx = {
             "markPx": last, "midPx": last, "oraclePx": last, "prevDayPx": last, "dayNtlVlm": "3000000", "funding": "0",
             "openInterest": "1", "premium": "0", "impactPxs": [last, last], "dayBaseVlm": "100",
@@ -90,12 +90,27 @@ class FakeHyperliquid(FakeVenue):
         order = self.by_client_id(str(wanted)) or self.orders.get(str(wanted))
         if order is None:
             return {"status": "unknownOid"}
-        state = {"open": "open", "filled": "filled", "canceled": "canceled"}[order.status]
+        cancelled = "siblingFilledCanceled" if order.id in self.pairs else "canceled"
+        state = {"open": "open", "filled": "filled", "canceled": cancelled}[order.status]
         told = {"order": self._told(order), "status": state, "statusTimestamp": int(order.at * 1_000)}
         return {"status": "order", "order": told}
 
     def _told(self, order: FakeOrder) -> dict[str, Any]:
         left = order.amount - order.filled
+        if order.kind in {"sl", "tp"}:
+            rises = (order.kind == "tp") == (order.side == "sell")
+            name = "Take Profit Market" if order.kind == "tp" else "Stop Market"
+            condition = f"Price {'above' if rises else 'below'} {order.price}"
+            waits = {
+                "isTrigger": True,
+                "isPositionTpsl": True,
+                "triggerPx": f"{order.price}",
+                "triggerCondition": condition,
+            }
+            return {**self._plain(order, left), **waits, "orderType": name, "reduceOnly": True, "tif": None}
+        return self._plain(order, left)
+
+    def _plain(self, order: FakeOrder, left: Decimal) -> dict[str, Any]:
         return {
             "coin": "BTC", "side": "B" if order.side == "buy" else "A", "limitPx": f"{order.price}", "sz": f"{left}",
             "oid": int(order.id), "timestamp": int(order.at * 1_000), "origSz": f"{order.amount}", "tif": "Gtc",
@@ -107,14 +122,37 @@ class FakeHyperliquid(FakeVenue):
         self.actions.append(kind)
         statuses: list[Any] = []
         if kind == "order":
+            placed: list[FakeOrder] = []
             for one in action["orders"]:
                 side = "buy" if one["b"] else "sell"
-                order = self.place(str(one["c"]), "BTC", side, "limit", Decimal(one["s"]), Decimal(one["p"]))
-                statuses.append({"resting": {"oid": int(order.id), "cloid": order.client_id}})
+                trigger = one["t"].get("trigger")
+                if trigger is None:
+                    order = self.place(str(one["c"]), "BTC", side, "limit", Decimal(one["s"]), Decimal(one["p"]))
+                elif self.refuse_exits or self._is_reached(side, trigger):
+                    statuses.append({"error": "Invalid TP/SL price. asset=0"})
+                    continue
+                else:
+                    at = Decimal(trigger["triggerPx"])
+                    order = self.place(str(one["c"]), "BTC", side, trigger["tpsl"], Decimal(one["s"]), at)
+                placed.append(order)
+                told = {"oid": int(order.id), "cloid": order.client_id}
+                filled = {"totalSz": f"{order.amount}", "avgPx": f"{order.fill_price}", **told}
+                statuses.append({"resting": told} if order.status == "open" else {"filled": filled})
+            if action["grouping"] == "positionTpsl" and len(placed) == 2:
+                self.link(placed[0], placed[1])
         elif kind in {"cancel", "cancelByCloid"}:
             for one in action["cancels"]:
                 found = self.orders.get(str(one.get("o"))) or self.by_client_id(str(one.get("cloid")))
                 if found is not None:
                     found.status = "canceled"
+                    self.pairs.pop(self.pairs.pop(found.id, ""), None)
                 statuses.append("success" if found else {"error": "Order was never placed"})
         return {"status": "ok", "response": {"type": kind, "data": {"statuses": statuses}}}
+
+    refuse_exits = False
+
+    def _is_reached(self, side: str, trigger: dict[str, Any]) -> bool:
+        """Whether a stop or a target at that price would trigger at once."""
+        last, at = self.last or self.price(), Decimal(trigger["triggerPx"])
+        falls = (side == "sell") == (trigger["tpsl"] == "sl")
+        return last <= at if falls else last >= at

@@ -102,6 +102,8 @@ class FakeVenue:
         faults: Each request that places an order takes one from the left.
         read_faults: Each other request takes one: a status, `reset`, `hang` or `429:SECONDS`.
         holes: Says which bars do not exist.
+        last: The price now, if the test sets it; limit orders that cross it then fill at once.
+        pairs: Orders of which a fill or a cancellation of one cancels the other, by id, both ways.
         keys: Accepted API keys; the empty set accepts all.
     """
 
@@ -116,6 +118,8 @@ class FakeVenue:
         self.orders: dict[str, FakeOrder] = {}
         self.cash: dict[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal(1), "KRW": Decimal(10_000_000)}
         self.may_withdraw = False
+        self.last: Decimal | None = None
+        self.pairs: dict[str, str] = {}
         self.lock = threading.RLock()
         self._next = 1000
 
@@ -152,10 +156,29 @@ class FakeVenue:
         with self.lock:
             self._next += 1
             order = FakeOrder(str(self._next), client_id, symbol, side, kind, amount, price)
-            if kind == "market":
+            if kind == "market" or (kind == "limit" and self._crosses(side, price)):
                 order.status, order.filled = "filled", amount
             self.orders[order.id] = order
             return order
+
+    def _crosses(self, side: str, price: Decimal | None) -> bool:
+        if self.last is None or price is None:
+            return False
+        return price >= self.last if side.lower() == "buy" else price <= self.last
+
+    def link(self, first: FakeOrder, second: FakeOrder) -> None:
+        """Make a pair of two orders."""
+        self.pairs[first.id], self.pairs[second.id] = second.id, first.id
+
+    def fill(self, order: FakeOrder) -> None:
+        """Fill a resting order, and cancel the other one of its pair."""
+        order.status, order.filled = "filled", order.amount
+        self.end_pair(order)
+
+    def end_pair(self, order: FakeOrder) -> None:
+        """Cancel the other order of a pair."""
+        if order.id in self.pairs:
+            self.orders[self.pairs[order.id]].status = "canceled"
 
     def by_client_id(self, client_id: str) -> FakeOrder | None:
         """The newest order with that id."""

@@ -182,19 +182,19 @@ class ExchangeAccounts:
             raise InvalidInput("trailing stops cannot be held on own accounts", suggestion="Move the stop instead")
         exits.check(entry.direction)
         prices = exits.prices(entry.direction, entry.average or entry.price or Decimal(0))
-        self._take_back(own, entry)
+        self._take_back(own, entry.order_id)
         self._store.write_now(lambda c: replace_exits(c, entry, prices, time.time()))
         self._reader.now(own, entry)
         rows = self._store.read_now(lambda c: exits_of(c, entry.order_id))
         return [order_view(row, own) for row in rows if row.status not in ENDED]
 
-    def _take_back(self, own: OwnAccount, entry: SentOrder) -> None:
+    def _take_back(self, own: OwnAccount, entry_id: str) -> None:
         """Cancel an entry's exits that rest at the exchange; a pair is cancelled together."""
-        market = self._reader.market(own.exchange, entry.symbol)
-        for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
+        for each in self._store.read_now(lambda c: exits_of(c, entry_id)):
             now = self._reader.now(own, each)
             if now.status in CANCELLABLE and now.venue_id is not None:
-                self._write(own, "cancel_order", now.venue_id, market.symbol)
+                market = self._reader.market(own.exchange, now.symbol)
+                self._write(own, "cancel_order", now.venue_id, market.symbol, self._reader.book_of(now))
                 self._reader.now(own, now)
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
@@ -345,8 +345,13 @@ class ExchangeAccounts:
             venue_id = None if seen is None else seen.order_id
         if venue_id is None:
             raise NotFound(f"{EXCHANGES[own.exchange].name} shows no such order", code="ORDER_NOT_FOUND")
-        written = self._write(own, "cancel_order", venue_id, market.symbol)
-        return self._after_cancel(own, market, venue_id, row, written.problem)
+        book = self._reader.book_of(row) if row is not None else self._reader.book_with(own, market, venue_id)
+        written = self._write(own, "cancel_order", venue_id, market.symbol, book)
+        shown = self._after_cancel(own, market, venue_id, row, written.problem)
+        if row is not None and row.parent is not None:
+            self._cancel_waiting(row)
+            self._take_back(own, row.parent)
+        return shown
 
     def _cancel_waiting(self, row: SentOrder) -> SentOrder:
         """Cancel the exits of a plan together. They have not been sent."""
@@ -366,7 +371,7 @@ class ExchangeAccounts:
     ) -> Order:
         """The exchange's view of an order after a cancel request: the answer itself proves nothing."""
         try:
-            raw = self._reader.look_by_its_id(own, market, venue_id, None if row is None else row.amount)
+            raw = self._reader.look_by_its_id(own, market, venue_id, row)
         except HeyTradersError as error:
             raise OutcomeUnknown(
                 f"whether order {venue_id} was cancelled is not known: {error.message}",

@@ -22,6 +22,25 @@ after a cancel, so `as its id` is followed by its lists."""
 Dialect = Literal["binance", "upbit", "gate", "hyperliquid", "lighter", "polymarket"]
 """The format of answers and refusals."""
 
+ExitForm = Literal["engine", "order list", "trigger orders", "position group"]
+"""How a stop and a target rest at an exchange. `engine`: not at all, this engine watches the price. `order list`: one
+request for both, where a fill of one cancels the other, or a trigger order for one alone. `trigger orders`: each is a
+reduce-only order of its own, and this engine cancels the other after a fill. `position group`: reduce-only trigger
+orders in one signed action, which the exchange cancels with each other and with the position."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerBook:
+    """The book of trigger orders of an exchange that keeps them apart from its other orders.
+
+    Attributes:
+        id_parameter: ccxt's parameter for our id, when placing and when querying.
+        became: The field of a trigger order with the id of the order that it became when its price was reached.
+    """
+
+    id_parameter: str
+    became: str
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -101,7 +120,9 @@ class Convention:
         native_signer: The package whose library signs its orders; `None` if ccxt signs them.
         has_testnet: Whether it has a testnet with play money.
         tells_permissions: Whether the exchange reports the permissions of a key.
-        pairs_exits: Whether it accepts a stop and a target in one request, where a fill of one cancels the other.
+        exits: How a stop and a target rest there.
+        no_exits: Why they cannot rest there, in words that follow its name; "" if they can.
+        trigger_book: Where its trigger orders are, if apart from its other orders.
     """
 
     exchange: ExchangeId
@@ -139,7 +160,9 @@ class Convention:
     native_signer: str | None = None
     has_testnet: bool = True
     tells_permissions: bool = False
-    pairs_exits: bool = False
+    exits: ExitForm = "engine"
+    no_exits: str = ""
+    trigger_book: TriggerBook | None = None
 
 
 _WON_STEPS: Final = PriceTable(
@@ -188,9 +211,10 @@ def _polymarket_login(values: tuple[str, ...]) -> dict[str, Any]:
 
 _BINANCE_REFUSALS: Final = frozenset(
     {"-1013", "-1021", "-1022", "-1100", "-1102", "-1111", "-1116", "-1121", "-2010", "-2014", "-2015", "-2018"}
-    | {"-2019", "-2022", "-2026", "-4003", "-4005", "-4014", "-4023", "-4164"}
+    | {"-2019", "-2021", "-2022", "-2026", "-4003", "-4005", "-4014", "-4023", "-4045", "-4164"}
 )
-"""Filters, parameters, signature, rights, balance and margin. -1006 and -1007 mean "unknown" and are excluded."""
+"""Filters, parameters, signature, rights, balance, margin, and stops that would trigger at once or are too many. -1006
+and -1007 mean "unknown" and are excluded."""
 
 _GATE_REFUSALS: Final = frozenset(
     {"INVALID_PARAM_VALUE", "INVALID_CURRENCY_PAIR", "BALANCE_NOT_ENOUGH", "INVALID_KEY", "INVALID_SIGNATURE"}
@@ -223,7 +247,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "warnOnFetchOpenOrdersWithoutSymbol": False,
             },
             tells_permissions=True,
-            pairs_exits=True,
+            exits="order list",
         ),
         Convention(
             exchange="binancefuturesusd",
@@ -247,6 +271,8 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "warnOnFetchOpenOrdersWithoutSymbol": False,
             },
             tells_permissions=True,
+            exits="trigger orders",
+            trigger_book=TriggerBook("clientAlgoId", "actualOrderId"),
         ),
         Convention(
             exchange="upbit",
@@ -270,6 +296,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 | {"invalid_price", "invalid_price_bid", "invalid_price_ask", "market_does_not_exist"}
             ),
             options={"fetchCurrencies": False},
+            no_exits="has no stop orders",
             lacks=frozenset({"2h", "6h", "8h", "12h", "1w"}),
             has_testnet=False,
         ),
@@ -288,6 +315,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             no_market_buys="sizes market orders to buy in the quote currency",
             refusals=_GATE_REFUSALS,
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False},
+            no_exits="has trigger orders that cannot be found by our id",
             lacks=frozenset({"6h", "12h", "1w"}),
             has_testnet=False,
         ),
@@ -310,6 +338,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "fetchCurrencies": False,
                 "swap": {"fetchMarkets": {"settlementCurrencies": ["usdt"]}},
             },
+            no_exits="has trigger orders that cannot be found by our id",
             lacks=frozenset({"6h", "12h", "1w"}),
         ),
         Convention(
@@ -355,6 +384,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
                 "refSet": True,
             },
             newest_only=5_000,
+            exits="position group",
             lacks=frozenset({"6h", "1w"}),
         ),
         Convention(
@@ -393,6 +423,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             },
             leverage_parameters={"marginMode": "cross"},
             testnet_options={"chainId": 300},
+            no_exits="lets stop orders lapse after 28 days",
             lacks=frozenset({"2h", "6h", "8h", "1w"}),
             native_signer="lighter-sdk==1.1.8",
         ),
@@ -443,6 +474,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             no_market_sells="has no market orders",
             hidden_fee=r'"builder": ?"0x0*[1-9a-fA-F]',
             options={"builder": None, "builderFee": False},
+            no_exits="has no stop orders",
             lacks=frozenset({"15m", "30m", "2h", "4h", "6h", "8h", "12h", "1w"}),
             lists_outcomes=True,
             says_missing=("clobPrivateGetDataOrderId", 404),

@@ -62,8 +62,8 @@ class Terms(Protocol):
         ...
 
 
-class Paired(Protocol):
-    """One exit of a pair that is sent in one request."""
+class Exit(Protocol):
+    """One exit that is about to rest at its exchange."""
 
     @property
     def client_id(self) -> str:
@@ -83,6 +83,11 @@ class Paired(Protocol):
     @property
     def take_profit(self) -> Decimal | None:
         """Price of a target."""
+        ...
+
+    @property
+    def side(self) -> str:
+        """buy or sell."""
         ...
 
 
@@ -185,24 +190,54 @@ def arguments(
     return (market.symbol, kind, terms.side, amount, price), params
 
 
+TRIGGER: Final = "trigger"
+"""The recorded order type of an exit that rests at its exchange as a trigger order."""
+
 PLACE_PAIR: Final = "privatePostOrderListOco"
 """ccxt's method for Binance's one-cancels-other request of a stop and a target."""
 
 
-def pair_arguments(stop: Paired, target: Paired, market: Market) -> dict[str, str]:
-    """Binance's request for two exits that sell: the target rests above the market, the stop waits below it."""
+def pair_arguments(stop: Exit, target: Exit, market: Market) -> dict[str, str]:
+    """Binance's request for two exits: the target rests on one side of the market, the stop waits on the other."""
+    resting, waiting = ("above", "below") if stop.side == "sell" else ("below", "above")
     return {
         "symbol": market.market_id,
         "listClientOrderId": f"{stop.client_id[:-1]}l",
-        "side": "SELL",
+        "side": stop.side.upper(),
         "quantity": f"{stop.amount.normalize():f}",
-        "aboveType": "LIMIT_MAKER",
-        "abovePrice": f"{target.take_profit:f}",
-        "aboveClientOrderId": target.client_id,
-        "belowType": "STOP_LOSS",
-        "belowStopPrice": f"{stop.stop_loss:f}",
-        "belowClientOrderId": stop.client_id,
+        f"{resting}Type": "LIMIT_MAKER",
+        f"{resting}Price": f"{target.take_profit:f}",
+        f"{resting}ClientOrderId": target.client_id,
+        f"{waiting}Type": "STOP_LOSS",
+        f"{waiting}StopPrice": f"{stop.stop_loss:f}",
+        f"{waiting}ClientOrderId": stop.client_id,
     }
+
+
+def trigger_arguments(
+    exchange: ExchangeId, exit_order: Exit, market: Market, bound: Decimal | None
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of ccxt's `create_order` for an exit that rests as a trigger order and then closes at market.
+
+    Args:
+        exchange: The exchange.
+        exit_order: The exit, with one price.
+        market: Its market.
+        bound: The worst price of the fill, for exchanges without market orders.
+    """
+    row = CONVENTIONS[exchange]
+    book = row.trigger_book
+    params: dict[str, Any] = {row.id_parameter if book is None else book.id_parameter: exit_order.client_id}
+    if exit_order.stop_loss is not None:
+        params["stopLossPrice"] = f"{exit_order.stop_loss:f}"
+    else:
+        params["takeProfitPrice"] = f"{exit_order.take_profit:f}"
+    if market.instrument.market_type == "perpetual":
+        params["reduceOnly"] = True
+    if bound is not None:
+        params["slippage"] = "0"
+    amount = f"{(exit_order.amount / market.contract).normalize():f}"
+    return (market.symbol, "market", exit_order.side, amount, None if bound is None else f"{bound:f}"), params
 
 
 def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
@@ -282,13 +317,13 @@ def _gate(body: Mapping[str, Any], status: int) -> Said | None:
 
 
 def _hyperliquid(body: Mapping[str, Any], _: int) -> Said | None:
-    """Its refusals come with status 200, as a text or in a list with one status."""
+    """Its refusals come with status 200, as a text or as the only status of every order."""
     response = body.get("response")
     if body.get("status") == "err" and isinstance(response, str):
         return "", response
     try:
-        (only,) = cast("Any", response)["data"]["statuses"]
-        return ("", str(only["error"])) if set(only) == {"error"} else None
+        said = [str(one["error"]) for one in cast("Any", response)["data"]["statuses"] if set(one) == {"error"}]
+        return ("", said[0]) if said and len(said) == len(cast("Any", response)["data"]["statuses"]) else None
     except (TypeError, KeyError, ValueError):
         return None
 

@@ -1,10 +1,11 @@
-"""Exits of orders on own accounts: this engine watches the price and sends an exit when its price is reached.
+"""Exits of orders on own accounts: where the exchange has stop orders they rest there, elsewhere this engine watches.
 
 When an entry fills, its exits are recorded in the transaction that books the fill, each with the id that it will have
-at the exchange. They wait in the database until the last price reaches one of them. The process that updates that exit
-in the database sends it, once. The other exit is not sent while the first is pending. If the exchange accepts both as a
-pair, where one cancels the other, they rest there once the entry has ended. An exit of unknown outcome is looked up by
-its id. It is sent again, under the same id, only after the exchange has not known it for a minute.
+at the exchange. They wait in the database until the entry has ended. Then they are placed at the exchange, in the form
+that its convention names. If it has none, or refuses, they wait here until the last price reaches one of them. The
+process that updates an exit in the database sends it, once. After a fill the other exit is cancelled. An exit of
+unknown outcome is looked up by its id. It is sent again, under the same id, only after the exchange has not known it
+for a minute.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from api.errors import HeyTradersError
-from api.exchanges import EXCHANGES
+from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, change_order, exits_of, take, with_plans
 from engine.trading_rules import ExitOrder, Permit, down, up
 
 from .conventions import CONVENTIONS
 from .markets import Market
-from .orders import PLACE_PAIR, arguments, pair_arguments, read_order, refusal
+from .orders import PLACE_PAIR, TRIGGER, arguments, pair_arguments, read_order, refusal, trigger_arguments
 from .reading import AccountReader
 from .session import Written
 from .views import ENDED, WAITING, OwnAccount
@@ -42,6 +43,9 @@ _GIVEN_UP: Final = 86_400.0
 
 _AGAIN_SECONDS: Final = 30.0
 """Delay before an exit that was refused, or not permitted, is retried."""
+
+_REST_AGAIN_SECONDS: Final = 600.0
+"""Time for which this engine watches exits that could not be placed at their exchange, before it tries again."""
 
 _PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
@@ -77,7 +81,7 @@ class Plans:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
-        self._unpaired: set[str] = set()
+        self._kept_here: dict[str, float] = {}
         self._prices: dict[tuple[str, str], Decimal] = {}
 
     def start(self, seconds: float) -> None:
@@ -124,7 +128,9 @@ class Plans:
         if any(each.status == "FILLED" for each in exits):
             self._end(own, entry, exits)
             return
-        if any(each.status not in ENDED and each.status != WAITING for each in exits):
+        sent = [each for each in exits if each.status not in ENDED and each.status != WAITING]
+        reduces_only = EXCHANGES[own.exchange].market_type == "perpetual"
+        if sent and not (reduces_only and all(each.order_type == TRIGGER for each in sent)):
             return
         waiting = [each for each in exits if each.status == WAITING]
         if not waiting:
@@ -133,8 +139,8 @@ class Plans:
         reached = next((each for each in waiting if _is_reached(each, price)), None)
         if reached is not None:
             self._send(own, entry, reached, price)
-        elif entry.status in ENDED and len(waiting) == _PAIR and entry.order_id not in self._unpaired:
-            self._send_pair(own, entry, waiting)
+        elif entry.status in ENDED and time.time() > self._kept_here.get(entry.order_id, 0.0):
+            self._rest(own, entry, waiting)
 
     def _price(self, own: OwnAccount, entry: SentOrder) -> Decimal:
         """The last price, requested once per poll."""
@@ -186,30 +192,49 @@ class Plans:
             if seen.order_id is not None and seen.client_id in {None, sent.client_id}:
                 self._reader.learn(sent, seen)
 
-    def _send_pair(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
-        """Place both exits of an ended entry at the exchange, if it accepts them as a pair.
+    def _rest(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
+        """Place the exits of an ended entry at the exchange, if it has a form for them.
 
-        Both are updated in the database before the request is sent. Their outcome is looked up by their ids, as with
-        any exit. If the exchange refuses the pair, this engine watches the exits instead.
+        They are updated in the database before a request is sent. Their outcome is looked up by their ids, as with any
+        exit. If the exchange refuses, this engine watches them instead.
         """
-        if not CONVENTIONS[own.exchange].pairs_exits or waiting[0].side != "sell":
+        form = CONVENTIONS[own.exchange].exits
+        if form == "engine":
             return
         market = self._reader.market(own.exchange, entry.symbol)
         amount = self._to_send(own, waiting[0], market)
         why = next((why for each in waiting if (why := self._permit(_asked(entry, each)))), "")
         if why or amount == 0:
-            self._unpaired.add(entry.order_id)
+            self._kept_here[entry.order_id] = time.time() + _REST_AGAIN_SECONDS
             return
-        sent = [replace(each, status="INIT", updated_at=time.time(), message=None, amount=amount) for each in waiting]
-        if not self._store.write_now(lambda c: _take_all(c, waiting, sent)):
+        is_pair = form == "order list" and len(waiting) == _PAIR
+        kind = waiting[0].order_type if is_pair else TRIGGER
+        taken = [
+            replace(each, status="INIT", updated_at=time.time(), message=None, amount=amount, order_type=kind)
+            for each in waiting
+        ]
+        for batch in [taken] if is_pair or form == "position group" else [[each] for each in taken]:
+            if not self._store.write_now(lambda c, batch=batch: _take_all(c, batch)):
+                return
+            self._place(own, entry, batch, market)
+
+    def _place(self, own: OwnAccount, entry: SentOrder, batch: Sequence[SentOrder], market: Market) -> None:
+        """Send exits that will rest, in one request."""
+        if batch[0].order_type != TRIGGER:
+            by_role = {each.role: each for each in batch}
+            written = self._write(own, PLACE_PAIR, pair_arguments(by_role["stop_loss"], by_role["take_profit"], market))
+        elif CONVENTIONS[own.exchange].exits == "position group":
+            written = self._write(own, "create_orders", [_named(own.exchange, each, market) for each in batch])
+        else:
+            args, params = trigger_arguments(own.exchange, batch[0], market, _bound_of(batch[0], market))
+            written = self._write(own, "create_order", *args, params)
+        refused = refusal(own.exchange, written) if written.sent else None
+        if written.sent and refused is None:
             return
-        by_role = {each.role: each for each in sent}
-        pair = pair_arguments(by_role["stop_loss"], by_role["take_profit"], market)
-        written = self._write(own, PLACE_PAIR, pair)
-        if not written.sent or refusal(own.exchange, written) is not None:
-            self._unpaired.add(entry.order_id)
-            for each in sent:
-                self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
+        self._kept_here[entry.order_id] = time.time() + _REST_AGAIN_SECONDS
+        self._complain(f"exits of {entry.symbol} wait here, not at the exchange: {refused or written.problem}")
+        for each in batch:
+            self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
 
     def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
         """The filled amount of the entry; for spot and prediction accounts, at most the free balance."""
@@ -225,6 +250,10 @@ class Plans:
                 self._store.write_now(
                     lambda c, each=each: _cancel(c, each, "The plan's other exit was filled", time.time())
                 )
+            elif each.status not in ENDED and each.venue_id is not None:
+                market = self._reader.market(own.exchange, each.symbol)
+                self._write(own, "cancel_order", each.venue_id, market.symbol, self._reader.book_of(each))
+                self._reader.now(own, each)
         if entry.status not in ENDED and entry.venue_id is not None:
             market = self._reader.market(own.exchange, entry.symbol)
             self._write(own, "cancel_order", entry.venue_id, market.symbol)
@@ -247,12 +276,12 @@ def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
     return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount)
 
 
-def _take_all(connection: sa.Connection, waiting: Sequence[SentOrder], sent: Sequence[SentOrder]) -> bool:
-    """Update both exits, unless another process has changed one of them."""
-    now = {each.order_id: each.status for each in exits_of(connection, waiting[0].parent or "")}
-    if any(now[each.order_id] != WAITING for each in waiting):
+def _take_all(connection: sa.Connection, taken: Sequence[SentOrder]) -> bool:
+    """Update exits that waited, unless another process has changed one of them."""
+    now = {each.order_id: each.status for each in exits_of(connection, taken[0].parent or "")}
+    if any(now[each.order_id] != WAITING for each in taken):
         return False
-    for each in sent:
+    for each in taken:
         change_order(connection, each)
     return True
 
@@ -273,12 +302,30 @@ def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
 def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:
     """An exit as its exchange accepts it: a market order, or a limit order well beyond the price."""
     row = CONVENTIONS[exit_order.exchange]
+    limit = _bound(exit_order, market, price)
+    if limit is None:
+        return replace(exit_order, order_type="market", price=None)
+    return replace(exit_order, order_type="FOK" if row.lists_outcomes and row.takes_fok else "limit", price=limit)
+
+
+def _bound(exit_order: SentOrder, market: Market, price: Decimal) -> Decimal | None:
+    """The worst price of an exit at `price`; `None` if its exchange takes market orders."""
+    row = CONVENTIONS[exit_order.exchange]
     sells = exit_order.side == "sell"
     if not (row.no_market_sells if sells else row.no_market_buys):
-        return replace(exit_order, order_type="market", price=None)
+        return None
     beyond = price * (1 - _AGGRESSIVE if sells else 1 + _AGGRESSIVE)
     step = market.price_step(beyond)
     limit = max(down(beyond, step), step) if sells else up(beyond, step)
-    if row.lists_outcomes:
-        limit = min(limit, 1 - step)
-    return replace(exit_order, order_type="FOK" if row.lists_outcomes and row.takes_fok else "limit", price=limit)
+    return min(limit, 1 - step) if row.lists_outcomes else limit
+
+
+def _bound_of(exit_order: SentOrder, market: Market) -> Decimal | None:
+    """The same for an exit that rests until its own price."""
+    return _bound(exit_order, market, exit_order.stop_loss or exit_order.take_profit or Decimal(0))
+
+
+def _named(exchange: ExchangeId, exit_order: SentOrder, market: Market) -> dict[str, Any]:
+    """One order of ccxt's `create_orders`."""
+    args, params = trigger_arguments(exchange, exit_order, market, _bound_of(exit_order, market))
+    return {**dict(zip(("symbol", "type", "side", "amount", "price"), args, strict=True)), "params": params}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 
@@ -20,9 +20,10 @@ from engine.store.database import Store, new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, orders_of
 from engine.trading_rules import ZERO
 
-from .conventions import CONVENTIONS
+from .conventions import CONVENTIONS, TriggerBook
 from .markets import LivePrice, Market, Markets, decimal
 from .orders import (
+    TRIGGER,
     Seen,
     arguments,
     order_id_for,
@@ -39,6 +40,7 @@ _DOLLARS: Final = ("USDT", "USDC", "USD")
 _FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
 """The query parameter for our id, if it differs from the one for placing."""
 
+_IDENTITY: Final = ("id", "clientOrderId")
 _LAST_PAGE: Final = "LTE="
 _GIVEN_UP: Final = 7 * 86_400.0
 """After a week, an order without any answer is no longer queried every time."""
@@ -208,7 +210,24 @@ class AccountReader:
             return [polymarket_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
         if market is None and EXCHANGES[own.exchange].symbol_needed:
             return [one for each in self._with_orders(own) for one in self.read(own, "fetch_open_orders", each.symbol)]
-        return self.read(own, "fetch_open_orders", None if market is None else market.symbol)
+        symbol = None if market is None else market.symbol
+        resting: list[Mapping[str, Any]] = self.read(own, "fetch_open_orders", symbol)
+        if CONVENTIONS[own.exchange].trigger_book is None:
+            return resting
+        apart: list[Mapping[str, Any]] = self.read(own, "fetch_open_orders", symbol, params={"trigger": True})
+        return [*resting, *apart]
+
+    def book_of(self, row: SentOrder) -> dict[str, Any]:
+        """ccxt's parameters that name the book in which an order is, to cancel it."""
+        apart = row.order_type == TRIGGER and CONVENTIONS[row.exchange].trigger_book is not None
+        return {"trigger": True} if apart else {}
+
+    def book_with(self, own: OwnAccount, market: Market, venue_id: str) -> dict[str, Any]:
+        """The same for an order placed elsewhere."""
+        if CONVENTIONS[own.exchange].trigger_book is None:
+            return {}
+        apart = self.read(own, "fetch_open_orders", market.symbol, params={"trigger": True})
+        return {"trigger": True} if any(str(one.get("id")) == venue_id for one in apart) else {}
 
     def _with_orders(self, own: OwnAccount) -> list[Market]:
         """The markets with open orders, for exchanges that list orders of one market at a time."""
@@ -261,8 +280,10 @@ class AccountReader:
         raw = self._by_our_id(own, row, market)
         return None if raw is None else read_order(raw, market)
 
-    def look_by_its_id(self, own: OwnAccount, market: Market, venue_id: str, amount: Decimal | None) -> Any:
+    def look_by_its_id(self, own: OwnAccount, market: Market, venue_id: str, row: SentOrder | None) -> Any:
         """An order by the exchange's own id, in ccxt's format; `None` if the exchange has none.
+
+        `row` is its record if it was sent from here.
 
         Raises:
             HeyTradersError: The exchange cannot be reached, so nothing can be concluded.
@@ -273,12 +294,21 @@ class AccountReader:
             case "in lists":
                 return self._in_lists(own, market, "id", venue_id)
             case "by its hash":
-                return self._at_polymarket(own, market, venue_id, amount)
+                return self._at_polymarket(own, market, venue_id, None if row is None else row.amount)
             case "by our id" | "as its id":
-                return self._asked(lambda: self.read(own, "fetch_order", venue_id, market.symbol))
+                if row is not None and self.book_of(row):
+                    return self._by_our_id(own, row, market)
+                found = self._asked(lambda: self.read(own, "fetch_order", venue_id, market.symbol))
+                if found is None and CONVENTIONS[own.exchange].trigger_book is not None:
+                    return self._asked(
+                        lambda: self.read(own, "fetch_order", venue_id, market.symbol, {"trigger": True})
+                    )
+                return found
 
     def _by_our_id(self, own: OwnAccount, row: SentOrder, market: Market) -> Mapping[str, Any] | None:
         convention = CONVENTIONS[own.exchange]
+        if row.order_type == TRIGGER and convention.trigger_book is not None:
+            return self._trigger(own, market, convention.trigger_book, row.client_id)
         found: Mapping[str, Any] | None = None
         match convention.finder:
             case "by identifier":
@@ -297,6 +327,18 @@ class AccountReader:
             case "in lists":
                 pass
         return self._in_lists(own, market, "clientOrderId", row.client_id) if found is None else found
+
+    def _trigger(self, own: OwnAccount, market: Market, book: TriggerBook, client_id: str) -> Mapping[str, Any] | None:
+        """A trigger order by our id, with the fill of the order that it became."""
+        named = {book.id_parameter: client_id, "trigger": True}
+        waits = self._asked(lambda: self.read(own, "fetch_order", None, market.symbol, named))
+        if waits is None:
+            return None
+        became = str(cast("Mapping[str, Any]", waits.get("info") or {}).get(book.became) or "")
+        if became in {"", "0"}:
+            return {**waits, "status": "open"} if waits.get("status") == "closed" else waits
+        fired = self._asked(lambda: self.read(own, "fetch_order", became, market.symbol))
+        return {**waits, "status": "open"} if fired is None else {**fired, **{n: waits[n] for n in _IDENTITY}}
 
     def _asked(self, ask: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
         try:

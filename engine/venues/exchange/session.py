@@ -24,7 +24,7 @@ from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.exchange_data import hold_back, take_turn
 
 from .conventions import CONVENTIONS, Convention
-from .wire import PATIENCE, Trace, careful, hashing, paying_nobody, signing_library, trace_of
+from .wire import PATIENCE, Trace, careful, grouping, hashing, paying_nobody, signing_library, trace_of
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -305,7 +305,11 @@ def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Await
         **login,
     }
     made = paying_nobody(getattr(home, row.ccxt_id))
-    session: Any = careful(hashing(made) if row.lists_outcomes else made, row.hidden_fee)(config)
+    if row.lists_outcomes:
+        made = hashing(made)
+    if row.exits == "position group":
+        made = grouping(made)
+    session: Any = careful(made, row.hidden_fee)(config)
     session.house_turn = turn
     session.number = str
     session.has["fetchCurrencies"] = False

@@ -13,8 +13,9 @@ from api.orders import Order, PlacedOrder
 from api.times import iso8601
 from engine.store.exchange_data import SentOrder
 
+from .conventions import CONVENTIONS
 from .markets import Market, decimal
-from .orders import Seen
+from .orders import TRIGGER, Seen
 from .session import Keys
 
 WAITING: Final = "WAITING"
@@ -77,7 +78,7 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "symbol": row.symbol,
         "market_type": EXCHANGES[own.exchange].market_type,
         "side": row.side,
-        "order_type": row.order_type,
+        "order_type": "market" if row.order_type == TRIGGER else row.order_type,
         "status": "OPEN" if row.status == WAITING else row.status,
         "amount": row.amount,
         "filled_amount": row.filled,
@@ -94,7 +95,7 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "take_profit": row.take_profit,
         "reduce_only": row.reduce_only or None,
         "held_by": _holder(row),
-        "message": row.message,
+        "message": row.message or _why_held(row),
         "created_at": iso8601(row.created_at),
         "updated_at": iso8601(row.updated_at),
         "paper": False,
@@ -106,6 +107,14 @@ def _holder(row: SentOrder) -> str | None:
     if row.role is None or row.status in ENDED:
         return None
     return "engine" if row.status == WAITING else "venue"
+
+
+def _why_held(row: SentOrder) -> str | None:
+    """Why an exit cannot rest at its exchange."""
+    why = CONVENTIONS[row.exchange].no_exits
+    if row.status != WAITING or not why:
+        return None
+    return f"{EXCHANGES[row.exchange].name} {why}: this engine watches the price"
 
 
 def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:

@@ -120,6 +120,20 @@ def paying_nobody(base: Any) -> Any:
     return Unpaid
 
 
+def grouping(base: Any) -> Any:
+    """Hyperliquid's class, which groups trigger orders so that they end with each other and with the position."""
+
+    class Grouping(base):
+        def sign_l1_action(self, action: Any, *rest: Any) -> Any:
+            """Name the group before signing; ccxt names it only for exits of an entry in the same action."""
+            if action.get("type") == "order" and all("trigger" in order["t"] for order in action["orders"]):
+                action["grouping"] = "positionTpsl"
+            parent: Any = super()
+            return parent.sign_l1_action(action, *rest)
+
+    return Grouping
+
+
 def hashing(base: Any) -> Any:
     """Polymarket's class, which can also compute the id of a signed order there."""
 
