@@ -32,6 +32,12 @@ MAX_PERIODS: Final = 1_500
 _PROCESS_MB: Final = 90
 """What a worker process takes before it has data."""
 _CACHE_MB: Final = 128
+BLOCK_CELLS: Final = 2_500_000
+"""Bars times variants of one block: a tenth of a second of work, or a second where each variant is simulated alone."""
+BLOCK_ACCOUNTS: Final = 4_096
+"""Instruments times variants that a step of `engine.simulation.batch_account` takes; more do not make it faster."""
+_BLOCK_MB: Final = 128
+"""The signals and curves of a block."""
 MAX_CELLS: Final = 4_000_000_000
 """Bars times variants: about ten minutes of two cores."""
 
@@ -185,11 +191,28 @@ def _sampled(request: SweepRequest, total: int, base: Spec) -> tuple[int, ...] |
     return tuple(np.sort(drawn).tolist())
 
 
+def block_size(bars: int, tickers: int) -> int:
+    """The variants of a block. One ticker: little work, so that progress is fine-grained. More: one step serves all
+    tickers of all variants, so a block takes as many as pay, within its memory."""
+    least = max(1, BLOCK_CELLS // (bars * tickers))
+    if tickers == 1:
+        return least
+    fits = (_BLOCK_MB << 20) // _variant_bytes(bars, tickers)
+    return max(least, min(BLOCK_ACCOUNTS // tickers, fits))
+
+
+def _variant_bytes(bars: int, tickers: int) -> int:
+    """What a variant of a block takes: its equity twice, and its signals twice, as conditions and laid out."""
+    return bars * (2 * 8 + 4 * tickers)
+
+
 def _memory_mb(base: Spec, count: int, workers: int) -> int:
-    """Memory of the processes, the candles once, the cache of each process, and the table of returns twice."""
+    """Memory of the processes, the candles once, the cache and a block of each process, and the returns twice."""
     candles = 6 * 8 * base.bars * len(base.tickers)
     table = 2 * 8 * count * min(base.bars, MAX_PERIODS)
-    return math.ceil((workers + 1) * _PROCESS_MB + workers * _CACHE_MB + (candles + table) / 2**20)
+    block = min(count, block_size(base.bars, len(base.tickers))) * _variant_bytes(base.bars, len(base.tickers))
+    shared = (candles + table + workers * block) / 2**20
+    return math.ceil((workers + 1) * _PROCESS_MB + workers * _CACHE_MB + shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,11 @@ from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of, unf
 from engine.jobs.spec import Spec, SweepOutcome, World
 from engine.results.metrics import YEAR, measure_curve
 
-from .plan import DAY, Periods, SweepSpec, reach
-from .statistics import Luck, Table, luck_of
+from .plan import DAY, Periods, SweepSpec, block_size, reach
+from .statistics import Luck, Table, WalkForward, Windows, luck_of, walk_forward
 from .variants import METRICS, Measured, Terms, blocks, run_block, share_of
-from .walk_forward import WalkForward, Windows, walk_forward
 
 SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
-BLOCK_CELLS: Final = 2_500_000
-"""Bars times variants of one block: a tenth of a second of work, or a second where each variant is simulated alone."""
 CERTAIN: Final = 0.95
 OVERFITTED: Final = 0.4
 FEW_TRADES: Final = 30
@@ -110,8 +107,8 @@ def run_variants(
     """Run every variant; the same numbers whatever the executor and the size of the blocks."""
     for name, array in share_of(frame, periods.edges).items():
         executor.share(name, array)
-    cells = len(frame) * len(terms.context.universe)
-    rounds = math.ceil(cells * len(variants) / BLOCK_CELLS / executor.workers)
+    most = block_size(len(frame), len(terms.context.universe))
+    rounds = math.ceil(len(variants) / most / executor.workers)
     size = max(1, math.ceil(len(variants) / (rounds * executor.workers)))
     parts = blocks(terms, variants, size)
     metrics = np.empty((len(variants), len(METRICS)))

@@ -29,7 +29,8 @@ from engine.language.script import EmissionPlan, Reader, ScriptContext, ScriptPl
 from engine.program import Program
 from engine.results.metrics import measure_curve, measure_curves, measure_trades, profit_ratios
 from engine.simulation.batch import RoundTrips
-from engine.simulation.kernel import simulate, simulate_signals
+from engine.simulation.batch_account import AccountRuns
+from engine.simulation.kernel import simulate, simulate_accounts, simulate_signals
 from engine.simulation.result import Simulation
 from engine.simulation.settings import SimulationSettings
 
@@ -124,7 +125,12 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
     trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
     if trips is not None:
         _measure_trips(trips, np.array(rows)[trips.order], workshop.traded, edges, found)
-    for row in (rows[place] for place in others):
+    runs, alone = simulate_accounts(
+        workshop.traded, {rows[place]: programs[rows[place]] for place in others}, terms.settings, terms.first_bar
+    )
+    if runs is not None:
+        _measure_accounts(runs, workshop.traded, terms, edges, found)
+    for row in alone:
         try:
             simulation = simulate(workshop.traded, programs[row], terms.settings, terms.first_bar)
         except HeyTradersError as error:
@@ -140,15 +146,10 @@ def _measure_trips(
     trips: RoundTrips, rows: NDArray[np.int64], frame: Frame, edges: NDArray[np.int64], found: Measured
 ) -> None:
     """The same figures for all programs that were traded together; `rows` are their rows."""
-    bars, span = len(frame) - trips.first_bar, int(frame.time[-1] - frame.time[trips.first_bar]) + frame.seconds
+    bars = len(frame) - trips.first_bar
     for start in range(0, len(rows), step := max(1, _CELLS // bars)):
         stop = min(start + step, len(rows))
-        equity = trips.equity(start, stop)
-        found.returns[rows[start:stop]] = period_returns(equity, trips.cash, edges)
-        curves = measure_curves(equity, trips.cash, frame.seconds, span)
-        found.metrics[rows[start:stop], :_OF_CURVE] = [
-            [_or_nan(getattr(c, m)) for m in METRICS[:_OF_CURVE]] for c in curves
-        ]
+        _measure_equity(trips.equity(start, stop), rows[start:stop], frame, trips.cash, edges, found)
     won, lost = trips.pnl > 0.0, trips.pnl < 0.0
     gains, losses = np.where(won, trips.pnl, 0.0).sum(axis=0), -np.where(lost, trips.pnl, 0.0).sum(axis=0)
     counted = zip(trips.count.tolist(), won.sum(axis=0).tolist(), lost.sum(axis=0).tolist(), strict=True)
@@ -161,6 +162,43 @@ def _measure_trips(
     longest = trips.bars_held.max(axis=0, initial=0)
     found.metrics[rows, _OF_CURVE:-4] = profits
     found.metrics[rows, -4:] = np.stack([held / bars, trips.fees.sum(axis=0), average, longest], axis=1)
+
+
+def _measure_accounts(runs: AccountRuns, frame: Frame, terms: Terms, edges: NDArray[np.int64], found: Measured) -> None:
+    """The same figures for all programs that traded the universe together, each on its own account."""
+    rows, cash, bars = runs.order, terms.settings.initial_cash, len(frame) - terms.first_bar
+    for start in range(0, len(rows), step := max(1, _CELLS // bars)):
+        part = slice(start, start + step)
+        _measure_equity(runs.equity[part], rows[part], frame, cash, edges, found)
+    by_row = np.argsort(runs.owner, kind="stable")
+    counts = np.bincount(runs.owner, minlength=len(rows))
+    stops = np.cumsum(counts)
+    fees = np.bincount(runs.owner, runs.fees, len(rows))
+    pnl, held = runs.pnl[by_row], runs.bars_held[by_row]
+    for place, (row, count, stop) in enumerate(zip(rows.tolist(), counts.tolist(), stops.tolist(), strict=True)):
+        own, bars_held = pnl[stop - count : stop], held[stop - count : stop]
+        won, lost = own[own > 0.0].tolist(), own[own < 0.0].tolist()
+        profits = profit_ratios(count, len(won), len(lost), math.fsum(won), -math.fsum(lost))
+        average = float(bars_held.sum()) / count if count else math.nan
+        exposure, longest = int(runs.exposed[place]) / bars, float(bars_held.max(initial=0))
+        found.metrics[row, _OF_CURVE:] = [
+            count, *map(_or_nan, profits), exposure, fees[place], average, longest
+        ]  # fmt: skip
+
+
+def _measure_equity(
+    equity: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    frame: Frame,
+    cash: float,
+    edges: NDArray[np.int64],
+    found: Measured,
+) -> None:
+    """The returns and the figures of equity curves, one row each."""
+    span = int(frame.time[-1] - frame.time[-equity.shape[1]]) + frame.seconds
+    found.returns[rows] = period_returns(equity, cash, edges)
+    curves = measure_curves(equity, cash, frame.seconds, span)
+    found.metrics[rows, :_OF_CURVE] = [[_or_nan(getattr(c, m)) for m in METRICS[:_OF_CURVE]] for c in curves]
 
 
 def _or_nan(value: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,7 @@ from engine.frame import Bools, Frame
 from engine.program import Entry, Intent, Program, Rebalance, StaticProgram, Value
 
 from .batch import RoundTrips, SignalProgram, round_trips, signal_program
+from .batch_account import AccountRuns, UniverseProgram, trade_together, universe_program
 from .kept import KernelState, Resting
 from .market import Market, prepare
 from .portfolio import PortfolioKernel
@@ -24,6 +25,9 @@ from .settings import SimulationSettings
 from .trades import Fills
 
 Report = Callable[[float], None]
+
+FEW: Final = 64
+"""Programs times instruments below which a simulation each is faster than all bars of all programs together."""
 
 
 def simulate(
@@ -84,6 +88,34 @@ def simulate_signals(
     together = {places[int(column)] for column in trips.order}
     others = tuple(place for place in range(len(programs)) if place not in together)
     return replace(trips, order=np.array(places)[trips.order]), others
+
+
+def simulate_accounts(
+    frame: Frame, programs: Mapping[int, Program], settings: SimulationSettings, first_bar: int = 0
+) -> tuple[AccountRuns | None, tuple[int, ...]]:
+    """Trade, all at once, the programs that fit `batch_account`, with the same bits as `simulate`.
+
+    Returns:
+        What they did, if there are any, and the keys of all other programs, which need a simulation each.
+
+    Raises:
+        NotFound, InvalidInput: See `simulate`.
+    """
+    _check(frame, settings, first_bar)
+    markets = prepare(frame, settings)
+    found: dict[int, UniverseProgram] = {}
+    for key, program in programs.items():
+        if isinstance(program, tuple):
+            _check_program(frame, program)
+            ready = universe_program(markets, program, settings)
+            if ready is not None:
+                found[key] = ready
+    if len(found) * len(markets) < FEW:
+        return None, tuple(programs)
+    keys = np.array(list(found))
+    runs = trade_together(markets, list(found.values()), settings, first_bar)
+    together = set(keys[runs.order].tolist())
+    return replace(runs, order=keys[runs.order]), tuple(key for key in programs if key not in together)
 
 
 def begin(frame: Frame, program: Program, settings: SimulationSettings, first_bar: int) -> PortfolioKernel:

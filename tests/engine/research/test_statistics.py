@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.research.statistics import block_bootstrap, luck_of, overfitting, scores, sharpe_ratios, trade_reshuffle
-from engine.research.walk_forward import Windows, walk_forward
+from engine.research.statistics import (
+    Windows,
+    block_bootstrap,
+    luck_of,
+    overfitting,
+    scores,
+    sharpe_ratios,
+    trade_reshuffle,
+    walk_forward,
+)
 from engine.results.robustness import Moments, deflated_sharpe, expected_maximum_sharpe, moments, probabilistic_sharpe
 
 DAYS = 365.0
