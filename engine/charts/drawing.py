@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Final
@@ -14,13 +15,12 @@ from api.symbols import Instrument, resolve
 from api.times import iso8601
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
-from engine.frame import Bools, Floats, Frame
+from engine.frame import Bars, Bools, Floats, Frame
 from engine.language.compile import CompiledScript, compile_script
 from engine.language.script import ScriptContext
 from engine.program import Entry, StaticProgram, Value
 from engine.research.comparison import Stored
 from engine.research.report import months_of
-from engine.results.findings import counted
 from engine.results.packing import TRADE_COLUMNS, Table
 from engine.simulation.schedule import at
 
@@ -40,10 +40,12 @@ from .specifications import (
 
 POINTS: Final = 400
 AREA_POINTS: Final = 160
-CANDLES: Final = 260
-MOST_CANDLES: Final = 400
-"""Candles of a picture; more only where one trade alone took longer."""
+CANDLES: Final = 100
+"""Candles of a picture: each has 7 of its 700 points. A trade that took more bars is drawn with longer candles."""
+FEWEST_CANDLES: Final = 80
 SHOWN_TRADES: Final = 8
+_BEFORE: Final = 6
+"""Candles before the first entry."""
 _KEY: Final = (
     "total_return_pct",
     "annual_return",
@@ -216,20 +218,16 @@ def _trades(feed: Feed, result: Stored) -> Chart:
     }
     end = int(columns["exit_time"].max()) + 4 * step
     entries = np.sort(columns["entry_time"])[::-1][:SHOWN_TRADES]
-    wanted = [int(at) for at in entries.tolist() if end - at <= CANDLES * step]
-    start = min(wanted) if wanted else max(int(entries[0]), end - MOST_CANDLES * step)
+    wanted = [int(at) for at in entries.tolist() if end - at <= (CANDLES - _BEFORE) * step]
+    begin = min(*(wanted or [int(entries[0])]), end - FEWEST_CANDLES * step) - _BEFORE * step
+    together = math.ceil((end - begin) / (CANDLES * step))
     script = _compiled(result)
     instruments = dict.fromkeys((resolve(ticker), *(() if script is None else script.instruments)))
     warmup = 0 if script is None else script.warmup_bars
-    loaded = load_frame(feed, tuple(instruments), result.summary["timeframe"], start - 6 * step, end, warmup)
-    first = int(np.searchsorted(loaded.time, start - 6 * step))
+    loaded = load_frame(feed, tuple(instruments), result.summary["timeframe"], begin, end, warmup)
+    first = int(np.searchsorted(loaded.time, begin))
     frame, bars = loaded, loaded.bars[resolve(ticker)]
-    times = [iso8601(float(t)) for t in frame.time]
-    candles = [
-        {"time": times[i], **{name: float(getattr(bars, name)[i]) for name in ("open", "high", "low", "close")}}
-        for i in np.flatnonzero(np.isfinite(bars.close)).tolist()
-        if i >= first
-    ]
+    candles = _candles(frame, bars, first, together)
     reasons = result.column("exit_reason")[result.column("ticker") == number]
     shown = np.flatnonzero(columns["entry_time"] >= frame.time[first]).tolist()
     trades = [
@@ -243,9 +241,29 @@ def _trades(feed: Feed, result: Stored) -> Chart:
         for i in shown
     ]
     levels = [] if script is None else _levels(script, loaded, resolve(ticker), own[shown])
-    kinds = " and ".join(dict.fromkeys(str(level["kind"]) for level in levels))
-    stops = f"; dashes: {kinds}" if levels else ""
-    return trades_chart(_title(result), candles, trades, levels, f"{ticker}; {counted(len(trades), 'trade')}{stops}")
+    longer = f"; each candle is {together} bars" if together > 1 else ""
+    last = "the last trade" if len(trades) == 1 else f"the last {len(trades)} trades"
+    told = f"{ticker}; {last}{longer}"
+    return trades_chart(_title(result), candles, trades, levels, told)
+
+
+def _candles(frame: Frame, bars: Bars, first: int, together: int) -> list[Row]:
+    """The bars from `first` on, `together` of them in a candle, which is placed at their middle."""
+    known = np.flatnonzero(np.isfinite(bars.close))
+    found: list[Row] = []
+    for start in range(first, len(frame), together):
+        own = known[(known >= start) & (known < start + together)]
+        if len(own):
+            found.append(
+                {
+                    "time": iso8601(float(frame.time[start]) + 0.5 * (together - 1) * frame.seconds),
+                    "open": float(bars.open[own[0]]),
+                    "high": float(bars.high[own].max()),
+                    "low": float(bars.low[own].min()),
+                    "close": float(bars.close[own[-1]]),
+                }
+            )
+    return found
 
 
 def _compiled(result: Stored) -> CompiledScript | None:

@@ -67,10 +67,27 @@ def equity_chart(title: str, strategy: Sequence[Point], hold: Sequence[Point], s
 def trades_chart(
     title: str, candles: Sequence[Row], trades: Sequence[Row], levels: Sequence[Row], summary: str
 ) -> Chart:
-    """Candles with the ends of trades and the levels of their stops and targets; an end at a stop is a cross."""
-    wick = {"mark": {"type": "rule"}, "encoding": {"y": _number("low", "Price", "~s"), "y2": {"field": "high"}}}
+    """Candles with the ends of trades and the levels of their stops and targets; an end at a stop is a cross.
+
+    A level that would squeeze the candles into less than half of the height is told in words instead.
+    """
+    low, high = _range(candles, trades)
+    near = [each for each in levels if low - 0.4 * (high - low) <= each["price"] <= high + 0.4 * (high - low)]
+    drawn_trades = {(each["trade"], each["kind"]) for each in near}
+    far = [each for each in levels if (each["trade"], each["kind"]) not in drawn_trades]
+    if near:
+        summary += f"; dashes: {' and '.join(dict.fromkeys(each['kind'] for each in near))}"
+    if far:
+        summary += f"; not drawn: {_told(far)}"
+    levels = near
+    reach = [low, high, *(each["price"] for each in near)]
+    pad = 0.04 * (max(reach) - min(reach))
+    price = _number("low", "Price", "~s")
+    price["scale"] = {"zero": False, "nice": False, "domain": [min(reach) - pad, max(reach) + pad]}
+    price["axis"] = {"format": ",.5~r", "tickCount": 6}
+    wick = {"mark": {"type": "rule", "strokeWidth": 1.4}, "encoding": {"y": price, "y2": {"field": "high"}}}
     body = {
-        "mark": {"type": "bar", "size": max(2, min(9, 560 // max(1, len(candles))))},
+        "mark": {"type": "bar", "size": max(3.0, min(12.0, 0.66 * WIDTH / max(1, len(candles))))},
         "encoding": {"y": {"field": "open", "type": "quantitative"}, "y2": {"field": "close"}},
     }
     direction = {"condition": {"test": "datum.close >= datum.open", "value": BLUE}, "value": ORANGE}
@@ -80,7 +97,9 @@ def trades_chart(
         "layer": [wick, body],
     }
     marks = [mark for trade in trades for mark in _ends(trade)]
-    kinds = ["entry", "exit", "stop"]
+    shapes = {"entry": "triangle-up", "exit": "triangle-down", "stop": "cross"}
+    fills = {"entry": "#009e73", "exit": "#cc79a7", "stop": RED}
+    kinds = [kind for kind in shapes if any(mark["kind"] == kind for mark in marks)]
     ends = {
         "data": {"values": marks},
         "mark": {"type": "point", "filled": True, "size": 130, "opacity": 1, "stroke": "#ffffff", "strokeWidth": 0.8},
@@ -90,9 +109,14 @@ def trades_chart(
             "shape": {
                 "field": "kind",
                 "title": None,
-                "scale": {"domain": kinds, "range": ["triangle-up", "triangle-down", "cross"]},
+                "scale": {"domain": kinds, "range": [shapes[kind] for kind in kinds]},
+                "legend": {"symbolSize": 130, "symbolStrokeWidth": 0.8},
             },
-            "fill": {"field": "kind", "title": None, "scale": {"domain": kinds, "range": ["#009e73", "#cc79a7", RED]}},
+            "fill": {
+                "field": "kind",
+                "title": None,
+                "scale": {"domain": kinds, "range": [fills[kind] for kind in kinds]},
+            },
         },
     }
     links = {
@@ -126,12 +150,24 @@ def trades_chart(
     drawn = [bars, steps, links, ends] if levels else [bars, links, ends]
     layers: Specification = {"width": WIDTH, "height": HEIGHT, "layer": drawn}
     apart = {"resolve": {"scale": {"color": "independent", "stroke": "independent"}}}
-    scale = {**apart, "encoding": {"y": {"scale": {"zero": False}}}}
     return Chart(
-        _chart(title, summary, {**layers, **scale}),
-        f"{title}. {summary}. {len(trades)} trades are marked.",
+        _chart(title, summary, {**layers, **apart}),
+        f"{title}. {summary}.",
         tuple(float(c["close"]) for c in candles),
     )
+
+
+def _range(candles: Sequence[Row], trades: Sequence[Row]) -> tuple[float, float]:
+    """The lowest and highest price of candles and fills."""
+    fills = [float(trade[end]) for trade in trades for end in ("entry_price", "exit_price")]
+    lows, highs = [float(c["low"]) for c in candles], [float(c["high"]) for c in candles]
+    return min([*lows, *fills], default=0.0), max([*highs, *fills], default=1.0)
+
+
+def _told(levels: Sequence[Row]) -> str:
+    """The last level of each trade and kind, in words."""
+    last = {(each["trade"], each["kind"]): each["price"] for each in levels}
+    return ", ".join(f"{kind} {price:,.6g}" for (_, kind), price in last.items())
 
 
 def _ends(trade: Row) -> list[dict[str, Any]]:

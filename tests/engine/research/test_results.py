@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.charts.drawing import stop_path
+from engine.charts.specifications import trades_chart
 from engine.research.comparison import cointegration
 from engine.research.report import drawdowns
 
@@ -154,3 +155,24 @@ def test_a_stop_follows_the_best_price_before_a_bar_and_never_stands_below_the_f
     assert long == pytest.approx([95.0, 95.0, 114.0, 114.0, 123.5])
     assert short == pytest.approx([103.0, 103.0, 103.0])
     assert stop_path(1.0, 100.0, None, None, highs) == []
+
+
+def test_candles_keep_half_of_the_height_and_a_far_stop_is_told_in_words() -> None:
+    """Candles between 99 and 106: a stop at 97 is drawn, one at 60 would squeeze them."""
+    candles = [
+        {"time": f"2024-01-{d:02d}", "open": 100, "high": 101 + d / 4, "low": 99, "close": 101} for d in range(1, 21)
+    ]
+    times = {"entry_time": "2024-01-05", "exit_time": "2024-01-15"}
+    trades = [{**times, "entry_price": 100.0, "exit_price": 104.0, "exit_reason": "signal"}]
+    levels = [
+        {"time": "2024-01-05", "price": price, "kind": "stop level", "trade": trade}
+        for trade, price in ((0, 97.0), (1, 60.0))
+    ]
+    chart = trades_chart("Strategy", candles, trades, levels, "20 bars")
+    bars, steps = chart.specification["layer"][:2]
+    low, high = bars["layer"][0]["encoding"]["y"]["scale"]["domain"]
+
+    assert high - low <= 2 * (106 - 99)
+    assert [each["price"] for each in steps["data"]["values"]] == [97.0]
+    assert chart.alt == "Strategy. 20 bars; dashes: stop level; not drawn: stop level 60."
+    assert bars["layer"][1]["mark"]["size"] >= 5
