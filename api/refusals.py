@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, cast, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -75,16 +75,18 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
 
 def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> list[ErrorDetails]:
     """The findings to report: no echoes, and no argument that is missing only because its name was misspelt."""
-    found = [p for p in error.errors(include_url=False) if not _is_echo(p)]
+    every = error.errors(include_url=False)
+    found = [p for p in every if not _is_echo(p, every)]
     strange = [str(p["loc"][0]) for p in found if p["type"] == "extra_forbidden" and len(p["loc"]) == 1]
     meant = {_meant_argument(name, model, given) for name in strange}
     return [p for p in found if not (p["type"] == "missing" and p["loc"][0] in meant)]
 
 
-def _is_echo(problem: ErrorDetails) -> bool:
+def _is_echo(problem: ErrorDetails, every: list[ErrorDetails]) -> bool:
     """Pydantic calls a list too short when its items failed; the items are reported themselves."""
-    value = problem["input"]
-    return problem["type"] == "too_short" and isinstance(value, list | tuple) and len(cast("list[object]", value)) > 0
+    where = problem["loc"]
+    below = any(len(p["loc"]) > len(where) and p["loc"][: len(where)] == where for p in every)
+    return problem["type"] == "too_short" and below
 
 
 def _with_repairs(

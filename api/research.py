@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from .backtest_results import JobStatus
 from .backtests import Cash, ExecuteRequest, Note
@@ -30,6 +30,15 @@ class Range(Request):
     step: Annotated[Number, Field(gt=0)]
 
 
+def _kind_of_values(given: object) -> str:
+    return "range" if isinstance(given, dict | Range) else "values"
+
+
+_Values = Annotated[
+    Annotated[tuple[Number, ...], Tag("values")] | Annotated[Range, Tag("range")], Discriminator(_kind_of_values)
+]
+
+
 class WalkForwardTerms(Request):
     """Choose on `train_days`, trade the next `test_days`, move on. `anchored`: training always begins at the start."""
 
@@ -41,7 +50,7 @@ class WalkForwardTerms(Request):
 class SweepRequest(ExecuteRequest):
     """A script with parameters, the values to try, and what it trades when."""
 
-    grid: Annotated[dict[str, tuple[Number, ...] | Range], WithJsonSchema({"type": "object"})] = Field(
+    grid: Annotated[dict[str, _Values], WithJsonSchema({"type": "object"})] = Field(
         default_factory=dict, description='{"fast": [5, 10]} or {"fast": {"low": 5, "high": 50, "step": 5}}.'
     )
     search: Annotated[Search, one_of(get_args(Search)), _TEXT] = Field("grid", description="Or random, a sample.")

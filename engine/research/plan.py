@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Final
 
@@ -53,7 +53,7 @@ class SweepSpec:
         chosen: Rows of the grid that run (the product of `values`, the last parameter fastest); `None` for all.
         defaults: The script's own values of `names`.
         train_days, test_days: Of the walk-forward; `None` derives them from the length of the range.
-        tried_before: Variants tried on this market and range before.
+        tried_before: Other variants tried on this market and range before.
         memory_mb: Peak memory of all processes together.
     """
 
@@ -98,8 +98,11 @@ class SweepSpec:
         return cls(**given)
 
 
-def plan_sweep(request: SweepRequest, base: Spec, tried_before: int, workers: int) -> SweepSpec:
+def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], workers: int) -> SweepSpec:
     """Check the requested sweep.
+
+    Args:
+        tried: Names of the variants tried on this market and range before. One that runs again is no new trial.
 
     Raises:
         InvalidInput: The script has no such parameter, a value is outside its range, or the sweep is too large.
@@ -124,7 +127,7 @@ def plan_sweep(request: SweepRequest, base: Spec, tried_before: int, workers: in
             suggestion=f"Set search to random and max_variants to {min(fits, count):,}, or use a longer timeframe",
         )
     terms = request.walk_forward
-    return SweepSpec(
+    spec = SweepSpec(
         base=base,
         names=tuple(values),
         values=tuple(values.values()),
@@ -135,9 +138,15 @@ def plan_sweep(request: SweepRequest, base: Spec, tried_before: int, workers: in
         test_days=None if terms is None else terms.test_days,
         anchored=terms is not None and terms.anchored,
         top=request.top,
-        tried_before=tried_before,
+        tried_before=0,
         memory_mb=_memory_mb(base, count, workers),
     )
+    return replace(spec, tried_before=len(set(tried).difference(variant_names(base, spec.variants))))
+
+
+def variant_names(base: Spec, variants: NDArray[np.float64]) -> list[str]:
+    """The name of each variant among those tried."""
+    return [f"{base.variant[:20]}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
 
 
 def _values(

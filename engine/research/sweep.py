@@ -19,10 +19,10 @@ from engine.executor import Executor, executor_for
 from engine.frame import Floats, Frame
 from engine.jobs.preparation import context_of
 from engine.jobs.run import Report, loaded_frame, open_feed_at, settings_of, unfunded
-from engine.jobs.spec import Spec, SweepOutcome, World
+from engine.jobs.spec import SweepOutcome, World
 from engine.results.metrics import YEAR, measure_curve
 
-from .plan import DAY, Periods, SweepSpec, block_size, reach
+from .plan import DAY, Periods, SweepSpec, block_size, reach, variant_names
 from .statistics import Luck, Table, WalkForward, Windows, luck_of, walk_forward
 from .variants import METRICS, Measured, Terms, blocks, run_block, share_of
 
@@ -84,7 +84,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     report(0.9, _JUDGING)
     told = replace(spec, base=replace(base, warnings=(*base.warnings, *unfunded(base, feed))))
     found = judge(told, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
-    tried = dict(zip(_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
+    tried = dict(zip(variant_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
     return SweepOutcome(
         market=base.market,
         start=base.start,
@@ -152,7 +152,7 @@ def judge(spec: SweepSpec, ran: Ran, ends: NDArray[np.int64], periods: Periods, 
         **found,
         "recommendation": _sentence(chosen, reasons, luck, found),
         "recommended": None if reasons else chosen,
-        "warnings": _warnings(spec, ran, walked),
+        "warnings": _warnings(spec, ran, walked, ranked=found["default_rank"] is not None),
         "objective": spec.objective,
         "grid": {name: list(values) for name, values in zip(spec.names, spec.values, strict=True)},
         "scores": _scores(spec, objective),
@@ -273,8 +273,11 @@ def _sentence(chosen: dict[str, float], reasons: list[str], luck: Luck, found: d
     return f"{named}: its deflated Sharpe ratio is {luck.deflated_sharpe_ratio:.2f}, its neighbours do well{after}."
 
 
-def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward) -> list[str]:
+def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward, *, ranked: bool) -> list[str]:
     found = list(spec.base.warnings)
+    if not ranked:
+        named = ", ".join(f"{name}={value:g}" for name, value in zip(spec.names, spec.defaults, strict=True))
+        found.append(f"The script's own values ({named}) are not among the variants, so they have no rank.")
     if ran.refused:
         first = next(iter(ran.refused.values()))
         found.append(f"{len(ran.refused)} of {len(ran.metrics)} variants could not run; the first: {first}.")
@@ -283,13 +286,8 @@ def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward) -> list[str]:
     elif walked.gap_was_cut:
         found.append("Warm-up plus longest holding is over half a training window; the gap before tests is that half.")
     if spec.tried_before:
-        found.append(f"{spec.tried_before} variants were tried on this market and range before; they count too.")
+        found.append(f"{spec.tried_before} other variants were tried on this market and range before; they count too.")
     return found
-
-
-def _names(base: Spec, variants: NDArray[np.float64]) -> list[str]:
-    """The name of each variant among those tried."""
-    return [f"{base.variant[:20]}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
 
 
 def _numbers(values: Floats) -> list[float | None]:

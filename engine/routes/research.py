@@ -71,7 +71,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
     def plan() -> SweepSpec:
         base = prepare(engine.feed, now, request, engine.settings.jobs.max_bars)
         before = engine.store.read_now(lambda c: rows.tried(c, base.search(agent)))
-        return plan_sweep(request, base, len(before), pool_size())
+        return plan_sweep(request, base, before, pool_size())
 
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)

@@ -42,9 +42,22 @@ async def test_every_variant_counts_as_tried(door: Door) -> None:
     assert verdict["robustness"]["variants_tried"] == 4
 
 
+async def test_a_sweep_run_again_has_tried_nothing_new(door: Door) -> None:
+    first, again, wider = [
+        await door.swept(grid={"n": values}, universe=["BINANCE:XRP/USDT"])
+        for values in ([5, 10, 15], [5, 10, 15], [5, 10, 15, 20])
+    ]
+
+    assert first["deflated_sharpe_ratio"] == again["deflated_sharpe_ratio"]
+    assert not any("were tried" in said for said in (*again["warnings"], *wider["warnings"]))
+    assert any("own values (n=14) are not among the variants" in said for said in wider["warnings"])
+
+
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
+        ({"grid": {"n": 5}}, "grid.n.values 5 must be a list"),
+        ({"grid": {"n": {"low": 5, "high": 30, "step": 0}}}, "grid.n.range.step 0 must be above 0"),
         ({"grid": {"m": [1, 2]}}, "no parameter 'm'"),
         ({"grid": {"n": [5, 99]}}, "n=99 is outside 5 to 30"),
         ({"grid": {"n": [5]}}, "one variant"),
