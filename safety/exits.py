@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from inspect import get_annotations
 from typing import Final, cast
 
@@ -35,22 +35,45 @@ _HINTS: Final = ("ht_", "bearer ", "x-api-key", "private key")
 """Any text that looks like a key contains one of these. Checking for them first keeps large results cheap."""
 
 
+class _Secret:
+    """One secret in every encoding that is searched for."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._forms = frozenset(form.lower() for form in _forms(secret))
+
+    def hidden_in(self, text: str) -> str:
+        """The text with `[redacted]` in place of this secret."""
+        lowered = text.lower()
+        escaped = "%" in lowered or "\\" in lowered
+        if any(form in lowered for form in self._forms) or (escaped and self._start.search(text)):
+            return self._whole.sub(REDACTED, text)
+        return text
+
+    @cached_property
+    def _start(self) -> re.Pattern[str]:
+        """The first characters of the secret. This pattern compiles several times as fast as the whole one."""
+        return re.compile("".join(map(_spelled, self._secret[:SHORTEST])), re.IGNORECASE)
+
+    @cached_property
+    def _whole(self) -> re.Pattern[str]:
+        encoded = map(re.escape, sorted(self._forms, key=len, reverse=True))
+        return re.compile("|".join(("".join(map(_spelled, self._secret)), *encoded)), re.IGNORECASE)
+
+
 class Redactor:
     """Finds the secrets that were registered with `know`."""
 
     def __init__(self) -> None:
-        self._forms: frozenset[str] = frozenset()
-        self._spellings: tuple[str, ...] = ()
-        self._pattern: re.Pattern[str] | None = None
+        self._secrets: tuple[tuple[str, _Secret], ...] = ()
 
     def know(self, secret: str) -> None:
         """Redact this secret from now on. Secrets too short to tell from a word are ignored."""
-        if len(secret) < SHORTEST or secret.lower() in self._forms:
+        if len(secret) < SHORTEST or any(secret == known for known, _ in self._secrets):
             return
-        self._forms |= frozenset(form.lower() for form in _forms(secret))
-        self._spellings = (*self._spellings, "".join(map(_spelled, secret)))
-        longest_first = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join((*self._spellings, *map(re.escape, longest_first))), re.IGNORECASE)
+        # Longest first, so that a secret that contains another one is replaced as a whole.
+        both = (*self._secrets, (secret, _Secret(secret)))
+        self._secrets = tuple(sorted(both, key=lambda each: len(each[0]), reverse=True))
 
     def text(self, text: str) -> str:
         """The text with `[redacted]` in place of every known secret and of anything that looks like a key."""
@@ -59,12 +82,9 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """The text with `[redacted]` in place of every known secret."""
-        return self._pattern.sub(REDACTED, text) if self._pattern is not None and self._may_hold(text) else text
-
-    def _may_hold(self, text: str) -> bool:
-        """A quick check for large results: does the text hold escapes, or a secret in plain text?"""
-        lowered = text.lower()
-        return "%" in lowered or "\\" in lowered or any(form in lowered for form in self._forms)
+        for _, secret in self._secrets:
+            text = secret.hidden_in(text)
+        return text
 
     def value(self, value: object) -> object:
         """The same for JSON: every string in it, names of fields included."""

@@ -16,6 +16,7 @@ from mcp import Client
 from mcp.client.session import ElicitationFnT
 
 from engine.store import database
+from safety.exits import Redactor
 from server.app import open_server
 from server.settings import Settings
 from tests import postgresql
@@ -61,6 +62,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
     items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))
+
+
+@pytest.fixture(autouse=True)
+def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+    """A process redacts every secret that it has met. Each test begins like a process that has met none."""
+    monkeypatch.setattr("safety.exits._PROCESS", Redactor())
 
 
 @pytest.fixture(scope="session")
