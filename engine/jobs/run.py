@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -337,8 +337,8 @@ def _metrics(
     shape = moments(returns_of(simulation.equity, simulation.settings.initial_cash))
     longs = int(np.count_nonzero(simulation.trades.side > 0))
     return {
-        **asdict(curve),
-        **asdict(traded),
+        **curve._asdict(),
+        **traded._asdict(),
         "final_equity": simulation.final_equity,
         "long_trades": longs,
         "short_trades": traded.num_trades - longs,

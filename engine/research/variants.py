@@ -11,7 +11,7 @@ import ast
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -210,7 +210,7 @@ def measured(simulation: Simulation) -> list[float]:
     cash = simulation.settings.initial_cash
     curve = measure_curve(simulation.equity, cash, simulation.frame.seconds, simulation.span)
     traded = measure_trades(simulation)
-    figures = {**asdict(curve), **asdict(traded), "longest_holding": simulation.trades.bars_held.max(initial=0.0)}
+    figures = {**curve._asdict(), **traded._asdict(), "longest_holding": simulation.trades.bars_held.max(initial=0.0)}
     return [_or_nan(figures[name]) for name in METRICS]
 
 

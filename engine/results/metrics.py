@@ -7,21 +7,19 @@ close. Undefined figures (a ratio without a denominator, growth beyond the float
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.frame import Bools, Floats
+from engine.frame import Floats
 from engine.simulation.result import Simulation
 
 YEAR: Final = 365 * 86_400
 """Seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurveMetrics:
+class CurveMetrics(NamedTuple):
     """Figures of an equity curve. Fractions unless the name ends in `_pct`.
 
     Attributes:
@@ -36,8 +34,6 @@ class CurveMetrics:
         time_under_water: Share of bars below a peak.
     """
 
-    bars: int
-    periods_per_year: float
     total_return_pct: float
     annual_return: float | None
     volatility: float | None
@@ -45,12 +41,13 @@ class CurveMetrics:
     sortino_ratio: float | None
     calmar_ratio: float | None
     max_drawdown: float
+    bars: int
+    periods_per_year: float
     max_drawdown_bars: int
     time_under_water: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradeMetrics:
+class TradeMetrics(NamedTuple):
     """Figures of closed trades, after fees and slippage. Money in quote currency.
 
     Attributes:
@@ -89,21 +86,25 @@ def periods_per_year(seconds: int) -> float:
     return YEAR / seconds
 
 
-def returns_of(equity: Floats, initial_cash: float, out: Floats | None = None) -> Floats:
-    """Return of each bar, along the last axis; 0 once all money is lost. `out` is an array for the result."""
-    before = np.empty_like(equity) if out is None else out
-    before[..., :1] = initial_cash
-    before[..., 1:] = equity[..., :-1]
-    if float(before.min(initial=initial_cash)) > 0.0:
-        np.divide(equity, before, out=before)
-        before -= 1.0
-        return before
-    return np.divide(equity - before, before, out=np.zeros_like(equity), where=before > 0.0)
+def returns_of(equity: Floats, initial_cash: float) -> Floats:
+    """Return of each bar, along the last axis; 0 once all money is lost."""
+    return _returns(equity, initial_cash, np.empty_like(equity), solvent=bool(equity.min(initial=initial_cash) > 0.0))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurveRatios:
-    """The figures of an equity curve that serve to compare strategies. See `CurveMetrics`."""
+def _returns(equity: Floats, cash: float, out: Floats, *, solvent: bool) -> Floats:
+    """The same into `out`; `solvent` says that no equity is 0 or less, which saves a mask."""
+    if solvent:
+        out[..., 0] = equity[..., 0] / cash
+        np.divide(equity[..., 1:], equity[..., :-1], out=out[..., 1:])
+        out -= 1.0
+        return out
+    out[..., 0] = cash
+    out[..., 1:] = equity[..., :-1]
+    return np.divide(equity - out, out, out=np.zeros_like(equity), where=out > 0.0)
+
+
+class CurveRatios(NamedTuple):
+    """The figures of an equity curve that serve to compare strategies: the first fields of `CurveMetrics`."""
 
     total_return_pct: float
     annual_return: float | None
@@ -121,21 +122,17 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
         span: Seconds from the first bar's open to the last one's close. It exceeds the total length of the bars if bars
             are missing, and annual figures use it. None means that no bar is missing.
     """
-    peak = _peaks(equity, initial_cash)
-    under = equity < peak
-    ratios = _ratios(*_spread(equity, peak, initial_cash), len(equity), _yearly(len(equity), seconds, span))
+    size, yearly = len(equity), _yearly(len(equity), seconds, span)
+    peak = np.fmax.accumulate(equity)
+    if peak.item(0) < initial_cash:
+        peak[: peak.searchsorted(initial_cash)] = initial_cash
+    tops = (equity >= peak).nonzero()[0]
     return CurveMetrics(
-        bars=len(equity),
-        periods_per_year=_yearly(len(equity), seconds, span),
-        total_return_pct=ratios.total_return_pct,
-        annual_return=ratios.annual_return,
-        volatility=ratios.volatility,
-        sharpe_ratio=ratios.sharpe_ratio,
-        sortino_ratio=ratios.sortino_ratio,
-        calmar_ratio=ratios.calmar_ratio,
-        max_drawdown=ratios.max_drawdown,
-        max_drawdown_bars=_longest_run(under),
-        time_under_water=float(np.count_nonzero(under)) / len(equity),
+        *_ratios(*_spread(equity, peak, initial_cash), size, yearly),
+        bars=size,
+        periods_per_year=yearly,
+        max_drawdown_bars=_longest_gap(tops, size),
+        time_under_water=float(size - len(tops)) / size,
     )
 
 
@@ -144,7 +141,9 @@ def measure_curves(
 ) -> list[CurveRatios]:
     """Figures of many equity curves on the same bars, one row each. See `measure_curve`."""
     size, yearly = equity.shape[1], _yearly(equity.shape[1], seconds, span)
-    growth, mean, shortfall, deviation, depth = _spread(equity, _peaks(equity, initial_cash), initial_cash)
+    peak = np.maximum.accumulate(equity, axis=1)
+    np.maximum(peak, initial_cash, out=peak)
+    growth, mean, shortfall, deviation, depth = _spread(equity, peak, initial_cash)
     return [
         _ratios(growth[row], mean[row], shortfall[row], deviation[row], depth[row], size, yearly)
         for row in range(len(equity))
@@ -152,35 +151,34 @@ def measure_curves(
 
 
 def _spread(equity: Floats, peak: Floats, cash: float) -> tuple[Any, Any, Any, Any, Any]:
-    """Growth, mean return, root mean square of the losses, standard deviation and depth, along the last axis.
+    """Growth, mean return, mean square of the losses, variance and least share of the peak, along the last axis.
 
     `peak` is overwritten.
     """
-    size = equity.shape[-1]
-    depth = np.divide(equity, peak, out=peak).min(axis=-1) - 1.0
-    returns = returns_of(equity, cash, out=peak)
-    mean = returns.sum(axis=-1) / size
-    losses = np.minimum(returns, 0.0)
+    size, total, axis = equity.shape[-1], np.add.reduce, equity.ndim - 1
+    share = np.minimum.reduce(np.divide(equity, peak, out=peak), axis)
+    returns = _returns(equity, cash, peak, solvent=not np.count_nonzero(share <= 0.0))
+    mean = total(returns, axis) / size
+    losses = np.minimum(returns, np.zeros(returns.shape))
     losses *= losses
-    shortfall = np.sqrt(losses.sum(axis=-1) / size)
-    returns -= mean[..., None]
+    losses = total(losses, axis) / size
+    np.subtract(returns.T, mean, out=returns.T)
     returns *= returns
-    deviation = np.sqrt(returns.sum(axis=-1) / max(size - 1, 1))
-    return equity[..., -1] / cash, mean, shortfall, deviation, depth
+    return equity[..., -1] / cash, mean, losses, total(returns, axis) / max(size - 1, 1), share
 
 
 def _ratios(
-    growth: float, mean: float, shortfall: float, deviation: float, depth: float, size: int, yearly: float
+    growth: float, mean: float, losses: float, variance: float, share: float, size: int, yearly: float
 ) -> CurveRatios:
-    annual = _annual(float(growth), yearly / size)
-    root, depth = math.sqrt(yearly), min(float(depth), 0.0)
-    reward = float(mean) * root
+    growth, mean, root, depth = float(growth), float(mean), math.sqrt(yearly), min(float(share) - 1.0, 0.0)
+    annual = _annual(growth, yearly / size)
+    deviation, reward = math.sqrt(variance), mean * root
     return CurveRatios(
-        total_return_pct=100.0 * (float(growth) - 1.0),
+        total_return_pct=100.0 * (growth - 1.0),
         annual_return=annual,
-        volatility=_finite(float(deviation) * root) if size > 1 else None,
-        sharpe_ratio=_ratio(reward, _beyond_rounding(float(deviation), float(mean))) if size > 1 else None,
-        sortino_ratio=_ratio(reward, _beyond_rounding(float(shortfall), float(mean))),
+        volatility=_finite(deviation * root) if size > 1 else None,
+        sharpe_ratio=_ratio(reward, _beyond_rounding(deviation, mean)) if size > 1 else None,
+        sortino_ratio=_ratio(reward, _beyond_rounding(math.sqrt(losses), mean)),
         calmar_ratio=None if annual is None else _ratio(annual, -depth),
         max_drawdown=depth,
     )
@@ -189,12 +187,6 @@ def _ratios(
 def _yearly(size: int, seconds: int, span: int | None) -> float:
     """Bars per year at the density of the data."""
     return periods_per_year(seconds) if span is None or span == size * seconds else YEAR * size / span
-
-
-def _peaks(equity: Floats, cash: float) -> Floats:
-    """The highest equity so far, the initial cash included, along the last axis."""
-    peak = np.maximum.accumulate(equity, axis=-1)
-    return np.maximum(peak, cash, out=peak)
 
 
 def profit_ratios(
@@ -210,8 +202,7 @@ def profit_ratios(
 def measure_trades(simulation: Simulation) -> TradeMetrics:
     """Figures of a simulation's closed trades and of its costs."""
     trades = simulation.trades
-    pnl: list[float] = trades.pnl.tolist()
-    percent: list[float] = trades.pnl_pct.tolist()
+    pnl, percent = trades.profits
     count = len(pnl)
     won, lost = [value for value in pnl if value > 0.0], [value for value in pnl if value < 0.0]
     gain, loss = math.fsum(won), -math.fsum(lost)
@@ -234,7 +225,7 @@ def measure_trades(simulation: Simulation) -> TradeMetrics:
         average_bars_held=totals.bars_held / count if count else None,
         max_consecutive_losses=_longest_losses(pnl),
         exposure=float(np.count_nonzero(simulation.gross > 0.0)) / len(simulation.gross),
-        turnover=simulation.turnover,
+        turnover=totals.turnover,
         total_fees=totals.fees,
         total_slippage=totals.slippage,
         total_funding=simulation.funding,
@@ -274,10 +265,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _longest_run(mask: Bools) -> int:
-    """The longest stretch over which `mask` holds."""
-    breaks = np.flatnonzero(~mask)
-    if not len(breaks):
-        return len(mask)
-    between = int((breaks[1:] - breaks[:-1]).max(initial=1)) - 1
-    return max(between, int(breaks[0]), len(mask) - 1 - int(breaks[-1]))
+def _longest_gap(tops: NDArray[np.int64], size: int) -> int:
+    """The longest stretch of bars between two neighbours of `tops`, or between one of them and an end of the curve."""
+    if not len(tops):
+        return size
+    between = int(np.maximum.reduce(tops[1:] - tops[:-1], initial=1)) - 1
+    return max(between, int(tops[0]), size - 1 - int(tops[-1]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,6 +32,10 @@ CUT: Final = 0.99
 """An opening with less than this share of what was asked counts as cut: fees alone take less."""
 
 _ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
+
+RoundTrip = Callable[[float, float, float, int, float, float, int], tuple[float, float, float] | None]
+"""Takes the amount, then price, reference price and bar of the entry and of the exit. Gives the balance, the signed
+amount and the free cash while the position is open; None if the amount is too small to trade."""
 
 Slot = tuple[int, int]
 """Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
@@ -295,42 +299,37 @@ class Ledger:
         if ruined:
             self.settle()
 
-    def round_trip(
-        self,
-        side: Side,
-        amount: float,
-        price: float,
-        reference: float,
-        bar: int,
-        exit_price: float,
-        exit_reference: float,
-        exit_bar: int,
-        tag: str | None,
-    ) -> float | None:
-        """Open and close a position in the only instrument, which cannot be liquidated: `open`, `settle` and `close` in
-        one call, with the same bits.
-
-        Returns:
-            The balance while it was open; None if the amount is too small to trade.
-        """
-        costs = self._costs[0]
-        value, back = amount * price, amount * exit_price
-        if not value >= self.dust or value == math.inf:
-            return None
-        fee, exit_fee = value * costs.fee, back * costs.fee
-        slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
-        balance = self.balance - (side * value + fee)
-        free = balance + (side * value - value * costs.inverse_leverage)
-        if free < 0.0:
-            balance -= free
-        self.balance = balance + (side * back - exit_fee)
-        pnl = side * amount * (exit_price - price) - fee - exit_fee
+    def round_trips(self, side: Side, tag: str | None) -> RoundTrip:
+        """A function that opens and closes a position in the only instrument, which cannot be liquidated: `open`,
+        `settle` and `close` in one call, with the same bits."""
+        fee_rate, inverse, dust = self._costs[0].fee, self._costs[0].inverse_leverage, self.dust
+        add_fills, add_trade = self._fills.extend, self._trades.extend
         code = self._tags.setdefault(tag, float(len(self._tags)))
-        self._fills += (bar, 0, side, amount, price, fee, slipped, _ENTRY)
-        self._fills += (exit_bar, 0, -side, amount, exit_price, exit_fee, exit_slipped, _SIGNAL)
-        fees, slippage = fee + exit_fee, slipped + exit_slipped
-        self._trades += (0, side, amount, bar, exit_bar, price, exit_price, fees, slippage, pnl, _SIGNAL, code)
-        return balance
+
+        def trade(
+            amount: float, price: float, reference: float, bar: int, exit_price: float, exit_reference: float, left: int
+        ) -> tuple[float, float, float] | None:
+            value, back = amount * price, amount * exit_price
+            if not value >= dust or value == math.inf:
+                return None
+            fee, exit_fee = value * fee_rate, back * fee_rate
+            slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
+            balance = self.balance - (side * value + fee)
+            margin = side * value - value * inverse
+            free = balance + margin
+            if free < 0.0:
+                balance -= free
+                free = balance + margin
+            self.balance = balance + (side * back - exit_fee)
+            held = side * amount
+            pnl = held * (exit_price - price) - fee - exit_fee
+            closing = left, 0, -side, amount, exit_price, exit_fee, exit_slipped, _SIGNAL
+            add_fills((bar, 0, side, amount, price, fee, slipped, _ENTRY, *closing))
+            fees, slippage = fee + exit_fee, slipped + exit_slipped
+            add_trade((0, side, amount, bar, left, price, exit_price, fees, slippage, pnl, _SIGNAL, code))
+            return balance, held, free
+
+        return trade
 
     def records(self, frame: Frame) -> tuple[Trades, Fills]:
         """Everything that happened, by column."""

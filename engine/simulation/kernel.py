@@ -221,11 +221,13 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
         return
     for name, most in _MOST.items():
         value: Value | None = getattr(intent, name)
+        if value is None:
+            continue
         if isinstance(value, np.ndarray):
             fired = value if condition is None else value[condition]
             highest = float(np.fmax.reduce(fired, initial=0.0))
         else:
-            highest = 0.0 if value is None or math.isnan(value) else value
+            highest = 0.0 if math.isnan(value) else value
         if highest > most:
             raise InvalidInput(
                 f"{name} of an entry in {intent.instrument.ticker} comes to {highest:g}; it is a fraction of the entry "
@@ -240,21 +242,21 @@ def check_intent(frame: Frame, intent: Intent) -> None:
     Raises:
         InvalidInput: It names the ticker and the fix.
     """
-    ticker = intent.instrument.ticker
-    if intent.instrument not in frame.bars:
+    instrument = intent.instrument
+    if instrument not in frame.bars:
         raise InvalidInput(
-            f"{ticker} is not in the universe",
+            f"{instrument.ticker} is not in the universe",
             suggestion="Add it, or trade one of " + ", ".join(i.ticker for i in frame.bars),
         )
-    if intent.instrument.market_type == "perpetual":
+    if instrument.market_type == "perpetual":
         return
     if isinstance(intent, Entry) and intent.side < 0:
         raise InvalidInput(
-            f"{ticker} is a {intent.instrument.market_type} market and cannot be sold short",
+            f"{instrument.ticker} is a {instrument.market_type} market and cannot be sold short",
             suggestion="Use side LONG, or a perpetual such as BINANCEFUTURESUSD:BTC/USDT:USDT",
         )
     if isinstance(intent, Rebalance) and np.any(np.less(intent.weight, 0.0)):
         raise InvalidInput(
-            f"a target weight of {ticker} is negative, and a {intent.instrument.market_type} market has no shorts",
+            f"a target weight of {instrument.ticker} is negative, and a {instrument.market_type} market has no shorts",
             suggestion="Clip the weight at 0, or use a perpetual such as BINANCEFUTURESUSD:BTC/USDT:USDT",
         )

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
+from api.exchanges import MarketType
 from api.symbols import Instrument
 from engine.frame import Bars, Bools, Floats, Frame
 from engine.program import Side
@@ -36,16 +39,8 @@ class Costs:
     @classmethod
     def of(cls, instrument: Instrument, settings: SimulationSettings) -> Costs:
         """The costs of trading `instrument`."""
-        return cls(
-            fee=settings.fee,
-            up=1.0 + settings.slippage,
-            down=1.0 - settings.slippage,
-            inverse_leverage=1.0 / settings.leverage,
-            leverage=settings.leverage,
-            maintenance=settings.maintenance_margin,
-            margined=instrument.market_type == "perpetual",
-            cap=1.0 if instrument.market_type == "prediction" else math.inf,
-        )
+        s = settings
+        return _costs(instrument.market_type, s.fee, s.slippage, s.leverage, s.maintenance_margin)
 
     def entry_price(self, side: Side, reference: float) -> float:
         """The price that a market order opening on `side` pays at `reference`."""
@@ -54,6 +49,11 @@ class Costs:
     def exit_price(self, side: Side, reference: float) -> float:
         """The price that a market or stop order closing a position on `side` gets at `reference`."""
         return reference * self.down if side > 0 else min(reference * self.up, self.cap)
+
+    def factors(self, side: Side) -> tuple[float, float]:
+        """What a reference price is multiplied by when a market order opens a position on `side`, and when one closes
+        it. The result is at most `cap`."""
+        return (self.up, self.down) if side > 0 else (self.down, self.up)
 
     def unit_cost(self, price: float) -> float:
         """Margin plus fee of one unit opened at `price`."""
@@ -70,8 +70,21 @@ class Costs:
         return liquidation_value(side, entry, entry * self.inverse_leverage, self.maintenance)
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+@lru_cache(maxsize=64)
+def _costs(market_type: MarketType, fee: float, slippage: float, leverage: float, maintenance: float) -> Costs:
+    return Costs(
+        fee=fee,
+        up=1.0 + slippage,
+        down=1.0 - slippage,
+        inverse_leverage=1.0 / leverage,
+        leverage=leverage,
+        maintenance=maintenance,
+        margined=market_type == "perpetual",
+        cap=1.0 if market_type == "prediction" else math.inf,
+    )
+
+
+class Market(NamedTuple):
     """One instrument as the kernel trades it.
 
     `mark` is the close, carried over bars that are missing (0 before the first, when no position is possible). `exists`
@@ -113,7 +126,7 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
         close = close.copy()
         close[resolution] = 1.0 if close[resolution] >= 0.5 else 0.0
         missing[resolution + 1 :] = True
-    gaps = bool(missing.any())
+    gaps = np.count_nonzero(missing) > 0
     return Market(
         instrument=instrument,
         costs=costs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 from api.symbols import Instrument
@@ -91,8 +90,7 @@ class Simulation:
         """Slippage of all fills, money."""
         return self.trades.totals.slippage
 
-    @cached_property
+    @property
     def turnover(self) -> float:
         """Value of all fills."""
-        trades = self.trades
-        return float((trades.amount * (trades.entry_price + trades.exit_price)).sum())
+        return self.trades.totals.turnover

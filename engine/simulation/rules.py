@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from engine.frame import Floats
 from engine.program import SizeKind
@@ -97,10 +98,12 @@ class Limits:
     def of(cls, settings: SimulationSettings) -> Limits:
         """The limits of a simulation."""
         stop, target = settings.stop_loss, settings.take_profit
+        if stop is None and target is None:
+            return NO_LIMITS
         return cls(
             floor=-math.inf if stop is None else settings.initial_cash * (1.0 - stop),
             ceiling=math.inf if target is None else settings.initial_cash * (1.0 + target),
-            active=stop is not None or target is not None,
+            active=True,
         )
 
     def reached(self, equity: float) -> EndedEarly | None:
@@ -124,3 +127,6 @@ class Limits:
         if not outside[index]:
             return None
         return start + index, "portfolio_stop" if equity[index] <= self.floor else "portfolio_target"
+
+
+NO_LIMITS: Final = Limits(-math.inf, math.inf, active=False)

@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,8 +38,7 @@ from .market import Market
 Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """An entry decided on a bar: `kind` says how `value` sizes it; the other fields are also that bar's numbers."""
 
     side: Side
@@ -81,8 +80,9 @@ def order_at(entry: Entry, bar: int) -> Order:
 
 def constant_order(entry: Entry) -> Order | None:
     """The order of an entry whose parameters are the same on every bar; None where one is a series."""
-    if any(isinstance(parameter, np.ndarray) for parameter in _parameters(entry)):
-        return None
+    for parameter in _parameters(entry):
+        if isinstance(parameter, np.ndarray):
+            return None
     return order_at(entry, 0)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,14 +76,14 @@ class Fill:
     reason: FillReason
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over all trades: money, and bars from entry to exit."""
+class Totals(NamedTuple):
+    """Sums over all trades: money, and bars from entry to exit. `turnover` is the value of both legs."""
 
     fees: float
     slippage: float
     pnl: float
     bars_held: float
+    turnover: float
 
 
 class Trades:
@@ -90,8 +91,8 @@ class Trades:
 
     WIDTH: Final = 12
 
-    def __init__(self, table: list[float], tags: tuple[str | None, ...], frame: Frame) -> None:
-        self._table = np.array(table, dtype=np.float64).reshape(-1, self.WIDTH)
+    def __init__(self, numbers: list[float], tags: tuple[str | None, ...], frame: Frame) -> None:
+        self._numbers = numbers
         self._tags = tags
         self._frame = frame
 
@@ -115,7 +116,14 @@ class Trades:
         return cls(whole[np.argsort(whole[:, 4], kind="stable")].ravel().tolist(), tuple(tags), frame)
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._numbers) // self.WIDTH
+
+    @cached_property
+    def _table(self) -> Floats:
+        return np.array(self._numbers, dtype=np.float64).reshape(-1, self.WIDTH)
+
+    def _column(self, number: int) -> list[float]:
+        return self._numbers[number :: self.WIDTH]
 
     def _ints(self, column: int) -> Ints:
         return self._table[:, column].astype(np.int64)
@@ -175,11 +183,22 @@ class Trades:
         """Bars from the first entry fill to the closing fill."""
         return self._table[:, 4] - self._table[:, 3]
 
-    @cached_property
+    @property
     def totals(self) -> Totals:
         """Sums over all of them."""
-        sums: list[float] = self._table.sum(axis=0).tolist()
-        return Totals(fees=sums[7], slippage=sums[8], pnl=sums[9], bars_held=sums[4] - sums[3])
+        return Totals(
+            fees=math.fsum(self._column(7)),
+            slippage=math.fsum(self._column(8)),
+            pnl=math.fsum(self._column(9)),
+            bars_held=math.fsum(self._column(4)) - math.fsum(self._column(3)),
+            turnover=math.fsum(map(_turned, self._column(2), self._column(5), self._column(6))),
+        )
+
+    @property
+    def profits(self) -> tuple[list[float], list[float]]:
+        """`pnl` and `pnl_pct` as lists."""
+        pnl = self._column(9)
+        return pnl, list(map(_percent, pnl, self._column(2), self._column(5)))
 
     @property
     def pnl_pct(self) -> Floats:
@@ -213,7 +232,7 @@ class Trades:
             fees=fees,
             slippage=slippage,
             pnl=pnl,
-            pnl_pct=100.0 * pnl / (amount * entry) if amount * entry > 0.0 else 0.0,
+            pnl_pct=_percent(pnl, amount, entry),
             reason=reason,
             bars_held=int(left) - int(entered),
             tag=self._tags[int(tag)],
@@ -222,6 +241,15 @@ class Trades:
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Trade]:
         """Trades `start` to `stop`, created on demand."""
         return (self.row(i) for i in range(*slice(start, stop).indices(len(self))))
+
+
+def _percent(pnl: float, amount: float, entry: float) -> float:
+    value = amount * entry
+    return 100.0 * pnl / value if value > 0.0 else 0.0
+
+
+def _turned(amount: float, entry: float, left: float) -> float:
+    return amount * (entry + left)
 
 
 class Fills:

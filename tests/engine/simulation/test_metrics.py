@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,9 @@ def test_a_simulated_strategy_is_measured_as_empyrical_does(empyrical: Any) -> N
 def test_no_metric_is_ever_infinite_or_nan(world: World) -> None:
     result = simulate(world.frame, world.program, world.settings, world.first_bar)
 
-    figures = asdict(measure_curve(result.equity, world.settings.initial_cash, HOUR)) | asdict(measure_trades(result))
+    figures = (
+        measure_curve(result.equity, world.settings.initial_cash, HOUR)._asdict() | measure_trades(result)._asdict()
+    )
 
     assert [name for name, value in figures.items() if value is not None and not math.isfinite(value)] == []
 
