@@ -10,20 +10,8 @@ import ast
 import re
 from typing import Final, cast
 
-from .foreign_expressions import (
-    ENTER,
-    EXIT_WORDS,
-    FRAMES,
-    LEFT_OUT,
-    LONG_WORDS,
-    SHORT_WORDS,
-    History,
-    Translator,
-    called,
-    dotted_name,
-    parsed,
-    without_arguments,
-)
+from .foreign_expressions import History, Translator, without_arguments
+from .foreign_words import ENTER, EXIT_WORDS, FRAMES, LEFT_OUT, LONG_WORDS, SHORT_WORDS, called, dotted_name, parsed
 from .operators import OPERATORS
 from .words import VARIABLES
 

@@ -4,98 +4,39 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, cast
 
+from .foreign_words import (
+    DAYS,
+    FIELDS,
+    FRAMES,
+    FUNCTIONS,
+    LISTED,
+    LOOKED_BACK,
+    MODULES,
+    NO_IN,
+    NO_METHODS,
+    NUMBERED,
+    OPTIONS,
+    PREVIOUS,
+    ROLLED,
+    SIDES,
+    STATE,
+    called,
+    dotted_name,
+    input_meant,
+    method_meant,
+    number,
+    order_meant,
+    parsed,
+    timeframe_meant,
+    usable_period,
+    whole_number,
+    written,
+)
 from .operators import OPERATORS, Operator
 from .words import COLUMNS, FORMS, VARIABLES, meant
-
-FRAMES: Final = frozenset(
-    {"df", "data", "dataframe", "bars", "candles", "candle", "ohlcv", "ohlc", "prices", "bar", "datas", "row", "self"}
-)
-_MODULES: Final = frozenset(
-    {"ta", "talib", "pta", "pandas_ta", "np", "numpy", "math", "Math", "pd", "tulipy", "bt", "indicators", "momentum"}
-)
-_FIELDS: Final = {"adj close": "close", "adj_close": "close", "vol": "volume", "last": "close", "price": "close"}
-_ROLLED: Final = {
-    "mean": "sma", "std": "stddev", "max": "highest", "min": "lowest", "sum": "sum", "median": "median", "var": "var",
-    "skew": "skew", "kurt": "kurtosis", "rank": "rank_pct",
-}  # fmt: skip
-_LISTED: Final = {"max": "highest", "min": "lowest", "sum": "sum", "mean": "sma", "std": "stddev", "median": "median"}
-_FUNCTIONS: Final = {
-    "maximum": "max", "minimum": "min", "isnan": "is_missing", "absolute": "abs", "fabs": "abs", "power": "pow",
-    "mean": "sma", "std": "stddev", "nanmean": "sma", "tr": "trange", "stdev": "stddev", "barssince": "bars_since",
-}  # fmt: skip
-LEFT_OUT: Final = frozenset(
-    {
-        "print", "plot", "plotshape", "plotchar", "plotarrow", "bgcolor", "barcolor", "alert", "alertcondition", "hline",  # noqa: E501
-        "fill", "indicator", "study", "strategy", "console", "log", "label", "line", "table", "assert", "library",
-    }
-)  # fmt: skip
-LONG_WORDS: Final = frozenset(
-    {"buy", "long", "go_long", "enter_long", "open_long", "market_buy", "buy_market", "order_buy"}
-)
-SHORT_WORDS: Final = frozenset({"short", "go_short", "enter_short", "open_short", "sell_short", "short_sell"})
-EXIT_WORDS: Final = frozenset(
-    {"sell", "close_position", "exit_long", "exit_short", "close_long", "close_short", "flat", "flatten", "close_all",
-     "exit_position", "liquidate", "close_trade"}
-)  # fmt: skip
-_STATE: Final = {
-    "strategy.position_size": "position", "strategy.equity": "equity", "strategy.position_avg_price": "entry_price",
-    "strategy.opentrades": "open_positions", "syminfo.tickerid": "TICKER", "syminfo.ticker": "TICKER",
-    "timeframe.period": "TIMEFRAME", "self.position": "position", "position.size": "position", "self.equity": "equity",
-    "self.position.size": "position", "position.entry_price": "entry_price", "account.equity": "equity",
-    "account.balance": "cash", "strategy.initial_capital": "equity", "ta.tr": "trange()", "ta.obv": "obv()",
-    "ta.vwap": "session_vwap()",
-}  # fmt: skip
-_PREVIOUS: Final = re.compile(r"(?:(?:prev|previous|last|yesterday)_?(?P<a>open|high|low|close|volume)|(?P<b>open|high|low|close|volume)_?(?:prev|previous|1))")  # noqa: E501  # fmt: skip
-_NUMBERED: Final = re.compile(r"(?P<name>[a-z]+)_?(?P<period>\d{1,4})")
-_NO_METHODS: Final = "nothing has attributes or methods here"
-_NO_IN: Final = "`in` and `is` are not part of the language"
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MINUTES: Final = {"1": "1m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h", "360": "6h",
-                   "480": "8h", "720": "12h", "d": "1d", "w": "1w", "1h": "1h", "daily": "1d", "weekly": "1w",
-                   "hourly": "1h", "1day": "1d", "day": "1d", "hour": "1h", "1440": "1d"}  # fmt: skip
-ENTER: Final = 'entry(TICKER, "LONG", Weight(0.5))'
-_LOOKED_BACK: Final = frozenset({"highest", "lowest", "sma", "sum", "stddev", "median"})
-
-
-def parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
-def called(name: str, *arguments: ast.expr) -> ast.Call:
-    return ast.Call(ast.Name(name, ast.Load()), list(arguments), [])
-
-
-def _number(value: float) -> ast.Constant:
-    return ast.Constant(int(value) if float(value).is_integer() else value)
-
-
-def written(node: ast.AST) -> str:
-    """The source of a node, with texts in double quotes."""
-    text = ast.unparse(node)
-    return text if '"' in text else text.replace("'", '"')
-
-
-def dotted_name(node: ast.expr) -> str:
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=inner, attr=name):
-            outer = dotted_name(inner)
-            return f"{outer}.{name}" if outer else ""
-        case _:
-            return ""
-
-
-def timeframe_meant(text: str) -> str | None:
-    """The timeframe of this language for `240`, `D`, `1H` or `4 hours`."""
-    folded = text.strip().lower().replace(" ", "")
-    short = re.fullmatch(r"(\d*)(m|h|d|w)(?:in|ins|inute|inutes|our|ours|r|rs|ay|ays|eek|eeks)?", folded)
-    if folded in _MINUTES:
-        return _MINUTES[folded]
-    return f"{short[1] or 1}{short[2]}" if short else None
 
 
 class Translator(ast.NodeTransformer):
@@ -115,10 +56,10 @@ class Translator(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         """Columns of a table, state of a strategy."""
         dotted = dotted_name(node)
-        if dotted in _STATE:
-            return self._now(parsed(_STATE[dotted]), node)
+        if dotted in STATE:
+            return self._now(parsed(STATE[dotted]), node)
         self.generic_visit(node)
-        field = _FIELDS.get(node.attr.lower(), node.attr.lower())
+        field = FIELDS.get(node.attr.lower(), node.attr.lower())
         if field in COLUMNS and dotted_name(node.value).split(".")[0] in FRAMES:
             return self._now(ast.Name(field, ast.Load()), node)
         if node.attr in {"values", "array", "series"}:
@@ -134,10 +75,10 @@ class Translator(ast.NodeTransformer):
         folded = node.id.lower()
         if node.id.isupper() and node.id not in VARIABLES and folded in VARIABLES:
             return self._now(ast.Name(folded, ast.Load()), node, f"unknown name `{node.id}`")
-        previous = _PREVIOUS.fullmatch(folded)
+        previous = PREVIOUS.fullmatch(folded)
         if previous:
             return self._now(parsed(f"{previous['a'] or previous['b']}[-2]"), node)
-        numbered = _NUMBERED.fullmatch(folded)
+        numbered = NUMBERED.fullmatch(folded)
         if numbered and node.id not in OPERATORS:
             name = {"ma": "sma", "vol": "", "r": ""}.get(numbered["name"], numbered["name"])
             if name in OPERATORS and OPERATORS[name].constants:
@@ -150,8 +91,8 @@ class Translator(ast.NodeTransformer):
         self.generic_visit(node)
         key = node.slice
         text = key.value.lower() if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
-        if text is not None and dotted_name(node.value).split(".")[0] in FRAMES and _FIELDS.get(text, text) in COLUMNS:
-            return self._now(ast.Name(_FIELDS.get(text, text), ast.Load()), node)
+        if text is not None and dotted_name(node.value).split(".")[0] in FRAMES and FIELDS.get(text, text) in COLUMNS:
+            return self._now(ast.Name(FIELDS.get(text, text), ast.Load()), node)
         if text is not None and dotted_name(node.value) in FRAMES:
             return self._now(self._column(text), node)
         if isinstance(node.value, ast.Attribute) and node.value.attr in {"iloc", "iat", "loc"}:
@@ -188,14 +129,14 @@ class Translator(ast.NodeTransformer):
         if isinstance(right, ast.Constant) and right.value is None:
             test = called("is_missing", left)
             negative = isinstance(op, ast.IsNot | ast.NotEq)
-            return self._now(ast.UnaryOp(ast.Not(), test) if negative else test, node, _NO_IN)
+            return self._now(ast.UnaryOp(ast.Not(), test) if negative else test, node, NO_IN)
         if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.List | ast.Tuple | ast.Set) and right.elts:
             each: list[ast.expr] = [ast.Compare(left, [ast.Eq()], [value]) for value in right.elts]
             test = ast.BoolOp(ast.Or(), each) if len(each) > 1 else each[0]
-            return self._now(ast.UnaryOp(ast.Not(), test) if isinstance(op, ast.NotIn) else test, node, _NO_IN)
+            return self._now(ast.UnaryOp(ast.Not(), test) if isinstance(op, ast.NotIn) else test, node, NO_IN)
         day = right.value.lower() if isinstance(right, ast.Constant) and isinstance(right.value, str) else ""
-        if dotted_name(left).lower() in {"weekday", "dayofweek", "day_of_week"} and day in _DAYS:
-            return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [_number(_DAYS.index(day))]), node)
+        if dotted_name(left).lower() in {"weekday", "dayofweek", "day_of_week"} and day in DAYS:
+            return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [number(DAYS.index(day))]), node)
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
@@ -213,7 +154,7 @@ class Translator(ast.NodeTransformer):
             found = special(self, node)
             if found is not None:
                 return self._now(found, node)
-        order = self._order(node, dotted)
+        order = order_meant(node, dotted)
         if order is not None:
             return self._now(order, node)
         if isinstance(node.func, ast.Attribute):
@@ -238,12 +179,12 @@ class Translator(ast.NodeTransformer):
         text = str(first.value).upper() if isinstance(first, ast.Constant) else ""
         if first is None and not any(k.arg == "ticker" for k in keywords):
             arguments = [ast.Name("TICKER", ast.Load())]
-        elif text in _SIDES:
-            arguments = [ast.Name("TICKER", ast.Load()), ast.Constant(_SIDES[text]), *arguments[1:]]
+        elif text in SIDES:
+            arguments = [ast.Name("TICKER", ast.Load()), ast.Constant(SIDES[text]), *arguments[1:]]
         for keyword in keywords:
-            if str(keyword.arg).lower() in _OPTIONS:
+            if str(keyword.arg).lower() in OPTIONS:
                 self._reasons.append(f"{name} has no option `{keyword.arg}`")
-        renamed = [ast.keyword(_OPTIONS.get(str(k.arg).lower(), k.arg), k.value) for k in keywords]
+        renamed = [ast.keyword(OPTIONS.get(str(k.arg).lower(), k.arg), k.value) for k in keywords]
         named = {k.arg for k in renamed}
         if name == "entry" and len(arguments) == 1 and "side" not in named:
             arguments.append(ast.Constant("LONG"))
@@ -264,45 +205,30 @@ class Translator(ast.NodeTransformer):
         period = any(p.kind == "period" for p in operator.constants)
         for i, each in enumerate(arguments):
             if period and i >= len(operator.inputs):
-                arguments[i] = _usable(each)
+                arguments[i] = usable_period(each)
         made = ast.Call(node.func, arguments, node.keywords)
         return node if ast.dump(made) == ast.dump(node) else self._now(made, node)
-
-    def _order(self, node: ast.Call, dotted: str) -> ast.expr | None:
-        """An entry or exit for the buy and sell calls of other tools."""
-        last = dotted.rsplit(".", 1)[-1].lower()
-        whole = dotted.lower()
-        if whole in {"strategy.entry", "strategy.order"}:
-            text = ast.unparse(node).lower()
-            side = "SHORT" if "strategy.short" in text or '"short"' in text.replace("'", '"') else "LONG"
-            return parsed(f'entry(TICKER, "{side}", Weight(0.5))')
-        if whole in {"strategy.close", "strategy.exit", "strategy.close_all", "self.position.close", "position.close"}:
-            return parsed("exit(TICKER)")
-        if dotted and (last in LONG_WORDS or last in SHORT_WORDS or last in EXIT_WORDS) and last not in OPERATORS:
-            side = "SHORT" if last in SHORT_WORDS else "LONG"
-            return parsed("exit(TICKER)" if last in EXIT_WORDS else f'entry(TICKER, "{side}", Weight(0.5))')
-        return None
 
     def _method(self, node: ast.Call, func: ast.Attribute, dotted: str) -> ast.expr:
         rolled = self._rolled(node, func)
         if rolled is not None:
-            return self._now(rolled, node, _NO_METHODS)
+            return self._now(rolled, node, NO_METHODS)
         root = dotted.split(".", maxsplit=1)[0]
         name = func.attr
         self.generic_visit(node)
-        if root in _MODULES:
-            return self._now(self._function(node, name), node, _NO_METHODS)
+        if root in MODULES:
+            return self._now(self._function(node, name), node, NO_METHODS)
         if not isinstance(node.func, ast.Attribute):
             return node
         series = node.func.value
-        plain = self._of_series(series, name, node.args)
-        return node if plain is None else self._now(plain, node, _NO_METHODS)
+        plain = method_meant(series, name, node.args)
+        return node if plain is None else self._now(plain, node, NO_METHODS)
 
     def _rolled(self, node: ast.Call, func: ast.Attribute) -> ast.expr | None:  # noqa: C901 - one case for each form
         """`x.rolling(20).mean()`, `x.ewm(span=12).mean()`, `x[-20:].max()`."""
         inner = func.value
-        if isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Slice) and func.attr in _LISTED:
-            return self._window(_LISTED[func.attr], inner)
+        if isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Slice) and func.attr in LISTED:
+            return self._window(LISTED[func.attr], inner)
         if not isinstance(inner, ast.Call) or not isinstance(inner.func, ast.Attribute):
             return None
         given = [*inner.args, *(k.value for k in inner.keywords)]
@@ -312,19 +238,19 @@ class Translator(ast.NodeTransformer):
             if func.attr == "corr" and node.args:
                 return called("correlation", series, cast("ast.expr", self.visit(node.args[0])), given[0])
             if func.attr == "quantile" and node.args and isinstance(node.args[0], ast.Constant):
-                return called("percentile", series, given[0], _number(100 * float(cast("float", node.args[0].value))))
-            return called(_ROLLED[func.attr], series, given[0]) if func.attr in _ROLLED else None
+                return called("percentile", series, given[0], number(100 * float(cast("float", node.args[0].value))))
+            return called(ROLLED[func.attr], series, given[0]) if func.attr in ROLLED else None
         if inner.func.attr == "ewm" and func.attr == "mean" and given:
             alpha = keywords.get("alpha")
             if isinstance(alpha, ast.BinOp) and isinstance(alpha.op, ast.Div):
                 return called("rma", series, alpha.right)
             if "com" in keywords and isinstance(keywords["com"], ast.Constant):
-                return called("rma", series, _number(float(cast("float", keywords["com"].value)) + 1))
+                return called("rma", series, number(float(cast("float", keywords["com"].value)) + 1))
             return called("ema", series, keywords.get("span", given[0]))
         if inner.func.attr == "expanding":
             return called("cum", series) if func.attr == "sum" else None
         indicator = re.fullmatch(r"([A-Z][A-Za-z]+?)(?:Indicator|Oscillator)?", inner.func.attr)
-        if indicator and dotted_name(inner.func).split(".")[0] in _MODULES and func.attr in OPERATORS:
+        if indicator and dotted_name(inner.func).split(".")[0] in MODULES and func.attr in OPERATORS:
             return called(func.attr, *(cast("ast.expr", self.visit(a)) for a in given))
         return None
 
@@ -332,9 +258,9 @@ class Translator(ast.NodeTransformer):
         """`highest(x, 20)` for `max(x[-20:])`."""
         bounds = cast("ast.Slice", sliced.slice)
         for edge in (bounds.lower, bounds.upper):
-            size = abs(_whole(edge))
+            size = abs(whole_number(edge))
             if size > 1:
-                return called(name, cast("ast.expr", self.visit(sliced.value)), _number(size))
+                return called(name, cast("ast.expr", self.visit(sliced.value)), number(size))
         return None
 
     def _listed(self, node: ast.Call) -> ast.expr:
@@ -343,8 +269,8 @@ class Translator(ast.NodeTransformer):
             return node
         name = node.func.id
         first = node.args[0] if node.args else None
-        if name in _LISTED and isinstance(first, ast.Subscript) and isinstance(first.slice, ast.Slice):
-            window = self._window(_LISTED[name], first)
+        if name in LISTED and isinstance(first, ast.Subscript) and isinstance(first.slice, ast.Slice):
+            window = self._window(LISTED[name], first)
             return node if window is None else self._now(window, node)
         if name not in OPERATORS and name not in FORMS and name.lower() in OPERATORS and name.upper() == name:
             return self._now(self._function(node, name), node, f"unknown function `{name}`")
@@ -352,17 +278,17 @@ class Translator(ast.NodeTransformer):
 
     def _function(self, node: ast.Call, name: str) -> ast.expr:
         """A call of this language's operator for a library function with a similar name."""
-        folded = _FUNCTIONS.get(name.lower(), name.lower())
+        folded = FUNCTIONS.get(name.lower(), name.lower())
         clear, _ = (folded, []) if folded in OPERATORS else meant(name)
         ours = clear or folded
         operator = OPERATORS.get(ours)
         arguments = [*node.args, *(k.value for k in node.keywords if k.arg not in {"adjust", "ddof", "axis"})]
         sliced = arguments[0] if arguments else None
-        if name in _LISTED and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
-            return self._window(_LISTED[name], sliced) or node
+        if name in LISTED and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
+            return self._window(LISTED[name], sliced) or node
         if operator is not None:
             sliced = arguments[0] if arguments else None
-            if ours in _LOOKED_BACK and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
+            if ours in LOOKED_BACK and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
                 return self._window(ours, sliced) or node
             columns = len(operator.reads)
             if columns and len(arguments) >= columns and all(dotted_name(a) in COLUMNS for a in arguments[:columns]):
@@ -375,35 +301,6 @@ class Translator(ast.NodeTransformer):
                 arguments = arguments[1:]
         return called(ours, *arguments)
 
-    def _of_series(self, series: ast.expr, name: str, arguments: Sequence[ast.expr]) -> ast.expr | None:
-        """The operator for a method of a series."""
-        one: list[ast.expr] = list(arguments[:1]) or [_number(1)]
-        compared = {"gt": ast.Gt(), "lt": ast.Lt(), "ge": ast.GtE(), "le": ast.LtE(), "eq": ast.Eq()}
-        if name in compared and arguments:
-            return ast.Compare(series, [compared[name]], list(arguments[:1]))
-        match name:
-            case "shift":
-                return called("lag", series, *one)
-            case "diff":
-                return called("change", series, *one)
-            case "pct_change":
-                return called("pct_change", series, *one)
-            case "cumsum":
-                return called("cum", series)
-            case "fillna":
-                return called("nz", series, *(list(arguments[:1]) or [_number(0)]))
-            case "isna" | "isnull":
-                return called("is_missing", series)
-            case "abs" | "round" | "clip" | "between":
-                return called(name, series, *arguments)
-            case "dropna" | "copy" | "to_numpy" | "astype" | "ffill":
-                return series
-            case _:
-                pass
-        clear = name if name in OPERATORS else meant(name)[0]
-        known = dotted_name(series) in VARIABLES or isinstance(series, ast.Call)
-        return called(clear, series, *arguments) if clear is not None and clear in OPERATORS and known else None
-
     def security(self, node: ast.Call) -> ast.expr | None:
         """Another timeframe."""
         given = [*node.args, *(k.value for k in node.keywords)]
@@ -413,16 +310,8 @@ class Translator(ast.NodeTransformer):
         return called("tf", ast.Constant(length or "4h"), cast("ast.expr", self.visit(given[2])))
 
     def parameter(self, node: ast.Call) -> ast.expr | None:
-        """A number that can be set from outside."""
-        values = [a.value for a in node.args if isinstance(a, ast.Constant)]
-        values += [k.value.value for k in node.keywords if k.arg == "defval" and isinstance(k.value, ast.Constant)]
-        number = next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)
-        if number is None:
-            return None
-        edges = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
-        low, high = edges.get("minval", min(1.0, number)), edges.get("maxval", max(10 * number, 1.0))
-        lowest, highest = float(cast("float", low)), float(cast("float", high))
-        return called("param", ast.Constant(self._target), *(_number(v) for v in (number, lowest, highest)))
+        """A number that can be set from outside, named after the variable that it is assigned to."""
+        return input_meant(node, self._target)
 
     def wrapped(self, node: ast.Call) -> ast.expr | None:
         """`self.I(talib.RSI, close, 14)`."""
@@ -446,32 +335,12 @@ class Translator(ast.NodeTransformer):
         return called("tf", ast.Constant(length), cast("ast.expr", self.visit(second)))
 
 
-_SIDES: Final = {"LONG": "LONG", "BUY": "LONG", "SHORT": "SHORT", "SELL": "SHORT"}
-_OPTIONS: Final = {
-    "sl": "stop_loss", "stop": "stop_loss", "stoploss": "stop_loss", "stop_loss_pct": "stop_loss", "tp": "take_profit",
-    "target": "take_profit", "takeprofit": "take_profit", "take_profit_pct": "take_profit", "trail": "trailing_stop",
-    "trailing": "trailing_stop", "trail_stop": "trailing_stop", "qty": "size", "quantity": "size", "weight": "size",
-    "symbol": "ticker", "direction": "side", "price": "limit", "limit_price": "limit", "label": "tag", "comment": "tag",
-}  # fmt: skip
-
-
 def example_of(operator: Operator) -> str | None:
     """A call with the defaults, on the close; None where an argument has no obvious value."""
     if any(p.default is None and p.kind not in {"series", "value", "any"} for p in operator.parameters):
         return None
     texts = ("close" if p.default is None else f"{p.default:g}" for p in operator.parameters if p.kind != "choice")
     return f"{operator.name}({', '.join(texts)})"
-
-
-def _usable(number: ast.expr) -> ast.expr:
-    """A period as a whole number above 0."""
-    match number:
-        case ast.Constant(value=str() as text) if text.isdigit():
-            return _number(int(text))
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)) if value > 0:
-            return _number(value)
-        case _:
-            return number
 
 
 class History(ast.NodeTransformer):
@@ -487,7 +356,7 @@ class History(ast.NodeTransformer):
             and place >= 0
             and dotted_name(node.value) != "TICKERS"
         ):
-            return ast.Subscript(node.value, ast.UnaryOp(ast.USub(), _number(place + 1)), ast.Load())
+            return ast.Subscript(node.value, ast.UnaryOp(ast.USub(), number(place + 1)), ast.Load())
         return node
 
 
@@ -507,16 +376,6 @@ def without_arguments(arguments: ast.arguments, value: ast.expr) -> ast.expr:
     names = [a.arg for a in arguments.args if a.arg not in VARIABLES and a.arg != "self"]
     given = {name: ("close" if i == 0 else "14") for i, name in enumerate(names) if name not in FRAMES}
     return cast("ast.expr", _Renamed(given).visit(value))
-
-
-def _whole(edge: ast.expr | None) -> int:
-    match edge:
-        case ast.Constant(value=int() as number):
-            return number
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
-            return -number
-        case _:
-            return 0
 
 
 _CALLS: Final[dict[str, Callable[[Translator, ast.Call], ast.expr | None]]] = {

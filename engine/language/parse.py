@@ -10,7 +10,7 @@ from typing import Final
 
 from .diagnostics import Findings, Span
 from .foreign import our_line, translated, translated_expression
-from .foreign_expressions import written
+from .foreign_words import written
 from .lexer import MAX_LENGTH, Mode, Text, read
 
 MAX_DEPTH: Final = 64
