@@ -25,7 +25,7 @@ from engine.simulation.kernel import simulate
 from engine.simulation.schedule import delayed
 from engine.simulation.settings import SimulationSettings
 from engine.store import metadata
-from engine.store.backtests import Search, results_table, tried
+from engine.store.backtests import Search, results_table, sweeps_table, tried
 
 from .conftest import EXAMPLE, Finish, Send
 
@@ -213,7 +213,7 @@ def _search(rows: Sequence[dict[str, Any]], experiment: str | None = None) -> di
     engine = sa.create_engine("sqlite://")
     try:
         with engine.begin() as connection:
-            metadata.create_all(connection)
+            metadata.create_all(connection, tables=[results_table, sweeps_table])
             connection.execute(sa.insert(results_table), list(rows))
             return tried(connection, Search("a", "m", 0, 365 * 86_400, 3_600, experiment))
     finally:
