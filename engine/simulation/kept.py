@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, Final, cast
 
@@ -107,7 +107,7 @@ def _adapter() -> TypeAdapter[KernelState]:
 def shape() -> str:
     """All stored fields, so that a new field is never read from an old state."""
     kinds: tuple[type[Any], ...] = (Position, Order, Cell, Close, Open, Target, Place)
-    parts = [f"{kind.__name__}({','.join(f.name for f in fields(kind))})" for kind in kinds]
+    parts = [f"{kind.__name__}({','.join(kind.__annotations__)})" for kind in kinds]
     return f"{VERSION}:{';'.join(parts)}"
 
 
