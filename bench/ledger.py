@@ -14,9 +14,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from safety.ledger import GO, Ledger, Verdict
+from safety.ledger import Ledger
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import GO, Caller, Intent, Verdict
 from safety.terms.proposal import Order, Proposal
 
 ROUNDS = 200

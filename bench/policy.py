@@ -14,8 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from api.orders import PlaceRequest
-from safety.policy import LIVE, Policy
-from safety.policy.evaluation import evaluate
+from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.explain import left
 from safety.terms.facts import AccountFacts, Facts, Quote, Resting, Usage
 from safety.terms.proposal import Order

@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -22,7 +22,7 @@ from api.endpoint import Scope
 from api.errors import NotAuthorised, RateLimited
 from api.times import Clock
 from engine.store.accounts import agents_table, keys_table, usage_table
-from engine.store.database import Store, new_id
+from engine.store.database import Store, Version, new_id
 
 Kind = Literal["backtests", "registrations"]
 Tier = Literal["provisional", "local"]
@@ -219,6 +219,7 @@ class Access:
         self._home = home
         self._settings = settings
         self._requests = RequestRate(clock)
+        self._kept: tuple[Version, dict[str, _Key]] | None = None
 
     async def admit(self, key: str | None, scope: Scope | None, address: str) -> Caller:
         """Identify the caller, count the request and check that the key covers `scope`.
@@ -328,13 +329,26 @@ class Access:
         return key
 
     async def _find(self, key: str, address: str) -> _Key | None:
-        columns = (keys_table, agents_table.c.display_name)
-        query = sa.select(*columns).join(agents_table).where(keys_table.c.digest == _digest(key))
-        row = await self._store.read(lambda connection: connection.execute(query).one_or_none())
-        if row is None:
-            return None
-        scopes = frozenset(cast("list[Scope]", row.scopes.split(",")))
-        return _Key(Caller(address, row.agent_id, row.id, row.display_name, row.tier, scopes), row.expires_at)
+        found = await anyio.to_thread.run_sync(self._known, _digest(key))
+        return None if found is None else replace(found, caller=replace(found.caller, address=address))
+
+    def _known(self, digest: str) -> _Key | None:
+        """A stored key, from the copy in memory while no process has changed keys or agents."""
+        version = self._store.version(keys_table.name, agents_table.name)
+        kept = self._kept
+        if kept is None or version.others is None or version != kept[0]:
+            kept = self._kept = (version, {})
+        found = kept[1]
+        if digest not in found:
+            columns = (keys_table, agents_table.c.display_name)
+            query = sa.select(*columns).join(agents_table).where(keys_table.c.digest == digest)
+            row = self._store.read_now(lambda connection: connection.execute(query).one_or_none())
+            if row is None:
+                return None
+            scopes = frozenset(cast("list[Scope]", row.scopes.split(",")))
+            caller = Caller("", row.agent_id, row.id, row.display_name, row.tier, scopes)
+            found[digest] = _Key(caller, row.expires_at)
+        return found[digest]
 
     def _limits(self, caller: Caller) -> Limits:
         return self._settings.limits(caller.tier)

@@ -21,11 +21,11 @@ from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Doors
 from safety.exits import redacted
+from server.backend import Backend, open_backend
 from server.calls import ClientAsking, OpenDesk, StrictTool, caller, failure, shown_resource
 from tools.desk import Desk, Facts
 from tools.surface import exposed, not_offered
 
-from .backend import Backend, open_backend
 from .settings import Settings
 from .unreadable import Answering
 

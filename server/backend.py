@@ -1,11 +1,15 @@
-"""Opens the backend of the calls, the hosted service or the embedded engine: lazily, once per process.
+"""Opens the backend of the calls, the hosted service or the embedded engine, and the gate before it: once per process.
 
 The only module outside `engine` that imports it, and only when a call needs it. Each backend runs in a separate task:
 an engine opened during one call must outlive that call, and must be closed by the task that opened it.
+
+Starting a server and listing its tools imports none of this. A home with a ledger may have approved intents to send or
+sent ones to resolve, so the watcher of the gate starts soon after the server, before any call.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,13 +21,13 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 import anyio.to_thread
+from anyio import to_thread
 from pydantic import SecretStr
 
 from safety.exits import Redactor, know
-from server.lifecycle import Safety
-
-from .keys import find_key, keep_registered_key
-from .settings import Settings
+from server.gate import build_gate_context, build_watcher
+from server.keys import find_key, keep_registered_key
+from server.settings import Settings
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -32,8 +36,143 @@ if TYPE_CHECKING:
     from engine.venues.exchange.views import OwnAccount
     from safety.face import Gate
     from safety.gate import GateContext
+    from safety.ledger import Ledger
+    from server.channels import Reached
 
-    from .channels import Reached
+
+LEDGER: Final = "safety.db"
+SOON: Final = 3.0
+"""Delay in seconds after the start, so that a client's first calls come first."""
+
+IDLE: Final = 2.0
+"""Seconds between two readings of the ledger while there is no reason to open the engine."""
+
+_log = logging.getLogger("heytraders.safety")
+
+
+class Safety:
+    """The one gate of this process. Its ledger is shared with every other process of the same home.
+
+    Args:
+        settings: Settings of this process.
+        reached: Opens the backend of the calls.
+        tasks: Runs the watcher until `stop`.
+    """
+
+    def __init__(
+        self, settings: Settings, reached: Callable[[], Awaitable[Reached]], tasks: anyio.abc.TaskGroup
+    ) -> None:
+        self._settings = settings
+        self._reached = reached
+        self._tasks = tasks
+        self._lock = anyio.Lock()
+        self._ledger: Ledger | None = None
+        self._context: GateContext | None = None
+        self._gate: Gate | None = None
+        self._watch_scope: anyio.CancelScope | None = None
+        self._watch_ended = anyio.Event()
+        self._turn: anyio.CancelScope | None = None
+        self._check_scope = anyio.CancelScope()
+
+    async def gate(self) -> Gate:
+        """The gate for tools.
+
+        Raises:
+            UserMustAct: The ledger cannot be used, so nothing passes.
+        """
+        context = await self.context()
+        self._watch()
+        if self._gate is None or self._gate.orders.context is not context:
+            from safety.gate import Gate
+
+            self._gate = Gate.of(context)
+        return self._gate
+
+    async def context(self) -> GateContext:
+        """The gate's context; a new one after a newly registered key has changed the client."""
+        reached = await self._reached()
+        async with self._lock:
+            if self._context is None or self._context.client is not reached.client:
+                ledger = await self._open_ledger()
+                self._context = await to_thread.run_sync(partial(build_gate_context, self._settings, reached, ledger))
+                if self._turn is not None:
+                    self._turn.cancel()
+            return self._context
+
+    def begin(self) -> None:
+        """Start the watcher with the server if there may be something to watch."""
+        if (self._settings.home / LEDGER).exists():
+            self._watch()
+
+    async def stop(self) -> None:
+        """Stop the watcher, after booking the outcome of anything being sent."""
+        self._check_scope.cancel()
+        if self._watch_scope is not None:
+            self._watch_scope.cancel()
+            await self._watch_ended.wait()
+
+    async def aclose(self) -> None:
+        """Close the ledger, after `stop`."""
+        if self._ledger is not None:
+            await to_thread.run_sync(self._ledger.close)
+
+    async def _open_ledger(self) -> Ledger:
+        if self._ledger is None:
+            from safety.ledger import Ledger
+
+            self._ledger = await to_thread.run_sync(partial(Ledger.open, self._settings.home, recent=True))
+            self._tasks.start_soon(self._check, self._ledger)
+        return self._ledger
+
+    async def _check(self, ledger: Ledger) -> None:
+        """Check the whole journal once, in the background; opening it has only checked the newest part."""
+        try:
+            with self._check_scope:
+                await anyio.sleep(SOON)
+                await to_thread.run_sync(ledger.check, abandon_on_cancel=True)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is told to the next call
+            _log.warning("the journal was not looked through: %s", error)
+
+    def _watch(self) -> None:
+        """Start the watcher unless it is running. A read-only server sends nothing, not even approved intents."""
+        if self._watch_scope is None and not self._settings.read_only:
+            self._watch_scope = anyio.CancelScope()
+            self._watch_ended = anyio.Event()
+            self._tasks.start_soon(self._keep_watch, self._watch_scope)
+
+    async def _keep_watch(self, scope: anyio.CancelScope) -> None:
+        """Watch until stopped. A failure ends it until the next call through the gate, which reports the cause."""
+        try:
+            with scope:
+                await self._wait_for_a_reason()
+                while True:
+                    watcher = await to_thread.run_sync(build_watcher, await self.context())
+                    with anyio.CancelScope() as self._turn:
+                        await watcher.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, calls must go on
+            _log.warning("nothing is watched until the next call through the gate: %s", error)
+            self._watch_scope = None
+        self._watch_ended.set()
+
+    async def _wait_for_a_reason(self) -> None:
+        """Return when a call has opened the gate or an intent is waiting; with a hosted service, soon."""
+        if self._context is None:
+            await anyio.sleep(SOON)
+        while self._context is None and not self._settings.hosted:
+            async with self._lock:
+                ledger = await self._open_ledger()
+            if await to_thread.run_sync(_something_waits, ledger):
+                return
+            await anyio.sleep(IDLE)
+
+
+def _something_waits(ledger: Ledger) -> bool:
+    from safety.terms.intent import UNDECIDED
+
+    ledger.expire_due()
+    waiting = ledger.intents(states=(*UNDECIDED, "SENT", "UNKNOWN"), limit=1)
+    return bool(waiting) or ledger.switch().state == "HALTED"
+
 
 POLL_SECONDS: Final = 1.0
 FAST_POLL_SECONDS: Final = 0.05
@@ -154,9 +293,8 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Reached]:
     """The hosted service, with the key that belongs to its URL."""
     from api.client import Client
     from api.transport import hosted
-    from safety.terms.channel import Channels
-
-    from .channels import Reached
+    from safety.terms.proposal import Channels
+    from server.channels import Reached
 
     found = await anyio.to_thread.run_sync(find_key, settings.home, settings.url, settings.api_key)
     key = found.key if found else None
@@ -177,8 +315,7 @@ async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> A
         from api.transport import embedded
         from engine.access import LOCAL_AGENT
         from engine.routes import create_app
-
-        from .channels import Reached, local_channels
+        from server.channels import Reached, local_channels
 
         key = await engine.access.local_key()
         know(key)

@@ -23,7 +23,7 @@ from api.errors import UserMustAct
 from api.exchanges import EXCHANGES, ExchangeId
 from safety.exits import know
 from safety.private_file import read_private, write_private
-from safety.terms.channel import CONNECTED_SERVICE, PAPER, Channel, Channels
+from safety.terms.proposal import CONNECTED_SERVICE, PAPER, Channel, Channels
 from server.keys import BadSetting, Keyring, SystemKeyring
 
 if TYPE_CHECKING:

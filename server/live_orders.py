@@ -21,8 +21,7 @@ from safety.gate.orders import Exit, permit_exit
 
 if TYPE_CHECKING:
     from safety.terms.intent import Intent
-
-    from .lifecycle import Safety
+    from server.backend import Safety
 
 
 class GateDoor:

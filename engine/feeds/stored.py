@@ -15,14 +15,15 @@ from api.exchanges import ExchangeId
 from api.symbols import Instrument
 from api.times import SECONDS, Clock, Timeframe, is_multiple, next_opening, opening
 from engine.frame import Bars, Source
-from engine.store.candles import FIELDS, Block, Series, all_series, read_block
-from engine.store.database import Store
+from engine.store.candles import FIELDS, Block, Series, all_series, read_block, series_table
+from engine.store.database import Store, Version
 
 from .feed import Candles, Kept, Listing, empty_range, lot_exponent, step, tick_exponent, too_fine, unknown_instrument
 
 SOURCE: Final = "imported"
 _BUDGET: Final = 64 * 2**20
 _FRESH_SECONDS: Final = 0.5
+"""How long the catalogue is used unread while the store cannot tell whether another process has written."""
 _NO_RANK: Final = 1_000
 
 Catalogue = dict[Instrument, dict[Timeframe, Series]]
@@ -66,14 +67,16 @@ def resample(block: Block, seconds: int, timeframe: Timeframe, since: float) -> 
 
 
 class StoredFeed:
-    """The feed of imported candles in `store`. Data stored by other processes appears within half a second."""
+    """The feed of imported candles in `store`.
+
+    Data stored by other processes appears at once, on PostgreSQL within half a second.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._kept = Kept(_BUDGET)
-        self._catalogue: Catalogue = {}
-        self._seen: tuple[int, float] = (-1, 0.0)
+        self._seen: tuple[Version, float, Catalogue] | None = None
 
     @property
     def source(self) -> Source:
@@ -81,8 +84,8 @@ class StoredFeed:
         return SOURCE
 
     def refresh(self) -> None:
-        """Make the next read see what other processes have stored, without the half-second delay."""
-        self._seen = (-1, 0.0)
+        """Make the next read see what other processes have stored, without delay."""
+        self._seen = None
 
     def has(self, instrument: Instrument) -> bool:
         """See `SourceFeed`."""
@@ -90,14 +93,16 @@ class StoredFeed:
 
     def catalogue(self) -> Catalogue:
         """The stored series by instrument and timeframe."""
-        writes, age = self._store.writes, time.monotonic()
-        if self._seen[0] != writes or age - self._seen[1] > _FRESH_SECONDS:
-            found: Catalogue = {}
-            for series in self._store.read_now(all_series):
-                found.setdefault(series.instrument, {})[series.timeframe] = series
-            self._catalogue = found
-            self._seen = (writes, age)
-        return self._catalogue
+        version, now, seen = self._store.version(series_table.name), time.monotonic(), self._seen
+        if seen is not None and version.own == seen[0].own:
+            is_fresh = now - seen[1] <= _FRESH_SECONDS
+            if is_fresh if version.others is None else version.others == seen[0].others:
+                return seen[2]
+        found: Catalogue = {}
+        for series in self._store.read_now(all_series):
+            found.setdefault(series.instrument, {})[series.timeframe] = series
+        self._seen = (version, now, found)
+        return found
 
     def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
         """See `Feed`. Steps are estimated from the last price; rank and sector of imported symbols are unknown."""

@@ -14,7 +14,10 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -79,6 +82,20 @@ def default_url(home: Path) -> str:
     return f"sqlite:///{home / FILE_NAME}"
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The state of some tables.
+
+    Attributes:
+        own: How often this process has changed each.
+        others: Differs after another process has committed anything. `None` if that is not known without reading: on
+            PostgreSQL, and while this process is writing.
+    """
+
+    own: tuple[int, ...]
+    others: Hashable | None
+
+
 class Store:
     """An open database with all tables. Safe to share between threads, not between processes."""
 
@@ -87,7 +104,10 @@ class Store:
         self._writer = engine.execution_options(**{_WRITES: True})
         self._reader = engine if engine.dialect.name == "sqlite" else engine.execution_options(**reading)
         self._turn = threading.Lock()
-        self._writes = 0
+        self._writing = self._writer.connect() if engine.dialect.name == "sqlite" else None
+        self._changes: Counter[str] = Counter()
+        self._changing: set[str] = set()
+        event.listen(engine, "before_cursor_execute", self._note)
         self.url = url
 
     @classmethod
@@ -110,10 +130,31 @@ class Store:
             raise _unusable(parsed, error) from error
         return cls(engine, url)
 
-    @property
-    def writes(self) -> int:
-        """The number of write transactions committed by this object: a cheap sign that a cache may be stale."""
-        return self._writes
+    def version(self, *tables: str) -> Version:
+        """How often these tables have changed, to tell whether a copy of their rows is still current. No transaction.
+
+        SQLite tells a connection that another one has committed, but not what it changed
+        (https://sqlite.org/pragma.html#pragma_data_version). All writes of this object use one connection, so only
+        those of others count there, and its own are counted by table.
+        """
+        own = tuple(self._changes[table] for table in tables)
+        if self._writing is None or not self._turn.acquire(blocking=False):
+            return Version(own, None)
+        try:
+            file: Any = self._writing.connection.driver_connection
+            (others,) = file.execute("PRAGMA data_version").fetchone()
+            return Version(own, (id(file), others))
+        except sqlite3.Error:
+            return Version(own, None)
+        finally:
+            self._turn.release()
+
+    def _note(self, _connection: sa.Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        words = statement.split(maxsplit=3)
+        if words and words[0] in {"INSERT", "DELETE"}:
+            self._changing.add(words[2].partition("(")[0])
+        elif words and words[0] == "UPDATE":
+            self._changing.add(words[1])
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction, in a thread."""
@@ -145,8 +186,9 @@ class Store:
         with self._turn:
             for attempt in range(1, _ATTEMPTS + 1):
                 committing = False
+                self._changing.clear()
                 try:
-                    with self._writer.begin() as connection:
+                    with self._write_transaction() as connection:
                         result = work(connection)
                         committing = True
                 except DBAPIError as error:
@@ -154,12 +196,23 @@ class Store:
                         raise _explained(error, committing=committing) from error
                     time.sleep(0.01 * 2**attempt)
                 else:
-                    self._writes += 1
+                    self._changes.update(self._changing)
                     return result
         raise AssertionError
 
+    @contextmanager
+    def _write_transaction(self) -> Generator[sa.Connection]:
+        if self._writing is None:
+            with self._writer.begin() as connection:
+                yield connection
+        else:
+            with self._writing.begin():
+                yield self._writing
+
     def close(self) -> None:
         """Close all idle connections."""
+        if self._writing is not None:
+            self._writing.close()
         self._writer.dispose()
 
 

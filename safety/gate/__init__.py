@@ -16,7 +16,7 @@ from safety.gate.deployments import Deployments, Publications
 from safety.gate.halting import KillSwitch
 from safety.gate.orders import Orders
 from safety.gate.status import Reports
-from safety.terms.channel import Channels
+from safety.terms.proposal import Channels
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -39,10 +39,9 @@ from safety.gate.orders import admit, carry_out
 from safety.gate.wording import next_step, stand, stopped
 from safety.policy.publishing import judge_webhook
 from safety.sending.watcher import MOST
-from safety.terms.channel import Channel
 from safety.terms.facts import Outcome
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Deployment, Order, Publication, canonical_json
+from safety.terms.proposal import Channel, Deployment, Order, Publication, canonical_json
 
 if TYPE_CHECKING:
     from safety.gate import GateContext

@@ -24,9 +24,8 @@ from api.exchanges import ExchangeId
 from api.orders import Order as ShownOrder
 from api.symbols import resolve
 from safety.policy.evaluation import Need
-from safety.terms.channel import Channel
 from safety.terms.facts import AccountFacts, Facts, Quote, Resting
-from safety.terms.proposal import Action, Order, Publication
+from safety.terms.proposal import Action, Channel, Order, Publication
 
 DOLLARS: Final = frozenset({"USD", "USDT", "USDC"})
 """Each counts as one USD."""

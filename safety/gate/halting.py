@@ -19,7 +19,7 @@ from api.errors import HeyTradersError, explain
 from api.exchanges import EXCHANGES
 from safety.face import Halted
 from safety.policy.evaluation import Trip, tripped
-from safety.sending.classify import order_id_of
+from safety.sending.execution import order_id_of
 from safety.sending.listing import ids
 from safety.sending.watcher import FOLLOWED
 from safety.terms.facts import AccountFacts, Facts

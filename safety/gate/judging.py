@@ -17,19 +17,17 @@ from anyio import to_thread
 
 from api.errors import Unavailable, clean, show
 from safety.gate.gathering import Gathering
-from safety.human.approval import Approver, covers, signed_by
-from safety.human.in_force import Assured, Loaded, assurance_of, load, trusted
-from safety.ledger import GO, Verdict, stop
+from safety.human.in_force import Approver, Assured, Loaded, assurance_of, covers, load, signed_by, trusted
 from safety.policy import account, orders
 from safety.policy.evaluation import Need, Trip, evaluate, findings_of, needs, tripped
 from safety.policy.limits import Limits
-from safety.terms.channel import Channel, Channels
 from safety.terms.facts import Decision, Facts, Outcome, SwitchState, Usage
-from safety.terms.intent import Intent
-from safety.terms.proposal import Action, Order, account_of
+from safety.terms.intent import GO, Intent, Verdict, stop
+from safety.terms.proposal import Action, Channel, Channels, Order, account_of
 
 if TYPE_CHECKING:
-    from safety.ledger import Ledger, Switch
+    from safety.ledger import Ledger
+    from safety.ledger.switch import Switch
 
 FACTLESS: Final = (orders.mode, orders.accounts, orders.venues, orders.symbols, orders.sanity)
 """Rules that need no facts. Their denials come before any request to the service."""

@@ -19,12 +19,11 @@ from safety.face import Answer, Asking, GatedOrder
 from safety.gate.halting import pull
 from safety.gate.judging import Assessment
 from safety.gate.wording import gated_order, how_to_approve, refusal, stopped
-from safety.human.approval import BY_ELICITATION, covers
+from safety.human.in_force import BY_ELICITATION, covers
 from safety.human.screen import question
-from safety.ledger import Admission
 from safety.policy.case import worth
 from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Caller, Intent, State
+from safety.terms.intent import Admission, Caller, Intent, State
 from safety.terms.proposal import Action, Order, Proposal
 
 if TYPE_CHECKING:

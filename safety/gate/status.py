@@ -19,15 +19,15 @@ from safety.gate.halting import ANY_ORDER
 from safety.gate.judging import Assessment
 from safety.gate.orders import refreshed, refuse_where_there_are_no_plans
 from safety.gate.wording import intent_report, time, waiting
-from safety.ledger import Event, Switch
-from safety.policy import Policy
+from safety.ledger.journal import Event
+from safety.ledger.switch import Switch
 from safety.policy.case import worth
+from safety.policy.evaluation import Policy
 from safety.policy.explain import Remaining, explained_markdown, left
 from safety.policy.limits import Limits
-from safety.terms.channel import Money
 from safety.terms.facts import Facts, Outcome, finding_report
 from safety.terms.intent import LABEL_PREFIX, State
-from safety.terms.proposal import Order
+from safety.terms.proposal import Money, Order
 
 if TYPE_CHECKING:
     from safety.gate import GateContext

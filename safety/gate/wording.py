@@ -15,7 +15,7 @@ from api.inputs import iso
 from api.orders import Order as ShownOrder
 from api.outputs import to_wire
 from safety.face import HOW_TO_APPROVE, Confirmed, GatedOrder, IntentReport, OrderOutcome, Waiting
-from safety.human.approval import BY_ELICITATION
+from safety.human.in_force import BY_ELICITATION
 from safety.human.screen import summary
 from safety.terms.facts import Decision
 from safety.terms.intent import Intent, State

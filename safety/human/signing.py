@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from api.errors import InvalidInput, NotAuthorised, RateLimited
-from safety.human.approval import Approver
+from safety.human.in_force import Approver
 from safety.private_file import BadFile, read_private, write_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 
 SCRYPT_COST: Final = 2**17
 """128 MiB and a third of a second for each guess (RFC 7914; n as OWASP's password storage sheet has it)."""
@@ -323,3 +324,13 @@ def _append(path: Path, line: str) -> None:
             os.close(handle)
     except OSError as error:
         raise BadFile(f"{path} cannot be written ({error.strerror})", suggestion="Check its owner and mode") from error
+
+
+def public(home: Path) -> Approver | None:
+    """The approver named in the file; `None` before the first enrolment.
+
+    Raises:
+        BadFile: The file cannot be used.
+    """
+    sealed = read_sealed(home / APPROVER_FILE)
+    return Approver(sealed.public_key) if sealed else None

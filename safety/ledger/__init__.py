@@ -16,29 +16,14 @@ from typing import Any, Final, Literal
 
 from api.errors import Denied, HeyTradersError, InvalidInput
 from safety.exits import redacted
-from safety.ledger import audit, claiming, rows, switch
-from safety.ledger.claiming import GO, Admission, Claim, Verdict, stop
+from safety.ledger import audit, booking, rows, switch
+from safety.ledger.booking import DAY, equity_marks, usage_of
 from safety.ledger.database import FILE_NAME, Database
-from safety.ledger.journal import Event, Journal, audit_key
-from safety.ledger.switch import SignedPolicy, Switch, succession_text
-from safety.ledger.usage import DAY, equity_marks, usage_of
-from safety.terms.channel import Money
+from safety.ledger.journal import Anchors, Event, Journal, audit_key, unanchored
+from safety.ledger.switch import SignedPolicy, Switch
 from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Caller, Intent, State, home_of, intent_of_label
-from safety.terms.proposal import Action, Proposal, canonical_json
-
-__all__ = [
-    "GO",
-    "Admission",
-    "Claim",
-    "Event",
-    "Ledger",
-    "SignedPolicy",
-    "Switch",
-    "Verdict",
-    "stop",
-    "succession_text",
-]
+from safety.terms.intent import Admission, Caller, Claim, Intent, State, Verdict
+from safety.terms.proposal import Action, Money, Proposal, canonical_json
 
 _CHECK_PAUSE: Final = 0.005
 """Seconds between two parts of a check, so that calls and other processes can run."""
@@ -55,7 +40,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
-        self._anchors = audit.Anchors(home, key)
+        self._anchors = Anchors(home, key)
 
     @classmethod
     def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:
@@ -108,7 +93,7 @@ class Ledger:
         with self._write() as journal:
             state = switch.current(journal, self._home).state
             rows.expire(journal)
-            return claiming.admit(
+            return booking.admit(
                 journal,
                 proposal,
                 caller,
@@ -124,15 +109,9 @@ class Ledger:
             InvalidInput: It does not wait for an approval (any more).
         """
         with self._write() as journal:
-            rows.expire(journal)
-            row = rows.get_whole(journal, intent_id)
-            if row["state"] == "PENDING":
-                row = rows.move(
-                    journal, row, "APPROVED", {"key_id": key_id, "signature": signature},
-                    signature=signature, key_id=key_id, by_human=1, approved_at=journal.now,
-                    deadline=journal.now + rows.SIGNED_SECONDS,
-                )  # fmt: skip
-                return rows.intent_of(row)
+            row, approved = rows.approve(journal, intent_id, signature, key_id)
+        if approved:
+            return rows.intent_of(row)
         raise InvalidInput(
             f"intent {row['intent_id']} is {row['state']} and does not wait for an approval",
             suggestion="Look at it with order_intent",
@@ -148,11 +127,11 @@ class Ledger:
         """
         with self._write() as journal:
             lost = self._anchors.missing(journal)
-            claim = None if lost else claiming.claim(journal, self._home, intent_id, decide)
+            claim = None if lost else booking.claim(journal, self._home, intent_id, decide)
         if claim is None:
             self._halt_on(lost)
             with self._write() as journal:
-                claim = claiming.claim(journal, self._home, intent_id, decide)
+                claim = booking.claim(journal, self._home, intent_id, decide)
         if claim.won and claim.intent.proposal.money == "real":
             self._keep_anchor()
         return claim
@@ -175,7 +154,7 @@ class Ledger:
             InvalidInput: The state table does not allow it.
         """
         with self._write() as journal:
-            return claiming.settle(
+            return booking.settle(
                 journal, intent_id, to, result=result, order_id=order_id, reason=reason, only_from=only_from
             )
 
@@ -195,22 +174,8 @@ class Ledger:
             InvalidInput: Its outcome is known, or the order belongs to another intent.
         """
         with self._write() as journal:
-            row = rows.get_whole(journal, intent_id)
             told = {"by": key_id, "signature": signature, "over": over}
-            if order_id is None:
-                if row["state"] == "ABSENT":
-                    return rows.intent_of(row)
-                return rows.intent_of(rows.move(journal, row, "ABSENT", told, reason="a human says it was not placed"))
-            taken = rows.select(journal, "order_id = ? AND intent_id <> ?", (order_id, row["intent_id"]))
-            if taken:
-                raise InvalidInput(
-                    f"order {order_id} is that of intent {taken[0]['intent_id']}",
-                    suggestion="Choose another, or --absent",
-                    code="INTENT_STATE",
-                )
-            told["order_id"] = order_id
-            reason = "a human says which order it is"
-            return rows.intent_of(rows.move(journal, row, "ACKED", told, reason=reason, order_id=order_id))
+            return rows.settle_by_human(journal, intent_id, order_id, told)
 
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
         """Store the service's current view of it; the state does not change."""
@@ -267,43 +232,20 @@ class Ledger:
         self, *, states: Collection[State] | None = None, service: Collection[str] | None = None, limit: int = 200
     ) -> list[Intent]:
         """Intents, newest first."""
-        conditions = ["1"] if states is None else [rows.one_of("state", states)]
-        arguments: list[object] = [*(states or ())]
-        if service is not None:
-            conditions.append(rows.one_of("service", service))
-            arguments += service
-        where = " AND ".join(conditions) + " ORDER BY created DESC, rowid DESC LIMIT ?"
         with self._read() as journal:
-            found = rows.select(journal, where, (*arguments, limit))
+            found = rows.newest(journal, states, service, limit)
         return [rows.intent_of(row) for row in found]
 
     def by_label(self, labels: Collection[str]) -> dict[str, Intent]:
         """The intents with these labels, by label."""
-        wanted = sorted({label for label in labels if label})
-        found: dict[str, Intent] = {}
         with self._read() as journal:
-            for start in range(0, len(wanted), 500):
-                part = wanted[start : start + 500]
-                for row in rows.select(journal, rows.one_of("label", part), part):
-                    found[row["label"]] = rows.intent_of(row)
-        return found
+            found = rows.by_label(journal, labels)
+        return {label: rows.intent_of(row) for label, row in found.items()}
 
     def contradicted_by(self, labels: Collection[str]) -> str:
-        """Why the labels of placed orders contradict this ledger; "" if they do not.
-
-        A label of ours without an intent here, or with an intent that was never sent, proves that the ledger was
-        replaced by an older state or a copy. Orders that it no longer knows were sent and counted.
-        """
+        """Why the labels of placed orders contradict this ledger; "" if they do not."""
         with self._read() as journal:
-            for label in labels:
-                intent_id = intent_of_label(label)
-                row = None if intent_id is None else rows.find(journal, intent_id)
-                if intent_id is None or (row is None and home_of(intent_id) != journal.home):
-                    continue
-                if row is None or row["label"] != label or row["state"] in rows.NEVER_SENT:
-                    known = "does not know" if row is None else f"has as {row['state']}"
-                    return f"an order is placed under the label of intent {intent_id}, which this ledger {known}"
-        return ""
+            return rows.contradicted_by(journal, labels)
 
     def usage(self, money: Money, action: Action) -> Usage:
         """The current usage of the limits. Only inside `admit` and `claim` is it still true when acted upon."""
@@ -428,7 +370,7 @@ class Ledger:
                 least the first 12 characters of the MAC, as in the label of an order (then with number 0).
         """
         with self._read() as journal:
-            return [*audit.breaks(journal), *(audit.unanchored(journal, anchor) if anchor else ())]
+            return [*audit.breaks(journal), *(unanchored(journal, anchor) if anchor else ())]
 
     def check(self) -> list[str]:
         """Check the whole ledger while others keep working, and halt on a new break. A long journal takes seconds.

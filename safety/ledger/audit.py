@@ -12,22 +12,16 @@ accidents and agents, not an intruder.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, cast
 
-from platformdirs import user_state_path
-
 from safety.ledger.database import altered_indexes, missing_triggers
-from safety.ledger.journal import GENESIS, MOST_BREAKS, Journal, body_of
+from safety.ledger.journal import GENESIS, MOST_BREAKS, Journal, body_of, replace_file
 from safety.ledger.rows import Row, one_of, seal, select
 from safety.private_file import BadFile, read_bounded
 from safety.terms.intent import UNDECIDED
@@ -54,76 +48,13 @@ def write_checkpoint(journal: Journal, home: Path, checkpoint: Checkpoint) -> No
     seq, mac = checkpoint
     if not seq or read_checkpoint(journal, home) == checkpoint:
         return
-    _replace(home / CHECKPOINT_FILE, [seq, mac, _seal(journal, seq, mac)])
+    replace_file(home / CHECKPOINT_FILE, [seq, mac, _seal(journal, seq, mac)])
 
 
 def _seal(journal: Journal, seq: object, mac: object) -> str:
     return journal.seal({"checkpoint": seq, "mac": mac})
 
 
-def _replace(path: Path, content: list[object]) -> None:
-    """Replace a small file, atomically if possible."""
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        scratch.replace(path)
-
-
-@dataclass(frozen=True, slots=True)
-class Anchors:
-    """The anchors of one home.
-
-    Attributes:
-        home: Its folder.
-        key: The key of its journal.
-    """
-
-    home: Path
-    key: bytes
-
-    def missing(self, journal: Journal) -> list[str]:
-        """Why the journal is not the one whose head was stored; empty if it is, or if none was stored."""
-        for path, seq, mac, _ in self._kept():
-            for lost in unanchored(journal, (seq, mac)):
-                return [f"{lost} (the last event is kept in {path})"]
-        return []
-
-    def keep(self, journal: Journal, approver: str | None, *, accepted: bool = False) -> None:
-        """Store the head of a journal that contains every head stored before, or whose loss a human has accepted."""
-        seq, mac = journal.head()
-        if seq and (accepted or not self.missing(journal)):
-            for path in self._paths():
-                _replace(path, [seq, mac, approver])
-
-    def exist(self) -> bool:
-        """Whether any anchor was stored."""
-        return any(True for _ in self._kept())
-
-    def other_approver(self, approver: str | None) -> Path | None:
-        """The file that names an approver other than `approver`, if there is one."""
-        return next((path for path, _, _, named in self._kept() if named not in {None, approver}), None)
-
-    def _kept(self) -> Iterator[tuple[Path, int, str, str | None]]:
-        for path in self._paths():
-            try:
-                seq, mac, approver = json.loads(read_bounded(path) or "")
-            except (BadFile, ValueError, TypeError):
-                continue
-            if isinstance(seq, int) and isinstance(mac, str):
-                yield path, seq, mac, approver if isinstance(approver, str) else None
-
-    def _paths(self) -> list[Path]:
-        names = [self.key.hex()]
-        with suppress(OSError):
-            status = self.home.stat()
-            names.append(f"{self.home.resolve()} {status.st_dev} {status.st_ino}")
-        folder = user_state_path("heytraders-mcp") / "heads"
-        return [folder / hashlib.blake2b(name.encode(errors="replace"), digest_size=16).hexdigest() for name in names]
-
-
-_LABEL_HEAD: Final = 12
 _OPEN: Final = (*UNDECIDED, "SENT", "UNKNOWN")
 _PART: Final = 200
 """Events or intents per short transaction."""
@@ -199,16 +130,6 @@ def _part(journal: Journal, after: int) -> dict[int, Row]:
     )
     part = [dict(row) for row in rows]
     return {row.pop("place"): row for row in part}
-
-
-def unanchored(journal: Journal, anchor: tuple[int, str]) -> Iterator[str]:
-    """Check that the journal still has the event that was once its head."""
-    seq, mac = anchor
-    where = "seq = ? AND mac = ?" if seq else "? = 0 AND substr(mac, 1, 12) = ?"
-    known = journal.db.execute(f"SELECT 1 FROM events WHERE {where}", (seq, mac if seq else mac[:_LABEL_HEAD]))
-    if known.fetchone() is None:
-        shown = f"event {seq}" if seq else "the event"
-        yield f"{shown} with MAC {mac[:_LABEL_HEAD]} is gone: an older state of the ledger was put in its place"
 
 
 def _found(journal: Journal) -> Iterator[str]:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import Unavailable, UserMustAct
-from safety.terms.channel import PAPER_SERVICE
 from safety.terms.intent import MOVES
+from safety.terms.proposal import PAPER_SERVICE
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _NETWORK: Final = frozenset(

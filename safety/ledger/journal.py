@@ -16,13 +16,16 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from platformdirs import user_state_path
+
 from api.errors import UserMustAct
 from safety.exits import redacted_value
-from safety.private_file import BadFile, read_regular
+from safety.private_file import BadFile, read_bounded, read_regular
 from safety.terms.proposal import canonical_json
 
 KEY_FILE: Final = "audit.key"
@@ -235,3 +238,78 @@ def _make_key(path: Path) -> None:
 
 def _bad_key(path: Path, what: str, what_to_do: str) -> UserMustAct:
     return UserMustAct(f"the journal's key {path} {what}", suggestion=what_to_do, code="INTERNAL_ERROR")
+
+
+def replace_file(path: Path, content: list[object]) -> None:
+    """Replace a small file, atomically if possible."""
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        scratch.replace(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The anchors of one home.
+
+    Attributes:
+        home: Its folder.
+        key: The key of its journal.
+    """
+
+    home: Path
+    key: bytes
+
+    def missing(self, journal: Journal) -> list[str]:
+        """Why the journal is not the one whose head was stored; empty if it is, or if none was stored."""
+        for path, seq, mac, _ in self._kept():
+            for lost in unanchored(journal, (seq, mac)):
+                return [f"{lost} (the last event is kept in {path})"]
+        return []
+
+    def keep(self, journal: Journal, approver: str | None, *, accepted: bool = False) -> None:
+        """Store the head of a journal that contains every head stored before, or whose loss a human has accepted."""
+        seq, mac = journal.head()
+        if seq and (accepted or not self.missing(journal)):
+            for path in self._paths():
+                replace_file(path, [seq, mac, approver])
+
+    def exist(self) -> bool:
+        """Whether any anchor was stored."""
+        return any(True for _ in self._kept())
+
+    def other_approver(self, approver: str | None) -> Path | None:
+        """The file that names an approver other than `approver`, if there is one."""
+        return next((path for path, _, _, named in self._kept() if named not in {None, approver}), None)
+
+    def _kept(self) -> Iterator[tuple[Path, int, str, str | None]]:
+        for path in self._paths():
+            try:
+                seq, mac, approver = json.loads(read_bounded(path) or "")
+            except (BadFile, ValueError, TypeError):
+                continue
+            if isinstance(seq, int) and isinstance(mac, str):
+                yield path, seq, mac, approver if isinstance(approver, str) else None
+
+    def _paths(self) -> list[Path]:
+        names = [self.key.hex()]
+        with suppress(OSError):
+            status = self.home.stat()
+            names.append(f"{self.home.resolve()} {status.st_dev} {status.st_ino}")
+        folder = user_state_path("heytraders-mcp") / "heads"
+        return [folder / hashlib.blake2b(name.encode(errors="replace"), digest_size=16).hexdigest() for name in names]
+
+
+_LABEL_HEAD: Final = 12
+
+
+def unanchored(journal: Journal, anchor: tuple[int, str]) -> Iterator[str]:
+    """Check that the journal still has the event that was once its head."""
+    seq, mac = anchor
+    where = "seq = ? AND mac = ?" if seq else "? = 0 AND substr(mac, 1, 12) = ?"
+    known = journal.db.execute(f"SELECT 1 FROM events WHERE {where}", (seq, mac if seq else mac[:_LABEL_HEAD]))
+    if known.fetchone() is None:
+        shown = f"event {seq}" if seq else "the event"
+        yield f"{shown} with MAC {mac[:_LABEL_HEAD]} is gone: an older state of the ledger was put in its place"

@@ -1,4 +1,8 @@
-"""Intents as rows. Every change of a row is an event of the journal, which repeats the row's new seal."""
+"""Intents as rows. Every change of a row is an event of the journal, which repeats the row's new seal.
+
+The seal protects what the chain of events does not: the row itself. Limits are sums over rows, and no event repeats
+amounts, account and terms, so a row that another program changes is found only by its seal.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,15 @@ from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
 from safety.ledger.journal import Journal
-from safety.terms.intent import Caller, Intent, State, may_move, new_intent_id
+from safety.terms.intent import (
+    Caller,
+    Intent,
+    State,
+    home_of,
+    intent_of_label,
+    may_move,
+    new_intent_id,
+)
 from safety.terms.proposal import Action, Order, Proposal, account_of, canonical_json
 
 Row = dict[str, Any]
@@ -27,6 +39,7 @@ NEVER_SENT: Final[frozenset[State]] = frozenset(
 )
 """States in which the service cannot have the order."""
 _MAX_REASON: Final = 500
+_LABELS_AT_ONCE: Final = 500
 _MAX_CLIENT: Final = 100
 
 
@@ -217,6 +230,79 @@ def any_due(journal: Journal) -> bool:
     return due.fetchone() is not None
 
 
+def approve(journal: Journal, intent_id: str, signature: str, key_id: str) -> tuple[Row, bool]:
+    """Book a human's approval. Returns the row, and whether it waited for one."""
+    expire(journal)
+    row = get_whole(journal, intent_id)
+    if row["state"] != "PENDING":
+        return row, False
+    told = {"key_id": key_id, "signature": signature}
+    until = journal.now + SIGNED_SECONDS
+    return move(journal, row, "APPROVED", told, **told, by_human=1, approved_at=journal.now, deadline=until), True
+
+
+def settle_by_human(journal: Journal, intent_id: str, order_id: str | None, told: Mapping[str, object]) -> Intent:
+    """Book a human's decision on an order of unknown outcome: which order it is, or `None` if it was never placed.
+
+    Raises:
+        InvalidInput: Its outcome is known, or the order belongs to another intent.
+    """
+    row = get_whole(journal, intent_id)
+    if order_id is None:
+        if row["state"] == "ABSENT":
+            return intent_of(row)
+        return intent_of(move(journal, row, "ABSENT", told, reason="a human says it was not placed"))
+    taken = select(journal, "order_id = ? AND intent_id <> ?", (order_id, row["intent_id"]))
+    if taken:
+        raise InvalidInput(
+            f"order {order_id} is that of intent {taken[0]['intent_id']}",
+            suggestion="Choose another, or --absent",
+            code="INTENT_STATE",
+        )
+    told = {**told, "order_id": order_id}
+    return intent_of(move(journal, row, "ACKED", told, reason="a human says which order it is", order_id=order_id))
+
+
+def newest(
+    journal: Journal, states: Collection[State] | None, service: Collection[str] | None, limit: int
+) -> list[Row]:
+    """The newest rows in these states, of these services; `None` does not filter."""
+    conditions = ["1"] if states is None else [one_of("state", states)]
+    arguments: list[object] = [*(states or ())]
+    if service is not None:
+        conditions.append(one_of("service", service))
+        arguments += service
+    where = " AND ".join(conditions) + " ORDER BY created DESC, rowid DESC LIMIT ?"
+    return select(journal, where, (*arguments, limit))
+
+
+def by_label(journal: Journal, labels: Collection[str]) -> dict[str, Row]:
+    """The rows with these labels, by label."""
+    wanted = sorted({label for label in labels if label})
+    found: dict[str, Row] = {}
+    for start in range(0, len(wanted), _LABELS_AT_ONCE):
+        part = wanted[start : start + _LABELS_AT_ONCE]
+        found.update((row["label"], row) for row in select(journal, one_of("label", part), part))
+    return found
+
+
+def contradicted_by(journal: Journal, labels: Collection[str]) -> str:
+    """Why the labels of placed orders contradict this ledger; "" if they do not.
+
+    A label of ours without an intent here, or with an intent that was never sent, proves that the ledger was replaced
+    by an older state or a copy. Orders that it no longer knows were sent and counted.
+    """
+    for label in labels:
+        intent_id = intent_of_label(label)
+        row = None if intent_id is None else find(journal, intent_id)
+        if intent_id is None or (row is None and home_of(intent_id) != journal.home):
+            continue
+        if row is None or row["label"] != label or row["state"] in NEVER_SENT:
+            known = "does not know" if row is None else f"has as {row['state']}"
+            return f"an order is placed under the label of intent {intent_id}, which this ledger {known}"
+    return ""
+
+
 def sending_seconds(row: Mapping[str, Any]) -> float:
     """How long after its approval an intent may be sent."""
     return SIGNED_SECONDS if row["by_human"] else SENDING_SECONDS
@@ -262,3 +348,20 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
         approved_at=row["approved_at"],
         sweeps=row["sweeps"],
     )
+
+
+DENIALS_SECONDS: Final = 3_600
+WHOLE_DENIALS: Final = 100
+MOST_DENIALS: Final = 1_000
+"""Denials of one service within `DENIALS_SECONDS`: how many are stored in full, and how many at all."""
+
+
+def keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
+    """Store a denial: the first of an hour in full, the next in short, then one event saying that there are more."""
+    kept = journal.count_since("denied", service, journal.now - DENIALS_SECONDS, most=MOST_DENIALS + 1)
+    if kept < WHOLE_DENIALS:
+        journal.append("denied", service, told)
+    elif kept < MOST_DENIALS:
+        journal.append("denied", service, {"tool": told["tool"], "digest": told["digest"]})
+    elif kept == MOST_DENIALS:
+        journal.append("denied", service, {"tool": told["tool"], "note": "further denials of this hour are not kept"})

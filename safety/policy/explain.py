@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, cast
 
-from safety.policy import Policy
 from safety.policy.account import counts, loss_allowed, stakes
 from safety.policy.case import DAY, EXACT, Case, Missing, plain, worth
 from safety.policy.conduct import (
@@ -21,11 +20,10 @@ from safety.policy.conduct import (
     MOST_PROMPTS,
     carried,
 )
-from safety.policy.evaluation import RULES
+from safety.policy.evaluation import RULES, Policy
 from safety.policy.limits import Limits
-from safety.terms.channel import Money
 from safety.terms.facts import Facts
-from safety.terms.proposal import Order
+from safety.terms.proposal import Money, Order
 
 
 @dataclass(frozen=True, slots=True)

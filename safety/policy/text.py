@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from api.errors import HeyTradersError, InvalidInput, clean, show
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import resolve
-from safety.policy import LIVE, PAPER, Policy
+from safety.policy.evaluation import LIVE, PAPER, Policy
 from safety.policy.limits import Limits
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")

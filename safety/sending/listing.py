@@ -15,7 +15,7 @@ from api.client import Client
 from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.orders import Order as ShownOrder
-from safety.sending.classify import differs
+from safety.sending.execution import differs
 from safety.terms.intent import Intent
 from safety.terms.proposal import Order
 

@@ -21,12 +21,10 @@ from api.client import Client
 from api.errors import HeyTradersError, InvalidInput
 from api.live import LIVE_SUBSCRIPTIONS_LIST, Subscription, SubscriptionsRequest
 from api.orders import Order as ShownOrder
-from safety.sending.classify import as_result, differs, order_id_of
-from safety.sending.execution import SNAPSHOT
+from safety.sending.execution import SNAPSHOT, as_result, differs, order_id_of
 from safety.sending.listing import SYMBOL_NEEDED, Listing, Matches, by_label, by_terms, ids, read_listing, unix_or_none
-from safety.terms.channel import PAPER_SERVICE, Channels
 from safety.terms.intent import LABEL_PREFIX, Intent, State
-from safety.terms.proposal import Deployment, Order
+from safety.terms.proposal import PAPER_SERVICE, Channels, Deployment, Order
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger

@@ -21,12 +21,13 @@ from api.errors import HeyTradersError
 from api.live import LIVE_PAUSE, LIVE_SUBSCRIPTION_GET, Subscription, SubscriptionRequest, SwitchRequest
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import QUIET, Reconciler
-from safety.terms.channel import Money
 from safety.terms.intent import UNDECIDED, Intent, State
-from safety.terms.proposal import Deployment
+from safety.terms.proposal import Deployment, Money
 
 if TYPE_CHECKING:
-    from safety.ledger import Event, Ledger, Switch
+    from safety.ledger import Ledger
+    from safety.ledger.journal import Event
+    from safety.ledger.switch import Switch
 
 OPEN: Final[frozenset[State]] = frozenset({*UNDECIDED, "SENT", "UNKNOWN"})
 

@@ -12,8 +12,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Literal
 
-from safety.terms.channel import Money
-from safety.terms.proposal import Order
+from safety.terms.proposal import Money, Order
 
 SwitchState = Literal["ACTIVE", "REDUCING", "HALTED"]
 

@@ -1,4 +1,4 @@
-"""An intent: a proposal admitted by the ledger, and its outcome."""
+"""An intent: a proposal admitted by the ledger, the claim to send it, and its outcome."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from safety.terms.facts import Decision
 from safety.terms.proposal import Proposal
 
 State = Literal[
@@ -149,3 +150,49 @@ def order_label(intent_id: str, digest: str, head: str) -> str:
         head: MAC of the journal's last event, which the exchange thereby stores for us.
     """
     return f"{LABEL_PREFIX}:{intent_id}:{digest[:16]}:{head[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The result of admitting a proposal.
+
+    Attributes:
+        intent: `None` if the policy denied it.
+        decision: The policy's; for a repeated call, that of the earlier one.
+        repeated: The intent comes from an earlier call with the same terms.
+    """
+
+    intent: Intent | None
+    decision: Decision
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The final check before an intent is sent: `GO`, or the state to move to and why."""
+
+    to: State = "SENT"
+    reason: str = ""
+
+
+GO: Final = Verdict()
+
+
+def stop(to: State, reason: str) -> Verdict:
+    """Do not send it."""
+    return Verdict(to, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The result of a claim to send.
+
+    Attributes:
+        won: The caller may send, once; otherwise it must not.
+        intent: Its current state.
+        reason: Why the claim was lost, in one sentence.
+    """
+
+    won: bool
+    intent: Intent
+    reason: str = ""

@@ -18,7 +18,7 @@ import click
 
 from api import orders
 from api.errors import HeyTradersError, InvalidInput, NotFound, clean, explain, show
-from safety.human.approval import order_words, question_words, settle_words
+from safety.human.in_force import order_words, question_words, settle_words
 from safety.human.screen import fact, paper, plain, screen, summary, whole_text
 from safety.terms.proposal import Order
 from server.backend import open_backend
@@ -28,7 +28,7 @@ from .passphrase import refuse_without_terminal, signing_key
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
-    from safety.policy import Policy
+    from safety.policy.evaluation import Policy
     from safety.terms.intent import Intent, State
 
 
@@ -251,7 +251,7 @@ def _candidates(settings: Settings, intent: Intent) -> list[str]:
 
 
 async def _listed(settings: Settings, intent: Intent) -> list[orders.Order]:
-    from safety.sending.classify import differs
+    from safety.sending.execution import differs
 
     order = intent.proposal.action
     if not isinstance(order, Order):

@@ -18,7 +18,8 @@ from server.logs import start_log
 from server.settings import Settings
 
 if TYPE_CHECKING:
-    from safety.ledger import Event, Ledger
+    from safety.ledger import Ledger
+    from safety.ledger.journal import Event
 
 _PAGE: Final = 1_000
 _WIDTH: Final = 160

@@ -12,7 +12,7 @@ import anyio
 import click
 
 from api.errors import HeyTradersError, clean, explain
-from safety.human.approval import release_words
+from safety.human.in_force import release_words
 from server.backend import open_backend
 from server.logs import start_log
 from server.settings import Settings, home_of
@@ -21,7 +21,9 @@ from .passphrase import signing_key
 
 if TYPE_CHECKING:
     from safety.face import Halted
-    from safety.ledger import Event, Ledger, Switch
+    from safety.ledger import Ledger
+    from safety.ledger.journal import Event
+    from safety.ledger.switch import Switch
 
 
 BY: Final = "the command line"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from api.errors import InvalidInput, NotAuthorised, explain
-from safety.human.in_force import public
 from safety.human.signing import (
     APPROVER_FILE,
     MIN_PASSPHRASE,
@@ -19,6 +18,7 @@ from safety.human.signing import (
     change_passphrase,
     check_length,
     enrol,
+    public,
     unlock,
 )
 

@@ -20,16 +20,14 @@ from api.orders import PlaceRequest
 from api.refusals import refuse
 from safety.gate.wording import call
 from safety.human.in_force import POLICY_FILE, Loaded, assurance_of, draft, load, objection, sign, trusted
-from safety.policy import Policy
 from safety.policy.case import instrument
-from safety.policy.evaluation import evaluate
+from safety.policy.evaluation import Policy, evaluate
 from safety.policy.explain import explain
 from safety.policy.limits import Change, Limits, changes
 from safety.policy.text import parse_policy, write_policy
 from safety.private_file import write_private
-from safety.terms.channel import Money
 from safety.terms.facts import AccountFacts, Assurance, Decision, Facts, Finding, Quote, Usage
-from safety.terms.proposal import Order
+from safety.terms.proposal import Money, Order
 from server.settings import Settings
 
 from .passphrase import new_passphrase, signing_key

@@ -11,8 +11,7 @@ from contextlib import closing, suppress
 from typing import Final
 
 from api.errors import HeyTradersError
-from safety.human.approval import BY_ELICITATION, order_words
-from safety.human.in_force import POLICY_FILE
+from safety.human.in_force import BY_ELICITATION, POLICY_FILE, order_words
 from safety.human.signing import APPROVER_FILE, enrol
 from safety.ledger import Ledger
 from tests.dialogs import YES, Person

@@ -16,11 +16,10 @@ from mcp.client.session import ElicitationFnT
 from mcp.types import Implementation
 from pydantic import SecretStr
 
-from safety.human.approval import order_words
-from safety.human.in_force import POLICY_FILE, sign
+from safety.human.in_force import POLICY_FILE, order_words, sign
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy import LIVE, Policy
+from safety.policy.evaluation import LIVE, Policy
 from safety.policy.text import write_policy
 from server.app import open_server
 from server.channels import ConnectedAccount, ConnectedAccounts, keep

@@ -21,7 +21,7 @@ from mcp import Client
 
 from api.orders import PlaceRequest
 from server.app import open_server
-from server.lifecycle import Safety
+from server.backend import Safety
 from server.settings import Settings
 from tests.calls import result
 
@@ -98,7 +98,7 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
         return connection
 
     monkeypatch.setattr(Safety, "_watch", unwatched)
-    monkeypatch.setattr("server.lifecycle.SOON", 3_600.0)
+    monkeypatch.setattr("server.backend.SOON", 3_600.0)
     monkeypatch.setattr(sqlite3, "connect", connected)
     monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
     threading.setprofile(walk.entered)
@@ -139,9 +139,9 @@ async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Pa
             assert (walk.validations, walk.evaluations) == (2, 2)
 
     shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
-    assert shortest[0] <= 73, "\n".join(files)
-    assert shortest[1] <= 422
-    assert shortest[2] <= 8
+    assert shortest[0] <= 54, "\n".join(files)
+    assert shortest[1] <= 415
+    assert shortest[2] <= 6
 
 
 async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:

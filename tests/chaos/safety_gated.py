@@ -28,17 +28,17 @@ from api.orders import PlaceRequest
 from api.transport import Timeouts, hosted
 from safety.gate import GateContext
 from safety.gate.halting import clean_up
-from safety.ledger import GO, Ledger, Switch, Verdict
+from safety.ledger import Ledger
+from safety.ledger.switch import Switch
 from safety.policy import conduct, orders
 from safety.policy.evaluation import findings_of
 from safety.policy.limits import Limits
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import Patience, Reconciler
 from safety.sending.watcher import Expiry, Pace, Watcher
-from safety.terms.channel import Channels, Money
 from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import Caller, Intent, State
-from safety.terms.proposal import Action, Order, Proposal
+from safety.terms.intent import GO, Caller, Intent, State, Verdict
+from safety.terms.proposal import Action, Channels, Money, Order, Proposal
 
 from .safety_death import perhaps_die_by_own_hand
 from .safety_harness import Life, Running

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from safety.ledger import Switch
+from safety.ledger.switch import Switch
 from safety.terms.intent import Intent
 
 from .safety_faults import Fate, Faults

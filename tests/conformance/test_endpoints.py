@@ -18,7 +18,7 @@ from safety.face import Answer
 from safety.gate import Gate
 from safety.ledger import Ledger
 from server.channels import Reached, local_channels
-from server.lifecycle import build_gate_context
+from server.gate import build_gate_context
 from server.settings import Settings
 from tools.desk import Desk, Facts
 from tools.snapshot import load

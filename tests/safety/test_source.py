@@ -25,7 +25,7 @@ MODULES: Final = frozenset(
 APPROVING: Final = frozenset(
     {
         "safety.human.signing",
-        "safety.human.approval",
+        "safety.human.in_force",
         "safety.sending.execution",
         "safety.ledger",
         "safety.gate",

@@ -14,7 +14,7 @@ import pytest
 
 from api.errors import UserMustAct
 from api.orders import ORDERS_LIST, ListRequest, PlaceRequest
-from safety.human.approval import order_words
+from safety.human.in_force import order_words
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.database import TRIGGERS

@@ -16,7 +16,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextResourceContents
 from api.orders import PlaceRequest
 from api.outputs import table_rows
 from resources.trading import BALANCES, JOURNAL, POLICY
-from safety.human.approval import order_words
+from safety.human.in_force import order_words
 from safety.human.signing import enrol
 from safety.ledger import Ledger
 from server.settings import Settings

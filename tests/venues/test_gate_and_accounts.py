@@ -17,11 +17,10 @@ from mcp import Client
 
 from api.outputs import table_rows
 from engine.access import LOCAL_AGENT
-from safety.human.approval import order_words
-from safety.human.in_force import POLICY_FILE, sign
+from safety.human.in_force import POLICY_FILE, order_words, sign
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy import LIVE, Policy
+from safety.policy.evaluation import LIVE, Policy
 from safety.policy.text import write_policy
 from server import channels as account_keys
 from server.app import open_server

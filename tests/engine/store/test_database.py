@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from api.errors import InvalidInput, UserMustAct
-from engine.store.database import Store, default_url
+from engine.store.database import Store, Version, default_url
 
 COUNT = sa.text("SELECT count(*) FROM candle_series")
 INSERT = sa.text(
@@ -40,7 +40,6 @@ async def test_what_one_store_writes_another_reads(tmp_path: Path) -> None:
     await first.write(lambda c: c.execute(INSERT, {"base": "BTC"}))
 
     assert await second.read(_count) == 1
-    assert (first.writes, second.writes) == (1, 0)
     first.close()
     second.close()
 
@@ -55,8 +54,43 @@ def test_an_exception_rolls_the_work_back(tmp_path: Path) -> None:
     with pytest.raises(LookupError):
         store.write_now(fail)
 
+    before = store.version("candle_series")
+    with pytest.raises(LookupError):
+        store.write_now(fail)
     assert store.read_now(_count) == 0
-    assert store.writes == 0
+    assert store.version("candle_series") == before
+    store.close()
+
+
+@pytest.mark.sqlite
+def test_a_version_tells_own_writes_by_table_and_every_commit_of_others(tmp_path: Path) -> None:
+    store, other = Store.open(default_url(tmp_path)), Store.open(default_url(tmp_path))
+    known = store.version("candle_series"), store.version("api_keys")
+
+    assert (store.version("candle_series"), store.version("api_keys")) == known
+    store.write_now(lambda c: c.execute(INSERT, {"base": "BTC"}))
+    assert store.version("candle_series") != known[0]
+    assert store.version("api_keys") == known[1]
+
+    known = store.version("candle_series"), store.version("api_keys")
+    other.write_now(lambda c: c.execute(INSERT, {"base": "ETH"}))
+    assert store.version("candle_series") != known[0]
+    assert store.version("api_keys") != known[1]
+    store.close()
+    other.close()
+
+
+def test_a_version_is_not_known_while_this_process_writes(tmp_path: Path) -> None:
+    store = Store.open(default_url(tmp_path))
+    seen: list[Version] = []
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(INSERT, {"base": "BTC"})
+        seen.append(store.version("candle_series"))
+
+    store.write_now(work)
+    assert [one.others for one in seen] == [None]
+    assert store.version("candle_series").own > seen[0].own
     store.close()
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from safety.human.approval import Approver
-from safety.human.in_force import Loaded, assurance_of
-from safety.policy import Policy
+from safety.human.in_force import Approver, Loaded, assurance_of
+from safety.policy.evaluation import Policy
 
 APPROVER = Approver("ab" * 32)
 BUILT_IN = Loaded(Policy(), "built in", signed=False, version=0)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.human.approval import BY_ELICITATION, covers, elicitation_limit, order_words, policy_words, release_words
+from safety.human.in_force import BY_ELICITATION, covers, elicitation_limit, order_words, policy_words, release_words
 from safety.human.signing import SigningKey
-from safety.policy import LIVE
+from safety.policy.evaluation import LIVE
 from safety.policy.limits import Limits
 from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
@@ -135,7 +135,7 @@ def test_a_wrong_signature_covers_nothing_even_where_none_is_needed(key: Signing
 
 @given(st.text(max_size=200))
 def test_no_text_is_a_signature(text: str) -> None:
-    from safety.human.approval import Approver
+    from safety.human.in_force import Approver
 
     someone = Approver("ab" * 32)
     intent = intended(proposed(), signature=text or "0", key_id=someone.key_id)

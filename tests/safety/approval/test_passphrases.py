@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotAuthorised, RateLimited
-from safety.human.in_force import public, trusted
+from safety.human.in_force import trusted
 from safety.human.signing import (
     APPROVER_FILE,
     ATTEMPTS_FILE,
@@ -23,6 +23,7 @@ from safety.human.signing import (
     WrongPassphrase,
     change_passphrase,
     enrol,
+    public,
     unlock,
 )
 from safety.ledger import Ledger

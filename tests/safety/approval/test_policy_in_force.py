@@ -15,7 +15,7 @@ from safety.human.in_force import POLICY_FILE, UNSIGNED_CHANGE, Loaded, draft, l
 from safety.human.signing import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.switch import SignedPolicy
-from safety.policy import CEILINGS, LIVE, Policy
+from safety.policy.evaluation import CEILINGS, LIVE, Policy
 from safety.policy.limits import Limits, at_least_as_tight
 from safety.policy.text import parse_policy, write_policy
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE
@@ -154,7 +154,7 @@ def test_a_signed_policy_counts_only_as_it_was_signed(key: SigningKey, change: d
 
 
 def test_a_signed_text_that_this_version_cannot_read_does_not_count(key: SigningKey) -> None:
-    from safety.human.approval import policy_words
+    from safety.human.in_force import policy_words
 
     toml = "[live]\nlimit_of_a_later_version = 3"
     later = SignedPolicy(1, toml, "", key.sign(policy_words(1, toml)), key.key_id, 1.0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.policy import LIVE, PAPER, Policy
+from safety.policy.evaluation import LIVE, PAPER, Policy
 from safety.policy.limits import Limits
 from safety.policy.text import MAX_CHARACTERS, BadPolicy, parse_policy, write_policy
 

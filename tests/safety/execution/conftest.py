@@ -12,13 +12,12 @@ import pytest
 
 from api.client import Client, Retries
 from api.transport import Timeouts, embedded, hosted
-from safety.ledger import GO, Ledger, Verdict
+from safety.ledger import Ledger
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import Reconciler
-from safety.terms.channel import Channels
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import Caller, Intent, State
-from safety.terms.proposal import Action, Order, Proposal
+from safety.terms.intent import GO, Caller, Intent, State, Verdict
+from safety.terms.proposal import Action, Channels, Order, Proposal
 from tests.api.conftest import FakeService
 
 from .venue import Venue, at

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.transport import Answer, Lost, NotSent
-from safety.sending.classify import classify
+from safety.sending.execution import classify
 from safety.terms.intent import State
 from safety.terms.proposal import Deployment, Publication
 

@@ -15,10 +15,10 @@ from pydantic import SecretStr
 from api.client import Client
 from api.errors import InvalidInput, NotFound, OutcomeUnknown, Unavailable
 from api.transport import Timeouts, hosted
-from safety.ledger import Ledger, stop
+from safety.ledger import Ledger
 from safety.sending.execution import Executor
 from safety.terms.facts import Outcome
-from safety.terms.intent import Intent, State
+from safety.terms.intent import Intent, State, stop
 from safety.terms.proposal import Deployment, Publication
 
 from .conftest import ORDER, Desk, row

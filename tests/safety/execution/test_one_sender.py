@@ -44,10 +44,10 @@ def test_only_the_executor_settles_what_was_sent_and_only_reconciliation_what_is
 
 
 def test_the_call_that_places_an_order_is_named_where_it_is_sent_from_and_nowhere_else() -> None:
-    assert files_with("ORDERS_PLACE") == {"api/orders.py", "api/catalogue.py", "safety/sending/classify.py"}
+    assert files_with("ORDERS_PLACE") == {"api/orders.py", "api/catalogue.py", "safety/sending/execution.py"}
 
 
 def test_the_ledger_lets_only_the_executor_claim() -> None:
-    assert files_with("claim") - {"safety/ledger/__init__.py", "safety/ledger/claiming.py"} == {
+    assert files_with("claim") - {"safety/ledger/__init__.py", "safety/ledger/booking.py"} == {
         "safety/sending/execution.py"
     }

@@ -19,8 +19,8 @@ from api.client import Client, Retries
 from api.transport import embedded
 from safety.ledger import Ledger
 from safety.sending.reconciliation import Reconciler
-from safety.terms.channel import Channels
 from safety.terms.intent import Intent
+from safety.terms.proposal import Channels
 
 from .conftest import ORDER, Clock, Search, row
 from .venue import Venue, at

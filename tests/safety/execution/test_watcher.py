@@ -11,14 +11,14 @@ import anyio
 import pytest
 
 from api.errors import NotFound
-from safety.ledger import Ledger, Switch
+from safety.ledger import Ledger
+from safety.ledger.switch import Switch
 from safety.sending.execution import Executor
 from safety.sending.reconciliation import Patience, Reconciler
 from safety.sending.watcher import Expiry, Pace, Watcher
-from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Outcome
 from safety.terms.intent import Intent
-from safety.terms.proposal import Deployment
+from safety.terms.proposal import PAPER_SERVICE, Deployment, Money
 
 from .conftest import ORDER, Desk, goes, row
 

@@ -22,17 +22,16 @@ from engine.engine import Engine, EngineSettings
 from engine.routes import create_app
 from safety.face import Answer
 from safety.gate import Gate, GateContext
-from safety.human.approval import order_words
-from safety.human.in_force import POLICY_FILE, sign
+from safety.human.in_force import POLICY_FILE, order_words, sign
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
-from safety.policy import LIVE, PAPER, Policy
+from safety.policy.evaluation import LIVE, PAPER, Policy
 from safety.policy.limits import Limits
 from safety.private_file import write_private
-from safety.terms.channel import Channels
 from safety.terms.intent import Intent
+from safety.terms.proposal import Channels
 from server.channels import Reached, local_channels
-from server.lifecycle import build_gate_context
+from server.gate import build_gate_context
 from server.settings import Settings
 
 NOON: Final = 1_750_075_200.0

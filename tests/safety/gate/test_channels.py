@@ -11,9 +11,9 @@ import pytest
 
 from api.errors import Denied, NotFound, UserMustAct
 from safety.gate import Gate
-from safety.terms.channel import CONNECTED_SERVICE, PAPER, PAPER_SERVICE, Channel, Channels
+from safety.terms.proposal import CONNECTED_SERVICE, PAPER, PAPER_SERVICE, Channel, Channels
 from server.channels import ConnectedAccount, ConnectedAccounts, Reached, local_channels
-from server.lifecycle import build_gate_context
+from server.gate import build_gate_context
 from server.settings import Settings
 from tests.safety.gate.conftest import ACCOUNT, SIGNED, Place, opened, order
 from tests.safety.ledger.books import order as terms

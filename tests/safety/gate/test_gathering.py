@@ -15,9 +15,8 @@ from api.errors import NotFound
 from api.transport import hosted
 from safety.gate.gathering import OTHER, Gathering, account_facts
 from safety.policy.evaluation import Need
-from safety.terms.channel import Channel
 from safety.terms.facts import Quote
-from safety.terms.proposal import Order, Publication
+from safety.terms.proposal import Channel, Order, Publication
 from tests.api.conftest import FakeService, service
 
 from .conftest import Place

@@ -9,13 +9,12 @@ from typing import Any, Final
 import pytest
 
 from safety.gate.judging import Assessment
-from safety.human.approval import BY_ELICITATION
-from safety.human.in_force import Assured, Loaded
-from safety.policy import PAPER, Policy
+from safety.human.in_force import BY_ELICITATION, Assured, Loaded
+from safety.policy.evaluation import PAPER, Policy
 from safety.policy.limits import Limits
-from safety.terms.channel import PAPER as PAPER_CHANNEL
 from safety.terms.facts import AccountFacts, Decision, Facts, Finding, Outcome, Quote, Usage
 from safety.terms.intent import Caller, Intent
+from safety.terms.proposal import PAPER as PAPER_CHANNEL
 from safety.terms.proposal import Order, Proposal
 
 MARKET: Final = Order(

@@ -14,7 +14,7 @@ from anyio import to_thread
 
 from api.live import LIVE_PAUSE, SubscribeRequest, SwitchRequest
 from safety.gate.halting import watch_losses
-from server.lifecycle import build_watcher
+from server.gate import build_watcher
 
 from .conftest import ACCOUNT, SIGNED, Place, opened
 

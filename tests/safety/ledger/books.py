@@ -8,12 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from safety.ledger import GO, Ledger, Verdict
+from safety.ledger import Ledger
 from safety.ledger.database import TRIGGERS
-from safety.terms.channel import PAPER_SERVICE, Money
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
+from safety.terms.intent import GO, Caller, Intent, Verdict
+from safety.terms.proposal import PAPER_SERVICE, Action, Deployment, Money, Order, Proposal, Publication
 
 SERVICE: Final = "https://api.example.com/api/v1"
 NOON: Final = 1_800_014_400.0

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from api.errors import HeyTradersError, InvalidInput, NotFound, UserMustAct
-from safety.ledger import Claim, Ledger, Verdict, stop
+from safety.ledger import Ledger
 from safety.terms.facts import Decision, Outcome, SwitchState, Usage
-from safety.terms.intent import Intent, State
+from safety.terms.intent import Claim, Intent, State, Verdict, stop
 from safety.terms.proposal import Action
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, says, sent, standing

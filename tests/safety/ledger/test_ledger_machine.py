@@ -26,9 +26,9 @@ from hypothesis.stateful import (
 )
 
 from api.errors import InvalidInput
-from safety.ledger import GO, Ledger, Verdict, stop
+from safety.ledger import Ledger
 from safety.terms.facts import Outcome, SwitchState, Usage
-from safety.terms.intent import Intent, State
+from safety.terms.intent import GO, Intent, State, Verdict, stop
 
 from .books import CALLER, NOON, Clock, order, proposal, within
 

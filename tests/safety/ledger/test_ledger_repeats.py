@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from safety.ledger import Admission, Ledger, claiming
+from safety.ledger import Ledger, rows
 from safety.terms.facts import Outcome
-from safety.terms.intent import State
+from safety.terms.intent import Admission, State
 from safety.terms.proposal import Action
 
 from .books import CALLER, Clock, go, order, post, proposal, says, standing
@@ -152,8 +152,8 @@ def test_what_expired_is_over(ledger: Ledger, clock: Clock) -> None:
 def test_denials_of_an_hour_are_kept_whole_then_in_short_then_not(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claiming, "WHOLE_DENIALS", 3)
-    monkeypatch.setattr(claiming, "MOST_DENIALS", 5)
+    monkeypatch.setattr(rows, "WHOLE_DENIALS", 3)
+    monkeypatch.setattr(rows, "MOST_DENIALS", 5)
 
     def deny(count: int) -> None:
         for number in range(count):

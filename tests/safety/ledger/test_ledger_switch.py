@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from api.errors import Unavailable, UserMustAct
-from safety.ledger import GO, Ledger, Switch, Verdict
+from safety.ledger import Ledger
 from safety.ledger.database import FILE_NAME, Database
 from safety.ledger.journal import audit_key
+from safety.ledger.switch import Switch
 from safety.terms.facts import Outcome, SwitchState, Usage
-from safety.terms.intent import Intent
+from safety.terms.intent import GO, Intent, Verdict
 
 from .books import Clock, admitted, approved, go, order, sent
 

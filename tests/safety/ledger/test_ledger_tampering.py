@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from api.errors import UserMustAct
-from safety.ledger import Ledger, SignedPolicy
+from safety.ledger import Ledger
+from safety.ledger.switch import SignedPolicy
 from safety.terms.facts import Outcome
 
 from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, raw, says, sent, standing

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.errors import Denied
 from safety.exits import know
-from safety.ledger import Ledger, SignedPolicy, succession_text
+from safety.ledger import Ledger
+from safety.ledger.switch import SignedPolicy, succession_text
 
 from .books import Clock, admitted
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from api.orders import OrderType
-from safety.policy import LIVE, Policy
-from safety.policy.evaluation import evaluate
+from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.limits import Limits
 from safety.terms.facts import AccountFacts, Decision, Facts, Outcome, Quote, Resting, Similar, Usage
 from safety.terms.proposal import Order

@@ -6,8 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from safety.policy import LIVE, Policy
-from safety.policy.evaluation import evaluate
+from safety.policy.evaluation import LIVE, Policy, evaluate
 from safety.policy.limits import Limits
 from safety.terms.facts import AccountFacts, Facts, Outcome, Quote, Resting, Similar, Usage
 from safety.terms.proposal import Action, Deployment, Order, Publication

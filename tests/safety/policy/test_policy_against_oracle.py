@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from safety.policy import Policy
-from safety.policy.evaluation import evaluate
-from safety.terms.channel import CONNECTED_SERVICE
+from safety.policy.evaluation import Policy, evaluate
+from safety.terms.proposal import CONNECTED_SERVICE
 from server.channels import ConnectedAccount, ConnectedAccounts, local_channels
 from tests.safety.policy.differential import Case, case, compare, disagreement
 

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import InvalidInput
-from safety.policy import CEILINGS, LIVE, PAPER, Policy
 from safety.policy.case import Case, Missing, Rule, Worth
-from safety.policy.evaluation import RULES, evaluate, findings_of, needs
+from safety.policy.evaluation import CEILINGS, LIVE, PAPER, RULES, Policy, evaluate, findings_of, needs
 from safety.policy.limits import Limits, at_least_as_tight, meet
 from safety.terms.facts import Facts, Outcome
 from safety.terms.proposal import Order

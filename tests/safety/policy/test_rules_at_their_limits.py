@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from safety.policy import Policy
-from safety.policy.evaluation import needs
+from safety.policy.evaluation import Policy, needs
 from safety.policy.limits import Limits
 from safety.terms.facts import Facts
 from safety.terms.proposal import Action

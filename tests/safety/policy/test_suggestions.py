@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from safety.policy import LIVE, PAPER, Policy
-from safety.policy.evaluation import RULES, Trip, evaluate, tripped
+from safety.policy.evaluation import LIVE, PAPER, RULES, Policy, Trip, evaluate, tripped
 from safety.policy.explain import Remaining, explain, explained_markdown, left
 from safety.policy.limits import Limits
 from safety.terms.facts import Facts, Outcome, Quote

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from safety.policy import CEILINGS, LIVE, PAPER, Policy
+from safety.policy.evaluation import CEILINGS, LIVE, PAPER, Policy
 from safety.policy.limits import Change, Limits, Tighter, at_least_as_tight, changes, meet
 from tests.safety.policy.differential import Dice, random_limits
 from tests.safety.policy.scenarios import BUY, KNOWN, against

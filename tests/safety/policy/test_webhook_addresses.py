@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from safety.policy import LIVE
+from safety.policy.evaluation import LIVE
 from safety.policy.limits import Limits
 from safety.policy.publishing import judge_webhook
 from safety.terms.facts import Outcome

@@ -11,13 +11,12 @@ from threading import Thread
 
 import pytest
 
-from safety.human.approval import covers
-from safety.human.in_force import trusted
+from safety.human.in_force import covers, trusted
 from safety.human.signing import enrol
-from safety.ledger import GO, Ledger, Verdict
-from safety.policy import LIVE
+from safety.ledger import Ledger
+from safety.policy.evaluation import LIVE
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
-from safety.terms.intent import Caller, Intent
+from safety.terms.intent import GO, Caller, Intent, Verdict
 from safety.terms.proposal import Deployment, Order, Proposal
 from tests.server.cli.shell import Done, run_here
 from tests.server.cli.terminal import Terminal, terminal

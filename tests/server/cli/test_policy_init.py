@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import InvalidInput
-from safety.human.approval import question_words
-from safety.human.in_force import parse_policy
+from safety.human.in_force import parse_policy, question_words
 from safety.human.signing import enrol
 from safety.ledger import Ledger
 from safety.terms.facts import Outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.errors import InvalidInput
-from safety.human.approval import settle_words
+from safety.human.in_force import settle_words
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.terms.intent import Intent
