@@ -259,7 +259,11 @@ def _regimes(returns: Floats, held: Floats) -> dict[str, Any]:
 
 
 def _excursions(feed: Feed, result: Stored) -> dict[str, Any]:
-    """How far the price went against (MAE) and for (MFE) trades while they were open, percent of the entry price."""
+    """How far the price went against (MAE) and for (MFE) trades while they were open, percent of the entry price.
+
+    The bars before that of the exit count in full. In the bar of the exit only the exit price is known to have come
+    before the end.
+    """
     if not len(result.trades):
         return {"trades": 0}
     start, end = int(result.times[0]) - result.labels.step, int(result.times[-1])
@@ -287,11 +291,11 @@ def _reach(
     rows: list[int] = np.flatnonzero(own).tolist()
     for row in rows:
         first = int(np.searchsorted(frame.time, float(entered[row])))
-        last = max(first + 1, int(np.searchsorted(frame.time, float(left[row]))))
-        entry = float(result.column("entry_price")[row])
+        last = int(np.searchsorted(frame.time, float(left[row])))
+        entry, ended = float(result.column("entry_price")[row]), float(result.column("exit_price")[row])
         high, low = bars.high[first:last].tolist(), bars.low[first:last].tolist()
-        up = max((each for each in high if each == each), default=entry) / entry - 1.0
-        down = 1.0 - min((each for each in low if each == each), default=entry) / entry
+        up = max(entry, ended, *(each for each in high if each == each)) / entry - 1.0
+        down = 1.0 - min(entry, ended, *(each for each in low if each == each)) / entry
         long = result.column("side")[row] > 0
         against[row], favour[row] = (100.0 * down, 100.0 * up) if long else (100.0 * up, 100.0 * down)
 

@@ -68,6 +68,19 @@ async def test_months_compound_to_the_whole_return_and_intervals_hold_their_medi
     assert set(found["regimes"]) == {"rising", "falling", "volatile", "calm"}
 
 
+async def test_excursions_reach_the_stop_or_the_target_that_closed_a_trade_and_no_further(door: Door) -> None:
+    """A target fills at 3 % exactly; a stop at 2 % fills with 0.05 % of slippage, or further away after a gap."""
+    script = 'emit_signal(rsi(close, 5) < 40, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.02, take_profit=0.03))'
+    result = await door.tested(script=script, slippage=0.0005)
+    found = (await door.data("POST", "/backtest/report", {"result_id": result, "parts": ["excursions"]}))["excursions"]
+
+    assert found["trades"] > 30
+    assert found["mfe_pct_winners"]["median"] == pytest.approx(3.0, abs=1e-3)
+    assert found["mfe_pct_losers"]["90 %"] < 3.0
+    assert found["mae_pct_losers"]["median"] == pytest.approx(100 * (1 - 0.98 * 0.9995), abs=1e-3)
+    assert 0.0 <= found["mae_pct_winners"]["90 %"] < 2.0
+
+
 async def test_trades_are_chosen_by_day_and_ticker_and_sorted(door: Door) -> None:
     result = await door.tested(script=TREND, universe=BOTH)
     path = f"/backtest/results/{result}/trades"
