@@ -19,6 +19,8 @@ from engine.store.live import leases_table
 
 SECONDS: Final = 15.0
 RENEWED_AFTER: Final = SECONDS / 3
+_SLACK: Final = 1.0
+"""Seconds by which a clock may be corrected without ending a lease."""
 _HELD: Final = "live"
 _ASKED: Final = "live-asked"
 _STAYS: Final = "stays"
@@ -66,9 +68,13 @@ class Lease:
         self._held_until = 0.0
 
     def take(self) -> bool:
-        """Claim or renew; `False` while another process holds it. Writes only after a third of the lease time."""
+        """Claim or renew; `False` while another process holds it. Writes only after a third of the lease time.
+
+        A clock that was set back renews at once.
+        """
         now = time.time()
-        if now < self._held_until - SECONDS + RENEWED_AFTER:
+        renewed = self._held_until - SECONDS
+        if renewed <= now < renewed + RENEWED_AFTER:
             return True
         self._held_until = self._store.write_now(lambda connection: self._claim(connection, now))
         return self._held_until > 0.0
@@ -94,8 +100,12 @@ class Lease:
 
 
 def _fresh(connection: sa.Connection, name: str, now: float) -> tuple[str, float] | None:
-    """The owner of an unexpired row of that name, and when it expires."""
-    wanted = sa.select(_row.owner, _row.expires_at).where(_row.name == name, _row.expires_at > now)
+    """The owner of an unexpired row of that name, and when it expires.
+
+    A row that expires later than a new one would was written before the clock was set back, and does not count.
+    """
+    valid = sa.and_(_row.expires_at > now, _row.expires_at <= now + SECONDS + _SLACK)
+    wanted = sa.select(_row.owner, _row.expires_at).where(_row.name == name, valid)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else (row.owner, row.expires_at)
 

@@ -122,11 +122,11 @@ class Live:
         def work(connection: sa.Connection) -> Subscription:
             first = subscriptions.twin(connection, running)
             if first is not None:
-                shown = subscriptions.view(connection, first)
+                shown = self._view(connection, first)
                 note = f"This is the subscription of {shown.created_at}; nothing was added."
                 return shown.model_copy(update={"message": f"{note} {first.message or ''}".rstrip()})
             subscriptions.insert(connection, running)
-            return subscriptions.view(connection, running)
+            return self._view(connection, running)
 
         self._claim()
         made = self._store.write_now(work)
@@ -140,7 +140,7 @@ class Live:
             found = subscriptions.of_agent(connection, caller.identified)
             listed = [each for each in found if request.ended or each.status in ("active", "paused")]
             return SubscriptionsResponse(
-                subscriptions=tuple(subscriptions.view(connection, running) for running in listed),
+                subscriptions=tuple(self._view(connection, running) for running in listed),
                 hidden=len(found) - len(listed),
             )
 
@@ -152,7 +152,7 @@ class Live:
         def work(connection: sa.Connection) -> Subscription:
             running = subscriptions.find(connection, caller.identified, subscription_id)
             deliveries = tuple(outbox.log(connection, running.id))
-            shown = subscriptions.view(connection, running)
+            shown = self._view(connection, running)
             report = None if running.mode == "signal" else _report(connection, running)
             return shown.model_copy(update={"deliveries": deliveries, "report": report})
 
@@ -256,6 +256,12 @@ class Live:
 
         return self._store.read_now(work)
 
+    def _view(self, connection: sa.Connection, running: Running) -> Subscription:
+        """A subscription as the API shows it, with what this process could not store about it."""
+        shown = subscriptions.view(connection, running, self._clock.now())
+        trouble = self.runner.trouble.get(running.id)
+        return shown if trouble is None else shown.model_copy(update={"message": trouble})
+
     def _start(self) -> None:
         if self._settings.in_background:
             self.runner.start()
@@ -349,7 +355,7 @@ class Live:
                     f"subscription {subscription_id} is of strategy {running.strategy_id}, not {show(strategy_id)}",
                     suggestion=f"Use strategy_id={running.strategy_id}",
                 )
-            return subscriptions.view(connection, change(connection, running))
+            return self._view(connection, change(connection, running))
 
         return self._store.write_now(work)
 

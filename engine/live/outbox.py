@@ -64,14 +64,16 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
 def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
     """The deliveries to send now: the oldest of each subscription. Later ones wait for it.
 
-    A subscription whose webhook was removed has none.
+    A subscription whose webhook was removed has none. A delivery that waits longer than the longest wait was scheduled
+    before the clock was set back, and is due too.
     """
     owner = subscriptions_table.c
     oldest = sa.select(sa.func.min(_row.id)).where(_row.state == "waiting").group_by(_row.subscription_id)
+    ready = sa.or_(_row.due_at <= now, _row.due_at > now + WAITS[-1])
     wanted = (
         sa.select(deliveries_table, owner.webhook_url, owner.webhook_secret)
         .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.id.in_(oldest), _row.due_at <= now, owner.webhook_url.is_not(None))
+        .where(_row.id.in_(oldest), ready, owner.webhook_url.is_not(None))
         .order_by(_row.due_at, _row.id)
         .limit(limit)
     )

@@ -35,6 +35,7 @@ logger = logging.getLogger("heytraders.live")
 
 MAX_FAILURES: Final = 5
 _PRUNED_EVERY: Final = 86_400
+_WAITS: Final = "It waits, and goes on by itself:"
 _ENDINGS: Final = {
     "portfolio_stop": "the portfolio's stop loss was reached; everything it held is sold",
     "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
@@ -58,7 +59,9 @@ class Runner:
         self._starting = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._retry_at: dict[str, float] = {}
-        self._pruned_at = clock.now()
+        self._pruned_at = 0.0
+        self.trouble: dict[str, str] = {}
+        """Why subscriptions wait, by id, where the database could not record it."""
 
     def start(self) -> None:
         """Start in the background; calling it again changes nothing."""
@@ -87,15 +90,32 @@ class Runner:
         active = self._store.read_now(subscriptions.active)
         if not active and not self._settings.stays and not self._store.read_now(orders.cancels_wait):
             return
-        if not self.claim():
-            return
         seen: dict[str, int] = {}
         for running in active:
-            until = self._advance(running)
+            try:
+                if not self.claim():
+                    self.trouble.clear()
+                    return
+                until = self._advance(running)
+            except Exception as error:  # noqa: BLE001 - noted and repeated at the next step; the other ones go on
+                self._note(running, error)
+                continue
+            self.trouble.pop(running.id, None)
             if until is not None and running.mode == "trade":
                 seen[running.id] = until
-        self._trader.run(seen)
-        self._prune()
+        if self.claim():
+            self._trader.run(seen)
+            self._prune()
+
+    def _note(self, running: Running, error: Exception) -> None:
+        """Remember why a subscription waits, and log it once."""
+        if isinstance(error, HeyTradersError):
+            why = f"{_WAITS} {error.message}"
+        else:
+            why = f"{_WAITS} INTERNAL_ERROR ({type(error).__name__})"
+        if self.trouble.get(running.id) != why:
+            logger.warning("live strategies: %s: %s", running.id, why, exc_info=not isinstance(error, HeyTradersError))
+        self.trouble[running.id] = why
 
     def _prune(self) -> None:
         """Once a day, by the engine's clock, delete data past its retention period."""
@@ -150,7 +170,8 @@ class Runner:
             return None
         try:
             outlook = decide(self._feed, running.deployment, running.started_at, running.cursor, running.kept)
-        except NotNow:
+        except NotNow as error:
+            self._wait(running, f"{_WAITS} {error.message}")
             return None
         except HeyTradersError as error:
             self._failed(running, f"{error.code}: {error.message}", now)
@@ -165,6 +186,10 @@ class Runner:
         until = self._store.write_now(lambda connection: _written(connection, running, outlook, now))
         self._retry_at.pop(running.id, None)
         return until
+
+    def _wait(self, running: Running, why: str) -> None:
+        if running.message != why:
+            self._store.write_now(lambda connection: subscriptions.set_message(connection, running, why))
 
     def _failed(self, running: Running, problem: str, now: float) -> None:
         """Count a failure; the fifth in a row stops the subscription."""
@@ -185,8 +210,8 @@ class Runner:
 
 
 def _written(connection: sa.Connection, running: Running, outlook: Outlook, now: float) -> int | None:
-    """Store the results of a run, all or nothing; None if the subscription no longer runs."""
-    if not subscriptions.is_active(connection, running.id):
+    """Store the results of a run, all or nothing; None if the subscription no longer waits for these bars."""
+    if not subscriptions.is_unchanged(connection, running):
         return None
     fresh = signals.fresh(connection, running, outlook.decisions)
     resting: dict[str, str] = {}

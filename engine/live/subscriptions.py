@@ -22,6 +22,8 @@ Status = Literal["active", "paused", "stopped", "unsubscribed"]
 MAX_ACTIVE: Final = 20
 _DAY: Final = 86_400
 _WAITING: Final = ("due", "open")
+_LATE: Final = 60
+"""Seconds after its close from which a bar counts as late, for short bars."""
 _EQUAL: Final = 0.02
 """Holdings that differ by less than this fraction count as equal."""
 _row: Final = subscriptions_table.c
@@ -117,10 +119,13 @@ def active(connection: sa.Connection) -> list[Running]:
     return [_running(row) for row in connection.execute(wanted)]
 
 
-def is_active(connection: sa.Connection, subscription_id: str) -> bool:
-    """Whether it still runs: it may have been paused or ended while its bars were being read."""
-    wanted = sa.select(_row.id).where(_row.id == subscription_id, _row.status == "active")
-    return connection.execute(wanted).first() is not None
+def is_unchanged(connection: sa.Connection, running: Running) -> bool:
+    """Whether it still runs and has seen no other bar.
+
+    While its bars were being read, it may have been paused or ended, or another process may have taken over.
+    """
+    same = sa.and_(_row.id == running.id, _row.status == "active", _row.cursor == running.cursor)
+    return connection.execute(sa.select(_row.id).where(same)).first() is not None
 
 
 def set_status(connection: sa.Connection, subscription_id: str, status: Status, message: str | None) -> None:
@@ -152,6 +157,12 @@ def twin(connection: sa.Connection, running: Running) -> Running | None:
     return None
 
 
+def set_message(connection: sa.Connection, running: Running, message: str) -> None:
+    """Record why it waits, unless it has moved on."""
+    if is_unchanged(connection, running):
+        _update(connection, running.id, message=message)
+
+
 def set_failure(connection: sa.Connection, subscription_id: str, failures: int, message: str) -> None:
     """Record another failure to read the bars."""
     _update(connection, subscription_id, failures=failures, message=message)
@@ -162,8 +173,8 @@ def set_hook(connection: sa.Connection, subscription_id: str, hook: Hook | None)
     _update(connection, subscription_id, **_hook_columns(hook))
 
 
-def view(connection: sa.Connection, running: Running) -> Subscription:
-    """A subscription as the API shows it. The webhook's secret is left out."""
+def view(connection: sa.Connection, running: Running, now: float) -> Subscription:
+    """A subscription as the API shows it at `now`, unix seconds. The webhook's secret is left out."""
     newest = sa.select(sa.func.count(), sa.func.max(signals_table.c.created_us)).where(
         signals_table.c.subscription_id == running.id
     )
@@ -184,7 +195,7 @@ def view(connection: sa.Connection, running: Running) -> Subscription:
         signal_count=count,
         message=running.message,
         runner=_runner(connection, running),
-        waits_for=_waits_for(connection, running),
+        waits_for=_waits_for(connection, running, now),
     )
 
 
@@ -207,14 +218,19 @@ def _runner(connection: sa.Connection, running: Running) -> str | None:
     )
 
 
-def _waits_for(connection: sa.Connection, running: Running) -> str | None:
+def _waits_for(connection: sa.Connection, running: Running, now: float) -> str | None:
     """The next bar, and the outcome of the newest signal that was not traded."""
     if running.status == "paused":
         return "Paused: it waits for live_resume."
     if running.status != "active":
         return None
-    next_close = iso8601(running.cursor + SECONDS[running.deployment.timeframe])
-    waits = f"The bar that closes at {next_close}."
+    seconds = SECONDS[running.deployment.timeframe]
+    next_close = running.cursor + seconds
+    waits = f"The bar that closes at {iso8601(next_close)}."
+    if now >= next_close + max(seconds, _LATE):
+        waits += f" It is {_span(now - next_close)} late."
+    elif now < running.cursor:
+        waits += f" The clock shows {iso8601(now)}, which is before the last bar that it has seen."
     if running.mode == "signal":
         return f"{waits} Mode signal places no orders."
     row = signals_table.c
@@ -232,6 +248,14 @@ def _waits_for(connection: sa.Connection, running: Running) -> str | None:
         return waits
     untraded = f"The signal of {iso8601(last.bar_time)} on {last.symbol} was not traded"
     return f"{waits} {untraded}: {last.message or 'its order is due'}."
+
+
+def _span(seconds: float) -> str:
+    """A duration in words, rounded down."""
+    for name, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {name}"
+    return f"{int(seconds)} seconds"
 
 
 def _difference(connection: sa.Connection, running: Running) -> str:

@@ -72,6 +72,7 @@ _STATEMENT_SECONDS: Final = 120
 _CONNECT_SECONDS: Final = 10
 _SQLITE_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _POSTGRESQL_BUSY: Final = {"55P03"}
+_POSTGRESQL_FULL: Final = "53100"
 _POSTGRESQL_ROLLED_BACK: Final = {"40001", "40P01"}
 _WRITE_LOCK: Final = "SELECT pg_advisory_xact_lock(1213481297, hashtext(current_schema()))"
 """The first number only distinguishes our lock from those of other programs that use the database."""
@@ -342,7 +343,12 @@ def _unusable(url: URL, error: Exception) -> UserMustAct:
 
 
 def _explained(error: DBAPIError, *, committing: bool) -> Exception:
-    """The error for a busy or lost database; any other error is a bug and is returned unchanged."""
+    """The error for a busy, full or lost database; any other error is a bug and is returned unchanged."""
+    if _is_full(error):
+        return Unavailable(
+            "the disk with the database is full; nothing was changed",
+            suggestion="Free some space on it; everything goes on then",
+        )
     if _is_busy(error):
         return Unavailable(
             f"the database was busy for {BUSY_SECONDS:g} s; nothing was changed",
@@ -365,6 +371,12 @@ def _is_busy(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) in _SQLITE_BUSY
     return _sqlstate(error) in _POSTGRESQL_BUSY | _POSTGRESQL_ROLLED_BACK
+
+
+def _is_full(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return (getattr(error.orig, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL
+    return _sqlstate(error) == _POSTGRESQL_FULL
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

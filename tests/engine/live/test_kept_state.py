@@ -96,8 +96,10 @@ def streamed(engine: Engine, deployed: Deployment, start: int, bars: int, looks:
     return found
 
 
-def backtested(engine: Engine, deployed: Deployment, start: int, bars: int) -> list[tuple[int, str, int, float, str]]:
-    """The fills of a backtest of the same bars: time, ticker, direction, amount, reason."""
+def backtested(
+    engine: Engine, deployed: Deployment, start: int, bars: int
+) -> list[tuple[int, str, int, float, str, float]]:
+    """The fills of a backtest of the same bars: time, ticker, direction, amount, reason, price."""
     end = start + bars * SECONDS[deployed.timeframe]
     feed = open_feed(engine.store, AcceleratedClock(end + 1.0), engine.settings.seed)
     context = ScriptContext(deployed.instruments, deployed.timeframe, deployed.mode, deployed.exchange)
@@ -115,7 +117,7 @@ def backtested(engine: Engine, deployed: Deployment, start: int, bars: int) -> l
     )
     fills = simulate(frame, script.program(frame, first), settings, first).fills
     return [
-        (int(frame.time[bar]), fill.instrument.ticker, fill.direction, fill.amount, fill.reason)
+        (int(frame.time[bar]), fill.instrument.ticker, fill.direction, fill.amount, fill.reason, fill.price)
         for fill, bar in zip(fills.rows(), fills.bar.tolist(), strict=True)
         if fill.reason != "end_of_data"
     ]
@@ -144,7 +146,7 @@ def compare(engine: Engine, deployed: Deployment, start: int, bars: int, looks: 
     last = start + bars * SECONDS[deployed.timeframe]
     expected = backtested(engine, deployed, start, bars)
     made = sorted((told(d), d.units) for d in found.values() if told(d)[0] < last)
-    meant = sorted(((opened, ticker, way, reason), amount) for opened, ticker, way, amount, reason in expected)
+    meant = sorted(((opened, ticker, way, reason), amount) for opened, ticker, way, amount, reason, _ in expected)
     assert [decision for decision, _ in made] == [fill for fill, _ in meant]
     assert [units for _, units in made] == pytest.approx([amount for _, amount in meant], rel=1e-3)
     return len(expected)
