@@ -70,7 +70,7 @@ class Checker(ExpressionChecker):
         clear, near = meant(name)
         module = isinstance(where.value, ast.Name) and where.value.id not in VARIABLES
         known = clear if clear in OPERATORS and module else None
-        suggestion = f"Write `{clear}(...)`" if clear else f"Near it are {', '.join(near)}" if near else ""
+        suggestion = f"Write `{clear}(...)`" if clear else f"Similar names: {', '.join(near)}" if near else ""
         self.error(where, "nothing has attributes or methods here", suggestion, fix=known)
         return known
 

@@ -207,7 +207,7 @@ class ExpressionChecker(ABC):
         if clear is not None:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Did you mean `{clear}`?", fix=clear)
         elif near:
-            self.findings.error(span, f"unknown {what} {quoted(name)}", f"Near it are {', '.join(near)}")
+            self.findings.error(span, f"unknown {what} {quoted(name)}", f"Similar names: {', '.join(near)}")
         else:
             self.findings.error(span, f"unknown {what} {quoted(name)}", "The operators document lists what there is")
 

@@ -184,7 +184,9 @@ class Intents:
             return None
         default, low, high, step = (*(numbers[key] for key in _PARAM[1:4]), numbers.get("step"))
         if not low <= default <= high:
-            problem = f"the default {default:g} of {quoted(name)} is not between {low:g} and {high:g}"
+            problem = f"the lowest value {low:g} of {quoted(name)} is above the highest {high:g}"
+            if low <= high:
+                problem = f"the default {default:g} of {quoted(name)} is not between {low:g} and {high:g}"
             checker.error(call, problem, "The order is name, default, lowest, highest, step")
             return None
         if step is not None and step <= 0:
@@ -400,7 +402,13 @@ class Intents:
         """Whether the parts of an intent are compatible."""
         size = plan.size
         if plan.kind in {"entry", "grid"} and size is not None and _at_most_zero(size.value):
-            self._checker.error(call, "the size must be above 0", 'Give the direction as the side: "LONG" or "SHORT"')
+            if size.derived:
+                said = "the size must be above 0, and with these numbers it is 0"
+                self._checker.error(call, said, "Kelly needs an edge: win_rate above 1 / (1 + payoff)")
+            else:
+                self._checker.error(
+                    call, "the size must be above 0", 'Give the direction as the side: "LONG" or "SHORT"'
+                )
             return False
         if size is not None and size.kind == "risk" and (plan.kind != "entry" or plan.options.get("stop_loss") is None):
             self._checker.error(call, "Risk needs a stop to be lost at", "Add `stop_loss=0.05` to the entry")
