@@ -42,13 +42,16 @@ PATIENCE_SECONDS: Final = 30.0
 @click.option("--csv", type=click.Path(path_type=Path, exists=True), help="Import these hourly candles first.")
 @click.option("--symbol", default="BINANCE:BTC/USDT", show_default=True, help="What the CSV holds.")
 def demo(*, home: Path | None, csv: Path | None, symbol: str) -> None:
-    """Show the main job end to end on the embedded engine. Needs no key and no network."""
+    """Show the main job end to end on the embedded engine. Needs no key and no network.
+
+    With HEYTRADERS_DATA=exchange it uses an exchange's prices, in real time and without the live strategy.
+    """
     with tempfile.TemporaryDirectory(prefix="heytraders-demo-") as scratch:
         given = Settings.read(os.environ)
         settings = replace(
             given, home=home or Path(scratch), api_key=None, base_url=None, signed_in=False, database_url=None
         )
-        if home is None:
+        if home is None and given.data == "simulated":
             settings = replace(settings, time_speed=SPEED)
         start_log(settings)
         anyio.run(_run, settings, csv, symbol)

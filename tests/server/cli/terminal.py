@@ -61,15 +61,15 @@ class Terminal:
 
 
 @contextmanager
-def terminal(home: Path, *arguments: str) -> Generator[Terminal]:
-    """Run a verb on a terminal with a temporary home folder."""
+def terminal(home: Path, *arguments: str, **settings: str) -> Generator[Terminal]:
+    """Run a verb on a terminal with a temporary home folder; `settings` are further environment variables."""
     handle, inside = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "heytraders_mcp", *arguments],
         stdin=inside,
         stdout=inside,
         stderr=inside,
-        env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home), "TERM": "dumb"},
+        env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home), "TERM": "dumb", **settings},
         cwd=Path(__file__).parents[3],
         start_new_session=True,
     )
