@@ -10,10 +10,12 @@ import ipaddress
 import json
 import logging
 import re
+import ssl
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -211,6 +213,12 @@ def embedded(app: Callable[..., Any], key: SecretStr | None = None, *, timeouts:
     return _wire(EMBEDDED_URL, key, "x-api-key", chosen, inside, once=replace(chosen, total=ONCE_SECONDS))
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """The certificate authorities that are trusted. Reading them takes 50 ms, so they are read once."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def _wire(
     base_url: str,
     key: SecretStr | None,
@@ -226,7 +234,7 @@ def _wire(
             suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
         )
     once = once or replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS))
-    trusted = httpx.create_ssl_context(trust_env=False) if transport is None else True
+    trusted = _authorities() if transport is None else True
 
     def opened(patience: Timeouts, limits: httpx.Limits) -> httpx.AsyncClient:
         return httpx.AsyncClient(

@@ -43,12 +43,14 @@ SHELVES: Final[tuple[Shelf, ...]] = (
 )
 
 
-def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> None:
-    """Register every resource that fits the exposed `tools`. This opens nothing: listing needs no backend."""
+def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> Callable[[], None]:
+    """Register the completions of the resources that fit the exposed `tools`; returns what registers the resources.
+
+    Neither opens anything: listing needs no backend.
+    """
     shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
     completes = dict(COMPLETES)
     for shelf in shelves:
-        shelf.register(server, doors)
         completes.update(shelf.completes)
 
     @server.completion()
@@ -65,3 +67,9 @@ def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[s
         values = await completion(doors.client, argument.value)
         shown = values[:MAX_COMPLETIONS]
         return Completion(values=shown, total=len(values), has_more=len(values) > len(shown))
+
+    def register() -> None:
+        for shelf in shelves:
+            shelf.register(server, doors)
+
+    return register

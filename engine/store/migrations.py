@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from api.errors import UserMustAct
 from engine.store import accounts, backtests, candles, exchange_data, live, metadata
@@ -122,12 +124,23 @@ def migrate(connection: sa.Connection) -> None:
     version = recorded_version(connection)
     refuse_newer(version)
     if version == 0:
-        metadata.create_all(connection)
+        for statement in _creation(type(connection.dialect)):
+            connection.exec_driver_sql(statement)
     for step in STEPS[max(0, version - _FIRST_RELEASE) :] if version else ():
         step.apply(connection)
     if version != latest():
         connection.execute(sa.delete(version_table))
         connection.execute(sa.insert(version_table).values(version=latest()))
+
+
+@cache
+def _creation(dialect: type[sa.Dialect]) -> tuple[str, ...]:
+    """The statements that create every table and index, compiled once in a process."""
+    written = dialect()
+    tables = metadata.sorted_tables
+    made: list[ExecutableDDLElement] = [CreateTable(table) for table in tables]
+    made += [CreateIndex(index) for table in tables for index in sorted(table.indexes, key=lambda each: str(each.name))]
+    return tuple(str(each.compile(dialect=written)) for each in made)
 
 
 def refuse_newer(version: int) -> None:
