@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import Field, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .inputs import Identifier
+from api.endpoint import Endpoint
+from api.inputs import Identifier, Request
+from api.outputs import TABLE, Money, Response, Time, listed_as
+
 from .orders import Order, Symbol
-from .outputs import TABLE, Money, Time, listed_as
 
 
 class ListRequest(Request):

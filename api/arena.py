@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .inputs import Identifier, RiskProfileInput, Text, WebAddress, listed, one_of
-from .outputs import ForeignText, Time, listed_as
-from .refusals import reject
+from api.endpoint import Endpoint
+from api.inputs import Identifier, Request, RiskProfileInput, Text, WebAddress, listed, one_of, reject
+from api.outputs import ForeignText, Response, Time, listed_as
 
 PostCategory = Literal["market_talk", "strategy_ideas", "news_analysis", "show_tell"]
 

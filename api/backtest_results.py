@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from .endpoint import Response
-from .outputs import TABLE, Time
+from api.outputs import TABLE, Response, Time
+
 from .times import Timeframe
 
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -7,6 +7,25 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
+from api.endpoint import Endpoint
+from api.inputs import (
+    UNIVERSE_KEYWORDS,
+    Day,
+    Identifier,
+    Number,
+    Request,
+    Text,
+    TimeframeInput,
+    VenueInput,
+    Whole,
+    Words,
+    address_universe,
+    check_market_type,
+    one_of,
+    reject,
+)
+from api.refusals import refuse
+
 from .backtest_results import (
     AnalysisResponse,
     CancelResponse,
@@ -20,23 +39,7 @@ from .backtest_results import (
     StatusResponse,
     TradesResponse,
 )
-from .endpoint import Endpoint, Request
 from .exchanges import EXCHANGES, ExchangeId
-from .inputs import (
-    UNIVERSE_KEYWORDS,
-    Day,
-    Identifier,
-    Number,
-    Text,
-    TimeframeInput,
-    VenueInput,
-    Whole,
-    Words,
-    address_universe,
-    check_market_type,
-    one_of,
-)
-from .refusals import refuse, reject
 from .strategies import SignalParameters, StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id
 

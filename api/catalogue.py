@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api.endpoint import Endpoint
+
 from . import accounts, arena, backtests, live, market, meta, orders, research
-from .endpoint import Endpoint
 
 ENDPOINTS: Final[tuple[Endpoint[Any, Any], ...]] = (
     meta.META_REGISTER,

@@ -15,10 +15,12 @@ from urllib.parse import quote, urlencode, urlsplit
 import anyio
 from pydantic import ValidationError
 
-from .endpoint import Endpoint, Request, RequestT, ResponseT
+from api.endpoint import Endpoint, RequestT, ResponseT
+from api.inputs import Request
+from api.outputs import AmountStyle, to_wire
+
 from .errors import HeyTradersError, InvalidInput, NotNow, OutcomeUnknown, RateLimited, Unavailable, clean, show
 from .orders import ORDERS_CANCEL, ORDERS_LIST, CancelRequest, ListRequest, Order
-from .outputs import AmountStyle, to_wire
 from .transport import Answer, Garbled, Lost, NotSent, Wire, seconds_to_wait, server_time, unwrap
 
 Source = Literal["hosted", "embedded"]

@@ -3,55 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import NoneType
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from api.inputs import Request
+from api.outputs import Response
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Scope = Literal["research", "read", "trade"]
 """`research`: market data, backtests, arena. `read`: balances and positions. `trade`: place and cancel orders."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-
-
-class Request(BaseModel):
-    """What an endpoint accepts. Exact: an unknown field is an error, never dropped.
-
-    A null for an argument that has a default and cannot be null means that it was not given.
-
-    Attributes:
-        synonyms: Other usual names of arguments, with exactly the argument's meaning and unit.
-        absent: Usual names of what this request does not have, and what to do instead.
-        additions: Fields that only the embedded engine reads; the hosted service would ignore them.
-    """
-
-    synonyms: ClassVar[Mapping[str, str]] = {}
-    absent: ClassVar[Mapping[str, str]] = {}
-    additions: ClassVar[frozenset[str]] = frozenset()
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_not_given(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        given = cast("dict[str, Any]", data)
-        return {name: value for name, value in given.items() if value is not None or not cls._drops_null(name)}
-
-    @classmethod
-    def _drops_null(cls, name: str) -> bool:
-        field = cls.model_fields.get(name)
-        return field is not None and not field.is_required() and NoneType not in get_args(field.annotation)
-
-
-class Response(BaseModel):
-    """What an endpoint answers. Tolerant: the hosted service documents few bodies, so unknown fields are kept."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 RequestT = TypeVar("RequestT", bound=Request)
@@ -72,6 +34,7 @@ class Endpoint(Generic[RequestT, ResponseT]):
         summary: One sentence for the API reference.
         at_most_once: We never send it a second time, whatever happens (orders, subscriptions, posts).
         documented: `False` for the engine's own additions to the API document.
+        path_fields: Names of the request fields in the path, in order.
     """
 
     name: str
@@ -83,11 +46,11 @@ class Endpoint(Generic[RequestT, ResponseT]):
     summary: str
     at_most_once: bool = False
     documented: bool = True
+    path_fields: tuple[str, ...] = field(init=False)
 
-    @property
-    def path_fields(self) -> tuple[str, ...]:
-        """Names of the request fields in the path, in order."""
-        return tuple(_PLACEHOLDER.findall(self.path))
+    def __post_init__(self) -> None:
+        """Find the fields in the path once."""
+        object.__setattr__(self, "path_fields", tuple(_PLACEHOLDER.findall(self.path)))
 
     @property
     def section(self) -> str:

@@ -1,4 +1,4 @@
-"""Input types that accept values with one clear meaning, and refuse others with the value, the rule and what to do.
+"""Requests, and input types that accept values with one clear meaning and refuse others: value, rule and what to do.
 
 They cost nothing in a tool's schema: it shows the plain type, and the tolerance is in the validators. Symbols are read
 by their form alone, in any dialect, and a prefix may name the exchange. Only the service knows what is really listed.
@@ -12,17 +12,38 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, cast, get_args
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Final, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from .errors import InvalidInput, fold, is_hidden, respelling
-from .exchanges import EXCHANGE_ALIASES, EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
-from .refusals import reject
-from .symbols import Instrument, exchange_id, resolve
-from .times import Timeframe
+from api.errors import InvalidInput, fold, is_hidden, respelling
+from api.exchanges import EXCHANGE_ALIASES, EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId, MarketType
+from api.symbols import Instrument, exchange_id, resolve
+from api.times import Timeframe
+
+_UNSET: Final = object()
+
+
+def reject(
+    rule: str, suggestion: str = "", *, fixed: object = _UNSET, field: str = "", complete: bool = False
+) -> PydanticCustomError:
+    """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
+
+    Args:
+        rule: What the value must be, continuing the sentence "<field> <value> ...".
+        suggestion: What to do instead, as a sentence.
+        fixed: The value that was certainly meant, for the corrected call. Left out if unknown.
+        field: For validators of whole models: the field the refusal is about.
+        complete: `rule` is a whole sentence that names field and value itself.
+    """
+    context: dict[str, Any] = {"rule": rule, "suggestion": suggestion, "field": field, "complete": complete}
+    if fixed is not _UNSET:
+        context["fixed"] = fixed
+    return PydanticCustomError("refused", "{rule}", context)
+
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -383,3 +404,34 @@ def _long_number(symbol: int) -> PydanticCustomError:
     return reject(
         "must be a string: JSON carries numbers of that length inexactly", "Write it in quotes.", field="symbol"
     )
+
+
+class Request(BaseModel):
+    """What an endpoint accepts. Exact: an unknown field is an error, never dropped.
+
+    A null for an argument that has a default and cannot be null means that it was not given.
+
+    Attributes:
+        synonyms: Other usual names of arguments, with exactly the argument's meaning and unit.
+        absent: Usual names of what this request does not have, and what to do instead.
+        additions: Fields that only the embedded engine reads; the hosted service would ignore them.
+    """
+
+    synonyms: ClassVar[Mapping[str, str]] = {}
+    absent: ClassVar[Mapping[str, str]] = {}
+    additions: ClassVar[frozenset[str]] = frozenset()
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        given = cast("dict[str, Any]", data)
+        return {name: value for name, value in given.items() if value is not None or not cls._drops_null(name)}
+
+    @classmethod
+    def _drops_null(cls, name: str) -> bool:
+        field = cls.model_fields.get(name)
+        return field is not None and not field.is_required() and NoneType not in get_args(field.annotation)

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .inputs import Day, Identifier, Moment, Text, WebAddress, Whole, json_object, listed, one_of
-from .outputs import TABLE, Money, Time, listed_as
-from .refusals import reject
+from api.endpoint import Endpoint
+from api.inputs import Day, Identifier, Moment, Request, Text, WebAddress, Whole, json_object, listed, one_of, reject
+from api.outputs import TABLE, Money, Response, Time, listed_as
 
 Mode = Literal["signal", "trade"]
 WebhookEvent = Literal["signal", "error", "strategy_stopped"]

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .errors import fold
-from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId
-from .inputs import (
+from api.endpoint import Endpoint
+from api.inputs import (
     ExchangeInput,
     MarketTypeInput,
     Moment,
     OrderInput,
+    Request,
     Text,
     TimeframeInput,
     Whole,
@@ -23,9 +22,12 @@ from .inputs import (
     check_market_type,
     exchange_of,
     listed,
+    reject,
 )
-from .outputs import TABLE, Candle, Money, SymbolName, Time, listed_as
-from .refusals import reject
+from api.outputs import TABLE, Candle, Money, Response, SymbolName, Time, listed_as
+
+from .errors import fold
+from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId
 
 MAX_EXPRESSION: Final = 2000
 MAX_EXPRESSIONS: Final = 20

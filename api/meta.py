@@ -6,9 +6,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .inputs import RiskProfileInput, Text
-from .outputs import TABLE, Time, listed_as, text_as
+from api.endpoint import Endpoint
+from api.inputs import Request, RiskProfileInput, Text
+from api.outputs import TABLE, Response, Time, listed_as, text_as
 
 
 class RegisterRequest(Request):

@@ -8,22 +8,24 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, c
 
 from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
-from .endpoint import Endpoint, Request, Response
-from .exchanges import EXCHANGES, ExchangeId, MarketType
-from .inputs import (
+from api.endpoint import Endpoint
+from api.inputs import (
     ExchangeInput,
     Identifier,
     MarketTypeInput,
+    Request,
     Text,
     VenueInput,
     Whole,
     address_symbol,
     check_market_type,
     one_of,
+    reject,
     whole_number,
 )
-from .outputs import TABLE, Amount, Money, Price, Time, listed_as
-from .refusals import reject
+from api.outputs import TABLE, Amount, Money, Price, Response, Time, listed_as
+
+from .exchanges import EXCHANGES, ExchangeId, MarketType
 from .symbols import MAX_SYMBOL, exchange_id
 
 Side = Literal["buy", "sell"]

@@ -1,4 +1,4 @@
-"""The wire form of values: responses in one form, and exact decimals between the model's text and the wire.
+"""Responses, and the wire form of values: one form for tables, exact decimals between the model's text and the wire.
 
 Money, prices and amounts are decimals. A float is accepted only where JSON parsing produced one, and then as its
 shortest decimal text.
@@ -20,6 +20,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     PlainSerializer,
@@ -27,9 +28,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from .errors import is_hidden
-from .inputs import iso
-from .refusals import reject
+from api.errors import is_hidden
+from api.inputs import iso, reject
 
 
 def _time(value: object) -> object:
@@ -353,3 +353,9 @@ Money = Annotated[
     WithJsonSchema({"type": "number"}),
 ]
 """A price, amount, fee or balance in a response: exact in Python and in `to_wire`, a JSON number in JSON dumps."""
+
+
+class Response(BaseModel):
+    """What an endpoint answers. Tolerant: the hosted service documents few bodies, so unknown fields are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)

@@ -8,37 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
-from .endpoint import Request
-from .errors import MAX_SHOWN_VALUE, NEVER_SHOWN, InvalidInput, clean, holds_secret, respelling, show
+from api.errors import MAX_SHOWN_VALUE, NEVER_SHOWN, InvalidInput, clean, holds_secret, respelling, show
+from api.inputs import Request
 
 MAX_SHOWN_PROBLEMS: Final = 6
 MAX_CORRECTED_CALL: Final = 400
 MAX_ROUNDS: Final = 3
-
 _UNSET: Final = object()
-
-
-def reject(
-    rule: str, suggestion: str = "", *, fixed: object = _UNSET, field: str = "", complete: bool = False
-) -> PydanticCustomError:
-    """A validator's refusal: `raise reject("must be ...", "Write ...", fixed="BTC/USDT")`.
-
-    Args:
-        rule: What the value must be, continuing the sentence "<field> <value> ...".
-        suggestion: What to do instead, as a sentence.
-        fixed: The value that was certainly meant, for the corrected call. Left out if unknown.
-        field: For validators of whole models: the field the refusal is about.
-        complete: `rule` is a whole sentence that names field and value itself.
-    """
-    context: dict[str, Any] = {"rule": rule, "suggestion": suggestion, "field": field, "complete": complete}
-    if fixed is not _UNSET:
-        context["fixed"] = fixed
-    return PydanticCustomError("refused", "{rule}", context)
 
 
 def call_text(tool: str, arguments: Mapping[str, object]) -> str | None:

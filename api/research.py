@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import Discriminator, Field, Tag, WithJsonSchema, model_validator
 
+from api.endpoint import Endpoint
+from api.inputs import Identifier, Number, Request, Text, Whole, one_of, reject
+from api.outputs import TABLE, Response, Time
+
 from .backtest_results import JobStatus
 from .backtests import Cash, ExecuteRequest, Note
-from .endpoint import Endpoint, Request, Response
-from .inputs import Identifier, Number, Text, Whole, one_of
-from .outputs import TABLE, Time
-from .refusals import reject
 
 MAX_VARIANTS: Final = 20_000
 Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]

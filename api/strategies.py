@@ -9,8 +9,7 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 from pydantic import Field
 
-from .endpoint import Request
-from .inputs import MarketTypeInput, Number, Text, Whole, fold, json_object, one_of
+from api.inputs import MarketTypeInput, Number, Request, Text, Whole, fold, json_object, one_of
 
 StrategyType = Literal["signal", "dca", "grid", "pair_trading", "cross_sectional"]
 

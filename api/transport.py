@@ -23,9 +23,10 @@ import anyio
 import httpx
 from pydantic import SecretStr
 
-from .endpoint import Method
+from api.endpoint import Method
+from api.outputs import from_wire
+
 from .errors import HeyTradersError, NotAuthorised, UserMustAct, clean, clean_lines, error_for, show
-from .outputs import from_wire
 
 HOSTED_URL: Final = "https://hey-traders.com/api/v1"
 EMBEDDED_URL: Final = "http://engine.invalid/api/v1"

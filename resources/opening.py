@@ -15,7 +15,7 @@ from api.times import Timeframe
 
 if TYPE_CHECKING:
     from api.client import Client
-    from api.endpoint import Request
+    from api.inputs import Request
     from safety.face import Gate
 
     RequestT = TypeVar("RequestT", bound=Request)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 from pydantic import Field, WithJsonSchema
 
 from api.arena import Post, Profile
-from api.endpoint import Response
 from api.live import (
     Subscription,
 )
 from api.orders import Order, PlacedOrder
-from api.outputs import Time
+from api.outputs import Response, Time
 from safety.terms.intent import State
 
 if TYPE_CHECKING:

@@ -34,10 +34,10 @@ from api.backtests import (
     ScriptCheckRequest,
     TradesRequest,
 )
-from api.endpoint import Request, Response
 from api.errors import InvalidInput
-from api.inputs import Identifier, Whole
-from api.refusals import refuse, reject
+from api.inputs import Identifier, Request, Whole, reject
+from api.outputs import Response
+from api.refusals import refuse
 
 from .declaration import Operation
 from .desk import Desk

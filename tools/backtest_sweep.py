@@ -10,10 +10,10 @@ from pydantic_core import CoreSchema
 
 from api.backtest_results import StatusResponse
 from api.backtests import BACKTEST_RESULTS, BACKTEST_STATUS, BacktestRequest, ResultRequest
-from api.endpoint import Endpoint, Request, RequestT
+from api.endpoint import Endpoint, RequestT
 from api.errors import Unavailable
-from api.inputs import Identifier, Whole
-from api.refusals import refuse, reject
+from api.inputs import Identifier, Request, Whole, reject
+from api.refusals import refuse
 from api.research import (
     BACKTEST_CHART,
     BACKTEST_PORTFOLIO,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import TypeVar
 
 if TYPE_CHECKING:
-    from api.endpoint import Request, Response
+    from api.inputs import Request
+    from api.outputs import Response
 
     from .desk import Desk
 

@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field
 
 from api.catalogue import endpoint
-from api.endpoint import Request, Response
 from api.errors import InvalidInput
-from api.inputs import Whole, one_of
+from api.inputs import Request, Whole, one_of
 from api.meta import DocsRequest
+from api.outputs import Response
 from api.parameter_tables import strategies_document
 
 from .declaration import Operation

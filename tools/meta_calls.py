@@ -7,7 +7,6 @@ from typing import Any, Final
 from pydantic import Field
 
 from api.catalogue import ENDPOINTS
-from api.endpoint import Response
 from api.meta import (
     META_CAPABILITIES,
     META_HEALTH,
@@ -18,6 +17,7 @@ from api.meta import (
     HealthResponse,
     RegisterRequest,
 )
+from api.outputs import Response
 
 from .declaration import Operation
 from .desk import Desk

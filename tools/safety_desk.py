@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
-from api.endpoint import Request
 from api.errors import clean
-from api.inputs import Identifier
+from api.inputs import Identifier, Request
 from safety.face import Halted, IntentReport, SafetyStatus
 
 from .declaration import Operation

@@ -11,8 +11,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from api.endpoint import Response
-from api.outputs import tables_of
+from api.outputs import Response, tables_of
 
 from .declaration import ToolRow
 

@@ -51,6 +51,7 @@ from .simulation.venues import (
 _WEEK: Final = 7 * DAY
 _TRENDING_SHARE: Final = 0.12
 _STILL_LISTED_DAYS: Final = 30
+_MARKETS_KEPT: Final = 4_096
 _MADE_OF: Final[dict[Timeframe, Timeframe]] = {
     "30m": "15m",
     "2h": "1h",
@@ -76,6 +77,7 @@ class SimulatedFeed:
         self._clock = clock
         self._blocks = Blocks(seed, budget)
         self._directory = Directory(seed)
+        self._single: dict[tuple[Instrument, Timeframe], Candles] = {}
 
     def has(self, instrument: Instrument) -> bool:
         """See `SourceFeed`."""
@@ -117,11 +119,23 @@ class SimulatedFeed:
             first = max(first, stop - limit * seconds)
         if first >= stop:
             raise empty_range(instrument, timeframe, (start, end), oldest, newest - seconds)
+        kept = self._single.get((instrument, timeframe)) if stop - first == seconds else None
+        if kept is not None and kept.time[0] == first:
+            return kept
         time = np.arange(first, stop, seconds, dtype=np.int64)
         shown = self._shown(view, timeframe, first, stop)
         for array in (shown, time):
             array.flags.writeable = False
-        return Candles(instrument, timeframe, time, Bars(*shown, source=self.source))
+        found = Candles(instrument, timeframe, time, Bars(*shown, source=self.source))
+        if stop - first == seconds:
+            self._keep(found)
+        return found
+
+    def _keep(self, bar: Candles) -> None:
+        """Keep the bar last read of each market: orders ask for the newest one again and again."""
+        if len(self._single) >= _MARKETS_KEPT:
+            self._single.clear()
+        self._single[bar.instrument, bar.timeframe] = bar
 
     def _shown(self, view: View, timeframe: Timeframe, first: int, stop: int) -> Floats:
         """Bars from `first` up to `stop`, unix seconds; timeframes without refinement are built from shorter bars."""

@@ -21,9 +21,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route as HttpRoute
 
-from api.endpoint import Endpoint, RequestT, Response, ResponseT
+from api.endpoint import Endpoint, RequestT, ResponseT
 from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, InvalidInput, RateLimited, ended
-from api.outputs import JsonNumber, to_wire
+from api.outputs import JsonNumber, Response, to_wire
 from api.refusals import refuse, show
 from api.times import Clock, iso8601
 from engine.access import Caller

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from api import orders
 from api.arena import ARENA_POST, ARENA_PROFILE_UPDATE, PostRequest, ProfileUpdateRequest
 from api.client import Client
-from api.endpoint import Endpoint, Request, Response
+from api.endpoint import Endpoint
 from api.errors import (
     CODES,
     Denied,
@@ -42,8 +42,10 @@ from api.errors import (
     explain,
     show,
 )
+from api.inputs import Request
 from api.live import LIVE_RESUME, LIVE_SUBSCRIBE, SubscribeRequest, Subscription, SwitchRequest
 from api.orders import Order as ShownOrder
+from api.outputs import Response
 from api.transport import Answer, Garbled, Lost, NotSent, read_envelope, unwrap
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Intent, State, Verdict, stop

@@ -10,8 +10,8 @@ from hypothesis import given, strategies
 from pydantic import ValidationError
 
 from api.catalogue import ENDPOINTS
-from api.endpoint import Request
 from api.errors import InvalidInput, explain, respelling
+from api.inputs import Request
 from api.orders import PlaceRequest
 from api.refusals import refuse
 

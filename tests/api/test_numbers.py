@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
-from api.endpoint import Request
+from api.inputs import Request
 from api.outputs import Amount, JsonNumber, Money, Plain, from_wire, to_wire
 from api.refusals import refuse
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import BeforeValidator, Field, ValidationError
 
 from api.catalogue import ENDPOINTS, endpoint
-from api.endpoint import Endpoint, Request
+from api.endpoint import Endpoint
 from api.errors import InvalidInput, explain
-from api.inputs import WebAddress, Whole, Words, json_object, one_of
+from api.inputs import Request, WebAddress, Whole, Words, json_object, one_of
 from api.market import OhlcvRequest, RankRequest, ScanRequest, TickersRequest
 from api.refusals import refuse
 

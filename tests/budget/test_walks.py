@@ -139,8 +139,8 @@ async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Pa
             assert (walk.validations, walk.evaluations) == (2, 2)
 
     shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
-    assert shortest[0] <= 54, "\n".join(files)
-    assert shortest[1] <= 415
+    assert shortest[0] <= 50, "\n".join(files)
+    assert shortest[1] <= 405
     assert shortest[2] <= 6
 
 

@@ -90,15 +90,15 @@ class Prices:
             Unavailable: The exchange returns no price now.
         """
         candles = self._finest(instrument, start=None, limit=1)
-        bars, last = candles.bars, len(candles) - 1
+        bars = candles.bars
         live = self._live(instrument)
         if live is not None:
-            return Quote(instrument, live.last, from_float(bars.volume[last]), int(live.at), "exchange")
+            return Quote(instrument, live.last, from_float(bars.volume[-1]), int(live.at), "exchange")
         return Quote(
             instrument,
-            from_float(bars.close[last]),
-            from_float(bars.volume[last]),
-            int(candles.time[last]) + SECONDS[candles.timeframe],
+            from_float(bars.close[-1]),
+            from_float(bars.volume[-1]),
+            int(candles.time[-1]) + SECONDS[candles.timeframe],
             bars.source,
         )
 

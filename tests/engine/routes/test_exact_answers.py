@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, create_model
 
 from api.catalogue import endpoint
-from api.endpoint import Response
+from api.outputs import Response
 from tests.engine.conftest import Call
 
 _BTC = {"symbol": "BTC/USDT"}
