@@ -101,7 +101,7 @@ class FakeLighter(FakeVenue):
         }  # fmt: skip
 
     def _market(self) -> dict[str, Any]:
-        last = float(truth("BTC", 60, int(self.now()) // 60 * 60)[3])
+        last = float(self.last or truth("BTC", 60, int(self.now()) // 60 * 60)[3])
         return {
             "symbol": "BTC", "market_id": 1, "market_type": "perp", "status": "active", "taker_fee": "0.0000",
             "maker_fee": "0.0000", "liquidation_fee": "1.0", "min_base_amount": "0.00020", "min_quote_amount": "10.0",

@@ -54,7 +54,7 @@ class FakePolymarket(FakeVenue):
                 "bids": [{"price": "0.41", "size": "10"}],
                 "asks": [{"price": "0.43", "size": "10"}],
             }
-            return 200, book | {"timestamp": str(int(self.now() * 1_000)), "last_trade_price": "0.42"}
+            return 200, book | {"timestamp": str(int(self.now() * 1_000)), "last_trade_price": f"{self.last or '0.42'}"}
         if request.path == "/positions":
             return 200, [position(request.query["user"])]
         if request.path == "/auth/derive-api-key":

@@ -56,7 +56,7 @@ class FakeUpbit(FakeVenue):
 
     def price(self) -> Decimal:
         """The last price, in won."""
-        return Decimal(truth("KRW-BTC", 60, int(self.now()) // 60 * 60)[3])
+        return self.last or Decimal(truth("KRW-BTC", 60, int(self.now()) // 60 * 60)[3])
 
     def _candles(self, path: list[str], request: Request) -> Answer:
         seconds = 86_400 if path[1] == "days" else 60 * int(path[2])
@@ -83,8 +83,9 @@ class FakeUpbit(FakeVenue):
         if path == "orders" and request.method == "POST":
             body = request.json if request.body.startswith("{") else request.form
             side = "buy" if body["side"] == "bid" else "sell"
-            amount, price = Decimal(str(body["volume"])), Decimal(str(body["price"]))
-            order = self.place(str(body["identifier"]), "KRW-BTC", side, "limit", amount, price)
+            price = None if body["ord_type"] == "market" else Decimal(str(body["price"]))
+            kind, amount = str(body["ord_type"]), Decimal(str(body["volume"]))
+            order = self.place(str(body["identifier"]), "KRW-BTC", side, kind, amount, price)
             return 201, self._told(order)
         if path.startswith("orders"):
             return 200, [self._told(o) for o in self.orders.values() if o.status == "open"]
@@ -99,8 +100,9 @@ class FakeUpbit(FakeVenue):
         state = {"open": "wait", "filled": "done", "canceled": "cancel"}[order.status]
         at = datetime.fromtimestamp(int(order.at), UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00")
         return {
-            "uuid": order.id, "identifier": order.client_id, "market": "KRW-BTC", "state": state, "ord_type": "limit",
-            "side": "bid" if order.side == "buy" else "ask", "price": f"{order.price}", "volume": f"{order.amount}",
+            "uuid": order.id, "identifier": order.client_id, "market": "KRW-BTC", "state": state,
+            "side": "bid" if order.side == "buy" else "ask", "price": f"{order.price or 0}",
+            "ord_type": order.kind, "volume": f"{order.amount}",
             "remaining_volume": f"{order.amount - order.filled}", "executed_volume": f"{order.filled}",
             "created_at": at, "paid_fee": "0", "reserved_fee": "0", "remaining_fee": "0", "locked": "0",
             "trades_count": 0, "trades": [],

@@ -8,8 +8,10 @@ The long run of kills and faults at each form, with its figures:
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -33,6 +35,7 @@ from engine.venues.exchange.views import OwnAccount
 
 from .fake_binance import FakeBinance
 from .fake_hyperliquid import FakeHyperliquid
+from .fake_polymarket import YES
 from .fake_venue import FakeOrder, FakeVenue, Fault, serving
 from .test_own_accounts import CREDENTIALS, SECRETS, VENUES, at_once
 
@@ -59,7 +62,7 @@ class Setup:
 
     def __init__(self, home: Path, url: str, fake: FakeVenue, exchange: Any, symbol: str) -> None:
         self.home, self.url, self.fake, self.exchange, self.symbol = home, url, fake, exchange, symbol
-        self.kind = "market" if exchange != "hyperliquid" else "limit"
+        self.kind = "market" if exchange in {"binance", "binancefuturesusd", "gatefutures"} else "limit"
         self.gate = Gate()
         self.open()
 
@@ -93,9 +96,9 @@ class Setup:
             plan["price"] = 30_000
         return self.accounts.place(PlaceRequest.model_validate({**given, **plan, **terms}))
 
-    def at(self, price: int) -> None:
+    def at(self, price: float) -> None:
         """Move the market and check the exits."""
-        self.fake.last = Decimal(price)
+        self.fake.last = Decimal(str(price))
         self.plans.look()
 
     def exits(self, entry: Order) -> dict[str, Order]:
@@ -250,6 +253,73 @@ def test_exits_on_hyperliquid_are_one_signed_action_that_belongs_to_the_position
     wallet = eth_account.Account.from_key(CREDENTIALS["hyperliquid"][1])
     oracle = signing.sign_l1_action(wallet, action, None, body["nonce"], None, True)
     assert {n: int(str(body["signature"][n]), 0) for n in "rsv"} == {n: int(str(oracle[n]), 0) for n in "rsv"}
+
+
+@on("gate")
+def test_an_exit_on_gate_is_a_market_order_to_sell(setup: Setup) -> None:
+    """The fields of Gate's `POST /spot/orders`."""
+    [body] = exits_sent(setup, stop=28_000)
+
+    terms = ("currency_pair", "type", "side", "amount", "time_in_force")
+    assert [body[name] for name in terms] == ["BTC_USDT", "market", "sell", "0.002", "ioc"]
+    assert re.fullmatch(r"t-[0-9a-f]{26}", body["text"])
+    assert "price" not in body
+
+
+@on("gatefutures")
+def test_an_exit_on_gate_futures_is_a_market_order_that_only_reduces(setup: Setup) -> None:
+    """The fields of Gate's `POST /futures/usdt/orders`: contracts, negative to sell, price 0 for the market."""
+    [body] = exits_sent(setup, stop=28_000)
+
+    assert [body[name] for name in ("contract", "price", "tif", "reduce_only")] == ["BTC_USDT", "0", "ioc", True]
+    assert int(body["size"]) == -20
+    assert re.fullmatch(r"t-[0-9a-f]{26}", body["text"])
+
+
+@on("upbit")
+def test_an_exit_on_upbit_is_a_market_order_of_a_volume(setup: Setup) -> None:
+    """The fields of Upbit's `POST /v1/orders` for selling at the market: a volume and no price."""
+    prices = {"price": 30_000_000, "take_profit": 33_000_000}
+    [body] = exits_sent(setup, stop=28_000_000, last=30_000_000, **prices)
+
+    assert [body[name] for name in ("market", "side", "ord_type", "volume")] == ["KRW-BTC", "ask", "market", "0.002"]
+    assert re.fullmatch(r"htm[0-9a-f]{32}", body["identifier"])
+    assert "price" not in body
+
+
+@on("lighter")
+def test_an_exit_on_lighter_is_a_signed_limit_order_that_only_reduces(setup: Setup) -> None:
+    """The fields of Lighter's create-order transaction: 0.002 in steps of 0.00001, 5 % below 27,900 in steps of 0.1."""
+    [body] = exits_sent(setup, stop=28_000)
+
+    terms = ("MarketIndex", "IsAsk", "BaseAmount", "Price", "ReduceOnly", "Type", "TriggerPrice")
+    assert [body[name] for name in terms] == [1, 1, 200, 265_050, 1, 0, 0]
+    assert 0 < body["ClientOrderIndex"] < 2**48
+
+
+@on("polymarket")
+def test_an_exit_on_polymarket_is_a_signed_order_to_sell_all_or_nothing(setup: Setup) -> None:
+    """The fields of Polymarket's `POST /order`: 12.5 shares for at least 0.28, 5 % below 0.2986 in steps of 0.01."""
+    terms = {"amount": "12.5", "order_type": "FOK", "price": "0.43", "take_profit": "0.60"}
+    [body] = exits_sent(setup, stop=0.30, last=0.42, **terms)
+    order = body["order"]
+
+    assert (body["orderType"], order["side"], order["tokenId"]) == ("FOK", "SELL", YES)
+    assert (order["makerAmount"], order["takerAmount"]) == ("12500000", "3500000")
+
+
+def exits_sent(setup: Setup, stop: float, last: float = 30_000, **terms: object) -> list[Any]:
+    """Fill an entry, let the price fall below its stop, and return the bodies of the orders that were then sent."""
+    setup.fake.last = Decimal(str(last))
+    entry = setup.place("first", stop_loss=str(stop), **terms)
+    setup.at(last)
+    before = len(setup.fake.requests)
+    assert {o.held_by for o in setup.exits(entry).values()} == {"engine"}
+    for _ in range(3):
+        setup.at(stop - last / 300)
+    assert setup.exits(entry)["stop_loss"].status == "FILLED"
+    placed = [request for request in setup.fake.requests[before:] if setup.fake.places(request)]
+    return [json.loads(r.form["tx_info"]) if r.path.endswith("sendTx") else r.json for r in placed]
 
 
 def test_exits_at_the_exchange_are_cancelled_together(setup: Setup) -> None:

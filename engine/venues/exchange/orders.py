@@ -198,19 +198,18 @@ PLACE_PAIR: Final = "privatePostOrderListOco"
 
 
 def pair_arguments(stop: Exit, target: Exit, market: Market) -> dict[str, str]:
-    """Binance's request for two exits: the target rests on one side of the market, the stop waits on the other."""
-    resting, waiting = ("above", "below") if stop.side == "sell" else ("below", "above")
+    """Binance's request for two exits that sell: the target rests above the market, the stop waits below it."""
     return {
         "symbol": market.market_id,
         "listClientOrderId": f"{stop.client_id[:-1]}l",
-        "side": stop.side.upper(),
+        "side": "SELL",
         "quantity": f"{stop.amount.normalize():f}",
-        f"{resting}Type": "LIMIT_MAKER",
-        f"{resting}Price": f"{target.take_profit:f}",
-        f"{resting}ClientOrderId": target.client_id,
-        f"{waiting}Type": "STOP_LOSS",
-        f"{waiting}StopPrice": f"{stop.stop_loss:f}",
-        f"{waiting}ClientOrderId": stop.client_id,
+        "aboveType": "LIMIT_MAKER",
+        "abovePrice": f"{target.take_profit:f}",
+        "aboveClientOrderId": target.client_id,
+        "belowType": "STOP_LOSS",
+        "belowStopPrice": f"{stop.stop_loss:f}",
+        "belowClientOrderId": stop.client_id,
     }
 
 

@@ -87,9 +87,17 @@ class AccountReader:
         return self._markets.price(self.market(instrument.exchange, instrument.symbol))
 
     def free(self, own: OwnAccount, asset: str) -> Decimal:
-        """The available amount of an asset."""
-        resting = self.open_orders(own, None) if EXCHANGES[own.exchange].market_type == "prediction" else ()
-        return sum((row.free for row in self._held(own, resting) if row.asset == asset), ZERO)
+        """The available amount of an asset; of a prediction market also the tokens in the wallet that none sells."""
+        row = EXCHANGES[own.exchange]
+        if row.market_type != "prediction":
+            return sum((each.free for each in self._held(own, ()) if each.asset == asset), ZERO)
+        resting = self.open_orders(own, None)
+        if asset == row.quote:
+            return sum((each.free for each in self._held(own, resting) if each.asset == asset), ZERO)
+        symbol = f"{asset}/{row.quote}"
+        sells = [one for one in resting if one.side == "sell" and one.symbol == symbol and one.role is None]
+        tied = sum((one.remaining_amount or ZERO for one in sells), ZERO)
+        return sum((one.size for one in self.positions(own) if one.symbol == symbol), ZERO) - tied
 
     def balances(self, own: OwnAccount) -> BalancesResponse:
         """The holdings of the account.
