@@ -124,7 +124,7 @@ class Engine:
             own,
             lambda: set() if listed is None else {one.account_id for one in listed()},
         )
-        books: OrderDoor = PaperDoor(venues.paper)
+        books: OrderDoor = PaperDoor(venues.paper, venues)
         orders = books if door is None else door(books)
         live = Live(store, clock, feed, venues, orders, settings.live)
         live.resume()

@@ -5,13 +5,14 @@ The engine calls from its own thread; the gate runs on the server's event loop.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import anyio.from_thread
 from anyio import to_thread
 from anyio.lowlevel import EventLoopToken
 
-from api.errors import HeyTradersError, NotNow, explain
+from api.errors import HeyTradersError, NotNow, Unavailable, explain
 from api.orders import Order
 from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
@@ -58,13 +59,28 @@ class GateDoor:
             return self._books.cancel(agent_id, account_id, key)
         return anyio.from_thread.run(self._cancel, key, token=self._token)
 
-    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
-        """See `OrderDoor`: paper accounts only, whose books hold the exits."""
-        return self._books.set_exits(agent_id, account_id, entry, exits)
+    def set_exits(
+        self, agent_id: str, account_id: str, entry: str, exits: Exits, amount: Decimal | None = None
+    ) -> list[Order]:
+        """See `OrderDoor`. The gate judges each exit of an own account before it is sent (`permit_exit`)."""
+        if agent_id == LOCAL_AGENT:
+            anyio.from_thread.run(self._refuse_moves_while_halted, account_id, token=self._token)
+        return self._books.set_exits(agent_id, account_id, entry, exits, amount)
 
     def permit_exit(self, order: ExitOrder) -> str:
         """See `OrderDoor`."""
         return anyio.from_thread.run(self._permit_exit, order, token=self._token)
+
+    async def _refuse_moves_while_halted(self, account_id: str) -> None:
+        """While nothing may be sent, an exit that rests at an exchange must not be taken back to move it."""
+        context = await self._safety.context()
+        channel = await context.channels.of_account(account_id)
+        switch = await to_thread.run_sync(context.ledger.switch)
+        if channel.money == "real" and switch.state == "HALTED":
+            raise Unavailable(
+                f"the kill switch is HALTED ({switch.reason}), so exits stay where they are",
+                suggestion="`heytraders-mcp release` ends it",
+            )
 
     async def _permit_exit(self, order: ExitOrder) -> str:
         await self._safety.gate()

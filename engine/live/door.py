@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, Protocol
 
 from api.errors import InvalidInput, NotFound, explain
 from api.orders import CancelRequest, Order, PlaceRequest
 from engine.trading_rules import ExitOrder, Exits
-from engine.venues.venue import Venue
+from engine.venues.venue import Venue, Venues
 
 Answered = Literal["placed", "refused", "pending", "unknown"]
 """`pending`: not sent yet; retry with the same key. `unknown`: it may exist; retry, but never with another key."""
@@ -73,8 +74,14 @@ class OrderDoor(Protocol):
         """
         ...
 
-    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
-        """Replace the exits of an entry on a paper account. Always allowed, since exits only reduce. See `Venue`."""
+    def set_exits(
+        self, agent_id: str, account_id: str, entry: str, exits: Exits, amount: Decimal | None = None
+    ) -> list[Order]:
+        """Replace the exits of an entry that this door has placed; see `Venue`. They only reduce.
+
+        Raises:
+            NotNow: The kill switch of an own account is halted; what rests there stays.
+        """
         ...
 
     def permit_exit(self, order: ExitOrder) -> str:
@@ -84,13 +91,16 @@ class OrderDoor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaperDoor:
-    """The door of an engine opened on its own: it reaches paper accounts and nothing else.
+    """The door of an engine opened on its own: it places orders on paper accounts and nowhere else.
 
     Attributes:
         accounts: Gives the paper accounts of an agent.
+        venues: Holds the entries whose exits are moved. An entry on an own account has passed the gate, which also
+            judges each exit before it is sent.
     """
 
     accounts: Callable[[str], Venue]
+    venues: Venues
 
     def find(self, agent_id: str, account_id: str, key: str) -> DoorAnswer | None:
         """See `OrderDoor`."""
@@ -109,9 +119,11 @@ class PaperDoor:
         except (InvalidInput, NotFound) as error:
             return DoorAnswer("refused", reason=explain(error))
 
-    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
+    def set_exits(
+        self, agent_id: str, account_id: str, entry: str, exits: Exits, amount: Decimal | None = None
+    ) -> list[Order]:
         """See `OrderDoor`."""
-        return self.accounts(agent_id).set_exits(account_id, entry, exits)
+        return self.venues.of(agent_id, account_id).set_exits(account_id, entry, exits, amount)
 
     def permit_exit(self, order: ExitOrder) -> str:
         """See `OrderDoor`. This door reaches no exchange account."""

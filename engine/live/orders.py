@@ -1,19 +1,23 @@
 """A strategy's resting orders, as rows, kept in step with the orders of its backtest bar by bar.
 
 An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason no longer
-holds, and matched with its fill in the backtest. Limit orders rest at the venue. So does, on paper accounts, the stop
-of a position that one order opened. Other stops are held here and become market orders when the price reaches them.
-When one exit of a position fills, the others end.
+holds, and matched with its fill in the backtest.
+
+Limit entries rest at the venue and carry their stop and target, as trade plans do. The stop and the target of a
+position rest there too, on the newest entry of the position and for the whole of it, and one cancels the other. Exits
+that the venue refuses are held here: the target rests as an order of its own, and the stop becomes a market order when
+the price reaches it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import sqlalchemy as sa
 
@@ -21,6 +25,7 @@ from api.orders import CANCELLABLE, INTERNAL_PREFIX, Order, Side
 from api.symbols import Instrument, resolve
 from api.times import SECONDS
 from engine.store.live import resting_table, signals_table, subscriptions_table
+from engine.trading_rules import down
 
 from .deployment import Deployment
 from .subscriptions import Running
@@ -28,13 +33,17 @@ from .subscriptions import Running
 if TYPE_CHECKING:
     from .decisions import Decision, Outlook, Rest
 
-State = Literal["due", "open", "held", "cancel", "refused", "ended"]
-"""`due`: to be placed. `open`: rests at the venue. `held`: a stop that waits here. `cancel`: to be cancelled.
-`refused`: not placed again until the script moves it. `ended`: filled, cancelled, or never needed."""
+State = Literal["due", "moving", "open", "held", "cancel", "refused", "ended"]
+"""`due`: to be placed. `moving`: an exit that is to rest on its entry, in place of earlier ones. `open`: rests at the
+venue. `held`: a stop that waits here. `cancel`: to be cancelled. `refused`: not placed again until the script moves it.
+`ended`: filled, cancelled, or never needed."""
 
 Kind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
-_LIVING: Final[tuple[State, ...]] = ("due", "open", "held", "refused")
+_LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
+_ALL: Final[tuple[State, ...]] = get_args(State)
+_STOP: Final = "stop:"
+_TARGET: Final = "target:"
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
 _RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
@@ -53,6 +62,9 @@ class DueOrder:
         fixed: Whether the size does not depend on equity.
         price: Its limit, or the expected fill price.
         since: Close of the bar that decided it, unix seconds; `seconds` is the length of a bar.
+        stop, target: Exit prices of the position that it opens.
+        slot: The purpose of a resting order.
+        entry: The `order_id` of the entry that carries an exit at the venue.
         signal_id: Its signal; None for a resting order.
         resting: The key of the order that rested for that signal.
     """
@@ -76,8 +88,20 @@ class DueOrder:
     order_id: str | None = None
     filled: Decimal = ZERO
     state: State = "due"
+    stop: float | None = None
+    target: float | None = None
+    slot: str = ""
+    entry: str | None = None
     signal_id: str | None = None
     resting: str | None = None
+
+    @property
+    def position(self) -> str:
+        """The position that a resting order opens or closes: the ticker, and the rung of a grid."""
+        kind, _, name = self.slot.partition(":")
+        if kind != "entry" or "#" in name:
+            return name or self.instrument.ticker
+        return name.rpartition(":")[0]
 
     @property
     def direction(self) -> Literal[1, -1]:
@@ -87,24 +111,51 @@ class DueOrder:
 
 def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     """Record which orders to place, move and cancel for the coming bar. Nothing is sent here."""
-    wanted = {rest.slot: rest for rest in outlook.rests}
+    wanted = {rest.slot: rest for rest in outlook.rests if not rest.closes}
+    exits: dict[str, tuple[list[Any], dict[str, Rest]]] = defaultdict(lambda: ([], {}))
+    for rest in outlook.rests:
+        if rest.closes:
+            exits[rest.slot.partition(":")[2]][1][rest.slot] = rest
     mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(_LIVING))
     for row in connection.execute(sa.select(resting_table).where(mine)).all():
-        rest = wanted.get(row.slot)
-        if rest is None or (row.state != "held" and not _alike(row, rest)):
-            _set(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
+        if row.slot.startswith((_STOP, _TARGET)):
+            exits[row.slot.partition(":")[2]][0].append(row)
             continue
-        del wanted[row.slot]
-        if row.state == "held":
-            _set(connection, row.key, price=rest.price, units=rest.units, closes=_share(rest, outlook.holds))
+        rest = wanted.get(row.slot)
+        if rest is None or not _alike(row, rest):
+            _take_out(connection, row)
+        else:
+            del wanted[row.slot]
     for rest in wanted.values():
-        _insert(connection, running, rest, outlook)
+        _insert(connection, running, rest, outlook, "due")
+    for rows, rests in exits.values():
+        _sync_exits(connection, running, rows, rests, outlook)
     intended = {i.symbol: units for i, units in outlook.holds.items() if units}
     connection.execute(
         sa.update(subscriptions_table)
         .where(subscriptions_table.c.id == running.id)
         .values(intended=json.dumps(intended))
     )
+
+
+def _sync_exits(
+    connection: sa.Connection, running: Running, rows: Sequence[Any], rests: Mapping[str, Rest], outlook: Outlook
+) -> None:
+    """Move the exits of one position. Those at the venue stay there until the new ones replace them."""
+    settled = {row.slot: row for row in rows if row.state in ("open", "held")}
+    if len(settled) == len(rows) == len(rests) and all(
+        rest.slot in settled and _alike(settled[rest.slot], rest) for rest in rests.values()
+    ):
+        return
+    for row in rows:
+        if not rests or row.state != "open":
+            _take_out(connection, row)
+    for rest in rests.values():
+        _insert(connection, running, rest, outlook, "moving")
+
+
+def _take_out(connection: sa.Connection, row: Any) -> None:
+    _set(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
@@ -120,16 +171,22 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
             continue
         where = sa.and_(
             _row.subscription_id == running.id,
-            sa.or_(_row.state.in_(("due", "open", "held")), filled),
+            sa.or_(_row.state.in_(("due", "moving", "open", "held")), filled),
             _row.symbol == decision.instrument.symbol,
             _row.side == ("buy" if decision.direction > 0 else "sell"),
             _row.since <= opened,
             _row.key.not_in(found.values()),
         )
-        rows = connection.execute(sa.select(_row.key, _row.price).where(where)).all()
+        columns = (_row.key, _row.price, _row.state, _row.filled)
+        rows = connection.execute(sa.select(*columns).where(where).order_by(_row.since.desc())).all()
         if rows:
-            found[decision.key] = min(rows, key=lambda row: abs(row.price - decision.price)).key
+            found[decision.key] = min(rows, key=lambda row: (abs(row.price - decision.price), _is_void(row))).key
     return found
+
+
+def _is_void(row: Any) -> bool:
+    """Whether an order has ended without a fill."""
+    return row.state == "ended" and Decimal(row.filled or "0") == 0
 
 
 def set_off(connection: sa.Connection, stop: DueOrder) -> None:
@@ -144,31 +201,131 @@ def set_off(connection: sa.Connection, stop: DueOrder) -> None:
     _set(connection, stop.key, state="due")
 
 
-def only_entry(connection: sa.Connection, stop: DueOrder) -> str | None:
-    """The id of the single order that opened the position of a stop; None if there are several or a target rests."""
-    slot = connection.execute(sa.select(_row.slot).where(_row.key == stop.key)).scalar_one()
-    beside = sa.and_(
-        _row.subscription_id == stop.subscription_id,
-        _row.slot == f"target:{slot.partition(':')[2]}",
-        _row.state.in_(("due", "open")),
-    )
-    if connection.execute(sa.select(_row.key).where(beside)).first() is not None:
+def unclaimed_fill(connection: sa.Connection, signal: DueOrder) -> str | None:
+    """The key of an exit that has filled and belongs to no signal yet, for a signal that closes; nearest in price."""
+    if signal.reason not in _RESTED:
         return None
-    signal = signals_table.c
-    newest = (
-        sa.select(signal.order_id, signal.filled, signal.closes)
-        .where(
-            signal.subscription_id == stop.subscription_id,
-            signal.symbol == stop.instrument.symbol,
-            signal.filled.is_not(None),
-        )
-        .order_by(signal.seq.desc())
-        .limit(1)
+    used = sa.select(signals_table.c.resting).where(
+        signals_table.c.subscription_id == signal.subscription_id, signals_table.c.resting.is_not(None)
     )
-    last = connection.execute(newest).one_or_none()
-    amount = abs(held(connection, stop.subscription_id, stop.instrument.symbol) or ZERO)
-    alone = last is not None and last.closes == 0 and amount > 0 and Decimal(last.filled) == amount
-    return last.order_id if last is not None and alone else None
+    where = sa.and_(
+        _row.subscription_id == signal.subscription_id,
+        _row.symbol == signal.instrument.symbol,
+        _row.side == signal.side,
+        _row.closes > 0.0,
+        _row.filled.is_not(None),
+        _row.key.not_in(used),
+    )
+    rows = connection.execute(sa.select(_row.key, _row.price, _row.filled).where(where)).all()
+    filled = [row for row in rows if Decimal(row.filled) > 0]
+    return min(filled, key=lambda row: abs(row.price - signal.price)).key if filled else None
+
+
+def exits_beside(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
+    """The living exits of an order's position, itself included."""
+    name = order.position
+    return [each for each in _living(connection, order) if each.slot in (_STOP + name, _TARGET + name)]
+
+
+def resting_exits(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
+    """The exits of the subscription that rest on entries in an order's instrument."""
+    return [each for each in _living(connection, order) if each.state == "open" and each.entry is not None]
+
+
+def _living(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
+    mine = sa.and_(_row.subscription_id == order.subscription_id, _row.symbol == order.instrument.symbol)
+    return in_state(connection, *_LIVING, where=mine)
+
+
+def covered(connection: sa.Connection, wish: DueOrder) -> Decimal:
+    """How much the exits of a position cover: what its rung holds, or all that no rung of a grid holds."""
+    amount = held(connection, wish.subscription_id, wish.instrument.symbol) or ZERO
+    if amount * wish.direction >= 0:
+        return ZERO
+    if "#" in wish.position:
+        return min(_in_rung(connection, wish, wish.position), abs(amount))
+    names = {each.position for each in _living(connection, wish) if "#" in each.position}
+    return max(abs(amount) - sum((_in_rung(connection, wish, name) for name in names), ZERO), ZERO)
+
+
+def _in_rung(connection: sa.Connection, wish: DueOrder, name: str) -> Decimal:
+    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.filled.is_not(None))
+    bought = sa.select(_row.order_id, _row.filled, _row.received).where(mine, _row.slot == f"entry:{name}")
+    last = connection.execute(bought.order_by(_row.since.desc()).limit(1)).one_or_none()
+    if last is None:
+        return ZERO
+    sold = sa.select(_row.filled).where(mine, _row.entry == last.order_id)
+    return Decimal(last.received or last.filled) - sum((Decimal(f) for f in connection.execute(sold).scalars()), ZERO)
+
+
+def newest_entry(connection: sa.Connection, wish: DueOrder) -> str | None:
+    """The `order_id` of the newest filled entry of a position; None if no order of the strategy opened it."""
+    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.symbol == wish.instrument.symbol)
+    entries = _row.slot == f"entry:{wish.position}"
+    if "#" not in wish.position:
+        entries = sa.and_(_row.slot.startswith("entry:", autoescape=True), _row.slot.not_like("%#%"))
+    rested = sa.select(_row.order_id, _row.filled, _row.since).where(mine, entries, _row.order_id.is_not(None))
+    found = list(connection.execute(rested.order_by(_row.since.desc()).limit(20)))
+    if "#" not in wish.position:
+        row = signals_table.c
+        mine = sa.and_(row.subscription_id == wish.subscription_id, row.symbol == wish.instrument.symbol)
+        opened = sa.and_(row.closes == 0.0, row.reason != "grid", row.order_id.is_not(None))
+        taken = sa.select(row.order_id, row.filled, row.bar_time).where(mine, opened)
+        found += connection.execute(taken.order_by(row.seq.desc()).limit(20))
+    filled = [(since, order_id) for order_id, amount, since in found if Decimal(amount or "0") > 0]
+    return max(filled)[1] if filled else None
+
+
+def adopt(connection: sa.Connection, entry: DueOrder, exit_order: Order, entry_id: str) -> DueOrder:
+    """The row of an exit that rests on an entry; a new one for an exit that followed the fill by itself."""
+    prefix = _TARGET if exit_order.role == "take_profit" else _STOP
+    price = exit_order.price if exit_order.role == "take_profit" else exit_order.stop_loss
+    known = connection.execute(sa.select(_row.key).where(_row.order_id == exit_order.order_id)).scalar_one_or_none()
+    key = known or _key(entry.subscription_id, f"{prefix}{entry.position}:{exit_order.order_id}", entry.since, 0.0)
+    if known is None:
+        reason = ("grid" if "#" in entry.position else "take_profit") if prefix == _TARGET else "stop_loss"
+        connection.execute(
+            sa.insert(resting_table).values(
+                key=key,
+                subscription_id=entry.subscription_id,
+                slot=prefix + entry.position,
+                exchange=entry.instrument.exchange,
+                symbol=entry.instrument.symbol,
+                side=exit_order.side,
+                kind="limit" if prefix == _TARGET else "stop",
+                closes=1.0,
+                reason=reason,
+                units=entry.units,
+                equity=entry.equity,
+                fixed=entry.fixed,
+                price=float(price or 0),
+                since=entry.since,
+                state="open",
+                entry=entry_id,
+                order_id=exit_order.order_id,
+            )
+        )
+    (row,) = in_state(connection, *_ALL, where=_row.key == key)
+    return row
+
+
+def rest_on(connection: sa.Connection, wish: DueOrder, exit_order: Order, entry_id: str) -> None:
+    """Record that an exit rests on an entry."""
+    earlier = sa.and_(_row.order_id == exit_order.order_id, _row.key != wish.key)
+    connection.execute(sa.delete(resting_table).where(earlier))
+    wanted = None if exit_order.amount is None else str(exit_order.amount)
+    _set(connection, wish.key, state="open", order_id=exit_order.order_id, entry=entry_id, wanted=wanted, message=None)
+
+
+def rest_again(connection: sa.Connection, order: DueOrder) -> None:
+    """Put an exit that was taken back into the queue again, unless its successor waits there already."""
+    beside = [each for each in exits_beside(connection, order) if each.slot == order.slot and each.state == "moving"]
+    if beside:
+        return
+    values = dict(connection.execute(sa.select(resting_table).where(_row.key == order.key)).mappings().one())
+    fresh = {"key": _key(order.subscription_id, f"{order.slot}:{order.order_id}", order.since, order.price)}
+    empty = dict.fromkeys(("order_id", "entry", "wanted", "filled", "average", "received", "message"))
+    connection.execute(sa.insert(resting_table).values(values | empty | fresh | {"state": "moving"}))
 
 
 def cancels_wait(connection: sa.Connection) -> bool:
@@ -181,16 +338,17 @@ def end_all(connection: sa.Connection, subscription_id: str) -> None:
     mine = _row.subscription_id == subscription_id
     placed = sa.update(resting_table).where(mine, _row.state.in_(("due", "open"))).values(state="cancel")
     connection.execute(placed)
-    connection.execute(sa.update(resting_table).where(mine, _row.state.in_(("held", "refused"))).values(state="ended"))
+    waiting = _row.state.in_(("held", "moving", "refused"))
+    connection.execute(sa.update(resting_table).where(mine, waiting).values(state="ended"))
 
 
-def in_state(connection: sa.Connection, *states: State) -> list[DueOrder]:
-    """All orders in these states, those that close first."""
+def in_state(connection: sa.Connection, *states: State, where: sa.ColumnElement[bool] | None = None) -> list[DueOrder]:
+    """All orders in these states, those that close first; `where` narrows them down."""
     owner = subscriptions_table.c
     wanted = (
         sa.select(resting_table, owner.agent_id, owner.account_id, owner.deployment)
         .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.state.in_(states))
+        .where(_row.state.in_(states), sa.true() if where is None else where)
         .order_by(_row.closes.desc(), _row.since, _row.price, _row.key)
     )
     return [_order(row) for row in connection.execute(wanted)]
@@ -235,19 +393,25 @@ def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) 
             )
 
 
-def record(connection: sa.Connection, order: DueOrder, shown: Order) -> None:
-    """Book the venue's state of an order: new fills change the strategy's holding."""
+def record(connection: sa.Connection, order: DueOrder, shown: Order, lot: Decimal) -> None:
+    """Book the venue's state of an order: new fills change the strategy's holding, in whole lots.
+
+    A fee that the venue takes out of what was bought is not held.
+    """
     table = resting_table if order.signal_id is None else signals_table
     mine = _row.key == order.key if order.signal_id is None else signals_table.c.id == order.signal_id
-    before = Decimal(connection.execute(sa.select(table.c.filled).where(mine)).scalar_one_or_none() or "0")
-    filled = shown.filled_amount or ZERO
+    row = connection.execute(sa.select(table.c.filled, table.c.received).where(mine)).one_or_none()
+    before = ZERO if row is None else Decimal(row.received or row.filled or "0")
+    filled = received = shown.filled_amount or ZERO
+    if order.direction > 0 and shown.fee and shown.fee_currency == order.instrument.base:
+        received = down(filled - shown.fee, lot)
     average = None if shown.average_price is None else str(shown.average_price)
     values: dict[str, Any] = {"filled": str(filled), "average": average, "order_id": shown.order_id}
     if shown.amount is not None:
         values["wanted"] = str(shown.amount)
-    connection.execute(sa.update(table).where(mine).values(**values))
-    if filled != before:
-        change_held(connection, order, (filled - before) * order.direction)
+    connection.execute(sa.update(table).where(mine).values(**values, received=str(received)))
+    if received != before:
+        change_held(connection, order, (received - before) * order.direction)
 
 
 def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> None:
@@ -306,7 +470,7 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
     """The orders that are waiting now, at the venue or here."""
     mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(_LIVING))
     rows = connection.execute(sa.select(resting_table).where(mine).order_by(_row.symbol, _row.price)).all()
-    where = {"open": "venue", "held": "engine", "due": "to be placed", "refused": "refused"}
+    where = {"open": "venue", "held": "engine", "due": "to be placed", "moving": "to be placed", "refused": "refused"}
     return [
         {
             "symbol": r.symbol,
@@ -315,13 +479,15 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
             "price": r.price,
             "amount": r.units if r.wanted is None else float(r.wanted),
             "where": where[r.state],
+            "order_id": r.order_id,
+            "entry": r.entry,
             **({} if r.message is None else {"message": r.message}),
         }
         for r in rows
     ]
 
 
-def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook) -> None:
+def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook, state: State) -> None:
     key = _key(running.id, rest.slot, outlook.seen_until, rest.price)
     if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is not None:
         return
@@ -343,7 +509,7 @@ def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Ou
             stop=rest.stop,
             target=rest.target,
             since=outlook.seen_until,
-            state="held" if rest.kind == "stop" else "due",
+            state=state,
         )
     )
 
@@ -407,4 +573,8 @@ def _order(row: Any) -> DueOrder:
         order_id=row.order_id,
         filled=Decimal(row.filled or "0"),
         state=row.state,
+        stop=row.stop,
+        target=row.target,
+        slot=row.slot,
+        entry=row.entry,
     )

@@ -125,6 +125,8 @@ def _due(row: Any) -> DueOrder:
         order_id=row.order_id,
         filled=Decimal(row.filled or "0"),
         state=row.order_state,
+        stop=row.stop,
+        target=row.target,
         signal_id=row.id,
         resting=row.resting,
     )

@@ -5,13 +5,17 @@ difference of up to 1 % is due to costs and is ignored. Sizes that the script fi
 scaled. An entry is never larger than the free money covers. An exit closes the same share of this subscription's
 holding as the strategy closes of its simulated position, and never anything else in the account.
 
+An entry carries its stop and target, so that they rest from its fill on, also while no process runs. At each bar they
+are replaced by those of the whole position.
+
 After a gap, late exits are still made, but late entries are not: the market has moved on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal, TypeVar
 
@@ -78,7 +82,7 @@ class Trader:
         for subscription_id, until in seen.items():
             self._store.write_now(lambda c, s=subscription_id, u=until: orders.reconcile(c, s, u))
         self._each("due", self._place)
-        self._each("held", self._protect)
+        self._each("moving", self._protect)
 
     def _each(self, state: orders.State, step: Callable[[DueOrder], None]) -> None:
         for order in self._read(lambda connection: orders.in_state(connection, state)):
@@ -96,11 +100,13 @@ class Trader:
             self._say(order, "refused", f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})")
 
     def _cancel(self, order: DueOrder) -> None:
-        """Cancel an order, and book what it had filled."""
+        """Cancel an order, and book what it had filled. Exits that rest on one entry end together."""
         shown = self._shown(order)
         if shown is not None and shown.parent is not None and not orders.is_over(shown):
             self._door.set_exits(order.agent_id, order.account_id, shown.parent, Exits())
             shown = self._shown(order)
+            if shown is not None and not orders.is_over(shown):
+                return
         elif shown is not None and not orders.is_over(shown):
             answer = self._door.cancel(order.agent_id, order.account_id, order.key)
             shown = answer.order or self._shown(order)
@@ -120,27 +126,85 @@ class Trader:
             self._store.write_now(lambda connection: orders.set_off(connection, order))
 
     def _protect(self, order: DueOrder) -> None:
-        """Place the stop of a single-entry position on a paper account, from the bar that decided it.
-
-        If a target rests beside it, or several orders built the position, the engine keeps holding it.
-        """
-        entry = self._read(lambda connection: orders.only_entry(connection, order))
-        venue = self._venue(order)
-        if entry is None or not venue.account(order.account_id).paper:
+        """Let the exits of a position rest on its newest entry, in place of all earlier ones."""
+        group = self._read(lambda connection: orders.exits_beside(connection, order))
+        wishes = [each for each in group if each.state == "moving"]
+        if order.key not in {each.key for each in wishes}:
             return
-        tick = Steps.of(self._feed.listing(order.instrument)).tick
-        level = (up if order.direction > 0 else down)(from_float(order.price), tick)
-        for exit_order in self._door.set_exits(order.agent_id, order.account_id, entry, Exits(stop=level)):
-            if exit_order.order_id is not None:
-                venue.count_from(order.account_id, exit_order.order_id, order.since)
-                self._book(order, exit_order, "open")
+        entry = self._read(lambda connection: orders.newest_entry(connection, order))
+        amount = self._read(lambda connection: orders.covered(connection, order))
+        if self._held(order) == 0 or amount == 0:
+            for each in wishes:
+                self._say(each, "due", "waits for its entry to fill")
+        elif entry is None:
+            self._keep_here(wishes, "no order of this strategy opened the position")
+        else:
+            earlier = [each for each in group if each.state == "open"]
+            for each in earlier:
+                if each.entry != entry:
+                    self._cancel(each)
+            self._move(entry, amount, wishes, [each for each in earlier if each.entry == entry])
+
+    def _move(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder], earlier: Sequence[DueOrder]) -> None:
+        """Replace the exits on an entry, and book what the earlier ones had filled."""
+        try:
+            resting = self._rest(entry, amount, wishes)
+        except NotNow:
+            raise
+        except HeyTradersError as error:
+            self._keep_here(wishes, error.message)
+            return
+        ids = {placed.order_id for placed in resting}
+        for each in earlier:
+            if each.order_id not in ids:
+                self._follow(each)
+        for placed in resting:
+            wish = next((each for each in wishes if _is_target(each) == (placed.role == "take_profit")), None)
+            if wish is not None and self._exit_level(wish, wish.price) == _exit_price(placed):
+                self._store.write_now(lambda c, w=wish, p=placed: orders.rest_on(c, w, p, entry))
+
+    def _rest(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder]) -> list[Order]:
+        """The exits of a position on one entry, placed unless they rest there already."""
+        order = wishes[0]
+        venue = self._venue(order)
+        by_role = {_is_target(each): self._exit_level(each, each.price) for each in wishes}
+        wanted = Exits(stop=by_role.get(False), target=by_role.get(True))
+        resting = [each for each in venue.exits(order.account_id, entry) if not orders.is_over(each)]
+        found = {each.role == "take_profit": (_exit_price(each), each.remaining_amount) for each in resting}
+        if found != {role: (price, amount) for role, price in by_role.items()}:
+            resting = self._door.set_exits(order.agent_id, order.account_id, entry, wanted, amount)
+            for each in resting:
+                venue.count_from(order.account_id, each.order_id or "", order.since)
+        return resting
+
+    def _keep_here(self, wishes: Sequence[DueOrder], why: str) -> None:
+        """Hold exits that cannot rest together: a target rests alone, and this engine watches the price of a stop."""
+
+        def work(connection: sa.Connection) -> None:
+            for each in wishes:
+                state: orders.State = "due" if _is_target(each) else "held"
+                orders.set_state(connection, each.key, state, f"the engine watches the price: {why}")
+
+        self._store.write_now(work)
+
+    def _take_back(self, order: DueOrder) -> None:
+        """Free what exits hold of a spot balance, so that an order can sell it; they rest again afterwards."""
+        if order.instrument.market_type == "perpetual":
+            return
+        for each in self._read(lambda connection: orders.resting_exits(connection, order)):
+            self._cancel(each)
+            if self._held(order) != 0:
+                self._store.write_now(lambda connection, each=each: orders.rest_again(connection, each))
 
     def _carry_out(self, order: DueOrder) -> None:
         """Execute a signal, or record why not."""
         if order.state == "open":
             self._settle(order, DoorAnswer("placed", self._shown(order)))
             return
-        if order.resting is not None and self._filled_by(order, order.resting):
+        resting = order.resting
+        if resting is None and order.closes > 0:
+            resting = self._read(lambda connection: orders.unclaimed_fill(connection, order))
+        if resting is not None and self._filled_by(order, resting):
             return
         if order.reason in _BY_THE_VENUE and self._gone(order):
             self._say(order, "placed", f"the exchange closed it: {order.reason}")
@@ -168,11 +232,17 @@ class Trader:
         if amount <= 0:
             self._say(order, "skipped", _nothing(order))
             return
+        if order.closes > 0:
+            self._take_back(order)
         request = self._request(venue, order, amount)
         asked = StrategyOrder(order.key, order.agent_id, order.subscription_id, request)
         answer = self._door.place(asked)
-        if order.kind == "limit" and answer.order is not None and answer.order.order_id is not None:
-            venue.count_from(order.account_id, answer.order.order_id, order.since)
+        if answer.order is not None and answer.order.order_id is not None:
+            placed = answer.order.order_id
+            following = [each.order_id for each in venue.exits(order.account_id, placed)] if request.has_plan else []
+            for order_id in (placed if order.kind == "limit" else None, *following):
+                if order_id is not None:
+                    venue.count_from(order.account_id, order_id, order.since)
         self._settle(order, answer)
 
     def _settle(self, order: DueOrder, answer: DoorAnswer) -> None:
@@ -190,15 +260,26 @@ class Trader:
         if shown is not None and orders.is_over(shown) and shown.status != "FILLED":
             note = f"the order is {shown.status}" + (f": {shown.message}" if shown.message else "")
 
+        lot = Steps.of(self._feed.listing(order.instrument)).lot
+
         def work(connection: sa.Connection) -> None:
             if shown is not None:
-                orders.record(connection, order, shown)
+                orders.record(connection, order, shown, lot)
             if order.signal_id is None:
                 orders.set_state(connection, order.key, _RESTING[stage], note)
             else:
                 signals.set_order(connection, order.signal_id, stage, note)
 
         self._store.write_now(work)
+        if shown is not None and shown.order_id is not None and order.closes == 0 and shown.role == "entry":
+            self._adopt(order, shown.order_id)
+
+    def _adopt(self, entry: DueOrder, entry_id: str) -> None:
+        """Book the exits that followed an entry's fill by themselves."""
+        for each in self._venue(entry).exits(entry.account_id, entry_id):
+            row = self._store.write_now(lambda c, each=each: orders.adopt(c, entry, each, entry_id))
+            if row.state == "open":
+                self._book(row, each, "placed" if orders.is_over(each) else "open")
 
     def _say(self, order: DueOrder, stage: Stage, message: str) -> None:
         """Record why an order is not placed. One that is already at the venue, or waits here, is unchanged."""
@@ -283,6 +364,7 @@ class Trader:
             price = self._limit(order, from_float(order.price))
         elif exchange.market_type == "prediction":
             order_type, price = "FOK", self._aggressive_price(venue, order)
+        stop, target = self._plan(venue, order, price)
         return PlaceRequest(
             account_id=order.account_id,
             exchange=exchange.id,
@@ -293,15 +375,43 @@ class Trader:
             price=price,
             leverage=_leverage(order),
             label=f"live:{order.subscription_id}",
+            stop_loss=stop,
+            take_profit=target,
+        )
+
+    def _plan(self, venue: Venue, order: DueOrder, limit: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
+        """The stop and target that an entry carries, without one that the market has already passed."""
+        if order.closes > 0 or (order.stop is None and order.target is None):
+            return None, None
+        last, sign = venue.price(order.instrument), order.direction
+        entry = last if limit is None else sign * min(sign * limit, sign * last)
+        away = replace(order, side="sell" if sign > 0 else "buy")
+        stop = None if order.stop is None else self._exit_level(replace(away, kind="stop"), order.stop)
+        target = None if order.target is None else self._exit_level(replace(away, kind="limit"), order.target)
+        most = Decimal(1) if order.instrument.market_type == "prediction" else None
+        return (
+            stop if stop is not None and stop > 0 and sign * (entry - stop) > 0 else None,
+            target if target is not None and sign * (target - entry) > 0 and (most is None or target < most) else None,
         )
 
     def _limit(self, order: DueOrder, price: Decimal) -> Decimal:
         """The nearest valid price at the exchange that is no worse than the script's."""
+        tick = self._step(order, price)
+        return down(price, tick) if order.direction > 0 else up(price, tick)
+
+    def _exit_level(self, exit_order: DueOrder, price: float) -> Decimal:
+        """The valid price next to the script's: no worse for a target, and never reached earlier for a stop."""
+        level = from_float(price)
+        tick = self._step(exit_order, level)
+        return up(level, tick) if _is_target(exit_order) == (exit_order.direction < 0) else down(level, tick)
+
+    def _step(self, order: DueOrder, price: Decimal) -> Decimal:
+        """The step between two valid prices at the exchange."""
         tick = Steps.of(self._feed.listing(order.instrument)).tick
         most = EXCHANGES[order.instrument.exchange].price_digits
         if most is not None and price != price.to_integral_value():
             tick = max(tick, Decimal(1).scaleb(min(0, price.adjusted() - most + 1)))
-        return down(price, tick) if order.direction > 0 else up(price, tick)
+        return tick
 
     def _aggressive_price(self, venue: Venue, order: DueOrder) -> Decimal:
         """Prediction markets have no market orders. A limit well beyond the last price fills at once or not at all."""
@@ -313,6 +423,9 @@ class Trader:
 
     def _shown(self, order: DueOrder) -> Order | None:
         """An order as its venue shows it now; None if it was never placed."""
+        if order.entry is not None:
+            exits = self._venue(order).exits(order.account_id, order.entry)
+            return next((each for each in exits if each.order_id == order.order_id), None)
         order_id = order.order_id
         if order_id is None:
             found = self._door.find(order.agent_id, order.account_id, order.key)
@@ -326,6 +439,16 @@ class Trader:
 
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
         return self._store.read_now(work)
+
+
+def _is_target(order: DueOrder) -> bool:
+    """Whether an exit is a target, not a stop."""
+    return order.kind == "limit"
+
+
+def _exit_price(exit_order: Order) -> Decimal | None:
+    target = exit_order.price or exit_order.take_profit
+    return target if exit_order.role == "take_profit" else exit_order.stop_loss
 
 
 def _leverage(order: DueOrder) -> int | None:

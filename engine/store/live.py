@@ -70,11 +70,12 @@ signals_table: Final = sa.Table(
     sa.Column("wanted", sa.Text),
     sa.Column("filled", sa.Text),
     sa.Column("average", sa.Text),
+    sa.Column("received", sa.Text),
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
 of the strategy's simulated account; `resting` is the key of its resting order; `wanted` and `filled` are the base units
-of its order, `average` the average fill price."""
+of its order, `average` the average fill price, `received` the filled amount less a fee taken out of it."""
 
 resting_table: Final = sa.Table(
     "live_orders",
@@ -106,11 +107,14 @@ resting_table: Final = sa.Table(
     sa.Column("filled", sa.Text),
     sa.Column("average", sa.Text),
     sa.Column("message", sa.Text),
+    sa.Column("received", sa.Text),
+    sa.Column("entry", sa.String(64)),
     sa.Index("ix_live_orders_subscription_state", "subscription_id", "state"),
     sa.Index("ix_live_orders_state", "state"),
 )
 """Resting orders of strategies. `closes` is the share of the holding that an order closes, 0 if it opens. `equity` (of
-the simulated account) and `since` (the close of a bar) are those at the decision. For `state`, see `orders.State`."""
+the simulated account) and `since` (the close of a bar) are those at the decision. For `state`, see `orders.State`.
+`entry` is the `order_id` of the entry that carries an exit at the venue."""
 
 deliveries_table: Final = sa.Table(
     "live_deliveries",

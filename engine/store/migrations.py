@@ -98,6 +98,9 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("Orders on own accounts that only reduce", add_column(exchange_data.exchange_orders.c.reduce_only)),
     Step("The role of an exit on an own account", add_column(exchange_data.exchange_orders.c.role)),
     Step("The entry of an exit on an own account", add_column(exchange_data.exchange_orders.c.parent)),
+    Step("What a strategy received from the order of a signal", add_column(live.signals_table.c.received)),
+    Step("What a strategy received from a resting order", add_column(live.resting_table.c.received)),
+    Step("The entry that carries a resting exit", add_column(live.resting_table.c.entry)),
 )
 """The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 

@@ -97,7 +97,16 @@ class Venue(Protocol):
         """
         ...
 
-    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+    def exits(self, account_id: str, order_id: str) -> list[Order]:
+        """All exits of an entry, ended ones included, as last seen. Queries no exchange.
+
+        Args:
+            account_id: The account.
+            order_id: The entry's `order_id`.
+        """
+        ...
+
+    def set_exits(self, account_id: str, order_id: str, exits: Exits, amount: Decimal | None = None) -> list[Order]:
         """Replace the exits of an entry; the previous ones end.
 
         They cover the filled part of the entry and grow with it; a fill of one cancels the others.
@@ -106,6 +115,7 @@ class Venue(Protocol):
             account_id: The account.
             order_id: The entry's `order_id` or `client_id`.
             exits: The new exits; `Exits()` removes all.
+            amount: What they cover, if one entry carries the exits of a position that several entries built.
 
         Returns:
             The exits that now rest; none while the entry has no fill.

@@ -380,6 +380,9 @@ EXIT: Final = "exit_sent"
 _PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
 
 
+_STRATEGY_ORDERS: Final = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger."""
@@ -392,12 +395,26 @@ class Exit:
     amount: Decimal
 
 
+def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal:
+    """How much the newest orders of a deployment like this entry may have opened: one exit covers them together."""
+    placed = ledger.intents(states=_PLACED, limit=_STRATEGY_ORDERS)
+    like = (
+        each.proposal.action
+        for each in placed
+        if (each.caller.tool, each.caller.client) == (intent.caller.tool, intent.caller.client)
+    )
+    same = (entry.account_id, entry.symbol, entry.side)
+    return sum(
+        (o.amount for o in like if isinstance(o, Order) and (o.account_id, o.symbol, o.side) == same), Decimal(0)
+    )
+
+
 def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
     """Check whether an exit may be sent: it must match an exit of an order that passed this gate, as approved.
 
     Limits on entries do not apply, since an exit only closes an admitted position. A halt does apply: while the switch
-    is HALTED, nothing is sent. Each exit is written to the journal first. A deployed strategy may move its own exits.
-    Blocking.
+    is HALTED, nothing is sent. Each exit is written to the journal first. A deployed strategy may move its own exits,
+    and one exit may cover all that its orders opened. Blocking.
 
     Args:
         ledger: The ledger of this home.
@@ -416,8 +433,9 @@ def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
     approved = entry.stop_loss if order.role == "stop_loss" else entry.take_profit
     if intent.caller.origin:
         approved = order.price
+    most = _opened_by_strategy(ledger, intent, entry) if intent.caller.origin else entry.amount
     same_place = (entry.account_id, entry.symbol) == (order.account_id, order.symbol)
-    if not same_place or entry.side == order.side or approved != order.price or order.amount > entry.amount:
+    if not same_place or entry.side == order.side or approved != order.price or order.amount > most:
         return f"{order.side} {order.amount:f} {order.symbol} at {order.price:f} is not the exit that was approved"
     switch = ledger.switch()
     if switch.state == "HALTED":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ class NoBooks:
     def cancel(self, agent_id: str, account_id: str, key: str) -> DoorAnswer:
         raise AssertionError((agent_id, account_id, key))
 
-    def set_exits(self, agent_id: str, account_id: str, entry: str, exits: Exits) -> list[Order]:
-        raise AssertionError((agent_id, account_id, entry, exits))
+    def set_exits(
+        self, agent_id: str, account_id: str, entry: str, exits: Exits, amount: Decimal | None = None
+    ) -> list[Order]:
+        raise AssertionError((agent_id, account_id, entry, exits, amount))
 
     def permit_exit(self, order: ExitOrder) -> str:
         raise AssertionError(order)

@@ -171,7 +171,12 @@ class ExchangeAccounts:
         self._plans.start(seconds)
         return self._plans
 
-    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+    def exits(self, account_id: str, order_id: str) -> list[Order]:
+        """See `Venue`."""
+        own = self._own(account_id)
+        return [order_view(row, own) for row in self._store.read_now(lambda c: exits_of(c, order_id))]
+
+    def set_exits(self, account_id: str, order_id: str, exits: Exits, amount: Decimal | None = None) -> list[Order]:
         """See `Venue`. This engine holds no trailing stops; move the stop instead."""
         own = self._own(account_id)
         by_label = order_id_for(own.exchange, account_id, order_id)
@@ -183,7 +188,7 @@ class ExchangeAccounts:
         exits.check(entry.direction)
         prices = exits.prices(entry.direction, entry.average or entry.price or Decimal(0))
         self._take_back(own, entry.order_id)
-        self._store.write_now(lambda c: replace_exits(c, entry, prices, time.time()))
+        self._store.write_now(lambda c: replace_exits(c, entry, prices, time.time(), amount))
         self._reader.now(own, entry)
         rows = self._store.read_now(lambda c: exits_of(c, entry.order_id))
         return [order_view(row, own) for row in rows if row.status not in ENDED]

@@ -445,14 +445,20 @@ def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal, numbe
     )
 
 
-def replace_exits(connection: sa.Connection, entry: SentOrder, prices: Mapping[ExitRole, Decimal], now: float) -> None:
-    """Replace an entry's waiting or cancelled exits."""
+def replace_exits(
+    connection: sa.Connection,
+    entry: SentOrder,
+    prices: Mapping[ExitRole, Decimal],
+    now: float,
+    amount: Decimal | None = None,
+) -> None:
+    """Replace an entry's waiting or cancelled exits. The new ones cover `amount`, or else as much as the old ones."""
     stop, target = prices.get("stop_loss"), prices.get("take_profit")
     change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
     exits = exits_of(connection, entry.order_id)
     if any(each.status not in {WAITING, "CANCELLED"} for each in exits):
         return
-    protected = max((each.amount for each in exits), default=Decimal(0))
+    protected = max((each.amount for each in exits), default=Decimal(0)) if amount is None else amount
     for each in exits:
         if each.status == WAITING:
             change_order(connection, each.ended("CANCELLED", "Replaced", now))

@@ -154,7 +154,15 @@ class PaperAccounts:
 
         return order_view(self._write(work), account)
 
-    def set_exits(self, account_id: str, order_id: str, exits: Exits) -> list[Order]:
+    def exits(self, account_id: str, order_id: str) -> list[Order]:
+        """See `Venue`."""
+        account = self._account(account_id)
+        self._upkeep.settle([account])
+        mine = sa.and_(orders_table.c.account == account.id, orders_table.c.parent == order_id)
+        found = self._store.read_now(lambda connection: list(read_orders(connection, mine)))
+        return [order_view(order, account) for order in found]
+
+    def set_exits(self, account_id: str, order_id: str, exits: Exits, amount: Decimal | None = None) -> list[Order]:
         """See `Venue`."""
         account = self._account(account_id)
         known = self._read_order(account, order_id)
@@ -168,7 +176,7 @@ class PaperAccounts:
             lock_account(connection, account)
             trading = TradingAccount(connection, account, self._clock.now())
             entry = trading.order(known)
-            return trading.exits_of(trading.set_exits(entry, exits, tick))
+            return trading.exits_of(trading.set_exits(entry, exits, tick, amount))
 
         return [order_view(order, account) for order in self._write(work)]
 

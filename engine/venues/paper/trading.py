@@ -128,12 +128,14 @@ class TradingAccount:
         """The resting exits of an entry."""
         return [order for order in self.open_orders(entry.instrument) if order.parent == entry.order_id]
 
-    def set_exits(self, entry: OrderRecord, exits: Exits, tick: Decimal) -> OrderRecord:
-        """Replace the resting and future exits of an entry. The new ones cover the same amount."""
+    def set_exits(self, entry: OrderRecord, exits: Exits, tick: Decimal, covers: Decimal | None = None) -> OrderRecord:
+        """Replace the resting and future exits of an entry. The new ones cover `covers`, or else the same amount."""
         before = self.exits_of(entry)
         amount = max((order.unfilled for order in before), default=ZERO)
         seen = max((order.seen_until for order in before), default=entry.seen_until)
-        if not before and entry.filled:
+        if covers is not None:
+            amount = covers
+        elif not before and entry.filled:
             amount = self._unprotected(entry)
         for order in before:
             self.end(order, "CANCELLED", "Replaced")

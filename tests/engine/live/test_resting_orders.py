@@ -54,6 +54,15 @@ class Deployed:
             for o in reversed(listed)
         ]
 
+    async def fills(self) -> list[tuple[str, float, float | None]]:
+        """Side, amount and average price of the filled orders, in the order of placing."""
+        return [(side, amount, price) for side, _, status, amount, price in await self.orders() if status == "FILLED"]
+
+    async def resting(self) -> list[tuple[str, str, float, float, str]]:
+        """Side, reason, price, amount and place of the strategy's resting orders, the lowest price first."""
+        listed = (await self.shown())["report"]["orders"]
+        return [(o["side"], o["reason"], round(o["price"], 1), o["amount"], o["where"]) for o in listed]
+
     async def shown(self) -> dict[str, Any]:
         return await data(self.call, "GET", self.path)
 
@@ -170,6 +179,85 @@ async def test_an_atr_trailing_stop_follows_the_high_and_sells(
     assert filled == [("buy", 10.0, 100.1), ("sell", 10.0, 105.5)]
     report = (await live.shown())["report"]
     assert (report["fills"][0]["reason"], report["orders"], report["positions"]) == ("trailing_stop", [], [])
+
+
+async def test_one_stop_rests_for_a_position_of_several_entries(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Both entries are made at 100.05, so the stop is at 95.0475; the tick of 0.1 makes 95 of it.
+
+    The third bar goes to 94. Slippage makes 94.95 of the stop, and the tick 94.9.
+    """
+    script = 'emit_signal(bar_index < 2, entry(TICKER, "LONG", Notional(1000.5), stop_loss=0.05, pyramiding=5))\n'
+    bars = (FLAT, FLAT, (100, 100, 94, 94.5), *[(94.5, 94.5, 94.5, 94.5)] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(1)
+    after_one = await live.resting()
+    await live.hours(1)
+    after_two = await live.resting()
+    await live.hours(2)
+
+    assert after_one == [("sell", "stop_loss", 95.0, 10.0, "venue")]
+    assert after_two == [("sell", "stop_loss", 95.0, 20.0, "venue")]
+    assert await live.fills() == [("buy", 10.0, 100.1), ("buy", 10.0, 100.1), ("sell", 20.0, 94.9)]
+    report = (await live.shown())["report"]
+    assert (report["outcomes"], report["orders"], report["positions"]) == ({"filled": 3}, [], [])
+
+
+async def test_a_resting_entry_carries_its_stop_which_fills_while_no_process_runs(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """The limit is 98 and the stop 5 % below it, 93.1. Slippage and the tick make 93.0 of it.
+
+    The entry fills in the third bar and its stop in the fourth. The strategy looks again only after both.
+    """
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(980), limit=98, stop_loss=0.05))\n'
+    bars = (FLAT, FLAT, (100, 100, 97, 99), (99, 99, 92, 93), *[(93, 93, 93, 93)] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(1)
+    clock.advance(4 * HOUR)
+    await live.hours(1)
+
+    assert await live.fills() == [("buy", 10.0, 98.0), ("sell", 10.0, 93.0)]
+    shown = await live.shown()
+    report = shown["report"]
+    assert (report["outcomes"], report["orders"], report["positions"]) == ({"filled": 2}, [], [])
+    assert [(f["reason"], f["actual_price"]) for f in report["fills"]] == [("stop_loss", 93.0), ("entry", 98.0)]
+
+
+async def test_a_stop_and_a_target_rest_together_and_the_one_that_fills_ends_the_other(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Bought at 100.05: stop at 95.0475, target at 110.055, on the tick 95 and 110.1."""
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1000.5), stop_loss=0.05, take_profit=0.1))\n'
+    bars = (FLAT, FLAT, (100, 111, 99, 110), *[(110, 110, 110, 110)] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars)
+
+    await live.hours(1)
+    resting = await live.resting()
+    await live.hours(3)
+
+    assert resting == [("sell", "stop_loss", 95.0, 10.0, "venue"), ("sell", "take_profit", 110.1, 10.0, "venue")]
+    assert await live.fills() == [("buy", 10.0, 100.1), ("sell", 10.0, 110.1)]
+    assert (await live.shown())["report"]["orders"] == []
+
+
+async def test_a_stop_shrinks_with_the_part_that_the_script_sells(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Half is sold at 99.95, which the tick makes 99.9; the stop stays at 95 for the other half."""
+    script = (
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1000.5), stop_loss=0.05))\n'
+        "emit_signal(bar_index == 1, exit(TICKER, fraction=0.5))\n"
+    )
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+
+    await live.hours(3)
+
+    assert await live.fills() == [("buy", 10.0, 100.1), ("sell", 5.0, 99.9)]
+    assert await live.resting() == [("sell", "stop_loss", 95.0, 5.0, "venue")]
 
 
 async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
