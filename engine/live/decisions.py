@@ -22,6 +22,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from api.times import SECONDS
 from engine.feeds.feed import Feed
@@ -29,16 +30,18 @@ from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
 from engine.jobs.run import funding_rates, order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
-from engine.program import SizeKind
+from engine.program import Entry, Grid, SizeKind
 from engine.simulation.account import DUST
 from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits, difference
 from engine.simulation.kernel import Advance, advance
 from engine.simulation.market import Costs
 from engine.simulation.pending import Open
 from engine.simulation.result import EndedEarly
-from engine.simulation.schedule import Order
+from engine.simulation.rules import amount_for
+from engine.simulation.schedule import Order, at
 from engine.simulation.settings import SimulationSettings
 from engine.simulation.trades import Fill, FillReason
+from engine.trading_rules import ZERO, ListedTerms
 
 from .deployment import Deployment
 
@@ -224,6 +227,40 @@ def funding_paid(kept: str | None) -> float:
     """The funding that the strategy's simulated account has paid so far, money; negative if received."""
     state = _read(kept, 0)[1]
     return 0.0 if state is None else state.funding
+
+
+def too_small(feed: Feed, deployment: Deployment, started_at: int) -> str:
+    """Why the venue would refuse an entry of the script at the latest price; "" if none is known to be too small.
+
+    Sizes that depend on the account's positions are not judged.
+    """
+    script = _compiled(deployment)
+    loaded = _loaded(feed, script, deployment, started_at, started_at, None, None)
+    program = script.program(loaded, int(np.searchsorted(loaded.time, started_at)))
+    if not isinstance(program, tuple):
+        return ""
+    entries = (i for emission in program for i in emission.intents if isinstance(i, Entry | Grid))
+    return next((why for entry in entries if (why := _too_small(feed, deployment, loaded, entry))), "")
+
+
+def _too_small(feed: Feed, deployment: Deployment, loaded: Frame, entry: Entry | Grid) -> str:
+    last, listing = len(loaded) - 1, feed.listing(entry.instrument)
+    resting = entry.lower if isinstance(entry, Grid) else entry.limit
+    price = float(loaded.bars[entry.instrument].close[-1]) if resting is None else at(resting, last)
+    stop = None if isinstance(entry, Grid) or entry.stop_loss is None else at(entry.stop_loss, last)
+    amount = amount_for(entry.size.kind, at(entry.size.value, last), deployment.initial_cash, price, stop)
+    if not amount > 0.0 or not price > 0.0:
+        return ""
+    rules, terms, exchange = order_rules(listing), ListedTerms.of(listing), EXCHANGES[entry.instrument.exchange]
+    smallest = float(terms.smallest if resting is None else max(terms.smallest, exchange.smallest_resting or ZERO))
+    lots = rules.whole_lots(amount)
+    if lots > 0.0 and lots >= smallest and rules.takes(lots, price):
+        return ""
+    least = f"{smallest:g} {entry.instrument.base[:12]} and " if smallest > 0.0 else ""
+    return (
+        f"an entry would be {amount:.6g} {entry.instrument.symbol} at {price:.6g}, worth {amount * price:.6g}, and the"
+        f" smallest order on {exchange.name} is {least}{rules.minimum:g} {entry.instrument.quote}"
+    )
 
 
 def verify(feed: Feed, deployment: Deployment, started_at: int, kept: str | None) -> tuple[int, str | None]:

@@ -31,7 +31,7 @@ from api.times import SECONDS, Clock, iso8601, opening
 from engine.access import Caller, require
 from engine.feeds.feed import Feed
 from engine.store.database import Store, new_id
-from engine.venues.venue import Venues
+from engine.venues.venue import Venue, Venues
 
 from . import LiveSettings, orders, outbox, signals, subscriptions
 from .delivery import deliver, judge, signing_key
@@ -100,7 +100,7 @@ class Live:
         self._check_account(agent_id, request, deployment)
         self._check_deployable(deployment)
         deployment = self._funded(agent_id, request, deployment)
-        self._rehearse(deployment)
+        self._rehearse(deployment, request.mode)
         now = self._clock.now()
         begin = opening(int(now), deployment.timeframe)
         running = Running(
@@ -115,7 +115,7 @@ class Live:
             started_at=begin,
             cursor=begin,
             failures=0,
-            message=_first_words(request, begin + SECONDS[deployment.timeframe]),
+            message=_first_words(request, begin + SECONDS[deployment.timeframe], self._no_exits(agent_id, request)),
             hook=hook,
         )
 
@@ -123,7 +123,7 @@ class Live:
             first = subscriptions.twin(connection, running)
             if first is not None:
                 shown = self._view(connection, first)
-                note = f"This is the subscription of {shown.created_at}; nothing was added."
+                note = f"You have had this subscription since {shown.created_at}; no second one was made."
                 return shown.model_copy(update={"message": f"{note} {first.message or ''}".rstrip()})
             subscriptions.insert(connection, running)
             return self._view(connection, running)
@@ -156,7 +156,12 @@ class Live:
             report = None if running.mode == "signal" else _report(connection, running)
             return shown.model_copy(update={"deliveries": deliveries, "report": report})
 
-        return self._store.read_now(work)
+        shown = self._store.read_now(work)
+        if shown.report is not None and shown.account_id is not None:
+            venue = self._venues.of(caller.identified, shown.account_id)
+            for order in shown.report["orders"]:
+                _where_it_rests(venue, shown.account_id, order)
+        return shown
 
     def verify(self, agent_id: str, subscription_id: str | None) -> list[Verdict]:
         """Replay subscriptions from their first bar and compare them with their stored state.
@@ -297,17 +302,28 @@ class Live:
                 suggestion=f"Run the backtest with leverage {int(leverage)} and deploy that, or use mode signal",
             )
 
-    def _rehearse(self, deployment: Deployment) -> None:
+    def _no_exits(self, agent_id: str, request: SubscribeRequest) -> str:
+        """Why the stops and targets of a strategy cannot rest on its account; "" if they can, or none is placed."""
+        if request.mode != "trade" or request.account_id is None:
+            return ""
+        return self._venues.of(agent_id, request.account_id).why_no_exits(request.account_id)
+
+    def _rehearse(self, deployment: Deployment, mode: str) -> None:
         """Evaluate the last closed bar as if it were the first, so that a strategy that cannot run is refused.
 
         Raises:
-            InvalidInput: A short where the market has none, an option out of its range, ...
+            InvalidInput: A short where the market has none, an option out of its range, orders that are too small, ...
             NotFound: A bar length that the market does not have.
         """
-        from .decisions import decide
+        from .decisions import decide, too_small
 
         begin = opening(int(self._clock.now()), deployment.timeframe) - SECONDS[deployment.timeframe]
         decide(self._feed, deployment, begin, begin)
+        problem = too_small(self._feed, deployment, begin) if mode == "trade" else ""
+        if problem:
+            raise InvalidInput(
+                problem, suggestion="Run the backtest with a larger size and deploy that, or use mode signal"
+            )
 
     def _funded(self, agent_id: str, request: SubscribeRequest, deployment: Deployment) -> Deployment:
         """In mode trade, the strategy starts with the account's equity."""
@@ -361,8 +377,11 @@ class Live:
 
     def _pause(self, connection: sa.Connection, running: Running) -> Running:
         _refuse_ended(running)
+        message = "Paused; live_resume goes on from the next bar."
+        if running.mode == "trade":
+            message += " What it holds stays in the account, and its resting orders, stops included, are cancelled."
         orders.end_all(connection, running.id)
-        return _with_status(connection, running, "paused", "Paused; live_resume goes on from the next bar.")
+        return _with_status(connection, running, "paused", message)
 
     def _go_on(self, connection: sa.Connection, running: Running) -> Running:
         _refuse_ended(running)
@@ -370,13 +389,17 @@ class Live:
             return running
         cursor = max(running.cursor, opening(int(self._clock.now()), running.deployment.timeframe))
         subscriptions.set_cursor(connection, running.id, cursor)
-        message = "Resumed; entries of the bars that closed while it was paused are not made up for."
+        message = "Resumed. Entries of bars that closed while it was paused are left out."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)
 
     def _end(self, connection: sa.Connection, running: Running) -> Running:
         if running.status == "unsubscribed":
             return running
-        message = "Ended. What it holds stays in the account." if running.mode == "trade" else "Ended."
+        message = (
+            "Ended. What it holds stays in the account; its resting orders, stops included, are cancelled."
+            if running.mode == "trade"
+            else "Ended."
+        )
         orders.end_all(connection, running.id)
         ended = _with_status(connection, running, "unsubscribed", message)
         outbox.post(connection, running, "strategy_stopped", {"message": message}, self._clock.now())
@@ -394,6 +417,17 @@ class Live:
         return self._store.write_now(work)
 
 
+def _where_it_rests(venue: Venue, account_id: str, order: dict[str, Any]) -> None:
+    """Say of an exit whether it rests at the venue, and if not, why."""
+    entry, order_id = order.pop("entry"), order.pop("order_id")
+    if entry is None:
+        return
+    exit_order = next((each for each in venue.exits(account_id, entry) if each.order_id == order_id), None)
+    if exit_order is not None and exit_order.held_by == "engine" and not exit_order.paper:
+        order["where"] = "engine"
+        order["message"] = exit_order.message or "the engine places it at the venue within seconds"
+
+
 def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
     """Compares an account with its backtest."""
     from .decisions import funding_paid
@@ -406,14 +440,15 @@ def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
     }
 
 
-def _first_words(request: SubscribeRequest, first_close: int) -> str:
-    """The message for a new subscription."""
+def _first_words(request: SubscribeRequest, first_close: int, no_exits: str) -> str:
+    """The message for a new subscription; `no_exits` says why exits cannot rest on its account."""
+    held_here = f" Its stops work only while a process runs it: {no_exits}." if no_exits else ""
     unused = (
         " Mode signal places no orders; account_id is not used."
         if request.mode == "signal" and request.account_id
         else ""
     )
-    return f"The first bar it decides on closes at {iso8601(first_close)}.{unused}"
+    return f"Its first decision comes when the bar closes at {iso8601(first_close)}.{unused}{held_here}"
 
 
 def _with_status(connection: sa.Connection, running: Running, status: subscriptions.Status, message: str) -> Running:

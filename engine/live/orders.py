@@ -180,7 +180,7 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
         columns = (_row.key, _row.price, _row.state, _row.filled)
         rows = connection.execute(sa.select(*columns).where(where).order_by(_row.since.desc())).all()
         if rows:
-            found[decision.key] = min(rows, key=lambda row: (abs(row.price - decision.price), _is_void(row))).key
+            found[decision.key] = min(rows, key=lambda row: (_is_void(row), abs(row.price - decision.price))).key
     return found
 
 

@@ -270,7 +270,7 @@ def _view(row: Any) -> Signal:
         created_at=iso8601(row.created_us / MICRO),
         order_id=row.order_id,
         reason=row.reason,
-        order_message=row.message or ("its order is about to be placed" if row.order_state == "due" else None),
+        order_message=row.message or ("the order is placed within seconds" if row.order_state == "due" else None),
     )
 
 

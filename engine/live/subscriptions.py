@@ -206,22 +206,22 @@ def _runner(connection: sa.Connection, running: Running) -> str | None:
     owner = current_owner(connection)
     if owner is None:
         return (
-            "No process runs it now. It goes on when a server opens this home folder again; "
+            "No process runs it now, so it decides nothing. It goes on when a server opens this home folder again; "
             "`heytraders-mcp run` runs it without a client."
         )
     seen = iso8601(owner.seen_at)
     if owner.stays:
         return f"Process {owner.pid} runs it (last seen {seen}) and goes on when this client ends."
     return (
-        f"Process {owner.pid}, the server of a client, runs it (last seen {seen}) and stops with that client. "
-        "`heytraders-mcp run` in a terminal keeps it running."
+        f"Process {owner.pid} runs it (last seen {seen}). It is the server of a client and stops with that client; "
+        "`heytraders-mcp run` in a terminal keeps the strategy running."
     )
 
 
 def _waits_for(connection: sa.Connection, running: Running, now: float) -> str | None:
     """The next bar, and the outcome of the newest signal that was not traded."""
     if running.status == "paused":
-        return "Paused: it waits for live_resume."
+        return "live_resume: it is paused."
     if running.status != "active":
         return None
     seconds = SECONDS[running.deployment.timeframe]
@@ -242,12 +242,14 @@ def _waits_for(connection: sa.Connection, running: Running, now: float) -> str |
     )
     last = connection.execute(newest).one_or_none()
     if last is None:
-        return f"{waits} It has decided nothing yet."
+        return f"{waits} There is no signal yet."
     waits += _difference(connection, running)
     if last.order_state == "placed":
         return waits
-    untraded = f"The signal of {iso8601(last.bar_time)} on {last.symbol} was not traded"
-    return f"{waits} {untraded}: {last.message or 'its order is due'}."
+    signal = f"the signal of {iso8601(last.bar_time)} on {last.symbol}"
+    if last.order_state in _WAITING:
+        return f"{waits} The order for {signal} is not filled yet{': ' + last.message if last.message else ''}."
+    return f"{waits} T{signal[1:]} was not traded: {last.message or last.order_state}."
 
 
 def _span(seconds: float) -> str:
@@ -267,7 +269,7 @@ def _difference(connection: sa.Connection, running: Running) -> str:
     for symbol in sorted(meant.keys() | has.keys()):
         backtest, held = meant.get(symbol, 0.0), float(has.get(symbol, 0))
         if abs(held - backtest) > _EQUAL * abs(backtest):
-            told += f" It holds {held:g} {symbol}, and its backtest {backtest:g}."
+            told += f" It holds {held:g} {symbol} where its backtest holds {backtest:g}."
     return told
 
 

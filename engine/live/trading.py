@@ -51,8 +51,8 @@ _AGGRESSIVE: Final = Decimal("0.05")
 _LEAST_GRACE: Final = 60
 _DRIFT: Final = Decimal("0.01")
 _BY_THE_VENUE: Final = frozenset({"liquidation", "resolution"})
-LATE: Final = "entry found too late to trade: no engine ran when its bar closed"
-MISSED: Final = "missed: the market did not fill the order that rested for it"
+LATE: Final = "no process ran the strategy when its bar closed, and an entry is never made late"
+MISSED: Final = "the market did not fill its limit order"
 
 
 class Trader:
@@ -258,7 +258,7 @@ class Trader:
     def _book(self, order: DueOrder, shown: Order | None, stage: Stage) -> None:
         note = None
         if shown is not None and orders.is_over(shown) and shown.status != "FILLED":
-            note = f"the order is {shown.status}" + (f": {shown.message}" if shown.message else "")
+            note = f"the order ended as {shown.status}" + (f": {shown.message}" if shown.message else "")
 
         lot = Steps.of(self._feed.listing(order.instrument)).lot
 
@@ -458,5 +458,5 @@ def _leverage(order: DueOrder) -> int | None:
 
 def _nothing(order: DueOrder) -> str:
     if order.closes > 0:
-        return "no order was needed: nothing is held"
-    return "no order: what the account can spend on it is below one lot"
+        return "nothing is held, so no order was needed"
+    return "the free money of the account buys less than one lot"

@@ -97,6 +97,10 @@ class Venue(Protocol):
         """
         ...
 
+    def why_no_exits(self, account_id: str) -> str:
+        """Why stops and targets cannot rest at the venue, so that this engine watches the price; "" if they can."""
+        ...
+
     def exits(self, account_id: str, order_id: str) -> list[Order]:
         """All exits of an entry, ended ones included, as last seen. Queries no exchange.
 

@@ -68,7 +68,7 @@ async def test_a_strategy_is_deployed_watched_paused_resumed_and_ended(connect: 
     assert RSI["strategy_id"] in [each["strategy_id"] for each in offered]
     assert all(each["description"] and each["universe"] and each["timeframe"] for each in offered)
     assert (made["mode"], made["status"], made["paper"]) == ("signal", "active", True)
-    assert "The first bar it decides on closes at" in made["message"]
+    assert "Its first decision comes when the bar closes at" in made["message"]
     assert [each["status"] for each in (paused, resumed, ended, again)] == [
         "paused",
         "active",

@@ -171,6 +171,12 @@ class ExchangeAccounts:
         self._plans.start(seconds)
         return self._plans
 
+    def why_no_exits(self, account_id: str) -> str:
+        """See `Venue`."""
+        exchange = self._own(account_id).exchange
+        why = CONVENTIONS[exchange].no_exits
+        return f"{EXCHANGES[exchange].name} {why}" if why else ""
+
     def exits(self, account_id: str, order_id: str) -> list[Order]:
         """See `Venue`."""
         own = self._own(account_id)

@@ -73,9 +73,9 @@ async def test_a_subscription_starts_active_and_says_when_it_first_decides(call:
         "last_bar_at": None,
         "last_signal_at": None,
         "signal_count": 0,
-        "message": "The first bar it decides on closes at 2025-06-16T13:00:00Z.",
-        "runner": "No process runs it now. It goes on when a server opens this home folder again; "
-        "`heytraders-mcp run` runs it without a client.",
+        "message": "Its first decision comes when the bar closes at 2025-06-16T13:00:00Z.",
+        "runner": "No process runs it now, so it decides nothing. It goes on when a server opens this home folder "
+        "again; `heytraders-mcp run` runs it without a client.",
         "waits_for": "The bar that closes at 2025-06-16T13:00:00Z. Mode signal places no orders.",
         "report": None,
         "deliveries": None,
@@ -258,7 +258,7 @@ async def test_a_signal_found_too_late_is_stored_but_not_traded(
     late = [s for s in stored if s["bar_time"] < "2025-06-19T10:00:00Z"]
     assert len(late) > 3
     assert all(s["order_id"] is None for s in late)
-    assert all("too late" in s["order_message"] for s in late if s["action"] == "entry")
+    assert all("never made late" in s["order_message"] for s in late if s["action"] == "entry")
     assert all("nothing is held" in s["order_message"] for s in late if s["action"] == "exit")
 
 
@@ -355,5 +355,5 @@ async def test_the_same_deployment_again_finds_the_first(call: Call) -> None:
     again = await subscribe(call, mode="trade", account_id="paper-binance")
 
     assert again["subscription_id"] == first["subscription_id"]
-    assert "nothing was added" in again["message"]
+    assert "no second one was made" in again["message"]
     assert len((await data(call, "GET", "/live-strategies/subscriptions"))["subscriptions"]) == 1

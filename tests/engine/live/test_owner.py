@@ -63,7 +63,8 @@ async def test_a_process_that_stays_takes_over_from_a_server_of_a_client(
     await second.aclose()
 
     assert of_client["last_bar_at"] == still_of_client["last_bar_at"] == "2025-06-16T13:00:00Z"
-    assert f"Process {os.getpid()}, the server of a client, runs it" in of_client["runner"]
+    assert of_client["runner"].startswith(f"Process {os.getpid()} runs it")
+    assert "stops with that client" in of_client["runner"]
     assert "2025-06-15T15:06:40Z" in of_client["runner"]
     assert of_nobody["runner"].startswith("No process runs it now")
     assert of_nobody["last_bar_at"] == "2025-06-16T13:00:00Z"
@@ -83,10 +84,10 @@ async def test_a_subscription_says_why_its_newest_signal_was_not_traded(
     after = await data(call, "GET", path)
     paused = await data(call, "POST", f"/live-strategies/macd-momentum/pause/{made['subscription_id']}")
 
-    assert before["waits_for"] == "The bar that closes at 2025-06-16T13:00:00Z. It has decided nothing yet."
+    assert before["waits_for"] == "The bar that closes at 2025-06-16T13:00:00Z. There is no signal yet."
     assert after["waits_for"].startswith("The bar that closes at 2025-06-19T01:00:00Z. The signal of 2025-06-1")
     assert "was not traded" in after["waits_for"]
-    assert paused["waits_for"] == "Paused: it waits for live_resume."
+    assert paused["waits_for"] == "live_resume: it is paused."
 
 
 async def test_an_order_whose_placing_was_interrupted_is_found_again_however_late(

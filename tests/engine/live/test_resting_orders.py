@@ -322,7 +322,7 @@ async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is
     assert orders == [("buy", "FILLED", pytest.approx(10.0, abs=0.01)), ("sell", "FILLED", orders[0][2])]
     assert shown["report"]["outcomes"] == {"filled": 2, "missed": 1}
     assert [p["held"] for p in shown["report"]["positions"]] == [0.0]
-    assert "It holds 0 BTC/USDT, and its backtest 10." in shown["waits_for"]
+    assert "It holds 0 BTC/USDT where its backtest holds 10." in shown["waits_for"]
 
 
 @pytest.mark.parametrize(
