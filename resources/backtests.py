@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 
-from .opening import Doors, OpenClient, ask, offered, reading
+from .opening import Backends, OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.backtest_results import Trade
@@ -27,19 +27,19 @@ _TRADES_PAGE: Final = 1_000
 _POINTS_PAGE: Final = 10_000
 
 
-def register(server: MCPServer[Any], doors: Doors) -> None:
+def register(server: MCPServer[Any], backends: Backends) -> None:
     """Register the templates."""
 
     @server.resource(TEMPLATES["summary"], name="backtest_summary", title="Verdict", mime_type="application/json")
     async def summary(result_id: str) -> str:
         """Key metrics, assumptions, warnings and the analysis of a backtest."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return await _summary(client, result_id)
 
     @server.resource(TEMPLATES["trades.csv"], name="backtest_trades_csv", title="Trades", mime_type="text/csv")
     async def trades_csv(result_id: str) -> str:
         """The trades of a backtest as CSV; the last line says where to go on if there are too many for one answer."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             text = _as_csv([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
         return _first_lines(text, result_id)
 
@@ -48,37 +48,37 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
     )
     async def trades_json(result_id: str) -> str:
         """The trades of a backtest as columns and rows; `next_offset` for backtest_trades if there are too many."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return _as_columns([trade.model_dump(mode="json") for trade in await _trades(client, result_id)])
 
     @server.resource(TEMPLATES["equity"], name="backtest_equity", title="Equity curve", mime_type="text/csv")
     async def equity(result_id: str) -> str:
         """The equity curve of a backtest as CSV: every bar, or some 5,000 at equal distances and the last."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return _as_csv(await _points(client, result_id))
 
     @server.resource(TEMPLATES["script"], name="backtest_script", title="Script", mime_type="text/plain")
     async def script(result_id: str) -> str:
         """The Signal DSL script that a backtest ran."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return await _script(client, result_id)
 
     @server.resource(TEMPLATES["chart.png"], name="backtest_chart_png", title="Chart", mime_type="image/png")
     async def chart_png(result_id: str) -> bytes:
         """Equity with drawdown beside holding; for a sweep_id, its heat map."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return base64.b64decode(await _drawn(client, result_id, "png"))
 
     @server.resource(TEMPLATES["chart.svg"], name="backtest_chart_svg", title="Chart", mime_type="image/svg+xml")
     async def chart_svg(result_id: str) -> str:
         """The same as SVG."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return await _drawn(client, result_id, "svg")
 
     @server.resource(TEMPLATES["report.html"], name="backtest_report_html", title="Report", mime_type="text/html")
     async def report_html(result_id: str) -> str:
         """A page about a backtest with its pictures; it needs no other file."""
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return await _drawn(client, result_id, "html")
 
 

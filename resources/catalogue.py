@@ -10,14 +10,14 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 
 from . import backtests, documents, trading
-from .opening import COMPLETES, Complete, Doors
+from .opening import COMPLETES, Backends, Complete
 
 MAX_COMPLETIONS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """A group of resources.
+class ResourceSet:
+    """Resources that are offered together.
 
     Attributes:
         register: Registers them.
@@ -25,33 +25,33 @@ class Shelf:
         completes: Completion by argument name, for templates and prompts alike.
     """
 
-    register: Callable[[MCPServer[Any], Doors], None]
+    register: Callable[[MCPServer[Any], Backends], None]
     needs: frozenset[str] = frozenset()
     completes: Mapping[str, Complete] = field(default_factory=dict[str, Complete])
 
 
-SHELVES: Final[tuple[Shelf, ...]] = (
-    Shelf(documents.register, completes={"slug": documents.complete_slug}),
-    Shelf(backtests.register, frozenset({"backtest_results"}), {"result_id": backtests.complete_result}),
-    Shelf(trading.register_accounts, frozenset({"accounts_balances"}), {"account_id": trading.complete_account}),
-    Shelf(
+RESOURCE_SETS: Final[tuple[ResourceSet, ...]] = (
+    ResourceSet(documents.register, completes={"slug": documents.complete_slug}),
+    ResourceSet(backtests.register, frozenset({"backtest_results"}), {"result_id": backtests.complete_result}),
+    ResourceSet(trading.register_accounts, frozenset({"accounts_balances"}), {"account_id": trading.complete_account}),
+    ResourceSet(
         trading.register_subscriptions,
         frozenset({"live_subscription_get"}),
         {"subscription_id": trading.complete_subscription, "strategy_id": trading.complete_strategy},
     ),
-    Shelf(trading.register_safety, frozenset({"safety_status"})),
+    ResourceSet(trading.register_safety, frozenset({"safety_status"})),
 )
 
 
-def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[str]) -> Callable[[], None]:
+def register_resources(server: MCPServer[Any], backends: Backends, tools: Collection[str]) -> Callable[[], None]:
     """Register the completions of the resources that fit the exposed `tools`; returns what registers the resources.
 
     Neither opens anything: listing needs no backend.
     """
-    shelves = [shelf for shelf in SHELVES if shelf.needs.issubset(tools)]
+    sets = [each for each in RESOURCE_SETS if each.needs.issubset(tools)]
     completes = dict(COMPLETES)
-    for shelf in shelves:
-        completes.update(shelf.completes)
+    for each in sets:
+        completes.update(each.completes)
 
     @server.completion()
     async def complete(
@@ -64,12 +64,12 @@ def register_resources(server: MCPServer[Any], doors: Doors, tools: Collection[s
         completion = completes.get(argument.name)
         if completion is None:
             return None
-        values = await completion(doors.client, argument.value)
+        values = await completion(backends.client, argument.value)
         shown = values[:MAX_COMPLETIONS]
         return Completion(values=shown, total=len(values), has_more=len(values) > len(shown))
 
     def register() -> None:
-        for shelf in shelves:
-            shelf.register(server, doors)
+        for each in sets:
+            each.register(server, backends)
 
     return register

@@ -11,7 +11,7 @@ from mcp.server.mcpserver.resources import FunctionResource
 
 from api.errors import HeyTradersError, explain
 
-from .opening import Doors, OpenClient
+from .opening import Backends, OpenClient
 
 TEMPLATE: Final = "heytraders://docs/{slug}"
 
@@ -25,7 +25,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str]]] = {
 """Title and description by slug. They are constants, so that listing needs no backend."""
 
 
-def register(server: MCPServer[Any], doors: Doors) -> None:
+def register(server: MCPServer[Any], backends: Backends) -> None:
     """List every document, and register the template."""
     for slug, (title, description) in DOCUMENTS.items():
         server.add_resource(
@@ -35,7 +35,7 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
                 title=title,
                 description=description,
                 mime_type="text/markdown",
-                fn=functools.partial(_read, doors.client, slug),
+                fn=functools.partial(_read, backends.client, slug),
             )
         )
 
@@ -44,7 +44,7 @@ def register(server: MCPServer[Any], doors: Doors) -> None:
         """A document by its slug."""
         if slug not in DOCUMENTS:
             raise ResourceNotFoundError(f"no document {slug[:40]!r}; there are {', '.join(DOCUMENTS)}")
-        return await _read(doors.client, slug)
+        return await _read(backends.client, slug)
 
 
 async def complete_slug(_open_client: OpenClient, typed: str) -> list[str]:

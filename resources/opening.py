@@ -28,7 +28,7 @@ Complete = Callable[[OpenClient, str], Awaitable[list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Backends:
     """The backends that a resource may open."""
 
     client: OpenClient

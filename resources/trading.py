@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.mcpserver import MCPServer
 
-from .opening import Doors, OpenClient, ask, offered, reading
+from .opening import Backends, OpenClient, ask, offered, reading
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -21,11 +21,11 @@ SUBSCRIPTION: Final = "heytraders://subscriptions/{subscription_id}"
 SIGNALS: Final = "heytraders://subscriptions/{subscription_id}/signals"
 POLICY: Final = "heytraders://safety/policy"
 JOURNAL: Final = "heytraders://safety/journal"
-SHOWN_EVENTS: Final = 50
+JOURNAL_EVENTS: Final = 50
 _SHOWN_SIGNALS: Final = 50
 
 
-def register_accounts(server: MCPServer[Any], doors: Doors) -> None:
+def register_accounts(server: MCPServer[Any], backends: Backends) -> None:
     """Serve the list, and each account."""
 
     @server.resource(ACCOUNTS, name="accounts", title="Accounts", mime_type="application/json")
@@ -33,7 +33,7 @@ def register_accounts(server: MCPServer[Any], doors: Doors) -> None:
         """The exchange accounts with their ids and venues; paper ones say so."""
         from api.accounts import ACCOUNTS_LIST, ListRequest
 
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             return (await client.call(ACCOUNTS_LIST, ListRequest())).model_dump_json(exclude_none=True)
 
     @server.resource(BALANCES, name="account", title="Account", mime_type="application/json")
@@ -43,9 +43,9 @@ def register_accounts(server: MCPServer[Any], doors: Doors) -> None:
         from api.outputs import with_tables
         from tools.own_labels import owned
 
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             held = await client.call(ACCOUNTS_BALANCES, ask(BalancesRequest, {"account_id": account_id}))
-            own = await owned(doors.safety, held.open_orders)
+            own = await owned(backends.safety, held.open_orders)
             return json.dumps(with_tables(held.model_copy(update={"open_orders": own})), ensure_ascii=False)
 
 
@@ -61,7 +61,7 @@ async def _account_ids(client: Client) -> list[str]:
     return [each.account_id for each in found.accounts if each.account_id]
 
 
-def register_subscriptions(server: MCPServer[Any], doors: Doors) -> None:
+def register_subscriptions(server: MCPServer[Any], backends: Backends) -> None:
     """Serve both templates."""
 
     @server.resource(SUBSCRIPTION, name="subscription", title="Subscription", mime_type="application/json")
@@ -69,7 +69,7 @@ def register_subscriptions(server: MCPServer[Any], doors: Doors) -> None:
         """A deployed strategy: status, mode, last bar, number of signals and newest webhook deliveries."""
         from api.live import LIVE_SUBSCRIPTION_GET, SubscriptionRequest
 
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             found = await client.call(
                 LIVE_SUBSCRIPTION_GET, ask(SubscriptionRequest, {"subscription_id": subscription_id})
             )
@@ -81,7 +81,7 @@ def register_subscriptions(server: MCPServer[Any], doors: Doors) -> None:
         from api.live import LIVE_SIGNALS_LATEST, LatestSignalsRequest
         from api.outputs import with_tables
 
-        async with reading(doors.client) as client:
+        async with reading(backends.client) as client:
             asked = {"subscription_id": subscription_id, "limit": _SHOWN_SIGNALS}
             found = await client.call(LIVE_SIGNALS_LATEST, ask(LatestSignalsRequest, asked))
             return json.dumps(with_tables(found), ensure_ascii=False)
@@ -111,17 +111,17 @@ async def _strategy_ids(client: Client) -> list[str]:
     return [each.strategy_id for each in found.strategies if each.strategy_id]
 
 
-def register_safety(server: MCPServer[Any], doors: Doors) -> None:
+def register_safety(server: MCPServer[Any], backends: Backends) -> None:
     """Serve both."""
 
     @server.resource(POLICY, name="safety_policy", title="Safety policy", mime_type="text/markdown")
     async def policy() -> str:
         """Which limits apply to orders now, where they come from, and who may change them."""
-        async with reading(doors.safety) as safety:
+        async with reading(backends.safety) as safety:
             return await safety.reports.policy_text()
 
     @server.resource(JOURNAL, name="safety_journal", title="Safety journal", mime_type="text/markdown")
     async def journal() -> str:
         """The newest 50 events: what was asked for, refused, approved, sent, and what became of it."""
-        async with reading(doors.safety) as safety:
-            return await safety.reports.journal_text(SHOWN_EVENTS)
+        async with reading(backends.safety) as safety:
+            return await safety.reports.journal_text(JOURNAL_EVENTS)

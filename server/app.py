@@ -26,11 +26,11 @@ from pydantic import AnyUrl
 from api.errors import explain, show
 from prompts.library import load_prompts
 from resources.catalogue import register_resources
-from resources.opening import Doors
+from resources.opening import Backends
 from safety.exits import redacted
 from server.backend import Backend, open_backend
 from server.calls import ClientAsking, OpenDesk, StrictTool, caller, failure, shown_resource
-from tools.desk import Desk, Facts
+from tools.desk import Desk, ServerMode
 from tools.surface import exposed, not_offered
 
 from .settings import Settings
@@ -193,7 +193,7 @@ def create_server(
     )
     server.hosted = settings.hosted
     tools = {row.name for row in rows}
-    server.register = register_resources(server, Doors(backend.client, backend.safety), tools)
+    server.register = register_resources(server, Backends(backend.client, backend.safety), tools)
     for prompt in load_prompts(tools):
         server.add_prompt(prompt)
     return server
@@ -201,13 +201,13 @@ def create_server(
 
 def _desks(settings: Settings, backend: Backend) -> OpenDesk:
     """A function that gives each call its dependencies."""
-    facts = Facts(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
+    mode = ServerMode(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
 
     async def open_desk(context: Context[Any, Any]) -> Desk:
         return Desk(
             client=await backend.client(),
             engine_client=backend.engine_client,
-            facts=facts,
+            mode=mode,
             keys=backend,
             progress=context.report_progress,
             safety=backend.safety,

@@ -131,7 +131,7 @@ class StrictTool(Tool):
         with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)):
             desk = await self._open_desk(context)
             response = await operation.run(desk, request)
-            return written(response, hosted=desk.facts.source == "hosted")
+            return written(response, hosted=desk.mode.source == "hosted")
         raise self._too_slow()
 
     def _too_slow(self) -> HeyTradersError:

@@ -23,8 +23,8 @@ class KeyStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The settings that a tool may see."""
+class ServerMode:
+    """How the server runs: the source of its data, whether it may change anything, and the toolsets it offers."""
 
     source: Literal["hosted", "embedded"]
     read_only: bool
@@ -38,7 +38,7 @@ class Desk:
     Attributes:
         client: The API, hosted or embedded; a tool does not ask which.
         engine_client: Opens the embedded engine's API, whatever `client` is (for checks that need no service).
-        facts: The settings that a tool may see.
+        mode: How the server runs.
         keys: Keeps a newly registered key.
         progress: Reports progress to the caller.
         safety: Opens the gate for money, publications and strangers' addresses.
@@ -48,7 +48,7 @@ class Desk:
 
     client: Client
     engine_client: Callable[[], Awaitable[Client]]
-    facts: Facts
+    mode: ServerMode
     keys: KeyStore
     progress: Progress
     safety: Callable[[], Awaitable[Gate]]

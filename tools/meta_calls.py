@@ -49,7 +49,7 @@ async def register(desk: Desk, request: RegisterRequest) -> Registered:
         quota=made.quota,
         key_ends_with=made.api_key[-4:] if len(made.api_key) >= 12 else "",
         stored_in=desk.keys.save(made.api_key),
-        note=_NOTES[desk.facts.source],
+        note=_NOTES[desk.mode.source],
     )
 
 
@@ -83,7 +83,7 @@ def _endpoint_name(capability: Capability) -> str | None:
 async def health(desk: Desk, request: HealthRequest) -> HealthResponse:
     """Query the backend, and name it: the hosted service does not say what it is."""
     answered = await desk.client.call(META_HEALTH, request)
-    return answered.model_copy(update={"source": desk.facts.source})
+    return answered.model_copy(update={"source": desk.mode.source})
 
 
 REGISTER: Final = Operation(RegisterRequest, Registered, register)

@@ -1,7 +1,7 @@
 """Intents as rows. Every change of a row is an event of the journal, which repeats the row's new seal.
 
-The seal protects what the chain of events does not: the row itself. Limits are sums over rows, and no event repeats
-amounts, account and terms, so a row that another program changes is found only by its seal.
+The seal protects what the chain of events does not: the row itself. Limits are sums over columns that no event repeats
+in full (value, state, time of booking), so a row that another program has changed is found by its seal alone.
 """
 
 from __future__ import annotations

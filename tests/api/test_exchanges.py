@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from api.exchanges import EXCHANGES, Exchange, ExchangeId
+from engine.venues.exchange.convention import Convention
 from engine.venues.exchange.conventions import CONVENTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -19,11 +21,24 @@ def test_every_exchange_of_the_api_has_a_row_under_its_own_name() -> None:
     assert {name: row.id for name, row in EXCHANGES.items()} == {name: name for name in get_args(ExchangeId)}
 
 
-def test_a_row_without_its_fees_and_limits_cannot_be_made() -> None:
-    half: dict[str, Any] = {"id": "binance", "name": "Binance", "market_type": "spot", "quote": "USDT"}
+@pytest.mark.parametrize("name", [each.name for each in fields(Exchange)])
+def test_a_row_that_leaves_out_any_field_of_an_exchange_cannot_be_made(name: str) -> None:
+    row = EXCHANGES["binance"]
+    given = {each.name: getattr(row, each.name) for each in fields(Exchange)}
 
-    with pytest.raises(TypeError, match="order_types"):
-        Exchange(**half)
+    assert Exchange(**given) == row
+    with pytest.raises(TypeError, match=name):
+        Exchange(**{key: value for key, value in given.items() if key != name})
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Convention)])
+def test_a_row_that_leaves_out_any_field_of_a_convention_cannot_be_made(name: str) -> None:
+    row = CONVENTIONS["binance"]
+    given = {each.name: getattr(row, each.name) for each in fields(Convention)}
+
+    assert Convention(**given) == row
+    with pytest.raises(TypeError, match=name):
+        Convention(**{key: value for key, value in given.items() if key != name})
 
 
 @pytest.mark.parametrize("row", EXCHANGES.values(), ids=EXCHANGES)

@@ -37,8 +37,8 @@ from api.symbols import Instrument
 from engine.store.database import Store, new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, find_sent
 from engine.trading_rules import Exits, Permit, affordable, exact
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS
 from .markets import Market, Markets
 from .orders import (
     arguments,

@@ -17,8 +17,8 @@ from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument, is_asset
 from engine.store.database import Store
 from engine.store.exchange_data import read_markets, write_markets
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS
 from .session import Connector
 
 LIST_SECONDS: Final = 86_400.0

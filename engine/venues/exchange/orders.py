@@ -18,8 +18,9 @@ from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import OrderStatus, PlaceRequest
 from api.refusals import show
+from engine.venues.exchange.convention import Dialect, OrderIdForm
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS, Dialect, OrderIdForm
 from .markets import Market, decimal
 from .session import Written
 

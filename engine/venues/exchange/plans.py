@@ -25,8 +25,8 @@ from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, change_order, exits_of, take, with_plans
 from engine.trading_rules import ExitOrder, Permit, down, up
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS
 from .markets import Market
 from .orders import PLACE_PAIR, TRIGGER, arguments, pair_arguments, read_order, refusal, trigger_arguments
 from .reading import AccountReader

@@ -19,8 +19,9 @@ from api.times import iso8601
 from engine.store.database import Store, new_id
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, orders_of
 from engine.trading_rules import ZERO
+from engine.venues.exchange.convention import TriggerBook
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS, TriggerBook
 from .markets import LivePrice, Market, Markets, decimal
 from .orders import (
     TRIGGER,

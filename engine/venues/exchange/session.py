@@ -22,8 +22,9 @@ from urllib.parse import urlsplit
 from api.errors import HeyTradersError, InvalidInput, NotAuthorised, NotFound, RateLimited, Unavailable, UserMustAct
 from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.exchange_data import hold_back, take_turn
+from engine.venues.exchange.convention import Convention
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS, Convention
 from .wire import PATIENCE, Trace, careful, grouping, hashing, paying_nobody, signing_library, trace_of
 
 if TYPE_CHECKING:

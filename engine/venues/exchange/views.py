@@ -12,8 +12,8 @@ from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import Order, PlacedOrder
 from api.times import iso8601
 from engine.store.exchange_data import SentOrder
+from engine.venues.exchange.conventions import CONVENTIONS
 
-from .conventions import CONVENTIONS
 from .markets import Market, decimal
 from .orders import TRIGGER, Seen
 from .session import Keys
