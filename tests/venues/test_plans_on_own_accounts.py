@@ -125,6 +125,7 @@ AT_VENUE = ("binance", "binancefuturesusd", "hyperliquid")
 def setup(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Setup]:
     """An account at the exchange that a test is parametrized with, at a price of 30,000."""
     monkeypatch.setattr(session, "take_turn", at_once)
+    monkeypatch.setattr(plans_module, "_RESTING_SECONDS", 0.0)
     monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
     make, exchange, symbol, _ = VENUES[request.param]
     fake = make()
@@ -190,6 +191,23 @@ def test_an_exit_alone_rests_too(setup: Setup, role: str, price: int) -> None:
     setup.fake.fill(rests)
     setup.at(price)
     assert (setup.exits(entry)[role].status, len(setup.sent())) == ("FILLED", 1)
+
+
+def test_exits_that_rest_at_the_exchange_are_looked_at_every_few_seconds(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans_module, "_RESTING_SECONDS", 3_600.0)
+    entry = setup.place("first")
+    for _ in range(3):
+        setup.at(30_500)
+    asked = len(setup.fake.requests)
+    for _ in range(5):
+        setup.at(30_500)
+    assert len(setup.fake.requests) == asked
+
+    setup.accounts.set_exits("main", str(entry.order_id), Exits(stop=Decimal(29_000)))
+    setup.at(30_500)
+    assert [order.price for order in setup.sent() if order.status == "open"] == [Decimal(29_000)]
 
 
 @on_spot

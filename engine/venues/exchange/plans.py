@@ -47,6 +47,9 @@ _AGAIN_SECONDS: Final = 30.0
 _REST_AGAIN_SECONDS: Final = 600.0
 """Time for which this engine watches exits that could not be placed at their exchange, before it tries again."""
 
+_RESTING_SECONDS: Final = 5.0
+"""Time between two looks at exits that all rest at their exchange, so that they leave requests for other calls."""
+
 _PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
 """How far beyond the price an exit may fill if the exchange has no market orders."""
@@ -83,6 +86,7 @@ class Plans:
         self._said: set[str] = set()
         self._kept_here: dict[str, float] = {}
         self._prices: dict[tuple[str, str], Decimal] = {}
+        self._look_again: dict[tuple[str, ...], float] = {}
 
     def start(self, seconds: float) -> None:
         """Poll every `seconds` in the background, until `close`."""
@@ -123,8 +127,14 @@ class Plans:
             logger.warning("exits: %s", text)
 
     def _keep(self, own: OwnAccount, entry: SentOrder) -> None:
+        rows = self._store.read_now(lambda c: exits_of(c, entry.order_id))
+        at_venue = tuple(each.order_id for each in rows if each.status == "OPEN" and each.venue_id is not None)
+        if at_venue and all(each.order_id in at_venue or each.status in ENDED for each in rows):
+            if time.monotonic() < self._look_again.get(at_venue, 0.0):
+                return
+            self._look_again[at_venue] = time.monotonic() + _RESTING_SECONDS
         entry = self._reader.now(own, entry)
-        exits = [self._known(own, each) for each in self._store.read_now(lambda c: exits_of(c, entry.order_id))]
+        exits = [self._known(own, each) for each in rows]
         if any(each.status == "FILLED" for each in exits):
             self._end(own, entry, exits)
             return
