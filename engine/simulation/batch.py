@@ -279,12 +279,12 @@ class _Money:
         asked = (worth >= self._dust) & (worth < np.inf)
         fits = amount if market.most is None else np.minimum(amount, market.most[bars])
         if rules.lot > 0.0:
-            fits = whole_lots(rules, fits)
+            fits = _whole_lots(rules, fits)
         takes = (fits > 0.0) & (fits * price >= rules.minimum)
         return np.where(asked, np.where(takes, fits, 0.0), amount)
 
 
-def whole_lots(rules: OrderRules, amounts: Floats) -> Floats:
+def _whole_lots(rules: OrderRules, amounts: Floats) -> Floats:
     """`OrderRules.whole_lots` of many amounts. Above 2**52 units of the last digit NumPy rounds differently."""
     digits = rules.digits
     lots = np.floor(amounts / rules.lot + ROUNDING) * rules.lot

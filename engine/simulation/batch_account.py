@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from engine.frame import Bools, Floats
 from engine.program import Entry, Exit, StaticProgram
-from engine.trading_rules import ANY_ORDER
+from engine.trading_rules import ANY_ORDER, ROUNDING
 
 from .account import DUST
-from .batch import whole_lots
 from .market import Market
 from .schedule import Order, constant_order, fires, intents
 from .settings import SimulationSettings
@@ -174,6 +173,15 @@ class _Accounts:
             opens = [np.where(has, own, last) for has, own, last in zip(there, opens, before, strict=True)]
         self._opens = np.stack(opens, axis=1)
 
+        rules = [market.rules for market in markets]
+        self._any_size = all(r is ANY_ORDER for r in rules) and all(market.most is None for market in markets)
+        self._lot, self._minimum = np.array([r.lot for r in rules]), np.array([r.minimum for r in rules])
+        self._scale = np.array([10.0**r.digits if r.lot > 0.0 else 1.0 for r in rules])
+        self._limits = None
+        if any(market.most is not None for market in markets):
+            unlimited = np.full(self._size, math.inf)
+            self._limits = np.stack([unlimited if m.most is None else m.most for m in markets], axis=1)
+
         self._kind = np.array([[_KINDS.get(o.kind, 0) if o else 0 for o in p.orders] for p in programs]).T
         self._value = self._of_orders(programs, "value", 0.0)
         self._stop = self._of_orders(programs, "stop", math.nan)
@@ -293,21 +301,24 @@ class _Accounts:
 
     def _fitted(self, k: Indices, amount: Floats, price: Floats, bar: int) -> Floats:
         """The amounts that the exchange fills. See `Ledger.fitted`."""
+        if self._any_size:
+            return amount
         worth = amount * price
         asked = (worth >= self._dust) & (worth < math.inf)
-        found = amount.copy()
-        for each, market in enumerate(self._markets):
-            if market.most is None and market.rules is ANY_ORDER:
-                continue
-            own = (k == each) & asked
-            if not own.any():
-                continue
-            fits = amount[own] if market.most is None else np.minimum(amount[own], market.most[bar])
-            if market.rules.lot > 0.0:
-                fits = whole_lots(market.rules, fits)
-            takes: Bools = (fits > 0.0) & (fits * price[own] >= market.rules.minimum)
-            found[own] = np.where(takes, fits, 0.0)
-        return found
+        fits = amount if self._limits is None else np.fmin(amount, self._limits[bar][k])
+        fits = self._whole_lots(k, fits)
+        takes = (fits > 0.0) & (fits * price >= self._minimum[k])
+        return np.where(asked, np.where(takes, fits, 0.0), amount)
+
+    def _whole_lots(self, k: Indices, amounts: Floats) -> Floats:
+        """`OrderRules.whole_lots` of many amounts. Above 2**52 units of the last digit NumPy rounds differently."""
+        lot, scale = self._lot[k], self._scale[k]
+        lots = np.floor(amounts / np.where(lot > 0.0, lot, 1.0) + ROUNDING) * lot
+        digits = lots * scale
+        if float(digits.max(initial=0.0)) < 2.0**52:
+            return np.where(lot > 0.0, np.rint(digits) / scale, amounts)
+        wanted: list[tuple[int, float]] = list(zip(k.tolist(), amounts.tolist(), strict=True))
+        return np.array([self._markets[each].rules.whole_lots(amount) for each, amount in wanted])
 
     def _close_by_price(self, bar: int) -> None:
         """Close the positions whose stop or target the bar's prices reach; then the trails follow."""
