@@ -29,6 +29,8 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 _SERVER_URL = "HEYTRADERS_TEST_POSTGRESQL"
 _ROOM = 4 << 30
+_LONGEST = ("chaos", "clients", "server", "attack", "engine/live", "engine/venues", "tools", "venues", "engine/routes")
+"""Folders with files that take many seconds, longest first."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -91,7 +93,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Long files first, so that the parallel test processes finish together."""
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
-    items.sort(key=lambda item: not item.path.is_relative_to(Path(__file__).parent / "server"))
+    folders = [Path(__file__).parent / folder for folder in _LONGEST]
+    items.sort(key=lambda item: next((i for i, each in enumerate(folders) if each in item.path.parents), len(folders)))
 
 
 @pytest.fixture(autouse=True)

@@ -19,18 +19,18 @@ from tests.conftest import Era
 from tests.dialogs import YES, Person
 
 ORDER: Final[dict[str, Any]] = {
-    "account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.001",
+    "account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy",
 }  # fmt: skip
 
 
-async def confirm(client: Client, person: Person) -> None:
+async def confirm(client: Client, person: Person, amount: str = "0.001") -> None:
     """Place an order; the person sees its terms, once."""
-    placed = await client.call_tool("place_with_confirmation", ORDER)
+    placed = await client.call_tool("place_with_confirmation", {**ORDER, "amount": amount})
 
     assert placed.structured_content is not None, placed.content
     assert (placed.structured_content["outcome"], placed.structured_content["status"]) == ("placed", "FILLED")
     [form] = person.shown
-    assert "0.001 BTC/USDT" in form.message
+    assert f"{amount} BTC/USDT" in form.message
 
 
 @asynccontextmanager
@@ -56,8 +56,9 @@ async def test_over_stdio(era: Era, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_over_http(transport: HttpTransport, serve: Serve, era: Era) -> None:
-    person = Person(YES)
+async def test_over_http(transport: HttpTransport, serve: Serve) -> None:
     with serve(transport) as served:
-        async with connected(transport, served, era, person) as client:
-            await confirm(client, person)
+        for era, amount in zip(get_args(Era), ("0.001", "0.002"), strict=True):
+            person = Person(YES)
+            async with connected(transport, served, era, person) as client:
+                await confirm(client, person, amount)

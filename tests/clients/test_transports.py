@@ -20,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from server.transports import HttpTransport
 from tests.clients.conftest import Serve, Served
 from tests.conftest import Era
+from tests.server.cli.shell import run_here
 
 EXPRESSION = {"symbol": "BTC/USDT", "expression": "close[-1] > 0"}
 INITIALIZE: dict[str, Any] = {
@@ -68,15 +69,13 @@ async def test_stdio_serves_in_a_hostile_folder_and_environment(
 
 
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_http_serves_whoever_holds_the_printed_token(transport: HttpTransport, serve: Serve, era: Era) -> None:
+async def test_http_serves_whoever_holds_the_printed_token_and_nobody_else(
+    transport: HttpTransport, serve: Serve
+) -> None:
     with serve(transport) as served:
-        async with connected(transport, served, era) as client:
-            assert await use(client) is True
-
-
-@pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_http_turns_away_strangers_and_foreign_pages(transport: HttpTransport, serve: Serve) -> None:
-    with serve(transport) as served:
+        for era in get_args(Era):
+            async with connected(transport, served, era) as client:
+                assert await use(client) is True
         async with httpx2.AsyncClient() as web:
 
             async def status(**headers: str) -> int:
@@ -95,7 +94,7 @@ async def test_http_turns_away_strangers_and_foreign_pages(transport: HttpTransp
 
 
 def test_a_host_other_than_this_machine_is_refused_in_one_line(environment: dict[str, str]) -> None:
-    done = run(["serve", "--transport", "sse", "--host", "0.0.0.0"], environment)  # noqa: S104 - what must not work
+    done = run_here("serve", "--transport", "sse", "--host", "0.0.0.0", env=environment)  # noqa: S104 - what must not work
 
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -104,7 +103,7 @@ def test_a_host_other_than_this_machine_is_refused_in_one_line(environment: dict
 
 def test_no_auth_is_refused_with_a_hosted_key(environment: dict[str, str]) -> None:
     key = "ht_live_canary_0123456789"
-    done = run(["serve", "--transport", "sse", "--no-auth"], {**environment, "HEYTRADERS_API_KEY": key})
+    done = run_here("serve", "--transport", "sse", "--no-auth", env={**environment, "HEYTRADERS_API_KEY": key})
 
     assert done.returncode == 1
     assert "--no-auth" in done.stderr
@@ -158,14 +157,3 @@ def test_stdio_ends_in_order_and_leaves_the_database_closed(
         assert process.wait(timeout=20) == (128 + ending if ending else 0)
         assert "Traceback" not in process.stderr.read()
     assert not list(Path(environment["HEYTRADERS_HOME"]).glob("*-journal"))
-
-
-def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "heytraders_mcp", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )

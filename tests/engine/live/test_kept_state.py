@@ -152,12 +152,13 @@ def compare(engine: Engine, deployed: Deployment, start: int, bars: int, looks: 
     return len(expected)
 
 
-async def test_twenty_random_strategies_decide_live_what_their_backtests_trade(
+async def test_random_strategies_decide_live_what_their_backtests_trade(
     engine: Engine, clock: AcceleratedClock
 ) -> None:
-    fills = [agree(engine, clock, seed) for seed in range(20)]
+    """Two strategies of each kind; two hundred in the test below."""
+    fills = [agree(engine, clock, seed) for seed in range(14)]
 
-    assert sum(made > 3 for made in fills) > 12
+    assert sum(made > 3 for made in fills) > 8
 
 
 @pytest.mark.slow
