@@ -6,13 +6,19 @@ tests and demos can run faster than real time.
 
 from __future__ import annotations
 
+import math
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+CALL_ENDS: Final = ContextVar("call_ends", default=math.inf)
+"""The deadline of the tool call in progress, on the event loop's clock; infinite outside of one."""
 
 
 class Clock(Protocol):

@@ -38,6 +38,7 @@ from mcp.types.version import is_version_at_least
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from api.errors import HeyTradersError, OutcomeUnknown, Unavailable, clean, explain
+from api.times import CALL_ENDS
 from safety.exits import redacted, redacted_value
 from tools.declaration import Operation, ToolRow
 from tools.snapshot import load
@@ -128,9 +129,13 @@ class StrictTool(Tool):
             raise refuse(self.name, operation.request, error, given) from None
         # A tool with `wait_seconds` answers by itself shortly after that time.
         waits = "wait_seconds" in operation.request.model_fields
-        with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)):
+        with anyio.move_on_after(DEADLINE_SECONDS + (AFTER_WAITING if waits else 0.0)) as time:
             desk = await self._open_desk(context)
-            response = await operation.run(desk, request)
+            token = CALL_ENDS.set(time.deadline)
+            try:
+                response = await operation.run(desk, request)
+            finally:
+                CALL_ENDS.reset(token)
             return written(response, hosted=desk.mode.source == "hosted")
         raise self._too_slow()
 

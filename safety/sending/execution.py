@@ -38,6 +38,7 @@ from api.errors import (
     NotFound,
     NotNow,
     OutcomeUnknown,
+    Unavailable,
     ended,
     explain,
     show,
@@ -46,6 +47,7 @@ from api.inputs import Request
 from api.live import LIVE_RESUME, LIVE_SUBSCRIBE, SubscribeRequest, Subscription, SwitchRequest
 from api.orders import Order as ShownOrder
 from api.outputs import Response
+from api.times import CALL_ENDS
 from api.transport import Answer, Garbled, Lost, NotSent, read_envelope, unwrap
 from safety.terms.facts import SwitchState, Usage
 from safety.terms.intent import Intent, State, Verdict, stop
@@ -265,6 +267,8 @@ SNAPSHOT: Final = "orders_before"
 BY: Final = "the check before sending"
 NEWEST: Final = 200
 LOSER_POLL_SECONDS: Final = 0.1
+LEAST_SECONDS: Final = 10.0
+"""Time that a call must have left when it claims an order. The request ends at the call's deadline."""
 
 Decide = Callable[[Intent, Usage, SwitchState], Verdict]
 
@@ -344,6 +348,9 @@ class Executor:
             alone = await self._needs_to_be_alone(intent, channel)
         except (HeyTradersError, ValueError) as error:
             return await to_thread.run_sync(self._not_now, intent, error)
+        left = CALL_ENDS.get() - anyio.current_time()
+        if left < LEAST_SECONDS:
+            return await self._too_late(intent, left)
         decide, won = _last_word(ground, alone=alone), False
         with anyio.CancelScope(shield=True):
             claim = await to_thread.run_sync(self.ledger.claim, intent.intent_id, decide)
@@ -377,6 +384,21 @@ class Executor:
             )
         return channel
 
+    async def _too_late(self, intent: Intent, left: float) -> Intent:
+        """Send nothing, because the caller would leave before the answer. A human's approval waits for the next try.
+
+        Raises:
+            Unavailable: No human had approved the intent, which is now declined.
+        """
+        late = Unavailable(
+            f"only {max(left, 0.0):.0f} s of this call's time were left to send it, so nothing was sent",
+            suggestion="The service is slow: look with meta_health, then place it again.",
+        )
+        intent = await to_thread.run_sync(self._not_now, intent, late)
+        if intent.automatic and intent.state == "DECLINED":
+            raise late
+        return intent
+
     async def _sent(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Intent:
         """Send a claimed intent and book the outcome."""
         found = await self._attempt(intent, channel, secret)
@@ -390,6 +412,7 @@ class Executor:
             ) from error
 
     async def _attempt(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Classified:
+        """One request, which ends at the call's deadline at the latest."""
         action = intent.proposal.action
         if abs(self.now() - (intent.sent_at or 0.0)) > self.fresh:
             return Classified("NOT_SENT", "this machine paused between the claim and the sending")
@@ -397,8 +420,13 @@ class Executor:
             endpoint, request = request_for(action, intent.label, secret)
         except ValueError:
             return Classified("NOT_SENT", "its terms are no request of the API")
+        deadline = CALL_ENDS.get()
+        if deadline - anyio.current_time() < LEAST_SECONDS / 2:
+            return Classified("NOT_SENT", "the ledger was busy until the call's deadline had almost come")
+        seen: Seen = Lost("no whole answer before the call's deadline")
         try:
-            seen = await self.client.send_once(endpoint, request)
+            with anyio.CancelScope(deadline=deadline):
+                seen = await self.client.send_once(endpoint, request)
         except (NotSent, Lost) as failure:
             seen = failure
         except Exception as error:  # noqa: BLE001 - whatever it is, it may have happened after the bytes had left
