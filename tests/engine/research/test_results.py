@@ -68,6 +68,13 @@ async def test_months_compound_to_the_whole_return_and_intervals_hold_their_medi
     assert set(found["regimes"]) == {"rising", "falling", "volatile", "calm"}
 
 
+@pytest.mark.parametrize("path", ["/backtest/compare", "/backtest/portfolio"])
+async def test_a_single_result_is_refused_with_the_number_that_it_takes(door: Door, path: str) -> None:
+    answer = await door.send("POST", path, {"result_ids": ["res_one"]})
+
+    assert answer.json()["error"]["message"] == 'result_ids ["res_one"] must have at least 2 items'
+
+
 async def test_excursions_reach_the_stop_or_the_target_that_closed_a_trade_and_no_further(door: Door) -> None:
     """A target fills at 3 % exactly; a stop at 2 % fills with 0.05 % of slippage, or further away after a gap."""
     script = 'emit_signal(rsi(close, 5) < 40, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.02, take_profit=0.03))'
