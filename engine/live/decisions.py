@@ -164,7 +164,7 @@ def decide(
         seen_until = min(seen_until, until)
     if seen_until <= max(cursor, seen):
         return Outlook((), cursor)
-    loaded = _loaded(feed, script, deployment, started_at, seen, before, until)
+    loaded = _loaded(feed, script, deployment, started_at, seen, before, seen_until)
     first_bar = int(np.searchsorted(loaded.time, seen))
     extended = _with_next_bar(loaded)
     traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
@@ -299,7 +299,10 @@ def _loaded(
     before: KernelState | None,
     until: int | None,
 ) -> Frame:
-    """The bars since the state, with as much earlier history as the script needs."""
+    """The bars since the state, with as much earlier history as the script needs.
+
+    With `until`, a bar that closes while this is running is left for the next run.
+    """
 
     def load(start: int, warmup: int) -> Frame:
         return load_frame(feed, script.instruments, deployment.timeframe, start, until, warmup_bars=warmup)

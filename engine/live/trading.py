@@ -116,8 +116,9 @@ class Trader:
 
     def _follow(self, order: DueOrder) -> None:
         shown = self._shown(order)
-        if shown is not None:
-            self._book(order, shown, "placed" if orders.is_over(shown) else "open")
+        if shown is None or (order.order_id and not orders.is_over(shown) and shown.filled_amount == order.filled):
+            return
+        self._book(order, shown, "placed" if orders.is_over(shown) else "open")
 
     def _watch(self, order: DueOrder) -> None:
         """Trigger a stop whose price the market has reached; the exits beside it end."""
