@@ -101,7 +101,7 @@ class GateDoor:
         except NotNow:
             raise
         except HeyTradersError as refused:
-            return DoorAnswer("refused", reason=explain(refused))
+            return DoorAnswer("refused", reason=f"{refused.code}: {refused.message}")
 
     async def _cancel(self, key: str) -> DoorAnswer:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from api.live import (
     WebhookTestRequest,
     WebhookTestResponse,
 )
+from api.orders import Order
 from api.times import SECONDS, Clock, iso8601, opening
 from engine.access import Caller, require
 from engine.feeds.feed import Feed
@@ -418,12 +420,20 @@ class Live:
 
 
 def _where_it_rests(venue: Venue, account_id: str, order: dict[str, Any]) -> None:
-    """Say of an exit whether it rests at the venue, and if not, why."""
+    """Add an exit's price at the venue, whether it rests there, and if not, why."""
     entry, order_id = order.pop("entry"), order.pop("order_id")
+    exits: list[Order] = []
     if entry is None:
         return
-    exit_order = next((each for each in venue.exits(account_id, entry) if each.order_id == order_id), None)
-    if exit_order is not None and exit_order.held_by == "engine" and not exit_order.paper:
+    with suppress(NotFound):  # the account is no longer connected
+        exits = venue.exits(account_id, entry)
+    exit_order = next((each for each in exits if each.order_id == order_id), None)
+    if exit_order is None:
+        return
+    price = exit_order.stop_loss or exit_order.take_profit or exit_order.price
+    if price is not None:
+        order["price"] = float(price)
+    if exit_order.held_by == "engine" and not exit_order.paper:
         order["where"] = "engine"
         order["message"] = exit_order.message or "the engine places it at the venue within seconds"
 

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -40,13 +40,13 @@ venue. `held`: a stop that waits here. `cancel`: to be cancelled. `refused`: not
 
 Kind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
-_LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
-_ALL: Final[tuple[State, ...]] = get_args(State)
-_STOP: Final = "stop:"
-_TARGET: Final = "target:"
+LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
+"""The states of an order that has not ended, and is not about to be cancelled."""
+STOP: Final = "stop:"
+TARGET: Final = "target:"
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
-_RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
+RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
 ZERO: Final = Decimal(0)
 
 
@@ -65,6 +65,7 @@ class DueOrder:
         stop, target: Exit prices of the position that it opens.
         slot: The purpose of a resting order.
         entry: The `order_id` of the entry that carries an exit at the venue.
+        message: Why a resting order is not placed.
         signal_id: Its signal; None for a resting order.
         resting: The key of the order that rested for that signal.
     """
@@ -92,6 +93,7 @@ class DueOrder:
     target: float | None = None
     slot: str = ""
     entry: str | None = None
+    message: str | None = None
     signal_id: str | None = None
     resting: str | None = None
 
@@ -116,9 +118,9 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     for rest in outlook.rests:
         if rest.closes:
             exits[rest.slot.partition(":")[2]][1][rest.slot] = rest
-    mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(_LIVING))
+    mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(LIVING))
     for row in connection.execute(sa.select(resting_table).where(mine)).all():
-        if row.slot.startswith((_STOP, _TARGET)):
+        if row.slot.startswith((STOP, TARGET)):
             exits[row.slot.partition(":")[2]][0].append(row)
             continue
         rest = wanted.get(row.slot)
@@ -155,7 +157,7 @@ def _sync_exits(
 
 
 def _take_out(connection: sa.Connection, row: Any) -> None:
-    _set(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
+    change(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
@@ -167,7 +169,7 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
     found: dict[str, str] = {}
     for decision in fresh:
         opened = int(decision.key.partition(":")[0])
-        if opened >= seen_until or decision.reason not in _RESTED:
+        if opened >= seen_until or decision.reason not in RESTED:
             continue
         where = sa.and_(
             _row.subscription_id == running.id,
@@ -198,134 +200,7 @@ def set_off(connection: sa.Connection, stop: DueOrder) -> None:
         _row.state.in_(("due", "open")),
     )
     connection.execute(sa.update(resting_table).where(beside).values(state="cancel"))
-    _set(connection, stop.key, state="due")
-
-
-def unclaimed_fill(connection: sa.Connection, signal: DueOrder) -> str | None:
-    """The key of an exit that has filled and belongs to no signal yet, for a signal that closes; nearest in price."""
-    if signal.reason not in _RESTED:
-        return None
-    used = sa.select(signals_table.c.resting).where(
-        signals_table.c.subscription_id == signal.subscription_id, signals_table.c.resting.is_not(None)
-    )
-    where = sa.and_(
-        _row.subscription_id == signal.subscription_id,
-        _row.symbol == signal.instrument.symbol,
-        _row.side == signal.side,
-        _row.closes > 0.0,
-        _row.filled.is_not(None),
-        _row.key.not_in(used),
-    )
-    rows = connection.execute(sa.select(_row.key, _row.price, _row.filled).where(where)).all()
-    filled = [row for row in rows if Decimal(row.filled) > 0]
-    return min(filled, key=lambda row: abs(row.price - signal.price)).key if filled else None
-
-
-def exits_beside(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
-    """The living exits of an order's position, itself included."""
-    name = order.position
-    return [each for each in _living(connection, order) if each.slot in (_STOP + name, _TARGET + name)]
-
-
-def resting_exits(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
-    """The exits of the subscription that rest on entries in an order's instrument."""
-    return [each for each in _living(connection, order) if each.state == "open" and each.entry is not None]
-
-
-def _living(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
-    mine = sa.and_(_row.subscription_id == order.subscription_id, _row.symbol == order.instrument.symbol)
-    return in_state(connection, *_LIVING, where=mine)
-
-
-def covered(connection: sa.Connection, wish: DueOrder) -> Decimal:
-    """How much the exits of a position cover: what its rung holds, or all that no rung of a grid holds."""
-    amount = held(connection, wish.subscription_id, wish.instrument.symbol) or ZERO
-    if amount * wish.direction >= 0:
-        return ZERO
-    if "#" in wish.position:
-        return min(_in_rung(connection, wish, wish.position), abs(amount))
-    names = {each.position for each in _living(connection, wish) if "#" in each.position}
-    return max(abs(amount) - sum((_in_rung(connection, wish, name) for name in names), ZERO), ZERO)
-
-
-def _in_rung(connection: sa.Connection, wish: DueOrder, name: str) -> Decimal:
-    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.filled.is_not(None))
-    bought = sa.select(_row.order_id, _row.filled, _row.received).where(mine, _row.slot == f"entry:{name}")
-    last = connection.execute(bought.order_by(_row.since.desc()).limit(1)).one_or_none()
-    if last is None:
-        return ZERO
-    sold = sa.select(_row.filled).where(mine, _row.entry == last.order_id)
-    return Decimal(last.received or last.filled) - sum((Decimal(f) for f in connection.execute(sold).scalars()), ZERO)
-
-
-def newest_entry(connection: sa.Connection, wish: DueOrder) -> str | None:
-    """The `order_id` of the newest filled entry of a position; None if no order of the strategy opened it."""
-    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.symbol == wish.instrument.symbol)
-    entries = _row.slot == f"entry:{wish.position}"
-    if "#" not in wish.position:
-        entries = sa.and_(_row.slot.startswith("entry:", autoescape=True), _row.slot.not_like("%#%"))
-    rested = sa.select(_row.order_id, _row.filled, _row.since).where(mine, entries, _row.order_id.is_not(None))
-    found = list(connection.execute(rested.order_by(_row.since.desc()).limit(20)))
-    if "#" not in wish.position:
-        row = signals_table.c
-        mine = sa.and_(row.subscription_id == wish.subscription_id, row.symbol == wish.instrument.symbol)
-        opened = sa.and_(row.closes == 0.0, row.reason != "grid", row.order_id.is_not(None))
-        taken = sa.select(row.order_id, row.filled, row.bar_time).where(mine, opened)
-        found += connection.execute(taken.order_by(row.seq.desc()).limit(20))
-    filled = [(since, order_id) for order_id, amount, since in found if Decimal(amount or "0") > 0]
-    return max(filled)[1] if filled else None
-
-
-def adopt(connection: sa.Connection, entry: DueOrder, exit_order: Order, entry_id: str) -> DueOrder:
-    """The row of an exit that rests on an entry; a new one for an exit that followed the fill by itself."""
-    prefix = _TARGET if exit_order.role == "take_profit" else _STOP
-    price = exit_order.price if exit_order.role == "take_profit" else exit_order.stop_loss
-    known = connection.execute(sa.select(_row.key).where(_row.order_id == exit_order.order_id)).scalar_one_or_none()
-    key = known or _key(entry.subscription_id, f"{prefix}{entry.position}:{exit_order.order_id}", entry.since, 0.0)
-    if known is None:
-        reason = ("grid" if "#" in entry.position else "take_profit") if prefix == _TARGET else "stop_loss"
-        connection.execute(
-            sa.insert(resting_table).values(
-                key=key,
-                subscription_id=entry.subscription_id,
-                slot=prefix + entry.position,
-                exchange=entry.instrument.exchange,
-                symbol=entry.instrument.symbol,
-                side=exit_order.side,
-                kind="limit" if prefix == _TARGET else "stop",
-                closes=1.0,
-                reason=reason,
-                units=entry.units,
-                equity=entry.equity,
-                fixed=entry.fixed,
-                price=float(price or 0),
-                since=entry.since,
-                state="open",
-                entry=entry_id,
-                order_id=exit_order.order_id,
-            )
-        )
-    (row,) = in_state(connection, *_ALL, where=_row.key == key)
-    return row
-
-
-def rest_on(connection: sa.Connection, wish: DueOrder, exit_order: Order, entry_id: str) -> None:
-    """Record that an exit rests on an entry."""
-    earlier = sa.and_(_row.order_id == exit_order.order_id, _row.key != wish.key)
-    connection.execute(sa.delete(resting_table).where(earlier))
-    wanted = None if exit_order.amount is None else str(exit_order.amount)
-    _set(connection, wish.key, state="open", order_id=exit_order.order_id, entry=entry_id, wanted=wanted, message=None)
-
-
-def rest_again(connection: sa.Connection, order: DueOrder) -> None:
-    """Put an exit that was taken back into the queue again, unless its successor waits there already."""
-    beside = [each for each in exits_beside(connection, order) if each.slot == order.slot and each.state == "moving"]
-    if beside:
-        return
-    values = dict(connection.execute(sa.select(resting_table).where(_row.key == order.key)).mappings().one())
-    fresh = {"key": _key(order.subscription_id, f"{order.slot}:{order.order_id}", order.since, order.price)}
-    empty = dict.fromkeys(("order_id", "entry", "wanted", "filled", "average", "received", "message"))
-    connection.execute(sa.insert(resting_table).values(values | empty | fresh | {"state": "moving"}))
+    change(connection, stop.key, state="due")
 
 
 def cancels_wait(connection: sa.Connection) -> bool:
@@ -370,7 +245,7 @@ def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) 
         meant = intended.get(instrument.symbol, ZERO)
         if amount == 0 or amount * meant > 0 or _exits_due(connection, subscription_id, instrument.symbol):
             continue
-        key = _key(subscription_id, f"close:{instrument.ticker}", seen_until, 0.0)
+        key = order_key(subscription_id, f"close:{instrument.ticker}", seen_until, 0.0)
         if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is None:
             connection.execute(
                 sa.insert(resting_table).values(
@@ -447,7 +322,7 @@ def find(connection: sa.Connection, key: str) -> Any:
 
 def set_state(connection: sa.Connection, key: str, state: State, message: str | None = None) -> None:
     """Update the state of an order."""
-    _set(connection, key, state=state, message=message)
+    change(connection, key, state=state, message=message)
 
 
 def is_over(shown: Order) -> bool:
@@ -461,23 +336,25 @@ def differences(connection: sa.Connection, subscription_id: str) -> list[dict[st
     row = connection.execute(sa.select(owner.intended, owner.held).where(owner.id == subscription_id)).one()
     meant, has = _amounts(row.intended), _amounts(row.held)
     return [
-        {"symbol": symbol, "backtest": float(meant.get(symbol, ZERO)), "held": float(has.get(symbol, ZERO))}
+        {"symbol": symbol, "backtest": _shown(meant.get(symbol, ZERO)), "held": _shown(has.get(symbol, ZERO))}
         for symbol in sorted(meant.keys() | has.keys())
     ]
 
 
 def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
     """The orders that are waiting now, at the venue or here."""
-    mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(_LIVING))
+    mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(LIVING))
     rows = connection.execute(sa.select(resting_table).where(mine).order_by(_row.symbol, _row.price)).all()
+    placed = {r.slot for r in rows if r.state == "open"}
+    rows = [r for r in rows if r.state != "moving" or r.slot not in placed]
     where = {"open": "venue", "held": "engine", "due": "to be placed", "moving": "to be placed", "refused": "refused"}
     return [
         {
             "symbol": r.symbol,
             "side": r.side,
             "reason": r.reason,
-            "price": r.price,
-            "amount": r.units if r.wanted is None else float(r.wanted),
+            "price": _shown(r.price),
+            "amount": _shown(r.units if r.wanted is None else Decimal(r.wanted)),
             "where": where[r.state],
             "order_id": r.order_id,
             "entry": r.entry,
@@ -487,8 +364,13 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
     ]
 
 
+def _shown(number: float | Decimal) -> float:
+    """A number without the residue of binary fractions."""
+    return float(f"{number:.12g}")
+
+
 def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook, state: State) -> None:
-    key = _key(running.id, rest.slot, outlook.seen_until, rest.price)
+    key = order_key(running.id, rest.slot, outlook.seen_until, rest.price)
     if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is not None:
         return
     connection.execute(
@@ -537,7 +419,8 @@ def _exits_due(connection: sa.Connection, subscription_id: str, symbol: str) -> 
     return connection.execute(waiting.limit(1)).first() is not None
 
 
-def _key(subscription_id: str, slot: str, moment: int, price: float) -> str:
+def order_key(subscription_id: str, slot: str, moment: int, price: float) -> str:
+    """The permanent id of an order of a slot."""
     named = f"{subscription_id}|{slot}|{moment}|{price!r}"
     return f"{INTERNAL_PREFIX}ord_{hashlib.sha256(named.encode()).hexdigest()[:26]}"
 
@@ -547,7 +430,8 @@ def _amounts(text: str | None) -> dict[str, Decimal]:
     return {symbol: Decimal(str(amount)) for symbol, amount in values.items()}
 
 
-def _set(connection: sa.Connection, key: str, **values: Any) -> None:
+def change(connection: sa.Connection, key: str, **values: Any) -> None:
+    """Change columns of the row of an order."""
     connection.execute(sa.update(resting_table).where(_row.key == key).values(**values))
 
 
@@ -577,4 +461,5 @@ def _order(row: Any) -> DueOrder:
         target=row.target,
         slot=row.slot,
         entry=row.entry,
+        message=row.message,
     )

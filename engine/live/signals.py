@@ -221,7 +221,7 @@ def _compared(row: Any) -> dict[str, Any]:
         "reason": row.reason,
         "bar_time": iso8601(row.bar_time),
         "outcome": _outcome(row.order_state, filled, wanted),
-        "expected_price": expected,
+        "expected_price": float(f"{expected:.12g}"),
     }
     if row.average is not None:
         actual, direction = float(row.average), 1 if row.side == "buy" else -1

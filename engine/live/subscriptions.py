@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from api.errors import InvalidInput, NotFound, show
 from api.live import EVENTS, Subscription, WebhookEvent, WebhookState
 from api.times import SECONDS, iso8601
-from engine.store.accounts import orders_table
+from engine.store.accounts import accounts_table, orders_table
 from engine.store.database import new_id
 from engine.store.live import deliveries_table, resting_table, signals_table, subscriptions_table
 
@@ -187,7 +187,7 @@ def view(connection: sa.Connection, running: Running, now: float) -> Subscriptio
         mode=running.mode,
         status=running.status,
         account_id=running.account_id,
-        paper=True,
+        paper=running.account_id is None or _is_paper(connection, running),
         webhook=hook_view(connection, running),
         created_at=iso8601(running.created_at),
         last_bar_at=None if seen is None else iso8601(seen),
@@ -197,6 +197,12 @@ def view(connection: sa.Connection, running: Running, now: float) -> Subscriptio
         runner=_runner(connection, running),
         waits_for=_waits_for(connection, running, now),
     )
+
+
+def _is_paper(connection: sa.Connection, running: Running) -> bool:
+    account = accounts_table.c
+    mine = sa.and_(account.owner == running.agent_id, account.account_id == running.account_id)
+    return connection.execute(sa.select(account.id).where(mine)).first() is not None
 
 
 def _runner(connection: sa.Connection, running: Running) -> str | None:

@@ -30,7 +30,7 @@ from engine.store.database import Store
 from engine.trading_rules import ZERO, Exits, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
-from . import orders, signals
+from . import exits, orders, signals
 from .door import DoorAnswer, OrderDoor, StrategyOrder
 from .orders import DueOrder
 
@@ -52,6 +52,7 @@ _LEAST_GRACE: Final = 60
 _DRIFT: Final = Decimal("0.01")
 _BY_THE_VENUE: Final = frozenset({"liquidation", "resolution"})
 LATE: Final = "no process ran the strategy when its bar closed, and an entry is never made late"
+NOTHING_HELD: Final = "nothing is held that it could close"
 MISSED: Final = "the market did not fill its limit order"
 
 
@@ -128,15 +129,16 @@ class Trader:
 
     def _protect(self, order: DueOrder) -> None:
         """Let the exits of a position rest on its newest entry, in place of all earlier ones."""
-        group = self._read(lambda connection: orders.exits_beside(connection, order))
+        group = self._read(lambda connection: exits.exits_beside(connection, order))
         wishes = [each for each in group if each.state == "moving"]
         if order.key not in {each.key for each in wishes}:
             return
-        entry = self._read(lambda connection: orders.newest_entry(connection, order))
-        amount = self._read(lambda connection: orders.covered(connection, order))
+        entry = self._read(lambda connection: exits.newest_entry(connection, order))
+        amount = self._read(lambda connection: exits.covered(connection, order))
         if self._held(order) == 0 or amount == 0:
             for each in wishes:
-                self._say(each, "due", "waits for its entry to fill")
+                if each.message != NOTHING_HELD:
+                    self._say(each, "due", NOTHING_HELD)
         elif entry is None:
             self._keep_here(wishes, "no order of this strategy opened the position")
         else:
@@ -162,7 +164,7 @@ class Trader:
         for placed in resting:
             wish = next((each for each in wishes if _is_target(each) == (placed.role == "take_profit")), None)
             if wish is not None and self._exit_level(wish, wish.price) == _exit_price(placed):
-                self._store.write_now(lambda c, w=wish, p=placed: orders.rest_on(c, w, p, entry))
+                self._store.write_now(lambda c, w=wish, p=placed: exits.rest_on(c, w, p, entry))
 
     def _rest(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder]) -> list[Order]:
         """The exits of a position on one entry, placed unless they rest there already."""
@@ -192,10 +194,10 @@ class Trader:
         """Free what exits hold of a spot balance, so that an order can sell it; they rest again afterwards."""
         if order.instrument.market_type == "perpetual":
             return
-        for each in self._read(lambda connection: orders.resting_exits(connection, order)):
+        for each in self._read(lambda connection: exits.resting_exits(connection, order)):
             self._cancel(each)
             if self._held(order) != 0:
-                self._store.write_now(lambda connection, each=each: orders.rest_again(connection, each))
+                self._store.write_now(lambda connection, each=each: exits.rest_again(connection, each))
 
     def _carry_out(self, order: DueOrder) -> None:
         """Execute a signal, or record why not."""
@@ -204,7 +206,7 @@ class Trader:
             return
         resting = order.resting
         if resting is None and order.closes > 0:
-            resting = self._read(lambda connection: orders.unclaimed_fill(connection, order))
+            resting = self._read(lambda connection: exits.unclaimed_fill(connection, order))
         if resting is not None and self._filled_by(order, resting):
             return
         if order.reason in _BY_THE_VENUE and self._gone(order):
@@ -278,7 +280,7 @@ class Trader:
     def _adopt(self, entry: DueOrder, entry_id: str) -> None:
         """Book the exits that followed an entry's fill by themselves."""
         for each in self._venue(entry).exits(entry.account_id, entry_id):
-            row = self._store.write_now(lambda c, each=each: orders.adopt(c, entry, each, entry_id))
+            row = self._store.write_now(lambda c, each=each: exits.adopt(c, entry, each, entry_id))
             if row.state == "open":
                 self._book(row, each, "placed" if orders.is_over(each) else "open")
 
@@ -425,8 +427,8 @@ class Trader:
     def _shown(self, order: DueOrder) -> Order | None:
         """An order as its venue shows it now; None if it was never placed."""
         if order.entry is not None:
-            exits = self._venue(order).exits(order.account_id, order.entry)
-            return next((each for each in exits if each.order_id == order.order_id), None)
+            resting = self._venue(order).exits(order.account_id, order.entry)
+            return next((each for each in resting if each.order_id == order.order_id), None)
         order_id = order.order_id
         if order_id is None:
             found = self._door.find(order.agent_id, order.account_id, order.key)

@@ -71,10 +71,10 @@ def settings(home: Path, fake: FakeBinance) -> Generator[Settings]:
         yield Settings(home=home, data="exchange", venue_urls={"binance": url})
 
 
-def signed(home: Path) -> SigningKey:
-    """Sign the limits as the human."""
+def signed(home: Path, **more: Any) -> SigningKey:
+    """Sign the limits, and `more` of them, as the human."""
     key = enrol(home, "correct horse battery staple", cost=2**4)
-    policy = Policy.model_validate({"live": LIVE.model_dump() | LIMITS})
+    policy = Policy.model_validate({"live": LIVE.model_dump() | LIMITS | more})
     with closing(Ledger.open(home)) as ledger:
         ledger.pin_approver(key.approver.public_key)
         ledger.store_policy(sign(policy, 0, key, time.time()))

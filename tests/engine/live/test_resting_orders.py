@@ -61,7 +61,8 @@ class Deployed:
     async def resting(self) -> list[tuple[str, str, float, float, str]]:
         """Side, reason, price, amount and place of the strategy's resting orders, the lowest price first."""
         listed = (await self.shown())["report"]["orders"]
-        return [(o["side"], o["reason"], round(o["price"], 1), o["amount"], o["where"]) for o in listed]
+        found = [(o["side"], o["reason"], o["price"], o["amount"], o["where"]) for o in listed]
+        return sorted(found, key=lambda order: order[2])
 
     async def shown(self) -> dict[str, Any]:
         return await data(self.call, "GET", self.path)
@@ -74,6 +75,7 @@ async def deploy(
     folder: Path,
     script: str,
     bars: Sequence[Bar],
+    instrument: Instrument = BITCOIN,
     **terms: Any,
 ) -> Deployed:
     """Subscribe to a script on one symbol. Its price is 100 so far; `bars` follow from the next bar on."""
@@ -82,14 +84,15 @@ async def deploy(
         rows.writerow(["time", "open", "high", "low", "close", "volume"])
         for hour, bar in enumerate((*[(100, 101, 99, 100)] * BEFORE, *bars), -BEFORE):
             rows.writerow([int(NOON) + hour * HOUR, *bar, 1_000_000])
-    await asyncio.to_thread(import_file, engine.store, folder / "hours.csv", BITCOIN, "1h")
-    body = {"mode": "trade", "account_id": "paper-binance"}
-    made = await data(call, "POST", "/live-strategies/rsi-reversion/subscribe", json=body)
+    await asyncio.to_thread(import_file, engine.store, folder / "hours.csv", instrument, "1h")
+    body = {"mode": "trade", "account_id": f"paper-{instrument.exchange}"}
+    ready = "rsi-reversion" if instrument.market_type == "spot" else "ema-trend-long-short"
+    made = await data(call, "POST", f"/live-strategies/{ready}/subscribe", json=body)
 
     def put_in(connection: sa.Connection) -> None:
         column = subscriptions_table.c.deployment
         deployment = json.loads(connection.execute(sa.select(column)).scalar_one())
-        deployment |= {"script": script, "tickers": [BITCOIN.ticker], "fee": 0.001, "slippage": 0.0005, **terms}
+        deployment |= {"script": script, "tickers": [instrument.ticker], "fee": 0.001, "slippage": 0.0005, **terms}
         connection.execute(sa.update(subscriptions_table).values(deployment=json.dumps(deployment)))
 
     await engine.store.write(put_in)
@@ -158,7 +161,8 @@ async def test_every_purchase_of_a_dca_is_made(
 async def test_an_atr_trailing_stop_follows_the_high_and_sells(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """The range of each bar is 2, so the ATR is 2 and the trail 4 % of 100. From a high of 110 the stop is 105.6.
+    """The range of each bar is 2, so the ATR is 2 and the trail 4 % of 100. From 100.05 the stop is 96.048, on the
+    tick 96.0; from a high of 110 it is 105.6.
 
     The last bar goes through it. Slippage and the tick of 0.1 make 105.5 of it.
     """
@@ -173,8 +177,7 @@ async def test_an_atr_trailing_stop_follows_the_high_and_sells(
     await live.hours(2)
 
     assert [(o["side"], o["reason"], o["amount"]) for o in first] == [("sell", "trailing_stop", 10.0)]
-    assert first[0]["price"] == pytest.approx(100.05 * 0.96)
-    assert followed[0]["price"] == pytest.approx(110 * 0.96)
+    assert (first[0]["price"], followed[0]["price"]) == (96.0, 105.6)
     filled = [(side, amount, price) for side, _, status, amount, price in await live.orders() if status == "FILLED"]
     assert filled == [("buy", 10.0, 100.1), ("sell", 10.0, 105.5)]
     report = (await live.shown())["report"]
@@ -242,6 +245,28 @@ async def test_a_stop_and_a_target_rest_together_and_the_one_that_fills_ends_the
     assert resting == [("sell", "stop_loss", 95.0, 10.0, "venue"), ("sell", "take_profit", 110.1, 10.0, "venue")]
     assert await live.fills() == [("buy", 10.0, 100.1), ("sell", 10.0, 110.1)]
     assert (await live.shown())["report"]["orders"] == []
+
+
+async def test_the_stop_of_a_short_rests_above_it_and_its_target_below(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+) -> None:
+    """Sold at 99.95, which the tick makes 99.9. The stop 5 % above is 104.9475, on the tick 105.
+
+    The third bar goes to 106: slippage makes 105.0525 of the stop, and the tick 105.1.
+    """
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "SHORT", Notional(999.5), stop_loss=0.05, take_profit=0.1))\n'
+    bars = (FLAT, FLAT, (100, 106, 100, 104), *[(104, 104, 104, 104)] * 40)
+    perpetual = Instrument("binancefuturesusd", "BTC", "USDT")
+    live = await deploy(call, engine, clock, tmp_path, script, bars, perpetual)
+
+    await live.hours(1)
+    resting = await live.resting()
+    await live.hours(3)
+
+    assert resting == [("buy", "take_profit", 89.9, 10.0, "venue"), ("buy", "stop_loss", 105.0, 10.0, "venue")]
+    assert await live.fills() == [("sell", 10.0, 99.9), ("buy", 10.0, 105.1)]
+    report = (await live.shown())["report"]
+    assert (report["outcomes"], report["orders"], report["positions"]) == ({"filled": 2}, [], [])
 
 
 async def test_a_stop_shrinks_with_the_part_that_the_script_sells(
@@ -329,6 +354,17 @@ async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is
     ("change", "words"),
     [
         ({"leverage": 2.5}, "whole numbers only"),
+        (
+            {"script": 'emit_signal(close > 0, entry(TICKER, "LONG", Notional(4)))\n'},
+            "worth 4, and the smallest order on Binance is 5 USDT",
+        ),
+        (
+            {
+                "script": "emit_signal(close > 0, grid(TICKER, lower=close * 0.9, upper=close * 1.1, levels=5, "
+                "size=Notional(3)))\n"
+            },
+            "worth 3, and the smallest order on Binance is 5 USDT",
+        ),
         ({"script": 'emit_signal(close > 0, entry(TICKER, "SHORT", Weight(0.1)))\n'}, "cannot be sold short"),
     ],
 )

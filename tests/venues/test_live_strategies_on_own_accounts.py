@@ -1,0 +1,176 @@
+"""A live strategy on an own account, through the whole server: each order and each exit passes the gate.
+
+Every bar is flat at 30,000, except for one that falls to 28,000. Nothing is deducted as a fee.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import sqlalchemy as sa
+from mcp import Client
+
+from api.client import Client as ApiClient
+from engine.store.database import Store, default_url
+from engine.store.live import subscriptions_table
+from engine.venues.exchange import session
+from safety.ledger import Ledger
+from server import backend
+from server.channels import ConnectedAccount, ConnectedAccounts, keep
+from server.gate import build_gate_context
+from server.settings import Settings
+from tests.calls import result
+from tests.venues.test_gate_and_accounts import approve, client_of, signed
+from tests.venues.test_plans_on_own_accounts import at_once
+
+from .fake_binance import FakeBinance
+from .fake_venue import FakeOrder, Row, serving
+
+pytest.importorskip("ccxt")
+
+HOUR = 3_600
+FLAT: Row = ("30000.00", "30000.00", "30000.00", "30000.00", "1000.00000")
+SCRIPT = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(60), stop_loss=0.05))\n'
+
+
+class Flat(FakeBinance):
+    """Binance at 30,000, with 1,000 dollars and the coins that the strategy is about to buy."""
+
+    last = Decimal(30_000)
+    falls_at = 0
+
+    def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
+        found = super().bars(symbol, seconds, since, until, limit)
+        fall: Row = (FLAT[0], FLAT[1], "28000.00", FLAT[3], FLAT[4])
+        return [(at, fall if at <= self.falls_at < at + seconds else FLAT) for at, _ in found]
+
+    def stops(self) -> list[FakeOrder]:
+        """The stop orders on the book."""
+        return [order for order in self.orders.values() if order.side == "SELL" and order.status == "open"]
+
+
+class Machine:
+    """The machine's clock: ten minutes past an hour, and moved by the test."""
+
+    def __init__(self) -> None:
+        self._real: Callable[[], float] = time.time
+        self._ahead = 600.0 - self._real() % HOUR
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._real() + self._ahead
+
+    def hour(self) -> None:
+        """One hour passes."""
+        self._ahead += HOUR
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A clock that all parts of the server read, and threads that look often."""
+    clock = Machine()
+    monkeypatch.setattr(time, "time", clock.now)
+    monkeypatch.setattr(build_gate_context, "__defaults__", (clock.now,))
+    for defaults in (ApiClient.__init__.__kwdefaults__, Ledger.open.__func__.__kwdefaults__):
+        monkeypatch.setitem(defaults or {}, "now", clock.now)
+    monkeypatch.setattr(session, "take_turn", at_once)
+    monkeypatch.setattr(backend, "POLL_SECONDS", 0.05)
+    return clock
+
+
+@pytest.fixture
+def venue(tmp_path: Path, machine: Machine) -> Generator[tuple[Flat, Settings, Path]]:
+    """The exchange, and a home with an account on it."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    account = ConnectedAccount(account_id="main", exchange="binance", labels_echoed=True, client_ids=True)
+    keep(home, account, ("the-key-of-main-0123", "the-secret-of-main-0123"), in_file=True)
+    ConnectedAccounts(home).put(account)
+    fake = Flat(machine.now)
+    fake.cash = {"USDT": Decimal(1_000), "BTC": Decimal("0.002")}
+    with serving(fake) as url:
+        yield fake, Settings(home=home, data="exchange", venue_urls={"binance": url}), home
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for the server's threads."""
+    with anyio.fail_after(30):
+        while not holds():  # noqa: ASYNC110 - a thread of the engine changes it
+            await anyio.sleep(0.05)
+
+
+async def report_of(client: Client, subscription_id: str, count: int) -> dict[str, Any]:
+    """The subscription's report, once it has that many fills."""
+    with anyio.fail_after(30):
+        while True:
+            shown = await result(client, "live_subscription_get", subscription_id=subscription_id)
+            if shown["report"]["outcomes"].get("filled", 0) >= count:
+                return dict(shown["report"])
+            await anyio.sleep(0.05)
+
+
+async def subscribe(client: Client) -> dict[str, Any]:
+    """The answer to a request to trade on the account."""
+    terms = {"strategy_id": "rsi-reversion", "mode": "trade", "account_id": "main"}
+    answer = await client.call_tool("live_subscribe", terms)
+    assert answer.structured_content is not None, answer.content
+    return dict(answer.structured_content)
+
+
+def run_script(home: Path, subscription_id: str) -> None:
+    """Put the script of this test into the deployment."""
+    with_script = {"script": SCRIPT, "tickers": ["BINANCE:BTC/USDT"], "slippage": 0.0}
+
+    def work(connection: sa.Connection) -> None:
+        mine = subscriptions_table.c.id == subscription_id
+        column = subscriptions_table.c.deployment
+        deployment = json.loads(connection.execute(sa.select(column).where(mine)).scalar_one()) | with_script
+        connection.execute(sa.update(subscriptions_table).where(mine).values(deployment=json.dumps(deployment)))
+
+    store = Store.open(default_url(home))
+    store.write_now(work)
+    store.close()
+
+
+async def test_a_strategy_on_an_own_account_is_approved_once_and_its_stop_rests_at_the_exchange(
+    venue: tuple[Flat, Settings, Path], machine: Machine
+) -> None:
+    """60 dollars buy 0.002 at 30,000; the stop 5 % below is at 28,500 and fills there."""
+    fake, settings, home = venue
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1))
+    async with client_of(settings) as client:
+        asked = await subscribe(client)
+        nothing_yet = (await result(client, "live_subscriptions_list"))["subscriptions"]
+        approve(home, key, asked["approval"]["intent_id"])
+        made = await subscribe(client)
+        run_script(home, made["subscription_id"])
+
+        machine.hour()
+        await until(lambda: len(fake.stops()) == 1)
+        bought, stop = fake.orders.values()
+        entered = await report_of(client, made["subscription_id"], 1)
+
+        fake.falls_at = int(machine.now())
+        fake.fill(stop)
+        machine.hour()
+        left = await report_of(client, made["subscription_id"], 2)
+
+    assert (asked["outcome"], nothing_yet, made["paper"]) == ("approval_required", [], False)
+    assert (bought.side, bought.kind, bought.amount) == ("BUY", "market", Decimal("0.002"))
+    assert (stop.side, stop.kind, stop.amount, stop.price) == ("SELL", "stop_loss", Decimal("0.002"), Decimal(28_500))
+    assert [(o["reason"], o["price"], o["amount"], o["where"]) for o in entered["orders"]] == [
+        ("stop_loss", 28_500.0, 0.002, "venue")
+    ]
+    assert entered["positions"] == [{"symbol": "BTC/USDT", "backtest": 0.002, "held": 0.002}]
+    fills = [
+        (f["side"], f["reason"], f["expected_price"], f["actual_price"], f["filled_amount"]) for f in left["fills"]
+    ]
+    assert fills == [("sell", "stop_loss", 28_500.0, 28_500.0, 0.002), ("buy", "entry", 30_000.0, 30_000.0, 0.002)]
+    assert (left["orders"], left["positions"], len(fake.orders)) == ([], [], 2)
