@@ -99,6 +99,7 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Generator[Walk]:
 
     monkeypatch.setattr(Safety, "_watch", unwatched)
     monkeypatch.setattr("server.backend.SOON", 3_600.0)
+    monkeypatch.setattr("server.backend.POLL_SECONDS", 3_600.0)
     monkeypatch.setattr(sqlite3, "connect", connected)
     monkeypatch.setattr("sqlite3.dbapi2.connect", connected)
     threading.setprofile(walk.entered)
@@ -121,7 +122,7 @@ ORDER: Final[dict[str, Any]] = {
 
 
 TRIES: Final = 3
-"""Background work of the engine falls into some of the runs; the shortest walk is that of the call alone."""
+"""The engine's first look at its live strategies may fall into a run; the shortest walk is that of the call alone."""
 
 
 async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Path) -> None:
