@@ -361,6 +361,15 @@ def test_exits_that_the_exchange_refuses_are_held_here(setup: Setup) -> None:
     assert [(sold.kind, sold.amount) for sold in setup.sent()] == [(setup.kind, Decimal("0.002"))]
 
 
+def test_an_exit_between_two_price_steps_is_held_here_and_not_rounded(setup: Setup) -> None:
+    entry = setup.place("first", take_profit=None)
+    setup.accounts.set_exits("main", str(entry.order_id), Exits(stop=Decimal("0.0612345"), relative=True))
+    setup.at(30_500)
+
+    assert setup.sent() == []
+    assert {role for role, holder, _, _ in setup.resting() if holder == "engine"} == {"stop_loss"}
+
+
 def test_exits_at_the_exchange_are_taken_up_by_the_next_process(setup: Setup) -> None:
     entry = setup.place("first")
     setup.at(30_500)
@@ -533,6 +542,7 @@ def test_chaos_kills_and_faults_sell_each_position_exactly_once(
         statuses = sorted(str(o.status) for o in setup.exits(entry).values())
         if statuses == ["OPEN", "OPEN"]:
             setup.at(27_000)
+            setup.plans.look()
             mine = [order for order in setup.sent() if order.id not in before]
             statuses = sorted(str(o.status) for o in setup.exits(entry).values())
         assert statuses == ["CANCELLED", "FILLED"]

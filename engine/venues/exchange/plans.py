@@ -206,15 +206,15 @@ class Plans:
         """Place the exits of an ended entry at the exchange, if it has a form for them.
 
         They are updated in the database before a request is sent. Their outcome is looked up by their ids, as with any
-        exit. If the exchange refuses, this engine watches them instead.
+        exit. If the exchange refuses, or a price is between two of its steps, this engine watches them instead.
         """
         form = CONVENTIONS[own.exchange].exits
         if form == "engine":
             return
         market = self._reader.market(own.exchange, entry.symbol)
         amount = self._to_send(own, waiting[0], market)
-        why = next((why for each in waiting if (why := self._permit(_asked(entry, each)))), "")
-        if why or amount == 0:
+        fits = all(_price_of(each) % market.price_step(_price_of(each)) == 0 for each in waiting)
+        if not fits or amount == 0 or any(self._permit(_asked(entry, each)) for each in waiting):
             self._kept_here[entry.order_id] = time.time() + _REST_AGAIN_SECONDS
             return
         is_pair = form == "order list" and len(waiting) == _PAIR
@@ -279,9 +279,13 @@ class Plans:
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
 
 
+def _price_of(exit_order: SentOrder) -> Decimal:
+    return exit_order.stop_loss or exit_order.take_profit or Decimal(0)
+
+
 def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
     """An exit as submitted to the gate."""
-    price = exit_order.stop_loss or exit_order.take_profit or Decimal(0)
+    price = _price_of(exit_order)
     role, amount = exit_order.role or "", exit_order.amount
     return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount)
 
@@ -332,7 +336,7 @@ def _bound(exit_order: SentOrder, market: Market, price: Decimal) -> Decimal | N
 
 def _bound_of(exit_order: SentOrder, market: Market) -> Decimal | None:
     """The same for an exit that rests until its own price."""
-    return _bound(exit_order, market, exit_order.stop_loss or exit_order.take_profit or Decimal(0))
+    return _bound(exit_order, market, _price_of(exit_order))
 
 
 def _named(exchange: ExchangeId, exit_order: SentOrder, market: Market) -> dict[str, Any]:
