@@ -16,7 +16,7 @@ from .calls import Checker
 from .diagnostics import quoted, short
 from .graph import Node
 from .operators import OPERATORS
-from .values import IntentPlan, ScriptParameter, Sizing, Value, described, unit_of
+from .values import IntentPlan, ScriptParameter, Sizing, Value, described, percent_factor, unit_of
 from .words import VARIABLES
 
 IntentKind = Literal["entry", "exit", "rebalance", "grid", "move_stop"]
@@ -82,6 +82,9 @@ SIZINGS: Final[dict[str, tuple[Literal["weight", "notional", "amount", "risk"], 
 }
 _SIDES: Final[dict[str, Literal[1, -1]]] = {"LONG": 1, "SHORT": -1}
 MAX_TAG: Final = 50
+_PERCENT: Final = 0.05
+"""A value in percent times more than this is still in percent: one hundredth of it is the fraction."""
+
 _OF_ENTRY: Final = frozenset({"stop_loss", "take_profit", "trailing_stop"})
 _WEIGHED: Final = {"VolTarget": ("target", "period", "most"), "Kelly": ("win_rate", "payoff", "most")}
 _WEIGHED_EXAMPLE: Final = {"VolTarget": "VolTarget(0.2, period=20, most=1)", "Kelly": "Kelly(0.55, 1.5, most=0.25)"}
@@ -242,10 +245,14 @@ class Intents:
     def _is_fraction(self, where: ast.expr, node: Node, option: Option, owner: str) -> bool:
         """Whether a computed stop or target can be a fraction of the entry price; reports a price or a distance."""
         unit = unit_of(node)
-        if unit not in {"level", "distance"}:
+        factor = percent_factor(node)
+        in_percent = factor is not None and abs(factor) > _PERCENT
+        if unit not in {"level", "distance"} and not in_percent:
             return True
         written = self._checker.parsed.source(where)
-        if unit == "distance":
+        if in_percent:
+            what, fix = "in percent", f"({written}) / 100"
+        elif unit == "distance":
             what, fix = "a distance in price units", f"({written}) / close"
         elif option.name == "take_profit":
             what, fix = "a price", f"abs(({written}) / close - 1)"

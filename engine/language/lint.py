@@ -13,7 +13,7 @@ from .graph import COMPARISONS, Node, extreme_of
 from .operators import OPERATORS
 from .script import EmissionPlan, ScriptPlan
 from .spec import Constant
-from .values import IntentPlan
+from .values import PERCENT_CALLS, PERCENT_STATE, IntentPlan
 
 _WHOLE_CALLS: Final = frozenset({"count_if", "bars_since", "bars_since_highest", "bars_since_lowest", "ht_trendmode"})
 _WHOLE_APPLIED: Final = frozenset({"round", "floor", "ceil", "sign", "//", "%"})
@@ -71,6 +71,15 @@ def _exits(plan: ScriptPlan, findings: Findings) -> None:
             intents[0][0].span, "never-enters", "the script closes positions but opens none", "Add an entry"
         )
     for emission, intent in intents:
+        target = intent.options.get("take_profit")
+        value = None if target is None else target.constant
+        if isinstance(value, float) and value > 1:
+            findings.warning(
+                emission.span,
+                "scale",
+                f"take_profit is {value:g}, which is {100 * value:,.0f} % of the entry price",
+                f"Write {value / 100:g} if you meant {value:g} %",
+            )
         if intent.kind == "entry" and not _leaves(intent, [other for _, other in intents]):
             findings.warning(
                 emission.span,
@@ -191,8 +200,6 @@ def _stop(emission: EmissionPlan, intent: IntentPlan, leverage: float, findings:
         )
 
 
-_PERCENT_CALLS: Final = frozenset({"roc", "natr"})
-_PERCENT_STATE: Final = frozenset({"unrealized_pnl_pct", "last_trade_pnl_pct"})
 _FRACTION_CALLS: Final = frozenset({"pct_change", "rocp", "log_return", "drawdown", "historical_volatility"})
 
 
@@ -217,8 +224,8 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
         low, high = subject.bounds
         size = abs(value)
         percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0)
-        of_percent = (subject.op == "call" and _name(subject) in _PERCENT_CALLS) or (
-            subject.op == "state" and subject.payload in _PERCENT_STATE
+        of_percent = (subject.op == "call" and _name(subject) in PERCENT_CALLS) or (
+            subject.op == "state" and subject.payload in PERCENT_STATE
         )
         what = f"{quoted(emission.text)} compares"
         if (percent and size < 1) or (of_percent and size <= 0.2):

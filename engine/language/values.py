@@ -131,6 +131,32 @@ def unit_of(node: Node) -> Unit | None:
             return None
 
 
+PERCENT_CALLS: Final = frozenset({"roc", "natr"})
+PERCENT_STATE: Final = frozenset({"unrealized_pnl_pct", "last_trade_pnl_pct"})
+
+
+def percent_factor(node: Node) -> float | None:
+    """The constant that `node` multiplies a value in percent with, 1 for the value itself; None for all else."""
+    match node.op:
+        case "pick" | "at" | "tf":
+            return percent_factor(node.args[0])
+        case "call":
+            name = str(cast("tuple[Hashable, ...]", node.payload)[0])
+            return 1.0 if name in PERCENT_CALLS or node.bounds == (0, 100) else None
+        case "state":
+            return 1.0 if node.payload in PERCENT_STATE else None
+        case "apply" if node.payload in {"*", "/"}:
+            left, right = node.args
+            if node.payload == "*" and isinstance(left.constant, float):
+                left, right = right, left
+            factor, value = percent_factor(left), right.constant
+            if factor is None or not isinstance(value, float) or not value:
+                return None
+            return factor * value if node.payload == "*" else factor / value
+        case _:
+            return None
+
+
 def _of_call(name: str, node: Node) -> Unit | None:
     if name in _DISTANCES:
         return "distance"

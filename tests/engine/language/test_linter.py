@@ -219,6 +219,9 @@ def test_a_part_that_would_be_sold_on_each_bar_is_noticed() -> None:
         ("stop_loss=lowest(low, 10)", "stop_loss=abs(1 - (lowest(low, 10)) / close)"),
         ("take_profit=close * 1.05", "take_profit=abs((close * 1.05) / close - 1)"),
         ("take_profit=bbands_upper(close, 20, 2)", "take_profit=abs((bbands_upper(close, 20, 2)) / close - 1)"),
+        ("stop_loss=1.5 * natr(14)", "stop_loss=(1.5 * natr(14)) / 100"),
+        ("trailing_stop=natr(7) / 2", "trailing_stop=(natr(7) / 2) / 100"),
+        ("take_profit=roc(close, 20)", "take_profit=(roc(close, 20)) / 100"),
     ],
 )
 @pytest.mark.parametrize("size", ["Weight(0.5)", "Risk(0.01)"])
@@ -233,6 +236,16 @@ def test_a_stop_or_target_in_prices_is_refused_and_told_as_a_fraction(option: st
     assert report.fixed is not None
     assert fraction in report.fixed
     assert check_script(report.fixed, ScriptContext((BTC,))).ok
+
+
+@pytest.mark.parametrize("option", ["stop_loss=2 * natr(14) / 100", "take_profit=0.01 * roc(close, 20)"])
+def test_a_percentage_divided_by_a_hundred_is_a_fraction(option: str) -> None:
+    assert not _rules(f'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5), {option}))')
+
+
+@pytest.mark.parametrize(("target", "rules"), [("10", ["scale"]), ("1.5", ["scale"]), ("0.1", []), ("1", [])])
+def test_a_target_of_more_than_the_whole_price_is_noticed(target: str, rules: list[str]) -> None:
+    assert _rules(f'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5), take_profit={target}))') == rules
 
 
 def test_an_entry_that_would_be_added_to_on_each_bar_is_noticed() -> None:
