@@ -37,7 +37,19 @@ CANCELLABLE: Final[tuple[OrderStatus, ...]] = ("INIT", "OPEN", "PART_FILLED")
 INTERNAL_PREFIX: Final = "api-"
 MAX_LEVERAGE: Final = 125
 
-SideInput = Annotated[Side, one_of(get_args(Side))]
+_TO_CLOSE: Final = "To close a long, sell the amount that is held; to close a short, buy it. See accounts_balances."
+_BY_DIRECTION: Final = "buy opens a long or closes a short; sell closes a long, or opens a short on a perpetual."
+SideInput = Annotated[
+    Side,
+    one_of(
+        get_args(Side),
+        absent={
+            **dict.fromkeys(("close", "exit", "flat", "flatten", "liquidate", "cover", "reduce"), _TO_CLOSE),
+            **dict.fromkeys(("long", "short", "golong", "goshort", "openlong", "openshort", "both"), _BY_DIRECTION),
+            **dict.fromkeys(("closelong", "closeshort", "exitlong", "exitshort", "buytocover"), _TO_CLOSE),
+        },
+    ),
+]
 _NO_TRIGGERS: Final = (
     "No order waits for a price by itself: stop_loss and take_profit (prices) go with the order that opens a position."
 )

@@ -296,12 +296,20 @@ def _checked(instrument: Instrument, known: Known) -> Instrument:
     listed = [entry.instrument for entry in known(instrument.exchange)]
     if instrument in listed:
         return instrument
-    by_base = [i.symbol for i in listed if i.base == instrument.base]
-    near = by_base or closest(instrument.symbol, [i.symbol for i in listed])
     raise NotFound(
         f"symbol {show(instrument.symbol)} is not listed on {instrument.exchange}",
-        suggestion=_did_you_mean(near, instrument.exchange),
+        suggestion=_did_you_mean(similar_symbols(instrument, listed), instrument.exchange),
     )
+
+
+def similar_symbols(instrument: Instrument, listed: Iterable[Instrument]) -> list[str]:
+    """Up to five listed symbols with the same base, else with a similar one; a quote in common is no likeness."""
+    on_exchange = [i for i in listed if i.exchange == instrument.exchange]
+    same = [i.symbol for i in on_exchange if i.base == instrument.base.upper()]
+    by_base = {i.base: i.symbol for i in on_exchange if i.quote == instrument.quote} or {
+        i.base: i.symbol for i in on_exchange
+    }
+    return (same or [by_base[base] for base in closest(instrument.base, by_base, count=5)])[:5]
 
 
 def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:

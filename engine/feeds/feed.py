@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import threading
 from collections import OrderedDict
@@ -15,11 +14,10 @@ import numpy as np
 
 from api.errors import NotFound
 from api.exchanges import ExchangeId
-from api.symbols import Instrument
+from api.symbols import Instrument, similar_symbols
 from api.times import SECONDS, Timeframe, iso8601
 from engine.frame import Bars, Bools, Floats, Source, Times
 
-_SHOWN: Final = 5
 _SIGNIFICANT_DIGITS: Final = 7
 
 
@@ -123,12 +121,10 @@ class SourceFeed(Feed, Protocol):
 
 def unknown_instrument(instrument: Instrument, known: Iterable[Instrument]) -> NotFound:
     """The error for an instrument that no feed lists. It names close matches on its exchange."""
-    symbols = {other.symbol: other for other in known if other.exchange == instrument.exchange}
-    same_base = [s for s, other in symbols.items() if other.base == instrument.base.upper()]
-    close = same_base or difflib.get_close_matches(instrument.symbol, symbols, n=_SHOWN, cutoff=0.6)
+    close = similar_symbols(instrument, known)
     return NotFound(
         f"{instrument.exchange} lists no {instrument.symbol!r}",
-        suggestion=f"Did you mean {' or '.join(close[:_SHOWN])}?"
+        suggestion=f"Did you mean {' or '.join(close)}?"
         if close
         else f'market_tickers(exchange="{instrument.exchange}") lists what {instrument.exchange} trades; '
         f"own candles come in with: heytraders-mcp data import FILE --symbol {instrument.ticker}",

@@ -56,6 +56,23 @@ def test_an_argument_of_another_meaning_is_explained_and_not_renamed(
 
 
 @pytest.mark.parametrize(
+    ("side", "told"),
+    [
+        ("close", "To close"),
+        ("exit_long", "To close"),
+        ("cover", "To close"),
+        ("long", "opens a long"),
+        ("SHORT", "on a"),
+    ],
+)
+def test_a_side_that_names_a_position_is_explained_and_not_replaced(side: str, told: str) -> None:
+    error = refused({**LIMIT, "price": 100, "side": side})
+
+    assert told in error.suggestion
+    assert error.corrected is None
+
+
+@pytest.mark.parametrize(
     ("order_type", "told"),
     [
         ("LIMIT_MAKER", "post-only"),

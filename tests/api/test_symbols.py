@@ -194,5 +194,14 @@ def test_an_unlisted_symbol_is_refused_with_the_closest_listed(text: str, near: 
     assert near in caught.value.suggestion
 
 
+@pytest.mark.parametrize("text", ["币安人生/USDT", "QQQQQQ/USDT"])
+def test_a_quote_in_common_makes_no_symbol_a_candidate(text: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        resolve(text, "binance", known=listings)
+
+    assert "Did you mean" not in caught.value.suggestion
+    assert "market_tickers" in caught.value.suggestion
+
+
 def test_listings_split_a_pair_of_two_coins() -> None:
     assert resolve("ETHBTC", "binance", known=listings).symbol == "ETH/BTC"
