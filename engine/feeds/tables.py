@@ -33,6 +33,7 @@ _SAMPLE: Final = 50
 _PREAMBLE: Final = 10
 _DELIMITERS: Final = ";\t|,"
 _LISTS: Final = ("data", "result", "results", "bars", "candles", "list", "ohlc", "klines", "rows", "values")
+_LISTED: Final = frozenset({"ohlc", "bars", "candles", "list", "klines", "rows"})
 
 
 def read_table(table: Table, options: ReadOptions) -> Rows:
@@ -226,7 +227,7 @@ def _json_rows(name: str, document: Any) -> tuple[list[str] | None, list[list[st
         if {"c", "close"} & by_field.keys() and all(isinstance(v, list | str) for v in values):
             lists = {key: v for key, v in found.items() if isinstance(v, list)}
             return list(lists), [[_cell(name, c) for c in row] for row in zip(*lists.values(), strict=False)]
-        if values and all(isinstance(v, dict) for v in values):
+        if values and not _wraps(found) and all(isinstance(v, dict) for v in values):
             return _nested(name, found, columns="close" in by_field)
         for key in (
             *(k for k in _LISTS if k in found),
@@ -237,6 +238,13 @@ def _json_rows(name: str, document: Any) -> tuple[list[str] | None, list[list[st
     raise InvalidInput(
         f"{name} is JSON without candles in a known shape",
         suggestion="Use a list of rows or records, or convert to CSV",
+    )
+
+
+def _wraps(found: Mapping[str, Any]) -> bool:
+    """Whether an answer holds another object with the list of candles: `{"data": {"pair": "...", "ohlc": [...]}}`."""
+    return any(
+        key in _LISTS and isinstance(inner, dict) and bool(_LISTED & inner.keys()) for key, inner in found.items()
     )
 
 

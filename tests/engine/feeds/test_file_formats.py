@@ -144,6 +144,17 @@ ACCEPTED: dict[str, str | bytes] = {
             for s, b in zip(SECONDS, BARS, strict=True)
         ]
     ),
+    "an answer of Bitstamp": json.dumps(
+        {
+            "data": {
+                "pair": "BTC/USDT",
+                "ohlc": [
+                    dict(zip(("timestamp", "open", "high", "low", "close", "volume"), map(str, (s, *b)), strict=True))
+                    for s, b in zip(SECONDS, BARS, strict=True)
+                ],
+            }
+        }
+    ),
     "an answer of Kraken": json.dumps(
         {"error": [], "result": {"XBTUSDT": [[s, *b[:4], b[0], b[4], 7] for s, b in zip(SECONDS, BARS, strict=True)]}}
     ),
