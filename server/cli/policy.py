@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from api.errors import InvalidInput, ended
 from api.orders import PlaceRequest
 from api.refusals import refuse
-from safety.gate.wording import call
 from safety.human.in_force import POLICY_FILE, Loaded, assurance_of, draft, load, objection, sign, trusted
 from safety.policy.case import instrument
 from safety.policy.evaluation import Policy, evaluate
@@ -319,6 +318,8 @@ def _verdict(decision: Decision) -> list[str]:
     worth = "" if decision.notional_usd is None else f", worth {decision.notional_usd:f} USD at worst"
     lines = [f"{_ANSWERS[decision.outcome.name]}{worth}", *map(_finding, decision.against)]
     if decision.suggestion is not None:
+        from safety.gate.wording import call
+
         lines.append(f"This would not be denied: {call('orders_place', decision.suggestion)}")
     return lines
 
