@@ -178,7 +178,7 @@ def test_what_cannot_be_meant_is_refused(wrong: str) -> None:
     assert not check_script(f"emit_signal(close > open, {wrong})", ScriptContext((BTC,))).ok
 
 
-@pytest.mark.parametrize("option", ["stop_loss=2 * natr(3)", "trailing_stop=volume", "take_profit=volume * 200"])
+@pytest.mark.parametrize("option", ["stop_loss=natr(3) + natr(3)", "trailing_stop=volume", "take_profit=volume * 200"])
 @pytest.mark.parametrize("condition", ["close > 0", "close > 0 and equity > 0"])
 def test_a_computed_stop_that_is_no_fraction_is_refused_when_it_fires(option: str, condition: str) -> None:
     script = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), {option}))'
