@@ -44,7 +44,7 @@ _ORDERS: Final = sa.select(sa.func.count()).select_from(orders_table)
 AGED: Final = """crossed = crossover(ema(close, 12), ema(close, 26))
 emit_signal(crossed, entry(TICKER, "LONG", Weight(0.2), stop_loss=0.02))
 emit_signal(crossunder(ema(close, 12), ema(close, 26)), exit(TICKER))
-emit_signal(bar_index % 2 == 0, entry(TICKER, "LONG", Notional(50), limit=close * 0.999, pyramiding=5))
+emit_signal(minute % 2 == 0, entry(TICKER, "LONG", Notional(50), limit=close * 0.999, pyramiding=5))
 """
 
 
