@@ -25,6 +25,7 @@ from api.live import SubscribeRequest
 from api.times import AcceleratedClock
 from engine.access import ALL_SCOPES, LOCAL_AGENT, Caller, Profile
 from engine.engine import Engine, EngineSettings
+from engine.feeds.market import open_feed
 from engine.live import LiveSettings
 from engine.live.decisions import decide
 from engine.live.deployment import Deployment, catalogue
@@ -71,7 +72,8 @@ def _aged(engine: Engine, clock: AcceleratedClock, days: int) -> tuple[float, fl
     now = int(clock.now()) // 60 * 60
     begin = now - days * 86_400
     _subscribe(engine, Caller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES)), "trade")
-    kept = decide(engine.feed, deployment, begin, begin).kept
+    history = open_feed(engine.store, clock, engine.settings.seed)
+    kept = decide(history, deployment, begin, begin).kept
     values = {"deployment": deployment.to_json(), "started_at": begin, "cursor": now, "kept": kept, "held": "{}"}
     engine.store.write_now(lambda connection: connection.execute(sa.update(subscriptions_table).values(**values)))
     alone: list[float] = []
