@@ -62,9 +62,9 @@ _MAX_TIMED_BODY: Final = 64 * 1024
 """Larger answers are not parsed a second time for their timestamp."""
 
 _LOOK: Final = {
-    "orders": "orders_list shows whether the order exists and how it stands.",
-    "live": "live_subscriptions_list shows how things stand.",
-    "arena": "arena_profile shows how things stand.",
+    "orders": "orders_list shows whether the order exists, and its status.",
+    "live": "live_subscriptions_list shows whether it was done.",
+    "arena": "arena_profile shows whether it was done.",
     "backtest": "A second call may run the job a second time, which only costs quota.",
     "meta": "A second call may register a second agent.",
 }

@@ -78,7 +78,7 @@ class Instrument:
 
 
 class Listed(Protocol):
-    """What the resolver wants to know of a listing."""
+    """What the resolver needs to know of a listing."""
 
     @property
     def instrument(self) -> Instrument:

@@ -39,7 +39,7 @@ Confirmed = Literal["nobody", "dialog", "terminal", "standing"]
 
 
 class GatedOrder(PlacedOrder):
-    """An order, and where it stands with the safety layer."""
+    """An order, and its state in the safety layer."""
 
     outcome: OrderOutcome | None = Field(default=None, description="unknown: it may exist; never place it again.")
     intent_id: str | None = Field(default=None, description="For order_intent.")
@@ -107,7 +107,7 @@ class IntentReport(Response):
     state: State = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
     kind: str = Field(description="order, standing or publication.")
     summary: str = Field(description="What it is, rendered from its terms alone.")
-    reason: str | None = Field(default=None, description="Why it stands there.")
+    reason: str | None = Field(default=None, description="Why it is in this state.")
     created_at: Time
     changed_at: Time
     expires_at: Time | None = Field(default=None, description="While it waits for a human.")

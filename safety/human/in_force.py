@@ -314,7 +314,7 @@ def assurance_of(
     if key_in_environment and not loaded.policy.separate_user:
         return Assured(
             "elicitation",
-            "an approval needs your passphrase, but the API key stands in the environment, where an agent that can "
+            "an approval needs your passphrase, but the API key is in the environment, where an agent that can "
             f"read the client's settings finds it. So an order of real money is at most {CHANNEL_ORDER['elicitation']} "
             f"USD, and a day at most {CHANNEL_DAY['elicitation']} USD.",
             "`heytraders-mcp login` keeps the key elsewhere; then take it out of the client's settings.",

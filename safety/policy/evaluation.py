@@ -25,7 +25,7 @@ from safety.terms.facts import Decision, Facts, Finding, Outcome, SwitchState
 from safety.terms.proposal import Action, Money, Order, Publication, canonical_json
 
 PAPER: Final = Limits()
-"""Simulated money: no limits, until the user wants to rehearse with some."""
+"""Simulated money: no limits, until the user chooses to rehearse with some."""
 
 LIVE: Final = Limits(
     trading=False,

@@ -130,7 +130,7 @@ class Resolution:
 
     def lost(self, intent: Intent) -> None:
         """The sending process went away before the outcome was known."""
-        self._settle(intent, "UNKNOWN", reason="whoever sent it went away before the outcome was known")
+        self._settle(intent, "UNKNOWN", reason="the process that sent it ended before the outcome was known")
 
     def _known(self, wanted: Callable[[Intent], bool]) -> tuple[list[Intent], list[Intent]]:
         """Unresolved intents, and acknowledged ones."""

@@ -20,7 +20,7 @@ from safety.ledger import Ledger
 from server.channels import Reached, local_channels
 from server.gate import build_gate_context
 from server.settings import Settings
-from tools.desk import Desk, Facts
+from tools.desk import Desk, ServerMode
 from tools.snapshot import load
 from tools.surface import TOOLSETS, exposed
 
@@ -94,7 +94,7 @@ async def test_a_tool_makes_the_call(world: World, row: EndpointRow, tmp_path: P
     async def gate() -> Gate:
         return Gate.of(build_gate_context(Settings(home=tmp_path), Reached(client, channels), ledger))
 
-    facts = Facts("embedded", read_only=False, toolsets=TOOLSETS)
+    facts = ServerMode("embedded", read_only=False, toolsets=TOOLSETS)
     desk = Desk(client, same, facts, _Forgets(), _unheard, gate, _Nobody(), "a test")
     operation = TOOLS[row.tool].operation()
     call = await world.ready(row.name)

@@ -43,7 +43,6 @@ SCRIPT = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(60), stop_l
 class Flat(FakeBinance):
     """Binance at 30,000, with 1,000 dollars and the coins that the strategy is about to buy."""
 
-    last = Decimal(30_000)
     falls_at = 0
 
     def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
@@ -94,6 +93,7 @@ def venue(tmp_path: Path, machine: Machine) -> Generator[tuple[Flat, Settings, P
     keep(home, account, ("the-key-of-main-0123", "the-secret-of-main-0123"), in_file=True)
     ConnectedAccounts(home).put(account)
     fake = Flat(machine.now)
+    fake.last = Decimal(30_000)
     fake.cash = {"USDT": Decimal(1_000), "BTC": Decimal("0.002")}
     with serving(fake) as url:
         yield fake, Settings(home=home, data="exchange", venue_urls={"binance": url}), home

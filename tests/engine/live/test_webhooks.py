@@ -205,7 +205,10 @@ def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
             while True:
                 connection, _ = listener.accept()
                 with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
-                    asked.append(next(line for line in secure.recv(65_536).decode().splitlines() if "Host:" in line))
+                    request = ""
+                    while not request.endswith("{}"):  # unread bytes would reset the connection
+                        request += secure.recv(65_536).decode()
+                    asked.append(next(line for line in request.splitlines() if "Host:" in line))
                     secure.sendall(b"HTTP/1.1 204 OK\r\n\r\n")
 
     context.sni_callback = asked_for
