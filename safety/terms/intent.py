@@ -127,7 +127,7 @@ def new_intent_id(now: float, home: int) -> str:
 
 def home_of(intent_id: str) -> int | None:
     """The home number in an intent id; `None` if it is not an id of ours."""
-    if len(intent_id) != _LENGTH or not set(intent_id) <= set(_CROCKFORD):
+    if len(intent_id) != _LENGTH or not all(character in _CROCKFORD for character in intent_id):
         return None
     value = 0
     for character in intent_id:

@@ -42,6 +42,7 @@ TARGETS: Final = (
 )
 TESTS: Final = (
     "test_states",
+    "test_intent_ids",
     "test_rules_at_their_limits",
     "test_refusals",
     "test_suggestions",
