@@ -77,7 +77,12 @@ class ClusterExecutor:
                 for future in self._dask.as_completed(list(futures), loop=self._client.loop):
                     index = futures[future]
                     if future.status == "finished":
-                        yield index, future.result()
+                        try:
+                            value = future.result()
+                        except self._dask.client.FutureCancelledError:
+                            # Its worker died before the result was fetched. The task runs again.
+                            continue
+                        yield index, value
                         del left[index]
                     elif not self._lost(future):
                         raise future.exception()
