@@ -38,7 +38,7 @@ ANY_ORDER: Final = Order(
     order_type="market",
     amount=Decimal(1),
 )
-"""A placeholder action, for usage that is the same for all orders."""
+"""An action for questions about usage whose answer is the same for all orders."""
 
 BY_ITSELF: Final = "policy"
 """Who engaged the switch, as the journal names it."""

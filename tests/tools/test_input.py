@@ -82,7 +82,7 @@ REFUSED = {
         "market_ohlcv", {"symbol": "BTC/USDT:USDT", "exchange": "binance"}, ["perpetual", "binancefuturesusd"]
     ),
     "a month for a minute": Case("market_ohlcv", {"symbol": "BTC/USDT", "timeframe": "1M"}, ["1M", "1m"]),
-    "a time that is none": Case(
+    "a time that is not valid": Case(
         "market_ohlcv", {"symbol": "BTC/USDT", "start": "yesterday"}, ["yesterday", "ISO 8601"]
     ),
     "a time of the future": Case("market_ohlcv", {"symbol": "BTC/USDT", "start": "2099-01-01"}, ["2099"]),

@@ -60,14 +60,14 @@ row("R06: a limit order without a price", "R06", change={"price": None})
 row("R06: leverage on spot", "R06", change={"leverage": 1})
 row("R06: amount zero when nothing is left of the day", "R06 R12", change={"amount": D(0)}, notional_24h=D(300))
 row(
-    "R06: a symbol that is none",
+    "R06: a symbol that is not valid",
     "R04 R06 R10 R25",
     change={"symbol": "???"},
     limits={"symbols": frozenset({"BTC/USDT"}), "max_amount": None},
 )
 row("R06: 19 decimals", "R06", change={"amount": D("0.0000000000000000001")})
 row("R06: a probability of one", "R06 R10", PREDICTION, change={"price": D(1)}, quote=Quote(D("0.6"), 1.0))
-row("R06: a strategy id that is none", "R06 R30?", STANDING, change={"strategy_id": "../meta"})
+row("R06: a strategy id that is not valid", "R06 R30?", STANDING, change={"strategy_id": "../meta"})
 row("R06: a resumed strategy without its subscription", "R06 R30?", STANDING, change={"action": "resume"})
 row("R06: a resumed strategy", "R30?", STANDING, change={"action": "resume", "subscription_id": "sub-1"})
 row("R06: a new strategy with a subscription", "R06 R30?", STANDING, change={"subscription_id": "sub-1"})
