@@ -61,7 +61,7 @@ def timed(work: Callable[[int], object], rounds: int) -> tuple[float, float]:
 def bare(home: Path) -> tuple[float, float]:
     """One row in one commit, rollback journal, synchronous=EXTRA."""
     connection = sqlite3.connect(home / "bare.db", isolation_level=None)
-    connection.execute("PRAGMA journal_mode=DELETE")
+    connection.execute("PRAGMA journal_mode=PERSIST")
     connection.execute("PRAGMA synchronous=EXTRA")
     connection.execute("CREATE TABLE rows (n INTEGER PRIMARY KEY, text TEXT)")
     found = timed(lambda n: connection.execute("INSERT INTO rows VALUES (?, ?)", (n, "x" * 600)), ROUNDS)

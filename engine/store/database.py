@@ -3,7 +3,8 @@
 Work is a function of a connection, run in one transaction. `write` holds the single write lock of the database, across
 all processes, from its first statement to its commit, so that data it has read is still current when it writes. This is
 SQLite's own lock, or an advisory lock on PostgreSQL. `read` sees a consistent snapshot and cannot write. SQLite below
-3.51.3 can corrupt a WAL database used by two processes, so a rollback journal is used there.
+3.51.3 can corrupt a WAL database used by two processes, so a rollback journal is used there. The journal's file stays:
+a commit clears its header, which costs half the time of removing the file.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ FILE_NAME: Final = "engine.sqlite3"
 WAL_IS_SAFE_FROM: Final = (3, 51, 3)
 BUSY_SECONDS: Final = 10.0
 _WRITES: Final = "heytraders_writes"
+_JOURNAL_BYTES: Final = 4_194_304
+"""Size to which SQLite cuts its journal after a large transaction."""
 
 _ATTEMPTS: Final = 5
 """How many times a transaction is tried when PostgreSQL rolls it back in favour of another one."""
@@ -270,7 +273,8 @@ def _connectable(url: URL) -> sa.Engine:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     wal = sqlite3.sqlite_version_info >= WAL_IS_SAFE_FROM
-    connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
+    connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'PERSIST'}")
+    connection.execute(f"PRAGMA journal_size_limit={_JOURNAL_BYTES}")
     connection.execute("PRAGMA synchronous=EXTRA")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA mmap_size=0")

@@ -24,7 +24,8 @@ class Disk:
 
     Attributes:
         database: The ledger's file.
-        commits: Finished transactions: the journal was removed and its folder synced.
+        commits: Finished transactions. Either the journal's header was cleared after the ledger was synced, and then
+            synced itself, or the journal was removed and its folder synced.
         connects: Connections to the exchange, each with the commits before it.
         unsynced: Connections that began while something was not on the disk, as sentences.
     """
@@ -36,6 +37,8 @@ class Disk:
     unsynced: list[str] = field(default_factory=list[str])
     _written: bool = False
     _journal: bool = False
+    _synced: bool = False
+    _cleared: bool = False
     _folder: bool = False
 
     def read(self, trace: str) -> Disk:
@@ -60,19 +63,25 @@ class Disk:
         path = self._path(rest)
         if call in {"write", "pwrite64", "ftruncate"} and path == str(self.database):
             self._written = True
-        elif call == "openat" and path == f"{self.database}-journal" and "O_CREAT" in rest:
-            self._journal = True
+        elif call == "openat" and path == self._journal_path and "O_CREAT" in rest:
+            self._journal, self._synced = True, False
+        elif call in {"write", "pwrite64", "ftruncate"} and path == self._journal_path and self._synced:
+            self._journal, self._cleared = False, True
         elif call == "connect" and f"htons({self.port})" in rest:
             self.connects.append(self.commits)
             self._judge()
 
     def _ends(self, call: str, rest: str) -> None:
         path = self._path(rest)
-        if call == "unlink" and path == f"{self.database}-journal":
+        synced = call in {"fsync", "fdatasync"}
+        if call == "unlink" and path == self._journal_path:
             self._journal, self._folder = False, True
-        elif call in {"fsync", "fdatasync"} and path == str(self.database):
-            self._written = False
-        elif call in {"fsync", "fdatasync"} and path == str(self.database.parent) and self._folder:
+        elif synced and path == str(self.database):
+            self._written, self._synced = False, True
+        elif synced and path == self._journal_path and self._cleared:
+            self._cleared = self._synced = False
+            self.commits += 1
+        elif synced and path == str(self.database.parent) and self._folder:
             self._folder = False
             self.commits += 1
 
@@ -82,8 +91,12 @@ class Disk:
             self.unsynced.append(f"connection {number}: the ledger was written to and not synced")
         if self._journal:
             self.unsynced.append(f"connection {number}: a transaction was still open")
-        if self._folder:
+        if self._folder or self._cleared:
             self.unsynced.append(f"connection {number}: the end of the transaction was not synced")
+
+    @property
+    def _journal_path(self) -> str:
+        return f"{self.database}-journal"
 
     @staticmethod
     def _path(rest: str) -> str:

@@ -20,6 +20,7 @@ SEED = 3
 OTHER_WAY_ROUND = """
 import socket, sqlite3, sys
 ledger = sqlite3.connect(sys.argv[1], isolation_level=None)
+ledger.execute(f"PRAGMA journal_mode={sys.argv[4]}")
 ledger.execute(f"PRAGMA synchronous={sys.argv[2]}")
 ledger.execute("CREATE TABLE intents (state)")
 ledger.execute("INSERT INTO intents VALUES ('SENT')")
@@ -60,13 +61,21 @@ def test_every_connection_finds_the_ledger_on_the_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("synchronous", "missing"),
-    [("EXTRA", []), ("FULL", ["the end of the transaction"]), ("OFF", ["the ledger was written", "the end"])],
+    ("mode", "synchronous", "missing"),
+    [
+        ("PERSIST", "EXTRA", []),
+        ("PERSIST", "OFF", ["the ledger was written", "a transaction was still open"]),
+        ("DELETE", "EXTRA", []),
+        ("DELETE", "FULL", ["the end of the transaction"]),
+        ("DELETE", "OFF", ["the ledger was written", "the end"]),
+    ],
 )
-def test_a_program_that_does_not_sync_is_found_out(tmp_path: Path, synchronous: str, missing: list[str]) -> None:
+def test_a_program_that_does_not_sync_is_found_out(
+    tmp_path: Path, mode: str, synchronous: str, missing: list[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        command = ["-c", OTHER_WAY_ROUND, str(tmp_path / "safety.db"), synchronous, str(port)]
+        command = ["-c", OTHER_WAY_ROUND, str(tmp_path / "safety.db"), synchronous, str(port), mode]
         disk = traced(tmp_path, port, command)
 
     assert len(disk.connects) == 1

@@ -156,4 +156,5 @@ def test_stdio_ends_in_order_and_leaves_the_database_closed(
 
         assert process.wait(timeout=20) == (128 + ending if ending else 0)
         assert "Traceback" not in process.stderr.read()
-    assert not list(Path(environment["HEYTRADERS_HOME"]).glob("*-journal"))
+    journals = Path(environment["HEYTRADERS_HOME"]).glob("*-journal")
+    assert not [path for path in journals if path.read_bytes()[:8].strip(b"\0")]  # a cleared header: nothing is pending
