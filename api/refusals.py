@@ -44,14 +44,14 @@ def refuse(tool: str, model: type[BaseModel], error: ValidationError, given: Map
     for problem in _problems(model, error, given):
         _, text, suggestion, _ = _describe(problem, model, given)
         said.append(text)
-        if suggestion and suggestion not in ways:
+        if suggestion and len(ways) < MAX_SHOWN_PROBLEMS and suggestion not in ways:
             ways.append(suggestion)
     message = "; ".join(said[:MAX_SHOWN_PROBLEMS])
     if len(said) > MAX_SHOWN_PROBLEMS:
         message += f"; and {len(said) - MAX_SHOWN_PROBLEMS} more problems"
     repaired = None if holds_secret(given) else _with_repairs(model, error, given)
     corrected = call_text(tool, repaired) if repaired is not None else None
-    return InvalidInput(message, suggestion=" ".join(ways[:MAX_SHOWN_PROBLEMS]), corrected=corrected)
+    return InvalidInput(message, suggestion=" ".join(ways), corrected=corrected)
 
 
 def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str, object]) -> list[ErrorDetails]:
@@ -65,9 +65,10 @@ def _problems(model: type[BaseModel], error: ValidationError, given: Mapping[str
 
 def _is_echo(problem: ErrorDetails, every: list[ErrorDetails]) -> bool:
     """Pydantic calls a list too short when its items failed; the items are reported themselves."""
+    if problem["type"] != "too_short":
+        return False
     where = problem["loc"]
-    below = any(len(p["loc"]) > len(where) and p["loc"][: len(where)] == where for p in every)
-    return problem["type"] == "too_short" and below
+    return any(len(p["loc"]) > len(where) and p["loc"][: len(where)] == where for p in every)
 
 
 def _with_repairs(

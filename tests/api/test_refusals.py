@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -14,6 +15,7 @@ from api.errors import InvalidInput, explain
 from api.inputs import Request, WebAddress, Whole, Words, json_object, one_of
 from api.market import OhlcvRequest, RankRequest, ScanRequest, TickersRequest
 from api.refusals import refuse
+from api.research import CompareRequest
 
 
 class Hook(Request):
@@ -219,6 +221,14 @@ def test_no_argument_of_any_endpoint_can_be_filled_so_that_it_crashes(declared: 
             given_ = {name: value}
             message = _refusal_or_nothing(declared, given_)
             assert len(message) < 2500
+
+
+def test_a_long_list_of_wrong_items_is_refused_within_a_second() -> None:
+    begun = time.process_time()
+    message = refusal({"result_ids": ["bt_1", "bt_2"], "weights": ["x"] * 20_000}, CompareRequest).message
+
+    assert time.process_time() - begun < 1.0
+    assert "and 19994 more problems" in message
 
 
 def _refusal_or_nothing(declared: Endpoint[Any, Any], given_: dict[str, Any]) -> str:
