@@ -35,7 +35,7 @@ from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
 from safety.face import GatedPost, GatedProfile, GatedSubscription
 from safety.gate.halting import cancel_request
-from safety.gate.orders import admit, carry_out
+from safety.gate.orders import admit_and_carry_out
 from safety.gate.wording import next_step, stand, stopped
 from safety.policy.publishing import judge_webhook
 from safety.sending.watcher import MOST
@@ -167,8 +167,8 @@ async def place_for_strategy(context: GateContext, request: PlaceRequest, subscr
         Denied: The policy denies it.
         HeyTradersError: The service refuses a request for a reason that can be fixed.
     """
-    admitted = await admit(context, Order.of(request), Caller(LIVE, subscription_id, key))
-    return await carry_out(context, admitted.intent, admitted.assessment)
+    admitted = await admit_and_carry_out(context, Order.of(request), Caller(LIVE, subscription_id, key))
+    return admitted.intent
 
 
 async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
@@ -188,13 +188,12 @@ async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
 
 async def _stand(context: GateContext, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
     await _look_again(context)
-    admitted = await admit(context, action, caller)
     signing = SecretStr(secret) if secret else None
-    intent = await carry_out(context, admitted.intent, admitted.assessment, webhook_secret=signing)
-    error = stopped(intent)
+    admitted = await admit_and_carry_out(context, action, caller, webhook_secret=signing)
+    error = stopped(admitted.intent)
     if error is not None:
         raise error
-    return _of(intent)
+    return _of(admitted.intent)
 
 
 async def _look_again(context: GateContext) -> None:
@@ -260,9 +259,8 @@ async def _publish(
     caller: Caller,
 ) -> Intent:
     body = canonical_json(request.model_dump(mode="json", exclude_none=True))
-    admitted = await admit(context, Publication(action=action, body=body), caller)
-    intent = await carry_out(context, admitted.intent, admitted.assessment)
-    error = stopped(intent)
+    admitted = await admit_and_carry_out(context, Publication(action=action, body=body), caller)
+    error = stopped(admitted.intent)
     if error is not None:
         raise error
-    return intent
+    return admitted.intent

@@ -23,7 +23,7 @@ from safety.human.in_force import BY_ELICITATION, covers
 from safety.human.screen import question
 from safety.policy.case import worth
 from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Admission, Caller, Intent, State
+from safety.terms.intent import Admission, Caller, Intent, State, Verdict, stop
 from safety.terms.proposal import Action, Order, Proposal
 
 if TYPE_CHECKING:
@@ -69,11 +69,66 @@ async def admit(
         Denied: The policy denies it.
         HeyTradersError: The service refuses a question for a reason that can be fixed.
     """
+    assessment = await _assessed(context, action, caller, can_elicit=can_elicit)
+    admission, usage = await to_thread.run_sync(partial(_book, context, assessment, caller, ask_first=ask_first))
+    return await _admitted(context, assessment, caller, admission, usage)
+
+
+async def admit_and_carry_out(
+    context: GateContext, action: Action, caller: Caller, *, webhook_secret: SecretStr | None = None
+) -> Admitted:
+    """Admit an action, and send it unless a human has to approve it. The returned intent has its outcome.
+
+    If nothing has to be read between admission and claim, both are one transaction of the ledger.
+
+    Args:
+        context: The gate's context.
+        action: The action in question.
+        caller: The caller's tool and client.
+        webhook_secret: Signs the deliveries of this deployment, instead of the user's secret.
+
+    Raises:
+        Denied: The policy denies it.
+        HeyTradersError: The service refuses a question for a reason that can be fixed.
+    """
+    assessment = await _assessed(context, action, caller)
+    if not context.executor.claims_when_admitted(assessment.channel):
+        booked, intent = await to_thread.run_sync(partial(_book, context, assessment, caller, ask_first=False)), None
+    else:
+        booked, intent = await _book_and_send(context, assessment, caller, webhook_secret)
+    if intent is not None:
+        return Admitted(intent, booked[0].decision, booked[0].repeated, assessment)
+    admitted = await _admitted(context, assessment, caller, *booked)
+    intent = await carry_out(context, admitted.intent, assessment, webhook_secret=webhook_secret)
+    return replace(admitted, intent=intent)
+
+
+async def _book_and_send(
+    context: GateContext, assessment: Assessment, caller: Caller, webhook_secret: SecretStr | None
+) -> tuple[tuple[Admission, Usage | None], Intent | None]:
+    """Book an action; if that claims it too, send it and book its outcome, whoever leaves."""
+    with anyio.CancelScope(shield=True):
+        book = partial(_book, context, assessment, caller, ask_first=False, claims=True)
+        admission, usage = await to_thread.run_sync(book)
+        intent = None
+        if admission.intent is not None and admission.claimed:
+            intent = await context.executor.send(admission.intent, assessment.channel, webhook_secret)
+            await _halt_after_failure(context, intent, assessment)
+        return (admission, usage), intent
+    raise AssertionError("a shield ends no block")
+
+
+async def _assessed(context: GateContext, action: Action, caller: Caller, *, can_elicit: bool = False) -> Assessment:
     subscription_id = caller.client if caller.origin else ""
     refuse_where_there_are_no_plans(context, action)
     assessment = await context.judge.assess(action, can_elicit=can_elicit, subscription_id=subscription_id)
     _refuse_wrong_sides(assessment)
-    admission, usage = await to_thread.run_sync(partial(_book, context, assessment, caller, ask_first=ask_first))
+    return assessment
+
+
+async def _admitted(
+    context: GateContext, assessment: Assessment, caller: Caller, admission: Admission, usage: Usage | None
+) -> Admitted:
     trip = usage and assessment.trip(usage)
     if trip is not None:
         await pull(context, trip)
@@ -112,8 +167,9 @@ def _refuse_wrong_sides(assessment: Assessment) -> None:
 
 
 def _book(
-    context: GateContext, assessment: Assessment, caller: Caller, *, ask_first: bool
+    context: GateContext, assessment: Assessment, caller: Caller, *, ask_first: bool, claims: bool = False
 ) -> tuple[Admission, Usage | None]:
+    """Decide and book, and claim too if `claims`, unless the usage engages the kill switch."""
     ledger, account = context.ledger, assessment.facts.account
     if isinstance(assessment.action, Order) and account is not None and account.equity_usd is not None:
         ledger.saw_equity(assessment.channel.money, assessment.action.account_id, account.equity_usd)
@@ -123,12 +179,17 @@ def _book(
         seen.append(usage)
         return assessment.decide(usage, state)
 
+    def last_word(intent: Intent, usage: Usage, state: SwitchState) -> Verdict:
+        trip = assessment.trip(usage)
+        return assessment.verdict(intent, usage, state) if trip is None else stop(intent.state, trip.reason)
+
     admission = ledger.admit(
         propose(context, assessment),
         caller,
         decide,
         repeat_seconds=assessment.limits.repeat_seconds,
         ask_first=ask_first,
+        last_word=last_word if claims else None,
     )
     return admission, seen[0] if seen else None
 
@@ -172,9 +233,8 @@ class Orders:
         Raises:
             HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
-        admitted = await admit(self.context, Order.of(request), Caller(tool, client))
-        intent = await carry_out(self.context, admitted.intent, admitted.assessment)
-        return _told(intent, repeated=admitted.repeated)
+        admitted = await admit_and_carry_out(self.context, Order.of(request), Caller(tool, client))
+        return _told(admitted.intent, repeated=admitted.repeated)
 
     async def place_and_follow(
         self, request: PlaceRequest, tool: str, client: str, asking: Asking, wait_seconds: float
@@ -185,15 +245,19 @@ class Orders:
             HeyTradersError: It was definitely not placed; the error says why and what to do.
         """
         wait = Wait(asking, wait_seconds)
-        able = asking.available
-        admitted = await admit(self.context, Order.of(request), Caller(tool, client), ask_first=able, can_elicit=able)
+        order, caller, able = Order.of(request), Caller(tool, client), asking.available
+        if able:
+            admitted = await admit(self.context, order, caller, ask_first=True, can_elicit=True)
+        else:
+            admitted = await admit_and_carry_out(self.context, order, caller)
         intent = admitted.intent
         asks = able and intent.state == "PENDING" and _yes_counts(admitted)
         if asks:
             intent = await _ask(self.context, intent, wait)
-        at_once = intent is admitted.intent and intent.state != "PENDING"
-        intent = await decided(self.context, intent, wait)
-        intent = await carry_out(self.context, intent, admitted.assessment, at_once=at_once)
+        if able or intent.state == "PENDING":
+            at_once = intent is admitted.intent and intent.state != "PENDING"
+            intent = await decided(self.context, intent, wait)
+            intent = await carry_out(self.context, intent, admitted.assessment, at_once=at_once)
         intent = await settled(self.context, intent, wait)
         intent = await followed(self.context, intent, wait)
         return _told(intent, repeated=admitted.repeated and not asks)  # an answer may come with a separate call
@@ -230,14 +294,19 @@ async def carry_out(
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(_take_back, context, intent.intent_id)
         raise
+    await _halt_after_failure(context, intent, assessment)
+    return intent
+
+
+async def _halt_after_failure(context: GateContext, intent: Intent, assessment: Assessment) -> None:
+    """Engage the kill switch if an order that was not acknowledged is one too many."""
     if intent.state == "ACKED":
-        return intent
+        return
     with anyio.CancelScope(shield=True):
         usage = await to_thread.run_sync(context.ledger.usage, intent.proposal.money, intent.proposal.action)
         trip = assessment.trip(usage)
         if trip is not None:
             await pull(context, trip)
-    return intent
 
 
 def _take_back(context: GateContext, intent_id: str) -> None:

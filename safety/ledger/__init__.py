@@ -80,6 +80,7 @@ class Ledger:
         *,
         repeat_seconds: int,
         ask_first: bool = False,
+        last_word: Callable[[Intent, Usage, SwitchState], Verdict] | None = None,
     ) -> Admission:
         """Decide on a proposal and book it, so that no other process can use the same share of the limits.
 
@@ -89,10 +90,13 @@ class Ledger:
             decide: The policy; called at most once, with usage and switch that cannot change before the booking.
             repeat_seconds: For this long after sending, the same call means the same intent.
             ask_first: Ask a human even if the policy does not require it.
+            last_word: The final check of an intent with simulated money. If given, and no human has to approve it, the
+                claim to send it is part of the same transaction, on the disk when this returns.
         """
         with self._write() as journal:
             state = switch.current(journal, self._home).state
             rows.expire(journal)
+            word = None if last_word is None or self._anchors.missing(journal) else last_word
             return booking.admit(
                 journal,
                 proposal,
@@ -100,6 +104,7 @@ class Ledger:
                 lambda usage: decide(usage, state),
                 repeat_seconds=repeat_seconds,
                 ask_first=ask_first,
+                last_word=word and (lambda intent, usage: word(intent, usage, state)),
             )
 
     def approve(self, intent_id: str, *, signature: str, key_id: str) -> Intent:

@@ -314,12 +314,17 @@ def admit(
     *,
     repeat_seconds: int,
     ask_first: bool,
+    last_word: Callable[[Intent, Usage], Verdict] | None = None,
 ) -> Admission:
-    """Return the intent of an earlier call with the same terms, or decide and book. A denial is only an event."""
+    """Return the intent of an earlier call with the same terms, or decide and book. A denial is only an event.
+
+    With `last_word`, an intent that needs no human is claimed too, if it agrees.
+    """
     earlier = _of_origin(journal, caller.origin) if caller.origin else _earlier(journal, proposal, repeat_seconds)
     if earlier is not None:
         return Admission(intent_of(earlier), _decision_for(earlier, proposal), repeated=True)
-    decision = decide(usage_of(journal, proposal.money, proposal.action))
+    usage = usage_of(journal, proposal.money, proposal.action)
+    decision = decide(usage)
     told = {
         "tool": caller.tool,
         "client": caller.client,
@@ -333,8 +338,11 @@ def admit(
         return Admission(None, decision)
     passed = decision.outcome is Outcome.PASS
     state: State = "APPROVED" if passed and not ask_first else "PENDING"
-    row = admit_row(journal, proposal, caller, state, automatic=passed)
-    return Admission(insert(journal, row, told), decision)
+    row = insert(journal, admit_row(journal, proposal, caller, state, automatic=passed), told)
+    if last_word is None or state != "APPROVED":
+        return Admission(intent_of(row), decision)
+    claim = _decided(journal, row, lambda intent: last_word(intent, usage))
+    return Admission(claim.intent, decision, claimed=claim.won)
 
 
 def _of_origin(journal: Journal, origin: str) -> Row | None:
@@ -389,15 +397,18 @@ def claim(
         return Claim(won=False, intent=intent_of(row), reason=altered(row))
     if state == "HALTED":
         return _stopped(journal, row, Verdict("HALTED", f"halted: {switch.in_journal(journal).reason}"))
-    return _decided(journal, row, decide, state)
+
+    def judged(intent: Intent) -> Verdict:
+        proposal = intent.proposal
+        usage = usage_of(journal, proposal.money, proposal.action, without=intent.intent_id)
+        return decide(intent, usage, state)
+
+    return _decided(journal, row, judged)
 
 
-def _decided(
-    journal: Journal, row: Row, decide: Callable[[Intent, Usage, SwitchState], Verdict], state: SwitchState
-) -> Claim:
+def _decided(journal: Journal, row: Row, judged: Callable[[Intent], Verdict]) -> Claim:
     intent = intent_of(row)
-    proposal = intent.proposal
-    verdict = decide(intent, usage_of(journal, proposal.money, proposal.action, without=intent.intent_id), state)
+    verdict = judged(intent)
     if verdict.to == row["state"]:
         return Claim(won=False, intent=intent, reason=verdict.reason)
     if verdict.to != "SENT":

@@ -85,13 +85,13 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
     }
 
 
-def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Intent:
-    """Write a new row and its admission event."""
+def insert(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
+    """Write a new row and its admission event. Returns the row with its seal."""
     sealed = {**row, "seal": seal(journal, row)}
     marks = ", ".join("?" * len(sealed))
     journal.db.execute(f"INSERT INTO intents ({', '.join(sealed)}) VALUES ({marks})", tuple(sealed.values()))
     journal.append("intent", row["intent_id"], {"to": row["state"], "seal": sealed["seal"], **told})
-    return intent_of(sealed)
+    return sealed
 
 
 def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | None = None, **changes: object) -> Row:

@@ -337,7 +337,6 @@ class Executor:
             OutcomeUnknown: It was sent, and the ledger could not record the outcome.
         """
         intent = admitted or await to_thread.run_sync(self._known, intent_id)
-        secret = webhook_secret or self.webhook_secret
         try:
             channel = await self._channel(intent)
             ground = ground or await self.judge.assess(
@@ -356,7 +355,7 @@ class Executor:
             claim = await to_thread.run_sync(self.ledger.claim, intent.intent_id, decide)
             intent, won = claim.intent, claim.won
             if won:
-                intent = await self._sent(intent, channel, secret)
+                intent = await self.send(intent, channel, webhook_secret)
         return intent if won else await self._outcome_of_another(intent)
 
     def _known(self, intent_id: str) -> Intent:
@@ -399,9 +398,20 @@ class Executor:
             raise late
         return intent
 
-    async def _sent(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Intent:
-        """Send a claimed intent and book the outcome."""
-        found = await self._attempt(intent, channel, secret)
+    def claims_when_admitted(self, channel: Channel) -> bool:
+        """Whether the final check of an action follows at once on its admission, with nothing to ask in between.
+
+        Before an order with real money is claimed, the service lists the orders of its account.
+        """
+        return channel.money == "paper" and CALL_ENDS.get() - anyio.current_time() >= LEAST_SECONDS
+
+    async def send(self, intent: Intent, channel: Channel, webhook_secret: SecretStr | None = None) -> Intent:
+        """Send an intent that the caller has claimed, and book the outcome. The caller shields it.
+
+        Raises:
+            OutcomeUnknown: It was sent, and the ledger could not record the outcome.
+        """
+        found = await self._attempt(intent, channel, webhook_secret or self.webhook_secret)
         try:
             return await to_thread.run_sync(self._settle, intent.intent_id, found)
         except HeyTradersError as error:

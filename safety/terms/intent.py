@@ -160,11 +160,13 @@ class Admission:
         intent: `None` if the policy denied it.
         decision: The policy's; for a repeated call, that of the earlier one.
         repeated: The intent comes from an earlier call with the same terms.
+        claimed: The intent was also claimed: the caller may send it, once.
     """
 
     intent: Intent | None
     decision: Decision
     repeated: bool = False
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,8 +141,8 @@ async def test_an_order_from_the_tool_to_its_paper_fill(walk: Walk, tmp_path: Pa
 
     shortest = [min(numbers) for numbers in zip(*walks, strict=True)]
     assert shortest[0] <= 50, "\n".join(files)
-    assert shortest[1] <= 405
-    assert shortest[2] <= 6
+    assert shortest[1] <= 398
+    assert shortest[2] <= 5
 
 
 async def test_a_scan_of_two_symbols(walk: Walk, tmp_path: Path) -> None:

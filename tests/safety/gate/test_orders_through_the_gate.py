@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from api.errors import Denied, HeyTradersError, InvalidInput, NotFound, explain
+from tests.safety.execution.test_cancellation import Stepped
 
 from .conftest import SIGNED, Dialog, Place, opened, order
 
@@ -18,6 +19,35 @@ async def test_a_paper_order_passes_at_once_and_asks_the_service_nothing_else(pa
 
     assert (placed.outcome, placed.intent_state, placed.status, placed.label) == ("placed", "ACKED", "FILLED", "mine")
     assert paper.heard.calls == ["POST /orders"]
+
+
+async def test_the_journal_has_admission_claim_and_outcome_of_a_paper_order_each_sealed(paper: Place) -> None:
+    before = paper.ledger.head()[0]
+    placed = await paper.gate.orders.place(order(), "orders_place", "")
+
+    events = paper.ledger.events(after=before)
+    assert [event.body["to"] for event in events if event.kind == "intent"] == ["APPROVED", "SENT", "ACKED"]
+    assert {event.subject for event in events} == {placed.intent_id}
+    assert paper.ledger.verify() == []
+
+
+async def test_a_paper_order_whose_caller_leaves_is_placed_and_booked_or_never_sent(paper: Place) -> None:
+    async def left_at(step: int) -> int:
+        scope = anyio.CancelScope()
+        placing = Stepped(paper.gate.orders.place(order(), "orders_place", ""), step, scope.cancel)
+        with scope:
+            await placing
+        return placing.steps
+
+    waits = await left_at(0)
+    paper.heard.calls.clear()
+    for step in range(1, waits + 1):
+        await left_at(step)
+
+    booked = paper.ledger.intents()[:-1]
+    assert {intent.state for intent in booked} == {"ACKED"}
+    assert 0 < len(booked) < waits
+    assert paper.heard.changes == ["POST /orders"] * len(booked)
 
 
 async def test_two_equal_paper_orders_are_two_orders(paper: Place) -> None:

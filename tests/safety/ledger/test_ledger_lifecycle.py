@@ -387,7 +387,7 @@ def test_the_files_are_for_their_owner_alone(home: Path, ledger: Ledger, clock: 
     admitted(ledger, clock)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
 
-    assert modes == {"safety.db": 0o600, "audit.key": 0o600}
+    assert modes == {"safety.db": 0o600, "safety.db-journal": 0o600, "audit.key": 0o600}
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
