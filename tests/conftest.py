@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -31,6 +32,7 @@ _SERVER_URL = "HEYTRADERS_TEST_POSTGRESQL"
 _ROOM = 4 << 30
 _LONGEST = ("chaos", "clients", "server", "attack", "engine/live", "engine/venues", "tools", "venues", "engine/routes")
 """Folders with files that take many seconds, longest first."""
+_WHAT_A_TOOL_DOES = ("tools", "safety", "agent_tasks", "resources", "prompts")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -89,12 +91,50 @@ def _keep_homes_in_memory() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files first, so that the parallel test processes finish together."""
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
-    folders = [Path(__file__).parent / folder for folder in _LONGEST]
-    items.sort(key=lambda item: next((i for i, each in enumerate(folders) if each in item.path.parents), len(folders)))
+    _alternate_eras(items)
+    folders = [str(Path(__file__).parent / folder) for folder in _LONGEST]
+    files = {item.path: str(item.path) for item in items}
+    ranks = {
+        path: next((i for i, folder in enumerate(folders) if file.startswith(folder)), len(folders))
+        for path, file in files.items()
+    }
+    items.sort(key=lambda item: ranks[item.path])
+
+
+def _alternate_eras(items: list[pytest.Item]) -> None:
+    """In folders about what a tool does, each case of a test runs in one era, in turn; the other half is `slow`.
+
+    The eras differ in how a call and a question travel. The tests of the server, of clients and of attackers cover that
+    in both, and so does a test without other cases.
+    """
+    folders = {Path(__file__).parent / folder for folder in _WHAT_A_TOOL_DOES}
+    cases: dict[tuple[Path, str], dict[str, dict[str, pytest.Function]]] = {}
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and hasattr(item, "callspec")
+            and not folders.isdisjoint(item.path.parents)
+        ):
+            era = str(item.callspec.params.get("era"))
+            if era in get_args(Era) and len(item.callspec.params) > 1:
+                case = item.callspec.id.replace(era, "", 1)
+                cases.setdefault((item.path, item.nodeid.partition("[")[0]), {}).setdefault(case, {})[era] = item
+    for twins in cases.values():
+        for number, twin in enumerate(twins.values()):
+            if len(twin) == len(get_args(Era)):
+                twin["legacy" if number % 2 == 0 else "auto"].add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """The collected tests live to the end. Searching them for garbage again and again takes a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
