@@ -13,6 +13,10 @@ MarketType = Literal["spot", "perpetual", "prediction"]
 DataChoice = Literal["simulated", "exchange"]
 """The source of the embedded engine's market data, apart from the user's imports."""
 
+ExitForm = Literal["one cancels the other", "two orders", "engine"]
+"""How a stop and a target of an own account rest at its exchange once the entry has filled. `two orders`: each only
+reduces, and our engine cancels the other after a fill. `engine`: they do not; our engine watches the price."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
@@ -39,6 +43,8 @@ class Exchange:
         opening_balance: The balance of a new paper account.
         quote_first: Its own dialect writes the quote before the base, as in KRW-BTC.
         symbol_needed: Open orders are listed for one symbol at a time.
+        exits: Who holds the exits of orders on own accounts.
+        no_exits: Why they cannot rest there, in words that follow its name; "" if they can.
         own_order_ids: The ids that it accepts to cancel: "any" ours or its own, "numeric" or "hash" its own only.
     """
 
@@ -57,6 +63,8 @@ class Exchange:
     symbol_needed: bool
     quote_first: bool
     own_order_ids: Literal["any", "numeric", "hash"]
+    exits: ExitForm
+    no_exits: str
 
     @property
     def prefix(self) -> str:
@@ -72,6 +80,21 @@ class Exchange:
     def cancels_by_own_id(self) -> bool:
         """Whether only the exchange's id cancels an order, and not ours."""
         return self.own_order_ids != "any"
+
+    def held_by(self, *, pair: bool) -> str:
+        """Who holds the exits of an order on an own account, and when a process of ours has to run, for its approver.
+
+        Args:
+            pair: The order has a stop and a target.
+        """
+        if self.exits == "engine":
+            return f"held by this engine: works only while a process of it runs ({self.name} {self.no_exits})"
+        rests = f"rests at {self.name} once the order has filled; until then a process of this engine has to run"
+        if not pair:
+            return rests
+        if self.exits == "one cancels the other":
+            return f"{rests}. There, one cancels the other"
+        return f"{rests}, and after a fill too: it cancels the other exit"
 
 
 _USUAL: Final = ("market", "limit", "GTC", "FOK")
@@ -96,6 +119,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="any",
+            exits="one cancels the other",
+            no_exits="",
         ),
         Exchange(
             id="binancefuturesusd",
@@ -113,6 +138,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="any",
+            exits="two orders",
+            no_exits="",
         ),
         Exchange(
             id="upbit",
@@ -130,6 +157,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=True,
             own_order_ids="any",
+            exits="engine",
+            no_exits="has no stop orders",
         ),
         Exchange(
             id="gate",
@@ -147,6 +176,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="any",
+            exits="engine",
+            no_exits="has trigger orders that cannot be found by our id",
         ),
         Exchange(
             id="gatefutures",
@@ -164,6 +195,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="any",
+            exits="engine",
+            no_exits="has trigger orders that cannot be found by our id",
         ),
         Exchange(
             id="hyperliquid",
@@ -181,6 +214,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="any",
+            exits="one cancels the other",
+            no_exits="",
         ),
         Exchange(
             id="lighter",
@@ -198,6 +233,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=True,
             quote_first=False,
             own_order_ids="numeric",
+            exits="engine",
+            no_exits="lets stop orders lapse after 28 days",
         ),
         Exchange(
             id="polymarket",
@@ -215,6 +252,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             symbol_needed=False,
             quote_first=False,
             own_order_ids="hash",
+            exits="engine",
+            no_exits="has no stop orders",
         ),
     )
 }

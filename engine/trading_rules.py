@@ -292,6 +292,7 @@ class ExitOrder:
         role: stop_loss or take_profit.
         price: The approved price.
         amount: Filled amount of the entry, base units.
+        again: Why it was not sent, or did not fill, before; "" the first time.
     """
 
     label: str
@@ -301,6 +302,7 @@ class ExitOrder:
     role: str
     price: Decimal
     amount: Decimal
+    again: str = ""
 
 
 Permit = Callable[[ExitOrder], str]

@@ -159,7 +159,7 @@ class Asking(Protocol):
 
         Args:
             intent_id: The intent in question; each intent is asked about once.
-            question: Frozen text, at most nine lines.
+            question: Frozen text, at most ten lines.
         """
         ...
 

@@ -85,7 +85,7 @@ class GateDoor:
     async def _permit_exit(self, order: ExitOrder) -> str:
         await self._safety.gate()
         context = await self._safety.context()
-        terms = Exit(order.account_id, order.symbol, order.side, order.role, order.price, order.amount)
+        terms = Exit(order.account_id, order.symbol, order.side, order.role, order.price, order.amount, order.again)
         return await to_thread.run_sync(permit_exit, context.ledger, order.label, terms)
 
     async def _find(self, key: str) -> DoorAnswer | None:

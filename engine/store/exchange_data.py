@@ -95,7 +95,7 @@ exchange_orders: Final = sa.Table(
 """Orders on the user's own accounts, recorded before they are sent.
 
 An exit has a `role` and its entry's `order_id` as `parent`. While it waits for its price it is WAITING and
-has not been sent.
+has not been sent. It is MISSED when its exchange ended it before it had filled, until another takes its place.
 """
 
 

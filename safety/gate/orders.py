@@ -454,7 +454,10 @@ _STRATEGY_ORDERS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger."""
+    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger.
+
+    `again` says why an earlier one did not fill, for the journal.
+    """
 
     account_id: str
     symbol: str
@@ -462,6 +465,7 @@ class Exit:
     role: str
     price: Decimal
     amount: Decimal
+    again: str = ""
 
 
 def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal:
@@ -509,5 +513,6 @@ def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
     switch = ledger.switch()
     if switch.state == "HALTED":
         return f"the kill switch is HALTED ({switch.reason}); only `heytraders-mcp release` ends it"
-    ledger.record(EXIT, subject=intent.intent_id, role=order.role, price=str(order.price), amount=str(order.amount))
+    terms = {"role": order.role, "price": str(order.price), "amount": str(order.amount)}
+    ledger.record(EXIT, subject=intent.intent_id, **terms, **({"again": order.again} if order.again else {}))
     return ""

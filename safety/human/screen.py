@@ -1,4 +1,4 @@
-"""Renders what a human sees before approving: at most nine lines, from the proposal alone.
+"""Renders what a human sees before approving: at most ten lines, from the proposal alone.
 
 An agent may choose the terms but not how they look. Facts are plain ASCII with all other characters spelt out, so that
 no two symbols or accounts look alike. An agent's own words are quoted, on a line that says whose they are.
@@ -15,11 +15,12 @@ from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Final, cast
 
 from api.errors import InvalidInput
+from api.exchanges import EXCHANGES
 from safety.exits import cleaned
 from safety.policy.case import instrument
 from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
 
-MAX_LINES: Final = 9
+MAX_LINES: Final = 10
 MAX_WORDS: Final = 280
 """Characters of an agent's own words on one line."""
 
@@ -28,7 +29,7 @@ _DIGITS: Final = 8
 
 
 def screen(proposal: Proposal) -> list[str]:
-    """The facts, one per line, at most eight; the ninth line is for what is left of the limits."""
+    """The facts, one per line, at most nine; the tenth line is for what is left of the limits."""
     lines = [*_headline(proposal), *_terms(proposal), ("expires", _clock(proposal.expires))]
     lines.append(("fingerprint", proposal.digest[:16]))
     return [f"{name:<{_WIDTH}} {text}" for name, text in lines[: MAX_LINES - 1]]
@@ -77,12 +78,14 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
     elif isinstance(action, Deployment):
         yield from _standing_terms(action)
     else:
-        for name, value in list(_body(action).items())[: MAX_LINES - 4]:
+        for name, value in list(_body(action).items())[: MAX_LINES - 5]:
             yield fact(name)[:_WIDTH], words(value)
 
 
 def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}{_exits(order)}"
+    if order.stop_loss is not None or order.take_profit is not None:
+        yield "exits", _holder(order, proposal)
     market = "" if proposal.quote is None else f"; the market was at {plain(proposal.quote)}"
     price = (
         "any price (market order)" if order.price is None else f"{plain(order.price)} or better ({order.order_type})"
@@ -123,6 +126,14 @@ def _exits(order: Order) -> str:
     prices = {"stop at": order.stop_loss, "target at": order.take_profit}
     told = [f"{name} {plain(price)}" for name, price in prices.items() if price is not None]
     return f", then {' or '.join(told)}" if told else ""
+
+
+def _holder(order: Order, proposal: Proposal) -> str:
+    """Who holds the exits of an order, and when a process has to run for them."""
+    if paper(proposal):
+        return "held by this engine; bars that pass while no process runs count when one runs again"
+    pair = order.stop_loss is not None and order.take_profit is not None
+    return EXCHANGES[order.exchange].held_by(pair=pair)
 
 
 def _standing_terms(standing: Deployment) -> Iterator[tuple[str, str]]:

@@ -113,7 +113,7 @@ def _asked_for(waiting: list[Intent]) -> Intent:
 
 
 def _shown(intent: Intent, ledger: Ledger, policy: Policy) -> list[str]:
-    """The facts, at most nine lines, below the text to publish, if any."""
+    """The facts, at most ten lines, below the text to publish, if any."""
     lines = [*whole_text(intent.proposal), *screen(intent.proposal)]
     limit = policy.limits(intent.proposal.money).daily_notional
     if limit is not None and intent.proposal.notional_usd is not None:

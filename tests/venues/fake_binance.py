@@ -7,6 +7,7 @@ import io
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -314,7 +315,7 @@ class FakeBinance(FakeVenue):
             "algoId": int(order.id), "clientAlgoId": order.client_id, "algoType": "CONDITIONAL",
             "orderType": order.kind.upper(), "symbol": order.symbol, "side": order.side, "positionSide": "BOTH",
             "timeInForce": "GTC", "quantity": f"{order.amount}", "triggerPrice": f"{order.price}", "price": "0",
-            "algoStatus": {"open": "NEW", "filled": "FINISHED", "canceled": "CANCELED"}[order.status],
+            "algoStatus": order.ended_as or {"open": "NEW", "filled": "FINISHED", "canceled": "CANCELED"}[order.status],
             "actualOrderId": "" if became is None else became.id, "actualPrice": "0.00000", "reduceOnly": True,
             "workingType": "CONTRACT_PRICE", "closePosition": False, "createTime": int(order.at * 1_000),
             "updateTime": int(order.at * 1_000), "triggerTime": 0,
@@ -331,6 +332,19 @@ class FakeBinance(FakeVenue):
                 )  # fmt: skip
             self.became[order.id] = made
         super().fill(order)
+        if order.id in self.pairs:
+            self.orders[self.pairs[order.id]].ended_as = "EXPIRED"
+
+    def end(self, order: FakeOrder, state: str, filled: str = "0") -> None:
+        """A stop of a pair that triggers ends the target; a conditional order becomes a market order that ends."""
+        super().end(order, state, filled)
+        if order.id in self.pairs:
+            super().end(self.orders[self.pairs[order.id]], "EXPIRED")
+        if order.id in self.algos and state != "REJECTED":
+            with self.lock:
+                self._next += 1
+            made = replace(order, id=str(self._next), client_id=f"x-{order.id}", kind="market")
+            order.ended_as, self.became[order.id] = "FINISHED", made
 
     def _open_orders(self, request: Request) -> Answer:
         symbol = request.query.get("symbol")
@@ -352,7 +366,7 @@ class FakeBinance(FakeVenue):
             "executedQty": f"{order.filled}",
             "cummulativeQuoteQty": f"{cost}",
             "cumQuote": f"{cost}",
-            "status": _STATUS[order.status],
+            "status": order.ended_as or _STATUS[order.status],
             "timeInForce": "GTC",
             "type": order.kind.upper(),
             "side": order.side.upper(),

@@ -155,7 +155,7 @@ class FakeGate(FakeVenue):
 
     def _future(self, order: FakeOrder) -> dict[str, Any]:
         sign = 1 if order.side == "buy" else -1
-        finish = {"open": None, "filled": "filled", "canceled": "cancelled"}[order.status]
+        finish = order.ended_as or {"open": None, "filled": "filled", "canceled": "cancelled"}[order.status]
         return {
             "id": int(order.id), "text": order.client_id, "contract": "BTC_USDT", "size": sign * int(order.amount),
             "left": sign * int(order.amount - order.filled), "price": f"{order.price or 0}", "tif": "gtc",

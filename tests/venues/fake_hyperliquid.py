@@ -92,7 +92,7 @@ class FakeHyperliquid(FakeVenue):
             return {"status": "unknownOid"}
         cancelled = "siblingFilledCanceled" if order.id in self.pairs else "canceled"
         state = {"open": "open", "filled": "filled", "canceled": cancelled}[order.status]
-        told = {"order": self._told(order), "status": state, "statusTimestamp": int(order.at * 1_000)}
+        told = {"order": self._told(order), "status": order.ended_as or state, "statusTimestamp": int(order.at * 1_000)}
         return {"status": "order", "order": told}
 
     def _told(self, order: FakeOrder) -> dict[str, Any]:

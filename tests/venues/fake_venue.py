@@ -85,6 +85,7 @@ class FakeOrder:
     filled: Decimal = Decimal(0)
     status: str = "open"
     at: float = field(default_factory=time.time)
+    ended_as: str = ""
 
     @property
     def fill_price(self) -> Decimal:
@@ -174,6 +175,10 @@ class FakeVenue:
         """Fill a resting order, and cancel the other one of its pair."""
         order.status, order.filled = "filled", order.amount
         self.end_pair(order)
+
+    def end(self, order: FakeOrder, state: str, filled: str = "0") -> None:
+        """End an order before it has filled, in the venue's own word; the other one of its pair stays."""
+        order.status, order.filled, order.ended_as = "canceled", Decimal(filled), state
 
     def end_pair(self, order: FakeOrder) -> None:
         """Cancel the other order of a pair."""

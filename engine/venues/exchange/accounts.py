@@ -51,7 +51,7 @@ from .orders import (
 from .plans import Plans
 from .reading import AccountReader, replace_exits
 from .session import Connector, Written
-from .views import ENDED, WAITING, OwnAccount, account_view, foreign_view, order_view, placed_view
+from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_view, placed_view
 
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
@@ -173,9 +173,8 @@ class ExchangeAccounts:
 
     def why_no_exits(self, account_id: str) -> str:
         """See `Venue`."""
-        exchange = self._own(account_id).exchange
-        why = CONVENTIONS[exchange].no_exits
-        return f"{EXCHANGES[exchange].name} {why}" if why else ""
+        exchange = EXCHANGES[self._own(account_id).exchange]
+        return f"{exchange.name} {exchange.no_exits}" if exchange.no_exits else ""
 
     def exits(self, account_id: str, order_id: str) -> list[Order]:
         """See `Venue`."""
@@ -347,7 +346,7 @@ class ExchangeAccounts:
                 suggestion="Add account_id, exchange and symbol to cancel an order placed elsewhere",
                 code="ORDER_NOT_FOUND",
             )
-        if row is not None and row.status == WAITING:
+        if row is not None and row.status in HELD:
             return order_view(self._cancel_waiting(row), own)
         if row is not None and row.status not in CANCELLABLE:
             raise InvalidInput(f"order {request.order_id} is {row.status}", suggestion="Only open orders are cancelled")
@@ -369,7 +368,7 @@ class ExchangeAccounts:
 
         def work(connection: sa.Connection) -> SentOrder:
             for each in exits_of(connection, row.parent or ""):
-                if each.status == WAITING:
+                if each.status in HELD:
                     change_order(
                         connection, each.ended("CANCELLED", "Cancelled on request, with its plan", time.time())
                     )

@@ -117,8 +117,10 @@ class Convention:
         native_signer: The package whose library signs its orders; `None` if ccxt signs them.
         has_testnet: Whether it has a testnet with play money.
         tells_permissions: Whether the exchange reports the permissions of a key.
-        exits: How a stop and a target rest there.
-        no_exits: Why they cannot rest there, in words that follow its name; "" if they can.
+        exits: How a stop and a target rest there. `api.exchanges` says why where they cannot.
+        nothing_to_close: Its words for an exit that ended, or was refused, with nothing left to close: its owner
+            cancelled it, the other exit filled, or the position is closed. An exit that ends with any other word
+            before it has filled is sent again.
         trigger_book: Where its trigger orders are, if apart from its other orders.
     """
 
@@ -158,7 +160,7 @@ class Convention:
     has_testnet: bool
     tells_permissions: bool
     exits: ExitForm
-    no_exits: str
+    nothing_to_close: frozenset[str]
     trigger_book: TriggerBook | None
 
 

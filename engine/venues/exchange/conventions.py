@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, get_args
 
-from api.exchanges import ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
 from engine.venues.exchange.convention import (
     KEY_AND_SECRET,
     PRIVATE_KEY,
@@ -50,6 +50,21 @@ _GATE_REFUSALS: Final = frozenset(
     {"INVALID_PARAM_VALUE", "INVALID_CURRENCY_PAIR", "BALANCE_NOT_ENOUGH", "INVALID_KEY", "INVALID_SIGNATURE"}
     | {"REQUEST_EXPIRED", "FORBIDDEN", "READ_ONLY", "CONTRACT_NOT_FOUND", "INSUFFICIENT_AVAILABLE", "ORDER_POC"}
     | {"RISK_LIMIT_EXCEEDED", "LIQUIDATE_IMMEDIATELY", "INVALID_PROTOCOL", "INVALID_REQUEST_BODY", "SIZE_TOO_SMALL"}
+)
+
+_BINANCE_CLOSED: Final = frozenset({"CANCELED", "conditional CANCELED", "conditional EXPIRED", "-2022"})
+"""Cancelled by its owner; a conditional order whose position was closed; a reduce-only order without a position."""
+
+_GATE_CLOSED: Final = frozenset({"cancelled", "liquidated", "auto_deleveraged", "reduce_only", "position_closed"})
+
+_HYPERLIQUID_CLOSED: Final = frozenset(
+    {"canceled", "scheduledCancel", "siblingFilledCanceled", "reduceOnlyCanceled", "reduceOnlyRejected"}
+    | {"liquidatedCanceled", "delistedCanceled", "Reduce only order would increase"}
+)
+"""`marginCanceled`, `iocCancelRejected` and the other states leave the position open."""
+
+_LIGHTER_CLOSED: Final = frozenset(
+    {"canceled", "canceled-oco", "canceled-child", "canceled-reduce-only", "canceled-liquidation"}
 )
 
 CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
@@ -98,7 +113,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=True,
             tells_permissions=True,
             exits="order list",
-            no_exits="",
+            nothing_to_close=_BINANCE_CLOSED,
             trigger_book=None,
         ),
         Convention(
@@ -144,7 +159,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=True,
             tells_permissions=True,
             exits="trigger orders",
-            no_exits="",
+            nothing_to_close=_BINANCE_CLOSED,
             trigger_book=TriggerBook("clientAlgoId", "actualOrderId"),
         ),
         Convention(
@@ -189,7 +204,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=False,
             tells_permissions=False,
             exits="engine",
-            no_exits="has no stop orders",
+            nothing_to_close=frozenset(),
             trigger_book=None,
         ),
         Convention(
@@ -229,7 +244,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=False,
             tells_permissions=False,
             exits="engine",
-            no_exits="has trigger orders that cannot be found by our id",
+            nothing_to_close=_GATE_CLOSED,
             trigger_book=None,
         ),
         Convention(
@@ -274,7 +289,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=True,
             tells_permissions=False,
             exits="engine",
-            no_exits="has trigger orders that cannot be found by our id",
+            nothing_to_close=_GATE_CLOSED,
             trigger_book=None,
         ),
         Convention(
@@ -335,7 +350,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=True,
             tells_permissions=False,
             exits="position group",
-            no_exits="",
+            nothing_to_close=_HYPERLIQUID_CLOSED,
             trigger_book=None,
         ),
         Convention(
@@ -388,7 +403,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=True,
             tells_permissions=False,
             exits="engine",
-            no_exits="lets stop orders lapse after 28 days",
+            nothing_to_close=_LIGHTER_CLOSED,
             trigger_book=None,
         ),
         Convention(
@@ -456,7 +471,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             has_testnet=False,
             tells_permissions=False,
             exits="engine",
-            no_exits="has no stop orders",
+            nothing_to_close=frozenset(),
             trigger_book=None,
         ),
     )
@@ -465,3 +480,8 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
 
 if missing := set(get_args(ExchangeId)) - set(CONVENTIONS):
     raise TypeError(f"no row for {', '.join(sorted(missing))}")
+_IN_ROWS: Final = {"order list": "one cancels the other", "position group": "one cancels the other"} | {
+    "trigger orders": "two orders", "engine": "engine",
+}  # fmt: skip
+if wrong := [name for name, row in CONVENTIONS.items() if _IN_ROWS[row.exits] != EXCHANGES[name].exits]:
+    raise TypeError(f"api.exchanges contradicts how exits rest on {', '.join(wrong)}")

@@ -31,7 +31,11 @@ _STATUS: Final[Mapping[str, OrderStatus]] = {
     "cancelled": "CANCELLED",
     "expired": "CANCELLED",
     "rejected": "REJECTED",
+    "scheduledCancel": "CANCELLED",
 }
+
+_OVER: Final = ("finished", "closed", "cancelled")
+"""States of Gate whose reason ccxt passes on untranslated, such as `reduce_only` or `position_closed`."""
 
 
 class Terms(Protocol):
@@ -94,7 +98,7 @@ class Exit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An order as the exchange shows it. Amounts in base units, exactly."""
+    """An order as the exchange shows it. Amounts in base units, exactly; `state` is the exchange's own word."""
 
     order_id: str | None
     client_id: str | None
@@ -105,6 +109,7 @@ class Seen:
     average: Decimal | None
     fee: Decimal | None
     fee_currency: str | None
+    state: str
 
 
 def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
@@ -194,6 +199,12 @@ def arguments(
 TRIGGER: Final = "trigger"
 """The recorded order type of an exit that rests at its exchange as a trigger order."""
 
+PAIR: Final = "pair"
+"""The same for the two orders of a one-cancels-other request."""
+
+LEFT_BEHIND: Final = "the market left it behind unfilled, so it was cancelled"
+"""The recorded message of an exit that this engine cancels in order to send it again."""
+
 PLACE_PAIR: Final = "privatePostOrderListOco"
 """ccxt's method for Binance's one-cancels-other request of a stop and a target."""
 
@@ -244,7 +255,9 @@ def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
     """An order as ccxt parsed it."""
     amount, filled = decimal(raw.get("amount")), decimal(raw.get("filled")) or Decimal(0)
     fee = cast("Mapping[str, Any]", raw.get("fee") or {})
-    status = _STATUS.get(str(raw.get("status")), "OPEN")
+    given = raw.get("info")
+    info: Mapping[str, Any] = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}
+    status = _STATUS.get(str(raw.get("status")), "CANCELLED" if info.get("status") in _OVER else "OPEN")
     if status == "FILLED" and amount is not None and filled < amount and raw.get("remaining") not in {None, "0", 0}:
         status = "CANCELLED"
     if status == "OPEN" and filled > 0:
@@ -260,7 +273,15 @@ def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
         average=decimal(raw.get("average")) or None,
         fee=decimal(fee.get("cost")),
         fee_currency=fee.get("currency"),
+        state=_state(info),
     )
+
+
+def _state(info: Mapping[str, Any]) -> str:
+    """The exchange's own word for the state of an order; a conditional order has one of its own."""
+    if info.get("algoStatus"):
+        return f"conditional {info['algoStatus']}"
+    return next((str(info[name]) for name in ("finish_as", "status", "state") if info.get(name)), "")
 
 
 def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
@@ -357,6 +378,7 @@ _POLYMARKET_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "op
 def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Upbit's own answer in ccxt's format. ccxt's parser requires more than a query needs."""
     return {
+        "info": raw,
         "id": raw.get("uuid"),
         "clientOrderId": raw.get("identifier"),
         "status": _UPBIT_STATES.get(str(raw.get("state"))),
@@ -380,6 +402,7 @@ def polymarket_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     elif status == "closed":
         status = "open"
     return {
+        "info": raw,
         "id": raw.get("id"),
         "status": status,
         "amount": amount,

@@ -6,6 +6,10 @@ that its convention names. If it has none, or refuses, they wait here until the 
 process that updates an exit in the database sends it, once. After a fill the other exit is cancelled. An exit of
 unknown outcome is looked up by its id. It is sent again, under the same id, only after the exchange has not known it
 for a minute.
+
+An exchange may end an exit before it has filled: the price jumps over the bound of a stop, or the margin does not
+suffice. Another exit for the rest then takes its place, with the same price and an id of its own. It is sent at once if
+the price is still beyond it, and otherwise rests or waits as the first did.
 """
 
 from __future__ import annotations
@@ -23,15 +27,25 @@ import sqlalchemy as sa
 from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.database import Store
-from engine.store.exchange_data import SentOrder, change_order, exits_of, take, with_plans
+from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, take, with_plans
 from engine.trading_rules import ExitOrder, Permit, down, up
 from engine.venues.exchange.conventions import CONVENTIONS
 
 from .markets import Market
-from .orders import PLACE_PAIR, TRIGGER, arguments, pair_arguments, read_order, refusal, trigger_arguments
-from .reading import AccountReader
+from .orders import (
+    LEFT_BEHIND,
+    PAIR,
+    PLACE_PAIR,
+    TRIGGER,
+    arguments,
+    pair_arguments,
+    read_order,
+    refusal,
+    trigger_arguments,
+)
+from .reading import AccountReader, new_exit
 from .session import Written
-from .views import ENDED, WAITING, OwnAccount
+from .views import ENDED, HELD, MISSED, WAITING, OwnAccount
 
 logger = logging.getLogger("heytraders.plans")
 
@@ -49,6 +63,12 @@ _REST_AGAIN_SECONDS: Final = 600.0
 
 _RESTING_SECONDS: Final = 5.0
 """Time between two looks at exits that all rest at their exchange, so that they leave requests for other calls."""
+
+_BEHIND_SECONDS: Final = 10.0
+"""Time after which a limit order of ours that closes, and that the price has left behind, is sent again."""
+
+_PASSED_SECONDS: Final = 60.0
+"""Time after which an exit that rests unfilled although the price has passed it is reported."""
 
 _PAIR: Final = 2
 _AGGRESSIVE: Final = Decimal("0.05")
@@ -87,6 +107,7 @@ class Plans:
         self._kept_here: dict[str, float] = {}
         self._prices: dict[tuple[str, str], Decimal] = {}
         self._look_again: dict[tuple[str, ...], float] = {}
+        self._passed: dict[str, float] = {}
 
     def start(self, seconds: float) -> None:
         """Poll every `seconds` in the background, until `close`."""
@@ -136,20 +157,26 @@ class Plans:
         entry = self._reader.now(own, entry)
         exits = [self._known(own, each) for each in rows]
         if any(each.status == "FILLED" for each in exits):
-            self._end(own, entry, exits)
+            self._end(own, entry)
             return
+        if any(each.status == MISSED for each in exits):
+            self._take_places(own, entry)
+            exits = self._store.read_now(lambda c: exits_of(c, entry.order_id))
         sent = [each for each in exits if each.status not in ENDED and each.status != WAITING]
-        reduces_only = EXCHANGES[own.exchange].market_type == "perpetual"
-        if sent and not (reduces_only and all(each.order_type == TRIGGER for each in sent)):
-            return
         waiting = [each for each in exits if each.status == WAITING]
-        if not waiting:
+        if not sent and not waiting:
             return
         price = self._price(own, entry)
+        self._watch(own, sent, price)
         reached = next((each for each in waiting if _is_reached(each, price)), None)
+        reduces_only = EXCHANGES[own.exchange].market_type == "perpetual"
+        if sent and not (reduces_only and all(each.order_type == TRIGGER for each in sent)):
+            if reached is not None and all(each.order_type in {TRIGGER, PAIR} for each in sent):
+                self._cancel_at_venue(own, sent)
+            return
         if reached is not None:
             self._send(own, entry, reached, price)
-        elif entry.status in ENDED and time.time() > self._kept_here.get(entry.order_id, 0.0):
+        elif waiting and entry.status in ENDED and time.time() > self._kept_here.get(entry.order_id, 0.0):
             self._rest(own, entry, waiting)
 
     def _price(self, own: OwnAccount, entry: SentOrder) -> Decimal:
@@ -169,9 +196,59 @@ class Plans:
             return replace(now, status=WAITING)
         return now
 
+    def _take_places(self, own: OwnAccount, entry: SentOrder) -> None:
+        """Put an exit in the place of each that its exchange ended before it had filled."""
+        lot = self._reader.market(own.exchange, entry.symbol).lot
+
+        def work(connection: sa.Connection) -> Sequence[SentOrder]:
+            exits = exits_of(connection, entry.order_id)
+            missed = [each for each in exits if each.status == MISSED]
+            for each in missed:
+                left = each.amount - each.filled
+                change_order(connection, replace(each, status="CANCELLED", updated_at=time.time()))
+                if _left(each, exits) >= lot:
+                    number = sum(other.role == each.role for other in exits)
+                    again = new_exit(entry, each.role or "", _price_of(each), left // lot * lot, number)
+                    at = each.created_at
+                    add_order(connection, replace(again, created_at=at, updated_at=at, message=each.message))
+            return missed
+
+        for each in self._store.write_now(work):
+            self._complain(f"{each.role} of {entry.symbol} on {entry.account_id}: {each.message}; another replaces it")
+
+    def _watch(self, own: OwnAccount, sent: Sequence[SentOrder], price: Decimal) -> None:
+        """Notice exits at the exchange that the price has passed without filling them.
+
+        A limit order that this engine sent is cancelled, and then replaced as an exit that its exchange ended. An order
+        that rests there by its own trigger is reported.
+        """
+        for each in sent:
+            if each.order_type == "limit" and _is_behind(each, price):
+                noted = replace(each, message=LEFT_BEHIND)
+                self._store.write_now(lambda c, noted=noted: change_order(c, noted))
+                self._cancel_at_venue(own, [noted])
+            elif each.order_type in {TRIGGER, PAIR} and _is_reached(each, price):
+                since = self._passed.setdefault(each.order_id, time.monotonic())
+                if each.message is None and time.monotonic() - since > _PASSED_SECONDS:
+                    name = EXCHANGES[own.exchange].name
+                    why = f"the price passed {_price_of(each):f} and {name} has not filled it: look there, and close it"
+                    self._store.write_now(lambda c, each=each, why=why: change_order(c, replace(each, message=why)))
+                    self._complain(f"{each.role} of {each.symbol} on {each.account_id}: {why}")
+            else:
+                self._passed.pop(each.order_id, None)
+
+    def _cancel_at_venue(self, own: OwnAccount, exits: Sequence[SentOrder]) -> None:
+        """Cancel exits at their exchange, and record what it then shows."""
+        for each in exits:
+            if each.venue_id is not None:
+                market = self._reader.market(own.exchange, each.symbol)
+                self._write(own, "cancel_order", each.venue_id, market.symbol, self._reader.book_of(each))
+                self._reader.now(own, each)
+
     def _send(self, own: OwnAccount, entry: SentOrder, exit_order: SentOrder, price: Decimal) -> None:
         """Send an exit whose price is reached, if this process claims it and the gate permits it."""
-        if exit_order.message is not None and time.time() - exit_order.updated_at < _AGAIN_SECONDS:
+        was_tried = exit_order.message is not None and exit_order.updated_at > exit_order.created_at
+        if was_tried and time.time() - exit_order.updated_at < _AGAIN_SECONDS:
             return
         market = self._reader.market(own.exchange, entry.symbol)
         if entry.status not in ENDED:
@@ -195,12 +272,20 @@ class Plans:
         written = self._write(own, "create_order", *args, params)
         name = EXCHANGES[own.exchange].name
         refused = refusal(own.exchange, written) if written.sent else None
-        if not written.sent or refused is not None:
+        if refused is not None and self._nothing_to_close(entry, refused):
+            self._store.write_now(lambda c: change_order(c, sent.ended("CANCELLED", refused, time.time())))
+            self._end(own, entry)
+        elif not written.sent or refused is not None:
             self._wait(sent, f"{name} refused it: {refused}" if refused else f"{name} could not be reached")
         elif CONVENTIONS[own.exchange].answers_with_order and written.answer is not None and not written.problem:
             seen = read_order(written.answer, market)
             if seen.order_id is not None and seen.client_id in {None, sent.client_id}:
                 self._reader.learn(sent, seen)
+
+    def _nothing_to_close(self, entry: SentOrder, refused: str) -> bool:
+        """Whether a refusal says that the position is closed, and not only that it is not yet visible."""
+        is_settled = time.time() - entry.updated_at > _LOST_SECONDS
+        return is_settled and any(word in refused for word in CONVENTIONS[entry.exchange].nothing_to_close)
 
     def _rest(self, own: OwnAccount, entry: SentOrder, waiting: Sequence[SentOrder]) -> None:
         """Place the exits of an ended entry at the exchange, if it has a form for them.
@@ -218,7 +303,7 @@ class Plans:
             self._kept_here[entry.order_id] = time.time() + _REST_AGAIN_SECONDS
             return
         is_pair = form == "order list" and len(waiting) == _PAIR
-        kind = waiting[0].order_type if is_pair else TRIGGER
+        kind = PAIR if is_pair else TRIGGER
         taken = [
             replace(each, status="INIT", updated_at=time.time(), message=None, amount=amount, order_type=kind)
             for each in waiting
@@ -230,7 +315,7 @@ class Plans:
 
     def _place(self, own: OwnAccount, entry: SentOrder, batch: Sequence[SentOrder], market: Market) -> None:
         """Send exits that will rest, in one request."""
-        if batch[0].order_type != TRIGGER:
+        if batch[0].order_type == PAIR:
             by_role = {each.role: each for each in batch}
             written = self._write(own, PLACE_PAIR, pair_arguments(by_role["stop_loss"], by_role["take_profit"], market))
         elif CONVENTIONS[own.exchange].exits == "position group":
@@ -247,23 +332,22 @@ class Plans:
             self._store.write_now(lambda c, each=each: change_order(c, replace(each, status=WAITING)))
 
     def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
-        """The filled amount of the entry; for spot and prediction accounts, at most the free balance."""
+        """What no exit of the plan has closed yet; for spot and prediction accounts, at most the free balance."""
+        left = _left(exit_order, self._store.read_now(lambda c: exits_of(c, exit_order.parent or "")))
         if market.instrument.market_type == "perpetual":
-            return exit_order.amount
+            return left
         free = self._reader.free(own, market.instrument.base)
-        return min(exit_order.amount, free // market.lot * market.lot)
+        return min(left, free // market.lot * market.lot)
 
-    def _end(self, own: OwnAccount, entry: SentOrder, exits: Sequence[SentOrder]) -> None:
-        """One exit is filled: the other one and the rest of the entry end."""
-        for each in exits:
-            if each.status == WAITING:
+    def _end(self, own: OwnAccount, entry: SentOrder) -> None:
+        """The position is closed: the exits that are left and the rest of the entry end."""
+        for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
+            if each.status in HELD:
                 self._store.write_now(
                     lambda c, each=each: _cancel(c, each, "The plan's other exit was filled", time.time())
                 )
-            elif each.status not in ENDED and each.venue_id is not None:
-                market = self._reader.market(own.exchange, each.symbol)
-                self._write(own, "cancel_order", each.venue_id, market.symbol, self._reader.book_of(each))
-                self._reader.now(own, each)
+            elif each.status not in ENDED:
+                self._cancel_at_venue(own, [each])
         if entry.status not in ENDED and entry.venue_id is not None:
             market = self._reader.market(own.exchange, entry.symbol)
             self._write(own, "cancel_order", entry.venue_id, market.symbol)
@@ -279,6 +363,12 @@ class Plans:
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
 
 
+def _left(exit_order: SentOrder, exits: Sequence[SentOrder]) -> Decimal:
+    """What an exit still has to close: its amount less its fills and those of the other exit since it was created."""
+    others = (o.filled for o in exits if o.role != exit_order.role and o.updated_at > exit_order.created_at)
+    return max(exit_order.amount - exit_order.filled - sum(others, Decimal(0)), Decimal(0))
+
+
 def _price_of(exit_order: SentOrder) -> Decimal:
     return exit_order.stop_loss or exit_order.take_profit or Decimal(0)
 
@@ -287,7 +377,8 @@ def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
     """An exit as submitted to the gate."""
     price = _price_of(exit_order)
     role, amount = exit_order.role or "", exit_order.amount
-    return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount)
+    why = exit_order.message or ""
+    return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount, why)
 
 
 def _take_all(connection: sa.Connection, taken: Sequence[SentOrder]) -> bool:
@@ -311,6 +402,14 @@ def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
     if stop is not None:
         return price <= stop if sells else price >= stop
     return target is not None and (price >= target if sells else price <= target)
+
+
+def _is_behind(exit_order: SentOrder, price: Decimal) -> bool:
+    """Whether the last price has been beyond a limit order of ours for some time."""
+    limit = exit_order.price
+    if limit is None or time.time() - exit_order.updated_at < _BEHIND_SECONDS:
+        return False
+    return price < limit if exit_order.side == "sell" else price > limit
 
 
 def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:

@@ -24,6 +24,7 @@ from engine.venues.exchange.conventions import CONVENTIONS
 
 from .markets import LivePrice, Market, Markets, decimal
 from .orders import (
+    LEFT_BEHIND,
     TRIGGER,
     Seen,
     arguments,
@@ -35,7 +36,7 @@ from .orders import (
     upbit_order,
 )
 from .session import Connector
-from .views import ENDED, WAITING, OwnAccount, foreign_view, held, order_view
+from .views import ENDED, HELD, MISSED, WAITING, OwnAccount, foreign_view, held, order_view
 
 _DOLLARS: Final = ("USDT", "USDC", "USD")
 _FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
@@ -205,7 +206,7 @@ class AccountReader:
             found.append(
                 foreign_view(raw, seen, own, traded) if row is None else order_view(self.learn(row, seen), own)
             )
-        waiting = (row for row in sent.values() if row.status == WAITING)
+        waiting = (row for row in sent.values() if row.status in HELD)
         wanted = None if market is None else market.instrument.symbol
         held_here = [order_view(row, own) for row in waiting if wanted in {None, row.symbol}]
         return [*held_here, *found[::-1]]
@@ -276,7 +277,7 @@ class AccountReader:
         Raises:
             HeyTradersError: The exchange cannot be reached.
         """
-        seen = None if row.status in ENDED or row.status == WAITING else self.look(own, row)
+        seen = None if row.status in ENDED or row.status in HELD else self.look(own, row)
         return row if seen is None else self.learn(row, seen)
 
     def look(self, own: OwnAccount, row: SentOrder) -> Seen | None:
@@ -381,9 +382,12 @@ class AccountReader:
 
     def learn(self, row: SentOrder, seen: Seen) -> SentOrder:
         """Record the exchange's state of an order."""
+        missed = row.role is not None and seen.status in ENDED and self._is_missed(row, seen)
+        told = None if row.role is not None and seen.status == "FILLED" else row.message
         changed = row.learned(
             venue_id=seen.order_id or row.venue_id,
-            status=seen.status,
+            status=MISSED if missed else seen.status,
+            message=_why_missed(row, seen) if missed else told,
             filled=seen.filled,
             average=seen.average,
             fee=row.fee if seen.fee is None else seen.fee,
@@ -395,14 +399,32 @@ class AccountReader:
             self._store.write_now(lambda c: _booked(c, changed, lot))
         return changed
 
+    def _is_missed(self, row: SentOrder, seen: Seen) -> bool:
+        """Whether an exit has ended before it filled, by its exchange's doing: the market left it behind, for example.
+
+        Nobody cancels a market order, so it counts whatever the exchange calls it.
+        """
+        left = row.amount - seen.filled
+        if left < self.market(row.exchange, row.symbol).lot:
+            return False
+        if row.message == LEFT_BEHIND or row.order_type in {"market", "FOK"}:
+            return True
+        return seen.state not in CONVENTIONS[row.exchange].nothing_to_close
+
+
+def _why_missed(row: SentOrder, seen: Seen) -> str:
+    name = EXCHANGES[row.exchange].name
+    why = LEFT_BEHIND if row.message == LEFT_BEHIND else f"{name} ended it: {seen.state or seen.status}"
+    return f"{seen.filled.normalize():f} of {row.amount.normalize():f} filled, then {why}"
+
 
 def _booked(connection: sa.Connection, order: SentOrder, lot: Decimal | None) -> None:
     """Record the outcome of an order and, for an entry, the exits that protect the filled part."""
     change_order(connection, order)
     if lot is None:
         return
-    amount = _received(order, lot)
     exits = exits_of(connection, order.order_id)
+    amount = _received(order, lot) - sum(each.filled for each in exits)
     if not exits and amount > 0:
         for role in ("stop_loss", "take_profit"):
             price = getattr(order, role)
@@ -457,16 +479,17 @@ def replace_exits(
     stop, target = prices.get("stop_loss"), prices.get("take_profit")
     change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
     exits = exits_of(connection, entry.order_id)
-    if any(each.status not in {WAITING, "CANCELLED"} for each in exits):
+    if any(each.status not in HELD and each.status != "CANCELLED" for each in exits):
         return
     protected = max((each.amount for each in exits), default=Decimal(0)) if amount is None else amount
     for each in exits:
-        if each.status == WAITING:
+        if each.status in HELD:
             change_order(connection, each.ended("CANCELLED", "Replaced", now))
     for role in ("stop_loss", "take_profit"):
         price, number = prices.get(role), sum(each.role == role for each in exits)
         if price is not None and protected:
-            add_order(connection, replace(new_exit(entry, role, price, protected, number), updated_at=now))
+            added = new_exit(entry, role, price, protected, number)
+            add_order(connection, replace(added, created_at=now, updated_at=now))
 
 
 def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:

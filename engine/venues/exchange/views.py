@@ -12,14 +12,19 @@ from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import Order, PlacedOrder
 from api.times import iso8601
 from engine.store.exchange_data import SentOrder
-from engine.venues.exchange.conventions import CONVENTIONS
 
 from .markets import Market, decimal
-from .orders import TRIGGER, Seen
+from .orders import PAIR, TRIGGER, Seen
 from .session import Keys
 
 WAITING: Final = "WAITING"
 """The state of an exit that this engine holds until its price is reached."""
+
+MISSED: Final = "MISSED"
+"""The state of an exit that its exchange ended before it had filled, until another takes its place."""
+
+HELD: Final = frozenset({WAITING, MISSED})
+"""The states of exits that are not at their exchange, although they have not ended."""
 
 ENDED: Final = frozenset({"FILLED", "CANCELLED", "REJECTED"})
 
@@ -78,8 +83,8 @@ def _fields(row: SentOrder, own: OwnAccount) -> dict[str, Any]:
         "symbol": row.symbol,
         "market_type": EXCHANGES[own.exchange].market_type,
         "side": row.side,
-        "order_type": "market" if row.order_type == TRIGGER else row.order_type,
-        "status": "OPEN" if row.status == WAITING else row.status,
+        "order_type": "market" if row.order_type in {TRIGGER, PAIR} else row.order_type,
+        "status": "OPEN" if row.status in HELD else row.status,
         "amount": row.amount,
         "filled_amount": row.filled,
         "remaining_amount": Decimal(0) if row.status in ENDED else row.amount - row.filled,
@@ -106,15 +111,18 @@ def _holder(row: SentOrder) -> str | None:
     """Who watches the price of an exit."""
     if row.role is None or row.status in ENDED:
         return None
-    return "engine" if row.status == WAITING else "venue"
+    return "engine" if row.status in HELD else "venue"
 
 
 def _why_held(row: SentOrder) -> str | None:
-    """Why an exit cannot rest at its exchange."""
-    why = CONVENTIONS[row.exchange].no_exits
-    if row.status != WAITING or not why:
+    """Who holds the exits of an entry, and why an exit cannot rest at its exchange."""
+    exchange = EXCHANGES[row.exchange]
+    if row.role is None and row.has_plan and row.status not in {"REJECTED", "CANCELLED"}:
+        pair = row.stop_loss is not None and row.take_profit is not None
+        return f"Exits: {exchange.held_by(pair=pair)}"
+    if row.status != WAITING or not exchange.no_exits:
         return None
-    return f"{EXCHANGES[row.exchange].name} {why}: this engine watches the price"
+    return f"{exchange.name} {exchange.no_exits}: this engine watches the price"
 
 
 def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from api.errors import InvalidInput
+from api.exchanges import EXCHANGES, ExchangeId
 from safety.gate.orders import Exit, permit_exit
 from safety.human.screen import question, summary
 from safety.terms.proposal import Order
@@ -25,6 +27,47 @@ def test_the_human_reads_the_plan_in_the_line_that_says_what_is_bought() -> None
 
     closing = ORDER.model_copy(update={"side": "sell", "reduce_only": True})
     assert "SELL            0.0005 BTC/USDT, reduce only: it can only close\n" in question(proposed(closing))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "one", "both"),
+    [
+        ("binance", "rests at Binance once the order has filled", "There, one cancels the other"),
+        ("binancefuturesusd", "rests at Binance USD-M once", "and after a fill too: it cancels the other exit"),
+        ("hyperliquid", "rests at Hyperliquid once", "There, one cancels the other"),
+        ("upbit", "works only while a process of it runs (Upbit has no stop orders)", ""),
+        (
+            "gate",
+            "works only while a process of it runs (Gate.io has trigger orders that cannot be found by our id)",
+            "",
+        ),
+        ("gatefutures", "works only while a process of it runs (Gate Futures has trigger", ""),
+        ("lighter", "works only while a process of it runs (Lighter lets stop orders lapse after 28 days)", ""),
+        ("polymarket", "works only while a process of it runs (Polymarket has no stop orders)", ""),
+    ],
+)
+def test_the_human_reads_who_holds_the_exits(exchange: str, one: str, both: str) -> None:
+    market_type = EXCHANGES[cast("ExchangeId", exchange)].market_type
+    plan = PLAN.model_copy(update={"exchange": exchange, "market_type": market_type, "label": "breakout"})
+    alone = plan.model_copy(update={"take_profit": None})
+    [told] = [line for line in question(proposed(plan)).splitlines() if line.startswith("exits")]
+    [stop] = [line for line in question(proposed(alone)).splitlines() if line.startswith("exits")]
+
+    assert one in told
+    assert one in stop
+    assert both in told
+    assert not both or both not in stop
+    assert "fingerprint" in question(proposed(plan))
+
+
+def test_the_human_reads_who_holds_the_exits_of_a_paper_order_and_nothing_of_exits_without_any() -> None:
+    simulated = question(proposed(PLAN, money="paper", service="embedded"))
+
+    assert (
+        "exits           held by this engine; bars that pass while no process runs count when one runs again"
+        in simulated
+    )
+    assert "exits" not in question(proposed(ORDER))
 
 
 def test_a_signature_over_one_plan_is_none_over_another() -> None:
