@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import anyio.to_thread
 import sqlalchemy as sa
@@ -220,6 +220,29 @@ class Store:
         self._writer.dispose()
 
 
+class Copy(Generic[T]):
+    """What a read found, kept in memory until one of its tables changes. Thread-safe.
+
+    Args:
+        store: The database.
+        work: The read.
+        tables: Everything that it reads.
+    """
+
+    def __init__(self, store: Store, work: Work[T], *tables: sa.Table) -> None:
+        self._store = store
+        self._work = work
+        self._tables = [table.name for table in tables]
+        self._found: tuple[Version, T] | None = None
+
+    def now(self) -> T:
+        """The current result; reads again only if something may have changed. Blocks."""
+        version, found = self._store.version(*self._tables), self._found
+        if found is None or version.others is None or version != found[0]:
+            found = self._found = (version, self._store.read_now(self._work))
+        return found[1]
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -284,7 +307,9 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    if connection.info.get(_WRITES) is not writes:
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.info[_WRITES] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

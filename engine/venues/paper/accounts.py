@@ -30,8 +30,8 @@ from api.refusals import call_text, show
 from api.symbols import Instrument, resolve
 from api.times import Clock
 from engine.feeds.feed import Feed
-from engine.store.accounts import orders_table
-from engine.store.database import Store
+from engine.store.accounts import accounts_table, orders_table
+from engine.store.database import Copy, Store
 from engine.trading_rules import ZERO, Exits, ListedTerms, Steps, affordable, exact
 from engine.venues.paper.records import (
     AccountRecord,
@@ -46,6 +46,7 @@ from engine.venues.paper.records import (
     read_positions,
     update_order,
     waiting,
+    waits_of,
 )
 from engine.venues.paper.settlement import Upkeep
 
@@ -68,10 +69,12 @@ class PaperAccounts:
         self._owner = owner
         self._prices = Prices(feed)
         self._upkeep = Upkeep(store, self._prices, clock)
+        self._records = Copy(store, lambda connection: read_accounts(connection, owner), accounts_table)
 
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. A `client_id` is the order's own id."""
-        account, waits = self._waiting(request.account_id)
+        account = self._account(request.account_id)
+        waits = self._store.read_now(lambda connection: waiting(connection, [account]))
         instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
         ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
@@ -101,9 +104,13 @@ class PaperAccounts:
     def find(self, account_id: str, order_id: str) -> Order | None:
         """See `Venue`."""
         account = self._account(account_id)
-        found = self._read_order(account, order_id)
-        if found is not None and found.is_open:
-            self._upkeep.settle([account])
+
+        def work(connection: sa.Connection) -> tuple[OrderRecord | None, list[Waiting]]:
+            found = read_order(connection, account, order_id)
+            return found, waiting(connection, [account]) if found is not None and found.is_open else []
+
+        found, waits = self._store.read_now(work)
+        if self._upkeep.meet(waits):
             found = self._read_order(account, order_id)
         return None if found is None else order_view(found, account)
 
@@ -231,21 +238,11 @@ class PaperAccounts:
 
     def _accounts(self) -> list[AccountRecord]:
         """The owner's accounts; the first call opens them."""
-        records = self._store.read_now(lambda connection: read_accounts(connection, self._owner))
+        records = self._records.now()
         if records:
             return records
         self._store.write_now(lambda connection: open_defaults(connection, self._owner, self._clock.now()))
-        return self._store.read_now(lambda connection: read_accounts(connection, self._owner))
-
-    def _waiting(self, account_id: str) -> tuple[AccountRecord, list[Waiting]]:
-        """An account and its items that wait for bars, read in one transaction."""
-
-        def work(connection: sa.Connection) -> tuple[list[AccountRecord], list[Waiting]]:
-            accounts = read_accounts(connection, self._owner)
-            return accounts, waiting(connection, [one for one in accounts if one.account_id == account_id])
-
-        accounts, waits = self._store.read_now(work)
-        return find_account(accounts or self._accounts(), account_id), waits
+        return self._records.now()
 
     def _account(self, account_id: str) -> AccountRecord:
         return find_account(self._accounts(), account_id)
@@ -254,14 +251,14 @@ class PaperAccounts:
         return self._store.read_now(lambda connection: read_order(connection, account, order_id))
 
     def _holdings(self, account: AccountRecord) -> Holdings:
-        self._upkeep.settle([account])
-
-        def work(connection: sa.Connection) -> Holdings:
+        def work(connection: sa.Connection) -> tuple[Holdings, list[Waiting]]:
             trading = TradingAccount(connection, account, self._clock.now())
-            positions = tuple(read_positions(connection, account))
-            return Holdings(account, trading.books.balances(), positions, tuple(trading.open_orders()))
+            orders, positions = tuple(trading.open_orders()), tuple(read_positions(connection, account))
+            holdings = Holdings(account, trading.books.balances(), positions, orders)
+            return holdings, waits_of(account, orders, positions)
 
-        return self._store.read_now(work)
+        holdings, waits = self._store.read_now(work)
+        return self._store.read_now(work)[0] if self._upkeep.meet(waits) else holdings
 
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
         if EXCHANGES[account.exchange].market_type != "prediction":

@@ -348,14 +348,19 @@ def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> lis
     Sorted by account, so that all processes take locks in the same order.
     """
     by_id = {account.id: account for account in accounts}
-    since: dict[tuple[int, Instrument], int] = {}
+    orders: dict[int, list[OrderRecord]] = {number: [] for number in by_id}
     is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
-    open_things = [
-        *read_orders(connection, is_open),
-        *(position for account in by_id.values() for position in read_positions(connection, account)),
-    ]
-    for thing in open_things:
-        key = (thing.account, thing.instrument)
-        since[key] = min(since.get(key, thing.seen_until), thing.seen_until)
-    by_account = sorted(since.items(), key=lambda item: item[0][0])
-    return [(by_id[account], instrument, moment) for (account, instrument), moment in by_account]
+    for order in read_orders(connection, is_open):
+        orders[order.account].append(order)
+    found = (waits_of(one, orders[one.id], read_positions(connection, one)) for _, one in sorted(by_id.items()))
+    return [wait for waits in found for wait in waits]
+
+
+def waits_of(
+    account: AccountRecord, orders: Iterable[OrderRecord], positions: Iterable[PositionRecord]
+) -> list[Waiting]:
+    """The same for the open orders and positions of one account."""
+    since: dict[Instrument, int] = {}
+    for thing in (*orders, *positions):
+        since[thing.instrument] = min(since.get(thing.instrument, thing.seen_until), thing.seen_until)
+    return [(account, instrument, moment) for instrument, moment in since.items()]

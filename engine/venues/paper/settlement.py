@@ -364,20 +364,24 @@ class Upkeep:
         self._prices = prices
         self._clock = clock
 
-    def settle(self, accounts: Sequence[AccountRecord]) -> None:
+    def settle(self, accounts: Sequence[AccountRecord]) -> bool:
         """Let open orders and positions of `accounts` meet every bar that has closed since they last met one.
 
         Instruments that the feed no longer lists are left unchanged.
-        """
-        self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
 
-    def meet(self, waits: Sequence[Waiting]) -> None:
+        Returns:
+            Whether there was such a bar.
+        """
+        return self.meet(self._store.read_now(lambda connection: waiting(connection, accounts)))
+
+    def meet(self, waits: Sequence[Waiting]) -> bool:
         """The same for the result of `waiting`."""
         now = self._clock.now()
         found = (self._due(account, instrument, since, now) for account, instrument, since in waits)
         due = [one for one in found if one is not None]
         for step in zip_longest(*(one.parts() for one in due)):
             self._store.write_now(lambda connection, step=step: _settle_all(connection, now, step))
+        return bool(due)
 
     def _due(self, account: AccountRecord, instrument: Instrument, since: int, now: float) -> _Due | None:
         if math.floor(now) - since < _SHORTEST_BAR:
