@@ -27,7 +27,7 @@ from api.symbols import Instrument
 from api.times import SECONDS
 from engine.feeds.feed import Feed
 from engine.feeds.market import load_frame
-from engine.frame import Bars, Floats, Frame
+from engine.frame import Frame
 from engine.jobs.run import funding_rates, order_rules
 from engine.language import CompiledScript, ScriptContext, compile_script
 from engine.program import Entry, Grid, SizeKind
@@ -43,6 +43,7 @@ from engine.simulation.settings import SimulationSettings
 from engine.simulation.trades import Fill, FillReason
 from engine.trading_rules import ZERO, ListedTerms
 
+from .bars import Shared
 from .deployment import Deployment
 
 _FIXED: Final[frozenset[SizeKind]] = frozenset({"notional", "amount"})
@@ -145,6 +146,7 @@ def decide(
     cursor: int,
     kept: str | None = None,
     until: int | None = None,
+    shared: Shared | None = None,
 ) -> Outlook:
     """The decisions since the bar that closed at `cursor`; one of that same bar may be repeated. Blocking.
 
@@ -152,24 +154,24 @@ def decide(
         started_at: Open time of the first bar of the subscription; earlier bars warm up indicators.
         kept: The state from the previous run. Without it, everything since `started_at` is traded again.
         until: Bars that close later are ignored.
+        shared: What other subscriptions have computed in the same step.
 
     Raises:
         HeyTradersError: The script does not fit the data, or there is no data.
     """
     script = _compiled(deployment)
     seen, before = _read(kept, started_at)
-    newest = max(int(feed.candles(i, deployment.timeframe, limit=1).time[-1]) for i in script.instruments)
-    seen_until = newest + SECONDS[deployment.timeframe]
+    shared = shared or Shared()
+    seen_until = max(shared.last_close(feed, i, deployment.timeframe) for i in script.instruments)
     if until is not None:
         seen_until = min(seen_until, until)
     if seen_until <= max(cursor, seen):
         return Outlook((), cursor)
-    loaded = _loaded(feed, script, deployment, started_at, seen, before, seen_until)
+    loaded, extended = _loaded(feed, script, deployment, started_at, seen, before, seen_until, shared)
     first_bar = int(np.searchsorted(loaded.time, seen))
-    extended = _with_next_bar(loaded)
     traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
     settings = _settings(feed, deployment, int(loaded.time[0]), seen_until + 1)
-    program = script.program(extended, int(np.searchsorted(loaded.time, started_at)))
+    program = shared.program(script, extended, int(np.searchsorted(loaded.time, started_at)))
     advanced = advance(traded, program, settings, first_bar, before)
     universe = tuple(traded.bars)
     return Outlook(
@@ -235,7 +237,7 @@ def too_small(feed: Feed, deployment: Deployment, started_at: int) -> str:
     Sizes that depend on the account's positions are not judged.
     """
     script = _compiled(deployment)
-    loaded = _loaded(feed, script, deployment, started_at, started_at, None, None)
+    loaded = load_frame(feed, script.instruments, deployment.timeframe, started_at, None, script.warmup_bars)
     program = script.program(loaded, int(np.searchsorted(loaded.time, started_at)))
     if not isinstance(program, tuple):
         return ""
@@ -297,22 +299,20 @@ def _loaded(
     started_at: int,
     seen: int,
     before: KernelState | None,
-    until: int | None,
-) -> Frame:
-    """The bars since the state, with as much earlier history as the script needs.
+    until: int,
+    shared: Shared,
+) -> tuple[Frame, Frame]:
+    """The bars since the state, with as much earlier history as the script needs, and the same with the coming bar.
 
-    With `until`, a bar that closes while this is running is left for the next run.
+    A bar that closes later than `until`, while this is running, is left for the next run.
     """
-
-    def load(start: int, warmup: int) -> Frame:
-        return load_frame(feed, script.instruments, deployment.timeframe, start, until, warmup_bars=warmup)
-
-    tail = None if script.tail is None else max(script.tail, DAY // SECONDS[deployment.timeframe] + 1)
+    timeframe = deployment.timeframe
+    tail = None if script.tail is None else max(script.tail, DAY // SECONDS[timeframe] + 1)
     if before is not None and tail is not None and before.bars > tail:
-        frame = load(seen, tail)
-        if not any(bool(np.isnan(bars.close).any()) for bars in frame.bars.values()):
-            return frame
-    return load(started_at, script.warmup_bars)
+        frames = shared.frames(feed, script.instruments, timeframe, (seen, until, tail))
+        if not any(bool(np.isnan(bars.close).any()) for bars in frames[0].bars.values()):
+            return frames
+    return shared.frames(feed, script.instruments, timeframe, (started_at, until, script.warmup_bars))
 
 
 def _settings(feed: Feed, deployment: Deployment, start: int, end: int) -> SimulationSettings:
@@ -446,19 +446,3 @@ def _action(fill: Fill) -> Action:
 def _holding(before: float, after: float, traded: float) -> float:
     """The position of a fill: the one left after it, or the one it closed if nothing is left."""
     return before if abs(after) <= traded * 1e-9 else after
-
-
-def _with_next_bar(frame: Frame) -> Frame:
-    """The frame with a flat bar at the last close, so that the last decisions are filled."""
-    bars = {instrument: _flat_next(b) for instrument, b in frame.bars.items()}
-    time = np.append(frame.time, frame.time[-1] + frame.seconds)
-    return Frame(frame.timeframe, time, bars)
-
-
-def _flat_next(bars: Bars) -> Bars:
-    def extended(column: Floats, value: float) -> Floats:
-        return np.append(column, value)
-
-    last = float(bars.close[-1])
-    prices = (extended(column, last) for column in (bars.open, bars.high, bars.low, bars.close))
-    return Bars(*prices, volume=extended(bars.volume, float(bars.volume[-1])), source=bars.source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final, Literal
 
@@ -16,6 +17,8 @@ from api.times import Timeframe
 from engine.jobs.spec import Spec
 from engine.store.backtests import jobs_table, results_table
 
+_KEPT: Final = 256
+"""How many deployments stay in memory: each is read at every bar and for every order."""
 _SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "win_rate", "num_trades", "profit_factor")
 
 
@@ -51,18 +54,24 @@ class Deployment:
     @property
     def instruments(self) -> tuple[Instrument, ...]:
         """The universe."""
-        return tuple(resolve(ticker) for ticker in self.tickers)
+        return _resolved(self.tickers)
 
     def to_json(self) -> str:
         """To the subscription's row."""
         return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str) -> Deployment:
+    @staticmethod
+    @lru_cache(_KEPT)
+    def from_json(text: str) -> Deployment:
         """From the subscription's row."""
         values: dict[str, Any] = json.loads(text)
         values["tickers"] = tuple(values["tickers"])
-        return cls(**values)
+        return Deployment(**values)
+
+
+@lru_cache(_KEPT)
+def _resolved(tickers: tuple[str, ...]) -> tuple[Instrument, ...]:
+    return tuple(resolve(ticker) for ticker in tickers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,14 @@ _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
 RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
 ZERO: Final = Decimal(0)
+_LIVING_OF: Final = sa.select(resting_table).where(
+    _row.subscription_id == sa.bindparam("owner"), _row.state.in_(LIVING)
+)
+_INTENDS: Final = (
+    sa.update(subscriptions_table)
+    .where(subscriptions_table.c.id == sa.bindparam("owner"))
+    .values(intended=sa.bindparam("holds"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +126,7 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     for rest in outlook.rests:
         if rest.closes:
             exits[rest.slot.partition(":")[2]][1][rest.slot] = rest
-    mine = sa.and_(_row.subscription_id == running.id, _row.state.in_(LIVING))
-    for row in connection.execute(sa.select(resting_table).where(mine)).all():
+    for row in connection.execute(_LIVING_OF, {"owner": running.id}).all():
         if row.slot.startswith((STOP, TARGET)):
             exits[row.slot.partition(":")[2]][0].append(row)
             continue
@@ -133,11 +140,7 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     for rows, rests in exits.values():
         _sync_exits(connection, running, rows, rests, outlook)
     intended = {i.symbol: units for i, units in outlook.holds.items() if units}
-    connection.execute(
-        sa.update(subscriptions_table)
-        .where(subscriptions_table.c.id == running.id)
-        .values(intended=json.dumps(intended))
-    )
+    connection.execute(_INTENDS, {"owner": running.id, "holds": json.dumps(intended)})
 
 
 def _sync_exits(
@@ -162,15 +165,15 @@ def _take_out(connection: sa.Connection, row: Any) -> None:
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
     """The resting order for each new decision of a closed bar, by the decision's key: the nearest in price."""
-    used = sa.select(signals_table.c.resting).where(
-        signals_table.c.subscription_id == running.id, signals_table.c.resting.is_not(None)
-    )
-    filled = sa.and_(_row.state == "ended", _row.filled.is_not(None), _row.key.not_in(used))
     found: dict[str, str] = {}
     for decision in fresh:
         opened = int(decision.key.partition(":")[0])
         if opened >= seen_until or decision.reason not in RESTED:
             continue
+        used = sa.select(signals_table.c.resting).where(
+            signals_table.c.subscription_id == running.id, signals_table.c.resting.is_not(None)
+        )
+        filled = sa.and_(_row.state == "ended", _row.filled.is_not(None), _row.key.not_in(used))
         where = sa.and_(
             _row.subscription_id == running.id,
             sa.or_(_row.state.in_(("due", "moving", "open", "held")), filled),

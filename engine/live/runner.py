@@ -2,15 +2,18 @@
 
 The process that holds the lease uses two threads: one for bars and orders, one for webhooks, so that a slow receiver
 does not delay signals. A signal and its delivery are stored in one transaction with the bar that caused them, so the
-next owner finds again whatever a crash interrupts.
+next owner finds again whatever a crash interrupts. Subscriptions whose bars close together share that transaction, and
+the bars that they read.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
@@ -29,11 +32,14 @@ from .subscriptions import Running
 from .trading import Trader
 
 if TYPE_CHECKING:
+    from .bars import Shared
     from .decisions import Outlook
 
 logger = logging.getLogger("heytraders.live")
 
 MAX_FAILURES: Final = 5
+_TOGETHER_SECONDS: Final = 0.2
+"""For so long, the results of several subscriptions are collected before one transaction stores them."""
 _PRUNED_EVERY: Final = 86_400
 _WAITS: Final = "It waits, and goes on by itself:"
 _ENDINGS: Final = {
@@ -41,6 +47,15 @@ _ENDINGS: Final = {
     "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
     "empty_account": "the strategy's account is empty",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a subscription decided on the bars that have closed, at unix seconds of the engine's clock."""
+
+    running: Running
+    outlook: Outlook
+    at: float
 
 
 class Runner:
@@ -90,22 +105,49 @@ class Runner:
         active = self._store.read_now(subscriptions.active)
         if not active and not self._settings.stays and not self._store.read_now(orders.cancels_wait):
             return
+        from .bars import Shared
+
         seen: dict[str, int] = {}
+        shared, results, begun = Shared(), list[_Result](), time.monotonic()
         for running in active:
             try:
                 if not self.claim():
                     self.trouble.clear()
                     return
-                until = self._advance(running)
+                result = self._evaluate(running, shared)
             except Exception as error:  # noqa: BLE001 - noted and repeated at the next step; the other ones go on
                 self._note(running, error)
                 continue
-            self.trouble.pop(running.id, None)
-            if until is not None and running.mode == "trade":
-                seen[running.id] = until
+            if result is None:
+                self.trouble.pop(running.id, None)
+                continue
+            results.append(result)
+            if time.monotonic() - begun >= _TOGETHER_SECONDS:
+                seen |= self._record(results)
+                results, begun = [], time.monotonic()
+        seen |= self._record(results)
         if self.claim():
             self._trader.run(seen)
             self._prune()
+
+    def _record(self, results: Sequence[_Result]) -> dict[str, int]:
+        """Store results in one transaction; if that fails, one by one, so that a fault of one stops no other.
+
+        Returns:
+            The close of the newest bar of each trading subscription that has processed one.
+        """
+        try:
+            stored = self._store.write_now(lambda connection: [_written(connection, each) for each in results])
+        except Exception as error:  # noqa: BLE001 - noted and repeated at the next step
+            if len(results) > 1 and not isinstance(error, NotNow):
+                return {key: until for each in results for key, until in self._record([each]).items()}
+            for each in results:
+                self._note(each.running, error)
+            return {}
+        for each in results:
+            self._retry_at.pop(each.running.id, None)
+            self.trouble.pop(each.running.id, None)
+        return {each.running.id: each.outlook.seen_until for each, new in zip(results, stored, strict=True) if new}
 
     def _note(self, running: Running, error: Exception) -> None:
         """Remember why a subscription waits, and log it once."""
@@ -160,8 +202,8 @@ class Runner:
                 logger.exception("live strategies")
             self._closing.wait(self._settings.poll_seconds)
 
-    def _advance(self, running: Running) -> int | None:
-        """Evaluate the bars that closed since the last run; returns the close of the last one if there is a new one."""
+    def _evaluate(self, running: Running, shared: Shared) -> _Result | None:
+        """Evaluate the bars that closed since the last run; None if there is no new one."""
         from .decisions import decide
 
         now = self._clock.now()
@@ -169,7 +211,9 @@ class Runner:
         if now < max(next_close, self._retry_at.get(running.id, 0.0)):
             return None
         try:
-            outlook = decide(self._feed, running.deployment, running.started_at, running.cursor, running.kept)
+            outlook = decide(
+                self._feed, running.deployment, running.started_at, running.cursor, running.kept, shared=shared
+            )
         except NotNow as error:
             self._wait(running, f"{_WAITS} {error.message}")
             return None
@@ -180,12 +224,7 @@ class Runner:
             logger.exception("live strategies: %s", running.id)
             self._failed(running, f"INTERNAL_ERROR: the strategy could not be run ({type(error).__name__})", now)
             return None
-        if outlook.seen_until <= running.cursor:
-            return None
-
-        until = self._store.write_now(lambda connection: _written(connection, running, outlook, now))
-        self._retry_at.pop(running.id, None)
-        return until
+        return None if outlook.seen_until <= running.cursor else _Result(running, outlook, now)
 
     def _wait(self, running: Running, why: str) -> None:
         if running.message != why:
@@ -209,10 +248,14 @@ class Runner:
         self._store.write_now(work)
 
 
-def _written(connection: sa.Connection, running: Running, outlook: Outlook, now: float) -> int | None:
-    """Store the results of a run, all or nothing; None if the subscription no longer waits for these bars."""
+def _written(connection: sa.Connection, result: _Result) -> bool:
+    """Store a result, all or nothing. Returns whether the subscription trades on these bars now.
+
+    One that no longer waits for them is left unchanged.
+    """
+    running, outlook, now = result.running, result.outlook, result.at
     if not subscriptions.is_unchanged(connection, running):
-        return None
+        return False
     fresh = signals.fresh(connection, running, outlook.decisions)
     resting: dict[str, str] = {}
     if running.mode == "trade":
@@ -226,4 +269,4 @@ def _written(connection: sa.Connection, running: Running, outlook: Outlook, now:
         orders.end_all(connection, running.id)
         subscriptions.set_status(connection, running.id, "stopped", message)
         outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
-    return outlook.seen_until
+    return running.mode == "trade"

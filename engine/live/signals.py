@@ -36,6 +36,8 @@ _row: Final = signals_table.c
 def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decision]) -> list[Decision]:
     """The decisions that are not stored yet."""
     found = {signal_id(running, decision): decision for decision in decisions}
+    if not found:
+        return []
     stored = set(connection.execute(sa.select(_row.id).where(_row.id.in_(found))).scalars())
     return [decision for name, decision in found.items() if name not in stored]
 

@@ -27,6 +27,14 @@ _LATE: Final = 60
 _EQUAL: Final = 0.02
 """Holdings that differ by less than this fraction count as equal."""
 _row: Final = subscriptions_table.c
+_ONE: Final = _row.id == sa.bindparam("one")
+_ACTIVE: Final = sa.select(subscriptions_table).where(_row.status == "active").order_by(_row.id)
+_UNCHANGED: Final = sa.select(_row.id).where(_ONE, _row.status == "active", _row.cursor == sa.bindparam("seen"))
+_SEEN: Final = (
+    sa.update(subscriptions_table)
+    .where(_ONE)
+    .values(cursor=sa.bindparam("seen"), kept=sa.bindparam("state"), failures=0, message=None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +123,7 @@ def of_agent(connection: sa.Connection, agent_id: str) -> list[Running]:
 
 def active(connection: sa.Connection) -> list[Running]:
     """Every running subscription, oldest first."""
-    wanted = sa.select(subscriptions_table).where(_row.status == "active").order_by(_row.id)
-    return [_running(row) for row in connection.execute(wanted)]
+    return [_running(row) for row in connection.execute(_ACTIVE)]
 
 
 def is_unchanged(connection: sa.Connection, running: Running) -> bool:
@@ -124,8 +131,7 @@ def is_unchanged(connection: sa.Connection, running: Running) -> bool:
 
     While its bars were being read, it may have been paused or ended, or another process may have taken over.
     """
-    same = sa.and_(_row.id == running.id, _row.status == "active", _row.cursor == running.cursor)
-    return connection.execute(sa.select(_row.id).where(same)).first() is not None
+    return connection.execute(_UNCHANGED, {"one": running.id, "seen": running.cursor}).first() is not None
 
 
 def set_status(connection: sa.Connection, subscription_id: str, status: Status, message: str | None) -> None:
@@ -140,7 +146,7 @@ def set_cursor(connection: sa.Connection, subscription_id: str, cursor: int) -> 
 
 def set_seen(connection: sa.Connection, subscription_id: str, cursor: int, kept: str | None) -> None:
     """Record the last bar and the state after it."""
-    _update(connection, subscription_id, cursor=cursor, kept=kept, failures=0, message=None)
+    connection.execute(_SEEN, {"one": subscription_id, "seen": cursor, "state": kept})
 
 
 def twin(connection: sa.Connection, running: Running) -> Running | None:
