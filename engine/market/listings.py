@@ -87,8 +87,11 @@ def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId | None) -> Instr
     """The listed instrument that `symbol` names on `exchange`; with `None`, the symbol determines the exchange.
 
     Raises:
+        InvalidInput: It looks like one of the lists and is none of them, such as `top20`.
         NotFound: `DATA_UNAVAILABLE`, with the closest listed symbols.
     """
+    if re.fullmatch(r"top\d+", symbol):
+        raise InvalidInput(f"{show(symbol)} is not one of the lists", suggestion=f"Use {', '.join(KEYWORDS)}")
     return feed.listing(resolve(symbol, exchange)).instrument
 
 

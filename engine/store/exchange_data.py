@@ -22,7 +22,7 @@ from api.times import SECONDS, Timeframe
 from engine.store import metadata
 from engine.store.database import new_id
 
-from .candles import CHUNKS, Block, read_block, write_block
+from .candles import Block, read_block, write_block
 
 Kind = Timeframe | Literal["funding"]
 """The content of a series: bars of a timeframe, or funding rates."""
@@ -246,17 +246,6 @@ def add_fetched(
         **({"revision": new_id("rev")} if changed else {}),
     }
     connection.execute(sa.update(fetched_series).where(fetched_series.c.id == series.id).values(values))
-
-
-def remove_fetched(connection: sa.Connection, instrument: Instrument, kind: Kind | None) -> int:
-    """Remove one series, or all of an instrument; returns the number of bars removed."""
-    condition = _is(instrument, kind)
-    rows = connection.execute(sa.select(fetched_series.c.id, fetched_series.c.bars).where(*condition)).all()
-    doomed = [row.id for row in rows]
-    chunks = CHUNKS["exchange"]
-    connection.execute(sa.delete(chunks).where(chunks.c.series_id.in_(doomed)))
-    connection.execute(sa.delete(fetched_series).where(fetched_series.c.id.in_(doomed)))
-    return sum(row.bars for row in rows)
 
 
 def read_markets(connection: sa.Connection, exchange: ExchangeId) -> tuple[float, Any] | None:

@@ -12,8 +12,10 @@ from anyio import to_thread
 from api.accounts import ACCOUNTS_BALANCES, Balance, BalancesRequest, BalancesResponse
 from api.errors import HeyTradersError, NotFound, show
 from api.exchanges import EXCHANGES
+from api.market import MARKET_TICKERS, Ticker, TickersRequest
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest, wrong_side
+from api.symbols import resolve
 from safety.face import IntentReport, Left, Preview, SafetyStatus
 from safety.gate.halting import ANY_ORDER
 from safety.gate.judging import Assessment
@@ -140,7 +142,10 @@ class Reports:
             and repaired.model_dump(mode="json", exclude={"kind", "market_type"}, exclude_none=True),
             left=[shown_limit(each) for each in left(assessment.loaded.policy, facts, order)],
             quote=None if quote is None else float(quote.price),
-            doubts=doubts(request, await _held(self.context, request), None if quote is None else quote.price),
+            doubts=[
+                *doubts(request, await _held(self.context, request), None if quote is None else quote.price),
+                *steps(request, await _listed(self.context, request), None if quote is None else quote.price),
+            ],
             paper=assessment.channel.money == "paper",
         )
 
@@ -207,6 +212,44 @@ async def _held(context: GateContext, request: PlaceRequest) -> BalancesResponse
         return await context.client.call(ACCOUNTS_BALANCES, BalancesRequest(account_id=request.account_id))
     except HeyTradersError:
         return None
+
+
+async def _listed(context: GateContext, request: PlaceRequest) -> Ticker | None:
+    """The market of an order, if its steps are known and can be read now; the hosted service shows none."""
+    if context.client.source != "embedded":
+        return None
+    instrument = resolve(request.symbol, request.exchange)
+    terms = {"exchange": request.exchange, "search": instrument.base, "limit": 500}
+    try:
+        answer = await context.client.call(MARKET_TICKERS, TickersRequest.model_validate(terms))
+    except HeyTradersError:
+        return None
+    return next((each for each in answer.tickers if each.symbol == instrument.symbol), None)
+
+
+def steps(order: PlaceRequest, listed: Ticker | None, quote: Decimal | None) -> list[str]:
+    """The terms that its exchange does not take: off its steps, or below its smallest order.
+
+    Args:
+        order: The order to check.
+        listed: Its market; `None` if not known.
+        quote: Latest price, quote currency per unit; `None` if not known.
+    """
+    if listed is None:
+        return []
+    tick, price = listed.tick_size, order.price or quote
+    least = EXCHANGES[order.exchange].minimum if listed.min_notional is None else listed.min_notional
+    values = {"price": order.price, "stop_loss": order.stop_loss, "take_profit": order.take_profit}
+    off = [(name, value, tick) for name, value in values.items() if value is not None and tick]
+    found = [
+        f"{name} {value:f} is no multiple of {step:f}, the step of {order.symbol} on {order.exchange}"
+        for name, value, step in [("amount", order.amount, listed.lot_size), *off]
+        if step and value % step
+    ]
+    if price is not None and order.amount * price < least:
+        worth = (order.amount * price).normalize()
+        found.append(f"the order is worth {worth:f}, less than the smallest order of {least:f} on {order.exchange}")
+    return found
 
 
 def doubts(order: PlaceRequest, held: BalancesResponse | None, quote: Decimal | None) -> list[str]:

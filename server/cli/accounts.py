@@ -140,11 +140,11 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
     settings = Settings.read(os.environ)
     start_log(settings)
     row = CONVENTIONS[exchange]
-    if testnet and not row.has_testnet:
+    if testnet and not row.testnet:
         raise BadSetting(f"{EXCHANGES[exchange].name} has no testnet", suggestion="Leave --testnet out")
     if any(summary.account.account_id == account_id for summary in _run(lambda office: office.accounts())):
         raise BadSetting(f"{account_id} is a paper account", suggestion="Choose another --id")
-    if row.has_testnet and not testnet:
+    if row.testnet and not testnet:
         click.echo("This is real money. --testnet connects the exchange's testnet, where you can try all of it first.")
     name_of = EXCHANGES[exchange].name
     secrets = tuple(_asked(f"{name_of} {one.name}", one.pattern, one.form) for one in row.credentials)
@@ -194,7 +194,8 @@ def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, 
             suggestion="Make a key that may read and trade only, and connect that",
         )
     if may is None:
-        return f"{name} does not say what a key may do: check there yourself that it may not withdraw."
+        network = f"{name}'s testnet" if account.testnet else name
+        return f"{network} does not say what a key may do: check there yourself that it may not withdraw."
     return f"{name} says that the key may not withdraw."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -118,7 +119,7 @@ def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | 
     SYMBOLS are tickers such as BINANCE:BTC/USDT, or top30, top50 and top100 of --exchange. A fetch that is interrupted
     goes on where it stopped when it is called again.
     """
-    span = (_day(since, "--since"), _day(until, "--until") if until else 2**40)
+    span = _span(since, until)
 
     def jobs(feed: MarketFeed, fetcher: Fetcher, _store: Store) -> list[Job]:
         from engine.feeds.exchange_bulk import plan
@@ -166,6 +167,21 @@ def _all_fetched(store: Store) -> tuple[Fetched, ...]:
     from engine.store.exchange_data import all_fetched
 
     return store.read_now(all_fetched)
+
+
+def _span(since: str, until: str | None) -> tuple[int, int]:
+    """The days to fetch, as unix seconds.
+
+    Raises:
+        InvalidInput: There is no time between them that has passed.
+    """
+    from api.errors import InvalidInput
+
+    start, end = _day(since, "--since"), _day(until, "--until") if until else int(time.time())
+    if start >= end:
+        late = f"--until {until!r}" if until else "now"
+        raise InvalidInput(f"--since {since!r} is not before {late}", suggestion="Choose an earlier day")
+    return start, end if until else 2**40
 
 
 def _day(text: str, option: str) -> int:

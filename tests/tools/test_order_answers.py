@@ -81,6 +81,21 @@ async def test_a_limit_that_would_fill_at_once_is_doubted(
     assert not through or "8.0 % through the market" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"amount": "0.0100001"}, "amount 0.0100001 is no multiple of 0.000001, the step of BTC/USDT on binance"),
+        ({"amount": "0.00001"}, "less than the smallest order of 5 on binance"),
+        ({"amount": "0.01", "stop_loss": "20000.001"}, "stop_loss 20000.001 is no multiple of 0.1,"),
+    ],
+)
+async def test_terms_that_the_exchange_would_refuse_are_doubted(
+    connect: Connect, settings: Settings, terms: dict[str, str], said: str
+) -> None:
+    async with connect(settings) as client:
+        assert said in await doubts(client, **SPOT, side="buy", **terms)
+
+
 @pytest.mark.parametrize("tool", ["orders_place", "place_with_confirmation"])
 async def test_an_answer_says_that_nobody_confirmed(connect: Connect, settings: Settings, tool: str) -> None:
     async with connect(settings) as client:

@@ -9,18 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from api.errors import NotFound, RateLimited, Unavailable, UserMustAct
+from api.errors import InvalidInput, NotFound, RateLimited, Unavailable, UserMustAct
 from api.market import ScanRequest
 from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.feeds.exchange_bulk import plan, run
 from engine.feeds.exchange_fetch import Fetcher
 from engine.feeds.market import MarketFeed, open_feed
+from engine.market.listings import instrument_of
 from engine.market.research import scan
 from engine.store.database import Store, default_url
 from engine.store.exchange_data import all_fetched, hold_back
 from engine.venues.exchange.session import Connector
+from server.cli.data import data as data_verb
 
 from .fake_binance import FakeBinance, funding
 from .fake_venue import serving, truth
@@ -228,3 +231,22 @@ def test_without_ccxt_the_message_says_what_to_install(store: Store, monkeypatch
         alone.candles(BTC, "1h", limit=5)
     assert refused.value.suggestion == "Install heytraders-mcp[exchanges]"
     connector.close()
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        ("2999-01-01", None, "--since '2999-01-01' is not before now"),
+        ("2026-02-01", "2026-01-01", "--since '2026-02-01' is not before --until '2026-01-01'"),
+    ],
+)
+def test_a_fetch_of_no_time_at_all_is_refused(tmp_path: Path, since: str, until: str | None, said: str) -> None:
+    given = ["fetch", "BINANCE:BTC/USDT", "--timeframe", "1h", "--since", since, *(["--until", until] if until else [])]
+    done = CliRunner().invoke(data_verb, given, env={"HEYTRADERS_HOME": str(tmp_path)})
+
+    assert said in str(done.exception)
+
+
+def test_a_list_of_markets_that_does_not_exist_is_not_taken_for_a_coin(feed: MarketFeed) -> None:
+    with pytest.raises(InvalidInput, match='"top20" is not one of the lists'):
+        instrument_of(feed, "top20", "binance")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -97,6 +98,47 @@ def venue(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 every_venue = pytest.mark.parametrize("venue", list(VENUES), indirect=True)
+
+
+TESTNETS = {
+    "binance": "testnet.binance.vision",
+    "binancefuturesusd": "demo-fapi.binance.com",
+    "gatefutures": "api-testnet.gateapi.io",
+    "hyperliquid": "api.hyperliquid-testnet.xyz",
+    "lighter": "testnet.zklighter.elliot.ai",
+}
+"""Hosts that the venues' documents name."""
+
+
+@pytest.mark.parametrize("exchange", TESTNETS)
+def test_an_account_on_a_testnet_speaks_to_the_testnet_alone(
+    exchange: ExchangeId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    given = Connector.url_of
+
+    def noted(connector: Connector, venue: ExchangeId, url: str) -> str:
+        asked.append(urlsplit(url).hostname or "")
+        return given(connector, venue, url)
+
+    monkeypatch.setattr(Connector, "url_of", noted)
+    monkeypatch.setattr(session, "take_turn", at_once)
+    make = VENUES[exchange][0]
+    keys = Keys(CREDENTIALS.get(exchange, SECRETS), testnet=True)
+    own = OwnAccount("main", exchange, "", testnet=True, keys=lambda: keys)
+    store = Store.open(default_url(tmp_path))
+    with serving(make()) as url:
+        connector = Connector(store, {exchange: url})
+        markets = Markets(store, connector)
+        markets.prices(exchange)
+        asked.clear()
+        accounts = ExchangeAccounts(store, connector, markets, lambda: [own], real_prices=True)
+        balances = accounts.balances(BalancesRequest(account_id="main"))
+        connector.close()
+    store.close()
+
+    assert not balances.paper
+    assert set(asked) == {TESTNETS[exchange]}
 
 
 @every_venue

@@ -115,7 +115,7 @@ class Convention:
         tells_funding: Whether it publishes past funding rates.
         archive: Its folder in the archive of candle files; `None` if there is none.
         native_signer: The package whose library signs its orders; `None` if ccxt signs them.
-        has_testnet: Whether it has a testnet with play money.
+        testnet: How ccxt reaches the one of its networks that has play money; "" if there is none.
         tells_permissions: Whether the exchange reports the permissions of a key.
         exits: How a stop and a target rest there. `api.exchanges` says why where they cannot.
         nothing_to_close: Its words for an exit that ended, or was refused, with nothing left to close: its owner
@@ -157,7 +157,7 @@ class Convention:
     tells_funding: bool
     archive: str | None
     native_signer: str | None
-    has_testnet: bool
+    testnet: Literal["", "sandbox", "demo trading"]
     tells_permissions: bool
     exits: ExitForm
     nothing_to_close: frozenset[str]

@@ -314,7 +314,9 @@ def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Await
     session.house_turn = turn
     session.number = str
     session.has["fetchCurrencies"] = False
-    if keys is not None and keys.testnet and "test" in session.urls:
+    if keys is not None and keys.testnet and row.testnet == "demo trading":
+        session.enable_demo_trading(enable=True)
+    elif keys is not None and keys.testnet:
         session.set_sandbox_mode(True)
     return session
 
