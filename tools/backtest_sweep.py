@@ -33,8 +33,8 @@ from .desk import Desk
 FollowedT = TypeVar("FollowedT", SweepResponse, StatusResponse)
 
 MAX_WAIT: Final = 45
-_PAUSES: Final = (0.05, 0.1, 0.1, 0.2, 0.3)
-_LONGEST_PAUSE: Final = 1.0
+_PAUSES: Final = 0.05, 1.0
+"""Shortest and longest seconds between two looks at a job. A look comes at most a tenth of the job's time late."""
 _SHOWN: Final = (
     "script",
     "universe",
@@ -130,16 +130,15 @@ async def _follow(
     desk: Desk, endpoint: Endpoint[RequestT, FollowedT], request: RequestT, deadline: float, what: str
 ) -> FollowedT:
     """Poll a job until it has ended or the time is up."""
-    shown = 0.0
-    for number in range(10_000):
+    shown, begun = 0.0, anyio.current_time()
+    while True:
         found = await desk.client.call(endpoint, request)
-        pause = _PAUSES[number] if number < len(_PAUSES) else _LONGEST_PAUSE
+        pause = min(max(_PAUSES[0], 0.1 * (anyio.current_time() - begun)), _PAUSES[1])
         if found.status not in ("queued", "running") or anyio.current_time() + pause > deadline:
             return found
         shown = max(shown + 0.001, 100.0 * (found.progress or 0.0))
         await desk.progress(shown, 100.0, f"{what} {found.status}: {found.message or 'waiting'}")
         await anyio.sleep(pause)
-    raise AssertionError("the deadline passes long before")
 
 
 class PortfolioCall(Request):

@@ -101,13 +101,14 @@ class Inline:
         self._shared.clear()
 
 
-def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
+def open_executor(workers: int, memory_mb: int, setting: str = "", *, helps: bool = False) -> Executor:
     """The executor that the setting names: processes of this machine, or `dask://host:port`.
 
     Args:
         workers: Processes of the local pool. A cluster uses all its workers.
         memory_mb: Memory limit of one process of the local pool, where the platform supports it.
-        setting: The value of `HEYTRADERS_EXECUTOR`; empty for the local pool.
+        setting: The value of `HEYTRADERS_EXECUTOR`; empty for the local pool, whose idle workers serve the next one.
+        helps: Run tasks in this process too while the local pool starts.
 
     Raises:
         UserMustAct: The setting is invalid, the extra is missing, or the cluster does not answer.
@@ -115,7 +116,7 @@ def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
     if not setting:
         from .local import LocalExecutor
 
-        return LocalExecutor(workers, memory_mb)
+        return LocalExecutor(workers, memory_mb, keeps=True, helps=helps)
     if not setting.startswith("dask://"):
         raise UserMustAct(
             f"{SETTING}={setting[:100]!r} is not an executor",
@@ -126,20 +127,23 @@ def open_executor(workers: int, memory_mb: int, setting: str = "") -> Executor:
     return ClusterExecutor(setting.removeprefix("dask://"))
 
 
-def executor_for(work: int, setting: str, look: Callable[[float], None] | None = None) -> Executor:
+def executor_for(
+    work: int, setting: str, look: Callable[[float], None] | None = None, *, helps: bool = False
+) -> Executor:
     """The executor for work of this size: a cluster if one is set, else this process, or a pool for large work.
 
     Args:
         work: Bars times variants, or an equivalent.
         setting: The value of `HEYTRADERS_EXECUTOR`.
         look: Receives the progress of a task that runs in this process.
+        helps: Run tasks in this process too while a pool starts; for tasks of a second at most.
 
     Raises:
         UserMustAct: See `open_executor`.
     """
     if work < INLINE_WORK and not setting:
         return Inline(look)
-    return open_executor(pool_size(), MEMORY_MB, setting)
+    return open_executor(pool_size(), MEMORY_MB, setting, helps=helps)
 
 
 def pool_size() -> int:

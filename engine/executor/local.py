@@ -1,5 +1,8 @@
 """The processes of this machine: spawned workers that read shared memory, replaced when they die.
 
+A process takes about a second to start and import. So an executor can leave its workers to the next one, and the
+caller's process can work through the tasks while they start.
+
 Spawned processes import all modules again, so they behave the same on each platform. They never touch the pipes of the
 server, and they end with their parent. A killed parent leaves its shared memory behind. The next parent that starts
 removes it: the name of a segment contains the id of the process that made it.
@@ -16,8 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.shared_memory import SharedMemory
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +35,9 @@ _SEGMENTS: Final = Path("/dev/shm")  # noqa: S108 - where Linux lists them; else
 _ONE_THREAD: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _AHEAD: Final = 2
 """Tasks handed out for each worker, so that none waits for the next one."""
+
+IDLE_SECONDS: Final = 60.0
+"""How long workers without work wait for the next executor."""
 
 Shape = tuple[str, tuple[int, ...], str]
 """Where a shared array is: the name of its segment, its shape and its type."""
@@ -59,17 +67,100 @@ class Spawning(SpawnContext):
                 process.kill()
 
 
-class LocalExecutor:
-    """A pool of spawned processes with arrays in shared memory."""
+class Workers:
+    """Spawned processes that start at once and import a module."""
 
-    def __init__(self, workers: int, memory_mb: int) -> None:
+    def __init__(self, count: int, memory: int, module: str) -> None:
+        one_thread_each()
+        self.size: Final = count, memory
+        self._spawning = Spawning()
+        self.pool: Final = ProcessPoolExecutor(
+            count, self._spawning, initializer=prepare_process, initargs=(memory, module)
+        )
+        self._greeting = self.pool.submit(os.getpid)
+
+    @property
+    def started(self) -> bool:
+        """Whether one of them is ready."""
+        return self._greeting.done()
+
+    def alive(self) -> bool:
+        """Whether they take tasks."""
+        try:
+            self.pool.submit(os.getpid)
+        except BrokenProcessPool:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Kill them and wait until they are gone."""
+        self._spawning.kill()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Kept:
+    """The idle workers of this process, for the next executor. They end after `IDLE_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._workers: Workers | None = None
+        self._lock = threading.Lock()
+
+    def take(self, count: int, memory: int) -> Workers | None:
+        """The idle workers, if they fit and live."""
+        with self._lock:
+            workers, self._workers = self._workers, None
+        if workers is None or (workers.size == (count, memory) and workers.alive()):
+            return workers
+        workers.end()
+        return None
+
+    def give(self, workers: Workers) -> None:
+        """Keep these workers, and end those kept before."""
+        with self._lock:
+            before, self._workers = self._workers, workers
+        if before is not None:
+            before.end()
+        timer = threading.Timer(IDLE_SECONDS, self._end, (workers,))
+        timer.daemon = True
+        timer.start()
+
+    def end(self) -> None:
+        """End the kept workers."""
+        with self._lock:
+            workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.end()
+
+    def _end(self, workers: Workers) -> None:
+        with self._lock:
+            if self._workers is not workers:
+                return
+            self._workers = None
+        workers.end()
+
+
+_kept = _Kept()
+Finalize(None, _kept.end, exitpriority=100)  # a spawned process waits for its own children when it ends
+
+
+class LocalExecutor:
+    """A pool of spawned processes with arrays in shared memory.
+
+    Attributes:
+        keeps: Use idle workers of an earlier executor, and leave them to the next one.
+        helps: Run tasks in the caller's process while the workers start. Only for tasks that cannot kill it.
+    """
+
+    def __init__(self, workers: int, memory_mb: int, *, keeps: bool = False, helps: bool = False) -> None:
         self.workers: Final = workers
+        self.keeps: Final = keeps
+        self.helps: Final = helps
         self._memory = memory_mb << 20
+        self._own: dict[str, Array] = {}
         self._segments: dict[str, SharedMemory] = {}
         self._shapes: dict[str, Shape] = {}
-        self._pool: ProcessPoolExecutor | None = None
-        self._spawning = Spawning()
-        self._closed = False
+        self._processes: Workers | None = None
+        self._busy = self._closed = False
         self._lock = threading.Lock()
         remove_abandoned()
 
@@ -80,6 +171,7 @@ class LocalExecutor:
         segment = SharedMemory(label, create=True, size=max(1, array.nbytes))
         np.ndarray(array.shape, array.dtype, segment.buf)[...] = array
         self._drop(name)
+        self._own[name] = array
         self._segments[name] = segment
         self._shapes[name] = (label, array.shape, array.dtype.str)
 
@@ -92,8 +184,13 @@ class LocalExecutor:
         waiting = list(range(len(parameters)))[::-1]
         attempts = [0] * len(parameters)
         running: dict[Future[V], int] = {}
+        self._busy = True
         try:
             while waiting or running:
+                if self.helps and waiting and not running and not self._ready(task.__module__).started:
+                    index = waiting.pop()
+                    yield index, task(self._own, parameters[index])
+                    continue
                 self._hand_out(task, parameters, waiting, running, attempts)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 lost: list[int] = []
@@ -109,14 +206,21 @@ class LocalExecutor:
                     self._replace([*lost, *running.values()], attempts, waiting)
                     running.clear()
         finally:
+            self._busy = False
             if running:
                 self._discard()
 
     def close(self) -> None:
-        """Kill the workers and free the shared memory."""
+        """Free the shared memory. Kill the workers, or keep them if they are idle and the executor keeps them."""
         with self._lock:
             self._closed = True
+            idle = None
+            if self.keeps and not self._busy:
+                idle, self._processes = self._processes, None
+        if idle is not None:
+            _kept.give(idle)
         self._discard()
+        self._own.clear()
         for name in list(self._segments):
             self._drop(name)
 
@@ -131,7 +235,7 @@ class LocalExecutor:
         """Keep every worker busy. A lost task runs alone, to identify the task that kills workers."""
         while waiting and len(running) < (1 if attempts[waiting[-1]] else _AHEAD * self.workers):
             try:
-                future = self._ready().submit(_run, task, self._shapes, parameters[waiting[-1]])
+                future = self._ready(task.__module__).pool.submit(_run, task, self._shapes, parameters[waiting[-1]])
             except BrokenProcessPool:
                 if running:
                     return
@@ -148,24 +252,21 @@ class LocalExecutor:
                 raise WorkerLost("its worker processes were killed again and again, perhaps for lack of memory")
         waiting.extend(sorted(lost, reverse=True))
 
-    def _ready(self) -> ProcessPoolExecutor:
+    def _ready(self, module: str) -> Workers:
         with self._lock:
             if self._closed:
                 raise WorkerLost("the executor was closed")
-            if self._pool is None:
-                one_thread_each()
-                self._spawning = Spawning()
-                self._pool = ProcessPoolExecutor(
-                    self.workers, self._spawning, initializer=prepare_process, initargs=(self._memory,)
-                )
-            return self._pool
+            if self._processes is None and self.keeps:
+                self._processes = _kept.take(self.workers, self._memory)
+            if self._processes is None:
+                self._processes = Workers(self.workers, self._memory, module)
+            return self._processes
 
     def _discard(self) -> None:
         with self._lock:
-            pool, self._pool = self._pool, None
-            self._spawning.kill()
-        if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.end()
 
     def _drop(self, name: str) -> None:
         segment = self._segments.pop(name, None)
@@ -208,14 +309,17 @@ def one_thread_each() -> None:
         os.environ.setdefault(name, "1")
 
 
-def prepare_process(memory_bytes: int) -> None:
-    """Prepare a worker process: quiet pipes, a memory limit, and an end with the parent."""
+def prepare_process(memory_bytes: int, module: str = "") -> None:
+    """Prepare a worker process: quiet pipes, a memory limit, an end with the parent, and the import of a module."""
     _leave_pipes_alone()
     _limit_memory(memory_bytes)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if module:
+        import_module(module)
 
 
 def _run(task: Task[P, V], shapes: Mapping[str, Shape], parameter: P) -> V:
+    _detach({label for label, _, _ in shapes.values()})
     return task({name: _array(shape) for name, shape in shapes.items()}, parameter)
 
 
@@ -228,6 +332,17 @@ def _array(where: Shape) -> Array:
         array.flags.writeable = False
         _attached[label] = segment, array
     return _attached[label][1]
+
+
+def _detach(used: set[str]) -> None:
+    """Release the arrays of earlier executors; those that something still refers to are released at a later task."""
+    for label in [each for each in _attached if each not in used]:
+        segment = _attached.pop(label)[0]
+        try:
+            segment.close()
+        except BufferError:
+            array: Array = np.empty(0)
+            _attached[label] = segment, array
 
 
 def _leave_pipes_alone() -> None:

@@ -43,6 +43,7 @@ STAGES: Final = (
 
 _SMALLER: Final = "use a shorter range, a longer timeframe or fewer tickers"
 _LOOK_SECONDS: Final = 0.05
+_CLOSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,16 @@ class Slot:
                 self._spawning.kill()
 
     def close(self) -> None:
-        """Kill the worker process and wait until it is gone."""
+        """End the worker process and wait until it is gone: kill it, unless it is idle and ends by itself in time."""
         with self._lock:
             self._stopped = "the server closed"
-            self._spawning.kill()
+            greeted = self._greeting is not None and self._greeting.done()
+            if self._job is not None or not greeted:
+                self._spawning.kill()
+            late = threading.Timer(_CLOSE_SECONDS, self._spawning.kill)
+        late.start()
         self._discard()
+        late.cancel()
 
     def _follow(self, spec: str, look: Callable[[float, str], None]) -> Ended:
         deadline = time.monotonic() + self._limits.seconds

@@ -146,7 +146,8 @@ def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], worker
 
 def variant_names(base: Spec, variants: NDArray[np.float64]) -> list[str]:
     """The name of each variant among those tried."""
-    return [f"{base.variant[:20]}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
+    script = base.variant[:20]
+    return [f"{script}:" + ",".join(f"{v:g}" for v in row) for row in variants.tolist()]
 
 
 def _values(
@@ -216,12 +217,15 @@ def _variant_bytes(bars: int, tickers: int) -> int:
 
 
 def _memory_mb(base: Spec, count: int, workers: int) -> int:
-    """Memory of the processes, the candles once, the cache and a block of each process, and the returns twice."""
+    """Memory of the processes, the candles once, the cache and a block of each process, and the returns twice.
+
+    The process of the job counts too: it takes blocks while the others start.
+    """
     candles = 6 * 8 * base.bars * len(base.tickers)
     table = 2 * 8 * count * min(base.bars, MAX_PERIODS)
     block = min(count, block_size(base.bars, len(base.tickers))) * _variant_bytes(base.bars, len(base.tickers))
-    shared = (candles + table + workers * block) / 2**20
-    return math.ceil((workers + 1) * _PROCESS_MB + workers * _CACHE_MB + shared)
+    shared = (candles + table + (workers + 1) * block) / 2**20
+    return math.ceil((workers + 1) * (_PROCESS_MB + _CACHE_MB) + shared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
         settings=settings_of(base, feed),
     )
     report(0.05, _RUNNING)
-    executor = executor_for(len(frame) * len(variants), world.executor)
+    executor = executor_for(len(frame) * len(variants), world.executor, helps=len(frame.bars) == 1)
     try:
         ran = run_variants(executor, terms, variants, frame, periods, lambda done: report(0.05 + 0.85 * done, _RUNNING))
     finally:

@@ -76,6 +76,7 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)
 
+    await anyio.to_thread.run_sync(engine.jobs.warm)
     spec = await anyio.to_thread.run_sync(plan)
     text = await anyio.to_thread.run_sync(spec.to_json)
     job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, text, spend, "sw")

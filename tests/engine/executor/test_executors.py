@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -94,6 +95,47 @@ def test_closing_ends_running_tasks_within_a_second() -> None:
         list(running)
 
     assert time.monotonic() - asked < 1.1
+
+
+def test_workers_wait_for_the_next_executor_and_then_read_its_arrays(
+    expected: dict[int, tuple[float, bytes]],
+) -> None:
+    first = LocalExecutor(1, 1_024, keeps=True)
+    first.share("prices", np.zeros(50_000))
+    known = dict(first.map(work.own_process, [0]))
+    first.close()
+    second = LocalExecutor(1, 1_024, keeps=True)
+    try:
+        found = results(second)
+        again = dict(second.map(work.own_process, [0]))
+        os.kill(again[0], signal.SIGKILL)
+    finally:
+        second.close()
+    third = LocalExecutor(1, 1_024, keeps=True)
+    try:
+        after = results(third)
+    finally:
+        third.close()
+
+    assert known == again
+    assert os.getpid() not in known.values()
+    assert found == expected == after
+
+
+def test_the_process_of_the_caller_takes_tasks_until_the_workers_have_started(
+    expected: dict[int, tuple[float, bytes]],
+) -> None:
+    executor = LocalExecutor(2, 2_048, helps=True)
+    try:
+        executor.share("prices", PRICES)
+        early = dict(executor.map(work.own_process, range(3)))
+        until(lambda: os.getpid() not in {pid for _, pid in executor.map(work.own_process, range(2))})
+        found = results(executor)
+    finally:
+        executor.close()
+
+    assert set(early.values()) == {os.getpid()}
+    assert found == expected
 
 
 def segments() -> set[Path]:

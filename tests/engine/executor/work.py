@@ -50,6 +50,11 @@ def sleeps(_shared: Mapping[str, Array], seconds: float) -> float:
     return seconds
 
 
+def own_process(_shared: Mapping[str, Array], _index: int) -> int:
+    """The id of the process that runs it."""
+    return os.getpid()
+
+
 def alters(shared: Mapping[str, Array], _index: int) -> bool:
     """Tries to write into what is shared."""
     try:
