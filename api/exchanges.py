@@ -88,13 +88,11 @@ class Exchange:
             pair: The order has a stop and a target.
         """
         if self.exits == "engine":
-            return f"held by this engine: works only while a process of it runs ({self.name} {self.no_exits})"
-        rests = f"rests at {self.name} once the order has filled; until then a process of this engine has to run"
-        if not pair:
-            return rests
-        if self.exits == "one cancels the other":
-            return f"{rests}. There, one cancels the other"
-        return f"{rests}, and after a fill too: it cancels the other exit"
+            return f"held by this engine, only while a process of it runs ({self.name} {self.no_exits})"
+        together = ", one cancels the other," if pair and self.exits == "one cancels the other" else ""
+        cancels = ", and to cancel the other after a fill" if pair and self.exits == "two orders" else ""
+        place = f"at {self.name}{together} once the order has filled"
+        return f"{place}; a process of this engine has to run until then{cancels}"
 
 
 _USUAL: Final = ("market", "limit", "GTC", "FOK")

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "accounts.json"
 
 
+ACCOUNT_ID: Final = "[A-Za-z0-9_-]{1,64}"
+"""A regular expression for the id that a user gives to an account."""
+
+
 class ConnectedAccount(BaseModel):
     """An exchange account of the user's, as connected.
 
@@ -47,7 +51,7 @@ class ConnectedAccount(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    account_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    account_id: str = Field(pattern=f"^{ACCOUNT_ID}$")
     exchange: ExchangeId
     name: str = Field(default="", max_length=100)
     labels_echoed: bool | None = None

@@ -17,7 +17,7 @@ from api.exchanges import EXCHANGES, ExchangeId
 from safety.exits import know
 from server import channels as account_keys
 from server.backend import open_engine
-from server.channels import ConnectedAccount, ConnectedAccounts
+from server.channels import ACCOUNT_ID, ConnectedAccount, ConnectedAccounts
 from server.logs import start_log
 from server.settings import BadSetting, Settings
 
@@ -142,6 +142,19 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
     row = CONVENTIONS[exchange]
     if testnet and not row.testnet:
         raise BadSetting(f"{EXCHANGES[exchange].name} has no testnet", suggestion="Leave --testnet out")
+    network = "testnet account" if testnet else "account"
+    if not re.fullmatch(ACCOUNT_ID, account_id):
+        raise BadSetting(
+            f"--id {account_id[:80]!r} is no name for an account",
+            suggestion="Use 1 to 64 letters, digits, hyphens and underscores",
+        )
+    known = ConnectedAccounts(settings.home).get(account_id)
+    if known is not None and (known.exchange, known.testnet) != (exchange, testnet):
+        where = f"{EXCHANGES[known.exchange].name} {'testnet ' if known.testnet else ''}account"
+        raise BadSetting(
+            f"{account_id} is already a {where}, and policies name it as that",
+            suggestion=f"Choose another --id, or first: heytraders-mcp accounts disconnect {account_id}",
+        )
     if any(summary.account.account_id == account_id for summary in _run(lambda office: office.accounts())):
         raise BadSetting(f"{account_id} is a paper account", suggestion="Choose another --id")
     if row.testnet and not testnet:
@@ -162,7 +175,6 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
     place = account_keys.keep(settings.home, account, secrets, in_file=in_file)
     ConnectedAccounts(settings.home).put(account)
     kept = "this machine's keyring" if place == "keyring" else "a file that only you can read"
-    network = "testnet account" if testnet else "account"
     return (
         f"Connected the {EXCHANGES[exchange].name} {network} {account_id}; its keys are kept in {kept}.\n{may}\n"
         "Nothing is traded yet: orders need HEYTRADERS_DATA=exchange and a policy that you sign "

@@ -258,6 +258,10 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     paper = cli(settings, keys, "connect", "binance", "--id", "paper-binance", "--file")
     bets = "0x" + "11" * 20 + "\n7\n"
     not_a_type = cli(settings, bets, "connect", "polymarket", "--id", "bets", "--file")
+    moved = cli(settings, keys, "connect", "upbit", "--id", "other", "--file")
+    to_play_money = cli(settings, keys, "connect", "binance", "--id", "other", "--testnet", "--file")
+    unnamed = [cli(settings, "", "connect", "binance", "--id", name, "--file")[1] for name in ("../x", "", "a b")]
+    renewed = cli(settings, keys, "connect", "binance", "--id", "other", "--file")
     no_testnet = cli(settings, keys, "connect", "upbit", "--id", "won", "--testnet", "--file")
     listed = cli(settings, "", "list")
     kept = settings.home / account_keys.FOLDER / "other.json"
@@ -269,6 +273,10 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     assert (connected[0], "says that the key may not withdraw" in connected[1]) == (0, True)
     assert "secret-of-other" not in connected[1]
     assert "is a paper account" in paper[1]
+    assert "other is already a Binance account" in moved[1]
+    assert "other is already a Binance account" in to_play_money[1]
+    assert all("is no name for an account" in said for said in unnamed)
+    assert renewed[0] == 0
     assert "has no testnet" in no_testnet[1]
     assert "is not a Polymarket signature type: 0 for a wallet of your own" in not_a_type[1]
     assert [line.split()[:3] for line in listed[1].splitlines() if not line.startswith("paper")] == [

@@ -32,18 +32,26 @@ def test_the_human_reads_the_plan_in_the_line_that_says_what_is_bought() -> None
 @pytest.mark.parametrize(
     ("exchange", "one", "both"),
     [
-        ("binance", "rests at Binance once the order has filled", "There, one cancels the other"),
-        ("binancefuturesusd", "rests at Binance USD-M once", "and after a fill too: it cancels the other exit"),
-        ("hyperliquid", "rests at Hyperliquid once", "There, one cancels the other"),
-        ("upbit", "works only while a process of it runs (Upbit has no stop orders)", ""),
+        ("binance", "a process of this engine has to run until then", "at Binance, one cancels the other, once"),
+        (
+            "binancefuturesusd",
+            "at Binance USD-M once the order has filled; a process",
+            "and to cancel the other after a fill",
+        ),
+        ("hyperliquid", "once the order has filled; a process", "at Hyperliquid, one cancels the other, once"),
+        ("upbit", "held by this engine, only while a process of it runs (Upbit has no stop orders)", ""),
         (
             "gate",
-            "works only while a process of it runs (Gate.io has trigger orders that cannot be found by our id)",
+            "held by this engine, only while a process of it runs (Gate.io has trigger orders that cannot be found",
             "",
         ),
-        ("gatefutures", "works only while a process of it runs (Gate Futures has trigger", ""),
-        ("lighter", "works only while a process of it runs (Lighter lets stop orders lapse after 28 days)", ""),
-        ("polymarket", "works only while a process of it runs (Polymarket has no stop orders)", ""),
+        ("gatefutures", "held by this engine, only while a process of it runs (Gate Futures has trigger", ""),
+        (
+            "lighter",
+            "held by this engine, only while a process of it runs (Lighter lets stop orders lapse after 28 days)",
+            "",
+        ),
+        ("polymarket", "held by this engine, only while a process of it runs (Polymarket has no stop orders)", ""),
     ],
 )
 def test_the_human_reads_who_holds_the_exits(exchange: str, one: str, both: str) -> None:
