@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.backtests import ExecuteRequest
 from api.errors import InvalidInput
+from api.exchanges import ExchangeId
 from api.strategies import (
     CrossSectionalParameters,
     DcaParameters,
@@ -24,11 +27,13 @@ from api.strategies import (
     Smoothing,
     Spacing,
 )
-from api.symbols import resolve
-from engine.language.compile import ScriptReport, check_script
+from api.symbols import Instrument, resolve
+from engine.language.compile import ScriptReport, check_script, compile_script
 from engine.language.script import ScriptContext
+from engine.program import Rebalance
 from engine.strategies import write_script
 from engine.strategies.setting import Written
+from tests.engine.language.dsl_markets import frame_of
 
 from .conftest import Body, Finish, Send
 
@@ -271,3 +276,42 @@ async def test_the_reference_lists_every_parameter_with_its_default(send: Send) 
             assert f"| `{name}` |" in text
             if isinstance(field.default, int | float):
                 assert f"`{json.dumps(field.default)}`" in text
+
+
+@pytest.mark.parametrize(
+    ("tickers", "percent", "held"),
+    [(10, 20, 2), (10, 25, 2), (10, 50, 5), (7, 30, 2), (4, 20, 1), (10, 0.2, 1), (3, 50, 1), (20, 35, 7)],
+)
+@pytest.mark.parametrize("exchange", ["binance", "binancefuturesusd"])
+def test_cross_sectional_holds_that_percentage_of_the_universe(
+    tickers: int, percent: float, held: int, exchange: ExchangeId
+) -> None:
+    """The weights on each rebalancing bar are those that pandas ranks; below one ticker, one is held."""
+    universe = tuple(Instrument(exchange, f"C{chr(65 + number)}", "USDT") for number in range(tickers))
+    frame = frame_of(*universe, count=60, seed=7)
+    asked = request(
+        "cross_sectional",
+        [each.ticker for each in universe],
+        script="alpha = roc(close, 5)",
+        parameters={"top_bottom_pct": percent, "rebalancing_interval": 1, "target_weight": 0.9},
+    )
+    script = write_script(asked, universe)
+
+    program = compile_script(script.script, ScriptContext(universe, "1h", script.mode)).program(frame)
+
+    closes = pd.DataFrame({number: frame.bars[each].close for number, each in enumerate(universe)})
+    growth = closes.pct_change(5)
+    shorts = exchange == "binancefuturesusd"
+    weight = 0.9 / (2 * held if shorts else held)
+    expected = (growth.rank(axis=1, ascending=False) <= held) * weight
+    if shorts:
+        expected -= (growth.rank(axis=1) <= held) * weight
+    assert isinstance(program, tuple)
+    weights: dict[int, Any] = {}
+    for emission in program:
+        for intent in emission.intents:
+            assert isinstance(intent, Rebalance)
+            assert emission.condition[10:].all()
+            weights[universe.index(intent.instrument)] = intent.weight
+    got = pd.DataFrame(weights)[sorted(weights)]
+    np.testing.assert_allclose(got.to_numpy()[10:], expected.to_numpy()[10:], rtol=1e-8)

@@ -293,6 +293,34 @@ def test_state_in_cross_mode_names_its_ticker() -> None:
     assert [intent.instrument for intent in program.decide(20, account)] == [PERP]
 
 
+SIDES: Final = {"LONG": 1, "SHORT": -1, "FLAT": 0}
+
+
+@pytest.mark.parametrize("mode", ["isolated", "cross"])
+@pytest.mark.parametrize("written", [*SIDES, "long", "Short", "1", "-1", "0"])
+@pytest.mark.parametrize("unlike", [False, True])
+def test_a_side_is_compared_by_name_or_number_in_both_modes(mode: str, written: str, unlike: bool) -> None:
+    """Three perpetuals: the first long, the second short, the third without a position."""
+    universe = tuple(Instrument("binancefuturesusd", base, "USDT") for base in ("BTC", "ETH", "SOL"))
+    side = written if written.lstrip("-").isdigit() else f'"{written}"'
+    sign = "!=" if unlike else "=="
+    if mode == "cross":
+        source = f"for t in TICKERS:\n    emit_signal(position_side[t] {sign} {side}, exit(t))"
+        context = ScriptContext(universe, mode="cross")
+    else:
+        source = f"emit_signal({side} {sign} position_side, exit(TICKER))"
+        context = ScriptContext(universe)
+    program = compile_script(source, context).program(frame_of(*universe, count=30))
+    states = {universe[0]: PositionState(1, 2.0, 100.0, 3, 6.0), universe[1]: PositionState(-1, 2.0, 100.0, 3, 6.0)}
+
+    assert not isinstance(program, tuple)
+    decided = program.decide(20, AccountState(1.0, 1.0, 0.0, states))
+
+    wanted = SIDES[written.upper()] if written.upper() in SIDES else int(written)
+    expected = [each for each, held in zip(universe, (1, -1, 0), strict=True) if (held == wanted) is not unlike]
+    assert [intent.instrument for intent in decided] == expected
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(40, 199))
 def test_signals_of_a_whole_script_never_change_with_later_bars(seed: int, cut: int) -> None:
