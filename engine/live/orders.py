@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -51,6 +51,19 @@ ZERO: Final = Decimal(0)
 _LIVING_OF: Final = sa.select(resting_table).where(
     _row.subscription_id == sa.bindparam("owner"), _row.state.in_(LIVING)
 )
+_ORDERS: Final = (
+    sa.select(resting_table, subscriptions_table.c.agent_id, subscriptions_table.c.account_id)
+    .add_columns(subscriptions_table.c.deployment)
+    .join(subscriptions_table, subscriptions_table.c.id == _row.subscription_id)
+    .where(_row.state.in_(sa.bindparam("states", expanding=True)))
+    .order_by(_row.closes.desc(), _row.since, _row.price, _row.key)
+)
+_HOLDINGS: Final = sa.select(
+    subscriptions_table.c.id,
+    subscriptions_table.c.held,
+    subscriptions_table.c.intended,
+    subscriptions_table.c.deployment,
+).where(subscriptions_table.c.id.in_(sa.bindparam("owners", expanding=True)))
 _INTENDS: Final = (
     sa.update(subscriptions_table)
     .where(subscriptions_table.c.id == sa.bindparam("owner"))
@@ -222,33 +235,23 @@ def end_all(connection: sa.Connection, subscription_id: str) -> None:
 
 def in_state(connection: sa.Connection, *states: State, where: sa.ColumnElement[bool] | None = None) -> list[DueOrder]:
     """All orders in these states, those that close first; `where` narrows them down."""
-    owner = subscriptions_table.c
-    wanted = (
-        sa.select(resting_table, owner.agent_id, owner.account_id, owner.deployment)
-        .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(_row.state.in_(states), sa.true() if where is None else where)
-        .order_by(_row.closes.desc(), _row.since, _row.price, _row.key)
-    )
-    return [_order(row) for row in connection.execute(wanted)]
+    wanted = _ORDERS if where is None else _ORDERS.where(where)
+    return [_order(row) for row in connection.execute(wanted, {"states": states})]
 
 
-def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) -> None:
-    """Request to close at once what the strategy holds and its backtest does not, if no exit is pending.
+def reconcile(connection: sa.Connection, seen: Mapping[str, int]) -> None:
+    """Request to close at once what strategies hold and their backtests do not, if no exit is pending.
 
     A position that the backtest holds and the account does not is never opened late: its moment has passed.
+
+    Args:
+        seen: The close of the last bar that a subscription has seen, by its id.
     """
-    owner = subscriptions_table.c
-    row = connection.execute(
-        sa.select(owner.intended, owner.held, owner.deployment).where(owner.id == subscription_id)
-    ).one()
-    intended, held = _amounts(row.intended), _amounts(row.held)
-    deployment = Deployment.from_json(row.deployment)
-    for instrument in deployment.instruments:
-        amount = held.get(instrument.symbol, ZERO)
-        meant = intended.get(instrument.symbol, ZERO)
-        if amount == 0 or amount * meant > 0 or _exits_due(connection, subscription_id, instrument.symbol):
+    for subscription_id, instrument, amount in _unintended(connection, seen):
+        if _exits_due(connection, subscription_id, instrument.symbol):
             continue
-        key = order_key(subscription_id, f"close:{instrument.ticker}", seen_until, 0.0)
+        since = seen[subscription_id]
+        key = order_key(subscription_id, f"close:{instrument.ticker}", since, 0.0)
         if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is None:
             connection.execute(
                 sa.insert(resting_table).values(
@@ -265,10 +268,24 @@ def reconcile(connection: sa.Connection, subscription_id: str, seen_until: int) 
                     equity=0.0,
                     fixed=True,
                     price=0.0,
-                    since=seen_until,
+                    since=since,
                     state="due",
                 )
             )
+
+
+def unintended(connection: sa.Connection, seen: Collection[str]) -> bool:
+    """Whether any of these subscriptions holds what its backtest does not."""
+    return next(_unintended(connection, seen), None) is not None
+
+
+def _unintended(connection: sa.Connection, seen: Collection[str]) -> Iterator[tuple[str, Instrument, Decimal]]:
+    for row in connection.execute(_HOLDINGS, {"owners": list(seen)}).all():
+        held, intended = _amounts(row.held), _amounts(row.intended)
+        for instrument in Deployment.from_json(row.deployment).instruments if held else ():
+            amount = held.get(instrument.symbol, ZERO)
+            if amount != 0 and amount * intended.get(instrument.symbol, ZERO) <= 0:
+                yield row.id, instrument, amount
 
 
 def record(connection: sa.Connection, order: DueOrder, shown: Order, lot: Decimal) -> None:

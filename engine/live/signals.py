@@ -31,6 +31,19 @@ MICRO: Final = 1_000_000
 _REPORTED: Final = 1_000
 """The number of newest signals in a report's figures."""
 _row: Final = signals_table.c
+_owner: Final = subscriptions_table.c
+_DUE: Final = (
+    sa.select(signals_table, _owner.agent_id, _owner.account_id, _owner.deployment)
+    .join(subscriptions_table, _owner.id == _row.subscription_id)
+    .where(
+        sa.or_(
+            _row.order_state == "open",
+            sa.and_(_row.order_state == "due", _owner.status == "active"),
+            sa.and_(_row.order_state == "due", _owner.status == "stopped", _row.closes > 0.0),
+        )
+    )
+    .order_by(_row.seq)
+)
 
 
 def fresh(connection: sa.Connection, running: Running, decisions: Iterable[Decision]) -> list[Decision]:
@@ -86,16 +99,7 @@ def store(
 
 def due_orders(connection: sa.Connection) -> list[DueOrder]:
     """Orders of trading subscriptions to place or follow, in signal order; for stopped subscriptions, exits only."""
-    owner = subscriptions_table.c
-    ended = sa.and_(owner.status == "stopped", _row.closes > 0.0)
-    waiting = sa.and_(_row.order_state == "due", sa.or_(owner.status == "active", ended))
-    wanted = (
-        sa.select(signals_table, owner.agent_id, owner.account_id, owner.deployment)
-        .join(subscriptions_table, owner.id == _row.subscription_id)
-        .where(sa.or_(waiting, _row.order_state == "open"))
-        .order_by(_row.seq)
-    )
-    return [_due(row) for row in connection.execute(wanted)]
+    return [_due(row) for row in connection.execute(_DUE)]
 
 
 def _due(row: Any) -> DueOrder:

@@ -14,10 +14,10 @@ After a gap, late exits are still made, but late entries are not: the market has
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -26,27 +26,19 @@ from api.exchanges import EXCHANGES
 from api.orders import Order, OrderType, PlaceRequest
 from api.times import Clock
 from engine.feeds.feed import Feed
-from engine.store.database import Store
+from engine.store.database import Copy, Store
+from engine.store.live import resting_table, signals_table, subscriptions_table
 from engine.trading_rules import ZERO, Exits, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
 from . import exits, orders, signals
+from .booking import Bookings, Stage
 from .door import DoorAnswer, OrderDoor, StrategyOrder
 from .orders import DueOrder
 
 logger = logging.getLogger("heytraders.live")
 
 T = TypeVar("T")
-Stage = Literal["due", "open", "placed", "skipped", "refused"]
-_RESTING: Final[dict[Stage, orders.State]] = {
-    "due": "due",
-    "open": "open",
-    "placed": "ended",
-    "skipped": "ended",
-    "refused": "refused",
-}
-"""The state of a resting order for each state of a signal's order."""
-
 _AGGRESSIVE: Final = Decimal("0.05")
 _LEAST_GRACE: Final = 60
 _DRIFT: Final = Decimal("0.01")
@@ -54,6 +46,14 @@ _BY_THE_VENUE: Final = frozenset({"liquidation", "resolution"})
 LATE: Final = "no process ran the strategy when its bar closed, and an entry is never made late"
 NOTHING_HELD: Final = "nothing is held that it could close"
 MISSED: Final = "the market did not fill its limit order"
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """The orders of signals and the resting orders that wait for something."""
+
+    signals: list[DueOrder]
+    orders: list[DueOrder]
 
 
 class Trader:
@@ -65,43 +65,63 @@ class Trader:
         self._feed = feed
         self._venues = venues
         self._door = door
+        self._waiting = Copy(store, _due, resting_table, signals_table, subscriptions_table)
+        self._books = Bookings(store, venues)
+        self._fresh: set[str] = set()
 
-    def run(self, seen: dict[str, int]) -> None:
+    def run(self, seen: Mapping[str, int]) -> None:
         """Cancel, follow and place the pending orders of all subscriptions. A failure of one does not stop the others.
+
+        What venues answer in one step is booked in one transaction. Whatever a crash leaves unbooked is found again at
+        the venue under the order's key.
 
         Args:
             seen: The close of the newest bar of each trading subscription that has just processed one.
         """
+        self._books.clear()
+        now = self._waiting.now()
+        self._fresh = {each.key for each in (*now.signals, *now.orders) if seen.get(each.subscription_id) == each.since}
         self._each("cancel", self._cancel)
-        for order in self._read(lambda connection: orders.in_state(connection, "open")):
-            if order.subscription_id in seen:
-                self._guarded(order, self._follow)
-        for order in self._read(signals.due_orders):
-            self._guarded(order, self._carry_out)
+        self._all((order for order in self._orders("open") if order.subscription_id in seen), self._follow)
+        self._all(self._waiting.now().signals, self._carry_out)
         self._each("held", self._watch)
         self._each("cancel", self._cancel)
-        for subscription_id, until in seen.items():
-            self._store.write_now(lambda c, s=subscription_id, u=until: orders.reconcile(c, s, u))
+        if seen and self._books.read(lambda connection: orders.unintended(connection, seen)):
+            self._books.write(lambda connection: orders.reconcile(connection, seen))
         self._each("due", self._place)
         self._each("moving", self._protect)
 
+    def _orders(self, state: orders.State) -> list[DueOrder]:
+        return [order for order in self._waiting.now().orders if order.state == state]
+
     def _each(self, state: orders.State, step: Callable[[DueOrder], None]) -> None:
-        for order in self._read(lambda connection: orders.in_state(connection, state)):
+        self._all(self._orders(state), step)
+
+    def _all(self, wanted: Iterable[DueOrder], step: Callable[[DueOrder], None]) -> None:
+        for order in wanted:
             self._guarded(order, step)
+        self._books.write_all()
 
     def _guarded(self, order: DueOrder, step: Callable[[DueOrder], None]) -> None:
         try:
             step(order)
         except NotNow as error:
-            self._say(order, "due", f"{error.code}: {error.message}")
+            self._books.say(order, "due", f"{error.code}: {error.message}")
         except HeyTradersError as error:
-            self._say(order, "refused", f"{error.code}: {error.message}")
+            self._books.say(order, "refused", f"{error.code}: {error.message}")
         except Exception as error:
             logger.exception("live strategies: order %s", order.key)
-            self._say(order, "refused", f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})")
+            self._books.say(order, "refused", f"INTERNAL_ERROR: the order could not be made ({type(error).__name__})")
 
     def _cancel(self, order: DueOrder) -> None:
         """Cancel an order, and book what it had filled. Exits that rest on one entry end together."""
+        if order.entry is None and order.order_id is not None:
+            answer = self._door.cancel(order.agent_id, order.account_id, order.key)
+            shown = answer.order or self._shown(order)
+            if shown is not None and not orders.is_over(shown):
+                return
+            self._book(order, shown, "placed")
+            return
         shown = self._shown(order)
         if shown is not None and shown.parent is not None and not orders.is_over(shown):
             self._door.set_exits(order.agent_id, order.account_id, shown.parent, Exits())
@@ -125,20 +145,20 @@ class Trader:
         """Trigger a stop whose price the market has reached; the exits beside it end."""
         price = float(self._venue(order).price(order.instrument))
         if order.direction * (price - order.price) >= 0.0 and self._held(order) != 0:
-            self._store.write_now(lambda connection: orders.set_off(connection, order))
+            self._books.write(lambda connection: orders.set_off(connection, order))
 
     def _protect(self, order: DueOrder) -> None:
         """Let the exits of a position rest on its newest entry, in place of all earlier ones."""
-        group = self._read(lambda connection: exits.exits_beside(connection, order))
+        group = self._books.read(lambda connection: exits.exits_beside(connection, order))
         wishes = [each for each in group if each.state == "moving"]
         if order.key not in {each.key for each in wishes}:
             return
-        entry = self._read(lambda connection: exits.newest_entry(connection, order))
-        amount = self._read(lambda connection: exits.covered(connection, order))
+        entry = self._books.read(lambda connection: exits.newest_entry(connection, order))
+        amount = self._books.read(lambda connection: exits.covered(connection, order))
         if self._held(order) == 0 or amount == 0:
             for each in wishes:
                 if each.message != NOTHING_HELD:
-                    self._say(each, "due", NOTHING_HELD)
+                    self._books.say(each, "due", NOTHING_HELD)
         elif entry is None:
             self._keep_here(wishes, "no order of this strategy opened the position")
         else:
@@ -164,7 +184,7 @@ class Trader:
         for placed in resting:
             wish = next((each for each in wishes if _is_target(each) == (placed.role == "take_profit")), None)
             if wish is not None and self._exit_level(wish, wish.price) == _exit_price(placed):
-                self._store.write_now(lambda c, w=wish, p=placed: exits.rest_on(c, w, p, entry))
+                self._books.write(lambda c, w=wish, p=placed: exits.rest_on(c, w, p, entry))
 
     def _rest(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder]) -> list[Order]:
         """The exits of a position on one entry, placed unless they rest there already."""
@@ -176,8 +196,7 @@ class Trader:
         found = {each.role == "take_profit": (_exit_price(each), each.remaining_amount) for each in resting}
         if found != {role: (price, amount) for role, price in by_role.items()}:
             resting = self._door.set_exits(order.agent_id, order.account_id, entry, wanted, amount)
-            for each in resting:
-                venue.count_from(order.account_id, each.order_id or "", order.since)
+            venue.count_from(order.account_id, {each.order_id or "": order.since for each in resting})
         return resting
 
     def _keep_here(self, wishes: Sequence[DueOrder], why: str) -> None:
@@ -188,16 +207,16 @@ class Trader:
                 state: orders.State = "due" if _is_target(each) else "held"
                 orders.set_state(connection, each.key, state, f"the engine watches the price: {why}")
 
-        self._store.write_now(work)
+        self._books.write(work)
 
     def _take_back(self, order: DueOrder) -> None:
         """Free what exits hold of a spot balance, so that an order can sell it; they rest again afterwards."""
         if order.instrument.market_type == "perpetual":
             return
-        for each in self._read(lambda connection: exits.resting_exits(connection, order)):
+        for each in self._books.read(lambda connection: exits.resting_exits(connection, order)):
             self._cancel(each)
             if self._held(order) != 0:
-                self._store.write_now(lambda connection, each=each: exits.rest_again(connection, each))
+                self._books.write(lambda connection, each=each: exits.rest_again(connection, each))
 
     def _carry_out(self, order: DueOrder) -> None:
         """Execute a signal, or record why not."""
@@ -206,24 +225,30 @@ class Trader:
             return
         resting = order.resting
         if resting is None and order.closes > 0:
-            resting = self._read(lambda connection: exits.unclaimed_fill(connection, order))
+            resting = self._books.read(lambda connection: exits.unclaimed_fill(connection, order))
         if resting is not None and self._filled_by(order, resting):
             return
         if order.reason in _BY_THE_VENUE and self._gone(order):
-            self._say(order, "placed", f"the exchange closed it: {order.reason}")
+            self._books.say(order, "placed", f"the exchange closed it: {order.reason}")
             return
-        found = self._door.find(order.agent_id, order.account_id, order.key)
+        found = self._found(order)
         if found is not None:
             self._settle(order, found)
         elif order.closes == 0 and order.resting is not None:
-            self._say(order, "skipped", MISSED)
+            self._books.say(order, "skipped", MISSED)
         elif order.closes == 0 and self._clock.now() - order.since > max(order.seconds, _LEAST_GRACE):
-            self._say(order, "skipped", LATE)
+            self._books.say(order, "skipped", LATE)
         else:
             self._send(order)
 
+    def _found(self, order: DueOrder) -> DoorAnswer | None:
+        """The outcome of an earlier try. There was none if this run has stored the order."""
+        if order.key in self._fresh:
+            return None
+        return self._door.find(order.agent_id, order.account_id, order.key)
+
     def _place(self, order: DueOrder) -> None:
-        found = self._door.find(order.agent_id, order.account_id, order.key)
+        found = self._found(order)
         if found is None:
             self._send(order)
         else:
@@ -233,7 +258,7 @@ class Trader:
         venue = self._venue(order)
         amount = self._amount(venue, order)
         if amount <= 0:
-            self._say(order, "skipped", _nothing(order))
+            self._books.say(order, "skipped", _nothing(order))
             return
         if order.closes > 0:
             self._take_back(order)
@@ -245,7 +270,7 @@ class Trader:
             following = [each.order_id for each in venue.exits(order.account_id, placed)] if request.has_plan else []
             for order_id in (placed if order.kind == "limit" else None, *following):
                 if order_id is not None:
-                    venue.count_from(order.account_id, order_id, order.since)
+                    self._books.rests(order, order_id)
         self._settle(order, answer)
 
     def _settle(self, order: DueOrder, answer: DoorAnswer) -> None:
@@ -254,9 +279,9 @@ class Trader:
         if answer.answered == "placed" and placed is not None:
             self._book(order, placed, "placed" if orders.is_over(placed) else "open")
         elif answer.answered == "refused":
-            self._say(order, "refused", answer.reason)
+            self._books.say(order, "refused", answer.reason)
         else:
-            self._say(order, "due", answer.reason)
+            self._books.say(order, "due", answer.reason)
 
     def _book(self, order: DueOrder, shown: Order | None, stage: Stage) -> None:
         note = None
@@ -265,36 +290,18 @@ class Trader:
 
         lot = Steps.of(self._feed.listing(order.instrument)).lot
 
-        def work(connection: sa.Connection) -> None:
-            if shown is not None:
-                orders.record(connection, order, shown, lot)
-            if order.signal_id is None:
-                orders.set_state(connection, order.key, _RESTING[stage], note)
-            else:
-                signals.set_order(connection, order.signal_id, stage, note)
-
-        self._store.write_now(work)
-        if shown is not None and shown.order_id is not None and order.closes == 0 and shown.role == "entry":
+        self._books.outcome(order, shown, stage, note, lot)
+        if shown is None or shown.order_id is None or order.closes != 0 or shown.role != "entry":
+            return
+        if shown.filled_amount or order.stop is not None or order.target is not None:
             self._adopt(order, shown.order_id)
 
     def _adopt(self, entry: DueOrder, entry_id: str) -> None:
         """Book the exits that followed an entry's fill by themselves."""
         for each in self._venue(entry).exits(entry.account_id, entry_id):
-            row = self._store.write_now(lambda c, each=each: exits.adopt(c, entry, each, entry_id))
+            row = self._books.write(lambda c, each=each: exits.adopt(c, entry, each, entry_id))
             if row.state == "open":
                 self._book(row, each, "placed" if orders.is_over(each) else "open")
-
-    def _say(self, order: DueOrder, stage: Stage, message: str) -> None:
-        """Record why an order is not placed. One that is already at the venue, or waits here, is unchanged."""
-
-        def work(connection: sa.Connection) -> None:
-            if order.signal_id is not None:
-                signals.set_order(connection, order.signal_id, stage, message)
-            else:
-                state = _RESTING[stage] if order.state == "due" else order.state
-                orders.set_state(connection, order.key, state, message)
-
-        self._store.write_now(work)
 
     def _filled_by(self, order: DueOrder, key: str) -> bool:
         """Whether a resting order has filled for a signal; the signal then reports the fill."""
@@ -310,7 +317,7 @@ class Trader:
             signals.set_order(connection, order.signal_id or "", "placed", message, **fill)
             return True
 
-        return self._store.write_now(work)
+        return self._books.write(work)
 
     def _gone(self, order: DueOrder) -> bool:
         """Whether the venue has closed a position itself. The holding is then written off."""
@@ -321,7 +328,7 @@ class Trader:
         if any(position.symbol == symbol and position.size for position in venue.positions(order.account_id)):
             return False
         held = self._held(order)
-        self._store.write_now(lambda connection: orders.change_held(connection, order, -held))
+        self._books.write(lambda connection: orders.change_held(connection, order, -held))
         return True
 
     def _amount(self, venue: Venue, order: DueOrder) -> Decimal:
@@ -345,17 +352,17 @@ class Trader:
     def _held(self, order: DueOrder) -> Decimal:
         """Base units that the subscription holds of an order's instrument; negative when short."""
         symbol = order.instrument.symbol
-        known = self._read(lambda connection: orders.held(connection, order.subscription_id, symbol))
+        known = self._books.read(lambda connection: orders.held(connection, order.subscription_id, symbol))
         if known is not None:
             return known
         venue = self._venue(order)
-        placed = self._read(lambda connection: signals.order_ids(connection, order.subscription_id))
+        placed = self._books.read(lambda connection: signals.order_ids(connection, order.subscription_id))
         sums = dict.fromkeys({name for name, _ in placed}, ZERO)
         for name, order_id in placed:
             found = venue.find(order.account_id, order_id)
             filled = ZERO if found is None else found.filled_amount or ZERO
             sums[name] += filled if found is not None and found.side == "buy" else -filled
-        self._store.write_now(lambda connection: orders.set_held(connection, order.subscription_id, sums))
+        self._books.write(lambda connection: orders.set_held(connection, order.subscription_id, sums))
         return sums.get(symbol, ZERO)
 
     def _request(self, venue: Venue, order: DueOrder, amount: Decimal) -> PlaceRequest:
@@ -440,8 +447,9 @@ class Trader:
     def _venue(self, order: DueOrder) -> Venue:
         return self._venues.of(order.agent_id, order.account_id)
 
-    def _read(self, work: Callable[[sa.Connection], T]) -> T:
-        return self._store.read_now(work)
+
+def _due(connection: sa.Connection) -> _Due:
+    return _Due(signals.due_orders(connection), orders.in_state(connection, "cancel", "open", "held", "due", "moving"))
 
 
 def _is_target(order: DueOrder) -> bool:

@@ -6,7 +6,7 @@ that the user has connected (`exchange`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, Protocol
@@ -80,10 +80,14 @@ class Venue(Protocol):
         """
         ...
 
-    def count_from(self, account_id: str, order_id: str, since: int) -> None:
-        """Match a resting paper order against bars that open at `since` (unix seconds) or later, as its backtest does.
+    def count_from(self, account_id: str, since: Mapping[str, int]) -> None:
+        """Match resting paper orders against bars that open at `since` (unix seconds) or later, as their backtest does.
 
-        It was decided at the close at which the first of these bars opens. Does nothing at an exchange.
+        They were decided at the close at which the first of these bars opens. Does nothing at an exchange.
+
+        Args:
+            account_id: The account.
+            since: By `order_id`.
         """
         ...
 

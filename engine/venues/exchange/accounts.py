@@ -7,7 +7,7 @@ is looked up at the exchange by that id. Only the process with the safety gate f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -123,7 +123,7 @@ class ExchangeAccounts:
         page = rows[request.offset : request.offset + request.limit]
         return ListResponse(orders=page, total=len(rows), limit=request.limit, offset=request.offset)
 
-    def count_from(self, account_id: str, order_id: str, since: int) -> None:
+    def count_from(self, account_id: str, since: Mapping[str, int]) -> None:
         """See `Venue`: an exchange fills orders by itself."""
 
     def find(self, account_id: str, order_id: str) -> Order | None:

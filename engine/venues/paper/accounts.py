@@ -6,7 +6,7 @@ The books are read again inside it, so that two processes cannot spend or fill t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
@@ -114,15 +114,16 @@ class PaperAccounts:
             found = self._read_order(account, order_id)
         return None if found is None else order_view(found, account)
 
-    def count_from(self, account_id: str, order_id: str, since: int) -> None:
+    def count_from(self, account_id: str, since: Mapping[str, int]) -> None:
         """See `Venue`."""
         account = self._account(account_id)
+        mine = sa.and_(orders_table.c.account == account.id, orders_table.c.order_id.in_(since))
 
         def work(connection: sa.Connection) -> None:
             lock_account(connection, account)
-            order = read_order(connection, account, order_id)
-            if order is not None and order.is_open and order.filled == 0:
-                update_order(connection, order, replace(order, seen_until=since))
+            for order in list(read_orders(connection, mine)):
+                if order.is_open and order.filled == 0:
+                    update_order(connection, order, replace(order, seen_until=since[order.order_id]))
 
         self._write(work)
 
@@ -147,9 +148,14 @@ class PaperAccounts:
     def cancel(self, request: CancelRequest) -> Order:
         """See `Venue`. Also raises `InvalidInput` if its exchange cancels by a different id."""
         accounts = self._accounts()
-        found = self._store.read_now(lambda connection: find_order(connection, accounts, request))
-        account = next(account for account in accounts if account.id == found.account)
-        self._upkeep.settle([account])
+
+        def where(connection: sa.Connection) -> tuple[AccountRecord, list[Waiting]]:
+            found = find_order(connection, accounts, request)
+            account = next(account for account in accounts if account.id == found.account)
+            return account, waiting(connection, [account])
+
+        account, waits = self._store.read_now(where)
+        self._upkeep.meet(waits)
 
         def work(connection: sa.Connection) -> OrderRecord:
             lock_account(connection, account)

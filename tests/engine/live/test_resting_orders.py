@@ -21,6 +21,7 @@ from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
 from engine.engine import Engine
 from engine.feeds.importing import import_file
+from engine.live import booking
 from engine.live.deployment import Deployment, find_strategy
 from engine.store.live import subscriptions_table
 from tests.engine.conftest import NOON, Call
@@ -415,6 +416,41 @@ async def test_verify_finds_a_kept_state_equal_to_its_replay_and_names_the_first
 
     assert [(v.traded, v.problem) for v in sound] == [(True, None)]
     assert str(damaged[0].problem).startswith("balance is 1.0, and the replay has 8997.999")
+
+
+async def test_orders_that_a_kill_left_unbooked_are_found_again_and_placed_once(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,001 buy 10.004997 at 100.05; the tick makes 100.1 of it. The process ends before it books an answer."""
+
+    class Killed(BaseException):
+        pass
+
+    def end(*_: object) -> None:
+        raise Killed
+
+    script = (
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(1001)))\n'
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(900), limit=close * 0.9, pyramiding=3))\n'
+    )
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
+    with monkeypatch.context() as killed:
+        killed.setattr(booking.orders, "record", end)
+        with pytest.raises(Killed):
+            await live.hours()
+        placed = await live.orders()
+        with pytest.raises(Killed):
+            await asyncio.to_thread(engine.live.runner.tick)
+    await asyncio.to_thread(engine.live.runner.tick)
+
+    assert placed == [("buy", "market", "FILLED", 10.004997, 100.1)]
+    assert (await live.orders())[0] == placed[0]
+    assert [(side, kind, status) for side, kind, status, *_ in await live.orders()] == [
+        ("buy", "market", "FILLED"),
+        ("buy", "limit", "OPEN"),
+    ]
+    assert [order[:3] for order in await live.resting()] == [("buy", "entry", 90.0)]
+    assert (await live.shown())["report"]["positions"][0]["held"] == 10.004997
 
 
 async def test_what_is_old_is_deleted_and_fills_are_kept(
