@@ -86,8 +86,9 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         key = await engine.access.local_key()
         host, port = listener.getsockname()[:2]
         base = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1"
+        source = "the exchanges' data" if settings.data == "exchange" else "simulated data"
         announcement = (
-            f"Serving the HeyTraders API on {base} (simulated or imported data, paper accounts).\n"
+            f"Serving the HeyTraders API on {base} ({source} or what was imported; paper accounts only).\n"
             f"A key with every scope, for this machine only: {key}\n"
             f'Try: curl -H "X-API-Key: {key}" "{base}/market/ohlcv?symbol=BTC/USDT&timeframe=1h"'
         )
