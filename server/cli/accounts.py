@@ -213,8 +213,8 @@ def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, 
 
 async def _withdrawal_right(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> bool | None:
     async with open_engine(settings) as engine:
+        from engine.venues.exchange.holdings import withdrawal_right
         from engine.venues.exchange.markets import Markets
-        from engine.venues.exchange.reading import withdrawal_right
         from engine.venues.exchange.session import Keys
         from engine.venues.exchange.views import OwnAccount
 

@@ -450,7 +450,7 @@ def test_an_exit_that_the_price_leaves_behind_is_cancelled_and_sent_again(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its limit is 5 % below the price at which it was sent, and the price falls further before it fills."""
-    monkeypatch.setattr(plans_module, "_BEHIND_SECONDS", 0.0)
+    monkeypatch.setattr("engine.venues.exchange.exits._BEHIND_SECONDS", 0.0)
     assert isinstance(setup.fake, FakeHyperliquid)
     setup.fake.refuse_exits = True
     setup.place("first", take_profit=None)

@@ -39,6 +39,8 @@ from engine.store.exchange_data import SentOrder, add_order, change_order, exits
 from engine.trading_rules import Exits, Permit, affordable, exact
 from engine.venues.exchange.conventions import CONVENTIONS
 
+from . import holdings
+from .exits import replace_exits
 from .markets import Market, Markets
 from .orders import (
     arguments,
@@ -49,7 +51,7 @@ from .orders import (
     unlike,
 )
 from .plans import Plans
-from .reading import AccountReader, replace_exits
+from .reading import AccountReader
 from .session import Connector, Written
 from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_view, placed_view
 
@@ -98,11 +100,11 @@ class ExchangeAccounts:
 
     def balances(self, request: BalancesRequest) -> BalancesResponse:
         """See `Venue`."""
-        return self._reader.balances(self._own(request.account_id))
+        return holdings.balances(self._reader, self._own(request.account_id))
 
     def positions(self, account_id: str) -> list[Position]:
         """See `Venue`."""
-        return self._reader.positions(self._own(account_id))
+        return holdings.positions(self._reader, self._own(account_id))
 
     def open_orders(self, request: OpenOrdersRequest) -> OpenOrdersResponse:
         """See `Venue`. Includes orders placed elsewhere."""
@@ -142,7 +144,7 @@ class ExchangeAccounts:
 
     def equity(self, account_id: str) -> Decimal | None:
         """See `Venue`."""
-        return self._reader.equity(self._own(account_id))
+        return holdings.equity(self._reader, self._own(account_id))
 
     def affordable(self, account_id: str, instrument: Instrument, leverage: int) -> Decimal:
         """See `Venue`. At the best price of the other side, if the exchange shows one."""
@@ -151,7 +153,7 @@ class ExchangeAccounts:
         terms = EXCHANGES[own.exchange]
         fees = [fee for fee in (market.taker_fee, market.maker_fee) if fee is not None]
         with exact():
-            free = self._reader.free(own, instrument.quote)
+            free = holdings.free_amount(self._reader, own, instrument.quote)
             return affordable(free, price.ask or price.last, leverage, max(fees, default=terms.worst_fee), market.lot)
 
     def _own(self, account_id: str) -> OwnAccount:

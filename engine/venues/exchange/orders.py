@@ -13,7 +13,6 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final, Protocol, cast
 
-from api.accounts import Position
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import OrderStatus, PlaceRequest
@@ -438,26 +437,3 @@ def polymarket_fills(order_id: str, amount: Decimal, trades: Sequence[Mapping[st
         return None
     left = {"amount": amount, "filled": size, "remaining": f"{amount - size:f}", "average": cost / size}
     return {"id": order_id, "status": "closed" if size >= amount else "canceled", **left}
-
-
-def polymarket_positions(answer: Any) -> list[Position]:
-    """The tokens in a wallet, with their questions."""
-    rows = cast("Sequence[Mapping[str, Any]]", answer if isinstance(answer, list) else answer.get("data") or [])
-    found: list[Position] = []
-    for raw in rows:
-        size = decimal(raw.get("size"))
-        if not size:
-            continue
-        found.append(
-            Position(
-                symbol=f"{raw.get('asset')}/USDC",
-                title=f"{raw.get('title')} ({raw.get('outcome')})",
-                side="long",
-                size=size,
-                entry_price=decimal(raw.get("avgPrice")) or Decimal(0),
-                unrealized_pnl=decimal(raw.get("cashPnl")) or Decimal(0),
-                leverage=Decimal(1),
-                mark_price=decimal(raw.get("curPrice")),
-            )
-        )
-    return found

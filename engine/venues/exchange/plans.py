@@ -28,9 +28,11 @@ from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES, ExchangeId
 from engine.store.database import Store
 from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, take, with_plans
-from engine.trading_rules import ExitOrder, Permit, down, up
+from engine.trading_rules import Permit, down, up
 from engine.venues.exchange.conventions import CONVENTIONS
 
+from .exits import as_asked, cancel, is_behind, is_reached, left_to_close, new_exit, price_of, take_all
+from .holdings import free_amount
 from .markets import Market
 from .orders import (
     LEFT_BEHIND,
@@ -43,7 +45,7 @@ from .orders import (
     refusal,
     trigger_arguments,
 )
-from .reading import AccountReader, new_exit
+from .reading import AccountReader
 from .session import Written
 from .views import ENDED, HELD, MISSED, WAITING, OwnAccount
 
@@ -63,9 +65,6 @@ _REST_AGAIN_SECONDS: Final = 600.0
 
 _RESTING_SECONDS: Final = 5.0
 """Time between two looks at exits that all rest at their exchange, so that they leave requests for other calls."""
-
-_BEHIND_SECONDS: Final = 10.0
-"""Time after which a limit order of ours that closes, and that the price has left behind, is sent again."""
 
 _PASSED_SECONDS: Final = 60.0
 """Time after which an exit that rests unfilled although the price has passed it is reported."""
@@ -168,7 +167,7 @@ class Plans:
             return
         price = self._price(own, entry)
         self._watch(own, sent, price)
-        reached = next((each for each in waiting if _is_reached(each, price)), None)
+        reached = next((each for each in waiting if is_reached(each, price)), None)
         reduces_only = EXCHANGES[own.exchange].market_type == "perpetual"
         if sent and not (reduces_only and all(each.order_type == TRIGGER for each in sent)):
             if reached is not None and all(each.order_type in {TRIGGER, PAIR} for each in sent):
@@ -206,9 +205,9 @@ class Plans:
             for each in missed:
                 left = each.amount - each.filled
                 change_order(connection, replace(each, status="CANCELLED", updated_at=time.time()))
-                if _left(each, exits) >= lot:
+                if left_to_close(each, exits) >= lot:
                     number = sum(other.role == each.role for other in exits)
-                    again = new_exit(entry, each.role or "", _price_of(each), left // lot * lot, number)
+                    again = new_exit(entry, each.role or "", price_of(each), left // lot * lot, number)
                     at = each.created_at
                     add_order(connection, replace(again, created_at=at, updated_at=at, message=each.message))
             return missed
@@ -223,15 +222,15 @@ class Plans:
         that rests there by its own trigger is reported.
         """
         for each in sent:
-            if each.order_type == "limit" and _is_behind(each, price):
+            if each.order_type == "limit" and is_behind(each, price):
                 noted = replace(each, message=LEFT_BEHIND)
                 self._store.write_now(lambda c, noted=noted: change_order(c, noted))
                 self._cancel_at_venue(own, [noted])
-            elif each.order_type in {TRIGGER, PAIR} and _is_reached(each, price):
+            elif each.order_type in {TRIGGER, PAIR} and is_reached(each, price):
                 since = self._passed.setdefault(each.order_id, time.monotonic())
                 if each.message is None and time.monotonic() - since > _PASSED_SECONDS:
                     name = EXCHANGES[own.exchange].name
-                    why = f"the price passed {_price_of(each):f} and {name} has not filled it: look there, and close it"
+                    why = f"the price passed {price_of(each):f} and {name} has not filled it: look there, and close it"
                     self._store.write_now(lambda c, each=each, why=why: change_order(c, replace(each, message=why)))
                     self._complain(f"{each.role} of {each.symbol} on {each.account_id}: {why}")
             else:
@@ -255,7 +254,7 @@ class Plans:
             self._write(own, "cancel_order", entry.venue_id, market.symbol)
             entry = self._reader.now(own, entry)
             exit_order = next(e for e in self._store.read_now(lambda c: exits_of(c, entry.order_id)) if e == exit_order)
-        why = self._permit(_asked(entry, exit_order))
+        why = self._permit(as_asked(entry, exit_order))
         if why:
             self._wait(exit_order, why)
             return
@@ -298,8 +297,8 @@ class Plans:
             return
         market = self._reader.market(own.exchange, entry.symbol)
         amount = self._to_send(own, waiting[0], market)
-        fits = all(_price_of(each) % market.price_step(_price_of(each)) == 0 for each in waiting)
-        if not fits or amount == 0 or any(self._permit(_asked(entry, each)) for each in waiting):
+        fits = all(price_of(each) % market.price_step(price_of(each)) == 0 for each in waiting)
+        if not fits or amount == 0 or any(self._permit(as_asked(entry, each)) for each in waiting):
             self._kept_here[entry.order_id] = time.time() + _REST_AGAIN_SECONDS
             return
         is_pair = form == "order list" and len(waiting) == _PAIR
@@ -309,7 +308,7 @@ class Plans:
             for each in waiting
         ]
         for batch in [taken] if is_pair or form == "position group" else [[each] for each in taken]:
-            if not self._store.write_now(lambda c, batch=batch: _take_all(c, batch)):
+            if not self._store.write_now(lambda c, batch=batch: take_all(c, batch)):
                 return
             self._place(own, entry, batch, market)
 
@@ -333,10 +332,10 @@ class Plans:
 
     def _to_send(self, own: OwnAccount, exit_order: SentOrder, market: Market) -> Decimal:
         """What no exit of the plan has closed yet; for spot and prediction accounts, at most the free balance."""
-        left = _left(exit_order, self._store.read_now(lambda c: exits_of(c, exit_order.parent or "")))
+        left = left_to_close(exit_order, self._store.read_now(lambda c: exits_of(c, exit_order.parent or "")))
         if market.instrument.market_type == "perpetual":
             return left
-        free = self._reader.free(own, market.instrument.base)
+        free = free_amount(self._reader, own, market.instrument.base)
         return min(left, free // market.lot * market.lot)
 
     def _end(self, own: OwnAccount, entry: SentOrder) -> None:
@@ -344,7 +343,7 @@ class Plans:
         for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
             if each.status in HELD:
                 self._store.write_now(
-                    lambda c, each=each: _cancel(c, each, "The plan's other exit was filled", time.time())
+                    lambda c, each=each: cancel(c, each, "The plan's other exit was filled", time.time())
                 )
             elif each.status not in ENDED:
                 self._cancel_at_venue(own, [each])
@@ -361,55 +360,6 @@ class Plans:
         again = replace(exit_order, status=WAITING, message=why[:300], updated_at=time.time())
         self._store.write_now(lambda c: change_order(c, again))
         self._complain(f"{exit_order.role} on {exit_order.account_id}: {why}")
-
-
-def _left(exit_order: SentOrder, exits: Sequence[SentOrder]) -> Decimal:
-    """What an exit still has to close: its amount less its fills and those of the other exit since it was created."""
-    others = (o.filled for o in exits if o.role != exit_order.role and o.updated_at > exit_order.created_at)
-    return max(exit_order.amount - exit_order.filled - sum(others, Decimal(0)), Decimal(0))
-
-
-def _price_of(exit_order: SentOrder) -> Decimal:
-    return exit_order.stop_loss or exit_order.take_profit or Decimal(0)
-
-
-def _asked(entry: SentOrder, exit_order: SentOrder) -> ExitOrder:
-    """An exit as submitted to the gate."""
-    price = _price_of(exit_order)
-    role, amount = exit_order.role or "", exit_order.amount
-    why = exit_order.message or ""
-    return ExitOrder(entry.label, entry.account_id, entry.symbol, exit_order.side, role, price, amount, why)
-
-
-def _take_all(connection: sa.Connection, taken: Sequence[SentOrder]) -> bool:
-    """Update exits that waited, unless another process has changed one of them."""
-    now = {each.order_id: each.status for each in exits_of(connection, taken[0].parent or "")}
-    if any(now[each.order_id] != WAITING for each in taken):
-        return False
-    for each in taken:
-        change_order(connection, each)
-    return True
-
-
-def _cancel(connection: sa.Connection, exit_order: SentOrder, why: str, now: float) -> None:
-    if take(connection, exit_order, "CANCELLED", now):
-        change_order(connection, replace(exit_order, status="CANCELLED", message=why, updated_at=now))
-
-
-def _is_reached(exit_order: SentOrder, price: Decimal) -> bool:
-    """Whether the last price has reached an exit's price."""
-    stop, target, sells = exit_order.stop_loss, exit_order.take_profit, exit_order.side == "sell"
-    if stop is not None:
-        return price <= stop if sells else price >= stop
-    return target is not None and (price >= target if sells else price <= target)
-
-
-def _is_behind(exit_order: SentOrder, price: Decimal) -> bool:
-    """Whether the last price has been beyond a limit order of ours for some time."""
-    limit = exit_order.price
-    if limit is None or time.time() - exit_order.updated_at < _BEHIND_SECONDS:
-        return False
-    return price < limit if exit_order.side == "sell" else price > limit
 
 
 def _as_sent(exit_order: SentOrder, market: Market, price: Decimal) -> SentOrder:
@@ -435,7 +385,7 @@ def _bound(exit_order: SentOrder, market: Market, price: Decimal) -> Decimal | N
 
 def _bound_of(exit_order: SentOrder, market: Market) -> Decimal | None:
     """The same for an exit that rests until its own price."""
-    return _bound(exit_order, market, _price_of(exit_order))
+    return _bound(exit_order, market, price_of(exit_order))
 
 
 def _named(exchange: ExchangeId, exit_order: SentOrder, market: Market) -> dict[str, Any]:

@@ -1,44 +1,36 @@
-"""Reads the holdings of own accounts, and the outcome of orders sent to them."""
+"""Reads the orders of own accounts at their exchanges, and records what became of those sent from here."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, cast
 
-import sqlalchemy as sa
-
-from api.accounts import Balance, BalancesResponse, Position
-from api.errors import HeyTradersError, NotFound
+from api.errors import NotFound
 from api.exchanges import EXCHANGES, ExchangeId
-from api.orders import ExitRole, Order
+from api.orders import Order
 from api.symbols import Instrument, resolve
-from api.times import iso8601
-from engine.store.database import Store, new_id
-from engine.store.exchange_data import SentOrder, add_order, change_order, exits_of, orders_of
-from engine.trading_rules import ZERO
+from engine.store.database import Store
+from engine.store.exchange_data import SentOrder, orders_of
 from engine.venues.exchange.convention import TriggerBook
 from engine.venues.exchange.conventions import CONVENTIONS
 
+from .exits import book_outcome, why_missed
 from .markets import LivePrice, Market, Markets, decimal
 from .orders import (
     LEFT_BEHIND,
     TRIGGER,
     Seen,
     arguments,
-    order_id_for,
     polymarket_fills,
     polymarket_order,
-    polymarket_positions,
     read_order,
     upbit_order,
 )
 from .session import Connector
-from .views import ENDED, HELD, MISSED, WAITING, OwnAccount, foreign_view, held, order_view
+from .views import ENDED, HELD, MISSED, OwnAccount, foreign_view, order_view
 
-_DOLLARS: Final = ("USDT", "USDC", "USD")
 _FIND_BY: Final = {"newClientOrderId": "origClientOrderId"}
 """The query parameter for our id, if it differs from the one for placing."""
 
@@ -49,12 +41,16 @@ _GIVEN_UP: Final = 7 * 86_400.0
 
 
 class AccountReader:
-    """Reads own accounts at their exchanges and records the state of orders. Blocking."""
+    """Reads own accounts at their exchanges and records the state of orders. Blocking.
+
+    Attributes:
+        markets: The markets of all exchanges.
+    """
 
     def __init__(self, store: Store, connector: Connector, markets: Markets) -> None:
         self._store = store
         self._connector = connector
-        self._markets = markets
+        self.markets = markets
 
     def read(self, own: OwnAccount, method: str, *args: Any, **params: Any) -> Any:
         """Call a read-only ccxt method with the account's keys."""
@@ -64,7 +60,7 @@ class AccountReader:
 
     def raw_markets(self, own: OwnAccount) -> Callable[[], list[Any]]:
         """The market list for the account's session, on demand."""
-        return lambda: self._markets.raw(own.exchange)
+        return lambda: self.markets.raw(own.exchange)
 
     def market(self, exchange: ExchangeId, symbol: str) -> Market:
         """The market of a symbol.
@@ -72,7 +68,7 @@ class AccountReader:
         Raises:
             NotFound: The exchange does not list it.
         """
-        listed = self._markets.of(exchange)
+        listed = self.markets.of(exchange)
         instrument = resolve(symbol, exchange)
         if (found := listed.get(instrument)) is None:
             raise NotFound(
@@ -81,119 +77,18 @@ class AccountReader:
             )
         return found
 
-    def _by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
-        return {market.symbol: market for market in self._markets.of(exchange).values()}
+    def by_symbol(self, exchange: ExchangeId) -> dict[str, Market]:
+        """The markets of an exchange by ccxt's symbol."""
+        return {market.symbol: market for market in self.markets.of(exchange).values()}
 
     def price(self, instrument: Instrument) -> LivePrice:
         """The current price of an instrument, requested now."""
-        return self._markets.price(self.market(instrument.exchange, instrument.symbol))
-
-    def free(self, own: OwnAccount, asset: str) -> Decimal:
-        """The available amount of an asset; of a prediction market also the tokens in the wallet that none sells."""
-        row = EXCHANGES[own.exchange]
-        if row.market_type != "prediction":
-            return sum((each.free for each in self._held(own, ()) if each.asset == asset), ZERO)
-        resting = self.open_orders(own, None)
-        if asset == row.quote:
-            return sum((each.free for each in self._held(own, resting) if each.asset == asset), ZERO)
-        symbol = f"{asset}/{row.quote}"
-        sells = [one for one in resting if one.side == "sell" and one.symbol == symbol and one.role is None]
-        tied = sum((one.remaining_amount or ZERO for one in sells), ZERO)
-        return sum((one.size for one in self.positions(own) if one.symbol == symbol), ZERO) - tied
-
-    def balances(self, own: OwnAccount) -> BalancesResponse:
-        """The holdings of the account.
-
-        Raises:
-            HeyTradersError: The exchange cannot be reached, or does not accept the key.
-        """
-        positions, resting = self.positions(own), self.open_orders(own, None)
-        rows = self._held(own, resting)
-        worth = self._worth(own, rows, positions, _DOLLARS[0])
-        return BalancesResponse(
-            account_id=own.account_id,
-            total_equity_usd=None if worth is None else worth.quantize(Decimal("0.01")),
-            balances=rows,
-            positions=positions,
-            open_orders=resting,
-            updated_at=iso8601(time.time()),
-            paper=False,
-        )
-
-    def equity(self, own: OwnAccount) -> Decimal | None:
-        """The value of the account in its own currency; `None` if any asset in it has no price."""
-        return self._worth(own, self._held(own, ()), self.positions(own), EXCHANGES[own.exchange].quote)
-
-    def _held(self, own: OwnAccount, resting: Sequence[Order]) -> list[Balance]:
-        """The balance of each asset. Prediction market balances do not show the part held by open buy orders."""
-        row = EXCHANGES[own.exchange]
-        buys = [one for one in resting if row.market_type == "prediction" and one.side == "buy"]
-        tied = sum(((one.remaining_amount or ZERO) * (one.price or ZERO) for one in buys), ZERO)
-        rows: list[Balance] = []
-        for asset, free, used in held(self.read(own, "fetch_balance")):
-            more = tied if asset == row.quote else ZERO
-            if free or used:
-                rows.append(Balance(asset=asset, free=free - more, used=used + more, total=free + used))
-        return rows
-
-    def positions(self, own: OwnAccount) -> list[Position]:
-        """Open positions: perpetuals, or tokens of a prediction market. Spot holdings are balances."""
-        kind = EXCHANGES[own.exchange].market_type
-        if kind == "spot":
-            return []
-        if kind == "prediction":
-            wallet = CONVENTIONS[own.exchange].login(own.keys().values)["walletAddress"]
-            return polymarket_positions(self.read(own, "dataPublicGetPositions", {"user": wallet, "limit": "500"}))
-        markets = self._by_symbol(own.exchange)
-        found: list[Position] = []
-        for raw in self.read(own, "fetch_positions"):
-            market, contracts = markets.get(str(raw.get("symbol"))), decimal(raw.get("contracts"))
-            if market is None or not contracts:
-                continue
-            found.append(
-                Position(
-                    symbol=market.instrument.symbol,
-                    side="short" if raw.get("side") == "short" else "long",
-                    size=abs(contracts) * market.contract,
-                    entry_price=decimal(raw.get("entryPrice")) or Decimal(0),
-                    unrealized_pnl=decimal(raw.get("unrealizedPnl")) or Decimal(0),
-                    leverage=decimal(raw.get("leverage")) or Decimal(1),
-                    mark_price=decimal(raw.get("markPrice")),
-                    liquidation_price=decimal(raw.get("liquidationPrice")),
-                    margin=decimal(raw.get("initialMargin")),
-                )
-            )
-        return found
-
-    def _worth(
-        self, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position], currency: str
-    ) -> Decimal | None:
-        """Value in a currency, treating all dollar currencies as equal; `None` if any asset has no price."""
-        same = _DOLLARS if currency in _DOLLARS else (currency,)
-        if EXCHANGES[own.exchange].market_type == "prediction":
-            total = sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
-        else:
-            total = sum((p.unrealized_pnl for p in positions), ZERO)
-        total += sum((row.total for row in rows if row.asset in same), ZERO)
-        others = [row for row in rows if row.asset not in same]
-        if not others:
-            return total
-        try:
-            prices = self._markets.prices(own.exchange)
-        except HeyTradersError:
-            return None
-        for row in others:
-            listed = (self._markets.of(own.exchange).get(Instrument(own.exchange, row.asset, quote)) for quote in same)
-            found = next((prices[m.symbol] for m in listed if m is not None and m.symbol in prices), None)
-            if found is None:
-                return None
-            total += row.total * found.last
-        return total
+        return self.markets.price(self.market(instrument.exchange, instrument.symbol))
 
     def open_orders(self, own: OwnAccount, symbol: str | None) -> list[Order]:
         """Resting orders at the exchange, newest first, of one symbol or all; including orders placed elsewhere."""
         market = None if symbol is None else self.market(own.exchange, symbol)
-        markets = self._by_symbol(own.exchange)
+        markets = self.by_symbol(own.exchange)
         sent = {row.client_id.lower(): row for row in self._sent(own)}
         by_venue_id = {row.venue_id: row for row in sent.values() if row.venue_id is not None}
         found: list[Order] = []
@@ -241,7 +136,7 @@ class AccountReader:
 
     def _with_orders(self, own: OwnAccount) -> list[Market]:
         """The markets with open orders, for exchanges that list orders of one market at a time."""
-        markets = {market.market_id: market for market in self._markets.of(own.exchange).values()}
+        markets = {market.market_id: market for market in self.markets.of(own.exchange).values()}
         index = CONVENTIONS[own.exchange].login(own.keys().values)["options"]["accountIndex"]
         answer = self.read(own, "publicGetAccount", {"by": "index", "value": index})
         counted = [one for account in answer.get("accounts") or () for one in account.get("positions") or ()]
@@ -387,7 +282,7 @@ class AccountReader:
         changed = row.learned(
             venue_id=seen.order_id or row.venue_id,
             status=MISSED if missed else seen.status,
-            message=_why_missed(row, seen) if missed else told,
+            message=why_missed(row, seen) if missed else told,
             filled=seen.filled,
             average=seen.average,
             fee=row.fee if seen.fee is None else seen.fee,
@@ -396,7 +291,7 @@ class AccountReader:
         )
         if changed != row:
             lot = self.market(row.exchange, row.symbol).lot if changed.has_plan else None
-            self._store.write_now(lambda c: _booked(c, changed, lot))
+            self._store.write_now(lambda c: book_outcome(c, changed, lot))
         return changed
 
     def _is_missed(self, row: SentOrder, seen: Seen) -> bool:
@@ -410,97 +305,3 @@ class AccountReader:
         if row.message == LEFT_BEHIND or row.order_type in {"market", "FOK"}:
             return True
         return seen.state not in CONVENTIONS[row.exchange].nothing_to_close
-
-
-def _why_missed(row: SentOrder, seen: Seen) -> str:
-    name = EXCHANGES[row.exchange].name
-    why = LEFT_BEHIND if row.message == LEFT_BEHIND else f"{name} ended it: {seen.state or seen.status}"
-    return f"{seen.filled.normalize():f} of {row.amount.normalize():f} filled, then {why}"
-
-
-def _booked(connection: sa.Connection, order: SentOrder, lot: Decimal | None) -> None:
-    """Record the outcome of an order and, for an entry, the exits that protect the filled part."""
-    change_order(connection, order)
-    if lot is None:
-        return
-    exits = exits_of(connection, order.order_id)
-    amount = _received(order, lot) - sum(each.filled for each in exits)
-    if not exits and amount > 0:
-        for role in ("stop_loss", "take_profit"):
-            price = getattr(order, role)
-            if price is not None:
-                add_order(connection, new_exit(order, role, price, amount))
-    for each in exits:
-        if each.status == WAITING and each.amount != amount:
-            change_order(connection, replace(each, amount=amount, updated_at=order.updated_at))
-
-
-def _received(order: SentOrder, lot: Decimal) -> Decimal:
-    """The filled amount of an order, less a fee deducted from it, in whole lots."""
-    base = order.symbol.partition("/")[0]
-    fee = order.fee if order.fee is not None and order.fee_currency == base and order.side == "buy" else Decimal(0)
-    return (order.filled - fee) // lot * lot
-
-
-def new_exit(entry: SentOrder, role: str, price: Decimal, amount: Decimal, number: int = 0) -> SentOrder:
-    """An exit that waits for its price, with its id at the exchange; `number` counts the exits it replaces."""
-    label = f"{entry.order_id}/{role}" + (f"/{number}" if number else "")
-    return SentOrder(
-        order_id=new_id("order"),
-        account_id=entry.account_id,
-        exchange=entry.exchange,
-        symbol=entry.symbol,
-        label=label,
-        client_id=order_id_for(entry.exchange, entry.account_id, label),
-        side="sell" if entry.side == "buy" else "buy",
-        order_type="market",
-        amount=amount,
-        price=None,
-        leverage=None,
-        status=WAITING,
-        created_at=entry.updated_at,
-        updated_at=entry.updated_at,
-        stop_loss=price if role == "stop_loss" else None,
-        take_profit=price if role == "take_profit" else None,
-        reduce_only=True,
-        role=role,
-        parent=entry.order_id,
-    )
-
-
-def replace_exits(
-    connection: sa.Connection,
-    entry: SentOrder,
-    prices: Mapping[ExitRole, Decimal],
-    now: float,
-    amount: Decimal | None = None,
-) -> None:
-    """Replace an entry's waiting or cancelled exits. The new ones cover `amount`, or else as much as the old ones."""
-    stop, target = prices.get("stop_loss"), prices.get("take_profit")
-    change_order(connection, replace(entry, stop_loss=stop, take_profit=target, updated_at=now))
-    exits = exits_of(connection, entry.order_id)
-    if any(each.status not in HELD and each.status != "CANCELLED" for each in exits):
-        return
-    protected = max((each.amount for each in exits), default=Decimal(0)) if amount is None else amount
-    for each in exits:
-        if each.status in HELD:
-            change_order(connection, each.ended("CANCELLED", "Replaced", now))
-    for role in ("stop_loss", "take_profit"):
-        price, number = prices.get(role), sum(each.role == role for each in exits)
-        if price is not None and protected:
-            added = new_exit(entry, role, price, protected, number)
-            add_order(connection, replace(added, created_at=now, updated_at=now))
-
-
-def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
-    """Whether the key may withdraw money; `None` if the exchange does not say. Blocking.
-
-    Raises:
-        HeyTradersError: The exchange cannot be reached, or does not accept the key.
-    """
-    account = (own.account_id, own.keys())
-    connector.read(own.exchange, "fetch_balance", account=account, markets=markets)
-    if not CONVENTIONS[own.exchange].tells_permissions or own.testnet:
-        return None
-    said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
-    return bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))
