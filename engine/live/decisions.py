@@ -34,8 +34,6 @@ from engine.program import Entry, Grid, SizeKind
 from engine.simulation.account import DUST
 from engine.simulation.kept import DAY, KernelState, Resting, RestingEntry, RestingExits, difference
 from engine.simulation.kernel import Advance, advance
-from engine.simulation.market import Costs
-from engine.simulation.pending import Open
 from engine.simulation.result import EndedEarly
 from engine.simulation.rules import amount_for
 from engine.simulation.schedule import Order, at
@@ -378,12 +376,11 @@ def _since(
         if opened < cursor:
             continue
         equity = advanced.equity[bar - first - 1] if bar > first else start
-        coming = bar == len(frame) - 1
-        order = _order(advanced.state if coming else before, universe.index(fill.instrument), coming=coming)
+        order = advanced.entries.get(number)
         opens = held * fill.direction >= 0 and fill.reason == "entry"
         yield Decision(
             key=f"{label}:{repeats[label]}",
-            bar_time=opened + (frame.seconds if _inside(fill, frame, bar, settings) else 0),
+            bar_time=opened + (frame.seconds if _inside(fill, order) else 0),
             instrument=fill.instrument,
             direction=fill.direction,
             action=_action(fill),
@@ -409,21 +406,9 @@ def _closes(fill: Fill, held: float, asked: float | None, settings: SimulationSe
     return min(fill.amount / abs(held), 1.0)
 
 
-def _inside(fill: Fill, frame: Frame, bar: int, settings: SimulationSettings) -> bool:
-    """Whether it happened inside the bar, not at its open."""
-    if fill.reason in _INSIDE_THE_BAR:
-        return True
-    costs, opened = Costs.of(fill.instrument, settings), float(frame.bars[fill.instrument].open[bar])
-    return fill.price != (costs.entry_price(1, opened) if fill.direction > 0 else costs.exit_price(1, opened))
-
-
-def _order(state: KernelState | None, k: int, *, coming: bool) -> Order | None:
-    """The entry behind a fill: a market order that waited, or a limit order that rested."""
-    if state is None:
-        return None
-    if coming:
-        return next((w.order for w in state.waiting if isinstance(w, Open) and w.k == k), None)
-    return next(iter(state.resting.get(k, ())), None)
+def _inside(fill: Fill, order: Order | None) -> bool:
+    """Whether an order made it that was in the market during the bar, not a market order at its open."""
+    return fill.reason in _INSIDE_THE_BAR or (order is not None and order.limit is not None)
 
 
 def _level(order: Order | None, fill: Fill, which: Literal[1, -1]) -> float | None:

@@ -346,7 +346,8 @@ class Trader:
             wanted = wanted if abs(scale - 1) <= _DRIFT else wanted * scale
         most = venue.affordable(order.account_id, order.instrument, _leverage(order) or 1)
         if order.kind == "limit":
-            most *= max(venue.price(order.instrument) / from_float(order.price), Decimal(1))
+            last, limit = venue.price(order.instrument), from_float(order.price)
+            most *= last / limit if order.direction > 0 else min(last / limit, Decimal(1))
         return down(min(wanted, most), lot)
 
     def _held(self, order: DueOrder) -> Decimal:

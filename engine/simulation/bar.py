@@ -1,9 +1,12 @@
 """One bar of trading on the general path: every instrument, every kind of order, in a fixed order.
 
 At the open, waiting market orders fill: reductions before additions, all sized by the equity at the open. Limit orders
-that the open already satisfies fill next. Within the bar, exits close positions first. Then the limit orders that the
-bar's range touches fill, and the positions that they open may close on later prices of the bar. At the close,
-prediction tokens pay out.
+that the open already satisfies fill next. One that was placed at this open is taken at once, so it slips, but never
+beyond its limit; one that has rested since an earlier bar fills at the open. A limit order is sized when it is placed:
+at its limit, by the equity at that open after the market orders.
+
+Within the bar, exits close positions first. Then the limit orders that the bar's range touches fill, and the positions
+that they open may close on later prices of the bar. At the close, prediction tokens pay out.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from .account import Ledger, Position, Slot
 from .lookout import see
 from .market import Market
 from .pending import Book, Cell, Close, Open, Place, Target, Waiting
-from .rules import Closing, amount_for, closing, closing_after_touch, closing_price
+from .rules import Closing, amount_for, closing, closing_after_touch, closing_price, limit_fill
 from .schedule import Order
 from .trades import ExitReason, FillReason
 
@@ -49,8 +52,14 @@ class Session:
         book = self._book
         opens = self.opens(bar) if book.waiting or book.resting or book.cells else ()
         self._market_orders(bar, opens)
+        book.new &= book.resting.keys()
+        placed = {k for k in book.new if self._markets[k].has(bar)}
+        if placed:
+            equity = self._ledger.equity(opens)
+            for k in placed:
+                book.place(k, equity)
         for k in sorted(book.resting):
-            self._limits(k, bar, opens, gap=True)
+            self._limits(k, bar, opens[k], gap=True, new=k in placed)
         for k in sorted(book.cells):
             self._buy_cells(k, bar, opens, gap=True)
         for slot in tuple(self._ledger.order):
@@ -58,7 +67,7 @@ class Session:
             if position.clear <= bar:
                 self._close_by_itself(position, bar)
         for k in sorted(book.resting):
-            self._limits(k, bar, opens, gap=False)
+            self._limits(k, bar, opens[k], gap=False)
         for k in sorted(book.cells):
             self._buy_cells(k, bar, opens, gap=False)
             self._arm(k, bar)
@@ -172,15 +181,15 @@ class Session:
             if position is None:
                 continue
             if w.order is not None:
-                position.follow(w.order)
+                self._ledger.follow(position, w.order)
             elif position.tag is None:
                 position.tag = w.tag
         self._ledger.settle()
 
     # --- limit orders ------------------------------------------------------------------------------------------------
 
-    def _limits(self, k: int, bar: int, opens: Sequence[float], *, gap: bool) -> None:
-        """Fill an instrument's resting entries: at the open if that is no worse than the limit, else at the limit."""
+    def _limits(self, k: int, bar: int, opened: float, *, gap: bool, new: bool = False) -> None:
+        """Fill an instrument's limit entries: at the open if that is no worse than the limit, else at the limit."""
         market, slot = self._markets[k], (k, -1)
         if not market.has(bar):
             return
@@ -189,32 +198,34 @@ class Session:
         remaining: list[Order] = []
         for order in self._book.resting.pop(k):
             limit = order.limit or 0.0
-            reached = opens[k] if gap else (market.low.item(bar) if order.side > 0 else market.high.item(bar))
+            reached = opened if gap else (market.low.item(bar) if order.side > 0 else market.high.item(bar))
             if order.side * reached > order.side * limit:
                 remaining.append(order)
                 continue
-            filled = opens[k] if gap else limit
-            began = self._fill_limit(slot, order, filled, bar, opens) or began
+            reference = filled = opened if gap else limit
+            if new:
+                filled = limit_fill(market.costs, order.side, limit, reference)
+            began = self._fill_limit(slot, order, filled, reference, bar) or began
         if remaining:
             self._book.resting[k] = remaining
         if filled is not None and not gap:
             self._close_after_touch(slot, filled, bar, began=began)
 
-    def _fill_limit(self, slot: Slot, order: Order, price: float, bar: int, opens: Sequence[float]) -> bool:
-        """Fill one resting entry at `price`; true where that began a position."""
-        costs = self._markets[slot[0]].costs
-        equity = self._ledger.equity(opens)
+    def _fill_limit(self, slot: Slot, order: Order, price: float, reference: float, bar: int) -> bool:
+        """Fill one limit entry at `price`; true where that began a position."""
+        costs, limit = self._markets[slot[0]].costs, order.limit or 0.0
         held = self._ledger.positions.get(slot)
         if held is not None and held.side != order.side:
-            self._ledger.close(held, held.amount, price, price, bar, "signal")
+            self._ledger.close(held, held.amount, price, reference, bar, "signal")
+            self._ledger.note(order)
             held = None
-        amount = amount_for(order.kind, order.value, equity, price, order.stop)
-        amount *= self._ledger.afford(amount * costs.unit_cost(price))
-        position = self._ledger.open(slot, order.side, amount, price, price, bar, "entry")
+        amount = order.units or 0.0
+        amount *= self._ledger.afford(amount * costs.unit_cost(max(limit, price)))
+        position = self._ledger.open(slot, order.side, amount, price, reference, bar, "entry", limit)
         self._ledger.settle()
         if position is None:
             return False
-        position.follow(order)
+        self._ledger.follow(position, order)
         return held is None
 
     def _begin_inside(self, position: Position, bar: int) -> None:

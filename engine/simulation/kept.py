@@ -21,11 +21,11 @@ from .account import Ledger, Position
 from .market import Costs, Market
 from .pending import Book, Cell, Close, Open, Place, Target
 from .result import EndedEarly
-from .rules import amount_for
+from .rules import amount_for, limit_fill
 from .schedule import Order
 from .trades import ExitReason
 
-VERSION: Final = 1
+VERSION: Final = 2
 DAY: Final = 86_400
 
 
@@ -40,7 +40,7 @@ class KernelState:
         peak: The highest equity so far.
         positions: Their `opened` and `seen` count from that bar: 0 is the bar, -1 the one before.
         waiting: Market orders for the next open.
-        resting, cells, grids, numbers: See `Book`.
+        resting, new, cells, grids, numbers: See `Book`.
         opened, closed: See `Ledger`; bars counted as above, entries of the last day only.
         funding: Paid on perpetual positions so far, money; negative if received.
     """
@@ -54,6 +54,7 @@ class KernelState:
     positions: tuple[Position, ...]
     waiting: tuple[Close | Open | Target | Place, ...]
     resting: dict[int, list[Order]]
+    new: tuple[int, ...]
     cells: dict[int, list[Cell]]
     grids: dict[int, Place]
     numbers: list[int]
@@ -159,14 +160,15 @@ class RestingExits:
 Resting = RestingEntry | RestingExits
 
 
-def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, equity: float) -> Iterator[Resting]:
+def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, prices: Sequence[float]) -> Iterator[Resting]:
     """The orders in the market after a bar's open: exits of positions, rungs of grids, limit entries.
 
     Entries that the exchange would reject, or that the remaining money cannot pay for, are left out.
 
     Args:
-        equity: At that open; sizes that depend on it are computed from it.
+        prices: Of each instrument at that open. They value the equity from which sizes are computed.
     """
+    equity = ledger.equity(prices)
     for slot in ledger.order:
         position, costs = ledger.positions[slot], markets[slot[0]].costs
         level, reason = position.guard(costs)
@@ -187,20 +189,25 @@ def resting_orders(markets: Sequence[Market], ledger: Ledger, book: Book, equity
                     markets[k],
                     ledger,
                     RestingEntry(k, cell.number, 1, cell.amount, cell.buy, None, cell.sell, fixed=True),
+                    prices[k],
                 )
     for k in sorted(book.resting):
         for order in book.resting[k]:
             price, costs = order.limit or 0.0, markets[k].costs
-            amount = amount_for(order.kind, order.value, equity, price, order.stop)
-            stop, target = _exits_of(order, price, costs)
+            expected = limit_fill(costs, order.side, price, prices[k]) if k in book.new else price
+            amount = order.units
+            if amount is None:
+                amount = amount_for(order.kind, order.value, equity, price, order.stop)
+            stop, target = _exits_of(order, expected, costs)
             fixed = order.kind in ("notional", "amount")
             yield from _affordable(
-                markets[k], ledger, RestingEntry(k, -1, order.side, amount, price, stop, target, fixed=fixed)
+                markets[k], ledger, RestingEntry(k, -1, order.side, amount, price, stop, target, fixed=fixed), prices[k]
             )
 
 
-def _affordable(market: Market, ledger: Ledger, entry: RestingEntry) -> Iterator[RestingEntry]:
-    cost = entry.amount * market.costs.unit_cost(entry.price)
+def _affordable(market: Market, ledger: Ledger, entry: RestingEntry, last: float) -> Iterator[RestingEntry]:
+    price = entry.price if entry.side > 0 else max(entry.price, last)
+    cost = entry.amount * market.costs.unit_cost(price)
     free = ledger.free()
     amount = entry.amount * min(max(free / cost, 0.0), 1.0) if cost > 0.0 else 0.0
     amount = market.rules.whole_lots(amount)

@@ -19,7 +19,7 @@ from .kept import KernelState, Resting
 from .market import Market, prepare
 from .portfolio import PortfolioKernel
 from .result import Simulation
-from .schedule import Asked, Decider, Schedule, intents
+from .schedule import Asked, Decider, Order, Schedule, intents
 from .segment import SegmentKernel, takes
 from .settings import SimulationSettings
 from .trades import Fills
@@ -138,6 +138,7 @@ class Advance:
         fills: Fills of those bars, and of the last close's decisions, at the open of the stand-in bar.
         shares: The requested share of each fill that closed part of a position, before rounding to lots, by fill
             number.
+        entries: The entry behind each fill that a market or limit entry made, by fill number.
         equity: At the close of each of those bars, the first being `first_bar`.
         resting: The orders in the market after the next bar's open.
     """
@@ -145,6 +146,7 @@ class Advance:
     state: KernelState
     fills: Fills
     shares: dict[int, float]
+    entries: dict[int, Order]
     equity: list[float]
     resting: tuple[Resting, ...]
 
@@ -167,7 +169,7 @@ def advance(
     decider = _decider(frame, program, markets, first_bar)
     kernel = PortfolioKernel(frame, markets, decider, settings, first_bar, None)
     state, fills, resting = kernel.advance(before)
-    return Advance(state, fills, kernel.shares(), kernel.equity(), resting)
+    return Advance(state, fills, kernel.shares(), kernel.entries(), kernel.equity(), resting)
 
 
 def _decider(frame: Frame, program: Program, markets: Sequence[Market], first_bar: int) -> Decider:
@@ -218,8 +220,6 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
         InvalidInput: It names the option, the value and the fix.
     """
     if not isinstance(intent, Entry):
-        return
-    if intent.stop_loss is None and intent.take_profit is None and intent.trailing_stop is None:
         return
     for name, most in _MOST.items():
         value: Value | None = getattr(intent, name)

@@ -9,6 +9,7 @@ from engine.program import Entry, Exit, Grid, Rebalance, Side, SizeKind
 
 from .account import Ledger
 from .market import Market
+from .rules import amount_for
 from .schedule import Decision, Order, at, order_at
 
 
@@ -73,11 +74,12 @@ class Cell:
 
 
 class Book:
-    """All unfilled orders, by instrument."""
+    """All unfilled orders, by instrument. `new` holds the instruments whose limit entries have not met an open yet."""
 
     def __init__(self, markets: Sequence[Market]) -> None:
         self.waiting: list[Waiting] = []
         self.resting: dict[int, list[Order]] = {}
+        self.new: set[int] = set()
         self.cells: dict[int, list[Cell]] = {}
         self.grids: dict[int, Place] = {}
         self.numbers = [0] * len(markets)
@@ -141,6 +143,15 @@ class Book:
             self.waiting.append(Open(k, order))
         else:
             self.resting.setdefault(k, []).append(order)
+            self.new.add(k)
+
+    def place(self, k: int, equity: float) -> None:
+        """Size an instrument's new limit entries by the equity at the open at which they are placed."""
+        self.new.discard(k)
+        self.resting[k] = [
+            order._replace(units=amount_for(order.kind, order.value, equity, order.limit or 0.0, order.stop))
+            for order in self.resting[k]
+        ]
 
     def _taken(self, ledger: Ledger) -> set[int]:
         """The instruments that have a position or an order to open one."""

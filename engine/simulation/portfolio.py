@@ -23,7 +23,7 @@ from .market import Market
 from .pending import Book
 from .result import EndedEarly, Simulation
 from .rules import Limits
-from .schedule import Decider
+from .schedule import Decider, Order
 from .settings import SimulationSettings
 from .trades import Fills
 
@@ -121,13 +121,16 @@ class PortfolioKernel:
             self._session.fill_waiting(coming)
             for slot in self._ledger.order:
                 see(self._ledger.positions[slot], self._markets[slot[0]], coming)
-            equity = self._ledger.equity(self._marks(coming))
-            rests = tuple(resting_orders(self._markets, self._ledger, self._book, equity))
+            rests = tuple(resting_orders(self._markets, self._ledger, self._book, self._marks(coming)))
         return kept, self._ledger.records(self._frame)[1], rests
 
     def shares(self) -> dict[int, float]:
         """The requested share of each fill that closed part of a position, by fill number."""
         return self._ledger.shares
+
+    def entries(self) -> dict[int, Order]:
+        """The entry behind each fill that a market or limit entry made, by fill number."""
+        return self._ledger.entries
 
     def equity(self) -> list[float]:
         """At the close of each bar that was traded."""
@@ -152,6 +155,7 @@ class PortfolioKernel:
             positions=tuple(self._moved(self._ledger.positions[slot], -bar) for slot in self._ledger.order),
             waiting=tuple(book.waiting),
             resting={k: list(orders) for k, orders in book.resting.items()},
+            new=tuple(sorted(book.new & book.resting.keys())),
             cells={k: [replace(cell) for cell in cells] for k, cells in book.cells.items()},
             grids=dict(book.grids),
             numbers=list(book.numbers),
@@ -171,6 +175,7 @@ class PortfolioKernel:
         ledger.closed = {k: (b + last, pnl) for k, (b, pnl) in before.closed.items()}
         book.waiting = list(before.waiting)
         book.resting = {k: list(orders) for k, orders in before.resting.items()}
+        book.new = set(before.new)
         book.cells = {k: [replace(cell) for cell in cells] for k, cells in before.cells.items()}
         book.grids = dict(before.grids)
         book.numbers = list(before.numbers)
@@ -238,7 +243,7 @@ class PortfolioKernel:
         """The first bar after `bar` on which something can happen."""
         if self._ending is not None:
             return bar + 1 if self._ledger.order else self._size
-        if self._book.waiting or bar + 1 == self._size:
+        if self._book.waiting or self._book.new or bar + 1 == self._size:
             return bar + 1
         funded = self._funded(bar + 1) if self._ledger.order else self._size
         return min(self._decider.next(bar + 1), self._lookout.next(bar + 1), funded)

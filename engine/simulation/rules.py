@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.frame import Floats
-from engine.program import SizeKind
+from engine.program import Side, SizeKind
 
 from .account import Position
 from .market import Costs
@@ -64,6 +64,15 @@ def closing_price(position: Position, costs: Costs, reference: float, reason: Ex
     if reason in ("take_profit", "grid", "resolution"):
         return reference
     return costs.exit_price(position.side, reference)
+
+
+def limit_fill(costs: Costs, side: Side, limit: float, opened: float) -> float:
+    """The price of a limit order that is placed at an open: it is taken at once if the open satisfies it, with
+    slippage, but never beyond its limit."""
+    if side * opened >= side * limit:
+        return limit
+    slipped = costs.entry_price(side, opened)
+    return min(slipped, limit) if side > 0 else max(slipped, limit)
 
 
 def amount_for(kind: SizeKind, value: float, equity: float, price: float, stop: float | None) -> float:

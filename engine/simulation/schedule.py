@@ -39,7 +39,10 @@ Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 class Order(NamedTuple):
-    """An entry decided on a bar: `kind` says how `value` sizes it; the other fields are also that bar's numbers."""
+    """An entry decided on a bar: `kind` says how `value` sizes it; the other fields are also that bar's numbers.
+
+    `units` is the amount of a limit entry that has been placed.
+    """
 
     side: Side
     kind: SizeKind
@@ -51,6 +54,7 @@ class Order(NamedTuple):
     pyramiding: int
     tag: str | None
     most: int | None = None
+    units: float | None = None
 
 
 def at(value: Value, bar: int) -> float:

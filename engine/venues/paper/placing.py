@@ -100,6 +100,8 @@ def check_ticket(ticket: Ticket, account: AccountRecord) -> None:
 def place(trading: TradingAccount, ticket: Ticket, order_id: str | None = None) -> OrderRecord:
     """Accept an order and match it: market and FOK immediately, limit and GTC as far as the latest bar allows.
 
+    What is taken at once slips; a limit that the market has reached is never exceeded.
+
     Raises:
         InvalidInput: Too small, insufficient funds, an impossible short, or a different leverage.
     """
@@ -120,13 +122,16 @@ def _match(trading: TradingAccount, ticket: Ticket, order: OrderRecord) -> Order
     fee, at, tick = ticket.terms.taker, order.seen_until, ticket.steps.tick
     if order.order_type == "market":
         return trading.fill(order, Fill(order.amount, price, fee, price, at, tick))
-    reaches = (order.limit - price) * order.direction >= 0
     if order.order_type == "FOK":
+        reaches = (order.limit - price) * order.direction >= 0
         if reaches and capacity >= order.amount:
             return trading.fill(order, Fill(order.amount, price, fee, price, at, tick))
         reason = f"{text(price)} is asked" if not reaches else f"{text(capacity)} can be filled at once"
         return trading.end(order, "CANCELLED", f"Not filled whole at once: {reason}")
-    at_once = min(order.amount, capacity) if reaches else ZERO
+    at_once = ZERO
+    if (order.limit - ticket.quote.close) * order.direction >= 0:
+        at_once = min(order.amount, capacity)
+        price = min(price, order.limit) if order.direction > 0 else max(price, order.limit)
     if at_once:
         order = trading.fill(order, Fill(at_once, price, fee, price, at, tick))
     return trading.rest(order) if order.is_open else order

@@ -91,15 +91,16 @@ class Reference:
         due = [w for w in self.waiting if self.has(w.k, t)]
         self.waiting = [w for w in self.waiting if not self.has(w.k, t)]
         self.market_orders(due, opens, t)
+        equity = self.value(opens)
         for k in sorted(self.resting):
-            self.limit_orders(k, opens, t, gap=True)
+            self.limit_orders(k, t, gap=True, just_placed=self.has(k, t) and self.place(k, equity))
         for k in sorted(self.rungs):
             self.buy_rungs(k, opens, t, gap=True)
         for slot in sorted(self.held):
             self.close_by_itself(slot, t)
         fresh: set[tuple[int, int]] = set()
         for k in sorted(self.resting):
-            fresh |= self.limit_orders(k, opens, t, gap=False)
+            fresh |= self.limit_orders(k, t, gap=False)
         for k in sorted(self.rungs):
             fresh |= self.buy_rungs(k, opens, t, gap=False)
             self.arm(k, t)
@@ -301,7 +302,16 @@ class Reference:
 
     # --- limit orders and grids --------------------------------------------------------------------------------------
 
-    def limit_orders(self, k: int, opens: list[float], t: int, *, gap: bool) -> set[tuple[int, int]]:
+    def place(self, k: int, equity: float) -> bool:
+        """Size limit orders at the open at which they are placed; whether there are new ones."""
+        new = [order for order in self.resting[k] if math.isnan(order.units)]
+        for order in new:
+            assert isinstance(order.intent, Entry)
+            assert order.limit is not None
+            order.units = self.sized(order.intent.size, order.size, equity, order.limit, order.stop)
+        return bool(new)
+
+    def limit_orders(self, k: int, t: int, *, gap: bool, just_placed: bool = False) -> set[tuple[int, int]]:
         if not self.has(k, t):
             return set()
         o, high, low, close = self.bar(k, t)
@@ -315,15 +325,15 @@ class Reference:
             if (reached > limit) if intent.side > 0 else (reached < limit):
                 continue
             self.resting[k].remove(order)
-            filled = price = o if gap else limit
-            equity = self.value(opens)
+            reference = o if gap else limit
+            filled = price = self.taken(k, intent.side, o, limit) if just_placed else reference
             h = self.held.get(slot)
             if h is not None and h.side != intent.side:
-                self.sell(slot, h.amount, price, price, t, "signal")
+                self.sell(slot, h.amount, price, reference, t, "signal")
                 h = None
-            amount = self.sized(intent.size, order.size, equity, price, order.stop)
-            amount *= self.factor(amount * self.unit_cost(price))
-            new = self.buy(slot, intent.side, amount, price, price, t, "entry")
+            amount = order.units
+            amount *= self.factor(amount * self.unit_cost(max(limit, price)))
+            new = self.buy(slot, intent.side, amount, price, reference, t, "entry")
             self.settle()
             if new is None:
                 continue
@@ -338,6 +348,10 @@ class Reference:
                 h = self.held[slot]
                 h.peak = max(h.peak, close) if h.side > 0 else min(h.peak, close)
         return fresh
+
+    def taken(self, k: int, side: int, o: float, limit: float) -> float:
+        slipped = self.slipped_entry(k, side, o)
+        return min(slipped, limit) if side > 0 else max(slipped, limit)
 
     def lay(self, order: Order, o: float, equity: float) -> None:
         intent = order.intent

@@ -57,6 +57,7 @@ class Order:
     trail: float | None = None
     fraction: float = math.nan
     weight: float = math.nan
+    units: float = math.nan
     prices: list[float] = field(default_factory=list[float])
 
 

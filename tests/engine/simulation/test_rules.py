@@ -161,6 +161,45 @@ def test_a_limit_order_waits_for_its_price_and_never_fills_beyond_it() -> None:
     assert jumped.trades.entry_price.tolist() == [90.0]
 
 
+@pytest.mark.parametrize(("slippage", "paid"), [(0.0, 90.0), (0.05, 94.5), (0.1, 95.0)])
+def test_a_limit_order_beyond_the_market_is_taken_at_once_with_slippage_and_never_beyond_its_limit(
+    slippage: float, paid: float
+) -> None:
+    """The open of 90 reaches the limit of 95: 90 * 1.05 = 94.5, and 90 * 1.1 = 99 is beyond it."""
+    candles = [flat(100), flat(90), flat(90)]
+    mirrored = [flat(100), flat(110), flat(110)]
+    terms = replace(FREE, slippage=slippage)
+
+    long = run(candles, {0: [Entry(SPOT, 1, ONE, limit=95.0)]}, terms)
+    short = run(mirrored, {0: [Entry(PERPETUAL, -1, ONE, limit=105.0)]}, terms, PERPETUAL)
+
+    assert long.trades.entry_price.tolist() == pytest.approx([paid])
+    assert short.trades.entry_price.tolist() == pytest.approx([max(110 * (1 - slippage), 105.0)])
+
+
+def test_a_limit_order_that_has_rested_fills_at_an_open_beyond_it_without_slippage() -> None:
+    candles = [flat(100), flat(100), flat(90), flat(90)]
+
+    rested = run(candles, {0: [Entry(SPOT, 1, ONE, limit=95.0)]}, replace(FREE, slippage=0.05))
+
+    assert (rested.trades.entry_bar.tolist(), rested.trades.entry_price.tolist()) == ([2], [90.0])
+
+
+def test_a_limit_order_is_sized_at_its_limit_by_the_equity_at_the_open_at_which_it_is_placed() -> None:
+    """19 of 95 is a fifth of 95. A tenth of 1,000 at 100 is one; later losses of the other holding do not change it."""
+    jumped = run([flat(100), flat(90), flat(90)], {0: [Entry(SPOT, 1, Size("notional", 19.0), limit=95.0)]})
+    other = replace(SPOT, base="ETH")
+    decided = {0: [Entry(other, 1, Size("amount", 5.0))], 1: [Entry(SPOT, 1, Size("weight", 0.1), limit=100.0)]}
+    rested = run(
+        [flat(110), flat(110), flat(110), flat(100), flat(100)],
+        decided,
+        others={other: [flat(100), flat(100), flat(100), flat(20), flat(20)]},
+    )
+
+    assert jumped.trades.amount.tolist() == pytest.approx([0.2])
+    assert [t.amount for t in rested.trades.rows() if t.instrument == SPOT] == pytest.approx([1.0])
+
+
 def test_on_the_bar_of_a_limit_fill_only_later_prices_count() -> None:
     entry = Entry(SPOT, 1, ONE, limit=95.0, take_profit=0.05, stop_loss=0.05)
 

@@ -157,6 +157,15 @@ async def test_a_limit_that_the_market_has_reached_takes_what_the_last_bar_gives
     assert await desk.cash("binance") == ("4954.4595", "4044.04")
 
 
+@pytest.mark.parametrize(("limit", "paid"), [("100060", 100_050), ("100010", 100_010), ("100000", 100_000)])
+async def test_a_limit_that_the_market_has_reached_is_taken_at_once_and_slips_to_its_limit_at_most(
+    desk: Bench, limit: str, paid: int
+) -> None:
+    order = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="limit", price=float(limit))
+
+    assert (order.status, order.average_price) == ("FILLED", Decimal(paid))
+
+
 async def test_fill_or_kill_is_whole_and_at_once_or_nothing(desk: Bench) -> None:
     taken = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="FOK", price=100_100)
     missed = await desk.place("binance", "BTC/USDT", "buy", "0.01", order_type="FOK", price=100_049.9)
