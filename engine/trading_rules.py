@@ -76,7 +76,7 @@ class OrderRules:
 
     Attributes:
         lot: Amounts are multiples of it, base units; 0 if any amount is valid.
-        minimum: An order that opens is worth at least this, quote currency.
+        minimum: An order that opens, or closes a part of a holding, is worth at least this, quote currency.
     """
 
     lot: float = 0.0
@@ -94,7 +94,7 @@ class OrderRules:
         return round(math.floor(amount / self.lot + ROUNDING) * self.lot, self.digits)
 
     def takes(self, amount: float, price: float) -> bool:
-        """Whether an opening order of this size reaches the minimum value."""
+        """Whether an order of this size reaches the minimum value."""
         return amount * price >= self.minimum
 
 

@@ -379,9 +379,7 @@ class Live:
 
     def _pause(self, connection: sa.Connection, running: Running) -> Running:
         _refuse_ended(running)
-        message = "Paused; live_resume goes on from the next bar."
-        if running.mode == "trade":
-            message += " What it holds stays in the account, and its resting orders, stops included, are cancelled."
+        message = subscriptions.with_orders(running, "Paused; live_resume goes on from the next bar.", "ended")
         orders.end_all(connection, running.id)
         return _with_status(connection, running, "paused", message)
 
@@ -397,11 +395,7 @@ class Live:
     def _end(self, connection: sa.Connection, running: Running) -> Running:
         if running.status == "unsubscribed":
             return running
-        message = (
-            "Ended. What it holds stays in the account; its resting orders, stops included, are cancelled."
-            if running.mode == "trade"
-            else "Ended."
-        )
+        message = subscriptions.with_orders(running, "Ended.", "ended")
         orders.end_all(connection, running.id)
         ended = _with_status(connection, running, "unsubscribed", message)
         outbox.post(connection, running, "strategy_stopped", {"message": message}, self._clock.now())
@@ -433,7 +427,7 @@ def _where_it_rests(venue: Venue, account_id: str, order: dict[str, Any]) -> Non
     price = exit_order.stop_loss or exit_order.take_profit or exit_order.price
     if price is not None:
         order["price"] = float(price)
-    if exit_order.held_by == "engine" and not exit_order.paper:
+    if exit_order.held_by == "engine":
         order["where"] = "engine"
         order["message"] = exit_order.message or "the engine places it at the venue within seconds"
 

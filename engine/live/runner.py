@@ -237,10 +237,12 @@ class Runner:
         self._retry_at[running.id] = now + SECONDS[running.deployment.timeframe]
 
         def work(connection: sa.Connection) -> None:
-            subscriptions.set_failure(connection, running.id, failures, problem)
-            outbox.post(connection, running, "error", {"message": problem, "failures": failures}, now)
+            said = problem if stops else subscriptions.with_orders(running, problem, "failed")
+            subscriptions.set_failure(connection, running.id, failures, said)
+            outbox.post(connection, running, "error", {"message": said, "failures": failures}, now)
             if stops:
                 message = f"stopped after {failures} failures in a row: {problem}"
+                message = subscriptions.with_orders(running, message, "ended")
                 orders.end_all(connection, running.id)
                 subscriptions.set_status(connection, running.id, "stopped", message)
                 outbox.post(connection, running, "strategy_stopped", {"message": message}, now)
@@ -266,6 +268,8 @@ def _written(connection: sa.Connection, result: _Result) -> bool:
     subscriptions.set_seen(connection, running.id, outlook.seen_until, outlook.kept)
     if outlook.ended is not None:
         message = f"Ended: {_ENDINGS[outlook.ended]}."
+        if running.mode == "trade":
+            message += " Its resting orders are cancelled."
         orders.end_all(connection, running.id)
         subscriptions.set_status(connection, running.id, "stopped", message)
         outbox.post(connection, running, "strategy_stopped", {"message": message}, now)

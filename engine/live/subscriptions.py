@@ -37,6 +37,12 @@ _SEEN: Final = (
 )
 
 
+_ORDERS: Final = {
+    "ended": "What it holds stays in the account; its resting orders, stops included, are cancelled.",
+    "failed": "It holds what it held, and its resting orders, stops included, stay in the market.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """The destination and events of a subscription's deliveries."""
@@ -167,6 +173,13 @@ def set_message(connection: sa.Connection, running: Running, message: str) -> No
     """Record why it waits, unless it has moved on."""
     if is_unchanged(connection, running):
         _update(connection, running.id, message=message)
+
+
+def with_orders(running: Running, message: str, stage: Literal["ended", "failed"]) -> str:
+    """A message, and what becomes of the orders of a strategy that trades."""
+    if running.mode != "trade":
+        return message
+    return f"{message}{'' if message.endswith('.') else '.'} {_ORDERS[stage]}"
 
 
 def set_failure(connection: sa.Connection, subscription_id: str, failures: int, message: str) -> None:

@@ -61,6 +61,7 @@ def gather(
         unfunded=simulation.sizes.unfunded,
         too_small=simulation.sizes.too_small,
         volume_limited=simulation.sizes.volume_limited,
+        parts_kept=simulation.sizes.parts_kept,
     )
 
 

@@ -38,7 +38,8 @@ class Facts:
         first_half_pct, second_half_pct: Returns of the two halves of the range.
         by_reason: Profit by exit reason; `by_ticker` by ticker; `by_side` by long and short.
         unfinished: Profit of trades that were open at the end.
-        cut, unfunded, too_small, volume_limited: Openings that were not filled as requested; see `SizeCounts`.
+        cut, unfunded, too_small, volume_limited, parts_kept: Orders that were not filled as requested; see
+            `SizeCounts`.
     """
 
     days: float
@@ -70,6 +71,7 @@ class Facts:
     unfunded: int = 0
     too_small: int = 0
     volume_limited: int = 0
+    parts_kept: int = 0
 
 
 def judge(facts: Facts) -> list[Finding]:
@@ -174,7 +176,7 @@ def _about_risk(facts: Facts) -> Iterator[Finding]:
 
 
 def _about_sizes(facts: Facts) -> Iterator[Finding]:
-    """Openings that the account or the exchange did not accept as requested."""
+    """Orders that the account or the exchange did not accept as requested."""
     if facts.cut or facts.unfunded:
         yield Finding(
             "money_short",
@@ -195,6 +197,13 @@ def _about_sizes(facts: Facts) -> Iterator[Finding]:
             "warning",
             f"{counted(facts.volume_limited, 'opening')} limited to a share of the bar's volume (max_volume_share): "
             "the market does not trade as much as the strategy asks for.",
+        )
+    if facts.parts_kept:
+        yield Finding(
+            "parts_kept",
+            "warning",
+            f"{counted(facts.parts_kept, 'partial exit')} not made: the part is below the lot or the smallest order of "
+            "the exchange. Close larger parts, or start with more money.",
         )
 
 

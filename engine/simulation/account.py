@@ -266,6 +266,7 @@ class Ledger:
     ) -> None:
         """Close `amount` of a position in whole lots, at most all of it. A margined loss is capped at the margin.
 
+        The exchange takes no part below one lot or, except of perpetuals, below its smallest order: it is not closed.
         The requested share, before rounding to lots, is stored under the number of the fill.
         """
         slot, side, costs = position.slot, position.side, self._costs[position.slot[0]]
@@ -273,8 +274,11 @@ class Ledger:
         whole = amount >= position.amount
         if not whole:
             share = amount / position.amount
-            amount = self._markets[slot[0]].rules.whole_lots(amount)
-            if amount <= 0.0:
+            market = self._markets[slot[0]]
+            amount = market.rules.whole_lots(amount)
+            reduces = market.instrument.market_type == "perpetual"
+            if amount <= 0.0 or not (reduces or market.rules.takes(amount, price)):
+                self.sizes.parts_kept += 1
                 return
             self.shares[len(self._fills) // Fills.WIDTH] = share
         if whole:

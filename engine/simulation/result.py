@@ -17,19 +17,22 @@ EndedEarly = Literal["portfolio_stop", "portfolio_target"]
 
 @dataclass(slots=True)
 class SizeCounts:
-    """Openings that were not filled as requested.
+    """Orders that were not filled as requested.
 
     Attributes:
         cut: Filled with less than 99 % of the request, because free cash did not cover more.
         unfunded: Skipped, because there was no free cash, or too little for the smallest order.
         too_small: Skipped, because the request is below the exchange's lot or smallest order.
         volume_limited: Limited to the share of the bar's volume that one account can trade.
+        parts_kept: Exits from a part of a position that were not made, because the part is below the exchange's lot or
+            smallest order.
     """
 
     cut: int = 0
     unfunded: int = 0
     too_small: int = 0
     volume_limited: int = 0
+    parts_kept: int = 0
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ async def test_a_plan_rests_beside_what_was_bought_and_ends_together(connect: Co
 
     assert (placed["status"], placed["role"]) == ("FILLED", "entry")
     assert {(o["role"], o["parent"], o["amount"], o["held_by"]) for o in resting} == {
-        (role, placed["order_id"], 0.001, "engine") for role in plan
+        (role, placed["order_id"], 0.001, "venue") for role in plan
     }
     below = rf"stop_loss {round(price * 1.2)} must lie below the market price of ([\d.]+): it would close"
     said = re.search(below, wrong)

@@ -71,7 +71,7 @@ def order_view(order: OrderRecord, account: AccountRecord) -> Order:
 
 
 def _plan(order: OrderRecord) -> dict[str, Any]:
-    """The exit fields of an order. The engine holds exits on paper accounts."""
+    """The exit fields of an order. A paper account is its own venue: exits fill whether or not a process runs."""
     if order.role is not None:
         stop = None if order.trigger is None else plain(order.trigger)
         return {
@@ -79,7 +79,7 @@ def _plan(order: OrderRecord) -> dict[str, Any]:
             "parent": order.parent,
             "stop_loss": stop,
             "reduce_only": True,
-            "held_by": "engine" if order.is_open else None,
+            "held_by": "venue" if order.is_open else None,
         }
     exits = order.exits or Exits()
     prices = {} if exits.relative else {"stop_loss": exits.stop, "take_profit": exits.target}

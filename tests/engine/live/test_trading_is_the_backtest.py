@@ -3,9 +3,6 @@
 Bars and sides of the fills are equal, amounts to the lot, and prices to two ticks: a paper account rounds the level of
 a stop to a tick, and then the price of its market order. Fills of one side inside one bar have no order among them.
 
-One thing a venue does not do: it refuses to sell a part of a holding that is worth less than its smallest order. The
-strategy then holds that much more than its backtest until it closes the position.
-
 After a gap, entries of the bars that nobody saw are missed and exits are made at once. So the fills in a symbol differ
 until the account and the backtest hold none of it at the same time, and are equal again from then on, but for the money
 that one of them has won or lost alone: sizes follow the account's own equity.
@@ -17,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import accumulate, pairwise
@@ -39,8 +35,6 @@ from tests.engine.live.test_live_routes import data
 MINUTE: Final = 60
 BEGIN: Final = int(NOON)
 NEVER: Final = 10**12
-SMALLEST: Final = 5.0
-"""USDT; the smallest order of Binance."""
 STEPS: Final = {"BTC/USDT": (0.1, 1e-6), "ETH/USDT": (0.001, 1e-4)}
 """Tick and lot of the simulated market."""
 
@@ -104,21 +98,11 @@ def seconds(text: str) -> int:
 
 
 def expected(engine: Engine, deployed: Deployment, bars: int) -> list[Fill]:
-    """The fills of the backtest, without those that the venue refuses for their size."""
-    meant: dict[str, float] = defaultdict(float)
-    held: dict[str, float] = defaultdict(float)
-    made: list[Fill] = []
-    for bar, ticker, direction, amount, _, price in backtested(engine, deployed, BEGIN, bars):
-        symbol = ticker.partition(":")[2]
-        before, closes = meant[symbol], meant[symbol] * direction < 0
-        meant[symbol] += direction * amount
-        share = amount / abs(before) if closes else 0.0
-        traded = share * abs(held[symbol]) if closes else amount
-        if closes and share < 1.0 and traded * price < SMALLEST:
-            continue
-        held[symbol] += direction * traded
-        made.append(Fill(bar, symbol, direction * traded, price))
-    return made
+    """The fills of the backtest."""
+    return [
+        Fill(bar, ticker.partition(":")[2], direction * amount, price)
+        for bar, ticker, direction, amount, _, price in backtested(engine, deployed, BEGIN, bars)
+    ]
 
 
 def assert_equal_except_after_gaps(made: list[Fill], meant: list[Fill], looks: list[int]) -> int:

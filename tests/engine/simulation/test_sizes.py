@@ -59,6 +59,29 @@ def test_an_opening_below_the_smallest_order_is_skipped_and_counted() -> None:
     assert (result.sizes.too_small, result.sizes.unfunded, result.sizes.cut) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(("fraction", "sold"), [(0.49, [0.1]), (0.5, [0.05, 0.05])])
+def test_a_part_below_the_smallest_order_is_not_sold_and_the_last_sale_closes_everything(
+    fraction: float, sold: list[float]
+) -> None:
+    """0.1 is worth 10: 49 % of it are 4.90, half of it is 5."""
+    terms = replace(FREE, order_rules={SPOT: OrderRules(minimum=5.0)})
+
+    result = run({0: long("amount", 0.1), 2: Exit(SPOT, fraction=fraction), 3: Exit(SPOT)}, terms)
+
+    assert result.trades.amount.tolist() == pytest.approx(sold)
+    assert result.sizes.parts_kept == (1 if fraction < 0.5 else 0)
+
+
+def test_a_part_of_a_perpetual_may_be_below_the_smallest_order() -> None:
+    terms = replace(FREE, order_rules={PERPETUAL: OrderRules(minimum=5.0)})
+    decided: dict[int, Intent] = {0: long("amount", 0.1, PERPETUAL), 2: Exit(PERPETUAL, fraction=0.25)}
+
+    result = run(decided, terms, 1e9, PERPETUAL)
+
+    assert result.trades.amount.tolist() == pytest.approx([0.025, 0.075])
+    assert result.sizes.parts_kept == 0
+
+
 def test_an_opening_takes_a_share_of_the_volume_of_its_bar() -> None:
     result = run({0: long("amount", 3.0)}, replace(FREE, max_volume_share=0.1), 20.0)
 

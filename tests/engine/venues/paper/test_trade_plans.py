@@ -42,7 +42,7 @@ async def test_a_filled_entry_leaves_a_stop_and_a_target_that_hold_what_was_boug
     assert (target.side, target.order_type, target.price, target.amount) == (
         "sell", "limit", Decimal(110_000), Decimal("0.01"),
     )  # fmt: skip
-    assert {(o.held_by, o.reduce_only) for o in resting.values()} == {("engine", True)}
+    assert {(o.held_by, o.reduce_only) for o in resting.values()} == {("venue", True)}
     held = (await desk.balances("binance")).balances[1]
     assert (held.asset, held.free, held.used) == ("BTC", 0, Decimal("0.01"))
 
