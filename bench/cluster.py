@@ -3,8 +3,15 @@
 `uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine and runs two
 sweeps on one worker and on two after a warm-up. The first has `VARIANTS` variants of the script of `bench.sweep`, which
 only signals open and close: the least work for each byte sent back. The second has a twentieth of them with a stop
-loss, which are traded bar by bar. Prints the best wall seconds, the efficiency, and the bytes of a task and of its
-result. The machine must be quiet: the scheduler and this process need a core at times too.
+loss, which are traded bar by bar. Prints the bytes of a task and of its result, the best wall seconds, the processor
+time of scheduler, workers and this process, and three efficiencies:
+
+* raw: how much of twice the rate of one worker two workers reach;
+* ceiling: the same for two processes that share nothing, each with half of the variants. It is below 100 % where
+  two processes share a core's units, its caches or the memory's bandwidth;
+* of the ceiling: the first as a share of the second: what the cluster itself costs.
+
+The machine must be quiet: the scheduler and this process need a core at times too.
 """
 
 from __future__ import annotations
@@ -15,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 from engine.executor import Executor, Inline, open_executor
@@ -32,7 +41,12 @@ WITH_A_STOP = SCRIPT.replace("Weight(1))", "Weight(1), stop_loss=0.03)")
 
 def started(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A Dask process with this package on its path."""
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    here = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "OPENBLAS_NUM_THREADS": "1",
+        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    }
     command = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.{module}", *arguments]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=here)
 
@@ -67,12 +81,33 @@ def best(executor: Executor, count: int, script: str) -> float:
     return min(swept(executor, count, script) for _ in range(ROUNDS))
 
 
+def bare(count: int, script: str) -> float:
+    """The best wall seconds of the sweep in this process, without a cluster."""
+    return best(Inline(), count, script)
+
+
+def ceiling(count: int, script: str) -> float:
+    """How much of twice the rate of one process two processes reach that share nothing."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        alone = processes.submit(bare, count // 2, script).result()
+        together = [processes.submit(bare, count // 2, script) for _ in range(2)]
+        return alone / max(each.result() for each in together)
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """The processor time that a process has used (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main(count: int) -> None:
     """Measure and print."""
     weigh(285)
     sweeps = {"signals only": (count, SCRIPT), "with a stop": (count // 20, WITH_A_STOP)}
+    most: dict[str, float] = {}
     for name, (variants, script) in sweeps.items():
-        print(f"{name}: {variants:,} variants in this process alone: {best(Inline(), variants, script):.2f} s")
+        most[name] = ceiling(variants, script)
+        print(f"{name}: {variants:,} variants in this process alone: {bare(variants, script):.2f} s", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "scheduler.json")
         here = ("--no-dashboard", "--scheduler-file", str(file))
@@ -89,11 +124,20 @@ def main(count: int) -> None:
                 while executor.workers < workers:
                     time.sleep(0.1)
                 for name, sweep in sweeps.items():
+                    begun, own = [cpu_seconds(each) for each in running], time.process_time()
                     walls[name, workers] = best(executor, *sweep)
+                    used = [(cpu_seconds(p) - b) / (ROUNDS + 1) for p, b in zip(running, begun, strict=True)]
+                    shown = ", ".join(f"{each:.2f}" for each in used[1:])
+                    mine = (time.process_time() - own) / (ROUNDS + 1)
+                    share = sum(used[1:]) / (sum(used) + mine)
+                    print(f"{name}, CPU seconds: scheduler {used[0]:.2f}, workers {shown}, this process {mine:.2f}")
+                    print(f"    {share:.0%} of them are the workers'")
                 executor.close()
             for name in sweeps:
                 one, two = walls[name, 1], walls[name, 2]
-                print(f"{name}: 1 worker {one:.2f} s, 2 workers {two:.2f} s, efficiency {one / (2.0 * two):.0%}")
+                raw = one / (2.0 * two)
+                print(f"{name}: 1 worker {one:.2f} s, 2 workers {two:.2f} s")
+                print(f"    efficiency: raw {raw:.0%}, ceiling {most[name]:.0%}, of the ceiling {raw / most[name]:.0%}")
         finally:
             for process in running[::-1]:
                 process.kill()

@@ -19,6 +19,10 @@ from . import MAX_ATTEMPTS, SETTING, Array, P, Task, V, WorkerLost
 
 _TLS: Final = ("HEYTRADERS_CLUSTER_CA", "HEYTRADERS_CLUSTER_CERT", "HEYTRADERS_CLUSTER_KEY")
 _CONNECT_SECONDS: Final = 10
+_TASKS_A_WORKER: Final = 8
+"""Dask tasks for each worker, enough to balance uneven ones. A task costs scheduler and client some milliseconds."""
+_MOST_PACKED: Final = 5
+"""Parameters of one Dask task at most, so that progress is seen and a cancelled worker is soon free."""
 
 
 class ClusterExecutor:
@@ -45,6 +49,7 @@ class ClusterExecutor:
                 security=security,
                 timeout=_CONNECT_SECONDS,
                 set_as_default=False,
+                direct_to_workers=True,
             )
         except (OSError, TimeoutError) as error:
             raise UserMustAct(
@@ -72,18 +77,21 @@ class ClusterExecutor:
         """
         left = dict(enumerate(parameters))
         for _ in range(MAX_ATTEMPTS):
-            futures = {self._submit(task, parameter): index for index, parameter in left.items()}
+            indices = list(left)
+            size = min(max(1, len(left) // (_TASKS_A_WORKER * self.workers)), _MOST_PACKED)
+            packs = [indices[start : start + size] for start in range(0, len(indices), size)]
+            futures = {self._submit(task, [left[index] for index in pack]): pack for pack in packs}
             try:
                 for future in self._dask.as_completed(list(futures), loop=self._client.loop):
-                    index = futures[future]
                     if future.status == "finished":
                         try:
-                            value = future.result()
+                            values = future.result()
                         except self._dask.client.FutureCancelledError:
                             # Its worker died before the result was fetched. The task runs again.
                             continue
-                        yield index, value
-                        del left[index]
+                        for index, value in zip(futures[future], values, strict=True):
+                            del left[index]
+                            yield index, value
                     elif not self._lost(future):
                         raise future.exception()
             finally:
@@ -99,8 +107,8 @@ class ClusterExecutor:
         self._scattered.clear()
         self._client.close()
 
-    def _submit(self, task: Task[P, V], parameter: P) -> Any:
-        return self._client.submit(_run, task, self._scattered, parameter, pure=False, retries=0)
+    def _submit(self, task: Task[P, V], parameters: list[P]) -> Any:
+        return self._client.submit(_run, task, self._scattered, parameters, pure=False, retries=0)
 
     def _lost(self, future: Any) -> bool:
         """Whether the task failed because its worker was lost, not because of the task."""
@@ -108,8 +116,8 @@ class ClusterExecutor:
         return future.status in ("lost", "cancelled") or isinstance(future.exception(), killed)
 
 
-def _run(task: Task[P, V], shared: Mapping[str, Array], parameter: P) -> V:
-    return task(shared, parameter)
+def _run(task: Task[P, V], shared: Mapping[str, Array], parameters: Sequence[P]) -> list[V]:
+    return [task(shared, parameter) for parameter in parameters]
 
 
 def _tls_files(address: str) -> tuple[str, str, str] | None:

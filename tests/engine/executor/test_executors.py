@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from importlib import import_module
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any
@@ -173,29 +179,34 @@ def test_a_cluster_that_strangers_could_reach_is_refused(setting: str) -> None:
 
 
 class Cluster:
-    """A Dask scheduler and two workers, each in its own process."""
+    """A Dask scheduler and its workers, each in its own process. `tls` are further arguments of each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *tls: str) -> None:
         self.folder = folder
         self.address = ""
         self.started: list[subprocess.Popen[bytes]] = []
+        self._tls = tls
 
-    def start(self) -> None:
+    def start(self, workers: int) -> None:
         file = self.folder / "scheduler.json"
-        self._run("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                  "--scheduler-file", str(file))  # fmt: skip
+        protocol = ("--protocol", "tls") if self._tls else ()
+        self._run("scheduler", "--host", "127.0.0.1", "--port", "0", *protocol, "--scheduler-file", str(file))
         until(lambda: file.exists() and file.stat().st_size > 0)
-        self.address = file.read_text().split("tcp://")[1].split('"')[0]
-        for _ in range(2):
-            self._run("distributed.cli.dask_worker", f"tcp://{self.address}", "--nthreads", "1", "--no-nanny",
-                      "--no-dashboard", "--memory-limit", "0", "--local-directory", str(self.folder))  # fmt: skip
+        self.address = json.loads(file.read_text())["address"].partition("://")[2]
+        for _ in range(workers):
+            self.add_worker()
 
-    def _run(self, module: str, *arguments: str) -> None:
-        log = (self.folder / f"{module}.log").open("ab")
-        command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    def add_worker(self) -> None:
+        here = str(self.folder)
+        where = f"{'tls' if self._tls else 'tcp'}://{self.address}"
+        self._run("worker", where, "--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--local-directory", here)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        module = f"distributed.cli.dask_{program}"
+        command = [sys.executable, "-W", "ignore", "-m", module, *arguments, "--no-dashboard", *self._tls]
         here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-        self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=here))
-        log.close()
+        with (self.folder / f"{program}.log").open("ab") as log:
+            self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env=here))
 
     def stop(self) -> None:
         for process in self.started[::-1]:
@@ -214,7 +225,7 @@ def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
 def cluster(tmp_path: Path) -> Generator[Cluster]:
     pytest.importorskip("distributed")
     found = Cluster(tmp_path)
-    found.start()
+    found.start(2)
     yield found
     found.stop()
 
@@ -293,3 +304,71 @@ def test_a_cluster_gives_the_same_bits_also_when_a_worker_is_killed_in_the_middl
     assert found == expected
     assert single == backtests(Inline())
     assert histories == drawn(Inline())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_result_whose_worker_dies_before_it_is_fetched_is_computed_again(
+    tmp_path: Path, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only worker has the result and the shared arrays. It dies after its result is announced, before the fetch."""
+    pytest.importorskip("distributed")
+    cluster = Cluster(tmp_path)
+    fetch: Callable[[Any], Any] = import_module("distributed").Future.result
+    fetched: list[Any] = []
+
+    def fetch_too_late(future: Any) -> Any:
+        fetched.append(future)
+        if len(fetched) == 1:
+            cluster.add_worker()
+            until(lambda: executor.workers == 2)
+            cluster.started[1].kill()
+            until(lambda: executor.workers == 1)
+        return fetch(future)
+
+    try:
+        cluster.start(1)
+        executor = open_executor(2, 2_048, f"dask://{cluster.address}")
+        monkeypatch.setattr("distributed.Future.result", fetch_too_late)
+        found = results(executor)
+        executor.close()
+    finally:
+        cluster.stop()
+
+    assert found == expected
+    assert len(fetched) > 1
+
+
+def test_a_cluster_with_mutual_tls_runs_tasks_and_refuses_a_client_without_a_certificate(
+    tmp_path: Path, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificates and the options of scheduler and worker are those of docs/scale.md."""
+    pytest.importorskip("distributed")
+    page = (Path(__file__).parents[3] / "docs/scale.md").read_text()
+    for command in re.findall(r"^openssl .*", page, re.MULTILINE):
+        subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True)
+    [scheduler, worker] = re.findall(r"^dask .*(--tls-ca-file .*)", page, re.MULTILINE)
+    assert scheduler == worker
+    exported = dict(re.findall(r"(HEYTRADERS_CLUSTER_\w+)=(\S+)", page))
+    assert len(exported) == 3
+    for name, file in exported.items():
+        monkeypatch.setenv(name, str(tmp_path / file))
+    options = [str(tmp_path / each) if each.endswith((".pem", ".key")) else each for each in scheduler.split()]
+    cluster = Cluster(tmp_path, *options)
+    try:
+        cluster.start(1)
+        executor = open_executor(2, 2_048, f"dask://{cluster.address}")
+        found = results(executor)
+        executor.close()
+        stranger = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        stranger.check_hostname = False
+        host, _, port = cluster.address.rpartition(":")
+        with (
+            socket.create_connection((host, int(port))) as plain,
+            stranger.wrap_socket(plain) as encrypted,
+            pytest.raises(ssl.SSLError, match="certificate required"),
+        ):
+            encrypted.recv(1)
+    finally:
+        cluster.stop()
+
+    assert found == expected
