@@ -210,10 +210,8 @@ def _fetch_all(engine: Engine, jobs: Callable[[MarketFeed, Fetcher, Store], list
     planned = jobs(engine.feed, fetcher, engine.store)
     missing, requests = sum(job.missing for job in planned), sum(job.requests for job in planned)
     seconds = sum(job.seconds for job in planned)
-    click.echo(
-        f"{len(planned)} series, {missing:,} bars to fetch in about {requests:,} requests, {_duration(seconds)}.",
-        err=True,
-    )
+    estimate = f"{missing:,} bars to fetch in about {requests:,} requests, {_duration(seconds)}"
+    click.echo(f"{len(planned)} series, {estimate if requests else 'all of it is stored'}.", err=True)
     healthy = True
     for job in planned:
         label = f"{job.instrument.ticker} {job.timeframe}"
