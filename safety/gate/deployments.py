@@ -5,6 +5,7 @@ Strategies that only signal pass at once. Pausing and unsubscribing bypass the g
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,11 +17,13 @@ from api.client import cancel_order
 from api.errors import Denied, InvalidInput, show
 from api.live import (
     LIVE_RESUME,
+    LIVE_STRATEGIES_LIST,
     LIVE_SUBSCRIBE,
     LIVE_SUBSCRIPTION_GET,
     LIVE_SUBSCRIPTIONS_LIST,
     LIVE_WEBHOOK_SET,
     LIVE_WEBHOOK_TEST,
+    StrategiesRequest,
     SubscribeRequest,
     Subscription,
     SubscriptionRequest,
@@ -33,6 +36,7 @@ from api.live import (
 )
 from api.orders import Order as ShownOrder
 from api.orders import PlaceRequest
+from api.symbols import Instrument, resolve
 from safety.face import GatedPost, GatedProfile, GatedSubscription
 from safety.gate.halting import cancel_request
 from safety.gate.orders import admit_and_carry_out
@@ -45,6 +49,7 @@ from safety.terms.proposal import Channel, Deployment, Order, Publication, canon
 
 if TYPE_CHECKING:
     from safety.gate import GateContext
+    from safety.policy.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Deployments:
             webhook_url=None if webhook is None else webhook.url,
             webhook_events=None if webhook is None else webhook.events,
         )
-        return await _stand(self.context, action, Caller(tool, client), secret)
+        return await self._deploy(action, Caller(tool, client), secret)
 
     async def resume(self, request: SwitchRequest, tool: str, client: str) -> GatedSubscription:
         """Resume a paused strategy. Unless it is known to signal only, it needs the same approval as a new one.
@@ -124,7 +129,15 @@ class Deployments:
             account_id=found.account_id,
             subscription_id=request.subscription_id,
         )
-        return await _stand(self.context, action, Caller(tool, client), None)
+        return await self._deploy(action, Caller(tool, client), None)
+
+    async def _deploy(self, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
+        refused = await _orders_refused(self.context, action)
+        deployed = await _stand(self.context, action, caller, secret)
+        if not refused:
+            return deployed
+        told = " ".join(text for text in (deployed.next_step, refused) if text)
+        return deployed.model_copy(update={"next_step": told})
 
 
 async def _channel(context: GateContext, subscription_id: str) -> Channel:
@@ -184,6 +197,57 @@ async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
     cancelled = await cancel_order(context.client, cancel_request(shown))
     now = {**(intent.result or {}), **cancelled.model_dump(mode="json", exclude_none=True)}
     return await to_thread.run_sync(context.ledger.observe, intent.intent_id, now)
+
+
+async def _orders_refused(context: GateContext, action: Deployment) -> str:
+    """Which orders of a strategy the policy would refuse; "" if none is known.
+
+    Raises:
+        Denied: The policy refuses every order, because it allows none of the strategy's symbols.
+    """
+    channels = context.channels
+    channel = await channels.of_account(action.account_id) if action.account_id else channels.common
+    loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
+    limits = loaded.policy.limits(channel.money)
+    if not limits.trading:
+        return ""
+    listed = await context.client.call(LIVE_STRATEGIES_LIST, StrategiesRequest())
+    found = next((one for one in listed.strategies if one.strategy_id == action.strategy_id), None)
+    traded: list[Instrument] = []
+    for ticker in found.universe if found and found.universe else ():
+        with suppress(InvalidInput):  # a spelling of the service that no order of ours could have
+            traded.append(resolve(ticker))
+    wrong = {one.ticker: why for one in traded if (why := _market_refused(limits, one))}
+    if traded and len(wrong) == len(traded):
+        ticker, why = next(iter(wrong.items()))
+        raise Denied(
+            f"the policy would refuse every order of this strategy, e.g. in {ticker}: {why}",
+            suggestion="Choose a strategy on allowed markets, use mode signal, or a human signs another policy with"
+            " `heytraders-mcp policy sign`",
+        )
+    told = [f"The policy refuses orders in {ticker}: {why}." for ticker, why in wrong.items()]
+    kinds = {"FOK" if one.market_type == "prediction" else "market" for one in traded} or {"market"}
+    missing = sorted(kinds - limits.order_types) if limits.order_types is not None else []
+    if missing:
+        told.append(
+            f"The policy refuses its {' and '.join(missing)} orders (R05_ORDER_TYPE): entries without a limit, and all"
+            " exits on a signal. Use mode signal, or a human signs a policy that allows them."
+        )
+    return " ".join(told)
+
+
+def _market_refused(limits: Limits, instrument: Instrument) -> str:
+    """The rule that refuses every order in an instrument; "" without one."""
+    symbol = instrument.symbol
+    if limits.exchanges is not None and instrument.exchange not in limits.exchanges:
+        return f"R03_VENUE_ALLOW, the exchange {instrument.exchange}"
+    if limits.market_types is not None and instrument.market_type not in limits.market_types:
+        return f"R03_VENUE_ALLOW, the market type {instrument.market_type}"
+    if symbol in limits.forbidden_symbols or (limits.symbols is not None and symbol not in limits.symbols):
+        return f"R04_SYMBOL_ALLOW, the symbol {symbol}"
+    if limits.max_amount is not None and symbol not in limits.max_amount:
+        return f"R07_MAX_AMOUNT, the symbol {symbol} without max_amount"
+    return ""
 
 
 async def _stand(context: GateContext, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from api.times import SECONDS, AcceleratedClock
@@ -42,6 +44,25 @@ async def test_looking_bar_by_bar_or_seldom_finds_what_a_look_over_everything_fi
         d.key for d in everything.decisions if d.bar_time <= cursor
     }
     assert len(everything.decisions) > 0
+
+
+@pytest.mark.parametrize("limit", ["", ", limit=close * 1.001", ", limit=close * 0.999"])
+async def test_entries_found_after_a_gap_carry_their_stop_and_target(
+    engine: Engine, clock: AcceleratedClock, limit: str
+) -> None:
+    script = (
+        'emit_signal(rsi(close, 7) < 45, entry(TICKER, "LONG", Notional(500), stop_loss=0.02, take_profit=0.03'
+        f"{limit}))\n"
+        "emit_signal(rsi(close, 7) > 55, exit(TICKER))\n"
+    )
+    start = int(clock.now() // 3600) * 3600 - BARS * 3600
+
+    outlook = decide(engine.feed, replace(catalogue()[0], timeframe="1h", script=script), start, start)
+
+    entries = [d for d in outlook.decisions if d.reason == "entry"]
+    assert len(entries) > 3
+    assert [d.stop for d in entries] == pytest.approx([0.98 * d.price for d in entries])
+    assert [d.target for d in entries] == pytest.approx([1.03 * d.price for d in entries])
 
 
 async def test_nothing_is_decided_while_no_bar_has_closed(engine: Engine, clock: AcceleratedClock) -> None:

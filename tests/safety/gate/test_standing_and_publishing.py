@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,6 +69,38 @@ async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Pl
     assert "places" not in asked.approval.summary or asked.approval.summary
     assert (deployed.mode, deployed.status) == ("trade", "active")
     assert live.heard.changes == ["POST /live-strategies/rsi-reversion/subscribe"]
+
+
+async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_approves(tmp_path: Path) -> None:
+    types = frozenset({"market", "limit"})
+    async with opened(tmp_path / "limits", hosted=True, live=SIGNED) as place:
+        only_limits = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
+    async with opened(tmp_path / "all", hosted=True, live={**SIGNED, "order_types": types}) as place:
+        everything = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
+
+    assert "refuses its market orders (R05_ORDER_TYPE)" in (only_limits.next_step or "")
+    assert "refuses orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW" in (everything.next_step or "")
+    assert "R05" not in (everything.next_step or "")
+
+
+@pytest.mark.parametrize(
+    ("limits", "rule"),
+    [
+        ({"symbols": frozenset({"SOL/USDT"})}, "R04_SYMBOL_ALLOW"),
+        ({"exchanges": frozenset({"upbit"})}, "R03_VENUE_ALLOW"),
+        ({"market_types": frozenset({"perpetual"})}, "R03_VENUE_ALLOW"),
+        ({"max_amount": {"SOL/USDT": Decimal(1)}}, "R07_MAX_AMOUNT"),
+    ],
+)
+async def test_a_strategy_of_which_the_policy_would_refuse_every_order_is_not_deployed(
+    tmp_path: Path, limits: dict[str, Any], rule: str
+) -> None:
+    async with opened(tmp_path / "home", hosted=True, live={**SIGNED, **limits}) as place:
+        with pytest.raises(Denied, match=f"refuse every order.*{rule}"):
+            await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
+        changes, intents = place.heard.changes, place.ledger.intents()
+
+    assert (changes, intents) == ([], [])
 
 
 async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(live: Place) -> None:
