@@ -40,6 +40,20 @@ class InsufficientFunds(InvalidInput):
     """A balance would go below zero. Nothing was changed."""
 
 
+_THIS_BALANCE: Final = sa.and_(
+    balances_table.c.account == sa.bindparam("of_account"),
+    balances_table.c.book == sa.bindparam("of_book"),
+    balances_table.c.asset == sa.bindparam("of_asset"),
+)
+_BALANCE: Final = sa.select(balances_table.c.amount).where(_THIS_BALANCE)
+_REMOVE_BALANCE: Final = sa.delete(balances_table).where(_THIS_BALANCE)
+_BALANCES: Final = (
+    sa.select(balances_table)
+    .where(balances_table.c.account == sa.bindparam("of_account"))
+    .order_by(balances_table.c.asset, balances_table.c.book)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One side of a posting."""
@@ -107,18 +121,12 @@ class Books:
 
     def amount(self, book: OwnBook, asset: str) -> Decimal:
         """The balance of an asset in a book."""
-        stored = self.connection.execute(
-            sa.select(balances_table.c.amount).where(self._row(book, asset))
-        ).scalar_one_or_none()
+        stored = self.connection.execute(_BALANCE, self._row(book, asset)).scalar_one_or_none()
         return ZERO if stored is None else Decimal(stored)
 
     def balances(self) -> dict[tuple[OwnBook, str], Decimal]:
         """All books that are not empty."""
-        rows = self.connection.execute(
-            sa.select(balances_table)
-            .where(balances_table.c.account == self.account)
-            .order_by(balances_table.c.asset, balances_table.c.book)
-        )
+        rows = self.connection.execute(_BALANCES, {"of_account": self.account})
         return {(cast("OwnBook", row.book), str(row.asset)): Decimal(row.amount) for row in rows}
 
     def _outcome(self, lines: list[Line]) -> dict[tuple[OwnBook, str], tuple[Decimal, Decimal]]:
@@ -141,14 +149,13 @@ class Books:
     def _set(self, book: OwnBook, asset: str, before: Decimal, after: Decimal) -> None:
         if after == before:
             return
-        self.connection.execute(sa.delete(balances_table).where(self._row(book, asset)))
+        self.connection.execute(_REMOVE_BALANCE, self._row(book, asset))
         if after != 0:
             values = {"account": self.account, "book": book, "asset": asset, "amount": text(after)}
             self.connection.execute(sa.insert(balances_table), values)
 
-    def _row(self, book: str, asset: str) -> sa.ColumnElement[bool]:
-        table = balances_table.c
-        return sa.and_(table.account == self.account, table.book == book, table.asset == asset)
+    def _row(self, book: str, asset: str) -> dict[str, int | str]:
+        return {"of_account": self.account, "of_book": book, "of_asset": asset}
 
 
 def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -> Iterator[LedgerRow]:

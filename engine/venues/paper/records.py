@@ -32,6 +32,31 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 
 FIRST_VENUE_ID: Final = 1_770_000_000_000
 
+_ORDERS: Final = sa.select(orders_table).order_by(orders_table.c.seq)
+_ORDER: Final = _ORDERS.where(
+    orders_table.c.account == sa.bindparam("of_account"), orders_table.c.order_id == sa.bindparam("named")
+)
+_OPEN_ORDERS: Final = _ORDERS.where(
+    orders_table.c.account == sa.bindparam("of_account"), orders_table.c.status.in_(CANCELLABLE)
+)
+_OPEN_ORDERS_IN: Final = _OPEN_ORDERS.where(
+    orders_table.c.base == sa.bindparam("of_base"), orders_table.c.quote == sa.bindparam("of_quote")
+)
+_UPDATE_ORDER: Final = sa.update(orders_table).where(orders_table.c.seq == sa.bindparam("number"))
+_POSITIONS: Final = (
+    sa.select(positions_table)
+    .where(positions_table.c.account == sa.bindparam("of_account"))
+    .order_by(positions_table.c.base, positions_table.c.quote)
+)
+_THIS_POSITION: Final = sa.and_(
+    positions_table.c.account == sa.bindparam("of_account"),
+    positions_table.c.base == sa.bindparam("of_base"),
+    positions_table.c.quote == sa.bindparam("of_quote"),
+)
+_POSITION: Final = sa.select(positions_table).where(_THIS_POSITION)
+_REMOVE_POSITION: Final = sa.delete(positions_table).where(_THIS_POSITION)
+_LOCK: Final = sa.select(accounts_table.c.id).where(accounts_table.c.id == sa.bindparam("of_account")).with_for_update()
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
@@ -166,8 +191,22 @@ def _account_of(values: dict[str, Any]) -> AccountRecord:
 
 def read_orders(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Iterator[OrderRecord]:
     """The orders for which `where` holds, in the order of placing."""
-    query = sa.select(orders_table).where(where).order_by(orders_table.c.seq)
-    return (order_of(row) for row in connection.execute(query).mappings())
+    return (order_of(row) for row in connection.execute(_ORDERS.where(where)).mappings())
+
+
+def read_open_orders(
+    connection: sa.Connection, account: int, instrument: Instrument | None = None
+) -> list[OrderRecord]:
+    """The resting orders of an account, of one instrument or of all, in the order of placing."""
+    if instrument is None:
+        found = connection.execute(_OPEN_ORDERS, {"of_account": account})
+    else:
+        found = connection.execute(_OPEN_ORDERS_IN, _of(account, instrument))
+    return [order_of(row) for row in found.mappings()]
+
+
+def _of(account: int, instrument: Instrument) -> dict[str, int | str]:
+    return {"of_account": account, "of_base": instrument.base, "of_quote": instrument.quote}
 
 
 def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountRecord:
@@ -188,8 +227,8 @@ def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountR
 
 def read_order(connection: sa.Connection, account: AccountRecord, order_id: str) -> OrderRecord | None:
     """An account's order by our own id, if there is one."""
-    table = orders_table.c
-    return next(read_orders(connection, sa.and_(table.account == account.id, table.order_id == order_id)), None)
+    row = connection.execute(_ORDER, {"of_account": account.id, "named": order_id}).mappings().first()
+    return None if row is None else order_of(row)
 
 
 def order_of(row: sa.RowMapping) -> OrderRecord:
@@ -209,7 +248,7 @@ def order_of(row: sa.RowMapping) -> OrderRecord:
 
 def lock_account(connection: sa.Connection, account: AccountRecord) -> None:
     """Lock this account against other writers until the transaction ends. SQLite admits only one writer anyway."""
-    connection.execute(sa.select(accounts_table.c.id).where(accounts_table.c.id == account.id).with_for_update())
+    connection.execute(_LOCK, {"of_account": account.id})
 
 
 def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
@@ -232,13 +271,12 @@ def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
         "parent": order.parent,
         "trail": _text_or_none(order.trail),
     }
-    stored = connection.execute(sa.insert(orders_table).values(**fixed, **_progress(order)))
+    stored = connection.execute(sa.insert(orders_table), {**fixed, **_progress(order)})
     key = stored.inserted_primary_key
     if key is None:
         raise ArithmeticError(f"{order.order_id} was stored without a key")
     venue_id = _venue_id(order, key[0])
-    this_one = orders_table.c.seq == key[0]
-    connection.execute(sa.update(orders_table).where(this_one).values(exchange_order_id=venue_id))
+    connection.execute(_UPDATE_ORDER, {"number": key[0], "exchange_order_id": venue_id})
     return replace(order, seq=key[0], exchange_order_id=venue_id)
 
 
@@ -257,14 +295,14 @@ def update_order(connection: sa.Connection, before: OrderRecord, after: OrderRec
     """
     if after.status not in NEXT[before.status] or not 0 <= before.filled <= after.filled <= after.amount:
         raise ArithmeticError(f"{before.order_id} cannot go from {before.status} to {after.status}")
-    connection.execute(sa.update(orders_table).where(orders_table.c.seq == before.seq).values(**_progress(after)))
+    connection.execute(_UPDATE_ORDER, {"number": before.seq, **_progress(after)})
     return after
 
 
 def write_exits(connection: sa.Connection, order: OrderRecord) -> None:
     """Store the exits of an entry, even after it has ended."""
     written = None if order.exits is None else order.exits.to_text()
-    connection.execute(sa.update(orders_table).where(orders_table.c.seq == order.seq).values(exits=written))
+    connection.execute(_UPDATE_ORDER, {"number": order.seq, "exits": written})
 
 
 def _progress(order: OrderRecord) -> dict[str, Any]:
@@ -291,20 +329,13 @@ def _text_or_none(value: Decimal | None) -> str | None:
 
 def read_positions(connection: sa.Connection, account: AccountRecord) -> list[PositionRecord]:
     """The open positions of an account."""
-    table = positions_table
-    query = sa.select(table).where(table.c.account == account.id).order_by(table.c.base, table.c.quote)
-    return [_position_of(row, account) for row in connection.execute(query)]
+    return [_position_of(row, account) for row in connection.execute(_POSITIONS, {"of_account": account.id})]
 
 
 def read_position(connection: sa.Connection, account: AccountRecord, instrument: Instrument) -> PositionRecord | None:
     """The open position in `instrument`, if there is one."""
-    row = connection.execute(sa.select(positions_table).where(_position_in(account.id, instrument))).one_or_none()
+    row = connection.execute(_POSITION, _of(account.id, instrument)).one_or_none()
     return None if row is None else _position_of(row, account)
-
-
-def _position_in(account: int, instrument: Instrument) -> sa.ColumnElement[bool]:
-    table = positions_table.c
-    return sa.and_(table.account == account, table.base == instrument.base, table.quote == instrument.quote)
 
 
 def _position_of(row: sa.Row[Any], account: AccountRecord) -> PositionRecord:
@@ -321,7 +352,7 @@ def _position_of(row: sa.Row[Any], account: AccountRecord) -> PositionRecord:
 
 def write_position(connection: sa.Connection, position: PositionRecord) -> None:
     """Replace the stored position; one of size 0 is removed."""
-    connection.execute(sa.delete(positions_table).where(_position_in(position.account, position.instrument)))
+    connection.execute(_REMOVE_POSITION, _of(position.account, position.instrument))
     if position.size == 0:
         return
     connection.execute(

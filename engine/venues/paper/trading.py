@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from api.orders import CANCELLABLE, INTERNAL_PREFIX, OrderStatus
+from api.orders import INTERNAL_PREFIX, OrderStatus
 from api.symbols import Instrument
 from engine.store.accounts import orders_table
 from engine.store.database import new_id
@@ -32,6 +32,7 @@ from engine.venues.paper.records import (
     OrderRecord,
     PositionRecord,
     insert_order,
+    read_open_orders,
     read_order,
     read_orders,
     read_position,
@@ -56,11 +57,7 @@ class TradingAccount:
 
     def open_orders(self, instrument: Instrument | None = None) -> list[OrderRecord]:
         """The resting orders, in the order of placing."""
-        table = orders_table.c
-        where = sa.and_(table.account == self.account.id, table.status.in_(CANCELLABLE))
-        if instrument is not None:
-            where = sa.and_(where, table.base == instrument.base, table.quote == instrument.quote)
-        return list(read_orders(self.connection, where))
+        return read_open_orders(self.connection, self.account.id, instrument)
 
     def order(self, known: OrderRecord) -> OrderRecord:
         """The current state of an order, after other orders of its plan were filled or ended."""
