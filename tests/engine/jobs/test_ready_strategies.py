@@ -307,11 +307,10 @@ def test_cross_sectional_holds_that_percentage_of_the_universe(
     if shorts:
         expected -= (growth.rank(axis=1) <= held) * weight
     assert isinstance(program, tuple)
-    weights: dict[int, Any] = {}
+    got = np.full((len(frame), tickers), np.nan)
     for emission in program:
         for intent in emission.intents:
             assert isinstance(intent, Rebalance)
             assert emission.condition[10:].all()
-            weights[universe.index(intent.instrument)] = intent.weight
-    got = pd.DataFrame(weights)[sorted(weights)]
-    np.testing.assert_allclose(got.to_numpy()[10:], expected.to_numpy()[10:], rtol=1e-8)
+            got[:, universe.index(intent.instrument)] = intent.weight
+    np.testing.assert_allclose(got[10:], expected.to_numpy()[10:], rtol=1e-8)
