@@ -232,8 +232,8 @@ def is_time(text: str) -> bool:
 
 
 def is_clock(text: str) -> bool:
-    """Whether a cell is a time of day, such as 17:00, 17:00:00 or 170000."""
-    return re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?|\d{4}|\d{6}", text.strip()) is not None
+    """Whether a cell is a time of day, such as 17:00, 5:00:00 PM or 170000."""
+    return re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s?[AaPp][Mm])?|\d{4}|\d{6}", text.strip()) is not None
 
 
 def is_date(text: str) -> bool:

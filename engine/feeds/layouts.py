@@ -133,7 +133,7 @@ def recognised(grid: Grid, options: ReadOptions) -> Layout:
 
 
 def _with_header(header: Sequence[str], first: Sequence[str], name: str, line: int, options: ReadOptions) -> Layout:
-    plain = [plain_name(cell) for cell in header]
+    plain = ["" if _is_capital_twin(cell, header) else plain_name(cell) for cell in header]
     mapped = _mapped(options.columns, header, name)
     base = plain_name(options.base or "")
     names = {**_NAMES, "volume": ((f"volume{base}", f"{base}volume") if base else ()) + _NAMES["volume"]}
@@ -148,9 +148,14 @@ def _with_header(header: Sequence[str], first: Sequence[str], name: str, line: i
     layout.symbol = next((i for i, cell in enumerate(plain) if cell in _SYMBOL_NAMES), None)
     ticks = next((i for i, cell in enumerate(plain) if cell in {"tickvol", "tickvolume"}), None)
     layout.ticks = ticks if ticks != layout.positions.get("volume") else None
-    if "volume" not in mapped:
+    if "volume" not in mapped and layout.positions.keys() >= {*FIELD_NAMES} - {"volume"}:
         _doubt_volume(layout, header, plain, name)
     return layout
+
+
+def _is_capital_twin(cell: str, header: Sequence[str]) -> bool:
+    """Whether it is `T` beside `t`, as exchanges write it: the time, the low and the volume are the small letters."""
+    return len(cell) == 1 and cell.isupper() and cell.lower() in header
 
 
 def _find_time(layout: Layout, plain: Sequence[str], first: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Final, cast
 from .foreign_expressions import History, Translator, without_arguments
 from .foreign_words import ENTER, EXIT_WORDS, FRAMES, LEFT_OUT, LONG_WORDS, SHORT_WORDS, called, dotted_name, parsed
 from .operators import OPERATORS
+from .values import PERCENT_CALLS, PERCENT_STATE
 from .words import VARIABLES
 
 
@@ -185,6 +186,10 @@ _TERNARY: Final = re.compile(
     r"^(?P<start>\s*(?:\w+\s*=\s*)?)(?P<test>[^?=][^?]*?)\s*\?\s*(?P<yes>[^:?]+?)\s*:\s*(?P<no>[^:?]+?)\s*$"
 )
 _PERCENT: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*%(?=\s*(?:[,)\]]|$))")
+_COMPARED: Final = re.compile(
+    r"(?:^|[(,]|\band|\bor|\bnot)\s*(?P<name>[a-z]\w*)(?:\((?:[^()]|\([^()]*\))*\))?(?:\[[^\]]*\])?"
+    r"\s*(?:[<>]=?|[!=]=)\s*-?$"
+)
 _ARROW: Final = re.compile(r"^\s*(?:f\s*=\s*)?(\w+)\s*\([^)]*\)\s*=>\s*(.+)$")
 _SPOKEN_ORDER: Final = re.compile(
     r"^\s*(?:go\s+|enter\s+|open\s+)?(?P<do>buy|sell|long|short|exit|close|enter)\b(?P<what>[^()=]*?)\s+(?:when|if|once|whenever|on)\s+(?P<when>.+?)[.:]?\s*$",
@@ -258,12 +263,21 @@ def our_line(line: str) -> str:
     line = _DECLARED.sub(r"\1", line.replace(":=", "="))
     if line.rstrip().endswith(";"):
         line = line.rstrip().rstrip(";")
-    line = _PERCENT.sub(lambda m: f"{float(m[1]) / 100:g}", line)
+    line = _PERCENT.sub(_without_percent, line)
     for pattern in (_SPOKEN_ORDER, _SPOKEN_CONDITION):
         found = pattern.match(line)
         if found:
             return _signalled(found)
     return _block(_lines_of_code(line))
+
+
+def _without_percent(found: re.Match[str]) -> str:
+    """`5%` as the fraction 0.05; beside a value in percent, as in `rsi(close, 14) < 30%`, as the number itself."""
+    other = _COMPARED.search(found.string[: found.start()])
+    name = other["name"] if other else ""
+    scale = {(o.low, o.high) for o in OPERATORS[name].outputs} if name in OPERATORS else set[tuple[float, float]]()
+    percent = name in PERCENT_CALLS | PERCENT_STATE or not scale.isdisjoint({(0, 100), (-100, 0), (-100, 100)})
+    return f"{float(found[1]) / (1 if percent else 100):g}"
 
 
 def _lines_of_code(line: str) -> str:

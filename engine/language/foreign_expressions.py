@@ -12,6 +12,7 @@ from .foreign_words import (
     FIELDS,
     FRAMES,
     FUNCTIONS,
+    HOLDING,
     LISTED,
     LOOKED_BACK,
     MODULES,
@@ -30,6 +31,7 @@ from .foreign_words import (
     number,
     order_meant,
     parsed,
+    share_below,
     timeframe_meant,
     usable_period,
     whole_number,
@@ -37,6 +39,11 @@ from .foreign_words import (
 )
 from .operators import OPERATORS, Operator
 from .words import COLUMNS, FORMS, VARIABLES, meant
+
+_LINE: Final = re.compile(r"self\.data(?:s\[\d\]|\d)?[._]?(open|high|low|close|volume)")
+"""A line of backtrader: 0 is the current bar, -1 the one before. In backtesting.py, `Close[-1]` is the current bar."""
+_HOLDING: Final = re.compile(r"self\.(?:Securities|Portfolio)\[[^\]]*\]\.(\w+)")
+_CURRENT: Final = re.compile(r"(?:self\.)?_?(\w+)\.Current\.Value")
 
 
 class Translator(ast.NodeTransformer):
@@ -58,6 +65,12 @@ class Translator(ast.NodeTransformer):
         dotted = dotted_name(node)
         if dotted in STATE:
             return self._now(parsed(STATE[dotted]), node)
+        holding = _HOLDING.fullmatch(ast.unparse(node))
+        if holding and holding[1] in HOLDING:
+            return self._now(parsed(HOLDING[holding[1]]), node, NO_METHODS)
+        current = _CURRENT.fullmatch(dotted)
+        if current and (current[1] in OPERATORS or meant(current[1])[0]):
+            return self._now(self._column(current[1]), node, NO_METHODS)
         self.generic_visit(node)
         field = FIELDS.get(node.attr.lower(), node.attr.lower())
         if field in COLUMNS and dotted_name(node.value).split(".")[0] in FRAMES:
@@ -88,8 +101,11 @@ class Translator(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """Columns by name, outputs by name or place, positions."""
-        self.generic_visit(node)
         key = node.slice
+        line = _LINE.fullmatch(ast.unparse(node.value))
+        if line and (isinstance(key, ast.Constant) or whole_number(key)) and whole_number(key) <= 0:
+            return self._now(parsed(f"{line[1]}[{whole_number(key) - 1}]"), node, NO_METHODS)
+        self.generic_visit(node)
         text = key.value.lower() if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
         if text is not None and dotted_name(node.value).split(".")[0] in FRAMES and FIELDS.get(text, text) in COLUMNS:
             return self._now(ast.Name(FIELDS.get(text, text), ast.Load()), node)
@@ -239,6 +255,8 @@ class Translator(ast.NodeTransformer):
                 return called("correlation", series, cast("ast.expr", self.visit(node.args[0])), given[0])
             if func.attr == "quantile" and node.args and isinstance(node.args[0], ast.Constant):
                 return called("percentile", series, given[0], number(100 * float(cast("float", node.args[0].value))))
+            if func.attr == "rank":
+                return share_below(series, given[0])
             return called(ROLLED[func.attr], series, given[0]) if func.attr in ROLLED else None
         if inner.func.attr == "ewm" and func.attr == "mean" and given:
             alpha = keywords.get("alpha")
@@ -283,6 +301,7 @@ class Translator(ast.NodeTransformer):
         ours = clear or folded
         operator = OPERATORS.get(ours)
         arguments = [*node.args, *(k.value for k in node.keywords if k.arg not in {"adjust", "ddof", "axis"})]
+        arguments = [each for each in arguments if dotted_name(each) not in FRAMES]
         sliced = arguments[0] if arguments else None
         if name in LISTED and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
             return self._window(LISTED[name], sliced) or node

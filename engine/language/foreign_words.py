@@ -17,12 +17,27 @@ FRAMES: Final = frozenset(
     {"df", "data", "dataframe", "bars", "candles", "candle", "ohlcv", "ohlc", "prices", "bar", "datas", "row", "self"}
 )
 MODULES: Final = frozenset(
-    {"ta", "talib", "pta", "pandas_ta", "np", "numpy", "math", "Math", "pd", "tulipy", "bt", "indicators", "momentum"}
+    {
+        "ta",
+        "talib",
+        "pta",
+        "pandas_ta",
+        "np",
+        "numpy",
+        "math",
+        "Math",
+        "pd",
+        "tulipy",
+        "bt",
+        "indicators",
+        "momentum",
+        "qtpylib",
+    }
 )
 FIELDS: Final = {"adj close": "close", "adj_close": "close", "vol": "volume", "last": "close", "price": "close"}
 ROLLED: Final = {
     "mean": "sma", "std": "stddev", "max": "highest", "min": "lowest", "sum": "sum", "median": "median", "var": "var",
-    "skew": "skew", "kurt": "kurtosis", "rank": "rank_pct",
+    "skew": "skew", "kurt": "kurtosis",
 }  # fmt: skip
 LISTED: Final = {"max": "highest", "min": "lowest", "sum": "sum", "mean": "sma", "std": "stddev", "median": "median"}
 FUNCTIONS: Final = {
@@ -49,8 +64,15 @@ STATE: Final = {
     "timeframe.period": "TIMEFRAME", "self.position": "position", "position.size": "position", "self.equity": "equity",
     "self.position.size": "position", "position.entry_price": "entry_price", "account.equity": "equity",
     "account.balance": "cash", "strategy.initial_capital": "equity", "ta.tr": "trange()", "ta.obv": "obv()",
-    "ta.vwap": "session_vwap()",
+    "ta.vwap": "session_vwap()", "self.Portfolio.Invested": "position != 0", "self.Portfolio.Cash": "cash",
+    "self.Portfolio.TotalPortfolioValue": "equity",
 }  # fmt: skip
+HOLDING: Final = {
+    "Invested": "position != 0", "IsLong": "position > 0", "IsShort": "position < 0", "Quantity": "position",
+    "AveragePrice": "entry_price", "Price": "close", "Open": "open", "High": "high", "Low": "low", "Close": "close",
+    "Volume": "volume",
+}  # fmt: skip
+"""Of a security or a holding in QuantConnect."""
 PREVIOUS: Final = re.compile(r"(?:(?:prev|previous|last|yesterday)_?(?P<a>open|high|low|close|volume)|(?P<b>open|high|low|close|volume)_?(?:prev|previous|1))")  # noqa: E501  # fmt: skip
 NUMBERED: Final = re.compile(r"(?P<name>[a-z]+)_?(?P<period>\d{1,4})")
 NO_METHODS: Final = "nothing has attributes or methods here"
@@ -73,6 +95,11 @@ def called(name: str, *arguments: ast.expr) -> ast.Call:
 
 def number(value: float) -> ast.Constant:
     return ast.Constant(int(value) if float(value).is_integer() else value)
+
+
+def share_below(series: ast.expr, bars: ast.expr) -> ast.expr:
+    """The rank of pandas with `pct=True`: a fraction, where `rank_pct` counts percent."""
+    return ast.BinOp(called("rank_pct", series, bars), ast.Div(), number(100))
 
 
 def written(node: ast.AST) -> str:
@@ -139,12 +166,12 @@ def method_meant(series: ast.expr, name: str, arguments: Sequence[ast.expr]) -> 
             return called("change", series, *one)
         case "pct_change":
             return called("pct_change", series, *one)
-        case "cumsum":
-            return called("cum", series)
+        case "cumsum" | "isna" | "isnull":
+            return called("cum" if name == "cumsum" else "is_missing", series)
+        case "rank":
+            return share_below(series, number(100))
         case "fillna":
             return called("nz", series, *(list(arguments[:1]) or [number(0)]))
-        case "isna" | "isnull":
-            return called("is_missing", series)
         case "abs" | "round" | "clip" | "between":
             return called(name, series, *arguments)
         case "dropna" | "copy" | "to_numpy" | "astype" | "ffill":

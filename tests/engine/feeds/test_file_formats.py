@@ -129,6 +129,28 @@ ACCEPTED: dict[str, str | bytes] = {
     "text numbers in JSON": json.dumps([[str(cell) for cell in row] for row in LISTS]),
     "records as JSON": json.dumps(RECORDS),
     "records with short names": json.dumps([dict(zip("tohlcv", row, strict=True)) for row in LISTS]),
+    "an answer of Hyperliquid, with t and T": json.dumps(
+        [
+            {
+                "t": t,
+                "T": t + CLOSE_TIME,
+                "s": "BTC",
+                "i": "1h",
+                **dict(zip("ohlcv", map(str, bar), strict=True)),
+                "n": 7,
+            }
+            for t, *bar in LISTS
+        ]
+    ),
+    "a stream of Binance, with small and capital letters": json.dumps(
+        [
+            {"t": t, "T": t + CLOSE_TIME, "f": 1, "L": 9, **dict(zip("ohlcv", bar, strict=True)), "V": "5", "Q": "50"}
+            for t, *bar in LISTS
+        ]
+    ),
+    "a time of day on a clock of twelve hours": rows(
+        lambda at, bar: f"{at:%m/%d/%Y},{at:%I:%M:%S %p},{plain(bar)}", "Date,Time,Open,High,Low,Close,Volume"
+    ),
     "JSON lines": "\n".join(json.dumps(row) for row in RECORDS),
     "JSON with a byte order mark": b"\xef\xbb\xbf" + json.dumps(LISTS).encode(),
     "an answer of Binance": json.dumps([[*row, row[0] + CLOSE_TIME, "1.0", 3, "1.0", "1.0", "0"] for row in LISTS]),

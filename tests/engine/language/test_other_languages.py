@@ -106,6 +106,26 @@ CONDITIONS: Final[list[tuple[str, str | None]]] = [
     ("weekday == 'Monday'", "weekday == 0"),
     ("close is not None", "not is_missing(close)"),
     ("hour in [9, 10]", "hour == 9 or hour == 10"),
+    # backtrader counts from the current bar, backtesting.py from the end
+    ("self.data.close[0] > self.data.close[-1]", "close[-1] > close[-2]"),
+    ("self.datas[0].high[-2] < self.dataclose[0]", "high[-3] < close[-1]"),
+    ("self.data.Close[-1] > self.data.Close[-2]", "close[-1] > close[-2]"),
+    # freqtrade and QuantConnect
+    ("qtpylib.crossed_above(ta.RSI(dataframe), 30)", "crossover(rsi(close), 30)"),
+    ("qtpylib.crossed_below(dataframe['rsi'], 70)", "crossunder(rsi(close, 14), 70)"),
+    ("self.rsi.Current.Value < 30", "rsi(close, 14) < 30"),
+    ("self.Securities[self.symbol].Price > self._ema.Current.Value", "close > ema(close, 20)"),
+    ("self.Portfolio[self.symbol].Invested", "position != 0"),
+    ("self.Portfolio.TotalPortfolioValue > 10000", "equity > 10000"),
+    # a fraction in one tool, percent in the other
+    ("close.rank(pct=True) > 0.9", "rank_pct(close, 100) / 100 > 0.9"),
+    ("close.rolling(50).rank(pct=True) > 0.9", "rank_pct(close, 50) / 100 > 0.9"),
+    ("rsi(close, 14) < 30%", "rsi(close, 14) < 30"),
+    ("close > open and mfi(14) >= 80%", "mfi(14) >= 80"),
+    ("roc(close, 10) < -5%", "roc(close, 10) < -5"),
+    ("pct_change(close, 5) > 2%", "pct_change(close, 5) > 0.02"),
+    ("close / sma(close, 20) < 98%", "close / sma(close, 20) < 0.98"),
+    ("unrealized_pnl_pct > 10%", "unrealized_pnl_pct > 10"),
     # English and JS
     ("rsi(close, 14) below 30", "rsi(close, 14) < 30"),
     ("close crosses above sma(close, 20)", "crossover(close, sma(close, 20))"),
