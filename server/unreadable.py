@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
+from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, JSONRPCNotification
 from pydantic import ValidationError
 
 _LONGEST_ID: Final = 200
@@ -33,9 +33,12 @@ class Answering:
         """The next readable message."""
         while True:
             item: Incoming = await self._incoming.receive()
-            if not isinstance(item, ValidationError):
+            if isinstance(item, ValidationError):
+                answer = answer_to(item)
+            elif _lacks_an_id(item):
+                answer = _failure(None, INVALID_REQUEST, "a request needs an id: a whole number or a string")
+            else:
                 return item
-            answer = answer_to(item)
             if answer is not None:
                 await self._reply(SessionMessage(answer))
 
@@ -58,6 +61,12 @@ class Answering:
     async def __aexit__(self, *details: Any) -> bool | None:
         left: bool | None = await self._incoming.__aexit__(*details)
         return left
+
+
+def _lacks_an_id(item: Incoming) -> bool:
+    """Whether it calls a method without an id, or with one such as 1.5: the SDK takes it for a notification."""
+    message = item.message if isinstance(item, SessionMessage) else None
+    return isinstance(message, JSONRPCNotification) and not message.method.startswith("notifications/")
 
 
 def answer_to(error: ValidationError) -> JSONRPCError | None:

@@ -101,7 +101,7 @@ _LEVELS: Final = frozenset(
     {
         "midprice", "sar", "accbands", "donchian", "keltner", "ichimoku", "alligator", "chandelier", "avgprice",
         "medprice", "typprice", "wclprice", "heikin_ashi", "vwap", "rolling_vwap", "session_vwap", "session_high",
-        "session_low", "pivot_points", "pivot",
+        "session_low", "pivot_points", "pivot", "supertrend",
     }
 )  # fmt: skip
 _LIKE_SERIES: Final = frozenset(
@@ -122,7 +122,7 @@ def unit_of(node: Node) -> Unit | None:
         case "state":
             return "level" if str(node.payload).endswith(("_price", "_since_entry")) else None
         case "pick" | "at" | "tf":
-            return unit_of(node.args[0])
+            return None if node.payload == "direction" else unit_of(node.args[0])
         case "call":
             return _of_call(str(cast("tuple[Hashable, ...]", node.payload)[0]), node)
         case "apply":

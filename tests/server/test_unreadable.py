@@ -69,6 +69,9 @@ def ask(server: subprocess.Popen[bytes], line: str) -> dict[str, Any]:
         ('{"jsonrpc":"1.0","id":18,"method":"ping"}', 18, INVALID_REQUEST, "not a JSON-RPC"),
         ('{"jsonrpc":"2.0","id":19,"method":"ping","params":[1]}', 19, INVALID_REQUEST, "not a JSON-RPC"),
         ('{"jsonrpc":"2.0","id":20,"method":5}', 20, INVALID_REQUEST, "not a JSON-RPC"),
+        ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, INVALID_REQUEST, "needs an id"),
+        ('{"jsonrpc":"2.0","id":null,"method":"tools/list"}', None, INVALID_REQUEST, "needs an id"),
+        ('{"jsonrpc":"2.0","id":[21],"method":"ping"}', None, INVALID_REQUEST, "needs an id"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_answered(

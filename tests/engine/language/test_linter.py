@@ -217,6 +217,7 @@ def test_a_part_that_would_be_sold_on_each_bar_is_noticed() -> None:
         ("take_profit=sma(high - low, 14)", "take_profit=(sma(high - low, 14)) / close"),
         ("stop_loss=close - 2 * atr(14)", "stop_loss=abs(1 - (close - 2 * atr(14)) / close)"),
         ("stop_loss=lowest(low, 10)", "stop_loss=abs(1 - (lowest(low, 10)) / close)"),
+        ("stop_loss=supertrend_line(10, 3)", "stop_loss=abs(1 - (supertrend_line(10, 3)) / close)"),
         ("take_profit=close * 1.05", "take_profit=abs((close * 1.05) / close - 1)"),
         ("take_profit=bbands_upper(close, 20, 2)", "take_profit=abs((bbands_upper(close, 20, 2)) / close - 1)"),
         ("stop_loss=1.5 * natr(14)", "stop_loss=(1.5 * natr(14)) / 100"),
