@@ -294,6 +294,31 @@ row(
     reserved_symbol_usd=D(30),
     reserved_usd=D(30),
 )
+HELD_BY_EXITS: Final = (
+    replace(rest("sell", "50000", "0.0003"), role="stop_loss", parent="entry-1"),
+    replace(rest("sell", "70000", "0.0003"), role="take_profit", parent="entry-1"),
+    replace(rest("sell", "50000", "0.0001"), role="stop_loss", parent="entry-2"),
+)
+CLOSING: Final[dict[str, Any]] = {"change": {"reduce_only": True}, "open_orders": HELD_BY_EXITS}
+row("R25: closing takes what exits hold, once for a plan", "", SELL, **CLOSING, free={"BTC": D("0.0001")})
+row("R25: closing more", "R25", SELL, **CLOSING, free={"BTC": D("0.00009999")})
+row("R25: what exits hold is not for other sales", "R25", SELL, open_orders=HELD_BY_EXITS, free={"BTC": D("0.0001")})
+row(
+    "R25: nor is what exits of another symbol hold",
+    "R25",
+    SELL,
+    change={"reduce_only": True},
+    open_orders=tuple(replace(one, symbol="ETH/USDT") for one in HELD_BY_EXITS),
+    free={"BTC": D("0.0001")},
+)
+row(
+    "R25: nor is what entries hold",
+    "R25",
+    SELL,
+    change={"reduce_only": True},
+    open_orders=(rest("sell", "70000", "0.0003"),),
+    free={"BTC": D("0.0002")},
+)
 row("R25: margin of a perpetual", "", PERPETUAL, free={"USDT": D(30)})
 row("R25: not enough margin", "R25", PERPETUAL, free={"USDT": D("29.99")})
 row(

@@ -220,14 +220,17 @@ def random_facts(dice: Dice, market: Market, order: Order) -> Facts:
 def random_account(dice: Dice, market: Market, order: Order, unit: Decimal) -> AccountFacts:
     """Some money, sometimes a position and resting orders."""
     size = order.amount * dice.mostly(0, 1, 2, -1, -2, D("0.5"), D("0.999999"), D("-0.999999"), times=0.7)
+    count = dice.mostly(0, 1, 2, 3, times=0.8)
     resting = [
         Resting(
             dice.mostly(order.symbol, *market.others, times=0.7),
             dice.any("buy", "sell"),
             dice.mostly(dice.any(order.price, market.price, market.price * 2), None),
             order.amount * dice.any(D("0.1"), D("0.5"), D(1)),
+            role,
+            None if role is None else dice.any("entry-1", "entry-2"),
         )
-        for _ in range(dice.mostly(0, 1, 2, 3, times=0.8))
+        for role in (dice.mostly(None, "stop_loss", "take_profit", times=0.6) for _ in range(count))
     ]
     money = dice.mostly(D(5_000), order.amount * market.price, D(30), D("29.99"), D(0))
     base = market.symbol.partition("/")[0]

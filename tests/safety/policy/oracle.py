@@ -157,12 +157,14 @@ class Oracle:
         usage = self.usage
         if usage.reserved_symbol_usd != 0 or usage.unknown_here > 0 or usage.in_flight_here > 0:
             return False
-        going = sum(
-            Fraction(r.remaining) for r in self.account().open_orders if self.mine(r) and r.side == self.order.side
-        )
+        going = sum(Fraction(r.remaining) for r in self.resting_entries() if self.mine(r) and r.side == self.order.side)
         signed = Fraction(self.order.amount) + going
         after = size + (signed if self.order.side == "buy" else -signed)
         return size != 0 and abs(after) < abs(size) and after * size >= 0
+
+    def resting_entries(self) -> list[Resting]:
+        """Resting orders that are not the stop or target of a plan: only these can open a position."""
+        return [resting for resting in self.account().open_orders if resting.role is None]
 
     def resting_value(self, resting: Resting) -> Fraction:
         quote = self.parts(resting.symbol)[1]
@@ -286,7 +288,7 @@ class Oracle:
         everywhere, here = self.number("open_orders"), self.number("open_orders_symbol")
         if self.order.order_type in {"market", "FOK"} or (everywhere is None and here is None):
             return False
-        resting, moving = self.account().open_orders, self.usage.in_flight_here
+        resting, moving = self.resting_entries(), self.usage.in_flight_here
         if everywhere is not None and len(resting) + moving + 1 > everywhere:
             return True
         return here is not None and len([r for r in resting if self.mine(r)]) + moving + 1 > here
@@ -302,7 +304,7 @@ class Oracle:
         values = {symbol: abs(Fraction(value)) for symbol, value in account.position_usd.items()}
         unvalued = [s for s, size in account.positions.items() if size != 0 and s not in values]
         if one_usd is not None or one_share is not None:
-            resting = sum(self.resting_value(r) for r in account.open_orders if self.mine(r))
+            resting = sum(self.resting_value(r) for r in self.resting_entries() if self.mine(r))
             if self.order.symbol in unvalued:
                 raise Unknown
             held = values.get(self.order.symbol, Fraction(0))
@@ -312,7 +314,7 @@ class Oracle:
         if all_share is not None:
             if unvalued:
                 raise Unknown
-            resting = sum(self.resting_value(r) for r in account.open_orders)
+            resting = sum(self.resting_value(r) for r in self.resting_entries())
             total = sum(values.values()) + resting + Fraction(self.usage.reserved_usd) + self.usd()
             yield total > all_share * self.equity()
 
@@ -347,6 +349,8 @@ class Oracle:
         for resting in self.account().open_orders:
             if not self.mine(resting) or resting.side == self.order.side:
                 continue
+            if resting.role == "stop_loss" or (resting.role == "take_profit" and self.order.price is None):
+                continue  # not in the book, and away from the market
             if self.order.price is None or resting.price is None:
                 return True
             bid, offer = (
@@ -385,7 +389,15 @@ class Oracle:
             return self.cost() / (order.leverage or 1) > free
         held = account.positions.get(order.symbol) if self.predicts else account.free.get(base)
         reserved = Fraction(self.usage.reserved_symbol_usd) / (self.price() * self.rate())
-        return Fraction(order.amount) > Fraction(held or 0) - reserved
+        return Fraction(order.amount) > Fraction(held or 0) - reserved + self.freed()
+
+    def freed(self) -> Fraction:
+        """What an order that only reduces takes from the exits of its symbol; a stop and its target share theirs."""
+        if not self.order.reduce_only:
+            return Fraction(0)
+        exits = [r for r in self.account().open_orders if r.role is not None and self.mine(r)]
+        plans = {r.parent for r in exits}
+        return sum((max(Fraction(r.remaining) for r in exits if r.parent == plan) for plan in plans), Fraction(0))
 
     def r26(self) -> bool:
         limit = self.number("clock_skew")
