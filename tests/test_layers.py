@@ -92,6 +92,7 @@ def test_one_module_sends(name: str, receiver: str, home: tuple[str, ...]) -> No
         path
         for folder in PRODUCT
         for path, source in sources(folder)
+        if f".{name}(" in source
         for called_on, called in calls(source)
         if called == name and receiver in called_on
     }

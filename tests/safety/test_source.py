@@ -36,28 +36,34 @@ APPROVING: Final = frozenset(
 
 
 @cache
+def named(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Dotted names of the calls in a file, with `shell=` where a call has that argument, and what the file imports."""
+    called: list[str] = []
+    imported: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Call):
+            name = _dotted(node.func)
+            called += [name, f"{name} shell="] if any(k.arg == "shell" for k in node.keywords) else [name]
+        elif isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(called), tuple(imported)
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{_dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ast.unparse(node)
+
+
 def calls(path: Path) -> tuple[str, ...]:
-    """Dotted names of the calls in a file, with `shell=` where a call has that argument."""
-    found = [node for node in ast.walk(_parsed(path)) if isinstance(node, ast.Call)]
-    shells = [f"{ast.unparse(call.func)} shell=" for call in found if any(k.arg == "shell" for k in call.keywords)]
-    return (*(ast.unparse(call.func) for call in found), *shells)
+    return named(path)[0]
 
 
-@cache
 def imports(path: Path) -> tuple[str, ...]:
     """Modules that a file imports, wherever the import is."""
-    names: list[str] = []
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(names)
-
-
-@cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return named(path)[1]
 
 
 def users(*wanted: str) -> set[str]:
