@@ -75,8 +75,7 @@ class SimulatedFeed:
     def __init__(self, clock: Clock, seed: int, *, budget: int = DEFAULT_BUDGET) -> None:
         self.source: Final = "simulated"
         self._clock = clock
-        self._blocks = Blocks(seed, budget)
-        self._directory = Directory(seed)
+        self._blocks, self._directory = _history(seed, budget)
         self._single: dict[tuple[Instrument, Timeframe], Candles] = {}
 
     def has(self, instrument: Instrument) -> bool:
@@ -155,6 +154,12 @@ class SimulatedFeed:
                 grouped[VOLUME].sum(axis=1),
             )
         )
+
+
+@lru_cache(maxsize=4)
+def _history(seed: int, budget: int) -> tuple[Blocks, Directory]:
+    """What was computed of a seed's history so far. It is the same for all feeds of a process, so they share it."""
+    return Blocks(seed, budget), Directory(seed)
 
 
 class Directory:

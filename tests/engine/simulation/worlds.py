@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from engine.program import (
 )
 from engine.simulation.settings import SimulationSettings
 
+T = TypeVar("T")
 HOUR = 3600
 SPOT = Instrument("binance", "BTC", "USDT")
 PERPETUAL = Instrument("binancefuturesusd", "BTC", "USDT")
@@ -154,25 +156,44 @@ def instruments(kind: MarketType, count: int) -> list[Instrument]:
     return [Instrument(where, f"X{i}", quote) for i in range(count)]
 
 
-def _sometimes(draw: st.DrawFn, values: st.SearchStrategy[float]) -> float | None:
-    return draw(st.one_of(st.none(), values))
+# A strategy costs more to make than to draw from, so those with the same bounds or options are made once.
+between = lru_cache(typed=True)(st.floats)
+whole = lru_cache(typed=True)(st.integers)
+YES_OR_NO = st.booleans()
+SEEDS = st.integers(0, 2**32 - 1)
+SOME_FRACTION = st.none() | st.sampled_from([0.001, 0.01, 0.03, 0.1])
+SOME_PART = st.none() | st.sampled_from([0.02, 0.3])
+LENGTHS = st.integers(1, 90) | st.integers(300, 700)
+SHORTER_LENGTHS = st.integers(1, 90) | st.integers(300, 500)
+COSTS = st.sampled_from([0.0, 0.0005, 0.01])
+SPREADS = st.sampled_from([0.002, 0.01, 0.05])
+
+
+def one_of(*options: T) -> st.SearchStrategy[T]:
+    """Any of these, the first most simply."""
+    return _made(*options)
+
+
+@lru_cache(typed=True)
+def _made(*options: object) -> st.SearchStrategy[Any]:
+    return st.sampled_from(options)
 
 
 def _value(draw: st.DrawFn, rng: np.random.Generator, size: int, low: float, high: float) -> Value:
     """A constant, or a series with holes."""
-    if draw(st.booleans()):
-        return draw(st.floats(low, high))
+    if draw(YES_OR_NO):
+        return draw(between(low, high))
     series = rng.uniform(low, high, size)
     series[rng.random(size) < 0.1] = np.nan
     return series
 
 
 def _condition(draw: st.DrawFn, rng: np.random.Generator, size: int) -> Bools:
-    return rng.random(size) < draw(st.sampled_from([0.02, 0.1, 0.3, 1.0]))
+    return rng.random(size) < draw(one_of(0.02, 0.1, 0.3, 1.0))
 
 
 def _size(draw: st.DrawFn, rng: np.random.Generator, size: int, *, stopped: bool) -> Size:
-    kind = draw(st.sampled_from(["weight", "notional", "amount"] + ["risk"] * stopped))
+    kind = draw(one_of("weight", "notional", "amount", *(["risk"] if stopped else [])))
     low, high = {"weight": (0.05, 1.5), "notional": (10.0, 20_000.0), "amount": (0.1, 200.0), "risk": (0.005, 0.2)}[
         kind
     ]
@@ -185,19 +206,18 @@ def entries(
 ) -> Entry:
     """An entry with any of its parameters."""
     size = len(bars.close)
-    fractions = st.sampled_from([0.001, 0.01, 0.03, 0.1])
-    stop = _sometimes(draw, fractions)
-    side: Side = draw(st.sampled_from([1, -1])) if instrument.market_type == "perpetual" else 1
+    stop = draw(SOME_FRACTION)
+    side: Side = draw(one_of(1, -1)) if instrument.market_type == "perpetual" else 1
     return Entry(
         instrument,
         side,
         _size(draw, rng, size, stopped=stop is not None),
-        limit=bars.close * (1.0 - side * rng.normal(0.01, 0.02, size)) if limits and draw(st.booleans()) else None,
+        limit=bars.close * (1.0 - side * rng.normal(0.01, 0.02, size)) if limits and draw(YES_OR_NO) else None,
         stop_loss=stop,
-        take_profit=_sometimes(draw, fractions),
-        trailing_stop=_sometimes(draw, fractions),
-        pyramiding=draw(st.sampled_from([0, 0, 1, 3])),
-        tag=draw(st.sampled_from([None, "a", "b"])),
+        take_profit=draw(SOME_FRACTION),
+        trailing_stop=draw(SOME_FRACTION),
+        pyramiding=draw(one_of(0, 0, 1, 3)),
+        tag=draw(one_of(None, "a", "b")),
     )
 
 
@@ -206,24 +226,24 @@ def exits(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, siz
     """An exit of all or part of the position."""
     sides: list[Side | None] = [None, 1, -1]
     side = draw(st.sampled_from(sides))
-    fraction = draw(st.one_of(st.just(1.0), st.just(0.5)))
-    return Exit(instrument, side, fraction if draw(st.booleans()) else rng.uniform(0.1, 1.2, size))
+    fraction = draw(one_of(1.0, 0.5))
+    return Exit(instrument, side, fraction if draw(YES_OR_NO) else rng.uniform(0.1, 1.2, size))
 
 
 @st.composite
 def grids(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Grid:
     """A grid around the first price, fixed or moving with the market."""
     known = bars.close[~np.isnan(bars.close)]
-    middle: Value = float(known[0]) if len(known) and draw(st.booleans()) else bars.close
-    width = draw(st.sampled_from([0.02, 0.1, 0.3]))
+    middle: Value = float(known[0]) if len(known) and draw(YES_OR_NO) else bars.close
+    width = draw(one_of(0.02, 0.1, 0.3))
     return Grid(
         instrument,
         middle * (1.0 - width),
         middle * (1.0 + width),
-        levels=draw(st.integers(2, 12)),
+        levels=draw(whole(2, 12)),
         size=_size(draw, rng, len(bars.close), stopped=False),
-        spacing=draw(st.sampled_from(["arithmetic", "geometric"])),
-        tag=draw(st.sampled_from([None, "g"])),
+        spacing=draw(one_of("arithmetic", "geometric")),
+        tag=draw(one_of(None, "g")),
     )
 
 
@@ -231,13 +251,13 @@ def grids(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bar
 def terms(draw: st.DrawFn, kind: MarketType) -> SimulationSettings:
     """Costs, leverage and portfolio limits."""
     return SimulationSettings(
-        initial_cash=draw(st.sampled_from([1_000.0, 10_000.0])),
-        fee=draw(st.sampled_from([0.0, 0.0005, 0.01])),
-        slippage=draw(st.sampled_from([0.0, 0.0005, 0.01])),
-        leverage=draw(st.sampled_from([1.0, 3.0, 10.0, 40.0])) if kind == "perpetual" else 1.0,
-        maintenance_margin=draw(st.sampled_from([0.0, 0.005, 0.02])),
-        stop_loss=_sometimes(draw, st.sampled_from([0.02, 0.3])),
-        take_profit=_sometimes(draw, st.sampled_from([0.02, 0.3])),
+        initial_cash=draw(one_of(1_000.0, 10_000.0)),
+        fee=draw(COSTS),
+        slippage=draw(COSTS),
+        leverage=draw(one_of(1.0, 3.0, 10.0, 40.0)) if kind == "perpetual" else 1.0,
+        maintenance_margin=draw(one_of(0.0, 0.005, 0.02)),
+        stop_loss=draw(SOME_PART),
+        take_profit=draw(SOME_PART),
     )
 
 
@@ -245,22 +265,20 @@ def terms(draw: st.DrawFn, kind: MarketType) -> SimulationSettings:
 def single_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
     """One instrument, market entries and exits: the input of the fast path."""
     kind = draw(st.sampled_from(kinds))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    size = draw(st.integers(1, 90) | st.integers(300, 700))
-    bars = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
+    rng = np.random.default_rng(draw(SEEDS))
+    size = draw(LENGTHS)
+    bars = walk(rng, size, draw(SPREADS))
     instrument = instruments(kind, 1)[0]
     if kind == "prediction":
         bars = chances(bars)
     program = [
-        Emission(_condition(draw, rng, size), (draw(entries(instrument, rng, bars)),))
-        for _ in range(draw(st.integers(1, 3)))
+        Emission(_condition(draw, rng, size), (draw(entries(instrument, rng, bars)),)) for _ in range(draw(whole(1, 3)))
     ]
     program += [
-        Emission(_condition(draw, rng, size), (draw(exits(instrument, rng, size)),))
-        for _ in range(draw(st.integers(0, 2)))
+        Emission(_condition(draw, rng, size), (draw(exits(instrument, rng, size)),)) for _ in range(draw(whole(0, 2)))
     ]
     order: list[int] = rng.permutation(len(program)).tolist()
-    first = draw(st.integers(0, min(20, size - 1)))
+    first = draw(whole(0, min(20, size - 1)))
     return World(framed({instrument: bars}), tuple(program[i] for i in order), draw(terms(kind)), first)
 
 
@@ -269,15 +287,15 @@ def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpet
     """One constant market entry without exits of its own, and exits of the whole: the shortest path."""
     world = draw(single_worlds(kinds))
     ((instrument, bars),) = world.frame.bars.items()
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    rng = np.random.default_rng(draw(SEEDS))
     size = len(bars.close)
     sizes = [Size("weight", 1.0), Size("weight", 0.3), Size("notional", 500.0), Size("amount", 3.0)]
-    side: Side = draw(st.sampled_from([1, 1, -1])) if instrument.market_type == "perpetual" else 1
-    entry = Entry(instrument, side, draw(st.sampled_from(sizes)), tag=draw(st.sampled_from([None, "a"])))
+    side: Side = draw(one_of(1, 1, -1)) if instrument.market_type == "perpetual" else 1
+    entry = Entry(instrument, side, draw(one_of(*sizes)), tag=draw(one_of(None, "a")))
     program = [Emission(_condition(draw, rng, size), (entry,))]
-    outs = [Exit(instrument, draw(st.sampled_from([None, side]))) for _ in range(draw(st.integers(0, 2)))]
+    outs = [Exit(instrument, draw(one_of(None, side))) for _ in range(draw(whole(0, 2)))]
     program += [Emission(_condition(draw, rng, size), (out,)) for out in outs]
-    limits = {} if draw(st.booleans()) else {"stop_loss": None, "take_profit": None, "leverage": 1.0}
+    limits = {} if draw(YES_OR_NO) else {"stop_loss": None, "take_profit": None, "leverage": 1.0}
     return replace(world, program=tuple(program), settings=replace(world.settings, **limits))
 
 
@@ -285,25 +303,25 @@ def plain_worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpet
 def worlds(draw: st.DrawFn, kinds: Sequence[MarketType] = ("spot", "perpetual", "prediction")) -> World:
     """Several instruments, every kind of intent, missing bars, resolutions."""
     kind = draw(st.sampled_from(kinds))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    size = draw(st.integers(1, 90) | st.integers(300, 500))
-    universe = instruments(kind, draw(st.integers(1, 4)))
-    gaps = draw(st.sampled_from([0.0, 0.0, 0.2]))
+    rng = np.random.default_rng(draw(SEEDS))
+    size = draw(SHORTER_LENGTHS)
+    universe = instruments(kind, draw(whole(1, 4)))
+    gaps = draw(one_of(0.0, 0.0, 0.2))
     bars: dict[Instrument, Bars] = {}
     for instrument in universe:
-        walked = walk(rng, size, draw(st.sampled_from([0.002, 0.01, 0.05])))
+        walked = walk(rng, size, draw(SPREADS))
         bars[instrument] = with_gaps(rng, chances(walked) if kind == "prediction" else walked, gaps)
     program: list[Emission] = []
-    for _ in range(draw(st.integers(1, 5))):
+    for _ in range(draw(whole(1, 5))):
         chosen = [draw(_intents(instrument, rng, bars[instrument])) for instrument in universe]
-        kept = [intent for intent in chosen if draw(st.booleans())] or chosen[:1]
+        kept = [intent for intent in chosen if draw(YES_OR_NO)] or chosen[:1]
         program.append(Emission(_condition(draw, rng, size), tuple(kept)))
     frame = framed(bars)
     settings = draw(terms(kind))
-    if kind == "prediction" and draw(st.booleans()):
-        when = int(frame.time[draw(st.integers(0, size - 1))]) + draw(st.sampled_from([0, 1800, HOUR]))
+    if kind == "prediction" and draw(YES_OR_NO):
+        when = int(frame.time[draw(whole(0, size - 1))]) + draw(one_of(0, 1800, HOUR))
         settings = _resolving(settings, universe[0], when)
-    return World(frame, tuple(program), settings, draw(st.integers(0, min(20, size - 1))))
+    return World(frame, tuple(program), settings, draw(whole(0, min(20, size - 1))))
 
 
 def _resolving(settings: SimulationSettings, instrument: Instrument, when: int) -> SimulationSettings:
@@ -319,7 +337,7 @@ def _resolving(settings: SimulationSettings, instrument: Instrument, when: int) 
 
 @st.composite
 def _intents(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, bars: Bars) -> Intent:
-    kind = draw(st.sampled_from(["entry", "entry", "exit", "rebalance", "grid"]))
+    kind = draw(one_of("entry", "entry", "exit", "rebalance", "grid"))
     if kind == "entry":
         return draw(entries(instrument, rng, bars, limits=True))
     if kind == "exit":
@@ -327,4 +345,4 @@ def _intents(draw: st.DrawFn, instrument: Instrument, rng: np.random.Generator, 
     if kind == "grid":
         return draw(grids(instrument, rng, bars))
     lowest = -0.6 if instrument.market_type == "perpetual" else 0.0
-    return Rebalance(instrument, _value(draw, rng, len(bars.close), lowest, 0.6), draw(st.sampled_from([None, "r"])))
+    return Rebalance(instrument, _value(draw, rng, len(bars.close), lowest, 0.6), draw(one_of(None, "r")))
