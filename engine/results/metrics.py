@@ -94,8 +94,9 @@ def returns_of(equity: Floats, initial_cash: float) -> Floats:
 def _returns(equity: Floats, cash: float, out: Floats, *, solvent: bool) -> Floats:
     """The same into `out`; `solvent` says that no equity is 0 or less, which saves a mask."""
     if solvent:
-        out[..., 0] = equity[..., 0] / cash
-        np.divide(equity[..., 1:], equity[..., :-1], out=out[..., 1:])
+        bars, ratios = equity.T, out.T
+        ratios[0] = bars[0] / cash
+        np.divide(bars[1:], bars[:-1], out=ratios[1:])
         out -= 1.0
         return out
     out[..., 0] = cash
@@ -155,16 +156,14 @@ def _spread(equity: Floats, peak: Floats, cash: float) -> tuple[Any, Any, Any, A
 
     `peak` is overwritten.
     """
-    size, total, axis = equity.shape[-1], np.add.reduce, equity.ndim - 1
+    size, axis = equity.shape[-1], equity.ndim - 1
     share = np.minimum.reduce(np.divide(equity, peak, out=peak), axis)
-    returns = _returns(equity, cash, peak, solvent=not np.count_nonzero(share <= 0.0))
-    mean = total(returns, axis) / size
+    returns = _returns(equity, cash, peak, solvent=bool(share > 0.0 if axis == 0 else (share > 0.0).all()))
+    mean = np.add.reduce(returns, axis) / size
     losses = np.minimum(returns, np.zeros(returns.shape))
-    losses *= losses
-    losses = total(losses, axis) / size
+    losses = np.vecdot(losses, losses) / size
     np.subtract(returns.T, mean, out=returns.T)
-    returns *= returns
-    return equity[..., -1] / cash, mean, losses, total(returns, axis) / max(size - 1, 1), share
+    return equity.T[-1] / cash, mean, losses, np.vecdot(returns, returns) / max(size - 1, 1), share
 
 
 def _ratios(

@@ -33,9 +33,9 @@ CUT: Final = 0.99
 
 _ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
 
-RoundTrip = Callable[[float, float, float, int, float, float, int], tuple[float, float, float] | None]
-"""Takes the amount, then price, reference price and bar of the entry and of the exit. Gives the balance, the signed
-amount and the free cash while the position is open; None if the amount is too small to trade."""
+RoundTrip = Callable[[float, float, float, int, float, float, int], bool]
+"""Takes the amount, then price, reference price and bar of the entry and of the exit. False if the amount is too small
+to trade."""
 
 Slot = tuple[int, int]
 """Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
@@ -321,35 +321,38 @@ class Ledger:
         if ruined:
             self.settle()
 
-    def round_trips(self, side: Side, tag: str | None) -> RoundTrip:
+    def round_trips(self, side: Side, tag: str | None, path: list[float]) -> RoundTrip:
         """A function that opens and closes a position in the only instrument, which cannot be liquidated: `open`,
-        `settle` and `close` in one call, with the same bits."""
+        `settle` and `close` in one call, with the same bits.
+
+        Each trade adds its two fills to `path`: bar, balance, signed amount and free cash after each of them.
+        """
         fee_rate, inverse, dust = self._costs[0].fee, self._costs[0].inverse_leverage, self.dust
-        add_fills, add_trade = self._fills.extend, self._trades.extend
-        code = self._tags.setdefault(tag, float(len(self._tags)))
+        add_fills, add_trade, add_path = self._fills.extend, self._trades.extend, path.extend
+        code, out = self._tags.setdefault(tag, float(len(self._tags))), -side
 
         def trade(
             amount: float, price: float, reference: float, bar: int, exit_price: float, exit_reference: float, left: int
-        ) -> tuple[float, float, float] | None:
-            value, back = amount * price, amount * exit_price
-            if not value >= dust or value == math.inf:
-                return None
+        ) -> bool:
+            value, back, held = amount * price, amount * exit_price, side * amount
+            if not dust <= value < math.inf:
+                return False
             fee, exit_fee = value * fee_rate, back * fee_rate
             slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
-            balance = self.balance - (side * value + fee)
-            margin = side * value - value * inverse
+            signed = side * value
+            balance = self.balance - (signed + fee)
+            margin = signed - value * inverse
             free = balance + margin
             if free < 0.0:
                 balance -= free
                 free = balance + margin
-            self.balance = balance + (side * back - exit_fee)
-            held = side * amount
-            pnl = held * (exit_price - price) - fee - exit_fee
-            closing = left, 0, -side, amount, exit_price, exit_fee, exit_slipped, _SIGNAL
+            self.balance = final = balance + (side * back - exit_fee)
+            pnl, fees = held * (exit_price - price) - fee - exit_fee, fee + exit_fee
+            closing = left, 0, out, amount, exit_price, exit_fee, exit_slipped, _SIGNAL
             add_fills((bar, 0, side, amount, price, fee, slipped, _ENTRY, *closing))
-            fees, slippage = fee + exit_fee, slipped + exit_slipped
-            add_trade((0, side, amount, bar, left, price, exit_price, fees, slippage, pnl, _SIGNAL, code))
-            return balance, held, free
+            add_trade((0, side, amount, bar, left, price, exit_price, fees, slipped + exit_slipped, pnl, _SIGNAL, code))
+            add_path((bar, balance, held, free, left, final, 0.0, final))
+            return True
 
         return trade
 

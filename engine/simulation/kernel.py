@@ -221,6 +221,8 @@ def check_fractions(intent: Intent, condition: Bools | None = None) -> None:
     """
     if not isinstance(intent, Entry):
         return
+    if intent.stop_loss is None and intent.take_profit is None and intent.trailing_stop is None:
+        return
     for name, most in _MOST.items():
         value: Value | None = getattr(intent, name)
         if value is None:

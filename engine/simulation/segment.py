@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, reduce
-from itertools import pairwise
 
 import numpy as np
 
@@ -32,16 +31,16 @@ SLOT = (0, -1)
 
 def takes(program: StaticProgram, markets: tuple[Market, ...]) -> bool:
     """Whether this path can run the program."""
-    return (
-        len(markets) == 1
-        and markets[0].exists is None
-        and markets[0].resolution is None
-        and markets[0].funding is None
-        and all(
-            (isinstance(intent, Exit) and intent.once is None) or (isinstance(intent, Entry) and intent.limit is None)
-            for _, intent in intents(program)
-        )
-    )
+    if len(markets) != 1:
+        return False
+    market = markets[0]
+    if market.exists is not None or market.resolution is not None or market.funding is not None:
+        return False
+    for _, intent in intents(program):
+        plain = intent.once is None if isinstance(intent, Exit) else isinstance(intent, Entry) and intent.limit is None
+        if not plain:
+            return False
+    return True
 
 
 class SegmentKernel:
@@ -103,8 +102,12 @@ class SegmentKernel:
     def _chain(self, order: Order) -> None:
         """Round trip after round trip: from each entry signal to the next exit signal."""
         ledger, costs, last = self._ledger, self._market.costs, self._size - 1
-        opens, side, size, path = self._market.open.item, order.side, self._sizer(order), self._path
-        trade, (entering, leaving), cap = ledger.round_trips(side, order.tag), costs.factors(side), costs.cap
+        opens, side, size = self._market.open.item, order.side, self._sizer(order)
+        trade, (entering, leaving), cap = (
+            ledger.round_trips(side, order.tag, self._path),
+            costs.factors(side),
+            costs.cap,
+        )
         next_entry, next_exit = self._signals(0, False).find, self._signals(side, False).find  # noqa: FBT003
         bar = self._first
         while not ledger.positions:
@@ -121,10 +124,7 @@ class SegmentKernel:
                 price = cap
             if exit_price > cap:
                 exit_price = cap
-            invested = trade(size(price, bar), price, opened, bar, exit_price, closed, left)
-            if invested is not None:
-                balance = ledger.balance
-                path += (bar, *invested, left, balance, 0.0, balance)
+            if trade(size(price, bar), price, opened, bar, exit_price, closed, left):
                 bar = left
         if self._report is not None:
             self._report(1.0)
@@ -178,10 +178,12 @@ class SegmentKernel:
 
     def _curves(self) -> tuple[Floats, Floats, Floats]:
         """Equity, free cash and value held at each bar's close: the account's path, stretched."""
-        path = self._path
-        begins: list[int] = [*map(int, path[::4]), self._size]
-        lengths = np.array([end - begin for begin, end in pairwise(begins)])
-        equity, gross, free = np.array((path[1::4], path[2::4], path[3::4])).repeat(lengths, axis=1)
+        path = np.array(self._path)
+        begins = path[::4].astype(np.int64)
+        lengths = np.empty_like(begins)
+        np.subtract(begins[1:], begins[:-1], out=lengths[:-1])
+        lengths[-1] = self._size - begins[-1]
+        equity, gross, free = path[1::4].repeat(lengths), path[2::4].repeat(lengths), path[3::4].repeat(lengths)
         gross *= self._market.close[self._first :]
         equity += gross
         return equity, free, np.abs(gross, out=gross)

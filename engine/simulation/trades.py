@@ -186,19 +186,22 @@ class Trades:
     @property
     def totals(self) -> Totals:
         """Sums over all of them."""
+        column, total = self._column, math.fsum
+        prices = zip(column(2), column(5), column(6), strict=True)
         return Totals(
-            fees=math.fsum(self._column(7)),
-            slippage=math.fsum(self._column(8)),
-            pnl=math.fsum(self._column(9)),
-            bars_held=math.fsum(self._column(4)) - math.fsum(self._column(3)),
-            turnover=math.fsum(map(_turned, self._column(2), self._column(5), self._column(6))),
+            fees=total(column(7)),
+            slippage=total(column(8)),
+            pnl=total(column(9)),
+            bars_held=total(column(4)) - total(column(3)),
+            turnover=total([amount * (entry + left) for amount, entry, left in prices]),
         )
 
     @property
     def profits(self) -> tuple[list[float], list[float]]:
         """`pnl` and `pnl_pct` as lists."""
         pnl = self._column(9)
-        return pnl, list(map(_percent, pnl, self._column(2), self._column(5)))
+        values = [amount * entry for amount, entry in zip(self._column(2), self._column(5), strict=True)]
+        return pnl, [100.0 * p / value if value > 0.0 else 0.0 for p, value in zip(pnl, values, strict=True)]
 
     @property
     def pnl_pct(self) -> Floats:
@@ -246,10 +249,6 @@ class Trades:
 def _percent(pnl: float, amount: float, entry: float) -> float:
     value = amount * entry
     return 100.0 * pnl / value if value > 0.0 else 0.0
-
-
-def _turned(amount: float, entry: float, left: float) -> float:
-    return amount * (entry + left)
 
 
 class Fills:
