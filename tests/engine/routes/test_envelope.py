@@ -167,10 +167,16 @@ def test_every_code_has_a_status() -> None:
     assert set(HTTP_STATUS) == CODES
 
 
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
+_json: st.SearchStrategy[Any] = st.deferred(
+    lambda: (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text()
+        | st.lists(_json, max_size=3)
+        | st.dictionaries(st.text(max_size=5), _json, max_size=3)
+    )
 )
 
 
