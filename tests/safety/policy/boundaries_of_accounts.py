@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from safety.terms.facts import Quote
@@ -214,6 +215,16 @@ row("R21: a market order meets any", "R21", MARKET, limits=ANY_TYPE, open_orders
 row("R21: a resting order without a price", "R21", open_orders=(rest("sell", None),))
 row("R21: another symbol", open_orders=(rest("sell", "1", "0.1", "ETH/USDT"),))
 row("R21: the symbol written otherwise", "R21", open_orders=(rest("sell", "60000", "0.0001", "BTCUSDT"),))
+row("R21: a stop is not in the order book", open_orders=(replace(rest("sell", "60000"), role="stop_loss"),))
+row("R21: at an own target", "R21", open_orders=(replace(rest("sell", "60000"), role="take_profit"),))
+row("R21: below an own target", open_orders=(replace(rest("sell", "60000.01"), role="take_profit"),))
+row(
+    "R21: a target is out of reach of a market order",
+    "",
+    MARKET,
+    limits=ANY_TYPE,
+    open_orders=(replace(rest("sell", "90000"), role="take_profit"),),
+)
 row("R21: allowed to", "", limits={"no_self_trade": False}, open_orders=(rest("sell", "60000"),))
 
 row("R22: four without a human", automatic_in_a_row=4)
