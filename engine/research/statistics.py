@@ -174,8 +174,8 @@ class Interval:
 
     @classmethod
     def of(cls, values: Floats) -> Interval:
-        """The quantiles of a sample."""
-        low, median, high = np.quantile(values, (0.025, 0.5, 0.975)).tolist()
+        """The quantiles of a sample of n values: the k-th value is the quantile k / (n + 1)."""
+        low, median, high = np.quantile(values, (0.025, 0.5, 0.975), method="weibull").tolist()
         return cls(low, median, high)
 
 
@@ -203,14 +203,14 @@ def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, r
     """Histories made of blocks of the real one, which keeps the order of days within a block.
 
     Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994: blocks
-    begin anywhere, their lengths are geometric with mean n^(1/3), and the end is followed by the beginning.
+    begin anywhere, their lengths are geometric with mean `block_length`, and the end is followed by the beginning.
 
     Returns:
         Three rows, one column per history: return in percent, deepest drawdown, annualised Sharpe ratio (NaN:
         undefined).
     """
     size = len(returns)
-    length = max(1.0, size ** (1.0 / 3.0))
+    length = block_length(returns)
     begins = rng.random((runs, size)) < 1.0 / length
     begins[:, 0] = True
     starts = rng.integers(0, size, (runs, size))
@@ -219,6 +219,34 @@ def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, r
     drawn = returns[(np.take_along_axis(starts, last, axis=1) + position - last) % size]
     growth = 100.0 * (np.prod(1.0 + drawn, axis=1) - 1.0)
     return np.stack((growth, depths(drawn), sharpe_ratios(drawn) * math.sqrt(per_year)))
+
+
+def block_length(returns: Floats) -> float:
+    """The mean length of blocks that keeps the dependence of the returns, in periods: about 1 for independent ones.
+
+    Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23, 2004,
+    with the correction of Patton, Politis and White, Econometric Reviews 28, 2009.
+    """
+    size = len(returns)
+    if size < 8:
+        return 1.0
+    spread = returns - returns.mean()
+    run = max(5, int(math.log10(size)))
+    lags = min(math.ceil(math.sqrt(size)) + run, size - 1)
+    covariance = np.array([spread[lag:] @ spread[: size - lag] for lag in range(lags + 1)]) / size
+    if covariance[0] <= 1e-30:
+        return 1.0
+    small = np.abs(covariance / covariance[0]) < 2.0 * math.sqrt(math.log10(size) / size)
+    starts = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(small[:-1], run).all(axis=1))
+    most = min(2 * max(int(starts[0]), 1), lags) if len(starts) else lags
+    lag = np.arange(1, most + 1)
+    weight = np.minimum(1.0, 2.0 * (1.0 - lag / most))
+    slope = 2.0 * float((weight * lag * covariance[1 : most + 1]).sum())
+    density = float(covariance[0] + 2.0 * (weight * covariance[1 : most + 1]).sum())
+    longest = math.ceil(min(3.0 * math.sqrt(size), size / 3.0))
+    if density == 0.0:
+        return float(longest)
+    return min(max(1.0, (slope * slope / (density * density) * size) ** (1.0 / 3.0)), float(longest))
 
 
 def trade_reshuffle(profits: Floats, cash: float, rng: np.random.Generator, runs: int) -> Floats:
