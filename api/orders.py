@@ -118,10 +118,32 @@ class PlaceRequest(Request):
     }
     absent: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(
-            ("quote_amount", "quote_quantity", "quoteOrderQty", "quote_qty", "notional", "cost", "value", "usd"),
+            (
+                *("quote_amount", "quote_quantity", "quoteOrderQty", "quote_order_qty", "quote_qty", "quoteQty"),
+                *(
+                    "amount_usd",
+                    "usd_amount",
+                    "usdt_amount",
+                    "amount_quote",
+                    "notional",
+                    "cost",
+                    "value",
+                    "usd",
+                    "usdt",
+                ),
+                *("funds", "total", "budget"),
+            ),
             "amount counts base units: divide the sum by the price. market_tickers and order_preview show the price.",
         ),
-        **dict.fromkeys(("size",), "amount counts base units (tokens on Polymarket), not quote currency or contracts."),
+        **dict.fromkeys(
+            ("size", "contracts", "lots"),
+            "amount counts base units (tokens on Polymarket), not quote currency or contracts.",
+        ),
+        **dict.fromkeys(
+            ("stop_loss_pct", "take_profit_pct", "stop_loss_percent", "take_profit_percent", "sl_pct", "tp_pct"),
+            "stop_loss and take_profit are prices: work them out from the price that order_preview shows.",
+        ),
+        **dict.fromkeys(("limit",), 'A limit is price, with order_type="limit".'),
         **dict.fromkeys(("stop_price", "stopPrice", "trigger_price", "triggerPrice", "activation_price"), _NO_TRIGGERS),
         **dict.fromkeys(("trailing_delta", "trailing_stop", "trailing_percent", "callback_rate"), _NO_TRAILING),
         **dict.fromkeys(("post_only", "postOnly"), _NO_POST_ONLY),

@@ -174,6 +174,12 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
     problems = [
         f"{name} {text(v)} is no multiple of the {what} size {text(s)}" for name, (v, s, what, _) in wrong.items()
     ]
+    fraction = next((n for n, (v, *_) in wrong.items() if n in prices and 100 * v < ticket.taker_price), None)
+    if fraction is not None:
+        raise InvalidInput(
+            f"{' and '.join(problems)} of {ticket.instrument.symbol}",
+            suggestion=f"{fraction} is a price, not a fraction; the market is at {text(ticket.taker_price)}",
+        )
     nearby = [f"nearest valid {name} is {text(value)}" for name, value in valid.items()]
     too_small = "" if worth >= least else f"; an order is worth at least {text(least)} {ticket.instrument.quote}"
     raise InvalidInput(

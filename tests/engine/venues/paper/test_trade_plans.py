@@ -244,6 +244,16 @@ async def test_exits_on_the_wrong_side_are_refused_with_both_prices(
     assert told in error.message
 
 
+@pytest.mark.parametrize("more", [{"stop_loss": "0.05"}, {"take_profit": "0.33"}, {"stop_loss": "0.02"}])
+async def test_a_fraction_for_an_exit_is_not_rounded_to_a_price(
+    desk: Bench, changes_nothing: Refused, more: dict[str, object]
+) -> None:
+    error = await changes_nothing(lambda: desk.place(*SPOT, "0.01", **more))
+
+    assert "is a price, not a fraction; the market is at 100050" in f"{error.suggestion}"
+    assert error.corrected is None
+
+
 async def test_an_exit_has_no_more_figures_than_its_exchange_takes(desk: Bench, changes_nothing: Refused) -> None:
     desk.market.listed[BTC_HYPER] = replace(desk.market.listed[BTC_HYPER], tick_size="0.01")
     error = await changes_nothing(
