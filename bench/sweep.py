@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 from typing import Any
 
+import anyio
 import numpy as np
+from mcp import Client
 from numpy.typing import NDArray
 
 from api.symbols import Instrument
@@ -29,6 +33,7 @@ from engine.research.sweep import run_variants
 from engine.research.variants import Terms
 from engine.simulation.settings import SimulationSettings
 
+from .backtest_and_poll import call, server
 from .backtest_engines import CASH, FEE, market
 
 BTC = Instrument("binance", "BTC", "USDT")
@@ -125,6 +130,31 @@ def vectorbt(size: int, variants: NDArray[np.float64]) -> float:
     return time.perf_counter() - begun
 
 
+async def through_the_tool() -> list[float]:
+    """Wall seconds of calls of `backtest_sweep` over stdio, the first to a new server: 1,000 variants of a year."""
+    ranges = {"n": (6, 15, 1), "oversold": (20, 38, 2), "overbought": (60, 78, 2)}
+    job: dict[str, Any] = {
+        "universe": ["BINANCE:BTC/USDT"],
+        "timeframe": "1h",
+        "start_date": "2023-01-01",
+        "end_date": "2023-12-31",
+        "grid": {name: dict(zip(("low", "high", "step"), each, strict=True)) for name, each in ranges.items()},
+    }
+    took: list[float] = []
+    with tempfile.TemporaryDirectory() as home:
+        async with Client(server(Path(home))) as client:
+            for number in range(5):
+                milliseconds, found = await call(
+                    client,
+                    "backtest_sweep",
+                    {**job, "script": SCRIPT.replace("rsi(close", f"rsi({1 + number} * close")},
+                )
+                if found["status"] != "completed" or found["variants"] != 1_000:
+                    raise RuntimeError(str(found))
+                took.append(milliseconds / 1_000)
+    return took
+
+
 def best_of(rounds: int, work: Callable[[], float]) -> float:
     """The fastest of several rounds: the others shared the machine."""
     return min(work() for _ in range(rounds))
@@ -163,6 +193,11 @@ def main() -> None:
         print(f"200 variants x 50 tickers     {many:7.2f} s", flush=True)
     finally:
         pool.close()
+    first, *later = anyio.run(through_the_tool)
+    print(
+        f"through the tool              first call {first:.2f} s, then {min(later):.2f} to {max(later):.2f} s",
+        flush=True,
+    )
     memory = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         + cores * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
