@@ -308,7 +308,10 @@ async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
     assert orders[0][3] == orders[2][3]
     shown = await live.shown()
     assert shown["status"] == "stopped"
-    assert shown["message"] == "Ended: the portfolio's stop loss was reached; everything it held is sold."
+    assert (
+        shown["message"]
+        == "Ended: the portfolio's stop loss was reached; everything it held is sold. Its resting orders are cancelled."
+    )
 
 
 async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_strategy_puts_them_back(
