@@ -174,7 +174,8 @@ OLD = (
     'emit_signal(crossover(ema(close, 5), ema(close, 13)), entry(TICKER, "LONG", Weight(0.3), trailing_stop=0.02))\n'
     "emit_signal(rsi(close, 7) > 65, exit(TICKER))\n",
     'emit_signal(close < bbands_lower(close, 20, 2) and trades_today < 2, entry(TICKER, "LONG", Notional(500)))\n'
-    "emit_signal(bars_in_position > 6 or close < highest_since_entry * 0.98, exit(TICKER, fraction=0.5))\n",
+    "emit_signal(bars_in_position > 6 or close < highest_since_entry * 0.98, exit(TICKER, fraction=0.5))\n"
+    "emit_signal(bars_in_position > 12, exit(TICKER))\n",
     'emit_signal(bars_since_exit > 5 or close > sma(close, 50), entry(TICKER, "LONG", Weight(0.2), stop_loss=0.01))\n'
     'emit_signal(tf("4h", close < sma(close, 6)), exit(TICKER, fraction=0.3, once=True))\n'
     "emit_signal(close > entry_price * 1.01, move_stop(TICKER, entry_price))\n",
