@@ -120,14 +120,14 @@ def _cut_the_feed(home: Path) -> None:
 
 
 def _record_steps(home: Path, clock: AcceleratedClock) -> None:
-    advance, step = Runner._advance, Runner.tick  # pyright: ignore[reportPrivateUsage]
+    evaluate, step = Runner._evaluate, Runner.tick  # pyright: ignore[reportPrivateUsage]
     closed: list[int] = []
 
-    def advanced(runner: Runner, running: subscriptions.Running) -> int | None:
-        until = advance(runner, running)
-        if until is not None:
-            closed.append((until - running.cursor) // SECONDS[running.deployment.timeframe])
-        return until
+    def evaluated(runner: Runner, running: subscriptions.Running, *of: Any) -> Any:
+        result = evaluate(runner, running, *of)
+        if result is not None:
+            closed.append((result.outlook.seen_until - running.cursor) // SECONDS[running.deployment.timeframe])
+        return result
 
     def timed(runner: Runner) -> None:
         closed.clear()
@@ -139,7 +139,7 @@ def _record_steps(home: Path, clock: AcceleratedClock) -> None:
             with (home / TICKS).open("a") as file:
                 file.write(f"{clock.now():.0f},{len(closed)},{sum(closed)},{spent:.2f},{memory},{os.getpid()}\n")
 
-    Runner._advance, Runner.tick = advanced, timed  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+    Runner._evaluate, Runner.tick = evaluated, timed  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
 def _memory() -> int:
