@@ -20,7 +20,7 @@ from mcp import Client
 from api.client import Client as ApiClient
 from engine.store.database import Store, default_url
 from engine.store.live import subscriptions_table
-from engine.venues.exchange import session
+from engine.venues.exchange import markets, session
 from safety.ledger import Ledger
 from server import backend
 from server.channels import ConnectedAccount, ConnectedAccounts, keep
@@ -44,10 +44,11 @@ class Flat(FakeBinance):
     """Binance at 30,000, with 1,000 dollars and the coins that the strategy is about to buy."""
 
     falls_at = 0
+    closes_at = FLAT[3]
 
     def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
         found = super().bars(symbol, seconds, since, until, limit)
-        fall: Row = (FLAT[0], FLAT[1], "28000.00", FLAT[3], FLAT[4])
+        fall: Row = (FLAT[0], FLAT[1], "28000.00", self.closes_at, FLAT[4])
         return [(at, fall if at <= self.falls_at < at + seconds else FLAT) for at, _ in found]
 
     def stops(self) -> list[FakeOrder]:
@@ -81,6 +82,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setitem(defaults or {}, "now", clock.now)
     monkeypatch.setattr(session, "take_turn", at_once)
     monkeypatch.setattr(backend, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(markets, "PRICE_SECONDS", 0.0)
     return clock
 
 
@@ -124,9 +126,9 @@ async def subscribe(client: Client) -> dict[str, Any]:
     return dict(answer.structured_content)
 
 
-def run_script(home: Path, subscription_id: str) -> None:
+def run_script(home: Path, subscription_id: str, script: str = SCRIPT, **terms: Any) -> None:
     """Put the script of this test into the deployment."""
-    with_script = {"script": SCRIPT, "tickers": ["BINANCE:BTC/USDT"], "slippage": 0.0}
+    with_script = {"script": script, "tickers": ["BINANCE:BTC/USDT"], "slippage": 0.0, **terms}
 
     def work(connection: sa.Connection) -> None:
         mine = subscriptions_table.c.id == subscription_id
@@ -174,3 +176,75 @@ async def test_a_strategy_on_an_own_account_is_approved_once_and_its_stop_rests_
     ]
     assert fills == [("sell", "stop_loss", 28_500.0, 28_500.0, 0.002), ("buy", "entry", 30_000.0, 30_000.0, 0.002)]
     assert (left["orders"], left["positions"], len(fake.orders)) == ([], [], 2)
+
+
+@pytest.mark.parametrize(
+    ("intent", "hours", "placed"),
+    [
+        ("bar_index == 0, entry(TICKER, 'LONG', Notional(57), limit=28500)", 1, [("BUY", "limit", "0.002", "28500")]),
+        (
+            "bar_index == 0, grid(TICKER, lower=28500, upper=31500, levels=5, size=Notional(58.5))",
+            1,
+            [("BUY", "limit", "0.00205", "28500"), ("BUY", "limit", "0.002", "29250")],
+        ),
+        (
+            "bar_index >= 0, entry(TICKER, 'LONG', Notional(60), pyramiding=100)",
+            2,
+            [("BUY", "market", "0.002", None), ("BUY", "market", "0.002", None)],
+        ),
+        (
+            "bar_index == 0, entry(TICKER, 'LONG', Notional(60), trailing_stop=max(atr(14) / close, 0.05))",
+            1,
+            [("BUY", "market", "0.002", None), ("SELL", "stop_loss", "0.002", "28500")],
+        ),
+    ],
+    ids=["limit entry", "grid", "dca", "trailing stop"],
+)
+async def test_the_orders_of_a_strategy_rest_at_the_exchange_where_its_backtest_has_them(
+    venue: tuple[Flat, Settings, Path],
+    machine: Machine,
+    intent: str,
+    hours: int,
+    placed: list[tuple[str, str, str, str | None]],
+) -> None:
+    fake, settings, home = venue
+    wide = {"collar": Decimal("0.1"), "collar_major": Decimal("0.1"), "position_usd": Decimal(1_000)}
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1), **wide)
+    async with client_of(settings) as client:
+        approve(home, key, (await subscribe(client))["approval"]["intent_id"])
+        run_script(home, (await subscribe(client))["subscription_id"], f"emit_signal({intent})\n".replace("'", '"'))
+        for _ in range(hours):
+            already = len(fake.orders)
+            machine.hour()
+            await until(lambda already=already: len(fake.orders) > already)
+        await until(lambda: len(fake.orders) >= len(placed))
+
+    made = [(o.side, o.kind, o.amount, None if o.kind == "market" else o.price) for o in fake.orders.values()]
+    wanted = [(side, kind, Decimal(a), None if price is None else Decimal(price)) for side, kind, a, price in placed]
+    assert sorted(made, key=str) == sorted(wanted, key=str)
+
+
+async def test_a_portfolio_stop_sells_at_the_exchange_and_ends_the_strategy(
+    venue: tuple[Flat, Settings, Path], machine: Machine
+) -> None:
+    """0.002 at 30,000 lose 4 dollars of about 1,060 on a close at 28,000: more than 0.3 %."""
+    fake, settings, home = venue
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1))
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(60)))\n'
+    async with client_of(settings) as client:
+        approve(home, key, (await subscribe(client))["approval"]["intent_id"])
+        made = await subscribe(client)
+        run_script(home, made["subscription_id"], script, stop_loss=0.003)
+        machine.hour()
+        await until(lambda: len(fake.orders) == 1)
+        await report_of(client, made["subscription_id"], 1)
+        fake.falls_at, fake.closes_at = int(machine.now()), "28000.00"
+        machine.hour()
+        await until(lambda: len(fake.orders) == 2)
+        shown = await result(client, "live_subscription_get", subscription_id=made["subscription_id"])
+
+    assert [(o.side, o.kind, o.amount) for o in fake.orders.values()] == [
+        ("BUY", "market", Decimal("0.002")),
+        ("SELL", "market", Decimal("0.002")),
+    ]
+    assert (shown["status"], "portfolio's stop loss" in shown["message"]) == ("stopped", True)
