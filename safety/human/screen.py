@@ -36,8 +36,13 @@ def screen(proposal: Proposal) -> list[str]:
 
 
 def summary(proposal: Proposal) -> str:
-    """The same in one sentence, without times: `buy 0.001 BTC/USDT at 60000 (limit) on binance, account a1`."""
-    return f"{_sentence(proposal.action)} ({'simulated' if paper(proposal) else 'real'})"
+    """The same in one sentence, without times: `buy 0.001 BTC/USDT at 60000 (limit) on binance, account a1`.
+
+    A second one says who holds its exits.
+    """
+    action = proposal.action
+    said = f"{_sentence(action)} ({'simulated' if paper(proposal) else 'real'})"
+    return f"{said}. Exits: {_holder(action, proposal)}" if isinstance(action, Order) and _has_exits(action) else said
 
 
 def question(proposal: Proposal) -> str:
@@ -84,7 +89,7 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}{_exits(order)}"
-    if order.stop_loss is not None or order.take_profit is not None:
+    if _has_exits(order):
         yield "exits", _holder(order, proposal)
     market = "" if proposal.quote is None else f"; the market was at {plain(proposal.quote)}"
     price = (
@@ -128,10 +133,14 @@ def _exits(order: Order) -> str:
     return f", then {' or '.join(told)}" if told else ""
 
 
+def _has_exits(order: Order) -> bool:
+    return order.stop_loss is not None or order.take_profit is not None
+
+
 def _holder(order: Order, proposal: Proposal) -> str:
     """Who holds the exits of an order, and when a process has to run for them."""
     if paper(proposal):
-        return "held by this engine; bars that pass while no process runs count when one runs again"
+        return "rest with the paper account; bars that pass while no process runs count when one runs again"
     pair = order.stop_loss is not None and order.take_profit is not None
     return EXCHANGES[order.exchange].held_by(pair=pair)
 

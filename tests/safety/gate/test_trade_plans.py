@@ -24,6 +24,8 @@ PLAN = ORDER.model_copy(update={"stop_loss": Decimal(55_000), "take_profit": Dec
 def test_the_human_reads_the_plan_in_the_line_that_says_what_is_bought() -> None:
     assert "BUY             0.0005 BTC/USDT, then stop at 55000 or target at 66000.5\n" in question(proposed(PLAN))
     assert "(limit), then stop at 55000 or target at 66000.5 on binance" in summary(proposed(PLAN))
+    assert "(real). Exits: at Binance, one cancels the other" in summary(proposed(PLAN))
+    assert "Exits:" not in summary(proposed(ORDER))
 
     closing = ORDER.model_copy(update={"side": "sell", "reduce_only": True})
     assert "SELL            0.0005 BTC/USDT, reduce only: it can only close\n" in question(proposed(closing))
@@ -72,7 +74,7 @@ def test_the_human_reads_who_holds_the_exits_of_a_paper_order_and_nothing_of_exi
     simulated = question(proposed(PLAN, money="paper", service="embedded"))
 
     assert (
-        "exits           held by this engine; bars that pass while no process runs count when one runs again"
+        "exits           rest with the paper account; bars that pass while no process runs count when one runs again"
         in simulated
     )
     assert "exits" not in question(proposed(ORDER))
