@@ -72,6 +72,7 @@ signals_table: Final = sa.Table(
     sa.Column("average", sa.Text),
     sa.Column("received", sa.Text),
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
+    sa.Index("ix_live_signals_order_state", "order_state"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
 of the strategy's simulated account; `resting` is the key of its resting order; `wanted` and `filled` are the base units

@@ -59,6 +59,16 @@ def add_column(column: sa.Column[object]) -> Callable[[sa.Connection], None]:
     return apply
 
 
+def add_index(table: sa.Table, name: str) -> Callable[[sa.Connection], None]:
+    """A step that creates a declared index."""
+    (index,) = (each for each in table.indexes if each.name == name)
+
+    def apply(connection: sa.Connection) -> None:
+        connection.execute(CreateIndex(index, if_not_exists=True))
+
+    return apply
+
+
 STEPS: Final[tuple[Step, ...]] = (
     Step("The schema version itself", add_table(version_table)),
     Step("Series of candles fetched from exchanges", add_table(exchange_data.fetched_series)),
@@ -101,6 +111,10 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("What a strategy received from the order of a signal", add_column(live.signals_table.c.received)),
     Step("What a strategy received from a resting order", add_column(live.resting_table.c.received)),
     Step("The entry that carries a resting exit", add_column(live.resting_table.c.entry)),
+    Step(
+        "The signals whose orders wait, without a look at all others",
+        add_index(live.signals_table, "ix_live_signals_order_state"),
+    ),
 )
 """The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 
