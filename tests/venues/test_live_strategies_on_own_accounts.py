@@ -28,7 +28,7 @@ from server.gate import build_gate_context
 from server.settings import Settings
 from tests.calls import result
 from tests.venues.test_gate_and_accounts import approve, client_of, signed
-from tests.venues.test_plans_on_own_accounts import at_once
+from tests.venues.test_own_accounts import at_once
 
 from .fake_binance import FakeBinance
 from .fake_venue import FakeOrder, Row, serving

@@ -12,140 +12,26 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.accounts import OpenOrdersRequest
 from api.errors import HeyTradersError, InvalidInput
-from api.orders import CancelRequest, ListRequest, Order, PlaceRequest
-from engine.store.database import Store, default_url
-from engine.trading_rules import ExitOrder, Exits
+from api.orders import CancelRequest
+from engine.trading_rules import Exits
 from engine.venues.exchange import plans as plans_module
-from engine.venues.exchange import session
-from engine.venues.exchange.accounts import ExchangeAccounts
-from engine.venues.exchange.markets import Markets
-from engine.venues.exchange.plans import Plans
-from engine.venues.exchange.session import Connector, Keys
-from engine.venues.exchange.views import OwnAccount
 
 from .fake_binance import FakeBinance
 from .fake_hyperliquid import FakeHyperliquid
 from .fake_polymarket import YES
-from .fake_venue import FakeOrder, FakeVenue, Fault, serving
-from .test_own_accounts import CREDENTIALS, SECRETS, VENUES, at_once
+from .fake_venue import Fault
+from .own_exits import AT_VENUE, ENDED_AS, Setup, on, on_spot
+from .test_own_accounts import CREDENTIALS
 
 pytest.importorskip("ccxt")
-
-NEVER = 1e6
-"""Seconds between looks, long enough that none happens in a test."""
-
-
-@dataclass
-class Gate:
-    """A gate that lets orders through, or says why not."""
-
-    why: str = ""
-    seen: list[ExitOrder] = field(default_factory=list[ExitOrder])
-
-    def permit(self, order: ExitOrder) -> str:
-        self.seen.append(order)
-        return self.why
-
-
-class Setup:
-    """An account on the fake, its exits, and restarts of the process that keeps them."""
-
-    def __init__(self, home: Path, url: str, fake: FakeVenue, exchange: Any, symbol: str) -> None:
-        self.home, self.url, self.fake, self.exchange, self.symbol = home, url, fake, exchange, symbol
-        self.kind = "market" if exchange in {"binance", "binancefuturesusd", "gatefutures"} else "limit"
-        self.gate = Gate()
-        self.open()
-
-    def open(self) -> None:
-        """Start a process."""
-        self.store, self.turns = Store.open(default_url(self.home)), Store.open(default_url(self.home))
-        self.connector = Connector(self.turns, {self.exchange: self.url})
-        secrets = CREDENTIALS.get(self.exchange, SECRETS)
-        own = OwnAccount("main", self.exchange, "", testnet=False, keys=lambda: Keys(secrets))
-        markets = Markets(self.store, self.connector)
-        self.accounts = ExchangeAccounts(self.store, self.connector, markets, lambda: [own], real_prices=True)
-        self.plans: Plans = self.accounts.keep_plans(self.gate.permit, NEVER)
-
-    def close(self) -> None:
-        """End it."""
-        self.plans.close()
-        self.connector.close()
-        self.turns.close()
-        self.store.close()
-
-    def restart(self) -> None:
-        """A new process continues the old one's work."""
-        self.close()
-        self.open()
-
-    def place(self, label: str, **terms: object) -> Order:
-        """Buy 0.002 at the market or above it, with a stop at 28,000 and a target at 33,000."""
-        given = {"account_id": "main", "exchange": self.exchange, "symbol": self.symbol, "side": "buy", "label": label}
-        plan = {"amount": "0.002", "stop_loss": 28_000, "take_profit": 33_000, "order_type": self.kind}
-        if self.kind == "limit":
-            plan["price"] = 30_000
-        return self.accounts.place(PlaceRequest.model_validate({**given, **plan, **terms}))
-
-    def at(self, price: float) -> None:
-        """Move the market and check the exits."""
-        self.fake.last = Decimal(str(price))
-        self.plans.look()
-
-    def exits(self, entry: Order) -> dict[str, Order]:
-        """By role."""
-        return {str(o.role): o for o in self.accounts.orders(ListRequest()).orders if o.parent == entry.order_id}
-
-    def states(self, entry: Order) -> list[str]:
-        """The states of all exits, replaced ones included."""
-        return sorted(str(o.status) for o in self.accounts.exits("main", str(entry.order_id)))
-
-    def sent(self) -> list[FakeOrder]:
-        """The venue's orders other than the entries, oldest first; a trigger order counts once."""
-        apart = self.fake.algos if isinstance(self.fake, FakeBinance) else {}
-        found = [one for one in (*self.fake.orders.values(), *apart.values()) if one.side.lower() == "sell"]
-        return sorted(found, key=lambda order: int(order.id))
-
-    def resting(self) -> set[tuple[str | None, str | None, Decimal | None, str | None]]:
-        """The exits among the open orders: role, holder, amount and entry."""
-        shown = self.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders
-        return {(str(o.role), o.held_by, o.amount, o.parent) for o in shown if o.parent is not None}
-
-
-AT_VENUE = ("binance", "binancefuturesusd", "hyperliquid")
-"""One exchange of each form: an order list, trigger orders one by one, and a group in one action."""
-
-
-@pytest.fixture(params=AT_VENUE)
-def setup(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Setup]:
-    """An account at the exchange that a test is parametrized with, at a price of 30,000."""
-    monkeypatch.setattr(session, "take_turn", at_once)
-    monkeypatch.setattr(plans_module, "_RESTING_SECONDS", 0.0)
-    monkeypatch.setattr("engine.venues.exchange.accounts._LOOK_SECONDS", 0.01)
-    make, exchange, symbol, _ = VENUES[request.param]
-    fake = make()
-    fake.last = Decimal(30_000)
-    with serving(fake) as url:
-        made = Setup(tmp_path, url, fake, exchange, symbol)
-        yield made
-        made.close()
-
-
-def on(*names: str) -> Any:
-    """These exchanges only."""
-    return pytest.mark.parametrize("setup", names, indirect=True)
-
-
-on_spot = on("binance")
 
 
 @on("gatefutures")
@@ -372,153 +258,6 @@ def test_an_exit_between_two_price_steps_is_held_here_and_not_rounded(setup: Set
 
     assert setup.sent() == []
     assert {role for role, holder, _, _ in setup.resting() if holder == "engine"} == {"stop_loss"}
-
-
-ENDED_AS = [("binance", "EXPIRED"), ("binancefuturesusd", "REJECTED"), ("hyperliquid", "iocCancelRejected")]
-"""What each exchange calls a stop that triggered and found nobody within its bound, or too little margin."""
-
-
-@pytest.mark.parametrize(("setup", "state"), ENDED_AS, indirect=["setup"])
-def test_a_stop_that_the_market_jumps_over_is_sent_again_at_the_market(setup: Setup, state: str) -> None:
-    entry = setup.place("first")
-    setup.at(30_500)
-    stop, target = sorted(setup.sent(), key=lambda order: order.price or 0)
-    setup.fake.last = Decimal(26_000)
-    setup.fake.end(stop, state)
-    for _ in range(4):
-        setup.at(26_000)
-
-    sold = [order for order in setup.sent() if order.status == "filled"]
-    assert [(one.kind, one.amount) for one in sold] == [(setup.kind, Decimal("0.002"))]
-    assert (target.status, len(setup.sent())) == ("canceled", 3)
-    ended = [o for o in setup.accounts.orders(ListRequest()).orders if o.role == "stop_loss" and not o.filled_amount]
-    assert [o.message for o in ended] == [
-        f"0 of 0.002 filled, then {NAMES[setup.exchange]} ended it: {SAID.get(state, state)}"
-    ]
-    assert setup.gate.seen[-1].again == ended[0].message
-    assert {o.status for o in setup.exits(entry).values()} <= {"FILLED", "CANCELLED"}
-
-
-SAID = {"REJECTED": "conditional REJECTED"}
-NAMES = {"binance": "Binance", "binancefuturesusd": "Binance USD-M", "hyperliquid": "Hyperliquid"}
-
-
-@on("binance", "binancefuturesusd")
-def test_a_stop_that_fills_in_part_is_sent_again_for_the_rest(setup: Setup) -> None:
-    setup.place("first", take_profit=None)
-    setup.at(30_500)
-    [stop] = setup.sent()
-    setup.fake.last = Decimal(27_000)
-    setup.fake.end(stop, "EXPIRED", filled="0.0012")
-    for _ in range(3):
-        setup.at(27_000)
-
-    assert [order.filled for order in setup.sent()] == [Decimal("0.0012"), Decimal("0.0008")]
-
-
-@on("binancefuturesusd")
-def test_an_exit_that_the_exchange_ends_rests_again_if_the_price_is_not_there(setup: Setup) -> None:
-    setup.place("first")
-    setup.at(30_500)
-    setup.fake.end(min(setup.sent(), key=lambda order: order.price or 0), "REJECTED")
-    setup.restart()
-    for _ in range(3):
-        setup.at(30_500)
-
-    assert [order.price for order in setup.sent() if order.status == "open"].count(Decimal(28_000)) == 1
-    assert {(role, holder) for role, holder, _, _ in setup.resting()} == {
-        ("stop_loss", "venue"), ("take_profit", "venue"),
-    }  # fmt: skip
-
-
-@on("hyperliquid")
-def test_an_exit_that_its_owner_cancels_there_or_that_has_nothing_to_close_is_not_sent_again(setup: Setup) -> None:
-    for state in ("canceled", "reduceOnlyCanceled", "scheduledCancel", "liquidatedCanceled"):
-        setup.at(30_000)
-        entry = setup.place(state, take_profit=None)
-        setup.at(30_500)
-        setup.fake.end(setup.sent()[-1], state)
-        for _ in range(3):
-            setup.at(26_000)
-        assert setup.states(entry) == ["CANCELLED"]
-
-    assert len(setup.sent()) == 4
-
-
-@on("hyperliquid")
-def test_an_exit_that_the_price_leaves_behind_is_cancelled_and_sent_again(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its limit is 5 % below the price at which it was sent, and the price falls further before it fills."""
-    monkeypatch.setattr("engine.venues.exchange.exits._BEHIND_SECONDS", 0.0)
-    assert isinstance(setup.fake, FakeHyperliquid)
-    setup.fake.refuse_exits = True
-    setup.place("first", take_profit=None)
-    setup.at(30_500)
-    with monkeypatch.context() as nobody:
-        nobody.setattr(FakeVenue, "_crosses", nobody_there)
-        setup.at(27_000)
-    for _ in range(4):
-        setup.at(25_000)
-
-    assert [(order.price, order.status) for order in setup.sent()] == [(25_650, "canceled"), (23_750, "filled")]
-
-
-def nobody_there(*_: object) -> bool:
-    """No order finds another side."""
-    return False
-
-
-@on("gatefutures")
-def test_a_market_order_that_fills_in_part_is_sent_again_for_the_rest(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    setup.place("first", take_profit=None)
-    place = FakeVenue.place
-
-    def thin(fake: FakeVenue, *terms: Any) -> FakeOrder:
-        order = place(fake, *terms)
-        fake.end(order, "ioc", filled="15")
-        return order
-
-    with monkeypatch.context() as market:
-        market.setattr(FakeVenue, "place", thin)
-        setup.at(27_000)
-    for _ in range(2):
-        setup.at(27_000)
-
-    assert [int(order.filled) for order in setup.sent()] == [15, 5]
-
-
-@on("binancefuturesusd")
-def test_a_stop_that_rests_although_the_price_has_passed_it_is_reported(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(plans_module, "_PASSED_SECONDS", 0.0)
-    entry = setup.place("first")
-    setup.at(30_500)
-    setup.at(27_000)
-    setup.at(27_000)
-
-    why = "the price passed 28000 and Binance USD-M has not filled it: look there, and close it"
-    assert setup.exits(entry)["stop_loss"].message == why
-    assert why in caplog.text
-    assert len(setup.sent()) == 2
-
-
-@on_spot
-def test_a_target_that_fills_in_part_leaves_a_stop_for_the_rest(setup: Setup) -> None:
-    """Binance ends the stop of a pair with the first fill of the target."""
-    setup.place("first")
-    setup.at(30_500)
-    stop, target = sorted(setup.sent(), key=lambda order: order.price or 0)
-    stop.status, stop.ended_as, target.filled = "canceled", "EXPIRED", Decimal("0.0005")
-    setup.at(32_900)
-    for _ in range(4):
-        setup.at(27_500)
-
-    assert (target.status, target.filled) == ("canceled", Decimal("0.0005"))
-    assert [(order.kind, order.filled) for order in setup.sent()[2:]] == [("market", Decimal("0.0015"))]
 
 
 def test_exits_at_the_exchange_are_taken_up_by_the_next_process(setup: Setup) -> None:
