@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -35,14 +36,18 @@ _PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 def load_prompts(tools: Collection[str]) -> list[Prompt]:
     """Every prompt whose tools are exposed, by name."""
-    folder = files(__package__ or "prompts")
-    texts = {
+    return [_prompt(name, head, body) for name, (head, body) in _texts().items() if set(head["needs"]).issubset(tools)]
+
+
+@cache
+def _texts() -> dict[str, tuple[dict[str, Any], str]]:
+    """Front matter and body of every file, by name."""
+    found = {
         entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8")
-        for entry in folder.iterdir()
+        for entry in files(__package__ or "prompts").iterdir()
         if entry.name.endswith(".md")
     }
-    parsed = {name: _parse(text) for name, text in sorted(texts.items())}
-    return [_prompt(name, head, body) for name, (head, body) in parsed.items() if set(head["needs"]).issubset(tools)]
+    return {name: _parse(text) for name, text in sorted(found.items())}
 
 
 def _parse(text: str) -> tuple[dict[str, Any], str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +22,9 @@ END: Final = "<!-- /tools -->\n"
 """The README's table of tools, between two marks: generated from the surface, so that it cannot drift."""
 
 
+@cache
 def load(name: str) -> dict[str, Any]:
-    """The definition of one tool: name, title, description, annotations and both schemas."""
+    """The definition of one tool: name, title, description, annotations and both schemas. Read only."""
     definition: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return definition
 

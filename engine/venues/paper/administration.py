@@ -22,7 +22,14 @@ from engine.store.accounts import accounts_table, positions_table
 from engine.store.database import Store, new_id
 from engine.trading_rules import exact, plain, text
 from engine.venues.paper.ledger import Books, LedgerRow, Line, rows, verify
-from engine.venues.paper.records import AccountRecord, find_account, lock_account, read_accounts, read_positions
+from engine.venues.paper.records import (
+    AccountRecord,
+    find_account,
+    insert_account,
+    lock_account,
+    read_accounts,
+    read_positions,
+)
 
 from .trading import TradingAccount
 
@@ -190,7 +197,7 @@ def open_defaults(connection: sa.Connection, owner: str, now: float) -> None:
         return
     for exchange in EXCHANGES.values():
         name = f"{exchange.name} paper account"
-        open_account(connection, owner, f"paper-{exchange.id}", exchange.id, name, exchange.opening_balance, now)
+        _open(connection, owner, f"paper-{exchange.id}", exchange.id, name, exchange.opening_balance, now)
 
 
 def open_account(
@@ -214,6 +221,18 @@ def open_account(
         raise InvalidInput(f"there are {MAX_ACCOUNTS} accounts already", suggestion="Use or reset one of them")
     if opening < 0:
         raise InvalidInput(f"balance {text(opening)} is below 0", suggestion="Give 0 or more")
+    return _open(connection, owner, account_id, exchange, name, opening, now)
+
+
+def _open(
+    connection: sa.Connection,
+    owner: str,
+    account_id: str,
+    exchange: ExchangeId,
+    name: str,
+    opening: Decimal,
+    now: float,
+) -> AccountRecord:
     values = {
         "owner": owner,
         "account_id": account_id,
@@ -223,8 +242,7 @@ def open_account(
         "status": "active",
         "created_at": round(now * 1000),
     }
-    connection.execute(sa.insert(accounts_table).values(**values))
-    account = find_account(read_accounts(connection, owner), account_id)
+    account = insert_account(connection, values)
     fund(connection, account, account.currency, opening, now)
     return account
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -32,6 +32,9 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 
 FIRST_VENUE_ID: Final = 1_770_000_000_000
 
+_ACCOUNTS: Final = (
+    sa.select(accounts_table).where(accounts_table.c.owner == sa.bindparam("of_owner")).order_by(accounts_table.c.id)
+)
 _ORDERS: Final = sa.select(orders_table).order_by(orders_table.c.seq)
 _ORDER: Final = _ORDERS.where(
     orders_table.c.account == sa.bindparam("of_account"), orders_table.c.order_id == sa.bindparam("named")
@@ -179,9 +182,13 @@ class PositionRecord:
 
 def read_accounts(connection: sa.Connection, owner: str) -> list[AccountRecord]:
     """All accounts of an owner, oldest first."""
-    table = accounts_table
-    rows = connection.execute(sa.select(table).where(table.c.owner == owner).order_by(table.c.id)).mappings()
-    return [_account_of(dict(row)) for row in rows]
+    return [_account_of(dict(row)) for row in connection.execute(_ACCOUNTS, {"of_owner": owner}).mappings()]
+
+
+def insert_account(connection: sa.Connection, values: Mapping[str, Any]) -> AccountRecord:
+    """Store a new account."""
+    stored = connection.execute(sa.insert(accounts_table).values(**values).returning(accounts_table)).mappings().one()
+    return _account_of(dict(stored))
 
 
 def _account_of(values: dict[str, Any]) -> AccountRecord:
