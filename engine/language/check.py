@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from api.errors import HeyTradersError, fold
+from api.errors import HeyTradersError
 from api.symbols import Instrument, resolve
 
 from .diagnostics import Span, quoted, short
-from .foreign_calls import example_of
+from .foreign_expressions import example_of
 from .graph import Graph, Node
 from .operators import OPERATORS
 from .parse import ARITHMETIC, COMPARISON, Parsed
 from .values import Outputs, ScriptParameter, TickerList, Value, World, described
-from .words import FORMS, NO_COUNTERPART, VARIABLES, meant
+from .words import FORMS, VARIABLES, meant
 
 MAX_CONTEXTS: Final = 8
 
@@ -202,19 +201,15 @@ class ExpressionChecker(ABC):
 
     def unknown(self, span: Span, name: str, what: str) -> None:
         """Report an unknown word, with the word that was probably meant."""
-        if re.search(rf"(?m)^\s*(?:\w+\s+)*{re.escape(name)}\s*:?=(?!=)", self.findings.source):
-            self.findings.error(span, f"unknown {what} {quoted(name)}", "Its line above is refused, or inside a loop")
-            return
         clear, near = meant(name, self.scope)
         if clear is not None and clear in OPERATORS and what == "name":
             clear = example_of(OPERATORS[clear]) or clear
         if clear is not None:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Did you mean `{clear}`?", fix=clear)
-        elif near and fold(name) not in NO_COUNTERPART:
+        elif near:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Similar names: {', '.join(near)}")
         else:
-            hint = NO_COUNTERPART.get(fold(name), "meta_indicators(search=) finds operators by name and purpose")
-            self.findings.error(span, f"unknown {what} {quoted(name)}", hint)
+            self.findings.error(span, f"unknown {what} {quoted(name)}", "The operators document lists what there is")
 
     def _attribute(self, expression: ast.Attribute) -> None:
         accessor = self._accessor(expression.value, expression.attr)
@@ -223,8 +218,6 @@ class ExpressionChecker(ABC):
             return
         clear, _ = meant(expression.attr) if not expression.attr.startswith("_") else (None, [])
         suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series: `sma(close, 20)`"
-        if isinstance(expression.value, ast.Name) and fold(expression.value.id) in NO_COUNTERPART:
-            suggestion, clear = NO_COUNTERPART[fold(expression.value.id)], None
         self.error(expression, "nothing has attributes here", suggestion, fix=clear)
 
     def _accessor(self, call: ast.expr, output: str) -> str | None:
@@ -252,13 +245,10 @@ class ExpressionChecker(ABC):
             return node
         written = quoted(self.parsed.source(expression))
         if base == "bool" and node.kind.base == "number":
-            compared = f"{self.parsed.source(expression)} > 0"
-            chosen = node.op == "apply" and node.payload == "where" and all(a.op == "constant" for a in node.args[1:])
             self.error(
                 expression,
                 f"{written} is {node.kind}; a condition is needed",
-                f"Compare it, e.g. `{short(compared)}`",
-                fix=compared if chosen else None,
+                f"Compare it, e.g. `{short(self.parsed.source(expression))} > 0`",
             )
         elif node.kind.base == "bool":
             self.error(

@@ -13,7 +13,7 @@ from api.orders import Order
 from engine.store.database import Store, Work
 from engine.venues.venue import Venues
 
-from . import orders, signals
+from . import exits, orders, signals
 from .orders import DueOrder
 
 logger = logging.getLogger("heytraders.live")
@@ -47,16 +47,20 @@ class Bookings:
         self._bookings.clear()
         self._resting.clear()
 
-    def outcome(self, order: DueOrder, shown: Order | None, stage: Stage, note: str | None, lot: Decimal) -> None:
-        """Book an order as its venue shows it."""
+    def outcome(self, order: DueOrder, shown: Order | None, stage: Stage, lot: Decimal, followed: list[Order]) -> None:
+        """Book an order as its venue shows it, together with the exits that followed its fill by themselves.
+
+        They are stored in one transaction: an entry that has ended is not looked at again.
+        """
 
         def work(connection: sa.Connection) -> None:
-            if shown is not None:
-                orders.record(connection, order, shown, lot)
-            if order.signal_id is None:
-                orders.set_state(connection, order.key, _RESTING[stage], note)
-            else:
-                signals.set_order(connection, order.signal_id, stage, note)
+            _write(connection, order, shown, stage, lot)
+            if shown is None or shown.order_id is None:
+                return
+            for each in followed:
+                row = exits.adopt(connection, order, each, shown.order_id)
+                if row.state == "open":
+                    _write(connection, row, each, "placed" if orders.is_over(each) else "open", lot)
 
         self._bookings.append((order, work))
 
@@ -74,9 +78,26 @@ class Bookings:
         return self._store.read_now(work)
 
     def write(self, work: Work[T]) -> T:
-        """Write at once, after everything collected is written."""
-        self.write_all()
-        return self._store.write_now(work)
+        """Write at once, in one transaction with everything collected, if that can be written."""
+        self._count()
+        bookings = list(self._bookings)
+        if not bookings:
+            return self._store.write_now(work)
+
+        def together(connection: sa.Connection) -> T:
+            for _, each in bookings:
+                each(connection)
+            return work(connection)
+
+        try:
+            result = self._store.write_now(together)
+        except NotNow:
+            raise
+        except Exception:  # noqa: BLE001 - what was collected is tried without this
+            self.write_all()
+            return self._store.write_now(work)
+        self._bookings.clear()
+        return result
 
     def write_all(self) -> None:
         """Write everything collected. An outcome that cannot be booked stops no other.
@@ -84,9 +105,7 @@ class Bookings:
         Raises:
             NotNow: The database takes nothing now. What was collected stays, so that no read misses it.
         """
-        resting, self._resting = self._resting, {}
-        for (agent_id, account_id), since in resting.items():
-            self._venues.of(agent_id, account_id).count_from(account_id, since)
+        self._count()
         bookings = self._bookings
         if not bookings:
             return
@@ -100,6 +119,11 @@ class Bookings:
                 del bookings[0]
         bookings.clear()
 
+    def _count(self) -> None:
+        resting, self._resting = self._resting, {}
+        for (agent_id, account_id), since in resting.items():
+            self._venues.of(agent_id, account_id).count_from(account_id, since)
+
     def _alone(self, order: DueOrder, work: Work[object]) -> None:
         try:
             self._store.write_now(work)
@@ -109,6 +133,20 @@ class Bookings:
             logger.exception("live strategies: order %s", order.key)
             why = f"INTERNAL_ERROR: the order could not be booked ({type(error).__name__})"
             self._store.write_now(_saying(order, "refused", why))
+
+
+def _write(connection: sa.Connection, order: DueOrder, shown: Order | None, stage: Stage, lot: Decimal) -> None:
+    note = None
+    if shown is not None:
+        orders.record(connection, order, shown, lot)
+        if orders.is_over(shown) and shown.status != "FILLED":
+            note = f"the order ended as {shown.status}" + (f": {shown.message}" if shown.message else "")
+    if order.signal_id is not None:
+        signals.set_order(connection, order.signal_id, stage, note)
+    elif stage == "placed":
+        orders.end(connection, order.key, note)
+    else:
+        orders.set_state(connection, order.key, _RESTING[stage], note)
 
 
 def _saying(order: DueOrder, stage: Stage, message: str) -> Work[None]:

@@ -14,30 +14,28 @@ import sqlalchemy as sa
 from api.orders import Order
 from engine.store.live import resting_table, signals_table
 
-from .orders import LIVING, RESTED, STOP, TARGET, ZERO, DueOrder, State, change, held, in_state, order_key
+from .orders import ENTRY, LIVING, STOP, TARGET, ZERO, DueOrder, State, change, held, in_state, order_key, slots_of
 
 _row: Final = resting_table.c
+_FILLED: Final = _row.filled > sa.literal_column("'0'")
+"""An order with a fill, in the words of the index `ix_live_orders_filled`."""
 EVERY_STATE: Final[tuple[State, ...]] = get_args(State)
 
 
 def unclaimed_fill(connection: sa.Connection, signal: DueOrder) -> str | None:
     """The key of an exit that has filled and belongs to no signal yet, for a signal that closes; nearest in price."""
-    if signal.reason not in RESTED:
+    slots = slots_of(signal.reason, closes=True)
+    if slots is None:
         return None
-    used = sa.select(signals_table.c.resting).where(
-        signals_table.c.subscription_id == signal.subscription_id, signals_table.c.resting.is_not(None)
-    )
     where = sa.and_(
         _row.subscription_id == signal.subscription_id,
         _row.symbol == signal.instrument.symbol,
         _row.side == signal.side,
-        _row.closes > 0.0,
-        _row.filled.is_not(None),
-        _row.key.not_in(used),
+        _row.state == "filled",
+        _row.slot.startswith(slots, autoescape=True),
     )
-    rows = connection.execute(sa.select(_row.key, _row.price, _row.filled).where(where)).all()
-    filled = [row for row in rows if Decimal(row.filled) > 0]
-    return min(filled, key=lambda row: abs(row.price - signal.price)).key if filled else None
+    rows = connection.execute(sa.select(_row.key, _row.price).where(where)).all()
+    return min(rows, key=lambda row: abs(row.price - signal.price)).key if rows else None
 
 
 def exits_beside(connection: sa.Connection, order: DueOrder) -> list[DueOrder]:
@@ -68,31 +66,30 @@ def covered(connection: sa.Connection, wish: DueOrder) -> Decimal:
 
 
 def _in_rung(connection: sa.Connection, wish: DueOrder, name: str) -> Decimal:
-    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.filled.is_not(None))
-    bought = sa.select(_row.order_id, _row.filled, _row.received).where(mine, _row.slot == f"entry:{name}")
+    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.symbol == wish.instrument.symbol, _FILLED)
+    bought = sa.select(_row.order_id, _row.filled, _row.received).where(mine, _row.slot == ENTRY + name)
     last = connection.execute(bought.order_by(_row.since.desc()).limit(1)).one_or_none()
     if last is None:
         return ZERO
-    sold = sa.select(_row.filled).where(mine, _row.entry == last.order_id)
+    sold = sa.select(_row.filled).where(_FILLED, _row.entry == last.order_id)
     return Decimal(last.received or last.filled) - sum((Decimal(f) for f in connection.execute(sold).scalars()), ZERO)
 
 
 def newest_entry(connection: sa.Connection, wish: DueOrder) -> str | None:
     """The `order_id` of the newest filled entry of a position; None if no order of the strategy opened it."""
-    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.symbol == wish.instrument.symbol)
-    entries = _row.slot == f"entry:{wish.position}"
+    mine = sa.and_(_row.subscription_id == wish.subscription_id, _row.symbol == wish.instrument.symbol, _FILLED)
+    entries = _row.slot == ENTRY + wish.position
     if "#" not in wish.position:
-        entries = sa.and_(_row.slot.startswith("entry:", autoescape=True), _row.slot.not_like("%#%"))
-    rested = sa.select(_row.order_id, _row.filled, _row.since).where(mine, entries, _row.order_id.is_not(None))
-    found = list(connection.execute(rested.order_by(_row.since.desc()).limit(20)))
+        entries = sa.and_(_row.slot.startswith(ENTRY, autoescape=True), _row.slot.not_like("%#%"))
+    rested = sa.select(_row.since, _row.order_id).where(mine, entries, _row.order_id.is_not(None))
+    found = list(connection.execute(rested.order_by(_row.since.desc()).limit(1)))
     if "#" not in wish.position:
         row = signals_table.c
         mine = sa.and_(row.subscription_id == wish.subscription_id, row.symbol == wish.instrument.symbol)
-        opened = sa.and_(row.closes == 0.0, row.reason != "grid", row.order_id.is_not(None))
-        taken = sa.select(row.order_id, row.filled, row.bar_time).where(mine, opened)
-        found += connection.execute(taken.order_by(row.seq.desc()).limit(20))
-    filled = [(since, order_id) for order_id, amount, since in found if Decimal(amount or "0") > 0]
-    return max(filled)[1] if filled else None
+        opened = sa.and_(row.closes == 0.0, row.reason != "grid", row.order_id.is_not(None), row.filled > "0")
+        taken = sa.select(row.bar_time, row.order_id).where(mine, opened)
+        found += connection.execute(taken.order_by(row.seq.desc()).limit(1))
+    return max(found)[1] if found else None
 
 
 def adopt(connection: sa.Connection, entry: DueOrder, exit_order: Order, entry_id: str) -> DueOrder:
@@ -129,13 +126,17 @@ def adopt(connection: sa.Connection, entry: DueOrder, exit_order: Order, entry_i
 
 
 def rest_on(connection: sa.Connection, wish: DueOrder, exit_order: Order, entry_id: str) -> None:
-    """Record that an exit rests on an entry."""
+    """Record that an exit rests on an entry. One that rests there unchanged keeps its fills and its signal."""
+    counted: dict[str, str | None] = {}
     earlier = sa.and_(_row.order_id == exit_order.order_id, _row.key != wish.key)
+    fills = sa.select(_row.key, _row.filled, _row.average, _row.received).where(earlier)
+    for row in connection.execute(fills).all():
+        counted = {"filled": row.filled, "average": row.average, "received": row.received}
+        reports = sa.update(signals_table).where(signals_table.c.resting == row.key)
+        connection.execute(reports.values(resting=wish.key))
     connection.execute(sa.delete(resting_table).where(earlier))
-    wanted = None if exit_order.amount is None else str(exit_order.amount)
-    change(
-        connection, wish.key, state="open", order_id=exit_order.order_id, entry=entry_id, wanted=wanted, message=None
-    )
+    counted["wanted"] = None if exit_order.amount is None else str(exit_order.amount)
+    change(connection, wish.key, state="open", order_id=exit_order.order_id, entry=entry_id, message=None, **counted)
 
 
 def rest_again(connection: sa.Connection, order: DueOrder) -> None:

@@ -33,23 +33,27 @@ from .subscriptions import Running
 if TYPE_CHECKING:
     from .decisions import Decision, Outlook, Rest
 
-State = Literal["due", "moving", "open", "held", "cancel", "refused", "ended"]
+State = Literal["due", "moving", "open", "held", "cancel", "refused", "filled", "ended"]
 """`due`: to be placed. `moving`: an exit that is to rest on its entry, in place of earlier ones. `open`: rests at the
 venue. `held`: a stop that waits here. `cancel`: to be cancelled. `refused`: not placed again until the script moves it.
-`ended`: filled, cancelled, or never needed."""
+`filled`: filled, and the backtest has not made this fill yet. `ended`: filled as in the backtest, cancelled, or never
+needed."""
 
 Kind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
 LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
 """The states of an order that has not ended, and is not about to be cancelled."""
+ENTRY: Final = "entry:"
 STOP: Final = "stop:"
 TARGET: Final = "target:"
+RECONCILED: Final = "reconciled"
+"""The reason of an order that closes what only the account holds."""
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
-RESTED: Final = frozenset({"entry", "grid", "stop_loss", "take_profit", "trailing_stop"})
+_RESTED: Final = {"entry": ENTRY, "stop_loss": STOP, "trailing_stop": STOP, "take_profit": TARGET}
 ZERO: Final = Decimal(0)
 _LIVING_OF: Final = sa.select(resting_table).where(
-    _row.subscription_id == sa.bindparam("owner"), _row.state.in_(LIVING)
+    _row.subscription_id == sa.bindparam("owner"), _row.state.in_((*LIVING, "filled"))
 )
 _ORDERS: Final = (
     sa.select(resting_table, subscriptions_table.c.agent_id, subscriptions_table.c.account_id)
@@ -139,12 +143,14 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     for rest in outlook.rests:
         if rest.closes:
             exits[rest.slot.partition(":")[2]][1][rest.slot] = rest
+    slots = {rest.slot for rest in outlook.rests}
     for row in connection.execute(_LIVING_OF, {"owner": running.id}).all():
-        if row.slot.startswith((STOP, TARGET)):
+        if row.state == "filled":
+            if row.slot not in slots:
+                change(connection, row.key, state="ended")
+        elif row.slot.startswith((STOP, TARGET)):
             exits[row.slot.partition(":")[2]][0].append(row)
-            continue
-        rest = wanted.get(row.slot)
-        if rest is None or not _alike(row, rest):
+        elif row.slot not in wanted or not _alike(row, wanted[row.slot]):
             _take_out(connection, row)
         else:
             del wanted[row.slot]
@@ -177,34 +183,55 @@ def _take_out(connection: sa.Connection, row: Any) -> None:
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
-    """The resting order for each new decision of a closed bar, by the decision's key: the nearest in price."""
+    """The resting order for each new decision of a closed bar, by the decision's key: the nearest in price.
+
+    An order that has filled, or that rests at the venue, comes before one that was never placed. An entry whose order
+    has ended without a fill gets the newest such order.
+    """
     found: dict[str, str] = {}
     for decision in fresh:
         opened = int(decision.key.partition(":")[0])
-        if opened >= seen_until or decision.reason not in RESTED:
+        slots = slots_of(decision.reason, closes=decision.closes > 0.0)
+        if opened >= seen_until or slots is None:
             continue
-        used = sa.select(signals_table.c.resting).where(
-            signals_table.c.subscription_id == running.id, signals_table.c.resting.is_not(None)
-        )
-        filled = sa.and_(_row.state == "ended", _row.filled.is_not(None), _row.key.not_in(used))
         where = sa.and_(
             _row.subscription_id == running.id,
-            sa.or_(_row.state.in_(("due", "moving", "open", "held")), filled),
             _row.symbol == decision.instrument.symbol,
             _row.side == ("buy" if decision.direction > 0 else "sell"),
             _row.since <= opened,
             _row.key.not_in(found.values()),
         )
-        columns = (_row.key, _row.price, _row.state, _row.filled)
-        rows = connection.execute(sa.select(*columns).where(where).order_by(_row.since.desc())).all()
+        asked = sa.select(_row.key, _row.price, _row.state).where(where, _row.slot.startswith(slots, autoescape=True))
+        rows = connection.execute(asked.where(_row.state.in_(("due", "moving", "open", "held", "filled")))).all()
+        if not rows and decision.closes == 0.0:
+            unfilled = asked.where(_row.state == "ended", sa.func.coalesce(_row.filled, "0") == "0")
+            rows = connection.execute(unfilled.order_by(_row.since.desc()).limit(1)).all()
         if rows:
-            found[decision.key] = min(rows, key=lambda row: (_is_void(row), abs(row.price - decision.price))).key
+            at_venue = ("open", "filled")
+            best = min(rows, key=lambda row: (row.state not in at_venue, abs(row.price - decision.price)))
+            found[decision.key] = best.key
+            claim(connection, best.key)
     return found
 
 
-def _is_void(row: Any) -> bool:
-    """Whether an order has ended without a fill."""
-    return row.state == "ended" and Decimal(row.filled or "0") == 0
+def slots_of(reason: str, *, closes: bool) -> str | None:
+    """The beginning of the slots of the orders that rest for a fill; None if no order rests for it."""
+    if reason == "grid":
+        return TARGET if closes else ENTRY
+    return _RESTED.get(reason)
+
+
+def claim(connection: sa.Connection, key: str) -> None:
+    """Record that a signal reports the fill of an order, so that no other one does."""
+    connection.execute(sa.update(resting_table).where(_row.key == key, _row.state == "filled").values(state="ended"))
+
+
+def end(connection: sa.Connection, key: str, message: str | None) -> None:
+    """Record that an order can no longer fill; one with a fill waits for the signal that reports it."""
+    reported = sa.exists().where(signals_table.c.resting == key)
+    waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(reported))
+    state = sa.case((waits, "filled"), else_="ended")
+    connection.execute(sa.update(resting_table).where(_row.key == key).values(state=state, message=message))
 
 
 def set_off(connection: sa.Connection, stop: DueOrder) -> None:
@@ -263,7 +290,7 @@ def reconcile(connection: sa.Connection, seen: Mapping[str, int]) -> None:
                     side="sell" if amount > 0 else "buy",
                     kind="market",
                     closes=1.0,
-                    reason="reconciled",
+                    reason=RECONCILED,
                     units=float(abs(amount)),
                     equity=0.0,
                     fixed=True,

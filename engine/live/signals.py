@@ -147,7 +147,7 @@ def order_ids(connection: sa.Connection, subscription_id: str) -> list[tuple[str
 
 
 def set_order(connection: sa.Connection, one: str, state: OrderState, message: str | None, **fill: str | None) -> None:
-    """Record the outcome of a signal's order; `fill` holds changes of `order_id`, `wanted`, `filled` and `average`."""
+    """Record the outcome of a signal's order; `fill` holds changes of `order_id`, `resting`, ..."""
     values = {"order_state": state, "message": message, **fill}
     connection.execute(sa.update(signals_table).where(_row.id == one).values(**values))
 

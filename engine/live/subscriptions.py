@@ -22,6 +22,7 @@ Status = Literal["active", "paused", "stopped", "unsubscribed"]
 MAX_ACTIVE: Final = 20
 _DAY: Final = 86_400
 _WAITING: Final = ("due", "open")
+_OVER: Final = ("filled", "ended")
 _LATE: Final = 60
 """Seconds after its close from which a bar counts as late, for short bars."""
 _EQUAL: Final = 0.02
@@ -301,13 +302,20 @@ def _difference(connection: sa.Connection, running: Running) -> str:
 def prune(connection: sa.Connection, now: float) -> None:
     """Delete expired data; see "What is kept, and for how long" in the documents.
 
-    Orders with a fill stay: the books depend on them.
+    Orders with a fill stay: the books depend on them. Entries that carry exits stay as long as these.
     """
     month, quarter, year = now - 30 * _DAY, now - 90 * _DAY, now - 400 * _DAY
     log, rest, signal, order = deliveries_table.c, resting_table.c, signals_table.c, orders_table.c
     connection.execute(sa.delete(deliveries_table).where(log.state != "waiting", log.created_at < month))
-    connection.execute(sa.delete(resting_table).where(rest.state == "ended", rest.since < month))
-    connection.execute(sa.delete(signals_table).where(signal.bar_time < year, signal.order_state.not_in(_WAITING)))
+    unfilled = sa.func.coalesce(rest.filled, "0") == "0"
+    connection.execute(sa.delete(resting_table).where(rest.state == "ended", unfilled, rest.since < month))
+    resting = resting_table.alias()
+    carries = sa.select(resting.c.entry).where(resting.c.entry.is_not(None), resting.c.state.not_in(_OVER))
+    kept = sa.func.coalesce(rest.entry, rest.order_id, "").in_(carries)
+    connection.execute(sa.delete(resting_table).where(rest.state.in_(_OVER), rest.since < year, sa.not_(kept)))
+    old = sa.and_(signal.bar_time < year, signal.order_state.not_in(_WAITING))
+    opened = sa.func.coalesce(signal.order_id, "").in_(carries)
+    connection.execute(sa.delete(signals_table).where(old, sa.not_(opened)))
     unfilled = sa.and_(order.status == "CANCELLED", order.filled == "0", order.updated_at < month * 1000)
     connection.execute(sa.delete(orders_table).where(unfilled))
     over = sa.and_(_row.status.in_(("stopped", "unsubscribed")), _row.cursor < quarter)

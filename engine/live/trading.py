@@ -82,7 +82,8 @@ class Trader:
         now = self._waiting.now()
         self._fresh = {each.key for each in (*now.signals, *now.orders) if seen.get(each.subscription_id) == each.since}
         self._each("cancel", self._cancel)
-        self._all((order for order in self._orders("open") if order.subscription_id in seen), self._follow)
+        looked_at = {*seen, *(order.subscription_id for order in now.signals)}
+        self._all((order for order in self._orders("open") if order.subscription_id in looked_at), self._follow)
         self._all(self._waiting.now().signals, self._carry_out)
         self._each("held", self._watch)
         self._each("cancel", self._cancel)
@@ -223,11 +224,12 @@ class Trader:
         if order.state == "open":
             self._settle(order, DoorAnswer("placed", self._shown(order)))
             return
-        resting = order.resting
-        if resting is None and order.closes > 0:
-            resting = self._books.read(lambda connection: exits.unclaimed_fill(connection, order))
-        if resting is not None and self._filled_by(order, resting):
+        if order.resting is not None and self._filled_by(order, order.resting):
             return
+        if order.closes > 0:
+            unclaimed = self._books.read(lambda connection: exits.unclaimed_fill(connection, order))
+            if unclaimed is not None and self._filled_by(order, unclaimed):
+                return
         if order.reason in _BY_THE_VENUE and self._gone(order):
             self._books.say(order, "placed", f"the exchange closed it: {order.reason}")
             return
@@ -284,24 +286,15 @@ class Trader:
             self._books.say(order, "due", answer.reason)
 
     def _book(self, order: DueOrder, shown: Order | None, stage: Stage) -> None:
-        note = None
-        if shown is not None and orders.is_over(shown) and shown.status != "FILLED":
-            note = f"the order ended as {shown.status}" + (f": {shown.message}" if shown.message else "")
+        followed = [] if shown is None else self._followed(order, shown)
+        self._books.outcome(order, shown, stage, Steps.of(self._feed.listing(order.instrument)).lot, followed)
 
-        lot = Steps.of(self._feed.listing(order.instrument)).lot
-
-        self._books.outcome(order, shown, stage, note, lot)
-        if shown is None or shown.order_id is None or order.closes != 0 or shown.role != "entry":
-            return
-        if shown.filled_amount or order.stop is not None or order.target is not None:
-            self._adopt(order, shown.order_id)
-
-    def _adopt(self, entry: DueOrder, entry_id: str) -> None:
-        """Book the exits that followed an entry's fill by themselves."""
-        for each in self._venue(entry).exits(entry.account_id, entry_id):
-            row = self._books.write(lambda c, each=each: exits.adopt(c, entry, each, entry_id))
-            if row.state == "open":
-                self._book(row, each, "placed" if orders.is_over(each) else "open")
+    def _followed(self, order: DueOrder, shown: Order) -> list[Order]:
+        """The exits that an entry carries."""
+        carries = shown.filled_amount or order.stop is not None or order.target is not None
+        if shown.order_id is None or shown.role != "entry" or order.closes != 0 or not carries:
+            return []
+        return self._venue(order).exits(order.account_id, shown.order_id)
 
     def _filled_by(self, order: DueOrder, key: str) -> bool:
         """Whether a resting order has filled for a signal; the signal then reports the fill."""
@@ -313,7 +306,8 @@ class Trader:
             filled = Decimal(row.filled)
             whole = row.wanted is None or filled >= Decimal(row.wanted)
             message = None if whole else f"filled {row.filled} of {row.wanted}"
-            fill = {name: getattr(row, name) for name in ("order_id", "wanted", "filled", "average")}
+            fill = {name: getattr(row, name) for name in ("order_id", "wanted", "filled", "average")} | {"resting": key}
+            orders.claim(connection, key)
             signals.set_order(connection, order.signal_id or "", "placed", message, **fill)
             return True
 

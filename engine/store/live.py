@@ -72,11 +72,14 @@ signals_table: Final = sa.Table(
     sa.Column("average", sa.Text),
     sa.Column("received", sa.Text),
     sa.Index("ix_live_signals_subscription_seq", "subscription_id", "seq"),
-    sa.Index("ix_live_signals_order_state", "order_state"),
+    sa.Index("ix_live_signals_order_state", "order_state", "subscription_id"),
+    sa.Index("ix_live_signals_resting", "resting"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
 of the strategy's simulated account; `resting` is the key of its resting order; `wanted` and `filled` are the base units
 of its order, `average` the average fill price, `received` the filled amount less a fee taken out of it."""
+
+_FILLED: Final = sa.text("filled > '0'")
 
 resting_table: Final = sa.Table(
     "live_orders",
@@ -110,7 +113,12 @@ resting_table: Final = sa.Table(
     sa.Column("message", sa.Text),
     sa.Column("received", sa.Text),
     sa.Column("entry", sa.String(64)),
-    sa.Index("ix_live_orders_subscription_state", "subscription_id", "state"),
+    sa.Index("ix_live_orders_subscription_state", "subscription_id", "state", "symbol", "side", "since"),
+    sa.Index(
+        "ix_live_orders_filled", "subscription_id", "symbol", "since", sqlite_where=_FILLED, postgresql_where=_FILLED
+    ),
+    sa.Index("ix_live_orders_order_id", "order_id"),
+    sa.Index("ix_live_orders_entry", "entry"),
     sa.Index("ix_live_orders_state", "state"),
 )
 """Resting orders of strategies. `closes` is the share of the holding that an order closes, 0 if it opens. `equity` (of

@@ -115,6 +115,10 @@ STEPS: Final[tuple[Step, ...]] = (
         "The signals whose orders wait, without a look at all others",
         add_index(live.signals_table, "ix_live_signals_order_state"),
     ),
+    Step("The signals that an order rested for", add_index(live.signals_table, "ix_live_signals_resting")),
+    Step("The resting orders with a fill", add_index(live.resting_table, "ix_live_orders_filled")),
+    Step("The resting order of a venue's order", add_index(live.resting_table, "ix_live_orders_order_id")),
+    Step("The exits that rest on an entry", add_index(live.resting_table, "ix_live_orders_entry")),
 )
 """The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 
