@@ -1,17 +1,18 @@
 """The speed-up from one Dask worker to two on the same sweeps, and the size of a task.
 
-`uv run --group dev python -m bench.cluster [VARIANTS]`: starts a scheduler and workers on this machine and runs two
-sweeps on one worker and on two after a warm-up. The first has `VARIANTS` variants of the script of `bench.sweep`, which
+`uv run --group dev python -m bench.cluster [VARIANTS]` starts two Dask clusters on this machine, one with one worker
+and one with two, and runs two sweeps on each. The first has `VARIANTS` variants of the script of `bench.sweep`, which
 only signals open and close: the least work for each byte sent back. The second has a twentieth of them with a stop
-loss, which are traded bar by bar. Prints the bytes of a task and of its result, the best wall seconds, the processor
-time of scheduler, workers and this process, and three efficiencies:
+loss, which are traded bar by bar. Prints the bytes of a task and of its result, the processor time of scheduler,
+workers and this process, and three efficiencies:
 
 * raw: how much of twice the rate of one worker two workers reach;
-* ceiling: the same for two processes that share nothing, each with half of the variants. It is below 100 % where
-  two processes share a core's units, its caches or the memory's bandwidth;
-* of the ceiling: the first as a share of the second: what the cluster itself costs.
+* ceiling: the same for two processes that share nothing, each with half of the variants: what this machine allows. It
+  is below 100 % where two processes share a core's units, its caches or the memory's bandwidth;
+* of the ceiling: the first as a share of the second: what the cluster itself leaves.
 
-The machine must be quiet: the scheduler and this process need a core at times too.
+Each round measures all of them by turns, and the medians over the rounds are printed: a machine's speed drifts. It must
+be quiet: the scheduler and this process need a core at times too.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
 
 from engine.executor import Executor, Inline, open_executor
 from engine.research.plan import Periods
@@ -35,7 +38,7 @@ from engine.research.variants import blocks, run_block, share_of
 from .sweep import SCRIPT, grid, setting
 
 BARS = 8_760
-ROUNDS = 3
+ROUNDS = 7
 WITH_A_STOP = SCRIPT.replace("Weight(1))", "Weight(1), stop_loss=0.03)")
 
 
@@ -75,23 +78,50 @@ def weigh(count: int) -> None:
     print(f"bytes: {sent:,} sent, {back:,} back, {once:,} shared once")
 
 
-def best(executor: Executor, count: int, script: str) -> float:
-    """The best wall seconds of some warm runs."""
-    swept(executor, count, script)
-    return min(swept(executor, count, script) for _ in range(ROUNDS))
-
-
 def bare(count: int, script: str) -> float:
-    """The best wall seconds of the sweep in this process, without a cluster."""
-    return best(Inline(), count, script)
+    """Wall seconds of a sweep in this process, without a cluster."""
+    return swept(Inline(), count, script)
 
 
-def ceiling(count: int, script: str) -> float:
-    """How much of twice the rate of one process two processes reach that share nothing."""
-    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
-        alone = processes.submit(bare, count // 2, script).result()
-        together = [processes.submit(bare, count // 2, script) for _ in range(2)]
-        return alone / max(each.result() for each in together)
+@dataclass
+class Cluster:
+    """A scheduler with some workers, and what one sweep used of the processor in each."""
+
+    executor: Executor
+    processes: list[subprocess.Popen[bytes]]
+    cpu: list[list[float]] = field(default_factory=list[list[float]])
+
+    @classmethod
+    def start(cls, folder: Path, workers: int) -> Cluster:
+        """Start it and connect."""
+        file = folder / f"{workers}.json"
+        common = ("--no-dashboard", "--scheduler-file", str(file))
+        running = [started("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common)]
+        while not (file.exists() and file.stat().st_size):
+            time.sleep(0.1)
+        address = file.read_text().split("tcp://")[1].split('"')[0]
+        terms = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
+        one = ("dask_worker", f"tcp://{address}", *terms, "--local-directory", str(folder))
+        running.extend(started(*one) for _ in range(workers))
+        executor = open_executor(1, 2_048, f"dask://{address}")
+        while executor.workers < workers:
+            time.sleep(0.1)
+        return cls(executor, running)
+
+    def sweep(self, count: int, script: str) -> float:
+        """Wall seconds of a sweep."""
+        before, own = [cpu_seconds(each) for each in self.processes], time.process_time()
+        took = swept(self.executor, count, script)
+        used = [cpu_seconds(process) - start for process, start in zip(self.processes, before, strict=True)]
+        self.cpu.append([*used, time.process_time() - own])
+        return took
+
+    def stop(self) -> None:
+        """Disconnect and end its processes."""
+        self.executor.close()
+        for process in self.processes[::-1]:
+            process.kill()
+            process.wait()
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
@@ -100,48 +130,48 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def compare(name: str, clusters: tuple[Cluster, Cluster], pair: ProcessPoolExecutor, count: int, script: str) -> None:
+    """Measure one kind of sweep by turns and print the medians."""
+    one, two = clusters
+    one.cpu.clear()
+    two.cpu.clear()
+    walls: list[tuple[float, float]] = []
+    ceilings: list[float] = []
+    for number in range(ROUNDS + 1):
+        alone = pair.submit(bare, count // 2, script).result()
+        together = [pair.submit(bare, count // 2, script) for _ in range(2)]
+        ceiling = alone / max(each.result() for each in together)
+        found = one.sweep(count, script), two.sweep(count, script)
+        if number:  # the first round warms up
+            ceilings.append(ceiling)
+            walls.append(found)
+    for cluster in clusters:
+        used = np.median(cluster.cpu[1:], axis=0)
+        shown = ", ".join(f"{each:.2f}" for each in used[1:-1])
+        share = used[1:-1].sum() / used.sum()
+        print(f"{name}, CPU seconds: scheduler {used[0]:.2f}, workers {shown}, this process {used[-1]:.2f}", end="")
+        print(f"; {share:.0%} of them are the workers'")
+    ratios = [first / (2.0 * second) for first, second in walls]
+    raw, most = float(np.median(ratios)), float(np.median(ceilings))
+    kept = float(np.median(np.divide(ratios, ceilings)))
+    first, second = np.median(walls, axis=0)
+    print(f"{name}: 1 worker {first:.2f} s, 2 workers {second:.2f} s")
+    print(f"    efficiency: raw {raw:.0%}, ceiling {most:.0%}, of the ceiling {kept:.0%}", flush=True)
+
+
 def main(count: int) -> None:
     """Measure and print."""
     weigh(285)
-    sweeps = {"signals only": (count, SCRIPT), "with a stop": (count // 20, WITH_A_STOP)}
-    most: dict[str, float] = {}
-    for name, (variants, script) in sweeps.items():
-        most[name] = ceiling(variants, script)
-        print(f"{name}: {variants:,} variants in this process alone: {bare(variants, script):.2f} s", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "scheduler.json")
-        here = ("--no-dashboard", "--scheduler-file", str(file))
-        running = [started("dask_scheduler", "--host", "127.0.0.1", "--port", "0", *here)]
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(2, get_context("spawn")) as pair:
+        clusters: list[Cluster] = []
         try:
-            while not (file.exists() and file.stat().st_size):
-                time.sleep(0.1)
-            address = file.read_text().split("tcp://")[1].split('"')[0]
-            terms = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
-            walls: dict[tuple[str, int], float] = {}
-            for workers in (1, 2):
-                running.append(started("dask_worker", f"tcp://{address}", *terms, "--local-directory", folder))
-                executor = open_executor(1, 2_048, f"dask://{address}")
-                while executor.workers < workers:
-                    time.sleep(0.1)
-                for name, sweep in sweeps.items():
-                    begun, own = [cpu_seconds(each) for each in running], time.process_time()
-                    walls[name, workers] = best(executor, *sweep)
-                    used = [(cpu_seconds(p) - b) / (ROUNDS + 1) for p, b in zip(running, begun, strict=True)]
-                    shown = ", ".join(f"{each:.2f}" for each in used[1:])
-                    mine = (time.process_time() - own) / (ROUNDS + 1)
-                    share = sum(used[1:]) / (sum(used) + mine)
-                    print(f"{name}, CPU seconds: scheduler {used[0]:.2f}, workers {shown}, this process {mine:.2f}")
-                    print(f"    {share:.0%} of them are the workers'")
-                executor.close()
-            for name in sweeps:
-                one, two = walls[name, 1], walls[name, 2]
-                raw = one / (2.0 * two)
-                print(f"{name}: 1 worker {one:.2f} s, 2 workers {two:.2f} s")
-                print(f"    efficiency: raw {raw:.0%}, ceiling {most[name]:.0%}, of the ceiling {raw / most[name]:.0%}")
+            clusters.extend(Cluster.start(Path(folder), workers) for workers in (1, 2))
+            one, two = clusters
+            compare("signals only", (one, two), pair, count, SCRIPT)
+            compare("with a stop", (one, two), pair, count // 20, WITH_A_STOP)
         finally:
-            for process in running[::-1]:
-                process.kill()
-                process.wait()
+            for cluster in clusters:
+                cluster.stop()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from . import MAX_ATTEMPTS, SETTING, Array, P, Task, V, WorkerLost
 
 _TLS: Final = ("HEYTRADERS_CLUSTER_CA", "HEYTRADERS_CLUSTER_CERT", "HEYTRADERS_CLUSTER_KEY")
 _CONNECT_SECONDS: Final = 10
-_TASKS_A_WORKER: Final = 8
-"""Dask tasks for each worker, enough to balance uneven ones. A task costs scheduler and client some milliseconds."""
+_TASKS_A_WORKER: Final = 3
+"""The remaining parameters are cut into this many tasks for each worker, so later tasks are smaller and all workers end
+together."""
 _MOST_PACKED: Final = 5
 """Parameters of one Dask task at most, so that progress is seen and a cancelled worker is soon free."""
 
@@ -57,7 +58,7 @@ class ClusterExecutor:
                 suggestion="Start it, or unset the setting to use this machine's cores",
             ) from None
         self._arrays: dict[str, Array] = {}
-        self._scattered: dict[str, Any] = {}
+        self._sent: Any = None
 
     @property
     def workers(self) -> int:
@@ -65,9 +66,9 @@ class ClusterExecutor:
         return max(1, sum(self._client.nthreads().values()))
 
     def share(self, name: str, array: Array) -> None:
-        """Send an array to every worker."""
+        """Give every later task an array; all arrays are sent together, once to each worker."""
         self._arrays[name] = array
-        self._scattered[name] = self._client.scatter(array, broadcast=True, hash=False)
+        self._sent = None
 
     def map(self, task: Task[P, V], parameters: Sequence[P]) -> Iterator[tuple[int, V]]:
         """Run the task once for each parameter, in any order. Dask reruns a task whose worker died.
@@ -77,10 +78,8 @@ class ClusterExecutor:
         """
         left = dict(enumerate(parameters))
         for _ in range(MAX_ATTEMPTS):
-            indices = list(left)
-            size = min(max(1, len(left) // (_TASKS_A_WORKER * self.workers)), _MOST_PACKED)
-            packs = [indices[start : start + size] for start in range(0, len(indices), size)]
-            futures = {self._submit(task, [left[index] for index in pack]): pack for pack in packs}
+            packs = _packs(list(left), self.workers)
+            futures = dict(zip(self._submit(task, [[left[i] for i in pack] for pack in packs]), packs, strict=True))
             try:
                 for future in self._dask.as_completed(list(futures), loop=self._client.loop):
                     if future.status == "finished":
@@ -98,17 +97,21 @@ class ClusterExecutor:
                 self._client.cancel(list(futures))
             if not left:
                 return
-            for name, array in self._arrays.items():
-                self.share(name, array)
+            self._sent = None
         raise WorkerLost("the cluster's workers died again and again")
 
     def close(self) -> None:
         """Disconnect from the cluster, which drops all data of this client."""
-        self._scattered.clear()
+        self._arrays.clear()
+        self._sent = None
         self._client.close()
 
-    def _submit(self, task: Task[P, V], parameters: list[P]) -> Any:
-        return self._client.submit(_run, task, self._scattered, parameters, pure=False, retries=0)
+    def _submit(self, task: Task[P, V], packs: list[list[P]]) -> list[Any]:
+        """One message for all tasks. They are one group with one dependency, so the scheduler keeps them in a queue and
+        gives each worker the next one when it is free."""
+        if self._sent is None:
+            [self._sent] = self._client.scatter([self._arrays], broadcast=True, hash=False)
+        return self._client.map(_run, packs, task=task, shared=self._sent, pure=False, retries=0)
 
     def _lost(self, future: Any) -> bool:
         """Whether the task failed because its worker was lost, not because of the task."""
@@ -116,7 +119,17 @@ class ClusterExecutor:
         return future.status in ("lost", "cancelled") or isinstance(future.exception(), killed)
 
 
-def _run(task: Task[P, V], shared: Mapping[str, Array], parameters: Sequence[P]) -> list[V]:
+def _packs(indices: list[int], workers: int) -> list[list[int]]:
+    """The indices of each Dask task, in order."""
+    packs: list[list[int]] = []
+    while indices:
+        size = min(max(1, len(indices) // (_TASKS_A_WORKER * workers)), _MOST_PACKED)
+        packs.append(indices[:size])
+        indices = indices[size:]
+    return packs
+
+
+def _run(parameters: Sequence[P], *, task: Task[P, V], shared: Mapping[str, Array]) -> list[V]:
     return [task(shared, parameter) for parameter in parameters]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from typing import Final, cast, get_args
 
+from api.errors import fold
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
 
@@ -16,7 +17,7 @@ from .kinds import ANYTHING, Interval
 from .operators import OPERATORS, Operator, Parameter
 from .spec import MAX_PERIOD, Constant
 from .values import Outputs, TickerList, Value
-from .words import FORMS, VARIABLES, meant
+from .words import FORMS, NO_COUNTERPART, VARIABLES, meant
 
 _PERIOD_WORDS: Final = frozenset({"length", "timeperiod", "window", "n", "span", "len", "periods", "lookback", "bars"})
 _MAX_CALLS: Final = {False: 100, True: 2_000}
@@ -71,6 +72,8 @@ class Checker(ExpressionChecker):
         module = isinstance(where.value, ast.Name) and where.value.id not in VARIABLES
         known = clear if clear in OPERATORS and module else None
         suggestion = f"Write `{clear}(...)`" if clear else f"Similar names: {', '.join(near)}" if near else ""
+        if isinstance(where.value, ast.Name) and fold(where.value.id) in NO_COUNTERPART:
+            suggestion = NO_COUNTERPART[fold(where.value.id)]
         self.error(where, "nothing has attributes or methods here", suggestion, fix=known)
         return known
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from api.errors import HeyTradersError
+from api.errors import HeyTradersError, fold
 from api.symbols import Instrument, resolve
 
 from .diagnostics import Span, quoted, short
-from .foreign_expressions import example_of
+from .foreign_calls import example_of
 from .graph import Graph, Node
 from .operators import OPERATORS
 from .parse import ARITHMETIC, COMPARISON, Parsed
 from .values import Outputs, ScriptParameter, TickerList, Value, World, described
-from .words import FORMS, VARIABLES, meant
+from .words import FORMS, NO_COUNTERPART, VARIABLES, meant
 
 MAX_CONTEXTS: Final = 8
 
@@ -201,15 +202,19 @@ class ExpressionChecker(ABC):
 
     def unknown(self, span: Span, name: str, what: str) -> None:
         """Report an unknown word, with the word that was probably meant."""
+        if re.search(rf"(?m)^\s*(?:\w+\s+)*{re.escape(name)}\s*:?=(?!=)", self.findings.source):
+            self.findings.error(span, f"unknown {what} {quoted(name)}", "Its line above is refused, or inside a loop")
+            return
         clear, near = meant(name, self.scope)
         if clear is not None and clear in OPERATORS and what == "name":
             clear = example_of(OPERATORS[clear]) or clear
         if clear is not None:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Did you mean `{clear}`?", fix=clear)
-        elif near:
+        elif near and fold(name) not in NO_COUNTERPART:
             self.findings.error(span, f"unknown {what} {quoted(name)}", f"Similar names: {', '.join(near)}")
         else:
-            self.findings.error(span, f"unknown {what} {quoted(name)}", "The operators document lists what there is")
+            hint = NO_COUNTERPART.get(fold(name), "meta_indicators(search=) finds operators by name and purpose")
+            self.findings.error(span, f"unknown {what} {quoted(name)}", hint)
 
     def _attribute(self, expression: ast.Attribute) -> None:
         accessor = self._accessor(expression.value, expression.attr)
@@ -218,6 +223,8 @@ class ExpressionChecker(ABC):
             return
         clear, _ = meant(expression.attr) if not expression.attr.startswith("_") else (None, [])
         suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series: `sma(close, 20)`"
+        if isinstance(expression.value, ast.Name) and fold(expression.value.id) in NO_COUNTERPART:
+            suggestion, clear = NO_COUNTERPART[fold(expression.value.id)], None
         self.error(expression, "nothing has attributes here", suggestion, fix=clear)
 
     def _accessor(self, call: ast.expr, output: str) -> str | None:
@@ -245,10 +252,13 @@ class ExpressionChecker(ABC):
             return node
         written = quoted(self.parsed.source(expression))
         if base == "bool" and node.kind.base == "number":
+            compared = f"{self.parsed.source(expression)} > 0"
+            chosen = node.op == "apply" and node.payload == "where" and all(a.op == "constant" for a in node.args[1:])
             self.error(
                 expression,
                 f"{written} is {node.kind}; a condition is needed",
-                f"Compare it, e.g. `{short(self.parsed.source(expression))} > 0`",
+                f"Compare it, e.g. `{short(compared)}`",
+                fix=compared if chosen else None,
             )
         elif node.kind.base == "bool":
             self.error(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from api.errors import InvalidInput
 from api.symbols import Instrument
@@ -237,7 +237,7 @@ def check_script(source: str, context: ScriptContext) -> ScriptReport:
     return ScriptReport(
         ok=compiled is not None,
         diagnostics=found.sorted(),
-        fixed=None if compiled is not None else _corrected(found.fixed(), source, context),
+        fixed=None if compiled is not None else _corrected(source, context),
         compiled=compiled,
     )
 
@@ -252,7 +252,7 @@ def compile_script(source: str, context: ScriptContext) -> CompiledScript:
     plan, compiled = read(source[: MAX_LENGTH["script"] + 1], context)
     if compiled is None:
         found = plan.parsed.findings
-        found.raise_errors("script", _corrected(found.fixed(), source, context))
+        found.raise_errors("script", _corrected(source, context))
         raise AssertionError("a script that does not compile has an error")
     return compiled
 
@@ -305,8 +305,19 @@ def _endless(node: Node) -> bool:
     return operator.memory == "decaying" and operator.settling_bars(constants) >= MAX_SETTLING
 
 
-def _corrected(fixed: str | None, source: str, context: ScriptContext) -> str | None:
+_ROUNDS: Final = 8
+"""Corrections in turn: one may bring up the next error, or make it possible to read a line at all."""
+
+
+def _corrected(source: str, context: ScriptContext) -> str | None:
     """The script with its errors replaced, if it then passes."""
-    if fixed is None or fixed == source:
-        return None
-    return fixed if read(fixed, context)[1] is not None else None
+    text = source
+    for _ in range(_ROUNDS):
+        plan, compiled = read(text, context)
+        if compiled is not None:
+            return text
+        better = plan.parsed.findings.replaced()
+        if better == text or len(better) > MAX_LENGTH["script"]:
+            return None
+        text = better
+    return None

@@ -78,7 +78,6 @@ class Findings:
         self.lines = source.split("\n")
         self._all: dict[tuple[Span, str], Diagnostic] = {}
         self._fixes: dict[Span, str] = {}
-        self._unfixed = False
         self.reported = 0
 
     @property
@@ -101,9 +100,7 @@ class Findings:
         """Report an error at `span`. `fix` is the replacement text."""
         self.reported += 1
         self._add("error", code or "VALIDATION_ERROR", span, message, suggestion)
-        if fix is None:
-            self._unfixed = True
-        else:
+        if fix is not None:
             self._fixes[span] = fix
 
     def replace(self, span: Span, fix: str) -> None:
@@ -128,10 +125,8 @@ class Findings:
         width = max(1, min(span.end - span.column, _WINDOW - (span.column - 1 - start)))
         return f"  {shown}\n  {' ' * (span.column - 1 - start)}{'^' * width}"
 
-    def fixed(self) -> str | None:
-        """The source with every replacement made, when every error has one."""
-        if self._unfixed or not self._fixes:
-            return None
+    def replaced(self) -> str:
+        """The source with every known replacement made."""
         lines = list(self.lines)
         for span, text in sorted(self._widest().items(), reverse=True):
             line = lines[span.line - 1]

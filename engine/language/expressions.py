@@ -12,7 +12,9 @@ from api.symbols import Instrument
 from api.times import Timeframe
 
 from .calls import Checker
+from .diagnostics import Findings
 from .graph import Graph, Node
+from .lexer import MAX_LENGTH
 from .operators import OPERATORS
 from .parse import parse
 from .values import World
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ExpressionKind = Literal["any", "boolean", "numeric"]
 
 MAX_PARTS: Final = 16
+_ROUNDS: Final = 8
 _NAMES: Final = {"any": "expression", "boolean": "condition", "numeric": "expression"}
 
 
@@ -80,6 +83,15 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
     Raises:
         DslError: It lists every error with line, column, caret and suggestion; `fixed` holds the corrected text.
     """
+    found, findings = _read(source, kind, timeframe)
+    if found is None:
+        findings.raise_errors(_NAMES[kind], _corrected(source, findings, kind, timeframe))
+        raise AssertionError("an expression without a node has an error")
+    return found
+
+
+def _read(source: str, kind: ExpressionKind, timeframe: Timeframe) -> tuple[CheckedExpression | None, Findings]:
+    """A checked expression and what was found in it; None with an error."""
     parsed = parse(source, "expression")
     graph = Graph(timeframe)
     checker = Checker(parsed, graph, World())
@@ -93,11 +105,10 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
             if node is not None:
                 _refuse_kind(checker, statement.value, node, kind)
     if node is None or parsed.findings.failed:
-        parsed.findings.raise_errors(_NAMES[kind], _corrected(source, parsed.findings.fixed(), kind, timeframe))
-        raise AssertionError("an expression without a node has an error")
+        return None, parsed.findings
     body = parsed.statements[0]
     parts = _parts(body.value, checker) if isinstance(body, ast.Expr) else {}
-    return CheckedExpression(
+    checked = CheckedExpression(
         source=source.strip(),
         kind="boolean" if node.kind.base == "bool" else "numeric",
         timeframe=timeframe,
@@ -109,6 +120,7 @@ def check_expression(source: str, kind: ExpressionKind = "any", timeframe: Timef
         parts=parts,
         texts=graph.texts,
     )
+    return checked, parsed.findings
 
 
 def evaluate(expression: CheckedExpression, frame: Frame, instrument: Instrument) -> ExpressionValue:
@@ -190,14 +202,15 @@ def _parts(expression: ast.expr, checker: Checker) -> dict[str, Node]:
     return found
 
 
-def _corrected(source: str, fixed: str | None, kind: ExpressionKind, timeframe: Timeframe) -> str | None:
-    """The source with its errors corrected, if all corrections are known and the result passes."""
-    if fixed is None or fixed == source:
-        return None
-    from .diagnostics import DslError
-
-    try:
-        check_expression(fixed, kind, timeframe)
-    except DslError:
-        return None
-    return fixed
+def _corrected(source: str, findings: Findings, kind: ExpressionKind, timeframe: Timeframe) -> str | None:
+    """The source with its errors replaced, if the result passes. One correction may bring up the next error."""
+    text = source
+    for _ in range(_ROUNDS):
+        better = findings.replaced()
+        if better == text or len(better) > MAX_LENGTH["expression"]:
+            return None
+        text = better
+        found, findings = _read(text, kind, timeframe)
+        if found is not None:
+            return text
+    return None

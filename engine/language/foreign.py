@@ -1,7 +1,7 @@
 """Translates scripts in the style of other tools, such as Pine Script, pandas and TA-Lib, to this language.
 
 A statement in another tool's syntax is reported with its translation, and reading continues with the translation.
-Expressions within statements are translated in `foreign_expressions`.
+Expressions within statements are translated in `foreign_expressions`, lines that are not Python in `spoken`.
 """
 
 from __future__ import annotations
@@ -11,78 +11,252 @@ import re
 from typing import Final, cast
 
 from .foreign_expressions import History, Translator, without_arguments
-from .foreign_words import ENTER, EXIT_WORDS, FRAMES, LEFT_OUT, LONG_WORDS, SHORT_WORDS, called, dotted_name, parsed
-from .operators import OPERATORS
-from .values import PERCENT_CALLS, PERCENT_STATE
-from .words import VARIABLES
+from .foreign_words import (
+    ENTER,
+    EXIT_WORDS,
+    FRAMES,
+    LEFT_OUT,
+    LONG_WORDS,
+    SHORT_WORDS,
+    SIDES,
+    Notes,
+    called,
+    dotted_name,
+    parsed,
+    whole_number,
+)
+from .words import FORMS, VARIABLES
 
 
-def translated(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None:  # noqa: C901 - one case for each form
+def translated(statement: ast.stmt, notes: Notes) -> list[ast.stmt] | None:  # noqa: C901 - one case for each form
     """The translated statement; an empty list if it is dropped, None if it needs no translation.
 
-    Known reasons for the translation are added to `reasons`.
+    Known reasons for the translation are added to `notes`.
     """
     match statement:
-        case ast.Import() | ast.ImportFrom() | ast.Return(value=None):
+        case ast.Import() | ast.ImportFrom() | ast.Return(value=None) | ast.Return(value=ast.Name() | ast.Tuple()):
             return []
+        case ast.Return(value=value) if value is not None:
+            return _signalled(notes, value, statement, None) or _entered(notes, value, statement)
+        case ast.ClassDef():
+            return _flattened(notes, statement.body)
+        case ast.FunctionDef() if any(isinstance(n, ast.If) or _sets_column(n) for n in statement.body) or (
+            statement.name in _FRAMEWORK
+        ):
+            return _flattened(notes, statement.body)
         case ast.Expr(value=ast.Constant()):
             return []
+        case ast.Expr(value=ast.Call() as call) | ast.Assign(value=ast.Call() as call) if dotted_name(
+            call.func
+        ).endswith("from_signals"):
+            return _from_signals(call, statement)
         case ast.Expr(value=ast.Call(func=func)) if dotted_name(func).split(".")[0] in LEFT_OUT:
             if dotted_name(func).split(".")[0] != "strategy" or dotted_name(func) == "strategy":
                 return []
-            return _ordered(reasons, cast("ast.Call", statement.value), statement)
+            return _ordered(notes, cast("ast.Call", statement.value), statement)
         case ast.Expr(value=ast.Call(func=func) as call) if dotted_name(func) not in {"emit_signal", ""}:
-            return _ordered(reasons, call, statement)
+            return _ordered(notes, call, statement)
         case ast.If():
-            return _branched(reasons, statement, None)
+            return _branched(notes, statement, None)
         case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
-            return _assigned(reasons, name, value, statement)
+            return _assigned(notes, name, value, statement)
         case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
             sum_ = ast.BinOp(ast.Name(name, ast.Load()), op, value)
-            return _assigned(reasons, f"{name}_2", sum_, statement)
+            return _assigned(notes, f"{name}_2", sum_, statement)
         case ast.FunctionDef(name=name, args=arguments, body=[*_, ast.Return(value=value)]) if value is not None:
-            return _assigned(reasons, name, without_arguments(arguments, value), statement)
+            return _assigned(notes, name, without_arguments(arguments, value), statement)
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments, body=body)):
-            return _assigned(reasons, name, without_arguments(arguments, body), statement)
+            return _assigned(notes, name, without_arguments(arguments, body), statement)
+        case ast.Assign(targets=[ast.List(elts=names) | ast.Tuple(elts=names)], value=value) if outputs := Translator(
+            notes
+        ).outputs(value):
+            pairs = zip(names, outputs, strict=False)
+            made = [(n.id, v) for n, v in pairs if isinstance(n, ast.Name) and n.id != "_"]
+            return [each for name, v in made for each in _assigned(notes, name, v, statement)]
+        case ast.Assign(targets=[ast.Name(id="params")], value=value):
+            return _parameters(notes, value, statement)
+        case ast.Assign(targets=[target]) if _sets_column(statement):
+            return _located_signal(notes, cast("ast.Subscript", target), statement)
         case ast.Assign(targets=[ast.List(elts=names)]):
-            translator = Translator(reasons)
+            translator = Translator(notes)
             value = cast("ast.expr", translator.visit(statement.value))
             return _located([ast.Assign([ast.Tuple(names, ast.Store())], value)], statement)
-        case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[*given], keywords=[])) if len(given) in {
-            1,
-            2,
-        }:
-            return _emitted(reasons, given, statement)
+        case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[*given], keywords=named)) if (
+            0 < len(given) + len(named) <= 3
+        ):
+            return _emitted(notes, [*given, *(k.value for k in named)], statement, changed=bool(named))
         case ast.Assign() | ast.Expr():
-            return _plain(reasons, statement)
+            return _plain(notes, statement)
         case _:
             return None
 
 
-def translated_expression(statement: ast.stmt, reasons: list[str]) -> list[ast.stmt] | None:
+def _from_signals(call: ast.Call, statement: ast.stmt) -> list[ast.stmt]:
+    """`from_signals(close, entries, exits)`."""
+    given = [*call.args[1:3], *(k.value for k in call.keywords if k.arg in {"entries", "exits"})]
+    orders = ('entry(TICKER, "LONG", Weight(0.5))', "exit(TICKER)")
+    pairs = zip(given, orders, strict=False)
+    return _located([ast.Expr(called("emit_signal", each, parsed(order))) for each, order in pairs], statement)
+
+
+_MEANT_ORDERS: Final = re.compile(
+    r"(?:my_)?(?:(?:enter|entry|entries|buy|long|go_?long|exit|exits|sell|close|cover|short)(?:_?(?:long|short|signal|signals|"
+    r"condition|cond|rule|when|entry|exit))*)",
+    re.IGNORECASE,
+)
+
+
+def emissions_meant(statements: list[ast.stmt]) -> list[str]:
+    """Signals for names such as `enter_long` and `exit_condition`, in a script that never emits one."""
+    made: list[str] = []
+    for statement in statements:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _MEANT_ORDERS.fullmatch(name):
+                if not isinstance(value, ast.Compare | ast.BoolOp | ast.Call | ast.Name | ast.UnaryOp):
+                    continue
+                leaves = re.match(r"(?:my_)?(?:exit|sell|close|cover)", name, re.IGNORECASE)
+                side = "SHORT" if "short" in name.lower() else "LONG"
+                order = "exit(TICKER)" if leaves else f'entry(TICKER, "{side}", Weight(0.5))'
+                made.append(f"emit_signal({name}, {order})")
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.IfExp() as choice) if "signal" in name.lower():
+                made += _chosen(choice)
+            case _:
+                pass
+    return made
+
+
+def _chosen(choice: ast.IfExp) -> list[str]:
+    """`1 if a else -1 if b else 0`."""
+    made: list[str] = []
+    before = ""
+    node: ast.expr = choice
+    while isinstance(node, ast.IfExp):
+        test = ast.unparse(node.test)
+        place = whole_number(node.body)
+        if place:
+            order = 'entry(TICKER, "LONG", Weight(0.5))' if place > 0 else "exit(TICKER)"
+            made.append(f"emit_signal({before}{test}, {order})")
+        before += f"not ({test}) and "
+        node = node.orelse
+    return made
+
+
+def translated_expression(statement: ast.stmt, notes: Notes) -> list[ast.stmt] | None:
     """The translation of a single expression; None if it needs none."""
-    return _plain(reasons, statement) if isinstance(statement, ast.Expr) else None
+    return _plain(notes, statement) if isinstance(statement, ast.Expr) else None
 
 
 def _located(made: list[ast.stmt], old: ast.stmt) -> list[ast.stmt]:
     return [ast.fix_missing_locations(ast.copy_location(each, old)) for each in made]
 
 
-def _emitted(reasons: list[str], given: list[ast.expr], statement: ast.stmt) -> list[ast.stmt] | None:
+_FRAMEWORK: Final = frozenset(
+    {"__init__", "init", "initialize", "next", "on_bar", "on_data", "OnData", "handle_data", "OnTick", "Initialize"}
+)
+"""Functions of other tools whose bodies run on each bar, or once at the start."""
+
+_SIGNALS: Final = {1: "LONG", -1: "SHORT", 2: "LONG"}
+_ORDER_COLUMNS: Final = re.compile(r"(?:enter|entry|exit|buy|sell|signal|position|long|short)(?:_\w+)?", re.IGNORECASE)
+
+
+def _flattened(notes: Notes, body: list[ast.stmt]) -> list[ast.stmt] | None:
+    """The statements of a class or function, one after the other."""
+    made: list[ast.stmt] = []
+    for inner in body:
+        if isinstance(inner, ast.Pass) or (isinstance(inner, ast.Return) and isinstance(inner.value, ast.Constant)):
+            continue
+        found = translated(inner, notes)
+        made += [inner] if found is None else found
+    return made or None
+
+
+def _parameters(notes: Notes, value: ast.expr, old: ast.stmt) -> list[ast.stmt] | None:
+    """`params = dict(fast=10)` or `(("fast", 10),)` as one name each."""
+    pairs: list[tuple[str, ast.expr]] = []
+    match value:
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            pairs = [(str(k.arg), k.value) for k in keywords]
+        case ast.Dict(keys=keys, values=values):
+            pairs = [(str(k.value), v) for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant)]
+        case ast.Tuple(elts=elements):
+            rows = [e.elts for e in elements if isinstance(e, ast.Tuple) and len(e.elts) == 2]
+            pairs = [(str(k.value), v) for k, v in rows if isinstance(k, ast.Constant)]
+        case _:
+            return None
+    return [made for name, each in pairs for made in _assigned(notes, name, each, old, column=name)]
+
+
+def _sets_column(statement: ast.stmt) -> bool:
+    """`df.loc[condition, "enter_long"] = 1`."""
+    match statement:
+        case ast.Assign(targets=[ast.Subscript(value=ast.Attribute(attr="loc"), slice=ast.Tuple(elts=[_, _]))]):
+            return True
+        case _:
+            return False
+
+
+def _located_signal(notes: Notes, target: ast.Subscript, statement: ast.Assign) -> list[ast.stmt] | None:
+    condition, column = cast("ast.Tuple", target.slice).elts
+    names = column.elts if isinstance(column, ast.List | ast.Tuple) else [column]
+    name = str(names[0].value) if isinstance(names[0], ast.Constant) else ""
+    values = statement.value.elts if isinstance(statement.value, ast.Tuple) else [statement.value]
+    if not _ORDER_COLUMNS.fullmatch(name) or whole_number(values[0]) == 0:
+        return None
+    word = name.lower()
+    if word in {"signal", "position", "signals"}:
+        return _signalled(notes, values[0], statement, condition)
+    return _ordered(notes, called(_order_word(word)), statement, condition)
+
+
+def _order_word(column: str) -> str:
+    """The trading call for a column or a name such as `enter_long`."""
+    leaves = re.match(r"exit|sell|close|cover", column)
+    return "exit_long" if leaves else "enter_short" if "short" in column else "enter_long"
+
+
+def _signalled(notes: Notes, value: ast.expr, old: ast.stmt, condition: ast.expr | None) -> list[ast.stmt] | None:
+    """`return "buy"`, `signal = -1`: an order in the shape of a value."""
+    text = str(value.value).lower() if isinstance(value, ast.Constant) else ""
+    side = _SIGNALS.get(whole_number(value))
+    if text in LONG_WORDS or (side == "LONG" and text != "true"):
+        return _ordered(notes, called("enter_long"), old, condition)
+    if text in SHORT_WORDS:
+        return _ordered(notes, called("enter_short"), old, condition)
+    if text in EXIT_WORDS or text == "exit" or side == "SHORT":
+        return _ordered(notes, called("exit_long"), old, condition)
+    return None
+
+
+def _entered(notes: Notes, value: ast.expr, old: ast.stmt) -> list[ast.stmt] | None:
+    if not isinstance(value, ast.Compare | ast.BoolOp | ast.Call):
+        return None
+    return _ordered(notes, called("enter_long"), old, value)
+
+
+def _emitted(
+    notes: Notes, given: list[ast.expr], statement: ast.stmt, *, changed: bool = False
+) -> list[ast.stmt] | None:
     """A signal without an intent, with an intent in another tool's syntax, or with swapped arguments."""
-    translator = Translator(reasons)
+    translator = Translator(notes)
     parts = [cast("ast.expr", translator.visit(each)) for each in given]
-    changed = translator.changed
+    changed = changed or translator.changed
+    if len(parts) == 3:
+        return _three(notes, parts, statement)
+    named = {name.lower() for name in notes.names}
+    if (
+        len(parts) == 2
+        and _word(parts[0]) not in named
+        and _word(parts[0]) in LONG_WORDS | SHORT_WORDS | EXIT_WORDS | {"exit", "entry", "close"}
+    ):
+        parts, changed = parts[::-1], True
     if _is_intent(parts[0]):
         parts, changed = [parts[1] if len(parts) > 1 else parsed("close > open"), parts[0]], True
     if len(parts) == 1:
-        reasons.append("emit_signal takes a condition and an intent or a list of them")
+        notes.reasons.append("emit_signal takes a condition and an intent or a list of them")
         parts, changed = [parts[0], parsed(ENTER)], True
-    text = dotted_name(parts[1]).lower()
-    if isinstance(parts[1], ast.Constant):
-        text = str(parts[1].value).lower()
-    if text in LONG_WORDS | SHORT_WORDS | EXIT_WORDS | {"exit", "entry", "close"}:
-        reasons.append(f"`{text}` is no intent")
+    text = _word(parts[1])
+    if text not in named and text in LONG_WORDS | SHORT_WORDS | EXIT_WORDS | {"exit", "entry", "close"}:
+        notes.reasons.append(f"`{text}` is no intent")
         side = "SHORT" if text in SHORT_WORDS else "LONG"
         order = "exit(TICKER)" if text in EXIT_WORDS | {"exit", "close"} else f'entry(TICKER, "{side}", Weight(0.5))'
         parts, changed = [parts[0], parsed(order)], True
@@ -92,21 +266,45 @@ def _emitted(reasons: list[str], given: list[ast.expr], statement: ast.stmt) -> 
     return _located([ast.Expr(call)], statement)
 
 
+def _word(node: ast.expr) -> str:
+    return str(node.value).lower() if isinstance(node, ast.Constant) else dotted_name(node).lower()
+
+
+def _three(notes: Notes, parts: list[ast.expr], statement: ast.stmt) -> list[ast.stmt] | None:
+    """`emit_signal(condition, "LONG", 0.5)`, or a signal with two intents."""
+    if all(_is_intent(each) for each in parts[1:]):
+        notes.reasons.append("several intents are one list")
+        both = called("emit_signal", parts[0], ast.List(parts[1:], ast.Load()))
+        return _located([ast.Expr(both)], statement)
+    side = SIDES.get(_word(parts[1]).upper())
+    if side is None or _is_intent(parts[0]):
+        return None
+    notes.reasons.append("side and size are arguments of entry")
+    size = parts[2] if isinstance(parts[2], ast.Call) else called("Weight", parts[2])
+    intent = called("entry", ast.Name("TICKER", ast.Load()), ast.Constant(side), size)
+    return _located([ast.Expr(called("emit_signal", parts[0], intent))], statement)
+
+
 def _is_intent(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and dotted_name(node.func) in {"entry", "exit", "rebalance", "grid"}
 
 
-def _plain(reasons: list[str], statement: ast.Assign | ast.Expr) -> list[ast.stmt] | None:
+def _plain(notes: Notes, statement: ast.Assign | ast.Expr) -> list[ast.stmt] | None:
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     name = target.id if isinstance(target, ast.Name) else "length"
-    translator = Translator(reasons, name)
+    translator = Translator(notes, name)
     value = cast("ast.expr", translator.visit(statement.value))
     if translator.changed:
         value = cast("ast.expr", History().visit(value))
+        if isinstance(target, ast.Name) and isinstance(value, ast.Name) and value.id == target.id:
+            return []
     if isinstance(statement, ast.Assign):
         column = _column(target)
         if column is not None:
-            return _assigned(reasons, column, value, statement)
+            own = target.attr if isinstance(target, ast.Attribute) else _word(cast("ast.Subscript", target).slice)
+            return _assigned(notes, column, value, statement, column=own)
+        if _is_crossing(value) and name != "length":
+            notes.crossings[name] = cast("ast.Call", value)
         if not translator.changed:
             return None
         return _located([ast.Assign(statement.targets, value)], statement)
@@ -118,184 +316,93 @@ def _column(target: ast.expr | None) -> str | None:
     match target:
         case ast.Subscript(value=ast.Name(id=frame), slice=ast.Constant(value=str() as text)) if frame in FRAMES:
             name = re.sub(r"\W+", "_", text).lower()
-            return name if name.isidentifier() and name not in VARIABLES else f"my_{name}"
+            return name if name.isidentifier() and name not in _TAKEN else f"my_{name}"
         case ast.Attribute(value=ast.Name(id=frame), attr=name) if frame in FRAMES:
-            return name if name not in VARIABLES else f"my_{name}"
+            return name if name not in _TAKEN else f"my_{name}"
         case _:
             return None
 
 
-def _assigned(reasons: list[str], name: str, value: ast.expr, old: ast.stmt) -> list[ast.stmt]:
-    translator = Translator(reasons, name)
-    made = ast.Assign([ast.Name(name, ast.Store())], cast("ast.expr", translator.visit(value)))
-    return _located([made], old)
+_TAKEN: Final = {*VARIABLES, *FORMS}
 
 
-def _ordered(
-    reasons: list[str], call: ast.Call, old: ast.stmt, condition: ast.expr | None = None
-) -> list[ast.stmt] | None:
+def _is_crossing(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and dotted_name(value.func) in {"crossover", "crossunder"}
+
+
+def _assigned(notes: Notes, name: str, value: ast.expr, old: ast.stmt, *, column: str | None = None) -> list[ast.stmt]:
+    """A name with a translated value. `column` is its name in the other tool, by which later lines read it."""
+    translator = Translator(notes, name)
+    value = cast("ast.expr", translator.visit(value))
+    value = cast("ast.expr", History().visit(value)) if translator.changed else value
+    if dotted_name(value) == name:
+        return []
+    if column is not None:
+        notes.columns[column] = name
+    if _is_crossing(value):
+        notes.crossings[name] = cast("ast.Call", value)
+    return _located([ast.Assign([ast.Name(name, ast.Store())], value)], old)
+
+
+def _ordered(notes: Notes, call: ast.Call, old: ast.stmt, condition: ast.expr | None = None) -> list[ast.stmt] | None:
     """A trading call as a signal, with its own `when=` or else an example condition."""
+    if dotted_name(call.func) == "AddOrder" and len(call.args) >= 2:
+        word = dotted_name(call.args[0]).rsplit(".", 1)[-1].lower()
+        return _ordered(notes, called(_order_word("exit" if "close" in word else word.replace("sell", "short"))), old,
+                        call.args[1])  # fmt: skip
+    if dotted_name(call.func) == "entry" and call.args and isinstance(call.args[0], ast.Compare | ast.BoolOp):
+        notes.reasons.append("the condition is the first argument of emit_signal")
+        intent = ast.Call(call.func, [ast.Name("TICKER", ast.Load()), *call.args[1:]], call.keywords)
+        return _ordered(notes, intent, old, call.args[0])
     given = next((k.value for k in call.keywords if k.arg == "when"), None)
-    translator = Translator(reasons)
+    translator = Translator(notes)
     intent = cast("ast.expr", translator.visit(call))
     known = isinstance(intent, ast.Call) and dotted_name(intent.func) in {"entry", "exit", "rebalance", "grid"}
     if not known:
         return _located([ast.Expr(intent)], old) if translator.changed else None
     if condition is None and given is None:
-        reasons.append("an intent alone does nothing")
+        notes.reasons.append("an intent alone does nothing")
     when = condition or given or parsed("close > open")
     return _located([ast.Expr(called("emit_signal", cast("ast.expr", translator.visit(when)), intent))], old)
 
 
-def _branched(reasons: list[str], statement: ast.If, outer: ast.expr | None) -> list[ast.stmt] | None:
+def _branched(notes: Notes, statement: ast.If, outer: ast.expr | None) -> list[ast.stmt] | None:
     """`if` with orders in it, or with one name given in both branches."""
     match statement:
         case ast.If(body=[ast.Assign(targets=[ast.Name(id=a)], value=yes)], orelse=[ast.Assign(targets=[ast.Name(id=b)], value=no)]) if a == b:  # noqa: E501  # fmt: skip
-            return _assigned(reasons, a, ast.IfExp(statement.test, yes, no), statement)
+            return _assigned(notes, a, ast.IfExp(statement.test, yes, no), statement)
         case _:
             pass
     test = statement.test if outer is None else ast.BoolOp(ast.And(), [outer, statement.test])
     made: list[ast.stmt] = []
     for inner in statement.body:
-        match inner:
-            case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[condition, intent])):
-                both = ast.BoolOp(ast.And(), [test, condition])
-                made += _located([ast.Expr(called("emit_signal", both, intent))], statement)
-            case ast.Expr(value=ast.Call() as call):
-                made += _ordered(reasons, call, statement, test) or []
-            case ast.If():
-                made += _branched(reasons, inner, test) or []
-            case _:
-                pass
-    against = ast.UnaryOp(ast.Not(), test)
+        made += _under(notes, inner, statement, test)
+    against: ast.expr = ast.UnaryOp(ast.Not(), statement.test)
+    against = against if outer is None else ast.BoolOp(ast.And(), [outer, against])
     for inner in statement.orelse:
-        match inner:
-            case ast.If():
-                made += _branched(reasons, inner, outer) or []
-            case ast.Expr(value=ast.Call() as call):
-                made += _ordered(reasons, call, statement, against) or []
-            case _:
-                pass
-    return made or None
+        made += _under(notes, inner, statement, against)
+    return made if any(isinstance(each, ast.Expr) for each in made) else None
 
 
-_DECLARED: Final = re.compile(
-    r"^(\s*)(?:(?:var|varip|let|const|auto|double|float|int|bool|string|series|simple|final|export)\s+)+(?=[A-Za-z_]\w*\s*:?=[^=])"
-)
-_TERNARY: Final = re.compile(
-    r"^(?P<start>\s*(?:\w+\s*=\s*)?)(?P<test>[^?=][^?]*?)\s*\?\s*(?P<yes>[^:?]+?)\s*:\s*(?P<no>[^:?]+?)\s*$"
-)
-_PERCENT: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*%(?=\s*(?:[,)\]]|$))")
-_COMPARED: Final = re.compile(
-    r"(?:^|[(,]|\band|\bor|\bnot)\s*(?P<name>[a-z]\w*)(?:\((?:[^()]|\([^()]*\))*\))?(?:\[[^\]]*\])?"
-    r"\s*(?:[<>]=?|[!=]=)\s*-?$"
-)
-_ARROW: Final = re.compile(r"^\s*(?:f\s*=\s*)?(\w+)\s*\([^)]*\)\s*=>\s*(.+)$")
-_SPOKEN_ORDER: Final = re.compile(
-    r"^\s*(?:go\s+|enter\s+|open\s+)?(?P<do>buy|sell|long|short|exit|close|enter)\b(?P<what>[^()=]*?)\s+(?:when|if|once|whenever|on)\s+(?P<when>.+?)[.:]?\s*$",
-    re.IGNORECASE,
-)
-_SPOKEN_CONDITION: Final = re.compile(
-    r"^\s*(?:if|when|whenever)\s+(?P<when>[^:]+?)\s*(?:,|:|\bthen\b)\s*(?:go\s+|enter\s+|open\s+)?(?P<do>buy|sell|long|short|exit|close)\b[^()]*\.?\s*$",
-    re.IGNORECASE,
-)
-_OPERAND: Final = r"[A-Za-z_][\w.]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?(?:\[[^\]]*\])?|\d+(?:\.\d+)?"
-_SPOKEN: Final = (
-    (re.compile(rf"({_OPERAND})\s+(?:crosses|crossed|cross|crossing)\s+(?:above|over|up|up through)\s+({_OPERAND})"), r"crossover(\1, \2)"),  # noqa: E501
-    (re.compile(rf"({_OPERAND})\s+(?:crosses|crossed|cross|crossing)\s+(?:below|under|down|down through)\s+({_OPERAND})"), r"crossunder(\1, \2)"),  # noqa: E501
-    (re.compile(rf"({_OPERAND})\s+(?:crosses|crossed|crossing)\s+({_OPERAND})"), r"cross(\1, \2)"),
-    (re.compile(r"\s+(?:is\s+|goes\s+|rises\s+|closes\s+|drops\s+|falls\s+)?(?:greater than or equal to|at least|no less than)\s+"), " >= "),  # noqa: E501
-    (re.compile(r"\s+(?:is\s+|goes\s+|rises\s+|closes\s+|drops\s+|falls\s+)?(?:less than or equal to|at most|no more than)\s+"), " <= "),  # noqa: E501
-    (re.compile(r"\s+(?:is\s+|goes\s+|rises\s+|closes\s+)?(?:greater than|higher than|more than|above|over)\s+"), " > "),  # noqa: E501
-    (re.compile(r"\s+(?:is\s+|goes\s+|falls\s+|drops\s+|closes\s+)?(?:less than|lower than|below|under)\s+"), " < "),
-    (re.compile(r"\s+(?:is equal to|equals|is exactly)\s+"), " == "),
-)  # fmt: skip
-_COMMENT: Final = re.compile(r"//\s*[A-Za-z@]\w*[,.:;]?(?:\s+[A-Za-z]|\s*=|\s*$)")
-_BARE: Final = re.compile(r"(?<![\w.])(rsi|adx|atr|cci|mfi|willr|stoch_k|obv|macd_line|macd_hist)(?!\s*[\w(.])")
-_LONGEST_LINE: Final = 400
-"""Characters. Longer lines are not searched for the words of other languages."""
-
-_FENCE: Final = re.compile(r"^\s*(?:```|~~~)")
-_TRADED: Final = {"buy": "LONG", "long": "LONG", "enter": "LONG", "short": "SHORT"}
-
-
-def _spoken(text: str) -> str:
-    """A condition in English that contains operators of this language."""
-    if not re.search(r"[A-Za-z)\]]\s+[a-z]+\s+", text):
-        return text
-    out = re.sub(r"\band then\b", "and", text)
-    for pattern, ours in _SPOKEN:
-        out = pattern.sub(ours, out)
-    if out == text:
-        return text
-    return _BARE.sub(
-        lambda m: (
-            f"{m[1]}({'close, ' if OPERATORS[m[1]].inputs else ''}14)" if OPERATORS[m[1]].constants else f"{m[1]}()"
-        ),
-        out,
-    )
-
-
-def _signalled(found: re.Match[str]) -> str:
-    when = _spoken(found["when"].strip().rstrip(","))
-    when = _BARE.sub(lambda m: f"{m[1]}({'close, ' if OPERATORS[m[1]].inputs else ''}14)", when)
-    side = _TRADED.get(found["do"].lower())
-    intent = "exit(TICKER)" if side is None else f'entry(TICKER, "{side}", Weight(0.5))'
-    return f"emit_signal({when}, {intent})"
-
-
-def our_line(line: str) -> str:
-    """A line with the syntax of other languages replaced; unchanged if it has none."""
-    stripped = line.strip()
-    if not stripped or len(line) > _LONGEST_LINE or stripped.startswith("#"):
-        return line
-    if (
-        _FENCE.match(line)
-        or stripped in {"}", "};", "{", "end", "endif", "pass;"}
-        or re.match(r"^import\s.+\sfrom\s", stripped)
-    ):
-        return ""
-    if stripped.startswith("//"):
-        return f"{line[: len(line) - len(line.lstrip())]}# {stripped.lstrip('/').strip()}"
-    comment = _COMMENT.search(line)
-    if comment and '"' not in line[comment.start() :]:
-        line = line[: comment.start()].rstrip()
-    line = _DECLARED.sub(r"\1", line.replace(":=", "="))
-    if line.rstrip().endswith(";"):
-        line = line.rstrip().rstrip(";")
-    line = _PERCENT.sub(_without_percent, line)
-    for pattern in (_SPOKEN_ORDER, _SPOKEN_CONDITION):
-        found = pattern.match(line)
-        if found:
-            return _signalled(found)
-    return _block(_lines_of_code(line))
-
-
-def _without_percent(found: re.Match[str]) -> str:
-    """`5%` as the fraction 0.05; beside a value in percent, as in `rsi(close, 14) < 30%`, as the number itself."""
-    other = _COMPARED.search(found.string[: found.start()])
-    name = other["name"] if other else ""
-    scale = {(o.low, o.high) for o in OPERATORS[name].outputs} if name in OPERATORS else set[tuple[float, float]]()
-    percent = name in PERCENT_CALLS | PERCENT_STATE or not scale.isdisjoint({(0, 100), (-100, 0), (-100, 100)})
-    return f"{float(found[1]) / (1 if percent else 100):g}"
-
-
-def _lines_of_code(line: str) -> str:
-    arrow = _ARROW.match(line)
-    if arrow:
-        return f"{arrow[1]} = {arrow[2]}"
-    choice = _TERNARY.match(line)
-    if choice and '"' not in line:
-        return f"{choice['start']}{choice['yes']} if {choice['test'].strip()} else {choice['no']}"
-    return _spoken(line)
-
-
-def _block(line: str) -> str:
-    """`if` and `else` with the required colon."""
-    code = line.rstrip()
-    if re.match(r"^\s*\}?\s*else\s*\{?$", code):
-        return re.sub(r"\}?\s*else\s*\{?$", "else:", code)
-    code = re.sub(r"^(\s*)\}?\s*else if\b", r"\1elif", code)
-    if re.match(r"^\s*(?:el)?if\b", code) and not code.endswith(":") and ":" not in code:
-        return re.sub(r"\s*(?:\{|\bthen)?$", "", code) + ":"
-    return code if code != line.rstrip() else line
+def _under(notes: Notes, inner: ast.stmt, old: ast.stmt, test: ast.expr) -> list[ast.stmt]:
+    """A statement below `if`, under its test. Names are values, which need no test."""
+    match inner:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[condition, intent])):
+            parts = [test, cast("ast.expr", Translator(notes).visit(condition))]
+            whole = isinstance(condition, ast.Constant) and condition.value is True
+            both = cast("ast.expr", Translator(notes).visit(test if whole else ast.BoolOp(ast.And(), parts)))
+            return _located([ast.Expr(called("emit_signal", both, intent))], old)
+        case ast.Expr(value=ast.Call() as call):
+            return _ordered(notes, call, old, test) or []
+        case ast.If():
+            return _branched(notes, inner, test) or []
+        case ast.Return(value=value) if value is not None:
+            return _signalled(notes, value, old, test) or []
+        case ast.Assign(targets=[target], value=value) if re.search(
+            r"signal|position|action|order", ast.unparse(target), re.IGNORECASE
+        ):
+            return _signalled(notes, value, old, test) or []
+        case ast.Assign():
+            return translated(inner, notes) or [inner]
+        case _:
+            return []

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Callable
 from typing import Final, cast
 
+from .foreign_calls import (
+    NO_ROLES,
+    ROLES,
+    SHORT_NAMES,
+    TEMPLATES,
+    TUPLES,
+    example_of,
+    filled,
+    input_meant,
+    method_meant,
+    numbered_meant,
+    order_meant,
+    output_meant,
+    placed,
+)
 from .foreign_words import (
     DAYS,
     FIELDS,
@@ -18,18 +34,15 @@ from .foreign_words import (
     MODULES,
     NO_IN,
     NO_METHODS,
-    NUMBERED,
     OPTIONS,
     PREVIOUS,
     ROLLED,
     SIDES,
     STATE,
+    Notes,
     called,
     dotted_name,
-    input_meant,
-    method_meant,
     number,
-    order_meant,
     parsed,
     share_below,
     timeframe_meant,
@@ -49,9 +62,10 @@ _CURRENT: Final = re.compile(r"(?:self\.)?_?(\w+)\.Current\.Value")
 class Translator(ast.NodeTransformer):
     """Rewrites one statement. `changed` says whether it contained another tool's syntax."""
 
-    def __init__(self, reasons: list[str], target: str = "length") -> None:
+    def __init__(self, notes: Notes, target: str = "length") -> None:
         self.changed = False
-        self._reasons = reasons
+        self._notes = notes
+        self._reasons = notes.reasons
         self._target = target
 
     def _now(self, node: ast.expr, old: ast.AST, reason: str = "") -> ast.expr:
@@ -60,11 +74,14 @@ class Translator(ast.NodeTransformer):
             self._reasons.append(reason)
         return ast.fix_missing_locations(ast.copy_location(node, old))
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: C901 - one case for each form
         """Columns of a table, state of a strategy."""
         dotted = dotted_name(node)
         if dotted in STATE:
             return self._now(parsed(STATE[dotted]), node)
+        own = _OWN.fullmatch(dotted)
+        if own and (own[1] in self._notes.columns or own[1] in self._notes.names):
+            return self._now(ast.Name(self._notes.columns.get(own[1], own[1]), ast.Load()), node)
         holding = _HOLDING.fullmatch(ast.unparse(node))
         if holding and holding[1] in HOLDING:
             return self._now(parsed(HOLDING[holding[1]]), node, NO_METHODS)
@@ -75,29 +92,41 @@ class Translator(ast.NodeTransformer):
         field = FIELDS.get(node.attr.lower(), node.attr.lower())
         if field in COLUMNS and dotted_name(node.value).split(".")[0] in FRAMES:
             return self._now(ast.Name(field, ast.Load()), node)
-        if node.attr in {"values", "array", "series"}:
+        if node.attr in {"values", "array", "series", "lines"}:
             return self._now(node.value, node)
+        if dotted.startswith("self.") and dotted.count(".") == 1 and node.attr not in {"data", "datas"}:
+            named = numbered_meant(node.attr)
+            if named or node.attr in OPERATORS:
+                return self._now(named or self._column(node.attr), node, NO_METHODS)
+        if isinstance(node.value, ast.Name) and output_meant(dotted):
+            return self._now(parsed(output_meant(dotted) or ""), node, NO_METHODS)
         match node.value:
             case ast.Call(func=ast.Name(id=name)) as call if f"{name}_{node.attr}" in OPERATORS:
                 return self._now(ast.Call(ast.Name(f"{name}_{node.attr}", ast.Load()), call.args, call.keywords), node)
+            case ast.Call(func=ast.Name(id=name)) as call if node.attr in {name, "real", "ma"} and name in OPERATORS:
+                return self._now(call, node, NO_METHODS)
             case _:
                 return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """`ema20`, `prev_close`."""
         folded = node.id.lower()
+        if (
+            node.id in self._notes.names
+            or node.id in self._notes.columns.values()
+            or node.id in OPERATORS
+            or node.id in VARIABLES
+        ):
+            return node
         if node.id.isupper() and node.id not in VARIABLES and folded in VARIABLES:
             return self._now(ast.Name(folded, ast.Load()), node, f"unknown name `{node.id}`")
         previous = PREVIOUS.fullmatch(folded)
         if previous:
             return self._now(parsed(f"{previous['a'] or previous['b']}[-2]"), node)
-        numbered = NUMBERED.fullmatch(folded)
-        if numbered and node.id not in OPERATORS:
-            name = {"ma": "sma", "vol": "", "r": ""}.get(numbered["name"], numbered["name"])
-            if name in OPERATORS and OPERATORS[name].constants:
-                inputs = "close, " if OPERATORS[name].inputs else ""
-                return self._now(parsed(f"{name}({inputs}{numbered['period']})"), node)
-        return node
+        if folded in {"bid", "ask"}:
+            return self._now(ast.Name("close", ast.Load()), node, "a script sees closed bars, not quotes")
+        named = numbered_meant(node.id) or (parsed(output_meant(node.id) or "x") if output_meant(node.id) else None)
+        return node if named is None else self._now(named, node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """Columns by name, outputs by name or place, positions."""
@@ -105,12 +134,25 @@ class Translator(ast.NodeTransformer):
         line = _LINE.fullmatch(ast.unparse(node.value))
         if line and (isinstance(key, ast.Constant) or whole_number(key)) and whole_number(key) <= 0:
             return self._now(parsed(f"{line[1]}[{whole_number(key) - 1}]"), node, NO_METHODS)
+        past = whole_number(key) < 0 or (isinstance(key, ast.Constant) and key.value == 0)
+        if past and self._notes.counts_back and dotted_name(node.value).startswith("self."):
+            series = cast("ast.expr", self.visit(node.value))
+            return self._now(ast.Subscript(series, number(whole_number(key) - 1), ast.Load()), node, NO_METHODS)
+        if isinstance(node.value, ast.Call) and dotted_name(node.value.func) in TUPLES:
+            place = key.value if isinstance(key, ast.Constant) else None
+            found = self.outputs(node.value)
+            if isinstance(place, int) and found and place < len(found):
+                return self._now(found[place], node, NO_METHODS)
+        period = key.value if isinstance(key, ast.Constant) and isinstance(key.value, int) else 0
+        bare = dotted_name(node.value)
+        if period >= _SHORTEST and bare in OPERATORS and bare not in self._notes.names and OPERATORS[bare].constants:
+            return self._now(placed(OPERATORS[bare], [], {"period": key}), node, "periods are in round brackets")
         self.generic_visit(node)
         text = key.value.lower() if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
         if text is not None and dotted_name(node.value).split(".")[0] in FRAMES and FIELDS.get(text, text) in COLUMNS:
             return self._now(ast.Name(FIELDS.get(text, text), ast.Load()), node)
         if text is not None and dotted_name(node.value) in FRAMES:
-            return self._now(self._column(text), node)
+            return self._now(self._column(str(getattr(key, "value", text))), node)
         if isinstance(node.value, ast.Attribute) and node.value.attr in {"iloc", "iat", "loc"}:
             return self._now(ast.Subscript(node.value.value, key, ast.Load()), node)
         if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
@@ -119,16 +161,32 @@ class Translator(ast.NodeTransformer):
 
     def _column(self, text: str) -> ast.expr:
         """A column that the script computed, or the indicator of that name."""
-        operator = OPERATORS.get(text) or OPERATORS.get(meant(text)[0] or "")
+        known = self._notes.columns.get(text)
+        if known is not None:
+            return ast.Name(known, ast.Load())
+        numbered = numbered_meant(text)
+        if numbered is not None:
+            return numbered
+        if output_meant(text):
+            return parsed(output_meant(text) or "")
+        operator = OPERATORS.get(text.lower()) or OPERATORS.get(meant(text)[0] or "")
         example = None if operator is None else example_of(operator)
-        name = re.sub(r"\W+", "_", text)
+        name = re.sub(r"\W+", "_", text).lower()
         return parsed(example) if example else ast.Name(name, ast.Load()) if name.isidentifier() else parsed("close")
 
     def _output(self, node: ast.Subscript, call: ast.Call, name: str, text: str | None) -> ast.expr:
         operator = OPERATORS.get(name)
-        if operator is None or len(operator.outputs) < 2:
+        if operator is None:
             return node
         key = node.slice
+        if text is not None and numbered_meant(text) is not None:
+            part = numbered_meant(text)
+            chosen = dotted_name(part.func) if isinstance(part, ast.Call) else name
+            if chosen == name or chosen.startswith(f"{name}_"):
+                return self._now(ast.Call(ast.Name(chosen, ast.Load()), call.args, call.keywords), node)
+            return self._now(part, node) if part is not None else node
+        if len(operator.outputs) < 2:
+            return node
         place = key.value if isinstance(key, ast.Constant) and isinstance(key.value, int) else None
         names = [o.name for o in operator.outputs]
         chosen = text if text in names else names[place] if place is not None and 0 <= place < len(names) else None
@@ -142,6 +200,14 @@ class Translator(ast.NodeTransformer):
         if len(node.ops) != 1:
             return node
         left, op, right = node.left, node.ops[0], node.comparators[0]
+        crossed = self._crossing(left, op, right)
+        if crossed is not None:
+            return self._now(crossed, node)
+        side = _held(left, right)
+        if side is not None:
+            negative = isinstance(op, ast.IsNot | ast.NotEq)
+            held = {">": "<=", "<": ">=", "==": "!="}[side] if negative else side
+            return self._now(parsed(f"position {held} 0"), node, "position is a number")
         if isinstance(right, ast.Constant) and right.value is None:
             test = called("is_missing", left)
             negative = isinstance(op, ast.IsNot | ast.NotEq)
@@ -155,6 +221,52 @@ class Translator(ast.NodeTransformer):
             return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [number(DAYS.index(day))]), node)
         return node
 
+    def _crossing(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr | None:
+        """`CrossOver(a, b) > 0` of tools where a crossing is 1 or -1."""
+        call = self._notes.crossings.get(left.id) if isinstance(left, ast.Name) else left
+        if not isinstance(call, ast.Call) or dotted_name(call.func) not in {"crossover", "crossunder"}:
+            return None
+        if not self.changed and isinstance(left, ast.Call):
+            return None
+        down = isinstance(op, ast.Lt) or (isinstance(op, ast.Eq) and whole_number(right) == -1)
+        limit = whole_number(right) in {0, 1, -1} and (isinstance(right, ast.Constant) or whole_number(right))
+        if not limit or not isinstance(op, ast.Gt | ast.Lt | ast.Eq | ast.GtE):
+            return None
+        if not down:
+            return left
+        other = "crossunder" if dotted_name(call.func) == "crossover" else "crossover"
+        return ast.Call(ast.Name(other, ast.Load()), call.args, call.keywords)
+
+    def outputs(self, node: ast.expr) -> list[ast.expr] | None:
+        """The outputs of a call, one expression each, in the order of the tool it comes from."""
+        if not isinstance(node, ast.Call) or dotted_name(node.func) not in TUPLES:
+            return None
+        whole = self.visit(ast.Call(node.func, node.args, node.keywords))
+        if not isinstance(whole, ast.Call):
+            return None
+        made: list[ast.expr] = []
+        for name in TUPLES[dotted_name(node.func)]:
+            call: ast.expr = ast.Call(ast.Name(name, ast.Load()), whole.args, [])
+            made.append(ast.UnaryOp(ast.USub(), call) if name == "supertrend_direction" else call)
+        return made
+
+    def _template(self, node: ast.Call, dotted: str) -> ast.expr | None:
+        """A call whose arguments are in another order, scale or sign."""
+        name = dotted if dotted in TEMPLATES else dotted.rsplit(".", 1)[-1]
+        template = TEMPLATES.get(name)
+        if template is None:
+            return None
+        arguments = [cast("ast.expr", self.visit(a)) for a in node.args if dotted_name(a) not in FRAMES]
+        reads = [a for a in arguments if dotted_name(a) in {"high", "low"}]
+        if dotted.startswith("ta.") and reads and dotted_name(arguments[0]) == "high" and not dotted.endswith("bars"):
+            return None
+        if name in {"MAX", "MIN"} and not (len(arguments) == 1 or whole_number(arguments[1]) > 1):
+            return None
+        if name.startswith("STOCH") and dotted_name(arguments[0]) == "high" if arguments else False:
+            arguments = arguments[3:]
+        keywords = {str(k.arg): cast("ast.expr", self.visit(k.value)) for k in node.keywords}
+        return filled(template, arguments, keywords)
+
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         """`not self.position`."""
         self.generic_visit(node)
@@ -165,11 +277,18 @@ class Translator(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         """Functions of other libraries, methods of tables, orders."""
         dotted = dotted_name(node.func)
+        template = self._template(node, dotted)
+        if template is not None:
+            return self._now(template, node, NO_METHODS if "." in dotted else f"unknown function `{dotted}`")
         special = _CALLS.get(dotted.lower())
         if special is not None:
             found = special(self, node)
             if found is not None:
                 return self._now(found, node)
+        day = next((k.value for k in node.keywords if k.arg == "period"), None)
+        length = timeframe_meant(dotted_name(day)) if day is not None and dotted in VARIABLES else None
+        if length is not None:
+            return self._now(called("tf", ast.Constant(length), ast.Name(dotted, ast.Load())), node)
         order = order_meant(node, dotted)
         if order is not None:
             return self._now(order, node)
@@ -197,6 +316,8 @@ class Translator(ast.NodeTransformer):
             arguments = [ast.Name("TICKER", ast.Load())]
         elif text in SIDES:
             arguments = [ast.Name("TICKER", ast.Load()), ast.Constant(SIDES[text]), *arguments[1:]]
+        if len(arguments) > 1 and isinstance(arguments[1], ast.Name) and arguments[1].id.upper() in SIDES:
+            arguments[1] = ast.Constant(SIDES[arguments[1].id.upper()])
         for keyword in keywords:
             if str(keyword.arg).lower() in OPTIONS:
                 self._reasons.append(f"{name} has no option `{keyword.arg}`")
@@ -231,13 +352,19 @@ class Translator(ast.NodeTransformer):
             return self._now(rolled, node, NO_METHODS)
         root = dotted.split(".", maxsplit=1)[0]
         name = func.attr
+        accessor = func.value if isinstance(func.value, ast.Attribute) and func.value.attr in {"ta", "vbt"} else None
+        if name == "run" and root in MODULES and isinstance(func.value, ast.Attribute):
+            name = func.value.attr
         self.generic_visit(node)
-        if root in MODULES:
+        if accessor is not None and dotted_name(accessor.value) not in FRAMES:
+            node.args = [cast("ast.expr", self.visit(accessor.value)), *node.args]
+        if root in MODULES or accessor is not None:
             return self._now(self._function(node, name), node, NO_METHODS)
         if not isinstance(node.func, ast.Attribute):
             return node
         series = node.func.value
-        plain = method_meant(series, name, node.args)
+        given = [*node.args, *(k.value for k in node.keywords if k.arg in {"periods", "n", "window", "other"})]
+        plain = method_meant(series, name, given)
         return node if plain is None else self._now(plain, node, NO_METHODS)
 
     def _rolled(self, node: ast.Call, func: ast.Attribute) -> ast.expr | None:  # noqa: C901 - one case for each form
@@ -257,13 +384,21 @@ class Translator(ast.NodeTransformer):
                 return called("percentile", series, given[0], number(100 * float(cast("float", node.args[0].value))))
             if func.attr == "rank":
                 return share_below(series, given[0])
-            return called(ROLLED[func.attr], series, given[0]) if func.attr in ROLLED else None
+            name = func.attr
+            if name == "apply" and node.args:
+                name = dotted_name(node.args[0]).rsplit(".", 1)[-1]
+            return called(ROLLED[name], series, usable_period(given[0])) if name in ROLLED else None
         if inner.func.attr == "ewm" and func.attr == "mean" and given:
             alpha = keywords.get("alpha")
             if isinstance(alpha, ast.BinOp) and isinstance(alpha.op, ast.Div):
                 return called("rma", series, alpha.right)
             if "com" in keywords and isinstance(keywords["com"], ast.Constant):
                 return called("rma", series, number(float(cast("float", keywords["com"].value)) + 1))
+            if isinstance(alpha, ast.Constant) and isinstance(alpha.value, float):
+                return called("ema", series, number(round(2 / alpha.value - 1)))
+            if "halflife" in keywords and isinstance(keywords["halflife"], ast.Constant):
+                kept = math.exp(-math.log(2) / float(cast("float", keywords["halflife"].value)))
+                return called("ema", series, number(round(2 / (1 - kept) - 1)))
             return called("ema", series, keywords.get("span", given[0]))
         if inner.func.attr == "expanding":
             return called("cum", series) if func.attr == "sum" else None
@@ -290,18 +425,27 @@ class Translator(ast.NodeTransformer):
         if name in LISTED and isinstance(first, ast.Subscript) and isinstance(first.slice, ast.Slice):
             window = self._window(LISTED[name], first)
             return node if window is None else self._now(window, node)
-        if name not in OPERATORS and name not in FORMS and name.lower() in OPERATORS and name.upper() == name:
+        if name == "at" and len(node.args) == 2:
+            ticker, series = node.args if isinstance(node.args[0], ast.Constant | ast.Name) else node.args[::-1]
+            return self._now(ast.Subscript(series, ticker, ast.Load()), node, "another ticker's series is in brackets")
+        clear = meant(name)[0] if name not in OPERATORS and name not in FORMS else None
+        if clear in OPERATORS and (name.upper() == name or name.lower() == clear):
             return self._now(self._function(node, name), node, f"unknown function `{name}`")
         return node
 
     def _function(self, node: ast.Call, name: str) -> ast.expr:
         """A call of this language's operator for a library function with a similar name."""
         folded = FUNCTIONS.get(name.lower(), name.lower())
+        folded = folded if folded in OPERATORS else SHORT_NAMES.get(folded, folded)
         clear, _ = (folded, []) if folded in OPERATORS else meant(name)
         ours = clear or folded
         operator = OPERATORS.get(ours)
-        arguments = [*node.args, *(k.value for k in node.keywords if k.arg not in {"adjust", "ddof", "axis"})]
-        arguments = [each for each in arguments if dotted_name(each) not in FRAMES]
+        arguments = [each for each in node.args if not _whole_table(each)]
+        named = {ROLES.get(str(k.arg).lower(), str(k.arg)): k.value for k in node.keywords
+                 if str(k.arg).lower() not in NO_ROLES and not _whole_table(k.value)}  # fmt: skip
+        if operator is None:
+            arguments += named.values()
+            named = {}
         sliced = arguments[0] if arguments else None
         if name in LISTED and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
             return self._window(LISTED[name], sliced) or node
@@ -318,15 +462,22 @@ class Translator(ast.NodeTransformer):
                 arguments = [ast.Name(column, ast.Load()), *arguments]
             if not operator.inputs and arguments and dotted_name(arguments[0]) in COLUMNS:
                 arguments = arguments[1:]
+            return placed(operator, arguments, named)
         return called(ours, *arguments)
 
     def security(self, node: ast.Call) -> ast.expr | None:
-        """Another timeframe."""
+        """Another timeframe, and perhaps another ticker."""
         given = [*node.args, *(k.value for k in node.keywords)]
         if len(given) < 3 or not isinstance(given[1], ast.Constant):
             return None
         length = timeframe_meant(str(given[1].value))
-        return called("tf", ast.Constant(length or "4h"), cast("ast.expr", self.visit(given[2])))
+        series = cast("ast.expr", self.visit(given[2]))
+        ticker = str(given[0].value) if isinstance(given[0], ast.Constant) else ""
+        pair = re.fullmatch(r"(?:(\w+):)?([A-Z0-9]+?)(USDT|USDC|USD|BTC|EUR)(?:\.P)?", ticker)
+        if pair:
+            exchange = f"{pair[1]}:" if pair[1] else ""
+            series = ast.Subscript(series, ast.Constant(f"{exchange}{pair[2]}/{pair[3]}"), ast.Load())
+        return called("tf", ast.Constant(length or "4h"), series)
 
     def parameter(self, node: ast.Call) -> ast.expr | None:
         """A number that can be set from outside, named after the variable that it is assigned to."""
@@ -354,12 +505,24 @@ class Translator(ast.NodeTransformer):
         return called("tf", ast.Constant(length), cast("ast.expr", self.visit(second)))
 
 
-def example_of(operator: Operator) -> str | None:
-    """A call with the defaults, on the close; None where an argument has no obvious value."""
-    if any(p.default is None and p.kind not in {"series", "value", "any"} for p in operator.parameters):
+_SHORTEST: Final = 5
+"""Numbers in square brackets after an operator from here on are a period; smaller ones are bars ago."""
+
+_OWN: Final = re.compile(r"self\.(?:p\.|params\.)?(\w+)")
+
+
+def _held(left: ast.expr, right: ast.expr) -> str | None:
+    """What `position` is compared with, as a sign: `position == "long"`, `position is None`."""
+    if dotted_name(left) not in {"position", "self.position"} or not isinstance(right, ast.Constant):
         return None
-    texts = ("close" if p.default is None else f"{p.default:g}" for p in operator.parameters if p.kind != "choice")
-    return f"{operator.name}({', '.join(texts)})"
+    text = str(right.value).lower()
+    return {"long": ">", "buy": ">", "short": "<", "none": "==", "flat": "==", "false": "==", "": "=="}.get(text)
+
+
+def _whole_table(node: ast.expr) -> bool:
+    """`df`, `self.data` or `self.datas[0]`, where an operator here takes a column."""
+    inner = node.value if isinstance(node, ast.Subscript) else node
+    return dotted_name(inner) in FRAMES | {"self.data", "self.datas", "self.data0"}
 
 
 class History(ast.NodeTransformer):

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
-from typing import Final, cast
-
-from .operators import OPERATORS
-from .words import VARIABLES, meant
+from dataclasses import dataclass, field
+from typing import Final
 
 FRAMES: Final = frozenset(
     {"df", "data", "dataframe", "bars", "candles", "candle", "ohlcv", "ohlc", "prices", "bar", "datas", "row", "self"}
@@ -32,8 +29,32 @@ MODULES: Final = frozenset(
         "indicators",
         "momentum",
         "qtpylib",
+        "vbt",
+        "vectorbt",
+        "trade",
     }
 )
+
+
+@dataclass(slots=True)
+class Notes:
+    """What one script in another tool's syntax has said so far.
+
+    Attributes:
+        reasons: Why the current statement was translated.
+        columns: Columns and attributes that the script itself gave a value, with the name that they have here.
+        crossings: Names of crossings: other tools have them as 1, -1 and 0.
+        names: Every name that the script gives a value.
+        counts_back: Bars are counted as in backtrader: 0 is the current one, -1 the one before.
+    """
+
+    reasons: list[str] = field(default_factory=list[str])
+    columns: dict[str, str] = field(default_factory=dict[str, str])
+    crossings: dict[str, ast.Call] = field(default_factory=dict[str, ast.Call])
+    counts_back: bool = False
+    names: frozenset[str] = frozenset()
+
+
 FIELDS: Final = {"adj close": "close", "adj_close": "close", "vol": "volume", "last": "close", "price": "close"}
 ROLLED: Final = {
     "mean": "sma", "std": "stddev", "max": "highest", "min": "lowest", "sum": "sum", "median": "median", "var": "var",
@@ -65,7 +86,10 @@ STATE: Final = {
     "self.position.size": "position", "position.entry_price": "entry_price", "account.equity": "equity",
     "account.balance": "cash", "strategy.initial_capital": "equity", "ta.tr": "trange()", "ta.obv": "obv()",
     "ta.vwap": "session_vwap()", "self.Portfolio.Invested": "position != 0", "self.Portfolio.Cash": "cash",
-    "self.Portfolio.TotalPortfolioValue": "equity",
+    "self.Portfolio.TotalPortfolioValue": "equity", "self.broker.getvalue": "equity", "self.broker.getcash": "cash",
+    "df.index.hour": "hour", "df.index.minute": "minute", "df.index.dayofweek": "weekday", "df.index.weekday": "weekday",  # noqa: E501
+    "df.index.day": "day", "df.index.month": "month", "close.index.hour": "hour", "close.index.dayofweek": "weekday",
+    "timeframe.isdaily": 'TIMEFRAME == "1d"', "timeframe.isweekly": 'TIMEFRAME == "1w"',
 }  # fmt: skip
 HOLDING: Final = {
     "Invested": "position != 0", "IsLong": "position > 0", "IsShort": "position < 0", "Quantity": "position",
@@ -74,10 +98,12 @@ HOLDING: Final = {
 }  # fmt: skip
 """Of a security or a holding in QuantConnect."""
 PREVIOUS: Final = re.compile(r"(?:(?:prev|previous|last|yesterday)_?(?P<a>open|high|low|close|volume)|(?P<b>open|high|low|close|volume)_?(?:prev|previous|1))")  # noqa: E501  # fmt: skip
-NUMBERED: Final = re.compile(r"(?P<name>[a-z]+)_?(?P<period>\d{1,4})")
+
+
 NO_METHODS: Final = "nothing has attributes or methods here"
 NO_IN: Final = "`in` and `is` are not part of the language"
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_LENGTHS: Final = re.compile(r"(?:PERIOD_|AggregationPeriod\.|PERIOD)?(?P<unit>M|H|D|W|MN)(?P<count>\d+)")
 _MINUTES: Final = {"1": "1m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h", "360": "6h",
                    "480": "8h", "720": "12h", "d": "1d", "w": "1w", "1h": "1h", "daily": "1d", "weekly": "1w",
                    "hourly": "1h", "1day": "1d", "day": "1d", "hour": "1h", "1440": "1d"}  # fmt: skip
@@ -121,7 +147,10 @@ def dotted_name(node: ast.expr) -> str:
 
 def timeframe_meant(text: str) -> str | None:
     """The timeframe of this language for `240`, `D`, `1H` or `4 hours`."""
-    folded = text.strip().lower().replace(" ", "")
+    word = _LENGTHS.fullmatch(text.strip())
+    if word:
+        text = f"{word['count']}{word['unit']}"
+    folded = text.strip().rsplit(".", 1)[-1].removeprefix("PERIOD_").lower().replace(" ", "")
     short = re.fullmatch(r"(\d*)(m|h|d|w)(?:in|ins|inute|inutes|our|ours|r|rs|ay|ays|eek|eeks)?", folded)
     if folded in _MINUTES:
         return _MINUTES[folded]
@@ -135,65 +164,6 @@ OPTIONS: Final = {
     "trailing": "trailing_stop", "trail_stop": "trailing_stop", "qty": "size", "quantity": "size", "weight": "size",
     "symbol": "ticker", "direction": "side", "price": "limit", "limit_price": "limit", "label": "tag", "comment": "tag",
 }  # fmt: skip
-
-
-def order_meant(node: ast.Call, dotted: str) -> ast.expr | None:
-    """An entry or exit for the buy and sell calls of other tools."""
-    last = dotted.rsplit(".", 1)[-1].lower()
-    whole = dotted.lower()
-    if whole in {"strategy.entry", "strategy.order"}:
-        text = ast.unparse(node).lower()
-        side = "SHORT" if "strategy.short" in text or '"short"' in text.replace("'", '"') else "LONG"
-        return parsed(f'entry(TICKER, "{side}", Weight(0.5))')
-    if whole in {"strategy.close", "strategy.exit", "strategy.close_all", "self.position.close", "position.close"}:
-        return parsed("exit(TICKER)")
-    if dotted and (last in LONG_WORDS or last in SHORT_WORDS or last in EXIT_WORDS) and last not in OPERATORS:
-        side = "SHORT" if last in SHORT_WORDS else "LONG"
-        return parsed("exit(TICKER)" if last in EXIT_WORDS else f'entry(TICKER, "{side}", Weight(0.5))')
-    return None
-
-
-def method_meant(series: ast.expr, name: str, arguments: Sequence[ast.expr]) -> ast.expr | None:
-    """The operator for a method of a series."""
-    one: list[ast.expr] = list(arguments[:1]) or [number(1)]
-    compared = {"gt": ast.Gt(), "lt": ast.Lt(), "ge": ast.GtE(), "le": ast.LtE(), "eq": ast.Eq()}
-    if name in compared and arguments:
-        return ast.Compare(series, [compared[name]], list(arguments[:1]))
-    match name:
-        case "shift":
-            return called("lag", series, *one)
-        case "diff":
-            return called("change", series, *one)
-        case "pct_change":
-            return called("pct_change", series, *one)
-        case "cumsum" | "isna" | "isnull":
-            return called("cum" if name == "cumsum" else "is_missing", series)
-        case "rank":
-            return share_below(series, number(100))
-        case "fillna":
-            return called("nz", series, *(list(arguments[:1]) or [number(0)]))
-        case "abs" | "round" | "clip" | "between":
-            return called(name, series, *arguments)
-        case "dropna" | "copy" | "to_numpy" | "astype" | "ffill":
-            return series
-        case _:
-            pass
-    clear = name if name in OPERATORS else meant(name)[0]
-    known = dotted_name(series) in VARIABLES or isinstance(series, ast.Call)
-    return called(clear, series, *arguments) if clear is not None and clear in OPERATORS and known else None
-
-
-def input_meant(node: ast.Call, name: str) -> ast.expr | None:
-    """A parameter `name` for a number that can be set from outside, such as `input.int(14)`."""
-    values = [a.value for a in node.args if isinstance(a, ast.Constant)]
-    values += [k.value.value for k in node.keywords if k.arg == "defval" and isinstance(k.value, ast.Constant)]
-    value = next((float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)), None)
-    if value is None:
-        return None
-    edges = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
-    low, high = edges.get("minval", min(1.0, value)), edges.get("maxval", max(10 * value, 1.0))
-    lowest, highest = float(cast("float", low)), float(cast("float", high))
-    return called("param", ast.Constant(name), *(number(v) for v in (value, lowest, highest)))
 
 
 def usable_period(given: ast.expr) -> ast.expr:

@@ -13,9 +13,23 @@ from typing import Final, Literal, cast
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
 
-from .kinds import ANYTHING, BOOL, CONDITION, NUMBER, RULES, SERIES, STRING, TICKER, Interval, Kind, compare, narrowed
+from .kinds import (
+    ANYTHING,
+    BOOL,
+    CONDITION,
+    NUMBER,
+    RULES,
+    SCALAR,
+    SERIES,
+    STRING,
+    TICKER,
+    Interval,
+    Kind,
+    Scalar,
+    compare,
+    narrowed,
+)
 from .operators import OPERATORS, Operator
-from .scalars import SCALAR, Scalar
 from .spec import Constant
 from .words import COLUMNS, VARIABLES, Variable
 

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from api.errors import fold
+
 from .diagnostics import Findings, Span, quoted
 
 Mode = Literal["expression", "script"]
@@ -77,6 +79,11 @@ _REFUSED: Final = {
     "$": "names are written without a sign before them",
     "`": "text is written in plain quotes",
 }
+_SIGNAL_PARTS: Final = frozenset(
+    {"condition", "when", "if", "signal", "action", "intent", "intents", "order", "side", "size", "name", "do"}
+)
+"""Names of arguments that people give emit_signal; before any other name, `=` compares."""
+
 _PADDED: Final = re.compile(r"0\d[\d_]*")
 _CLOSING: Final = {")": "(", "]": "["}
 
@@ -136,6 +143,7 @@ class _Reader:
         self._open: list[tuple[str, Span]] = []
         self._before: tuple[str, str] = ("", "")
         self._assigned = mode == "expression"
+        self._signal = 0
 
     def run(self) -> Text:
         if self._mode == "expression":
@@ -208,7 +216,8 @@ class _Reader:
         """Whether a lone `=` is where only a comparison is possible."""
         if self._open:
             before, name = self._before
-            return not (before in {"(", ","} and name.isidentifier())
+            keyword = before in {"(", ","} and name.isidentifier()
+            return not keyword or (self._signal == len(self._open) and fold(name) not in _SIGNAL_PARTS)
         seen, self._assigned = self._assigned, True
         return seen
 
@@ -235,6 +244,8 @@ class _Reader:
 
     def _bracket(self, lexeme: str, match: re.Match[str]) -> None:
         if lexeme in {"(", "["}:
+            if self._before[1] == "emit_signal":
+                self._signal = len(self._open) + 1
             self._open.append((lexeme, self._span(match)))
             if len(self._open) == MAX_BRACKETS + 1:
                 self._fatal(self._span(match), f"more than {MAX_BRACKETS} brackets are open", "Give parts a name")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from .diagnostics import Findings, Span
-from .foreign import our_line, translated, translated_expression
-from .foreign_words import written
+from .foreign import translated, translated_expression
+from .foreign_words import Notes, written
 from .lexer import MAX_LENGTH, Mode, Text, read
+from .spoken import our_line, outdented
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final[dict[Mode, int]] = {"expression": 2_000, "script": 20_000}
@@ -124,7 +126,11 @@ def parse(source: str, mode: Mode) -> Parsed:
     findings = Findings(source if len(source) <= MAX_LENGTH[mode] else "")
     lines = source.split("\n")
     ours = [our_line(line) for line in lines] if len(source) <= MAX_LENGTH[mode] else lines
+    ours = outdented(ours, lines)
     rewritten = {i + 1: ours[i] for i, line in enumerate(lines) if ours[i] != line}
+    if any("\n" in line for line in rewritten.values()):
+        _told(rewritten, findings)
+        return Parsed([], Text(""), [""], findings)
     text = read("\n".join(ours) if rewritten and "".join(ours).strip() else source, mode, findings)
     if not text.usable:
         _told(rewritten, findings)
@@ -133,11 +139,22 @@ def parse(source: str, mode: Mode) -> Parsed:
     parsed = Parsed([], text, lines, findings)
     statements = _statements(parsed, mode)
     if _small_enough(statements, parsed, mode):
+        notes = Notes(names=_stored(statements), counts_back=re.search(r"\bbt\.|self\.[\w.]+\[0\]", source) is not None)
         for statement in statements:
-            made = _translated(statement, mode, parsed, rewritten)
+            made = _translated(statement, mode, parsed, rewritten, notes)
             parsed.statements.extend(s for s in made if _closed(s, parsed))
     _told(rewritten, findings)
     return parsed
+
+
+def _stored(statements: list[ast.stmt]) -> frozenset[str]:
+    """Every name that the statements give a value."""
+    return frozenset(
+        node.id
+        for statement in statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
 
 
 def _told(rewritten: dict[int, str], findings: Findings) -> None:
@@ -153,7 +170,9 @@ def _told(rewritten: dict[int, str], findings: Findings) -> None:
             findings.error(span, "this line is not part of a script", "Leave it out", fix="")
 
 
-def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict[int, str]) -> list[ast.stmt]:
+def _translated(
+    statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict[int, str], notes: Notes
+) -> list[ast.stmt]:
     """A statement in this language. One in another tool's syntax is reported with its translation, which is then
     read."""
     if isinstance(statement, ast.For):
@@ -168,13 +187,13 @@ def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict
                 fix=" " * statement.col_offset + loop,
             )
             statement.iter = ast.copy_location(ast.Name("TICKERS", ast.Load()), statement.iter)
-        statement.body = [made for each in statement.body for made in _translated(each, mode, parsed, rewritten)] or [
-            ast.copy_location(ast.Pass(), statement)
-        ]
+        statement.body = [
+            made for each in statement.body for made in _translated(each, mode, parsed, rewritten, notes)
+        ] or [ast.copy_location(ast.Pass(), statement)]
         return [statement]
-    reasons: list[str] = []
-    made = translated(statement, reasons) if mode == "script" else translated_expression(statement, reasons)
-    if made is None:
+    notes.reasons = []
+    made = translated(statement, notes) if mode == "script" else translated_expression(statement, notes)
+    if made is None or _unchanged(statement, made, parsed):
         return [statement]
     indent = " " * statement.col_offset if mode == "script" else ""
     ours = f"\n{indent}".join(written(each) for each in made)
@@ -189,11 +208,22 @@ def _translated(statement: ast.stmt, mode: Mode, parsed: Parsed, rewritten: dict
             parsed.findings.replace(Span(line, 1, len(parsed.findings.lines[line - 1]) + 1), "")
     fix = f"{indent}{ours}" if whole else ours
     if ours:
-        reason = "; ".join(dict.fromkeys(reasons)) or "this is written as in other tools"
+        reason = "; ".join(dict.fromkeys(notes.reasons)) or "this is written as in other tools"
         parsed.findings.error(span, reason, f"Write `{ours}`", fix=fix)
     else:
         parsed.findings.error(span, "this line does nothing in a script", "Leave it out", fix=fix.rstrip())
     return made
+
+
+def _unchanged(statement: ast.stmt, made: list[ast.stmt], parsed: Parsed) -> bool:
+    """Whether a translation is what the script says already."""
+    last = statement.end_lineno or statement.lineno
+    text = "\n".join(parsed.lines[statement.lineno - 1 : last]).strip()
+    try:
+        before = ast.parse(text, filename=os.devnull).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return [ast.dump(each) for each in before] == [ast.dump(each) for each in made]
 
 
 def _statements(parsed: Parsed, mode: Mode) -> list[ast.stmt]:

@@ -29,7 +29,7 @@ from engine.program import (
 
 from .evaluation import Evaluator, refuse_short_history
 from .graph import Node
-from .scalars import NAN, SCALAR
+from .kinds import NAN, SCALAR
 from .script import EmissionPlan, ScriptPlan
 from .values import IntentPlan
 

@@ -13,12 +13,14 @@ from api.times import Timeframe
 
 from .calls import Checker
 from .diagnostics import Span, quoted
+from .foreign import emissions_meant
 from .graph import Graph, Node
 from .intents import Intents, nodes_of
 from .parse import Parsed, parse
 from .values import IntentPlan, Mode, Outputs, ScriptParameter, TickerList, Value, World, described
 from .words import FORMS, VARIABLES
 
+_EXAMPLE: Final = 'emit_signal(condition, entry(TICKER, "LONG", Weight(0.5)))'
 MAX_STATEMENTS: Final = 5_000
 MAX_EMISSIONS: Final = 1_000
 MAX_NODES: Final = 50_000
@@ -90,11 +92,16 @@ def read_script(source: str, context: ScriptContext, graph: Graph | None = None)
     plan.parameters = tuple(reader.checker.parameters.values())
     reader.refuse_unknown_parameters()
     if not plan.emissions and not parsed.findings.failed:
+        meant = emissions_meant(parsed.statements)
         parsed.findings.error(
             Span(1, 1, 2),
             "the script never calls emit_signal, so it never trades",
-            'Add `emit_signal(condition, entry(TICKER, "LONG", Weight(0.5)))`',
+            f"Add `{meant[0] if meant else _EXAMPLE}`",
         )
+        if meant:
+            last = len(parsed.findings.lines)
+            end = len(parsed.findings.lines[-1]) + 1
+            parsed.findings.replace(Span(last, end, end), "\n" + "\n".join(meant))
     return plan
 
 

@@ -103,7 +103,7 @@ FORMS: Final = (
 )
 """Words with rules of their own: another timeframe, and what a script can ask for."""
 
-_OTHER_WORDS: Final = {
+OTHER_WORDS: Final = {
     "bollinger": "bbands",
     "bollingerbands": "bbands",
     "bb": "bbands",
@@ -139,6 +139,35 @@ _OTHER_WORDS: Final = {
     "avg": "sma",
     "average": "sma",
     "movingaverage": "sma",
+    "simplemovingavg": "sma",
+    "simplemovingaverage": "sma",
+    "movavg": "sma",
+    "movavgexponential": "ema",
+    "exponentialmovingaverage": "ema",
+    "expaverage": "ema",
+    "xaverage": "ema",
+    "ewma": "ema",
+    "movavgweighted": "wma",
+    "weightedmovingaverage": "wma",
+    "waverage": "wma",
+    "hullmovingavg": "hma",
+    "wildersaverage": "rma",
+    "avgtruerange": "atr",
+    "averagetruerange": "atr",
+    "relativestrengthindex": "rsi",
+    "commoditychannelindex": "cci",
+    "moneyflowindex": "mfi",
+    "averagedirectionalindex": "adx",
+    "williamspercentr": "willr",
+    "percentr": "willr",
+    "rateofchange": "roc",
+    "onbalancevolume": "obv",
+    "stdevs": "stddev",
+    "standarddev": "stddev",
+    "standarddeviation": "stddev",
+    "crossesover": "crossover",
+    "crossesunder": "crossunder",
+    "marketposition": "position",
     "smma": "rma",
     "wilder": "rma",
     "momentum": "mom",
@@ -223,6 +252,24 @@ _OTHER_WORDS: Final = {
     "percent": "Weight",
 }
 
+NO_COUNTERPART: Final = {
+    "len": "`bar_index` counts the bars of the range",
+    "timeofday": "Write `hour * 100 + minute >= 930`, in UTC",
+    "time": "Read `hour`, `minute`, `weekday`, `day` or `month`, in UTC",
+    "barstate": "A script runs on every closed bar; leave it out",
+    "strategy": "See the section on intents: `entry(...)`, `exit(...)` and their options `stop_loss=`, `take_profit=`",
+    "syminfo": "`TICKER` is the ticker, `EXCHANGE` its exchange",
+    "timeframe": '`TIMEFRAME` is the bar length; `tf("4h", x)` reads a longer one',
+    "spread": "The fees and slippage of the run are its costs",
+    "askprice": "A script sees closed bars: `close`",
+    "bidprice": "A script sees closed bars: `close`",
+    "np": "Write the operator itself: see the section on operators",
+    "stoploss": "Give the entry `stop_loss=0.05`, a fraction of its price",
+    "takeprofit": "Give the entry `take_profit=0.1`, a fraction of its price",
+    "accountbalance": "`cash` is free money, `equity` the value of the account",
+}
+"""Words of other tools that no operator replaces, and what to write instead."""
+
 _CLEAR: Final = 0.72
 
 
@@ -238,14 +285,15 @@ def meant(word: str, extra: Iterable[str] = ()) -> tuple[str | None, list[str]]:
     same = [each for each in words if fold(each) == folded]
     if same:
         return same[0], same
-    if folded in _OTHER_WORDS:
-        return _OTHER_WORDS[folded], [_OTHER_WORDS[folded]]
+    if folded in OTHER_WORDS:
+        return OTHER_WORDS[folded], [OTHER_WORDS[folded]]
     stripped = folded.removeprefix("ta").removeprefix("lib")
     if stripped != folded:
         same = [each for each in words if fold(each) == stripped]
         if same:
             return same[0], same
     near = closest(word, words)
-    if near and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _CLEAR:
+    same_start = bool(near) and near[0][:1].casefold() == word[:1].casefold()
+    if same_start and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _CLEAR:
         return near[0], near
     return None, near

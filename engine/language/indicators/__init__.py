@@ -1,5 +1,5 @@
 """The computations of the registry's operators on whole series: by TA-Lib where it has the function, else in NumPy
-here. Missing values are handled separately. `language.scalars` has the element-wise operators for single numbers."""
+here. Missing values are handled separately. `language.kinds` has the element-wise operators for single numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 import numpy as np
 
 from engine.frame import Bools, Floats
+from engine.language.kinds import Scalar
 from engine.language.operators import OPERATORS
-from engine.language.scalars import Scalar
 from engine.language.spec import Constant, Operator
 
 from .windows import arrays_only, steady, unmoved

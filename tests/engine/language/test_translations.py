@@ -1,0 +1,323 @@
+# ruff: noqa: E501, RUF001 - scripts are kept as their authors write them
+"""Scripts by people who half know other tools, and the script that each of them means.
+
+The refusal's correction, applied once, has to compile to the very computation of the script that was meant, which is
+written here by hand. A correction that compiles to something else is worse than none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from engine.language import ScriptContext, check_script, compile_script
+from engine.language.graph import Node
+from tests.engine.language.dsl_markets import BTC, ETH
+
+CONTEXT: Final = ScriptContext((BTC, ETH))
+CONDITIONS: Final = [
+    ("df.ta.rsi(14) < 30", "rsi(close, 14) < 30"),
+    ("df.ta.rsi(length=14) < 30", "rsi(close, 14) < 30"),
+    ("df.ta.ema(length=50) < df.close", "ema(close, 50) < close"),
+    ("ta.sma(df['close'], length=20) > ta.sma(df['close'], length=50)", "sma(close, 20) > sma(close, 50)"),
+    ("df.ta.bbands(length=20, std=2)['BBL_20_2.0'] > df['close']", "bbands_lower(close, 20, 2) > close"),
+    ("df['RSI_14'] < 30", "rsi(close, 14) < 30"),
+    ("df['SMA_20'] > df['SMA_50']", "sma(close, 20) > sma(close, 50)"),
+    ("df['MACD_12_26_9'] > df['MACDs_12_26_9']", "macd_line(close, 12, 26, 9) > macd_signal(close, 12, 26, 9)"),
+    ("df['MACDh_12_26_9'] > 0", "macd_hist(close, 12, 26, 9) > 0"),
+    ("df['BBU_20_2.0'] < df['close']", "bbands_upper(close, 20, 2) < close"),
+    ("df['ATRr_14'] > 5", "atr(14) > 5"),
+    ("df['STOCHk_14_3_3'] < 20", "stoch_k(14, 3, 3) < 20"),
+    ("df['ADX_14'] > 25", "adx(14) > 25"),
+    ("df['DMP_14'] > df['DMN_14']", "plus_di(14) > minus_di(14)"),
+    ("pandas_ta.adx(df['high'], df['low'], df['close'], length=14)['ADX_14'] > 25", "adx(14) > 25"),
+    ("ta.supertrend(high, low, close, 10, 3)['SUPERTd_10_3.0'] == 1", "supertrend_direction(10, 3) == 1"),
+    ("df['close'].iloc[-1] > df['close'].iloc[-2]", "close[-1] > close[-2]"),
+    ("close.rolling(20).mean().shift(1) < close", "lag(sma(close, 20), 1) < close"),
+    (
+        "close > close.rolling(20).mean() + 2 * close.rolling(20).std()",
+        "close > sma(close, 20) + 2 * stddev(close, 20)",
+    ),
+    ("df['close'].between(100, 200)", "between(close, 100, 200)"),
+    ("(df['close'] > df['open']) & (df['volume'] > 0)", "close > open and volume > 0"),
+    ("(df.close > df.open) | (df.close > df.high.shift(1))", "close > open or close > lag(high, 1)"),
+    ("~(close > open)", "not (close > open)"),
+    ("close.rolling(14).apply(np.mean) > open", "sma(close, 14) > open"),
+    ("close.pct_change() > 0.01", "pct_change(close, 1) > 0.01"),
+    ("close.pct_change(periods=5) > 0.01", "pct_change(close, 5) > 0.01"),
+    ("close.shift(periods=3) < close", "lag(close, 3) < close"),
+    ("df['high'].rolling(20).max()[1] < close", "lag(highest(high, 20), 1) < close"),
+    ("volume > volume.rolling('20').mean()", "volume > sma(volume, 20)"),
+    ("df['close'].quantile(0.9) < close", "percentile(close, 100, 90) < close"),
+    ("close.rolling(30).quantile(0.1) > close", "percentile(close, 30, 10) > close"),
+    ("close.index.hour == 9", "hour == 9"),
+    ("df.index.dayofweek == 0", "weekday == 0"),
+    ("np.abs(close.diff()) > 2", "abs(change(close, 1)) > 2"),
+    ("np.sqrt(close) > 3", "sqrt(close) > 3"),
+    ("close.rolling(20).max() - close.rolling(20).min() > 5", "highest(close, 20) - lowest(close, 20) > 5"),
+    ("ta.crossover(ta.sma(close, 50), ta.sma(close, 200))", "crossover(sma(close, 50), sma(close, 200))"),
+    (
+        "ta.crossunder(close, ta.ema(close, 20)) and ta.rsi(close, 14) > 50",
+        "crossunder(close, ema(close, 20)) and rsi(close, 14) > 50",
+    ),
+    ("close[1] < open[1] and close > open[1]", "close[-2] < open[-2] and close > open[-2]"),
+    ("ta.atr(14) > ta.atr(14)[1]", "atr(14) > atr(14)[-2]"),
+    ("ta.lowest(low, 10)[1] > close", "lowest(low, 10)[-2] > close"),
+    ("ta.stoch(close, high, low, 14) < 20", "stochf_k(14) < 20"),
+    ("ta.barssince(ta.crossover(close, open)) < 5", "bars_since(crossover(close, open)) < 5"),
+    ("ta.valuewhen(close > open, close, 0) < close", "value_when(close > open, close, 0) < close"),
+    ("ta.wpr(14) < -80", "willr(14) < -80"),
+    ("ta.cci(close, 20) < -100", "cci(20) < -100"),
+    ("ta.dmi(14, 14)[0] > 20", "plus_di(14) > 20"),
+    ("ta.supertrend(3, 10)[1] < 0", "-supertrend_direction(10, 3) < 0"),
+    ("ta.pivothigh(high, 5, 5) > 0", "pivot_high(5, 5) > 0"),
+    ("ta.linreg(close, 50, 0) > close", "linearreg(close, 50) > close"),
+    ("ta.percentrank(close, 100) > 80", "rank_pct(close, 100) > 80"),
+    ("nz(close[1]) < close", "nz(close[-2]) < close"),
+    ("hl2 > ta.vwap(hlc3)", "hl2 > session_vwap()"),
+    ("strategy.position_size == 0", "position == 0"),
+    ("math.round(close) > 5", "round(close) > 5"),
+    ('request.security(syminfo.tickerid, "W", close) < close', 'tf("1w", close) < close'),
+    ("request.security('BINANCE:ETHUSDT', '60', close) > 5", 'tf("1h", close["BINANCE:ETH/USDT"]) > 5'),
+    ("ta.bb(close, 20, 2)[0] > close", "bbands_middle(close, 20, 2) > close"),
+    ("ta.macd(close, 12, 26, 9)[2] > 0", "macd_hist(close, 12, 26, 9) > 0"),
+    ("self.rsi[0] < 30", "rsi(close, 14) < 30"),
+    ("bt.indicators.RSI(self.data.close, period=14) < 30", "rsi(close, 14) < 30"),
+    ("bt.ind.SMA(self.data, period=20) < self.data.close", "sma(close, 20) < close"),
+    ("bt.ind.CrossOver(bt.ind.EMA(period=12), bt.ind.EMA(period=26)) > 0", "crossover(ema(close, 12), ema(close, 26))"),
+    ("self.data.high[0] > self.data.high[-1]", "high[-1] > high[-2]"),
+    ("not self.position", "position == 0"),
+    ("self.position.size > 0", "position > 0"),
+    ("dataframe['ema9'] > dataframe['ema21']", "ema(close, 9) > ema(close, 21)"),
+    ("qtpylib.crossed_above(dataframe['ema9'], dataframe['ema21'])", "crossover(ema(close, 9), ema(close, 21))"),
+    ("ta.RSI(dataframe, timeperiod=14) < 30", "rsi(close, 14) < 30"),
+    ("dataframe['close'] < dataframe['bb_lowerband']", "close < bbands_lower(close, 20)"),
+    ("(dataframe['rsi'] < 30) & (dataframe['volume'] > 0)", "rsi(close, 14) < 30 and volume > 0"),
+    ("dataframe['volume'].shift(1) * 2 < dataframe['volume']", "lag(volume, 1) * 2 < volume"),
+    ("ta.EMA(dataframe, timeperiod=200) < dataframe['close']", "ema(close, 200) < close"),
+    ("vbt.RSI.run(close, 14).rsi_below(30)", "rsi(close, 14) < 30"),
+    ("vbt.MA.run(close, 10).ma_crossed_above(vbt.MA.run(close, 50))", "crossover(sma(close, 10), sma(close, 50))"),
+    ("vbt.RSI.run(close, window=14).rsi < 30", "rsi(close, 14) < 30"),
+    ("close.vbt.crossed_above(sma(close, 20))", "crossover(close, sma(close, 20))"),
+    ("talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2)[2] > close", "bbands_lower(close, 20, 2) > close"),
+    ("talib.MACD(close, 12, 26, 9)[0] > 0", "macd_line(close, 12, 26, 9) > 0"),
+    ("talib.STOCH(high, low, close, 14, 3, 0, 3, 0)[0] < 20", "stoch_k(14, 3, 3) < 20"),
+    ("talib.CDLENGULFING(open, high, low, close) > 0", "cdl_engulfing() > 0"),
+    ("CDLHAMMER(open, high, low, close) == 100", "cdl_hammer() == 100"),
+    ("talib.WILLR(high, low, close, timeperiod=14) < -80", "willr(14) < -80"),
+    ("talib.OBV(close, volume) > talib.SMA(talib.OBV(close, volume), 20)", "obv() > sma(obv(), 20)"),
+    ("talib.MFI(high, low, close, volume, 14) < 20", "mfi(14) < 20"),
+    ("talib.MAX(high, 20) < close", "highest(high, 20) < close"),
+    ("talib.abstract.SMA(df, 20) > close", "sma(close, 20) > close"),
+    ("iRSI(NULL, 0, 14, PRICE_CLOSE, 0) < 30", "rsi(close, 14) < 30"),
+    ("iMA(Symbol(), PERIOD_CURRENT, 50, 0, MODE_EMA, PRICE_CLOSE, 0) > Close[0]", "ema(close, 50) > close"),
+    ("iMA(NULL, 0, 20, 0, MODE_SMA, PRICE_CLOSE, 1) < Close[1]", "sma(close, 20)[-2] < close[-2]"),
+    ("Close[1] > Open[1] && Close[2] < Open[2]", "close[-2] > open[-2] and close[-3] < open[-3]"),
+    ("iATR(_Symbol, PERIOD_H1, 14, 0) > 5", 'tf("1h", atr(14)) > 5'),
+    ("iClose(NULL, PERIOD_D1, 1) < Close[0]", 'tf("1d", close) < close'),
+    ("iHighest(NULL, 0, MODE_HIGH, 20, 1) > 5", "bars_since_highest(high, 20)[-2] > 5"),
+    ("Bid > iMA(NULL,0,20,0,MODE_SMA,PRICE_CLOSE,0)", "close > sma(close, 20)"),
+    ("close crosses above Average(close, 20)", "crossover(close, sma(close, 20))"),
+    ("RSI(length = 14) < 30", "rsi(close, 14) < 30"),
+    ("SimpleMovingAvg(close, 20) > close", "sma(close, 20) > close"),
+    ("MovAvgExponential(close, 20) > close", "ema(close, 20) > close"),
+    ("Highest(high[1], 20) < close", "highest(high[-2], 20) < close"),
+    ("close from 1 bars ago < close", "close[-2] < close"),
+    ("MovingAverage(AverageType.EXPONENTIAL, close, 20) > close", "ema(close, 20) > close"),
+    ("RSI() crosses below 70", "crossunder(rsi(close, 14), 70)"),
+    ("open(period = AggregationPeriod.DAY) < close", 'tf("1d", open) < close'),
+    ("Close of 1 bar ago < Close", "close[-2] < close"),
+    ("Average(Close, 20) > Average(Close, 50)", "sma(close, 20) > sma(close, 50)"),
+    ("XAverage(Close, 12) crosses over XAverage(Close, 26)", "crossover(ema(close, 12), ema(close, 26))"),
+    ("C > Highest(H, 20)[1]", "close > highest(high, 20)[-2]"),
+    ("Close > Close[1] and Volume > Average(Volume, 50)", "close > close[-2] and volume > sma(volume, 50)"),
+    ("AvgTrueRange(14) > 5", "atr(14) > 5"),
+    ("MarketPosition = 0", "position == 0"),
+    ("Close <> Open", "close != open"),
+    ("Close = High", "close == high"),
+    ("rsi below 30", "rsi(close, 14) < 30"),
+    ("the close is above the 200 day moving average", 'close > tf("1d", sma(close, 200))'),
+    ("price above the 50 period EMA", "close > ema(close, 50)"),
+    ("14-period RSI is below 30", "rsi(close, 14) < 30"),
+    ("volume is twice its 20 bar average", "volume > 2 * sma(volume, 20)"),
+    ("close is higher than the previous close", "close > close[-2]"),
+    ("macd line crosses above the signal line", "crossover(macd_line(close), macd_signal(close))"),
+    ("50 EMA crosses above 200 EMA", "crossover(ema(close, 50), ema(close, 200))"),
+    ("golden cross", "crossover(sma(close, 50), sma(close, 200))"),
+    ("rsi(14) is oversold", "rsi(close, 14) < 30"),
+    ("Close > SMA(20)", "close > sma(close, 20)"),
+    ("CLOSE > OPEN AND RSI(14) < 30", "close > open and rsi(close, 14) < 30"),
+    ("close > open || close > high[1]", "close > open or close > high[-2]"),
+    ("close > sma 20", "close > sma(close, 20)"),
+    ("CrossesAbove(close, sma(close, 20))", "crossover(close, sma(close, 20))"),
+    ("CrossAbove(EMA(12), EMA(26), 1)", "crossover(ema(close, 12), ema(close, 26))"),
+    ("sma(20) > sma(50)", "sma(close, 20) > sma(close, 50)"),
+    ("rsi[14] < 30", "rsi(close, 14) < 30"),
+    ("close.sma(20) > close", "sma(close, 20) > close"),
+    ("rsi(14)[1] < 30", "rsi(close, 14)[-2] < 30"),
+    ("bollinger.lower > close", "bbands_lower(close, 20) > close"),
+    ("Cross(MA(C,10), MA(C,30))", "crossover(sma(close, 10), sma(close, 30))"),
+    ("REF(C, -1) < C", "lag(close, 1) < close"),
+    ("HHV(H, 20) < C", "highest(high, 20) < close"),
+    ("Ref(HHV(High,20),-1) < Close", "lag(highest(high, 20), 1) < close"),
+    ("Math.max(close, open) > 5", "max(close, open) > 5"),
+    ("close ≥ open", "close >= open"),
+    ("close > 1.02 × open", "close > 1.02 * open"),
+    ("position is None", "position == 0"),
+    ("position == 'long'", "position > 0"),
+    ("close > 1,000", "close > 1000"),
+    ("close > 50k", "close > 50000"),
+]
+"""A wrong condition, and the one that is meant."""
+
+SCRIPTS: Final = [
+    (
+        'if ta.rsi(close, 14) < 30\n    strategy.entry("L", strategy.long)\nif ta.rsi(close, 14) > 70\n    strategy.close("L")',
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        "if rsi(14) < 30 then buy\nif rsi(14) > 70 then sell",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    ("buy when rsi below 30", 'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "if close > sma(close, 20):\n    entry('LONG')\nelse:\n    exit()",
+        'emit_signal(close > sma(close, 20), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (close > sma(close, 20)), exit(TICKER))',
+    ),
+    (
+        "class SmaCross(bt.Strategy):\n    params = dict(pfast=10, pslow=30)\n    def __init__(self):\n        sma1 = bt.ind.SMA(period=self.p.pfast)\n        sma2 = bt.ind.SMA(period=self.p.pslow)\n        self.crossover = bt.ind.CrossOver(sma1, sma2)\n    def next(self):\n        if not self.position:\n            if self.crossover > 0:\n                self.buy()\n        elif self.crossover < 0:\n            self.close()",
+        'emit_signal(position == 0 and crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (position == 0) and crossunder(sma(close, 10), sma(close, 30)), exit(TICKER))',
+    ),
+    (
+        "def populate_entry_trend(self, dataframe, metadata):\n    dataframe.loc[\n        (dataframe['rsi'] < 30) &\n        (dataframe['volume'] > 0),\n        'enter_long'] = 1\n    return dataframe\ndef populate_exit_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] > 70), 'exit_long'] = 1\n    return dataframe",
+        'emit_signal(rsi(close, 14) < 30 and volume > 0, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        "dataframe.loc[(dataframe['rsi'] < 30), 'enter_long'] = 1",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    ("df.loc[df['close'] > df['open'], 'signal'] = 1", 'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "entries = close > sma(close, 20)\nexits = close < sma(close, 20)\npf = vbt.Portfolio.from_signals(close, entries, exits)",
+        'emit_signal(close > sma(close, 20), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(close < sma(close, 20), exit(TICKER))',
+    ),
+    (
+        "void OnTick() {\n   double rsi = iRSI(NULL, 0, 14, PRICE_CLOSE, 0);\n   if (rsi < 30) OrderSend(Symbol(), OP_BUY, 0.1, Ask, 3, 0, 0);\n   if (rsi > 70) OrderClose(ticket, 0.1, Bid, 3);\n}",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        "AddOrder(OrderType.BUY_TO_OPEN, RSI() crosses above 30);\nAddOrder(OrderType.SELL_TO_CLOSE, RSI() crosses below 70);",
+        'emit_signal(crossover(rsi(close, 14), 30), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(rsi(close, 14), 70), exit(TICKER))',
+    ),
+    (
+        "def fast = SimpleMovingAvg(close, 10);\ndef slow = SimpleMovingAvg(close, 30);\nAddOrder(OrderType.BUY_AUTO, fast crosses above slow);",
+        'emit_signal(crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "inputs: Length(14);\nif RSI(Close, Length) crosses over 30 then Buy next bar at market;\nif RSI(Close, Length) crosses under 70 then Sell next bar at market;",
+        'emit_signal(crossover(rsi(close, 14), 30), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(rsi(close, 14), 70), exit(TICKER))',
+    ),
+    (
+        "Buy = Cross(MA(C, 10), MA(C, 30));\nSell = Cross(MA(C, 30), MA(C, 10));",
+        'emit_signal(crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossover(sma(close, 30), sma(close, 10)), exit(TICKER))',
+    ),
+    (
+        '[macdLine, signalLine, hist] = ta.macd(close, 12, 26, 9)\nif ta.crossover(macdLine, signalLine)\n    strategy.entry("L", strategy.long)',
+        'emit_signal(crossover(macd_line(close, 12, 26, 9), macd_signal(close, 12, 26, 9)), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        'macd, signal, hist = talib.MACD(close, 12, 26, 9)\nemit_signal(macd > signal, entry(TICKER, "LONG", Weight(0.5)))',
+        'emit_signal(macd_line(close, 12, 26, 9) > macd_signal(close, 12, 26, 9), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "if crossover(ema(12), ema(26)): buy(size=0.5)",
+        'emit_signal(crossover(ema(close, 12), ema(close, 26)), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    ("emit_signal('BUY', rsi(close, 14) < 30)", 'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "emit_signal(rsi(close, 14) < 30, 'LONG', 0.5)",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "entry(rsi(close, 14) < 30, 'LONG', Weight(0.5))",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    ("return rsi(close, 14) < 30", 'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "def strategy(df):\n    if df['rsi'].iloc[-1] < 30:\n        return 'buy'\n    elif df['rsi'].iloc[-1] > 70:\n        return 'sell'\n    return 'hold'",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (rsi(close, 14) < 30) and rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        "entry_condition: rsi(close, 14) < 30\nexit_condition: rsi(close, 14) > 70",
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        '{"entry": "rsi(close, 14) < 30", "exit": "rsi(close, 14) > 70"}',
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
+    ),
+    (
+        "on bar:\n  if close > sma(20): go long",
+        'emit_signal(close > sma(close, 20), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    ("WHEN rsi(14) < 30 THEN BUY", 'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "emit_signal(close > open, entry(TICKER, 'LONG', Weight(50%)))",
+        'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "emit_signal(close > open, entry(TICKER, side='long', size=0.5))",
+        'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    ("emit_signal(close > open, buy(0.5))", 'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))'),
+    (
+        "emit_signal(close > open, entry(TICKER, LONG, Weight(0.5)))",
+        'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "emit_signal(condition=close > open, action=entry(TICKER, 'LONG', Weight(0.5)))",
+        'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "emit_signal(close > open and close > lag(close, 1) entry(TICKER, 'LONG', Weight(0.5)))",
+        'emit_signal(close > open and close > lag(close, 1), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
+        "emit_signal(close > open, entry(TICKER, 'LONG', Weight(0.5))",
+        'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+]
+"""A wrong script, and the one that is meant."""
+
+
+def _shape(node: Node) -> object:
+    """What a node computes, whatever names the script uses."""
+    return node.op, str(node.payload), tuple(_shape(each) for each in node.args)
+
+
+def _meaning(script: str) -> list[object]:
+    plan = compile_script(script, CONTEXT).plan
+    return [(_shape(e.condition), [(i.kind, i.side, i.ticker.payload) for i in e.intents]) for e in plan.emissions]
+
+
+def _corrected(script: str) -> str:
+    report = check_script(script, CONTEXT)
+    assert not report.ok
+    assert report.fixed is not None, [str(d) for d in report.diagnostics]
+    return report.fixed
+
+
+@pytest.mark.parametrize(("wrong", "meant"), CONDITIONS, ids=range(len(CONDITIONS)))
+def test_the_correction_of_a_condition_is_what_the_author_meant(wrong: str, meant: str) -> None:
+    order = 'entry(TICKER, "LONG", Weight(0.5))'
+
+    corrected = _corrected(f"emit_signal({wrong}, {order})")
+
+    assert _meaning(corrected) == _meaning(f"emit_signal({meant}, {order})"), corrected
+
+
+@pytest.mark.parametrize(("wrong", "meant"), SCRIPTS, ids=range(len(SCRIPTS)))
+def test_the_correction_of_a_script_is_what_the_author_meant(wrong: str, meant: str) -> None:
+    corrected = _corrected(wrong)
+
+    assert _meaning(corrected) == _meaning(meant), corrected
