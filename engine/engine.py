@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .documents import Library
     from .feeds.market import MarketFeed
     from .jobs.jobs import Jobs
+    from .jobs.slots import Slot
     from .live.door import OrderDoor
     from .live.live import Live
     from .venues.exchange.accounts import ExchangeAccounts
@@ -79,7 +80,11 @@ class Engine:
 
     @classmethod
     async def open(
-        cls, settings: EngineSettings, clock: Clock | None = None, door: Callable[[OrderDoor], OrderDoor] | None = None
+        cls,
+        settings: EngineSettings,
+        clock: Clock | None = None,
+        door: Callable[[OrderDoor], OrderDoor] | None = None,
+        worker: Slot | None = None,
     ) -> Engine:
         """Open the database, the feed and everything on top of them.
 
@@ -88,14 +93,21 @@ class Engine:
             clock: The system clock by default.
             door: Builds the order door for live strategies around the door to the paper accounts. By default, only
                 the paper door is used.
+            worker: A slot with a process that has been started, for the first job. Its limits are those of `settings`.
 
         Raises:
             UserMustAct: The database cannot be used.
         """
-        return await anyio.to_thread.run_sync(cls._open, settings, clock or SystemClock(), door)
+        return await anyio.to_thread.run_sync(cls._open, settings, clock or SystemClock(), door, worker)
 
     @classmethod
-    def _open(cls, settings: EngineSettings, clock: Clock, door: Callable[[OrderDoor], OrderDoor] | None) -> Engine:
+    def _open(
+        cls,
+        settings: EngineSettings,
+        clock: Clock,
+        door: Callable[[OrderDoor], OrderDoor] | None,
+        worker: Slot | None,
+    ) -> Engine:
         from engine.access import Access
         from engine.store.database import Store, default_url
         from engine.venues.venue import Venues
@@ -115,7 +127,7 @@ class Engine:
         feed = open_feed(store, clock, settings.seed, settings.data, connector)
         access = Access(store, clock, settings.home, settings.quotas)
         world = World(store.url, settings.seed, settings.jobs.executor, settings.data)
-        jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed))
+        jobs = Jobs(store, clock, world, settings.jobs, partial(collect, feed), worker)
         jobs.resume()
         own = _own_accounts(settings, store, connector)
         listed = settings.own_accounts

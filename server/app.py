@@ -38,6 +38,9 @@ from .unreadable import Answering
 
 NAME: Final = "heytraders"
 
+_RUN_JOBS: Final = frozenset({"backtest_sweep"})
+"""Tools whose first call needs a worker process, and an engine, as soon as possible."""
+
 _AN_HOUR: Final = CacheHint(ttl_ms=3_600_000, scope="public")
 _CACHED: Final[tuple[CacheableMethod, ...]] = (
     "tools/list",
@@ -178,14 +181,13 @@ def create_server(
             if at_session_end:
                 at_session_end()
 
-    open_desk = _desks(settings, backend)
     rows = exposed(settings.toolsets, read_only=settings.read_only)
     server = DeskServer(
         NAME,
         title="HeyTraders",
         version=package_version(),
         instructions=instructions(settings),
-        tools=[StrictTool.of(row, open_desk) for row in rows],
+        tools=[StrictTool.of(row, _desks(settings, backend, row.name in _RUN_JOBS)) for row in rows],
         log_level=settings.log_level,
         lifespan=session,
         cache_hints=dict.fromkeys(_CACHED, _AN_HOUR),
@@ -199,13 +201,13 @@ def create_server(
     return server
 
 
-def _desks(settings: Settings, backend: Backend) -> OpenDesk:
-    """A function that gives each call its dependencies."""
+def _desks(settings: Settings, backend: Backend, runs_jobs: bool) -> OpenDesk:  # noqa: FBT001
+    """A function that gives each call of a tool its dependencies; `runs_jobs`: the tool needs a worker process."""
     mode = ServerMode(source=backend.source, read_only=settings.read_only, toolsets=settings.toolsets)
 
     async def open_desk(context: Context[Any, Any]) -> Desk:
         return Desk(
-            client=await backend.client(),
+            client=await backend.client(runs_jobs=runs_jobs),
             engine_client=backend.engine_client,
             mode=mode,
             keys=backend,

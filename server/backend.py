@@ -32,6 +32,7 @@ from server.settings import Settings
 if TYPE_CHECKING:
     from api.client import Client
     from engine.engine import Engine
+    from engine.jobs.slots import Slot
     from engine.live.door import OrderDoor
     from engine.venues.exchange.views import OwnAccount
     from safety.face import Gate
@@ -206,9 +207,9 @@ class Backend:
         """The API client, and the channels of its accounts."""
         return await self._get(self.source)
 
-    async def client(self) -> Client:
-        """The API."""
-        return (await self._get(self.source)).client
+    async def client(self, *, runs_jobs: bool = False) -> Client:
+        """The API. `runs_jobs`: the first worker process starts while the engine is imported and opened."""
+        return (await self._get(self.source, runs_jobs=runs_jobs)).client
 
     async def engine_client(self) -> Client:
         """The API of the embedded engine, even if `client` is hosted."""
@@ -234,10 +235,11 @@ class Backend:
         self._reached.pop("hosted", None)
         return path.name
 
-    async def _get(self, source: Source) -> Reached:
+    async def _get(self, source: Source, *, runs_jobs: bool = False) -> Reached:
         async with self._lock:
             if source not in self._reached:
-                opener = hosted_client if source == "hosted" else partial(embedded_client, door=self.door())
+                local = partial(embedded_client, door=self.door(), runs_jobs=runs_jobs)
+                opener = hosted_client if source == "hosted" else local
                 with anyio.CancelScope(shield=True):
                     self._reached[source] = await self._tasks.start(self._hold, opener)
             return self._reached[source]
@@ -308,9 +310,11 @@ async def hosted_client(settings: Settings) -> AsyncGenerator[Reached]:
 
 
 @asynccontextmanager
-async def embedded_client(settings: Settings, door: MakeDoor | None = None) -> AsyncGenerator[Reached]:
+async def embedded_client(
+    settings: Settings, door: MakeDoor | None = None, *, runs_jobs: bool = False
+) -> AsyncGenerator[Reached]:
     """The embedded engine, in this process, with this machine's own key."""
-    async with open_engine(settings, door, gated=True) as engine:
+    async with open_engine(settings, door, gated=True, runs_jobs=runs_jobs) as engine:
         from api.client import Client
         from api.transport import embedded
         from engine.access import LOCAL_AGENT
@@ -335,18 +339,26 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, door: MakeDoor | None = None, *, gated: bool = False
+    settings: Settings, door: MakeDoor | None = None, *, gated: bool = False, runs_jobs: bool = False
 ) -> AsyncGenerator[Engine]:
     """The embedded engine, imported and opened in a thread so that the event loop stays free.
 
     `gated` gives it the user's exchange accounts and lets it run live strategies. Set it only if every order passes the
-    gate first.
+    gate first. `runs_jobs` starts a worker process before the rest is imported, because a process takes a second to
+    start.
     """
     from server.channels import own_accounts
 
     own = partial(own_accounts, settings.home) if gated else None
-    opening = await anyio.to_thread.run_sync(_import_engine, settings, door, own)
-    engine = await opening()
+    limits = settings.backtest_seconds, settings.backtest_memory_mb
+    worker = await anyio.to_thread.run_sync(_start_worker, *limits) if runs_jobs else None
+    try:
+        opening = await anyio.to_thread.run_sync(_import_engine, settings, door, own)
+        engine = await opening(worker)
+    except BaseException:
+        if worker is not None:
+            worker.close()
+        raise
     try:
         yield engine
     finally:
@@ -354,10 +366,20 @@ async def open_engine(
             await engine.aclose()
 
 
+def _start_worker(seconds: float, memory_mb: int) -> Slot:
+    """A slot for jobs whose process is starting."""
+    from engine.jobs.slots import Slot
+    from engine.jobs.spec import Limits
+
+    slot = Slot(Limits(seconds, memory_mb))
+    slot.warm()
+    return slot
+
+
 def _import_engine(
     settings: Settings, door: MakeDoor | None, own: Callable[[], Sequence[OwnAccount]] | None
-) -> Callable[[], Awaitable[Engine]]:
-    """A function that opens an engine with these settings."""
+) -> Callable[[Slot | None], Awaitable[Engine]]:
+    """A function that opens an engine with these settings and a started worker."""
     from api.times import AcceleratedClock, SystemClock
     from engine.engine import Engine, EngineSettings
     from engine.jobs.spec import JobSettings, Limits

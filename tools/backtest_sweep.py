@@ -34,7 +34,7 @@ FollowedT = TypeVar("FollowedT", SweepResponse, StatusResponse)
 
 MAX_WAIT: Final = 45
 _PAUSES: Final = 0.05, 1.0
-"""Shortest and longest seconds between two looks at a job. A look comes at most a tenth of the job's time late."""
+"""Shortest and longest seconds between two looks at a job. A look comes at most a thirtieth of the job's time late."""
 _SHOWN: Final = (
     "script",
     "universe",
@@ -133,7 +133,7 @@ async def _follow(
     shown, begun = 0.0, anyio.current_time()
     while True:
         found = await desk.client.call(endpoint, request)
-        pause = min(max(_PAUSES[0], 0.1 * (anyio.current_time() - begun)), _PAUSES[1])
+        pause = min(max(_PAUSES[0], (anyio.current_time() - begun) / 30.0), _PAUSES[1])
         if found.status not in ("queued", "running") or anyio.current_time() + pause > deadline:
             return found
         shown = max(shown + 0.001, 100.0 * (found.progress or 0.0))

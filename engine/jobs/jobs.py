@@ -51,11 +51,18 @@ class Cancelled(Exception):
 class Jobs:
     """Queues, runs, cancels and resumes backtests. Everything here blocks: call it in a thread.
 
-    `fetch` runs in this process before a worker process gets the job, because workers never use the network.
+    `fetch` runs in this process before a worker process gets the job, because workers never use the network. `first` is
+    a slot whose process has been started.
     """
 
     def __init__(
-        self, store: Store, clock: Clock, world: World, settings: JobSettings, fetch: Fetch = lambda _spec, _look: None
+        self,
+        store: Store,
+        clock: Clock,
+        world: World,
+        settings: JobSettings,
+        fetch: Fetch = lambda _spec, _look: None,
+        first: Slot | None = None,
     ) -> None:
         self._fetch = fetch
         self._store = store
@@ -63,6 +70,7 @@ class Jobs:
         self._world = world
         self._settings = settings
         self.owner: Final = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._first: Final = first
         self._slots: list[Slot] = []
         self._threads: list[threading.Thread] = []
         self._progress: dict[str, tuple[float, str]] = {}
@@ -116,7 +124,7 @@ class Jobs:
         self._closing.set()
         with self._turn:
             self._turn.notify_all()
-        for slot in self._slots:
+        for slot in self._slots or ([] if self._first is None else [self._first]):
             slot.close()
         for thread in self._threads:
             thread.join()
@@ -127,7 +135,9 @@ class Jobs:
         with self._turn:
             if self._threads or self._closing.is_set():
                 return
-            self._slots = [Slot(self._world, self._settings.limits) for _ in range(self._settings.slots)]
+            started = [] if self._first is None else [self._first]
+            more = self._settings.slots - len(started)
+            self._slots = [*started, *(Slot(self._settings.limits) for _ in range(more))]
             self._threads = [
                 threading.Thread(target=self._serve, args=(number,), daemon=True) for number in range(len(self._slots))
             ]
@@ -171,7 +181,7 @@ class Jobs:
             self._progress[job_id] = (done, stage)
 
         try:
-            ended = self._collect(claimed, look) or slot.run(job_id, claimed.spec, look)
+            ended = self._collect(claimed, look) or slot.run(self._world, job_id, claimed.spec, look)
         finally:
             self._progress.pop(job_id, None)
         if not self._closing.is_set():

@@ -58,8 +58,7 @@ class Ended:
 class Slot:
     """A place for a worker process. Only one thread at a time may call `run`; any thread may call `stop`."""
 
-    def __init__(self, world: World, limits: Limits) -> None:
-        self._world = world
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._executor: ProcessPoolExecutor | None = None
         self._spawning = Spawning()
@@ -84,13 +83,13 @@ class Slot:
             )
             self._greeting = self._executor.submit(greet)
 
-    def run(self, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
+    def run(self, world: World, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
         """Run one job to its end. `look` receives the progress and the stage, many times a second."""
         with self._lock:
             self._job, self._stopped = job_id, None
             self._progress[0] = self._progress[1] = 0.0
         try:
-            return self._follow(spec, look)
+            return self._follow(world, spec, look)
         except BrokenProcessPool:
             self._discard()
             return self._killed()
@@ -126,7 +125,7 @@ class Slot:
         self._discard()
         late.cancel()
 
-    def _follow(self, spec: str, look: Callable[[float, str], None]) -> Ended:
+    def _follow(self, world: World, spec: str, look: Callable[[float, str], None]) -> Ended:
         deadline = time.monotonic() + self._limits.seconds
         executor, greeting = self._worker()
         if not self._wait(greeting, deadline, look):
@@ -134,7 +133,7 @@ class Slot:
         greeting.result()
         if self._stopped is not None:
             return self._killed()
-        future = executor.submit(work, self._world, spec)
+        future = executor.submit(work, world, spec)
         if not self._wait(future, deadline, look):
             return self._overdue()
         return Ended("completed", future.result())
@@ -196,8 +195,8 @@ def enter(progress: Progress, memory_bytes: int) -> None:
 
 
 def greet() -> None:
-    """Load the modules that every job needs: the engine and the language, including NumPy and TA-Lib."""
-    for name in ("engine.jobs.run", "engine.language.running"):
+    """Load the modules that jobs need: the engine and the language, including NumPy and TA-Lib."""
+    for name in ("engine.jobs.run", "engine.language.running", "engine.research.sweep"):
         import_module(name)
 
 
