@@ -1,4 +1,4 @@
-.PHONY: help check test lint types snapshot constraints bench slow
+.PHONY: help check test lint types snapshot constraints bench long slow
 
 help: ## Show the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -26,6 +26,9 @@ constraints: ## Bring the pinned versions that CI installs up to date
 bench: ## Figures, each beside a baseline measured in the same run
 	for figure in start tokens calls feeds dsl orders policy gate live backtest_and_poll; do uv run --group dev python -m bench.$$figure || exit 1; done
 	uv run --group dev --group bench python -m bench.backtest
+
+long: ## Tests that take seconds each, which CI runs too
+	uv run --group dev pytest -m long
 
 slow: ## The long-running tests
 	uv run --group dev pytest -m slow

@@ -79,6 +79,7 @@ def test_live_strategies_place_and_cancel_through_their_door_only() -> None:
     assert found == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "receiver", "home"),
     [

@@ -83,6 +83,7 @@ def hits(texts: dict[str, str], *secrets: str) -> list[str]:
     return [f"{place}: {part}" for place, text in texts.items() for secret in secrets for part in traces(text, secret)]
 
 
+@pytest.mark.long
 async def test_no_secret_is_seen_in_a_whole_run(attack: Attack, capfd: pytest.CaptureFixture[str]) -> None:
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
@@ -119,6 +120,7 @@ def _journal(target: Target) -> str:
         return repr(ledger.events(limit=10_000))
 
 
+@pytest.mark.long
 async def test_a_server_process_shows_no_key_on_any_of_its_pipes(arm: Arm, tmp_path: Path) -> None:
     armed = arm()
     log = tmp_path / "stderr"

@@ -41,6 +41,7 @@ async def decisions(client: Client) -> list[object]:
     return said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("era", ["auto"], indirect=True)
 async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None:
     differing: list[str] = []
@@ -55,6 +56,7 @@ async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None
     assert target.venue.changes == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("era", ["auto"], indirect=True)
 async def test_every_such_text_is_named_cleaned_and_stands_nowhere_else(attack: Attack) -> None:
     hidden: list[str] = []

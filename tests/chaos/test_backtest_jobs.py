@@ -106,6 +106,7 @@ def worker_pids() -> list[int]:
     return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
 
 
+@pytest.mark.long
 def test_a_killed_worker_fails_its_own_job_only(open_desk: Open) -> None:
     with open_desk(slots=2) as desk:
         before = set(worker_pids())
@@ -138,6 +139,7 @@ def test_a_worker_that_died_between_two_jobs_is_replaced(open_desk: Open) -> Non
         assert desk.until(desk.submit(QUICK), ended).status == "completed"
 
 
+@pytest.mark.long
 def test_cancelling_ends_the_process_and_frees_the_slot(open_desk: Open) -> None:
     with open_desk() as desk:
         running, queued = desk.submit(LONG), desk.submit(QUICK)
@@ -171,6 +173,7 @@ def test_a_job_that_takes_too_long_fails_with_the_limit(open_desk: Open) -> None
     assert "longer than 1.5 s" in (failed.message or "")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the address space reliably")
 def test_a_job_that_needs_too_much_memory_fails_with_the_limit(open_desk: Open) -> None:
     with open_desk(limits=Limits(memory_mb=340)) as desk:
@@ -244,7 +247,11 @@ def test_a_job_that_takes_its_server_down_again_and_again_is_given_up(open_desk:
 
 
 @pytest.mark.parametrize(
-    "last_words", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=["killed", "stopped"]
+    "last_words",
+    [
+        pytest.param(signal.SIGKILL, marks=pytest.mark.long, id="killed"),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow, id="stopped"),
+    ],
 )
 def test_a_server_that_ends_in_mid_job_loses_nothing(last_words: int, serve: Serve, tmp_path: Path) -> None:
     with serve(tmp_path / "home") as server:

@@ -31,6 +31,7 @@ def check(report: dict[str, Any], kills: int) -> None:
     assert len(report["fates"]) > 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("labels", ["echoed", "dropped"])
 def test_no_order_is_doubled_or_misreported_however_often_its_process_is_killed(labels: str) -> None:
     check(chaos("gated", 60, labels), 60)

@@ -71,7 +71,10 @@ def ours_open(truth: Truth) -> list[str]:
 
 @pytest.mark.parametrize(
     ("pull", "faults"),
-    [pytest.param(by_ledger, honest(think=0.02), marks=pytest.mark.slow), (by_file, Faults(strangers=0.0))],
+    [
+        pytest.param(by_ledger, honest(think=0.02), marks=pytest.mark.slow),
+        pytest.param(by_file, Faults(strangers=0.0), marks=pytest.mark.long),
+    ],
     ids=["ledger", "file"],
 )
 def test_nothing_is_sent_once_the_switch_is_pulled_and_what_rests_is_cancelled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from mcp import Client, StdioServerParameters
 
 JOB = {
@@ -16,6 +17,7 @@ JOB = {
 }
 
 
+@pytest.mark.long
 async def test_workers_start_in_a_hostile_folder_and_leave_the_wire_alone(
     environment: dict[str, str], hostile_folder: Path
 ) -> None:

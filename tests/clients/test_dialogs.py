@@ -48,6 +48,7 @@ async def connected(transport: HttpTransport, served: Served, era: Era, person: 
         yield client
 
 
+@pytest.mark.long
 async def test_over_stdio(era: Era, environment: dict[str, str]) -> None:
     person = Person(YES)
     server = StdioServerParameters(command=sys.executable, args=["-m", "heytraders_mcp"], env=environment)
@@ -55,6 +56,7 @@ async def test_over_stdio(era: Era, environment: dict[str, str]) -> None:
         await confirm(client, person)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
 async def test_over_http(transport: HttpTransport, serve: Serve) -> None:
     with serve(transport) as served:

@@ -111,6 +111,7 @@ async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(environment: 
     assert not [value for value in request.headers.values() if token in value or "clients-own" in value]
 
 
+@pytest.mark.long
 async def test_idle_connections_keep_nobody_out_and_fill_no_log(serve: Serve) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))

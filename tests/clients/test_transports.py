@@ -58,6 +58,7 @@ async def connected(transport: HttpTransport, served: Served, era: Era) -> Async
         yield client
 
 
+@pytest.mark.long
 async def test_stdio_serves_in_a_hostile_folder_and_environment(
     era: Era, environment: dict[str, str], hostile_folder: Path
 ) -> None:
@@ -68,6 +69,7 @@ async def test_stdio_serves_in_a_hostile_folder_and_environment(
         assert await use(client) is True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
 async def test_http_serves_whoever_holds_the_printed_token_and_nobody_else(
     transport: HttpTransport, serve: Serve

@@ -152,6 +152,7 @@ def test_what_a_sentence_says_works_as_a_command(shell: Shell, name: str) -> Non
     assert shell.data(examples.PROSE[name])
 
 
+@pytest.mark.long
 def test_the_complete_workflow_runs_to_its_metrics(shell: Shell) -> None:
     printed = shell.run(shell.workflow())
 

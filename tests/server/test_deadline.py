@@ -74,6 +74,7 @@ async def _timed(client: Client, tool: str, took: dict[str, float], said: dict[s
     said[tool] = "".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("era", ["auto"])
 @pytest.mark.parametrize("manner", ["hang", "drip"])
 async def test_all_tools_answer_by_the_deadline_of_a_slow_service(

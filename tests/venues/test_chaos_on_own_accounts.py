@@ -99,7 +99,10 @@ CHAOS = ("binance", "gate", "hyperliquid", "polymarket")
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("binance", 3), *(pytest.param(name, KILLS, marks=pytest.mark.slow) for name in CHAOS)],
+    [
+        pytest.param("binance", 3, marks=pytest.mark.long),
+        *(pytest.param(name, KILLS, marks=pytest.mark.slow) for name in CHAOS),
+    ],
 )
 async def test_kills_and_faults_give_no_duplicate_and_no_false_state(
     name: str, kills: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -88,6 +88,7 @@ async def test_every_funding_time_is_charged_on_what_was_held(service: httpx.Asy
     assert not any("funding" in warning for warning in found["warnings"])
 
 
+@pytest.mark.long
 async def test_a_live_strategy_sizes_its_orders_on_equity_after_funding_as_its_backtest_does(tmp_path: Path) -> None:
     """It buys half of its equity at noon, holds it over three funding times, and buys a tenth more.
 

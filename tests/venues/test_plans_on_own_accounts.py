@@ -392,9 +392,7 @@ PLANS = int(os.environ.get("HEYTRADERS_TEST_PLANS", "40"))
 @pytest.mark.parametrize(
     ("setup", "plans"),
     [
-        ("binance", 5),
-        ("binancefuturesusd", 3),
-        ("hyperliquid", 3),
+        *(pytest.param(name, 4, marks=pytest.mark.long) for name in AT_VENUE),
         *(pytest.param(name, PLANS, marks=pytest.mark.slow) for name in (*AT_VENUE, "gatefutures")),
     ],
     indirect=["setup"],

@@ -283,6 +283,7 @@ def test_single_backtests_and_monte_carlo_give_the_same_bits_on_a_pool(pool: Loc
     assert drawn(pool) == drawn(Inline())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_gives_the_same_bits_also_when_a_worker_is_killed_in_the_middle(
     cluster: Cluster, expected: dict[int, tuple[float, bytes]]
@@ -306,6 +307,7 @@ def test_a_cluster_gives_the_same_bits_also_when_a_worker_is_killed_in_the_middl
     assert histories == drawn(Inline())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_a_result_whose_worker_dies_before_it_is_fetched_is_computed_again(
     tmp_path: Path, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
@@ -338,6 +340,7 @@ def test_a_result_whose_worker_dies_before_it_is_fetched_is_computed_again(
     assert len(fetched) > 1
 
 
+@pytest.mark.long
 def test_a_cluster_with_mutual_tls_runs_tasks_and_refuses_a_client_without_a_certificate(
     tmp_path: Path, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_what_a_token_will_pay_is_not_told_before() -> None:
     assert (before.payout, at.payout) == (None, one.payout)
 
 
+@pytest.mark.long
 def test_prices_of_tokens_are_fair() -> None:
     """Over many worlds, tokens pay on average what they cost: at 30 % they pay in 30 % of cases."""
     question = next(one for one in _tokens() if one.payout is not None)

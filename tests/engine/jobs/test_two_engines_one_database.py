@@ -28,6 +28,7 @@ async def pair(postgresql_server: str, tmp_path: Path) -> AsyncIterator[tuple[En
         yield engines[0], engines[1]
 
 
+@pytest.mark.long
 async def test_two_engines_share_jobs_results_and_sweeps(pair: tuple[Engine, Engine]) -> None:
     first, second = Door(pair[0]), Door(pair[1])
     one, other = await first.tested(end_date="2024-02-29"), await second.tested(end_date="2024-02-29")
@@ -44,6 +45,7 @@ async def test_two_engines_share_jobs_results_and_sweeps(pair: tuple[Engine, Eng
     assert verdict["robustness"]["variants_tried"] == 3
 
 
+@pytest.mark.long
 async def test_a_job_of_an_engine_that_stops_is_run_by_the_other(pair: tuple[Engine, Engine]) -> None:
     first, second = Door(pair[0]), Door(pair[1])
     long = SWEEP | {"timeframe": "1h", "start_date": "2021-01-01"}

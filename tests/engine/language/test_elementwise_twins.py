@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.language.indicators import VECTOR
+from engine.language.kinds import SCALAR
 from engine.language.operators import OPERATORS
-from engine.language.scalars import SCALAR
 
 _CONDITIONS: Final = {"and": 3, "or": 3, "not": 1, "xor": 2}
 _SYMBOLS: Final = {

@@ -131,6 +131,7 @@ class Network:
         monkeypatch.setattr(MarketFeed, "candles", reached)
 
 
+@pytest.mark.long
 async def test_a_lost_network_stops_no_subscription_and_loses_no_signal(
     call: Call, engine: Engine, clock: AcceleratedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ async def test_a_lost_network_stops_no_subscription_and_loses_no_signal(
     assert problems(engine) == []
 
 
+@pytest.mark.long
 async def test_one_subscription_that_cannot_be_stored_does_not_stop_another(
     call: Call, engine: Engine, clock: AcceleratedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,6 +152,7 @@ def compare(engine: Engine, deployed: Deployment, start: int, bars: int, looks: 
     return len(expected)
 
 
+@pytest.mark.long
 async def test_random_strategies_decide_live_what_their_backtests_trade(
     engine: Engine, clock: AcceleratedClock
 ) -> None:

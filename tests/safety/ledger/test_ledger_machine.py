@@ -333,6 +333,7 @@ def walk(examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.long
 def test_whatever_happens_the_ledger_is_where_the_model_is() -> None:
     assert NOON % DAY == DAY / 2
     walk(40, 40)

@@ -13,6 +13,7 @@ from server.channels import ConnectedAccount, ConnectedAccounts, local_channels
 from tests.safety.policy.differential import Case, case, compare, disagreement
 
 
+@pytest.mark.long
 def test_policy_and_oracle_agree_on_thousands_of_random_orders() -> None:
     told: list[str] = []
 

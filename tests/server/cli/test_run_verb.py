@@ -33,6 +33,7 @@ def call(home: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_runs_strategies_until_a_signal_and_clients_are_told(tmp_path: Path, number: signal.Signals) -> None:
     words = [sys.executable, "-m", "heytraders_mcp", "run"]

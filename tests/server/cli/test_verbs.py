@@ -174,6 +174,7 @@ def test_a_call_that_takes_long_shows_its_progress(run: Run) -> None:
     assert json.loads(done.stdout)["status"] == "completed"
 
 
+@pytest.mark.long
 def test_the_demo_does_the_main_job_without_a_key_or_a_network(run: Run) -> None:
     done = run("demo", HEYTRADERS_API_KEY="ht_live_must_not_be_used")
 

@@ -199,6 +199,7 @@ def _run(examples: int, steps: int) -> None:
     run_state_machine_as_test(Brokers, settings=chosen)
 
 
+@pytest.mark.long
 def test_random_trading_keeps_the_books() -> None:
     _run(examples=5, steps=25)
 

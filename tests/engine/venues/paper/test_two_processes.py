@@ -90,6 +90,7 @@ def _probe() -> PlaceRequest:
     )
 
 
+@pytest.mark.long
 async def test_two_processes_cannot_overspend_one_balance(tmp_path: Path, url: str, price: Decimal) -> None:
     amount = (Decimal(1_000) / price).quantize(Decimal("0.00001"))
     fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
@@ -101,6 +102,7 @@ async def test_two_processes_cannot_overspend_one_balance(tmp_path: Path, url: s
     await _books_are_sound(tmp_path, url)
 
 
+@pytest.mark.long
 async def test_two_processes_fill_a_resting_order_once(tmp_path: Path, url: str, price: Decimal) -> None:
     """Both settle the same six hours at the same time, over forty orders placed by either."""
     limit = (price * Decimal("0.999")).quantize(Decimal(1))
