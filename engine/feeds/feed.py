@@ -67,20 +67,8 @@ def partial_of(candles: Candles) -> Bools:
     return np.zeros(len(candles), dtype=np.bool_) if candles.bars.partial is None else candles.bars.partial
 
 
-class Feed(Protocol):
-    """A source of candles. It returns closed bars only, and never invents data unless it is a simulated feed."""
-
-    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
-        """Everything tradable on `exchange`, largest first."""
-        ...
-
-    def listing(self, instrument: Instrument) -> Listing:
-        """The listing of one instrument.
-
-        Raises:
-            NotFound: `DATA_UNAVAILABLE`, naming close matches.
-        """
-        ...
+class CandleReader(Protocol):
+    """Reads candles."""
 
     def candles(
         self,
@@ -98,6 +86,22 @@ class Feed(Protocol):
         Raises:
             NotFound: `DATA_UNAVAILABLE` when the instrument is unknown or has no bar in the range; the
                 message names the available range.
+        """
+        ...
+
+
+class Feed(CandleReader, Protocol):
+    """A source of candles. It returns closed bars only, and never invents data unless it is a simulated feed."""
+
+    def listings(self, exchange: ExchangeId) -> Sequence[Listing]:
+        """Everything tradable on `exchange`, largest first."""
+        ...
+
+    def listing(self, instrument: Instrument) -> Listing:
+        """The listing of one instrument.
+
+        Raises:
+            NotFound: `DATA_UNAVAILABLE`, naming close matches.
         """
         ...
 

@@ -16,7 +16,7 @@ from api.times import SECONDS, Clock, Timeframe
 from engine.frame import Bars, Floats, Frame, Times
 from engine.store.database import Store
 
-from .feed import Candles, Feed, Listing, SourceFeed, partial_of, unknown_instrument
+from .feed import CandleReader, Candles, Feed, Listing, SourceFeed, partial_of, unknown_instrument
 from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
@@ -230,7 +230,7 @@ def _over(own: Listing | None, other: Listing) -> Listing:
 
 
 def load_frame(
-    feed: Feed,
+    feed: CandleReader,
     instruments: Sequence[Instrument],
     timeframe: Timeframe,
     start: int | None,
@@ -258,7 +258,12 @@ def recent_frame(
 
 
 def _with_warmup(
-    feed: Feed, instrument: Instrument, timeframe: Timeframe, start: int | None, end: int | None, warmup_bars: int
+    feed: CandleReader,
+    instrument: Instrument,
+    timeframe: Timeframe,
+    start: int | None,
+    end: int | None,
+    warmup_bars: int,
 ) -> Candles:
     wanted = feed.candles(instrument, timeframe, start=start, end=end)
     if start is None or warmup_bars <= 0:

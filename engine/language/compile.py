@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from engine.program import Program
 
 _SHOWN_EMISSIONS = 20
+_KEPT = 256
+"""How many scripts stay compiled: live strategies ask for theirs at every bar."""
 
 
 def in_words(plan: ScriptPlan, instruments: tuple[Instrument, ...], lookback: int, warmup: int) -> str:
@@ -267,7 +269,7 @@ def script_parameters(source: str, context: ScriptContext) -> tuple[ScriptParame
     return compile_script(source, context).parameters
 
 
-@lru_cache(maxsize=64)
+@lru_cache(_KEPT)
 def read(source: str, context: ScriptContext) -> tuple[ScriptPlan, CompiledScript | None]:
     """A script's plan with its findings, and the compiled script if there is no error."""
     if not context.universe:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
-from engine.feeds.feed import Feed
+from engine.feeds.feed import Candles, Feed
 from engine.feeds.market import load_frame
 from engine.frame import Bars, Floats, Frame
+from engine.jobs.run import order_rules
 from engine.language import CompiledScript
 from engine.program import Program
+from engine.trading_rules import OrderRules
 
 _SHARED_BARS: Final = 5_000
 """The most bars of a frame that stays in memory for other subscriptions."""
+_ALL: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class Shared:
         default_factory=dict[object, tuple[CompiledScript, Frame, Program]]
     )
 
+    _rules: dict[Instrument, OrderRules] = field(default_factory=dict[Instrument, OrderRules])
+    _read: dict[object, tuple[int, Candles]] = field(default_factory=dict[object, tuple[int, Candles]])
+
     def last_close(self, feed: Feed, instrument: Instrument, timeframe: Timeframe) -> int:
         """The close of the last bar, unix seconds."""
         key = instrument, timeframe
@@ -39,6 +45,12 @@ class Shared:
             opened = int(feed.candles(instrument, timeframe, limit=1).time[-1])
             self._closes[key] = opened + SECONDS[timeframe]
         return self._closes[key]
+
+    def order_rules(self, feed: Feed, instrument: Instrument) -> OrderRules:
+        """Lots and the smallest order."""
+        if instrument not in self._rules:
+            self._rules[instrument] = order_rules(feed.listing(instrument))
+        return self._rules[instrument]
 
     def frames(
         self, feed: Feed, instruments: tuple[Instrument, ...], timeframe: Timeframe, span: tuple[int, int, int]
@@ -48,7 +60,7 @@ class Shared:
         found = self._frames.get(key)
         if found is None:
             start, until, warmup = span
-            frame = load_frame(feed, instruments, timeframe, start, until, warmup_bars=warmup)
+            frame = load_frame(_Kept(feed, self._read), instruments, timeframe, start, until, warmup_bars=warmup)
             found = frame, _with_next_bar(frame)
             if len(frame) <= _SHARED_BARS:
                 self._frames[key] = found
@@ -63,6 +75,43 @@ class Shared:
         if isinstance(program, tuple) and len(frame) <= _SHARED_BARS + 1:
             self._programs[key] = script, frame, program
         return program
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Candles of a feed, each range read once. Of the last bars of a range, some more are read for other requests."""
+
+    feed: Feed
+    read: dict[object, tuple[int, Candles]]
+
+    def candles(
+        self,
+        instrument: Instrument,
+        timeframe: Timeframe,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        limit: int | None = None,
+    ) -> Candles:
+        """See `Feed`."""
+        key = instrument, timeframe, start, end
+        wanted = _ALL if limit is None else limit
+        asked, found = self.read.get(key, (0, None))
+        if found is None or (asked < wanted and len(found) == asked):
+            asked = _ALL if limit is None else 1 << (limit - 1).bit_length()
+            found = self.feed.candles(
+                instrument, timeframe, start=start, end=end, limit=None if limit is None else asked
+            )
+            if len(found) <= _SHARED_BARS:
+                self.read[key] = asked, found
+        return found if len(found) <= wanted else _last(found, wanted)
+
+
+def _last(candles: Candles, count: int) -> Candles:
+    bars = candles.bars
+    columns = (column[-count:] for column in (bars.open, bars.high, bars.low, bars.close, bars.volume))
+    partial = None if bars.partial is None else bars.partial[-count:]
+    return replace(candles, time=candles.time[-count:], bars=Bars(*columns, source=bars.source, partial=partial))
 
 
 def _with_next_bar(frame: Frame) -> Frame:

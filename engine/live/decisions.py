@@ -168,7 +168,7 @@ def decide(
     loaded, extended = _loaded(feed, script, deployment, started_at, seen, before, seen_until, shared)
     first_bar = int(np.searchsorted(loaded.time, seen))
     traded = replace(extended, bars={i: extended.bars[i] for i in deployment.instruments})
-    settings = _settings(feed, deployment, int(loaded.time[0]), seen_until + 1)
+    settings = _settings(feed, deployment, int(loaded.time[0]), seen_until + 1, shared)
     program = shared.program(script, extended, int(np.searchsorted(loaded.time, started_at)))
     advanced = advance(traded, program, settings, first_bar, before)
     universe = tuple(traded.bars)
@@ -313,7 +313,7 @@ def _loaded(
     return shared.frames(feed, script.instruments, timeframe, (started_at, until, script.warmup_bars))
 
 
-def _settings(feed: Feed, deployment: Deployment, start: int, end: int) -> SimulationSettings:
+def _settings(feed: Feed, deployment: Deployment, start: int, end: int, shared: Shared) -> SimulationSettings:
     """The backtest's terms, with the funding rates due from `start` to before `end`, unix seconds."""
     return SimulationSettings(
         initial_cash=deployment.initial_cash,
@@ -322,7 +322,7 @@ def _settings(feed: Feed, deployment: Deployment, start: int, end: int) -> Simul
         leverage=deployment.leverage,
         stop_loss=deployment.stop_loss,
         take_profit=deployment.take_profit,
-        order_rules={i: order_rules(feed.listing(i)) for i in deployment.instruments},
+        order_rules={i: shared.order_rules(feed, i) for i in deployment.instruments},
         max_volume_share=deployment.max_volume_share,
         resolves_at=_resolutions(feed, deployment.instruments),
         funding=funding_rates(feed, deployment.instruments, start, end),

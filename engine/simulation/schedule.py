@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,6 +36,8 @@ from engine.program import (
 from .market import Market
 
 Bars = np.ndarray[tuple[int], np.dtype[np.int64]]
+_FEW: Final = 64
+"""So many signals are quicker to evaluate than to sort out."""
 
 
 class Order(NamedTuple):
@@ -163,7 +165,7 @@ class Schedule:
             order = constant_order(intent) if isinstance(intent, Entry) else None
             self._decisions.append(Decision(places[intent.instrument], intent, order))
             bars.append(np.flatnonzero(fires(condition, intent)[first_bar:]) + first_bar)
-        if all(market.exists is None for market in markets):
+        if sum(map(len, bars)) > _FEW and all(market.exists is None for market in markets):
             self._drop_idle_exits(bars)
         fired = np.concatenate(bars) if bars else np.empty(0, dtype=np.int64)
         which = np.repeat(np.arange(len(bars)), [len(b) for b in bars])

@@ -135,8 +135,11 @@ def divided(a: Floats, b: Floats) -> Floats:
         return finite(np.divide(a, b))
 
 
-_POWERS: Final = np.array([float(f"1e{power}") for power in range(309)])
 _DIGITS: Final = 14
+_PLACES: Final = range(-309, 339)
+"""Decimal places to which a number of any size may be rounded."""
+_UP: Final = np.array([float(f"1e{min(max(places, 0), 308)}") for places in _PLACES])
+_DOWN: Final = np.array([float(f"1e{min(max(-places, 0), 308)}") for places in _PLACES])
 
 
 def steady(x: Floats, *prices: Floats) -> Floats:
@@ -150,8 +153,8 @@ def steady(x: Floats, *prices: Floats) -> Floats:
         scale = np.fmax(scale, np.abs(each))
     with np.errstate(all="ignore"):
         magnitude = np.floor(np.log10(scale))
-        places = (_DIGITS - 1) - np.where(np.isfinite(magnitude), magnitude, 0.0).astype(np.int64)
-        up, down = _POWERS[np.clip(places, 0, 308)], _POWERS[np.clip(-places, 0, 308)]
+        places = (_DIGITS - 1) - np.where(np.isfinite(magnitude), magnitude, 0.0).astype(np.int64) - _PLACES.start
+        up, down = _UP[places], _DOWN[places]
         out = np.rint(x * up / down) / up * down
         for each in prices:
             out = np.where(np.abs(out - each) * up <= down, each, out)
