@@ -112,8 +112,15 @@ def test_no_auth_is_refused_with_a_hosted_key(environment: dict[str, str]) -> No
     assert key not in done.stderr
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("transport", get_args(HttpTransport))
+@pytest.mark.parametrize(
+    ("transport", "ending"),
+    [
+        ("sse", signal.SIGTERM),
+        ("streamable-http", signal.SIGINT),
+        pytest.param("sse", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("streamable-http", signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_http_ends_in_order_at_a_signal(transport: HttpTransport, ending: signal.Signals, serve: Serve) -> None:
     with serve(transport, "--no-auth") as served:
         served.process.send_signal(ending)
@@ -123,7 +130,7 @@ def test_http_ends_in_order_at_a_signal(transport: HttpTransport, ending: signal
         assert "Traceback" not in served.process.stderr.read()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, None])
+@pytest.mark.parametrize("ending", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long), None])
 def test_stdio_ends_in_order_and_leaves_the_database_closed(
     ending: signal.Signals | None, environment: dict[str, str], hostile_folder: Path
 ) -> None:

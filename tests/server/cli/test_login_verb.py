@@ -47,6 +47,7 @@ def run(environment: dict[str, str]) -> Run:
     return verb
 
 
+@pytest.mark.long
 def test_a_piped_key_is_kept_used_and_forgotten_without_being_shown(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
