@@ -276,7 +276,8 @@ class Checker(ExpressionChecker):
         message = f"{operator.name} takes {kind} as {parameter.name}; {quoted(written)} is {node.kind}"
         if parameter.kind == "series" and node.op == "constant" and call.args and where is call.args[0]:
             rest = self.parsed.source(call).partition("(")[2]
-            self.error(where, message, f"Write `{operator.name}(close, {rest}`", fix=f"close, {written}")
+            column = {"highest": "high", "lowest": "low"}.get(operator.name, "close")
+            self.error(where, message, f"Write `{operator.name}({column}, {rest}`", fix=f"{column}, {written}")
         elif base == "bool":
             self.error(where, message, f"Write `where({written}, 1, 0)` for a number")
         elif parameter.kind == "condition":

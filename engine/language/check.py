@@ -115,6 +115,9 @@ class ExpressionChecker(ABC):
         for member in self.world.universe:
             if text == member.ticker:
                 return member
+        if text != text.upper() and "/" not in text and ":" not in text:
+            self.error(where, f"{quoted(text)} is no ticker and no output", 'Write a ticker as "BINANCE:BTC/USDT"')
+            return None
         try:
             found = resolve(text, None if ":" in text else self.world.exchange)
         except HeyTradersError as error:

@@ -111,26 +111,34 @@ def emissions_meant(statements: list[ast.stmt]) -> list[str]:
     made: list[str] = []
     for statement in statements:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _MEANT_ORDERS.fullmatch(name):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _MEANT_ORDERS.fullmatch(name) and not _chosen(
+                value
+            ):
                 if not isinstance(value, ast.Compare | ast.BoolOp | ast.Call | ast.Name | ast.UnaryOp):
                     continue
                 leaves = re.match(r"(?:my_)?(?:exit|sell|close|cover)", name, re.IGNORECASE)
                 side = "SHORT" if "short" in name.lower() else "LONG"
                 order = "exit(TICKER)" if leaves else f'entry(TICKER, "{side}", Weight(0.5))'
                 made.append(f"emit_signal({name}, {order})")
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.IfExp() as choice) if "signal" in name.lower():
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.IfExp() | ast.Call() as choice) if re.search(
+                r"signal|position", name, re.IGNORECASE
+            ):
                 made += _chosen(choice)
             case _:
                 pass
     return made
 
 
-def _chosen(choice: ast.IfExp) -> list[str]:
-    """`1 if a else -1 if b else 0`."""
+def _chosen(choice: ast.expr) -> list[str]:
+    """`1 if a else -1 if b else 0`, `where(a, 1, where(b, -1, 0))`."""
     made: list[str] = []
     before = ""
-    node: ast.expr = choice
-    while isinstance(node, ast.IfExp):
+    node = choice
+    while True:
+        if isinstance(node, ast.Call) and dotted_name(node.func) == "where" and len(node.args) == 3:
+            node = ast.IfExp(*node.args)
+        if not isinstance(node, ast.IfExp):
+            break
         test = ast.unparse(node.test)
         place = whole_number(node.body)
         if place:

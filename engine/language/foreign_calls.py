@@ -39,6 +39,9 @@ OUTPUT_WORDS: Final = {
        for word in ("bollinger", "bollingers")},
     **{f"{word}{side}band": f"bbands_{side}(close, 20)" for side in ("upper", "lower", "middle")
        for word in ("bollinger", "bb")},
+    "isgreen": "close > open", "greencandle": "close > open", "isbullish": "close > open",
+    "isred": "close < open", "redcandle": "close < open", "isbearish": "close < open",
+    "averagevolume": "sma(volume, 20)", "avgvolume": "sma(volume, 20)", "volumema": "sma(volume, 20)",
     **{f"bb{side}": f"bbands_{side}(close, 20)" for side in ("upper", "lower", "middle")},
     **{f"{side}donchianband": f"donchian_{side}(20)" for side in ("upper", "lower", "middle")},
     **{f"{side}keltnerband": f"keltner_{side}(20)" for side in ("upper", "lower", "middle")},
@@ -88,6 +91,8 @@ TEMPLATES: Final = {
     "MIN": "series=close period=30 -> lowest(series, period)",
     "MAXINDEX": "series=close period=30 -> bars_since_highest(series, period)",
     "MININDEX": "series=close period=30 -> bars_since_lowest(series, period)",
+    "STDDEV": "series=close period=5 deviations=1 -> deviations * stddev(series, period)",
+    "VAR": "series=close period=5 deviations=1 -> deviations * var(series, period)",
     "STOCHF": "k=5 d=3 d_type=0 -> stochf(k, d)",
     "STOCHRSI": "series=close period=14 k=5 d=3 d_type=0 -> stochrsi(series, period, k, d)",
     "BBANDS": "series=close period=5 deviations=2 lower=2 average=0 -> bbands(series, period, deviations)",
@@ -361,6 +366,8 @@ def _simple(node: ast.expr) -> ast.expr:
             return left
         case ast.BinOp(left=left, op=ast.Sub(), right=ast.BinOp(left=ast.Constant(value=0), op=ast.Mult())):
             return left
+        case ast.BinOp(left=ast.Constant(value=1), op=ast.Mult(), right=right):
+            return right
         case _:
             return node
 

@@ -89,7 +89,19 @@ class Translator(ast.NodeTransformer):
         if current and (current[1] in OPERATORS or meant(current[1])[0]):
             return self._now(self._column(current[1]), node, NO_METHODS)
         self.generic_visit(node)
+        operator = OPERATORS.get(f"{dotted.replace('.', '_').lower()}" if isinstance(node.value, ast.Name) else "")
+        if operator is not None and example_of(operator) and dotted_name(node.value) not in self._notes.names:
+            return self._now(parsed(example_of(operator) or ""), node, NO_METHODS)
+        if node.attr in {"previous", "prev"} and dotted_name(node.value) in VARIABLES:
+            return self._now(ast.Subscript(node.value, number(-2), ast.Load()), node, NO_METHODS)
         field = FIELDS.get(node.attr.lower(), node.attr.lower())
+        match node.value:
+            case ast.Subscript(value=ast.Name(id=frame), slice=key) if (
+                frame in FRAMES and field in COLUMNS and whole_number(key) < 0
+            ):
+                return self._now(ast.Subscript(ast.Name(field, ast.Load()), key, ast.Load()), node)
+            case _:
+                pass
         if field in COLUMNS and dotted_name(node.value).split(".")[0] in FRAMES:
             return self._now(ast.Name(field, ast.Load()), node)
         if node.attr in {"values", "array", "series", "lines"}:
@@ -189,7 +201,18 @@ class Translator(ast.NodeTransformer):
             return node
         place = key.value if isinstance(key, ast.Constant) and isinstance(key.value, int) else None
         names = [o.name for o in operator.outputs]
-        chosen = text if text in names else names[place] if place is not None and 0 <= place < len(names) else None
+        short = re.sub(rf"^(?:slow|fast|{name})|band$", "", text) if text is not None else None
+        chosen = (
+            text
+            if text in names
+            else names[0]
+            if short == ""
+            else short
+            if short in names
+            else names[place]
+            if place is not None and 0 <= place < len(names)
+            else None
+        )
         if chosen is None:
             return node
         return self._now(ast.Call(ast.Name(f"{name}_{chosen}", ast.Load()), call.args, call.keywords), node)
@@ -213,12 +236,21 @@ class Translator(ast.NodeTransformer):
             negative = isinstance(op, ast.IsNot | ast.NotEq)
             return self._now(ast.UnaryOp(ast.Not(), test) if negative else test, node, NO_IN)
         if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.List | ast.Tuple | ast.Set) and right.elts:
-            each: list[ast.expr] = [ast.Compare(left, [ast.Eq()], [value]) for value in right.elts]
+            days = _DAY_NAMES if dotted_name(left).lower() in _WEEKDAYS else dict[str, int]()
+            each: list[ast.expr] = [
+                ast.Compare(left, [ast.Eq()], [number(days[_folded(v)]) if _folded(v) in days else v])
+                for v in right.elts
+            ]
             test = ast.BoolOp(ast.Or(), each) if len(each) > 1 else each[0]
             return self._now(ast.UnaryOp(ast.Not(), test) if isinstance(op, ast.NotIn) else test, node, NO_IN)
-        day = right.value.lower() if isinstance(right, ast.Constant) and isinstance(right.value, str) else ""
-        if dotted_name(left).lower() in {"weekday", "dayofweek", "day_of_week"} and day in DAYS:
-            return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [number(DAYS.index(day))]), node)
+        sunday = {"dayofweek": 5, "DayOfWeek": 6}.get(dotted_name(left.func if isinstance(left, ast.Call) else left))
+        if sunday is not None and isinstance(op, ast.Eq | ast.NotEq) and isinstance(right, ast.Constant):
+            place = number((whole_number(right) + sunday) % 7)
+            week = ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [place])
+            return self._now(week, node, "weekday is 0 on Monday, where Pine Script counts from 1 on Sunday")
+        if dotted_name(left).lower() in _WEEKDAYS and _folded(right) in _DAY_NAMES:
+            place = number(_DAY_NAMES[_folded(right)])
+            return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [place]), node)
         return node
 
     def _crossing(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.expr | None:
@@ -339,6 +371,10 @@ class Translator(ast.NodeTransformer):
             arguments = [a for a in arguments if a not in columns]
         if operator.category == "crossing" and len(operator.inputs) == 2 and len(arguments) == 1 and not node.keywords:
             arguments.append(parsed("sma(close, 20)"))
+        named = {ROLES.get(str(k.arg).lower(), str(k.arg)): k.value for k in node.keywords}
+        first = operator.inputs[0] if operator.inputs else None
+        if node.keywords and not arguments and first is not None and first.kind == "series":
+            return self._now(placed(operator, [], named), node, f"{operator.name} needs its series")
         period = any(p.kind == "period" for p in operator.constants)
         for i, each in enumerate(arguments):
             if period and i >= len(operator.inputs):
@@ -509,6 +545,15 @@ _SHORTEST: Final = 5
 """Numbers in square brackets after an operator from here on are a period; smaller ones are bars ago."""
 
 _OWN: Final = re.compile(r"self\.(?:p\.|params\.)?(\w+)")
+
+
+_WEEKDAYS: Final = frozenset({"weekday", "dayofweek", "day_of_week"})
+_DAY_NAMES: Final = {name: i for i, day in enumerate(DAYS) for name in (day, day[:3])}
+
+
+def _folded(node: ast.expr) -> str:
+    """A text in lower case; empty for anything else."""
+    return node.value.lower() if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def _held(left: ast.expr, right: ast.expr) -> str | None:

@@ -6,9 +6,9 @@ whether it reads the account.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
@@ -27,9 +27,9 @@ from .kinds import (
     Kind,
     Scalar,
     compare,
-    narrowed,
 )
 from .operators import OPERATORS, Operator
+from .ordering import bounds_of_call, contradict, crossed, ordered, told_apart
 from .spec import Constant
 from .words import COLUMNS, VARIABLES, Variable
 
@@ -139,7 +139,7 @@ class Graph:
         if name == "where":
             kind = Kind(args[1].kind.base, series=True)
         if name in RULES:
-            bounds = _told_apart(name, args, RULES[name](*(a.bounds for a in args)))
+            bounds = told_apart(name, args, RULES[name](*(a.bounds for a in args)))
         return self._node("apply", kind, name, args, bounds=bounds, truth=_truth(name, args))
 
     def same_ticker(self, a: Node, b: Node) -> Node:
@@ -168,8 +168,8 @@ class Graph:
             args,
             lookback,
             settling,
-            bounds=_of_call(operator, 0, args),
-            truth=_crossed(base, args),
+            bounds=_of_call(operator, 0, args, constants),
+            truth=crossed(base, args),
         )
         if operator.accessor_of is None and len(operator.outputs) == 1:
             return (whole,)
@@ -181,7 +181,7 @@ class Graph:
                 output.name,
                 (whole,),
                 lookback=own + operator.output_warmup_bars(constants, i),
-                bounds=_of_call(operator, i, args),
+                bounds=_of_call(operator, i, args, constants),
             )
             for i, output in enumerate(operator.outputs)
         )
@@ -276,10 +276,10 @@ _BETWEEN: Final = frozenset(
 """Operators whose values lie between values of their series."""
 
 
-def _of_call(operator: Operator, index: int, args: Sequence[Node]) -> Interval:
+def _of_call(operator: Operator, index: int, args: Sequence[Node], constants: tuple[Constant, ...]) -> Interval:
     """Bounds of an output."""
     if (operator.accessor_of or operator.name) not in _BETWEEN:
-        return _output(operator, index)
+        return bounds_of_call(operator.name, constants, args, _output(operator, index))
     return Interval(min(a.bounds.low for a in args), max(a.bounds.high for a in args))
 
 
@@ -299,135 +299,14 @@ def _truth(name: str, args: Sequence[Node]) -> bool | None:
         if args[0] is args[1]:
             return name in {"<=", ">=", "=="}
         known = compare(name, args[0].bounds, args[1].bounds)
-        return known if known is not None else _ordered(name, args[0], args[1])
+        return known if known is not None else ordered(name, args[0], args[1])
     truths = [a.truth for a in args]
     match name:
         case "and":
-            return False if False in truths or _contradict(args) else True if all(truths) else None
+            return False if False in truths or contradict(args) else True if all(truths) else None
         case "or":
             return True if True in truths else None if None in truths else False
         case "not":
             return None if truths[0] is None else not truths[0]
         case _:
             return None
-
-
-_INSIDE: Final = frozenset({"open", "close", "low", "high"})
-_BAR_PRICES: Final = frozenset({"avgprice", "medprice", "typprice", "wclprice"})
-
-
-def extreme_of(node: Node) -> tuple[Node | None, int]:
-    """The series of which a node is the highest (1) or lowest (-1) value of a window that holds this bar."""
-    if node.op == "call":
-        name = str(cast("tuple[Hashable, ...]", node.payload)[0])
-        if name in {"highest", "lowest"}:
-            return node.args[0], 1 if name == "highest" else -1
-        if name in {"session_high", "session_low"}:
-            return node.args[0], 1 if name == "session_high" else -1
-    if node.op == "pick" and node.args[0].op == "call":
-        name = str(cast("tuple[Hashable, ...]", node.args[0].payload)[0])
-        if name == "donchian" and node.payload in {"upper", "lower"}:
-            return node.args[0].args[0 if node.payload == "upper" else 1], 1 if node.payload == "upper" else -1
-    return None, 0
-
-
-def _within_bar(x: Node, y: Node) -> bool:
-    """Whether both are prices of one bar, `x` its low or `y` its high."""
-
-    def inside(node: Node) -> bool:
-        if node.op == "column":
-            return node.payload in _INSIDE
-        return node.op == "call" and str(cast("tuple[Hashable, ...]", node.payload)[0]) in _BAR_PRICES
-
-    lowest, highest = (node.op == "column" and node.payload == name for node, name in ((x, "low"), (y, "high")))
-    return (lowest and inside(y)) or (highest and inside(x))
-
-
-def never_above(x: Node, y: Node, depth: int = 6) -> bool:
-    """Whether `x` is provably at most `y` on every bar: a price of a bar and its high, a series and the highest of a
-    window with this bar in it, and either of them plus a value that is never negative."""
-    if x is y or x.bounds.high <= y.bounds.low:
-        return True
-    if depth == 0:
-        return False
-    if x.op == y.op in {"at", "tf"} and x.payload == y.payload:
-        return never_above(x.args[0], y.args[0], depth - 1)
-    if _within_bar(x, y):
-        return True
-    (top, above), (bottom, below) = extreme_of(y), extreme_of(x)
-    if top is not None and above > 0 and never_above(x, top, depth - 1):
-        return True
-    if bottom is not None and below < 0 and never_above(bottom, y, depth - 1):
-        return True
-    return any(never_above(x, each, depth - 1) for each in _smaller(y, up=True)) or any(
-        never_above(each, y, depth - 1) for each in _smaller(x, up=False)
-    )
-
-
-def _smaller(node: Node, *, up: bool) -> Iterator[Node]:
-    """Parts of a sum, product or choice that are never above it (`up`), or never below it."""
-    if node.op != "apply" or len(node.args) != 2:
-        return
-    pairs = (node.args, node.args[::-1])
-    match node.payload:
-        case "+":
-            yield from (part for part, other in pairs if (other.bounds.low >= 0 if up else other.bounds.high <= 0))
-        case "-" if node.args[1].bounds.high <= 0 if up else node.args[1].bounds.low >= 0:
-            yield node.args[0]
-        case "*":
-            yield from (part for part, other in pairs if part.bounds.low >= 0 and _factor(other, up=up))
-        case "max" | "min" if (node.payload == "max") == up:
-            yield from node.args
-        case _:
-            pass
-
-
-def _factor(node: Node, *, up: bool) -> bool:
-    return node.bounds.low >= 1 if up else node.bounds.low >= 0 and node.bounds.high <= 1
-
-
-def _told_apart(name: str, args: Sequence[Node], bounds: Interval) -> Interval:
-    """Bounds of a difference or a ratio if one side is never above the other."""
-    if name not in {"-", "/"} or any(a.kind.base != "number" for a in args):
-        return bounds
-    a, b = args
-    limit = 0.0 if name == "-" else 1.0
-    if name == "/" and not (a.bounds.low >= 0 and b.bounds.low >= 0):
-        return bounds
-    if never_above(a, b):
-        return Interval(bounds.low, min(bounds.high, limit))
-    return Interval(max(bounds.low, limit), bounds.high) if never_above(b, a) else bounds
-
-
-def _ordered(name: str, a: Node, b: Node) -> bool | None:
-    """Whether `a name b` always or never holds because one side is never above the other."""
-    if a.kind.base != "number" or b.kind.base != "number":
-        return None
-    if name in {">", "<="} and never_above(a, b):
-        return name == "<="
-    if name in {"<", ">="} and never_above(b, a):
-        return name == ">="
-    return None
-
-
-def _crossed(name: str, args: Sequence[Node]) -> bool | None:
-    """False for an impossible crossing: one side is the extreme of a window that contains the other."""
-    symbol = {"crossover": ">", "crossunder": "<"}.get(name)
-    return False if symbol is not None and _ordered(symbol, args[0], args[1]) is False else None
-
-
-def _contradict(args: Sequence[Node]) -> bool:
-    """Whether comparisons with constants exclude every value: `x > 70 and x < 30`."""
-    left: dict[int, Interval] = {}
-    for node in args:
-        if node.op != "apply" or node.payload not in COMPARISONS:
-            continue
-        subject, limit = node.args
-        value = limit.constant
-        if not isinstance(value, float):
-            continue
-        bounds = narrowed(left.get(subject.id, subject.bounds), str(node.payload), value)
-        if bounds.low > bounds.high:
-            return True
-        left[subject.id] = bounds
-    return False

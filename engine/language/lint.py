@@ -9,8 +9,9 @@ from typing import Final, cast
 from engine.trading_rules import MAINTENANCE, liquidation_value
 
 from .diagnostics import Findings, quoted, short
-from .graph import COMPARISONS, Node, extreme_of
+from .graph import COMPARISONS, Node
 from .operators import OPERATORS
+from .ordering import extreme_of, name_of
 from .script import EmissionPlan, ScriptPlan
 from .spec import Constant
 from .values import PERCENT_CALLS, PERCENT_STATE, IntentPlan
@@ -47,7 +48,8 @@ def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
             continue
         text = quoted(plan.graph.texts.get(node.id, "this condition"))
         beyond = next((arg for arg in node.args if extreme_of(arg)[0] is not None), None)
-        if beyond is not None and node.truth is False:
+        now = any(arg.op == "column" for arg in node.args)
+        if beyond is not None and now and node.truth is False:
             written = plan.graph.texts.get(beyond.id, "the extreme")
             whole = plan.graph.texts.get(node.id, "")
             earlier = whole.replace(written, f"lag({written}, 1)") if written in whole else f"lag({written}, 1)"
@@ -58,9 +60,35 @@ def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
                 f"Compare with the bars before: `{earlier}`",
             )
         elif node.truth is False:
-            findings.warning(span, "never-true", f"{text} can never hold", "Check the numbers in it")
+            reason, cure = _range(node, plan)
+            findings.warning(span, "never-true", f"{text} can never hold{reason}", cure)
         else:
-            findings.warning(span, "always-true", f"{text} always holds", "Check the numbers in it, or leave it out")
+            reason, cure = _range(node, plan)
+            findings.warning(span, "always-true", f"{text} always holds{reason}", f"{cure}, or leave it out")
+
+
+_FRACTIONS: Final = 10.0
+"""A value between bounds no larger than this is a fraction or a ratio, and not in percent."""
+
+
+def _range(node: Node, plan: ScriptPlan) -> tuple[str, str]:
+    """The range that one side of a comparison with a number has, and what to write instead."""
+    for subject, limit in (node.args, node.args[::-1]) if len(node.args) == 2 else ():
+        value = limit.constant
+        low, high = subject.bounds
+        if not isinstance(value, float) or subject.constant is not None or (low == -math.inf and high == math.inf):
+            continue
+        written = short(plan.graph.texts.get(subject.id, "the value"))
+        if low == -math.inf or high == math.inf:
+            reason = f": {written} is never {'below' if high == math.inf else 'above'} {max(low, min(high, 0)):g}"
+        else:
+            reason = f": {written} is between {low:.4g} and {high:.4g}"
+        if max(-low, high) <= _FRACTIONS and abs(value) >= 2 and subject.op != "time" and not _whole(subject):
+            return reason, f"Write {value / 100:g} if you meant {value:g} %"
+        if (low == 0 or high == 0) and value and low <= -value <= high:
+            return reason, f"Write {-value:g}, which it can be"
+        return reason, "Check the number"
+    return "", "Check the sides of it"
 
 
 def _exits(plan: ScriptPlan, findings: Findings) -> None:
@@ -113,8 +141,9 @@ def _emission(emission: EmissionPlan, findings: Findings) -> None:
             )
         if node.op == "apply" and node.payload in {"min", "max"}:
             _extreme(emission, node, findings)
-        if node.op == "apply" and node.payload in COMPARISONS:
+        if (node.op == "apply" and node.payload in COMPARISONS | {"between"}) or name_of(node) in _CROSSINGS:
             _scale(emission, node, findings)
+        if node.op == "apply" and node.payload in COMPARISONS:
             _pattern(emission, node, findings)
         if node.op == "call" and _name(node) == "beta" and any(_is_return(a) for a in node.args):
             findings.warning(
@@ -200,7 +229,21 @@ def _stop(emission: EmissionPlan, intent: IntentPlan, leverage: float, findings:
         )
 
 
-_FRACTION_CALLS: Final = frozenset({"pct_change", "rocp", "log_return", "drawdown", "historical_volatility"})
+_FRACTION_CALLS: Final = frozenset(
+    {"pct_change", "rocp", "log_return", "drawdown", "historical_volatility", "parkinson", "garman_klass", "bb_width"}
+)
+_HUNDREDS: Final = frozenset({"cci", "kdj", "choppiness"})
+"""Operators without fixed bounds whose usual values are tens and hundreds."""
+
+_CROSSINGS: Final = frozenset({"crossover", "crossunder", "cross"})
+_FEW_VALUES: Final = {("supertrend", "direction"): (-1.0, 1.0), ("ht_trendmode", ""): (0.0, 1.0)}
+
+
+def _operator_of(node: Node) -> str:
+    """The operator that a value comes from, also of an earlier bar or one of its outputs."""
+    while node.op in {"pick", "at", "tf"} or name_of(node) == "lag":
+        node = node.args[0]
+    return name_of(node)
 
 
 def _name(node: Node) -> str:
@@ -217,13 +260,15 @@ def _is_return(node: Node) -> bool:
 
 def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
     """A threshold that does not fit the range of the compared values: `rsi(close, 14) < 0.3`."""
-    for subject, limit in (node.args, node.args[::-1]):
+    first, *others = node.args
+    for subject, limit in [(first, each) for each in others] + [(others[0], first)]:
         value = limit.constant
         if not isinstance(value, float) or not value:
             continue
         low, high = subject.bounds
         size = abs(value)
-        percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0)
+        name = _operator_of(subject)
+        percent = (high == 100 and low in {0, -100}) or (low == -100 and high == 0) or name in _HUNDREDS
         of_percent = (subject.op == "call" and _name(subject) in PERCENT_CALLS) or (
             subject.op == "state" and subject.payload in PERCENT_STATE
         )
@@ -235,11 +280,7 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
                 f"{what} a value in percent with {value:g}",
                 f"Write {100 * value:g} if you meant {100 * value:g} %",
             )
-        elif (
-            size >= 1
-            and (_is_return(subject) or (subject.op == "call" and _name(subject) in _FRACTION_CALLS))
-            and not of_percent
-        ):
+        elif size >= 1 and (_is_return(subject) or name in _FRACTION_CALLS) and not of_percent:
             findings.warning(
                 emission.span,
                 "scale",
@@ -249,9 +290,18 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
 
 
 def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
-    """A candle pattern compared with a value that it never takes."""
+    """A candle pattern, or another operator of few values, compared with a value that it never takes."""
     for subject, limit in (node.args, node.args[::-1]):
         value = limit.constant
+        few = _FEW_VALUES.get((_operator_of(subject), str(subject.payload) if subject.op == "pick" else ""))
+        if few is not None and isinstance(value, float) and node.payload == "==" and value not in few:
+            values = " or ".join(f"{v:g}" for v in few)
+            findings.warning(
+                emission.span,
+                "never-true",
+                f"{quoted(emission.text)} can never hold: the value is {values}",
+                f"Compare with {values}",
+            )
         pattern = subject.op == "call" and OPERATORS[_name(subject)].category == "candle pattern"
         if not (pattern and isinstance(value, float) and node.payload in {"==", "!="}):
             continue

@@ -55,6 +55,9 @@ _SPOKEN: Final = (
     (re.compile(r"\s+(?:is\s+|goes\s+|closes\s+)?(?:less than or equal to|at most|no more than)\s+", re.IGNORECASE), " <= "),  # noqa: E501
     (re.compile(r"\s+(?:is\s+|are\s+|goes\s+|closes\s+|trades\s+)?(?:greater than|higher than|bigger than|larger than|more than|above|over|exceeds)\s+", re.IGNORECASE), " > "),  # noqa: E501
     (re.compile(r"\s+(?:is\s+|are\s+|goes\s+|closes\s+|trades\s+)?(?:less than|lower than|smaller than|below|under)\s+", re.IGNORECASE), " < "),  # noqa: E501
+    (re.compile(rf"({_OPERAND})\s+(?:is\s+)?between\s+({_OPERAND})\s+and\s+({_OPERAND})", re.IGNORECASE), r"between(\1, \2, \3)"),  # noqa: E501
+    (re.compile(r"(?<=[\w)])\s+gt\s+(?=[\w(])"), " > "),
+    (re.compile(r"(?<=[\w)])\s+lt\s+(?=[\w(])"), " < "),
     (re.compile(r"\s+(?:is equal to|equals|is exactly)\s+", re.IGNORECASE), " == "),
 )  # fmt: skip
 _COMMENT: Final = re.compile(r"//\s*[A-Za-z@]\w*[,.:;]?(?:\s+[A-Za-z]|\s*=|\s*$)")
@@ -283,6 +286,7 @@ _PHRASES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str
     for pattern, ours in (
         (r"(?<![\w.])(?:the|its|current|latest|today's|our)\s+(?=[A-Za-z\d])", ""),
         (r"(?<![\w.])(?:a|an)\s+(?=\d|moving|simple|exp)", ""),
+        (r"\b(?:price|close|it|market)\s+(?:closes|closing|closed|is trading|trades)\s+(?=above|below|over|under)", "close "),  # noqa: E501
         (r"\bthere is\s+(?:a\s+)?", ""),
         (r"\bgolden cross\b", "crossover(sma(close, 50), sma(close, 200))"),
         (r"\bdeath cross\b", "crossunder(sma(close, 50), sma(close, 200))"),

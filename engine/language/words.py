@@ -28,7 +28,8 @@ class Variable:
     bounds: Interval = ANYTHING
 
 
-_PRICE: Final = Interval(0, math.inf)
+_PRICE: Final = Interval(math.nextafter(0, 1), math.inf)
+_COUNT: Final = Interval(0, math.inf)
 _FLAT: Final = "missing while flat"
 
 _ALL: Final = (
@@ -36,7 +37,7 @@ _ALL: Final = (
     Variable("high", "price", "Highest price of the bar.", bounds=_PRICE),
     Variable("low", "price", "Lowest price of the bar.", bounds=_PRICE),
     Variable("close", "price", "Last price of the bar.", bounds=_PRICE),
-    Variable("volume", "price", "Traded amount in the bar, in base units.", bounds=_PRICE),
+    Variable("volume", "price", "Traded amount in the bar, in base units.", bounds=_COUNT),
     Variable("hl2", "price", "(high + low) / 2.", bounds=_PRICE),
     Variable("hlc3", "price", "(high + low + close) / 3.", bounds=_PRICE),
     Variable("ohlc4", "price", "(open + high + low + close) / 4.", bounds=_PRICE),
@@ -55,16 +56,16 @@ _ALL: Final = (
     Variable("position", "state", "Size of the ticker's position in base units: negative is short, 0 is flat."),
     Variable("position_side", "state", "1 long, -1 short, 0 flat.", bounds=Interval(-1, 1)),
     Variable("entry_price", "state", f"Average entry price, {_FLAT}.", bounds=_PRICE),
-    Variable("bars_in_position", "state", "Bars since the position was opened, 0 while flat.", bounds=_PRICE),
+    Variable("bars_in_position", "state", "Bars since the position was opened, 0 while flat.", bounds=_COUNT),
     Variable("unrealized_pnl_pct", "state", "Open profit of the position in percent of its entry, 0 while flat."),
     Variable("highest_since_entry", "state", f"Highest price since the position was opened, {_FLAT}.", bounds=_PRICE),
     Variable("lowest_since_entry", "state", f"Lowest price since the position was opened, {_FLAT}.", bounds=_PRICE),
     Variable(
-        "bars_since_exit", "state", "Bars since the ticker's last position was closed, missing before.", bounds=_PRICE
+        "bars_since_exit", "state", "Bars since the ticker's last position was closed, missing before.", bounds=_COUNT
     ),
     Variable("last_trade_pnl_pct", "state", "Profit of the ticker's last trade in percent, missing before."),
-    Variable("trades_today", "state", "Positions of the ticker opened on the bar's UTC day.", bounds=_PRICE),
-    Variable("open_positions", "state", "How many tickers have a position.", bounds=_PRICE),
+    Variable("trades_today", "state", "Positions of the ticker opened on the bar's UTC day.", bounds=_COUNT),
+    Variable("open_positions", "state", "How many tickers have a position.", bounds=_COUNT),
     Variable("equity", "state", "Value of the account in quote currency."),
     Variable("cash", "state", "Money in the account that no position holds, in quote currency."),
     Variable("drawdown_pct", "state", "Distance of equity from its peak in percent, <= 0.", bounds=Interval(-100, 0)),
@@ -224,8 +225,6 @@ OTHER_WORDS: Final = {
     "h": "high",
     "l": "low",
     "v": "volume",
-    "dayofweek": "weekday",
-    "dow": "weekday",
     "barindex": "bar_index",
     "symbol": "TICKER",
     "symbols": "TICKERS",
@@ -254,6 +253,8 @@ OTHER_WORDS: Final = {
 
 NO_COUNTERPART: Final = {
     "len": "`bar_index` counts the bars of the range",
+    "dayofweek": "`weekday` is 0 on Monday and 6 on Sunday; Pine Script counts from 1 on Sunday",
+    "dow": "`weekday` is 0 on Monday and 6 on Sunday",
     "timeofday": "Write `hour * 100 + minute >= 930`, in UTC",
     "time": "Read `hour`, `minute`, `weekday`, `day` or `month`, in UTC",
     "barstate": "A script runs on every closed bar; leave it out",

@@ -145,6 +145,9 @@ _PRICES: Final = frozenset(
 )  # fmt: skip
 """Operators whose values are prices or differences of prices: they are rounded by `steady`."""
 
+_CHOSEN: Final = frozenset({("donchian", 0), ("donchian", 2)})
+"""Outputs, by their place, that are one of the prices: they are exact as they are."""
+
 _RATIOS: Final = frozenset(
     {
         "cmo", "cmou", "trix", "er", "vhf", "fosc", "ppo", "coppock", "tsi", "stochrsi", "kst", "connors_rsi", "adx",
@@ -252,8 +255,10 @@ def _run(
     base = operator.accessor_of or operator.name
     undefined = _UNDEFINED[base](arrays, memory) if base in _UNDEFINED else None
     finished: list[Series] = []
-    for each, warmup in zip(outputs, warmups, strict=True):
-        out = _decided(base, operator, _floats(each, warmup), arrays)
+    for place, (each, warmup) in enumerate(zip(outputs, warmups, strict=True)):
+        out = _floats(each, warmup)
+        if (base, place) not in _CHOSEN:
+            out = _decided(base, operator, out, arrays)
         if undefined is not None:
             out[undefined] = np.nan
         finished.append(out)
