@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.symbols import Instrument
 from engine.frame import Bars, Bools, Frame
 from engine.language.evaluation import Evaluator
 from engine.language.graph import Node
 from engine.language.operators import OPERATORS
+from engine.language.ordering import name_of
 from tests.engine.language.dsl_markets import BTC, ETH, frame_of, nodes_of, outputs_of
 
 PRICES: Final = ("open", "high", "low", "close", "hl2", "hlc3", "close[-3]", "high[-2]", "low[-5]")
@@ -54,10 +56,10 @@ CONDITIONS: Final = st.one_of(COMPARED, st.lists(COMPARED, min_size=2, max_size=
 
 def _still(frame: Frame, spread: float) -> Frame:
     """The same bars with prices rounded to steps of `spread`."""
-    bars = {
-        i: Bars(*(np.ceil(x / spread) * spread for x in (b.open, b.high, b.low, b.close)), b.volume, b.source)
-        for i, b in frame.bars.items()
-    }
+    bars: dict[Instrument, Bars] = {}
+    for instrument, b in frame.bars.items():
+        open_, high, low, close = (np.ceil(x / spread) * spread for x in (b.open, b.high, b.low, b.close))
+        bars[instrument] = Bars(open_, high, low, close, b.volume, b.source)
     return Frame(frame.timeframe, frame.time, bars)
 
 
@@ -68,7 +70,7 @@ FRAMES: Final = tuple(
 
 def _several(node: Node) -> bool:
     """Whether a call has several outputs, and so no one value."""
-    name = str(node.payload[0]) if node.op == "call" and isinstance(node.payload, tuple) else ""
+    name = name_of(node)
     return name in OPERATORS and len(OPERATORS[name].outputs) > 1
 
 
@@ -79,8 +81,10 @@ def _missing(node: Node, frame: Frame) -> Bools:
     for part in parts:
         parts.extend(part.args)
     known = [p for p in parts if p.kind.base == "number" and p.kind.series and not _several(p)]
-    numbers = [evaluator.series(p, BTC) for p in known]
-    return np.any([np.isnan(values) for values in numbers], axis=0) if numbers else np.zeros(len(frame.time), bool)
+    absent = np.zeros(len(frame.time), dtype=np.bool_)
+    for part in known:
+        absent |= np.isnan(evaluator.series(part, BTC))
+    return absent
 
 
 @settings(max_examples=120, deadline=None)
