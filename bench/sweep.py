@@ -2,25 +2,26 @@
 
 Figures are wall seconds of warm processes. raptorbt and vectorbt loop over the same variants, raptorbt in as many
 processes as this engine uses. vectorbt runs if the group `bench` is installed: `uv run --group bench python -m
-bench.sweep`.
+bench.sweep`. Memory is that of this engine alone: a process with nothing else in it runs the sweep, and the highest
+memory of it and of its workers is added up.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import anyio
 import numpy as np
-from mcp import Client
 from numpy.typing import NDArray
 
 from api.symbols import Instrument
@@ -33,7 +34,6 @@ from engine.research.sweep import run_variants
 from engine.research.variants import Terms
 from engine.simulation.settings import SimulationSettings
 
-from .backtest_and_poll import call, server
 from .backtest_engines import CASH, FEE, market
 
 BTC = Instrument("binance", "BTC", "USDT")
@@ -132,6 +132,10 @@ def vectorbt(size: int, variants: NDArray[np.float64]) -> float:
 
 async def through_the_tool() -> list[float]:
     """Wall seconds of calls of `backtest_sweep` over stdio, the first to a new server: 1,000 variants of a year."""
+    from mcp import Client
+
+    from .backtest_and_poll import call, server
+
     ranges = {"n": (6, 15, 1), "oversold": (20, 38, 2), "overbought": (60, 78, 2)}
     job: dict[str, Any] = {
         "universe": ["BINANCE:BTC/USDT"],
@@ -153,6 +157,31 @@ async def through_the_tool() -> list[float]:
                     raise RuntimeError(str(found))
                 took.append(milliseconds / 1_000)
     return took
+
+
+def highest_mb(pid: int) -> float:
+    """The highest memory of a process and of those that it started (Linux)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024 + sum(highest_mb(int(child)) for child in children)
+
+
+def weigh(count: int, cores: int) -> float:
+    """The highest memory of this process and its workers over a sweep, in MB. Call it in a process of its own."""
+    pool = LocalExecutor(cores, 4_096, helps=True)
+    try:
+        ours(pool, 8_760, grid(count))
+        return highest_mb(os.getpid())
+    finally:
+        pool.close()
+
+
+def memory(cores: int) -> None:
+    """Print this engine's memory for 1,000 and 10,000 variants of 8,760 bars."""
+    for count in (1_000, 10_000):
+        with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+            used = alone.submit(weigh, count, cores).result()
+        print(f"memory of {count:6,} variants       {used:7.0f} MB, all processes together", flush=True)
 
 
 def best_of(rounds: int, work: Callable[[], float]) -> float:
@@ -198,11 +227,7 @@ def main() -> None:
         f"through the tool              first call {first:.2f} s, then {min(later):.2f} to {max(later):.2f} s",
         flush=True,
     )
-    memory = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        + cores * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    )
-    print(f"most memory of all processes  {memory / 1024:.0f} MB")
+    memory(cores)
 
 
 if __name__ == "__main__":

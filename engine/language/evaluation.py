@@ -62,10 +62,17 @@ class Evaluator:
         self._tables.clear()
         self._longer.clear()
 
-    def keep(self, ops: Collection[str]) -> int:
-        """Free all arrays except those of nodes of these kinds; returns the remaining bytes."""
+    def keep(self, ops: Collection[str]) -> None:
+        """Free all arrays except those of nodes of these kinds."""
         self._values = {key: value for key, value in self._values.items() if self._ops.get(key[0]) in ops}
-        return sum(_bytes(value) for value in self._values.values())
+        for _, inner in self._longer.values():
+            inner.keep(ops)
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of all computed arrays."""
+        own = sum(_bytes(value) for value in (*self._values.values(), *self._tables.values()))
+        return own + sum(inner.held_bytes for _, inner in self._longer.values())
 
     def _pending(self, node: Node, instrument: Instrument | None) -> list[Node]:
         """The nodes still to compute for this ticker, arguments before their users."""

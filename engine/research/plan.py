@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from api.errors import InvalidInput, closest
 from api.research import Range, SweepRequest
 from api.symbols import Instrument
-from engine.executor import seed_of
+from engine.executor import INLINE_WORK, seed_of
 from engine.frame import Times
 from engine.jobs.preparation import context_of
 from engine.jobs.spec import SWEEP, Spec
@@ -32,6 +32,7 @@ MAX_PERIODS: Final = 1_500
 _PROCESS_MB: Final = 90
 """What a worker process takes before it has data."""
 _CACHE_MB: Final = 128
+"""The most that the computed series of a process take; see `variants._CACHE_BYTES`."""
 BLOCK_CELLS: Final = 2_500_000
 """Bars times variants of one block: a tenth of a second of work, or a second where each variant is simulated alone."""
 BLOCK_ACCOUNTS: Final = 4_096
@@ -139,7 +140,7 @@ def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], worker
         anchored=terms is not None and terms.anchored,
         top=request.top,
         tried_before=0,
-        memory_mb=_memory_mb(base, count, workers),
+        memory_mb=_memory_mb(base, count, workers, _series_bytes(base, declared, values, count)),
     )
     return replace(spec, tried_before=len(set(tried).difference(variant_names(base, spec.variants))))
 
@@ -216,16 +217,37 @@ def _variant_bytes(bars: int, tickers: int) -> int:
     return bars * (2 * 8 + 4 * tickers)
 
 
-def _memory_mb(base: Spec, count: int, workers: int) -> int:
-    """Memory of the processes, the candles once, the cache and a block of each process, and the returns twice.
+def _series_bytes(
+    base: Spec,
+    declared: Mapping[str, ScriptParameter],
+    values: Mapping[str, Sequence[float]],
+    count: int,
+) -> int:
+    """What the computed series of all variants take together."""
+    reader = VariantReader(base.script, context_of(base))
+    reader.read({name: parameter.default for name, parameter in declared.items()})
+    sizes = {name: len(each) for name, each in values.items()}
+    return reader.most_bytes(sizes, count) * base.bars * len(base.tickers)
 
-    The process of the job counts too: it takes blocks while the others start.
+
+def _memory_mb(base: Spec, count: int, workers: int, series: int) -> int:
+    """Memory of the processes, the candles once, the series and a block of each process, and the returns twice.
+
+    The process of the job counts too: it takes blocks while the others start, and small work alone.
     """
     candles = 6 * 8 * base.bars * len(base.tickers)
-    table = 2 * 8 * count * min(base.bars, MAX_PERIODS)
+    span = base.bars * base.seconds
+    table = 2 * 8 * count * math.ceil(span / _period_seconds(span, base.seconds))
     block = min(count, block_size(base.bars, len(base.tickers))) * _variant_bytes(base.bars, len(base.tickers))
-    shared = (candles + table + (workers + 1) * block) / 2**20
-    return math.ceil((workers + 1) * (_PROCESS_MB + _CACHE_MB) + shared)
+    each = _PROCESS_MB + min(_CACHE_MB, series / 2**20) + block / 2**20
+    processes = 1 if 2 * count * base.bars * len(base.tickers) < INLINE_WORK else workers + 1
+    return math.ceil(processes * each + (candles + table) / 2**20)
+
+
+def _period_seconds(span: int, seconds: int) -> int:
+    """A bar, an hour, four hours or a day: the shortest of which a span has at most `MAX_PERIODS`, else a day."""
+    lengths = [length for length in (seconds, 3_600, 14_400, DAY) if length >= seconds]
+    return next((each for each in lengths if span / each <= MAX_PERIODS), lengths[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +259,8 @@ class Periods:
 
     @classmethod
     def of(cls, time: Times, seconds: int) -> Periods:
-        """Bars, hours, four hours or days: the shortest that gives at most `MAX_PERIODS` periods, else days."""
-        lengths = [length for length in (seconds, 3_600, 14_400, DAY) if length >= seconds]
-        length = next((each for each in lengths if (time[-1] - time[0]) / each <= MAX_PERIODS), lengths[-1])
+        """The periods of `seconds`-long bars."""
+        length = _period_seconds(int(time[-1] - time[0]), seconds)
         pieces = (time + seconds - 1) // length
         return cls(np.flatnonzero(np.append(np.diff(pieces) != 0, True)), length)
 

@@ -22,7 +22,8 @@ from api.symbols import Instrument
 from engine.executor import Array
 from engine.frame import Floats, Frame, Layout, Source, packed, unpacked
 from engine.language.evaluation import Evaluator
-from engine.language.graph import Graph
+from engine.language.graph import Graph, Node
+from engine.language.kinds import BOOL, CONDITION
 from engine.language.parse import Parsed, parse
 from engine.language.running import program
 from engine.language.script import EmissionPlan, Reader, ScriptContext, ScriptPlan
@@ -60,7 +61,10 @@ _CELLS: Final = 32_768
 """Bars times variants whose curves are measured at once: they fit the processor's cache."""
 
 _CACHE_BYTES: Final = 128 << 20
-"""Indicator values that a process keeps for the next block."""
+"""Computed series that a process holds."""
+
+_LOOKED_AT: Final = 131_072
+"""Bars times variants between two looks at the memory of the computed series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
     for row, values in enumerate(block.values.tolist()):
         try:
             programs[row] = workshop.program(dict(zip(terms.names, values, strict=True)))
+            workshop.limit_memory()
         except HeyTradersError as error:
             found.refused[row] = error.message.partition("\n")[0]
     rows = tuple(programs)
@@ -133,6 +138,7 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
     for row in alone:
         try:
             simulation = simulate(workshop.traded, programs[row], terms.settings, terms.first_bar)
+            workshop.limit_memory()
         except HeyTradersError as error:
             found.refused[row] = error.message.partition("\n")[0]
             continue
@@ -231,6 +237,7 @@ class VariantReader:
         self._parsed = parse(script, "script")
         self._needs = _needs(self._parsed)
         self._known: dict[tuple[int, tuple[float, ...]], _Read] = {}
+        self._added: dict[int, int] = {}
 
     def read(self, values: Mapping[str, float]) -> ScriptPlan:
         """The plan of one variant.
@@ -249,8 +256,9 @@ class VariantReader:
                     plan.context = replace(self._context, parameters=tuple(values.items()))
                     reader = Reader(plan)
                 reader.checker.scope.update(scope)
-                before = len(plan.emissions)
+                before, nodes = len(plan.emissions), len(self.graph.nodes)
                 reader.run([statement])
+                self._added.setdefault(number, sum(map(_width, self.graph.nodes[nodes:])))
                 if plan.parsed.findings.failed:
                     self._raise(plan)
                 new = {name: value for name, value in reader.checker.scope.items() if name not in scope}
@@ -260,11 +268,30 @@ class VariantReader:
             scope.update(known.names)
         return plan
 
+    def most_bytes(self, sizes: Mapping[str, int], variants: int) -> int:
+        """The bytes that the series of all variants take for each bar of a ticker, after `read` of one of them.
+
+        Args:
+            sizes: The number of values of each swept parameter.
+            variants: The number of variants.
+        """
+        return sum(
+            width * min(variants, math.prod(sizes.get(name, 1) for name in self._needs[number]))
+            for number, width in self._added.items()
+        )
+
     def _raise(self, plan: ScriptPlan) -> None:
         """Report the error, with clean findings for the next variant."""
         findings = plan.parsed.findings
         self._parsed = replace(self._parsed, findings=type(findings)(findings.source))
         findings.raise_errors("script", None)
+
+
+def _width(node: Node) -> int:
+    """The bytes that a node takes for each bar."""
+    if node.op in {"constant", "column", "ticker"}:
+        return 0
+    return 1 if node.kind in {BOOL, CONDITION} else 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +335,7 @@ class _Workshop:
     traded: Frame
     reader: VariantReader
     evaluator: Evaluator = field(init=False)
+    unseen: int = 0
 
     def __post_init__(self) -> None:
         self.evaluator = Evaluator(self.frame, self.terms.context.universe, self.terms.first_bar)
@@ -318,9 +346,18 @@ class _Workshop:
         stateful = any(node.stateful for node in plan.nodes)
         return program(plan, self.frame, self.terms.first_bar, stateful=stateful, evaluator=self.evaluator)
 
+    def limit_memory(self) -> None:
+        """Free all computed series when they exceed the limit: scripts of many series need it within a block."""
+        self.unseen += len(self.frame)
+        if self.unseen >= _LOOKED_AT:
+            self.unseen = 0
+            if self.evaluator.held_bytes > _CACHE_BYTES:
+                self.evaluator.forget()
+
     def tidy(self) -> None:
         """Free the arrays that few variants share, and all arrays above the memory limit."""
-        if self.evaluator.keep(("call", "pick", "tf", "universe")) > _CACHE_BYTES:
+        self.evaluator.keep(("call", "pick", "tf", "universe"))
+        if self.evaluator.held_bytes > _CACHE_BYTES:
             self.reader = VariantReader(self.terms.script, self.terms.context)
             self.evaluator = Evaluator(self.frame, self.terms.context.universe, self.terms.first_bar)
 

@@ -79,8 +79,12 @@ async def test_a_random_search_is_the_same_sample_each_time(door: Door) -> None:
     assert first["rows"] == second["rows"]
 
 
-async def test_a_cancelled_sweep_ends(door: Door) -> None:
-    started = await door.data("POST", "/backtest/sweep", SWEEP | {"timeframe": "1h", "start_date": "2020-01-01"})
+async def test_a_cancelled_sweep_ends_and_ten_thousand_variants_are_stated_below_a_gigabyte(door: Door) -> None:
+    grid = {"n": {"low": 5, "high": 30, "step": 0.25}, "edge": {"low": 20, "high": 40, "step": 0.2}}
+    terms = {"timeframe": "1h", "max_variants": 20_000, "grid": grid}
+    started = await door.data("POST", "/backtest/sweep", SWEEP | terms)
+    assert started["variants"] == 101 * 101
+    assert 300 < started["memory_mb"] < 1_000
     await door.data("POST", f"/backtest/cancel/{started['sweep_id']}")
 
     assert (await door.ended(f"/backtest/sweep/{started['sweep_id']}"))["status"] == "cancelled"

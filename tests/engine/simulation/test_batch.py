@@ -126,15 +126,21 @@ emit_signal(rsi(close, n) > 55, exit(TICKER))
 """
 
 
-@pytest.mark.parametrize("stop", ["", ", stop_loss=0.01"])
-def test_a_sweep_measures_each_variant_as_a_backtest_of_it_alone(stop: str) -> None:
+@pytest.mark.parametrize("memory", [1 << 27, 1])
+@pytest.mark.parametrize("stop", ["", ", stop_loss=0.01", ", take_profit=0.1 * bars_in_position"])
+def test_a_sweep_measures_each_variant_as_a_backtest_of_it_alone(
+    stop: str, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when a process may hold one byte of computed series, and so computes them again and again."""
+    monkeypatch.setattr("engine.research.variants._CACHE_BYTES", memory)
+    monkeypatch.setattr("engine.research.variants._LOOKED_AT", 1)
     rng = np.random.default_rng(9)
     frame, script = framed({SPOT: walk(rng, 600, 0.01)}), SCRIPT.format(stop=stop)
     values: NDArray[np.float64] = np.array([(n, level) for n in (2, 3, 7, 14) for level in (0.0, 20.0, 40.0, 55.0)])
     values[values[:, 1] == 0.0, 1] = 5.0
     context, how = ScriptContext((SPOT,), "1h"), SimulationSettings(order_rules={SPOT: OrderRules(0.001, 5.0)})
     names, periods = ("n", "level"), Periods.of(frame.time, frame.seconds)
-    sweep = Terms(f"as alone{stop}", script, context, names, (SPOT,), ("simulated",), 0, how)
+    sweep = Terms(f"as alone{stop}{memory}", script, context, names, (SPOT,), ("simulated",), 0, how)
 
     ran = run_variants(Inline(), sweep, values, frame, periods, lambda _: None)
 
