@@ -60,7 +60,7 @@ def covered(connection: sa.Connection, wish: DueOrder) -> Decimal:
     if amount * wish.direction >= 0:
         return ZERO
     if "#" in wish.position:
-        return min(_in_rung(connection, wish, wish.position), abs(amount))
+        return max(min(_in_rung(connection, wish, wish.position), abs(amount)), ZERO)
     names = {each.position for each in _living(connection, wish) if "#" in each.position}
     return max(abs(amount) - sum((_in_rung(connection, wish, name) for name in names), ZERO), ZERO)
 

@@ -155,50 +155,67 @@ class Trader:
         if order.key not in {each.key for each in wishes}:
             return
         entry = self._books.read(lambda connection: exits.newest_entry(connection, order))
-        amount = self._books.read(lambda connection: exits.covered(connection, order))
-        if self._held(order) == 0 or amount == 0:
-            for each in wishes:
-                if each.message != NOTHING_HELD:
-                    self._books.say(each, "due", NOTHING_HELD)
+        earlier = [each for each in group if each.state == "open"]
+        for each in earlier:
+            if entry is None or each.entry == entry:
+                self._follow(each)
+            else:
+                self._cancel(each)
+        amount = self._covered(order)
+        if amount == 0:
+            self._say_nothing_held(wishes)
         elif entry is None:
             self._keep_here(wishes, "no order of this strategy opened the position")
         else:
-            earlier = [each for each in group if each.state == "open"]
-            for each in earlier:
-                if each.entry != entry:
-                    self._cancel(each)
             self._move(entry, amount, wishes, [each for each in earlier if each.entry == entry])
 
     def _move(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder], earlier: Sequence[DueOrder]) -> None:
         """Replace the exits on an entry, and book what the earlier ones had filled."""
         try:
             resting = self._rest(entry, amount, wishes)
+            ids = {placed.order_id for placed in resting}
+            for each in earlier:
+                if each.order_id not in ids:
+                    self._follow(each)
+            left = self._covered(wishes[0])
+            if left < amount:  # an earlier one was filled while it was replaced
+                resting = self._rest(entry, left, wishes)
         except NotNow:
             raise
         except HeyTradersError as error:
             self._keep_here(wishes, error.message)
             return
-        ids = {placed.order_id for placed in resting}
-        for each in earlier:
-            if each.order_id not in ids:
-                self._follow(each)
+        if not resting:
+            self._say_nothing_held(wishes)
+        known, order = {each.order_id for each in earlier}, wishes[0]
+        placed_now = {each.order_id or "": order.since for each in resting if each.order_id not in known}
+        if placed_now:
+            self._venue(order).count_from(order.account_id, placed_now)
         for placed in resting:
             wish = next((each for each in wishes if _is_target(each) == (placed.role == "take_profit")), None)
             if wish is not None and self._exit_level(wish, wish.price) == _exit_price(placed):
                 self._books.write(lambda c, w=wish, p=placed: exits.rest_on(c, w, p, entry))
 
     def _rest(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder]) -> list[Order]:
-        """The exits of a position on one entry, placed unless they rest there already."""
+        """The exits of a position on one entry, placed unless they rest there already; none for an amount of 0."""
         order = wishes[0]
-        venue = self._venue(order)
-        by_role = {_is_target(each): self._exit_level(each, each.price) for each in wishes}
+        by_role = {_is_target(each): self._exit_level(each, each.price) for each in wishes} if amount else {}
         wanted = Exits(stop=by_role.get(False), target=by_role.get(True))
-        resting = [each for each in venue.exits(order.account_id, entry) if not orders.is_over(each)]
+        exits_now = self._venue(order).exits(order.account_id, entry)
+        resting = [each for each in exits_now if not orders.is_over(each)]
         found = {each.role == "take_profit": (_exit_price(each), each.remaining_amount) for each in resting}
-        if found != {role: (price, amount) for role, price in by_role.items()}:
-            resting = self._door.set_exits(order.agent_id, order.account_id, entry, wanted, amount)
-            venue.count_from(order.account_id, {each.order_id or "": order.since for each in resting})
-        return resting
+        if found == {role: (price, amount) for role, price in by_role.items()}:
+            return resting
+        return self._door.set_exits(order.agent_id, order.account_id, entry, wanted, amount)
+
+    def _covered(self, order: DueOrder) -> Decimal:
+        """Base units that the exits of an order's position are to cover."""
+        return self._books.read(lambda connection: exits.covered(connection, order)) if self._held(order) else ZERO
+
+    def _say_nothing_held(self, wishes: Sequence[DueOrder]) -> None:
+        for each in wishes:
+            if each.message != NOTHING_HELD:
+                self._books.say(each, "due", NOTHING_HELD)
 
     def _keep_here(self, wishes: Sequence[DueOrder], why: str) -> None:
         """Hold exits that cannot rest together: a target rests alone, and this engine watches the price of a stop."""

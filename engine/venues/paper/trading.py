@@ -5,6 +5,7 @@ The caller must read prices before opening a `TradingAccount`, since nothing slo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -129,7 +130,7 @@ class TradingAccount:
         """Replace the resting and future exits of an entry. The new ones cover `covers`, or else the same amount."""
         before = self.exits_of(entry)
         amount = max((order.unfilled for order in before), default=ZERO)
-        seen = max((order.seen_until for order in before), default=entry.seen_until)
+        seen = max((order.seen_until for order in before), default=math.ceil(self.now))
         if covers is not None:
             amount = covers
         elif not before and entry.filled:

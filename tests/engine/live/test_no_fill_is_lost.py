@@ -7,20 +7,22 @@ import itertools
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
 
+from api.orders import Order
 from api.times import AcceleratedClock
 from engine.engine import Engine
 from engine.live.runner import Runner
 from engine.store.database import Store, Work
 from engine.store.live import leases_table, resting_table
-from tests.engine.conftest import Call
+from engine.venues.paper.accounts import PaperAccounts
+from tests.engine.conftest import NOON, Call
 from tests.engine.live.conftest import LIVE
 from tests.engine.live.test_faults import problems
-from tests.engine.live.test_live_routes import HOUR
+from tests.engine.live.test_live_routes import HOUR, data
 from tests.engine.live.test_resting_orders import FLAT, Bar, deploy
 
 T = TypeVar("T")
@@ -118,3 +120,28 @@ async def test_an_order_with_a_fill_is_kept_for_more_than_a_month(
     rows = engine.store.read_now(lambda connection: connection.execute(known.order_by(resting_table.c.side)).all())
     assert [(side, float(filled)) for side, filled in rows] == [("buy", 20), ("sell", 20)]
     assert (await live.shown())["report"]["outcomes"] == {"filled": 2}
+
+
+async def test_a_stop_that_fills_while_it_is_moved_sells_once(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account holds another 10, which a second stop would sell."""
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Amount(10), limit=close * 0.98, trailing_stop=0.05))\n'
+    rising: list[Bar] = [FLAT, (100, 100, 97, 100), (100, 104, 100, 104)]
+    live = await deploy(call, engine, clock, tmp_path, script, [*rising, (104, 104, 90, 92), *[(92, 92, 92, 92)] * 40])
+    await live.hours(2)
+    order = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
+    await data(call, "POST", "/orders", json=order | {"order_type": "market", "amount": "10"})
+    moved = PaperAccounts.set_exits
+
+    def move(books: PaperAccounts, *exits: Any) -> list[Order]:
+        """The bar with the low of 90 passes before the venue has read the request."""
+        clock.advance(HOUR if clock.now() < NOON + 4 * HOUR else 0)
+        return moved(books, *exits)
+
+    monkeypatch.setattr(PaperAccounts, "set_exits", move)
+    await live.hours(3)
+
+    assert sorted(fill[:2] for fill in await live.fills()) == [("buy", 10), ("buy", 10), ("sell", 10)]
+    assert [each["held"] for each in (await live.shown())["report"]["positions"]] in ([], [0.0])
+    assert problems(engine) == []
