@@ -134,6 +134,7 @@ def is_number(text: str) -> bool:
 _CLOCK: Final = r"(?:[ T,]+(?P<H>\d{1,2})(?::?(?P<M>\d{2})(?::?(?P<S>\d{2}(?:\.\d+)?))?)?(?:[ -]?(?P<p>[AaPp][Mm]))?)?"
 _ZONE: Final = r"(?: ?(?:UTC|GMT)?(?P<z>Z|[+-]\d{2}:?\d{2}(?::\d{2})?)| ?(?P<u>UTC|GMT))?"
 _YEAR, _MONTH, _DAY, _NAME = r"(?P<Y>\d{4})", r"(?P<m>\d{1,2})", r"(?P<d>\d{1,2})", r"(?P<b>[A-Za-z]{3,9})"
+_SHORT: Final = r"(?P<Y>\d{2})"
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _TIMES: Final[dict[str, re.Pattern[str]]] = {
     name: re.compile(date + _CLOCK + _ZONE)
@@ -142,11 +143,18 @@ _TIMES: Final[dict[str, re.Pattern[str]]] = {
         "yearmonthday": rf"{_YEAR}(?P<m>\d{{2}})(?P<d>\d{{2}})",
         "day/month/year": rf"{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_YEAR}",
         "month/day/year": rf"{_MONTH}(?P<sep>[/-]){_DAY}(?P=sep){_YEAR}",
+        "day/month/year of two digits": rf"{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_SHORT}",
+        "month/day/year of two digits": rf"{_MONTH}(?P<sep>[/-]){_DAY}(?P=sep){_SHORT}",
+        "year of two digits/month/day": rf"{_SHORT}(?P<sep>[/-]){_MONTH}(?P=sep){_DAY}",
+        "day.month.year of two digits": rf"{_DAY}\.{_MONTH}\.{_SHORT}",
         "day.month.year": rf"{_DAY}\.{_MONTH}\.{_YEAR}",
         "day month-name year": rf"{_DAY}[ -]{_NAME}\.?[ -]{_YEAR}",
         "month-name day, year": rf"{_NAME}\.? {_DAY},? {_YEAR}",
     }.items()
 }
+_AROUND: Final = re.compile(r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? +)?(.*?)(?: +\([^()]*\))?", re.IGNORECASE)
+"""A date after the day of the week or before the name of its timezone, as JavaScript and mails write it."""
+
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})(?::(\d{2}))?")
 _COMPACT: Final = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
@@ -166,7 +174,7 @@ class Times:
     def add(self, texts: Sequence[str]) -> int | None:
         """Add cells; returns the position of a cell that fits no reading."""
         if not self.readings.parsers:
-            shapes = [name for name, pattern in _TIMES.items() if pattern.fullmatch(texts[0].strip())]
+            shapes = [name for name, pattern in _TIMES.items() if pattern.fullmatch(_date_in(texts[0]))]
             self.readings.parsers["numbers"] = self._epochs
             for name in shapes:
                 self.readings.parsers[name] = lambda cells, name=name: self._texts(cells, name)
@@ -203,7 +211,7 @@ class Times:
             return fast
         seconds = np.empty(len(texts))
         for at, text in enumerate(texts):
-            found = pattern.fullmatch(text.strip())
+            found = pattern.fullmatch(_date_in(text))
             moment = None if found is None else _moment(found)
             if moment is None:
                 return at
@@ -226,9 +234,17 @@ def _iso_without_zone(texts: Sequence[str]) -> Floats | None:
     return None if np.isnat(moments).any() else moments.astype(np.int64) / 1e6
 
 
+def _date_in(text: str) -> str:
+    written = text.strip()
+    if written[:1].isdigit() and not written.endswith(")"):
+        return written
+    found = _AROUND.fullmatch(written)
+    return written if found is None else found[1]
+
+
 def is_time(text: str) -> bool:
     """Whether a cell can be a time: a number, or a date in a known format."""
-    return is_number(text) or any(pattern.fullmatch(text.strip()) for pattern in _TIMES.values())
+    return is_number(text) or any(pattern.fullmatch(_date_in(text)) for pattern in _TIMES.values())
 
 
 def is_clock(text: str) -> bool:
@@ -240,7 +256,7 @@ def is_date(text: str) -> bool:
     """Whether a cell is a date without a time of day."""
     if text.strip().isdigit():
         return len(text.strip()) == 8
-    found = next((match for p in _TIMES.values() if (match := p.fullmatch(text.strip()))), None)
+    found = next((match for p in _TIMES.values() if (match := p.fullmatch(_date_in(text)))), None)
     return found is not None and found.groupdict()["H"] is None
 
 
@@ -255,7 +271,8 @@ def _moment(found: re.Match[str]) -> tuple[float, bool] | None:
             if not 1 <= hour <= 12:
                 return None
             hour = hour % 12 + (12 if part["p"].lower() == "pm" else 0)
-        day = datetime(int(part["Y"]), month, int(part["d"]), hour, minute, tzinfo=UTC)
+        year = int(part["Y"]) + (0 if len(part["Y"]) == 4 else 2000)
+        day = datetime(year, month, int(part["d"]), hour, minute, tzinfo=UTC)
     except (KeyError, ValueError):
         return None
     if second >= 60:

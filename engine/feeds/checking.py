@@ -23,6 +23,7 @@ TOLERANCE: Final = 1e-9
 
 _UNCHANGED: Final = "nothing was imported"
 _FAULTY: Final = f"Correct or remove the row and import again; {_UNCHANGED}"
+_UNSORTED: Final = f"Sort the rows by time, without repeated ones, and import again; {_UNCHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def check(rows: Rows, instrument: Instrument, timeframe: Timeframe | None, *, no
     steps = -steps if newest_first else steps
     _demand(rows, steps == 0, "no two rows have the same time")
     order = "newest first" if newest_first else "oldest first"
-    _demand(rows, steps < 0, f"rows are sorted by time, and this file is mostly {order}")
+    _demand(rows, steps < 0, f"rows are sorted by time, and this file is mostly {order}", _UNSORTED)
     timeframe = _timeframe(steps[1:], rows.name, timeframe)
     seconds = SECONDS[timeframe]
     rule = "Monday 00:00 UTC" if timeframe == "1w" else f"a multiple of {timeframe} in UTC"
@@ -115,9 +116,9 @@ def _timeframe(steps: Floats, name: str, wanted: Timeframe | None) -> Timeframe:
     )
 
 
-def _demand(rows: Rows, broken: Bools, rule: str) -> None:
+def _demand(rows: Rows, broken: Bools, rule: str, cure: str = _FAULTY) -> None:
     if broken.any():
-        raise _refusal(rows, broken, rule)
+        raise _refusal(rows, broken, rule, cure)
 
 
 def _gap(rows: Rows, after_gap: Bools, missing: int) -> InvalidInput:
@@ -130,7 +131,7 @@ def _gap(rows: Rows, after_gap: Bools, missing: int) -> InvalidInput:
     )
 
 
-def _refusal(rows: Rows, broken: Bools, rule: str) -> InvalidInput:
+def _refusal(rows: Rows, broken: Bools, rule: str, cure: str) -> InvalidInput:
     at = int(np.argmax(broken))
     time, opens, high, low, close, volume = (float(value) for value in rows.block[:, at])
     shown_time = iso8601(time) if EARLIEST <= time < 1e11 else f"{time:g}"
@@ -139,5 +140,5 @@ def _refusal(rows: Rows, broken: Bools, rule: str) -> InvalidInput:
         f"{rows.place} {rows.line[at]} of {rows.name} (time {shown_time}, open {opens!r}, high {high!r}, low {low!r},"
         f" close {close!r}, volume {volume!r}) breaks a rule: {rule}"
         + (f"; so do {others} more {rows.place}s" if others else ""),
-        suggestion=_FAULTY,
+        suggestion=cure,
     )

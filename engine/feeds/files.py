@@ -172,12 +172,18 @@ def _unpacked(name: str, opener: Opener, unpack: Callable[[BinaryIO], BinaryIO],
     return opened
 
 
+def _beside(name: str) -> bool:
+    """Whether a file lies beside the data, as its description, licence or checksum."""
+    stem, _, ending = name.lower().rpartition(".")
+    return name.startswith(".") or ending in {"md", "sha256", "checksum", "md5"} or stem in {"readme", "license"}
+
+
 def _members(name: str, opener: Opener) -> Iterator[Table]:
     with reading(name), opener() as raw, zipfile.ZipFile(raw) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
     if any(info.filename == "[Content_Types].xml" for info in infos):
         raise InvalidInput(f"{name} is an Excel workbook or another Office file", suggestion="Save the sheet as CSV")
-    wanted = [i for i in infos if not i.filename.startswith("__MACOSX/") and not Path(i.filename).name.startswith(".")]
+    wanted = [i for i in infos if not i.filename.startswith("__MACOSX/") and not _beside(Path(i.filename).name)]
     if not wanted or len(wanted) > MAX_MEMBERS:
         raise InvalidInput(
             f"{name} holds {len(wanted)} files, not 1 to {MAX_MEMBERS}", suggestion="Name an archive of candles"

@@ -7,6 +7,7 @@ or a column order that fits in two ways, is refused, not guessed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,15 +40,25 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
             "start",
             "starttime",
             "t",
+            "mts",
+            *("datum", "zeit", "fecha", "heure", "data", "tijd"),
         ),
     ),
-    "open": ("open", "openprice", "openingprice", "o"),
-    "high": ("high", "highprice", "max", "h"),
-    "low": ("low", "lowprice", "min", "l"),
-    "close": ("close", "closeprice", "last", "tradeprice", "price", "c"),
+    "open": (
+        *("open", "openprice", "openingprice", "o"),
+        *("eroffnung", "eroffnungskurs", "erster", "apertura", "ouverture", "ouv", "abertura"),
+    ),
+    "high": (
+        *("high", "highprice", "max", "h", "hoch", "hochstkurs", "maximo", "haut", "plushaut", "massimo", "maxima"),
+    ),
+    "low": ("low", "lowprice", "min", "l", "tief", "tiefstkurs", "minimo", "bas", "plusbas", "minima"),
+    "close": (
+        *("close", "closeprice", "last", "tradeprice", "price", "c"),
+        *("schluss", "schlusskurs", "zuletzt", "cierre", "cloture", "chiusura", "ultimo", "dernier", "fechamento"),
+    ),
     "volume": (
         *("volume", "basevolume", "volumebase", "vol", "v", "volumefrom", "candleacctradevolume", "tickvol"),
-        "tickvolume",
+        *("tickvolume", "volumen", "stuck", "volumes"),
     ),
 }
 """Names in lower case without punctuation, in order of preference. Adjusted closes and quote volumes are not used."""
@@ -111,7 +122,8 @@ class Layout:
 
 
 def plain_name(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^\d+\.\s*", "", name.strip().lower()))
+    folded = unicodedata.normalize("NFKD", name.strip().lower())
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"^\d+\.\s*", "", folded))
 
 
 def recognised(grid: Grid, options: ReadOptions) -> Layout:

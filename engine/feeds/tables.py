@@ -86,6 +86,9 @@ def _text_grid(table: Table, text: TextIOWrapper) -> Grid:
         head[0] = head[0].removeprefix("\ufeff")
     shown = [line for line in head if line.strip() and not line.lstrip().startswith("#")]
     delimiter = _delimiter(shown)
+    source: Iterator[str] = text
+    if not delimiter and shown and all(_is_data(line.split()) for line in shown):
+        delimiter, head, source = "\t", [*map(_in_tabs, head)], map(_in_tabs, text)
     start = next((i for i, line in enumerate(head[:_PREAMBLE]) if _begins(line, delimiter)), None)
     if not delimiter or start is None:
         raise InvalidInput(
@@ -100,7 +103,7 @@ def _text_grid(table: Table, text: TextIOWrapper) -> Grid:
     sample = [_split(line, delimiter) for line in head[start:] if line.strip()]
     if not sample:
         raise InvalidInput(f"{table.name} has a header and no rows", suggestion="Name a file that holds candles")
-    source = chain(head[start:], text)
+    source = chain(head[start:], source)
     return Grid(
         table.name,
         "line",
@@ -124,6 +127,11 @@ def _delimiter(lines: Sequence[str]) -> str:
         if sum(line.count(mark) >= len(FIELD_NAMES) - 2 for line in lines) * 2 > len(lines):
             return mark
     return ""
+
+
+def _in_tabs(line: str) -> str:
+    """A line of columns that blanks separate, as NumPy writes them."""
+    return "\t".join(line.split()) + "\n"
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -227,11 +235,11 @@ def _json_rows(name: str, document: Any) -> tuple[list[str] | None, list[list[st
         if {"c", "close"} & by_field.keys() and all(isinstance(v, list | str) for v in values):
             lists = {key: v for key, v in found.items() if isinstance(v, list)}
             return list(lists), [[_cell(name, c) for c in row] for row in zip(*lists.values(), strict=False)]
-        if values and not _wraps(found) and all(isinstance(v, dict) for v in values):
+        if values and not _wraps(found) and all(isinstance(v, dict) and _is_flat(v) for v in values):
             return _nested(name, found, columns="close" in by_field)
         for key in (
             *(k for k in _LISTS if k in found),
-            *(k for k, v in found.items() if isinstance(v, list | dict) and v),
+            *sorted((k for k, v in found.items() if isinstance(v, list | dict) and v), key=lambda k: -len(found[k])),
         ):
             if found[key]:
                 return _json_rows(name, found[key])
@@ -239,6 +247,11 @@ def _json_rows(name: str, document: Any) -> tuple[list[str] | None, list[list[st
         f"{name} is JSON without candles in a known shape",
         suggestion="Use a list of rows or records, or convert to CSV",
     )
+
+
+def _is_flat(row: Mapping[str, Any]) -> bool:
+    """Whether an object holds no lists or objects."""
+    return not any(isinstance(value, list | dict) for value in row.values())
 
 
 def _wraps(found: Mapping[str, Any]) -> bool:

@@ -272,5 +272,42 @@ ACCEPTED: dict[str, str | bytes] = {
     "dollar signs": rows(lambda at, b: f"{epoch(at)}," + ",".join(f"${v}" for v in b[:4]) + f",{b[4]}", HEADER),
     "float noise": HOURLY.replace("98.8045", "98.50449999999998"),
     "a comment first": "# my candles\n" + HOURLY,
+    "an answer of Alpaca": json.dumps(
+        {
+            "bars": {
+                "BTC/USDT": [
+                    dict(zip("tohlcv", (f"{datetime.fromtimestamp(s, UTC):%Y-%m-%dT%H:%M:%SZ}", *bar), strict=True))
+                    for s, bar in zip(SECONDS, BARS, strict=True)
+                ]
+            }
+        }
+    ),
+    "an answer of Alpha Vantage": json.dumps(
+        {
+            "Meta Data": {"1. Information": "Crypto Intraday (60min)"},
+            "Time Series Crypto (60min)": {
+                f"{datetime.fromtimestamp(s, UTC):%Y-%m-%d %H:%M:%S}": {
+                    f"{i}. {name}": str(value) for i, (name, value) in enumerate(zip(NAMES, bar, strict=True), 1)
+                }
+                for s, bar in zip(SECONDS, BARS, strict=True)
+            },
+        }
+    ),
+    "Bitfinex with its order of prices": rows(
+        lambda at, b: f"{epoch(at, 1_000)},{b[0]},{b[3]},{b[1]},{b[2]},{b[4]}", "MTS,OPEN,CLOSE,HIGH,LOW,VOLUME"
+    ),
+    "a bank's German export": rows(
+        lambda at, bar: f"{at:%d.%m.%Y %H:%M};{comma(bar)}", "Datum;Er\u00f6ffnung;Hoch;Tief;Schlusskurs;Volumen"
+    ),
+    "a Spanish export": rows(
+        lambda at, bar: f"{epoch(at)},{plain(bar)}", "Fecha,Apertura,M\u00e1ximo,M\u00ednimo,Cierre,Volumen"
+    ),
+    "NumPy's savetxt": rows(lambda at, bar: " ".join(f"{x:.18e}" for x in (epoch(at), *bar))),
+    "columns of blanks": rows(lambda at, bar: f"  {epoch(at)}   {plain(bar, '    ')}"),
+    "dates of JavaScript": rows(
+        lambda at, bar: f"{at:%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time),{plain(bar)}", HEADER
+    ),
+    "dates of mails": rows(lambda at, bar: f'"{at:%a, %d %b %Y %H:%M:%S} GMT",{plain(bar)}', HEADER),
+    "zip with a description": zipped(**{"BTCUSDT-1h.csv": klines(1_000), "README.txt": "Candles.", "notes.md": "# x"}),
     "a name in capitals with spaces": HOURLY.replace(HEADER, "Open Time, OPEN , High Price,LOW,Close,Base Volume"),
 }
