@@ -23,7 +23,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Final, Literal, TypeGuard, cast, get_args
+from typing import Any, ClassVar, Final, Literal, TypeGuard, cast, get_args
 
 ErrorCode = Literal[
     "VALIDATION_ERROR",
@@ -66,6 +66,16 @@ class HeyTradersError(Exception):
         self.suggestion = suggestion
         self.code = code or self.default_code
         self.corrected = corrected
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle every subclass, whatever its constructor takes: an error of a worker process must reach its caller."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[HeyTradersError], args: tuple[Any, ...], state: dict[str, Any]) -> HeyTradersError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidInput(HeyTradersError):

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable, MutableSequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -206,7 +207,17 @@ def work(world: World, spec: str) -> Outcome | SweepOutcome:
     Raises:
         HeyTradersError: The backtest cannot be run; the message is for the caller.
         MemoryError: It needs more memory than the limit.
+        RuntimeError: A fault of ours, in words: not every exception can be sent to another process.
     """
+    try:
+        return _work(world, spec)
+    except (HeyTradersError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - not every exception can be pickled
+        raise RuntimeError(traceback.format_exc()) from None
+
+
+def _work(world: World, spec: str) -> Outcome | SweepOutcome:
     progress = _progress
     if progress is None:
         raise RuntimeError("the worker was not entered")

@@ -20,12 +20,13 @@ from engine.frame import Times
 from engine.jobs.preparation import context_of
 from engine.jobs.spec import SWEEP, Spec
 from engine.language.compile import script_parameters
+from engine.language.diagnostics import DslError
 from engine.language.expressions import instruments_of
 from engine.language.script import ScriptContext
 from engine.language.values import ScriptParameter
 
 from .statistics import Objective
-from .variants import VariantReader
+from .variants import VariantReader, why
 
 DAY: Final = 86_400
 MAX_PERIODS: Final = 1_500
@@ -106,7 +107,8 @@ def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], worker
         tried: Names of the variants tried on this market and range before. One that runs again is no new trial.
 
     Raises:
-        InvalidInput: The script has no such parameter, a value is outside its range, or the sweep is too large.
+        InvalidInput: The script has no such parameter, a value is outside its range, the sweep is too large, or no
+            variant can run.
     """
     declared = {each.name: each for each in script_parameters(base.script, context_of(base))}
     if not declared:
@@ -142,6 +144,7 @@ def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], worker
         tried_before=0,
         memory_mb=_memory_mb(base, count, workers, _series_bytes(base, declared, values, count)),
     )
+    reach(spec)
     return replace(spec, tried_before=len(set(tried).difference(variant_names(base, spec.variants))))
 
 
@@ -270,13 +273,36 @@ class Periods:
 
 
 def reach(spec: SweepSpec) -> tuple[tuple[Instrument, ...], int]:
-    """The instruments that the variants read, and the longest warm-up among the corners of the grid."""
+    """The instruments that the variants read, and the longest warm-up among the corners of the grid.
+
+    If the script refuses a corner, such as a fast average that is slower than the slow one, all variants are read.
+
+    Raises:
+        InvalidInput: The script refuses every variant.
+    """
     context: ScriptContext = context_of(spec.base)
     reader = VariantReader(spec.base.script, context)
     ends = [sorted({values[0], values[-1]}) for values in spec.values]
     corners = list(product(*ends))[:256] if len(ends) <= 8 else [tuple(e[-1] for e in ends), spec.defaults]
-    warmup = 0
-    for corner in corners:
-        plan = reader.read(dict(zip(spec.names, corner, strict=True)))
-        warmup = max(warmup, *(node.lookback + node.settling for node in plan.nodes))
-    return tuple(dict.fromkeys((*context.universe, *instruments_of(reader.graph)))), warmup
+    warmups, refused = _warmups(reader, spec.names, corners)
+    if refused:
+        warmups, refused = _warmups(reader, spec.names, spec.variants.tolist())
+    if not warmups:
+        raise InvalidInput(f"no variant can run; {refused[0]}", suggestion="Correct the grid or the script")
+    return tuple(dict.fromkeys((*context.universe, *instruments_of(reader.graph)))), max(warmups)
+
+
+def _warmups(
+    reader: VariantReader, names: Sequence[str], variants: Sequence[Sequence[float]]
+) -> tuple[list[int], list[str]]:
+    """The warm-up of each variant, and why the others cannot run."""
+    warmups: list[int] = []
+    refused: list[str] = []
+    for values in variants:
+        try:
+            plan = reader.read(dict(zip(names, values, strict=True)))
+        except DslError as error:
+            refused.append(why(names, values, error))
+        else:
+            warmups.append(max((node.lookback + node.settling for node in plan.nodes), default=0))
+    return warmups, refused

@@ -186,9 +186,10 @@ def _neighbours(spec: SweepSpec, objective: Floats, best: int) -> float | None:
 
 
 def _shape(best: float, neighbours: float | None) -> str | None:
-    if neighbours is None or not math.isfinite(best):
+    """Whether the neighbours of a best score above 0 do nearly as well."""
+    if neighbours is None or not math.isfinite(best) or best <= 0.0:
         return None
-    return "plateau" if best > 0 and neighbours >= PLATEAU * best else "spike"
+    return "plateau" if neighbours >= PLATEAU * best else "spike"
 
 
 def _walked(spec: SweepSpec, ran: Ran, periods: Periods, warmup: int) -> WalkForward:
@@ -254,13 +255,17 @@ def _doubts(ran: Ran, best: int, luck: Luck, found: dict[str, Any]) -> list[str]
     if pbo is not None and pbo > OVERFITTED:
         reasons.append(f"the probability of overfitting is {pbo:.2f} (0.5 is chance)")
     outside = found["out_of_sample"]
-    if outside is not None and (outside["total_return_pct"] or 0.0) <= 0.0:
-        reasons.append(f"what was chosen lost {-(outside['total_return_pct'] or 0.0):.1f} % out of sample")
+    made = None if outside is None else outside["total_return_pct"] or 0.0
+    if made is not None and made <= 0.0:
+        said = f"lost {-made:.1f} %" if made < 0.0 else "made nothing"
+        reasons.append(f"what was chosen {said} out of sample")
     if found["shape"] == "spike":
         reasons.append("its neighbours do much worse (a spike, not a plateau)")
     trades = ran.metrics[best, METRICS.index("num_trades")]
     if not trades >= FEW_TRADES:
-        reasons.append(f"it made only {0 if np.isnan(trades) else int(trades)} trades")
+        reasons.append(
+            f"it made only {int(trades)} trade{'' if trades == 1 else 's'}" if trades > 0 else "it never traded"
+        )
     return reasons
 
 
@@ -281,6 +286,8 @@ def _warnings(spec: SweepSpec, ran: Ran, walked: WalkForward, *, ranked: bool) -
     if ran.refused:
         first = next(iter(ran.refused.values()))
         found.append(f"{len(ran.refused)} of {len(ran.metrics)} variants could not run; the first: {first}.")
+    if not np.nansum(ran.column("num_trades")):
+        found.append("No variant traded in this range.")
     if not walked.folds:
         found.append("The range is too short for this walk-forward; use shorter windows or a longer range.")
     elif walked.gap_was_cut:

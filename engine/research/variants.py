@@ -21,6 +21,7 @@ from api.errors import HeyTradersError
 from api.symbols import Instrument
 from engine.executor import Array
 from engine.frame import Floats, Frame, Layout, Source, packed, unpacked
+from engine.language.diagnostics import DslError
 from engine.language.evaluation import Evaluator
 from engine.language.graph import Graph, Node
 from engine.language.kinds import BOOL, CONDITION
@@ -125,7 +126,7 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
             programs[row] = workshop.program(dict(zip(terms.names, values, strict=True)))
             workshop.limit_memory()
         except HeyTradersError as error:
-            found.refused[row] = error.message.partition("\n")[0]
+            found.refused[row] = why(terms.names, values, error)
     rows = tuple(programs)
     trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
     if trips is not None:
@@ -140,12 +141,19 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
             simulation = simulate(workshop.traded, programs[row], terms.settings, terms.first_bar)
             workshop.limit_memory()
         except HeyTradersError as error:
-            found.refused[row] = error.message.partition("\n")[0]
+            found.refused[row] = why(terms.names, block.values[row].tolist(), error)
             continue
         found.metrics[row] = measured(simulation)
         found.returns[row] = period_returns(simulation.equity, terms.settings.initial_cash, edges)
     workshop.tidy()
     return found
+
+
+def why(names: Sequence[str], values: Sequence[float], error: HeyTradersError) -> str:
+    """Why a variant cannot run: its values, and the first error."""
+    named = ", ".join(f"{name}={value:g}" for name, value in zip(names, values, strict=True))
+    text = error.diagnostics[0].message if isinstance(error, DslError) and error.diagnostics else error.message
+    return f"{named}: {text.partition(chr(10))[0]}"
 
 
 def _measure_trips(

@@ -85,6 +85,8 @@ def simulate_signals(
     if not found:
         return None, tuple(range(len(programs)))
     trips = round_trips(market, found, settings, first_bar)
+    if not len(trips.order):
+        return None, tuple(range(len(programs)))
     together = {places[int(column)] for column in trips.order}
     others = tuple(place for place in range(len(programs)) if place not in together)
     return replace(trips, order=np.array(places)[trips.order]), others

@@ -61,6 +61,7 @@ async def test_a_sweep_run_again_has_tried_nothing_new(door: Door) -> None:
         ({"grid": {"m": [1, 2]}}, "no parameter 'm'"),
         ({"grid": {"n": [5, 99]}}, "n=99 is outside 5 to 30"),
         ({"grid": {"n": [5]}}, "one variant"),
+        ({"grid": {"n": [5.5, 6.5]}}, "no variant can run; n=5.5: rsi: period must be a whole number, not 5.5"),
         ({"max_variants": 10}, "30 variants, more than max_variants=10"),
         ({"script": 'emit_signal(close > open, entry(TICKER, "LONG", Weight(1)))'}, "declares no parameter"),
     ],
@@ -70,6 +71,37 @@ async def test_what_cannot_be_swept_is_refused_at_once(door: Door, terms: dict[s
 
     assert answer.status_code in (400, 422)
     assert said in answer.text
+
+
+async def test_variants_that_the_script_refuses_are_named_and_the_others_run(door: Door) -> None:
+    halves = await door.swept(grid={"n": [5.5, 10, 15]})
+    averages = """
+fast = param("fast", 10, 5, 50)
+slow = param("slow", 30, 5, 50)
+emit_signal(ema(close, fast) > ema(close, slow), entry(TICKER, "LONG", Weight(1)))
+emit_signal(rsi(close, slow - fast) > 60, exit(TICKER))
+"""
+    crossed = await door.swept(script=averages, grid={"fast": [5, 20, 40], "slow": [10, 30, 50]})
+
+    refused = [said for found in (halves, crossed) for said in found["warnings"] if "could not run" in said]
+    assert halves["variants"] == 3
+    assert {row[0] for row in halves["rows"] if row[1] is not None} == {10, 15}
+    assert "1 of 3 variants could not run; the first: n=5.5: rsi: period must be a whole number" in refused[0]
+    assert crossed["status"] == "completed"
+    assert "3 of 9 variants could not run; the first: fast=20, slow=10: rsi" in refused[1]
+
+
+async def test_a_sweep_without_a_trade_and_one_that_only_loses_are_told_as_they_are(door: Door) -> None:
+    never = await door.swept(script=SWEEP["script"].replace("r < edge", "r < edge - 100"))
+    losing = SWEEP["script"].replace("r < edge", "r > -1").replace("r > 100 - edge", "r > -1")
+    lost = await door.swept(script=losing, objective="total_return_pct", grid={"n": [5, 10]}, trading_fee=0.01)
+
+    assert "it never traded" in never["recommendation"]
+    assert "what was chosen made nothing out of sample" in never["recommendation"]
+    assert "No variant traded in this range." in never["warnings"]
+    assert lost["rows"][0][1] == lost["rows"][1][1] < -50
+    assert lost.get("shape") is None
+    assert "spike" not in lost["recommendation"]
 
 
 async def test_a_random_search_is_the_same_sample_each_time(door: Door) -> None:
