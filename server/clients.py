@@ -163,9 +163,15 @@ def _without_comments(text: str) -> str:
     return _TRAILING.sub(blank, _COMMENTS.sub(blank, text))
 
 
+_ELSEWHERE: Final = frozenset({"type", "transport", "url", "serverUrl", "headers"})
+"""Fields of an entry for a server that is reached over HTTP."""
+
+
 def _over(old: object, added: Mapping[str, Any]) -> dict[str, Any]:
-    """The new entry: the old one updated with `added`, and both environments merged."""
-    kept = dict(cast("dict[str, Any]", old)) if isinstance(old, dict) else {}
+    """The new entry: the old one updated with `added`, and both environments merged. Addresses of a server elsewhere
+    are left out: the client would not know which to start."""
+    whole = cast("dict[str, Any]", old) if isinstance(old, dict) else {}
+    kept = {name: value for name, value in whole.items() if name not in _ELSEWHERE}
     environment = kept.get("env")
     before = cast("dict[str, Any]", environment) if isinstance(environment, dict) else {}
     return {**kept, **added, "env": {**before, **added["env"]}}

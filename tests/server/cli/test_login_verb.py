@@ -182,6 +182,21 @@ def test_what_is_entered_starts_this_installation(run: Run, environment: dict[st
     assert not Path(environment["HOME"]).exists()
 
 
+def test_an_entry_for_a_server_elsewhere_becomes_one_for_this_installation() -> None:
+    config = ClientConfig(Path("mcp.json"), ("mcpServers",), typed=True)
+    old = {"type": "http", "url": "https://h.example/mcp", "headers": {"X": "1"}, "env": {"A": "1"}, "timeout": 9}
+
+    text = merged(json.dumps({"mcpServers": {"heytraders": old}}), config, entry(config, {}))
+
+    added = json.loads(text)["mcpServers"]["heytraders"]
+    assert {name: added[name] for name in ("type", "env", "timeout")} == {
+        "type": "stdio",
+        "env": {"A": "1"},
+        "timeout": 9,
+    }
+    assert not {"url", "headers"} & added.keys()
+
+
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 @pytest.mark.parametrize("name", ["claude-desktop", "claude-code", "openclaw", "cursor", "vscode"])
 def test_every_client_gets_an_entry_without_a_key(name: Any, platform: str, tmp_path: Path) -> None:
