@@ -205,6 +205,10 @@ AmountStyle = Literal["number", "string"]
 _PLAIN: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 _RULE: Final = "must be a plain decimal number with at most 18 digits before and 18 after the point"
 _WAY_OUT: Final = 'Write digits only, such as 0.001 or "0.001".'
+_UNITS: Final = (
+    "It takes no unit, currency or percentage: work out the number first. An amount counts base units, such as BTC in "
+    "BTC/USDT; a price is in the quote currency."
+)
 _EXACT_BELOW: Final = 2.0**53
 _MAX_EXPONENT: Final = 40
 
@@ -300,7 +304,7 @@ def _refused_text(text: str) -> PydanticCustomError:
     try:
         number = Decimal(candidate)
     except InvalidOperation:
-        return reject(_RULE, _WAY_OUT)
+        return reject(_RULE, _UNITS if re.search(r"[A-Za-z%$\u20ac\u00a3]", candidate) else _WAY_OUT)
     if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
         return reject(_RULE, _WAY_OUT)
     if number.is_signed():

@@ -251,6 +251,36 @@ OTHER_WORDS: Final = {
     "percent": "Weight",
 }
 
+PURPOSES: Final = {
+    "oversold": ("rsi", "stoch", "willr", "mfi", "cci"),
+    "overbought": ("rsi", "stoch", "willr", "mfi", "cci"),
+    "breakout": ("highest", "lowest", "donchian", "lag"),
+    "trend": ("adx", "supertrend", "ema", "aroon"),
+    "reversion": ("zscore", "bbands", "rsi"),
+    "support": ("pivot_points", "pivot_low", "lowest"),
+    "resistance": ("pivot_points", "pivot_high", "highest"),
+    "pairs": ("zspread", "hedge_ratio", "correlation", "spread"),
+    "pair": ("zspread", "hedge_ratio", "correlation", "spread"),
+    "stop": ("atr", "chandelier", "supertrend"),
+    "trailing": ("chandelier", "highest_since_entry", "supertrend"),
+    "previous": ("lag", "change"),
+    "ago": ("lag", "value_when"),
+    "dip": ("drawdown", "rsi", "zscore"),
+    "pullback": ("drawdown", "rsi", "ema"),
+    "range": ("atr", "adr", "donchian"),
+    "squeeze": ("squeeze", "bb_width", "keltner"),
+    "signal": ("macd", "kst", "smi"),
+    "histogram": ("macd",),
+    "band": ("bbands", "keltner", "donchian", "accbands"),
+    "bollinger": ("bbands", "bb_width", "bb_percent"),
+    "rank": ("rank_pct", "cs_rank"),
+    "crossing": ("crossover", "crossunder", "cross"),
+    "schedule": ("every", "hour", "weekday"),
+    "session": ("session_high", "session_low", "session_vwap"),
+    "ranking": ("cs_rank", "rank_pct"),
+}
+"""Operators by what people want them for."""
+
 NO_COUNTERPART: Final = {
     "len": "`bar_index` counts the bars of the range",
     "dayofweek": "`weekday` is 0 on Monday and 6 on Sunday; Pine Script counts from 1 on Sunday",
@@ -277,6 +307,16 @@ _CLEAR: Final = 0.72
 def known_words() -> Iterable[str]:
     """Every word of the language."""
     return (*OPERATORS, *VARIABLES, *FORMS)
+
+
+def looked_for(search: str) -> tuple[str, ...]:
+    """The words of the language that a search in other words is for: a name in another tool, or a purpose."""
+    found: list[str] = []
+    for word in (fold(search), *map(fold, search.split())):
+        found += PURPOSES.get(word, ())
+        found += [OTHER_WORDS[word]] if word in OTHER_WORDS else []
+    found = found or [each for word in search.split() for each in meant(word)[1][:3]]
+    return tuple(dict.fromkeys((OPERATORS[n].accessor_of or n) if n in OPERATORS else n for n in found))
 
 
 def meant(word: str, extra: Iterable[str] = ()) -> tuple[str | None, list[str]]:

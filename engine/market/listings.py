@@ -41,8 +41,15 @@ def filtered(feed: Feed, request: TickersRequest) -> list[Listing]:
     return list(listed)
 
 
+_SHORTEST_WORD: Final = 3
+"""Letters. Words up to this length, such as `the` and `by`, tell no question from another."""
+
+
 def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
-    """The listings that contain every word of `search`, in any order; exact matches of the phrase come first."""
+    """The listings that contain every word of `search`, in any order; exact matches of the phrase come first.
+
+    If no question of a prediction market has all of them, those with the most, and at least half, are found.
+    """
     phrase = " ".join(search.casefold().split())
     words = re.findall(r"\w+", phrase) or [phrase]
     found: list[tuple[bool, Listing]] = []
@@ -52,7 +59,12 @@ def _searched(listed: Sequence[Listing], search: str) -> list[Listing]:
             found.append((True, one))
         elif all(word in text for word in words):
             found.append((False, one))
-    return [one for _, one in sorted(found, key=lambda pair: not pair[0])]
+    if found:
+        return [one for _, one in sorted(found, key=lambda pair: not pair[0])]
+    telling = [word for word in words if len(word) > _SHORTEST_WORD]
+    counts = [(sum(word in (one.title or "").casefold() for word in telling), one) for one in listed]
+    most = max((count for count, _ in counts), default=0)
+    return [one for count, one in counts if count == most] if most and 2 * most >= len(telling) else []
 
 
 def expand(

@@ -31,6 +31,7 @@ from api.times import iso8601
 from engine.access import ALL_SCOPES, Caller, Profile
 from engine.engine import Engine
 from engine.language.catalogue import OperatorEntry, VariableEntry, catalogue
+from engine.language.words import looked_for
 from engine.store.candles import series_table
 
 from .binding import Route, route
@@ -121,6 +122,8 @@ ROUTES: Final[tuple[Route, ...]] = (
 def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:
     """Indicators, operators and variables, filtered by `search` in name or description.
 
+    If no name or description has it, those with each of its words are found, or else those that it is another name of.
+
     Raises:
         InvalidInput: There is no such category.
     """
@@ -130,9 +133,16 @@ def vocabulary(search: str | None, category: str | None) -> IndicatorsResponse:
     if category is not None and fold(category) not in map(fold, known):
         raise InvalidInput(f"category {show(category)} is not known", suggestion=f"Choose one of {', '.join(known)}")
 
+    phrase = (search or "").casefold()
+    everything = (*indicators, *operators, *variables)
+    texts = {word.name: f"{word.name} {word.description}".casefold() for word in everything}
+    names = {name for name, text in texts.items() if phrase in text}
+    if not names:
+        names = {name for name, text in texts.items() if all(part in text for part in phrase.split())}
+        names |= set(looked_for(phrase))
+
     def wanted(word: Word) -> bool:
-        in_category = category is None or fold(word.category or "") == fold(category)
-        return in_category and (search or "").casefold() in f"{word.name} {word.description}".casefold()
+        return word.name in names and (category is None or fold(word.category or "") == fold(category))
 
     return IndicatorsResponse(
         indicators=tuple(filter(wanted, indicators)),

@@ -288,7 +288,7 @@ def _short_of(needed: Decimal, currency: str, held: BalancesResponse, what: str)
     free = _free(held, currency)
     if needed <= free:
         return []
-    return [f"{what} needs {needed:.8f} {currency} before fees, and {free:f} {currency} is free"]
+    return [f"{what} needs {round(needed, 8).normalize():f} {currency} before fees, and {free:f} {currency} is free"]
 
 
 def _crossing(order: PlaceRequest, quote: Decimal | None) -> list[str]:

@@ -50,6 +50,15 @@ FALSE_FRIENDS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.parametrize("amount", ["100 USDT", "$100", "10%", "0.5 BTC", "100usd", "\u20ac50"])
+def test_an_amount_with_a_unit_is_not_told_to_drop_it(amount: str) -> None:
+    error = refused({**SPOT, "amount": amount})
+
+    assert "base units" in error.suggestion
+    assert "Write digits only" not in error.suggestion
+    assert error.corrected is None
+
+
 @pytest.mark.parametrize(("call", "name", "told"), FALSE_FRIENDS.values(), ids=FALSE_FRIENDS)
 def test_an_argument_of_another_meaning_is_explained_and_not_renamed(
     call: dict[str, Any], name: str, told: str

@@ -76,8 +76,9 @@ async def test_filters_narrow_one_another(call: Call) -> None:
     assert all("BTC" in t["symbol"] for t in found["tickers"])
 
 
-async def test_a_question_is_found_by_its_words_in_any_order(call: Call) -> None:
-    found = await data_of(call, "GET", "/market/tickers?exchange=polymarket&search=rates+federal+reserve+cut")
+@pytest.mark.parametrize("search", ["rates+federal+reserve+cut", "will+the+federal+reserve+cut+interest+rates+soon"])
+async def test_a_question_is_found_by_its_words_in_any_order_or_by_most_of_them(call: Call, search: str) -> None:
+    found = await data_of(call, "GET", f"/market/tickers?exchange=polymarket&search={search}")
 
     assert found["tickers"]
     assert all("Federal Reserve cut interest rates" in t["title"] for t in found["tickers"])

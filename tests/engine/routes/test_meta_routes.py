@@ -84,6 +84,19 @@ async def test_the_vocabulary_can_be_searched(call: Call) -> None:
     assert momentum["operators"] == []
 
 
+@pytest.mark.parametrize(
+    ("search", "name"),
+    [("oversold", "rsi"), ("breakout", "highest"), ("williams r", "willr"), ("linreg", "linearreg"),
+     ("support", "pivot_points"), ("previous close", "lag"), ("average true", "atr"), ("signal line", "macd"),
+     ("crossed above", "crossover"), ("std", "stddev"), ("bollinger lower", "bbands"), ("percentile rank", "rank_pct"),
+     ("rsii", "rsi")],
+)  # fmt: skip
+async def test_a_search_in_other_words_or_by_purpose_finds_the_operator(call: Call, search: str, name: str) -> None:
+    found = (await call("GET", f"/meta/indicators?search={search}")).json()["data"]
+
+    assert name in {word["name"] for word in found["indicators"] + found["operators"]}
+
+
 async def test_an_unknown_category_is_refused_with_the_known_ones(call: Call) -> None:
     answer = await call("GET", "/meta/indicators?category=astrology")
 
