@@ -125,8 +125,11 @@ def parse(source: str, mode: Mode) -> Parsed:
         source = source.replace("\r\n", "\n").replace("\r", "\n")
     findings = Findings(source if len(source) <= MAX_LENGTH[mode] else "")
     lines = source.split("\n")
-    ours = [our_line(line) for line in lines] if len(source) <= MAX_LENGTH[mode] else lines
-    ours = outdented(ours, lines)
+    ours = lines
+    if len(source) <= MAX_LENGTH[mode]:
+        ours = outdented([our_line(line) for line in lines], lines)
+    if len("\n".join(ours)) > MAX_LENGTH[mode]:  # the translation would be too long
+        ours = lines
     rewritten = {i + 1: ours[i] for i, line in enumerate(lines) if ours[i] != line}
     if any("\n" in line for line in rewritten.values()):
         _told(rewritten, findings)

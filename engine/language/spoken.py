@@ -64,8 +64,10 @@ _COMMENT: Final = re.compile(r"//\s*[A-Za-z@]\w*[,.:;]?(?:\s+[A-Za-z]|\s*=|\s*$)
 _BARE: Final = re.compile(
     r"(?<![\w.\"'])(rsi|adx|atr|cci|mfi|willr|stoch_k|obv|macd_line|macd_signal|macd_hist)(?!\s*[\w(.\"'])"
 )
-_LONGEST_LINE: Final = 400
+_LONGEST_LINE: Final = 200
 """Characters. Longer lines are not searched for the words of other languages."""
+_STRANGE: Final = re.compile(r"\S\s{8}|\d{16}|\w{60}")
+"""Nor are lines with a wide gap, or a longer number or name than people write, on which a search takes long."""
 
 _FENCE: Final = re.compile(r"^\s*(?:```|~~~)")
 _HEAD: Final = re.compile(
@@ -88,8 +90,9 @@ def our_line(line: str) -> str:
     stripped = line.strip()
     if not stripped or len(line) > _LONGEST_LINE or stripped.startswith("#property"):
         return "" if stripped.startswith("#property") else line
-    if stripped.startswith("#"):
+    if stripped.startswith("#") or _STRANGE.search(stripped):
         return line
+    line = line.rstrip()
     if (
         _FENCE.match(line)
         or _HEAD.match(line)

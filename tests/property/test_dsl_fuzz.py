@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from engine.language import (
     compile_script,
     evaluate,
 )
+from engine.language.lexer import MAX_LENGTH
 from engine.language.operators import OPERATORS, primary
 from engine.language.words import VARIABLES
 from tests.engine.language.dsl_markets import BTC, ETH, frame_of
@@ -151,6 +153,29 @@ def test_errors_of_a_script_raise_with_all_diagnostics() -> None:
         compile_script("x = rsii(close)\ny = close[1]\nemit_signal(z, exit(TICKER))", CONTEXT)
 
     assert [d.line for d in refused.value.diagnostics] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "if" + " " * 190,
+        "if " + "x       " * 24,
+        "buy when " + "1" * 180,
+        "buy when " + "123456789012345 " * 11,
+        "buy when " + "crosses_above" * 4 + " crosses crosses above above" * 5,
+        "buy when " + "rsi entry " * 18,
+        "entry: " + "a<" * 90,
+        "f(x) => " + "(" * 180,
+        "x = a ? " + "b : c ? " * 20,
+    ],
+)
+def test_the_words_of_other_languages_are_looked_for_in_seconds_at_most(line: str) -> None:
+    script = "\n".join([line] * (MAX_LENGTH["script"] // (len(line) + 1)))
+    began = time.process_time()
+
+    check_script(script, CONTEXT)
+
+    assert time.process_time() - began < 5
 
 
 def test_the_language_neither_executes_nor_imports_what_it_reads() -> None:
