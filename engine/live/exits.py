@@ -6,6 +6,7 @@ separate position. The exits of an entry that fills while no process runs get th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, get_args
 
@@ -123,6 +124,12 @@ def adopt(connection: sa.Connection, entry: DueOrder, exit_order: Order, entry_i
         )
     (row,) = in_state(connection, *EVERY_STATE, where=_row.key == key)
     return row
+
+
+def begin_to_rest(connection: sa.Connection, wishes: Sequence[DueOrder], entry_id: str) -> None:
+    """Record the entry on which exits are about to rest, so that a process that dies then leaves none unknown."""
+    for each in wishes:
+        change(connection, each.key, entry=entry_id)
 
 
 def rest_on(connection: sa.Connection, wish: DueOrder, exit_order: Order, entry_id: str) -> None:

@@ -89,7 +89,7 @@ class DueOrder:
         since: Close of the bar that decided it, unix seconds; `seconds` is the length of a bar.
         stop, target: Exit prices of the position that it opens.
         slot: The purpose of a resting order.
-        entry: The `order_id` of the entry that carries an exit at the venue.
+        entry: The `order_id` of the entry that carries an exit at the venue, or is about to.
         message: Why a resting order is not placed.
         signal_id: Its signal; None for a resting order.
         resting: The key of the order that rested for that signal.
@@ -129,6 +129,11 @@ class DueOrder:
         if kind != "entry" or "#" in name:
             return name or self.instrument.ticker
         return name.rpartition(":")[0]
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it may rest on its entry, although no order was recorded."""
+        return self.entry is not None and self.order_id is None and self.state in ("moving", "cancel")
 
     @property
     def direction(self) -> Literal[1, -1]:
@@ -171,15 +176,20 @@ def _sync_exits(
         rest.slot in settled and _alike(settled[rest.slot], rest) for rest in rests.values()
     ):
         return
+    entry = None
     for row in rows:
-        if not rests or row.state != "open":
+        if rests and row.state == "moving":
+            entry = row.entry or entry
+            change(connection, row.key, state="ended")
+        elif not rests or row.state != "open":
             _take_out(connection, row)
     for rest in rests.values():
-        _insert(connection, running, rest, outlook, "moving")
+        _insert(connection, running, rest, outlook, "moving", entry)
 
 
 def _take_out(connection: sa.Connection, row: Any) -> None:
-    change(connection, row.key, state="cancel" if row.state in ("due", "open") else "ended")
+    may_rest = row.state in ("due", "open") or (row.state == "moving" and row.entry is not None)
+    change(connection, row.key, state="cancel" if may_rest else "ended")
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
@@ -254,8 +264,8 @@ def cancels_wait(connection: sa.Connection) -> bool:
 def end_all(connection: sa.Connection, subscription_id: str) -> None:
     """Take every order of a subscription out of the market: it is paused, stopped or has ended."""
     mine = _row.subscription_id == subscription_id
-    placed = sa.update(resting_table).where(mine, _row.state.in_(("due", "open"))).values(state="cancel")
-    connection.execute(placed)
+    may_rest = sa.or_(_row.state.in_(("due", "open")), sa.and_(_row.state == "moving", _row.entry.is_not(None)))
+    connection.execute(sa.update(resting_table).where(mine, may_rest).values(state="cancel"))
     waiting = _row.state.in_(("held", "moving", "refused"))
     connection.execute(sa.update(resting_table).where(mine, waiting).values(state="ended"))
 
@@ -416,7 +426,9 @@ def _shown(number: float | Decimal) -> float:
     return float(f"{number:.12g}")
 
 
-def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook, state: State) -> None:
+def _insert(
+    connection: sa.Connection, running: Running, rest: Rest, outlook: Outlook, state: State, entry: str | None = None
+) -> None:
     key = order_key(running.id, rest.slot, outlook.seen_until, rest.price)
     if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is not None:
         return
@@ -439,6 +451,7 @@ def _insert(connection: sa.Connection, running: Running, rest: Rest, outlook: Ou
             target=rest.target,
             since=outlook.seen_until,
             state=state,
+            entry=entry,
         )
     )
 

@@ -81,6 +81,7 @@ class Trader:
         self._books.clear()
         now = self._waiting.now()
         self._fresh = {each.key for each in (*now.signals, *now.orders) if seen.get(each.subscription_id) == each.since}
+        self._all((order for order in now.orders if order.is_unclear), self._find_unrecorded)
         self._each("cancel", self._cancel)
         looked_at = {*seen, *(order.subscription_id for order in now.signals)}
         self._all((order for order in self._orders("open") if order.subscription_id in looked_at), self._follow)
@@ -136,6 +137,19 @@ class Trader:
                 return
         self._book(order, shown, "placed")
 
+    def _find_unrecorded(self, wish: DueOrder) -> None:
+        """Record the exits that were placed on an entry by a process that died before it recorded them."""
+        entry = wish.entry or ""
+        for each in self._venue(wish).exits(wish.account_id, entry):
+            if orders.is_over(each) and not each.filled_amount:
+                continue
+            row = self._books.write(lambda connection, each=each: exits.adopt(connection, wish, each, entry))
+            if row.state != "open":
+                continue
+            self._book(row, each, "placed" if orders.is_over(each) else "open")
+            if wish.state == "cancel" and not orders.is_over(each):
+                self._books.write(lambda connection, row=row: orders.set_state(connection, row.key, "cancel"))
+
     def _follow(self, order: DueOrder) -> None:
         shown = self._shown(order)
         if shown is None or (order.order_id and not orders.is_over(shown) and shown.filled_amount == order.filled):
@@ -167,6 +181,8 @@ class Trader:
         elif entry is None:
             self._keep_here(wishes, "no order of this strategy opened the position")
         else:
+            if any(each.entry != entry for each in wishes):
+                self._books.write(lambda connection: exits.begin_to_rest(connection, wishes, entry))
             self._move(entry, amount, wishes, [each for each in earlier if each.entry == entry])
 
     def _move(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder], earlier: Sequence[DueOrder]) -> None:
@@ -223,7 +239,8 @@ class Trader:
         def work(connection: sa.Connection) -> None:
             for each in wishes:
                 state: orders.State = "due" if _is_target(each) else "held"
-                orders.set_state(connection, each.key, state, f"the engine watches the price: {why}")
+                message = f"the engine watches the price: {why}"
+                orders.change(connection, each.key, state=state, message=message, entry=None)
 
         self._books.write(work)
 

@@ -33,6 +33,11 @@ GRID = (
 """Buys 20 at 95, and sells them at 100."""
 STOPPED = 'emit_signal(bar_index % 4 == 0, entry(TICKER, "LONG", Amount(10), limit=close * 0.98, stop_loss=0.05))\n'
 """Buys 10 at 98. The stop at 93.1 sells with a slippage of 0.05 %: at 93.0 in whole steps of the price."""
+TRAILED = (
+    'emit_signal(bar_index % 5 == 0, entry(TICKER, "LONG", Amount(10), limit=close * 0.98, trailing_stop=0.05))\n'
+    "emit_signal(bar_index % 5 == 3, exit(TICKER))\n"
+)
+"""Buys 10 at 98 and moves the stop up. The signal of the fourth bar sells at 104, less a slippage of 0.05 %."""
 
 
 class Killed(BaseException):
@@ -66,12 +71,18 @@ async def restart(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "cycle", "fills"),
+    ("script", "cycle", "away", "fills"),
     [
-        (GRID, [(100, 100, 94, 96), (96, 101, 96, 100), FLAT], [("buy", 20, 95), ("sell", 20, 100)]),
-        (STOPPED, [(100, 100, 97, 97), (97, 97, 90, 92), BACK, FLAT], [("buy", 10, 98), ("sell", 10, 93)]),
+        (GRID, [(100, 100, 94, 96), (96, 101, 96, 100), FLAT], 0, [("buy", 20, 95), ("sell", 20, 100)]),
+        (STOPPED, [(100, 100, 97, 97), (97, 97, 90, 92), BACK, FLAT], 0, [("buy", 10, 98), ("sell", 10, 93)]),
+        (
+            TRAILED,
+            [(100, 100, 97, 100), (100, 104, 100, 104), (104, 104, 104, 104), (104, 104, 100, 100), FLAT],
+            1,
+            [("buy", 10, 98), ("sell", 10, 103.9)],
+        ),
     ],
-    ids=["grid", "stop"],
+    ids=["grid", "stop", "trailing stop"],
 )
 async def test_a_process_killed_at_any_write_of_a_bar_loses_no_fill(
     call: Call,
@@ -80,9 +91,13 @@ async def test_a_process_killed_at_any_write_of_a_bar_loses_no_fill(
     tmp_path: Path,
     script: str,
     cycle: list[Bar],
+    away: int,
     fills: list[tuple[str, float, float]],
 ) -> None:
-    """In each cycle, two bars close at once, and the process dies at its next write in turn."""
+    """In each cycle, two bars close at once, and the process dies at its next write in turn.
+
+    The next process comes `away` bars later.
+    """
     live = await deploy(call, engine, clock, tmp_path, script, [FLAT, *cycle * 30])
     await live.hours(1)
 
@@ -92,8 +107,9 @@ async def test_a_process_killed_at_any_write_of_a_bar_loses_no_fill(
         clock.advance(2 * HOUR)
         with killed_at(kills) as died:
             await asyncio.to_thread(engine.live.runner.tick)
+        clock.advance(away * HOUR)
         await restart(engine)
-        await live.hours(len(cycle) - 2)
+        await live.hours(len(cycle) - 2 - away)
         kills += 1
         report = (await live.shown())["report"]
         assert report["outcomes"] == {"filled": 2 * kills}, kills
