@@ -61,6 +61,9 @@ class LiveStrategy(Response):
     source: str | None = Field(default=None, description="catalogue, or backtest for a completed one of your own.")
     result_id: str | None = Field(default=None, description="The backtest behind it.")
     metrics: dict[str, Any] | None = Field(default=None, description="Of that backtest.")
+    entries: tuple[str, ...] | None = Field(default=None, description="Types of its entry orders.")
+    exits: tuple[str, ...] | None = Field(default=None, description="Types of orders that a signal closes with.")
+    leverage: float | None = Field(default=None, description="Of its orders.")
 
 
 class StrategiesResponse(Response):

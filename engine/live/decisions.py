@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
 
+from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
+from api.orders import OrderType
 from api.symbols import Instrument
 from api.times import SECONDS
 from engine.feeds.feed import Feed
@@ -342,6 +345,29 @@ def watched(deployment: Deployment) -> tuple[Instrument, ...]:
         InvalidInput: Its script does not compile.
     """
     return tuple(_compiled(deployment).instruments)
+
+
+def order_types(deployment: Deployment) -> tuple[tuple[OrderType, ...], tuple[OrderType, ...]]:
+    """The types of the orders with which a strategy opens positions, and closes them on a signal; none if unknown."""
+    prediction = EXCHANGES[deployment.exchange].market_type == "prediction"
+    resting: OrderType = "GTC" if prediction else "limit"
+    at_once: OrderType = "FOK" if prediction else "market"
+    entries, exits = set[OrderType](), set[OrderType]()
+    with suppress(HeyTradersError):
+        for intent in (i for emission in _compiled(deployment).plan.emissions for i in emission.intents):
+            match intent.kind:
+                case "entry":
+                    entries.add(at_once if intent.options.get("limit") is None else resting)
+                case "grid":
+                    entries.add(resting)
+                case "exit":
+                    exits.add(at_once)
+                case "rebalance":
+                    entries.add(at_once)
+                    exits.add(at_once)
+                case "move_stop":
+                    pass
+    return tuple(sorted(entries)), tuple(sorted(exits))
 
 
 def _compiled(deployment: Deployment) -> CompiledScript:

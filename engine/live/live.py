@@ -468,6 +468,9 @@ def _refuse_ended(running: Running) -> None:
 
 
 def _strategy(deployment: Deployment) -> LiveStrategy:
+    from .decisions import order_types
+
+    entries, exits = order_types(deployment)
     return LiveStrategy(
         strategy_id=deployment.strategy_id,
         name=deployment.name,
@@ -479,4 +482,7 @@ def _strategy(deployment: Deployment) -> LiveStrategy:
         source=deployment.source,
         result_id=deployment.result_id,
         metrics=deployment.metrics,
+        entries=entries,
+        exits=exits,
+        leverage=deployment.leverage if EXCHANGES[deployment.exchange].market_type == "perpetual" else None,
     )

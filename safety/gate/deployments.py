@@ -5,6 +5,7 @@ Strategies that only signal pass at once. Pausing and unsubscribing bypass the g
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -23,6 +24,7 @@ from api.live import (
     LIVE_SUBSCRIPTIONS_LIST,
     LIVE_WEBHOOK_SET,
     LIVE_WEBHOOK_TEST,
+    LiveStrategy,
     StrategiesRequest,
     SubscribeRequest,
     Subscription,
@@ -133,6 +135,7 @@ class Deployments:
 
     async def _deploy(self, action: Deployment, caller: Caller, secret: str | None) -> GatedSubscription:
         refused = await _orders_refused(self.context, action)
+        action = action.model_copy(update={"refused": refused or None})
         deployed = await _stand(self.context, action, caller, secret)
         if not refused:
             return deployed
@@ -203,7 +206,7 @@ async def _orders_refused(context: GateContext, action: Deployment) -> str:
     """Which orders of a strategy the policy would refuse; "" if none is known.
 
     Raises:
-        Denied: The policy refuses every order, because it allows none of the strategy's symbols.
+        Denied: The policy refuses every order.
     """
     channels = context.channels
     channel = await channels.of_account(action.account_id) if action.account_id else channels.common
@@ -220,20 +223,45 @@ async def _orders_refused(context: GateContext, action: Deployment) -> str:
     wrong = {one.ticker: why for one in traded if (why := _market_refused(limits, one))}
     if traded and len(wrong) == len(traded):
         ticker, why = next(iter(wrong.items()))
-        raise Denied(
-            f"the policy would refuse every order of this strategy, e.g. in {ticker}: {why}",
-            suggestion="Choose a strategy on allowed markets, use mode signal, or a human signs another policy with"
-            " `heytraders-mcp policy sign`",
-        )
+        raise _refused(f"every order of this strategy, e.g. in {ticker}: {why}")
     told = [f"The policy refuses orders in {ticker}: {why}." for ticker, why in wrong.items()]
-    kinds = {"FOK" if one.market_type == "prediction" else "market" for one in traded} or {"market"}
-    missing = sorted(kinds - limits.order_types) if limits.order_types is not None else []
-    if missing:
-        told.append(
-            f"The policy refuses its {' and '.join(missing)} orders (R05_ORDER_TYPE): entries without a limit, and all"
-            " exits on a signal. Use mode signal, or a human signs a policy that allows them."
+    return " ".join([*told, *(_kinds_refused(limits, found) if found else ())])
+
+
+def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
+    """Which kinds of its orders the policy refuses, in sentences.
+
+    Raises:
+        Denied: It refuses every entry.
+    """
+    most, leverage = limits.max_leverage, strategy.leverage
+    if most is not None and leverage is not None and leverage > most:
+        raise _refused(
+            f"every order of this strategy: R11_LEVERAGE, leverage {leverage:g} where at most {most} is allowed"
         )
-    return " ".join(told)
+    if limits.order_types is None:
+        return
+    if strategy.entries is None:
+        if "market" not in limits.order_types:
+            yield "The policy refuses market orders (R05_ORDER_TYPE), and the service does not say if it places some."
+        return
+    entries, exits = (
+        [kind for kind in kinds if kind not in limits.order_types] for kinds in (strategy.entries, strategy.exits or ())
+    )
+    if entries and len(entries) == len(strategy.entries):
+        raise _refused(f"every entry of this strategy: R05_ORDER_TYPE, they are {' and '.join(entries)} orders")
+    if entries:
+        yield f"The policy refuses its {' and '.join(entries)} entries (R05_ORDER_TYPE)."
+    if exits:
+        yield f"The policy refuses its exits on a signal, which are {' and '.join(exits)} orders (R05_ORDER_TYPE)."
+
+
+def _refused(what: str) -> Denied:
+    return Denied(
+        f"the policy would refuse {what}",
+        suggestion="Choose a strategy that it allows, use mode signal, or a human signs another policy with"
+        " `heytraders-mcp policy sign`",
+    )
 
 
 def _market_refused(limits: Limits, instrument: Instrument) -> str:

@@ -225,7 +225,7 @@ class _ValidRequests:
 _REQUESTS: Final = _ValidRequests(256)
 
 
-_LATER: Final = frozenset({"stop_loss", "take_profit", "reduce_only"})
+_LATER: Final = frozenset({"stop_loss", "take_profit", "reduce_only", "refused"})
 
 
 class Deployment(Terms):
@@ -236,6 +236,7 @@ class Deployment(Terms):
         subscription_id: Id of the paused one.
         webhook_url: Webhook address of a new one.
         webhook_events: Events that it would deliver.
+        refused: Which of its orders the policy refuses.
     """
 
     kind: Literal["standing"] = "standing"
@@ -245,6 +246,7 @@ class Deployment(Terms):
     subscription_id: str | None = None
     webhook_url: str | None = None
     webhook_events: tuple[str, ...] | None = None
+    refused: str | None = None
 
 
 class Publication(Terms):
@@ -296,7 +298,7 @@ class Proposal(Terms):
         Exits and `reduce_only` are written only if set, so that other orders keep the form of earlier releases.
         """
         fields: dict[str, object] = {"v": self.version, **self.model_dump()}
-        if isinstance(self.action, Order):
+        if isinstance(self.action, Order | Deployment):
             action = self.action.model_dump()
             fields["action"] = {name: v for name, v in action.items() if v is not None or name not in _LATER}
         if self.version == 1:

@@ -43,6 +43,7 @@ SIGNED: Final[dict[str, Any]] = {
     "trading": True,
     "accounts": frozenset({ACCOUNT}),
     "symbols": frozenset({"BTC/USDT", "ETH/USDT"}),
+    "order_types": frozenset({"limit", "market"}),
     "max_amount": {"BTC/USDT": Decimal(1), "ETH/USDT": Decimal(10)},
     "max_notional": Decimal(200),
     "daily_notional": Decimal(1_000),

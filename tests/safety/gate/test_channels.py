@@ -89,7 +89,7 @@ async def test_an_order_on_a_connected_account_is_denied_until_a_human_has_signe
 
 
 async def test_a_connected_account_under_a_signed_policy_is_under_every_rule_of_real_money(tmp_path: Path) -> None:
-    async with opened(tmp_path / "home", hosted=False, live=SIGNED) as place:
+    async with opened(tmp_path / "home", hosted=False, live={**SIGNED, "order_types": frozenset({"limit"})}) as place:
         ConnectedAccounts(tmp_path / "home").put(ConnectedAccount(account_id=ACCOUNT, exchange="binance"))
         with pytest.raises(Denied, match="R05_ORDER_TYPE"):
             await place.gate.orders.place(order(), "orders_place", "")

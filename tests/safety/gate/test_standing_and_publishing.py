@@ -7,9 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import pytest
 
 from api.arena import PostRequest, ProfileUpdateRequest
+from api.backtests import BACKTEST_EXECUTE, BACKTEST_STATUS, BacktestRequest, ExecuteRequest
 from api.errors import Denied, InvalidInput
 from api.live import (
     LIVE_PAUSE,
@@ -19,6 +21,8 @@ from api.live import (
     WebhookSetRequest,
     WebhookTestRequest,
 )
+from safety.face import GatedSubscription
+from safety.human.screen import question
 from safety.terms.proposal import Deployment
 
 from .conftest import ACCOUNT, SIGNED, Place, opened
@@ -72,15 +76,52 @@ async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Pl
 
 
 async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_approves(tmp_path: Path) -> None:
-    types = frozenset({"market", "limit"})
-    async with opened(tmp_path / "limits", hosted=True, live=SIGNED) as place:
-        only_limits = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
-    async with opened(tmp_path / "all", hosted=True, live={**SIGNED, "order_types": types}) as place:
-        everything = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
+    """A strategy on three coins, of which the policy allows two, and one whose exits are market orders."""
+    async with opened(tmp_path / "coins", hosted=True, live=SIGNED) as place:
+        coins = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
+        shown = await screen_of(place, coins)
+    limits = {**SIGNED, "order_types": frozenset({"limit"}), "max_standing": 2}
+    async with opened(tmp_path / "exits", hosted=True, live=limits) as place:
+        tested = await backtested(place, entry(limit="close * 0.99"), leave=True)
+        exits = await place.gate.deployments.subscribe(trading(strategy_id=tested), "live_subscribe", "")
+        resting = await backtested(place, entry(limit="close * 0.99", stop_loss="0.1"), leave=False)
+        quiet = await place.gate.deployments.subscribe(trading(strategy_id=resting), "live_subscribe", "")
 
-    assert "refuses its market orders (R05_ORDER_TYPE)" in (only_limits.next_step or "")
-    assert "refuses orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW" in (everything.next_step or "")
-    assert "R05" not in (everything.next_step or "")
+    refused = "The policy refuses orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW, the symbol SOL/USDT."
+    assert (coins.next_step or "").endswith(refused)
+    assert refused in shown
+    assert (exits.next_step or "").endswith(
+        "The policy refuses its exits on a signal, which are market orders (R05_ORDER_TYPE)."
+    )
+    assert "refuses" not in (quiet.next_step or "")
+
+
+async def screen_of(place: Place, asked: GatedSubscription) -> str:
+    """What the human sees who is asked."""
+    assert asked.approval is not None
+    intent = place.ledger.intent(asked.approval.intent_id)
+    assert intent is not None
+    return " ".join(question(intent.proposal).split())
+
+
+def entry(**options: str) -> str:
+    """An entry of a script."""
+    named = "".join(f", {name}={value}" for name, value in options.items())
+    return f'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.1){named}))\n'
+
+
+async def backtested(place: Place, script: str, *, leave: bool) -> str:
+    """The result of a backtest of a script, which may leave on a signal."""
+    body = {"strategy_type": "signal", "universe": ["BINANCE:BTC/USDT"], "start_date": "2025-06-01"}
+    body |= {"end_date": "2025-06-10", "script": script + leave * "emit_signal(rsi(close, 14) > 60, exit(TICKER))\n"}
+    started = await place.context.client.call(BACKTEST_EXECUTE, ExecuteRequest.model_validate(body))
+    with anyio.fail_after(60):
+        while True:
+            asked = BacktestRequest(backtest_id=started.backtest_id or "")
+            job = await place.context.client.call(BACKTEST_STATUS, asked)
+            if job.result_id is not None:
+                return job.result_id
+            await anyio.sleep(0.05)
 
 
 @pytest.mark.parametrize(
@@ -90,17 +131,27 @@ async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_appro
         ({"exchanges": frozenset({"upbit"})}, "R03_VENUE_ALLOW"),
         ({"market_types": frozenset({"perpetual"})}, "R03_VENUE_ALLOW"),
         ({"max_amount": {"SOL/USDT": Decimal(1)}}, "R07_MAX_AMOUNT"),
+        ({"order_types": frozenset({"limit"})}, "R05_ORDER_TYPE, they are market orders"),
     ],
 )
 async def test_a_strategy_of_which_the_policy_would_refuse_every_order_is_not_deployed(
     tmp_path: Path, limits: dict[str, Any], rule: str
 ) -> None:
     async with opened(tmp_path / "home", hosted=True, live={**SIGNED, **limits}) as place:
-        with pytest.raises(Denied, match=f"refuse every order.*{rule}"):
+        with pytest.raises(Denied, match=f"refuse every (order|entry) .*{rule}"):
             await place.gate.deployments.subscribe(trading(), "live_subscribe", "")
         changes, intents = place.heard.changes, place.ledger.intents()
 
     assert (changes, intents) == ([], [])
+
+
+async def test_a_strategy_with_more_leverage_than_the_policy_allows_is_not_deployed(tmp_path: Path) -> None:
+    everywhere = dict.fromkeys(("accounts", "symbols", "max_amount"))
+    limits = {**SIGNED, **everywhere, "market_types": frozenset({"perpetual"}), "max_leverage": 0}
+    leveraged = trading(strategy_id="ema-trend-long-short", account_id="paper-binancefuturesusd")
+    async with opened(tmp_path / "home", hosted=True, live=limits) as place:
+        with pytest.raises(Denied, match="R11_LEVERAGE, leverage 1 where at most 0 is allowed"):
+            await place.gate.deployments.subscribe(leveraged, "live_subscribe", "")
 
 
 async def test_resuming_what_trades_waits_for_a_human_and_what_signals_does_not(live: Place) -> None:
