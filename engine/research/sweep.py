@@ -24,7 +24,7 @@ from engine.results.metrics import YEAR, measure_curve
 
 from .plan import DAY, Periods, SweepSpec, block_size, reach, variant_names
 from .statistics import Luck, Table, WalkForward, Windows, luck_of, walk_forward
-from .variants import METRICS, Measured, Terms, blocks, run_block, share_of
+from .variants import METRICS, TOGETHER, Measured, Terms, blocks, run_block, share_of
 
 SHOWN: Final = ("total_return_pct", "sharpe_ratio", "max_drawdown", "num_trades", "win_rate", "profit_factor")
 CERTAIN: Final = 0.95
@@ -110,7 +110,8 @@ def run_variants(
     most = block_size(len(frame), len(terms.context.universe))
     rounds = math.ceil(len(variants) / most / executor.workers)
     size = max(1, math.ceil(len(variants) / (rounds * executor.workers)))
-    parts = blocks(terms, variants, size)
+    # Not decided by the size of the blocks, which depends on the number of workers: every executor gives the same bits.
+    parts = blocks(terms, variants, size, together=min(most, len(variants)) >= TOGETHER)
     metrics = np.empty((len(variants), len(METRICS)))
     returns = np.empty((len(variants), len(periods.edges)))
     refused: dict[int, str] = {}

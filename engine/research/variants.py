@@ -64,6 +64,9 @@ _CELLS: Final = 32_768
 _CACHE_BYTES: Final = 128 << 20
 """Computed series that a process holds."""
 
+TOGETHER: Final = 32
+"""Variants from which on a step through the trades of all takes less time than a simulation of each."""
+
 _LOOKED_AT: Final = 131_072
 """Bars times variants between two looks at the memory of the computed series."""
 
@@ -91,10 +94,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some variants, one row of parameter values each."""
+    """Some variants, one row of parameter values each.
+
+    `together`: trade those that only signals open and close all at once. This pays from `TOGETHER` variants on.
+    """
 
     terms: Terms
     values: NDArray[np.float64]
+    together: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,9 @@ def run_block(shared: Mapping[str, Array], block: Block) -> Measured:
         except HeyTradersError as error:
             found.refused[row] = why(terms.names, values, error)
     rows = tuple(programs)
-    trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
+    trips, others = None, tuple(range(len(rows)))
+    if block.together:
+        trips, others = simulate_signals(workshop.traded, tuple(programs.values()), terms.settings, terms.first_bar)
     if trips is not None:
         _measure_trips(trips, np.array(rows)[trips.order], workshop.traded, edges, found)
     runs, alone = simulate_accounts(
@@ -386,6 +395,6 @@ def _workshop(shared: Mapping[str, Array], terms: Terms) -> _Workshop:
     return made
 
 
-def blocks(terms: Terms, values: NDArray[np.float64], size: int) -> Sequence[Block]:
+def blocks(terms: Terms, values: NDArray[np.float64], size: int, *, together: bool = True) -> Sequence[Block]:
     """The variants in blocks of at most `size`, in order, because neighbours in the grid share the most."""
-    return [Block(terms, values[start : start + size]) for start in range(0, len(values), size)]
+    return [Block(terms, values[start : start + size], together) for start in range(0, len(values), size)]

@@ -126,12 +126,13 @@ emit_signal(rsi(close, n) > 55, exit(TICKER))
 """
 
 
-@pytest.mark.parametrize("memory", [1 << 27, 1])
+@pytest.mark.parametrize(("memory", "together"), [(1 << 27, 2), (1, 2), (1, 1_000)])
 @pytest.mark.parametrize("stop", ["", ", stop_loss=0.01", ", take_profit=0.1 * bars_in_position"])
 def test_a_sweep_measures_each_variant_as_a_backtest_of_it_alone(
-    stop: str, memory: int, monkeypatch: pytest.MonkeyPatch
+    stop: str, memory: int, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when a process may hold one byte of computed series, and so computes them again and again."""
+    """Traded together or not; also when a process may hold one byte of series, and so computes them again and again."""
+    monkeypatch.setattr("engine.research.sweep.TOGETHER", together)
     monkeypatch.setattr("engine.research.variants._CACHE_BYTES", memory)
     monkeypatch.setattr("engine.research.variants._LOOKED_AT", 1)
     rng = np.random.default_rng(9)
@@ -140,7 +141,7 @@ def test_a_sweep_measures_each_variant_as_a_backtest_of_it_alone(
     values[values[:, 1] == 0.0, 1] = 5.0
     context, how = ScriptContext((SPOT,), "1h"), SimulationSettings(order_rules={SPOT: OrderRules(0.001, 5.0)})
     names, periods = ("n", "level"), Periods.of(frame.time, frame.seconds)
-    sweep = Terms(f"as alone{stop}{memory}", script, context, names, (SPOT,), ("simulated",), 0, how)
+    sweep = Terms(f"as alone{stop}{memory}{together}", script, context, names, (SPOT,), ("simulated",), 0, how)
 
     ran = run_variants(Inline(), sweep, values, frame, periods, lambda _: None)
 
