@@ -224,8 +224,9 @@ class ExpressionChecker(ABC):
         if accessor is not None:
             self.error(expression, "nothing has attributes here", f"Write `{accessor}`", fix=accessor)
             return
-        clear, _ = meant(expression.attr) if not expression.attr.startswith("_") else (None, [])
-        suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series: `sma(close, 20)`"
+        plain = isinstance(expression.value, ast.Name) and not expression.attr.startswith("_")
+        clear, _ = meant(expression.attr) if plain else (None, [])
+        suggestion = f"Did you mean `{clear}`?" if clear else "Call an operator with the series, as in sma(close, 20)"
         if isinstance(expression.value, ast.Name) and fold(expression.value.id) in NO_COUNTERPART:
             suggestion, clear = NO_COUNTERPART[fold(expression.value.id)], None
         self.error(expression, "nothing has attributes here", suggestion, fix=clear)

@@ -40,9 +40,7 @@ def translated(statement: ast.stmt, notes: Notes) -> list[ast.stmt] | None:  # n
             return _signalled(notes, value, statement, None) or _entered(notes, value, statement)
         case ast.ClassDef():
             return _flattened(notes, statement.body)
-        case ast.FunctionDef() if any(isinstance(n, ast.If) or _sets_column(n) for n in statement.body) or (
-            statement.name in _FRAMEWORK
-        ):
+        case ast.FunctionDef() if statement.name in _FRAMEWORK or _does_something(statement.body):
             return _flattened(notes, statement.body)
         case ast.Expr(value=ast.Constant()):
             return []
@@ -82,7 +80,7 @@ def translated(statement: ast.stmt, notes: Notes) -> list[ast.stmt] | None:  # n
             value = cast("ast.expr", translator.visit(statement.value))
             return _located([ast.Assign([ast.Tuple(names, ast.Store())], value)], statement)
         case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[*given], keywords=named)) if (
-            0 < len(given) + len(named) <= 3
+            0 < len(given) + len(named) <= 4
         ):
             return _emitted(notes, [*given, *(k.value for k in named)], statement, changed=bool(named))
         case ast.Assign() | ast.Expr():
@@ -178,6 +176,13 @@ def _flattened(notes: Notes, body: list[ast.stmt]) -> list[ast.stmt] | None:
     return made or None
 
 
+def _does_something(body: list[ast.stmt]) -> bool:
+    """Whether a function does more than compute one value: it trades, or gives names and columns a value."""
+    gives_back = isinstance(body[-1], ast.Return) and not isinstance(body[-1].value, ast.Name | ast.Tuple | None)
+    named = any(isinstance(n, ast.Assign) for n in body) and not gives_back
+    return named or any(isinstance(n, ast.If) or _sets_column(n) for n in body)
+
+
 def _parameters(notes: Notes, value: ast.expr, old: ast.stmt) -> list[ast.stmt] | None:
     """`params = dict(fast=10)` or `(("fast", 10),)` as one name each."""
     pairs: list[tuple[str, ast.expr]] = []
@@ -248,8 +253,8 @@ def _emitted(
     translator = Translator(notes)
     parts = [cast("ast.expr", translator.visit(each)) for each in given]
     changed = changed or translator.changed
-    if len(parts) == 3:
-        return _three(notes, parts, statement)
+    if len(parts) > 2:
+        return _several(notes, parts, statement)
     named = {name.lower() for name in notes.names}
     if (
         len(parts) == 2
@@ -278,19 +283,25 @@ def _word(node: ast.expr) -> str:
     return str(node.value).lower() if isinstance(node, ast.Constant) else dotted_name(node).lower()
 
 
-def _three(notes: Notes, parts: list[ast.expr], statement: ast.stmt) -> list[ast.stmt] | None:
-    """`emit_signal(condition, "LONG", 0.5)`, or a signal with two intents."""
+def _several(notes: Notes, parts: list[ast.expr], statement: ast.stmt) -> list[ast.stmt] | None:
+    """`emit_signal(condition, "LONG", 0.5)` in any order, or a signal with several intents."""
     if all(_is_intent(each) for each in parts[1:]):
         notes.reasons.append("several intents are one list")
         both = called("emit_signal", parts[0], ast.List(parts[1:], ast.Load()))
         return _located([ast.Expr(both)], statement)
-    side = SIDES.get(_word(parts[1]).upper())
-    if side is None or _is_intent(parts[0]):
+    sides = [each for each in parts if _word(each).upper() in SIDES]
+    sizes = [p for p in parts if (isinstance(p, ast.Constant) and isinstance(p.value, int | float)) or _is_size(p)]
+    rest = [p for p in parts if p not in sides and p not in sizes and _word(p) not in {"entry", "enter", "open"}]
+    if len(sides) != 1 or len(sizes) != 1 or len(rest) != 1 or _is_intent(rest[0]):
         return None
     notes.reasons.append("side and size are arguments of entry")
-    size = parts[2] if isinstance(parts[2], ast.Call) else called("Weight", parts[2])
-    intent = called("entry", ast.Name("TICKER", ast.Load()), ast.Constant(side), size)
-    return _located([ast.Expr(called("emit_signal", parts[0], intent))], statement)
+    size = sizes[0] if isinstance(sizes[0], ast.Call) else called("Weight", sizes[0])
+    intent = called("entry", ast.Name("TICKER", ast.Load()), ast.Constant(SIDES[_word(sides[0]).upper()]), size)
+    return _located([ast.Expr(called("emit_signal", rest[0], intent))], statement)
+
+
+def _is_size(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and dotted_name(node.func) in {"Weight", "Notional", "Amount", "Risk"}
 
 
 def _is_intent(node: ast.expr) -> bool:
@@ -400,6 +411,8 @@ def _under(notes: Notes, inner: ast.stmt, old: ast.stmt, test: ast.expr) -> list
             whole = isinstance(condition, ast.Constant) and condition.value is True
             both = cast("ast.expr", Translator(notes).visit(test if whole else ast.BoolOp(ast.And(), parts)))
             return _located([ast.Expr(called("emit_signal", both, intent))], old)
+        case ast.Expr(value=ast.Call(func=ast.Name(id="emit_signal"), args=[ast.Constant() as said])):
+            return _signalled(notes, said, old, test) or []
         case ast.Expr(value=ast.Call() as call):
             return _ordered(notes, call, old, test) or []
         case ast.If():

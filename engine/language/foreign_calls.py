@@ -39,6 +39,8 @@ OUTPUT_WORDS: Final = {
        for word in ("bollinger", "bollingers")},
     **{f"{word}{side}band": f"bbands_{side}(close, 20)" for side in ("upper", "lower", "middle")
        for word in ("bollinger", "bb")},
+    "inposition": "position != 0", "hasposition": "position != 0", "invested": "position != 0",
+    "isflat": "position == 0", "islong": "position > 0", "isshort": "position < 0",
     "isgreen": "close > open", "greencandle": "close > open", "isbullish": "close > open",
     "isred": "close < open", "redcandle": "close < open", "isbearish": "close < open",
     "averagevolume": "sma(volume, 20)", "avgvolume": "sma(volume, 20)", "volumema": "sma(volume, 20)",
@@ -161,6 +163,7 @@ NO_ROLES: Final = frozenset(
 )  # fmt: skip
 
 
+_TARGETS: Final = frozenset({"order_target_percent", "set_holdings", "setholdings", "order_target_weight"})
 _LEVELS: Final = frozenset({"stop", "limit", "profit", "loss", "trail_points", "trail_offset", "trail_price"})
 
 
@@ -187,6 +190,12 @@ def order_meant(node: ast.Call, dotted: str) -> ast.expr | None:
         "position.close",
     }:
         return parsed("exit(TICKER)")
+    if last in _TARGETS and node.args:
+        weight = node.args[-1]
+        if isinstance(weight, ast.Constant) and isinstance(weight.value, int | float):
+            text = f'entry(TICKER, "LONG", Weight({weight.value:g}))' if weight.value > 0 else "exit(TICKER)"
+            return parsed(text)
+        return None
     if dotted and (last in LONG_WORDS or last in SHORT_WORDS or last in EXIT_WORDS) and last not in OPERATORS:
         side = "SHORT" if last in SHORT_WORDS else "LONG"
         return parsed("exit(TICKER)") if last in EXIT_WORDS else _sized(node, side)

@@ -92,6 +92,13 @@ class Translator(ast.NodeTransformer):
         operator = OPERATORS.get(f"{dotted.replace('.', '_').lower()}" if isinstance(node.value, ast.Name) else "")
         if operator is not None and example_of(operator) and dotted_name(node.value) not in self._notes.names:
             return self._now(parsed(example_of(operator) or ""), node, NO_METHODS)
+        if node.attr in _CLOCK and dotted_name(node.value).split(".")[0] in FRAMES | {
+            "time",
+            "datetime",
+            "timestamp",
+            "date",
+        }:
+            return self._now(ast.Name(node.attr, ast.Load()), node, NO_METHODS)
         if node.attr in {"previous", "prev"} and dotted_name(node.value) in VARIABLES:
             return self._now(ast.Subscript(node.value, number(-2), ast.Load()), node, NO_METHODS)
         field = FIELDS.get(node.attr.lower(), node.attr.lower())
@@ -115,6 +122,9 @@ class Translator(ast.NodeTransformer):
         match node.value:
             case ast.Call(func=ast.Name(id=name)) as call if f"{name}_{node.attr}" in OPERATORS:
                 return self._now(ast.Call(ast.Name(f"{name}_{node.attr}", ast.Load()), call.args, call.keywords), node)
+            case ast.Call(func=ast.Name(id=name)) as call if f"{meant(name)[0]}_{node.attr}" in OPERATORS:
+                output = OPERATORS[f"{meant(name)[0]}_{node.attr}"]
+                return self._now(ast.Call(ast.Name(output.name, ast.Load()), call.args, call.keywords), node)
             case ast.Call(func=ast.Name(id=name)) as call if node.attr in {name, "real", "ma"} and name in OPERATORS:
                 return self._now(call, node, NO_METHODS)
             case _:
@@ -248,6 +258,9 @@ class Translator(ast.NodeTransformer):
             place = number((whole_number(right) + sunday) % 7)
             week = ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [place])
             return self._now(week, node, "weekday is 0 on Monday, where Pine Script counts from 1 on Sunday")
+        day = dotted_name(right).rpartition(".")
+        if dotted_name(left).lower() in _WEEKDAYS and day[0].lower() in _WEEKDAYS and day[2].lower() in _DAY_NAMES:
+            right = ast.Constant(day[2])
         if dotted_name(left).lower() in _WEEKDAYS and _folded(right) in _DAY_NAMES:
             place = number(_DAY_NAMES[_folded(right)])
             return self._now(ast.Compare(ast.Name("weekday", ast.Load()), node.ops, [place]), node)
@@ -299,6 +312,15 @@ class Translator(ast.NodeTransformer):
         keywords = {str(k.arg): cast("ast.expr", self.visit(k.value)) for k in node.keywords}
         return filled(template, arguments, keywords)
 
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        """`self.position and ...`."""
+        self.generic_visit(node)
+        held = [isinstance(each, ast.Name) and each.id == "position" for each in node.values]
+        if not any(held):
+            return node
+        values = [parsed("position != 0") if is_ else each for each, is_ in zip(node.values, held, strict=True)]
+        return self._now(ast.BoolOp(node.op, values), node, "position is a number")
+
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         """`not self.position`."""
         self.generic_visit(node)
@@ -306,7 +328,7 @@ class Translator(ast.NodeTransformer):
             return self._now(parsed("position == 0"), node)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
+    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: C901 - one case for each form
         """Functions of other libraries, methods of tables, orders."""
         dotted = dotted_name(node.func)
         template = self._template(node, dotted)
@@ -321,6 +343,8 @@ class Translator(ast.NodeTransformer):
         length = timeframe_meant(dotted_name(day)) if day is not None and dotted in VARIABLES else None
         if length is not None:
             return self._now(called("tf", ast.Constant(length), ast.Name(dotted, ast.Load())), node)
+        if isinstance(node.func, ast.Attribute) and not node.args and node.func.attr in _CLOCK:
+            return self._now(ast.Name(node.func.attr, ast.Load()), node, NO_METHODS)
         order = order_meant(node, dotted)
         if order is not None:
             return self._now(order, node)
@@ -493,7 +517,7 @@ class Translator(ast.NodeTransformer):
             if columns and len(arguments) >= columns and all(dotted_name(a) in COLUMNS for a in arguments[:columns]):
                 arguments = arguments[columns:]
             lone = all(isinstance(a, ast.Constant) for a in arguments)
-            if operator.inputs and operator.inputs[0].kind == "series" and lone:
+            if operator.inputs and operator.inputs[0].kind == "series" and lone and "series" not in named:
                 column = {"highest": "high", "lowest": "low"}.get(ours, "close")
                 arguments = [ast.Name(column, ast.Load()), *arguments]
             if not operator.inputs and arguments and dotted_name(arguments[0]) in COLUMNS:
@@ -548,6 +572,7 @@ _OWN: Final = re.compile(r"self\.(?:p\.|params\.)?(\w+)")
 
 
 _WEEKDAYS: Final = frozenset({"weekday", "dayofweek", "day_of_week"})
+_CLOCK: Final = frozenset({"weekday", "hour", "minute", "day", "month", "year"})
 _DAY_NAMES: Final = {name: i for i, day in enumerate(DAYS) for name in (day, day[:3])}
 
 

@@ -31,7 +31,7 @@ _COMPARED: Final = re.compile(
 _ARROW: Final = re.compile(r"^\s*(?:f\s*=\s*)?(\w+)\s*\([^)]*\)\s*=>\s*(.+)$")
 _DO: Final = r"(?:go\s+|enter\s+|open\s+|take\s+)?(?:a\s+)?(?P<do>buy|sell|long|short|exit|close|enter|cover)\b"
 _SPOKEN_ORDER: Final = re.compile(
-    rf"^\s*(?:[-*•]\s+)?{_DO}(?P<what>[^()=<>]*?)\s+(?:when|if|once|whenever|on)\s+(?P<when>.+?)[.:]?\s*$",
+    rf"^\s*(?:(?:[-*•]|\d+[.)])\s+)?{_DO}(?P<what>[^()=<>]*?)\s+(?:when|if|once|whenever|on)\s+(?P<when>.+?)[.:]?\s*$",
     re.IGNORECASE,
 )
 _SPOKEN_CONDITION: Final = re.compile(
@@ -142,7 +142,7 @@ def _numbers(line: str) -> str:
 def _orders(line: str) -> str | None:
     """`buy when ...`, `if ... then sell`, `entry: ...`; several of them in one sentence."""
     made: list[str] = []
-    for part in _AND_THEN.split(line):
+    for part in _AND_THEN.split(re.sub(r"^\s*(?:[-*•]|\d+[.)])\s+(?=[A-Za-z])", "", line)):
         found = _SPOKEN_ORDER.match(part) or _SPOKEN_CONDITION.match(part)
         rule = None if found else _NAMED_RULE.match(part)
         if found is None and rule is None:
@@ -307,7 +307,7 @@ _PHRASES: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str
         (r"\b(?:lowest|min(?:imum)?)\s+(?:low|close|price)?\s*(?:of|over|in)\s+(?:last|past|previous)?\s*(?P<n>\d+)\s+(?:bars|candles|periods)", r"lag(lowest(low, \g<n>), 1)"),  # noqa: E501
         (r"\baverage volume\b|\bvolume average\b", "sma(volume, 20)"),
         (r"\s+(?:is\s+)?(?:more than\s+)?(?:twice|double)\s+", " > 2 * "),
-        (r"\s+(?:is\s+)?(?:more than\s+)?(?P<n>\d+(?:\.\d+)?)\s*(?:times|x)\s+", r" > \g<n> * "),
+        (r"\s+(?:is\s+)?(?:(?:more|greater|higher|larger) than\s+|above\s+|over\s+)?(?P<n>\d+(?:\.\d+)?)\s*(?:times|x)\s+", r" > \g<n> * "),  # noqa: E501
         (r"\b(rsi(?:\([^()]*\))?)\s+(?:is\s+|becomes\s+)?oversold\b", r"\1 < 30"),
         (r"\b(rsi(?:\([^()]*\))?)\s+(?:is\s+|becomes\s+)?overbought\b", r"\1 > 70"),
         (r"\b(?:closing|current|market)\s+price\b|(?<![\w.(])price(?!\w|\()|(?<![\w.(])(?:closing|closes)(?=\s+(?:above|below|over|under))", "close"),  # noqa: E501

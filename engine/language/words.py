@@ -140,6 +140,12 @@ OTHER_WORDS: Final = {
     "avg": "sma",
     "average": "sma",
     "movingaverage": "sma",
+    "rollingmean": "sma",
+    "rollingstd": "stddev",
+    "rollingsum": "sum",
+    "rollingmedian": "median",
+    "highesthigh": "highest",
+    "lowestlow": "lowest",
     "simplemovingavg": "sma",
     "simplemovingaverage": "sma",
     "movavg": "sma",
@@ -302,6 +308,8 @@ NO_COUNTERPART: Final = {
 """Words of other tools that no operator replaces, and what to write instead."""
 
 _CLEAR: Final = 0.72
+_ALIKE: Final = 0.6
+"""Of each part of a name with underscores: `rolling_mean` is no misspelt `rolling_vwap`."""
 
 
 def known_words() -> Iterable[str]:
@@ -335,6 +343,8 @@ def meant(word: str, extra: Iterable[str] = ()) -> tuple[str | None, list[str]]:
             return same[0], same
     near = closest(word, words)
     same_start = bool(near) and near[0][:1].casefold() == word[:1].casefold()
-    if same_start and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _CLEAR:
+    parts = list(zip(word.casefold().split("_"), near[0].casefold().split("_"), strict=False)) if near else []
+    alike = all(SequenceMatcher(None, one, other).ratio() >= _ALIKE for one, other in parts)
+    if same_start and alike and SequenceMatcher(None, word.casefold(), near[0].casefold()).ratio() >= _CLEAR:
         return near[0], near
     return None, near
