@@ -72,7 +72,7 @@ class FakeBinance(FakeVenue):
         private: dict[str, Callable[[Request], Answer]] = {
             "account": self._account,
             "balance": self._balance,
-            "positionRisk": self._none,
+            "positionRisk": self._positions,
             "leverageBracket": self._none,
             "account/apiRestrictions": self._restrictions,
             "order": self._order,
@@ -185,12 +185,26 @@ class FakeBinance(FakeVenue):
             "balances": balances,
             "permissions": ["SPOT"],
             "assets": [
-                {"asset": a, "walletBalance": f"{t}", "availableBalance": f"{t - u}", "initialMargin": f"{u}"}
+                {"asset": a, "walletBalance": f"{t}", "availableBalance": f"{t + gain - u}", "initialMargin": f"{u}"}
+                | {"marginBalance": f"{t + gain}"}
                 for a, (t, u) in held.items()
+                for gain in [self.profit if a == "USDT" else 0]
             ],
             "positions": [],
             "uid": 7,
         }
+
+    def _positions(self, _: Request) -> Answer:
+        if not self.position:
+            return 200, []
+        row = {
+            "symbol": "BTCUSDT", "positionSide": "BOTH", "positionAmt": f"{self.position}", "entryPrice": "29000.0",
+            "breakEvenPrice": "29000.0", "markPrice": f"{self.price('BTCUSDT')}", "liquidationPrice": "1000",
+            "unRealizedProfit": f"{self.profit}", "notional": "60", "marginAsset": "USDT", "isolatedMargin": "0",
+            "isolatedWallet": "0", "initialMargin": "30", "maintMargin": "1", "positionInitialMargin": "30",
+            "openOrderInitialMargin": "0", "adl": 1, "bidNotional": "0", "askNotional": "0", "updateTime": 1,
+        }  # fmt: skip
+        return 200, [row]
 
     def _balance(self, _: Request) -> Answer:
         return 200, [

@@ -17,6 +17,8 @@ class FakeGate(FakeVenue):
 
     fee, least_amount, least_value = "0.2", "0.00001", "3"
     """The terms of its spot pair: fee in percent, smallest amount, smallest value."""
+    is_unified = False
+    """Whether spot and perpetuals share one account."""
     forgets_ids = False
     """Whether our id no longer finds an order, as happens soon after the order ends."""
 
@@ -48,9 +50,13 @@ class FakeGate(FakeVenue):
             "/futures/usdt/candlesticks": self._candles,
             "/spot/accounts": self._accounts,
             "/futures/usdt/accounts": self._futures_account,
-            "/futures/usdt/positions": self._none,
+            "/account/detail": self._detail,
+            "/unified/accounts": self._unified_account,
+            "/futures/usdt/positions": self._positions,
             "/spot/open_orders": self._open_spot,
         }
+        if path.endswith("/leverage"):
+            return 200, {"contract": "BTC_USDT", "leverage": request.query["leverage"], "size": 0, "mode": "single"}
         if path in routes:
             return routes[path](request)
         for prefix in ("/spot/orders", "/futures/usdt/orders"):
@@ -106,6 +112,28 @@ class FakeGate(FakeVenue):
 
     def _futures_account(self, _: Request) -> Answer:
         return 200, {"currency": "USDT", "total": "10000", "available": "10000", "position_margin": "0"}
+
+    def _detail(self, _: Request) -> Answer:
+        return 200, {"user_id": 7, "ip_whitelist": [], "key": {"mode": 2 if self.is_unified else 1}, "tier": 0}
+
+    def _unified_account(self, _: Request) -> Answer:
+        """A futures account of 500 and a profit of `profit` beside the cash of each currency."""
+        rows = {
+            c: {"available": f"{a}", "freeze": "0", "borrowed": "0", "total_liab": "0"} | {"equity": f"{a}"}
+            for c, a in self.cash.items()
+        }
+        rows["USDT"]["equity"] = f"{self.cash['USDT'] + 500 + self.profit}"
+        return 200, {"user_id": 7, "locked": False, "balances": rows, "unified_account_total_equity": "0"}
+
+    def _positions(self, _: Request) -> Answer:
+        if not self.position:
+            return 200, []
+        row = {
+            "contract": "BTC_USDT", "size": int(self.position / MULTIPLIER), "leverage": "1", "entry_price": "29000",
+            "mark_price": f"{self._price()}", "unrealised_pnl": f"{self.profit}", "value": "60", "mode": "single",
+            "liq_price": "1000", "margin": "30", "user": 7, "leverage_max": "100", "cross_leverage_limit": "0",
+        }  # fmt: skip
+        return 200, [row]
 
     def _open_spot(self, _: Request) -> Answer:
         found = [self._spot(o) for o in self.orders.values() if o.status == "open"]

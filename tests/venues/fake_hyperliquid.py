@@ -54,7 +54,8 @@ class FakeHyperliquid(FakeVenue):
             "openInterest": "1", "premium": "0", "impactPxs": [last, last], "dayBaseVlm": "100",
         }  # fmt: skip
         universe = {"universe": [{"name": "BTC", "szDecimals": 5, "maxLeverage": 40}], "collateralToken": 0}
-        summary = {"accountValue": "10000.0", "totalMarginUsed": "0.0", "totalNtlPos": "0.0", "totalRawUsd": "10000.0"}
+        worth = f"{10_000 + self.profit}"
+        summary = {"accountValue": worth, "totalMarginUsed": "0.0", "totalNtlPos": "0.0", "totalRawUsd": "10000.0"}
         answers: dict[str, Any] = {
             "perpDexs": [None],
             "meta": universe,
@@ -62,7 +63,7 @@ class FakeHyperliquid(FakeVenue):
             "spotMeta": {"tokens": [{"name": "USDC", "index": 0, "szDecimals": 8}], "universe": []},
             "clearinghouseState": {
                 "marginSummary": summary, "crossMarginSummary": summary, "withdrawable": "10000.0",
-                "assetPositions": [], "time": int(self.now() * 1_000),
+                "assetPositions": self._positions(), "time": int(self.now() * 1_000),
             },
             "l2Book": {"coin": "BTC", "time": int(self.now() * 1_000), "levels": [[], []]},
             "fundingHistory": [],
@@ -70,6 +71,16 @@ class FakeHyperliquid(FakeVenue):
             "userAbstraction": "default",
         }  # fmt: skip
         return (200, answers[kind]) if kind in answers else (422, {"error": f"no question {kind}"})
+
+    def _positions(self) -> list[dict[str, Any]]:
+        if not self.position:
+            return []
+        held = {
+            "coin": "BTC", "szi": f"{self.position}", "entryPx": "29000.0", "leverage": {"type": "cross", "value": 1},
+            "liquidationPx": "1000.0", "marginUsed": "30.0", "maxLeverage": 40, "positionValue": "60.0",
+            "returnOnEquity": "0.0", "unrealizedPnl": f"{self.profit}",
+        }  # fmt: skip
+        return [{"position": held, "type": "oneWay"}]
 
     def price(self) -> Decimal:
         """The mark price, with five significant figures."""

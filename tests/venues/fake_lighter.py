@@ -23,6 +23,7 @@ class FakeLighter(FakeVenue):
         super().__init__(*given)
         self.cash = {"USDC": Decimal(10_000)}
         self.leverages = []
+        self.position, self.profit = Decimal("0.02"), Decimal(10)
 
     def places(self, request: Request) -> bool:
         """Whether a request sends a signed order."""
@@ -79,8 +80,8 @@ class FakeLighter(FakeVenue):
         resting = sum(1 for order in self.orders.values() if order.status == "open")
         position = {
             "market_id": 1, "symbol": "BTC", "initial_margin_fraction": "5.00", "open_order_count": resting,
-            "pending_order_count": 0, "position_tied_order_count": 0, "sign": 1, "position": "0.02000",
-            "avg_entry_price": "30000.0", "position_value": "610.000000", "unrealized_pnl": "10.000000",
+            "pending_order_count": 0, "position_tied_order_count": 0, "sign": 1, "position": f"{self.position:.5f}",
+            "avg_entry_price": "30000.0", "position_value": "610.000000", "unrealized_pnl": f"{self.profit:.6f}",
             "realized_pnl": "0.000000", "liquidation_price": "20000", "margin_mode": 0, "allocated_margin": "0.000000",
         }  # fmt: skip
         cash = f"{self.cash['USDC']:.6f}"

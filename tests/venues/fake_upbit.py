@@ -9,10 +9,12 @@ from typing import Any
 from .fake_venue import Answer, FakeOrder, FakeVenue, Fault, Request, truth
 
 PAGE = 200
+WON = Decimal(1_400)
+"""Won per dollar."""
 
 
 class FakeUpbit(FakeVenue):
-    """One market, KRW-BTC."""
+    """Two markets, KRW-BTC and KRW-USDT. Orders trade the first."""
 
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
@@ -35,20 +37,22 @@ class FakeUpbit(FakeVenue):
         if path.startswith("candles/"):
             return self._candles(path.split("/"), request)
         if path == "market/all":
-            return 200, [{"market": "KRW-BTC", "korean_name": "-", "english_name": "Bitcoin"}]
+            names = {"KRW-BTC": "Bitcoin", "KRW-USDT": "Tether"}
+            return 200, [{"market": m, "korean_name": "-", "english_name": name} for m, name in names.items()]
         if path in {"ticker", "ticker/all"}:
-            return 200, [self._ticker()]
+            tickers = [self._ticker("KRW-BTC", self.price()), self._ticker("KRW-USDT", WON)]
+            wanted = request.query.get("markets", "KRW-BTC,KRW-USDT").split(",")
+            return 200, [one for one in tickers if one["market"] in wanted]
         if path == "accounts":
             return 200, [{"currency": c, "balance": f"{a}", "locked": "0"} for c, a in self.cash.items()]
         if path in {"order", "orders", "orders/open"}:
             return self._order(path, request)
         return 404, {"error": {"name": "not_found", "message": path}}
 
-    def _ticker(self) -> dict[str, Any]:
-        last = self.price()
+    def _ticker(self, market: str, last: Decimal) -> dict[str, Any]:
         at = int(self.now() * 1_000)
         return {
-            "market": "KRW-BTC", "trade_price": float(last), "opening_price": 1, "high_price": 1, "low_price": 1,
+            "market": market, "trade_price": float(last), "opening_price": 1, "high_price": 1, "low_price": 1,
             "prev_closing_price": 1, "change": "RISE", "change_price": 1, "change_rate": 0.01, "timestamp": at,
             "signed_change_price": 1, "signed_change_rate": 0.01, "trade_volume": 1, "acc_trade_price": 1,
             "acc_trade_price_24h": 3e9, "acc_trade_volume": 1, "acc_trade_volume_24h": 100, "trade_timestamp": at,

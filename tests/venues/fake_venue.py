@@ -105,7 +105,7 @@ class FakeVenue:
         holes: Says which bars do not exist.
         last: The price now, if the test sets it; limit orders that cross it then fill at once.
         pairs: Orders of which a fill or a cancellation of one cancels the other, by id, both ways.
-        keys: Accepted API keys; the empty set accepts all.
+        position: Base units of an open position in bitcoin, long from 29,000. `profit` is its unrealised profit.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -120,6 +120,7 @@ class FakeVenue:
         self.cash: dict[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal(1), "KRW": Decimal(10_000_000)}
         self.may_withdraw = False
         self.last: Decimal | None = None
+        self.position, self.profit = Decimal(0), Decimal(0)
         self.pairs: dict[str, str] = {}
         self.lock = threading.RLock()
         self._next = 1000

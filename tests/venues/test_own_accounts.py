@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +16,7 @@ from api.accounts import BalancesRequest, OpenOrdersRequest
 from api.errors import HeyTradersError, InvalidInput, OutcomeUnknown, Unavailable
 from api.exchanges import ExchangeId
 from api.orders import CancelRequest, ListRequest, PlacedOrder, PlaceRequest
+from api.symbols import Instrument
 from engine.store.database import Store, default_url
 from engine.venues.exchange import session
 from engine.venues.exchange.accounts import ExchangeAccounts
@@ -165,6 +166,68 @@ async def test_balances_have_the_apis_shape(venue: Setup) -> None:
     dollars = next(row for row in shown.balances if row.asset == asset)
     assert (dollars.total, dollars.free + dollars.used) == (Decimal(10_000), Decimal(10_000))
     assert shown.paper is False
+
+
+def worth(venue: Setup) -> Decimal | None:
+    """The account's equity in dollars, as the balances show it."""
+    return venue.accounts.balances(BalancesRequest(account_id="main")).total_equity_usd
+
+
+@pytest.mark.parametrize("venue", ["binancefuturesusd", "gatefutures", "hyperliquid", "lighter"], indirect=True)
+async def test_the_profit_of_an_open_position_counts_once(venue: Setup) -> None:
+    """Binance and Hyperliquid include it in the balance they show, Gate and Lighter do not."""
+    venue.fake.position, venue.fake.profit = Decimal("0.002"), Decimal(250)
+    venue.fake.cash = {asset: amount for asset, amount in venue.fake.cash.items() if asset.startswith("USD")}
+
+    assert worth(venue) == Decimal(10_250)
+    assert venue.accounts.equity("main") == Decimal(10_250)
+
+
+@pytest.mark.parametrize("venue", ["gate", "gatefutures"], indirect=True)
+async def test_gates_unified_account_is_worth_its_equity(venue: Setup) -> None:
+    """10,000 of cash, a futures account of 500 and a loss of 100 there."""
+    assert isinstance(venue.fake, FakeGate)
+    venue.fake.is_unified, venue.fake.profit = True, Decimal(-100)
+    venue.fake.position = Decimal("0.002")
+    venue.fake.cash = {"USDT": Decimal(10_000), "POINT": Decimal(7)}
+    shown = venue.accounts.balances(BalancesRequest(account_id="main"))
+    (dollars,) = (row for row in shown.balances if row.asset == "USDT")
+
+    assert (dollars.free, dollars.total, shown.total_equity_usd) == (10_000, 10_400, 10_400)
+
+
+@pytest.mark.parametrize("venue", ["gate", "hyperliquid"], indirect=True)
+async def test_no_account_is_taken_for_an_ordinary_one_because_a_request_failed(
+    venue: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first question is which kind of account it is. Without an answer there is no balance, and later there is."""
+    venue.accounts.price(Instrument(venue.exchange, "BTC", "USDT"))
+    monkeypatch.setattr(session, "TRIES", 1)
+    venue.fake.read_faults.append("503")
+    with pytest.raises(Unavailable, match="which kind of account"):
+        venue.accounts.equity("main")
+
+    assert venue.accounts.equity("main") is not None
+
+
+@pytest.mark.parametrize(
+    ("venue", "cash", "price", "expected"),
+    [
+        ("binance", {"USDT": 100, "BTC": 2, "AIRDROP": 7_000_000}, 30_000, 60_100),
+        ("gate", {"USDT": 100, "KRW": 5_000_000}, 30_000, 100),
+        ("upbit", {"KRW": 1_400_000, "BTC": "0.5"}, 42_000_000, 16_000),
+        ("upbit", {"USDT": 10, "BTC": "0.5"}, 42_000_000, 15_010),
+    ],
+    indirect=["venue"],
+)
+async def test_each_asset_is_worth_what_it_trades_for_and_an_untraded_one_nothing(
+    venue: Setup, cash: dict[str, Any], price: int, expected: int
+) -> None:
+    """On Upbit at 1,400 won per dollar: won directly, bitcoin through won."""
+    venue.fake.cash = {asset: Decimal(amount) for asset, amount in cash.items()}
+    venue.fake.last = Decimal(price)
+
+    assert worth(venue) == Decimal(expected)
 
 
 @pytest.mark.parametrize(

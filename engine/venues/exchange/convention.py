@@ -116,6 +116,8 @@ class Convention:
         archive: Its folder in the archive of candle files; `None` if there is none.
         native_signer: The package whose library signs its orders; `None` if ccxt signs them.
         testnet: How ccxt reaches the one of its networks that has play money; "" if there is none.
+        balance_has_profit: The total of its balance includes the profit of open positions that is not realised yet.
+        unified_account: Whether its accounts can be unified ones, and whether their balance then has a form of its own.
         tells_permissions: Whether the exchange reports the permissions of a key.
         exits: How a stop and a target rest there. `api.exchanges` says why where they cannot.
         nothing_to_close: Its words for an exit that ended, or was refused, with nothing left to close: its owner
@@ -158,6 +160,8 @@ class Convention:
     archive: str | None
     native_signer: str | None
     testnet: Literal["", "sandbox", "demo trading"]
+    balance_has_profit: bool
+    unified_account: Literal["none", "same form", "own form"]
     tells_permissions: bool
     exits: ExitForm
     nothing_to_close: frozenset[str]

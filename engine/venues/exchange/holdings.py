@@ -14,7 +14,6 @@ from api.accounts import Balance, BalancesResponse, Position
 from api.errors import HeyTradersError
 from api.exchanges import EXCHANGES
 from api.orders import Order
-from api.symbols import Instrument
 from api.times import iso8601
 from engine.trading_rules import ZERO
 from engine.venues.exchange.conventions import CONVENTIONS
@@ -25,6 +24,8 @@ from .session import Connector
 from .views import OwnAccount, held
 
 _DOLLARS: Final = ("USDT", "USDC", "USD")
+_THROUGH: Final = ("BTC", "ETH", *_DOLLARS)
+"""The assets through which others are converted first, because they trade most."""
 
 
 def balances(reader: AccountReader, own: OwnAccount) -> BalancesResponse:
@@ -34,8 +35,8 @@ def balances(reader: AccountReader, own: OwnAccount) -> BalancesResponse:
         HeyTradersError: The exchange cannot be reached, or does not accept the key.
     """
     held_open, resting = positions(reader, own), reader.open_orders(own, None)
-    rows = _held(reader, own, resting)
-    worth = _worth(reader, own, rows, held_open, _DOLLARS[0])
+    rows, has_profit = _held(reader, own, resting)
+    worth = _worth(reader, own, rows, _profit(own, held_open, has_profit=has_profit), _DOLLARS[0])
     return BalancesResponse(
         account_id=own.account_id,
         total_equity_usd=None if worth is None else worth.quantize(Decimal("0.01")),
@@ -48,18 +49,21 @@ def balances(reader: AccountReader, own: OwnAccount) -> BalancesResponse:
 
 
 def equity(reader: AccountReader, own: OwnAccount) -> Decimal | None:
-    """The value of the account in its own currency; `None` if any asset in it has no price."""
-    return _worth(reader, own, _held(reader, own, ()), positions(reader, own), EXCHANGES[own.exchange].quote)
+    """The value of the account in its own currency; `None` if an asset that trades has no price now."""
+    rows, has_profit = _held(reader, own, ())
+    return _worth(
+        reader, own, rows, _profit(own, positions(reader, own), has_profit=has_profit), EXCHANGES[own.exchange].quote
+    )
 
 
 def free_amount(reader: AccountReader, own: OwnAccount, asset: str) -> Decimal:
     """The available amount of an asset; of a prediction market also the tokens in the wallet that none sells."""
     row = EXCHANGES[own.exchange]
     if row.market_type != "prediction":
-        return sum((each.free for each in _held(reader, own, ()) if each.asset == asset), ZERO)
+        return sum((each.free for each in _held(reader, own, ())[0] if each.asset == asset), ZERO)
     resting = reader.open_orders(own, None)
     if asset == row.quote:
-        return sum((each.free for each in _held(reader, own, resting) if each.asset == asset), ZERO)
+        return sum((each.free for each in _held(reader, own, resting)[0] if each.asset == asset), ZERO)
     symbol = f"{asset}/{row.quote}"
     sells = [one for one in resting if one.side == "sell" and one.symbol == symbol and one.role is None]
     tied = sum((one.remaining_amount or ZERO for one in sells), ZERO)
@@ -96,43 +100,103 @@ def positions(reader: AccountReader, own: OwnAccount) -> list[Position]:
     return found
 
 
-def _held(reader: AccountReader, own: OwnAccount, resting: Sequence[Order]) -> list[Balance]:
-    """The balance of each asset. Prediction market balances do not show the part held by open buy orders."""
+def _held(reader: AccountReader, own: OwnAccount, resting: Sequence[Order]) -> tuple[list[Balance], bool]:
+    """The balance of each asset, and whether these include the unrealised profit of positions.
+
+    Prediction market balances do not show the part held by open buy orders.
+    """
     row = EXCHANGES[own.exchange]
     buys = [one for one in resting if row.market_type == "prediction" and one.side == "buy"]
     tied = sum(((one.remaining_amount or ZERO) * (one.price or ZERO) for one in buys), ZERO)
+    raw: Mapping[str, Any] = reader.read(own, "fetch_balance")
+    unified = _unified_account(own, raw)
     rows: list[Balance] = []
-    for asset, free, used in held(reader.read(own, "fetch_balance")):
-        more = tied if asset == row.quote else ZERO
-        if free or used:
-            rows.append(Balance(asset=asset, free=free - more, used=used + more, total=free + used))
-    return rows
+    for asset, available, total in held(unified or raw):
+        free = available - tied if asset == row.quote else available
+        if free or total:
+            rows.append(Balance(asset=asset, free=free, used=max(total - free, ZERO), total=total))
+    return rows, unified is not None or CONVENTIONS[own.exchange].balance_has_profit
+
+
+def _unified_account(own: OwnAccount, raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The balance of Gate's unified account, in ccxt's format; `None` for all other accounts.
+
+    A currency's equity there is available + locked - borrowed + futures account + unrealised profit, as Gate documents
+    it. ccxt adds up the first two only.
+    """
+    if CONVENTIONS[own.exchange].unified_account != "own form":
+        return None
+    told: Any = raw.get("info")
+    answers: list[Any] = cast("list[Any]", told) if isinstance(told, list) else [told]
+    if len(answers) != 1 or not isinstance(answers[0], dict) or "balances" not in answers[0]:
+        return None
+    rows = cast("Mapping[str, Mapping[str, Any]]", answers[0]["balances"])
+    return {
+        "free": {asset: row.get("available") for asset, row in rows.items()},
+        "total": {asset: row.get("equity") for asset, row in rows.items()},
+    }
+
+
+def _profit(own: OwnAccount, positions: Sequence[Position], *, has_profit: bool) -> Decimal:
+    """What positions add to the balances: the value of prediction tokens, or unrealised profit not included yet."""
+    if EXCHANGES[own.exchange].market_type == "prediction":
+        return sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
+    return ZERO if has_profit else sum((p.unrealized_pnl for p in positions), ZERO)
 
 
 def _worth(
-    reader: AccountReader, own: OwnAccount, rows: Sequence[Balance], positions: Sequence[Position], currency: str
+    reader: AccountReader, own: OwnAccount, rows: Sequence[Balance], profit: Decimal, currency: str
 ) -> Decimal | None:
-    """Value in a currency, treating all dollar currencies as equal; `None` if any asset has no price."""
+    """Value in a currency, treating all dollar currencies as equal.
+
+    An asset that the exchange trades for nothing else, such as an airdrop, counts as 0. `None` if one that it trades
+    has no price now.
+    """
     same = _DOLLARS if currency in _DOLLARS else (currency,)
-    if EXCHANGES[own.exchange].market_type == "prediction":
-        total = sum((p.size * (p.mark_price or p.entry_price) for p in positions), ZERO)
-    else:
-        total = sum((p.unrealized_pnl for p in positions), ZERO)
-    total += sum((row.total for row in rows if row.asset in same), ZERO)
+    total = profit + sum((row.total for row in rows if row.asset in same), ZERO)
     others = [row for row in rows if row.asset not in same]
     if not others:
         return total
     try:
-        prices = reader.markets.prices(own.exchange)
+        rates = _rates(reader, own)
     except HeyTradersError:
         return None
     for row in others:
-        listed = (reader.markets.of(own.exchange).get(Instrument(own.exchange, row.asset, quote)) for quote in same)
-        found = next((prices[m.symbol] for m in listed if m is not None and m.symbol in prices), None)
-        if found is None:
+        rate = _rate(rates, row.asset, same)
+        if rate is None:
             return None
-        total += row.total * found.last
+        total += row.total * rate
     return total
+
+
+_Rates = Mapping[str, Mapping[str, Decimal | None]]
+"""The price of each asset in each asset that it trades against, both ways; `None` if there is none now."""
+
+
+def _rates(reader: AccountReader, own: OwnAccount) -> _Rates:
+    prices = reader.markets.prices(own.exchange)
+    rates: dict[str, dict[str, Decimal | None]] = {}
+    for instrument, market in reader.markets.of(own.exchange).items():
+        last = prices[market.symbol].last if market.symbol in prices else None
+        rates.setdefault(instrument.base, {})[instrument.quote] = last
+        rates.setdefault(instrument.quote, {}).setdefault(instrument.base, None if last is None else 1 / last)
+    return rates
+
+
+def _rate(rates: _Rates, asset: str, same: Sequence[str]) -> Decimal | None:
+    """The price of an asset in one of the currencies of `same`, directly or through one other asset."""
+    if asset not in rates and any(rates.get("BTC", {}).values()):
+        return ZERO
+    direct = rates.get(asset, {})
+    found = next((rate for quote in same if (rate := direct.get(quote)) is not None), None)
+    if found is not None:
+        return found
+    for through in sorted(direct, key=_THROUGH.__contains__, reverse=True):
+        first = direct[through]
+        second = next((rate for quote in same if (rate := rates[through].get(quote)) is not None), None)
+        if first is not None and second is not None:
+            return first * second
+    return None
 
 
 def _prediction_tokens(answer: Any) -> list[Position]:

@@ -25,7 +25,17 @@ from engine.store.exchange_data import hold_back, take_turn
 from engine.venues.exchange.convention import Convention
 from engine.venues.exchange.conventions import CONVENTIONS
 
-from .wire import PATIENCE, Trace, careful, grouping, hashing, paying_nobody, signing_library, trace_of
+from .wire import (
+    PATIENCE,
+    Trace,
+    careful,
+    grouping,
+    hashing,
+    knowing_its_kind,
+    paying_nobody,
+    signing_library,
+    trace_of,
+)
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -310,6 +320,8 @@ def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Await
         made = hashing(made)
     if row.exits == "position group":
         made = grouping(made)
+    if row.unified_account != "none":
+        made = knowing_its_kind(made)
     session: Any = careful(made, row.hidden_fee)(config)
     session.house_turn = turn
     session.number = str

@@ -41,15 +41,16 @@ class OwnAccount:
 
 
 def held(raw: Mapping[str, Any]) -> list[tuple[str, Decimal, Decimal]]:
+    """Each asset of a balance in ccxt's format with its free and its total amount.
+
+    Free can exceed the total where other assets serve as margin too.
+    """
     parts: list[dict[str, Any]] = [raw.get(name) or {} for name in ("free", "used", "total")]
-    free, used, total = parts
+    free, used, totals = parts
     found: list[tuple[str, Decimal, Decimal]] = []
-    for asset in total:
-        whole, available = decimal(total[asset]) or Decimal(0), decimal(free.get(asset))
-        tied = decimal(used.get(asset))
-        if available is None:
-            available = whole - (tied or Decimal(0))
-        found.append((asset, available, whole - available if tied is None else tied))
+    for asset, amount in totals.items():
+        total, available = decimal(amount) or Decimal(0), decimal(free.get(asset))
+        found.append((asset, total - (decimal(used.get(asset)) or 0) if available is None else available, total))
     return found
 
 

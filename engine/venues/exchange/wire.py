@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from api.errors import UserMustAct
+from api.errors import Unavailable, UserMustAct
 
 PATIENCE: Final = 5.0
 """How long a call waits for its turn unless it says otherwise."""
@@ -118,6 +118,32 @@ def paying_nobody(base: Any) -> Any:
             return True
 
     return Unpaid
+
+
+def knowing_its_kind(base: Any) -> Any:
+    """A class that takes no unified account for an ordinary one, where ccxt does so after any failed request."""
+
+    class Knowing(base):
+        async def load_unified_status(self, *given: Any, **more: Any) -> bool:
+            """Whether this is a unified account (Gate)."""
+            parent: Any = super()
+            return await self._answered("unifiedAccount", parent.load_unified_status(*given, **more))
+
+        async def is_unified_enabled(self, *given: Any, **more: Any) -> Any:
+            """Whether this is a unified account (Hyperliquid)."""
+            parent: Any = super()
+            return await self._answered("enableUnifiedMargin", parent.is_unified_enabled(*given, **more))
+
+        async def _answered(self, option: str, asking: Any) -> Any:
+            is_known = self.options.get(option) is not None
+            found = await asking
+            status = trace_of.get().status
+            if not is_known and (status is None or status in {418, 429} or status >= 500):
+                self.options[option] = None
+                raise Unavailable(f"{self.name} did not answer which kind of account this is", suggestion="Try again")
+            return found
+
+    return Knowing
 
 
 def grouping(base: Any) -> Any:
