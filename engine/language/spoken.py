@@ -64,6 +64,9 @@ _COMMENT: Final = re.compile(r"//\s*[A-Za-z@]\w*[,.:;]?(?:\s+[A-Za-z]|\s*=|\s*$)
 _BARE: Final = re.compile(
     r"(?<![\w.\"'])(rsi|adx|atr|cci|mfi|willr|stoch_k|obv|macd_line|macd_signal|macd_hist)(?!\s*[\w(.\"'])"
 )
+_REMARK: Final = re.compile(r"^((?:[^#\"']|\"[^\"]*\"|'[^']*')*?)(\s*#.*)$")
+"""Code, and a comment behind it, whose words are not the script's."""
+
 _LONGEST_LINE: Final = 200
 """Characters. Longer lines are not searched for the words of other languages."""
 _STRANGE: Final = re.compile(r"\S\s{8}|\d{16}|\w{60}")
@@ -87,6 +90,14 @@ _INDICATOR: Final = (
 
 def our_line(line: str) -> str:
     """A line with the syntax of other languages replaced; unchanged if it has none."""
+    remark = _REMARK.match(line) if "#" in line and len(line) <= _LONGEST_LINE else None
+    if remark is None or not remark[1].strip():
+        return _translated(line)
+    ours = _translated(remark[1])
+    return line if ours == remark[1] else ours if "\n" in ours else f"{ours}{remark[2]}"
+
+
+def _translated(line: str) -> str:
     stripped = line.strip()
     if not stripped or len(line) > _LONGEST_LINE or stripped.startswith("#property"):
         return "" if stripped.startswith("#property") else line

@@ -132,6 +132,21 @@ emit_signal(close > open, [
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "x = sma(close, 20)  # price above the 50 period EMA",
+        "x = 5 # at least 20 bars, or 50k",
+        "x = close  # if this then buy; strategy.entry('L')",
+        "x = close # buy when the close crosses above the 20 day high",
+    ],
+)
+def test_the_words_of_a_comment_are_not_the_script(line: str) -> None:
+    script = f'{line}\nemit_signal(close > x + 1, entry(TICKER, "LONG", Weight(0.5), tag="5% above the 20 EMA"))'
+
+    assert check_script(script, ScriptContext((BTC, ETH))).ok
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('emit_signal(close > 1, entry(TICKER, "SHORT", Weight(1)))', "cannot be sold short"),
