@@ -241,7 +241,7 @@ class Runner:
             subscriptions.set_failure(connection, running.id, failures, said)
             outbox.post(connection, running, "error", {"message": said, "failures": failures}, now)
             if stops:
-                message = f"stopped after {failures} failures in a row: {problem}"
+                message = f"Stopped after {failures} failures in a row: {problem}"
                 message = subscriptions.with_orders(running, message, "ended")
                 orders.end_all(connection, running.id)
                 subscriptions.set_status(connection, running.id, "stopped", message)

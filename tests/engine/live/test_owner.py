@@ -22,6 +22,7 @@ from engine.live import LiveSettings
 from engine.store.live import signals_table, subscriptions_table
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.conftest import Receiver
+from tests.engine.live.test_faults import TRADE
 from tests.engine.live.test_live_routes import HOUR, data, pass_hours, signals, subscribe
 
 
@@ -111,18 +112,26 @@ async def test_an_order_whose_placing_was_interrupted_is_found_again_however_lat
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"script": "nonsense("}, "VALIDATION_ERROR"), ({"leverage": "much"}, "INTERNAL_ERROR")]
+    ("mode", "change", "problem"),
+    [
+        (TRADE, {"script": "nonsense("}, "VALIDATION_ERROR: "),
+        ({}, {"leverage": "much"}, "INTERNAL_ERROR: the strategy could not be run (TypeError)"),
+    ],
+    ids=["trade", "signal"],
 )
 async def test_a_strategy_that_cannot_run_reports_errors_then_stops_and_disturbs_no_other(
     call: Call,
     engine: Engine,
     clock: AcceleratedClock,
     receiver: Receiver,
+    mode: dict[str, str],
     change: dict[str, Any],
-    named: str,
+    problem: str,
 ) -> None:
-    broken = await subscribe(call, webhook={"url": receiver.url, "events": ["error", "strategy_stopped"]})
+    """What is delivered is what the subscription shows. One that trades says what becomes of its orders."""
+    broken = await subscribe(call, webhook={"url": receiver.url, "events": ["error", "strategy_stopped"]}, **mode)
     sound = await subscribe(call)
+    path = f"/live-strategies/subscriptions/{broken['subscription_id']}"
 
     def damage(connection: sa.Connection) -> None:
         one = subscriptions_table.c.id == broken["subscription_id"]
@@ -130,15 +139,24 @@ async def test_a_strategy_that_cannot_run_reports_errors_then_stops_and_disturbs
         connection.execute(sa.update(subscriptions_table).where(one).values(deployment=json.dumps(deployment | change)))
 
     await engine.store.write(damage)
-    await pass_hours(engine, clock, 60)
+    await pass_hours(engine, clock, 1)
+    failing = await data(call, "GET", path)
+    await pass_hours(engine, clock, 59)
     await asyncio.to_thread(engine.live.runner.send)
+    shown = await data(call, "GET", path)
 
-    shown = await data(call, "GET", f"/live-strategies/subscriptions/{broken['subscription_id']}")
     events = [json.loads(body) for _, body in receiver.received]
-    assert (shown["status"], shown["signal_count"]) == ("stopped", 0)
-    assert named in shown["message"]
+    told = [e["data"]["message"] for e in events]
+    assert (failing["status"], shown["status"], shown["signal_count"]) == ("active", "stopped", 0)
     assert [e["event"] for e in events] == ["error"] * 5 + ["strategy_stopped"]
     assert [e["data"]["failures"] for e in events[:5]] == [1, 2, 3, 4, 5]
+    assert (told[0], told[5]) == (failing["message"], shown["message"])
+    assert told[0].startswith(problem)
+    assert told[5].startswith(f"Stopped after 5 failures in a row: {problem}")
+    stays = "It holds what it held, and its resting orders, stops included, stay in the market."
+    ended = "What it holds stays in the account; its resting orders, stops included, are cancelled."
+    assert [stays in message for message in told[:4]] == [bool(mode)] * 4
+    assert (stays in told[5], ended in told[5]) == (False, bool(mode))
     assert len(await signals(call, sound)) > 3
 
 
