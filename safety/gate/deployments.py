@@ -47,7 +47,15 @@ from safety.policy.publishing import judge_webhook
 from safety.sending.watcher import MOST
 from safety.terms.facts import Outcome
 from safety.terms.intent import Caller, Intent
-from safety.terms.proposal import Channel, Deployment, Order, Publication, canonical_json
+from safety.terms.proposal import (
+    CONNECTED_SERVICE,
+    PAPER_SERVICE,
+    Channel,
+    Deployment,
+    Order,
+    Publication,
+    canonical_json,
+)
 
 if TYPE_CHECKING:
     from safety.gate import GateContext
@@ -139,7 +147,7 @@ class Deployments:
         deployed = await _stand(self.context, action, caller, secret)
         if not refused:
             return deployed
-        told = " ".join(text for text in (deployed.next_step, refused) if text)
+        told = " ".join(text for text in (deployed.next_step, *refused) if text)
         return deployed.model_copy(update={"next_step": told})
 
 
@@ -202,8 +210,14 @@ async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
     return await to_thread.run_sync(context.ledger.observe, intent.intent_id, now)
 
 
-async def _orders_refused(context: GateContext, action: Deployment) -> str:
-    """Which orders of a strategy the policy would refuse; "" if none is known.
+_HOSTED: Final = (
+    "The hosted service places its orders itself: limits on single orders do not stop them. It does not say whether"
+    " stops and targets rest at the exchange."
+)
+
+
+async def _orders_refused(context: GateContext, action: Deployment) -> tuple[str, ...]:
+    """Which orders of a strategy the policy would refuse, and what a hosted service leaves open.
 
     Raises:
         Denied: The policy refuses every order.
@@ -213,7 +227,7 @@ async def _orders_refused(context: GateContext, action: Deployment) -> str:
     loaded, _, _ = await to_thread.run_sync(context.judge.in_force)
     limits = loaded.policy.limits(channel.money)
     if not limits.trading:
-        return ""
+        return ()
     listed = await context.client.call(LIVE_STRATEGIES_LIST, StrategiesRequest())
     found = next((one for one in listed.strategies if one.strategy_id == action.strategy_id), None)
     traded: list[Instrument] = []
@@ -224,8 +238,13 @@ async def _orders_refused(context: GateContext, action: Deployment) -> str:
     if traded and len(wrong) == len(traded):
         ticker, why = next(iter(wrong.items()))
         raise _refused(f"every order of this strategy, e.g. in {ticker}: {why}")
-    told = [f"The policy refuses orders in {ticker}: {why}." for ticker, why in wrong.items()]
-    return " ".join([*told, *(_kinds_refused(limits, found) if found else ())])
+    told = list(_kinds_refused(limits, found)) if found else []
+    if wrong:
+        (ticker, why), more = next(iter(wrong.items())), len(wrong) - 1
+        others = f" and {more} more" if more else ""
+        told.insert(0, f"The policy would refuse orders in {ticker}{others}: {why}.")
+    ours = channel.service in (PAPER_SERVICE, CONNECTED_SERVICE)
+    return tuple(text for text in ("" if ours else _HOSTED, " ".join(told)) if text)
 
 
 def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
@@ -243,7 +262,7 @@ def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
         return
     if strategy.entries is None:
         if "market" not in limits.order_types:
-            yield "The policy refuses market orders (R05_ORDER_TYPE), and the service does not say if it places some."
+            yield "The policy would refuse market orders (R05_ORDER_TYPE); the service does not say if it places some."
         return
     entries, exits = (
         [kind for kind in kinds if kind not in limits.order_types] for kinds in (strategy.entries, strategy.exits or ())
@@ -251,9 +270,9 @@ def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
     if entries and len(entries) == len(strategy.entries):
         raise _refused(f"every entry of this strategy: R05_ORDER_TYPE, they are {' and '.join(entries)} orders")
     if entries:
-        yield f"The policy refuses its {' and '.join(entries)} entries (R05_ORDER_TYPE)."
+        yield f"The policy would refuse its {' and '.join(entries)} entries (R05_ORDER_TYPE)."
     if exits:
-        yield f"The policy refuses its exits on a signal, which are {' and '.join(exits)} orders (R05_ORDER_TYPE)."
+        yield f"The policy would refuse its exits on a signal, which are {' and '.join(exits)} orders (R05_ORDER_TYPE)."
 
 
 def _refused(what: str) -> Denied:

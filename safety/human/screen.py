@@ -152,8 +152,8 @@ def _standing_terms(standing: Deployment) -> Iterator[tuple[str, str]]:
         yield "DEPLOY", f"strategy {fact(standing.strategy_id)}"
     yield "which", "places orders by itself, without asking for each, until it is paused"
     yield "account", fact(standing.account_id or "that of the subscription")
-    if standing.refused:
-        yield "but", words(standing.refused)
+    for said in standing.refused or ():
+        yield "but", words(said)
     if standing.webhook_url:
         yield (
             "reports to",

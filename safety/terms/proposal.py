@@ -236,7 +236,7 @@ class Deployment(Terms):
         subscription_id: Id of the paused one.
         webhook_url: Webhook address of a new one.
         webhook_events: Events that it would deliver.
-        refused: Which of its orders the policy refuses.
+        refused: Which of its orders the policy would refuse, and what a hosted service leaves open.
     """
 
     kind: Literal["standing"] = "standing"
@@ -246,7 +246,7 @@ class Deployment(Terms):
     subscription_id: str | None = None
     webhook_url: str | None = None
     webhook_events: tuple[str, ...] | None = None
-    refused: str | None = None
+    refused: tuple[str, ...] | None = None
 
 
 class Publication(Terms):

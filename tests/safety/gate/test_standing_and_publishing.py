@@ -51,6 +51,7 @@ async def test_on_paper_a_strategy_trades_at_once_and_is_an_intent(paper: Place)
     [intent] = paper.ledger.intents()
 
     assert (deployed.mode, deployed.status, deployed.paper) == ("trade", "active", True)
+    assert "hosted" not in (deployed.next_step or "")
     assert (intent.state, intent.order_id) == ("ACKED", deployed.subscription_id)
 
 
@@ -87,13 +88,16 @@ async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_appro
         resting = await backtested(place, entry(limit="close * 0.99", stop_loss="0.1"), leave=False)
         quiet = await place.gate.deployments.subscribe(trading(strategy_id=resting), "live_subscribe", "")
 
-    refused = "The policy refuses orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW, the symbol SOL/USDT."
+    refused = "The policy would refuse orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW, the symbol SOL/USDT."
     assert (coins.next_step or "").endswith(refused)
     assert refused in shown
+    itself = "The hosted service places its orders itself: limits on single orders do not stop them."
+    assert (itself in (coins.next_step or ""), itself in shown) == (True, True)
+    assert "does not say whether stops and targets rest at the exchange" in shown
     assert (exits.next_step or "").endswith(
-        "The policy refuses its exits on a signal, which are market orders (R05_ORDER_TYPE)."
+        "The policy would refuse its exits on a signal, which are market orders (R05_ORDER_TYPE)."
     )
-    assert "refuses" not in (quiet.next_step or "")
+    assert "refuse" not in (quiet.next_step or "")
 
 
 async def screen_of(place: Place, asked: GatedSubscription) -> str:
