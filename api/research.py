@@ -303,6 +303,9 @@ class PortfolioResponse(Response):
 Part = Literal["months", "weekdays", "regimes", "rolling", "drawdowns", "excursions", "benchmark", "monte_carlo"]
 
 
+DEFAULT_PARTS: Final[tuple[Part, ...]] = ("months", "drawdowns", "monte_carlo")
+
+
 class ReportRequest(Request):
     """A result, and the parts of the report."""
 
@@ -310,7 +313,7 @@ class ReportRequest(Request):
     parts: Annotated[
         tuple[Annotated[Part, one_of(get_args(Part))], ...],
         WithJsonSchema({"type": "array", "items": {"enum": list(get_args(Part))}}),
-    ] = Field(("months", "drawdowns", "monte_carlo"), description="What to report.")
+    ] = Field(DEFAULT_PARTS, description="What to report.")
     chart: Annotated[bool, WithJsonSchema({"type": "boolean"})] = Field(default=False, description="Also a picture.")
     ticker: Text | None = Field(None, description="For benchmark; default: the first traded.")
 

@@ -115,6 +115,11 @@ def compare(results: Sequence[Stored], request: CompareRequest) -> CompareRespon
     warnings: list[str] = []
     if any(len(days) != len(common) for days, _ in daily):
         warnings.append("The results cover different days: their own figures are not of the same market.")
+    if len(common) < 2:
+        warnings.append("The results have no two days in common, so their returns have no correlation.")
+    currencies = sorted({str(result.summary["assumptions"]["quote_currency"]) for result in results})
+    if len(currencies) > 1:
+        warnings.append(f"The results are in {' and '.join(currencies)}: each return is in its own currency.")
     if request.weights is not None:
         if len(common) < 2:
             raise InvalidInput("the results have no two days in common", suggestion="Compare results of one range")

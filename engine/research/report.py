@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import HeyTradersError, InvalidInput
-from api.research import Part, ReportRequest, ReportResponse
+from api.research import DEFAULT_PARTS, Part, ReportRequest, ReportResponse
 from api.symbols import Instrument, resolve
 from api.times import iso8601
 from engine.executor import Array, Executor, executor_for, seed_of
@@ -42,7 +42,10 @@ def report(feed: Feed, setting: str, result: Stored, request: ReportRequest) -> 
     """
     if len(result.daily()[0]) < 2:
         raise InvalidInput("the result has fewer than two days", suggestion="Report on a longer backtest")
-    made = {part: _part(feed, setting, result, part, request.ticker) for part in dict.fromkeys(request.parts)}
+    made = {
+        part: _part(feed, setting, result, part, request.ticker)
+        for part in dict.fromkeys(request.parts or DEFAULT_PARTS)
+    }
     return ReportResponse.model_validate({"result_id": result.result_id, **made})
 
 

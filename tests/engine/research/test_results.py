@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import struct
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,6 +68,46 @@ async def test_months_compound_to_the_whole_return_and_intervals_hold_their_medi
     assert -1 <= found["benchmark"]["correlation"] <= 1
     assert found["excursions"]["trades"] == metrics["num_trades"]
     assert set(found["regimes"]) == {"rising", "falling", "volatile", "calm"}
+
+
+async def test_the_parts_of_a_report_are_those_that_pandas_computes_from_the_equity_curve(door: Door) -> None:
+    pd: Any = import_module("pandas")
+    result = await door.tested()
+    found = await door.data(
+        "POST", "/backtest/report", {"result_id": result, "parts": ["months", "weekdays", "rolling"]}
+    )
+    curve = await door.data("GET", f"/backtest/results/{result}/equity?resolution=full&limit=5000")
+    whole = await door.data("POST", "/backtest/report", {"result_id": result, "parts": []})
+    points = pd.DataFrame(curve["points"])
+    equity: Any = pd.Series(points["equity"].astype(float).to_numpy(), index=pd.to_datetime(points["time"], utc=True))
+    opened = equity.index - pd.Timedelta(hours=4)
+    bars = equity.pct_change().fillna(equity.iloc[0] / 10_000 - 1)
+    days = equity.groupby(opened.date).last()
+    returns = days.pct_change().fillna(days.iloc[0] / 10_000 - 1)
+    months = equity.groupby([opened.year, opened.month]).last()
+    grown = 100 * (months / months.shift(1).fillna(10_000) - 1)
+    sharpe = returns.rolling(90).mean() / returns.rolling(90).std() * np.sqrt(365.25)
+
+    assert found["months"]["2024"][:12] == pytest.approx(grown.to_list(), abs=0.011)
+    assert list(found["weekdays"]["weekday"].values()) == pytest.approx(
+        (100 * bars.groupby(opened.day_of_week).mean()).to_list(), rel=1e-3, abs=1e-6
+    )
+    assert list(found["weekdays"]["hour"].values()) == pytest.approx(
+        (100 * bars.groupby(opened.hour).mean()).to_list(), rel=1e-3, abs=1e-6
+    )
+    assert found["rolling"]["highest"] == pytest.approx(sharpe.max(), rel=1e-3)
+    assert found["rolling"]["lowest"] == pytest.approx(sharpe.min(), rel=1e-3)
+    assert {"months", "drawdowns", "monte_carlo"} <= {name for name, part in whole.items() if part is not None}
+
+
+async def test_a_comparison_says_when_results_share_no_currency_or_no_day(door: Door) -> None:
+    first = await door.tested()
+    korean = await door.tested(universe=["UPBIT:BTC/KRW"], start_date="2023-01-01", end_date="2023-06-30")
+    found = await door.data("POST", "/backtest/compare", {"result_ids": [first, korean]})
+
+    assert found["overlap_days"] == 0
+    assert any("no two days in common" in said for said in found["warnings"])
+    assert any("in KRW and USDT" in said for said in found["warnings"])
 
 
 @pytest.mark.parametrize("path", ["/backtest/compare", "/backtest/portfolio"])
