@@ -50,7 +50,7 @@ async def reading(opened: Callable[[], Awaitable[OpenedT]]) -> AsyncGenerator[Op
 
 
 def ask(kind: type[RequestT], fields: Mapping[str, object]) -> RequestT:
-    """The request that a URI stands for.
+    """The request that a URI names.
 
     Raises:
         InvalidInput: The URI has no valid id.

@@ -147,7 +147,7 @@ def _tls_files(address: str) -> tuple[str, str, str] | None:
         return None
     raise UserMustAct(
         f"{SETTING} names {address}, which is not on this machine, without TLS",
-        suggestion=f"Set {', '.join(_TLS)} to the files of a mutual TLS set-up: whoever reaches a Dask port runs code",
+        suggestion=f"Set {', '.join(_TLS)} to the files of mutual TLS: anyone who reaches a Dask port can run code",
     )
 
 

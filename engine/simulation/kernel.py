@@ -159,7 +159,7 @@ def advance(
     """Continue from a state, bar by bar, with the same kernel and the same bits as `simulate` over all bars.
 
     Args:
-        frame: Its last bar stands in for the next one: market orders fill at its open, and nothing else happens.
+        frame: Its last bar takes the place of the next one: market orders fill at its open, and nothing else happens.
         first_bar: The first bar that `before` has not seen.
         before: The result of the previous call; None at the start.
 

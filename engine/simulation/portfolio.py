@@ -95,7 +95,7 @@ class PortfolioKernel:
             self._peak *= (before + amount) / before
 
     def advance(self, before: KernelState | None) -> tuple[KernelState, Fills, tuple[Resting, ...]]:
-        """Trade all bars but the last, which stands in for the next one.
+        """Trade all bars but the last, which takes the place of the next one.
 
         Args:
             before: The state to continue from; None at the start.

@@ -106,7 +106,7 @@ async def admit_and_carry_out(
 async def _book_and_send(
     context: GateContext, assessment: Assessment, caller: Caller, webhook_secret: SecretStr | None
 ) -> tuple[tuple[Admission, Usage | None], Intent | None]:
-    """Book an action; if that claims it too, send it and book its outcome, whoever leaves."""
+    """Book an action; if that claims it too, send it and book its outcome, even if the caller leaves."""
     with anyio.CancelScope(shield=True):
         book = partial(_book, context, assessment, caller, ask_first=False, claims=True)
         admission, usage = await to_thread.run_sync(book)

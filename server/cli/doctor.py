@@ -33,7 +33,7 @@ LIBRARIES: Final = (
 ORIGINS: Final[dict[Origin, str]] = {
     "keyring": "from this machine's keyring",
     "file": "from a private file (login.json); programs that run as you can read it",
-    "environment": "from HEYTRADERS_API_KEY; whoever can read your client's configuration has it: use login",
+    "environment": "from HEYTRADERS_API_KEY; anyone who can read your client's configuration has it: use login",
     "registered": "registered by an agent; research only",
 }
 

@@ -41,7 +41,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
     named = public(home)
     if named is None and pinned is not None:
         raise NotEnrolled(
-            f"{home / APPROVER_FILE} is gone, and with it the key that this ledger was told of",
+            f"{home / APPROVER_FILE} is gone, and with it the key that this ledger knows",
             suggestion="Restore it from a backup, or move safety.db aside and start over with an empty ledger",
         )
     key = _chosen(home) if named is None else _unlocked(home, ledger)
@@ -49,7 +49,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
         ledger.pin_approver(key.approver.public_key)
     elif pinned != key.approver.public_key:
         raise NotEnrolled(
-            "the approver's key is not the one that this ledger was told of",
+            "the approver's key is not the one that this ledger knows",
             suggestion="Another approver.json has been put in its place. Restore yours from a backup",
         )
     return key

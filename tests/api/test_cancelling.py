@@ -98,7 +98,7 @@ async def test_when_the_list_fails_too_the_first_trouble_is_told(service: FakeSe
         await cancelled(client)
 
 
-async def test_a_service_that_wants_a_long_pause_is_left_alone(service: FakeService, client: Client) -> None:
+async def test_a_service_that_asks_for_a_long_pause_is_not_called_again(service: FakeService, client: Client) -> None:
     service.fails(429, "RATE_LIMITED", Retry_After="30")
 
     with pytest.raises(RateLimited):

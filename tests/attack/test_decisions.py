@@ -58,7 +58,7 @@ async def test_no_text_of_the_service_changes_a_decision(attack: Attack) -> None
 
 @pytest.mark.long
 @pytest.mark.parametrize("era", ["auto"], indirect=True)
-async def test_every_such_text_is_named_cleaned_and_stands_nowhere_else(attack: Attack) -> None:
+async def test_every_such_text_is_named_and_cleaned_and_appears_nowhere_else(attack: Attack) -> None:
     hidden: list[str] = []
     async with attack() as target:
         target.venue.words = CALM

@@ -65,7 +65,7 @@ def test_a_registered_key_has_research_only(engine: tuple[str, str]) -> None:
     ("header", "value", "status"),
     [("Host", "rebound.example", 421), ("Origin", "https://evil.example", 403), ("Origin", "null", 403)],
 )
-def test_a_page_of_somebody_else_cannot_reach_the_engine(
+def test_a_page_of_another_site_cannot_reach_the_engine(
     engine: tuple[str, str], header: str, value: str, status: int
 ) -> None:
     base, _ = engine

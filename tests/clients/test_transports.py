@@ -71,9 +71,7 @@ async def test_stdio_serves_in_a_hostile_folder_and_environment(
 
 @pytest.mark.long
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_http_serves_whoever_holds_the_printed_token_and_nobody_else(
-    transport: HttpTransport, serve: Serve
-) -> None:
+async def test_http_serves_only_holders_of_the_printed_token(transport: HttpTransport, serve: Serve) -> None:
     with serve(transport) as served:
         for era in get_args(Era):
             async with connected(transport, served, era) as client:

@@ -80,7 +80,7 @@ def test_all_of_our_source_is_looked_at() -> None:
     assert len(FILES) > 150
 
 
-def test_nothing_runs_what_somebody_else_wrote() -> None:
+def test_nothing_runs_what_others_wrote() -> None:
     found = [f"{path}: {name}" for path in FILES for name in calls(path) if name in CALLS]
     found += [f"{path}: {name}" for path in FILES for name in imports(path) if name.split(".")[0] in MODULES]
 

@@ -80,7 +80,7 @@ def test_ids_symbols_times_and_words_are_not_called_foreign_text() -> None:
     assert foreign_fields(Order.model_validate(PLAIN)) == []
 
 
-def test_foreign_text_is_named_wherever_it_stands() -> None:
+def test_foreign_text_is_named_wherever_it_appears() -> None:
     order = {**PLAIN, "label": "hello there", "extra": {"deep": ["a b"], "any key\nof all": "x y"}}
     listed = ListResponse.model_validate({"orders": [PLAIN, order], "note": "of the service"})
 

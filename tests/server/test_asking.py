@@ -85,7 +85,7 @@ def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
     """`async with dialog(callback) as client:` gives a client of a server with `gate`; `callback` answers questions."""
 
     class WithGate(Backend):
-        async def client(self) -> Any:
+        async def client(self, *, runs_jobs: bool = False) -> Any:  # noqa: ARG002 - the name is the base class's
             return None
 
         async def safety(self) -> Gate:
@@ -102,7 +102,7 @@ def dialog(era: Era, settings: Settings, gate: Asker) -> Dialog:
 
 
 @pytest.mark.parametrize("among_tasks", [False, True])
-async def test_the_question_is_shown_once_as_it_stands_with_one_box_to_fill_in(
+async def test_the_question_is_shown_once_unchanged_with_one_field(
     dialog: Dialog, gate: Asker, among_tasks: bool
 ) -> None:
     gate.among_tasks = among_tasks

@@ -65,7 +65,7 @@ def test_a_stored_key_comes_before_the_environment_and_that_before_a_registered_
     assert shown(find_key(tmp_path, URL, OTHER, box)) == (KEY.get_secret_value(), "keyring")
 
 
-def test_a_key_in_the_keyring_stands_in_no_file(tmp_path: Path) -> None:
+def test_a_key_in_the_keyring_is_in_no_file(tmp_path: Path) -> None:
     keep_key(tmp_path, URL, KEY, in_file=True, keyring=Box())
     keep_key(tmp_path, URL, KEY, in_file=False, keyring=Box())
 

@@ -82,7 +82,7 @@ async def through(home: Path, policy: str = "") -> AsyncGenerator[Through]:
         yield Through(backend, await to_thread.run_sync(make, NoBooks()))
 
 
-async def test_a_strategys_order_is_placed_and_stands_in_the_ledger_under_its_subscription(tmp_path: Path) -> None:
+async def test_a_strategys_order_is_placed_and_recorded_under_its_subscription(tmp_path: Path) -> None:
     async with through(tmp_path / "home") as live:
         answer = await live.place(asked())
         [intent] = await live.intents()

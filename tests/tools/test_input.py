@@ -193,7 +193,7 @@ async def test_anything_else_is_one_message_with_value_rule_and_what_to_do(case:
     assert "\n" not in said.strip() or case.tool.startswith("market_")
 
 
-async def test_a_corrected_call_is_accepted_as_it_stands(connect: Connect) -> None:
+async def test_a_corrected_call_is_accepted_unchanged(connect: Connect) -> None:
     async with connect() as client:
         refused = await client.call_tool("market_tickers", {"exchnage": "gaet", "limit": 9000})
         accepted = await client.call_tool("market_tickers", {"exchange": "gate", "limit": 500})

@@ -120,7 +120,7 @@ def test_columns_are_those_of_the_written_text_behind_a_respelling() -> None:
     assert error.fixed == "close>1 and open>1 or high>1"
 
 
-def test_a_scan_wants_a_condition_and_a_rank_a_number() -> None:
+def test_a_scan_needs_a_condition_and_a_rank_needs_a_number() -> None:
     scan, rank = _refused("rsi(close,14)", "boolean"), _refused("close > open", "numeric")
 
     assert "`rsi(close,14) < 30`" in scan.diagnostics[0].suggestion

@@ -227,7 +227,7 @@ HIGHEST_BY_RULE: Final = frozenset({"rank_pct", "aroon", "supertrend"})
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise])
-def test_a_price_that_stands_still_is_no_extreme_and_its_level_decides_nothing(name: str) -> None:
+def test_a_price_that_does_not_move_is_no_extreme_and_its_level_decides_nothing(name: str) -> None:
     operator = OPERATORS[name]
     found: list[list[float]] = []
     for price in STILL:

@@ -49,7 +49,7 @@ def _value(expression: str, frame: Frame) -> float | bool | None:
 
 @pytest.mark.parametrize("price", [0.5, 0.1, 100_000.3, 3.1e-8, 1 / 3])
 @pytest.mark.parametrize("name", sorted(LEVELS))
-def test_a_line_on_a_price_that_stands_still_is_the_price(name: str, price: float) -> None:
+def test_a_line_on_a_price_that_does_not_move_is_the_price(name: str, price: float) -> None:
     for output in outputs_of(call(OPERATORS[name]), _frame(np.full(700, price))):
         known = output[~np.isnan(output)]
         assert set(known[-50:].tolist()) == {price}
@@ -119,7 +119,7 @@ def test_the_side_of_the_average_is_decided_by_whole_ticks(period: int) -> None:
     np.testing.assert_array_equal(above[period - 1 :], np.array(wanted) > 0)
 
 
-def test_a_touch_of_a_band_on_a_price_that_stands_still_is_no_signal() -> None:
+def test_a_touch_of_a_band_on_a_price_that_does_not_move_is_no_signal() -> None:
     frame = frame_of(BTC, count=1_000)
     for column in (frame.bars[BTC].open, frame.bars[BTC].high, frame.bars[BTC].low, frame.bars[BTC].close):
         column[100:] = 0.1

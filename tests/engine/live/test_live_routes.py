@@ -82,7 +82,7 @@ async def test_a_subscription_starts_active_and_says_when_it_first_decides(call:
     }
 
 
-async def test_signals_are_stored_once_whoever_looks_how_often(
+async def test_signals_are_stored_once_however_often_they_are_read(
     call: Call, engine: Engine, clock: AcceleratedClock
 ) -> None:
     made = await subscribe(call)

@@ -359,7 +359,7 @@ async def test_later_deliveries_wait_for_the_one_that_is_tried_again(
     assert len(ids) > 4
 
 
-async def test_a_target_that_is_allowed_no_longer_holds_up_nobody_else(
+async def test_a_target_that_is_no_longer_allowed_delays_no_other(
     call: Call, engine: Engine, clock: AcceleratedClock, receiver: Receiver
 ) -> None:
     made = await hooked(call, receiver, events=["strategy_stopped"])

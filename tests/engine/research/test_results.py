@@ -208,7 +208,7 @@ def test_two_series_that_share_a_walk_are_cointegrated_and_two_walks_are_not() -
     assert sum(each["cointegrated"] for each in loose) <= 8
 
 
-def test_a_stop_follows_the_best_price_before_a_bar_and_never_stands_below_the_fixed_one() -> None:
+def test_a_stop_follows_the_best_price_before_a_bar_and_is_never_below_the_fixed_one() -> None:
     """Bought at 100: fixed stop 90, trailing 5 % of the best price so far: 95, 95, then 0.95 x 120, 0.95 x 130."""
     highs = np.array([100.0, 120.0, 110.0, 130.0, 125.0])
     long = stop_path(1.0, 100.0, 0.10, 0.05, highs)

@@ -287,7 +287,7 @@ async def test_repeated_symbols_are_scanned_once(call: Call) -> None:
 @pytest.mark.parametrize(
     ("word", "most"), [("top30", 30), ("top50", 50), ("top100", 100), ("trending", 30), ("defi", 30)]
 )
-async def test_a_keyword_stands_for_symbols(call: Call, word: str, most: int) -> None:
+async def test_a_keyword_means_several_symbols(call: Call, word: str, most: int) -> None:
     data = await data_of(call, "POST", "/market/scan", json={"universe": [word.upper()], "condition": "close > 0"})
 
     assert 0 < data["scanned_count"] <= most

@@ -421,7 +421,7 @@ class TestWithoutLabels:
 
         assert search.stands(intent).state == "ACKED"
 
-    async def test_an_order_under_somebody_elses_label_is_not_it(self, search: Search) -> None:
+    async def test_an_order_under_another_label_is_not_it(self, search: Search) -> None:
         intent = search.sent()
         search.venue.echoes = True
         search.books(intent, label="a stranger's")

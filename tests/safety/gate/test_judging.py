@@ -50,14 +50,14 @@ def test_what_still_passes_goes() -> None:
 
 
 @pytest.mark.parametrize("state", ["HALTED", "REDUCING"])
-def test_a_switch_that_was_pulled_meanwhile_stops_it(state: Any) -> None:
+def test_a_switch_that_was_pulled_in_between_stops_it(state: Any) -> None:
     verdict = looked(account=AccountFacts(0.0)).verdict(admitted(), Usage(), state)
 
     assert verdict.to == "HALTED"
     assert verdict.reason.startswith("R20_SWITCH: ")
 
 
-def test_a_limit_that_others_have_used_up_meanwhile_stops_it() -> None:
+def test_a_limit_that_others_used_up_in_between_stops_it() -> None:
     verdict = looked(limits=Limits(daily_notional=Decimal(100))).verdict(
         admitted(), Usage(notional_24h=Decimal(80)), "ACTIVE"
     )

@@ -116,7 +116,7 @@ def test_a_human_accepts_a_restored_backup_once(home: Path, clock: Clock, tmp_pa
     again.close()
 
 
-def test_whoever_enrols_a_new_passphrase_in_an_emptied_home_cannot_release_it(home: Path, clock: Clock) -> None:
+def test_a_new_passphrase_in_an_emptied_home_cannot_release_it(home: Path, clock: Clock) -> None:
     ledger = Ledger.open(home, now=clock)
     ledger.pin_approver("aa" * 32)
     sent(ledger, clock)

@@ -25,7 +25,7 @@ def release(ledger: Ledger) -> Switch:
     return ledger.release(signature="ab" * 64, key_id="k1", over="release at noon")
 
 
-def test_it_is_active_until_somebody_moves_it(ledger: Ledger) -> None:
+def test_it_is_active_until_it_is_moved(ledger: Ledger) -> None:
     assert ledger.switch() == Switch("ACTIVE")
 
 
@@ -103,7 +103,7 @@ def test_anything_of_that_name_halts(home: Path, ledger: Ledger, kind: str) -> N
     assert ledger.switch().state == "HALTED"
 
 
-def test_whoever_sees_the_file_reads_why_it_was_made(tmp_path: Path) -> None:
+def test_the_file_says_why_it_was_made(tmp_path: Path) -> None:
     from safety.ledger import switch
 
     for number in range(200):

@@ -99,7 +99,7 @@ def test_every_change_of_an_intent_shows(whole: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["x'00ff'", "7", "''", "'[]'", "'{'"])
-def test_whatever_stands_in_place_of_an_event_it_is_said_and_not_stumbled_over(whole: Path, value: str) -> None:
+def test_a_malformed_event_is_reported_and_does_no_harm(whole: Path, value: str) -> None:
     for column in ("body", "subject", "mac", "prev"):
         change = f"UPDATE events SET {column} = {value} WHERE seq = 3"
         found = restored(whole, lambda change=change: raw(whole, change))

@@ -87,7 +87,7 @@ def test_amounts_meet_symbol_by_symbol() -> None:
     assert meet(one, other).max_amount == {"A/B": D(1), "C/D": D(4)}
 
 
-def test_policies_meet_in_both_tables_and_in_what_stands_beside_them() -> None:
+def test_policies_meet_in_both_tables_and_beside_them() -> None:
     one = Policy(paper=Limits(max_notional=D(5)), typed_amount_above=D(50), separate_user=True)
     other = Policy(live=Limits(max_notional=D(7)), typed_amount_above=D(70))
     both = meet(one, other)

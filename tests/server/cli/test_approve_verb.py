@@ -319,7 +319,7 @@ def test_an_approvers_file_that_was_put_in_place_of_the_humans_approves_nothing(
     found = ledger.intent(intent.intent_id)
 
     assert code == 1
-    assert "not the one that this ledger was told of" in told
+    assert "not the one that this ledger knows" in told
     assert found is not None
     assert found.state == "PENDING"
 

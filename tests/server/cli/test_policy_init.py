@@ -35,7 +35,7 @@ def test_a_symbol_without_its_most_is_refused_with_the_way_to_write_it() -> None
     assert "BTC/USDT=0.001" in refused.value.suggestion
 
 
-def test_a_human_who_wants_to_be_asked_again_ends_the_pause(tmp_path: Path) -> None:
+def test_a_human_who_allows_questions_again_ends_the_pause(tmp_path: Path) -> None:
     clock, key = Clock(), enrol(tmp_path, "four unrelated words", cost=16)
     with closing(Ledger.open(tmp_path, now=clock)) as ledger:
         for number in (1, 2):
