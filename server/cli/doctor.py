@@ -157,7 +157,7 @@ def _key(settings: Settings) -> Iterator[Finding]:
 
 def _safety(settings: Settings) -> Iterator[Finding]:
     """Policy, assurance level and its reason, kill switch and journal. Never creates a ledger."""
-    from safety.human.in_force import BUILT_IN, assurance_of, load, trusted
+    from safety.human.in_force import BUILT_IN, UNSIGNED_CHANGE, assurance_of, load, trusted
     from safety.ledger import Ledger
 
     if not Ledger.exists(settings.home):
@@ -172,7 +172,8 @@ def _safety(settings: Settings) -> Iterator[Finding]:
         yield Finding(ok=False, name="ledger", text=explain(error))
         return
     assured = assurance_of(loaded, approver, key_in_environment=settings.key_in_environment)
-    yield Finding(ok=True, name="policy", text="; ".join((loaded.origin, *loaded.warnings)))
+    sound = all(warning == UNSIGNED_CHANGE for warning in loaded.warnings)
+    yield Finding(ok=sound, name="policy", text="; ".join((loaded.origin, *loaded.warnings)))
     yield Finding(ok=True, name="assurance", text=str(assured))
     if switch.state == "ACTIVE":
         yield Finding(ok=True, name="switch", text="ACTIVE")

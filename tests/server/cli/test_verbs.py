@@ -129,6 +129,20 @@ def test_doctor_tells_of_files_that_others_can_read_and_of_links(run: Run, tmp_p
     assert f"BAD files      {home}/policy.toml is a link to {tmp_path}/elsewhere.toml" in done.stdout
 
 
+def test_doctor_finds_a_policy_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    run("policy", "show")
+    policy = tmp_path / "home" / "policy.toml"
+    policy.write_text("rules = [", encoding="utf-8")
+    policy.chmod(0o600)
+
+    done = run("doctor")
+
+    assert done.returncode == 1
+    assert "BAD policy" in done.stdout
+    assert "policy.toml is broken" in done.stdout
+
+
 def test_doctor_and_the_log_name_a_misspelt_setting(run: Run) -> None:
     done, called = run("doctor", HEYTRADERS_READONLY="1"), run("call", "meta_health", HEYTRADERS_READONLY="1")
 
