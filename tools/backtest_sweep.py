@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from api.backtest_results import StatusResponse
 from api.backtests import BACKTEST_RESULTS, BACKTEST_STATUS, BacktestRequest, ResultRequest
 from api.endpoint import Endpoint, RequestT
-from api.errors import Unavailable
+from api.errors import InvalidInput, Unavailable
 from api.inputs import Identifier, Request, Whole, reject
 from api.refusals import refuse
 from api.research import (
@@ -122,7 +122,10 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
         )
     if request.chart and found.status == "completed":
         terms = ChartRequest.model_validate({"result_id": sweep_id, "kind": "heatmap"})
-        return found.model_copy(update={"picture": await desk.client.call(BACKTEST_CHART, terms)})
+        try:
+            return found.model_copy(update={"picture": await desk.client.call(BACKTEST_CHART, terms)})
+        except InvalidInput as error:  # the findings matter more than their picture
+            return found.model_copy(update={"warnings": [*found.warnings, f"No picture: {error.message}."]})
     return found
 
 

@@ -114,7 +114,7 @@ def sweep_chart(found: dict[str, Any], kind: str) -> Chart:
             cell = (found["grid"][across][row[0]], found["grid"][up][row[1]] if len(names) > 1 else 0.0)
             best[cell] = max(best.get(cell, score), score)
     if not best:
-        raise InvalidInput("no variant has a score", suggestion="Look at the sweep's warnings")
+        raise InvalidInput("no variant has a score", suggestion="Look at the sweep's rows and warnings")
     others = f"; the best over {', '.join(names[2:])}" if len(names) > 2 else ""
     return heatmap_chart(
         "Parameter sweep",

@@ -99,6 +99,16 @@ async def test_a_sweep_shows_its_heat_map_as_an_image_with_words(connect: Connec
     assert "data" not in shown
 
 
+async def test_a_sweep_that_no_picture_can_show_keeps_its_findings(connect: Connect) -> None:
+    never = {**SWEEP, "script": SCRIPT.replace("< oversold", "< oversold - 100"), "grid": {"n": [6, 12]}}
+    async with connect() as client:
+        found = await result(client, "backtest_sweep", **never, chart=True)
+
+    assert found["status"] == "completed"
+    assert "No picture: no variant has a score." in found["warnings"]
+    assert "never traded" in found["recommendation"]
+
+
 async def test_a_sweep_whose_call_was_broken_off_is_found_and_cancelled(connect: Connect) -> None:
     async with connect() as client:
         with anyio.move_on_after(1.0):
