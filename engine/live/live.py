@@ -379,7 +379,7 @@ class Live:
 
     def _pause(self, connection: sa.Connection, running: Running) -> Running:
         _refuse_ended(running)
-        message = subscriptions.with_orders(running, "Paused; live_resume goes on from the next bar.", "ended")
+        message = subscriptions.with_orders(running, "Paused. live_resume continues from the next bar.", "ended")
         orders.end_all(connection, running.id)
         return _with_status(connection, running, "paused", message)
 
@@ -389,7 +389,8 @@ class Live:
             return running
         cursor = max(running.cursor, opening(int(self._clock.now()), running.deployment.timeframe))
         subscriptions.set_cursor(connection, running.id, cursor)
-        message = "Resumed. Entries of bars that closed while it was paused are left out."
+        rests = " Stops and targets of what it holds rest again then." if running.mode == "trade" else ""
+        message = f"Resumed. It decides when the next bar closes.{rests} It skips entries of bars that it did not see."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)
 
     def _end(self, connection: sa.Connection, running: Running) -> Running:

@@ -247,7 +247,7 @@ def _runner(connection: sa.Connection, running: Running) -> str | None:
 def _waits_for(connection: sa.Connection, running: Running, now: float) -> str | None:
     """The next bar, and the outcome of the newest signal that was not traded."""
     if running.status == "paused":
-        return "live_resume: it is paused."
+        return "live_resume, because it is paused."
     if running.status != "active":
         return None
     seconds = SECONDS[running.deployment.timeframe]
