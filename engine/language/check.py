@@ -77,7 +77,7 @@ class ExpressionChecker(ABC):
                 expression,
                 f"{quoted(source)} gives {described(value)}",
                 f"Take one, e.g. `{first}`; in a script unpack all: `{names} = {source}`",
-                first,
+                first if value.names[0] in {"line", "k"} else None,
             )
         else:
             self.error(expression, f"{described(value)} cannot be used here", "Write a number or a condition")

@@ -144,6 +144,9 @@ def _chosen(choice: ast.expr) -> list[str]:
             made.append(f"emit_signal({before}{test}, {order})")
         before += f"not ({test}) and "
         node = node.orelse
+    if made and whole_number(node):
+        order = 'entry(TICKER, "LONG", Weight(0.5))' if whole_number(node) > 0 else "exit(TICKER)"
+        made.append(f"emit_signal({before.removesuffix(' and ')}, {order})")
     return made
 
 
@@ -392,6 +395,8 @@ def _branched(notes: Notes, statement: ast.If, outer: ast.expr | None) -> list[a
             return _assigned(notes, a, ast.IfExp(statement.test, yes, no), statement)
         case _:
             pass
+    if any(isinstance(n, ast.Assign) and _EXIT_NAMES.search(ast.unparse(n.targets[0])) for n in statement.body):
+        return None
     test = statement.test if outer is None else ast.BoolOp(ast.And(), [outer, statement.test])
     made: list[ast.stmt] = []
     for inner in statement.body:
@@ -401,6 +406,10 @@ def _branched(notes: Notes, statement: ast.If, outer: ast.expr | None) -> list[a
     for inner in statement.orelse:
         made += _under(notes, inner, statement, against)
     return made if any(isinstance(each, ast.Expr) for each in made) else None
+
+
+_EXIT_NAMES: Final = re.compile(r"stop|profit|target|\bsl\b|\btp\b", re.IGNORECASE)
+"""Names whose value belongs into the entry; a translation without it would trade without a stop."""
 
 
 def _under(notes: Notes, inner: ast.stmt, old: ast.stmt, test: ast.expr) -> list[ast.stmt]:

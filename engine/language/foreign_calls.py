@@ -95,6 +95,7 @@ TEMPLATES: Final = {
     "MININDEX": "series=close period=30 -> bars_since_lowest(series, period)",
     "STDDEV": "series=close period=5 deviations=1 -> deviations * stddev(series, period)",
     "VAR": "series=close period=5 deviations=1 -> deviations * var(series, period)",
+    "MA": "series=close period=30 matype=0 -> ma(series, period)",
     "STOCHF": "k=5 d=3 d_type=0 -> stochf(k, d)",
     "STOCHRSI": "series=close period=14 k=5 d=3 d_type=0 -> stochrsi(series, period, k, d)",
     "BBANDS": "series=close period=5 deviations=2 lower=2 average=0 -> bbands(series, period, deviations)",
@@ -136,6 +137,12 @@ METHODS: Final = {
     "sma": "sma", "simple": "sma", "0": "sma", "ema": "ema", "exponential": "ema", "1": "ema", "smma": "rma",
     "wilders": "rma", "2": "rma", "lwma": "wma", "weighted": "wma", "3": "wma", "hull": "hma",
 }  # fmt: skip
+
+TALIB_KINDS: Final = {
+    "0": "sma", "1": "ema", "2": "wma", "3": "dema", "4": "tema", "5": "trima", "6": "kama", "8": "t3",
+}  # fmt: skip
+LOOKS_BACK: Final = frozenset({"lag", "change", "pct_change", "log_return"})
+"""Operators whose period is a number of bars ago: a negative one is in the future, and no misprint."""
 
 MODES: Final = {
     "main": {"macd": "macd_line", "stoch": "stoch_k", "adx": "adx", "bbands": "bbands_middle"},
@@ -235,6 +242,8 @@ def method_meant(  # noqa: C901 - one case for each method
             return called("crossover" if held[1].endswith("above") else "crossunder", series, *arguments[:1])
         return ast.Compare(series, [ast.Gt() if held[1] == "above" else ast.Lt()], list(arguments[:1]))
     match name:
+        case "rolling" | "ewm" | "expanding" | "resample" | "groupby":
+            return None
         case "shift":
             return called("lag", series, *one)
         case "diff":
@@ -330,7 +339,8 @@ def placed(operator: Operator, arguments: list[ast.expr], named: dict[str, ast.e
         out.append(named.pop(slots[len(out)]))
     keywords = [ast.keyword(name, value) for name, value in named.items()]
     period = len(operator.inputs)
-    out = [usable_period(a) if i >= period else a for i, a in enumerate(out)]
+    if operator.name not in LOOKS_BACK:
+        out = [usable_period(a) if i >= period else a for i, a in enumerate(out)]
     return ast.Call(ast.Name(operator.name, ast.Load()), out, keywords)
 
 
@@ -348,7 +358,9 @@ def filled(template: str, arguments: list[ast.expr], keywords: dict[str, ast.exp
     values["price"] = _price(words.get("price", ""))
     values["field"] = _price(words.get("field", "").replace("MODE_", "PRICE_"))
     made = cast("ast.expr", _Filled(values).visit(parsed(body.strip())))
-    method = METHODS.get(re.sub(r"MODE_|.*\.", "", words.get("method", "sma")).lower(), "sma")
+    kinds = TALIB_KINDS if "matype" in roles else METHODS
+    words["method"] = words.get("matype", "0") if "matype" in roles else words.get("method", "sma")
+    method = kinds.get(re.sub(r"MODE_|.*\.", "", words.get("method", "sma")).lower(), "sma")
     mode = re.sub(r"MODE_|_", "", words.get("mode", "0")).lower()
     for node in ast.walk(made):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -356,7 +368,10 @@ def filled(template: str, arguments: list[ast.expr], keywords: dict[str, ast.exp
             node.func.id = MODES.get(mode, {}).get(name, name) if "mode" in roles else name
             node.args = [usable_period(a) if i else a for i, a in enumerate(node.args)]
     missing = [node.id for node in ast.walk(made) if isinstance(node, ast.Name) and node.id in roles]
-    if missing:
+    elsewhere = isinstance(values.get("symbol"), ast.Constant) and isinstance(
+        cast("ast.Constant", values["symbol"]).value, str
+    )
+    if missing or (elsewhere and "symbol" in roles):
         return None
     return _elsewhen(_simple(made), words, roles)
 
@@ -386,7 +401,8 @@ def _elsewhen(node: ast.expr, words: dict[str, str], roles: list[str]) -> ast.ex
     shift = int(words["shift"]) if "shift" in roles and words.get("shift", "").isdigit() else 0
     length = timeframe_meant(words.get("timeframe", "")) if "timeframe" in roles else None
     longer = length is not None and words.get("timeframe") not in {"0", ""}
-    back = shift - 1 if longer else shift
+    moved = int(words["moved"]) if words.get("moved", "").isdigit() else 0
+    back = moved + (shift - 1 if longer else shift)
     if back > 0:
         node = ast.Subscript(node, number(-back - 1), ast.Load())
     return called("tf", ast.Constant(length), node) if longer else node

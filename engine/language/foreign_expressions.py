@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from .foreign_calls import (
+    LOOKS_BACK,
     NO_ROLES,
     ROLES,
     SHORT_NAMES,
@@ -305,6 +306,12 @@ class Translator(ast.NodeTransformer):
         reads = [a for a in arguments if dotted_name(a) in {"high", "low"}]
         if dotted.startswith("ta.") and reads and dotted_name(arguments[0]) == "high" and not dotted.endswith("bars"):
             return None
+        widths = arguments[2:4] if name == "BBANDS" else []
+        named = [k.value for k in node.keywords if str(k.arg).lower() in {"nbdevup", "nbdevdn"}]
+        if len({ast.unparse(each) for each in [*widths, *named]}) > 1:
+            return None
+        if name == "ta.vwap" and arguments and dotted_name(arguments[0]) != "hlc3":
+            return None
         if name in {"MAX", "MIN"} and not (len(arguments) == 1 or whole_number(arguments[1]) > 1):
             return None
         if name.startswith("STOCH") and dotted_name(arguments[0]) == "high" if arguments else False:
@@ -391,7 +398,8 @@ class Translator(ast.NodeTransformer):
         """A call with columns or numbers in a form that the operator does not accept."""
         arguments = list(node.args)
         columns = [a for a in arguments if dotted_name(a) in COLUMNS]
-        if not operator.inputs and len(columns) == 1 < len(operator.reads) and arguments[0] in columns:
+        dropped = not operator.inputs and len(columns) == 1 < len(operator.reads) and operator.name != "vwap"
+        if dropped and arguments[0] in columns:
             arguments = [a for a in arguments if a not in columns]
         if operator.category == "crossing" and len(operator.inputs) == 2 and len(arguments) == 1 and not node.keywords:
             arguments.append(parsed("sma(close, 20)"))
@@ -400,8 +408,11 @@ class Translator(ast.NodeTransformer):
         if node.keywords and not arguments and first is not None and first.kind == "series":
             return self._now(placed(operator, [], named), node, f"{operator.name} needs its series")
         period = any(p.kind == "period" for p in operator.constants)
+        constant = [isinstance(each, ast.Constant) for each in arguments[:2]]
+        if constant == [True, False] and first is not None and first.kind == "series":
+            arguments[:2] = arguments[1::-1]
         for i, each in enumerate(arguments):
-            if period and i >= len(operator.inputs):
+            if period and i >= len(operator.inputs) and operator.name not in LOOKS_BACK:
                 arguments[i] = usable_period(each)
         made = ast.Call(node.func, arguments, node.keywords)
         return node if ast.dump(made) == ast.dump(node) else self._now(made, node)
@@ -437,6 +448,8 @@ class Translator(ast.NodeTransformer):
         given = [*inner.args, *(k.value for k in inner.keywords)]
         series = cast("ast.expr", self.visit(inner.func.value))
         keywords = {k.arg: k.value for k in inner.keywords}
+        if "center" in keywords:
+            return None
         if inner.func.attr == "rolling" and given:
             if func.attr == "corr" and node.args:
                 return called("correlation", series, cast("ast.expr", self.visit(node.args[0])), given[0])
@@ -470,6 +483,11 @@ class Translator(ast.NodeTransformer):
     def _window(self, name: str, sliced: ast.Subscript) -> ast.expr | None:
         """`highest(x, 20)` for `max(x[-20:])`."""
         bounds = cast("ast.Slice", sliced.slice)
+        first, last = whole_number(bounds.lower), whole_number(bounds.upper)
+        if first and last and first < last:
+            back, length = (-last, last - first) if last < 0 else (first, last - first)
+            made = called(name, cast("ast.expr", self.visit(sliced.value)), number(length))
+            return called("lag", made, number(back)) if length > 1 else None
         for edge in (bounds.lower, bounds.upper):
             size = abs(whole_number(edge))
             if size > 1:
@@ -509,6 +527,8 @@ class Translator(ast.NodeTransformer):
         sliced = arguments[0] if arguments else None
         if name in LISTED and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):
             return self._window(LISTED[name], sliced) or node
+        if ours == "vwap" and arguments:
+            return called(ours, *arguments)
         if operator is not None:
             sliced = arguments[0] if arguments else None
             if ours in LOOKED_BACK and isinstance(sliced, ast.Subscript) and isinstance(sliced.slice, ast.Slice):

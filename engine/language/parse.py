@@ -187,7 +187,7 @@ def _translated(
                 span,
                 "a loop runs over tickers; a script already runs on every bar",
                 f"Write `{loop}`, or look back with `highest(close, 3)`",
-                fix=" " * statement.col_offset + loop,
+                fix=None if _counts(statement) else " " * statement.col_offset + loop,
             )
             statement.iter = ast.copy_location(ast.Name("TICKERS", ast.Load()), statement.iter)
         statement.body = [
@@ -216,6 +216,13 @@ def _translated(
     else:
         parsed.findings.error(span, "this line does nothing in a script", "Leave it out", fix=fix.rstrip())
     return made
+
+
+def _counts(loop: ast.For) -> bool:
+    """Whether a loop uses its variable as a number of bars: `close[i]`."""
+    name = loop.target.id if isinstance(loop.target, ast.Name) else ""
+    places = (n.slice for s in loop.body for n in ast.walk(s) if isinstance(n, ast.Subscript))
+    return any(isinstance(n, ast.Name) and n.id == name for place in places for n in ast.walk(place))
 
 
 def _unchanged(statement: ast.stmt, made: list[ast.stmt], parsed: Parsed) -> bool:

@@ -168,6 +168,12 @@ CONDITIONS: Final = [
     ("position == 'long'", "position > 0"),
     ("close > 1,000", "close > 1000"),
     ("close > 50k", "close > 50000"),
+    ("close[-20:-1].max() < close", "lag(highest(close, 19), 1) < close"),
+    ("high[1:21].max() < close", "lag(highest(high, 20), 1) < close"),
+    ("talib.MA(close, 20, matype=1) > close", "ema(close, 20) > close"),
+    ("iMA(NULL, 0, 20, 3, MODE_SMA, PRICE_CLOSE, 0) > Close[0]", "sma(close, 20)[-4] > close"),
+    ("sma(20, close) > close", "sma(close, 20) > close"),
+    ("dayofweek == 2", "weekday == 0"),
     ("ta.rsi(close, length = 14) < 30", "rsi(close, 14) < 30"),
     ("ta.sma(source=close, length=20) < close", "sma(close, 20) < close"),
     ("df['close'].ewm(span=20).mean().iloc[-1] > df['close'].iloc[-1]", "ema(close, 20) > close"),
@@ -478,6 +484,10 @@ SCRIPTS: Final = [
         'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
+        "signal = -1 if close < open else 1",
+        'emit_signal(close < open, exit(TICKER))\nemit_signal(not (close < open), entry(TICKER, "LONG", Weight(0.5)))',
+    ),
+    (
         '//@version=4\nstudy("x")\nfast = sma(close, 9)\nslow = sma(close, 21)\nif crossover(fast, slow)\n    strategy.entry("L", true)\nif crossunder(fast, slow)\n    strategy.close("L")',
         'emit_signal(crossover(sma(close, 9), sma(close, 21)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(sma(close, 9), sma(close, 21)), exit(TICKER))',
     ),
@@ -676,3 +686,40 @@ def test_the_correction_of_a_script_is_what_the_author_meant(wrong: str, meant: 
     corrected = _corrected(wrong)
 
     assert _meaning(corrected) == _meaning(meant), corrected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "close.shift(-1) > close",
+        "close.diff(-5) > 0",
+        "close.rolling(20, center=True).mean() > close",
+        "iRSI('EURUSD', 0, 14, PRICE_CLOSE, 0) < 30",
+        "talib.BBANDS(close, 20, 2, 3)[2] > close",
+        "ta.vwap(close) > close",
+        "bbands(close, 20) > close",
+        "rsi(close, 14)['foo'] < 30",
+    ],
+)
+def test_what_has_no_equal_here_is_refused_without_a_correction(wrong: str) -> None:
+    report = check_script(f'emit_signal({wrong}, entry(TICKER, "LONG", Weight(0.5)))', CONTEXT)
+
+    assert not report.ok
+    assert report.fixed is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "for i in range(1, 10):\n    if close[i] > open[i]:\n        buy()",
+        "if close > open:\n    buy()\n    stop_loss = 0.05",
+        "strategy.exit('x', 'L', stop=close * 0.95)",
+        "if close > open:\n    buy(sl=95, tp=110)",
+        "x = 1\nif close > open:\n    x = 2\n    buy()",
+    ],
+)
+def test_a_script_whose_stop_or_counting_would_be_lost_is_not_corrected(wrong: str) -> None:
+    report = check_script(wrong, CONTEXT)
+
+    assert not report.ok
+    assert report.fixed is None
