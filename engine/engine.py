@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from api.exchanges import DataChoice, ExchangeId
 from api.times import Clock, SystemClock
-from engine.access import QuotaSettings
+from engine.access import LOCAL_AGENT, QuotaSettings
 
 from .jobs.spec import JobSettings
 from .live import LiveSettings
@@ -131,11 +131,14 @@ class Engine:
         jobs.resume()
         own = _own_accounts(settings, store, connector)
         listed = settings.own_accounts
-        venues = Venues(
-            partial(PaperAccounts, store, feed, clock),
-            own,
-            lambda: set() if listed is None else {one.account_id for one in listed()},
-        )
+
+        def connected() -> list[str]:
+            return [] if listed is None else [one.account_id for one in listed()]
+
+        def paper(owner: str) -> PaperAccounts:
+            return PaperAccounts(store, feed, clock, owner, connected if owner == LOCAL_AGENT else tuple[str])
+
+        venues = Venues(paper, own, connected)
         books: OrderDoor = PaperDoor(venues.paper, venues)
         orders = books if door is None else door(books)
         live = Live(store, clock, feed, venues, orders, settings.live)

@@ -143,6 +143,7 @@ class Reports:
             left=[shown_limit(each) for each in left(assessment.loaded.policy, facts, order)],
             quote=None if quote is None else float(quote.price),
             doubts=[
+                *unknowns(order, priced, value),
                 *doubts(request, await _held(self.context, request), None if quote is None else quote.price),
                 *steps(request, await _listed(self.context, request), None if quote is None else quote.price),
             ],
@@ -250,6 +251,25 @@ def steps(order: PlaceRequest, listed: Ticker | None, quote: Decimal | None) -> 
         worth = (order.amount * price).normalize()
         found.append(f"the order is worth {worth:f}, less than the smallest order of {least:f} on {order.exchange}")
     return found
+
+
+def unknowns(order: Order, facts: Facts, value: Decimal | None) -> list[str]:
+    """What of a preview could not be computed, and what follows.
+
+    Args:
+        order: The order to check.
+        facts: What was read, with the price if there is one.
+        value: What the order is worth, USD; `None` if not known.
+    """
+    if facts.quote is None:
+        return [
+            f"there is no price of {order.symbol} now, so quote is missing: how far a limit price is from the market"
+            " and what a market order costs are not known, and a limit that needs either denies the order"
+        ]
+    if value is None and facts.usd_rate is None:
+        currency = resolve(order.symbol, order.exchange).quote
+        return [f"there is no rate from {currency} to USD now, so notional_usd is missing, and a limit in USD denies"]
+    return []
 
 
 def doubts(order: PlaceRequest, held: BalancesResponse | None, quote: Decimal | None) -> list[str]:

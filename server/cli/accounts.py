@@ -242,5 +242,10 @@ async def _with_accounts(settings: Settings, work: Callable[[Administration], Re
         from engine.access import LOCAL_AGENT
         from engine.venues.paper.administration import Administration
 
-        office = Administration(engine.store, engine.clock, LOCAL_AGENT)
+        office = Administration(
+            engine.store,
+            engine.clock,
+            LOCAL_AGENT,
+            [one.account_id for one in ConnectedAccounts(settings.home).all()],
+        )
         return await anyio.to_thread.run_sync(work, office)

@@ -118,6 +118,11 @@ async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake:
         balances = await result(client, "accounts_balances", account_id="main")
         refused = await client.call_tool("orders_place", order(fake))
 
+        unknown = await refusal(client, "accounts_balances", account_id="elsewhere")
+        absent = await refusal(client, "orders_list", account_id="elsewhere")
+
+    assert "Accounts: main, paper-binance" in unknown
+    assert "Accounts: main, paper-binance" in absent
     own = next(one for one in listed if one["account_id"] == "main")
     assert (own["paper"], own["exchange"]) == (False, "binance")
     assert all(one["paper"] for one in listed if one["account_id"] != "main")
@@ -225,6 +230,17 @@ async def test_on_simulated_prices_nothing_is_sent_to_a_real_account(
     assert placements(fake) == 0
 
 
+async def test_a_preview_says_what_it_cannot_know(settings: Settings) -> None:
+    """Gate cannot be reached, so there is no price."""
+    terms = {"account_id": "paper-gate", "exchange": "gate", "symbol": "BTC/USDT", "side": "buy"}
+    unreachable = replace(settings, venue_urls={**settings.venue_urls, "gate": "http://127.0.0.1:9"})
+    async with client_of(unreachable) as client:
+        shown = await result(client, "order_preview", **terms, order_type="market", amount="0.001")
+
+    assert shown.get("quote") is None
+    assert "there is no price of BTC/USDT now, so quote is missing" in str(shown["doubts"])
+
+
 async def test_tickers_are_live_and_dated(settings: Settings) -> None:
     """The last trade at the exchange, not the close of an older bar."""
     async with client_of(settings) as client:
@@ -266,6 +282,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     listed = cli(settings, "", "list")
     kept = settings.home / account_keys.FOLDER / "other.json"
     mode = kept.stat().st_mode & 0o777
+    not_paper = cli(settings, "", "fund", "other", "10")
     gone = cli(settings, "", "disconnect", "other")
     unknown = cli(settings, "", "disconnect", "other")
 
@@ -283,6 +300,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
         ["real", "main", "binance"],
         ["real", "other", "binance"],
     ]
+    assert "is an exchange account, not a paper account" in not_paper[1]
     assert mode == 0o600
     assert (gone[0], kept.exists()) == (0, False)
     assert "no account other is connected" in unknown[1]

@@ -157,9 +157,11 @@ class ExchangeAccounts:
             return affordable(free, price.ask or price.last, leverage, max(fees, default=terms.worst_fee), market.lot)
 
     def _own(self, account_id: str) -> OwnAccount:
-        found = next((one for one in self._connected() if one.account_id == account_id), None)
+        connected = self._connected()
+        found = next((one for one in connected if one.account_id == account_id), None)
         if found is None:
-            raise NotFound(f"no account {account_id} is connected", suggestion="accounts_list shows what there is")
+            names = ", ".join(one.account_id for one in connected)
+            raise NotFound(f"no account {account_id} is connected", suggestion=f"Connected: {names or 'none'}")
         return found
 
     def keep_plans(self, permit: Permit, seconds: float) -> Plans:

@@ -6,7 +6,7 @@ The books are read again inside it, so that two processes cannot spend or fill t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
@@ -60,13 +60,24 @@ T = TypeVar("T")
 
 
 class PaperAccounts:
-    """The paper accounts of one owner (an agent's id), as a `Venue`. Thread-safe."""
+    """The paper accounts of one owner (an agent's id), as a `Venue`. Thread-safe.
 
-    def __init__(self, store: Store, feed: Feed, clock: Clock, owner: str) -> None:
+    Args:
+        store: The database.
+        feed: Prices.
+        clock: The time.
+        owner: The agent's id.
+        connected: The ids of the owner's exchange accounts, for an error that lists all accounts.
+    """
+
+    def __init__(
+        self, store: Store, feed: Feed, clock: Clock, owner: str, connected: Callable[[], Collection[str]] = tuple[str]
+    ) -> None:
         self._store = store
         self._feed = feed
         self._clock = clock
         self._owner = owner
+        self._connected = connected
         self._prices = Prices(feed)
         self._upkeep = Upkeep(store, self._prices, clock)
         self._records = Copy(store, lambda connection: read_accounts(connection, owner), accounts_table)
@@ -147,7 +158,7 @@ class PaperAccounts:
 
     def cancel(self, request: CancelRequest) -> Order:
         """See `Venue`. Also raises `InvalidInput` if its exchange cancels by a different id."""
-        accounts = self._accounts()
+        accounts = self._accounts() if request.account_id is None else [self._account(request.account_id)]
 
         def where(connection: sa.Connection) -> tuple[AccountRecord, list[Waiting]]:
             found = find_order(connection, accounts, request)
@@ -200,7 +211,7 @@ class PaperAccounts:
 
     def orders(self, request: ListRequest) -> ListResponse:
         """See `Venue`."""
-        accounts = self._accounts()
+        accounts = self._accounts() if request.account_id is None else [self._account(request.account_id)]
         self._upkeep.settle(accounts)
         page = self._store.read_now(lambda connection: find_page(connection, accounts, request))
         by_id = {account.id: account for account in accounts}
@@ -251,7 +262,7 @@ class PaperAccounts:
         return self._records.now()
 
     def _account(self, account_id: str) -> AccountRecord:
-        return find_account(self._accounts(), account_id)
+        return find_account(self._accounts(), account_id, self._connected())
 
     def _read_order(self, account: AccountRecord, order_id: str) -> OrderRecord | None:
         return self._store.read_now(lambda connection: read_order(connection, account, order_id))
@@ -322,12 +333,9 @@ def find_page(connection: sa.Connection, accounts: Sequence[AccountRecord], requ
     """The orders of `accounts` that match the request, newest first.
 
     Raises:
-        NotFound: The account does not exist.
         InvalidInput: No exchange in question lists the symbol.
     """
     table = orders_table.c
-    if request.account_id is not None:
-        accounts = [find_account(accounts, request.account_id)]
     where = table.account.in_([account.id for account in accounts])
     if request.status is not None:
         where = sa.and_(where, table.status == request.status)
@@ -348,8 +356,6 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
         NotFound: `ORDER_NOT_FOUND`; says what an order placed elsewhere would need.
         InvalidInput: Lighter's orders are identified by their numeric id.
     """
-    if request.account_id is not None:
-        accounts = [find_account(accounts, request.account_id)]
     table = orders_table.c
     named = sa.or_(table.order_id == request.order_id, table.exchange_order_id == request.order_id)
     where = sa.and_(table.account.in_([account.id for account in accounts]), named)

@@ -6,7 +6,7 @@ Every owner has one account for each exchange from the first call on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -50,8 +50,9 @@ class Summary:
 class Administration:
     """The accounts of one owner. Blocking: use it in a thread."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str) -> None:
+    def __init__(self, store: Store, clock: Clock, owner: str, connected: Collection[str] = ()) -> None:
         self._store = store
+        self._connected = connected
         self._clock = clock
         self._owner = owner
 
@@ -131,7 +132,7 @@ class Administration:
         """
 
         def work(connection: sa.Connection) -> list[LedgerRow]:
-            account = find_account(read_accounts(connection, self._owner), account_id)
+            account = find_account(read_accounts(connection, self._owner), account_id, self._connected)
             return list(rows(connection, account.id, limit=limit))
 
         self.accounts()
@@ -146,7 +147,7 @@ class Administration:
 
         def work(connection: sa.Connection) -> dict[str, list[str]]:
             known = read_accounts(connection, self._owner)
-            chosen = known if account_id is None else [find_account(known, account_id)]
+            chosen = known if account_id is None else [find_account(known, account_id, self._connected)]
             return {account.account_id: verify(connection, account) for account in chosen}
 
         self.accounts()
@@ -154,7 +155,7 @@ class Administration:
 
     def _change(self, account_id: str, change: Callable[[sa.Connection, AccountRecord], None]) -> Summary:
         def work(connection: sa.Connection) -> Summary:
-            account = find_account(self._all(connection), account_id)
+            account = find_account(self._all(connection), account_id, self._connected)
             lock_account(connection, account)
             change(connection, account)
             return _summary(connection, find_account(self._all(connection), account_id))

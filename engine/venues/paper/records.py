@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -216,19 +216,30 @@ def _of(account: int, instrument: Instrument) -> dict[str, int | str]:
     return {"of_account": account, "of_base": instrument.base, "of_quote": instrument.quote}
 
 
-def find_account(accounts: Iterable[AccountRecord], account_id: str) -> AccountRecord:
+def find_account(accounts: Iterable[AccountRecord], account_id: str, connected: Collection[str] = ()) -> AccountRecord:
     """The account with that id.
 
+    Args:
+        accounts: The paper accounts to choose from.
+        account_id: The id.
+        connected: The ids of the owner's exchange accounts, which the message names too.
+
     Raises:
-        NotFound: No account has that id; the message names the closest ids.
+        NotFound: No paper account has that id; the message names the closest ids.
     """
     known = {account.account_id: account for account in accounts}
     if account_id in known:
         return known[account_id]
-    near = closest(account_id, known)
+    if account_id in connected:
+        raise NotFound(
+            f"{show(account_id)} is an exchange account, not a paper account",
+            suggestion=f"Paper accounts: {', '.join(list(known)[:8])}",
+        )
+    named = [*connected, *known]
+    near = closest(account_id, named)
     raise NotFound(
         f"there is no account {show(account_id)}",
-        suggestion=f"Did you mean {' or '.join(near)}?" if near else f"Accounts: {', '.join(list(known)[:8])}",
+        suggestion=f"Did you mean {' or '.join(near)}?" if near else f"Accounts: {', '.join(named[:12])}",
     )
 
 
