@@ -31,7 +31,7 @@ from .fake_hyperliquid import FakeHyperliquid
 from .fake_lighter import FakeLighter
 from .fake_polymarket import YES, FakePolymarket
 from .fake_upbit import FakeUpbit
-from .fake_venue import AFTER, FakeVenue, Fault, serving
+from .fake_venue import AFTER, Answer, FakeVenue, Fault, Request, serving
 
 pytest.importorskip("ccxt")
 
@@ -291,6 +291,32 @@ async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_o
     placed = venue.accounts.place(venue.order("forgotten"))
 
     assert (placed.label, placed.status) == ("forgotten", "OPEN")
+
+
+@pytest.mark.parametrize("venue", ["binance"], indirect=True)
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, -2015, "does not accept this key for that (HTTP 401)"),
+        (401, -1, "does not accept this key for that (HTTP 401)"),
+        (400, -1021, "this machine's clock is wrong"),
+        (451, 0, "does not serve the country"),
+    ],
+)
+async def test_an_account_that_cannot_be_read_says_what_is_wrong(
+    venue: Setup, monkeypatch: pytest.MonkeyPatch, status: int, code: int, said: str
+) -> None:
+    """A wrong key, a wrong clock, and a country that the exchange does not serve."""
+    venue.accounts.price(Instrument("binance", "BTC", "USDT"))
+
+    def refuse(_: Request) -> Answer:
+        return status, {"code": code, "msg": "no"}
+
+    monkeypatch.setattr(venue.fake, "answer", refuse)
+    with pytest.raises(HeyTradersError) as refused:
+        venue.accounts.equity("main")
+
+    assert said in refused.value.message
 
 
 @pytest.mark.parametrize("venue", ["binance"], indirect=True)

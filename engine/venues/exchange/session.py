@@ -355,10 +355,22 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
         return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
     if isinstance(error, ccxt.BadSymbol):
         return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")
-    if isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
+    if isinstance(error, ccxt.InvalidNonce):
+        return UserMustAct(
+            f"{name} refuses the time of this request: this machine's clock is wrong ({_in_words(error, trace)})",
+            suggestion="Set the clock, then try again",
+            code="VALIDATION_ERROR",
+        )
+    if trace.status == 401 or isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
         return NotAuthorised(
             f"{name} does not accept this key for that ({_in_words(error, trace)})",
             suggestion="Check the key's rights and the addresses it is bound to, then connect the account again",
+        )
+    if trace.status == 451:
+        return UserMustAct(
+            f"{name} does not serve the country of this machine's address (HTTP 451)",
+            suggestion="Use an exchange that does",
+            code="VALIDATION_ERROR",
         )
     if isinstance(error, ccxt.NotSupported):
         return InvalidInput(f"{name} does not offer that")
