@@ -39,6 +39,7 @@ def backtest() -> None:
 @click.option("--random", "sample", type=int, help="Run a random sample of this many variants.")
 @click.option("--train-days", type=int, help="Walk-forward: days to choose on.")
 @click.option("--test-days", type=int, help="Walk-forward: days to trade on what was chosen.")
+@click.option("--anchored", is_flag=True, help="Walk-forward: always choose on everything from the first day on.")
 @click.option("--top", default=10, show_default=True, help="Rows to show.")
 def sweep(
     *,
@@ -51,6 +52,7 @@ def sweep(
     sample: int | None,
     train_days: int | None,
     test_days: int | None,
+    anchored: bool,
     top: int,
 ) -> None:
     """Run every variant of the script in FILE over the ranges of its param(...) values, and judge the search."""
@@ -65,8 +67,10 @@ def sweep(
     }
     if sample is not None:
         terms |= {"search": "random", "max_variants": sample}
-    if train_days and test_days:
-        terms["walk_forward"] = {"train_days": train_days, "test_days": test_days}
+    days = {"train_days": train_days, "test_days": test_days}
+    given = {name: value for name, value in days.items() if value is not None}
+    if given or anchored:
+        terms["walk_forward"] = {**given, "anchored": anchored}
     found = _called("backtest_sweep", terms)
     if found["status"] != "completed":
         click.echo(f"{found['status']}: {found.get('message', '')}", err=True)

@@ -18,7 +18,7 @@ from mcp.types import BlobResourceContents, ImageContent, TextContent, TextResou
 
 from api.outputs import table_rows
 from bench.tokens import tokens
-from server.cli.backtest import market
+from server.cli.backtest import backtest, market
 from tests.calls import refusal, result
 from tests.conftest import Connect, Era
 
@@ -182,6 +182,13 @@ def test_a_verb_shows_a_table_and_a_refusal_is_its_words_alone(tmp_path: Path) -
     shown = runner.invoke(market, ["evaluate", "BTC/USDT", "close", "close > 0", "--as-of", "2024-03-01"])
     refused = runner.invoke(market, ["evaluate", "BTC/USDT", "rsj(close)"])
 
+    script = tmp_path / "rsi.dsl"
+    script.write_text(SCRIPT)
+    days = ["--start", "2023-01-01", "--end", "2024-12-31", "--anchored", "--train-days", "100"]
+    halved = runner.invoke(backtest, ["sweep", str(script), *days])
+
+    assert halved.exit_code == 1
+    assert "walk_forward.test_days is missing" in halved.output
     assert shown.exit_code == 0, shown.output
     assert [line.split()[0] for line in shown.output.splitlines()[:2]] == ["expression", "close"]
     assert "at 2024-03-01T00:00:00Z" in shown.output
