@@ -20,10 +20,12 @@ import anyio
 import click
 
 from api.errors import HeyTradersError, explain
+from api.exchanges import EXCHANGES
 from safety.exits import know, redacted
 from safety.private_file import BadFile
 from server.app import package_version
 from server.backend import open_backend
+from server.channels import ConnectedAccounts
 from server.keys import Origin, find_key, last_four
 from server.settings import BadSetting, Settings
 
@@ -60,6 +62,7 @@ def doctor() -> None:
         _key,
         _files,
         _safety,
+        _accounts,
         _live,
         _backend,
     )
@@ -181,6 +184,23 @@ def _safety(settings: Settings) -> Iterator[Finding]:
         text = f"{switch.state} by {switch.by}: {switch.reason}; `heytraders-mcp release` ends it"
         yield Finding(ok=False, name="switch", text=text)
     yield Finding(ok=not breaks, name="journal", text="; ".join(breaks[:3]) or "whole")
+
+
+def _accounts(settings: Settings) -> Iterator[Finding]:
+    """Connected exchange accounts, and what detects an old copy of the home there."""
+    try:
+        connected = ConnectedAccounts(settings.home).all()
+    except HeyTradersError as error:
+        yield Finding(ok=False, name="accounts", text=explain(error))
+        return
+    except OSError as error:
+        text = f"the connected accounts in {settings.home} cannot be read ({error.strerror})"
+        yield Finding(ok=False, name="accounts", text=text)
+        return
+    for one in connected:
+        place = f"{one.account_id} at {EXCHANGES[one.exchange].name}{' testnet' if one.testnet else ''}"
+        anchor = "only this user's state folder detects an old copy of the home; SECURITY.md says what follows"
+        yield Finding(ok=True, name="accounts", text=f"{place}: {anchor}")
 
 
 def _live(settings: Settings) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from server.app import open_server
 from server.backend import open_engine
 from server.channels import ConnectedAccount, ConnectedAccounts
 from server.cli.accounts import accounts as accounts_verb
+from server.cli.doctor import doctor
 from server.settings import Settings
 from tests.calls import refusal, result
 
@@ -282,6 +283,8 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     listed = cli(settings, "", "list")
     kept = settings.home / account_keys.FOLDER / "other.json"
     mode = kept.stat().st_mode & 0o777
+    environment = {"HEYTRADERS_HOME": str(settings.home), "HEYTRADERS_VENUE_URLS": ""}
+    report = CliRunner().invoke(doctor, (), env=environment).output
     not_paper = cli(settings, "", "fund", "other", "10")
     gone = cli(settings, "", "disconnect", "other")
     unknown = cli(settings, "", "disconnect", "other")
@@ -300,6 +303,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
         ["real", "main", "binance"],
         ["real", "other", "binance"],
     ]
+    assert "other at Binance: only this user's state folder detects an old copy of the home" in report
     assert "is an exchange account, not a paper account" in not_paper[1]
     assert mode == 0o600
     assert (gone[0], kept.exists()) == (0, False)
