@@ -132,13 +132,10 @@ class Engine:
         own = _own_accounts(settings, store, connector)
         listed = settings.own_accounts
 
-        def connected() -> list[str]:
-            return [] if listed is None else [one.account_id for one in listed()]
-
         def paper(owner: str) -> PaperAccounts:
-            return PaperAccounts(store, feed, clock, owner, connected if owner == LOCAL_AGENT else tuple[str])
+            return PaperAccounts(store, feed, clock, owner, venues.connected if owner == LOCAL_AGENT else tuple[str])
 
-        venues = Venues(paper, own, connected)
+        venues = Venues(paper, own, lambda: [] if listed is None else [one.account_id for one in listed()])
         books: OrderDoor = PaperDoor(venues.paper, venues)
         orders = books if door is None else door(books)
         live = Live(store, clock, feed, venues, orders, settings.live)

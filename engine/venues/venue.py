@@ -180,14 +180,14 @@ class Venues:
     ) -> None:
         self.paper = lru_cache(_OWNERS_KEPT)(paper)
         self._own = own
-        self._connected = connected
+        self.connected = connected
 
     def of(self, owner: str, account_id: str | None, order_id: str | None = None) -> Venue:
         """The venue of an account or, if none is named, of an order; paper if no other venue has it. Blocks."""
         own = self._own_of(owner)
         if own is None:
             return self.paper(owner)
-        is_own = account_id in self._connected() if account_id is not None else bool(order_id) and own.placed(order_id)
+        is_own = account_id in self.connected() if account_id is not None else bool(order_id) and own.placed(order_id)
         return own if is_own else self.paper(owner)
 
     def all(self, owner: str) -> tuple[Venue, ...]:
