@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
@@ -54,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     _check_results_against_the_committed_schemas()
     _compile_each_statement_once()
+    hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("patient")  # a busy machine fails no law
     # Tests start about a hundred of our processes. Without compiled modules, each start takes a second longer.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

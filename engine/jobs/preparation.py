@@ -13,13 +13,17 @@ from typing import Final
 from api.backtest_results import Diagnostic, ScriptCheckResponse
 from api.backtests import ExecuteRequest, ScriptCheckRequest
 from api.errors import HeyTradersError, InvalidInput, NotFound
+from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
 from api.symbols import Instrument, resolve
 from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed
 from engine.language.compile import CompiledScript, check_script, compile_script
 from engine.language.script import ScriptContext
-from engine.strategies import write_script
+from engine.strategies import Setting, Written
+from engine.strategies.cross_sectional import write_cross_sectional
+from engine.strategies.pair_trading import write_pair_trading
+from engine.strategies.scaling_in import write_dca, write_grid
 
 from .spec import PORTFOLIO, SWEEP, Spec, base_of
 
@@ -317,3 +321,30 @@ def context_of(spec: Spec) -> ScriptContext:
 
 def _bars(start: date | None, end: date | None, seconds: int) -> int | None:
     return None if start is None or end is None else max(0, (end - start).days + 1) * 86_400 // seconds
+
+
+def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> Written:
+    """The script of a request: its own, or one written from its parameters.
+
+    Raises:
+        InvalidInput: The parameters do not fit the universe.
+    """
+    setting = Setting(
+        instruments=tuple(instruments),
+        seconds=SECONDS[request.timeframe],
+        days=(request.end_date - request.start_date).days + 1,
+        cash=float(request.initial_cash),
+        fee=float(request.trading_fee),
+        leverage=float(request.leverage),
+    )
+    match request.parameters:
+        case DcaParameters() as parameters:
+            return write_dca(parameters, setting)
+        case GridParameters() as parameters:
+            return write_grid(parameters, setting)
+        case PairParameters() as parameters:
+            return write_pair_trading(parameters, setting)
+        case CrossSectionalParameters() as parameters:
+            return write_cross_sectional(parameters, request.script or "", setting)
+        case _:
+            return Written(request.script or "", request.mode)

@@ -1,42 +1,65 @@
-"""Turns ready strategies into scripts: the engine always runs a script, and the result shows it."""
+"""Shared parts of the ready strategies' script writers: their input, their output, and the formatting of values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from api.backtests import ExecuteRequest
-from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
-from api.symbols import Instrument
-from api.times import SECONDS
-
-from .cross_sectional import write_cross_sectional
-from .pair_trading import write_pair_trading
-from .scaling_in import write_dca, write_grid
-from .setting import Setting, Written
+from api.backtests import Mode
+from api.errors import InvalidInput
+from api.symbols import Instrument, resolve
 
 
-def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> Written:
-    """The script of a request: its own, or one written from its parameters.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A script, how it runs, and notes for the reader of the result."""
 
-    Raises:
-        InvalidInput: The parameters do not fit the universe.
+    script: str
+    mode: Mode
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The input of a strategy's writer besides its parameters.
+
+    `seconds` is the length of a bar, `days` the length of the range, `cash` in quote currency.
     """
-    setting = Setting(
-        instruments=tuple(instruments),
-        seconds=SECONDS[request.timeframe],
-        days=(request.end_date - request.start_date).days + 1,
-        cash=float(request.initial_cash),
-        fee=float(request.trading_fee),
-        leverage=float(request.leverage),
-    )
-    match request.parameters:
-        case DcaParameters() as parameters:
-            return write_dca(parameters, setting)
-        case GridParameters() as parameters:
-            return write_grid(parameters, setting)
-        case PairParameters() as parameters:
-            return write_pair_trading(parameters, setting)
-        case CrossSectionalParameters() as parameters:
-            return write_cross_sectional(parameters, request.script or "", setting)
-        case _:
-            return Written(request.script or "", request.mode)
+
+    instruments: tuple[Instrument, ...]
+    seconds: int
+    days: int
+    cash: float
+    fee: float
+    leverage: float
+
+    @property
+    def shorts(self) -> bool:
+        """Whether the market can be sold short."""
+        return self.instruments[0].market_type == "perpetual"
+
+    def named(self, parameter: str, ticker: str | None, default: int) -> Instrument:
+        """The instrument of the universe that a parameter names; the universe's `default`-th when it names none.
+
+        Raises:
+            InvalidInput: It is not in the universe.
+        """
+        if ticker is None:
+            return self.instruments[default]
+        wanted = resolve(ticker, self.instruments[0].exchange)
+        if wanted not in self.instruments:
+            raise InvalidInput(
+                f"{parameter} {wanted.ticker} is not in the universe",
+                suggestion=f"Add it, or name one of {', '.join(i.ticker for i in self.instruments)}",
+            )
+        return wanted
+
+
+def number(value: float) -> str:
+    """A number in script form: plain digits, only the significant ones."""
+    text = f"{value:.10f}".rstrip("0").rstrip(".")
+    return text if float(text) != 0 or value == 0 else f"{value:.10e}"
+
+
+def one_line(expression: str) -> str:
+    """A condition from a parameter, which may have been written on several lines."""
+    return " ".join(expression.split())

@@ -6,8 +6,7 @@ import ast
 
 from api.errors import InvalidInput
 from api.strategies import CrossSectionalParameters
-
-from .setting import Setting, Written, number
+from engine.strategies import Setting, Written, number
 
 
 def write_cross_sectional(parameters: CrossSectionalParameters, script: str, setting: Setting) -> Written:

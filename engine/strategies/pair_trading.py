@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Final
 
 from api.errors import InvalidInput
 from api.strategies import PairParameters
-
-from .setting import Setting, Written, number
+from engine.strategies import Setting, Written, number
 
 _CRITICAL: Final = ((0.01, -3.90), (0.05, -3.34), (0.10, -3.04))
 """p-values and critical values of the Engle-Granger test for two series with a constant (MacKinnon 2010, table 2)."""
@@ -27,6 +27,7 @@ def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
     first = setting.named("pair_a", parameters.pair_a, 0)
     second = setting.named("pair_b", parameters.pair_b, 1)
     _check(parameters, first.ticker == second.ticker)
+    parameters, unreached = _within_reach(parameters)
     lines = [
         f"# {first.ticker} against {second.ticker}",
         f'a = log(close["{first.ticker}"])',
@@ -42,7 +43,7 @@ def write_pair_trading(parameters: PairParameters, setting: Setting) -> Written:
         weights = ("share", f"{number(setting.leverage)} - share")
     legs = (f'"{first.ticker}"', f'"{second.ticker}"')
     lines += _signals(parameters, setting, legs, weights)
-    return Written("\n".join(lines) + "\n", "cross", () if setting.shorts else (_LONG_ONLY,))
+    return Written("\n".join(lines) + "\n", "cross", unreached if setting.shorts else (*unreached, _LONG_ONLY))
 
 
 _HEDGE: Final = "hedge"
@@ -61,6 +62,25 @@ def _check(parameters: PairParameters, same: bool) -> None:  # noqa: FBT001 - a 
             f"stop_loss_z {parameters.stop_loss_z:g} is not above entry_z {parameters.entry_z:g}",
             suggestion=f"Set stop_loss_z above {parameters.entry_z:g}, or null for no stop",
         )
+
+
+def _within_reach(parameters: PairParameters) -> tuple[PairParameters, tuple[str, ...]]:
+    """Without a stop that z never reaches, and a note about it: of n values none is above sqrt(n - 1) (Samuelson 1968).
+
+    Raises:
+        InvalidInput: z never reaches the entry.
+    """
+    most = math.sqrt(parameters.lookback - 1)
+    reach = f"a z-score over {parameters.lookback} bars is at most {most:.3g}"
+    if parameters.entry_z >= most:
+        raise InvalidInput(
+            f"entry_z {parameters.entry_z:g} is never reached: {reach}",
+            suggestion=f"Set entry_z below {most:.3g}, or a lookback above {math.ceil(parameters.entry_z**2) + 1}",
+        )
+    if parameters.stop_loss_z is None or parameters.stop_loss_z < most:
+        return parameters, ()
+    note = f"stop_loss_z {parameters.stop_loss_z:g} is left out, because {reach}. A longer lookback lets it work."
+    return parameters.model_copy(update={"stop_loss_z": None}), (note,)
 
 
 def _spread(parameters: PairParameters) -> list[str]:

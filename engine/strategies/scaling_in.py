@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from api.strategies import DcaParameters, GridParameters
-
-from .setting import Setting, Written, number, one_line
+from engine.strategies import Setting, Written, number, one_line
 
 _DAY: Final = 86_400
 _EVERY: Final = {"hourly": "1h", "daily": "1d", "weekly": "1w", "monthly": "1M"}

@@ -246,6 +246,6 @@ async def _with_accounts(settings: Settings, work: Callable[[Administration], Re
             engine.store,
             engine.clock,
             LOCAL_AGENT,
-            [one.account_id for one in ConnectedAccounts(settings.home).all()],
+            lambda: [one.account_id for one in ConnectedAccounts(settings.home).all()],
         )
         return await anyio.to_thread.run_sync(work, office)

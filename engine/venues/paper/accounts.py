@@ -262,10 +262,7 @@ class PaperAccounts:
         return self._records.now()
 
     def _account(self, account_id: str) -> AccountRecord:
-        accounts = self._accounts()
-        # The connected accounts are read only for an error.
-        known = any(account.account_id == account_id for account in accounts)
-        return find_account(accounts, account_id, () if known else self._connected())
+        return find_account(self._accounts(), account_id, self._connected)
 
     def _read_order(self, account: AccountRecord, order_id: str) -> OrderRecord | None:
         return self._store.read_now(lambda connection: read_order(connection, account, order_id))

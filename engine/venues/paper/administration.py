@@ -50,7 +50,9 @@ class Summary:
 class Administration:
     """The accounts of one owner. Blocking: use it in a thread."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str, connected: Collection[str] = ()) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, owner: str, connected: Callable[[], Collection[str]] = tuple[str]
+    ) -> None:
         self._store = store
         self._connected = connected
         self._clock = clock

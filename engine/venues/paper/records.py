@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -216,13 +216,15 @@ def _of(account: int, instrument: Instrument) -> dict[str, int | str]:
     return {"of_account": account, "of_base": instrument.base, "of_quote": instrument.quote}
 
 
-def find_account(accounts: Iterable[AccountRecord], account_id: str, connected: Collection[str] = ()) -> AccountRecord:
+def find_account(
+    accounts: Iterable[AccountRecord], account_id: str, connected: Callable[[], Collection[str]] = tuple[str]
+) -> AccountRecord:
     """The account with that id.
 
     Args:
         accounts: The paper accounts to choose from.
         account_id: The id.
-        connected: The ids of the owner's exchange accounts, which the message names too.
+        connected: Gives the ids of the owner's exchange accounts, which the message names too.
 
     Raises:
         NotFound: No paper account has that id; the message names the closest ids.
@@ -230,12 +232,13 @@ def find_account(accounts: Iterable[AccountRecord], account_id: str, connected: 
     known = {account.account_id: account for account in accounts}
     if account_id in known:
         return known[account_id]
-    if account_id in connected:
+    exchange_accounts = connected()
+    if account_id in exchange_accounts:
         raise NotFound(
             f"{show(account_id)} is an exchange account, not a paper account",
             suggestion=f"Paper accounts: {', '.join(list(known)[:8])}",
         )
-    named = [*connected, *known]
+    named = [*exchange_accounts, *known]
     near = closest(account_id, named)
     raise NotFound(
         f"there is no account {show(account_id)}",

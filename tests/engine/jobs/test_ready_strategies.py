@@ -28,11 +28,11 @@ from api.strategies import (
     Spacing,
 )
 from api.symbols import Instrument, resolve
+from engine.jobs.preparation import write_script
 from engine.language.compile import ScriptReport, check_script, compile_script
 from engine.language.script import ScriptContext
 from engine.program import Rebalance
-from engine.strategies import write_script
-from engine.strategies.setting import Written
+from engine.strategies import Written
 from tests.engine.language.dsl_markets import frame_of
 
 from .conftest import Body, Finish, Send
@@ -236,6 +236,11 @@ async def test_dca_buys_the_amount_on_every_monday(finish: Finish, send: Send) -
     [
         ("pair_trading", {"pair_a": SPOT[0], "pair_b": SPOT[0]}, "same ticker"),
         ("pair_trading", {"entry_z": 1, "exit_z": 1}, "exit_z 1 is not below entry_z 1"),
+        (
+            "pair_trading",
+            {"lookback": 17, "entry_z": 4.5},
+            "entry_z 4.5 is never reached: a z-score over 17 bars is at most 4",
+        ),
         ("pair_trading", {"entry_z": 5}, "stop_loss_z 4 is not above entry_z 5"),
         ("dca", {"fixed_amount": 1, "interval": "daily", "ticker": "BINANCE:DOGE/USDT"}, "is not in the universe"),
         ("cross_sectional", {"script": "beta_ = 1\ngamma = 2"}, "gives no alpha"),
@@ -276,6 +281,17 @@ async def test_the_reference_lists_every_parameter_with_its_default(send: Send) 
             assert f"| `{name}` |" in text
             if isinstance(field.default, int | float):
                 assert f"`{json.dumps(field.default)}`" in text
+
+
+def test_a_stop_that_a_z_score_never_reaches_is_left_out_and_named() -> None:
+    """Of 10 values none is more than 3 deviations from their mean."""
+    short = written(request("pair_trading", SPOT[:2], parameters={"lookback": 10}))
+    long = written(request("pair_trading", SPOT[:2], parameters={"lookback": 18}))
+
+    assert any("stop_loss_z 4 is left out" in note and "at most 3." in note for note in short.warnings)
+    assert "z > 4" not in short.script
+    assert not any("stop_loss_z" in note for note in long.warnings)
+    assert "z > 4" in long.script
 
 
 @pytest.mark.parametrize(
