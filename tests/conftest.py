@@ -39,8 +39,8 @@ _WHAT_A_TOOL_DOES = ("tools", "safety", "agent_tasks", "resources", "prompts")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than the number of cores, since some tests wait for processes and clocks."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than the number of cores, since many tests wait for processes and clocks."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

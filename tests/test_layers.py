@@ -72,6 +72,7 @@ def around_the_door(path: str, source: str) -> list[str]:
     return [] if path == "engine/live/door.py" else [call for call in found if "door" not in call.split(".")[-2]]
 
 
+@pytest.mark.long
 def test_live_strategies_place_and_cancel_through_their_door_only() -> None:
     assert around_the_door("engine/live/trading.py", "self._venues.of(agent, account).place(order)") != []
     found = [call for path, source in sources("engine/live") for call in around_the_door(path, source)]

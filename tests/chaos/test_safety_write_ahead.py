@@ -49,6 +49,7 @@ def test_the_ledger_says_sent_before_the_exchange_hears_of_an_order(tmp_path: Pa
     assert [arrival.row_state for arrival in truth.arrivals] == ["SENT"] * ORDERS
 
 
+@pytest.mark.long
 def test_every_connection_finds_the_ledger_on_the_disk(tmp_path: Path) -> None:
     with exchange(honest(), SEED) as running:
         port = urlsplit(running.url).port

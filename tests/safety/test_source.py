@@ -117,5 +117,6 @@ def test_only_the_command_line_opens_the_signing_key() -> None:
     assert {path for path in opening if not path.startswith("server/cli/")} <= {"safety/human/signing.py"}
 
 
+@pytest.mark.long
 def test_only_the_executor_sends_what_must_be_sent_once() -> None:
     assert users("send_once") == {"api/client.py", "safety/sending/execution.py"}

@@ -25,7 +25,7 @@ class Broken:
 
     source = "embedded"
 
-    async def client(self) -> Any:
+    async def client(self, *, runs_jobs: bool = False) -> Any:  # noqa: ARG002 - the name is the base class's
         """Fail."""
         raise RuntimeError(f"connection with {KEY} at /home/user/secret failed")
 

@@ -88,7 +88,7 @@ async def test_a_subscription_says_why_its_newest_signal_was_not_traded(
     assert before["waits_for"] == "The bar that closes at 2025-06-16T13:00:00Z. There is no signal yet."
     assert after["waits_for"].startswith("The bar that closes at 2025-06-19T01:00:00Z. The signal of 2025-06-1")
     assert "was not traded" in after["waits_for"]
-    assert paused["waits_for"] == "live_resume: it is paused."
+    assert paused["waits_for"] == "live_resume, because it is paused."
 
 
 async def test_an_order_whose_placing_was_interrupted_is_found_again_however_late(
