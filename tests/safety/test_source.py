@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("api", "engine", "heytraders_mcp", "prompts", "resources", "safety", "server", "tools")
 FILES: Final = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
