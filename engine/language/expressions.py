@@ -39,6 +39,7 @@ class CheckedExpression:
         required_bars: Bars to load so that the last value no longer depends on the start of the history.
         instruments: Other tickers that the expression reads; load them into the same frame.
         anchored: Its operators that depend on the first loaded bar, however many bars are loaded.
+        doubts: Warnings about a condition, such as one that can never hold, as sentences.
     """
 
     source: str
@@ -48,6 +49,7 @@ class CheckedExpression:
     required_bars: int
     instruments: tuple[Instrument, ...]
     anchored: tuple[str, ...]
+    doubts: tuple[str, ...]
     node: Node
     parts: Mapping[str, Node]
     texts: dict[int, str]
@@ -116,11 +118,21 @@ def _read(source: str, kind: ExpressionKind, timeframe: Timeframe) -> tuple[Chec
         required_bars=node.lookback + 1 + node.settling,
         instruments=instruments_of(graph),
         anchored=_anchored(graph),
+        doubts=_doubts(checker, source.strip(), node, parsed.findings),
         node=node,
         parts=parts,
         texts=graph.texts,
     )
     return checked, parsed.findings
+
+
+def _doubts(checker: Checker, source: str, node: Node, findings: Findings) -> tuple[str, ...]:
+    if node.kind.base != "bool":
+        return ()
+    from .lint import lint_condition
+
+    lint_condition(node, source, checker.doubtful, checker.graph.texts, findings)
+    return tuple(f"{found.message}. {found.suggestion}." for found in findings.sorted())
 
 
 def evaluate(expression: CheckedExpression, frame: Frame, instrument: Instrument) -> ExpressionValue:

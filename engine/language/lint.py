@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from engine.trading_rules import MAINTENANCE, liquidation_value
 
-from .diagnostics import Findings, quoted, short
+from .diagnostics import Findings, Span, quoted, short
 from .graph import COMPARISONS, Node
 from .operators import OPERATORS
 from .ordering import extreme_of, name_of
@@ -23,7 +23,7 @@ _WHOLE_APPLIED: Final = frozenset({"round", "floor", "ceil", "sign", "//", "%"})
 def lint(plan: ScriptPlan, lookback: int) -> None:
     """Add the warnings of a script without errors to its findings. `lookback` is in bars."""
     findings = plan.parsed.findings
-    _doubtful(plan, findings)
+    _doubtful(plan.doubtful, plan.graph.texts, findings)
     for name, span in plan.unused.items():
         findings.warning(span, "unused-name", f"{quoted(name)} is never used", "Use it, or take the line out")
     _exits(plan, findings)
@@ -40,18 +40,26 @@ def lint(plan: ScriptPlan, lookback: int) -> None:
         )
 
 
-def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
-    """Comparisons that always or never hold; of nested ones, only the innermost."""
-    for span, node in plan.doubtful:
+def lint_condition(
+    condition: Node, text: str, doubtful: Iterable[tuple[Span, Node]], texts: Mapping[int, str], findings: Findings
+) -> None:
+    """Add the warnings of a single condition without errors to its findings."""
+    _doubtful(doubtful, texts, findings)
+    _emission(EmissionPlan(condition, text, (), Span(1, 1, len(text) + 1)), findings)
+
+
+def _doubtful(doubtful: Iterable[tuple[Span, Node]], texts: Mapping[int, str], findings: Findings) -> None:
+    """Report comparisons that always or never hold; of nested ones, only the innermost."""
+    for span, node in doubtful:
         inner = any(part.truth is not None and part.op != "constant" for part in node.args)
         if inner and node.payload in {"and", "or", "not"}:
             continue
-        text = quoted(plan.graph.texts.get(node.id, "this condition"))
+        text = quoted(texts.get(node.id, "this condition"))
         beyond = next((arg for arg in node.args if extreme_of(arg)[0] is not None), None)
         now = any(arg.op == "column" for arg in node.args)
         if beyond is not None and now and node.truth is False:
-            written = plan.graph.texts.get(beyond.id, "the extreme")
-            whole = plan.graph.texts.get(node.id, "")
+            written = texts.get(beyond.id, "the extreme")
+            whole = texts.get(node.id, "")
             earlier = whole.replace(written, f"lag({written}, 1)") if written in whole else f"lag({written}, 1)"
             findings.warning(
                 span,
@@ -60,10 +68,10 @@ def _doubtful(plan: ScriptPlan, findings: Findings) -> None:
                 f"Compare with the bars before: `{earlier}`",
             )
         elif node.truth is False:
-            reason, cure = _range(node, plan)
+            reason, cure = _range(node, texts)
             findings.warning(span, "never-true", f"{text} can never hold{reason}", cure)
         else:
-            reason, cure = _range(node, plan)
+            reason, cure = _range(node, texts)
             findings.warning(span, "always-true", f"{text} always holds{reason}", f"{cure}, or leave it out")
 
 
@@ -71,14 +79,14 @@ _FRACTIONS: Final = 10.0
 """A value between bounds no larger than this is a fraction or a ratio, and not in percent."""
 
 
-def _range(node: Node, plan: ScriptPlan) -> tuple[str, str]:
+def _range(node: Node, texts: Mapping[int, str]) -> tuple[str, str]:
     """The range that one side of a comparison with a number has, and what to write instead."""
     for subject, limit in (node.args, node.args[::-1]) if len(node.args) == 2 else ():
         value = limit.constant
         low, high = subject.bounds
         if not isinstance(value, float) or subject.constant is not None or (low == -math.inf and high == math.inf):
             continue
-        written = short(plan.graph.texts.get(subject.id, "the value"))
+        written = short(texts.get(subject.id, "the value"))
         if low == -math.inf or high == math.inf:
             reason = f": {written} is never {'below' if high == math.inf else 'above'} {max(low, min(high, 0)):g}"
         else:

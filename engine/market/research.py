@@ -218,7 +218,7 @@ def scan(feed: Feed, request: ScanRequest) -> ScanResponse:
         timeframe=request.timeframe,
         as_of=survey.as_of,
         source=survey.source,
-        note=survey.note,
+        note=" ".join((*expression.doubts, survey.note or "")).strip() or None,
     )
 
 
@@ -247,7 +247,7 @@ def rank(feed: Feed, request: RankRequest) -> RankResponse:
         timeframe=request.timeframe,
         as_of=survey.as_of,
         source=survey.source,
-        note=survey.note,
+        note=" ".join((*expression.doubts, survey.note or "")).strip() or None,
     )
 
 
@@ -341,6 +341,7 @@ def _note(expression: CheckedExpression, seen: Observation) -> str | None:
     if seen.partial_bars:
         them = "1 bar" if seen.partial_bars == 1 else f"{seen.partial_bars:,} bars"
         notes.append(f"Before the last bar, {them} of those that count had too few shorter bars.")
+    notes += expression.doubts
     return " ".join(notes) or None
 
 

@@ -368,6 +368,30 @@ async def test_a_level_that_hangs_on_the_first_loaded_bar_says_so(call: Call, ex
     assert f"{names}: counted from the first of the {data['bars_used']} bars loaded" in data["note"]
 
 
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("close > highest(close, 20)", "can never hold: highest(close, 20) includes this bar"),
+        ("mfi(14) > 100", "mfi(14) is between 0 and 100"),
+        ("low >= lowest(low, 5)", "always holds"),
+        ("stoch_k(14, 3) < 0.2", "compares a value in percent with 0.2. Write 20 if you meant 20 %."),
+        ("cdl_doji() == 50", "a candle pattern is 100, -100 or 0"),
+    ],
+)
+async def test_a_condition_that_cannot_mean_what_it_says_carries_a_warning(
+    call: Call, condition: str, said: str
+) -> None:
+    one = {"symbol": "BTC/USDT"}
+    seen = await data_of(call, "POST", "/market/evaluate", json={**one, "expression": condition})
+    several = await data_of(call, "POST", "/market/evaluate", json={**one, "expressions": [condition, "close > 1"]})
+    scanned = await data_of(call, "POST", "/market/scan", json={"universe": ["BTC/USDT"], "condition": condition})
+
+    assert said in seen["note"]
+    assert said in several["values"][0]["note"]
+    assert "note" not in several["values"][1] or several["values"][1]["note"] is None
+    assert said in scanned["note"]
+
+
 @pytest.mark.parametrize("expression", ["rsi(close, 14)", "session_vwap()", "close > sma(close, 20)"])
 async def test_a_settled_value_carries_no_note(call: Call, expression: str) -> None:
     data = await data_of(call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": expression})
