@@ -48,8 +48,6 @@ from safety.sending.watcher import MOST
 from safety.terms.facts import Outcome
 from safety.terms.intent import Caller, Intent
 from safety.terms.proposal import (
-    CONNECTED_SERVICE,
-    PAPER_SERVICE,
     Channel,
     Deployment,
     Order,
@@ -243,8 +241,7 @@ async def _orders_refused(context: GateContext, action: Deployment) -> tuple[str
         (ticker, why), more = next(iter(wrong.items())), len(wrong) - 1
         others = f" and {more} more" if more else ""
         told.insert(0, f"The policy would refuse orders in {ticker}{others}: {why}.")
-    ours = channel.service in (PAPER_SERVICE, CONNECTED_SERVICE)
-    return tuple(text for text in ("" if ours else _HOSTED, " ".join(told)) if text)
+    return tuple(text for text in ("" if channels.strategies_gated else _HOSTED, " ".join(told)) if text)
 
 
 def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:

@@ -143,7 +143,7 @@ def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> Non
     Raises:
         InvalidInput: The order has one of them; nothing was sent.
     """
-    if not isinstance(action, Order) or context.client.source == "embedded":
+    if not isinstance(action, Order) or context.channels.trade_plans:
         return
     given = {"stop_loss": action.stop_loss, "take_profit": action.take_profit, "reduce_only": action.reduce_only}
     names = [name for name, value in given.items() if value is not None]

@@ -217,7 +217,7 @@ async def _held(context: GateContext, request: PlaceRequest) -> BalancesResponse
 
 async def _listed(context: GateContext, request: PlaceRequest) -> Ticker | None:
     """The market of an order, if its steps are known and can be read now; the hosted service shows none."""
-    if context.client.source != "embedded":
+    if not context.channels.steps_listed:
         return None
     instrument = resolve(request.symbol, request.exchange)
     terms = {"exchange": request.exchange, "search": instrument.base, "limit": 500}

@@ -24,7 +24,7 @@ from api.orders import Order as ShownOrder
 from safety.sending.execution import SNAPSHOT, as_result, differs, order_id_of
 from safety.sending.listing import SYMBOL_NEEDED, Listing, Matches, by_label, by_terms, ids, read_listing, unix_or_none
 from safety.terms.intent import LABEL_PREFIX, Intent, State
-from safety.terms.proposal import PAPER_SERVICE, Channels, Deployment, Order
+from safety.terms.proposal import Channels, Deployment, Order
 
 if TYPE_CHECKING:
     from safety.ledger import Ledger
@@ -342,9 +342,9 @@ class Reconciler:
         refused = self.ledger.intents(states={"REJECTED"}, service=self.channels.services, limit=MOST)
         watched = [each for each in given_up if now - (each.sent_at or now) < self.patience.watched]
         watched += [each for each in refused if not each.sweeps and now - each.changed_at >= self.patience.lag]
-        for service in self.channels.services:
-            if service != PAPER_SERVICE and self.ledger.labels_echoed(service) is None:
-                placed = self.ledger.intents(states={"ACKED"}, service=(service,), limit=MOST)
+        for channel in {self.channels.common, self.channels.unknown}:
+            if channel.labels_echoed is None and self.ledger.labels_echoed(channel.service) is None:
+                placed = self.ledger.intents(states={"ACKED"}, service=(channel.service,), limit=MOST)
                 watched += [each for each in placed if _account(each)][:1]
         return watched
 

@@ -87,12 +87,18 @@ class Channels:
         unknown: For unknown accounts; always real.
         lookup: Returns the channel of a known account.
         connected: Current ids of the accounts connected to the embedded engine.
+        trade_plans: The service takes `stop_loss`, `take_profit` and `reduce_only`.
+        steps_listed: `market_tickers` shows the steps of prices and amounts.
+        strategies_gated: The orders of its live strategies pass this gate.
     """
 
     common: Channel
     unknown: Channel
     lookup: Lookup = _nobody
     connected: Callable[[], Collection[str]] = tuple
+    trade_plans: bool = False
+    steps_listed: bool = False
+    strategies_gated: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a channel that would treat unknown accounts as simulated.
@@ -112,7 +118,15 @@ class Channels:
     @classmethod
     def local(cls, lookup: Lookup, connected: Callable[[], Collection[str]] = tuple) -> Self:
         """The embedded engine: paper accounts and connected exchange accounts."""
-        return cls(PAPER, Channel("real", CONNECTED_SERVICE), lookup, connected)
+        return cls(
+            PAPER,
+            Channel("real", CONNECTED_SERVICE),
+            lookup,
+            connected,
+            trade_plans=True,
+            steps_listed=True,
+            strategies_gated=True,
+        )
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -122,3 +122,14 @@ def test_only_the_command_line_opens_the_signing_key() -> None:
 @pytest.mark.long
 def test_only_the_executor_sends_what_must_be_sent_once() -> None:
     assert users("send_once") == {"api/client.py", "safety/sending/execution.py"}
+
+
+def test_the_safety_layer_never_asks_which_service_answers() -> None:
+    asking = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if path.is_relative_to(ROOT / "safety")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        if isinstance(node, ast.Attribute) and node.attr == "source" and ast.unparse(node.value).endswith("client")
+    }
+    assert not asking
