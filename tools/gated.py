@@ -1,6 +1,7 @@
-"""Actions that can move money, trade by themselves or become public: each tool is one call of a part of the gate.
+"""Actions that can move money, trade by themselves or become public, reports on them, and the kill switch.
 
-Nothing in a request counts as a human's approval, and no tool can reach code that approves or sends.
+Each tool is one call of a part of the gate. Nothing in a request counts as a human's approval. No tool can reach code
+that approves or sends, and none can release the kill switch.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from api.arena import PostRequest, ProfileUpdateRequest
-from api.inputs import Whole
+from api.errors import clean
+from api.inputs import Identifier, Request, Whole
 from api.live import (
     SubscribeRequest,
     SwitchRequest,
@@ -21,7 +23,16 @@ from api.live import (
     WebhookTestResponse,
 )
 from api.orders import PlaceRequest
-from safety.face import GatedOrder, GatedPost, GatedProfile, GatedSubscription, Preview
+from safety.face import (
+    GatedOrder,
+    GatedPost,
+    GatedProfile,
+    GatedSubscription,
+    Halted,
+    IntentReport,
+    Preview,
+    SafetyStatus,
+)
 
 from .declaration import Operation, RequestT, ResponseT
 from .desk import Desk
@@ -30,6 +41,9 @@ if TYPE_CHECKING:
     from safety.face import Gate
 
 MAX_WAIT: Final = 45
+NO_REASON: Final = "no reason was given"
+MAX_REASON: Final = 300
+"""Maximum characters of a reason."""
 
 
 class ConfirmRequest(PlaceRequest):
@@ -42,6 +56,29 @@ class ConfirmRequest(PlaceRequest):
     def order(self) -> PlaceRequest:
         """The order alone."""
         return PlaceRequest.model_validate(self.model_dump(exclude={"wait_seconds"}))
+
+
+class IntentRequest(Request):
+    """Which intent."""
+
+    intent_id: Identifier = Field(description="From the call that returned it.")
+
+
+class StatusRequest(Request):
+    """Nothing to say."""
+
+
+def _reason(value: object) -> str:
+    """The reason in readable form. Nothing in its wording can cause a halt to be refused."""
+    return clean(str(value), MAX_REASON) or NO_REASON
+
+
+class HaltRequest(Request):
+    """Why."""
+
+    reason: Annotated[str, BeforeValidator(_reason)] = Field(
+        default=NO_REASON, description="What is wrong, for the user to read."
+    )
 
 
 def gated(
@@ -89,4 +126,11 @@ UPDATE_PROFILE: Final = gated(
     ProfileUpdateRequest,
     GatedProfile,
     lambda gate, asked, desk: gate.publications.profile(asked, "arena_profile_update", desk.caller),
+)
+INTENT: Final = gated(IntentRequest, IntentReport, lambda gate, asked, _: gate.reports.intent(asked.intent_id))
+STATUS: Final = gated(StatusRequest, SafetyStatus, lambda gate, _asked, _desk: gate.reports.status())
+HALT: Final = gated(
+    HaltRequest,
+    Halted,
+    lambda gate, asked, desk: gate.kill_switch.halt(asked.reason, f"safety_halt {desk.caller}".strip()),
 )

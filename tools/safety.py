@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from .declaration import LOOK, CompositeTool, Hints, later
 
 if TYPE_CHECKING:
-    from . import safety_desk
+    from . import gated
 else:
-    safety_desk = later("tools.safety_desk")
+    gated = later("tools.gated")
 
 SAFETY: Final = (
     CompositeTool(
@@ -18,7 +18,7 @@ SAFETY: Final = (
         description="What became of an order, deployment or post that a human had to approve or whose outcome was "
         "unclear. UNKNOWN means that it may exist: wait and look again, never repeat it.",
         hints=LOOK,
-        operation=lambda: safety_desk.INTENT,
+        operation=lambda: gated.INTENT,
     ),
     CompositeTool(
         name="safety_status",
@@ -26,7 +26,7 @@ SAFETY: Final = (
         description="Whether money is paper or live, the kill switch, each limit and what is left of it, what waits "
         "for a human, and how strong an approval can be here.",
         hints=LOOK,
-        operation=lambda: safety_desk.STATUS,
+        operation=lambda: gated.STATUS,
     ),
     CompositeTool(
         name="safety_halt",
@@ -34,6 +34,6 @@ SAFETY: Final = (
         description="Stop all new orders, cancel this server's open ones, pause strategies that trade. "
         "For when something is wrong; only the user can release it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
-        operation=lambda: safety_desk.HALT,
+        operation=lambda: gated.HALT,
     ),
 )

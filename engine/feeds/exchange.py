@@ -254,7 +254,7 @@ def _without_last(span: tuple[int, int], timeframe: Timeframe) -> tuple[int, int
 
 
 def _listing(market: Market, rank: int) -> Listing:
-    from .simulation import assets
+    from .simulation.coins import assets
 
     asset = assets().get(market.instrument.base)
     return Listing(

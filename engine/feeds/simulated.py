@@ -18,20 +18,8 @@ from api.times import SECONDS, Clock, Timeframe, next_opening, opening
 from engine.frame import Bars, Floats
 
 from .feed import Candles, Listing, empty_range, step, unknown_instrument
-from .simulation import (
-    CLOSE,
-    DAY,
-    DEFAULT_BUDGET,
-    HIGH,
-    LOW,
-    OPEN,
-    ROWS,
-    VOLUME,
-    Blocks,
-    CryptoDays,
-    MarketFactor,
-    Stream,
-)
+from .simulation import CLOSE, DAY, DEFAULT_BUDGET, HIGH, LOW, OPEN, ROWS, VOLUME, Blocks, Stream
+from .simulation.coins import CryptoDays, MarketFactor
 from .simulation.venues import (
     LOT_EXPONENT,
     OUTCOMES,

@@ -22,23 +22,8 @@ import numpy as np
 from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument
 from engine.feeds.feed import lot_exponent, step, tick_exponent
-from engine.feeds.simulation import (
-    CLOSE,
-    DAY,
-    HIGH,
-    LOW,
-    OPEN,
-    ROWS,
-    STEPS_PER_PRICE,
-    VARIANCE,
-    VOLUME,
-    Asset,
-    CryptoDays,
-    Days,
-    Stream,
-    assets,
-    bridge_extremes,
-)
+from engine.feeds.simulation import CLOSE, DAY, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, Days, Stream, bridge_extremes
+from engine.feeds.simulation.coins import STEPS_PER_PRICE, Asset, CryptoDays, assets
 from engine.frame import Floats, Times
 
 Outcome = Literal["Yes", "No"]
