@@ -50,6 +50,7 @@ TESTS: Final = (
     "test_webhook_addresses",
     "test_number_smuggling",
     "test_tightening",
+    "test_stated_values",
 )
 LAWS: Final = "test_policy_laws"
 ABOUT_LAWS: Final = ("policy/evaluation", "policy/limits", "policy/case")
