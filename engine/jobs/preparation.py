@@ -1,6 +1,7 @@
 """Turns a request into a spec: every invalid request is refused here, at once, before a job is queued.
 
-Scripts are checked here and compiled again in the worker.
+Scripts are checked here and compiled again in the worker, which therefore imports this module. The models of requests
+and answers are imported where they are used: a worker needs none of them, and they take a fifth of a second.
 """
 
 from __future__ import annotations
@@ -8,24 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from api.backtest_results import Diagnostic, ScriptCheckResponse
-from api.backtests import ExecuteRequest, ScriptCheckRequest
 from api.errors import HeyTradersError, InvalidInput, NotFound
-from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
 from api.symbols import Instrument, resolve
 from api.times import SECONDS, Timeframe
 from engine.feeds.feed import Feed
 from engine.feeds.market import MarketFeed
 from engine.language.compile import CompiledScript, check_script, compile_script
 from engine.language.script import ScriptContext
-from engine.strategies import Setting, Written
-from engine.strategies.cross_sectional import write_cross_sectional
-from engine.strategies.pair_trading import write_pair_trading
-from engine.strategies.scaling_in import write_dca, write_grid
 
 from .spec import PORTFOLIO, SWEEP, Spec, base_of
+
+if TYPE_CHECKING:
+    from api.backtest_results import ScriptCheckResponse
+    from api.backtests import ExecuteRequest, ScriptCheckRequest
+    from engine.strategies import Written
 
 DAY: Final = 86_400
 MIN_BARS: Final = 2
@@ -283,6 +282,8 @@ def remarks(spec: Spec) -> tuple[str, ...]:
 
 def check(request: ScriptCheckRequest) -> ScriptCheckResponse:
     """Every finding on a script, and its plan."""
+    from api.backtest_results import Diagnostic, ScriptCheckResponse
+
     context = ScriptContext(
         universe=tuple(dict.fromkeys(resolve(ticker) for ticker in request.universe)),
         timeframe=request.timeframe,
@@ -329,6 +330,12 @@ def write_script(request: ExecuteRequest, instruments: Sequence[Instrument]) -> 
     Raises:
         InvalidInput: The parameters do not fit the universe.
     """
+    from api.strategies import CrossSectionalParameters, DcaParameters, GridParameters, PairParameters
+    from engine.strategies import Setting, Written
+    from engine.strategies.cross_sectional import write_cross_sectional
+    from engine.strategies.pair_trading import write_pair_trading
+    from engine.strategies.scaling_in import write_dca, write_grid
+
     setting = Setting(
         instruments=tuple(instruments),
         seconds=SECONDS[request.timeframe],

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from api.exchanges import DataChoice, ExchangeId
 from api.symbols import Instrument, resolve
 from api.times import SECONDS, Timeframe
-from engine.store.backtests import Search
 
 if TYPE_CHECKING:
     from api.backtests import Mode
     from api.strategies import StrategyType
+    from engine.store.backtests import Search
 
 SWEEP: Final = '{"sweep"'
 """How the row of a job begins that is a sweep."""
@@ -123,6 +123,8 @@ class Spec:
 
     def search(self, agent_id: str) -> Search:
         """The search that this run is a try of."""
+        from engine.store.backtests import Search
+
         return Search(agent_id, self.market, self.start, self.end, SECONDS[self.timeframe], self.experiment)
 
     @property

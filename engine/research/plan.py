@@ -7,13 +7,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import InvalidInput, closest
-from api.research import Range, SweepRequest
 from api.symbols import Instrument
 from engine.executor import INLINE_WORK, seed_of
 from engine.frame import Times
@@ -27,6 +26,9 @@ from engine.language.values import ScriptParameter
 
 from .statistics import Objective
 from .variants import VariantReader, why
+
+if TYPE_CHECKING:
+    from api.research import Range, SweepRequest
 
 DAY: Final = 86_400
 MAX_PERIODS: Final = 1_500
@@ -170,7 +172,7 @@ def _values(
         if grid and name not in grid:
             continue
         given = grid.get(name) or _own_range(parameter)
-        values = tuple(sorted(set(_listed(given) if isinstance(given, Range) else (float(v) for v in given))))
+        values = tuple(sorted({float(v) for v in given} if isinstance(given, Sequence) else set(_listed(given))))
         outside = [value for value in values if not parameter.low <= value <= parameter.high]
         if outside:
             raise InvalidInput(
@@ -182,6 +184,8 @@ def _values(
 
 
 def _own_range(parameter: ScriptParameter) -> Range:
+    from api.research import Range
+
     step = parameter.step or (parameter.high - parameter.low) / 10.0 or 1.0
     return Range(low=parameter.low, high=parameter.high, step=step)
 

@@ -112,7 +112,7 @@ def _losses(train: Table, test: Table) -> float:
 
 def _blocks(rows: int, periods: int) -> int:
     """An even number of blocks: many splits where they are cheap, and at least four periods in each block."""
-    most = 16 if rows <= 1_000 else 12 if rows <= 5_000 else 10
+    most = 16 if rows <= 250 else 14 if rows < 1_000 else 12 if rows <= 5_000 else 10
     return min(most, periods // 4 // 2 * 2)
 
 
