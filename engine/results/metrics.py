@@ -128,13 +128,8 @@ def measure_curve(equity: Floats, initial_cash: float, seconds: int, span: int |
     if peak.item(0) < initial_cash:
         peak[: peak.searchsorted(initial_cash)] = initial_cash
     tops = (equity >= peak).nonzero()[0]
-    return CurveMetrics(
-        *_ratios(*_spread(equity, peak, initial_cash), size, yearly),
-        bars=size,
-        periods_per_year=yearly,
-        max_drawdown_bars=_longest_gap(tops, size),
-        time_under_water=float(size - len(tops)) / size,
-    )
+    ratios = _ratios(*_spread(equity, peak, initial_cash), size, yearly)
+    return CurveMetrics(*ratios, size, yearly, _longest_gap(tops, size), float(size - len(tops)) / size)
 
 
 def measure_curves(
@@ -157,8 +152,9 @@ def _spread(equity: Floats, peak: Floats, cash: float) -> tuple[Any, Any, Any, A
     `peak` is overwritten.
     """
     size, axis = equity.shape[-1], equity.ndim - 1
-    share = np.minimum.reduce(np.divide(equity, peak, out=peak), axis)
-    returns = _returns(equity, cash, peak, solvent=bool(share > 0.0 if axis == 0 else (share > 0.0).all()))
+    np.divide(equity, peak, out=peak)
+    share: Any = np.minimum.reduce(peak, axis) if axis else peak.item(peak.argmin())
+    returns = _returns(equity, cash, peak, solvent=(share > 0.0).all() if axis else share > 0.0)
     mean = np.add.reduce(returns, axis) / size
     losses = np.minimum(returns, np.zeros(returns.shape))
     losses = np.vecdot(losses, losses) / size
@@ -173,13 +169,13 @@ def _ratios(
     annual = _annual(growth, yearly / size)
     deviation, reward = math.sqrt(variance), mean * root
     return CurveRatios(
-        total_return_pct=100.0 * (growth - 1.0),
-        annual_return=annual,
-        volatility=_finite(deviation * root) if size > 1 else None,
-        sharpe_ratio=_ratio(reward, _beyond_rounding(deviation, mean)) if size > 1 else None,
-        sortino_ratio=_ratio(reward, _beyond_rounding(math.sqrt(losses), mean)),
-        calmar_ratio=None if annual is None else _ratio(annual, -depth),
-        max_drawdown=depth,
+        100.0 * (growth - 1.0),
+        annual,
+        _finite(deviation * root) if size > 1 else None,
+        _ratio(reward, _beyond_rounding(deviation, mean)) if size > 1 else None,
+        _ratio(reward, _beyond_rounding(math.sqrt(losses), mean)),
+        None if annual is None else _ratio(annual, -depth),
+        depth,
     )
 
 
@@ -200,34 +196,33 @@ def profit_ratios(
 
 def measure_trades(simulation: Simulation) -> TradeMetrics:
     """Figures of a simulation's closed trades and of its costs."""
-    trades = simulation.trades
+    trades, gross = simulation.trades, simulation.gross
     pnl, percent = trades.profits
-    count = len(pnl)
-    won, lost = [value for value in pnl if value > 0.0], [value for value in pnl if value < 0.0]
-    gain, loss = math.fsum(won), -math.fsum(lost)
-    wins, losses = len(won), len(lost)
-    win_rate, profit_factor, expectancy = profit_ratios(count, wins, losses, gain, loss)
     totals = trades.totals
+    count = len(pnl)
+    exposure = float(np.count_nonzero(gross > 0.0)) / len(gross)
+    costs = exposure, totals.turnover, totals.fees, totals.slippage, simulation.funding
+    if not count:
+        return TradeMetrics(0, None, None, None, None, None, None, None, None, None, None, None, None, 0, *costs)
+    won, lost = [value for value in pnl if value > 0.0], [value for value in pnl if value < 0.0]
+    gain, loss, wins, losses = math.fsum(won), -math.fsum(lost), len(won), len(lost)
+    win_rate, profit_factor, expectancy = profit_ratios(count, wins, losses, gain, loss)
     return TradeMetrics(
-        num_trades=count,
-        win_rate=win_rate,
-        profit_factor=profit_factor,
-        average_trade=totals.pnl / count if count else None,
-        average_trade_pct=math.fsum(percent) / count if count else None,
-        average_win=gain / wins if wins else None,
-        average_loss=loss / losses if losses else None,
-        expectancy=expectancy,
-        best_trade=max(pnl) if count else None,
-        worst_trade=min(pnl) if count else None,
-        best_trade_pct=max(percent) if count else None,
-        worst_trade_pct=min(percent) if count else None,
-        average_bars_held=totals.bars_held / count if count else None,
-        max_consecutive_losses=_longest_losses(pnl),
-        exposure=float(np.count_nonzero(simulation.gross > 0.0)) / len(simulation.gross),
-        turnover=totals.turnover,
-        total_fees=totals.fees,
-        total_slippage=totals.slippage,
-        total_funding=simulation.funding,
+        count,
+        win_rate,
+        profit_factor,
+        totals.pnl / count,
+        math.fsum(percent) / count,
+        gain / wins if wins else None,
+        loss / losses if losses else None,
+        expectancy,
+        max(pnl),
+        min(pnl),
+        max(percent),
+        min(percent),
+        totals.bars_held / count,
+        _longest_losses(pnl),
+        *costs,
     )
 
 
@@ -257,7 +252,9 @@ def _beyond_rounding(spread: float, mean: float) -> float:
 
 
 def _ratio(above: float, below: float) -> float | None:
-    return _finite(above / below) if below > 0.0 else None
+    if below > 0.0 and math.isfinite(ratio := above / below):
+        return ratio
+    return None
 
 
 def _finite(value: float) -> float | None:
@@ -268,5 +265,8 @@ def _longest_gap(tops: NDArray[np.int64], size: int) -> int:
     """The longest stretch of bars between two neighbours of `tops`, or between one of them and an end of the curve."""
     if not len(tops):
         return size
-    between = int(np.maximum.reduce(tops[1:] - tops[:-1], initial=1)) - 1
-    return max(between, int(tops[0]), size - 1 - int(tops[-1]))
+    outside = max(tops.item(0), size - 1 - tops.item(-1))
+    if len(tops) == 1:
+        return outside
+    between = tops[1:] - tops[:-1]
+    return max(between.item(between.argmax()) - 1, outside)

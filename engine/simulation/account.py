@@ -33,10 +33,6 @@ CUT: Final = 0.99
 
 _ENTRY, _SIGNAL = CODE["entry"], CODE["signal"]
 
-RoundTrip = Callable[[float, float, float, int, float, float, int], bool]
-"""Takes the amount, then price, reference price and bar of the entry and of the exit. False if the amount is too small
-to trade."""
-
 Slot = tuple[int, int]
 """Where a position lives: the instrument's place in the universe, and the grid cell or -1."""
 
@@ -321,24 +317,56 @@ class Ledger:
         if ruined:
             self.settle()
 
-    def round_trips(self, side: Side, tag: str | None, path: list[float]) -> RoundTrip:
-        """A function that opens and closes a position in the only instrument, which cannot be liquidated: `open`,
-        `settle` and `close` in one call, with the same bits.
+    def round_trips(
+        self,
+        side: Side,
+        tag: str | None,
+        signals: tuple[bytes, bytes],
+        first: int,
+        size: Callable[[float, int], float],
+        path: list[float],
+    ) -> int:
+        """Trade the only instrument from each entry signal to the next exit signal, flat before and after.
 
-        Each trade adds its two fills to `path`: bar, balance, signed amount and free cash after each of them.
+        The position must not be one that can be liquidated. `open`, `settle` and `close` in one loop, with the same
+        bits.
+
+        Args:
+            signals: One byte a bar, 1 where an entry and where an exit is decided.
+            first: The first bar that decides.
+            size: The amount to buy at a price, base units, on a bar.
+            path: Each trade adds its two fills: bar, balance, signed amount and free cash after each of them.
+
+        Returns:
+            The bar on which an entry fills that no exit follows; 0 if there is none.
         """
-        fee_rate, inverse, dust = self._costs[0].fee, self._costs[0].inverse_leverage, self.dust
+        market, costs, dust, most = self._markets[0], self._costs[0], self.dust, math.inf
+        fee_rate, inverse, cap = costs.fee, costs.inverse_leverage, costs.cap
+        entering, leaving = costs.factors(side)
         add_fills, add_trade, add_path = self._fills.extend, self._trades.extend, path.extend
         code, out = self._tags.setdefault(tag, float(len(self._tags))), -side
-
-        def trade(
-            amount: float, price: float, reference: float, bar: int, exit_price: float, exit_reference: float, left: int
-        ) -> bool:
-            value, back, held = amount * price, amount * exit_price, side * amount
-            if not dust <= value < math.inf:
-                return False
+        next_entry, next_exit = signals[0].find, signals[1].find
+        opens, last, bar = market.open.item, len(market.open) - 1, first
+        while True:
+            bar = next_entry(1, bar, last) + 1
+            if not bar:
+                return 0
+            left = next_exit(1, bar, last) + 1
+            if not left:
+                return bar
+            opened, closed = opens(bar), opens(left)
+            price, exit_price = opened * entering, closed * leaving
+            if price > cap:
+                price = cap
+            if exit_price > cap:
+                exit_price = cap
+            amount = size(price, bar)
+            value = amount * price
+            if not dust <= value < most:
+                continue
+            back, held = amount * exit_price, side * amount
             fee, exit_fee = value * fee_rate, back * fee_rate
-            slipped, exit_slipped = amount * abs(price - reference), amount * abs(exit_price - exit_reference)
+            slipped, exit_slipped = amount * abs(price - opened), amount * abs(exit_price - closed)
             signed = side * value
             balance = self.balance - (signed + fee)
             margin = signed - value * inverse
@@ -348,13 +376,13 @@ class Ledger:
                 free = balance + margin
             self.balance = final = balance + (side * back - exit_fee)
             pnl, fees = held * (exit_price - price) - fee - exit_fee, fee + exit_fee
-            closing = left, 0, out, amount, exit_price, exit_fee, exit_slipped, _SIGNAL
-            add_fills((bar, 0, side, amount, price, fee, slipped, _ENTRY, *closing))
+            add_fills((
+                bar, 0, side, amount, price, fee, slipped, _ENTRY,
+                left, 0, out, amount, exit_price, exit_fee, exit_slipped, _SIGNAL,
+            ))  # fmt: skip
             add_trade((0, side, amount, bar, left, price, exit_price, fees, slipped + exit_slipped, pnl, _SIGNAL, code))
             add_path((bar, balance, held, free, left, final, 0.0, final))
-            return True
-
-        return trade
+            bar = left
 
     def records(self, frame: Frame) -> tuple[Trades, Fills]:
         """Everything that happened, by column."""

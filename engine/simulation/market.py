@@ -126,20 +126,20 @@ def _prepare(frame: Frame, instrument: Instrument, bars: Bars, settings: Simulat
         close = close.copy()
         close[resolution] = 1.0 if close[resolution] >= 0.5 else 0.0
         missing[resolution + 1 :] = True
-    gaps = np.count_nonzero(missing) > 0
+    gaps, rates = np.count_nonzero(missing) > 0, settings.funding.get(instrument)
     return Market(
-        instrument=instrument,
-        costs=costs,
-        open=bars.open,
-        high=bars.high,
-        low=bars.low,
-        close=close,
-        mark=_carried(close, missing) if gaps else close,
-        exists=~missing if gaps else None,
-        resolution=resolution,
-        rules=settings.order_rules.get(instrument, ANY_ORDER),
-        most=_most(bars.volume, settings.max_volume_share),
-        funding=None if (rates := settings.funding.get(instrument)) is None else rates.at_opens(frame),
+        instrument,
+        costs,
+        bars.open,
+        bars.high,
+        bars.low,
+        close,
+        _carried(close, missing) if gaps else close,
+        ~missing if gaps else None,
+        resolution,
+        settings.order_rules.get(instrument, ANY_ORDER),
+        _most(bars.volume, settings.max_volume_share),
+        None if rates is None else rates.at_opens(frame),
     )
 
 

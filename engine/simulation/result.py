@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from api.symbols import Instrument
 from engine.frame import Floats, Frame, Times
@@ -35,8 +35,7 @@ class SizeCounts:
     parts_kept: int = 0
 
 
-@dataclass(frozen=True)
-class Simulation:
+class Simulation(NamedTuple):
     """A finished simulation of the bars from `first_bar` to the frame's end.
 
     Attributes:

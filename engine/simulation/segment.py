@@ -65,8 +65,10 @@ class SegmentKernel:
         self._size = len(market.close)
         self._entries: list[tuple[Entry, Bools, Order | None]] = []
         self._exits: list[tuple[Exit, Bools]] = []
+        self._shorts = False
         for condition, intent in intents(program):
             if isinstance(intent, Entry):
+                self._shorts = self._shorts or intent.side < 0
                 self._entries.append((intent, fires(condition, intent), constant_order(intent)))
             elif isinstance(intent, Exit):
                 self._exits.append((intent, fires(condition, intent)))
@@ -101,31 +103,13 @@ class SegmentKernel:
 
     def _chain(self, order: Order) -> None:
         """Round trip after round trip: from each entry signal to the next exit signal."""
-        ledger, costs, last = self._ledger, self._market.costs, self._size - 1
-        opens, side, size = self._market.open.item, order.side, self._sizer(order)
-        trade, (entering, leaving), cap = (
-            ledger.round_trips(side, order.tag, self._path),
-            costs.factors(side),
-            costs.cap,
-        )
-        next_entry, next_exit = self._signals(0, False).find, self._signals(side, False).find  # noqa: FBT003
-        bar = self._first
+        ledger, bar, size = self._ledger, self._first, self._sizer(order)
+        signals = self._signals(0, False), self._signals(order.side, False)  # noqa: FBT003
         while not ledger.positions:
-            bar = next_entry(1, bar, last) + 1
+            bar = ledger.round_trips(order.side, order.tag, signals, bar, size, self._path)
             if not bar:
                 break
-            left = next_exit(1, bar, last) + 1
-            if not left:
-                self._trade(bar - 1, None)
-                continue
-            opened, closed = opens(bar), opens(left)
-            price, exit_price = opened * entering, closed * leaving
-            if price > cap:
-                price = cap
-            if exit_price > cap:
-                exit_price = cap
-            if trade(size(price, bar), price, opened, bar, exit_price, closed, left):
-                bar = left
+            self._trade(bar - 1, None)
         if self._report is not None:
             self._report(1.0)
 
@@ -162,31 +146,18 @@ class SegmentKernel:
             equity[-1] = cash[-1] = ledger.balance
             gross[-1] = 0.0
         trades, fills = ledger.records(self._frame)
-        return Simulation(
-            frame=self._frame,
-            settings=self._settings,
-            first_bar=self._first,
-            equity=equity,
-            cash=cash,
-            gross=gross,
-            trades=trades,
-            fills=fills,
-            final=final,
-            ended_early=self._ended,
-            sizes=self._ledger.sizes,
-        )
+        account = equity, cash, gross, trades, fills, final, self._ended, ledger.sizes
+        return Simulation(self._frame, self._settings, self._first, *account)
 
     def _curves(self) -> tuple[Floats, Floats, Floats]:
         """Equity, free cash and value held at each bar's close: the account's path, stretched."""
-        path = np.array(self._path)
-        begins = path[::4].astype(np.int64)
-        lengths = np.empty_like(begins)
-        np.subtract(begins[1:], begins[:-1], out=lengths[:-1])
-        lengths[-1] = self._size - begins[-1]
+        stretches = (*self._path, self._size)
+        path = np.fromiter(stretches, np.float64, len(stretches))
+        lengths = (path[4::4] - path[:-1:4]).astype(np.int64)
         equity, gross, free = path[1::4].repeat(lengths), path[2::4].repeat(lengths), path[3::4].repeat(lengths)
         gross *= self._market.close[self._first :]
         equity += gross
-        return equity, free, np.abs(gross, out=gross)
+        return equity, free, np.abs(gross, out=gross) if self._shorts else gross
 
     def _wait(self, bar: int) -> int:
         """Flat at the close of `bar`: jump to the bar on which the next entry fills."""

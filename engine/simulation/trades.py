@@ -122,9 +122,6 @@ class Trades:
     def _table(self) -> Floats:
         return np.array(self._numbers, dtype=np.float64).reshape(-1, self.WIDTH)
 
-    def _column(self, number: int) -> list[float]:
-        return self._numbers[number :: self.WIDTH]
-
     def _ints(self, column: int) -> Ints:
         return self._table[:, column].astype(np.int64)
 
@@ -186,22 +183,23 @@ class Trades:
     @property
     def totals(self) -> Totals:
         """Sums over all of them."""
-        column, total = self._column, math.fsum
-        prices = zip(column(2), column(5), column(6), strict=True)
+        numbers, width, total = self._numbers, self.WIDTH, math.fsum
+        prices = zip(numbers[2::width], numbers[5::width], numbers[6::width], strict=True)
         return Totals(
-            fees=total(column(7)),
-            slippage=total(column(8)),
-            pnl=total(column(9)),
-            bars_held=total(column(4)) - total(column(3)),
-            turnover=total([amount * (entry + left) for amount, entry, left in prices]),
+            total(numbers[7::width]),
+            total(numbers[8::width]),
+            total(numbers[9::width]),
+            sum(numbers[4::width]) - sum(numbers[3::width]),
+            total([amount * (entry + left) for amount, entry, left in prices]),
         )
 
     @property
     def profits(self) -> tuple[list[float], list[float]]:
         """`pnl` and `pnl_pct` as lists."""
-        pnl = self._column(9)
-        values = [amount * entry for amount, entry in zip(self._column(2), self._column(5), strict=True)]
-        return pnl, [100.0 * p / value if value > 0.0 else 0.0 for p, value in zip(pnl, values, strict=True)]
+        numbers, width = self._numbers, self.WIDTH
+        pnl = numbers[9::width]
+        paid = zip(pnl, numbers[2::width], numbers[5::width], strict=True)
+        return pnl, [100.0 * p / value if (value := amount * entry) > 0.0 else 0.0 for p, amount, entry in paid]
 
     @property
     def pnl_pct(self) -> Floats:
