@@ -11,11 +11,13 @@ import json
 import logging
 import re
 import ssl
+import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
@@ -39,6 +41,10 @@ AuthHeader = Literal["x-api-key", "bearer"]
 for _name in ("httpx", "httpcore"):
     # Below WARNING, httpx logs whole response headers, in which a service may quote the key.
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+if find_spec("sniffio") is None:
+    # httpx and httpcore import it several times a request, and without this line look through all folders each time.
+    sys.modules["sniffio"] = None  # pyright: ignore[reportArgumentType] - so Python marks a module as missing
 
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 _KEY: Final = re.compile(r"[\x21-\x7e]{8,512}")

@@ -223,6 +223,8 @@ def serving(venue: FakeVenue) -> Generator[str]:
 class _Handler(BaseHTTPRequestHandler):
     fake: FakeVenue
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    """Head and body go out together. A body in a packet of its own waits 40 ms until the head is acknowledged."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""
