@@ -189,7 +189,7 @@ class Ledger:
             shown = canonical_json(dict(result))
             if shown == row["result"]:
                 return rows.intent_of(row)
-            changed = rows.rewrite(journal, {**row, "result": shown}, {"shown": dict(result)})
+            changed = rows.rewrite(journal, row, {"result": shown}, {"shown": dict(result)})
             return rows.intent_of(changed)
 
     def swept(self, intent_id: str) -> int:

@@ -24,7 +24,7 @@ from typing import Any, Final, cast
 from platformdirs import user_state_path
 
 from api.errors import UserMustAct
-from safety.exits import redacted_value
+from safety.exits import redacted, redacted_value
 from safety.private_file import BadFile, read_bounded, read_regular
 from safety.terms.proposal import canonical_json
 
@@ -83,12 +83,15 @@ class Journal:
     def append(self, kind: str, subject: str, body: Mapping[str, Any]) -> Event:
         """Write the next event. Every body also records the writing process and its clock."""
         seq, prev = self.head()
-        told = redacted_value({**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)})
+        told: Mapping[str, Any] = {**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)}
         text = canonical_json(told)
+        if "\\" in text or redacted(text) != text:  # without an escape, the text holds every string as it is
+            told = cast("Mapping[str, Any]", redacted_value(told))
+            text = canonical_json(told)
         mac = self._mac(seq + 1, prev, self.now, kind, subject, text)
         row = (seq + 1, self.now, kind, subject, text, prev, mac)
         self.db.execute(f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        return _event(row)
+        return Event(seq + 1, self.now, kind, subject, told, prev, mac)
 
     def head(self) -> tuple[int, str]:
         """Number and MAC of the last event."""

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
@@ -60,7 +61,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
         "price": format(order.price, "f") if order and order.price is not None else None,
         "notional": "" if proposal.notional_usd is None else format(proposal.notional_usd, "f"),
         "action_hash": action_hash(action),
-        "proposal": proposal.canonical(),
+        "proposal": proposal.canonical,
         "digest": proposal.digest,
         "tool": clean(caller.tool, _MAX_CLIENT),
         "client": clean(caller.client, _MAX_CLIENT),
@@ -103,8 +104,8 @@ def move(journal: Journal, row: Row, to: State, told: Mapping[str, object] | Non
     if not may_move(row["state"], to):
         raise no_such_move(row, to)
     reason = str(changes.pop("reason", ""))[:_MAX_REASON]
-    moved = {**row, "deadline": None, **changes, "state": to, "reason": reason, "changed_at": journal.now}
-    return rewrite(journal, moved, {"from": row["state"], "to": to, "reason": reason, **(told or {})})
+    changes |= {"deadline": changes.get("deadline"), "state": to, "reason": reason, "changed_at": journal.now}
+    return rewrite(journal, row, changes, {"from": row["state"], "to": to, "reason": reason, **(told or {})})
 
 
 def no_such_move(row: Row, to: State) -> InvalidInput:
@@ -116,22 +117,16 @@ def no_such_move(row: Row, to: State) -> InvalidInput:
     )
 
 
-def rewrite(journal: Journal, row: Row, told: Mapping[str, object]) -> Row:
-    """Write a changed row and its event."""
-    sealed = {**row, "seal": seal(journal, row)}
-    names = [name for name in sealed if name not in _IDENTITY]
+def rewrite(journal: Journal, row: Row, changes: Mapping[str, object], told: Mapping[str, object]) -> Row:
+    """Write the changed columns of a row, its seal and its event."""
+    changed = {**row, **changes}
+    written = {**changes, "seal": seal(journal, changed)}
     journal.db.execute(
-        f"UPDATE intents SET {', '.join(f'{name} = ?' for name in names)} WHERE intent_id = ?",
-        (*(sealed[name] for name in names), row["intent_id"]),
+        f"UPDATE intents SET {', '.join(f'{name} = ?' for name in written)} WHERE intent_id = ?",
+        (*written.values(), row["intent_id"]),
     )
-    journal.append("intent", row["intent_id"], {**told, "seal": sealed["seal"]})
-    return sealed
-
-
-_IDENTITY: Final = frozenset(
-    {"intent_id", "service", "kind", "account_id", "symbol", "side", "amount", "price", "notional"}
-    | {"action_hash", "proposal", "digest", "tool", "client", "automatic", "asked", "created", "money", "origin"}
-)
+    journal.append("intent", row["intent_id"], {**told, "seal": written["seal"]})
+    return {**changed, **written}
 
 
 def seal(journal: Journal, row: Mapping[str, Any]) -> str:
@@ -314,6 +309,7 @@ def _lateness(row: Row) -> str:
     return f"it was approved, but not sent within {sending_seconds(row):g} s"
 
 
+@lru_cache(maxsize=256)
 def action_hash(action: Action) -> str:
     """A hash that is equal for calls with the same terms."""
     return hashlib.sha256(canonical_json(action.model_dump()).encode()).hexdigest()

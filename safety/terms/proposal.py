@@ -14,10 +14,11 @@ import hashlib
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Final, Literal, Self, cast
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -306,6 +307,14 @@ class Proposal(Terms):
     nonce: str = Field(default_factory=lambda: secrets.token_hex(16))
     version: Literal[1, 2] = Field(default=DIGEST_VERSION, exclude=True)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy without values cached from the old fields."""
+        copied = super().model_copy(update=update, deep=deep)
+        for computed in ("canonical", "digest"):
+            vars(copied).pop(computed, None)
+        return copied
+
+    @cached_property
     def canonical(self) -> str:
         """The canonical form: JSON with sorted keys, decimals as plain strings.
 
@@ -319,14 +328,15 @@ class Proposal(Terms):
             fields["backend"] = FIRST_NAMES[str(fields.pop("money"))]
         return canonical_json(fields)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical form, hexadecimal."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
 
-    @classmethod
-    def read(cls, canonical: str) -> Proposal:
-        """Read a proposal written by `canonical`.
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def read(canonical: str) -> Proposal:
+        """Read a proposal written by `canonical`; the same text is parsed once.
 
         Raises:
             ValueError: The text is not a proposal, or has a later version.

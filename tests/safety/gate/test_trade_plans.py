@@ -93,12 +93,12 @@ def test_a_signature_over_one_plan_is_none_over_another() -> None:
     assert len(digests) == 5
     for action in changed:
         proposal = plain.model_copy(update={"action": action})
-        assert proposal.read(proposal.canonical()).action == action
+        assert proposal.read(proposal.canonical).action == action
 
 
 def test_an_order_without_a_plan_is_written_as_before_there_were_any() -> None:
-    assert "stop_loss" not in proposed(ORDER).canonical()
-    assert "reduce_only" not in proposed(ORDER).canonical()
+    assert "stop_loss" not in proposed(ORDER).canonical
+    assert "reduce_only" not in proposed(ORDER).canonical
 
 
 @pytest.mark.parametrize(

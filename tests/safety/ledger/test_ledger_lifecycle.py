@@ -380,7 +380,7 @@ def test_every_digit_of_an_amount_is_kept(ledger: Ledger, clock: Clock) -> None:
     assert isinstance(found.proposal.action, type(order()))
     assert str(found.proposal.action.amount) == digits
     assert order(digits) != order(digits[:-1] + "9")
-    assert proposal(0, order(digits)).canonical()[:-50] != proposal(0, order(digits[:-1] + "9")).canonical()[:-50]
+    assert proposal(0, order(digits)).canonical[:-50] != proposal(0, order(digits[:-1] + "9")).canonical[:-50]
 
 
 def test_the_files_are_for_their_owner_alone(home: Path, ledger: Ledger, clock: Clock) -> None:

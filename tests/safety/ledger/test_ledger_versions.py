@@ -78,7 +78,7 @@ def test_a_ledger_of_a_later_release_is_refused_in_words(earlier: Path) -> None:
 
 
 def test_a_proposal_of_a_version_nobody_knows_is_not_read() -> None:
-    written = proposal(0.0).canonical().replace('"v":2', '"v":3')
+    written = proposal(0.0).canonical.replace('"v":2', '"v":3')
 
     with pytest.raises(ValueError, match="not a proposal of this version"):
         Proposal.read(written)
