@@ -18,7 +18,6 @@ from safety.ledger import switch
 from safety.ledger.journal import Event, Journal
 from safety.ledger.rows import (
     Row,
-    action_hash,
     admit_row,
     altered,
     expire,
@@ -357,7 +356,7 @@ def _earlier(journal: Journal, proposal: Proposal, repeat_seconds: int) -> Row |
     An intent that waits for a human, or was definitely not sent but still may be, always matches. One that needed no
     human, or was sent, matches for `repeat_seconds`. A rejected one never matches.
     """
-    terms = (proposal.money, action_hash(proposal.action))
+    terms = (proposal.money, proposal.action_hash)
     rows = select(
         journal,
         "money = ? AND action_hash = ? AND (state IN ('PENDING', 'NOT_SENT') OR state = 'APPROVED' AND"

@@ -6,11 +6,9 @@ in full (value, state, time of booking), so a row that another program has chang
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from api.errors import InvalidInput, NotFound, UserMustAct, clean
@@ -24,7 +22,7 @@ from safety.terms.intent import (
     may_move,
     new_intent_id,
 )
-from safety.terms.proposal import Action, Order, Proposal, account_of, canonical_json
+from safety.terms.proposal import Order, Proposal, account_of
 
 Row = dict[str, Any]
 
@@ -60,7 +58,7 @@ def admit_row(journal: Journal, proposal: Proposal, caller: Caller, state: State
         "amount": format(order.amount, "f") if order else "",
         "price": format(order.price, "f") if order and order.price is not None else None,
         "notional": "" if proposal.notional_usd is None else format(proposal.notional_usd, "f"),
-        "action_hash": action_hash(action),
+        "action_hash": proposal.action_hash,
         "proposal": proposal.canonical,
         "digest": proposal.digest,
         "tool": clean(caller.tool, _MAX_CLIENT),
@@ -307,12 +305,6 @@ def _lateness(row: Row) -> str:
     if row["state"] == "PENDING":
         return "nobody approved it in time"
     return f"it was approved, but not sent within {sending_seconds(row):g} s"
-
-
-@lru_cache(maxsize=256)
-def action_hash(action: Action) -> str:
-    """A hash that is equal for calls with the same terms."""
-    return hashlib.sha256(canonical_json(action.model_dump()).encode()).hexdigest()
 
 
 def intent_of(row: Mapping[str, Any]) -> Intent:

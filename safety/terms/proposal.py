@@ -310,7 +310,7 @@ class Proposal(Terms):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy without values cached from the old fields."""
         copied = super().model_copy(update=update, deep=deep)
-        for computed in ("canonical", "digest"):
+        for computed in ("canonical", "digest", "action_hash"):
             vars(copied).pop(computed, None)
         return copied
 
@@ -332,6 +332,11 @@ class Proposal(Terms):
     def digest(self) -> str:
         """SHA-256 of the canonical form, hexadecimal."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @cached_property
+    def action_hash(self) -> str:
+        """A hash that is equal for calls with the same terms, hexadecimal."""
+        return hashlib.sha256(canonical_json(self.action.model_dump()).encode()).hexdigest()
 
     @staticmethod
     @lru_cache(maxsize=256)

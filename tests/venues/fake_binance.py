@@ -102,8 +102,11 @@ class FakeBinance(FakeVenue):
         symbol = request.query.get("symbol")
         return 200, [self._told(o) for o in self.orders.values() if symbol in {None, o.symbol}]
 
+    no_leverage: Answer | None = None
+    """The answer to a change of the leverage, in place of a success."""
+
     def _leverage(self, request: Request) -> Answer:
-        return 200, {"leverage": int(request.form["leverage"]), "symbol": request.form["symbol"]}
+        return self.no_leverage or (200, {"leverage": int(request.form["leverage"]), "symbol": request.form["symbol"]})
 
     def _info(self, request: Request) -> Answer:
         is_futures = request.path.startswith("/fapi")

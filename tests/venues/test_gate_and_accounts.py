@@ -209,6 +209,44 @@ async def test_the_gate_books_what_a_fault_proves(
     assert placements(fake) == 1
 
 
+PERPETUAL: dict[str, Any] = {
+    "accounts": ["perp"],
+    "market_types": ["perpetual"],
+    "symbols": ["BTC/USDT:USDT"],
+    "max_amount": {"BTC/USDT:USDT": Decimal(1)},
+}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(400, {"code": -4028, "msg": "Leverage 1 is not valid"}), (503, {"code": -1001, "msg": "Internal error"})],
+    ids=["refused", "unknown"],
+)
+async def test_an_order_whose_leverage_was_not_set_is_not_sent_and_the_gate_knows(
+    settings: Settings, fake: FakeBinance, home: Path, answer: tuple[int, Any]
+) -> None:
+    """No order was sent, so its outcome is certain, even if that of the leverage is not."""
+    account = ConnectedAccount(account_id="perp", exchange="binancefuturesusd", labels_echoed=True, client_ids=True)
+    account_keys.keep(home, account, ("the-key-of-perp-0123", "the-secret-of-perp-0123"), in_file=True)
+    ConnectedAccounts(home).put(account)
+    key = signed(home, **PERPETUAL)
+    perpetual = replace(settings, venue_urls={"binancefuturesusd": settings.venue_urls["binance"]})
+    fake.no_leverage = answer
+    terms = {**order(fake), "account_id": "perp", "exchange": "binancefuturesusd", "leverage": 1}
+    async with client_of(perpetual) as client:
+        asked = await client.call_tool("orders_place", terms)
+        assert asked.structured_content is not None, asked.content
+        approve(home, key, asked.structured_content["intent_id"])
+        said = await refusal(client, "orders_place", **terms)
+        with closing(Ledger.open(home)) as ledger:
+            intent = ledger.intent(asked.structured_content["intent_id"])
+
+    assert "Binance USD-M did not confirm leverage 1" in said
+    assert intent is not None
+    assert intent.state == "REJECTED"
+    assert (fake.count("/leverage") - fake.count("/leverageBracket"), placements(fake)) == (1, 0)
+
+
 async def test_an_engine_without_the_gate_has_no_connected_account(settings: Settings) -> None:
     """The API that `heytraders-mcp engine` serves to others cannot reach real money."""
     async with open_engine(settings) as engine:

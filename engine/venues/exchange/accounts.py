@@ -7,7 +7,8 @@ is looked up at the exchange by that id. Only the process with the safety gate f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from api.accounts import (
     OpenOrdersResponse,
     Position,
 )
-from api.errors import HeyTradersError, InvalidInput, NotFound, OutcomeUnknown, Unavailable, UserMustAct
+from api.errors import HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, Unavailable, UserMustAct
 from api.exchanges import EXCHANGES
 from api.orders import (
     CANCELLABLE,
@@ -57,6 +58,21 @@ from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_vi
 
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
+
+NOT_SENT: Final = "VALIDATION_ERROR"
+"""The code of a failure before the order is sent. It is the code of a refusal, so the caller knows that there is no
+order; `INTERNAL_ERROR` would leave that open."""
+
+
+@contextmanager
+def _not_sent() -> Generator[None]:
+    """Give a failure before the order is sent the code that says so."""
+    try:
+        yield
+    except NotNow as error:
+        raise Unavailable(
+            f"{error.message}; the order was not sent", suggestion=error.suggestion, code=NOT_SENT
+        ) from error
 
 
 class ExchangeAccounts:
@@ -225,10 +241,11 @@ class ExchangeAccounts:
                 suggestion="Set HEYTRADERS_DATA=exchange and start it again",
                 code="VALIDATION_ERROR",
             )
-        market = self._reader.market(own.exchange, request.symbol)
-        check(request, market)
-        if request.has_plan:
-            self._check_plan(own, request, market)
+        with _not_sent():
+            market = self._reader.market(own.exchange, request.symbol)
+            check(request, market)
+            if request.has_plan:
+                self._check_plan(own, request, market)
         label = request.label or client_id or new_id("order")
         sent_as = order_id_for(own.exchange, own.account_id, client_id or label)
         row, is_new = self._write_down(own, request, market, label, sent_as)
@@ -241,7 +258,9 @@ class ExchangeAccounts:
         name = EXCHANGES[own.exchange].name
         if not written.sent:
             self._end(row, "REJECTED", "nothing was sent")
-            raise Unavailable(f"nothing was sent to {name}: {written.problem}", suggestion="Place the order again")
+            raise Unavailable(
+                f"nothing was sent to {name}: {written.problem}", suggestion="Place the order again", code=NOT_SENT
+            )
         refused = refusal(own.exchange, written)
         if refused is not None:
             self._end(row, "REJECTED", refused)
@@ -327,8 +346,10 @@ class ExchangeAccounts:
         if written.problem or written.status != 200:
             self._end(row, "REJECTED", "the leverage could not be set, so the order was not sent")
             raise Unavailable(
-                f"{EXCHANGES[own.exchange].name} did not confirm leverage {leverage}; the order was not sent",
+                f"{EXCHANGES[own.exchange].name} did not confirm leverage {leverage}"
+                f" ({written.problem or f'status {written.status}'}); the order was not sent",
                 suggestion="Place the order again, or leave leverage out",
+                code=NOT_SENT,
             )
 
     def _end(self, row: SentOrder, status: str, message: str) -> None:
