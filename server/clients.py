@@ -103,6 +103,22 @@ def merged(text: str | None, config: ClientConfig, added: Mapping[str, Any]) -> 
     return changed.replace("\r\n", "\n").replace("\n", "\r\n") if "\r\n" in written else changed
 
 
+def switched_off(text: str, config: ClientConfig) -> str | None:
+    """The field that keeps the client from starting our entry, as it is written: `"disabled": true`, for example.
+
+    Args:
+        text: A configuration that `merged` returned.
+    """
+    place: Any = json.loads(_without_comments(text))
+    for name in (*config.table, ENTRY):
+        place = place[name]
+    for name, usual in (("disabled", False), ("enabled", True)):
+        value = place.get(name, usual)
+        if bool(value) is not usual:
+            return f"{json.dumps(name)}: {json.dumps(value)}"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """A value in JSON text, at `start`. The text has no comments, but the same positions as the original."""

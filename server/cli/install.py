@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 import click
 
-from server.clients import ClientName, alone, client_config, entry, merged
+from server.clients import ClientName, alone, client_config, entry, merged, switched_off
 from server.keys import BadSetting
 from server.settings import DataChoice, Settings
 
@@ -24,7 +24,8 @@ from server.settings import DataChoice, Settings
 def install(*, name: str, data: str | None, only_print: bool) -> None:
     """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
 
-    An entry that is already there keeps its environment; settings of now are added to it. Comments stay.
+    An entry that is already there keeps its environment; the current settings are added to it. Comments stay. An entry
+    that is switched off stays off, and the answer says so.
     """
     settings = Settings.read(os.environ)
     config = client_config(cast("ClientName", name), Path.home(), os.environ, sys.platform)
@@ -38,7 +39,11 @@ def install(*, name: str, data: str | None, only_print: bool) -> None:
         raise BadSetting(
             f"{config.path} cannot be changed ({error.strerror})", suggestion="Put the entry in by hand: add --print"
         ) from error
-    click.echo(f"{config.path} starts heytraders now. " + (f"The old file is {backup}. " if backup else ""))
+    off = switched_off(config.path.read_text(encoding="utf-8-sig"), config)
+    does = "starts heytraders now" if off is None else "has the new entry for heytraders, but it is switched off"
+    click.echo(f"{config.path} {does}. " + (f"The old file is {backup}. " if backup else ""))
+    if off is not None:
+        click.echo(f"{name} will not start it as long as the entry contains {off}. To enable it, delete that field.")
     if settings.api_key and not settings.signed_in:
         click.echo("HEYTRADERS_API_KEY was left out. To keep it in this machine's keyring: heytraders-mcp login")
     click.echo(f"Restart {name} to see its tools.")

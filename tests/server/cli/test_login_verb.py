@@ -11,11 +11,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 
-from server.clients import ClientConfig, client_config, entry, merged
+from server.clients import ClientConfig, ClientName, client_config, entry, merged
 from server.settings import BadSetting
 from tests.api.conftest import FakeService, service
 from tests.server.cli.shell import ROOT, Done, run_here, run_process
@@ -263,6 +263,39 @@ def test_install_keeps_comments_and_what_an_entry_has(run: Run, tmp_path: Path) 
     }
     assert entry["disabled"] is True
     assert entry["command"] != "/old/python"
+    assert 'cursor will not start it as long as the entry contains "disabled": true' in done.stdout
+    assert "starts heytraders now" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"disabled": True}, '"disabled": true'),
+        ({"enabled": False}, '"enabled": false'),
+        ({"disabled": False, "enabled": True}, None),
+        ({"disabled": "yes"}, '"disabled": "yes"'),
+    ],
+)
+@pytest.mark.parametrize("client", get_args(ClientName))
+def test_an_entry_that_is_switched_off_stays_off_and_install_says_so(
+    run: Run, tmp_path: Path, client: ClientName, fields: dict[str, object], told: str | None
+) -> None:
+    config = client_config(client, tmp_path / "user", {}, sys.platform)
+    written: dict[str, Any] = {"heytraders": {"command": "x", **fields}}
+    for name in reversed(config.table):
+        written = {name: written}
+    config.path.parent.mkdir(parents=True, exist_ok=True)
+    config.path.write_text(json.dumps(written), encoding="utf-8")
+
+    done = run("install", "--client", client)
+
+    assert done.returncode == 0, done.stderr
+    assert ("starts heytraders now" in done.stdout) is (told is None)
+    assert (f"the entry contains {told}. To enable it, delete that field." in done.stdout) is (told is not None)
+    place: Any = json.loads(config.path.read_text(encoding="utf-8"))
+    for name in (*config.table, "heytraders"):
+        place = place[name]
+    assert {name: place[name] for name in fields} == fields
 
 
 @pytest.mark.parametrize(
