@@ -24,7 +24,7 @@ from .hostile import ENDED, FRESH, NAMES, bodies, requests
 from .world import ROWS, Arguments, World
 
 FEW = settings(
-    max_examples=10,
+    max_examples=7,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -30,7 +30,7 @@ from engine.simulation.settings import SimulationSettings
 from tests.engine.simulation.worlds import PERPETUAL, World, cut, framed, single_worlds, walk, worlds
 
 LAW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 TERMS = SimulationSettings(initial_cash=10_000.0)
 either = single_worlds() | worlds()

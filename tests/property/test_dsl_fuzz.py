@@ -99,21 +99,21 @@ def test_hostile_scripts_are_answered_with_diagnostics(source: str) -> None:
     _try_script(source)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_answered(source: str) -> None:
     _try_expression(source)
     _try_script(source)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=25))
 def test_any_words_of_the_language_are_answered(words: list[str]) -> None:
     _try_expression(" ".join(words))
     _try_script(" ".join(words))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=160, deadline=None)
 @given(st.sampled_from((*SEEDS, *SCRIPT_SEEDS)), st.integers(0, 1 << 30))
 def test_mutations_of_good_texts_are_answered(seed: str, salt: int) -> None:
     mutated = _mutated(seed, random.Random(salt))
@@ -139,7 +139,7 @@ def _mutated(text: str, chance: random.Random) -> str:
     return text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(sorted(OPERATORS)),
     st.lists(st.sampled_from(["close", "14", "close > open", '"4h"', "0", "1e9"]), max_size=5),

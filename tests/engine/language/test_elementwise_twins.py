@@ -35,7 +35,7 @@ def test_both_know_the_same_operators() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(SCALAR) - set(_CONDITIONS) - {"where"}))
 def test_numbers_one_by_one_are_numbers_in_a_row(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(st.lists(st.tuples(*[numbers] * _arity(name)), min_size=1, max_size=8))
     def law(rows: list[tuple[float, ...]]) -> None:
         with np.errstate(all="ignore"):

@@ -67,7 +67,7 @@ def periods_of(draw: st.DrawFn, operator: Operator) -> dict[str, int]:
 def test_a_value_never_depends_on_later_bars(name: str) -> None:
     operator = OPERATORS[name]
 
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=2, deadline=None)
     @given(st.integers(0, 10_000), st.integers(1, COUNT - 1), periods_of(operator))
     def law(seed: int, cut: int, periods: dict[str, int]) -> None:
         frame = frame_of(BTC, ETH, PERP, count=COUNT, seed=seed)

@@ -38,7 +38,7 @@ def dependent(seed: int, size: int, share: float) -> Floats:
 def test_the_block_length_is_that_of_arch(size: int, share: float) -> None:
     """Where dependence is strong, arch's correlations, which it divides by other norms, can keep another lag."""
     arch: Any = pytest.importorskip("arch.bootstrap")
-    for seed in range(5):
+    for seed in range(2):
         returns = dependent(seed, size, share)
         expected = float(arch.optimal_block_length(returns)["stationary"].iloc[0])
 

@@ -77,7 +77,7 @@ terms = st.builds(
 
 
 @pytest.mark.long
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), terms, st.integers(0, 20), st.sampled_from([None, 1, 2]), st.booleans())
 def test_accounts_traded_together_trade_as_alone(
     seed: int, how: SimulationSettings, first_bar: int, most: int | None, gaps: bool

@@ -21,7 +21,7 @@ from tests.safety.policy.differential import Dice, case, random_limits
 from tests.safety.policy.scenarios import BUY, KNOWN, POST, STANDING, against, facts, paper, policy
 
 SEEDS: Final = st.integers(0, 10**9)
-MANY: Final = settings(max_examples=400, deadline=None)
+MANY: Final = settings(max_examples=200, deadline=None)
 
 
 def limits(seed: int) -> Limits:

@@ -334,7 +334,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     steps=moves,
     is_perpetual=st.booleans(),

@@ -157,7 +157,7 @@ FALLS_LITTLE = (100_000.0, 100_000.0, 99_000.0, 99_000.0, 1_000_000.0)
 GAPS_UP_AND_FALLS = (102_200.0, 102_200.0, 84_000.0, 84_000.0, 1_000_000.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(plans(), st.integers(1, 4))
 @example(Plan(1, None, 20, 0.02, None, [WIDE]), 1)
 @example(Plan(1, 98_000, 20, None, None, [WIDE]), 1)
