@@ -312,7 +312,7 @@ class ReportRequest(Request):
     result_id: Identifier = Field(description="The result.")
     parts: Annotated[
         tuple[Annotated[Part, one_of(get_args(Part))], ...],
-        WithJsonSchema({"type": "array", "items": {"enum": list(get_args(Part))}}),
+        WithJsonSchema({"type": "array", "items": {"type": "string", "enum": list(get_args(Part))}}),
     ] = Field(DEFAULT_PARTS, description="What to report.")
     chart: Annotated[bool, WithJsonSchema({"type": "boolean"})] = Field(default=False, description="Also a picture.")
     ticker: Text | None = Field(None, description="For benchmark; default: the first traded.")

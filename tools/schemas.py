@@ -34,11 +34,15 @@ def input_schema(model: type[BaseModel]) -> Schema:
     """The arguments of a tool. Always an object with `properties`.
 
     The schema does not say that unknown arguments are errors, though they are: Google's client library fails on
-    `additionalProperties: false`, and OpenAI's adds it itself.
+    `additionalProperties: false`, and OpenAI's adds it itself. Gemini refuses every text format except `date-time`, so
+    the description of a day gives its format.
     """
     schema = _flat(model, mode="validation")
     schema.pop("description", None)
-    schema.setdefault("properties", {})
+    for field in schema.setdefault("properties", {}).values():
+        if field.get("format") == "date":
+            del field["format"]
+            field["description"] = f"YYYY-MM-DD. {field.get('description', '')}".rstrip()
     return schema
 
 

@@ -1,6 +1,11 @@
-"""Clients that rewrite schemas: OpenAI's strict mode makes every argument required, so models fill in blanks."""
+"""Clients that rewrite schemas: Gemini takes a part of JSON schema only, and OpenAI's strict mode makes every argument
+required, so models fill in blanks."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
@@ -8,7 +13,88 @@ from server.settings import Settings
 from tests.calls import refusal, result
 from tests.conftest import Connect
 
+GEMINI: Final = frozenset(
+    [
+        "type",
+        "format",
+        "title",
+        "description",
+        "nullable",
+        "enum",
+        "maxItems",
+        "minItems",
+        "properties",
+        "required",
+        "minProperties",
+        "maxProperties",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "example",
+        "anyOf",
+        "propertyOrdering",
+        "default",
+        "items",
+        "minimum",
+        "maximum",
+    ]
+)
+"""The fields of `Schema` in Google's description of function calling."""
+
+KINDS: Final = frozenset({"string", "number", "integer", "boolean", "array", "object"})
+
 ORDER = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.001"}
+
+
+def _nodes(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A schema and all schemas inside it, each with its place."""
+    yield path, schema
+    for name, field in schema.get("properties", {}).items():
+        yield from _nodes(field, f"{path}.{name}")
+    for inner in (*schema.get("anyOf", ()), *((schema["items"],) if "items" in schema else ())):
+        yield from _nodes(inner, f"{path}[]")
+
+
+def _refused(node: dict[str, Any]) -> list[str]:
+    """What the services of Google and OpenAI refuse in one schema."""
+    kind, words, form = node.get("type"), node.get("enum"), node.get("format")
+    choices = node.get("anyOf")
+    return [
+        *(f"keyword {name}" for name in node.keys() - GEMINI),
+        *(["no type"] if choices is None and kind not in KINDS else []),
+        *(["a type beside anyOf"] if choices is not None and kind is not None else []),
+        *(["an array of anything"] if kind == "array" and not node.get("items") else []),
+        *(
+            ["an enum of something else than words"]
+            if words is not None and (kind != "string" or not all(words))
+            else []
+        ),
+        *([f"format {form}"] if kind == "string" and form not in {None, "date-time"} else []),
+        *(f"required {name}" for name in node.get("required", ()) if name not in node["properties"]),
+    ]
+
+
+async def test_gemini_and_openai_accept_every_tool(connect: Connect) -> None:
+    async with connect() as client:
+        tools = (await client.list_tools()).tools
+
+    wrong = [(path, why) for t in tools for path, node in _nodes(t.input_schema, t.name) for why in _refused(node)]
+    assert wrong == []
+    assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", tool.name) for tool in tools)
+    assert all(0 < len(tool.description or "") <= 1024 for tool in tools)
+
+
+async def test_a_day_says_how_it_is_written(connect: Connect) -> None:
+    async with connect() as client:
+        days = [
+            field["description"]
+            for tool in (await client.list_tools()).tools
+            for name, field in tool.input_schema["properties"].items()
+            if name in {"start_date", "end_date"}
+        ]
+
+    assert len(days) >= 12
+    assert all(day.startswith("YYYY-MM-DD") for day in days)
 
 
 @pytest.mark.parametrize("tool", ["order_preview", "orders_place", "place_with_confirmation"])
