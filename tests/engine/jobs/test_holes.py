@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from api.symbols import Instrument
@@ -101,3 +104,46 @@ async def test_a_named_experiment_counts_its_own_tries(finish: Finish, send: Sen
     ]
 
     assert tried == [1, 2, 1, 3]
+
+
+@pytest.mark.parametrize(("base", "minutes", "longer"), [("15m", 15, "4h"), ("30m", 30, "12h")])
+async def test_longer_bars_over_irregular_holes_are_those_of_pandas(
+    research: Engine, finish: Finish, send: Send, tmp_path: Path, base: Any, minutes: int, longer: str
+) -> None:
+    pandas: Any = import_module("pandas")
+    rng, days = np.random.default_rng(minutes), 16
+    size, step = days * 1_440 // minutes, 60 * minutes
+    close = np.round(0.0317 * np.exp(np.cumsum(rng.normal(0.0, 0.004, size))), 7)
+    opened = np.concatenate([[0.0317], close[:-1]])
+    kept = rng.random(size) > 0.07
+    kept[size // 3 : size // 3 + 540 // minutes] = False
+    kept[[0, -1]] = True
+    table = pandas.DataFrame({"time": BEGIN + step * np.arange(size), "open": opened, "high": np.maximum(opened, close),
+                              "low": np.minimum(opened, close), "close": close, "volume": 1e9})[kept]  # fmt: skip
+    table.to_csv(tmp_path / "thin.csv", index=False)
+    thin = Instrument("gate", f"THIN{minutes}", "USDT")
+    import_file(research.store, tmp_path / "thin.csv", thin, base, allow_gaps=True, clock=research.clock)
+
+    line = f"tf('{longer}', close)", f"tf('{longer}', sma(close, 3))"
+    script = "emit_signal({0} > {1}, entry(TICKER, 'LONG', Weight(0.5)))\nemit_signal({0} < {1}, exit(TICKER))"
+    last = (datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=days - 1)).date().isoformat()
+    body = {**_body(script.format(*line), base), "universe": [thin.ticker], "end_date": last, "max_volume_share": 0}
+    found = await _results(finish, send, body)
+    trades = (await send("GET", f"/backtest/results/{found['result_id']}/trades?limit=500")).json()["data"]["trades"]
+
+    closes = table.set_index(pandas.to_datetime(table["time"], unit="s", utc=True))["close"]
+    bars = closes.resample(longer).last().dropna()
+    rising = (bars - bars.rolling(3).mean()).dropna()
+    known = rising.shift(freq=longer)  # a bar is known at its end
+    at_close = (closes.index + pandas.Timedelta(minutes=minutes)).rename("time")
+    side = np.sign(known.reindex(at_close, method="ffill").to_numpy())
+    wanted: list[str] = []
+    held = False
+    for bar, now in enumerate(side[:-1]):
+        if (now > 0 and not held) or (now < 0 and held):
+            held = not held
+            if held:
+                wanted.append(closes.index[bar + 1].strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert len(wanted) > 3
+    assert [trade["entry_time"] for trade in trades] == wanted
+    assert any(f"{size - int(kept.sum())} of {size:,} bars are missing" in warning for warning in found["warnings"])
