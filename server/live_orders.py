@@ -18,7 +18,7 @@ from engine.access import LOCAL_AGENT
 from engine.live.door import Answered, DoorAnswer, OrderDoor, StrategyOrder
 from engine.trading_rules import ExitOrder, Exits
 from safety.gate.deployments import cancel_for_strategy, place_for_strategy
-from safety.gate.orders import Exit, permit_exit
+from safety.gate.judging import Exit, permit_exit
 
 if TYPE_CHECKING:
     from safety.terms.intent import Intent

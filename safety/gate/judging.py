@@ -1,7 +1,8 @@
 """Applies the policy in force to an action: read the facts first, then decide with the ledger's numbers.
 
 Reading facts is slow and waits for the service. Deciding is pure and quick, so it can run inside a transaction of the
-ledger: once when an action is admitted, and again when its only attempt is claimed.
+ledger: once when an action is admitted, and again when its only attempt is claimed. An exit is judged by the entry that
+was approved with it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from safety.policy import account, orders
 from safety.policy.evaluation import Need, Trip, evaluate, findings_of, needs, tripped
 from safety.policy.limits import Limits
 from safety.terms.facts import Decision, Facts, Outcome, SwitchState, Usage
-from safety.terms.intent import GO, Intent, Verdict, stop
+from safety.terms.intent import GO, Intent, State, Verdict, stop
 from safety.terms.proposal import Action, Channel, Channels, Order, account_of
 
 if TYPE_CHECKING:
@@ -36,11 +37,11 @@ MOST_STANDING: Final = 1000
 """How many placed intents are searched for a strategy's deployment, newest first."""
 
 MAX_MOVER: Final = 80
+"""Maximum characters of who moved the switch."""
 LOOK_SECONDS: Final = 14.0
 """Time limit for reading facts: a tool has 45 s, and the one request that sends an order may take 30 s."""
 _SHOWN: Final[frozenset[Need]] = frozenset({"quote", "usd_rate"})
 """The facts behind the value of an order that a human sees."""
-"""Maximum characters of who moved the switch."""
 
 MAX_DRIFT: Final = Decimal("0.005")
 """How far the market may move between a human's question and the sending of a market order, as a fraction."""
@@ -241,3 +242,78 @@ class Judge:
             started_by_client=self.started_by_client,
         )
         return loaded, approver, assured
+
+
+EXIT: Final = "exit_sent"
+"""Event kind: an exit of an approved order was sent. The subject is the order's intent."""
+
+_PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
+
+_STRATEGY_ORDERS: Final = 1_000
+"""How many placed orders are searched for those of a strategy, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger.
+
+    `again` says why an earlier one did not fill, for the journal.
+    """
+
+    account_id: str
+    symbol: str
+    side: str
+    role: str
+    price: Decimal
+    amount: Decimal
+    again: str = ""
+
+
+def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal:
+    """How much the newest orders of a deployment like this entry may have opened: one exit covers them together."""
+    placed = ledger.intents(states=_PLACED, limit=_STRATEGY_ORDERS)
+    like = (
+        each.proposal.action
+        for each in placed
+        if (each.caller.tool, each.caller.client) == (intent.caller.tool, intent.caller.client)
+    )
+    same = (entry.account_id, entry.symbol, entry.side)
+    return sum(
+        (o.amount for o in like if isinstance(o, Order) and (o.account_id, o.symbol, o.side) == same), Decimal(0)
+    )
+
+
+def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
+    """Check whether an exit may be sent: it must match an exit of an order that passed this gate, as approved.
+
+    Limits on entries do not apply, since an exit only closes an admitted position. A halt does apply: while the switch
+    is HALTED, nothing is sent. Each exit is written to the journal first. A deployed strategy may move its own exits,
+    and one exit may cover all that its orders opened. Blocking.
+
+    Args:
+        ledger: The ledger of this home.
+        label: The label of the entry.
+        order: The exit.
+
+    Returns:
+        The objection; "" if it may be sent.
+    """
+    intent = ledger.by_label({label}).get(label)
+    entry = None if intent is None else intent.proposal.action
+    if intent is None or not isinstance(entry, Order) or intent.state not in _PLACED:
+        return "no order that passed the gate has this exit"
+    if intent.digest != intent.proposal.digest:
+        return "the approved order was changed in the ledger"
+    approved = entry.stop_loss if order.role == "stop_loss" else entry.take_profit
+    if intent.caller.origin:
+        approved = order.price
+    most = _opened_by_strategy(ledger, intent, entry) if intent.caller.origin else entry.amount
+    same_place = (entry.account_id, entry.symbol) == (order.account_id, order.symbol)
+    if not same_place or entry.side == order.side or approved != order.price or order.amount > most:
+        return f"{order.side} {order.amount:f} {order.symbol} at {order.price:f} is not the exit that was approved"
+    switch = ledger.switch()
+    if switch.state == "HALTED":
+        return f"the kill switch is HALTED ({switch.reason}); only `heytraders-mcp release` ends it"
+    terms = {"role": order.role, "price": str(order.price), "amount": str(order.amount)}
+    ledger.record(EXIT, subject=intent.intent_id, **terms, **({"again": order.again} if order.again else {}))
+    return ""

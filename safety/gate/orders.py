@@ -23,14 +23,13 @@ from safety.human.in_force import BY_ELICITATION, covers
 from safety.human.screen import question
 from safety.policy.case import worth
 from safety.terms.facts import Decision, SwitchState, Usage
-from safety.terms.intent import Admission, Caller, Intent, State, Verdict, stop
+from safety.terms.intent import Admission, Caller, Intent, Verdict, stop
 from safety.terms.proposal import Action, Order, Proposal
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from safety.gate import GateContext
-    from safety.ledger import Ledger
 
 PENDING_SECONDS: Final = 300
 """Time limit for an approval."""
@@ -441,78 +440,3 @@ async def _until(
         found = await to_thread.run_sync(context.ledger.intent, intent.intent_id)
         intent = intent if found is None else found
     return intent
-
-
-EXIT: Final = "exit_sent"
-"""Event kind: an exit of an approved order was sent. The subject is the order's intent."""
-
-_PLACED: Final[frozenset[State]] = frozenset({"ACKED", "SENT", "UNKNOWN", "ABSENT"})
-
-
-_STRATEGY_ORDERS: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """An exit that is about to be sent: `role` is stop_loss or take_profit, `price` is its trigger.
-
-    `again` says why an earlier one did not fill, for the journal.
-    """
-
-    account_id: str
-    symbol: str
-    side: str
-    role: str
-    price: Decimal
-    amount: Decimal
-    again: str = ""
-
-
-def _opened_by_strategy(ledger: Ledger, intent: Intent, entry: Order) -> Decimal:
-    """How much the newest orders of a deployment like this entry may have opened: one exit covers them together."""
-    placed = ledger.intents(states=_PLACED, limit=_STRATEGY_ORDERS)
-    like = (
-        each.proposal.action
-        for each in placed
-        if (each.caller.tool, each.caller.client) == (intent.caller.tool, intent.caller.client)
-    )
-    same = (entry.account_id, entry.symbol, entry.side)
-    return sum(
-        (o.amount for o in like if isinstance(o, Order) and (o.account_id, o.symbol, o.side) == same), Decimal(0)
-    )
-
-
-def permit_exit(ledger: Ledger, label: str, order: Exit) -> str:
-    """Check whether an exit may be sent: it must match an exit of an order that passed this gate, as approved.
-
-    Limits on entries do not apply, since an exit only closes an admitted position. A halt does apply: while the switch
-    is HALTED, nothing is sent. Each exit is written to the journal first. A deployed strategy may move its own exits,
-    and one exit may cover all that its orders opened. Blocking.
-
-    Args:
-        ledger: The ledger of this home.
-        label: The label of the entry.
-        order: The exit.
-
-    Returns:
-        The objection; "" if it may be sent.
-    """
-    intent = ledger.by_label({label}).get(label)
-    entry = None if intent is None else intent.proposal.action
-    if intent is None or not isinstance(entry, Order) or intent.state not in _PLACED:
-        return "no order that passed the gate has this exit"
-    if intent.digest != intent.proposal.digest:
-        return "the approved order was changed in the ledger"
-    approved = entry.stop_loss if order.role == "stop_loss" else entry.take_profit
-    if intent.caller.origin:
-        approved = order.price
-    most = _opened_by_strategy(ledger, intent, entry) if intent.caller.origin else entry.amount
-    same_place = (entry.account_id, entry.symbol) == (order.account_id, order.symbol)
-    if not same_place or entry.side == order.side or approved != order.price or order.amount > most:
-        return f"{order.side} {order.amount:f} {order.symbol} at {order.price:f} is not the exit that was approved"
-    switch = ledger.switch()
-    if switch.state == "HALTED":
-        return f"the kill switch is HALTED ({switch.reason}); only `heytraders-mcp release` ends it"
-    terms = {"role": order.role, "price": str(order.price), "amount": str(order.amount)}
-    ledger.record(EXIT, subject=intent.intent_id, **terms, **({"again": order.again} if order.again else {}))
-    return ""

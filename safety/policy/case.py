@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, Literal, TypedDict
 
 from typing_extensions import Unpack
@@ -254,7 +254,13 @@ class Rule:
             found = deny(error.message, error.suggestion.rstrip("."))
         except Exception as error:  # noqa: BLE001 - whatever breaks in a rule, the answer is no
             found = deny(f"the rule failed ({type(error).__name__})", "Tell the user; the order was not sent")
-        return Finding(self.id) if found is None else found(self.id)
+        return _passed(self.id) if found is None else found(self.id)
+
+
+@cache
+def _passed(rule_id: str) -> Finding:
+    """The finding of a rule without an objection."""
+    return Finding(rule_id)
 
 
 def rule(

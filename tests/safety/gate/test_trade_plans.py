@@ -11,7 +11,7 @@ import pytest
 
 from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
-from safety.gate.orders import Exit, permit_exit
+from safety.gate.judging import Exit, permit_exit
 from safety.human.screen import question, summary
 from safety.terms.proposal import Order
 from tests.safety.approval.conftest import ORDER, proposed
