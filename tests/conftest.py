@@ -142,13 +142,10 @@ def _alternate_eras(items: list[pytest.Item]) -> None:
     in both, and so does a test without other cases.
     """
     folders = {Path(__file__).parent / folder for folder in _WHAT_A_TOOL_DOES}
+    chosen = {path: not folders.isdisjoint(path.parents) for path in {item.path for item in items}}
     cases: dict[tuple[Path, str], dict[str, dict[str, pytest.Function]]] = {}
     for item in items:
-        if (
-            isinstance(item, pytest.Function)
-            and hasattr(item, "callspec")
-            and not folders.isdisjoint(item.path.parents)
-        ):
+        if chosen[item.path] and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
             era = str(item.callspec.params.get("era"))
             if era in get_args(Era) and len(item.callspec.params) > 1:
                 case = item.callspec.id.replace(era, "", 1)

@@ -35,6 +35,21 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.ASCII,
 )
 
+
+def has_refused_literal(text: str) -> bool:
+    """Whether `text` has a number that touches a letter (`1if`), a prefix before quotes, or a backslash in quotes.
+
+    The language has none of them. Python's parser reads some, and warns about them on stderr.
+    """
+    for match in _TOKEN.finditer(text):
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        if match.lastgroup == "number" and (after.isalpha() or after == "_"):
+            return True
+        if match.lastgroup == "string" and ("\\" in match[0] or before.isalpha()):
+            return True
+    return False
+
+
 _SPELLINGS: Final = {
     "&&": "and",
     "||": "or",

@@ -13,6 +13,7 @@ from typing import Final
 
 from .foreign_calls import OUTPUT_WORDS
 from .foreign_words import timeframe_meant
+from .lexer import has_refused_literal
 from .operators import OPERATORS
 from .values import PERCENT_CALLS, PERCENT_STATE
 from .words import OTHER_WORDS
@@ -221,6 +222,8 @@ def _inside(text: str) -> tuple[str, str, str]:
 
 
 def _reads(text: str) -> bool:
+    if has_refused_literal(text):
+        return False
     try:
         ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -7,6 +7,7 @@ every error replaced.
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Final
 
 import pytest
@@ -258,6 +259,26 @@ def test_a_line_that_cannot_be_read_hides_no_other_error() -> None:
     )
 
     assert {d.line for d in report.diagnostics} >= {1, 2, 3} or {d.line for d in report.diagnostics} >= {1, 3}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "1if close > open",
+        "entry: 0x1ffor above crosses when rsi(14)",
+        "if '\\d' crosses above 5 moving if",
+        'x = "a\\q" is 2 crosses in entry',
+        "buy when close > 1or falls 2 in entry",
+    ],
+)
+def test_nothing_that_is_read_makes_python_warn(script: str) -> None:
+    """Python would write its warning to stderr, with the script in it."""
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        report = check_script(script, CONTEXT)
+
+    assert given == []
+    assert report.diagnostics
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from engine.simulation.schedule import Schedule
 from tests.engine.simulation.reference import Reference
 from tests.engine.simulation.worlds import BarByBar, World, plain_worlds, single_worlds, worlds
 
-MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def reference(world: World) -> Reference:
@@ -64,7 +64,7 @@ def test_the_general_path_equals_the_plain_loop_bit_for_bit(world: World) -> Non
     assert_same(result, reference(world))
 
 
-@settings(MANY, max_examples=30)
+@settings(MANY, max_examples=50)
 @given(single_worlds())
 def test_both_paths_give_the_same_bits_where_both_apply(world: World) -> None:
     fast = simulate(world.frame, world.program, world.settings, world.first_bar)
@@ -78,7 +78,7 @@ def test_both_paths_give_the_same_bits_where_both_apply(world: World) -> None:
     assert list(fast.trades.rows()) == list(general.trades.rows())
 
 
-@settings(MANY, max_examples=30)
+@settings(MANY, max_examples=50)
 @given(worlds())
 def test_a_program_asked_bar_by_bar_trades_like_the_same_program_in_one_piece(world: World) -> None:
     whole = simulate(world.frame, world.program, world.settings, world.first_bar)
