@@ -40,7 +40,7 @@ class Ledger:
         self._database = database
         self._key = key
         self._now = now
-        self._anchors = Anchors(home, key)
+        self._anchors = Anchors(home.resolve(), key)
 
     @classmethod
     def open(cls, home: Path, *, now: Callable[[], float] = time.time, recent: bool = False) -> Ledger:

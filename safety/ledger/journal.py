@@ -85,7 +85,8 @@ class Journal:
         seq, prev = self.head()
         told: Mapping[str, Any] = {**body, "pid": os.getpid(), "monotonic": round(time.monotonic(), 6)}
         text = canonical_json(told)
-        if "\\" in text or redacted(text) != text:  # without an escape, the text holds every string as it is
+        plain = text.replace('\\"', '"')  # without another escape, it holds every string as it is
+        if "\\" in plain or redacted(plain) != plain:
             told = cast("Mapping[str, Any]", redacted_value(told))
             text = canonical_json(told)
         mac = self._mac(seq + 1, prev, self.now, kind, subject, text)
@@ -186,7 +187,10 @@ def altered(seq: int) -> str:
 
 def _covered(value: object) -> str:
     """The input of a MAC. Values that another program put into the database may have any type and are covered too."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=repr)
+    return _COVERED.encode(value)
+
+
+_COVERED: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=repr)
 
 
 def _event(row: Any) -> Event:
@@ -258,7 +262,7 @@ class Anchors:
     """The anchors of one home.
 
     Attributes:
-        home: Its folder.
+        home: Its folder, resolved.
         key: The key of its journal.
     """
 
@@ -300,7 +304,7 @@ class Anchors:
         names = [self.key.hex()]
         with suppress(OSError):
             status = self.home.stat()
-            names.append(f"{self.home.resolve()} {status.st_dev} {status.st_ino}")
+            names.append(f"{self.home} {status.st_dev} {status.st_ino}")
         folder = user_state_path("heytraders-mcp") / "heads"
         return [folder / hashlib.blake2b(name.encode(errors="replace"), digest_size=16).hexdigest() for name in names]
 

@@ -367,7 +367,7 @@ def account_of(action: Action) -> str:
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces and decimals as plain strings."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_text)
+    return _CANONICAL.encode(value)
 
 
 def _text(value: object) -> str:
@@ -375,3 +375,6 @@ def _text(value: object) -> str:
         digits = format(value, "f")
         return digits.rstrip("0").rstrip(".") if "." in digits else digits
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_text)

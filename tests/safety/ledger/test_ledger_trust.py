@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -143,9 +144,15 @@ def test_two_homes_have_different_chains(tmp_path: Path, clock: Clock) -> None:
     assert len(macs) == 2
 
 
-def test_a_known_secret_never_gets_into_the_journal(home: Path, ledger: Ledger) -> None:
-    know("ht_secret_canary_9f8e7d6c5b4a")
-    ledger.record("note", said="the key is ht_secret_canary_9f8e7d6c5b4a, says the page")
+@pytest.mark.parametrize(
+    "before", ["ht_secret_canary_", 'quo"ted-', "back\\slash-", 'both\\"-', "uml\u00e4ut-", "per%cent-"], ids=repr
+)
+def test_a_known_secret_never_gets_into_the_journal(home: Path, ledger: Ledger, before: str) -> None:
+    secret = f"{before}9f8e7d6c5b4a"
+    know(secret)
+    ledger.record("note", said=f"the key is {secret}, says the page")
+    ledger.record("note", said=f'the page says "{secret}"', then=[{secret: 1}])
+    ledger.record("note", said=f"C:\\keys\\{secret}", then=json.dumps({"key": secret}))
 
     assert b"9f8e7d6c5b4a" not in (home / "safety.db").read_bytes()
     assert ledger.verify() == []
