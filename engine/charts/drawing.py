@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any, Final
@@ -24,7 +25,7 @@ from engine.research.report import months_of
 from engine.results.packing import TRADE_COLUMNS, Table
 from engine.simulation.schedule import at
 
-from . import Chart, svg
+from . import Chart, Theme, svg
 from .specifications import (
     Point,
     Row,
@@ -134,14 +135,20 @@ def compared_chart(results: Sequence[Stored]) -> Chart:
 
 
 def report_html(feed: Feed, result: Stored) -> str:
-    """Everything about a result on one page: pictures as SVG, figures, assumptions, warnings and the script."""
+    """Everything about a result on one page: pictures as SVG, figures, assumptions, warnings and the script.
+
+    Each picture is there twice, in light and in dark colours; the page shows those that the reader's browser prefers.
+    """
     pictures: list[str] = []
     for kind in ("equity", "months", "trades", "allocation"):
         try:
             chart = result_chart(feed, result, kind)
         except HeyTradersError:
             continue
-        pictures.append(f'<figure role="img" aria-label="{escape(chart.alt)}">{svg(chart)}</figure>')
+        drawn = "".join(
+            f'<div class="{theme}">{_own_ids(svg(chart, theme), f"{kind}-{theme}")}</div>' for theme in _BOTH
+        )
+        pictures.append(f'<figure role="img" aria-label="{escape(chart.alt)}">{drawn}</figure>')
     figures = "".join(
         f"<tr><th>{escape(n.replace('_', ' '))}</th><td>{_shown(result.metrics.get(n))}</td></tr>" for n in _KEY
     )
@@ -159,6 +166,11 @@ def report_html(feed: Feed, result: Stored) -> str:
         doubts=f"<h2>Reasons for doubt</h2><ul>{doubts}</ul>" if doubts else "",
         script=escape(result.summary["script"]),
     )
+
+
+def _own_ids(drawn: str, name: str) -> str:
+    """The SVG with ids that no other picture of the page has: each refers to its own clip paths and gradients."""
+    return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn)
 
 
 def _allocation(result: Stored, summary: str) -> Chart:
@@ -347,14 +359,19 @@ def stop_path(side: float, entry: float, stop: float | None, trail: float | None
     return path
 
 
+_BOTH: Final[tuple[Theme, ...]] = ("light", "dark")
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2em auto;padding:0 1em;color:#1f2328}}
+<meta name="color-scheme" content="light dark">
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:860px;margin:2em auto;padding:0 1em;color:#1f2328;
+background:#fff}}
 figure{{margin:1.5em 0}}svg{{max-width:100%;height:auto}}table{{border-collapse:collapse;margin:1em 0}}
 th{{text-align:left;font-weight:normal;padding:.15em 1.5em .15em 0;color:#57606a}}
 td{{font-variant-numeric:tabular-nums}}
-pre{{background:#f4f5f7;padding:1em;overflow:auto}}</style></head>
+pre{{background:#f4f5f7;padding:1em;overflow:auto}}.dark{{display:none}}
+@media (prefers-color-scheme:dark){{.light{{display:none}}.dark{{display:block}}
+body{{color:#e6e8eb;background:#14171c}}th{{color:#9aa2ac}}pre{{background:#22262d}}}}</style></head>
 <body><h1>{title}</h1>{pictures}<h2>Figures</h2><table>{figures}</table>{doubts}
 <h2>Assumptions</h2><table>{assumed}</table><h2>Script</h2><pre>{script}</pre></body></html>
 """

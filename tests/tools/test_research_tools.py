@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,11 @@ async def test_a_result_has_a_chart_and_a_report_to_read(connect: Connect) -> No
     assert base64.b64decode(png.blob).startswith(b"\x89PNG")
     assert isinstance(page, TextResourceContents)
     assert page.text.startswith("<!doctype html>")
-    assert "<svg" in page.text
+    assert page.text.count('class="light"><svg') == page.text.count('class="dark"><svg') > 1
+    assert "prefers-color-scheme:dark" in page.text
+    ids = re.findall(r'\bid="([^"]+)"', page.text)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", page.text)) <= set(ids)
 
 
 @pytest.mark.parametrize(
