@@ -29,7 +29,7 @@ from .kinds import (
     compare,
 )
 from .operators import OPERATORS, Operator
-from .ordering import bounds_of_call, contradict, crossed, ordered, told_apart
+from .ordering import bounds_of_call, contradict, crossed, exhaust, ordered, told_apart
 from .spec import Constant
 from .words import COLUMNS, VARIABLES, Variable
 
@@ -305,7 +305,7 @@ def _truth(name: str, args: Sequence[Node]) -> bool | None:
         case "and":
             return False if False in truths or contradict(args) else True if all(truths) else None
         case "or":
-            return True if True in truths else None if None in truths else False
+            return True if True in truths or exhaust(args) else None if None in truths else False
         case "not":
             return None if truths[0] is None else not truths[0]
         case _:

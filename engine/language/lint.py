@@ -307,8 +307,16 @@ def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
             findings.warning(
                 emission.span,
                 "never-true",
-                f"{quoted(emission.text)} can never hold: the value is {values}",
+                f"{quoted(emission.text)} compares a value that is {values} with {value:g}, which it never is",
                 f"Compare with {values}",
+            )
+        if isinstance(value, float) and node.payload == "==" and not value.is_integer() and _counts(subject):
+            half = f"`hour == {value // 1:g} and minute == {60 * (value % 1):g}`"
+            findings.warning(
+                emission.span,
+                "never-true",
+                f"{quoted(emission.text)} compares a whole number with {value:g}, which it never is",
+                f"Write {half}" if subject.payload == "hour" else f"Write {value // 1:g} or {value // 1 + 1:g}",
             )
         pattern = subject.op == "call" and OPERATORS[_name(subject)].category == "candle pattern"
         if not (pattern and isinstance(value, float) and node.payload in {"==", "!="}):
@@ -320,6 +328,11 @@ def _pattern(emission: EmissionPlan, node: Node, findings: Findings) -> None:
                 f"a candle pattern is 100, -100 or 0, and {quoted(emission.text)} compares it with {value:g}",
                 f"Write `{_name(subject)}() > 0` for a bullish one, `{_name(subject)}() < 0` for a bearish one",
             )
+
+
+def _counts(node: Node) -> bool:
+    """Whether a value is a part of the date, or a count."""
+    return node.op == "time" or name_of(node) in _WHOLE_CALLS
 
 
 def _event(node: Node) -> bool:

@@ -31,6 +31,16 @@ _BAR_PRICES: Final = frozenset({"avgprice", "medprice", "typprice", "wclprice"})
 _AVERAGES: Final = frozenset({"sma", "wma", "trima", "median", "midpoint", "percentile"})
 """Values between the lowest and the highest of their window."""
 
+_RISE_TOGETHER: Final = (_AVERAGES - {"midpoint"}) | {"ema", "rma"}
+"""Values that are never above those of another series if no value of theirs is."""
+
+_FLAT: Final = frozenset({"position", "position_side"})
+_NOTHING_WHILE_FLAT: Final = frozenset({"bars_in_position", "unrealized_pnl_pct"})
+"""Account values that are 0 without a position."""
+
+_MISSING_WHILE_FLAT: Final = frozenset({"entry_price", "highest_since_entry", "lowest_since_entry"})
+"""Account values that are missing without a position."""
+
 _ASCENDING: Final = {
     "bbands": ("lower", "middle", "upper"),
     "keltner": ("lower", "middle", "upper"),
@@ -136,7 +146,8 @@ def never_above(x: Node, y: Node, depth: int = _DEPTH) -> bool:
         return True
     if depth == 0 or x.kind.base != "number" or y.kind.base != "number":
         return False
-    if x.op == y.op in {"at", "tf"} and x.payload == y.payload:
+    same = x.op == y.op and x.payload == y.payload and x.args[1:] == y.args[1:]
+    if same and (x.op in {"at", "tf"} or name_of(x) in _RISE_TOGETHER):
         return never_above(x.args[0], y.args[0], depth - 1)
     if _same_bar(x, y) or _in_window(x, y, depth):
         return True
@@ -245,6 +256,10 @@ def bounds_of_call(name: str, constants: tuple[object, ...], args: Sequence[Node
             return Interval(0, period - 1)
         case "drawdown" if args[0].bounds.low >= 0:
             return Interval(-1, 0)
+        case "roc" | "ppo" if args[0].bounds.low >= 0:
+            return Interval(-100, math.inf)
+        case "rocr" | "rocr100" if args[0].bounds.low >= 0:
+            return Interval(0, math.inf)
         case "zscore" | "zspread":
             most = math.sqrt(max(period - 1, 0)) * (1 + _RESIDUE)
             return Interval(-most, most)
@@ -277,6 +292,17 @@ def contradict(args: Sequence[Node]) -> bool:
     return bool(moved["rising"] & moved["falling"]) or _outside(facts) or _circular(facts)
 
 
+def exhaust(args: Sequence[Node]) -> bool:
+    """Whether one of the conditions joined by `or` holds on every bar with values: `close > open or close <= open`."""
+    facts: list[_Fact] = []
+    for node in args:
+        if node.op == "apply" and node.payload in {"<", "<=", ">", ">="}:
+            a, b = node.args if node.payload in {">", ">="} else node.args[::-1]
+            if a.kind.base == b.kind.base == "number":
+                facts.append(_Fact(a, b, node.payload in {"<=", ">="}))
+    return len(facts) > 1 and (_outside(facts) or _circular(facts))
+
+
 class _Fact(NamedTuple):
     """`low` is at most `high`, or less than it."""
 
@@ -297,6 +323,8 @@ def _facts(node: Node) -> Iterator[_Fact]:
                 yield _Fact(a, b, node.payload == "<")
             if node.payload not in {"<", "<="}:
                 yield _Fact(b, a, node.payload == ">")
+    elif name_of(node) == "all_in":
+        yield from _facts(node.args[0])
     elif name_of(node) in {"crossover", "crossunder"}:
         a, b = node.args if name_of(node) == "crossunder" else node.args[::-1]
         yield _Fact(a, b, strict=True)
@@ -304,16 +332,35 @@ def _facts(node: Node) -> Iterator[_Fact]:
 
 def _outside(facts: Sequence[_Fact]) -> bool:
     """Whether comparisons with constants leave no value."""
-    left: dict[int, Interval] = {}
+    left: dict[Node, Interval] = {}
     for low, high, strict in facts:
         for subject, limit, symbol in ((low, high, "<"), (high, low, ">")):
             value = limit.constant
             if isinstance(value, float) and subject.constant is None:
-                bounds = narrowed(left.get(subject.id, subject.bounds), symbol if strict else f"{symbol}=", value)
+                bounds = narrowed(left.get(subject, subject.bounds), symbol if strict else f"{symbol}=", value)
                 if bounds.low > bounds.high:
                     return True
-                left[subject.id] = bounds
-    return False
+                left[subject] = bounds
+    flat = [
+        node.args
+        for node, (low, high) in left.items()
+        if node.op == "state" and node.payload in _FLAT and low == high == 0
+    ]
+    return any(
+        node.op == "state" and node.payload in _NOTHING_WHILE_FLAT and node.args in flat and not low <= 0 <= high
+        for node, (low, high) in left.items()
+    ) or any(_missing_while_flat(side, flat) for fact in facts for side in (fact.low, fact.high))
+
+
+def _missing_while_flat(node: Node, flat: Sequence[tuple[Node, ...]]) -> bool:
+    """Whether a value is computed from the entry of a ticker that has no position."""
+    if node.op == "state":
+        return node.payload in _MISSING_WHILE_FLAT and node.args in flat
+    return (
+        node.op == "apply"
+        and node.payload in {"+", "-", "*", "/"}
+        and any(_missing_while_flat(each, flat) for each in node.args)
+    )
 
 
 def _circular(facts: Sequence[_Fact]) -> bool:

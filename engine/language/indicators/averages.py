@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.frame import Floats
 
-from .windows import divided, missing
+from .windows import divided, missing, rolling_sum
 
 
 class Windows:
@@ -194,6 +194,11 @@ def ac(high: Floats, low: Floats, fast: int, slow: int, signal: int) -> Floats:
     return line - sma(line, signal)
 
 
+def vwma(x: Floats, volume: Floats, period: int) -> Floats:
+    """Average weighted by volume; missing where nothing was traded."""
+    return divided(rolling_sum(x * volume, period), rolling_sum(volume, period))
+
+
 def qstick(open_: Floats, close: Floats, period: int) -> Floats:
     """Average body."""
     return sma(close - open_, period)
@@ -208,6 +213,6 @@ IMPLEMENTATIONS: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function
     for function in (
         sma, wma, trima, hma, var, stddev, correlation, bbands, accbands, slope, linearreg_angle, linearreg,
-        linearreg_intercept, tsf, dpo, ao, ac, qstick, adr,
+        linearreg_intercept, tsf, dpo, ao, ac, vwma, qstick, adr,
     )
 } | {"sum": total}  # fmt: skip

@@ -60,7 +60,6 @@ OPERATORS: Final = (
         (SERIES, bars(20)),
         reads=("volume",),
         warmup="period - 1",
-        talib="VWMA",
     ),
     Operator(
         "alma",

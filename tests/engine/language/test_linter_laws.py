@@ -23,7 +23,7 @@ from tests.engine.language.dsl_markets import BTC, ETH, frame_of, nodes_of, outp
 
 PRICES: Final = ("open", "high", "low", "close", "hl2", "hlc3", "close[-3]", "high[-2]", "low[-5]")
 SERIES: Final = ("close", "high", "low", "hl2", "close[-2]")
-WINDOWS: Final = ("highest", "lowest", "sma", "median", "midpoint", "lag", "wma")
+WINDOWS: Final = ("highest", "lowest", "sma", "median", "midpoint", "lag", "wma", "ema", "rma", "vwma")
 OTHERS: Final = (
     "bbands_upper(close, 7)", "bbands_middle(close, 7)", "bbands_lower(close, 7)", "donchian_upper(5)",
     "donchian_lower(5)", "donchian_lower(5)[-2]", "keltner_upper(9)", "keltner_lower(9)", "pivot_points_p()",
@@ -51,7 +51,9 @@ COMPARED: Final = st.one_of(
     st.tuples(VALUES, st.sampled_from(("<", "<=", ">", ">=")), SCALED).map(" ".join),
     st.tuples(st.sampled_from(("crossover", "crossunder")), VALUES, VALUES).map("{0[0]}({0[1]}, {0[2]})".format),
 )
-CONDITIONS: Final = st.one_of(COMPARED, st.lists(COMPARED, min_size=2, max_size=4).map(" and ".join))
+CONDITIONS: Final = st.one_of(
+    COMPARED, *(st.lists(COMPARED, min_size=2, max_size=4).map(w.join) for w in (" and ", " or "))
+)
 
 
 def _still(frame: Frame, spread: float) -> Frame:

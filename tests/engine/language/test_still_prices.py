@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_a_line_on_a_price_that_does_not_move_is_the_price(name: str, price: flo
     for output in outputs_of(call(OPERATORS[name]), _frame(np.full(700, price))):
         known = output[~np.isnan(output)]
         assert set(known[-50:].tolist()) == {price}
+
+
+@pytest.mark.parametrize(
+    "expression", ["vwma(close, 2)", "vwma(close, 50)", "rolling_vwap(9)", "session_vwap()", "vwap()"]
+)
+@pytest.mark.parametrize("price", [300.0, 0.1, 1 / 3, 3.1e-8])
+def test_volume_decides_nothing_on_a_price_that_does_not_move(expression: str, price: float) -> None:
+    rng = np.random.default_rng(4)
+    volume = np.exp(rng.normal(0.0, 6.0, 2_000)) * (rng.random(2_000) > 0.1)
+    bars = replace(_bars(np.full(2_000, price)), volume=volume)
+    frame = replace(_frame(bars.close), bars={BTC: bars, ETH: bars})
+
+    (output,) = outputs_of(expression, frame)
+    assert set(output[~np.isnan(output)].tolist()) == {price}
 
 
 @pytest.mark.parametrize("name", NAMES)
