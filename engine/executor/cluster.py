@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final
@@ -22,6 +23,8 @@ _CONNECT_SECONDS: Final = 10
 _TASKS_A_WORKER: Final = 3
 """The remaining parameters are cut into this many tasks for each worker, so later tasks are smaller and all workers end
 together."""
+_NOTICE_SECONDS: Final = 1.0
+"""How long the scheduler gets to notice that a worker is gone."""
 _MOST_PACKED: Final = 5
 """Parameters of one Dask task at most, so that progress is seen and a cancelled worker is soon free."""
 
@@ -79,7 +82,14 @@ class ClusterExecutor:
         left = dict(enumerate(parameters))
         for _ in range(MAX_ATTEMPTS):
             packs = _packs(list(left), self.workers)
-            futures = dict(zip(self._submit(task, [[left[i] for i in pack] for pack in packs]), packs, strict=True))
+            try:
+                submitted = self._submit(task, [[left[i] for i in pack] for pack in packs])
+            except OSError:
+                # A worker died before it had the arrays. Once the scheduler has noticed, the others get them.
+                self._sent = None
+                time.sleep(_NOTICE_SECONDS)
+                continue
+            futures = dict(zip(submitted, packs, strict=True))
             try:
                 for future in self._dask.as_completed(list(futures), loop=self._client.loop):
                     if future.status == "finished":

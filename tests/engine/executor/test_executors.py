@@ -341,6 +341,35 @@ def test_a_result_whose_worker_dies_before_it_is_fetched_is_computed_again(
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_that_dies_before_it_has_the_arrays_costs_no_result(
+    cluster: Cluster, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler has not noticed yet that it is gone, so the arrays are sent to it too."""
+    send: Callable[..., Any] = import_module("distributed").Client.scatter
+    sent: list[Any] = []
+
+    def send_to_a_dead_worker(client: Any, *arrays: Any, **terms: Any) -> Any:
+        sent.append(client)
+        if len(sent) == 1:
+            cluster.started[-1].kill()
+            cluster.started[-1].wait()
+            raise OSError("connection refused")
+        return send(client, *arrays, **terms)
+
+    executor = open_executor(2, 2_048, f"dask://{cluster.address}")
+    try:
+        until(lambda: executor.workers == 2)
+        monkeypatch.setattr("distributed.Client.scatter", send_to_a_dead_worker)
+        found = results(executor)
+    finally:
+        executor.close()
+
+    assert found == expected
+    assert len(sent) > 1
+
+
+@pytest.mark.long
 def test_a_cluster_with_mutual_tls_runs_tasks_and_refuses_a_client_without_a_certificate(
     tmp_path: Path, expected: dict[int, tuple[float, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
