@@ -128,7 +128,9 @@ def test_http_ends_in_order_at_a_signal(transport: HttpTransport, ending: signal
         assert "Traceback" not in served.process.stderr.read()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long), None])
+@pytest.mark.parametrize(
+    "ending", [*(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGTERM, signal.SIGINT)), None]
+)
 def test_stdio_ends_in_order_and_leaves_the_database_closed(
     ending: signal.Signals | None, environment: dict[str, str], hostile_folder: Path
 ) -> None:

@@ -166,6 +166,7 @@ async def test_wrong_sweeps_say_how_to_fix_them(connect: Connect, terms: dict[st
         assert said in await refusal(client, "backtest_sweep", **SWEEP, **terms)
 
 
+@pytest.mark.long
 def test_a_shell_sweeps_and_reads_the_table(tmp_path: Path) -> None:
     file = tmp_path / "idea.signal"
     file.write_text(SCRIPT.replace("size = param", "_size = param").replace("Weight(size)", "Weight(1)"))

@@ -62,9 +62,8 @@ def test_an_unknown_verb_is_a_wrong_use() -> None:
     assert "sevre" in done.stderr
 
 
-def test_call_prints_the_result_as_json(tmp_path: Path) -> None:
-    home = {"HEYTRADERS_HOME": str(tmp_path / "home")}
-    done = run_process("call", "market_tickers", "exchange=UPBIT", "limit=2", env=home)
+def test_call_prints_the_result_as_json(run: Run) -> None:
+    done = run("call", "market_tickers", "exchange=UPBIT", "limit=2")
 
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
