@@ -46,7 +46,6 @@ from engine.venues.paper.records import (
     read_positions,
     update_order,
     waiting,
-    waits_of,
 )
 from engine.venues.paper.settlement import Upkeep
 
@@ -152,8 +151,8 @@ class PaperAccounts:
         account = self._account(account_id)
         listing, quote = self._prices.listing(instrument), self._prices.quote(instrument)
         steps, fee = Steps.of(listing), ListedTerms.of(listing).worst_fee
+        free = self._free(account)
         with exact():
-            free = self._holdings(account).free(account.currency)
             return affordable(free, quote.taker_price(1, steps), leverage, fee, steps.lot)
 
     def cancel(self, request: CancelRequest) -> Order:
@@ -272,10 +271,20 @@ class PaperAccounts:
             trading = TradingAccount(connection, account, self._clock.now())
             orders, positions = tuple(trading.open_orders()), tuple(read_positions(connection, account))
             holdings = Holdings(account, trading.books.balances(), positions, orders)
-            return holdings, waits_of(account, orders, positions)
+            return holdings, waiting(connection, [account])
 
         holdings, waits = self._store.read_now(work)
         return self._store.read_now(work)[0] if self._upkeep.meet(waits) else holdings
+
+    def _free(self, account: AccountRecord) -> Decimal:
+        """The free money of an account, after all bars that have closed."""
+
+        def work(connection: sa.Connection) -> tuple[Decimal, list[Waiting]]:
+            free = TradingAccount(connection, account, self._clock.now()).books.amount("free", account.currency)
+            return free, waiting(connection, [account])
+
+        free, waits = self._store.read_now(work)
+        return self._store.read_now(work)[0] if self._upkeep.meet(waits) else free
 
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
         if EXCHANGES[account.exchange].market_type != "prediction":

@@ -47,6 +47,7 @@ _THIS_BALANCE: Final = sa.and_(
 )
 _BALANCE: Final = sa.select(balances_table.c.amount).where(_THIS_BALANCE)
 _REMOVE_BALANCE: Final = sa.delete(balances_table).where(_THIS_BALANCE)
+_CHANGE_BALANCE: Final = sa.update(balances_table).where(_THIS_BALANCE).values(amount=sa.bindparam("changed"))
 _BALANCES: Final = (
     sa.select(balances_table)
     .where(balances_table.c.account == sa.bindparam("of_account"))
@@ -149,8 +150,11 @@ class Books:
     def _set(self, book: OwnBook, asset: str, before: Decimal, after: Decimal) -> None:
         if after == before:
             return
-        self.connection.execute(_REMOVE_BALANCE, self._row(book, asset))
-        if after != 0:
+        if before != 0 and after != 0:
+            self.connection.execute(_CHANGE_BALANCE, self._row(book, asset) | {"changed": text(after)})
+        elif after == 0:
+            self.connection.execute(_REMOVE_BALANCE, self._row(book, asset))
+        else:
             values = {"account": self.account, "book": book, "asset": asset, "amount": text(after)}
             self.connection.execute(sa.insert(balances_table), values)
 

@@ -45,6 +45,23 @@ _OPEN_ORDERS: Final = _ORDERS.where(
 _OPEN_ORDERS_IN: Final = _OPEN_ORDERS.where(
     orders_table.c.base == sa.bindparam("of_base"), orders_table.c.quote == sa.bindparam("of_quote")
 )
+_OPEN_SINCE: Final = (
+    sa.select(orders_table.c.base, orders_table.c.quote, sa.func.min(orders_table.c.seen_until).label("moment"))
+    .where(orders_table.c.account == sa.bindparam("of_account"), orders_table.c.status.in_(CANCELLABLE))
+    .group_by(orders_table.c.base, orders_table.c.quote)
+    .order_by(sa.func.min(orders_table.c.seq))
+)
+_SEEN: Final = (
+    sa.update(orders_table)
+    .where(
+        orders_table.c.account == sa.bindparam("of_account"),
+        orders_table.c.status.in_(CANCELLABLE),
+        orders_table.c.base == sa.bindparam("of_base"),
+        orders_table.c.quote == sa.bindparam("of_quote"),
+        orders_table.c.seen_until < sa.bindparam("moment"),
+    )
+    .values(seen_until=sa.bindparam("moment"))
+)
 _UPDATE_ORDER: Final = sa.update(orders_table).where(orders_table.c.seq == sa.bindparam("number"))
 _POSITIONS: Final = (
     sa.select(positions_table)
@@ -269,7 +286,8 @@ def order_of(row: sa.RowMapping) -> OrderRecord:
 
 def lock_account(connection: sa.Connection, account: AccountRecord) -> None:
     """Lock this account against other writers until the transaction ends. SQLite admits only one writer anyway."""
-    connection.execute(_LOCK, {"of_account": account.id})
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"of_account": account.id})
 
 
 def insert_order(connection: sa.Connection, order: OrderRecord) -> OrderRecord:
@@ -349,12 +367,16 @@ def _text_or_none(value: Decimal | None) -> str | None:
 
 
 def read_positions(connection: sa.Connection, account: AccountRecord) -> list[PositionRecord]:
-    """The open positions of an account."""
+    """The open positions of an account; a spot account has none."""
+    if EXCHANGES[account.exchange].market_type == "spot":
+        return []
     return [_position_of(row, account) for row in connection.execute(_POSITIONS, {"of_account": account.id})]
 
 
 def read_position(connection: sa.Connection, account: AccountRecord, instrument: Instrument) -> PositionRecord | None:
-    """The open position in `instrument`, if there is one."""
+    """The open position in `instrument`, if there is one; a spot account has none."""
+    if EXCHANGES[account.exchange].market_type == "spot":
+        return None
     row = connection.execute(_POSITION, _of(account.id, instrument)).one_or_none()
     return None if row is None else _position_of(row, account)
 
@@ -400,19 +422,17 @@ def waiting(connection: sa.Connection, accounts: Iterable[AccountRecord]) -> lis
     Sorted by account, so that all processes take locks in the same order.
     """
     by_id = {account.id: account for account in accounts}
-    orders: dict[int, list[OrderRecord]] = {number: [] for number in by_id}
-    is_open = sa.and_(orders_table.c.account.in_(by_id), orders_table.c.status.in_(CANCELLABLE))
-    for order in read_orders(connection, is_open):
-        orders[order.account].append(order)
-    found = (waits_of(one, orders[one.id], read_positions(connection, one)) for _, one in sorted(by_id.items()))
-    return [wait for waits in found for wait in waits]
+    found: list[Waiting] = []
+    for _, account in sorted(by_id.items()):
+        since: dict[Instrument, int] = {}
+        for row in connection.execute(_OPEN_SINCE, {"of_account": account.id}):
+            since[Instrument(account.exchange, row.base, row.quote)] = row.moment
+        for position in read_positions(connection, account):
+            since[position.instrument] = min(since.get(position.instrument, position.seen_until), position.seen_until)
+        found += ((account, instrument, moment) for instrument, moment in since.items())
+    return found
 
 
-def waits_of(
-    account: AccountRecord, orders: Iterable[OrderRecord], positions: Iterable[PositionRecord]
-) -> list[Waiting]:
-    """The same for the open orders and positions of one account."""
-    since: dict[Instrument, int] = {}
-    for thing in (*orders, *positions):
-        since[thing.instrument] = min(since.get(thing.instrument, thing.seen_until), thing.seen_until)
-    return [(account, instrument, moment) for instrument, moment in since.items()]
+def see_orders(connection: sa.Connection, account: AccountRecord, instrument: Instrument, until: int) -> None:
+    """Record that the open orders in an instrument have met all bars up to `until` (unix seconds)."""
+    connection.execute(_SEEN, _of(account.id, instrument) | {"moment": until})

@@ -87,6 +87,7 @@ class _Walk:
         self._range = bars
         self._rates = _due(candles, tape.funding)
         self._touched: dict[int, Indices] = {}
+        self._resting: list[OrderRecord] = []
 
     def run(self) -> None:
         """Visit the bars, then record that they have been met."""
@@ -99,7 +100,8 @@ class _Walk:
 
     def _next(self, start: int) -> int | None:
         """The next bar, from `start` on, in which something happens."""
-        found = [self._touches(order) for order in self._trading.open_orders(self._instrument)]
+        self._resting = self._open()
+        found = [self._touches(order) for order in self._resting]
         position = self._trading.position(self._instrument)
         found += [self._threats(position), self._charged(position)]
         following = (int(bars[at]) for bars in found if (at := int(np.searchsorted(bars, start))) < len(bars))
@@ -253,8 +255,8 @@ class _Walk:
         return min(best, from_float(self._bars.low[first:stop].min()))
 
     def _follow(self) -> None:
-        """Record the best price of the current bars for trailing stops."""
-        for order in self._open():
+        """Record the best price of the current bars for trailing stops, once no event is left in them."""
+        for order in self._resting:
             if order.trail is not None:
                 first = max(self._range.start, int(np.searchsorted(self._opens, order.seen_until)))
                 self._trading.trail(order, self._best(order, first, self._range.stop))

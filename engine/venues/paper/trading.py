@@ -37,6 +37,7 @@ from engine.venues.paper.records import (
     read_order,
     read_orders,
     read_position,
+    see_orders,
     update_order,
     write_exits,
     write_position,
@@ -358,9 +359,7 @@ class TradingAccount:
 
     def seen(self, instrument: Instrument, until: int) -> None:
         """Record that all bars up to `until` (unix seconds) have been met, so that none is met twice."""
-        for order in self.open_orders(instrument):
-            if order.seen_until < until:
-                update_order(self.connection, order, replace(order, seen_until=until))
+        see_orders(self.connection, self.account, instrument, until)
         position = self.position(instrument)
         if position is not None and position.seen_until < until:
             write_position(self.connection, replace(position, seen_until=until))
