@@ -72,6 +72,7 @@ class Decision:
         reason: entry, signal, stop_loss, ...
         amount: Base units, if the script sets a size that does not depend on equity (`Notional`, `Amount`).
         stop, target: Exit prices of the position that it opens, if the entry names them.
+        rung: The rung of a grid that it buys or sells; None if it is no fill of a grid.
     """
 
     key: str
@@ -88,6 +89,7 @@ class Decision:
     amount: float | None = None
     stop: float | None = None
     target: float | None = None
+    rung: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +421,7 @@ def _since(
             amount=fill.amount if order is not None and order.kind in _FIXED and opens else None,
             stop=_level(order, fill, -1) if opens else None,
             target=_level(order, fill, 1) if opens else None,
+            rung=advanced.rungs.get(number),
         )
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from api.orders import Order
 from engine.store.live import resting_table, signals_table
 
-from .orders import ENTRY, LIVING, STOP, TARGET, ZERO, DueOrder, State, change, held, in_state, order_key, slots_of
+from .orders import ENTRY, LIVING, STOP, TARGET, ZERO, DueOrder, State, change, held, in_state, order_key, slot_of_fill
 
 _row: Final = resting_table.c
 _FILLED: Final = _row.filled > sa.literal_column("'0'")
@@ -24,16 +24,16 @@ EVERY_STATE: Final[tuple[State, ...]] = get_args(State)
 
 
 def unclaimed_fill(connection: sa.Connection, signal: DueOrder) -> str | None:
-    """The key of an exit that has filled and belongs to no signal yet, for a signal that closes; nearest in price."""
-    slots = slots_of(signal.reason, closes=True)
-    if slots is None:
+    """The key of an exit that has filled and belongs to no signal yet, for a signal that closes its position."""
+    in_slot = slot_of_fill(signal.reason, signal.instrument, signal.rung, closes=True)
+    if in_slot is None:
         return None
     where = sa.and_(
         _row.subscription_id == signal.subscription_id,
         _row.symbol == signal.instrument.symbol,
         _row.side == signal.side,
         _row.state == "filled",
-        _row.slot.startswith(slots, autoescape=True),
+        in_slot,
     )
     rows = connection.execute(sa.select(_row.key, _row.price).where(where)).all()
     return min(rows, key=lambda row: abs(row.price - signal.price)).key if rows else None

@@ -48,6 +48,12 @@ STOP: Final = "stop:"
 TARGET: Final = "target:"
 RECONCILED: Final = "reconciled"
 """The reason of an order that closes what only the account holds."""
+NOTHING_HELD: Final = "nothing is held that it could close"
+COVERS_NOTHING: Final = sa.and_(
+    _row.state == "moving", _row.entry.is_(None), sa.func.coalesce(_row.message, "") == NOTHING_HELD
+)
+"""An exit of what the backtest holds and the account does not. It waits, and is not looked at, until the strategy's
+holding changes: a missed entry is never made up for."""
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
 _RESTED: Final = {"entry": ENTRY, "stop_loss": STOP, "trailing_stop": STOP, "take_profit": TARGET}
@@ -93,6 +99,7 @@ class DueOrder:
         message: Why a resting order is not placed.
         signal_id: Its signal; None for a resting order.
         resting: The key of the order that rested for that signal.
+        rung: The rung of a grid that the signal buys or sells.
     """
 
     key: str
@@ -121,6 +128,7 @@ class DueOrder:
     message: str | None = None
     signal_id: str | None = None
     resting: str | None = None
+    rung: int | None = None
 
     @property
     def position(self) -> str:
@@ -171,7 +179,7 @@ def _sync_exits(
     connection: sa.Connection, running: Running, rows: Sequence[Any], rests: Mapping[str, Rest], outlook: Outlook
 ) -> None:
     """Move the exits of one position. Those at the venue stay there until the new ones replace them."""
-    settled = {row.slot: row for row in rows if row.state in ("open", "held")}
+    settled = {row.slot: row for row in rows if row.state in ("open", "held") or _covers_nothing(row)}
     if len(settled) == len(rows) == len(rests) and all(
         rest.slot in settled and _alike(settled[rest.slot], rest) for rest in rests.values()
     ):
@@ -187,22 +195,29 @@ def _sync_exits(
         _insert(connection, running, rest, outlook, "moving", entry)
 
 
+def _covers_nothing(row: Any) -> bool:
+    """See `COVERS_NOTHING`."""
+    return row.state == "moving" and row.entry is None and row.message == NOTHING_HELD
+
+
 def _take_out(connection: sa.Connection, row: Any) -> None:
     may_rest = row.state in ("due", "open") or (row.state == "moving" and row.entry is not None)
     change(connection, row.key, state="cancel" if may_rest else "ended")
 
 
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
-    """The resting order for each new decision of a closed bar, by the decision's key: the nearest in price.
+    """The resting order for each new decision of a closed bar, by the decision's key.
 
-    An order that has filled, or that rests at the venue, comes before one that was never placed. An entry whose order
-    has ended without a fill gets the newest such order.
+    Its slot names the position, and the rung of a grid. Limit entries of one position share a name: among them, the
+    nearest in price. An order that has filled, or that rests at the venue, comes before one that was never placed. An
+    entry whose order has ended without a fill gets the newest such order.
     """
     found: dict[str, str] = {}
     for decision in fresh:
         opened = int(decision.key.partition(":")[0])
-        slots = slots_of(decision.reason, closes=decision.closes > 0.0)
-        if opened >= seen_until or slots is None:
+        place = decision.instrument, decision.rung
+        in_slot = slot_of_fill(decision.reason, *place, closes=decision.closes > 0.0)
+        if opened >= seen_until or in_slot is None:
             continue
         where = sa.and_(
             _row.subscription_id == running.id,
@@ -211,7 +226,7 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
             _row.since <= opened,
             _row.key.not_in(found.values()),
         )
-        asked = sa.select(_row.key, _row.price, _row.state).where(where, _row.slot.startswith(slots, autoescape=True))
+        asked = sa.select(_row.key, _row.price, _row.state).where(where, in_slot)
         rows = connection.execute(asked.where(_row.state.in_(("due", "moving", "open", "held", "filled")))).all()
         if not rows and decision.closes == 0.0:
             unfilled = asked.where(_row.state == "ended", sa.func.coalesce(_row.filled, "0") == "0")
@@ -224,11 +239,21 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
     return found
 
 
-def slots_of(reason: str, *, closes: bool) -> str | None:
-    """The beginning of the slots of the orders that rest for a fill; None if no order rests for it."""
-    if reason == "grid":
-        return TARGET if closes else ENTRY
-    return _RESTED.get(reason)
+def slot_of_fill(
+    reason: str, instrument: Instrument, rung: int | None, *, closes: bool
+) -> sa.ColumnElement[bool] | None:
+    """The condition on the slot of the order that rests for a fill; None if no order rests for it.
+
+    A signal of a grid that an earlier release stored has no rung: any of the instrument's rungs may have made it.
+    """
+    begins = (TARGET if closes else ENTRY) if reason == "grid" else _RESTED.get(reason)
+    if begins is None:
+        return None
+    if rung is not None:
+        return _row.slot == f"{begins}{instrument.ticker}#{rung}"
+    if reason == "grid" or begins == ENTRY:
+        return _row.slot.startswith(f"{begins}{instrument.ticker}{'#' if reason == 'grid' else ':'}", autoescape=True)
+    return _row.slot == begins + instrument.ticker
 
 
 def claim(connection: sa.Connection, key: str) -> None:
@@ -356,10 +381,12 @@ def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> 
 
 
 def set_held(connection: sa.Connection, subscription_id: str, amounts: Mapping[str, Decimal]) -> None:
-    """Record the strategy's holdings by symbol."""
+    """Record the strategy's holdings by symbol. Exits that covered nothing are looked at again."""
     text = json.dumps({symbol: str(amount) for symbol, amount in amounts.items() if amount})
     one = subscriptions_table.c.id == subscription_id
     connection.execute(sa.update(subscriptions_table).where(one).values(held=text))
+    waiting = sa.and_(_row.subscription_id == subscription_id, COVERS_NOTHING)
+    connection.execute(sa.update(resting_table).where(waiting).values(message=None))
 
 
 def held(connection: sa.Connection, subscription_id: str, symbol: str) -> Decimal | None:

@@ -91,6 +91,7 @@ def store(
             "target": decision.target,
             "units": decision.units,
             "resting": resting.get(decision.key),
+            "rung": decision.rung,
         }
         connection.execute(sa.insert(signals_table).values(**values))
         made.append(_view(connection.execute(sa.select(signals_table).where(_row.id == values["id"])).one()))
@@ -135,6 +136,7 @@ def _due(row: Any) -> DueOrder:
         target=row.target,
         signal_id=row.id,
         resting=row.resting,
+        rung=row.rung,
     )
 
 

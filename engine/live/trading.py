@@ -34,7 +34,7 @@ from engine.venues.venue import Venue, Venues
 from . import exits, orders, signals
 from .booking import Bookings, Stage
 from .door import DoorAnswer, OrderDoor, StrategyOrder
-from .orders import DueOrder
+from .orders import NOTHING_HELD, DueOrder
 
 logger = logging.getLogger("heytraders.live")
 
@@ -44,7 +44,6 @@ _LEAST_GRACE: Final = 60
 _DRIFT: Final = Decimal("0.01")
 _BY_THE_VENUE: Final = frozenset({"liquidation", "resolution"})
 LATE: Final = "no process ran the strategy when its bar closed, and an entry is never made late"
-NOTHING_HELD: Final = "nothing is held that it could close"
 MISSED: Final = "the market did not fill its limit order"
 
 
@@ -478,7 +477,9 @@ class Trader:
 
 
 def _due(connection: sa.Connection) -> _Due:
-    return _Due(signals.due_orders(connection), orders.in_state(connection, "cancel", "open", "held", "due", "moving"))
+    waits = sa.not_(orders.COVERS_NOTHING)
+    awaited = orders.in_state(connection, "cancel", "open", "held", "due", "moving", where=waits)
+    return _Due(signals.due_orders(connection), awaited)
 
 
 def _is_target(order: DueOrder) -> bool:

@@ -134,6 +134,7 @@ class Ledger:
         self.closed: dict[int, tuple[int, float]] = {}
         self.shares: dict[int, float] = {}
         self.entries: dict[int, Order] = {}
+        self.rungs: dict[int, int] = {}
 
     def equity(self, prices: Sequence[float]) -> float:
         """Balance and positions, each valued at its instrument's price."""
@@ -233,6 +234,7 @@ class Ledger:
         fee = value * self._costs[slot[0]].fee
         slippage = amount * abs(price - reference)
         self.balance -= side * value + fee
+        self._note_rung(slot)
         self._fills += (bar, slot[0], side, amount, price, fee, slippage, CODE[reason])
         position = self.positions.get(slot)
         if position is None:
@@ -300,6 +302,7 @@ class Ledger:
         if tag is None:
             tag = self._tags[position.tag] = float(len(self._tags))
         code, held, entry = CODE[reason], position.opened, position.entry
+        self._note_rung(slot)
         self._fills += (bar, slot[0], -side, amount, price, fee, slipped, code)
         both, worse = fees + fee, slippage + slipped
         self._trades += (slot[0], side, amount, held, bar, entry, price, both, worse, pnl, code, tag)
@@ -316,6 +319,11 @@ class Ledger:
             position.funding -= funding
         if ruined:
             self.settle()
+
+    def _note_rung(self, slot: Slot) -> None:
+        """Store the rung of a grid under the number of the coming fill."""
+        if slot[1] >= 0:
+            self.rungs[len(self._fills) // Fills.WIDTH] = slot[1]
 
     def round_trips(
         self,

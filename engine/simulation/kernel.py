@@ -141,6 +141,7 @@ class Advance:
         shares: The requested share of each fill that closed part of a position, before rounding to lots, by fill
             number.
         entries: The entry behind each fill that a market or limit entry made, by fill number.
+        rungs: The rung of each fill of a grid, by fill number.
         equity: At the close of each of those bars, the first being `first_bar`.
         resting: The orders in the market after the next bar's open.
     """
@@ -149,6 +150,7 @@ class Advance:
     fills: Fills
     shares: dict[int, float]
     entries: dict[int, Order]
+    rungs: dict[int, int]
     equity: list[float]
     resting: tuple[Resting, ...]
 
@@ -171,7 +173,7 @@ def advance(
     decider = _decider(frame, program, markets, first_bar)
     kernel = PortfolioKernel(frame, markets, decider, settings, first_bar, None)
     state, fills, resting = kernel.advance(before)
-    return Advance(state, fills, kernel.shares(), kernel.entries(), kernel.equity(), resting)
+    return Advance(state, fills, kernel.shares(), kernel.entries(), kernel.rungs(), kernel.equity(), resting)
 
 
 def _decider(frame: Frame, program: Program, markets: Sequence[Market], first_bar: int) -> Decider:

@@ -132,6 +132,10 @@ class PortfolioKernel:
         """The entry behind each fill that a market or limit entry made, by fill number."""
         return self._ledger.entries
 
+    def rungs(self) -> dict[int, int]:
+        """The rung of each fill of a grid, by fill number."""
+        return self._ledger.rungs
+
     def equity(self) -> list[float]:
         """At the close of each bar that was traded."""
         closes: list[float] = self._equity.tolist()

@@ -67,6 +67,7 @@ signals_table: Final = sa.Table(
     sa.Column("target", sa.Float),
     sa.Column("units", sa.Float),
     sa.Column("resting", sa.String(64)),
+    sa.Column("rung", sa.Integer),
     sa.Column("wanted", sa.Text),
     sa.Column("filled", sa.Text),
     sa.Column("average", sa.Text),
@@ -76,8 +77,9 @@ signals_table: Final = sa.Table(
     sa.Index("ix_live_signals_resting", "resting"),
 )
 """`bar_time` is the close of the bar; `created_us` counts microseconds; `order_state` is an `OrderState`; `units` are
-of the strategy's simulated account; `resting` is the key of its resting order; `wanted` and `filled` are the base units
-of its order, `average` the average fill price, `received` the filled amount less a fee taken out of it."""
+of the strategy's simulated account; `resting` is the key of its resting order; `rung` is the rung of a grid that it
+trades; `wanted` and `filled` are the base units of its order, `average` the average fill price, `received` the filled
+amount less a fee taken out of it."""
 
 _FILLED: Final = sa.text("filled > '0'")
 

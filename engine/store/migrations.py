@@ -119,6 +119,7 @@ STEPS: Final[tuple[Step, ...]] = (
     Step("The resting orders with a fill", add_index(live.resting_table, "ix_live_orders_filled")),
     Step("The resting order of a venue's order", add_index(live.resting_table, "ix_live_orders_order_id")),
     Step("The exits that rest on an entry", add_index(live.resting_table, "ix_live_orders_entry")),
+    Step("The rung of a grid's signal", add_column(live.signals_table.c.rung)),
 )
 """The step at index 0 migrates version 1 to version 2, and so on. Append only."""
 
