@@ -247,8 +247,8 @@ class Ledger:
             found = rows.by_label(journal, labels)
         return {label: rows.intent_of(row) for label, row in found.items()}
 
-    def contradicted_by(self, labels: Collection[str]) -> str:
-        """Why the labels of placed orders contradict this ledger; "" if they do not."""
+    def contradicted_by(self, labels: Collection[str]) -> dict[str, str]:
+        """Why the labels of placed orders contradict this ledger, by intent id; empty if they do not."""
         with self._read() as journal:
             return rows.contradicted_by(journal, labels)
 

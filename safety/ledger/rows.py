@@ -279,21 +279,22 @@ def by_label(journal: Journal, labels: Collection[str]) -> dict[str, Row]:
     return found
 
 
-def contradicted_by(journal: Journal, labels: Collection[str]) -> str:
-    """Why the labels of placed orders contradict this ledger; "" if they do not.
+def contradicted_by(journal: Journal, labels: Collection[str]) -> dict[str, str]:
+    """Why the labels of placed orders contradict this ledger, by intent id; empty if they do not.
 
     A label of ours without an intent here, or with an intent that was never sent, proves that the ledger was replaced
     by an older state or a copy. Orders that it no longer knows were sent and counted.
     """
+    found: dict[str, str] = {}
     for label in labels:
         intent_id = intent_of_label(label)
         row = None if intent_id is None else find(journal, intent_id)
         if intent_id is None or (row is None and home_of(intent_id) != journal.home):
             continue
-        if row is None or row["label"] != label or row["state"] in NEVER_SENT:
+        if row is None or not row["label"].startswith(label) or row["state"] in NEVER_SENT:
             known = "does not know" if row is None else f"has as {row['state']}"
-            return f"an order is placed under the label of intent {intent_id}, which this ledger {known}"
-    return ""
+            found[intent_id] = f"an order is placed under the label of intent {intent_id}, which this ledger {known}"
+    return found
 
 
 def sending_seconds(row: Mapping[str, Any]) -> float:

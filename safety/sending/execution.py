@@ -264,6 +264,9 @@ def _near(sent: Decimal, shown: Decimal | None) -> bool:
 SNAPSHOT: Final = "orders_before"
 """Event kind: the orders that looked like an intent before it was sent, for services that drop labels."""
 
+ALARM: Final = "alarm"
+"""Event kind: an order contradicted the ledger, and trading was halted for it."""
+
 BY: Final = "the check before sending"
 NEWEST: Final = 200
 LOSER_POLL_SECONDS: Final = 0.1
@@ -474,12 +477,10 @@ class Executor:
         order = intent.proposal.action
         if not isinstance(order, Order) or channel.money == "paper":
             return False
-        asked = orders.ListRequest(account_id=order.account_id, limit=NEWEST)
+        symbol = order.symbol if channel.client_ids else None
+        asked = orders.ListRequest(account_id=order.account_id, symbol=symbol, limit=NEWEST)
         listed = await self.client.call(orders.ORDERS_LIST, asked)
-        labels = [each.label for each in listed.orders if each.label]
-        wrong = await to_thread.run_sync(self.ledger.contradicted_by, labels)
-        if wrong:
-            await to_thread.run_sync(self.ledger.halt, wrong, BY)
+        await to_thread.run_sync(self._compare, [each.label for each in listed.orders if each.label])
         if not channel.alone_needed or channel.labels_echoed:
             return False
         if await to_thread.run_sync(self.ledger.labels_echoed, intent.proposal.service):
@@ -487,6 +488,22 @@ class Executor:
         alike = [name for each in listed.orders if (name := order_id_of(each)) and differs(order, each) is None]
         await to_thread.run_sync(lambda: self.ledger.record(SNAPSHOT, subject=intent.intent_id, ids=alike))
         return True
+
+    def _compare(self, labels: list[str]) -> None:
+        """Halt if labels contradict the ledger. A human who releases the switch has seen them: they count once."""
+        found = self.ledger.contradicted_by(labels)
+        seen = {name: self.ledger.latest(ALARM, name) for name in found}
+        new = {name: why for name, why in found.items() if (at := seen[name]) is None or at.body["reason"] != why}
+        if not new:
+            return
+        more = f", and {len(new) - 1} more like it" if len(new) > 1 else ""
+        self.ledger.halt(
+            f"{next(iter(new.values()))}{more}: this home is an old copy, or a copy of it trades too. First compare"
+            " orders_list with the orders at the exchange",
+            BY,
+        )
+        for name, why in new.items():
+            self.ledger.record(ALARM, subject=name, reason=why)
 
     async def _outcome_of_another(self, intent: Intent) -> Intent:
         """The intent, after its sender knows the outcome."""

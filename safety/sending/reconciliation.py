@@ -21,7 +21,7 @@ from api.client import Client
 from api.errors import HeyTradersError, InvalidInput
 from api.live import LIVE_SUBSCRIPTIONS_LIST, Subscription, SubscriptionsRequest
 from api.orders import Order as ShownOrder
-from safety.sending.execution import SNAPSHOT, as_result, differs, order_id_of
+from safety.sending.execution import ALARM, SNAPSHOT, as_result, differs, order_id_of
 from safety.sending.listing import SYMBOL_NEEDED, Listing, Matches, by_label, by_terms, ids, read_listing, unix_or_none
 from safety.terms.intent import LABEL_PREFIX, Intent, State
 from safety.terms.proposal import Channels, Deployment, Order
@@ -64,11 +64,6 @@ class Patience:
 
 
 BY: Final = "the reconciliation"
-
-
-ALARM: Final = "alarm"
-
-
 NEWEST: Final = 1000
 
 

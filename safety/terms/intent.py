@@ -136,9 +136,12 @@ def home_of(intent_id: str) -> int | None:
 
 
 def intent_of_label(label: str | None) -> str | None:
-    """The intent id in a label of ours; `None` in any other label."""
+    """The intent id in a label of ours, or in its beginning; `None` in any other label.
+
+    The order ids of some exchanges have room for the beginning only: `htm1` and the intent id.
+    """
     parts = (label or "").split(":")
-    return parts[1] if len(parts) == 4 and parts[0] == LABEL_PREFIX else None
+    return parts[1] if len(parts) in {2, 4} and parts[0] == LABEL_PREFIX else None
 
 
 def order_label(intent_id: str, digest: str, head: str) -> str:

@@ -197,9 +197,16 @@ def _accounts(settings: Settings) -> Iterator[Finding]:
         text = f"the connected accounts in {settings.home} cannot be read ({error.strerror})"
         yield Finding(ok=False, name="accounts", text=text)
         return
+    from engine.venues.exchange.conventions import CONVENTIONS
+
     for one in connected:
         place = f"{one.account_id} at {EXCHANGES[one.exchange].name}{' testnet' if one.testnet else ''}"
-        anchor = "only this user's state folder detects an old copy of the home; SECURITY.md says what follows"
+        anchor = (
+            "an old copy of the home is detected by this user's state folder, and before an order by the exchange's own"
+            " orders of its symbol"
+            if CONVENTIONS[one.exchange].names_intents
+            else "only this user's state folder detects an old copy of the home; SECURITY.md says what follows"
+        )
         yield Finding(ok=True, name="accounts", text=f"{place}: {anchor}")
 
 

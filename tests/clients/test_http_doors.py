@@ -83,7 +83,7 @@ async def test_there_is_no_oauth_metadata(serve: Serve) -> None:
     paths = "oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server"
     with serve("streamable-http") as served:
         origin = served.url.removesuffix("/mcp")
-        async with httpx2.AsyncClient() as web:
+        async with httpx2.AsyncClient(timeout=60) as web:
             answers = [await web.get(f"{origin}/.well-known/{path}") for path in paths]
 
     assert [answer.status_code for answer in answers] == [404, 404, 404]
@@ -96,7 +96,7 @@ async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(environment: 
         with serve("streamable-http") as served:
             smuggled = {**served.headers, "X-API-Key": "a-key-of-the-clients-own", "X-Forwarded-For": "10.0.0.1"}
             async with (
-                httpx2.AsyncClient(headers=smuggled) as web,
+                httpx2.AsyncClient(headers=smuggled, timeout=60) as web,
                 Client(streamable_http_client(served.url, http_client=web)) as client,
             ):
                 answer = await client.call_tool("accounts_list", {})
@@ -121,7 +121,7 @@ async def test_idle_connections_keep_nobody_out_and_fill_no_log(serve: Serve) ->
                 idle.append(socket.create_connection(address, timeout=10))
                 if number % 2:
                     idle[-1].sendall(b"POST /mcp HTTP/1.1\r\nHost: 127")
-            async with httpx2.AsyncClient(timeout=10) as web:
+            async with httpx2.AsyncClient(timeout=60) as web:
                 answer = await web.post(
                     served.url,
                     json=INITIALIZE,

@@ -52,7 +52,7 @@ async def connected(transport: HttpTransport, served: Served, era: Era) -> Async
             yield client
         return
     async with (
-        httpx2.AsyncClient(headers=served.headers) as web,
+        httpx2.AsyncClient(headers=served.headers, timeout=60) as web,
         Client(streamable_http_client(served.url, http_client=web), mode=era) as client,
     ):
         yield client
@@ -76,7 +76,7 @@ async def test_http_serves_only_holders_of_the_printed_token(transport: HttpTran
         for era in get_args(Era):
             async with connected(transport, served, era) as client:
                 assert await use(client) is True
-        async with httpx2.AsyncClient() as web:
+        async with httpx2.AsyncClient(timeout=60) as web:
 
             async def status(**headers: str) -> int:
                 sent = {"Accept": "application/json, text/event-stream", **headers}

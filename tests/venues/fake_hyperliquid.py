@@ -67,7 +67,7 @@ class FakeHyperliquid(FakeVenue):
             },
             "l2Book": {"coin": "BTC", "time": int(self.now() * 1_000), "levels": [[], []]},
             "fundingHistory": [],
-            "historicalOrders": [],
+            "historicalOrders": [self._status(order.id)["order"] for order in reversed(self.orders.values())],
             "userAbstraction": "default",
         }  # fmt: skip
         return (200, answers[kind]) if kind in answers else (422, {"error": f"no question {kind}"})

@@ -45,7 +45,7 @@ class FakeUpbit(FakeVenue):
             return 200, [one for one in tickers if one["market"] in wanted]
         if path == "accounts":
             return 200, [{"currency": c, "balance": f"{a}", "locked": "0"} for c, a in self.cash.items()]
-        if path in {"order", "orders", "orders/open"}:
+        if path in {"order", "orders", "orders/open", "orders/closed"}:
             return self._order(path, request)
         return 404, {"error": {"name": "not_found", "message": path}}
 
@@ -92,7 +92,8 @@ class FakeUpbit(FakeVenue):
             order = self.place(str(body["identifier"]), "KRW-BTC", side, kind, amount, price)
             return 201, self._told(order)
         if path.startswith("orders"):
-            return 200, [self._told(o) for o in self.orders.values() if o.status == "open"]
+            is_open = path != "orders/closed"
+            return 200, [self._told(o) for o in self.orders.values() if (o.status == "open") == is_open]
         found = self.orders.get(request.query.get("uuid", "")) or self.by_client_id(request.query.get("identifier", ""))
         if found is None:
             return 404, {"error": {"name": "order_not_found", "message": "not found"}}

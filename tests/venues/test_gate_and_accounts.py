@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, closing
@@ -14,6 +15,7 @@ import anyio
 import pytest
 from click.testing import CliRunner
 from mcp import Client
+from mcp.types import TextContent
 
 from api.outputs import table_rows
 from engine.access import LOCAL_AGENT
@@ -112,6 +114,16 @@ def placements(fake: FakeBinance) -> int:
     return sum(1 for request in fake.requests if fake.places(request))
 
 
+async def placed_with_approval(client: Client, home: Path, key: SigningKey, terms: dict[str, Any]) -> str:
+    """The answer about an order that the human approves, as text."""
+    asked = await client.call_tool("orders_place", terms)
+    assert asked.structured_content is not None, asked.content
+    approve(home, key, asked.structured_content["intent_id"])
+    (block,) = (await client.call_tool("orders_place", terms)).content
+    assert isinstance(block, TextContent)
+    return block.text
+
+
 async def test_without_a_signed_policy_no_order_leaves(settings: Settings, fake: FakeBinance) -> None:
     """The account appears beside the paper ones, as real money."""
     async with client_of(settings) as client:
@@ -182,6 +194,33 @@ async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_jo
     }  # fmt: skip
     assert event is not None
     assert fake.count("orderList/oco") == 1
+
+
+async def test_an_old_copy_of_the_home_halts_before_its_first_order(
+    settings: Settings, fake: FakeBinance, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exchange shows an order of this home that the copy does not know. A release by its human accepts it."""
+    key = signed(home)
+    terms = order(fake)
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy)
+    async with client_of(settings) as client:
+        await placed_with_approval(client, home, key, terms)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state of the other machine"))
+    elsewhere = replace(settings, home=copy)
+    async with client_of(elsewhere) as client:
+        refused = await placed_with_approval(client, copy, key, {**terms, "amount": "0.0011"})
+        with closing(Ledger.open(copy)) as ledger:
+            halted = ledger.switch()
+            ledger.release(signature="00", key_id=key.key_id, over="")
+        sent_before = placements(fake)
+        released = await placed_with_approval(client, copy, key, {**terms, "amount": "0.0012"})
+
+    assert refused.startswith("DENIED: halted: an order is placed under the label of intent")
+    assert "which this ledger does not know: this home is an old copy, or a copy of it trades too" in refused
+    assert "`heytraders-mcp release`" in refused
+    assert (halted.state, sent_before) == ("HALTED", 1)
+    assert ("placed" in released, placements(fake)) == (True, 2)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +380,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
         ["real", "main", "binance"],
         ["real", "other", "binance"],
     ]
-    assert "other at Binance: only this user's state folder detects an old copy of the home" in report
+    assert "other at Binance: an old copy of the home is detected by this user's state folder, and before" in report
     assert "is an exchange account, not a paper account" in not_paper[1]
     assert mode == 0o600
     assert (gone[0], kept.exists()) == (0, False)

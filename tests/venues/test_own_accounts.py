@@ -367,3 +367,45 @@ async def test_no_key_leaves_through_logs_errors_or_fields(venue: Setup, caplog:
             told += [str(error), repr(error.__cause__), repr(error.__context__)]
     told += [record.getMessage() for record in caplog.records]
     assert not [text for text in told if "canary-" in text or "signature=" in text]
+
+
+NAMED_THERE = {
+    "binance": "htm01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "binancefuturesusd": "htm01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "upbit": "htm01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "gate": "t-01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "gatefutures": "t-01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "hyperliquid": "0x01563e3ab5d3d6764c61efb99302bd5b",
+}
+"""Order ids of the ULID in the examples of github.com/ulid/spec. Its 16 bytes are known from other implementations."""
+
+
+@every_venue
+def test_a_copy_of_a_home_sees_at_the_exchange_what_the_original_sent(venue: Setup, tmp_path: Path) -> None:
+    """The order id names the intent where it has room for one, and the time of the intent fits that of the order."""
+    intent = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    venue.accounts.place(venue.order(f"htm1:{intent}:{'0' * 16}:{'0' * 12}"))
+    venue.accounts.place(venue.order("a label of a person"))
+    first, second = venue.fake.orders.values()
+    first.at = second.at = 1_469_922_850.259
+    asked = ListRequest(account_id="main", symbol=venue.symbol)
+
+    copy = Store.open(default_url(tmp_path / "copy"))
+    connector = venue.accounts._connector  # pyright: ignore[reportPrivateUsage] - the same exchange
+    connected = venue.accounts._connected  # pyright: ignore[reportPrivateUsage] - with the same keys
+    accounts = ExchangeAccounts(copy, connector, Markets(copy, connector), connected, real_prices=True)
+    strange = accounts.orders(asked).orders
+    first.at += 2 * 86_400
+    too_late = accounts.orders(asked).orders
+    first.at -= 2 * 86_400
+    first.status, first.filled = "filled", first.amount
+    filled = accounts.orders(asked).orders
+    own = venue.accounts.orders(asked).orders
+    copy.close()
+
+    named = NAMED_THERE.get(venue.exchange)
+    assert [one.label for one in strange] == ([] if named is None else [f"htm1:{intent}"])
+    assert [one.status for one in filled] == ([] if named is None else ["FILLED"])
+    assert too_late == []
+    assert len(own) == 2
+    assert named is None or first.client_id == named

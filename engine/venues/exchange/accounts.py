@@ -128,11 +128,16 @@ class ExchangeAccounts:
         return OpenOrdersResponse(account_id=own.account_id, orders=self._reader.open_orders(own, request.symbol))
 
     def orders(self, request: ListRequest) -> ListResponse:
-        """See `Venue`. As the exchange shows them now; an error if it cannot be reached."""
+        """See `Venue`. As the exchange shows them now; an error if it cannot be reached.
+
+        With account and symbol, orders that a copy of this home sent are included.
+        """
         rows: list[Order] = []
         for own in self._connected():
             if request.account_id in {None, own.account_id} and request.exchange in {None, own.exchange}:
                 rows += self._reader.orders(own)
+                if request.account_id is not None and request.symbol is not None:
+                    rows += self._reader.unrecorded(own, request.symbol)
         if request.symbol is not None:
             rows = [one for one in rows if one.symbol == request.symbol]
         if request.status is not None:

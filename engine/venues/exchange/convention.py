@@ -167,6 +167,11 @@ class Convention:
     nothing_to_close: frozenset[str]
     trigger_book: TriggerBook | None
 
+    @property
+    def names_intents(self) -> bool:
+        """The order id has room for an intent id of the safety gate, which is a ULID of 128 bits."""
+        return self.order_id != "48-bit number"
+
 
 UNSEEN: Final = r"[!-~]{8,512}"
 KEY_AND_SECRET: Final = (

@@ -7,8 +7,10 @@ lost. Amounts and prices are sent exactly as approved or not at all: nothing is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final, Protocol, cast
@@ -111,10 +113,30 @@ class Seen:
     state: str
 
 
+_TO_BASE_32: Final = str.maketrans("JKMNPQRSTVWXYZ", "IJKLMNOPQRSTUV")
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID: Final = "([0-7][0-9A-HJKMNP-TV-Z]{25})"
+_GATE_LABEL: Final = re.compile(f"htm1:{_ULID}:")
+_INTENT_IDS: Final = {
+    "36 letters": re.compile(f"htm{_ULID}"),
+    "t- and 26": re.compile(f"t-{_ULID}"),
+    "128-bit hex": re.compile("0x([0-9a-fA-F]{32})"),
+}
+"""Order ids that contain an intent id of the safety gate, by their format."""
+_INTENT_AGE: Final = 86_400.0
+
+
 def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
-    """The id of an order with this label at the exchange, in the exchange's format."""
-    digest = sha256(f"{exchange}\n{account_id}\n{label}".encode()).hexdigest()
+    """The id of an order with this label at the exchange, in the exchange's format.
+
+    For a label of the safety gate it is the intent id, where the format has room. The exchange's history then tells an
+    old copy of a home which orders it does not know. For any other label it is a digest.
+    """
     form: OrderIdForm = CONVENTIONS[exchange].order_id
+    intent = _GATE_LABEL.match(label)
+    if intent is not None and CONVENTIONS[exchange].names_intents:
+        return _with_intent(form, intent[1])
+    digest = sha256(f"{exchange}\n{account_id}\n{label}".encode()).hexdigest()
     if form == "t- and 26":
         return f"t-{digest[:26]}"
     if form == "128-bit hex":
@@ -122,6 +144,31 @@ def order_id_for(exchange: ExchangeId, account_id: str, label: str) -> str:
     if form == "48-bit number":
         return str(int(digest[:12], 16))
     return f"htm{digest[:32]}"
+
+
+def _with_intent(form: OrderIdForm, intent_id: str) -> str:
+    if form == "128-bit hex":
+        return f"0x{int(intent_id.translate(_TO_BASE_32), 32):032x}"
+    return f"{'htm' if form == '36 letters' else 't-'}{intent_id}"
+
+
+def gate_label_in(exchange: ExchangeId, client_id: str | None, placed_at: float | None) -> str | None:
+    """The beginning of the safety gate's label in an order id, up to the intent id; `None` if there is none.
+
+    Args:
+        exchange: The exchange.
+        client_id: The id that the sender chose for the order.
+        placed_at: When the exchange took the order, in Unix seconds. An intent is sent within a day.
+    """
+    pattern = _INTENT_IDS.get(CONVENTIONS[exchange].order_id)
+    found = None if pattern is None else pattern.fullmatch(client_id or "")
+    if found is None or placed_at is None:
+        return None
+    text = found[1]
+    if len(text) == 32:
+        text = "".join(_CROCKFORD[int(text, 16) >> shift & 31] for shift in range(125, -1, -5))
+    made_at = int(text[:10].translate(_TO_BASE_32), 32) / 1_000
+    return f"htm1:{text}" if abs(placed_at - made_at) <= _INTENT_AGE else None
 
 
 def check(request: PlaceRequest, market: Market) -> None:
@@ -376,6 +423,7 @@ _POLYMARKET_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "op
 
 def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Upbit's own answer in ccxt's format. ccxt's parser requires more than a query needs."""
+    at = raw.get("created_at")
     return {
         "info": raw,
         "id": raw.get("uuid"),
@@ -388,6 +436,7 @@ def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
         "symbol": raw.get("market"),
         "side": "buy" if raw.get("side") == "bid" else "sell",
         "fee": {"cost": raw.get("paid_fee"), "currency": "KRW"},
+        "timestamp": None if not at else int(datetime.fromisoformat(str(at)).timestamp() * 1_000),
     }
 
 

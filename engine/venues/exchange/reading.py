@@ -166,6 +166,37 @@ class AccountReader:
                 found.append(order_view(known, own))
         return found
 
+    def unrecorded(self, own: OwnAccount, symbol: str) -> list[Order]:
+        """Recent orders of a symbol that a safety gate sent and that this database does not know.
+
+        Another home sent them, or this one before it was replaced by an older copy. Only exchanges whose order ids name
+        the intent show them.
+
+        Raises:
+            HeyTradersError: The exchange cannot be reached, so nothing can be concluded.
+        """
+        if not CONVENTIONS[own.exchange].names_intents:
+            return []
+        market = self.market(own.exchange, symbol)
+        shown = [(raw, read_order(raw, market)) for raw in self._history(own, market)]
+        known = {row.client_id.lower() for row in self._sent(own)}
+        strange = [one for one in shown if (one[1].client_id or "").lower() not in known]
+        views = [foreign_view(raw, seen, own, market) for raw, seen in strange]
+        return [each for each in views if each.label is not None]
+
+    def _history(self, own: OwnAccount, market: Market) -> list[Mapping[str, Any]]:
+        """The newest orders of a market, open and ended, in ccxt's format."""
+        match CONVENTIONS[own.exchange].finder:
+            case "by identifier":
+                asked = {"market": market.market_id}
+                methods = ("privateGetOrdersOpen", "privateGetOrdersClosed")
+                return [upbit_order(raw) for method in methods for raw in self.read(own, method, asked)]
+            case "by our id":
+                return list(self.read(own, "fetch_orders", market.symbol))
+            case _:
+                methods = ("fetch_open_orders", "fetch_closed_orders")
+                return [raw for method in methods for raw in self.read(own, method, market.symbol)]
+
     def now(self, own: OwnAccount, row: SentOrder) -> SentOrder:
         """The order in its current state; an ended order is not queried again.
 

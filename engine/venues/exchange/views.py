@@ -14,7 +14,7 @@ from api.times import iso8601
 from engine.store.exchange_data import SentOrder
 
 from .markets import Market, decimal
-from .orders import PAIR, TRIGGER, Seen
+from .orders import PAIR, TRIGGER, Seen, gate_label_in
 from .session import Keys
 
 WAITING: Final = "WAITING"
@@ -127,8 +127,9 @@ def _why_held(row: SentOrder) -> str | None:
 
 
 def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Market) -> Order:
-    """An order placed elsewhere."""
+    """An order placed elsewhere. One placed by a copy of this home has the beginning of its label."""
     at = raw.get("timestamp")
+    label = gate_label_in(own.exchange, seen.client_id, None if not at else float(at) / 1_000)
     return Order(
         order_id=seen.order_id,
         exchange_order_id=seen.order_id,
@@ -144,6 +145,8 @@ def foreign_view(raw: Mapping[str, Any], seen: Seen, own: OwnAccount, market: Ma
         remaining_amount=None if seen.amount is None else seen.amount - seen.filled,
         price=seen.price,
         average_price=seen.average,
+        label=label,
+        message=None if label is None else "Sent by a safety gate, and not recorded in this database",
         created_at=None if not at else iso8601(float(at) / 1_000),
         paper=False,
     )
