@@ -61,7 +61,7 @@ async def test_rungs_that_were_missed_cost_nothing_at_later_bars(
     report = (await live.shown())["report"]
     assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 40.0, "held": 0.0}]
     assert [order["message"] for order in report["orders"]] == ["nothing is held that it could close"] * 2
-    assert last <= first < 25
+    assert last <= first < 40
 
 
 async def statements(live: Deployed) -> int:
