@@ -22,7 +22,8 @@ import difflib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final, Literal, TypeGuard, cast, get_args
 
 ErrorCode = Literal[
@@ -368,3 +369,22 @@ def holds_secret(call: Mapping[str, object]) -> bool:
     objects = [cast("Mapping[object, object]", v) for v in call.values() if isinstance(v, Mapping)]
     texts = [v for v in call.values() if isinstance(v, str)]
     return NEVER_SHOWN in call or any(NEVER_SHOWN in o for o in objects) or any(f'"{NEVER_SHOWN}"' in t for t in texts)
+
+
+@contextmanager
+def before_any_effect(said: str) -> Generator[None]:
+    """Give a temporary failure the code of a refusal, because nothing has been changed yet.
+
+    With `INTERNAL_ERROR`, the caller would have to assume that the order or the job may exist.
+
+    Args:
+        said: What did not happen, such as "the order was not sent".
+
+    Raises:
+        Unavailable: The block failed with an error that may pass.
+    """
+    try:
+        yield
+    except NotNow as error:
+        message = f"{error.message}; {said}"
+        raise Unavailable(message, suggestion=error.suggestion, code="VALIDATION_ERROR") from error

@@ -41,7 +41,7 @@ from api.backtests import (
     ScriptCheckRequest,
     TradesRequest,
 )
-from api.errors import NotFound
+from api.errors import NotFound, before_any_effect
 from api.refusals import show
 from api.times import iso8601
 from engine.access import Caller
@@ -56,7 +56,8 @@ from .binding import Route, route
 async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> ExecuteResponse:
     """Check everything, then queue the job."""
     now = engine.clock.now()
-    spec = await anyio.to_thread.run_sync(prepare, engine.feed, now, request, engine.settings.jobs.max_bars)
+    with before_any_effect("the backtest was not started"):
+        spec = await anyio.to_thread.run_sync(prepare, engine.feed, now, request, engine.settings.jobs.max_bars)
 
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import anyio.to_thread
 import sqlalchemy as sa
 
-from api.errors import InvalidInput
+from api.errors import InvalidInput, before_any_effect
 from api.research import (
     BACKTEST_CHART,
     BACKTEST_COMPARE,
@@ -77,7 +77,8 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
         engine.access.spend_backtest(connection, caller)
 
     await anyio.to_thread.run_sync(engine.jobs.warm)
-    spec = await anyio.to_thread.run_sync(plan)
+    with before_any_effect("the sweep was not started"):
+        spec = await anyio.to_thread.run_sync(plan)
     text = await anyio.to_thread.run_sync(spec.to_json)
     job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, text, spend, "sw")
     return SweepStarted(
@@ -102,7 +103,8 @@ async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)
 
-    spec = await anyio.to_thread.run_sync(plan)
+    with before_any_effect("the portfolio was not started"):
+        spec = await anyio.to_thread.run_sync(plan)
     job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, spec.to_json(), spend)
     return PortfolioStarted(
         backtest_id=job_id, status="queued", books=list(spec.names), warnings=list(spec.account.warnings)

@@ -403,3 +403,38 @@ async def test_paper_accounts_trade_on_the_fees_and_smallest_orders_that_the_exc
     assert "worth 40 USDT, less than the smallest order of 50 USDT" in cheap
     bought = Decimal(str(placed["filled_amount"])) * Decimal(str(placed["average_price"]))
     assert (placed["status"], Decimal(str(placed["fee"]))) == ("FILLED", bought * Decimal("0.001"))
+
+
+async def test_with_a_dead_exchange_nothing_is_placed_or_started_and_the_answer_says_so(tmp_path: Path) -> None:
+    """Port 9 of this machine answers nobody."""
+    order = {
+        "account_id": "paper-binance",
+        "exchange": "binance",
+        "symbol": "BTC/USDT",
+        "side": "buy",
+        "amount": "0.01",
+    }
+    job = {
+        "script": "emit_signal(rsi(close, param('n', 14, 5, 30)) < 30, entry(TICKER, 'LONG', Weight(0.5)))".replace(
+            "'", '"'
+        ),
+        "universe": ["BINANCE:BTC/USDT"],
+        "timeframe": "1h",
+        "start_date": "2025-01-01",
+        "end_date": "2025-02-01",
+    }
+    settings = Settings(home=tmp_path, data="exchange", venue_urls={"binance": "http://127.0.0.1:9"})
+    async with client_of(settings) as client:
+        told = [
+            await refusal(client, "orders_place", **order),
+            await refusal(client, "backtest_execute", strategy_type="signal", **job),
+            await refusal(client, "backtest_sweep", **job, grid={"n": [10, 14]}),
+        ]
+        status = await result(client, "safety_status")
+        jobs = await result(client, "backtest_list")
+
+    assert [text.partition(":")[0] for text in told] == ["VALIDATION_ERROR"] * 3
+    assert ["not placed" in told[0], *("not started" in text for text in told[1:])] == [True] * 3
+    assert all("Binance" in text and "cannot be reached" in text for text in told)
+    assert status.get("unresolved", []) == []
+    assert jobs["total"] == 0

@@ -7,8 +7,7 @@ is looked up at the exchange by that id. Only the process with the safety gate f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,7 +21,15 @@ from api.accounts import (
     OpenOrdersResponse,
     Position,
 )
-from api.errors import HeyTradersError, InvalidInput, NotFound, NotNow, OutcomeUnknown, Unavailable, UserMustAct
+from api.errors import (
+    HeyTradersError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    Unavailable,
+    UserMustAct,
+    before_any_effect,
+)
 from api.exchanges import EXCHANGES
 from api.orders import (
     CANCELLABLE,
@@ -62,17 +69,6 @@ _LOOK_SECONDS: Final = 0.5
 NOT_SENT: Final = "VALIDATION_ERROR"
 """The code of a failure before the order is sent. It is the code of a refusal, so the caller knows that there is no
 order; `INTERNAL_ERROR` would leave that open."""
-
-
-@contextmanager
-def _not_sent() -> Generator[None]:
-    """Give a failure before the order is sent the code that says so."""
-    try:
-        yield
-    except NotNow as error:
-        raise Unavailable(
-            f"{error.message}; the order was not sent", suggestion=error.suggestion, code=NOT_SENT
-        ) from error
 
 
 class ExchangeAccounts:
@@ -246,7 +242,7 @@ class ExchangeAccounts:
                 suggestion="Set HEYTRADERS_DATA=exchange and start it again",
                 code="VALIDATION_ERROR",
             )
-        with _not_sent():
+        with before_any_effect("the order was not sent"):
             market = self._reader.market(own.exchange, request.symbol)
             check(request, market)
             if request.has_plan:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from api.accounts import Account, BalancesRequest, BalancesResponse, OpenOrdersRequest, OpenOrdersResponse, Position
-from api.errors import InvalidInput, NotFound
+from api.errors import InvalidInput, NotFound, before_any_effect
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import (
     CANCELLABLE,
@@ -85,8 +85,9 @@ class PaperAccounts:
         """See `Venue`. A `client_id` is the order's own id."""
         account = self._account(request.account_id)
         waits = self._store.read_now(lambda connection: waiting(connection, [account]))
-        instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
-        ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
+        with before_any_effect("the order was not placed"):
+            instrument = resolve(request.symbol, request.exchange, known=self._feed.listings)
+            ticket = Ticket(request, instrument, self._prices.listing(instrument), self._prices.quote(instrument))
         with exact():
             check_ticket(ticket, account)
         if waits:
