@@ -81,7 +81,7 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
     if isinstance(action, Order):
         yield from _order_terms(action, proposal)
     elif isinstance(action, Deployment):
-        yield from _standing_terms(action)
+        yield from _deployment_terms(action)
     else:
         for name, value in list(_body(action).items())[: MAX_LINES - 5]:
             yield fact(name)[:_WIDTH], words(value)
@@ -145,19 +145,22 @@ def _holder(order: Order, proposal: Proposal) -> str:
     return EXCHANGES[order.exchange].held_by(pair=pair)
 
 
-def _standing_terms(standing: Deployment) -> Iterator[tuple[str, str]]:
-    if standing.action == "resume":
-        yield "RESUME", f"subscription {fact(standing.subscription_id or '?')}, strategy {fact(standing.strategy_id)}"
+def _deployment_terms(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    if deployment.action == "resume":
+        yield (
+            "RESUME",
+            f"subscription {fact(deployment.subscription_id or '?')}, strategy {fact(deployment.strategy_id)}",
+        )
     else:
-        yield "DEPLOY", f"strategy {fact(standing.strategy_id)}"
+        yield "DEPLOY", f"strategy {fact(deployment.strategy_id)}"
     yield "which", "places orders by itself, without asking for each, until it is paused"
-    yield "account", fact(standing.account_id or "that of the subscription")
-    for said in standing.refused or ():
+    yield "account", fact(deployment.account_id or "that of the subscription")
+    for said in deployment.refused or ():
         yield "but", words(said)
-    if standing.webhook_url:
+    if deployment.webhook_url:
         yield (
             "reports to",
-            f"{fact(standing.webhook_url)} ({', '.join(map(fact, standing.webhook_events or ())) or 'all'})",
+            f"{fact(deployment.webhook_url)} ({', '.join(map(fact, deployment.webhook_events or ())) or 'all'})",
         )
 
 

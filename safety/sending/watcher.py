@@ -50,7 +50,7 @@ class Pace:
         again: Delay before sending is tried again.
         halted: Delay before cancelling is tried again.
         hopeful: How long after an unknown outcome readings stay brisk.
-        standing: Between two checks of strategies that trade by themselves.
+        deployments: Between two checks of strategies that trade by themselves.
     """
 
     brisk: float = 0.5
@@ -59,7 +59,7 @@ class Pace:
     again: float = 2.0
     halted: float = 30.0
     hopeful: float = 300.0
-    standing: float = 60.0
+    deployments: float = 60.0
 
 
 @dataclass(slots=True)
@@ -117,9 +117,9 @@ class Watcher:
                     tasks, f"intent {name}", lambda name=name: self.executor.execute(name), every=self.pace.again
                 )
         self._start(tasks, "the reconciliation", self.reconciler.look)
-        self._start(tasks, "standing authorities", self.expiry.pause_due, every=self.pace.standing)
+        self._start(tasks, "standing approvals", self.expiry.pause_due, every=self.pace.deployments)
         if self.watch_losses is not None:
-            self._start(tasks, "losses", self.watch_losses, every=self.pace.standing)
+            self._start(tasks, "losses", self.watch_losses, every=self.pace.deployments)
         return any(self._is_urgent(each) for each in waiting)
 
     def _read(self) -> tuple[list[Intent], Switch]:

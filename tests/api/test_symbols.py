@@ -100,7 +100,7 @@ def _resolve_or_refuse(text: str, exchange: ExchangeId | None) -> tuple[Instrume
         (f"{TOKEN}/USDC", f"POLYMARKET:{TOKEN}"),
     ],
 )
-def test_a_bare_symbol_speaks_for_itself(text: str, ticker: str) -> None:
+def test_a_bare_symbol_is_enough(text: str, ticker: str) -> None:
     assert resolve(text).ticker == ticker
 
 

@@ -40,7 +40,7 @@ def traced(home: Path, port: int, command: list[str]) -> Disk:
     return Disk(home / "safety.db", port).read(trace.read_text())
 
 
-def test_the_ledger_says_sent_before_the_exchange_hears_of_an_order(tmp_path: Path) -> None:
+def test_the_ledger_says_sent_before_the_exchange_receives_an_order(tmp_path: Path) -> None:
     with exchange(honest(), SEED, watched_home=tmp_path) as running:
         sender = ["-m", "tests.chaos.safety_sender", running.url, str(tmp_path), str(ORDERS), "0"]
         subprocess.run([sys.executable, *sender], cwd=ROOT, check=True, timeout=120)

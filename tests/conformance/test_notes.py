@@ -55,7 +55,7 @@ async def test_a_prediction_market_is_named_by_its_token(world: World, symbol: s
 
 @pytest.mark.parametrize("price", [0, 1, 1.5, 65])
 @note("polymarket: the price is a probability")
-async def test_a_prediction_price_lies_between_0_and_1(world: World, price: float) -> None:
+async def test_a_prediction_price_is_between_0_and_1(world: World, price: float) -> None:
     order = {**POLYMARKET, "symbol": world.token, "order_type": "GTC", "price": price}
     code, message = await world.refusal("orders_place", order)
 

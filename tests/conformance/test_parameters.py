@@ -92,7 +92,7 @@ async def test_the_engine_takes_what_the_document_allows(world: World, parameter
 
 
 @pytest.mark.parametrize("parameter", [p for p in PARAMETERS if refused(p)], ids=_ids)
-async def test_the_engine_refuses_what_lies_beyond(world: World, parameter: Parameter) -> None:
+async def test_the_engine_refuses_what_is_beyond(world: World, parameter: Parameter) -> None:
     answers: list[tuple[Any, str, str]] = []
     for value in refused(parameter):
         call = await fitting(world, parameter, value)

@@ -46,7 +46,7 @@ def enrolled(home: Path) -> SigningKey:
     return key
 
 
-def stands(home: Path, intent_id: str) -> Intent:
+def booked(home: Path, intent_id: str) -> Intent:
     """An intent as any process sees it."""
     with closing(Ledger.open(home)) as ledger:
         found = ledger.intent(intent_id)
@@ -73,11 +73,11 @@ async def test_what_was_approved_while_no_server_ran_is_sent_by_the_next_one_bef
         waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
     intent_id = waiting.intent_id or ""
     with closing(Ledger.open(home)) as ledger:
-        signature = key.sign(order_words(stands(home, intent_id)))
+        signature = key.sign(order_words(booked(home, intent_id)))
         ledger.approve(intent_id, signature=signature, key_id=key.key_id)
     async with open_backend(settings):
-        await until(lambda: stands(home, intent_id).state not in {"APPROVED", "SENT"})
-        done = stands(home, intent_id)
+        await until(lambda: booked(home, intent_id).state not in {"APPROVED", "SENT"})
+        done = booked(home, intent_id)
 
     assert waiting.outcome == "approval_required"
     assert done.state == "ACKED"
@@ -91,7 +91,7 @@ async def approved(home: Path) -> str:
         waiting = await (await backend.safety()).orders.place(ORDER, "orders_place", "")
     intent_id = waiting.intent_id or ""
     with closing(Ledger.open(home)) as ledger:
-        ledger.approve(intent_id, signature=key.sign(order_words(stands(home, intent_id))), key_id=key.key_id)
+        ledger.approve(intent_id, signature=key.sign(order_words(booked(home, intent_id))), key_id=key.key_id)
     return intent_id
 
 
@@ -103,10 +103,10 @@ async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved
     async with open_backend(Settings(home=home, read_only=True)) as backend:
         report = await (await backend.safety()).reports.intent(kept)
         async with open_backend(Settings(home=other)):
-            await until(lambda: stands(other, sent).state == "ACKED")
+            await until(lambda: booked(other, sent).state == "ACKED")
 
     assert report.state == "APPROVED"
-    assert stands(home, kept).state == "APPROVED"
+    assert booked(home, kept).state == "APPROVED"
 
 
 async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ async def test_a_cancel_needs_no_switch_and_no_ledger(connect: Connect, settings
     assert "INTERNAL_ERROR" not in said
 
 
-async def test_status_policy_and_journal_tell_how_things_stand(connect: Connect, settings: Settings) -> None:
+async def test_status_policy_and_journal_tell_the_current_state(connect: Connect, settings: Settings) -> None:
     async with connect(settings) as client:
         placed = await result(client, "orders_place", **MARKET)
         status = await result(client, "safety_status")

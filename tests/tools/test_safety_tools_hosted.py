@@ -97,7 +97,7 @@ async def test_the_dialog_counts_as_far_as_the_human_signed_for_and_is_not_shown
     assert len(target.venue.sent_orders) == 1
 
 
-async def test_by_default_the_dialog_counts_for_nothing(attack: Attack) -> None:
+async def test_by_default_the_dialog_does_not_count(attack: Attack) -> None:
     person = Person(YES)
     async with attack(person) as target:
         waiting = await result(target.client, "place_with_confirmation", **TEN_USD, wait_seconds=1)

@@ -112,7 +112,7 @@ TESTNETS = {
 
 
 @pytest.mark.parametrize("exchange", TESTNETS)
-def test_an_account_on_a_testnet_speaks_to_the_testnet_alone(
+def test_an_account_on_a_testnet_calls_the_testnet_alone(
     exchange: ExchangeId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []

@@ -256,7 +256,7 @@ def test_parameters_that_contradict_each_other_are_refused(strategy_type: str, f
         ("cross_sectional", CrossSectionalParameters),
     ],
 )
-def test_parameters_stand_beside_the_others_on_the_wire(strategy_type: str, model: type[Any]) -> None:
+def test_parameters_are_sent_beside_the_other_fields(strategy_type: str, model: type[Any]) -> None:
     fields = {"fixed_amount": 5, "interval": "daily"} if strategy_type == "dca" else {}
     script = {"script": "alpha = close"} if strategy_type == "cross_sectional" else {}
     asked = request(strategy_type, SPOT, **fields, **script)

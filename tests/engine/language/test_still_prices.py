@@ -113,7 +113,7 @@ def test_what_divides_by_volume_is_missing_where_nothing_was_traded(expression: 
     assert _value(expression, _frame(np.full(COUNT, 0.5), volume=0.0)) is None
 
 
-def test_the_rsi_of_a_straight_rise_has_no_range_to_stand_in() -> None:
+def test_the_rsi_of_a_straight_rise_has_no_range() -> None:
     frame = _frame(1.0 + 0.01 * np.arange(400, dtype=np.float64))
 
     assert _value("rsi(close, 14)", frame) == 100.0

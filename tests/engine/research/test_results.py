@@ -37,7 +37,7 @@ async def test_backtests_are_found_by_word_tag_and_state(door: Door) -> None:
     assert none["jobs"] == []
 
 
-async def test_a_comparison_shows_each_result_and_the_portfolio_lies_between(door: Door) -> None:
+async def test_a_comparison_shows_each_result_with_the_portfolio_between_them(door: Door) -> None:
     first = await door.tested()
     second = await door.tested(script=TREND)
     body = {"result_ids": [first, second], "weights": [1, 1]}

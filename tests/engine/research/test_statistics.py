@@ -99,7 +99,7 @@ def test_splits_are_all_halves_of_the_blocks() -> None:
     gap=st.integers(0, 10),
     anchored=st.booleans(),
 )
-def test_what_lies_in_the_gap_in_the_test_or_after_it_gains_nothing(
+def test_edges_in_the_gap_in_the_test_or_after_it_gain_nothing(
     seed: int, train: int, test: int, gap: int, anchored: bool
 ) -> None:
     table = noise(seed, 12, 160)

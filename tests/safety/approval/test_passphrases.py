@@ -58,7 +58,7 @@ def test_a_signature_is_for_one_text_and_one_key(key: SigningKey, tmp_path: Path
     assert not key.approver.verify("text", "no hexadecimal")
 
 
-def test_the_key_lies_sealed_in_a_file_for_its_owner_alone(home: Path, key: SigningKey) -> None:
+def test_the_key_is_sealed_in_a_file_that_only_its_owner_can_read(home: Path, key: SigningKey) -> None:
     file = home / APPROVER_FILE
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -98,7 +98,7 @@ class Desk:
         assert admission.intent is not None
         return admission.intent
 
-    def stands(self, intent: Intent) -> Intent:
+    def booked(self, intent: Intent) -> Intent:
         """The intent as the ledger has it now."""
         found = self.ledger.intent(intent.intent_id)
         assert found is not None
@@ -171,7 +171,7 @@ class Search:
         assert isinstance(action, Order)
         return self.venue.books({**row(action), "label": intent.label, "created_at": at(self.clock.now), **fields})
 
-    def stands(self, intent: Intent) -> Intent:
+    def booked(self, intent: Intent) -> Intent:
         """The intent as the ledger has it now."""
         found = self.ledger.intent(intent.intent_id)
         assert found is not None

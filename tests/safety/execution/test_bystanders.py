@@ -17,7 +17,7 @@ async def test_a_deployment_that_is_just_being_sent_is_left_to_its_sender(search
 
     await search.reconciler.look()
 
-    assert (search.stands(sending).state, search.stands(doubtful).sweeps) == ("SENT", 1)
+    assert (search.booked(sending).state, search.booked(doubtful).sweeps) == ("SENT", 1)
 
 
 async def test_a_look_at_one_account_says_nothing_of_another(search: Search) -> None:
@@ -29,4 +29,4 @@ async def test_a_look_at_one_account_says_nothing_of_another(search: Search) -> 
     search.venue.fails = lambda call: "acc-2" in call
     await search.reconciler.look(at_once=True)
 
-    assert (search.stands(here).sweeps, search.stands(there).sweeps) == (2, 0)
+    assert (search.booked(here).sweeps, search.booked(there).sweeps) == (2, 0)

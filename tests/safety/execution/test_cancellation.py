@@ -75,7 +75,7 @@ async def test_cancelled_anywhere_an_order_is_either_untouched_or_booked(desk: D
     for step in range(1, waits + 1):
         before = len(desk.posts())
         intent, _ = await cancelled_at(desk, step)
-        state = desk.stands(intent).state
+        state = desk.booked(intent).state
         assert state in {"APPROVED", "ACKED"}, f"at wait {step} of {waits}"
         assert len(desk.posts()) - before == (state == "ACKED")
         untouched, booked = untouched + (state == "APPROVED"), booked + (state == "ACKED")
@@ -84,10 +84,10 @@ async def test_cancelled_anywhere_an_order_is_either_untouched_or_booked(desk: D
     assert booked
 
 
-async def test_what_was_cancelled_before_it_left_is_sent_by_whoever_comes_next(desk: Desk) -> None:
+async def test_what_was_cancelled_before_it_was_sent_is_sent_by_the_next_process(desk: Desk) -> None:
     desk.knows_labels()
     intent, _ = await cancelled_at(desk, 1)
-    assert desk.stands(intent).state == "APPROVED"
+    assert desk.booked(intent).state == "APPROVED"
 
     done = await desk.executor.execute(intent.intent_id)
 
@@ -111,14 +111,14 @@ async def test_a_task_that_is_killed_anywhere_leaves_nothing_that_is_not_found_o
     await anyio.sleep(0.02)  # a thread that was left behind with the ledger
     arrived = len(desk.posts())
     desk.service.replies.clear()
-    desk.shows(*([{**made, "label": desk.stands(intent).label}] if arrived else []))
+    desk.shows(*([{**made, "label": desk.booked(intent).label}] if arrived else []))
     patience = Patience(exchange=0, grace=0, sweeps=1)
     searching = Reconciler(desk.client, desk.ledger, desk.channels, patience, desk.clock)
     desk.clock.now += 1
     await searching.look(at_once=True)
     await searching.look(at_once=True)
 
-    state = desk.stands(intent).state
+    state = desk.booked(intent).state
     assert arrived <= 1
     assert state in ({"ACKED"} if arrived else {"APPROVED", "ABSENT"})
 

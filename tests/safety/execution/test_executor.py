@@ -280,7 +280,7 @@ async def test_an_outcome_that_cannot_be_written_down_is_told_and_found_later(de
     full.close()
 
     assert "Do not place it again" in told.value.suggestion
-    assert desk.stands(intent).state == "SENT"
+    assert desk.booked(intent).state == "SENT"
 
 
 async def test_a_reconciliation_that_was_faster_is_not_contradicted(desk: Desk) -> None:

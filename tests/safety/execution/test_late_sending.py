@@ -73,7 +73,7 @@ async def test_nothing_is_sent_in_the_last_seconds_of_a_call_and_the_error_says_
 
     assert "of this call's time were left to send it, so nothing was sent" in caught.value.message
     assert "place it again" in caught.value.suggestion
-    assert desk.stands(intent).state == "DECLINED"
+    assert desk.booked(intent).state == "DECLINED"
     assert desk.posts() == []
 
 
@@ -127,7 +127,7 @@ async def test_a_request_without_an_answer_ends_with_the_call_and_is_looked_for_
         with a_call(loop_clock):
             await desk.executor.execute(intent.intent_id)
 
-    left = desk.stands(intent)
+    left = desk.booked(intent)
     assert left.state == "UNKNOWN"
     assert "before the call's deadline" in left.reason
     assert loop_clock() - began < CALL_SECONDS + 5

@@ -109,9 +109,9 @@ async def test_the_same_three_hundred_times(tmp_path: Path, echoes: bool) -> Non
 async def assert_finds_the_truth(home: Path, seed: int, *, echoes: bool) -> None:
     async with searching(home, Clock(), echoes=echoes) as search:
         intents, truth = await run(search, random.Random(seed), echoes=echoes)
-        stands = {each.intent_id: search.stands(each).state for each in intents}
+        stands = {each.intent_id: search.booked(each).state for each in intents}
         labels = {made["order_id"]: made["label"] for made in search.venue.rows}
-        found = {each.label: search.stands(each).order_id for each in intents if each.intent_id in truth.placed}
+        found = {each.label: search.booked(each).order_id for each in intents if each.intent_id in truth.placed}
         switch = search.ledger.switch()
 
     assert stands == {each.intent_id: "ACKED" if each.intent_id in truth.placed else "ABSENT" for each in intents}

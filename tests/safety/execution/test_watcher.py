@@ -22,7 +22,7 @@ from safety.terms.proposal import PAPER_SERVICE, Deployment, Money
 
 from .conftest import ORDER, Desk, goes, row
 
-QUICK = Pace(brisk=0.01, idle=0.01, own_caller=0.0, again=0.0, halted=0.01, standing=0.01)
+QUICK = Pace(brisk=0.01, idle=0.01, own_caller=0.0, again=0.0, halted=0.01, deployments=0.01)
 DEPLOYED = Deployment(action="subscribe", strategy_id="rsi", account_id="acc-1")
 WEEK = 7 * 86_400.0
 
@@ -95,7 +95,7 @@ async def test_what_a_human_approves_elsewhere_is_sent(desk: Desk) -> None:
 
     async with watched(watcher_of(desk)):
         intent = approved(desk)
-        await until(lambda: desk.stands(intent).state == "ACKED")
+        await until(lambda: desk.booked(intent).state == "ACKED")
 
     assert len(desk.posts()) == 1
 
@@ -111,7 +111,7 @@ async def test_three_processes_that_watch_send_each_order_once(desk: Desk) -> No
         watched(watcher_of(desk, ledger=ledgers[1])),
     ):
         intents = [approved(desk, amount=Decimal(n) / 100) for n in range(1, 6)]
-        await until(lambda: all(desk.stands(each).state == "ACKED" for each in intents))
+        await until(lambda: all(desk.booked(each).state == "ACKED" for each in intents))
     for each in ledgers:
         each.close()
 
@@ -125,9 +125,9 @@ async def test_an_order_whose_call_is_still_on_it_is_left_to_that_call_for_a_whi
 
     async with watched(watcher_of(desk, pace=Pace(brisk=0.01, idle=0.01, own_caller=3.0))) as watcher:
         await rounds(watcher)
-        young = desk.stands(intent).state
+        young = desk.booked(intent).state
         desk.clock.now += 4
-        await until(lambda: desk.stands(intent).state == "ACKED")
+        await until(lambda: desk.booked(intent).state == "ACKED")
 
     assert young == "APPROVED"
 
@@ -141,7 +141,7 @@ async def test_what_is_of_another_service_is_left_alone(desk: Desk) -> None:
     async with watched(other) as watcher:
         await rounds(watcher)
 
-    assert desk.stands(intent).state == "APPROVED"
+    assert desk.booked(intent).state == "APPROVED"
     assert desk.service.requests == []
 
 
@@ -150,7 +150,7 @@ async def test_what_nobody_approves_in_time_expires(desk: Desk) -> None:
 
     async with watched(watcher_of(desk)):
         desk.clock.now += 301
-        await until(lambda: desk.stands(intent).state == "EXPIRED")
+        await until(lambda: desk.booked(intent).state == "EXPIRED")
 
 
 async def test_an_order_of_unknown_outcome_is_found_without_being_sent_again(desk: Desk) -> None:
@@ -163,7 +163,7 @@ async def test_an_order_of_unknown_outcome_is_found_without_being_sent_again(des
     desk.shows(row(label=done.label))
 
     async with watched(watcher_of(desk)):
-        await until(lambda: desk.stands(intent).state == "ACKED")
+        await until(lambda: desk.booked(intent).state == "ACKED")
 
     assert len(desk.posts()) == 1
 
@@ -240,12 +240,12 @@ async def test_no_trouble_ends_the_watch(desk: Desk, caplog: pytest.LogCaptureFi
     async with watched(watcher_of(desk)):
         await until(lambda: "a mistake of ours" in caplog.text)
         desk.judge.trouble = None
-        await until(lambda: desk.stands(intent).state == "ACKED")
+        await until(lambda: desk.booked(intent).state == "ACKED")
 
     assert caplog.text.count("a mistake of ours") == 1
 
 
-class TestStandingAuthorities:
+class TestDeploymentsAuthorities:
     """Strategies that trade by themselves, under an approval that ends."""
 
     async def deployed(self, desk: Desk) -> Intent:
@@ -275,7 +275,7 @@ class TestStandingAuthorities:
             "GET /live-strategies/subscriptions/sub-1",
             "POST /live-strategies/rsi/pause/sub-1",
         ]
-        assert (desk.stands(intent).result or {})["status"] == "paused"
+        assert (desk.booked(intent).result or {})["status"] == "paused"
 
     async def test_one_that_does_not_trade_any_more_is_left_alone(self, desk: Desk) -> None:
         await self.deployed(desk)
@@ -285,7 +285,7 @@ class TestStandingAuthorities:
         assert await self.expiry(desk).pause_due() == []
         assert [each.method for each in desk.service.requests] == ["GET"]
 
-    async def test_a_new_approval_begins_anew(self, desk: Desk) -> None:
+    async def test_a_new_approval_starts_from_the_beginning(self, desk: Desk) -> None:
         await self.deployed(desk)
         desk.clock.now += WEEK - 10
         resume = Deployment(action="resume", strategy_id="rsi", account_id="acc-1", subscription_id="sub-1")

@@ -16,8 +16,8 @@ from server.channels import ConnectedAccount, ConnectedAccounts, Reached, local_
 from server.gate import build_gate_context
 from server.settings import Settings
 from tests.safety.gate.conftest import ACCOUNT, SIGNED, Place, opened, order
+from tests.safety.ledger.books import deployment
 from tests.safety.ledger.books import order as terms
-from tests.safety.ledger.books import standing
 
 
 def _anyone(_account_id: str) -> None:
@@ -28,7 +28,7 @@ async def test_an_account_that_nobody_knows_is_real() -> None:
     for channels in (Channels.hosted("https://venue.test/api/v1"), Channels.local(lambda _: _nothing())):
         assert (await channels.of_account("who-knows")).money == "real"
         assert (await channels.of_account(None)).money == "real"
-        assert (await channels.of(standing(account_id=None))).money == "real"
+        assert (await channels.of(deployment(account_id=None))).money == "real"
 
 
 async def _nothing() -> None:

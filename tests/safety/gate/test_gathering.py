@@ -50,7 +50,7 @@ async def gathering(service: FakeService) -> AsyncGenerator[Gathering]:
     await client.aclose()
 
 
-async def test_nothing_is_asked_that_nobody_wants_to_know(service: FakeService, gathering: Gathering) -> None:
+async def test_nothing_is_requested_that_is_not_needed(service: FakeService, gathering: Gathering) -> None:
     facts = await gathering.facts(BUY, wanted(), REAL)
 
     assert service.requests == []

@@ -44,7 +44,7 @@ def order(amount: str = "1", **terms: Any) -> Order:
     return Order.model_validate({**usual, **terms})
 
 
-def standing(**terms: Any) -> Deployment:
+def deployment(**terms: Any) -> Deployment:
     """A strategy to deploy."""
     usual = {"action": "subscribe", "strategy_id": "rsi-reversion", "account_id": "acc_1"}
     return Deployment.model_validate({**usual, **terms})

@@ -16,7 +16,7 @@ from safety.terms.facts import Decision, Outcome, SwitchState, Usage
 from safety.terms.intent import Claim, Intent, State, Verdict, stop
 from safety.terms.proposal import Action
 
-from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, says, sent, standing
+from .books import CALLER, Clock, admitted, approved, deployment, go, order, post, proposal, says, sent
 
 
 def test_what_passes_is_approved_at_once_and_marked_automatic(ledger: Ledger, clock: Clock) -> None:
@@ -215,7 +215,7 @@ def test_the_last_word_sees_the_usage_without_the_intent_itself(ledger: Ledger, 
     assert (len(usage.order_ages), len(usage.similar), usage.pending, usage.prompts_last_hour) == (1, 1, 0, 0)
 
 
-def test_what_surely_did_not_leave_may_be_sent_again_under_the_same_label(ledger: Ledger, clock: Clock) -> None:
+def test_what_was_certainly_not_sent_may_be_sent_again_under_the_same_label(ledger: Ledger, clock: Clock) -> None:
     intent = sent(ledger, clock)
     back = ledger.settle(intent.intent_id, "NOT_SENT", reason="no connection")
     assert (back.state, back.reason) == ("NOT_SENT", "no connection")
@@ -356,7 +356,7 @@ def test_intents_are_listed_newest_first_by_state_and_service(ledger: Ledger, cl
     assert ledger.intents(states=()) == []
 
 
-@pytest.mark.parametrize("action", [order(), standing(), post('{"title":"é"}')], ids=lambda action: action.kind)
+@pytest.mark.parametrize("action", [order(), deployment(), post('{"title":"é"}')], ids=lambda action: action.kind)
 def test_every_kind_of_action_comes_back_as_it_went_in(
     home: Path, clock: Clock, ledger: Ledger, action: Action
 ) -> None:

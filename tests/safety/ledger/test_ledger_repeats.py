@@ -11,7 +11,7 @@ from safety.terms.facts import Outcome
 from safety.terms.intent import Admission, State
 from safety.terms.proposal import Action
 
-from .books import CALLER, Clock, go, order, post, proposal, says, standing
+from .books import CALLER, Clock, deployment, go, order, post, proposal, says
 
 
 def ask(
@@ -21,7 +21,7 @@ def ask(
     return ledger.admit(proposal(clock.now, action), CALLER, says(outcome), repeat_seconds=repeat_seconds)
 
 
-@pytest.mark.parametrize("action", [order(), standing(), post()], ids=lambda action: action.kind)
+@pytest.mark.parametrize("action", [order(), deployment(), post()], ids=lambda action: action.kind)
 def test_what_waits_for_a_human_is_asked_for_once(ledger: Ledger, clock: Clock, action: Action) -> None:
     first = ask(ledger, clock, action)
     clock.forward(299)

@@ -14,7 +14,7 @@ from safety.ledger import Ledger
 from safety.ledger.switch import SignedPolicy
 from safety.terms.facts import Outcome
 
-from .books import CALLER, Clock, admitted, approved, go, order, post, proposal, raw, says, sent, standing
+from .books import CALLER, Clock, admitted, approved, deployment, go, order, post, proposal, raw, says, sent
 
 EVENT_COLUMNS = ("at", "kind", "subject", "body", "prev", "mac")
 INTENT_COLUMNS = (
@@ -37,7 +37,7 @@ def whole(home: Path, ledger: Ledger, clock: Clock) -> Path:
     ledger.settle(sent(ledger, clock).intent_id, "ACKED", order_id="o1", result={"status": "OPEN"})
     approved(ledger, clock, order("2"))
     ledger.admit(proposal(clock.now, order("3")), CALLER, says(Outcome.DENY), repeat_seconds=0)
-    admitted(ledger, clock, standing(), Outcome.REQUIRE)
+    admitted(ledger, clock, deployment(), Outcome.REQUIRE)
     admitted(ledger, clock, post(), Outcome.REQUIRE)
     ledger.record("note", subject="test", text="done")
     assert ledger.verify() == []

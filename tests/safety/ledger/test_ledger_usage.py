@@ -13,7 +13,7 @@ from safety.terms.facts import Outcome, Similar, Usage
 from safety.terms.intent import Intent, State
 from safety.terms.proposal import Action
 
-from .books import CALLER, MONEY, Clock, admitted, approved, go, order, post, proposal, sent, standing, within
+from .books import CALLER, MONEY, Clock, admitted, approved, deployment, go, order, post, proposal, sent, within
 
 HOUR = 3_600.0
 DAY = 86_400.0
@@ -125,7 +125,7 @@ def test_each_service_has_its_own(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_what_is_no_order_has_no_part_in_sums_of_orders(ledger: Ledger, clock: Clock) -> None:
-    admitted(ledger, clock, standing())
+    admitted(ledger, clock, deployment())
     admitted(ledger, clock, post())
     usage = used(ledger)
 
@@ -308,7 +308,7 @@ def test_equity_is_remembered_at_the_start_of_the_day_and_at_its_highest(ledger:
     assert [event.kind for event in ledger.events()] == ["equity"] * 3
 
 
-def test_a_release_starts_the_equity_anew(ledger: Ledger, clock: Clock) -> None:
+def test_a_release_starts_the_equity_history_again(ledger: Ledger, clock: Clock) -> None:
     ledger.saw_equity("real", "acc_1", Decimal(100))
     ledger.halt("a loss of 50 USD", "the policy")
     ledger.release(signature="ab", key_id="k1", over="release")
@@ -320,22 +320,22 @@ def test_a_release_starts_the_equity_anew(ledger: Ledger, clock: Clock) -> None:
 
 
 def test_strategies_that_trade_are_counted_until_they_are_seen_to_have_ended(ledger: Ledger, clock: Clock) -> None:
-    deployed = sent(ledger, clock, standing())
+    deployed = sent(ledger, clock, deployment())
     assert used(ledger).standing_active == 1
     ledger.settle(deployed.intent_id, "ACKED", order_id="sub_1", result={"status": "active"})
     assert used(ledger).standing_active == 1
-    again = sent(ledger, clock, standing(action="resume", subscription_id="sub_1"))
+    again = sent(ledger, clock, deployment(action="resume", subscription_id="sub_1"))
     assert used(ledger).standing_active == 1
     ledger.settle(again.intent_id, "REJECTED")
     ledger.observe(deployed.intent_id, {"status": "paused"})
     assert used(ledger).standing_active == 0
 
     clock.forward(1)
-    resumed = sent(ledger, clock, standing(action="resume", subscription_id="sub_1"))
+    resumed = sent(ledger, clock, deployment(action="resume", subscription_id="sub_1"))
     assert used(ledger).standing_active == 1
     ledger.settle(resumed.intent_id, "ACKED", order_id="sub_1", result={"status": "active"})
     for strategy in ("second", "third"):
-        admitted(ledger, clock, standing(strategy_id=strategy))
+        admitted(ledger, clock, deployment(strategy_id=strategy))
     assert used(ledger).standing_active == 3
 
 

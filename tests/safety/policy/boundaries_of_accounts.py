@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from safety.terms.facts import Quote
 from tests.safety.policy.boundaries import ANY_TYPE, MARKET, SELL, D, Table
-from tests.safety.policy.scenarios import PERPETUAL, POST, PREDICTION, STANDING, TOKEN, rest
+from tests.safety.policy.scenarios import DEPLOYMENT, PERPETUAL, POST, PREDICTION, TOKEN, rest
 
 TABLE: Final = Table()
 row = TABLE.row
@@ -196,12 +196,12 @@ row("R19: the highest equity is not known", "R19", high_water_equity=None)
 
 row("R20: halted", "R20", switch="HALTED")
 row("R20: halted, selling what is held", "R20", SELL, **OUT, switch="HALTED")
-row("R20: halted, a strategy", "R20 R30?", STANDING, switch="HALTED")
+row("R20: halted, a strategy", "R20 R30?", DEPLOYMENT, switch="HALTED")
 row("R20: halted, a post", "R20 R32?", POST, switch="HALTED")
 row("R20: reducing, and buying", "R20", switch="REDUCING")
 row("R20: reducing, selling what is held", "", SELL, **OUT, switch="REDUCING")
 row("R20: reducing, selling nothing", "R20", SELL, switch="REDUCING")
-row("R20: reducing, a strategy", "R20 R30?", STANDING, switch="REDUCING")
+row("R20: reducing, a strategy", "R20 R30?", DEPLOYMENT, switch="REDUCING")
 row("R20: reducing, a post", "R32?", POST, switch="REDUCING")
 
 row("R21: below an own sell", open_orders=(rest("sell", "60000.01"),))
@@ -383,7 +383,7 @@ row("R26: beyond it", "R26", clock_skew=5.001)
 row("R26: behind", "R26", clock_skew=-5.001)
 row("R26: not known", "R26", clock_skew=None)
 row("R26: the clock went back", "R26", clock_went_back=True)
-row("R26: for a strategy too", "R26 R30?", STANDING, clock_skew=None)
+row("R26: for a strategy too", "R26 R30?", DEPLOYMENT, clock_skew=None)
 
 row("R27: a snapshot of 15 s", age=15.0)
 row("R27: an older one", "R27", age=15.001)
@@ -457,27 +457,27 @@ row(
     labels_echoed=False,
 )
 row("R29: half a day without labels", "R29", limits=BIG, notional_24h=D("470.01"), labels_echoed=False)
-row("R29: a strategy without a passphrase", "R29 R30?", STANDING, assurance="elicitation")
+row("R29: a strategy without a passphrase", "R29 R30?", DEPLOYMENT, assurance="elicitation")
 row("R29: a post without a passphrase", "R29 R32?", POST, assurance="none")
 row("R29: a post with one", "R32?", POST, assurance="separate")
 
-row("R30: one already", "R30", STANDING, standing_active=1)
-row("R30: the second of two", "R30?", STANDING, limits={"max_standing": 2}, standing_active=1)
-row("R30: five at most whatever is signed", "R30", STANDING, limits={"max_standing": None}, standing_active=5)
+row("R30: one already", "R30", DEPLOYMENT, standing_active=1)
+row("R30: the second of two", "R30?", DEPLOYMENT, limits={"max_standing": 2}, standing_active=1)
+row("R30: five at most whatever is signed", "R30", DEPLOYMENT, limits={"max_standing": None}, standing_active=5)
 
 HOOK: Final[dict[str, Any]] = {"webhook_url": "https://hooks.example.com/x"}
-row("R31: no host is allowed", "R30? R31", STANDING, change=HOOK)
+row("R31: no host is allowed", "R30? R31", DEPLOYMENT, change=HOOK)
 row(
     "R31: this host is allowed",
     "R30?",
-    STANDING,
+    DEPLOYMENT,
     change=HOOK,
     limits={"webhook_hosts": frozenset({"hooks.example.com"})},
 )
 row(
     "R31: a parent of this host is allowed",
     "R30? R31",
-    STANDING,
+    DEPLOYMENT,
     change=HOOK,
     limits={"webhook_hosts": frozenset({"example.com"})},
 )
@@ -504,5 +504,5 @@ row(
     limits={"automatic_up_to": D(0)},
     declined_ages=(10.0, 1_000.0, 1_500.0),
 )
-row("fatigue: a strategy", "R28F R30?", STANDING, pending=3)
+row("fatigue: a strategy", "R28F R30?", DEPLOYMENT, pending=3)
 row("fatigue: a post", "R28F R32?", POST, pending=3)

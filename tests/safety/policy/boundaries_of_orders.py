@@ -6,7 +6,7 @@ from typing import Final
 
 from safety.terms.facts import Quote
 from tests.safety.policy.boundaries import ANY_TYPE, MARKET, D, Table
-from tests.safety.policy.scenarios import PERPETUAL, POST, PREDICTION, STANDING, earlier
+from tests.safety.policy.scenarios import DEPLOYMENT, PERPETUAL, POST, PREDICTION, earlier
 
 TABLE: Final = Table()
 row = TABLE.row
@@ -14,14 +14,14 @@ row = TABLE.row
 row("a small order in a quiet hour")
 
 row("R01: trading is off", "R01", limits={"trading": False})
-row("R01: trading is off for strategies too", "R01 R30?", STANDING, limits={"trading": False})
+row("R01: trading is off for strategies too", "R01 R30?", DEPLOYMENT, limits={"trading": False})
 row("R01: posts are no trading", "R32?", POST, limits={"trading": False})
 
 row("R02: no account is allowed", "R02", limits={"accounts": frozenset()})
 row("R02: another account is allowed", "R02", limits={"accounts": frozenset({"acc-2"})})
 row("R02: any account is allowed", limits={"accounts": None})
-row("R02: a strategy without an account", "R02 R06 R30?", STANDING, change={"account_id": None})
-row("R02: a strategy of another account", "R02 R30?", STANDING, change={"account_id": "acc-2"})
+row("R02: a strategy without an account", "R02 R06 R30?", DEPLOYMENT, change={"account_id": None})
+row("R02: a strategy of another account", "R02 R30?", DEPLOYMENT, change={"account_id": "acc-2"})
 
 row("R03: spot only, and a perpetual", "R03", PERPETUAL, limits={"market_types": frozenset({"spot"})})
 row("R03: another exchange", "R03", limits={"exchanges": frozenset({"upbit"})})
@@ -67,10 +67,10 @@ row(
 )
 row("R06: 19 decimals", "R06", change={"amount": D("0.0000000000000000001")})
 row("R06: a probability of one", "R06 R10", PREDICTION, change={"price": D(1)}, quote=Quote(D("0.6"), 1.0))
-row("R06: a strategy id that is not valid", "R06 R30?", STANDING, change={"strategy_id": "../meta"})
-row("R06: a resumed strategy without its subscription", "R06 R30?", STANDING, change={"action": "resume"})
-row("R06: a resumed strategy", "R30?", STANDING, change={"action": "resume", "subscription_id": "sub-1"})
-row("R06: a new strategy with a subscription", "R06 R30?", STANDING, change={"subscription_id": "sub-1"})
+row("R06: a strategy id that is not valid", "R06 R30?", DEPLOYMENT, change={"strategy_id": "../meta"})
+row("R06: a resumed strategy without its subscription", "R06 R30?", DEPLOYMENT, change={"action": "resume"})
+row("R06: a resumed strategy", "R30?", DEPLOYMENT, change={"action": "resume", "subscription_id": "sub-1"})
+row("R06: a new strategy with a subscription", "R06 R30?", DEPLOYMENT, change={"subscription_id": "sub-1"})
 
 row("R07: at the amount", limits={"max_amount": {"BTC/USDT": D("0.0005")}})
 row("R07: above the amount", "R07", limits={"max_amount": {"BTC/USDT": D("0.000499999999999999")}})

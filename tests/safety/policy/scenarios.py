@@ -112,5 +112,5 @@ def against(action: Action, limits: Policy, known: Facts, *, again: bool = False
     }
 
 
-STANDING: Final = Deployment(action="subscribe", strategy_id="st-1", account_id="acc-1")
+DEPLOYMENT: Final = Deployment(action="subscribe", strategy_id="st-1", account_id="acc-1")
 POST: Final = Publication(action="post", body='{"category":"market_talk","title":"Hello"}')

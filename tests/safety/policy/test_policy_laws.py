@@ -18,7 +18,7 @@ from safety.policy.limits import Limits, at_least_as_tight, meet
 from safety.terms.facts import Facts, Outcome
 from safety.terms.proposal import Order
 from tests.safety.policy.differential import Dice, case, random_limits
-from tests.safety.policy.scenarios import BUY, KNOWN, POST, STANDING, against, facts, paper, policy
+from tests.safety.policy.scenarios import BUY, DEPLOYMENT, KNOWN, POST, against, facts, paper, policy
 
 SEEDS: Final = st.integers(0, 10**9)
 MANY: Final = settings(max_examples=200, deadline=None)
@@ -163,7 +163,7 @@ def test_a_symbol_that_is_none_denies_with_its_own_words() -> None:
 
 
 def test_a_case_without_a_fact_says_which_is_missing() -> None:
-    empty = Case(STANDING, LIVE, replace(KNOWN, account=None), Worth(missing="no price"))
+    empty = Case(DEPLOYMENT, LIVE, replace(KNOWN, account=None), Worth(missing="no price"))
 
     with pytest.raises(TypeError):
         _ = empty.order
@@ -184,14 +184,14 @@ def test_a_policy_that_cannot_be_applied_denies() -> None:
     assert decision.report()["decision"] == "deny"
 
 
-@pytest.mark.parametrize("action", [BUY, STANDING, POST])
+@pytest.mark.parametrize("action", [BUY, DEPLOYMENT, POST])
 def test_nothing_is_real_before_anybody_has_signed(action: Any) -> None:
     worst = evaluate(action, Policy(), facts(assurance="none")).outcome
 
     assert worst is Outcome.DENY
 
 
-@pytest.mark.parametrize("action", [BUY, STANDING, POST])
+@pytest.mark.parametrize("action", [BUY, DEPLOYMENT, POST])
 def test_on_paper_nothing_objects_and_nothing_is_read(action: Any) -> None:
     bare = Facts(now=0.0, money="paper")
 
@@ -199,7 +199,7 @@ def test_on_paper_nothing_objects_and_nothing_is_read(action: Any) -> None:
     assert needs(action, PAPER) == frozenset()
 
 
-@pytest.mark.parametrize("action", [BUY, STANDING, POST])
+@pytest.mark.parametrize("action", [BUY, DEPLOYMENT, POST])
 def test_on_paper_the_kill_switch_objects(action: Any) -> None:
     assert against(action, Policy(), Facts(now=0.0, money="paper", switch="HALTED")) == {"R20": "DENY"}
 
@@ -208,7 +208,7 @@ def test_on_paper_a_policy_can_rehearse_the_question() -> None:
     bare = Facts(now=0.0, money="paper")
 
     assert against(BUY, paper(ask_a_human=True), bare) == {"R28": "REQUIRE"}
-    assert against(STANDING, paper(ask_for_standing=True), bare) == {"R30": "REQUIRE"}
+    assert against(DEPLOYMENT, paper(ask_for_standing=True), bare) == {"R30": "REQUIRE"}
     assert against(POST, paper(ask_to_publish=True), bare) == {"R32": "REQUIRE"}
 
 

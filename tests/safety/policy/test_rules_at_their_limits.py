@@ -14,10 +14,10 @@ from tests.safety.policy import boundaries_of_accounts, boundaries_of_orders
 from tests.safety.policy.boundaries import MARKET, SELL, D, Row
 from tests.safety.policy.scenarios import (
     BUY,
+    DEPLOYMENT,
     PERPETUAL,
     POST,
     PREDICTION,
-    STANDING,
     against,
     earlier,
     facts,
@@ -90,7 +90,7 @@ def test_on_paper_without_limits_a_busy_hour_objects_to_nothing() -> None:
         clock_went_back=True,
     )
 
-    for action in (BUY, SELL, MARKET, PERPETUAL, PREDICTION, STANDING, POST):
+    for action in (BUY, SELL, MARKET, PERPETUAL, PREDICTION, DEPLOYMENT, POST):
         assert against(action, Policy(), busy) == {}
 
 
@@ -128,7 +128,7 @@ MONEY: Final = ("quote", "usd_rate")
         (BUY, {"position_usd": D(9)}, ("account", *MONEY)),
         (BUY, {"drawdown_share": D(1)}, ("account",)),
         (BUY, {"clock_skew": 9}, ("clock",)),
-        (STANDING, {"clock_skew": 9, "snapshot_age": 9, "max_notional": D(9)}, ("clock",)),
+        (DEPLOYMENT, {"clock_skew": 9, "snapshot_age": 9, "max_notional": D(9)}, ("clock",)),
         (POST, {"clock_skew": 9}, ()),
         (POST, {"ask_to_publish": True}, ("texts",)),
     ],

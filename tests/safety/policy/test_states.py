@@ -31,7 +31,7 @@ def test_only_the_moves_of_the_table_are_made(current: State) -> None:
     assert {to for to in STATES if may_move(current, to)} == {to for start, to in allowed() if start == current}
 
 
-def test_only_what_surely_was_not_sent_is_sent_again() -> None:
+def test_only_what_was_certainly_not_sent_is_sent_again() -> None:
     sendable = {current for current in STATES if may_move(current, "SENT")}
 
     assert sendable == {"APPROVED", "NOT_SENT"}

@@ -138,7 +138,7 @@ def test_the_ceilings_of_the_rule_table() -> None:
     assert (CEILINGS.elicitation_up_to, CEILINGS.ask_a_human, CEILINGS.ask_for_standing) == (25, True, True)
 
 
-def test_a_copied_policy_computes_anew() -> None:
+def test_a_copied_policy_is_evaluated_again() -> None:
     one = Policy()
     known = (one.hash, one.limits("real"))
     other = one.model_copy(update={"live": Limits(max_notional=D(1))})

@@ -114,7 +114,7 @@ def say_yes(human: Terminal) -> None:
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_a_human_reads_the_order_types_the_passphrase_and_hears_what_became_of_it(
+def test_a_human_reads_the_order_types_the_passphrase_and_reads_the_outcome(
     home: Path, ledger: Ledger, asked: Asked
 ) -> None:
     intent = asked()
@@ -325,7 +325,7 @@ def test_an_approvers_file_that_was_put_in_place_of_the_humans_approves_nothing(
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_a_lost_approvers_file_is_not_made_anew(home: Path, asked: Asked) -> None:
+def test_a_lost_approvers_file_is_not_created_again(home: Path, asked: Asked) -> None:
     asked()
     (home / "approver.json").unlink()
     with terminal(home, "approve") as human:
@@ -340,7 +340,7 @@ def test_a_lost_approvers_file_is_not_made_anew(home: Path, asked: Asked) -> Non
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("enrolled")
-def test_where_no_server_runs_the_human_hears_that_nothing_was_sent(home: Path, ledger: Ledger, asked: Asked) -> None:
+def test_where_no_server_runs_the_human_is_told_that_nothing_was_sent(home: Path, ledger: Ledger, asked: Asked) -> None:
     intent = asked()
     with terminal(home, "approve") as human:
         say_yes(human)
