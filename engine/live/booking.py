@@ -144,7 +144,8 @@ def _write(connection: sa.Connection, order: DueOrder, shown: Order | None, stag
     if order.signal_id is not None:
         signals.set_order(connection, order.signal_id, stage, note)
     elif stage == "placed":
-        orders.end(connection, order.key, note)
+        filled = order.filled > 0 or (shown is not None and bool(shown.filled_amount))
+        orders.end(connection, order, note, filled=filled)
     else:
         orders.set_state(connection, order.key, _RESTING[stage], note)
 

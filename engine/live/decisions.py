@@ -73,6 +73,7 @@ class Decision:
         amount: Base units, if the script sets a size that does not depend on equity (`Notional`, `Amount`).
         stop, target: Exit prices of the position that it opens, if the entry names them.
         rung: The rung of a grid that it buys or sells; None if it is no fill of a grid.
+        limit: The limit of the entry that filled; None without one.
     """
 
     key: str
@@ -90,6 +91,7 @@ class Decision:
     stop: float | None = None
     target: float | None = None
     rung: int | None = None
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +424,7 @@ def _since(
             stop=_level(order, fill, -1) if opens else None,
             target=_level(order, fill, 1) if opens else None,
             rung=advanced.rungs.get(number),
+            limit=None if order is None else order.limit,
         )
 
 

@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -33,11 +33,12 @@ from .subscriptions import Running
 if TYPE_CHECKING:
     from .decisions import Decision, Outlook, Rest
 
-State = Literal["due", "moving", "open", "held", "cancel", "refused", "filled", "ended"]
+State = Literal["due", "moving", "open", "held", "cancel", "refused", "filled", "surplus", "ended"]
 """`due`: to be placed. `moving`: an exit that is to rest on its entry, in place of earlier ones. `open`: rests at the
 venue. `held`: a stop that waits here. `cancel`: to be cancelled. `refused`: not placed again until the script moves it.
-`filled`: filled, and the backtest has not made this fill yet. `ended`: filled as in the backtest, cancelled, or never
-needed."""
+`filled`: filled, and the backtest has not made this fill yet; no other order takes its place. `surplus`: an entry that
+filled, and that the backtest has dropped without a fill; what it bought is sold. `ended`: filled as in the backtest,
+cancelled, or never needed."""
 
 Kind = Literal["limit", "stop", "market"]
 _row: Final = resting_table.c
@@ -46,8 +47,13 @@ LIVING: Final[tuple[State, ...]] = ("due", "moving", "open", "held", "refused")
 ENTRY: Final = "entry:"
 STOP: Final = "stop:"
 TARGET: Final = "target:"
+CLOSE: Final = "close:"
 RECONCILED: Final = "reconciled"
 """The reason of an order that closes what only the account holds."""
+EARLY: Final = "the market filled it before the backtest did"
+"""The message of a fill that the backtest made at a later bar."""
+UNPLACED: Final = "none"
+"""In place of the key of a resting order: the backtest's limit order was never placed, so nothing fills for it."""
 NOTHING_HELD: Final = "nothing is held that it could close"
 COVERS_NOTHING: Final = sa.and_(
     _row.state == "moving", _row.entry.is_(None), sa.func.coalesce(_row.message, "") == NOTHING_HELD
@@ -56,11 +62,16 @@ COVERS_NOTHING: Final = sa.and_(
 holding changes: a missed entry is never made up for."""
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
+_LEAST: Final = Decimal("0.01")
+"""A strategy may hold so much more than intended, as a fraction: what is left over from lots and fees."""
+_SAME: Final = 1e-9
+"""Prices that differ by less than this fraction are equal."""
 _RESTED: Final = {"entry": ENTRY, "stop_loss": STOP, "trailing_stop": STOP, "take_profit": TARGET}
 ZERO: Final = Decimal(0)
 _LIVING_OF: Final = sa.select(resting_table).where(
-    _row.subscription_id == sa.bindparam("owner"), _row.state.in_((*LIVING, "filled"))
+    _row.subscription_id == sa.bindparam("owner"), _row.state.in_((*LIVING, "filled", "surplus"))
 )
+_REPORTED: Final = sa.exists().where(signals_table.c.resting == _row.key)
 _ORDERS: Final = (
     sa.select(resting_table, subscriptions_table.c.agent_id, subscriptions_table.c.account_id)
     .add_columns(subscriptions_table.c.deployment)
@@ -133,10 +144,7 @@ class DueOrder:
     @property
     def position(self) -> str:
         """The position that a resting order opens or closes: the ticker, and the rung of a grid."""
-        kind, _, name = self.slot.partition(":")
-        if kind != "entry" or "#" in name:
-            return name or self.instrument.ticker
-        return name.rpartition(":")[0]
+        return _position(self.slot) or self.instrument.ticker
 
     @property
     def is_unclear(self) -> bool:
@@ -151,28 +159,103 @@ class DueOrder:
 
 def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
     """Record which orders to place, move and cancel for the coming bar. Nothing is sent here."""
-    wanted = {rest.slot: rest for rest in outlook.rests if not rest.closes}
+    entries: dict[str, tuple[list[Any], list[Rest]]] = defaultdict(lambda: ([], []))
     exits: dict[str, tuple[list[Any], dict[str, Rest]]] = defaultdict(lambda: ([], {}))
     for rest in outlook.rests:
         if rest.closes:
-            exits[rest.slot.partition(":")[2]][1][rest.slot] = rest
-    slots = {rest.slot for rest in outlook.rests}
-    for row in connection.execute(_LIVING_OF, {"owner": running.id}).all():
-        if row.state == "filled":
-            if row.slot not in slots:
-                change(connection, row.key, state="ended")
-        elif row.slot.startswith((STOP, TARGET)):
-            exits[row.slot.partition(":")[2]][0].append(row)
-        elif row.slot not in wanted or not _alike(row, wanted[row.slot]):
-            _take_out(connection, row)
+            exits[_position(rest.slot)][1][rest.slot] = rest
         else:
-            del wanted[row.slot]
-    for rest in wanted.values():
-        _insert(connection, running, rest, outlook, "due")
-    for rows, rests in exits.values():
-        _sync_exits(connection, running, rows, rests, outlook)
+            entries[_position(rest.slot)][1].append(rest)
+    for row in connection.execute(_LIVING_OF, {"owner": running.id}).all():
+        position = _position(row.slot)
+        if row.slot.startswith(ENTRY):
+            entries[position][0].append(row)
+        elif row.slot.startswith((STOP, TARGET)) and row.state != "filled":
+            exits[position][0].append(row)
+        else:
+            _sync_other(connection, row, exits[position][1])
+    early = {position for position, each in entries.items() if _sync_entries(connection, running, *each, outlook)}
+    for position, (rows, rests) in exits.items():
+        if rests or position not in early:
+            _sync_exits(connection, running, rows, rests, outlook)
     intended = {i.symbol: units for i, units in outlook.holds.items() if units}
     connection.execute(_INTENDS, {"owner": running.id, "holds": json.dumps(intended)})
+
+
+def _sync_other(connection: sa.Connection, row: Any, rests: Mapping[str, Rest]) -> None:
+    """Forget an exit that filled and that the backtest no longer has, and an order of `reconcile` that was placed."""
+    if row.state == "filled":
+        if row.slot not in rests:
+            change(connection, row.key, state="ended")
+    elif row.state != "due":
+        _take_out(connection, row)
+
+
+def _sync_entries(
+    connection: sa.Connection, running: Running, rows: Sequence[Any], rests: Sequence[Rest], outlook: Outlook
+) -> bool:
+    """Bring the limit entries of one position in step. A moved order keeps its slot, so that it replaces the earlier.
+
+    An order that the market filled, in whole or in part, before the backtest stays the fill of that entry while the
+    backtest has an order for it: it is not placed again, and it keeps the exits that it carries.
+
+    Returns:
+        Whether there is such a fill.
+    """
+    due, moved, early = list(rests), list[Any](), False
+    for row in sorted(rows, key=_is_filled, reverse=True):
+        same = next((rest for rest in due if _alike(row, rest)), None)
+        if same is None:
+            moved.append(row)
+            continue
+        due.remove(same)
+        early = _keep_early(connection, row) or early
+    for row in moved:
+        rest = min(due, key=lambda each: abs(each.price - row.price), default=None)
+        if rest is not None:
+            due.remove(rest)
+        if row.state in ("filled", "surplus"):
+            if rest is None:
+                change(connection, row.key, state="surplus")
+            else:
+                early = _keep_early(connection, row) or early
+            continue
+        _take_out(connection, row)
+        if rest is not None:
+            _insert(connection, running, replace(rest, slot=row.slot), outlook, "due")
+            early = early or _is_filled(row)
+    taken = {row.slot for row in rows}
+    for rest in due:
+        _insert(connection, running, replace(rest, slot=_free_slot(rest.slot, taken)), outlook, "due")
+    return early
+
+
+def _keep_early(connection: sa.Connection, row: Any) -> bool:
+    """Whether the market filled an entry that the backtest still has in the market."""
+    if row.state == "surplus":
+        change(connection, row.key, state="filled")
+    return _is_filled(row)
+
+
+def _is_filled(row: Any) -> bool:
+    """Whether an order has filled at least in part."""
+    return Decimal(row.filled or "0") > 0
+
+
+def _free_slot(slot: str, taken: set[str]) -> str:
+    """A slot that no living order of the position has; the rung of a grid has only one."""
+    start, number = slot, 0
+    while "#" not in slot and slot in taken:
+        number += 1
+        slot = f"{start.rpartition(':')[0]}:{number}"
+    taken.add(slot)
+    return slot
+
+
+def _position(slot: str) -> str:
+    """The position that an order of a slot opens or closes: the ticker, and the rung of a grid."""
+    kind, _, name = slot.partition(":")
+    return name.rpartition(":")[0] if f"{kind}:" == ENTRY and "#" not in name else name
 
 
 def _sync_exits(
@@ -183,6 +266,12 @@ def _sync_exits(
     if len(settled) == len(rows) == len(rests) and all(
         rest.slot in settled and _alike(settled[rest.slot], rest) for rest in rests.values()
     ):
+        return
+    if len(rows) == len(rests) and all(row.slot in rests and _covers_nothing(row) for row in rows):
+        for row in rows:
+            rest = rests[row.slot]
+            share = _share(rest, outlook.holds)
+            change(connection, row.key, price=rest.price, units=rest.units, closes=share, since=outlook.seen_until)
         return
     entry = None
     for row in rows:
@@ -208,16 +297,18 @@ def _take_out(connection: sa.Connection, row: Any) -> None:
 def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision], seen_until: int) -> dict[str, str]:
     """The resting order for each new decision of a closed bar, by the decision's key.
 
-    Its slot names the position, and the rung of a grid. Limit entries of one position share a name: among them, the
-    nearest in price. An order that has filled, or that rests at the venue, comes before one that was never placed. An
-    entry whose order has ended without a fill gets the newest such order.
+    Its slot names the position, and the rung of a grid. Limit entries of one position share it: among them, the order
+    with the limit of the decision's own entry, or else one that filled before the script moved it. An order that has
+    filled, or that rests at the venue, comes before one that was never placed. An entry whose order has ended without
+    a fill gets the newest such order; one whose order was never placed gets `UNPLACED`.
     """
     found: dict[str, str] = {}
     for decision in fresh:
         opened = int(decision.key.partition(":")[0])
         place = decision.instrument, decision.rung
-        in_slot = slot_of_fill(decision.reason, *place, closes=decision.closes > 0.0)
-        if opened >= seen_until or in_slot is None:
+        opens = decision.closes == 0.0
+        in_slot = slot_of_fill(decision.reason, *place, closes=not opens)
+        if opened >= seen_until or in_slot is None or (decision.reason == "entry" and decision.limit is None):
             continue
         where = sa.and_(
             _row.subscription_id == running.id,
@@ -226,17 +317,34 @@ def match(connection: sa.Connection, running: Running, fresh: Iterable[Decision]
             _row.since <= opened,
             _row.key.not_in(found.values()),
         )
-        asked = sa.select(_row.key, _row.price, _row.state).where(where, in_slot)
+        asked = sa.select(_row.key, _row.price, _row.units, _row.state).where(where, in_slot)
         rows = connection.execute(asked.where(_row.state.in_(("due", "moving", "open", "held", "filled")))).all()
-        if not rows and decision.closes == 0.0:
-            unfilled = asked.where(_row.state == "ended", sa.func.coalesce(_row.filled, "0") == "0")
-            rows = connection.execute(unfilled.order_by(_row.since.desc()).limit(1)).all()
-        if rows:
-            at_venue = ("open", "filled")
-            best = min(rows, key=lambda row: (row.state not in at_venue, abs(row.price - decision.price)))
+        own: Sequence[Any] = [row for row in rows if row.state == "filled" or _is_own(row, decision)]
+        if not own and opens:
+            unfilled = asked.where(_row.state.in_(("ended", "refused")), sa.func.coalesce(_row.filled, "0") == "0")
+            if decision.limit is not None:
+                near = _SAME * decision.limit
+                unfilled = unfilled.where(_row.price.between(decision.limit - near, decision.limit + near))
+            own = connection.execute(unfilled.order_by(_row.since.desc()).limit(1)).all()
+        if own:
+            best = min(own, key=lambda row: _distance(row, decision))
             found[decision.key] = best.key
             claim(connection, best.key)
+        elif opens:
+            found[decision.key] = UNPLACED
     return found
+
+
+def _is_own(row: Any, decision: Decision) -> bool:
+    """Whether an order has the limit of the decision's entry."""
+    return decision.limit is None or abs(row.price - decision.limit) <= _SAME * decision.limit
+
+
+def _distance(row: Any, decision: Decision) -> tuple[bool, bool, float, float]:
+    """How far an order is from being the one of a decision, for a comparison."""
+    price = decision.price if decision.limit is None else decision.limit
+    at_venue = row.state in ("open", "filled")
+    return not _is_own(row, decision), not at_venue, abs(row.price - price), abs(row.units - decision.units)
 
 
 def slot_of_fill(
@@ -257,16 +365,25 @@ def slot_of_fill(
 
 
 def claim(connection: sa.Connection, key: str) -> None:
-    """Record that a signal reports the fill of an order, so that no other one does."""
-    connection.execute(sa.update(resting_table).where(_row.key == key, _row.state == "filled").values(state="ended"))
+    """Record that a signal reports a fill that was made before it, so that no other one does."""
+    mine = sa.and_(_row.key == key, _row.state == "filled")
+    connection.execute(sa.update(resting_table).where(mine).values(state="ended", message=EARLY))
 
 
-def end(connection: sa.Connection, key: str, message: str | None) -> None:
-    """Record that an order can no longer fill; one with a fill waits for the signal that reports it."""
-    reported = sa.exists().where(signals_table.c.resting == key)
-    waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(reported))
-    state = sa.case((waits, "filled"), else_="ended")
-    connection.execute(sa.update(resting_table).where(_row.key == key).values(state=state, message=message))
+def end(connection: sa.Connection, order: DueOrder, message: str | None, *, filled: bool) -> None:
+    """Record that an order can no longer fill; one with a fill waits for the signal that reports it.
+
+    An entry that filled while it was moved takes the place of the order that was to replace it. One that filled while
+    it was dropped is a surplus.
+    """
+    waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(_REPORTED))
+    state: State = "filled"
+    if filled and order.state == "cancel" and order.slot.startswith(ENTRY):
+        same = sa.and_(_row.subscription_id == order.subscription_id, _row.slot == order.slot, _row.state == "due")
+        reported = sa.exists().where(signals_table.c.resting == order.key)
+        replaced = sa.update(resting_table).where(same, sa.not_(reported)).values(state="ended", message=EARLY)
+        state = "filled" if connection.execute(replaced).rowcount else "surplus"
+    change(connection, order.key, state=sa.case((waits, state), else_="ended"), message=message)
 
 
 def set_off(connection: sa.Connection, stop: DueOrder) -> None:
@@ -304,36 +421,42 @@ def in_state(connection: sa.Connection, *states: State, where: sa.ColumnElement[
 def reconcile(connection: sa.Connection, seen: Mapping[str, int]) -> None:
     """Request to close at once what strategies hold and their backtests do not, if no exit is pending.
 
-    A position that the backtest holds and the account does not is never opened late: its moment has passed.
+    A position that the backtest holds and the account does not is never opened late: its moment has passed. What an
+    entry bought before the backtest is kept while the backtest has an order for it.
 
     Args:
         seen: The close of the last bar that a subscription has seen, by its id.
     """
-    for subscription_id, instrument, amount in _unintended(connection, seen):
-        if _exits_due(connection, subscription_id, instrument.symbol):
+    for subscription_id, instrument, amount, excess in _unintended(connection, seen):
+        symbol, slot = instrument.symbol, f"{CLOSE}{instrument.ticker}"
+        if _exits_due(connection, subscription_id, symbol):
             continue
         since = seen[subscription_id]
-        key = order_key(subscription_id, f"close:{instrument.ticker}", since, 0.0)
-        if connection.execute(sa.select(_row.key).where(_row.key == key)).first() is None:
-            connection.execute(
-                sa.insert(resting_table).values(
-                    key=key,
-                    subscription_id=subscription_id,
-                    slot=f"close:{instrument.ticker}",
-                    exchange=instrument.exchange,
-                    symbol=instrument.symbol,
-                    side="sell" if amount > 0 else "buy",
-                    kind="market",
-                    closes=1.0,
-                    reason=RECONCILED,
-                    units=float(abs(amount)),
-                    equity=0.0,
-                    fixed=True,
-                    price=0.0,
-                    since=since,
-                    state="due",
-                )
+        key = order_key(subscription_id, slot, since, 0.0)
+        mine = sa.and_(_row.subscription_id == subscription_id, _row.symbol == symbol)
+        closes = sa.and_(mine, _row.slot == slot, _row.state == "due")
+        if connection.execute(sa.select(_row.key).where(sa.or_(_row.key == key, closes))).first() is not None:
+            continue
+        connection.execute(
+            sa.insert(resting_table).values(
+                key=key,
+                subscription_id=subscription_id,
+                slot=slot,
+                exchange=instrument.exchange,
+                symbol=symbol,
+                side="sell" if amount > 0 else "buy",
+                kind="market",
+                closes=float(excess / abs(amount)),
+                reason=RECONCILED,
+                units=float(excess),
+                equity=0.0,
+                fixed=True,
+                price=0.0,
+                since=since,
+                state="due",
             )
+        )
+        connection.execute(sa.update(resting_table).where(mine, _row.state == "surplus").values(state="ended"))
 
 
 def unintended(connection: sa.Connection, seen: Collection[str]) -> bool:
@@ -341,13 +464,35 @@ def unintended(connection: sa.Connection, seen: Collection[str]) -> bool:
     return next(_unintended(connection, seen), None) is not None
 
 
-def _unintended(connection: sa.Connection, seen: Collection[str]) -> Iterator[tuple[str, Instrument, Decimal]]:
+def _unintended(connection: sa.Connection, seen: Collection[str]) -> Iterator[tuple[str, Instrument, Decimal, Decimal]]:
+    """What strategies hold of an instrument, and how much of it is to be closed."""
+    dropped = set(connection.execute(sa.select(_row.subscription_id).where(_row.state == "surplus")).scalars())
     for row in connection.execute(_HOLDINGS, {"owners": list(seen)}).all():
         held, intended = _amounts(row.held), _amounts(row.intended)
         for instrument in Deployment.from_json(row.deployment).instruments if held else ():
-            amount = held.get(instrument.symbol, ZERO)
-            if amount != 0 and amount * intended.get(instrument.symbol, ZERO) <= 0:
-                yield row.id, instrument, amount
+            amount, meant = held.get(instrument.symbol, ZERO), intended.get(instrument.symbol, ZERO)
+            if amount == 0:
+                continue
+            side = 1 if amount > 0 else -1
+            if amount * meant > 0:
+                excess = side * _bought(connection, row.id, instrument, "surplus") if row.id in dropped else ZERO
+            else:
+                early = _bought(connection, row.id, instrument, "open", "cancel", "filled")
+                excess = abs(amount) - max(side * (meant + early), ZERO)
+            if excess > abs(amount) * _LEAST:
+                yield row.id, instrument, amount, min(excess, abs(amount))
+
+
+def _bought(connection: sa.Connection, subscription_id: str, instrument: Instrument, *states: State) -> Decimal:
+    """What entries have bought that no signal reports, less what their exits sold; negative for shorts."""
+    mine = sa.and_(_row.subscription_id == subscription_id, _row.symbol == instrument.symbol, _row.filled > "0")
+    found = sa.select(_row.side, _row.order_id, _row.filled, _row.received).where(mine, _row.state.in_(states))
+    total = ZERO
+    for row in connection.execute(found.where(_row.slot.startswith(ENTRY, autoescape=True), sa.not_(_REPORTED))).all():
+        exits = sa.select(_row.filled).where(mine, _row.entry == row.order_id)
+        left = Decimal(row.received or row.filled) - sum(map(Decimal, connection.execute(exits).scalars()), ZERO)
+        total += max(left, ZERO) * (1 if row.side == "buy" else -1)
+    return total
 
 
 def record(connection: sa.Connection, order: DueOrder, shown: Order, lot: Decimal) -> None:
@@ -427,11 +572,12 @@ def differences(connection: sa.Connection, subscription_id: str) -> list[dict[st
 
 def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
     """The orders that are waiting now, at the venue or here."""
-    mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_(LIVING))
+    mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_((*LIVING, "filled")))
     rows = connection.execute(sa.select(resting_table).where(mine).order_by(_row.symbol, _row.price)).all()
     placed = {r.slot for r in rows if r.state == "open"}
     rows = [r for r in rows if r.state != "moving" or r.slot not in placed]
     where = {"open": "venue", "held": "engine", "due": "to be placed", "moving": "to be placed", "refused": "refused"}
+    where |= {"filled": "filled"}
     return [
         {
             "symbol": r.symbol,
@@ -442,9 +588,10 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
             "where": where[r.state],
             "order_id": r.order_id,
             "entry": r.entry,
-            **({} if r.message is None else {"message": r.message}),
+            **({} if message is None else {"message": message}),
         }
         for r in rows
+        for message in (f"{EARLY}, at {r.average}" if r.state == "filled" and r.average else r.message,)
     ]
 
 
@@ -492,7 +639,7 @@ def _alike(row: Any, rest: Rest) -> bool:
     """Whether an order may stay unchanged."""
     pairs = ((row.price, rest.price), (row.stop, rest.stop), (row.target, rest.target))
     return abs(row.units - rest.units) <= _NEAR * rest.units and all(
-        (a is None) == (b is None) and (a is None or b is None or abs(a - b) <= 1e-9 * abs(b)) for a, b in pairs
+        (a is None) == (b is None) and (a is None or b is None or abs(a - b) <= _SAME * abs(b)) for a, b in pairs
     )
 
 

@@ -89,7 +89,9 @@ class Trader:
         self._each("cancel", self._cancel)
         if seen and self._books.read(lambda connection: orders.unintended(connection, seen)):
             self._books.write(lambda connection: orders.reconcile(connection, seen))
-        self._each("due", self._place)
+        leaving = {(order.subscription_id, order.slot) for order in self._orders("cancel")}
+        due = (order for order in self._orders("due") if (order.subscription_id, order.slot) not in leaving)
+        self._all(due, self._place)
         self._each("moving", self._protect)
 
     def _orders(self, state: orders.State) -> list[DueOrder]:
@@ -338,7 +340,8 @@ class Trader:
                 return False
             filled = Decimal(row.filled)
             whole = row.wanted is None or filled >= Decimal(row.wanted)
-            message = None if whole else f"filled {row.filled} of {row.wanted}"
+            early = orders.EARLY if row.message == orders.EARLY else None
+            message = early if whole else f"filled {row.filled} of {row.wanted}"
             fill = {name: getattr(row, name) for name in ("order_id", "wanted", "filled", "average")} | {"resting": key}
             orders.claim(connection, key)
             signals.set_order(connection, order.signal_id or "", "placed", message, **fill)

@@ -248,3 +248,60 @@ async def test_a_portfolio_stop_sells_at_the_exchange_and_ends_the_strategy(
         ("SELL", "market", Decimal("0.002")),
     ]
     assert (shown["status"], "portfolio's stop loss" in shown["message"]) == ("stopped", True)
+
+
+async def test_a_limit_that_the_exchange_fills_below_its_bars_is_bought_once_and_kept_until_the_script_drops_it(
+    venue: tuple[Flat, Settings, Path], machine: Machine
+) -> None:
+    """The bars stay at 30,000. 57 dollars buy 0.00194 at 29,250; the stop 5 % below is at 27,787.50.
+
+    The script drops its limit after four hours, so what was bought is sold.
+    """
+    fake, settings, home = venue
+    wide = {"collar": Decimal("0.1"), "collar_major": Decimal("0.1")}
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1), **wide)
+    script = (
+        'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(57), limit=29250, stop_loss=0.05))\n'
+        "emit_signal(bar_index == 4, exit(TICKER))\n"
+    )
+    async with client_of(settings) as client:
+        approve(home, key, (await subscribe(client))["approval"]["intent_id"])
+        made = await subscribe(client)
+        run_script(home, made["subscription_id"], script)
+        machine.hour()
+        await until(lambda: len(fake.orders) == 1)
+        (entry,) = fake.orders.values()
+        fake.fill(entry)
+        counts: list[tuple[int, int]] = []
+        kept: dict[str, Any] = {}
+        for _ in range(3):
+            machine.hour()
+            kept = await after(client, made["subscription_id"], machine)
+            counts.append((len(fake.orders), len(fake.stops())))
+        machine.hour()
+        await until(lambda: len(fake.orders) == 3)
+        left = await after(client, made["subscription_id"], machine)
+
+    _, stop, sold = fake.orders.values()
+    names = ("reason", "price", "amount", "where", "message")
+    assert counts == [(2, 1)] * 3
+    assert [tuple(order.get(name) for name in names) for order in list[dict[str, Any]](kept["orders"])] == [
+        ("stop_loss", 27_787.5, 0.00194, "venue", None),
+        ("entry", 29_250.0, 0.00194, "filled", "the market filled it before the backtest did, at 29250"),
+    ]
+    assert kept["positions"] == [{"symbol": "BTC/USDT", "backtest": 0.0, "held": 0.00194}]
+    assert (stop.status, sold.side, sold.kind, sold.amount) == ("canceled", "SELL", "market", Decimal("0.00194"))
+    assert (left["orders"], left["positions"]) == ([], [])
+
+
+async def after(client: Client, subscription_id: str, machine: Machine) -> dict[str, Any]:
+    """The report once the strategy has seen the last hour and its orders are placed."""
+    seen = f"{time.strftime('%Y-%m-%dT%H', time.gmtime(machine.now()))}:00:00Z"
+    with anyio.fail_after(30):
+        while True:
+            shown = await result(client, "live_subscription_get", subscription_id=subscription_id)
+            if shown["last_bar_at"] == seen and "to be placed" not in str(shown["report"]["orders"]):
+                await anyio.sleep(0.3)
+                shown = await result(client, "live_subscription_get", subscription_id=subscription_id)
+                return dict(shown["report"])
+            await anyio.sleep(0.05)

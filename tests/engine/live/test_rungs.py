@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -43,11 +44,23 @@ async def test_a_fill_at_a_gap_is_reported_by_the_signal_of_its_own_rung(
     assert await live.fills() == [("buy", 20, 89), ("buy", 20, 89), ("sell", 20, 101), ("sell", 20, 101)]
 
 
-async def test_rungs_that_were_missed_cost_nothing_at_later_bars(
-    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
+TRAILED = 'emit_signal(bar_index == 1, entry(TICKER, "LONG", Amount(40), trailing_stop=0.5))\n'
+
+
+@pytest.mark.parametrize(
+    ("script", "rise", "exits"),
+    [(EQUAL, 0.0, ["grid", "grid"]), (TRAILED, 0.1, ["trailing_stop"])],
+    ids=["grid", "trailing stop"],
+)
+async def test_what_was_missed_costs_nothing_at_later_bars(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path, script: str, rise: float, exits: list[str]
 ) -> None:
-    """The backtest has bought both rungs while no process ran. Statements are counted on the first and the 30th day."""
-    live = await deploy(call, engine, clock, tmp_path, EQUAL, [FLAT, FLAT, *[LOW] * 800])
+    """The backtest has bought 40 while no process ran. Statements are counted on the first and the 30th day.
+
+    The trailing stop rises with the price at each bar.
+    """
+    rising: list[Bar] = [(p, p, p, p) for p in (89 + rise * hour for hour in range(800))]
+    live = await deploy(call, engine, clock, tmp_path, script, [FLAT, FLAT, *rising])
     clock.advance(6 * HOUR)
     await asyncio.to_thread(engine.live.runner.tick)
     await live.hours(2)
@@ -60,8 +73,9 @@ async def test_rungs_that_were_missed_cost_nothing_at_later_bars(
 
     report = (await live.shown())["report"]
     assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 40.0, "held": 0.0}]
-    assert [order["message"] for order in report["orders"]] == ["nothing is held that it could close"] * 2
-    assert last <= first < 40
+    told = [(order["reason"], order["message"]) for order in report["orders"]]
+    assert told == [(reason, "nothing is held that it could close") for reason in exits]
+    assert last <= first < 20
 
 
 async def statements(live: Deployed) -> int:
