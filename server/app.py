@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -28,6 +27,7 @@ from prompts.library import load_prompts
 from resources.catalogue import register_resources
 from resources.opening import Backends
 from safety.exits import redacted
+from server import package_version
 from server.backend import Backend, open_backend
 from server.calls import ClientAsking, OpenDesk, StrictTool, caller, failure, shown_resource
 from tools.desk import Desk, ServerMode
@@ -62,14 +62,6 @@ _MONEY: Final = (
 _ERRORS: Final = (
     " An error says what was wrong with which value and how to fix the call. Fix it instead of repeating it."
 )
-
-
-def package_version() -> str:
-    """The installed version."""
-    try:
-        return version("heytraders-mcp")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def instructions(settings: Settings) -> str:

@@ -25,7 +25,7 @@ from engine.store import database
 from safety.exits import Redactor
 from server.app import open_server
 from server.settings import Settings
-from tests import postgresql
+from tests import postgresql, tables
 from tools import snapshot, surface
 
 Era = Literal["auto", "legacy"]
@@ -39,8 +39,8 @@ _WHAT_A_TOOL_DOES = ("tools", "safety", "agent_tasks", "resources", "prompts")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than the number of cores, since many tests wait for processes and clocks."""
-    return (os.cpu_count() or 1) + 2
+    """One more than the number of cores, since some tests wait for processes and clocks."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -157,16 +157,26 @@ def _alternate_eras(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """The collected tests live to the end. Searching them for garbage again and again takes a tenth of the time."""
+    """Prepare what all tests use.
+
+    The collected tests live to the end. Searching them for garbage again and again takes a tenth of the time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    tables.make_once()
 
 
 @pytest.fixture(autouse=True)
 def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - pytest uses it
     """A process redacts every secret that it has met. Each test begins like a process that has met none."""
     monkeypatch.setattr("safety.exits._PROCESS", Redactor())
+
+
+@pytest.fixture
+def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New databases are made from nothing, as for a user."""
+    monkeypatch.setattr(tables, "copied", False)
 
 
 @pytest.fixture(scope="session")

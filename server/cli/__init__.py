@@ -79,7 +79,7 @@ class Verbs(click.Group):
 def cli(context: click.Context, *, version: bool) -> None:
     """HeyTraders for AI agents. Without a verb, serve MCP over stdio."""
     if version:
-        from server.app import package_version
+        from server import package_version
 
         click.echo(f"heytraders-mcp {package_version()}")
     elif context.invoked_subcommand is None:

@@ -23,7 +23,7 @@ from api.errors import HeyTradersError, explain
 from api.exchanges import EXCHANGES
 from safety.exits import know, redacted
 from safety.private_file import BadFile
-from server.app import package_version
+from server import package_version
 from server.backend import open_backend
 from server.channels import ConnectedAccounts
 from server.keys import Origin, find_key, last_four

@@ -7,7 +7,7 @@ from typing import Any
 from mcp.types import TextContent
 from pydantic import SecretStr
 
-from server.app import package_version
+from server import package_version
 from server.settings import Settings
 from tests.conftest import Connect
 from tools.surface import TOOLSETS, exposed

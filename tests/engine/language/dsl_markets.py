@@ -12,7 +12,7 @@ import numpy as np
 
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
-from engine.frame import Bars, Frame
+from engine.frame import Bars, Floats, Frame
 from engine.language.calls import Checker
 from engine.language.evaluation import Evaluator, Series
 from engine.language.graph import Graph, Node
@@ -28,6 +28,11 @@ MIDNIGHT: Final = 1_600_041_600
 
 def random_bars(count: int, seed: int = 1, price: float = 100.0) -> Bars:
     """A random walk with gaps between close and open, some equal prices, and bars without volume."""
+    return Bars(*(column.copy() for column in _walk(count, seed, price)), source="simulated")
+
+
+@lru_cache(maxsize=64)
+def _walk(count: int, seed: int, price: float) -> tuple[Floats, ...]:
     rng = np.random.default_rng(seed)
     steps = rng.normal(0, 0.01, count) * rng.integers(0, 8, count).clip(max=1)
     close = price * np.exp(np.cumsum(steps))
@@ -36,7 +41,7 @@ def random_bars(count: int, seed: int = 1, price: float = 100.0) -> Bars:
     high = np.maximum(open_, close) * (1 + rng.exponential(0.003, count))
     low = np.minimum(open_, close) * (1 - rng.exponential(0.003, count).clip(max=0.5))
     volume = rng.lognormal(2, 1, count) * rng.integers(0, 10, count).clip(max=1)
-    return Bars(open_, high, low, close, volume, "simulated")
+    return open_, high, low, close, volume
 
 
 def frame_of(
@@ -76,6 +81,7 @@ def recorded(path: Path) -> Frame:
     return Frame("1h", table[:, 0].astype(np.int64), {BTC: Bars(*prices, source="imported")})
 
 
+@lru_cache(maxsize=2048)
 def nodes_of(source: str, universe: tuple[Instrument, ...], timeframe: Timeframe = "1h") -> tuple[Node, ...]:
     """Every output of an expression, as a script over `universe` reads it."""
     parsed = parse(source, "expression")

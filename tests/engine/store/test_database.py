@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from api.errors import InvalidInput, UserMustAct
 from engine.store.database import Store, Version, default_url
 
+pytestmark = pytest.mark.usefixtures("own_tables")
+
 COUNT = sa.text("SELECT count(*) FROM candle_series")
 INSERT = sa.text(
     "INSERT INTO candle_series (exchange, base, quote, timeframe, first_time, last_time, bars, missing, revision, file,"

@@ -20,7 +20,7 @@ from engine.routes import create_app
 from engine.store.database import FILE_NAME, Store, default_url
 from engine.store.migrations import latest, recorded_version
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.usefixtures("own_tables")]
 
 SAVED_AT = 1_750_075_200.0
 RESULT = "res_01m8g99m3wbbb42h78g2md8gsz"

@@ -14,6 +14,8 @@ from safety.ledger import Ledger
 from safety.terms.proposal import Proposal
 from tests.safety.ledger.books import Clock, order, proposal
 
+pytestmark = pytest.mark.usefixtures("own_tables")
+
 DUMP: Final = Path(__file__).with_name("home_of_0_1_0.sql")
 """The contents written by release 0.1.0: a placed order, one being sent, one halted while it waited, and a denial."""
 

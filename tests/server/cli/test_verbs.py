@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.outputs import table_rows
-from server.app import package_version
+from server import package_version
 from server.cli import VERBS
 
 from .shell import Done, run_here, run_process
