@@ -174,10 +174,9 @@ def sync(connection: sa.Connection, running: Running, outlook: Outlook) -> None:
             exits[position][0].append(row)
         else:
             _sync_other(connection, row, exits[position][1])
-    early = {position for position, each in entries.items() if _sync_entries(connection, running, *each, outlook)}
-    for position, (rows, rests) in exits.items():
-        if rests or position not in early:
-            _sync_exits(connection, running, rows, rests, outlook)
+    kept = {i for each in entries.values() for i in _sync_entries(connection, running, *each, outlook)}
+    for rows, rests in exits.values():
+        _sync_exits(connection, running, [row for row in rows if rests or row.entry not in kept], rests, outlook)
     intended = {i.symbol: units for i, units in outlook.holds.items() if units}
     connection.execute(_INTENDS, {"owner": running.id, "holds": json.dumps(intended)})
 
@@ -193,48 +192,46 @@ def _sync_other(connection: sa.Connection, row: Any, rests: Mapping[str, Rest]) 
 
 def _sync_entries(
     connection: sa.Connection, running: Running, rows: Sequence[Any], rests: Sequence[Rest], outlook: Outlook
-) -> bool:
+) -> Iterator[str]:
     """Bring the limit entries of one position in step. A moved order keeps its slot, so that it replaces the earlier.
 
     An order that the market filled, in whole or in part, before the backtest stays the fill of that entry while the
     backtest has an order for it: it is not placed again, and it keeps the exits that it carries.
 
-    Returns:
-        Whether there is such a fill.
+    Yields:
+        The ids of the orders that keep their exits.
     """
-    due, moved, early = list(rests), list[Any](), False
+    due, moved = list(rests), list[Any]()
     for row in sorted(rows, key=_is_filled, reverse=True):
         same = next((rest for rest in due if _alike(row, rest)), None)
         if same is None:
             moved.append(row)
-            continue
-        due.remove(same)
-        early = _keep_early(connection, row) or early
+        else:
+            due.remove(same)
+            yield from _keep(connection, row)
     for row in moved:
         rest = min(due, key=lambda each: abs(each.price - row.price), default=None)
+        may_rest = row.state not in ("filled", "surplus")
+        if may_rest:
+            _take_out(connection, row)
+        elif rest is None:
+            change(connection, row.key, state="surplus")
         if rest is not None:
             due.remove(rest)
-        if row.state in ("filled", "surplus"):
-            if rest is None:
-                change(connection, row.key, state="surplus")
-            else:
-                early = _keep_early(connection, row) or early
-            continue
-        _take_out(connection, row)
-        if rest is not None:
-            _insert(connection, running, replace(rest, slot=row.slot), outlook, "due")
-            early = early or _is_filled(row)
+            yield from _keep(connection, row)
+            if may_rest:
+                _insert(connection, running, replace(rest, slot=row.slot), outlook, "due")
     taken = {row.slot for row in rows}
     for rest in due:
         _insert(connection, running, replace(rest, slot=_free_slot(rest.slot, taken)), outlook, "due")
-    return early
 
 
-def _keep_early(connection: sa.Connection, row: Any) -> bool:
-    """Whether the market filled an entry that the backtest still has in the market."""
+def _keep(connection: sa.Connection, row: Any) -> Iterator[str]:
+    """Keep what an entry has bought; its exits may have followed its fill before that is booked."""
     if row.state == "surplus":
         change(connection, row.key, state="filled")
-    return _is_filled(row)
+    if row.order_id is not None:
+        yield row.order_id
 
 
 def _is_filled(row: Any) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import resource
 import signal
@@ -131,13 +130,13 @@ def _record_steps(home: Path, clock: AcceleratedClock) -> None:
 
     def timed(runner: Runner) -> None:
         closed.clear()
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.thread_time()
         step(runner)
         if closed:
-            spent = (time.perf_counter() - began) * 1_000
+            spent, used = (time.perf_counter() - began) * 1_000, (time.thread_time() - busy) * 1_000
             memory = _memory()
             with (home / TICKS).open("a") as file:
-                file.write(f"{clock.now():.0f},{len(closed)},{sum(closed)},{spent:.2f},{memory},{os.getpid()}\n")
+                file.write(f"{clock.now():.0f},{len(closed)},{sum(closed)},{spent:.2f},{used:.2f},{memory}\n")
 
     Runner._evaluate, Runner.tick = evaluated, timed  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
@@ -287,16 +286,20 @@ def _say(text: str) -> None:
 
 
 def report(month: Month, engine: Engine) -> None:
-    """Print bars, milliseconds a bar and memory of each day, and the counts of the run."""
+    """Print bars, milliseconds a bar and memory of each day, and the counts of the run.
+
+    CPU is that of the thread that runs the strategies: unlike the time, other work on the machine does not change it.
+    """
     rows = [line.split(",") for line in (month.home / TICKS).read_text().splitlines()]
     by_day: dict[int, list[list[str]]] = defaultdict(list)
     for row in rows:
         by_day[(int(row[0]) - START) // DAY].append(row)
     for day, steps in sorted(by_day.items()):
-        alone = [float(ms) / int(n) for _, n, bars, ms, *_ in steps if int(bars) == int(n)]
-        memory = max(int(kib) for *_, kib, _ in steps) / 1024
+        alone = [(float(ms) / int(n), float(cpu) / int(n)) for _, n, bars, ms, cpu, _ in steps if int(bars) == int(n)]
+        memory = max(int(step[-1]) for step in steps) / 1024
         bars = sum(int(step[2]) for step in steps)
-        cost = f"{statistics.median(alone):6.1f} ms a bar" if alone else "no bar in time"
+        spent, used = (statistics.median(column) for column in zip(*alone, strict=True)) if alone else (0.0, 0.0)
+        cost = f"{spent:6.1f} ms a bar (CPU {used:5.1f})" if alone else "no bar in time"
         _say(f"day {day + 1:2}: {bars:5} bars, {cost}, {memory:5.0f} MB at most")
 
     def count(table: sa.Table, *where: sa.ColumnElement[bool]) -> Callable[[sa.Connection], int]:

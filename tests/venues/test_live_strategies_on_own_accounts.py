@@ -31,7 +31,7 @@ from tests.venues.test_gate_and_accounts import approve, client_of, signed
 from tests.venues.test_own_accounts import at_once
 
 from .fake_binance import FakeBinance
-from .fake_venue import FakeOrder, Row, serving
+from .fake_venue import Answer, FakeOrder, Request, Row, serving
 
 pytest.importorskip("ccxt")
 
@@ -43,13 +43,34 @@ SCRIPT = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(60), stop_l
 class Flat(FakeBinance):
     """Binance at 30,000, with 1,000 dollars and the coins that the strategy is about to buy."""
 
-    falls_at = 0
+    falls_at = rises_at = 0
     closes_at = FLAT[3]
+    fills_stop_at = ""
 
     def bars(self, symbol: str, seconds: int, since: int, until: int, limit: int) -> list[tuple[int, Row]]:
         found = super().bars(symbol, seconds, since, until, limit)
         fall: Row = (FLAT[0], FLAT[1], "28000.00", self.closes_at, FLAT[4])
-        return [(at, fall if at <= self.falls_at < at + seconds else FLAT) for at, _ in found]
+        rise: Row = (FLAT[0], "31000.00", FLAT[2], FLAT[3], FLAT[4])
+        shown = {self.falls_at // seconds * seconds: fall, self.rises_at // seconds * seconds: rise}
+        return [(at, shown.get(at, FLAT)) for at, _ in found]
+
+    def answer(self, request: Request) -> Answer:
+        """Fill the resting stop at its moment, next to a request that moves it."""
+        moment, stops = self.fills_stop_at, self.stops()
+        cancels = request.method == "DELETE" and "order" in request.path
+        if stops and moment.startswith("before") and cancels:
+            self.fills_stop_at = ""
+            self.sell(stops[0])
+        answer = super().answer(request)
+        if stops and moment.startswith("while") and cancels:
+            self.fills_stop_at = ""
+            self.sell(stops[0])
+        return answer
+
+    def sell(self, stop: FakeOrder) -> None:
+        """Fill a stop, and take what it sells out of the balance."""
+        self.fill(stop)
+        self.cash["BTC"] -= stop.amount
 
     def stops(self) -> list[FakeOrder]:
         """The stop orders on the book."""
@@ -276,11 +297,12 @@ async def test_a_limit_that_the_exchange_fills_below_its_bars_is_bought_once_and
         kept: dict[str, Any] = {}
         for _ in range(3):
             machine.hour()
-            kept = await after(client, made["subscription_id"], machine)
+            await until(lambda: len(fake.stops()) == 1)
+            kept = await after(client, made["subscription_id"], machine, lambda report: len(report["orders"]) == 2)
             counts.append((len(fake.orders), len(fake.stops())))
         machine.hour()
         await until(lambda: len(fake.orders) == 3)
-        left = await after(client, made["subscription_id"], machine)
+        left = await after(client, made["subscription_id"], machine, lambda report: not report["positions"])
 
     _, stop, sold = fake.orders.values()
     names = ("reason", "price", "amount", "where", "message")
@@ -294,14 +316,46 @@ async def test_a_limit_that_the_exchange_fills_below_its_bars_is_bought_once_and
     assert (left["orders"], left["positions"]) == ([], [])
 
 
-async def after(client: Client, subscription_id: str, machine: Machine) -> dict[str, Any]:
-    """The report once the strategy has seen the last hour and its orders are placed."""
+async def after(
+    client: Client, subscription_id: str, machine: Machine, holds: Callable[[dict[str, Any]], bool] = bool
+) -> dict[str, Any]:
+    """The report once the strategy has seen the last hour, and the report is as a test waits for it."""
     seen = f"{time.strftime('%Y-%m-%dT%H', time.gmtime(machine.now()))}:00:00Z"
     with anyio.fail_after(30):
         while True:
             shown = await result(client, "live_subscription_get", subscription_id=subscription_id)
-            if shown["last_bar_at"] == seen and "to be placed" not in str(shown["report"]["orders"]):
-                await anyio.sleep(0.3)
-                shown = await result(client, "live_subscription_get", subscription_id=subscription_id)
+            if shown["last_bar_at"] == seen and holds(shown["report"]):
                 return dict(shown["report"])
             await anyio.sleep(0.05)
+
+
+@pytest.mark.parametrize("moment", ["before its cancellation", "while it is cancelled"])
+async def test_a_stop_that_the_exchange_fills_while_it_is_moved_sells_once(
+    venue: tuple[Flat, Settings, Path], machine: Machine, moment: str
+) -> None:
+    """0.002 bought at 30,000, with a trail of 5 %: 28,500. A high of 31,000 moves it to 29,450.
+
+    The account holds another 0.002, which a second sale would take.
+    """
+    fake, settings, home = venue
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1))
+    script = 'emit_signal(bar_index == 0, entry(TICKER, "LONG", Notional(60), trailing_stop=0.05))\n'
+    async with client_of(settings) as client:
+        approve(home, key, (await subscribe(client))["approval"]["intent_id"])
+        made = await subscribe(client)
+        run_script(home, made["subscription_id"], script)
+        machine.hour()
+        await until(lambda: len(fake.stops()) == 1)
+        (stop,) = fake.stops()
+        fake.cash["BTC"] = Decimal("0.004")
+        fake.rises_at = int(machine.now())
+        fake.fills_stop_at = moment
+        machine.hour()
+        await until(lambda: stop.status == "filled")
+        left: dict[str, Any] = {}
+        for _ in range(3):
+            left = await after(client, made["subscription_id"], machine)
+            machine.hour()
+    sold = [(o.status, o.amount) for o in fake.orders.values() if o.side == "SELL" and o.status != "canceled"]
+    assert sold == [("filled", Decimal("0.002"))]
+    assert left["positions"] == [{"symbol": "BTC/USDT", "backtest": 0.002, "held": 0.0}]
