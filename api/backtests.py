@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, cast, get_args
 
-from pydantic import Field, ValidationError, WithJsonSchema, model_serializer, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, field_validator, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
 from api.endpoint import Endpoint
@@ -63,8 +63,8 @@ Cash = Annotated[Number, Field(gt=0, le=1e12), _NUMBER]
 Leverage = Annotated[Number, Field(ge=1, le=100), _NUMBER]
 Cost = Annotated[Number, Field(ge=0, lt=0.1), _NUMBER]
 Share = Annotated[Number, Field(ge=0, le=1), _NUMBER]
-Percent = Annotated[Number, Field(gt=0, le=1e6), _NUMBER]
-Loss = Annotated[Number, Field(gt=0, lt=100), _NUMBER]
+Percent = Annotated[Number, Field(ge=0, le=1e6), _NUMBER]
+Loss = Annotated[Number, Field(ge=0, lt=100), _NUMBER]
 Tickers = Annotated[
     Words, Field(min_length=1, max_length=MAX_UNIVERSE), WithJsonSchema({"type": "array", "items": {"type": "string"}})
 ]
@@ -90,7 +90,7 @@ class ExecuteRequest(Request):
     slippage: Cost = Field(0.0005, description="Fraction.")
     max_volume_share: Share = Field(0.1, description="0: no limit.")
     stop_loss: Loss | None = Field(None, description="Portfolio, percent.")
-    take_profit: Percent | None = Field(None, description="Portfolio, percent.")
+    take_profit: Percent | None = Field(None, description="0: none.")
     mode: ModeInput = Field("isolated", description="Per ticker, or once.")
     parameters: Annotated[StrategyParameters | None, WithJsonSchema({"type": "object"})] = Field(
         None,
@@ -111,6 +111,12 @@ class ExecuteRequest(Request):
             return _with_tickers(fields)
         parameters = _read_parameters(model, cast("dict[str, Any]", given or {}))
         return _with_tickers({**_named_in(parameters), **fields, "parameters": parameters})
+
+    @field_validator("stop_loss", "take_profit")
+    @classmethod
+    def _zero_is_none(cls, value: float | None) -> float | None:
+        """A client that must fill in every number writes 0, which is no limit that an account could have."""
+        return value or None
 
     @model_validator(mode="after")
     def _complete(self) -> ExecuteRequest:

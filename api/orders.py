@@ -85,8 +85,8 @@ OrderTypeInput = Annotated[
 StatusInput = Annotated[
     OrderStatus, one_of(get_args(OrderStatus), {"canceled": "CANCELLED", "partiallyfilled": "PART_FILLED"})
 ]
-ExitPrice = Annotated[Price, WithJsonSchema({"type": "number"})]
-"""Shown as a number, which spares tokens; text of digits passes as well."""
+ExitPrice = Annotated[Price, WithJsonSchema({"type": "string"})]
+"""Shown as text, as a client that must fill in every argument has a blank for text only; numbers pass as well."""
 Leverage = Annotated[int, Field(ge=1, le=MAX_LEVERAGE), BeforeValidator(whole_number)]
 Symbol = Annotated[str, Field(min_length=1, max_length=MAX_SYMBOL)]
 

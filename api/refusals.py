@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from types import NoneType
 from typing import Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -123,7 +124,15 @@ def _describe(
         repair = (name, context["fixed"]) if "fixed" in context and len(where) <= 1 and name else None
         said = context["rule"] if context["complete"] else _sentence(path, value, context["rule"])
         return name, said, str(context["suggestion"]), repair
-    return _pydantic_problem(problem, path, where)
+    name, said, suggestion, repair = _pydantic_problem(problem, path, where)
+    if problem["type"] == "greater_than" and len(where) == 1 and value == 0 and _may_be_null(model, name):
+        suggestion = f"Send null for no {name}."
+    return name, said, suggestion, repair
+
+
+def _may_be_null(model: type[BaseModel], name: str) -> bool:
+    field = model.model_fields.get(name)
+    return field is not None and NoneType in get_args(field.annotation)
 
 
 def _sentence(path: str, value: object, rule: str) -> str:

@@ -134,6 +134,7 @@ async def run(desk: Desk, request: PollRequest) -> Verdict:
         doubts += await _remarks(desk, request.job)
         started = await desk.client.call(BACKTEST_EXECUTE, request.job)
         backtest_id = started.backtest_id
+        doubts = [*started.warnings, *doubts]
     if backtest_id is None:
         raise InvalidInput("there is neither a backtest_id nor a new backtest")
     status = await _wait(desk, backtest_id, deadline)
@@ -206,7 +207,7 @@ async def _verdict(desk: Desk, backtest_id: str, result_id: str, doubts: list[st
             "metrics": found.metrics.model_dump(include=set(KeyMetrics.model_fields)),
             "buy_and_hold": found.buy_and_hold,
             "robustness": found.robustness,
-            "warnings": list(dict.fromkeys([*found.warnings, *doubts])),
+            "warnings": list(dict.fromkeys([*doubts, *found.warnings])),
             "best_trades": best,
             "worst_trades": worst,
             "assumptions": found.assumptions,

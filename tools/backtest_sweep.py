@@ -120,6 +120,7 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
                 "warnings": warnings,
             }
         )
+    found = found.model_copy(update={"warnings": list(dict.fromkeys([*warnings, *found.warnings]))})
     if request.chart and found.status == "completed":
         terms = ChartRequest.model_validate({"result_id": sweep_id, "kind": "heatmap"})
         try:
@@ -188,11 +189,18 @@ async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse
             suggestion="Use the embedded engine without a key, or backtest_compare with weights of your own",
         )
     deadline = anyio.current_time() + request.wait_seconds
-    job_id = request.backtest_id or ""
+    job_id, warnings = request.backtest_id or "", list[str]()
     if request.job is not None:
-        job_id = (await desk.client.call(BACKTEST_PORTFOLIO, request.job)).backtest_id
+        started = await desk.client.call(BACKTEST_PORTFOLIO, request.job)
+        job_id, warnings = started.backtest_id, started.warnings
     found = await _follow(desk, BACKTEST_STATUS, BacktestRequest(backtest_id=job_id), deadline, "portfolio")
-    state = {"backtest_id": job_id, "status": found.status, "progress": found.progress, "message": found.message}
+    state: dict[str, Any] = {
+        "backtest_id": job_id,
+        "status": found.status,
+        "progress": found.progress,
+        "message": found.message,
+        "warnings": warnings,
+    }
     if found.status in ("queued", "running"):
         state["message"] = f"It goes on by itself. backtest_portfolio(backtest_id={job_id!r}) waits on."
     if found.result_id is None:
@@ -202,7 +210,11 @@ async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse
     if request.chart:
         terms = ChartRequest.model_validate({"result_id": found.result_id, "kind": "allocation"})
         picture = await desk.client.call(BACKTEST_CHART, terms)
-    told = {"result_id": found.result_id, "warnings": result.warnings, "picture": picture}
+    told = {
+        "result_id": found.result_id,
+        "warnings": list(dict.fromkeys([*warnings, *result.warnings])),
+        "picture": picture,
+    }
     return PortfolioResponse.model_validate({**state, **(result.portfolio or {}), **told})
 
 

@@ -14,18 +14,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
 from api.errors import HeyTradersError, explain
-from api.times import Clock
+from api.times import Clock, iso8601
 from engine.executor.local import alive
 from engine.store import backtests as rows
+from engine.store.candles import imported_since
 from engine.store.database import Store, new_id
 
 from .slots import Ended, Slot
-from .spec import JobSettings, SweepOutcome, World
+from .spec import JobSettings, SweepOutcome, World, work_of
 
 logger = logging.getLogger("heytraders.backtests")
 
@@ -46,6 +48,26 @@ Fetch = Callable[[str, Look], None]
 
 class Cancelled(Exception):
     """The job was cancelled during the fetch of its candles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job that a request started, or `found` open. `created_at` is in unix seconds."""
+
+    id: str
+    status: str
+    created_at: float
+    found: bool = False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the caller has to know: nothing about a new job."""
+        if not self.found:
+            return ()
+        return (
+            f"The same job is {self.status} since {iso8601(self.created_at)}: this is that job, and no second one was "
+            "started. Once it has ended, the same call starts it again.",
+        )
 
 
 class Jobs:
@@ -96,20 +118,27 @@ class Jobs:
         if self._slots:
             self._slots[0].warm()
 
-    def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None], prefix: str = "bt") -> str:
-        """Queue a job and return its id; `spend` counts it against a quota in the same transaction."""
-        job_id = new_id(prefix)
+    def submit(self, agent_id: str, spec: str, spend: Callable[[sa.Connection], None], prefix: str = "bt") -> Submitted:
+        """Queue a job, or find the open one that does the same work on the same candles, however often a client asks.
 
-        def work(connection: sa.Connection) -> None:
+        `spend` counts a new job against a quota in the same transaction.
+        """
+        job_id, work = new_id(prefix), work_of(spec)
+
+        def queue(connection: sa.Connection) -> Submitted:
+            for job, text in rows.open_jobs(connection, agent_id):
+                if work_of(text) == work and not imported_since(connection, job.created_at):
+                    return Submitted(job.id, job.status, job.created_at, found=True)
             spend(connection)
-            rows.insert_job(
-                connection, job_id=job_id, agent_id=agent_id, spec=spec, now=self._clock.now(), owner=self.owner
-            )
+            now = self._clock.now()
+            rows.insert_job(connection, job_id=job_id, agent_id=agent_id, spec=spec, now=now, owner=self.owner)
+            return Submitted(job_id, "queued", now)
 
-        self._store.write_now(work)
+        submitted = self._store.write_now(queue)
         self._start_threads()
-        self._enqueue([job_id])
-        return job_id
+        if not submitted.found:
+            self._enqueue([job_id])
+        return submitted
 
     def cancel(self, job_id: str) -> bool:
         """Cancel an open job, wherever it runs; false when it had already ended."""

@@ -23,6 +23,7 @@ SWEEP: Final = '{"sweep"'
 """How the row of a job begins that is a sweep."""
 PORTFOLIO: Final = '{"portfolio"'
 """How the row of a job begins that is a portfolio."""
+_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,25 @@ def base_of(text: str) -> Spec:
     if "sweep" in given:
         return Spec.from_json(given["sweep"]["base"])
     return Spec.from_json(given["portfolio"]["account"] if "portfolio" in given else text)
+
+
+def work_of(text: str) -> dict[str, Any]:
+    """What a job computes: equal for two requests that would give the same result on the same candles."""
+    given: dict[str, Any] = json.loads(text)
+    if "sweep" in given:
+        sweep = given["sweep"]
+        return {**sweep, "base": _work(sweep["base"]), "tried_before": None}
+    if "portfolio" in given:
+        portfolio = given["portfolio"]
+        return {**portfolio, "account": _work(portfolio["account"]), "books": [_work(b) for b in portfolio["books"]]}
+    return _work(text)
+
+
+def _work(spec: str) -> dict[str, Any]:
+    """A backtest with the number of its last closed bar instead of the moments that decide it."""
+    given: dict[str, Any] = json.loads(spec)
+    step = min(SECONDS[given["timeframe"]], _DAY)
+    return {**given, "as_of": None, "end": min(-(-given["end"] // step), given["as_of"] // step)}
 
 
 @dataclass(frozen=True, slots=True)

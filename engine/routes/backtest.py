@@ -62,14 +62,16 @@ async def execute(engine: Engine, caller: Caller, request: ExecuteRequest) -> Ex
     def spend(connection: sa.Connection) -> None:
         engine.access.spend_backtest(connection, caller)
 
-    job_id = await anyio.to_thread.run_sync(engine.jobs.submit, caller.identified, spec.to_json(), spend)
-    return ExecuteResponse(
-        backtest_id=job_id,
-        status="queued",
-        universe=list(spec.tickers),
-        bars=spec.bars,
-        warnings=list(spec.warnings),
-        created_at=iso8601(now),
+    job = await anyio.to_thread.run_sync(engine.jobs.submit, caller.identified, spec.to_json(), spend)
+    return ExecuteResponse.model_validate(
+        {
+            "backtest_id": job.id,
+            "status": job.status,
+            "universe": list(spec.tickers),
+            "bars": spec.bars,
+            "warnings": [*job.remarks, *spec.warnings],
+            "created_at": iso8601(job.created_at),
+        }
     )
 
 

@@ -80,13 +80,15 @@ async def sweep(engine: Engine, caller: Caller, request: SweepRequest) -> SweepS
     with before_any_effect("the sweep was not started"):
         spec = await anyio.to_thread.run_sync(plan)
     text = await anyio.to_thread.run_sync(spec.to_json)
-    job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, text, spend, "sw")
-    return SweepStarted(
-        sweep_id=job_id,
-        status="queued",
-        variants=len(spec.grid),
-        memory_mb=spec.memory_mb,
-        warnings=list(spec.base.warnings),
+    job = await anyio.to_thread.run_sync(engine.jobs.submit, agent, text, spend, "sw")
+    return SweepStarted.model_validate(
+        {
+            "sweep_id": job.id,
+            "status": job.status,
+            "variants": len(spec.grid),
+            "memory_mb": spec.memory_mb,
+            "warnings": [*job.remarks, *spec.base.warnings],
+        }
     )
 
 
@@ -105,9 +107,14 @@ async def portfolio(engine: Engine, caller: Caller, request: PortfolioRequest) -
 
     with before_any_effect("the portfolio was not started"):
         spec = await anyio.to_thread.run_sync(plan)
-    job_id = await anyio.to_thread.run_sync(engine.jobs.submit, agent, spec.to_json(), spend)
-    return PortfolioStarted(
-        backtest_id=job_id, status="queued", books=list(spec.names), warnings=list(spec.account.warnings)
+    job = await anyio.to_thread.run_sync(engine.jobs.submit, agent, spec.to_json(), spend)
+    return PortfolioStarted.model_validate(
+        {
+            "backtest_id": job.id,
+            "status": job.status,
+            "books": list(spec.names),
+            "warnings": [*job.remarks, *spec.account.warnings],
+        }
     )
 
 

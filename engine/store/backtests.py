@@ -120,6 +120,13 @@ def find_job(connection: sa.Connection, job_id: str, agent_id: str) -> JobRow | 
     return None if row is None else JobRow(*row)
 
 
+def open_jobs(connection: sa.Connection, agent_id: str) -> list[tuple[JobRow, str]]:
+    """The agent's open jobs with what they run, oldest first."""
+    wanted = sa.select(*_JOB, jobs_table.c.spec).where(jobs_table.c.agent_id == agent_id, _is_open)
+    found = connection.execute(wanted.order_by(jobs_table.c.created_at, jobs_table.c.id)).all()
+    return [(JobRow(*row[: len(_JOB)]), row.spec) for row in found]
+
+
 def job_spec(connection: sa.Connection, job_id: str) -> str:
     """What a job that exists is to run."""
     return connection.execute(sa.select(jobs_table.c.spec).where(jobs_table.c.id == job_id)).scalar_one()

@@ -103,6 +103,12 @@ def all_series(connection: sa.Connection) -> tuple[Series, ...]:
     )
 
 
+def imported_since(connection: sa.Connection, moment: float) -> bool:
+    """Whether a file was imported in this second or later."""
+    wanted = sa.select(series_table.c.id).where(series_table.c.imported_at >= int(moment)).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
 def read_block(
     connection: sa.Connection,
     series_id: int,

@@ -56,7 +56,7 @@ class Desk:
 
     def submit(self, body: Fields) -> str:
         spec = prepare(self.feed, NOON, ExecuteRequest.model_validate(body), 10_000_000)
-        return self.jobs.submit(AGENT, spec.to_json(), lambda _: None)
+        return self.jobs.submit(AGENT, spec.to_json(), lambda _: None).id
 
     def job(self, job_id: str) -> JobRow:
         found = self.store.read_now(lambda c: find_job(c, job_id, AGENT))

@@ -126,6 +126,45 @@ async def test_a_wait_that_is_too_short_or_broken_off_leaves_a_handle(connect: C
     assert "cancelled on request" in after["message"]
 
 
+SWEPT: Fields = {
+    **LONG_JOB,
+    "script": LONG_JOB["script"].replace("3", 'param("n", 3, 1, 9, 1)'),
+    "end_date": "2025-02-28",
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "job", "handle"),
+    [
+        ("backtest_execute", LONG_JOB, "backtest_id"),
+        ("backtest_and_poll", {**LONG_JOB, "wait_seconds": 1}, "backtest_id"),
+        ("backtest_sweep", {**SWEPT, "wait_seconds": 1}, "sweep_id"),
+    ],
+)
+async def test_the_same_call_finds_the_job_that_runs_and_starts_another_once_it_has_ended(
+    tool: str, job: Fields, handle: str, connect: Connect, settings: Settings
+) -> None:
+    async with connect(settings) as client:
+        first = await called(client, tool, **job)
+        again = await called(client, tool, **job)
+        other = await called(client, tool, **{**job, "initial_cash": 9_000})
+        opened = await called(client, "backtest_list", state="open")
+        await called(client, "backtest_cancel", backtest_id=first[handle])
+        once_more = await called(client, tool, **job)
+        for each in (other, once_more):
+            await called(client, "backtest_cancel", backtest_id=each[handle])
+
+    assert again[handle] == first[handle]
+    assert again["warnings"][0].startswith("The same job is ")
+    assert "no second one was started" in again["warnings"][0]
+    assert len({each[handle] for each in (first, other, once_more)}) == 3
+    assert {row[opened["jobs"]["columns"].index("id")] for row in opened["jobs"]["rows"]} == {
+        first[handle],
+        other[handle],
+    }
+    assert "no second one" not in json.dumps([first, other, once_more])
+
+
 async def test_errors_of_a_script_are_told_at_once_and_all_together(connect: Connect) -> None:
     broken = 'a = rsii(close, 14) < 30\nemit_signal(a && (close > 0), entry(TICKER, "LONG", Weight(0.5)))\n'
     async with connect() as client:

@@ -110,6 +110,66 @@ async def test_an_order_with_blanks_for_what_it_leaves_out_is_that_order(
     assert filled_in.get("outcome") == plain.get("outcome")
 
 
+def _strictly(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """What a model writes where OpenAI's strict mode makes every argument required: blanks for what it leaves out."""
+    blanks: dict[str, Any] = {"string": "", "number": 0, "boolean": False, "array": [], "object": {}}
+
+    def blank(field: dict[str, Any]) -> Any:
+        if "default" in field:
+            return field["default"]
+        kinds = [each["type"] for each in field.get("anyOf", [field])]
+        if "enum" in field or "string" in kinds:
+            return ""
+        return field["minimum"] if kinds == ["integer"] else blanks[kinds[0]]
+
+    return {name: given.get(name, blank(field)) for name, field in schema["properties"].items()}
+
+
+BACKTEST = {
+    "strategy_type": "signal",
+    "script": 'emit_signal(rsi(close, 14) < 35, entry(TICKER, "LONG", Weight(0.5)))',
+    "universe": ["BINANCE:BTC/USDT"],
+    "start_date": "2024-01-01",
+    "end_date": "2024-03-01",
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "given"),
+    [
+        ("order_preview", ORDER),
+        ("orders_place", ORDER),
+        ("place_with_confirmation", ORDER),
+        ("backtest_and_poll", BACKTEST),
+        ("backtest_execute", BACKTEST),
+    ],
+)
+async def test_a_strict_client_can_leave_out_all_that_a_call_does_not_need(
+    connect: Connect, settings: Settings, tool: str, given: dict[str, Any]
+) -> None:
+    async with connect(settings) as client:
+        [schema] = [t.input_schema for t in (await client.list_tools()).tools if t.name == tool]
+        call = _strictly(schema, given)
+        called = await result(client, tool, **call)
+
+    assert call.keys() == schema["properties"].keys()
+    assert called.get("assumptions", {}).get("stop_loss") is None
+
+
+@pytest.mark.parametrize("name", ["stop_loss", "take_profit"])
+@pytest.mark.parametrize("zero", [0, "0.00"])
+async def test_an_exit_at_zero_is_refused_with_what_to_send_instead(
+    connect: Connect, settings: Settings, name: str, zero: object
+) -> None:
+    async with connect(settings) as client:
+        refused = await refusal(client, "orders_place", **ORDER, **{name: zero})
+        taken = await result(client, "orders_place", **ORDER, **{name: None})
+
+    assert f"Send null for no {name}." in refused
+    assert len(refused.splitlines()) == 1
+    assert taken["outcome"] == "placed"
+
+
 async def test_a_blank_for_what_must_be_given_is_refused(connect: Connect) -> None:
     async with connect() as client:
         assert "account_id" in await refusal(client, "orders_place", **{**ORDER, "account_id": ""})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from engine.research.portfolio import Book, boundaries, own_curve, together, tra
 from engine.simulation.kernel import simulate
 from engine.simulation.settings import SimulationSettings
 
-from .conftest import Door
+from .conftest import SWEEP, Body, Door
 
 DAY = 86_400
 MONDAY = 1_704_067_200  # 2024-01-01
@@ -160,3 +161,23 @@ async def test_a_book_that_is_never_rebalanced_is_the_backtest_of_its_strategy(d
         assert cells["num_trades"] == metrics["num_trades"]
         assert cells["total_return_pct"] == pytest.approx(metrics["total_return_pct"], rel=1e-3)
         assert cells["max_drawdown"] == pytest.approx(metrics["max_drawdown"], rel=1e-3)
+
+
+async def test_portfolios_asked_for_many_times_at_once_are_one_job(door: Door) -> None:
+    results = [await door.tested(initial_cash=cash) for cash in (8_000, 9_000)]
+    busy = await door.data("POST", "/backtest/sweep", SWEEP | {"timeframe": "1h", "start_date": "2021-01-01"})
+    found: list[Body] = []
+
+    async def ask() -> None:
+        found.append(await door.data("POST", "/backtest/portfolio", {"result_ids": results}))
+
+    async with anyio.create_task_group() as calls:
+        for _ in range(4):
+            calls.start_soon(ask)
+    other = await door.data("POST", "/backtest/portfolio", {"result_ids": results, "weights": [1, 2]})
+    for job in (busy["sweep_id"], other["backtest_id"], found[0]["backtest_id"]):
+        await door.data("POST", f"/backtest/cancel/{job}")
+
+    assert len({each["backtest_id"] for each in found}) == 1
+    assert sum("no second one was started" in "".join(each["warnings"]) for each in found) == 3
+    assert other["backtest_id"] != found[0]["backtest_id"]
