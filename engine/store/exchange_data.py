@@ -261,20 +261,23 @@ def write_markets(connection: sa.Connection, exchange: ExchangeId, markets: Any,
     connection.execute(sa.insert(exchange_markets).values(exchange=exchange, fetched_at=now, data=data))
 
 
-def take_turn(connection: sa.Connection, exchange: str, interval: float, burst: int, now: float) -> float:
+def take_turn(
+    connection: sa.Connection, exchange: str, interval: float, burst: int, now: float, turns: float = 1.0
+) -> float:
     """Reserve the next request to an exchange across all processes of this database; returns the seconds to wait.
 
     Args:
         connection: In a write transaction.
         exchange: The exchange.
-        interval: Average seconds between requests.
-        burst: How many requests may follow each other immediately after a pause.
+        interval: Average seconds a turn.
+        burst: How many turns may follow each other immediately after a pause.
         now: Unix seconds.
+        turns: How many turns the request takes.
     """
     free_at = connection.execute(
         sa.select(exchange_pace.c.free_at).where(exchange_pace.c.exchange == exchange)
     ).scalar_one_or_none()
-    turn = max(free_at or 0.0, now - burst * interval) + interval
+    turn = max(free_at or 0.0, now - burst * interval) + interval * turns
     _set_pace(connection, exchange, turn, is_new=free_at is None)
     return max(0.0, turn - now)
 

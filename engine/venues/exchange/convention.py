@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 from api.exchanges import ExchangeId
+from api.times import SECONDS
 
 OrderIdForm = Literal["36 letters", "t- and 26", "128-bit hex", "48-bit number"]
 Finder = Literal["by our id", "by identifier", "as its id", "in lists", "by its hash"]
@@ -91,8 +93,10 @@ class Convention:
         page: Maximum candles per request.
         newest_only: Candles available back from now; `None` if the whole history is served.
         lacks: Timeframes that the exchange lacks. They are built from the longest shorter one that divides them.
-        interval: Average seconds between requests, for all processes together.
-        burst: How many requests may follow each other immediately.
+        interval: Average seconds a turn, for all processes together. Most requests take one turn.
+        burst: How many turns may follow each other immediately. An exchange that counts a minute's requests gets at
+            most `burst + 60 / interval` turns in any minute.
+        turns: How many turns a request takes, from its body.
         credentials: The credentials of an account, in the order of the prompts.
         login: Passes them to ccxt.
         order_id: The format of the order id that we choose before sending.
@@ -132,6 +136,7 @@ class Convention:
     page: int
     interval: float
     burst: int
+    turns: Callable[[str], float]
     credentials: tuple[Credential, ...]
     login: Login
     order_id: OrderIdForm
@@ -171,6 +176,33 @@ class Convention:
     def names_intents(self) -> bool:
         """The order id has room for an intent id of the safety gate, which is a ULID of 128 bits."""
         return self.order_id != "48-bit number"
+
+
+def one_turn(_: str) -> float:
+    """Each request counts the same."""
+    return 1.0
+
+
+_LIGHT: Final = frozenset(
+    {"l2Book", "allMids", "clearinghouseState", "orderStatus", "spotClearinghouseState", "exchangeStatus"}
+)
+
+
+def hyperliquid_turns(body: str) -> float:
+    """Hyperliquid's weights of requests, in turns of 20, which is the weight of most.
+
+    Source: its page "Rate limits". An address has 1,200 a minute. Actions weigh 1, six kinds of reading 2, the others
+    20, and candles 1 more for every 60 of them.
+    """
+    given = json.loads(body)
+    if "action" in given:
+        return 1 / 20
+    kind = given.get("type")
+    if kind == "candleSnapshot":
+        asked = given["req"]
+        seconds = SECONDS[asked["interval"]]
+        return 1 + min((asked["endTime"] - asked["startTime"]) / 1_000 / seconds, 5_000) / 60 / 20
+    return 2 / 20 if kind in _LIGHT else 1.0
 
 
 UNSEEN: Final = r"[!-~]{8,512}"

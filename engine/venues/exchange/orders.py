@@ -316,7 +316,7 @@ def read_order(raw: Mapping[str, Any], market: Market) -> Seen:
         amount=None if amount is None else amount * market.contract,
         price=decimal(raw.get("price")),
         filled=filled * market.contract,
-        average=decimal(raw.get("average")) or None,
+        average=(decimal(raw.get("average")) or None) if filled else None,
         fee=decimal(fee.get("cost")),
         fee_currency=fee.get("currency"),
         state=_state(info),

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from engine.store.database import Store
 
 T = TypeVar("T")
+Turn = Callable[[str, float, str | None], Awaitable[str]]
+"""Waits for the turn of a request, at most so long, by its body; returns the address to ask."""
 
 TRIES: Final = 3
 READ_SECONDS: Final = 10.0
@@ -180,7 +182,7 @@ class Connector:
             import aiohttp
 
             session.open(lazy=True)
-            asked = await session.house_turn(url, patience)
+            asked = await session.house_turn(url, patience, None)
             try:
                 async with session.session.get(asked, timeout=aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS)) as answer:
                     return answer.status, await answer.read()
@@ -243,11 +245,11 @@ class Connector:
             session.set_markets(markets())
         return session
 
-    def _wired(self, exchange: ExchangeId) -> Callable[[str, float], Awaitable[str]]:
+    def _wired(self, exchange: ExchangeId) -> Turn:
         row = CONVENTIONS[exchange]
 
-        async def turn(url: str, patience: float) -> str:
-            wait = await asyncio.to_thread(self._turn, row)
+        async def turn(url: str, patience: float, body: str | None) -> str:
+            wait = await asyncio.to_thread(self._turn, row, 1.0 if not body else row.turns(body))
             if wait > patience:
                 raise RateLimited(
                     f"{EXCHANGES[exchange].name} may be asked again in {wait:.0f} s",
@@ -259,9 +261,9 @@ class Connector:
 
         return turn
 
-    def _turn(self, row: Convention) -> float:
+    def _turn(self, row: Convention, turns: float) -> float:
         now = time.time()
-        return self._store.write_now(lambda c: take_turn(c, row.ccxt_id, row.interval, row.burst, now))
+        return self._store.write_now(lambda c: take_turn(c, row.ccxt_id, row.interval, row.burst, now, turns))
 
     def _asked(
         self, session: Any, exchange: ExchangeId, method: str, args: Any, params: Any, patience: float
@@ -306,7 +308,7 @@ def _certificates(file: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=file)
 
 
-def _open(row: Convention, keys: Keys | None, turn: Callable[[str, float], Awaitable[str]]) -> Any:
+def _open(row: Convention, keys: Keys | None, turn: Turn) -> Any:
     """An instance of the exchange's class with our safeguards.
 
     Raises:

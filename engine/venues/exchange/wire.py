@@ -71,7 +71,7 @@ def careful(base: Any, hidden_fee: str | None) -> Any:
             writes = method != "GET" and not urlsplit(url).path.endswith("/info") and "/auth/" not in url
             if writes and hidden_fee is not None:
                 _refuse_hidden_fees(hidden_fee, body)
-            asked = await self.house_turn(url, trace.patience)
+            asked = await self.house_turn(url, trace.patience, body)
             trace.requests += 1
             trace.writes += writes
             trace.status, trace.body = None, ""

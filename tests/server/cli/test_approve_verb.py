@@ -130,7 +130,7 @@ def test_a_human_reads_the_order_types_the_passphrase_and_reads_the_outcome(
     assert "BUY             0.0005 BTC/USDT" in shown
     assert "left after it   170 of 200 USD for 24 hours" in shown
     assert shown.count("\n") <= 9
-    assert "ACKED: the service has it. Order o-1." in told
+    assert "ACKED: it was carried out. Order o-1." in told
     assert PASSPHRASE not in human.seen
     assert found is not None
     assert covers(found, REQUIRED, trusted(home, ledger), LIVE)
@@ -158,7 +158,7 @@ def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledge
     server.join()
 
     assert code == 0, human.seen
-    assert "ACKED: the service has it. Subscription o-1." in told
+    assert "ACKED: it was carried out. Subscription o-1." in told
 
 
 @pytest.mark.usefixtures("enrolled")

@@ -82,7 +82,7 @@ async def test_a_waiting_call_places_the_order_once_the_human_has_signed(home: P
     assert code == 0, told
     assert "SIMULATED" in shown
     assert 'the agent says  "breakout"' in shown
-    assert "ACKED: the service has it." in told
+    assert "ACKED: it was carried out." in told
     assert answers[0]["outcome"] == "placed"
     assert answers[0]["label"] == "breakout"
     assert [(each["label"], each["order_id"]) for each in table_rows(listed["orders"])] == [
