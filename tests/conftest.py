@@ -120,6 +120,22 @@ def _keep_homes_in_memory() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """A test process sends its parent six messages for each test. Those that nothing shows are not sent."""
+    shown = session.config.option.verbose > 0 or session.config.option.durations is not None
+    if "PYTEST_XDIST_WORKER" in os.environ and not shown:
+        for plugin in session.config.pluginmanager.get_plugins():
+            if hasattr(plugin, "sendevent"):
+                plugin.sendevent = partial(_tell, plugin.sendevent)
+
+
+def _tell(send: Callable[..., None], name: str, **event: Any) -> None:
+    report = event.get("data", {})
+    if name in {"logstart", "logfinish"} or (report.get("when") == "setup" and report.get("outcome") == "passed"):
+        return
+    send(name, **event)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files first, so that the parallel test processes finish together."""

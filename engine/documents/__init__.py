@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
@@ -71,6 +72,7 @@ def _written(slug: Slug) -> str:
     return files("engine.documents").joinpath(f"{slug}.md").read_text(encoding="utf-8")
 
 
+@cache
 def _operators() -> str:
     from engine.language.catalogue import render
 
@@ -167,6 +169,7 @@ def _overview(endpoints: Iterable[Endpoint[Any, Any]]) -> str:
     return "\n".join(["| Method | Path | Scope | Name | What it does |", "|---|---|---|---|---|", *lines])
 
 
+@cache
 def _endpoint(endpoint: Endpoint[Any, Any]) -> str:
     needs = f"Needs a key with the scope `{endpoint.scope}`." if endpoint.scope else "Needs no key."
     notes = [endpoint.summary, needs]

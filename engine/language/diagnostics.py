@@ -135,14 +135,13 @@ class Findings:
 
     def _widest(self) -> dict[Span, str]:
         """The replacements that no other one includes."""
-
-        def included(inner: Span) -> bool:
-            return any(
-                outer.line == inner.line and outer.column <= inner.column and inner.end <= outer.end and outer != inner
-                for outer in self._fixes
-            )
-
-        return {span: text for span, text in self._fixes.items() if not included(span)}
+        widest: dict[Span, str] = {}
+        line, end = 0, 0
+        for span in sorted(self._fixes, key=lambda each: (each.line, each.column, -each.end)):
+            if span.line != line or span.end > end:
+                widest[span] = self._fixes[span]
+                line, end = span.line, span.end
+        return widest
 
     def raise_errors(self, what: str, fixed: str | None = None) -> None:
         """Raise one exception that lists all errors, if there are any. `what` names the text, e.g. `condition`."""

@@ -185,14 +185,13 @@ def by_terms(
         before: Intent id to the order ids that the account had before sending.
         earliest: Earliest possible creation of an intent's order, Unix seconds on the service's clock.
     """
-    fits = {
-        intent.intent_id: [
-            each
-            for each in listed
-            if ids(each).isdisjoint(before.get(intent.intent_id, ())) and _fits(intent, each, earliest(intent))
+    named = [(each, ids(each)) for each in listed]
+    fits: dict[str, list[ShownOrder]] = {}
+    for intent in intents:
+        known, since = before.get(intent.intent_id, ()), earliest(intent)
+        fits[intent.intent_id] = [
+            each for each, names in named if names.isdisjoint(known) and _fits(intent, each, since)
         ]
-        for intent in intents
-    }
     fits = {name: [each for each in alike if _is_exact(intents, name, each)] or alike for name, alike in fits.items()}
     claims = [id(each) for orders in fits.values() for each in orders]
     sending = {id(each) for intent in intents if intent.state == "SENT" for each in fits[intent.intent_id]}
