@@ -582,7 +582,7 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
             "reason": r.reason,
             "price": _shown(r.price),
             "amount": _shown(r.units if r.wanted is None else Decimal(r.wanted)),
-            "where": where[r.state],
+            "where": "not placed" if _covers_nothing(r) else where[r.state],
             "order_id": r.order_id,
             "entry": r.entry,
             **({} if message is None else {"message": message}),

@@ -20,7 +20,7 @@ from engine.store.live import signals_table, subscriptions_table
 
 from .deployment import Deployment
 from .orders import DueOrder
-from .subscriptions import Running
+from .subscriptions import Running, span
 
 if TYPE_CHECKING:
     from .decisions import Decision
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 OrderState = Literal["none", "due", "open", "placed", "skipped", "refused"]
 """`open`: placed, and not completely filled. `skipped`: a missed entry, or nothing was left to close."""
 MICRO: Final = 1_000_000
+_GRACE: Final = 60
+"""Seconds after the close of a bar within which its orders are in time, for short bars."""
 _REPORTED: Final = 1_000
 """The number of newest signals in a report's figures."""
 _row: Final = signals_table.c
@@ -209,7 +211,7 @@ def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict
     """
     mine = sa.and_(_row.subscription_id == running.id, _row.order_state != "none")
     rows = connection.execute(sa.select(signals_table).where(mine).order_by(_row.seq.desc()).limit(_REPORTED)).all()
-    fills = [_compared(row) for row in rows]
+    fills = [_compared(row, running) for row in rows]
     slipped = [fill["slippage_pct"] for fill in fills if "slippage_pct" in fill]
     counts = Counter(fill["outcome"] for fill in fills)
     return {
@@ -219,8 +221,8 @@ def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict
     }
 
 
-def _compared(row: Any) -> dict[str, Any]:
-    """A signal with the result of its order."""
+def _compared(row: Any, running: Running) -> dict[str, Any]:
+    """A signal with the result of its order, and whether that was late."""
     expected, filled, wanted = float(row.price), Decimal(row.filled or "0"), Decimal(row.wanted or "0")
     shown: dict[str, Any] = {
         "signal_id": row.id,
@@ -239,8 +241,11 @@ def _compared(row: Any) -> dict[str, Any]:
             "wanted_amount": float(wanted),
             "filled_amount": float(filled),
         }
+    late = row.created_us / MICRO - row.bar_time
     if row.message is not None:
         shown["message"] = row.message
+    elif row.average is not None and row.resting is None and late > max(SECONDS[running.deployment.timeframe], _GRACE):
+        shown["message"] = f"made {span(late)} after its bar: the strategy did not run when that closed"
     return shown
 
 
@@ -268,18 +273,23 @@ def _view(row: Any) -> Signal:
         side=row.side,
         action=row.action,
         position=row.position,
-        price=Decimal(row.price),
+        price=_price(float(row.price)),
         size={"kind": "weight", "value": round(row.weight, 6)}
         if row.amount is None
         else {"kind": "amount", "value": row.amount},
-        stop_price=None if row.stop is None else Decimal(repr(row.stop)),
-        target_price=None if row.target is None else Decimal(repr(row.target)),
+        stop_price=None if row.stop is None else _price(row.stop),
+        target_price=None if row.target is None else _price(row.target),
         bar_time=iso8601(row.bar_time),
         created_at=iso8601(row.created_us / MICRO),
         order_id=row.order_id,
         reason=row.reason,
         order_message=row.message or ("the order is placed within seconds" if row.order_state == "due" else None),
     )
+
+
+def _price(number: float) -> Decimal:
+    """A price without the residue of binary fractions."""
+    return Decimal(f"{number:.14g}")
 
 
 def _symbol(written: str, running: Running) -> str:

@@ -24,7 +24,7 @@ _DAY: Final = 86_400
 _WAITING: Final = ("due", "open")
 _OVER: Final = ("filled", "ended")
 _LATE: Final = 60
-"""Seconds after its close from which a bar counts as late, for short bars."""
+"""Seconds after its close from which a bar is overdue, for short bars."""
 _EQUAL: Final = 0.02
 """Holdings that differ by less than this fraction count as equal."""
 _row: Final = subscriptions_table.c
@@ -254,7 +254,7 @@ def _waits_for(connection: sa.Connection, running: Running, now: float) -> str |
     next_close = running.cursor + seconds
     waits = f"The bar that closes at {iso8601(next_close)}."
     if now >= next_close + max(seconds, _LATE):
-        waits += f" It is {_span(now - next_close)} late."
+        waits = f"The bar that closed at {iso8601(next_close)}, {span(now - next_close)} ago."
     elif now < running.cursor:
         waits += f" The clock shows {iso8601(now)}, which is before the last bar that it has seen."
     if running.mode == "signal":
@@ -278,7 +278,7 @@ def _waits_for(connection: sa.Connection, running: Running, now: float) -> str |
     return f"{waits} T{signal[1:]} was not traded: {last.message or last.order_state}."
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A duration in words, rounded down."""
     for name, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:

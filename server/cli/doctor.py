@@ -215,16 +215,18 @@ def _live(settings: Settings) -> Iterator[Finding]:
     if settings.hosted or (settings.database_url is None and not (settings.home / "engine.sqlite3").exists()):
         return
     from engine.live.lease import owner
+    from engine.live.subscriptions import active
     from engine.store.database import Store, default_url
 
     try:
         with closing(Store.open(settings.database_url or default_url(settings.home))) as store:
-            found = store.read_now(owner)
+            found, waiting = store.read_now(owner), len(store.read_now(active))
     except HeyTradersError as error:
         yield Finding(ok=False, name="live", text=explain(error))
         return
     if found is None:
-        text = "no process runs strategies; a client's server does while it is open, `heytraders-mcp run` always"
+        runs = "a client's server runs them while it is open, `heytraders-mcp run` always"
+        text = f"active strategies: {waiting}. No process runs strategies now; {runs}"
     elif found.stays:
         text = f"process {found.pid} runs strategies and goes on when clients end"
     else:

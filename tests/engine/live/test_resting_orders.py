@@ -335,7 +335,7 @@ async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_stra
 async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is_told(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
-    """Bought in hour 1. While no process runs, hour 3 sells and hour 5 buys again."""
+    """Bought in hour 1. While no process runs, hour 3 sells and hour 5 buys again. One runs in hour 11."""
     script = (
         'emit_signal(bar_index in (0, 4), entry(TICKER, "LONG", Notional(1001)))\n'
         "emit_signal(bar_index == 2, exit(TICKER))\n"
@@ -350,6 +350,8 @@ async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is
     shown = await live.shown()
     assert orders == [("buy", "FILLED", pytest.approx(10.0, abs=0.01)), ("sell", "FILLED", orders[0][2])]
     assert shown["report"]["outcomes"] == {"filled": 2, "missed": 1}
+    said = [fill.get("message") for fill in shown["report"]["fills"]]
+    assert said[1:] == ["made 8 hours after its bar: the strategy did not run when that closed", None]
     assert [p["held"] for p in shown["report"]["positions"]] == [0.0]
     assert "It holds 0 BTC/USDT where its backtest holds 10." in shown["waits_for"]
 

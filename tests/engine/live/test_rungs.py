@@ -73,8 +73,8 @@ async def test_what_was_missed_costs_nothing_at_later_bars(
 
     report = (await live.shown())["report"]
     assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 40.0, "held": 0.0}]
-    told = [(order["reason"], order["message"]) for order in report["orders"]]
-    assert told == [(reason, "nothing is held that it could close") for reason in exits]
+    told = [(order["reason"], order["where"], order["message"]) for order in report["orders"]]
+    assert told == [(reason, "not placed", "nothing is held that it could close") for reason in exits]
     assert last <= first < 20
 
 
