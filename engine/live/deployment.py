@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
-from api.errors import NotFound, closest, show
+from api.errors import InvalidInput, NotFound, closest, show
 from api.exchanges import ExchangeId
 from api.symbols import Instrument, resolve
 from api.times import Timeframe
-from engine.jobs.spec import Spec
+from engine.jobs.spec import PORTFOLIO, Spec
 from engine.store.backtests import jobs_table, results_table
 
 _KEPT: Final = 256
@@ -126,8 +126,10 @@ def catalogue() -> tuple[Deployment, ...]:
 
 
 def own_strategies(connection: sa.Connection, agent_id: str, limit: int = 50) -> tuple[Deployment, ...]:
-    """The agent's completed backtests, newest first."""
-    wanted = _results().where(results_table.c.agent_id == agent_id).order_by(results_table.c.id.desc()).limit(limit)
+    """The agent's completed backtests, newest first. A portfolio holds several strategies, so it is not among them."""
+    is_strategy = jobs_table.c.spec.not_like(f"{PORTFOLIO}%")
+    own = _results().where(results_table.c.agent_id == agent_id, is_strategy)
+    wanted = own.order_by(results_table.c.id.desc()).limit(limit)
     return tuple(_of_result(row) for row in connection.execute(wanted))
 
 
@@ -136,12 +138,18 @@ def find_strategy(connection: sa.Connection, agent_id: str, strategy_id: str) ->
 
     Raises:
         NotFound: `STRATEGY_NOT_FOUND`, with close names.
+        InvalidInput: The result is a portfolio.
     """
     if strategy_id in _CATALOGUE:
         return _ready(strategy_id)
     row = connection.execute(
         _results().where(results_table.c.id == strategy_id, results_table.c.agent_id == agent_id)
     ).one_or_none()
+    if row is not None and row.spec.startswith(PORTFOLIO):
+        raise InvalidInput(
+            f"{strategy_id} is a portfolio of several strategies, and each strategy is deployed on its own",
+            suggestion="Use the result_id of the backtest of each strategy",
+        )
     if row is not None:
         return _of_result(row)
     near = closest(strategy_id, _CATALOGUE)

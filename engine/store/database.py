@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
@@ -180,7 +181,7 @@ class Store:
     def read_now(self, work: Work[T]) -> T:
         """`read` for threads and worker processes: blocks."""
         try:
-            with self._reader.begin() as connection:
+            with self._reader.begin() as connection, _released():
                 return work(connection)
         except DBAPIError as error:
             raise _explained(error, committing=False) from error
@@ -192,7 +193,7 @@ class Store:
                 committing = False
                 self._changing.clear()
                 try:
-                    with self._write_transaction() as connection:
+                    with self._write_transaction() as connection, _released():
                         result = work(connection)
                         committing = True
                 except DBAPIError as error:
@@ -218,6 +219,19 @@ class Store:
         if self._writing is not None:
             self._writing.close()
         self._writer.dispose()
+
+
+@contextmanager
+def _released() -> Generator[None]:
+    """Let go of results that were read only in part when an exception ended the work.
+
+    A half-read SELECT keeps SQLite's lock after the rollback, and the exception's traceback keeps the SELECT.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 class Copy(Generic[T]):

@@ -147,6 +147,11 @@ async def test_a_portfolio_is_a_result_like_any_other_with_its_books_beside(door
     assert "At the end: 1. Reversal on bitcoin" in picture["alt"]
     refused = await door.send("POST", "/backtest/portfolio", {"result_ids": [first, status["result_id"]]})
     assert "cannot hold a portfolio" in refused.text
+    ready = await door.data("GET", "/live-strategies")
+    assert {first, second} <= {each["strategy_id"] for each in ready["strategies"]}
+    assert status["result_id"] not in str(ready)
+    undeployed = await door.send("POST", f"/live-strategies/{status['result_id']}/subscribe", {"mode": "signal"})
+    assert "each strategy is deployed on its own" in undeployed.text
 
 
 async def test_a_book_that_is_never_rebalanced_is_the_backtest_of_its_strategy(door: Door) -> None:

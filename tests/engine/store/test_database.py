@@ -46,6 +46,25 @@ async def test_what_one_store_writes_another_reads(tmp_path: Path) -> None:
     second.close()
 
 
+def test_an_exception_in_the_middle_of_a_read_leaves_nothing_locked(tmp_path: Path) -> None:
+    """Even while the exception is kept, whose traceback holds the half-read SELECT."""
+    first, second = Store.open(default_url(tmp_path)), Store.open(default_url(tmp_path))
+    for base in ("BTC", "ETH", "SOL"):
+        first.write_now(lambda c, base=base: c.execute(INSERT, {"base": base}))
+
+    def fail(connection: sa.Connection) -> tuple[int, ...]:
+        rows = connection.execute(sa.text("SELECT id, base FROM candle_series"))
+        return tuple(int(row.base) for row in rows)
+
+    with pytest.raises(ValueError, match="BTC") as failed:
+        first.read_now(fail)
+    second.write_now(lambda c: c.execute(INSERT, {"base": "XRP"}))
+    assert failed.tb is not None
+    assert first.read_now(_count) == 4
+    first.close()
+    second.close()
+
+
 def test_an_exception_rolls_the_work_back(tmp_path: Path) -> None:
     store = Store.open(default_url(tmp_path))
 
