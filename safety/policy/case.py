@@ -56,9 +56,16 @@ def worth(order: Order, facts: Facts) -> Worth:
     if order.order_type == "market":
         units = max(units, order.amount)
     if facts.usd_rate is None or not _positive(facts.usd_rate):
-        return Worth(price, units, missing=f"what the quote currency of {order.symbol} is worth in USD is not known")
+        return Worth(price, units, missing=_no_rate(order))
     usd = EXACT.multiply(EXACT.multiply(units, facts.usd_rate), order.leverage or 1)
     return Worth(price, units, trimmed(usd.quantize(_SMALLEST_USD, ROUND_UP, context=EXACT)))
+
+
+def _no_rate(order: Order) -> str:
+    said = f"what the quote currency of {order.symbol} is worth in USD is not known"
+    if instrument(order.symbol, order.exchange).quote != "KRW":
+        return said
+    return f"{said} (it takes recent prices of BTC/USDT on Binance and of BTC/KRW on Upbit)"
 
 
 @lru_cache(maxsize=1024)

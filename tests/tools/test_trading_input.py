@@ -49,7 +49,10 @@ PLACED: dict[str, tuple[Arguments, Arguments]] = {
     ),
     "null for left out": ({**SPOT, "price": None, "leverage": None, "label": None}, {"order_type": "market"}),
     "leverage as a string": ({**PERPETUAL, "leverage": "10"}, {"leverage": 10, "side": "sell"}),
-    "a market type by another name": ({**PERPETUAL, "market_type": "swap"}, {"market_type": "perpetual"}),
+    "a market type by another name": (
+        {**PERPETUAL, "leverage": 10, "market_type": "swap"},
+        {"market_type": "perpetual"},
+    ),
 }
 
 REFUSED: dict[str, tuple[str, Arguments, list[str]]] = {

@@ -286,6 +286,15 @@ row(
     **WON_KNOWN,
     reserved_symbol_usd=D("20.01"),
 )
+row(
+    "R09: won whose worth in USD is not known",
+    "R08 R09 R12 R17 R25 R28 R29",
+    change={**WON, "side": "buy"},
+    limits={"max_amount": None},
+    quote=WON_KNOWN["quote"],
+    usd_rate=None,
+    free=WON_KNOWN["free"],
+)
 row("R25: at it, selling for won", "", change=WON, limits={"max_amount": None}, **WON_KNOWN, reserved_symbol_usd=D(20))
 row("R25: selling all of it", "", SELL, free={"BTC": D("0.0005")})
 row("R25: selling more", "R25", SELL, free={"BTC": D("0.00049999")})

@@ -18,8 +18,9 @@ from safety.policy.evaluation import LIVE
 from safety.terms.facts import Decision, Finding, Outcome, SwitchState, Usage
 from safety.terms.intent import GO, Caller, Intent, Verdict
 from safety.terms.proposal import Deployment, Order, Proposal
+from server.cli.approve import WAIT_SECONDS
 from tests.server.cli.shell import Done, run_here
-from tests.server.cli.terminal import Terminal, terminal
+from tests.server.cli.terminal import PATIENCE, Terminal, terminal
 
 PASSPHRASE = "correct horse battery"
 REQUIRED = Decision(Outcome.REQUIRE, (Finding("R28_APPROVAL", Outcome.REQUIRE, "asks"),), "ab" * 32, Decimal(30))
@@ -345,7 +346,7 @@ def test_where_no_server_runs_the_human_is_told_that_nothing_was_sent(home: Path
     with terminal(home, "approve") as human:
         say_yes(human)
         human.until("Waiting for the server")
-        time.sleep(20)
+        time.sleep(WAIT_SECONDS - PATIENCE + 20)
         code, told = human.end()
     found = ledger.intent(intent.intent_id)
 
