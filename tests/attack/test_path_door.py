@@ -1,7 +1,8 @@
 """No argument makes a request leave its route: 229 strings for ids in a path, sent through the tools.
 
-The endpoints share the code that writes ids into paths, so each takes every fourth string, from another one on; the
-long runs send every string to every endpoint.
+The endpoints share the rule for ids and the code that writes them into paths. Through the tools, each endpoint takes
+every fourth string, from another one on, and the long runs send every string to every endpoint. What writes the paths
+takes every string for every endpoint, without the rule.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 from mcp import Client, MCPError
 from pydantic import SecretStr
 
 from api.catalogue import ENDPOINTS
+from api.client import address
 from api.endpoint import Endpoint
+from api.errors import InvalidInput
 from server.app import open_server
 from server.settings import Settings
 from tools.snapshot import load
@@ -79,6 +82,24 @@ def hosted(tmp_path: Path) -> Hosted:
 def test_the_corpus_is_large_enough() -> None:
     assert len(PATHS) >= 200
     assert len(ROUTED) >= 10
+
+
+def test_behind_the_rules_for_ids_any_text_becomes_one_quoted_segment() -> None:
+    """The second lock: with ids that no rule has looked at, a path still has the shape of its endpoint."""
+    texts = [_sendable({"": text})[""] for text in PATHS]
+    for endpoint in (each for each in ENDPOINTS if each.path_fields):
+        for text in texts:
+            unchecked = endpoint.request.model_construct(**dict.fromkeys(endpoint.path_fields, text))
+            with suppress(InvalidInput):
+                url, _ = address("https://api.example", endpoint, unchecked, "string")
+                parts = urlsplit(url)
+                segments = parts.path.split("/")
+                assert (parts.netloc, parts.fragment) == ("api.example", "")
+                assert parse_qs(parts.query).keys() <= endpoint.request.model_fields.keys()
+                assert len(segments) == len(endpoint.path.split("/"))
+                assert [unquote(s) for s in segments] == [
+                    text if name.startswith("{") else name for name in endpoint.path.split("/")
+                ]
 
 
 @pytest.mark.parametrize(("start", "endpoint"), list(enumerate(ROUTED)), ids=[each.name for each in ROUTED])
