@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import csv
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pytest
 
 from api.symbols import Instrument
 from api.times import SECONDS, Timeframe
@@ -16,6 +18,7 @@ from engine.frame import Bars, Floats, Frame
 from engine.language.calls import Checker
 from engine.language.evaluation import Evaluator, Series
 from engine.language.graph import Graph, Node
+from engine.language.operators import OPERATORS
 from engine.language.parse import parse
 from engine.language.values import Outputs, World
 
@@ -104,3 +107,27 @@ def outputs_of(source: str, frame: Frame, timeframe: Timeframe = "1h") -> list[S
     universe = tuple(frame.bars)
     evaluator = Evaluator(frame, universe)
     return [evaluator.series(node, universe[0]) for node in nodes_of(source, universe, timeframe)]
+
+
+def for_each(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[str], None]]:
+    """A law for each of these operators. A case checks one category; a failure names its operators, and says how."""
+    categories: dict[str, list[str]] = {}
+    for name in names:
+        categories.setdefault(OPERATORS[name].category, []).append(name)
+
+    def decorate(law: Callable[[str], None]) -> Callable[[str], None]:
+        def cases(category: str) -> None:
+            failures: list[Exception] = []
+            for name in categories[category]:
+                try:
+                    law(name)
+                except Exception as error:  # noqa: BLE001 - all are raised below
+                    error.add_note(f"operator: {name}")
+                    failures.append(error)
+            if failures:
+                raise ExceptionGroup(f"{len(failures)} of {len(categories[category])} operators", failures)
+
+        cases.__name__, cases.__doc__ = law.__name__, law.__doc__
+        return pytest.mark.parametrize("category", categories)(cases)
+
+    return decorate

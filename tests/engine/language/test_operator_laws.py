@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,7 +12,18 @@ from numpy.typing import NDArray
 from api.symbols import Instrument
 from engine.frame import Bars, Floats, Frame
 from engine.language.operators import OPERATORS, Operator, Parameter, primary
-from tests.engine.language.dsl_markets import BTC, ETH, MIDNIGHT, PERP, frame_of, outputs_of, prefix, reach_of, scaled
+from tests.engine.language.dsl_markets import (
+    BTC,
+    ETH,
+    MIDNIGHT,
+    PERP,
+    for_each,
+    frame_of,
+    outputs_of,
+    prefix,
+    reach_of,
+    scaled,
+)
 
 COUNT: Final = 320
 ALL: Final = [operator.name for operator in primary()]
@@ -63,7 +73,7 @@ def periods_of(draw: st.DrawFn, operator: Operator) -> dict[str, int]:
     return {p.name: draw(st.integers(int(p.low), int(p.low) + 12)) for p in names}
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each(ALL)
 def test_a_value_never_depends_on_later_bars(name: str) -> None:
     operator = OPERATORS[name]
 
@@ -81,7 +91,7 @@ def test_a_value_never_depends_on_later_bars(name: str) -> None:
     law()
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if _has_fixed_warmup(OPERATORS[name])])
+@for_each([name for name in ALL if _has_fixed_warmup(OPERATORS[name])])
 def test_the_first_value_comes_after_the_warm_up_that_is_declared(name: str) -> None:
     operator = OPERATORS[name]
     frame = frame_of(BTC, ETH, count=COUNT)
@@ -98,7 +108,7 @@ def test_the_first_value_comes_after_the_warm_up_that_is_declared(name: str) -> 
         assert max(np.flatnonzero(~np.isnan(output))[0] for output in numbers) == declared
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise and n != "linearreg_angle"])
+@for_each([n for n in ALL if not OPERATORS[n].elementwise and n != "linearreg_angle"])
 def test_prices_of_a_millionth_lose_nothing(name: str) -> None:
     operator = OPERATORS[name]
     frame = frame_of(BTC, ETH, count=COUNT)
@@ -113,7 +123,7 @@ def test_prices_of_a_millionth_lose_nothing(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each(ALL)
 def test_values_stay_within_the_declared_bounds(name: str) -> None:
     operator = OPERATORS[name]
     for output, declared in zip(
@@ -125,7 +135,7 @@ def test_values_stay_within_the_declared_bounds(name: str) -> None:
         assert declared.high is None or (known <= declared.high + 1e-9).all()
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each(ALL)
 def test_a_bar_that_is_missing_spoils_no_later_value(name: str) -> None:
     operator = OPERATORS[name]
     frame = frame_of(BTC, ETH, count=COUNT)
@@ -140,7 +150,7 @@ def test_a_bar_that_is_missing_spoils_no_later_value(name: str) -> None:
             assert np.isnan(output[-60:]).sum() <= np.isnan(without[-60:]).sum() + 3
 
 
-@pytest.mark.parametrize("name", ALL)
+@for_each(ALL)
 def test_constants_may_take_the_ends_of_their_ranges(name: str) -> None:
     operator = OPERATORS[name]
     frame = frame_of(BTC, ETH, count=120)
@@ -185,9 +195,7 @@ def _masked(frame: Frame, kept: NDArray[np.bool_], *, out: bool) -> Frame:
     return Frame(frame.timeframe, frame.time[kept] if out else frame.time, bars)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in ALL if OPERATORS[n].category != "session" and OPERATORS[n].memory != "start"]
-)
+@for_each([n for n in ALL if OPERATORS[n].category != "session" and OPERATORS[n].memory != "start"])
 def test_a_value_is_a_function_of_the_bars_that_are_declared(name: str) -> None:
     """Bars before warm-up and settling change only rounding, or less than a millionth where the past fades."""
     operator = OPERATORS[name]
@@ -206,7 +214,7 @@ def test_a_value_is_a_function_of_the_bars_that_are_declared(name: str) -> None:
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if OPERATORS[n].missing == "skip" and not OPERATORS[n].elementwise])
+@for_each([n for n in ALL if OPERATORS[n].missing == "skip" and not OPERATORS[n].elementwise])
 def test_missing_bars_count_as_if_they_had_never_been(name: str) -> None:
     kept = np.ones(500, dtype=np.bool_)
     kept[[40, 41, 200, 201, 202, 333, 470]] = False
@@ -226,7 +234,7 @@ HIGHEST_BY_RULE: Final = frozenset({"rank_pct", "aroon", "supertrend"})
 """Among equal values the newest is the highest and the lowest; a direction is one of two."""
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if not OPERATORS[n].elementwise])
+@for_each([n for n in ALL if not OPERATORS[n].elementwise])
 def test_a_price_that_does_not_move_is_no_extreme_and_its_level_decides_nothing(name: str) -> None:
     operator = OPERATORS[name]
     found: list[list[float]] = []
