@@ -59,8 +59,9 @@ def translated(statement: ast.stmt, notes: Notes) -> list[ast.stmt] | None:  # n
         case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
             return _assigned(notes, name, value, statement)
         case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-            sum_ = ast.BinOp(ast.Name(name, ast.Load()), op, value)
-            return _assigned(notes, f"{name}_2", sum_, statement)
+            before = notes.newest.get(name, name)
+            notes.newest[name] = f"{name}_{int(before[len(name) + 1 :] or 1) + 1}"
+            return _assigned(notes, notes.newest[name], ast.BinOp(ast.Name(before, ast.Load()), op, value), statement)
         case ast.FunctionDef(name=name, args=arguments, body=[*_, ast.Return(value=value)]) if value is not None:
             return _assigned(notes, name, without_arguments(arguments, value), statement)
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments, body=body)):
@@ -249,6 +250,15 @@ def _entered(notes: Notes, value: ast.expr, old: ast.stmt) -> list[ast.stmt] | N
     return _ordered(notes, called("enter_long"), old, value)
 
 
+def reads_newest(statement: ast.stmt, notes: Notes) -> bool:
+    """Let a statement read names that were changed above by their newest names; whether it reads any."""
+    old = [n for n in ast.walk(statement) if isinstance(n, ast.Name) and n.id in notes.newest]
+    old = [n for n in old if isinstance(n.ctx, ast.Load)]
+    for name in old:
+        name.id = notes.newest[name.id]
+    return bool(old)
+
+
 def _emitted(
     notes: Notes, given: list[ast.expr], statement: ast.stmt, *, changed: bool = False
 ) -> list[ast.stmt] | None:
@@ -266,7 +276,7 @@ def _emitted(
     ):
         parts, changed = parts[::-1], True
     if _is_intent(parts[0]):
-        parts, changed = [parts[1] if len(parts) > 1 else parsed("close > open"), parts[0]], True
+        parts, changed = [parts[1] if len(parts) > 1 else parsed("True"), parts[0]], True
     if len(parts) == 1:
         notes.reasons.append("emit_signal takes a condition and an intent or a list of them")
         parts, changed = [parts[0], parsed(ENTER)], True
@@ -367,7 +377,7 @@ def _assigned(notes: Notes, name: str, value: ast.expr, old: ast.stmt, *, column
 
 
 def _ordered(notes: Notes, call: ast.Call, old: ast.stmt, condition: ast.expr | None = None) -> list[ast.stmt] | None:
-    """A trading call as a signal, with its own `when=` or else an example condition."""
+    """A trading call as a signal, with its own `when=` or else on every bar, as the call stands there."""
     if dotted_name(call.func) == "AddOrder" and len(call.args) >= 2:
         word = dotted_name(call.args[0]).rsplit(".", 1)[-1].lower()
         return _ordered(notes, called(_order_word("exit" if "close" in word else word.replace("sell", "short"))), old,
@@ -384,7 +394,7 @@ def _ordered(notes: Notes, call: ast.Call, old: ast.stmt, condition: ast.expr | 
         return _located([ast.Expr(intent)], old) if translator.changed else None
     if condition is None and given is None:
         notes.reasons.append("an intent alone does nothing")
-    when = condition or given or parsed("close > open")
+    when = condition or given or parsed("True")
     return _located([ast.Expr(called("emit_signal", cast("ast.expr", translator.visit(when)), intent))], old)
 
 

@@ -18,6 +18,7 @@ from .foreign_calls import (
     input_meant,
     method_meant,
     order_meant,
+    output_meant,
     placed,
 )
 from .foreign_columns import CLOCK, Columns
@@ -166,6 +167,11 @@ class Translator(Columns, ast.NodeTransformer):
             return self._now(order, node)
         if isinstance(node.func, ast.Attribute):
             return self._method(node, node.func, dotted)
+        output = parsed(output_meant(dotted) or "x") if dotted not in self._notes.names else None
+        if node.args and isinstance(output, ast.Call):
+            return self._now(
+                called(dotted_name(output.func), *self._each(node.args)), node, f"unknown function `{dotted}`"
+            )
         self.generic_visit(node)
         if dotted == "range" and len(node.args) == 1:
             size = written(node.args[0])
@@ -177,6 +183,9 @@ class Translator(Columns, ast.NodeTransformer):
         ):
             return self._arguments(node, OPERATORS[dotted])
         return self._listed(node)
+
+    def _each(self, given: list[ast.expr]) -> list[ast.expr]:
+        return [cast("ast.expr", self.visit(each)) for each in given]
 
     def _intent(self, node: ast.Call, name: str) -> ast.expr:
         """An entry or exit with renamed or missing arguments."""
@@ -269,7 +278,9 @@ class Translator(Columns, ast.NodeTransformer):
             name = func.attr
             if name == "apply" and node.args:
                 name = dotted_name(node.args[0]).rsplit(".", 1)[-1]
-            return called(ROLLED[name], series, usable_period(given[0])) if name in ROLLED else None
+            counted = name == "sum" and isinstance(series, ast.Compare | ast.BoolOp)
+            ours = "count_if" if counted else ROLLED.get(name)
+            return called(ours, series, usable_period(given[0])) if ours else None
         if inner.func.attr == "ewm" and func.attr == "mean" and given:
             alpha = keywords.get("alpha")
             if isinstance(alpha, ast.BinOp) and isinstance(alpha.op, ast.Div):

@@ -45,12 +45,14 @@ class Notes:
         columns: Columns and attributes that the script itself gave a value, with the name that they have here.
         crossings: Names of crossings: other tools have them as 1, -1 and 0.
         names: Every name that the script gives a value.
+        newest: Names that the script changes with `+=` and the like, with the name of the changed value.
         counts_back: Bars are counted as in backtrader: 0 is the current one, -1 the one before.
     """
 
     reasons: list[str] = field(default_factory=list[str])
     columns: dict[str, str] = field(default_factory=dict[str, str])
     crossings: dict[str, ast.Call] = field(default_factory=dict[str, ast.Call])
+    newest: dict[str, str] = field(default_factory=dict[str, str])
     counts_back: bool = False
     names: frozenset[str] = frozenset()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .diagnostics import Findings, Span
-from .foreign import translated, translated_expression
+from .foreign import reads_newest, translated, translated_expression
 from .foreign_words import Notes, written
 from .lexer import MAX_LENGTH, Mode, Text, read
 from .spoken import our_line, outdented
@@ -195,7 +195,11 @@ def _translated(
         ] or [ast.copy_location(ast.Pass(), statement)]
         return [statement]
     notes.reasons = []
+    changed = mode == "script" and reads_newest(statement, notes)
     made = translated(statement, notes) if mode == "script" else translated_expression(statement, notes)
+    if changed and made is None:
+        notes.reasons.append("a name keeps its first value, and the changed value has a name of its own")
+        made = [statement]
     if made is None or _unchanged(statement, made, parsed):
         return [statement]
     indent = " " * statement.col_offset if mode == "script" else ""

@@ -42,7 +42,7 @@ def _refused(source: str, kind: ExpressionKind = "any") -> DslError:
         ("obv > 1", "obv() > 1"),
         ("crossover(close, open) == True", "crossover(close, open)"),
         ("macd(close, 5, 9, 3).hist > 1", "macd_hist(close, 5, 9, 3) > 1"),
-        ("bollinger_upper(close) > 1", None),
+        ("bollinger_upper(close) > 1", "bbands_upper(close) > 1"),
         ("rsii(close, 14) < 30 and sma(closee, 20) > 1", "rsi(close, 14) < 30 and sma(close, 20) > 1"),
     ],
 )

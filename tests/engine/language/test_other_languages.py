@@ -15,6 +15,7 @@ import pytest
 from engine.language import ScriptContext, check_expression, check_script
 from engine.language.diagnostics import DslError
 from tests.engine.language.dsl_markets import BTC, ETH
+from tests.engine.language.script_meaning import meaning
 
 CONTEXT: Final = ScriptContext((BTC, ETH))
 ENTRY: Final = 'emit_signal(crossover(close, open), entry(TICKER, "LONG", Weight(0.5)))\n'
@@ -199,6 +200,88 @@ SCRIPTS: Final[list[tuple[str, str | None]]] = [
     ("emit_signal(close > open, exit())", "exit(TICKER)"),
 ]
 WRONG: Final = [(f'emit_signal({c}, entry(TICKER, "LONG", Weight(0.5)))', said) for c, said in CONDITIONS] + SCRIPTS
+CROSS: Final = (
+    "fast = ema(close, 12)\nslow = ema(close, 26)\n"
+    'emit_signal(crossover(fast, slow), entry(TICKER, "LONG", Weight(0.5)))\n'
+    "emit_signal(crossunder(fast, slow), exit(TICKER))"
+)
+BUY: Final = 'entry(TICKER, "LONG", Weight(0.5))'
+UP: Final = f"emit_signal(close > open, {BUY})"
+MEANT: Final[dict[str, str]] = {
+    # conditions
+    "(close - close.rolling(20).mean()) / close.rolling(20).std() < -2": (
+        "(close - sma(close, 20)) / stddev(close, 20) < -2"
+    ),
+    "df['volume'] > df['volume'].rolling(20).mean() * 1.5": "volume > sma(volume, 20) * 1.5",
+    "close > max(high[-20:])": "close > highest(high, 20)",
+    "close > np.max(high[-20:])": "close > highest(high, 20)",
+    "(close > open).rolling(5).sum() >= 3": "count_if(close > open, 5) >= 3",
+    "df['rsi'] < 30": "rsi(close, 14) < 30",
+    "rsi < 30": "rsi(close, 14) < 30",
+    "rsi(14) < 30": "rsi(close, 14) < 30",
+    "rsi(close, '14') < 30": "rsi(close, 14) < 30",
+    "sma(close, -5) > 0": "sma(close, 5) > 0",
+    "sma(close, length=20) > close": "sma(close, 20) > close",
+    "ema(close, span=20) > close": "ema(close, 20) > close",
+    "rsi(close, 14)[0] < 30": "rsi(close, 14)[-1] < 30",
+    "close[1] > close[2]": "close[-2] > close[-3]",
+    "bollinger_lower(close, 20, 2) > close": "bbands_lower(close, 20, 2) > close",
+    "close < bb_lower": "close < bbands_lower(close, 20)",
+    "ta.highest(high, 20)[1] < close": "highest(high, 20)[-2] < close",
+    "dayofweek == dayofweek.monday": "weekday == 0",
+    "close > open and mfi(14) >= 80%": "close > open and mfi(14) >= 80",
+    "range(3) > 2": "highest(high, 3) - lowest(low, 3) > 2",
+    "close > open and then close > 5": "close > open and close > 5",
+    # scripts: a name with a value
+    "var x = rsi(close, 14)": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "const x = rsi(close, 14);": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "let x = sma(close, 20)": "emit_signal(sma(close, 20) < close, exit(TICKER))",
+    "float x = ta.sma(close, 20)": "emit_signal(sma(close, 20) < close, exit(TICKER))",
+    "x := sma(close, 20)": "emit_signal(sma(close, 20) < close, exit(TICKER))",
+    "x: float = sma(close, 20)": "emit_signal(sma(close, 20) < close, exit(TICKER))",
+    "x = close > open ? close : open": "emit_signal((close if close > open else open) > 5, exit(TICKER))",
+    "length = input.int(14": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "length = input(14)": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "x = 0": "emit_signal(0 + close > 0, exit(TICKER))",
+    "def signal(close):": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "signal = close > open": UP,
+    # scripts: lines that say nothing here
+    "```python": "emit_signal(close > open, exit(TICKER))",
+    "// my strategy": "emit_signal(close > open, exit(TICKER))",
+    "import talib": "emit_signal(close > open, exit(TICKER))",
+    "print(close)": "emit_signal(close > open, exit(TICKER))",
+    "f = lambda x: rsi(x, 14)": "emit_signal(close > open, exit(TICKER))",
+    "df['fast'] =": "emit_signal(close > open, exit(TICKER))",
+    # scripts: orders
+    "//@version=5": CROSS,
+    "if rsi(close, 14) < 30:\n    buy()": f"emit_signal(rsi(close, 14) < 30, {BUY})",
+    "if rsi(close, 14) < 30:\n    emit": "emit_signal(rsi(close, 14) < 30, exit(TICKER))",
+    "if (close > open) {": UP,
+    "if close > open then buy": UP,
+    "buy when rsi": f"emit_signal(rsi(close, 14) < 30, {BUY})",
+    "if close crosses above": f"emit_signal(crossover(close, sma(close, 20)), {BUY})",
+    "sell if": "emit_signal(close < sma(close, 20), exit(TICKER))",
+    "strategy.entry('Long', strategy.long, when=": UP,
+    "strategy.close('Long', when=": "emit_signal(close < open, exit(TICKER))",
+    f"{ENTRY}strategy.close": f"{ENTRY}emit_signal(True, exit(TICKER))",
+    "buy()": f"emit_signal(True, {BUY})",
+    "emit_signal(entry(TICKER, 'LONG', Weight(0.5)), close > open)": UP,
+    "emit_signal(close > open)": UP,
+    "emit_signal(close > open, buy)": UP,
+    "emit_signal(close > open, entry(TICKER, 'BUY'": UP,
+    "emit_signal(close > open, entry(TICKER, 'LONG', 0.5))": UP,
+    "emit_signal(close > open, entry(TICKER, 'LONG', qty=": UP,
+    "emit_signal(close > open, entry('LONG', Weight(0.5)))": UP,
+    "emit_signal(close > open, entry(TICKER, 'LONG', Weight(0.5), s": UP.replace(
+        "Weight(0.5)", "Weight(0.5), stop_loss=0.05"
+    ),
+    "emit_signal(close > open, exit())": "emit_signal(close > open, exit(TICKER))",
+}
+"""The condition or script that is meant, by how the wrong one begins, where the required text is a part of it."""
+
+UNCLEAR: Final = frozenset({"close > 5%", "for i in range(3):\n    emit_signal(close > open, exit(TICKER))"})
+"""A price above 5 % of nothing, and a loop whose counter does nothing: nobody can say what was meant."""
+
 UNKNOWN: Final = 4
 """Mistakes whose refusal is right but contains no form that compiles."""
 
@@ -232,6 +315,29 @@ def test_nearly_every_natural_mistake_is_refused_with_the_right_form() -> None:
 
     assert len(WRONG) >= 135
     assert len(failed) <= UNKNOWN, failed
+
+
+def _meant(wrong: str, said: str | None) -> str:
+    """The whole script that the author of a wrong one means."""
+    found = max((start for start in MEANT if wrong.startswith(start)), key=len, default=None)
+    meant = said if found is None else MEANT[found]
+    assert meant is not None, wrong
+    return meant
+
+
+def test_each_correction_is_the_whole_script_that_was_meant() -> None:
+    corrected = {wrong: check_script(wrong, CONTEXT).fixed for wrong, _ in SCRIPTS}
+    conditions = {c: check_script(f"emit_signal({c}, {BUY})", CONTEXT).fixed for c, _ in CONDITIONS}
+    wanted = {
+        **{w: _meant(w, said) for w, said in SCRIPTS if w not in UNCLEAR and corrected[w]},
+        **{c: f"emit_signal({_meant(c, said)}, {BUY})" for c, said in CONDITIONS if c not in UNCLEAR and conditions[c]},
+    }
+
+    assert [
+        (wrong, fixed)
+        for wrong, fixed in {**corrected, **conditions}.items()
+        if fixed is not None and wrong not in UNCLEAR and meaning(fixed) != meaning(wanted[wrong])
+    ] == []
 
 
 def test_a_whole_pine_script_comes_back_in_our_words() -> None:

@@ -139,7 +139,7 @@ SCRIPTS: Final = [
     ),
     (
         "def on_bar(self):\n    if rsi(self.close, 14) < 30:\n        self.buy(size=0.2)\n    elif rsi(self.close, 14) > 70:\n        self.sell()",
-        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (rsi(close, 14) < 30) and rsi(close, 14) > 70, exit(TICKER))',
+        'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.2)))\nemit_signal(not (rsi(close, 14) < 30) and rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
         "class Rsi(bt.Strategy):\n    def __init__(self):\n        self.rsi = bt.indicators.RSI(self.data.close, period=7)\n    def next(self):\n        if self.rsi[0] < 30:\n            self.buy()\n        if self.rsi[0] > 70:\n            self.close()",
