@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from api.errors import Denied, HeyTradersError, InvalidInput
 from safety.exits import redacted
+from safety.human.in_force import question_words, settle_words
 from safety.ledger import audit, booking, rows, switch
 from safety.ledger.booking import DAY, equity_marks, usage_of
 from safety.ledger.database import FILE_NAME, Database
@@ -163,24 +164,21 @@ class Ledger:
                 journal, intent_id, to, result=result, order_id=order_id, reason=reason, only_from=only_from
             )
 
-    def settle_by_human(
-        self, intent_id: str, order_id: str | None, *, signature: str, key_id: str, over: str
-    ) -> Intent:
-        """Book a human's decision on an order of unknown outcome. The caller has verified the signature.
+    def settle_by_human(self, intent_id: str, order_id: str | None, *, signature: str) -> Intent:
+        """Book a human's decision on an order of unknown outcome.
 
         Args:
             intent_id: UNKNOWN or ABSENT.
             order_id: The order; `None` if it was never placed.
-            signature: Signature of `over`, hexadecimal.
-            key_id: Id of the approver's key.
-            over: The text that was signed.
+            signature: The approver's signature of `settle_words`, hexadecimal.
 
         Raises:
+            NotAuthorised: It is not the approver's signature of exactly this.
             InvalidInput: Its outcome is known, or the order belongs to another intent.
         """
         with self._write() as journal:
-            told = {"by": key_id, "signature": signature, "over": over}
-            return rows.settle_by_human(journal, intent_id, order_id, told)
+            words = settle_words(rows.intent_of(rows.get_whole(journal, intent_id)), order_id)
+            return rows.settle_by_human(journal, intent_id, order_id, switch.signed(journal, words, signature))
 
     def observe(self, intent_id: str, result: Mapping[str, Any]) -> Intent:
         """Store the service's current view of it; the state does not change."""
@@ -330,16 +328,18 @@ class Ledger:
             self._keep_anchor(accepted=True)
         return Switch("ACTIVE", "", key_id, event.at)
 
-    def allow_questions(self, *, signature: str, key_id: str, over: str) -> None:
+    def allow_questions(self, *, signature: str) -> None:
         """Book that a human wants to be asked again, regardless of earlier questions and refusals.
 
         Args:
-            signature: Signature of `over`, hexadecimal, which the caller has verified.
-            key_id: Id of the approver's key.
-            over: The text that was signed.
+            signature: The approver's signature of `question_words`, hexadecimal.
+
+        Raises:
+            NotAuthorised: It is not the approver's, or the journal has grown since it was made.
         """
         with self._write() as journal:
-            journal.append("questions", "", {"by": key_id, "signature": signature, "over": over})
+            told = switch.signed(journal, question_words(journal.head()[1]), signature)
+            journal.append("questions", "", told)
 
     def record(self, kind: str, **fields: object) -> None:
         """Append an event of a kind that the caller chooses. The field `subject` says what it is about.

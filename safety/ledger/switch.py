@@ -14,7 +14,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Final
 
-from api.errors import Denied, UserMustAct, clean
+from api.errors import Denied, NotAuthorised, UserMustAct, clean
+from safety.human.in_force import Approver
 from safety.ledger.journal import Event, Journal
 from safety.ledger.rows import move, one_of, select, whole
 from safety.private_file import BadFile, read_regular
@@ -190,6 +191,22 @@ def approver(journal: Journal) -> str | None:
             code="INTERNAL_ERROR",
         )
     return None if event is None else str(event.body["public_key"])
+
+
+def signed(journal: Journal, words: str, signature: str) -> dict[str, object]:
+    """What the journal tells of a human's word: who signed it, the signature, and the text.
+
+    Raises:
+        NotAuthorised: The pinned key did not sign these words.
+    """
+    pinned = approver(journal)
+    key = None if pinned is None else Approver(pinned)
+    if key is None or not key.verify(words, signature):
+        raise NotAuthorised(
+            "this needs the signature of the approver that this ledger knows",
+            suggestion="Run the command again at a terminal and type the passphrase",
+        )
+    return {"by": key.key_id, "signature": signature, "over": words}
 
 
 def pin_approver(journal: Journal, public_key: str, signature: str) -> None:

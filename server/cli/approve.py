@@ -55,7 +55,7 @@ def approve(*, intent_id: str | None, decline: bool, ask_again: bool, only_list:
         if ask_again:
             refuse_without_terminal()
             key, words = signing_key(home, ledger), question_words(ledger.head()[1])
-            ledger.allow_questions(signature=key.sign(words), key_id=key.key_id, over=words)
+            ledger.allow_questions(signature=key.sign(words))
             click.echo("Agents may ask again.")
             return
         ledger.expire_due()
@@ -216,10 +216,8 @@ def settle(*, intent_id: str, order_id: str | None, absent: bool) -> None:
         intent = _unclear(ledger, intent_id)
         click.echo("\n".join([*screen(intent.proposal), "", *_candidates(settings, intent)]))
         key = signing_key(settings.home, ledger)
-        words = settle_words(intent, order_id)
-        settled = ledger.settle_by_human(
-            intent.intent_id, order_id, signature=key.sign(words), key_id=key.key_id, over=words
-        )
+        signature = key.sign(settle_words(intent, order_id))
+        settled = ledger.settle_by_human(intent.intent_id, order_id, signature=signature)
     click.echo(f"Intent {settled.intent_id} is {settled.state} now.")
 
 

@@ -101,6 +101,16 @@ def test_the_service_the_exchanges_and_webhooks_are_each_called_from_one_module(
     assert users("aiohttp", "ccxt") == {"engine/venues/exchange/session.py"}
 
 
+def test_a_humans_word_is_booked_by_the_commands_that_ask_for_the_passphrase_alone() -> None:
+    """The gate books the answer of a client's dialog, which `Ledger.claim` judges by the limit for dialogs."""
+    assert users("settle_by_human") == {"safety/ledger/__init__.py", "server/cli/approve.py"}
+    assert users("allow_questions") == {"server/cli/approve.py"}
+    assert {path for path in users("ledger.release") if path.startswith(("safety", "server"))} == {"server/cli/halt.py"}
+    assert users("ledger.store_policy") == {"server/cli/policy.py"}
+    assert users("ledger.pin_approver") == {"server/cli/passphrase.py"}
+    assert users("ledger.approve") == {"safety/gate/orders.py", "server/cli/approve.py"}
+
+
 def test_what_agents_reach_imports_nothing_that_approves_or_sends() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {name}"

@@ -38,6 +38,7 @@ def test_a_symbol_without_its_most_is_refused_with_the_way_to_write_it() -> None
 def test_a_human_who_allows_questions_again_ends_the_pause(tmp_path: Path) -> None:
     clock, key = Clock(), enrol(tmp_path, "four unrelated words", cost=16)
     with closing(Ledger.open(tmp_path, now=clock)) as ledger:
+        ledger.pin_approver(key.approver.public_key)
         for number in (1, 2):
             offered = proposal(clock.now, order(str(number)))
             waiting = ledger.admit(offered, CALLER, says(Outcome.REQUIRE), repeat_seconds=0).intent
@@ -46,7 +47,7 @@ def test_a_human_who_allows_questions_again_ends_the_pause(tmp_path: Path) -> No
         before = ledger.usage("real", order())
         words = question_words(ledger.head()[1])
         clock.forward(1)
-        ledger.allow_questions(signature=key.sign(words), key_id=key.key_id, over=words)
+        ledger.allow_questions(signature=key.sign(words))
         after = ledger.usage("real", order())
 
     assert (len(before.declined_ages), before.prompts_last_hour) == (2, 2)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import InvalidInput
-from safety.human.in_force import settle_words
+from api.errors import InvalidInput, NotAuthorised
+from safety.human.in_force import order_words, question_words, settle_words
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
 from safety.terms.intent import Intent
@@ -26,8 +26,9 @@ def unknown(ledger: Ledger, clock: Clock, amount: str = "1") -> Intent:
 
 
 def settled(ledger: Ledger, key: SigningKey, intent: Intent, order_id: str | None) -> Intent:
-    words = settle_words(intent, order_id)
-    return ledger.settle_by_human(intent.intent_id, order_id, signature=key.sign(words), key_id=key.key_id, over=words)
+    if ledger.approver() is None:
+        ledger.pin_approver(key.approver.public_key)
+    return ledger.settle_by_human(intent.intent_id, order_id, signature=key.sign(settle_words(intent, order_id)))
 
 
 def test_an_order_that_a_human_names_is_acknowledged_and_the_journal_says_who_did(tmp_path: Path) -> None:
@@ -72,3 +73,34 @@ def test_what_is_known_cannot_be_settled(tmp_path: Path) -> None:
         done = settled(ledger, key, unknown(ledger, clock), "o-7")
         with pytest.raises(InvalidInput, match="cannot become"):
             settled(ledger, key, done, None)
+
+
+def test_a_signature_of_something_else_or_of_somebody_else_settles_nothing(tmp_path: Path) -> None:
+    clock, key = Clock(), enrol(tmp_path, "four unrelated words", cost=16)
+    (tmp_path / "other").mkdir()
+    other = enrol(tmp_path / "other", "four other long words", cost=16)
+    with closing(Ledger.open(tmp_path, now=clock)) as ledger:
+        first, second = unknown(ledger, clock), unknown(ledger, clock, "2")
+        absent = settle_words(first, None)
+        with pytest.raises(NotAuthorised):
+            ledger.settle_by_human(first.intent_id, None, signature=key.sign(absent))  # nobody is enrolled yet
+        ledger.pin_approver(key.approver.public_key)
+        for intent_id, order_id, signature in (
+            (second.intent_id, None, key.sign(absent)),
+            (first.intent_id, "o-7", key.sign(absent)),
+            (first.intent_id, None, other.sign(absent)),
+            (first.intent_id, None, key.sign(order_words(first))),
+            (first.intent_id, None, "00"),
+            (first.intent_id, None, ""),
+        ):
+            with pytest.raises(NotAuthorised):
+                ledger.settle_by_human(intent_id, order_id, signature=signature)
+        left = [intent.state for intent in ledger.intents()]
+        with pytest.raises(NotAuthorised):
+            ledger.allow_questions(signature=other.sign(question_words(ledger.head()[1])))
+        old = key.sign(question_words(ledger.head()[1]))
+        ledger.allow_questions(signature=old)
+        with pytest.raises(NotAuthorised):
+            ledger.allow_questions(signature=old)
+
+    assert left == ["UNKNOWN", "UNKNOWN"]
