@@ -91,7 +91,7 @@ class HealthResponse(Response):
     status: str | None = Field(None, description="ok, or what is wrong.")
     version: str | None = Field(None, description="Of the service.")
     source: str | None = Field(None, description="embedded or hosted.")
-    data: str | None = Field(None, description="Candles: simulated, imported, or both.")
+    data: str | None = Field(None, description="exchange; simulated; both: simulated and imported.")
     note: str | None = Field(None, description="What to keep in mind about the data and accounts.")
     time: Time | None = Field(None, description="The service's clock, ISO 8601 UTC.")
     seed: int | None = Field(None, description="Which simulated market this is.")

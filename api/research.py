@@ -147,6 +147,7 @@ class SweepResponse(Response):
     folds: list[dict[str, Any]] | None = Field(None, description="Tests and.")
     equity: list[tuple[str, float]] | None = Field(None, description="Out of sample.")
     memory_mb: int | None = Field(None, description="At most.")
+    data_source: str | None = None
     picture: Annotated[Picture | None, _OBJECT] = None
     warnings: list[str] = Field(default_factory=list, description="Reasons for doubt.")
 
@@ -296,6 +297,7 @@ class PortfolioResponse(Response):
     correlation: list[list[float | None]] | None = Field(None, description="Of the books' daily returns.")
     rebalancing: str | None = Field(None, description="The rule.")
     transfers: int | None = Field(None, description="Times that money moved.")
+    data_source: str | None = None
     picture: Annotated[Picture | None, _OBJECT] = None
     warnings: list[str] = Field(default_factory=list[str])
 
@@ -356,6 +358,7 @@ class CorrelationResponse(Response):
         default_factory=list[dict[str, Any]], description="Cointegration, strongest first."
     )
     bars: int = Field(0, description="In common.")
+    source: str | None = None
 
 
 class ChartRequest(Request):

@@ -55,6 +55,12 @@ class Frame:
         """Length of a bar."""
         return SECONDS[self.timeframe]
 
+    @property
+    def source(self) -> Source | Literal["mixed"]:
+        """Where the candles come from; `mixed` if the instruments differ. One instrument never mixes sources."""
+        sources: set[Source] = {bars.source for bars in self.bars.values()}
+        return sources.pop() if len(sources) == 1 else "mixed"
+
     def __len__(self) -> int:
         return len(self.time)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from api.errors import HeyTradersError, InvalidInput, ended
 from api.exchanges import ExchangeId
@@ -28,9 +28,6 @@ from engine.feeds.feed import Feed
 from engine.language import CheckedExpression, DslError, ExpressionValue, check_expression, evaluate
 
 from .listings import expand, instrument_of
-
-if TYPE_CHECKING:
-    from engine.frame import Frame
 
 USUAL_BARS: Final = 500
 MAX_BARS_IN_ALL: Final = 5_000_000
@@ -269,7 +266,7 @@ def observe(feed: Feed, expression: CheckedExpression, instrument: Instrument, e
         result=result,
         price=_finite(frame.bars[instrument].close[-1].item()),
         closed_at=int(frame.time[-1]) + SECONDS[expression.timeframe],
-        source=_source(frame),
+        source=frame.source,
         last_is_partial=partial is not None and bool(partial[-1]),
         partial_bars=before,
     )
@@ -343,11 +340,6 @@ def _note(expression: CheckedExpression, seen: Observation) -> str | None:
         notes.append(f"Before the last bar, {them} of those that count had too few shorter bars.")
     notes += expression.doubts
     return " ".join(notes) or None
-
-
-def _source(frame: Frame) -> str:
-    sources = {bars.source for bars in frame.bars.values()}
-    return "mixed" if len(sources) > 1 else sources.pop()
 
 
 def _finite(value: Value) -> Value:

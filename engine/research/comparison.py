@@ -185,7 +185,11 @@ def correlate(feed: Feed, request: CorrelationRequest) -> CorrelationResponse:
     ]
     known = sorted(pairs, key=lambda pair: pair["adf"] if pair["adf"] is not None else math.inf)
     return CorrelationResponse(
-        symbols=names, matrix=correlation(np.diff(logs, axis=1)), pairs=known[:SHOWN], bars=prices.shape[1]
+        symbols=names,
+        matrix=correlation(np.diff(logs, axis=1)),
+        pairs=known[:SHOWN],
+        bars=prices.shape[1],
+        source=frame.source,
     )
 
 

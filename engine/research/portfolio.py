@@ -346,6 +346,7 @@ def told(
         "correlation": correlation(daily),
         "rebalancing": rule_of(spec.rebalance),
         "transfers": sum(any(transfer.amounts) for transfer in transfers),
+        "data_source": account.frame.source,
     }
 
 

@@ -85,6 +85,7 @@ def run_sweep(world: World, text: str, report: Report) -> SweepOutcome:
     told = replace(spec, base=replace(base, warnings=(*base.warnings, *unfunded(base, feed))))
     found = judge(told, ran, frame.time[first_bar:][periods.edges] + frame.seconds, periods, warmup)
     tried = dict(zip(variant_names(base, variants), _numbers(ran.column("sharpe_ratio")), strict=True))
+    found["data_source"] = frame.source
     return SweepOutcome(
         market=base.market,
         start=base.start,

@@ -56,7 +56,7 @@ def gather(
         unfinished=_summed(reasons, pnl).get("end_of_data", 0.0),
         liquidations=reasons.count("liquidation"),
         ended_early=simulation.ended_early,
-        data_source=_source(simulation),
+        data_source=simulation.frame.source,
         cut=simulation.sizes.cut,
         unfunded=simulation.sizes.unfunded,
         too_small=simulation.sizes.too_small,
@@ -139,11 +139,6 @@ def _text(drivers: Sequence[str], findings: Sequence[Finding]) -> str:
     if notes:
         parts.append("Also: " + " ".join(f.message for f in notes))
     return "\n\n".join(parts)
-
-
-def _source(simulation: Simulation) -> str:
-    sources = {bars.source for bars in simulation.frame.bars.values()}
-    return sources.pop() if len(sources) == 1 else "mixed"
 
 
 def _halves(simulation: Simulation) -> tuple[CurveMetrics, CurveMetrics]:
