@@ -203,15 +203,19 @@ class Gathering:
 
     async def _live_quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
         """The last trade at the exchange, with the exchange's own time. Candles would be up to a minute older."""
-        instrument = resolve(symbol, exchange)
-        asked = market.TickersRequest.model_validate({"exchange": exchange, "search": instrument.base, "limit": 500})
-        answer = await _unless_later(self.client.call(market.MARKET_TICKERS, asked))
-        found = None if answer is None else next((t for t in answer.tickers if t.symbol == instrument.symbol), None)
+        found = await self._listed(exchange, symbol)
         traded_at = None if found is None or found.as_of is None else _unix(found.as_of)
         if found is None or found.price is None or found.price <= 0 or traded_at is None:
             return None
         now = self.now()
-        return Quote(found.price, max(0.0, now - traded_at, traded_at - now - 1), found.source)
+        return Quote(found.price, max(0.0, now - traded_at, traded_at - now - 1), found.source, found.title)
+
+    async def _listed(self, exchange: ExchangeId, symbol: str) -> market.Ticker | None:
+        """The symbol in the list of markets; `None` if it is not there, or while the service cannot answer."""
+        instrument = resolve(symbol, exchange)
+        asked = market.TickersRequest.model_validate({"exchange": exchange, "search": instrument.base, "limit": 500})
+        answer = await _unless_later(self.client.call(market.MARKET_TICKERS, asked))
+        return None if answer is None else next((t for t in answer.tickers if t.symbol == instrument.symbol), None)
 
     async def _about_order(self, order: Order, wanted: frozenset[Need], found: Facts, channel: Channel) -> Facts:
         seen = _Seen()
@@ -239,6 +243,9 @@ class Gathering:
         try:
             seen.quote = await self.quote(order.exchange, order.symbol)
             seen.quote_at = self.now()
+            if order.market_type == "prediction" and seen.quote is not None and seen.quote.title is None:
+                found = await self._listed(order.exchange, order.symbol)
+                seen.quote = replace(seen.quote, title=None if found is None else found.title)
             seen.usd_rate = await self._usd_rate(order)
         except HeyTradersError as refused:
             seen.refusals.append(refused)

@@ -202,6 +202,7 @@ def propose(context: GateContext, assessment: Assessment) -> Proposal:
         service=assessment.channel.service,
         policy_hash=assessment.loaded.policy.hash,
         quote=None if assessment.facts.quote is None else assessment.facts.quote.price,
+        title=None if assessment.facts.quote is None else assessment.facts.quote.title,
         notional_usd=_notional(assessment),
         created=now,
         expires=now + PENDING_SECONDS,

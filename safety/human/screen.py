@@ -26,6 +26,7 @@ MAX_WORDS: Final = 280
 
 _WIDTH: Final = 15
 _DIGITS: Final = 8
+_TITLE: Final = 100
 
 
 def screen(proposal: Proposal) -> list[str]:
@@ -42,6 +43,8 @@ def summary(proposal: Proposal) -> str:
     """
     action = proposal.action
     said = f"{_sentence(action)} ({'simulated' if paper(proposal) else 'real'})"
+    if proposal.title:
+        said = f"{said} on the question {words(proposal.title, limit=_TITLE)}"
     return f"{said}. Exits: {_holder(action, proposal)}" if isinstance(action, Order) and _has_exits(action) else said
 
 
@@ -89,6 +92,8 @@ def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:
 
 def _order_terms(order: Order, proposal: Proposal) -> Iterator[tuple[str, str]]:
     yield order.side.upper(), f"{plain(order.amount)} {fact(order.symbol)}{_exits(order)}"
+    if proposal.title:
+        yield "question", words(proposal.title, limit=_TITLE)
     if _has_exits(order):
         yield "exits", _holder(order, proposal)
     market = "" if proposal.quote is None else f"; the market was at {plain(proposal.quote)}"

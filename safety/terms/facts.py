@@ -26,11 +26,15 @@ the agent's.
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The market's latest price, quote currency per unit, and how old it is in seconds."""
+    """The market's latest price, quote currency per unit, and how old it is in seconds.
+
+    `title` is the question of a prediction market, as the exchange words it.
+    """
 
     price: Decimal
     age: float
     source: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

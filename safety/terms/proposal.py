@@ -289,6 +289,7 @@ class Proposal(Terms):
         service: Service name of that channel.
         policy_hash: Hash of the policy that judged it, hexadecimal.
         quote: The market price that it was judged at, quote currency.
+        title: The question that a prediction order bets on, as the exchange words it.
         notional_usd: Its value at the worst of limit price and quote, with leverage; `None` where money does not apply.
         created: Unix seconds.
         expires: Unix seconds; after that no approval counts.
@@ -301,6 +302,7 @@ class Proposal(Terms):
     service: str
     policy_hash: str
     quote: Decimal | None
+    title: str | None = None
     notional_usd: Decimal | None
     created: float
     expires: float
@@ -318,9 +320,11 @@ class Proposal(Terms):
     def canonical(self) -> str:
         """The canonical form: JSON with sorted keys, decimals as plain strings.
 
-        Exits and `reduce_only` are written only if set, so that other orders keep the form of earlier releases.
+        Exits, `reduce_only` and a title are written only if set: other orders keep the form of earlier releases.
         """
         fields: dict[str, object] = {"v": self.version, **self.model_dump()}
+        if self.title is None:
+            del fields["title"]
         if isinstance(self.action, Order | Deployment):
             action = self.action.model_dump()
             fields["action"] = {name: v for name, v in action.items() if v is not None or name not in _LATER}

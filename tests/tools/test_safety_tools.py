@@ -123,6 +123,23 @@ async def test_a_no_in_the_dialog_places_nothing(connect: Connect, settings: Set
     assert placed == []
 
 
+async def test_the_dialog_about_a_bet_shows_the_question_of_its_token(connect: Connect, settings: Settings) -> None:
+    person = Person(NO)
+    async with connect(settings, person) as client:
+        listed = await result(client, "market_tickers", exchange="polymarket", limit=1)
+        (bet,) = table_rows(listed["tickers"])
+        await client.call_tool(
+            "place_with_confirmation",
+            {
+                "account_id": "paper-polymarket", "exchange": "polymarket", "symbol": bet["symbol"], "side": "buy",
+                "amount": 10, "order_type": "GTC", "price": "0.01",
+            },
+        )  # fmt: skip
+
+    assert len(bet["title"]) > 10
+    assert f'question        "{bet["title"]}"' in person.shown[0].message
+
+
 async def test_a_dialog_that_is_declined_ends_the_order_at_once(connect: Connect, settings: Settings) -> None:
     async with connect(settings, Person(DECLINED)) as client:
         said = await refusal(client, "place_with_confirmation", **MARKET, wait_seconds=SECONDS)

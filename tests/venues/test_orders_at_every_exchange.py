@@ -167,6 +167,8 @@ async def walk(client: Client, house: House, terms: dict[str, Any]) -> str:
     asked = answer.structured_content
     if asked is None or asked["outcome"] != "approval_required":
         return f"not asked for: {asked} {answer.content}"
+    if terms["exchange"] == "polymarket" and '"Will it rain? (Yes)"' not in asked["approval"]["summary"]:
+        return f"asked without its question: {asked}"
     house.approve(asked["intent_id"])
     answer = await client.call_tool("orders_place", terms)
     placed = answer.structured_content
