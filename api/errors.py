@@ -371,11 +371,14 @@ def holds_secret(call: Mapping[str, object]) -> bool:
     return NEVER_SHOWN in call or any(NEVER_SHOWN in o for o in objects) or any(f'"{NEVER_SHOWN}"' in t for t in texts)
 
 
+NO_EFFECT: Final = "VALIDATION_ERROR"
+"""The code of a failure that changed nothing. It is the code of a refusal: with `INTERNAL_ERROR`, the caller would have
+to assume that the order or the job may exist."""
+
+
 @contextmanager
 def before_any_effect(said: str) -> Generator[None]:
-    """Give a temporary failure the code of a refusal, because nothing has been changed yet.
-
-    With `INTERNAL_ERROR`, the caller would have to assume that the order or the job may exist.
+    """Give a temporary failure the code `NO_EFFECT`, because nothing has been changed yet.
 
     Args:
         said: What did not happen, such as "the order was not sent".
@@ -387,4 +390,4 @@ def before_any_effect(said: str) -> Generator[None]:
         yield
     except NotNow as error:
         message = f"{error.message}; {said}"
-        raise Unavailable(message, suggestion=error.suggestion, code="VALIDATION_ERROR") from error
+        raise Unavailable(message, suggestion=error.suggestion, code=NO_EFFECT) from error

@@ -325,7 +325,8 @@ async def embedded_client(
         know(key)
         wire = embedded(create_app(engine), SecretStr(key))
         async with _closing(Client(wire, source="embedded")) as client:
-            yield Reached(client, local_channels(settings.home, engine.venues.paper(LOCAL_AGENT).account))
+            paper = engine.venues.paper(LOCAL_AGENT)
+            yield Reached(client, local_channels(settings.home, paper.account, engine.venues.check))
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from api.client import Client
 from api.errors import UserMustAct
 from api.exchanges import EXCHANGES, ExchangeId
+from api.orders import PlaceRequest
 from safety.exits import know
 from safety.private_file import read_private, write_private
 from safety.terms.proposal import CONNECTED_SERVICE, PAPER, Channel, Channels
@@ -160,12 +161,15 @@ class Reached:
     channels: Channels
 
 
-def local_channels(home: Path, check_paper: Callable[[str], object]) -> Channels:
+def local_channels(
+    home: Path, check_paper: Callable[[str], object], check_order: Callable[[PlaceRequest], None] | None = None
+) -> Channels:
     """The channels of the embedded engine.
 
     Args:
         home: Folder with the connected accounts.
         check_paper: Raises `NotFound` unless the engine has a paper account of this id. Blocks.
+        check_order: Refuses an order that the exchange of a connected account would not take. Blocks.
     """
     connected = ConnectedAccounts(home)
     paper: set[str] = set()
@@ -181,7 +185,11 @@ def local_channels(home: Path, check_paper: Callable[[str], object]) -> Channels
             paper.add(account_id)
         return PAPER
 
-    return Channels.local(lookup, lambda: tuple(each.account_id for each in connected.all()))
+    async def check(request: PlaceRequest) -> None:
+        if check_order is not None:
+            await to_thread.run_sync(check_order, request)
+
+    return Channels.local(lookup, lambda: tuple(each.account_id for each in connected.all()), check)
 
 
 FOLDER: Final = "account-keys"

@@ -164,6 +164,18 @@ class OwnVenue(Venue, Protocol):
         """Whether the order was placed here. Queries no exchange."""
         ...
 
+    def check(self, request: PlaceRequest) -> None:
+        """Refuse an order that its exchange would not take as it is. Blocks; sends nothing.
+
+        Raises:
+            NotFound: The account or the symbol does not exist.
+            InvalidInput: A price or an amount is off the exchange's steps, the order is too small, or the exchange has
+                no orders of this type.
+            UserMustAct: This engine runs on simulated prices.
+            NotNow: The exchange's markets are not known now.
+        """
+        ...
+
 
 class Venues:
     """All venues of an engine.
@@ -189,6 +201,11 @@ class Venues:
             return self.paper(owner)
         is_own = account_id in self.connected() if account_id is not None else bool(order_id) and own.placed(order_id)
         return own if is_own else self.paper(owner)
+
+    def check(self, request: PlaceRequest) -> None:
+        """See `OwnVenue`. Paper accounts check when they place. Blocks."""
+        if self._own is not None and request.account_id in self.connected():
+            self._own.check(request)
 
     def all(self, owner: str) -> tuple[Venue, ...]:
         """Every venue that has accounts of this owner, paper first."""

@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 
 from api import orders
-from api.errors import HeyTradersError, InvalidInput
+from api.errors import HeyTradersError, InvalidInput, NotNow
 from api.orders import PlaceRequest, wrong_side
 from safety.face import Answer, Asking, GatedOrder
 from safety.gate.halting import pull
@@ -122,6 +122,7 @@ async def _assessed(context: GateContext, action: Action, caller: Caller, *, can
     refuse_where_there_are_no_plans(context, action)
     assessment = await context.judge.assess(action, can_elicit=can_elicit, subscription_id=subscription_id)
     _refuse_wrong_sides(assessment)
+    await refuse_what_the_exchange_does_not_take(context, assessment)
     return assessment
 
 
@@ -163,6 +164,20 @@ def _refuse_wrong_sides(assessment: Assessment) -> None:
     if wrong is not None:
         value = getattr(action, wrong.field)
         raise InvalidInput(f"{wrong.field} {value:f} {wrong.rule}", suggestion=wrong.suggestion)
+
+
+async def refuse_what_the_exchange_does_not_take(context: GateContext, assessment: Assessment) -> None:
+    """Refuse an order that the exchange of a connected account would refuse, before a human is asked about it.
+
+    If its rules cannot be read now, the limits decide alone. They are read again before the order is sent.
+
+    Raises:
+        HeyTradersError: Says what the exchange does not take, and what it would.
+    """
+    action = assessment.action
+    if isinstance(action, Order) and assessment.channel.exchange is not None and assessment.settled is None:
+        with suppress(NotNow):
+            await context.channels.check(action.own_request)
 
 
 def _book(

@@ -19,7 +19,7 @@ from api.symbols import resolve
 from safety.face import IntentReport, Left, Preview, SafetyStatus
 from safety.gate.halting import ANY_ORDER
 from safety.gate.judging import Assessment
-from safety.gate.orders import refreshed, refuse_where_there_are_no_plans
+from safety.gate.orders import refreshed, refuse_what_the_exchange_does_not_take, refuse_where_there_are_no_plans
 from safety.gate.wording import intent_report, time, waiting
 from safety.ledger.journal import Event
 from safety.ledger.switch import Switch
@@ -121,6 +121,7 @@ class Reports:
         order = Order.of(request)
         refuse_where_there_are_no_plans(self.context, order)
         assessment = await self.context.judge.assess(order)
+        await refuse_what_the_exchange_does_not_take(self.context, assessment)
         facts = await to_thread.run_sync(_with_usage, self.context, assessment)
         decision = assessment.decide(facts.usage, facts.switch)
         worst = decision.worst if decision.outcome else None

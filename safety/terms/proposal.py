@@ -75,7 +75,16 @@ Lookup = Callable[[str], Awaitable[Channel | None]]
 """Returns the channel of an account by its id; `None` for an unknown account."""
 
 
+Check = Callable[[PlaceRequest], Awaitable[None]]
+"""Raises `InvalidInput` or `UserMustAct` for an order that the exchange of a connected account would not take as it is,
+and `NotNow` if that is not known now."""
+
+
 async def _nobody(_account_id: str) -> None:
+    return None
+
+
+async def _unchecked(_request: PlaceRequest) -> None:
     return None
 
 
@@ -87,6 +96,7 @@ class Channels:
         common: For actions without an account, such as a post.
         unknown: For unknown accounts; always real.
         lookup: Returns the channel of a known account.
+        check: Checks an order of a connected account against the rules of its exchange.
         connected: Current ids of the accounts connected to the embedded engine.
         trade_plans: The service takes `stop_loss`, `take_profit` and `reduce_only`.
         steps_listed: `market_tickers` shows the steps of prices and amounts.
@@ -96,6 +106,7 @@ class Channels:
     common: Channel
     unknown: Channel
     lookup: Lookup = _nobody
+    check: Check = _unchecked
     connected: Callable[[], Collection[str]] = tuple
     trade_plans: bool = False
     steps_listed: bool = False
@@ -117,12 +128,13 @@ class Channels:
         return cls(channel, channel)
 
     @classmethod
-    def local(cls, lookup: Lookup, connected: Callable[[], Collection[str]] = tuple) -> Self:
+    def local(cls, lookup: Lookup, connected: Callable[[], Collection[str]] = tuple, check: Check = _unchecked) -> Self:
         """The embedded engine: paper accounts and connected exchange accounts."""
         return cls(
             PAPER,
             Channel("real", CONNECTED_SERVICE),
             lookup,
+            check,
             connected,
             trade_plans=True,
             steps_listed=True,

@@ -22,6 +22,7 @@ from server.logs import start_log
 from server.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
+    from engine.venues.exchange.holdings import KeyRights
     from engine.venues.paper.administration import Administration, Summary
 
 Result = TypeVar("Result")
@@ -171,12 +172,12 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
         labels_echoed=True,
         client_ids=True,
     )
-    may = _checked(settings, account, secrets)
+    rights = _checked(settings, account, secrets)
     place = account_keys.keep(settings.home, account, secrets, in_file=in_file)
     ConnectedAccounts(settings.home).put(account)
     kept = "this machine's keyring" if place == "keyring" else "a file that only you can read"
     return (
-        f"Connected the {EXCHANGES[exchange].name} {network} {account_id}; its keys are kept in {kept}.\n{may}\n"
+        f"Connected the {EXCHANGES[exchange].name} {network} {account_id}; its keys are kept in {kept}.\n{rights}\n"
         "Nothing is traded yet: orders need HEYTRADERS_DATA=exchange and a policy that you sign "
         "(heytraders-mcp policy sign)."
     )
@@ -192,28 +193,34 @@ def _asked(what: str, pattern: str, form: str) -> str:
 
 
 def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> str:
-    """The exchange's answer about the keys.
+    """What the exchange says about the keys.
 
     Raises:
         BadSetting: The keys may withdraw. Nothing was stored.
         HeyTradersError: The exchange rejects them, or cannot be reached. Nothing was stored.
     """
-    may = anyio.run(_withdrawal_right, settings, account, secrets)
-    name = EXCHANGES[account.exchange].name
-    if may:
+    rights = anyio.run(_key_rights, settings, account, secrets)
+    name = f"{EXCHANGES[account.exchange].name}'s testnet" if account.testnet else EXCHANGES[account.exchange].name
+    if account.exchange == "polymarket":
+        return "The private key controls the whole wallet: use a wallet that holds only what you trade with."
+    if rights.withdraw:
         raise BadSetting(
             f"this {name} key may withdraw or transfer money; nothing was stored",
             suggestion="Make a key that may read and trade only, and connect that",
         )
-    if may is None:
-        network = f"{name}'s testnet" if account.testnet else name
-        return f"{network} does not say what a key may do: check there yourself that it may not withdraw."
+    if rights.withdraw is None:
+        return f"{name} does not say what a key may do: check there yourself that it may not withdraw."
+    if rights.trade is False:
+        return (
+            f"{name} says that the key may not withdraw. It may not trade either, so {name} will refuse its orders: "
+            "give it the right to trade there."
+        )
     return f"{name} says that the key may not withdraw."
 
 
-async def _withdrawal_right(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> bool | None:
+async def _key_rights(settings: Settings, account: ConnectedAccount, secrets: tuple[str, ...]) -> KeyRights:
     async with open_engine(settings) as engine:
-        from engine.venues.exchange.holdings import withdrawal_right
+        from engine.venues.exchange.holdings import key_rights
         from engine.venues.exchange.markets import Markets
         from engine.venues.exchange.session import Keys
         from engine.venues.exchange.views import OwnAccount
@@ -221,7 +228,7 @@ async def _withdrawal_right(settings: Settings, account: ConnectedAccount, secre
         keys = Keys(secrets, testnet=account.testnet)
         own = OwnAccount(account.account_id, account.exchange, account.name, account.testnet, lambda: keys)
         markets = partial(Markets(engine.store, engine.connector).raw, account.exchange)
-        return await anyio.to_thread.run_sync(withdrawal_right, engine.connector, own, markets)
+        return await anyio.to_thread.run_sync(key_rights, engine.connector, own, markets)
 
 
 def _told(summary: Summary) -> str:

@@ -15,10 +15,13 @@ class FakeHyperliquid(FakeVenue):
     """One perpetual, BTC, in steps of 0.00001."""
 
     actions: list[str]
+    role: dict[str, Any]
+    """What it says about the address of the private key: by default, that it is an API wallet of the account."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.actions = []
+        self.role = {"role": "agent", "data": {"user": "0x" + "11" * 20}}
 
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
@@ -69,6 +72,7 @@ class FakeHyperliquid(FakeVenue):
             "fundingHistory": [],
             "historicalOrders": [self._status(order.id)["order"] for order in reversed(self.orders.values())],
             "userAbstraction": "default",
+            "userRole": self.role,
         }  # fmt: skip
         return (200, answers[kind]) if kind in answers else (422, {"error": f"no question {kind}"})
 

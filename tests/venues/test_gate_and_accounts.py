@@ -17,8 +17,10 @@ from click.testing import CliRunner
 from mcp import Client
 from mcp.types import TextContent
 
+from api.exchanges import ExchangeId
 from api.outputs import table_rows
 from engine.access import LOCAL_AGENT
+from engine.venues.exchange import session
 from safety.human.in_force import POLICY_FILE, order_words, sign
 from safety.human.signing import SigningKey, enrol
 from safety.ledger import Ledger
@@ -35,7 +37,8 @@ from tests.calls import refusal, result
 
 from .fake_binance import FakeBinance
 from .fake_gate import FakeGate
-from .fake_venue import Fault, serving
+from .fake_venue import Answer, Fault, Request, serving
+from .test_own_accounts import CREDENTIALS, SECRETS, VENUES, at_once
 
 pytest.importorskip("ccxt")
 
@@ -340,6 +343,88 @@ def cli(settings: Settings, typed: str, *arguments: str) -> tuple[int, str]:
     }
     done = CliRunner().invoke(accounts_verb, arguments, input=typed, env=environment)
     return done.exit_code, f"{done.output}{done.exception or ''}"
+
+
+OWN_KEY = "0x" + "c0ffee" + "22" * 29
+OWN_ADDRESS = "0x28afdc86d1b3d67d73f4761fd50fbe736462a85d"
+"""The address of that private key, as eth-account computes it."""
+
+
+@pytest.mark.parametrize(
+    ("exchange", "secrets", "answers", "said", "is_kept"),
+    [
+        ("binance", None, {"apiRestrictions": (200, {"enableReading": True, "enableSpotAndMarginTrading": False})},
+         "It may not trade either, so Binance will refuse its orders", True),
+        ("gate", None, {"spot/accounts": (403, {"label": "REQUEST_EXPIRED", "message": "gap exceeds 60"})},
+         "clock is wrong (HTTP 403, REQUEST_EXPIRED: gap exceeds 60)", False),
+        ("gatefutures", None, {"futures/usdt/accounts": (403, {"label": "FORBIDDEN", "message": "not in whitelist"})},
+         "(HTTP 403, FORBIDDEN: not in whitelist)", False),
+        ("upbit", None, {"v1/accounts": (401, {"error": {"name": "expired_access_key", "message": "expired"}})},
+         "(HTTP 401, expired_access_key: expired)", False),
+        ("hyperliquid", ("0x" + "11" * 20, OWN_KEY), {}, "says that the key may not withdraw", True),
+        ("hyperliquid", ("0x" + "33" * 20, OWN_KEY), {}, f"the address {OWN_ADDRESS}, which is no API wallet", False),
+        ("hyperliquid", (OWN_ADDRESS, OWN_KEY), {}, "may withdraw or transfer money; nothing was stored", False),
+        ("lighter", None, {"accountActiveOrders": (400, {"code": 20013, "message": "invalid auth"})},
+         "does not accept this key for this request (HTTP 400, 20013: invalid auth)", False),
+        ("polymarket", ("0x" + "11" * 20, "0", OWN_KEY), {}, f"holds the money, and that is {OWN_ADDRESS}", False),
+        ("polymarket", (OWN_ADDRESS, "0", OWN_KEY), {}, "The private key controls the whole wallet", True),
+    ],
+)  # fmt: skip
+def test_what_a_key_may_do_and_why_it_is_refused_is_said_before_it_is_kept(
+    exchange: ExchangeId,
+    secrets: tuple[str, ...] | None,
+    answers: dict[str, Answer],
+    said: str,
+    is_kept: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key that may not trade, another machine's key, another account's key, a wallet's own key and a wrong clock."""
+    monkeypatch.setattr(session, "take_turn", at_once)
+    monkeypatch.setattr(session, "TRIES", 1)
+    fake = VENUES[exchange][0]()
+    given = fake.answer
+
+    def answer(request: Request) -> Answer:
+        return next((told for path, told in answers.items() if path in request.path), None) or given(request)
+
+    monkeypatch.setattr(fake, "answer", answer)
+    typed = secrets or CREDENTIALS.get(exchange, SECRETS)
+    with serving(fake) as url:
+        settings = Settings(home=tmp_path, data="exchange", venue_urls={exchange: url})
+        _, told = cli(settings, "\n".join(typed) + "\n", "connect", exchange, "--id", "mine", "--file")
+
+    assert said in told
+    assert ConnectedAccounts(tmp_path).get("mine") is not None if is_kept else not list(tmp_path.rglob("*mine*"))
+    assert not [secret for secret in typed if len(secret) > 60 and secret in told]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"price": "29850.001"}, "Use 29850.00 or 29850.01"),
+        ({"amount": "0.0010000001"}, 'amount "0.0010000001" is not a multiple of 0.00001'),
+        ({"amount": "0.00001"}, "below the smallest order of Binance, 5"),
+        ({"stop_loss": "20000.001"}, 'stop_loss "20000.001" is not a multiple of 0.01'),
+    ],
+)
+async def test_no_human_is_asked_about_an_order_that_the_exchange_would_not_take(
+    settings: Settings, fake: FakeBinance, home: Path, wrong: dict[str, str], said: str
+) -> None:
+    """The preview and both ways to place it say what is wrong and what would be right."""
+    signed(home)
+    fake.last = Decimal(30_000)
+    terms = {**order(fake), **wrong}
+    async with client_of(settings) as client:
+        told = [
+            await refusal(client, tool, **terms)
+            for tool in ("order_preview", "orders_place", "place_with_confirmation")
+        ]
+        waiting = (await result(client, "safety_status")).get("pending", [])
+
+    assert all(said in each for each in told), told
+    assert waiting == []
+    assert placements(fake) == 0
 
 
 def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Settings, fake: FakeBinance) -> None:

@@ -297,9 +297,9 @@ async def test_an_order_is_found_in_the_lists_where_the_exchange_has_forgotten_o
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
-        (401, -2015, "does not accept this key for that (HTTP 401)"),
-        (401, -1, "does not accept this key for that (HTTP 401)"),
-        (400, -1021, "this machine's clock is wrong"),
+        (401, -2015, "does not accept this key for this request (HTTP 401, -2015: no)"),
+        (401, -1, "does not accept this key for this request (HTTP 401, -1: no)"),
+        (400, -1021, "this machine's clock is wrong (HTTP 400, -1021: no)"),
         (451, 0, "does not serve the country"),
     ],
 )
@@ -323,15 +323,19 @@ async def test_an_account_that_cannot_be_read_says_what_is_wrong(
 async def test_a_refused_connection_proves_that_nothing_was_sent(venue: Setup, tmp_path: Path) -> None:
     """Nothing listens: the only case that is certain."""
     venue.accounts.balances(BalancesRequest(account_id="main"))
-    venue.accounts.place(venue.order("before"))
+    resting = venue.accounts.place(venue.order("before"))
     store = Store.open(default_url(tmp_path))
     connector = Connector(store, {"binance": "http://127.0.0.1:9"})
     own = OwnAccount("main", "binance", "", testnet=False, keys=lambda: Keys(SECRETS))
     alone = ExchangeAccounts(store, connector, Markets(store, connector), lambda: [own], real_prices=True)
     with pytest.raises(Unavailable, match="nothing was sent to Binance: it cannot be reached"):
         alone.place(venue.order("after"))
+    with pytest.raises(Unavailable, match=r"nothing was sent to Binance, so order \w+ was not cancelled") as kept:
+        alone.cancel(CancelRequest(order_id=resting.order_id or "", account_id="main"))
     connector.close()
     store.close()
+
+    assert kept.value.code == "VALIDATION_ERROR"
 
 
 @pytest.mark.parametrize("venue", ["binance"], indirect=True)

@@ -22,6 +22,7 @@ from api.accounts import (
     Position,
 )
 from api.errors import (
+    NO_EFFECT,
     HeyTradersError,
     InvalidInput,
     NotFound,
@@ -65,10 +66,6 @@ from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_vi
 
 _LOOKS: Final = 3
 _LOOK_SECONDS: Final = 0.5
-
-NOT_SENT: Final = "VALIDATION_ERROR"
-"""The code of a failure before the order is sent. It is the code of a refusal, so the caller knows that there is no
-order; `INTERNAL_ERROR` would leave that open."""
 
 
 class ExchangeAccounts:
@@ -231,22 +228,10 @@ class ExchangeAccounts:
     def place(self, request: PlaceRequest, client_id: str | None = None) -> PlacedOrder:
         """See `Venue`. Sent once; without a `client_id`, the label identifies the order."""
         own = self._own(request.account_id)
-        if request.exchange != own.exchange:
-            raise InvalidInput(
-                f"account {own.account_id} is on {own.exchange}, not {request.exchange}",
-                suggestion=f"Set exchange to {own.exchange}",
-            )
-        if not self._real_prices:
-            raise UserMustAct(
-                "this server runs on simulated prices, which say nothing about an order with real money",
-                suggestion="Set HEYTRADERS_DATA=exchange and start it again",
-                code="VALIDATION_ERROR",
-            )
         with before_any_effect("the order was not sent"):
-            market = self._reader.market(own.exchange, request.symbol)
-            check(request, market)
+            market = self._checked(own, request)
             if request.has_plan:
-                self._check_plan(own, request, market)
+                self._check_sides(request, market)
         label = request.label or client_id or new_id("order")
         sent_as = order_id_for(own.exchange, own.account_id, client_id or label)
         row, is_new = self._write_down(own, request, market, label, sent_as)
@@ -260,7 +245,7 @@ class ExchangeAccounts:
         if not written.sent:
             self._end(row, "REJECTED", "nothing was sent")
             raise Unavailable(
-                f"nothing was sent to {name}: {written.problem}", suggestion="Place the order again", code=NOT_SENT
+                f"nothing was sent to {name}: {written.problem}", suggestion="Place the order again", code=NO_EFFECT
             )
         refused = refusal(own.exchange, written)
         if refused is not None:
@@ -272,13 +257,34 @@ class ExchangeAccounts:
                 return placed_view(self._reader.learn(row, seen), own)
         return self._found_or_unknown(own, row, written.problem or "the answer does not show the order that was sent")
 
-    def _check_plan(self, own: OwnAccount, request: PlaceRequest, market: Market) -> None:
-        """Refuse exits that no process would watch, or that would close the position at once."""
-        if self._plans is None:
+    def check(self, request: PlaceRequest) -> None:
+        """See `OwnVenue`."""
+        self._checked(self._own(request.account_id), request)
+
+    def _checked(self, own: OwnAccount, request: PlaceRequest) -> Market:
+        """The market of an order that its exchange would take as it is."""
+        if request.exchange != own.exchange:
+            raise InvalidInput(
+                f"account {own.account_id} is on {own.exchange}, not {request.exchange}",
+                suggestion=f"Set exchange to {own.exchange}",
+            )
+        if not self._real_prices:
+            raise UserMustAct(
+                "this server runs on simulated prices, which say nothing about an order with real money",
+                suggestion="Set HEYTRADERS_DATA=exchange and start it again",
+                code=NO_EFFECT,
+            )
+        market = self._reader.market(own.exchange, request.symbol)
+        check(request, market)
+        if request.has_plan and self._plans is None:
             raise InvalidInput(
                 f"this process does not watch the exits of account {own.account_id}",
                 suggestion="Leave stop_loss and take_profit out",
             )
+        return market
+
+    def _check_sides(self, request: PlaceRequest, market: Market) -> None:
+        """Refuse exits that would close the position at once."""
         last = self._reader.price(market.instrument).last
         better = min if request.side == "buy" else max
         at_limit = request.price is not None and better(request.price, last) == request.price
@@ -350,7 +356,7 @@ class ExchangeAccounts:
                 f"{EXCHANGES[own.exchange].name} did not confirm leverage {leverage}"
                 f" ({written.problem or f'status {written.status}'}); the order was not sent",
                 suggestion="Place the order again, or leave leverage out",
-                code=NOT_SENT,
+                code=NO_EFFECT,
             )
 
     def _end(self, row: SentOrder, status: str, message: str) -> None:
@@ -360,6 +366,28 @@ class ExchangeAccounts:
     def cancel(self, request: CancelRequest) -> Order:
         """See `Venue`. An order placed elsewhere also needs `account_id` and `symbol`."""
         row = self._store.read_now(lambda c: find_sent(c, request.account_id, request.order_id))
+        if row is not None and row.status in HELD:
+            return order_view(self._cancel_waiting(row), self._own(row.account_id))
+        with before_any_effect("nothing was cancelled"):
+            own, market, venue_id, book = self._to_cancel(request, row)
+        written = self._write(own, "cancel_order", venue_id, market.symbol, book)
+        if not written.sent:
+            name = EXCHANGES[own.exchange].name
+            raise Unavailable(
+                f"nothing was sent to {name}, so order {request.order_id} was not cancelled: {written.problem}",
+                suggestion="Cancel it again",
+                code=NO_EFFECT,
+            )
+        shown = self._after_cancel(own, market, venue_id, row, written.problem)
+        if row is not None and row.parent is not None:
+            self._cancel_waiting(row)
+            self._take_back(own, row.parent)
+        return shown
+
+    def _to_cancel(
+        self, request: CancelRequest, row: SentOrder | None
+    ) -> tuple[OwnAccount, Market, str, dict[str, Any]]:
+        """The account, the market and the exchange's id of an open order, and the book that it is in."""
         if row is not None:
             own, venue_id = self._own(row.account_id), row.venue_id
             market = self._reader.market(row.exchange, row.symbol)
@@ -372,8 +400,6 @@ class ExchangeAccounts:
                 suggestion="Add account_id, exchange and symbol to cancel an order placed elsewhere",
                 code="ORDER_NOT_FOUND",
             )
-        if row is not None and row.status in HELD:
-            return order_view(self._cancel_waiting(row), own)
         if row is not None and row.status not in CANCELLABLE:
             raise InvalidInput(f"order {request.order_id} is {row.status}", suggestion="Only open orders are cancelled")
         if row is not None and venue_id is None:
@@ -382,12 +408,7 @@ class ExchangeAccounts:
         if venue_id is None:
             raise NotFound(f"{EXCHANGES[own.exchange].name} shows no such order", code="ORDER_NOT_FOUND")
         book = self._reader.book_of(row) if row is not None else self._reader.book_with(own, market, venue_id)
-        written = self._write(own, "cancel_order", venue_id, market.symbol, book)
-        shown = self._after_cancel(own, market, venue_id, row, written.problem)
-        if row is not None and row.parent is not None:
-            self._cancel_waiting(row)
-            self._take_back(own, row.parent)
-        return shown
+        return own, market, venue_id, book
 
     def _cancel_waiting(self, row: SentOrder) -> SentOrder:
         """Cancel the exits of a plan together. They have not been sent."""

@@ -79,6 +79,12 @@ Login = Callable[[tuple[str, ...]], dict[str, Any]]
 """Turns credentials, in the order of the row, into ccxt settings."""
 
 
+KeyCheck = Literal["its rights", "role of its address", "its address", "signed list", "balance"]
+"""Binance lists the rights of a key. Hyperliquid says for which account the address of a private key may trade. On
+Polymarket, a wallet of one's own has the address of its key. Lighter shows balances to all, and orders only for a
+signature. Elsewhere the balance needs the key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
     """One exchange. No field has a default, so that a row of a new exchange cannot leave one out by mistake.
@@ -122,7 +128,7 @@ class Convention:
         testnet: How ccxt reaches the one of its networks that has play money; "" if there is none.
         balance_has_profit: The total of its balance includes the profit of open positions that is not realised yet.
         unified_account: Whether its accounts can be unified ones, and whether their balance then has a form of its own.
-        tells_permissions: Whether the exchange reports the permissions of a key.
+        key_check: How to find out what a key may do, or at least that it is the account's.
         exits: How a stop and a target rest there. `api.exchanges` says why where they cannot.
         nothing_to_close: Its words for an exit that ended, or was refused, with nothing left to close: its owner
             cancelled it, the other exit filled, or the position is closed. An exit that ends with any other word
@@ -167,7 +173,7 @@ class Convention:
     testnet: Literal["", "sandbox", "demo trading"]
     balance_has_profit: bool
     unified_account: Literal["none", "same form", "own form"]
-    tells_permissions: bool
+    key_check: KeyCheck
     exits: ExitForm
     nothing_to_close: frozenset[str]
     trigger_book: TriggerBook | None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
 
 from api.accounts import Balance, BalancesResponse, Position
-from api.errors import HeyTradersError
+from api.errors import HeyTradersError, NotAuthorised
 from api.exchanges import EXCHANGES
 from api.orders import Order
 from api.times import iso8601
@@ -222,15 +223,67 @@ def _prediction_tokens(answer: Any) -> list[Position]:
     return found
 
 
-def withdrawal_right(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> bool | None:
-    """Whether the key may withdraw money; `None` if the exchange does not say. Blocking.
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """What a key may do; `None` where the exchange does not say.
+
+    Attributes:
+        withdraw: It may withdraw or transfer money.
+        trade: It may place orders on this kind of market.
+    """
+
+    withdraw: bool | None = None
+    trade: bool | None = None
+
+
+def key_rights(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> KeyRights:
+    """Ask the exchange what the key of an account may do. Blocking.
 
     Raises:
-        HeyTradersError: The exchange cannot be reached, or does not accept the key.
+        NotAuthorised: The exchange does not accept the key, or the key belongs to another account.
+        HeyTradersError: The exchange cannot be reached, or refuses the request for another reason.
     """
     account = (own.account_id, own.keys())
     connector.read(own.exchange, "fetch_balance", account=account, markets=markets)
-    if not CONVENTIONS[own.exchange].tells_permissions or own.testnet:
-        return None
-    said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
-    return bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))
+    row = CONVENTIONS[own.exchange]
+    if row.key_check == "its rights" and not own.testnet:
+        said = connector.read(own.exchange, "sapiGetAccountApiRestrictions", account=account)
+        trading = "enableSpotAndMarginTrading" if EXCHANGES[own.exchange].market_type == "spot" else "enableFutures"
+        may_withdraw = bool(said.get("enableWithdrawals") or said.get("enableInternalTransfer"))
+        return KeyRights(may_withdraw, bool(said[trading]) if trading in said else None)
+    if row.key_check == "signed list":
+        connector.read(own.exchange, "fetch_open_orders", markets()[0]["symbol"], account=account, markets=markets)
+    if row.key_check == "role of its address":
+        return _rights_of_address(connector, own)
+    if row.key_check == "its address":
+        wallet, kind, _ = own.keys().values
+        signer = connector.read(own.exchange, "signer", account=account)
+        if kind == "0" and signer.lower() != wallet.lower():
+            raise NotAuthorised(
+                f"with signature type 0 the address of the private key holds the money, and that is {signer}",
+                suggestion="Give that address, or the type of the wallet that holds your money",
+            )
+        return KeyRights(withdraw=True if kind == "0" else None)
+    return KeyRights()
+
+
+def _rights_of_address(connector: Connector, own: OwnAccount) -> KeyRights:
+    """What the private key of an address on Hyperliquid may do for the account.
+
+    The key of the account itself may withdraw. An API wallet may only trade, for the account that approved it; orders
+    with the key of any other address would be those of another account.
+    """
+    account = (own.account_id, own.keys())
+    wallet = own.keys().values[0].lower()
+    signer = str(connector.read(own.exchange, "signer", account=account))
+    if signer.lower() == wallet:
+        return KeyRights(withdraw=True, trade=True)
+    said = connector.read(own.exchange, "publicPostInfo", {"type": "userRole", "user": signer}, account=account)
+    shown: Mapping[str, Any] = said.get("data") or {}
+    master = shown.get("user") if said.get("role") == "agent" else None
+    if str(master).lower() != wallet:
+        raise NotAuthorised(
+            f"the private key belongs to the address {signer}, which is no API wallet of the given wallet address",
+            suggestion="Authorise an API wallet on Hyperliquid's page More > API, and connect with its private key",
+        )
+    return KeyRights(withdraw=False, trade=True)

@@ -35,6 +35,7 @@ from .wire import (
     hashing,
     knowing_its_kind,
     paying_nobody,
+    refusal_in,
     signing_library,
     trace_of,
 )
@@ -54,6 +55,9 @@ WRITE_SECONDS: Final = 30.0
 DOWNLOAD_SECONDS: Final = 120.0
 _FIRST_PAUSE: Final = 0.25
 _NO_RETRY_AFTER: Final = 30.0
+_WRONG_CLOCK: Final = frozenset({"-1021", "REQUEST_EXPIRED", "21711"})
+_WRONG_KEY: Final = frozenset({"20013"})
+"""Codes for which ccxt's error class says something else, or nothing. 20013 is Lighter's "invalid auth"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,15 +376,18 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
         return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
     if isinstance(error, ccxt.BadSymbol):
         return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")
-    if isinstance(error, ccxt.InvalidNonce):
+    code, said = refusal_in(trace.body)
+    why = _in_words(error, trace) + (f", {said}" if said else "")
+    if isinstance(error, ccxt.InvalidNonce) or code in _WRONG_CLOCK:
         return UserMustAct(
-            f"{name} refuses the time of this request: this machine's clock is wrong ({_in_words(error, trace)})",
+            f"{name} refuses the time of this request: this machine's clock is wrong ({why})",
             suggestion="Set the clock, then try again",
             code="VALIDATION_ERROR",
         )
-    if trace.status == 401 or isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)):
+    refused = isinstance(error, (ccxt.AuthenticationError, ccxt.PermissionDenied)) or code in _WRONG_KEY
+    if trace.status == 401 or refused:
         return NotAuthorised(
-            f"{name} does not accept this key for that ({_in_words(error, trace)})",
+            f"{name} does not accept this key for this request ({why})",
             suggestion="Check the key's rights and the addresses it is bound to, then connect the account again",
         )
     if trace.status == 451:
@@ -392,7 +399,7 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
     if isinstance(error, ccxt.NotSupported):
         return InvalidInput(f"{name} does not offer that")
     return Unavailable(
-        f"{name} gave no usable answer: {_in_words(error, trace)}",
+        f"{name} gave no usable answer: {why}",
         suggestion="Try again later; what is stored stays usable",
     )
 

@@ -18,10 +18,10 @@ from email.utils import parsedate_to_datetime
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from api.errors import Unavailable, UserMustAct
+from api.errors import Unavailable, UserMustAct, clean
 
 PATIENCE: Final = 5.0
 """How long a call waits for its turn unless it says otherwise."""
@@ -81,6 +81,10 @@ def careful(base: Any, hidden_fee: str | None) -> Any:
             finally:
                 self.last_request_headers = None
             return answer
+
+        async def signer(self) -> str:
+            """The address of the private key. Sends nothing."""
+            return self.eth_get_address_from_private_key(self.privateKey)
 
         def set_last_request(self, request: Any) -> None:
             """Keep nothing."""
@@ -190,6 +194,22 @@ def _refuse_hidden_fees(pattern: str, body: Any) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     if re.search(pattern, text):
         raise RuntimeError("a request would have paid a third party; nothing was sent")
+
+
+def refusal_in(body: str) -> tuple[str, str]:
+    """The exchange's code in the body of a refusal, and code and words together; "" where there are none."""
+    try:
+        read: Any = json.loads(body)
+    except ValueError:
+        return "", ""
+    if not isinstance(read, Mapping):
+        return "", ""
+    outer = cast("Mapping[str, Any]", read)
+    error = outer.get("error")
+    inner = cast("Mapping[str, Any]", error) if isinstance(error, Mapping) else outer
+    code = next((clean(str(inner[key]), 40) for key in ("name", "label", "code") if inner.get(key)), "")
+    words = inner.get("msg") or inner.get("message") or (error if isinstance(error, str) else "")
+    return code, ": ".join(part for part in (code, clean(str(words), 120)) if part)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
