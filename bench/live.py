@@ -3,7 +3,8 @@
 `python -m bench.live`: one strategy 100 times in both modes, 100 different scripts in mode signal, and 100 scripts
 that each move three limit orders at every bar. `python -m bench.live --ages 1 30 90`: one bar of one
 subscription in mode trade on minute bars of three symbols, from the candles to its orders on a paper account, at these
-ages in days. Its limit orders move every other minute.
+ages in days. Its limit orders move every other minute. `python -m bench.live --month`: the CPU of a closed bar of 20
+subscriptions, half of them in mode trade, on each fifth day of a month of bars of 15 minutes.
 
 CPU is that of the thread that runs the strategies; the rest of the time is mostly the disk.
 """
@@ -99,6 +100,41 @@ def _aged(engine: Engine, clock: AcceleratedClock, days: int) -> tuple[float, tu
     return statistics.median(alone[1:]), _medians(whole[1:]), orders / MINUTES
 
 
+async def month() -> None:
+    """Print the CPU milliseconds of a closed bar, and the database's size, on each fifth day of a month."""
+    with tempfile.TemporaryDirectory() as home:
+        clock = AcceleratedClock(START)
+        engine = await Engine.open(EngineSettings(Path(home), live=LiveSettings(in_background=False)), clock)
+        try:
+            await engine.access.local_key()
+            caller = Caller("bench", LOCAL_AGENT, scopes=frozenset(ALL_SCOPES))
+            for number in range(MAX_ACTIVE):
+                _subscribe(engine, caller, "trade" if number % 2 else "signal", number)
+            deployment = replace(catalogue()[0], timeframe="15m", script=AGED, tickers=("BINANCE:BTC/USDT",))
+            values = {"deployment": deployment.to_json(), "cursor": int(START) // 900 * 900}
+            engine.store.write_now(lambda c: c.execute(sa.update(subscriptions_table).values(**values)))
+            for day in range(1, 31):
+                taken = await anyio.to_thread.run_sync(_day, engine, clock)
+                if day == 1 or day % 5 == 0:
+                    wall, busy = _medians(taken)
+                    each = f"{wall / MAX_ACTIVE:5.2f} ms (CPU {busy / MAX_ACTIVE:5.2f}) a closed bar"
+                    print(f"day {day:2}: {each}, database {_size(Path(home)) / 2**20:5.1f} MB")
+        finally:
+            await engine.aclose()
+
+
+def _day(engine: Engine, clock: AcceleratedClock) -> list[tuple[float, float]]:
+    taken: list[tuple[float, float]] = []
+    for _ in range(96):
+        clock.advance(900)
+        taken.append(_milliseconds(engine.live.runner.tick))
+    return taken
+
+
+def _size(home: Path) -> int:
+    return sum(file.stat().st_size for file in home.glob("engine.sqlite3*"))
+
+
 CASES: Final[dict[str, tuple[str, str | None]]] = {
     "one strategy, mode signal": ("signal", None),
     "one strategy, mode trade": ("trade", None),
@@ -187,4 +223,7 @@ def _medians(taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 if __name__ == "__main__":
     given = [int(word) for word in sys.argv[2:]] if sys.argv[1:2] == ["--ages"] else []
-    anyio.run(ages, given) if given else anyio.run(main)
+    if sys.argv[1:] == ["--month"]:
+        anyio.run(month)
+    else:
+        anyio.run(ages, given) if given else anyio.run(main)
