@@ -53,7 +53,7 @@ _INSIDE_THE_BAR: Final[frozenset[FillReason]] = frozenset(
 )
 
 Action = Literal["entry", "exit", "rebalance"]
-Ended = EndedEarly | Literal["empty_account"]
+Ended = EndedEarly | Literal["empty_account", "liquidation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,8 @@ class Outlook:
     Attributes:
         seen_until: Close of the last closed bar.
         kept: The state to continue from, with the last bar that it has seen; None if nothing is new.
-        ended: The portfolio limit that was reached, or that the account is empty. No more decisions follow.
+        ended: The portfolio limit that was reached, or that the last position was liquidated, or the account is empty.
+            No more decisions follow.
         rests: The orders in the market once the coming bar has opened.
         holds: Base units of each instrument then, negative for a short.
         equity: Equity of the strategy's simulated account at the last close.
@@ -179,11 +180,12 @@ def decide(
     program = shared.program(script, extended, int(np.searchsorted(loaded.time, started_at)))
     advanced = advance(traded, program, settings, first_bar, before)
     universe = tuple(traded.bars)
+    decisions = tuple(_since(advanced, before, traded, settings, first_bar, cursor))
     return Outlook(
-        decisions=tuple(_since(advanced, before, traded, settings, first_bar, cursor)),
+        decisions=decisions,
         seen_until=seen_until,
         kept=_written(seen_until, advanced.state),
-        ended=_ended(advanced.state, settings),
+        ended=_ended(advanced.state, settings, decisions),
         rests=tuple(_rests(advanced.resting, universe)),
         holds=_holds(advanced.resting, universe),
         equity=advanced.state.equity,
@@ -336,10 +338,14 @@ def _settings(feed: Feed, deployment: Deployment, start: int, end: int, shared: 
     )
 
 
-def _ended(state: KernelState, settings: SimulationSettings) -> Ended | None:
+def _ended(state: KernelState, settings: SimulationSettings, decisions: Iterable[Decision]) -> Ended | None:
     if state.ending is not None:
         return state.ending
-    return "empty_account" if not state.positions and state.equity <= DUST * settings.initial_cash else None
+    if state.positions:
+        return None
+    if state.equity <= DUST * settings.initial_cash:
+        return "empty_account"
+    return "liquidation" if any(decision.reason == "liquidation" for decision in decisions) else None
 
 
 def watched(deployment: Deployment) -> tuple[Instrument, ...]:

@@ -46,6 +46,7 @@ _ENDINGS: Final = {
     "portfolio_stop": "the portfolio's stop loss was reached; everything it held is sold",
     "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
     "empty_account": "the strategy's account is empty",
+    "liquidation": "the exchange liquidated its position. Deploy it again to go on with the money that is left",
 }
 
 

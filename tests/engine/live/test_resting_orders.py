@@ -314,6 +314,37 @@ async def test_a_portfolio_stop_sells_everything_and_ends_the_subscription(
     )
 
 
+@pytest.mark.parametrize(
+    ("weight", "bar", "words"),
+    [
+        (5, (100, 100, 80, 82), "the exchange liquidated its position"),
+        (10, (50, 50, 50, 50), "the strategy's account is empty"),
+    ],
+    ids=["liquidation", "empty account"],
+)
+async def test_a_liquidation_and_an_empty_account_end_the_subscription_with_the_reason(
+    call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path, weight: int, bar: Bar, words: str
+) -> None:
+    """With ten times leverage, a fall of 10 % takes the margin. A later bar would buy again."""
+    entry = f'entry(TICKER, "LONG", Weight({weight}), pyramiding=5)'
+    script = f"emit_signal(bar_index == 0 or bar_index == 4, {entry})\n"
+    low: Bar = (bar[3], bar[3], bar[3], bar[3])
+    perpetual = Instrument("binancefuturesusd", "BTC", "USDT")
+    bars = (FLAT, FLAT, bar, *[low] * 40)
+    live = await deploy(call, engine, clock, tmp_path, script, bars, perpetual, leverage=10.0)
+
+    await live.hours(8)
+
+    shown = await live.shown()
+    assert (shown["status"], shown["report"]["positions"]) == ("stopped", [])
+    assert words in shown["message"]
+    assert [(fill["side"], fill["reason"]) for fill in shown["report"]["fills"]] == [
+        ("sell", "liquidation"),
+        ("buy", "entry"),
+    ]
+    assert [(side, status) for side, _, status, *_ in await live.orders()] == [("buy", "FILLED"), ("sell", "FILLED")]
+
+
 async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_strategy_puts_them_back(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
