@@ -22,7 +22,7 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route as HttpRoute
 
 from api.endpoint import Endpoint, RequestT, ResponseT
-from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, InvalidInput, RateLimited, ended
+from api.errors import CODES, HTTP_STATUS, ErrorCode, HeyTradersError, InvalidInput, OutcomeUnknown, RateLimited, ended
 from api.outputs import JsonNumber, Response, to_wire
 from api.refusals import refuse, show
 from api.times import Clock, iso8601
@@ -104,7 +104,12 @@ def answer(data: object, clock: Clock) -> HttpResponse:
 
 
 def refusal(error: HeyTradersError, clock: Clock, *, status: int | None = None) -> HttpResponse:
-    """A failure, with its code's status unless another is given. A code unknown to the API is a bug."""
+    """A failure, with its code's status unless another is given. A code unknown to the API is a bug.
+
+    The API has no code for an unknown outcome. Its caller takes `INTERNAL_ERROR` after a change for one.
+    """
+    if isinstance(error, OutcomeUnknown):
+        return _failure(500, "INTERNAL_ERROR", error.message, error.suggestion, clock, {})
     if error.code not in CODES:
         return fault(error, clock)
     headers: dict[str, str] = {}

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from mcp import Client
 from mcp.types import TextContent
 
-from api.exchanges import ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
 from api.outputs import table_rows
 from engine.access import LOCAL_AGENT
 from engine.venues.exchange import session
@@ -37,7 +37,7 @@ from tests.calls import refusal, result
 
 from .fake_binance import FakeBinance
 from .fake_gate import FakeGate
-from .fake_venue import Answer, Fault, Request, serving
+from .fake_venue import Answer, FakeVenue, Fault, Request, serving
 from .test_own_accounts import CREDENTIALS, SECRETS, VENUES, at_once
 
 pytest.importorskip("ccxt")
@@ -112,7 +112,7 @@ def order(fake: FakeBinance) -> dict[str, Any]:
     return {**terms, "amount": "0.001", "price": str(price)}
 
 
-def placements(fake: FakeBinance) -> int:
+def placements(fake: FakeVenue) -> int:
     """The number of requests that tried to place an order."""
     return sum(1 for request in fake.requests if fake.places(request))
 
@@ -199,12 +199,43 @@ async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_jo
     assert fake.count("orderList/oco") == 1
 
 
+@pytest.mark.parametrize("exchange", ["binance", "gate", "gatefutures", "hyperliquid"])
 async def test_an_old_copy_of_the_home_halts_before_its_first_order(
-    settings: Settings, fake: FakeBinance, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exchange: ExchangeId, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exchange shows an order of this home that the copy does not know. A release by its human accepts it."""
-    key = signed(home)
-    terms = order(fake)
+    monkeypatch.setattr(session, "take_turn", at_once)
+    make, _, symbol, _ = VENUES[exchange]
+    fake, home = make(), tmp_path / "home"
+    fake.last = Decimal(30_000)
+    home.mkdir(mode=0o700)
+    account = ConnectedAccount(account_id="main", exchange=exchange, labels_echoed=True, client_ids=True)
+    account_keys.keep(home, account, CREDENTIALS.get(exchange, SECRETS), in_file=True)
+    ConnectedAccounts(home).put(account)
+    limits = {
+        "market_types": [EXCHANGES[exchange].market_type],
+        "symbols": [symbol],
+        "max_amount": {symbol: Decimal(1)},
+    }
+    key = signed(home, **limits, position_usd=Decimal(100_000), position_share=Decimal(1), exposure_share=Decimal(1))
+    terms = {"account_id": "main", "exchange": exchange, "symbol": symbol, "side": "buy", "order_type": "limit"}
+    terms |= {"amount": "0.001", "price": "29850"}
+    if exchange in {"gatefutures", "hyperliquid"}:
+        terms["leverage"] = "1"
+    with serving(fake) as url:
+        settings = Settings(home=home, data="exchange", venue_urls={exchange: url})
+        await _copied_and_traded(settings, fake, key, terms, tmp_path, monkeypatch)
+
+
+async def _copied_and_traded(
+    settings: Settings,
+    fake: FakeVenue,
+    key: SigningKey,
+    terms: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = settings.home
     copy = tmp_path / "copy"
     shutil.copytree(home, copy)
     async with client_of(settings) as client:
@@ -243,11 +274,14 @@ async def test_the_gate_books_what_a_fault_proves(
         fake.faults.append(fault)
         await client.call_tool("orders_place", terms)
         await client.call_tool("orders_place", terms)
+        told = str(await result(client, "order_intent", intent_id=asked.structured_content["intent_id"]))
         with closing(Ledger.open(home)) as ledger:
             intent = ledger.intent(asked.structured_content["intent_id"])
 
     assert intent is not None
     assert intent.state == state
+    assert ("it is not known whether it was placed (the connection broke)" in told) == (state == "UNKNOWN")
+    assert "Try again" not in told
     assert placements(fake) == 1
 
 
@@ -404,7 +438,7 @@ def test_what_a_key_may_do_and_why_it_is_refused_is_said_before_it_is_kept(
     [
         ({"price": "29850.001"}, "Use 29850.00 or 29850.01"),
         ({"amount": "0.0010000001"}, 'amount "0.0010000001" is not a multiple of 0.00001'),
-        ({"amount": "0.00001"}, "below the smallest order of Binance, 5"),
+        ({"amount": "0.00016"}, "below the smallest order of Binance, 5. Use an amount of at least 0.00017"),
         ({"stop_loss": "20000.001"}, 'stop_loss "20000.001" is not a multiple of 0.01'),
     ],
 )

@@ -144,7 +144,7 @@ def test_an_account_on_a_testnet_calls_the_testnet_alone(
 
 @every_venue
 async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Setup) -> None:
-    """The order shown is the order sent, to the last digit."""
+    """The order shown is the order sent, to the last digit. An order that gets no answer is not sent again."""
     placed = venue.accounts.place(venue.order("first"))
     listed = venue.accounts.orders(ListRequest())
     resting = venue.accounts.open_orders(OpenOrdersRequest(account_id="main"))
@@ -155,6 +155,10 @@ async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Se
     assert [one.label for one in listed.orders] == [one.label for one in resting.orders] == ["first"]
     assert (cancelled.status, cancelled.order_id) == ("CANCELLED", placed.order_id)
     assert venue.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders == []
+    venue.fake.faults.append("503 before")
+    with pytest.raises(OutcomeUnknown):
+        venue.accounts.place(venue.order("second"))
+    assert sum(1 for request in venue.fake.requests if venue.fake.places(request)) == 2
 
 
 @every_venue

@@ -216,6 +216,38 @@ def test_an_exit_on_polymarket_is_a_signed_order_to_sell_all_or_nothing(setup: S
     assert (order["makerAmount"], order["takerAmount"]) == ("12500000", "3500000")
 
 
+HELD_HERE: dict[str, dict[str, Any]] = {
+    "gate": {},
+    "gatefutures": {},
+    "upbit": {"price": 30_000_000, "stop_loss": 28_000_000, "take_profit": 33_000_000},
+    "lighter": {},
+    "polymarket": {"amount": "12.5", "order_type": "FOK", "price": "0.43", "stop_loss": "0.30", "take_profit": "0.60"},
+}
+"""The exchanges at which exits cannot rest, with an entry that fills at once."""
+
+
+@on(*HELD_HERE)
+def test_exits_that_this_engine_holds_are_shown_and_cancelled_together(setup: Setup) -> None:
+    """After the cancellation, neither price sends anything."""
+    terms = HELD_HERE[setup.exchange]
+    last = Decimal(str(terms.get("price", 30_000)))
+    setup.fake.last = Decimal("0.42") if setup.exchange == "polymarket" else last
+    entry = setup.place("first", **terms)
+    setup.at(float(setup.fake.last))
+    shown = setup.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders
+    setup.accounts.cancel(CancelRequest(order_id=str(setup.exits(entry)["stop_loss"].order_id)))
+    for price in (last / 2, last * 2):
+        setup.at(float(price))
+
+    assert entry.status == "FILLED"
+    assert {(o.role, o.held_by, o.amount) for o in shown} == {
+        (role, "engine", entry.amount) for role in ("stop_loss", "take_profit")
+    }
+    assert all(str(o.message).endswith("this engine watches the price") for o in shown)
+    assert {o.status for o in setup.exits(entry).values()} == {"CANCELLED"}
+    assert sum(1 for request in setup.fake.requests if setup.fake.places(request)) == 1
+
+
 def exits_sent(setup: Setup, stop: float, last: float = 30_000, **terms: object) -> list[Any]:
     """Fill an entry, let the price fall below its stop, and return the bodies of the orders that were then sent."""
     setup.fake.last = Decimal(str(last))
@@ -225,7 +257,12 @@ def exits_sent(setup: Setup, stop: float, last: float = 30_000, **terms: object)
     assert {o.held_by for o in setup.exits(entry).values()} == {"engine"}
     for _ in range(3):
         setup.at(stop - last / 300)
-    assert setup.exits(entry)["stop_loss"].status == "FILLED"
+    for _ in range(3):
+        setup.at(last * 2)
+    assert {role: o.status for role, o in setup.exits(entry).items()} == {
+        "stop_loss": "FILLED", "take_profit": "CANCELLED",
+    }  # fmt: skip
+    assert setup.resting() == set()
     placed = [request for request in setup.fake.requests[before:] if setup.fake.places(request)]
     return [json.loads(r.form["tx_info"]) if r.path.endswith("sendTx") else r.json for r in placed]
 

@@ -61,7 +61,7 @@ from .orders import (
 )
 from .plans import Plans
 from .reading import AccountReader
-from .session import Connector, Written
+from .session import WRONG_CLOCK, Connector, Written
 from .views import ENDED, HELD, OwnAccount, account_view, foreign_view, order_view, placed_view
 
 _LOOKS: Final = 3
@@ -250,7 +250,11 @@ class ExchangeAccounts:
         refused = refusal(own.exchange, written)
         if refused is not None:
             self._end(row, "REJECTED", refused)
-            raise InvalidInput(f"{name} refused the order: {refused}", suggestion="There is no order; correct it")
+            clock_is_wrong = refused.partition(":")[0] in WRONG_CLOCK
+            raise InvalidInput(
+                f"{name} refused the order: {refused}",
+                suggestion=f"There is no order; {'set the clock of this machine' if clock_is_wrong else 'correct it'}",
+            )
         if CONVENTIONS[own.exchange].answers_with_order and written.answer is not None and not written.problem:
             seen = read_order(written.answer, market)
             if seen.order_id is not None and not unlike(seen, request, sent_as):

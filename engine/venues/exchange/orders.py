@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from hashlib import sha256
 from typing import Any, Final, Protocol, cast
 
@@ -198,15 +198,20 @@ def check(request: PlaceRequest, market: Market) -> None:
         raise InvalidInput(
             f"amount {request.amount:f} is below the smallest that {name} takes of {market.instrument.symbol},"
             f" {market.min_amount:f}",
-            suggestion="Order more",
+            suggestion=f"Use an amount of at least {market.min_amount:f}",
         )
     cost = request.amount * (request.price or Decimal(0))
     if market.min_cost is not None and request.price is not None and cost < market.min_cost:
         raise InvalidInput(
             f"{request.amount:f} at {request.price:f} is {cost:f} {market.instrument.quote}, below the smallest order"
             f" of {name}, {market.min_cost:f}",
-            suggestion="Order more",
+            suggestion=f"Use an amount of at least {_smallest(market.min_cost / request.price, market.lot):f}",
         )
+
+
+def _smallest(amount: Decimal, lot: Decimal) -> Decimal:
+    """The smallest multiple of `lot` that is at least `amount`."""
+    return (amount / lot).to_integral_value(ROUND_CEILING) * lot
 
 
 def _check_step(field: str, value: Decimal, step: Decimal, market: Market) -> None:

@@ -55,7 +55,7 @@ WRITE_SECONDS: Final = 30.0
 DOWNLOAD_SECONDS: Final = 120.0
 _FIRST_PAUSE: Final = 0.25
 _NO_RETRY_AFTER: Final = 30.0
-_WRONG_CLOCK: Final = frozenset({"-1021", "REQUEST_EXPIRED", "21711"})
+WRONG_CLOCK: Final = frozenset({"-1021", "REQUEST_EXPIRED", "21711"})
 _WRONG_KEY: Final = frozenset({"20013"})
 """Codes for which ccxt's error class says something else, or nothing. 20013 is Lighter's "invalid auth"."""
 
@@ -378,7 +378,7 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
         return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")
     code, said = refusal_in(trace.body)
     why = _in_words(error, trace) + (f", {said}" if said else "")
-    if isinstance(error, ccxt.InvalidNonce) or code in _WRONG_CLOCK:
+    if isinstance(error, ccxt.InvalidNonce) or code in WRONG_CLOCK:
         return UserMustAct(
             f"{name} refuses the time of this request: this machine's clock is wrong ({why})",
             suggestion="Set the clock, then try again",
