@@ -11,7 +11,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -27,7 +27,7 @@ from engine.venues.exchange.conventions import CONVENTIONS
 from engine.venues.exchange.session import Connector
 
 from .cells import epoch_seconds
-from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as
+from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as, too_old
 
 ARCHIVE: Final = "https://data.binance.vision"
 ORIGIN: Final = "Binance archive"
@@ -46,6 +46,13 @@ class Job:
     span: Span
     missing: int
     requests: int
+    limit: str | None = None
+    """Why `span` begins later than requested, if the exchange does not serve the whole history."""
+
+    @property
+    def bars(self) -> int:
+        """How many bars of this length there are in the whole span."""
+        return max(0, self.span[1] - self.span[0]) // SECONDS[self.timeframe]
 
     @property
     def seconds(self) -> float:
@@ -64,36 +71,57 @@ class Summary:
     error: str | None
 
 
-def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: Span) -> list[Job]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a fetch will do: the series, and what cannot be fetched, by name, with the reason."""
+
+    jobs: list[Job] = field(default_factory=list[Job])
+    refused: dict[str, HeyTradersError] = field(default_factory=dict[str, HeyTradersError])
+
+
+def plan(fetcher: Fetcher, instruments: Sequence[Instrument], timeframe: Timeframe, span: Span) -> Plan:
     """The series to fetch so that `span` is complete for every instrument. Blocking.
 
-    Raises:
-        HeyTradersError: An exchange does not list an instrument, or cannot be reached.
+    An instrument that its exchange does not list, or whose exchange cannot be reached, does not stop the others.
     """
-    jobs: list[Job] = []
+    made = Plan()
     for instrument in instruments:
-        fetcher.market(instrument)
-        served = served_as(instrument, timeframe)
-        seconds = SECONDS[served]
-        since = max(span[0], fetcher.first_available(instrument, served)) // seconds * seconds
-        until = min(span[1], fetcher.closed(served))
-        stored = fetcher.stored(instrument, served)
-        parts = gaps(stored.covered if stored else (), (since, until)) if since < until else []
-        missing = sum((stop - start) // seconds for start, stop in parts)
-        files = sum(1 for part in parts for _ in _files(instrument, served, part, fetcher.closed("1d")))
-        pages = sum(-(-(stop - start) // seconds // page_bars(instrument, served)) for start, stop in parts)
-        jobs.append(Job(instrument, served, (since, until), missing, min(pages, 2 * files + 4) if files else pages))
-    return jobs
+        try:
+            made.jobs.append(_job(fetcher, instrument, timeframe, span))
+        except HeyTradersError as error:
+            made.refused[f"{instrument.ticker} {timeframe}"] = error
+    return made
 
 
-def renewals(store: Store, fetcher: Fetcher) -> list[Job]:
+def _job(fetcher: Fetcher, instrument: Instrument, timeframe: Timeframe, span: Span) -> Job:
+    fetcher.market(instrument)
+    served = served_as(instrument, timeframe)
+    seconds = SECONDS[served]
+    first = fetcher.first_available(instrument, served)
+    since = max(span[0], first) // seconds * seconds
+    until = min(span[1], fetcher.closed(served))
+    stored = fetcher.stored(instrument, served)
+    covered = stored.covered if stored else ()
+    parts = gaps(covered, (since, until)) if since < until else []
+    missing = sum((stop - start) // seconds for start, stop in parts)
+    files = sum(1 for part in parts for _ in _files(instrument, served, part, fetcher.closed("1d")))
+    pages = sum(-(-(stop - start) // seconds // page_bars(instrument, served)) for start, stop in parts)
+    requests = min(pages, 2 * files + 4) if files else pages
+    is_cut = CONVENTIONS[instrument.exchange].newest_only is not None and bool(gaps(covered, (span[0], first)))
+    limit = too_old(instrument, served, first).message if is_cut else None
+    return Job(instrument, served, (since, until), missing, requests, limit)
+
+
+def renewals(store: Store, fetcher: Fetcher) -> Plan:
     """The series to fetch to bring every stored series up to date. Blocking."""
-    jobs: list[Job] = []
+    made = Plan()
     for series in store.read_now(all_fetched):
         if series.kind != "funding" and series.covered:
             span = (series.covered[-1][0], fetcher.closed(series.kind))
-            jobs += plan(fetcher, [series.instrument], series.kind, span)
-    return jobs
+            part = plan(fetcher, [series.instrument], series.kind, span)
+            made.jobs.extend(part.jobs)
+            made.refused.update(part.refused)
+    return made
 
 
 def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
@@ -117,7 +145,10 @@ def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
     total = max(1, (job.span[1] - job.span[0]) // SECONDS[timeframe])
     for part in gaps(stored.covered if stored else (), job.span):
         for span, path in _files(instrument, timeframe, part, fetcher.closed("1d")):
-            block = _read(fetcher.connector, instrument, timeframe, path, span)
+            try:
+                block = _read(fetcher.connector, instrument, timeframe, path, span)
+            except HeyTradersError:
+                return  # the archive does not answer, and the API serves the same bars
             if block is not None:
                 fetcher.keep(instrument, timeframe, block, span, ORIGIN)
                 progress((span[1] - job.span[0]) // SECONDS[timeframe], total)
@@ -146,13 +177,14 @@ def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int)
 
 
 def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, path: str, span: Span) -> Block | None:
-    """The bars of one file; `None` if the archive has none or the checksum does not match."""
+    """The bars of one file; `None` if the archive has none or the checksum does not match.
+
+    Raises:
+        HeyTradersError: The archive does not answer.
+    """
     exchange = instrument.exchange
-    try:
-        promised = connector.download(exchange, f"{ARCHIVE}{path}.CHECKSUM", LONG_PATIENCE)
-        packed = None if promised is None else connector.download(exchange, f"{ARCHIVE}{path}", LONG_PATIENCE)
-    except HeyTradersError:
-        return None
+    promised = connector.download(exchange, f"{ARCHIVE}{path}.CHECKSUM", LONG_PATIENCE)
+    packed = None if promised is None else connector.download(exchange, f"{ARCHIVE}{path}", LONG_PATIENCE)
     if promised is None or packed is None or promised.split()[:1] != [hashlib.sha256(packed).hexdigest().encode()]:
         return None
     try:

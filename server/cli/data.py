@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from api.errors import HeyTradersError
     from api.symbols import Instrument
     from engine.engine import Engine
-    from engine.feeds.exchange_bulk import Job, Summary
+    from engine.feeds.exchange_bulk import Plan, Summary
     from engine.feeds.exchange_fetch import Fetcher
     from engine.feeds.importing import ImportOptions, ImportReport, Outcome
     from engine.feeds.market import MarketFeed
@@ -121,46 +121,55 @@ def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | 
     """
     span = _span(since, until)
 
-    def jobs(feed: MarketFeed, fetcher: Fetcher, _store: Store) -> list[Job]:
+    def planned(feed: MarketFeed, fetcher: Fetcher, _store: Store) -> Plan:
+        from api.errors import HeyTradersError
         from engine.feeds.exchange_bulk import plan
         from engine.market.listings import KEYWORDS, instrument_of
 
         where = cast("ExchangeId", exchange)
         instruments: list[Instrument] = []
+        refused: dict[str, HeyTradersError] = {}
         for symbol in symbols:
-            if symbol in KEYWORDS:
-                instruments += [one.instrument for one in KEYWORDS[symbol](feed.listings(where))]
-            else:
-                instruments.append(instrument_of(feed, symbol, None if ":" in symbol.partition("/")[0] else where))
-        return plan(fetcher, list(dict.fromkeys(instruments)), cast("Timeframe", timeframe), span)
+            try:
+                if symbol in KEYWORDS:
+                    instruments += [one.instrument for one in KEYWORDS[symbol](feed.listings(where))]
+                else:
+                    instruments.append(instrument_of(feed, symbol, None if ":" in symbol.partition("/")[0] else where))
+            except HeyTradersError as error:
+                refused[symbol] = error
+        made = plan(fetcher, list(dict.fromkeys(instruments)), cast("Timeframe", timeframe), span)
+        made.refused.update(refused)
+        return made
 
-    sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
+    sys.exit(0 if anyio.run(_fetched, _settings(), planned) else 1)
 
 
 @data.command("update", short_help="Bring fetched candles up to now.")
 def update() -> None:
     """Bring everything that was fetched up to now."""
 
-    def jobs(_feed: MarketFeed, fetcher: Fetcher, store: Store) -> list[Job]:
+    def planned(_feed: MarketFeed, fetcher: Fetcher, store: Store) -> Plan:
         from engine.feeds.exchange_bulk import renewals
 
         return renewals(store, fetcher)
 
-    sys.exit(0 if anyio.run(_fetched, _settings(), jobs) else 1)
+    sys.exit(0 if anyio.run(_fetched, _settings(), planned) else 1)
 
 
 @data.command("remove", short_help="Remove imported candles.")
 @click.argument("symbol")
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), help="Only this one.  [default: all]")
 def remove(*, symbol: str, timeframe: str | None) -> None:
-    """Remove the imported candles of SYMBOL, which is simulated from then on."""
+    """Remove the imported candles of SYMBOL. Its prices then come from HEYTRADERS_DATA."""
     from api.symbols import resolve
     from engine.feeds.importing import remove_import
 
     instrument = resolve(symbol)
     removal = partial(remove_import, instrument=instrument, timeframe=cast("Timeframe | None", timeframe))
-    gone = anyio.run(_with_store, _settings(), removal)
-    click.echo(f"Removed {gone} bars of {instrument.ticker}.")
+    settings = _settings()
+    gone = anyio.run(_with_store, settings, removal)
+    rest = "come from the exchange" if settings.data == "exchange" else "are simulated"
+    click.echo(f"Removed {gone} bars of {instrument.ticker}. Prices that are not imported {rest}.")
 
 
 def _all_fetched(store: Store) -> tuple[Fetched, ...]:
@@ -194,30 +203,36 @@ def _day(text: str, option: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-async def _fetched(settings: Settings, jobs: Callable[[MarketFeed, Fetcher, Store], list[Job]]) -> bool:
+async def _fetched(settings: Settings, plan: Callable[[MarketFeed, Fetcher, Store], Plan]) -> bool:
     """Fetch with a progress bar for each series; false if one failed."""
     async with open_engine(replace(settings, data="exchange")) as engine:
-        return await anyio.to_thread.run_sync(_fetch_all, engine, jobs)
+        return await anyio.to_thread.run_sync(_fetch_all, engine, plan)
 
 
-def _fetch_all(engine: Engine, jobs: Callable[[MarketFeed, Fetcher, Store], list[Job]]) -> bool:
+def _fetch_all(engine: Engine, plan: Callable[[MarketFeed, Fetcher, Store], Plan]) -> bool:
+    from api.errors import explain
     from engine.feeds.exchange_bulk import run
 
     exchanges = engine.feed.exchanges
     fetcher = None if exchanges is None else exchanges.fetcher
     if fetcher is None:
         raise RuntimeError("an engine on exchange data has no fetcher")
-    planned = jobs(engine.feed, fetcher, engine.store)
-    missing, requests = sum(job.missing for job in planned), sum(job.requests for job in planned)
-    seconds = sum(job.seconds for job in planned)
+    planned = plan(engine.feed, fetcher, engine.store)
+    if not planned.jobs and len(planned.refused) == 1:
+        raise next(iter(planned.refused.values()))
+    missing, requests = sum(job.missing for job in planned.jobs), sum(job.requests for job in planned.jobs)
+    seconds = sum(job.seconds for job in planned.jobs)
     estimate = f"{missing:,} bars to fetch in about {requests:,} requests, {_duration(seconds)}"
-    click.echo(f"{len(planned)} series, {estimate if requests else 'all of it is stored'}.", err=True)
-    healthy = True
-    for job in planned:
+    click.echo(f"{len(planned.jobs)} series, {estimate if requests else 'all of it is stored'}.", err=True)
+    for name, error in planned.refused.items():
+        click.echo(f"{name}: not fetched. {explain(error)}")
+    healthy = not planned.refused
+    for job in planned.jobs:
         label = f"{job.instrument.ticker} {job.timeframe}"
-        with click.progressbar(length=max(1, job.missing), label=label, file=sys.stderr) as bar:
+        with click.progressbar(length=max(1, job.bars), label=label, file=sys.stderr) as bar:
             summary = run(fetcher, job, lambda done, _, bar=bar: bar.update(done - bar.pos))
-            bar.update(bar.length - bar.pos if bar.length else 0)
+            if summary.error is None:
+                bar.update(max(1, job.bars) - bar.pos)
         healthy = healthy and summary.error is None
         click.echo(_summed_up(summary))
     return healthy
@@ -233,8 +248,9 @@ def _summed_up(summary: Summary) -> str:
     job = summary.job
     spans = ", ".join(f"{iso8601(since)} to {iso8601(until)}" for since, until in summary.covered) or "nothing"
     holes = f", {summary.holes} missing at the exchange" if summary.holes else ""
+    limit = f"\n    {job.limit}." if job.limit else ""
     trouble = f"\n    stopped early: {summary.error}" if summary.error else ""
-    return f"{job.instrument.ticker} {job.timeframe}: {summary.bars:,} bars stored, {spans}{holes}.{trouble}"
+    return f"{job.instrument.ticker} {job.timeframe}: {summary.bars:,} bars stored, {spans}{holes}.{limit}{trouble}"
 
 
 async def import_candles(

@@ -102,6 +102,9 @@ class FakeGate(FakeVenue):
             return 400, {"label": "INVALID_PARAM_VALUE", "message": "from and limit exclude each other"}
         until = int(query.get("to", self.now()))
         since = int(query["from"]) if "from" in query else until - int(query.get("limit", 100)) * seconds
+        if since < self.now() - 10_000 * seconds:
+            message = "Candlestick too long ago. Maximum 10000 points recently are allowed"
+            return 400, {"label": "INVALID_PARAM_VALUE", "message": message}
         found = self.bars("BTC_USDT", seconds, since, until + 1, 1_999 if is_futures else 1_000)
         if is_futures:
             return 200, [{"t": t, "o": o, "h": h, "l": low, "c": c, "v": 1, "sum": v} for t, (o, h, low, c, v) in found]

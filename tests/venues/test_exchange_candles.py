@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Generator
@@ -26,6 +27,7 @@ from engine.venues.exchange.session import Connector
 from server.cli.data import data as data_verb
 
 from .fake_binance import FakeBinance, funding
+from .fake_gate import FakeGate
 from .fake_venue import serving, truth
 
 pytest.importorskip("ccxt")
@@ -168,7 +170,7 @@ def test_the_archive_brings_long_histories_and_its_checksums_are_checked(
     since = int(datetime(2024, 12, 1, tzinfo=UTC).timestamp())
     span = (since, fake.archive_until)
     fetcher = fetcher_of(feed)
-    (job,) = plan(fetcher, [BTC], "5m", span)
+    (job,) = plan(fetcher, [BTC], "5m", span).jobs
     summary = run(fetcher, job, lambda _done, _of: None)
     block = feed.candles(BTC, "5m", start=span[0], end=span[1])
 
@@ -182,10 +184,33 @@ def test_the_archive_brings_long_histories_and_its_checksums_are_checked(
 
     fake.archive_broken = True
     eth = Instrument("binance", "ETH", "USDT")
-    (job,) = plan(fetcher, [eth], "5m", span)
+    (job,) = plan(fetcher, [eth], "5m", span).jobs
     run(fetcher, job, lambda _done, _of: None)
     assert fake.count("/api/v3/klines") == 18
     assert len(feed.candles(eth, "5m", start=span[0], end=span[1])) == 62 * 288
+
+
+@pytest.mark.parametrize(
+    ("faults", "archive", "api"),
+    [(["429:1"], 5, 0), (["503", "429:0"], 6, 0), (["503"] * 3, 3, 18)],
+    ids=["a pause is waited for", "two faults are passed over", "an archive that fails is left alone"],
+)
+def test_an_archive_in_trouble_costs_no_bar(
+    feed: MarketFeed, fake: FakeBinance, faults: list[str], archive: int, api: int
+) -> None:
+    """It may ask for a pause, as the API may; where it does not answer, the API serves the same bars."""
+    fake.archive_until = int(datetime(2025, 2, 1, tzinfo=UTC).timestamp())
+    span = (int(datetime(2024, 12, 1, tzinfo=UTC).timestamp()), fake.archive_until)
+    fetcher = fetcher_of(feed)
+    (job,) = plan(fetcher, [BTC], "5m", span).jobs
+    fake.requests.clear()
+    fake.read_faults.extend(faults)
+    began = time.monotonic()
+    summary = run(fetcher, job, lambda _done, _of: None)
+
+    assert (summary.bars, summary.holes, summary.error) == (62 * 288, 0, None)
+    assert (fake.count("/data/"), fake.count("/api/v3/klines")) == (archive, api)
+    assert time.monotonic() - began >= ("429:1" in faults)
 
 
 def test_funding_rates_are_fetched_once(feed: MarketFeed, fake: FakeBinance) -> None:
@@ -245,6 +270,26 @@ def test_a_fetch_of_no_time_at_all_is_refused(tmp_path: Path, since: str, until:
     done = CliRunner().invoke(data_verb, given, env={"HEYTRADERS_HOME": str(tmp_path)})
 
     assert said in str(done.exception)
+
+
+def test_a_symbol_that_cannot_be_fetched_stops_no_other_and_a_short_history_is_explained(tmp_path: Path) -> None:
+    """Gate serves 10,000 bars back from now, and refuses a request for older ones."""
+    with serving(FakeBinance()) as binance, serving(FakeGate()) as gate:
+        env = {"HEYTRADERS_HOME": str(tmp_path), "HEYTRADERS_VENUE_URLS": f"binance={binance},gate={gate}"}
+        symbols = ["BINANCE:NOPE/USDT", "BINANCE:BTC/USDT", "GATE:BTC/USDT"]
+        fetched = CliRunner().invoke(
+            data_verb, ["fetch", *symbols, "--timeframe", "1d", "--since", "2026-06-01"], env=env
+        )
+        long = ["fetch", "GATE:BTC/USDT", "--timeframe", "1h", "--since", "2022-01-01"]
+        cut = CliRunner().invoke(data_verb, long, env=env)
+
+    assert fetched.exit_code == 1
+    assert "BINANCE:NOPE/USDT: not fetched. DATA_UNAVAILABLE: binance lists no 'NOPE/USDT'" in fetched.output
+    assert re.search(r"BINANCE:BTC/USDT 1d: [\d,]+ bars stored", fetched.output)
+    assert re.search(r"GATE:BTC/USDT 1d: [\d,]+ bars stored", fetched.output)
+    assert "newest" not in fetched.output
+    assert cut.exit_code == 0, cut.output
+    assert "Gate.io serves only the newest 9,990 bars of 1h: from" in cut.output
 
 
 def test_a_list_of_markets_that_does_not_exist_is_not_taken_for_a_coin(feed: MarketFeed) -> None:

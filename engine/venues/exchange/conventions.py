@@ -59,6 +59,9 @@ _BINANCE_CLOSED: Final = frozenset({"CANCELED", "conditional CANCELED", "conditi
 
 _GATE_CLOSED: Final = frozenset({"cancelled", "liquidated", "auto_deleveraged", "reduce_only", "position_closed"})
 
+_GATE_BARS: Final = 9_990
+"""Gate refuses candles more than 10,000 bars ago; some bars close while a fetch goes on."""
+
 _HYPERLIQUID_CLOSED: Final = frozenset(
     {"canceled", "scheduledCancel", "siblingFilledCanceled", "reduceOnlyCanceled", "reduceOnlyRejected"}
     | {"liquidatedCanceled", "delistedCanceled", "Reduce only order would increase"}
@@ -242,7 +245,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False},
             leverage_parameters={},
             testnet_options={},
-            newest_only=None,
+            newest_only=_GATE_BARS,
             lacks=frozenset({"6h", "12h", "1w"}),
             answers_with_order=True,
             no_market_buys="sizes market orders to buy in the quote currency",
@@ -290,7 +293,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             },
             leverage_parameters={},
             testnet_options={},
-            newest_only=None,
+            newest_only=_GATE_BARS,
             lacks=frozenset({"6h", "12h", "1w"}),
             answers_with_order=True,
             no_market_buys="",

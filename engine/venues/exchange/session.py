@@ -36,6 +36,7 @@ from .wire import (
     knowing_its_kind,
     paying_nobody,
     refusal_in,
+    retry_after,
     signing_library,
     trace_of,
 )
@@ -182,21 +183,24 @@ class Connector:
         """
         session = self._session(exchange, None, None)
 
-        async def work() -> tuple[int, bytes]:
+        async def work() -> tuple[int, bytes, float]:
             import aiohttp
 
             session.open(lazy=True)
             asked = await session.house_turn(url, patience, None)
             try:
                 async with session.session.get(asked, timeout=aiohttp.ClientTimeout(total=DOWNLOAD_SECONDS)) as answer:
-                    return answer.status, await answer.read()
+                    pause = retry_after(answer.headers)
+                    return answer.status, await answer.read(), _NO_RETRY_AFTER if pause is None else pause
             except (aiohttp.ClientError, TimeoutError):
-                return 0, b""
+                return 0, b"", 0.0
 
         status, content = 0, b""
         for _ in range(TRIES):
-            status, content = self._call(work)
-            if status != 0:
+            status, content, pause = self._call(work)
+            if status in {418, 429}:
+                self._hold_back(exchange, pause)
+            elif 0 < status < 500:
                 break
         if status in {403, 404}:
             return None
@@ -269,6 +273,11 @@ class Connector:
         now = time.time()
         return self._store.write_now(lambda c: take_turn(c, row.ccxt_id, row.interval, row.burst, now, turns))
 
+    def _hold_back(self, exchange: ExchangeId, pause: float) -> None:
+        """Let no process of this home send a request for `pause` seconds."""
+        until = time.time() + pause
+        self._store.write_now(lambda c: hold_back(c, CONVENTIONS[exchange].ccxt_id, until))
+
     def _asked(
         self, session: Any, exchange: ExchangeId, method: str, args: Any, params: Any, patience: float
     ) -> Callable[[], Awaitable[Any]]:
@@ -282,9 +291,8 @@ class Connector:
             except Exception as error:  # noqa: BLE001 - ccxt raises anything, even TypeError; none of it is shown
                 translated = _translated(exchange, method, error, trace)
             if isinstance(translated, RateLimited):
-                until = time.time() + (translated.retry_after or _NO_RETRY_AFTER)
-                row = CONVENTIONS[exchange]
-                await asyncio.to_thread(self._store.write_now, lambda c: hold_back(c, row.ccxt_id, until))
+                pause = translated.retry_after or _NO_RETRY_AFTER
+                await asyncio.to_thread(self._hold_back, exchange, pause)
             raise translated from None
 
         return work
