@@ -33,8 +33,10 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 _SERVER_URL = "HEYTRADERS_TEST_POSTGRESQL"
 _ROOM = 4 << 30
-_LONGEST = ("chaos", "clients", "server", "attack", "engine/live", "engine/venues", "tools", "venues", "engine/routes")
-"""Folders with files that take many seconds, longest first."""
+_WAITING = ("chaos", "clients", "attack", "server")
+"""Folders whose tests mostly wait for processes and clocks, longest first."""
+_BUSY = ("tools", "engine/live", "engine/research", "venues", "engine/venues", "conformance", "engine/routes")
+"""Folders with files that work for many seconds, longest first."""
 _WHAT_A_TOOL_DOES = ("tools", "safety", "agent_tasks", "resources", "prompts")
 
 
@@ -138,17 +140,23 @@ def _tell(send: Callable[..., None], name: str, **event: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first, so that the parallel test processes finish together."""
+    """Long files first, so that the parallel test processes finish together; one of three waits while others work."""
     if config.getoption("--database") == "postgresql":
         items[:] = [item for item in items if item.get_closest_marker("sqlite") is None]
     _alternate_eras(items)
-    folders = [str(Path(__file__).parent / folder) for folder in _LONGEST]
-    files = {item.path: str(item.path) for item in items}
-    ranks = {
-        path: next((i for i, folder in enumerate(folders) if file.startswith(folder)), len(folders))
-        for path, file in files.items()
-    }
-    items.sort(key=lambda item: ranks[item.path])
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = [path for path in files if _rank(path, _WAITING) < len(_WAITING)]
+    busy = sorted(set(files) - set(waiting), key=lambda path: (_rank(path, _BUSY), files.index(path)))
+    waiting.sort(key=lambda path: _rank(path, _WAITING))
+    places = {path: 3 * number for number, path in enumerate(waiting)}
+    places |= {path: number + number // 2 + 1 for number, path in enumerate(busy)}
+    items.sort(key=lambda item: places[item.path])
+
+
+def _rank(path: Path, folders: tuple[str, ...]) -> int:
+    """The number of the first folder that contains the file; beyond them if none does."""
+    here = path.relative_to(Path(__file__).parent).as_posix()
+    return next((i for i, folder in enumerate(folders) if here.startswith(f"{folder}/")), len(folders))
 
 
 def _alternate_eras(items: list[pytest.Item]) -> None:
