@@ -39,6 +39,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
             "ts",
             "start",
             "starttime",
+            "startat",
             "t",
             "mts",
             *("datum", "zeit", "fecha", "heure", "data", "tijd"),

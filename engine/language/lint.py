@@ -285,8 +285,8 @@ def _scale(emission: EmissionPlan, node: Node, findings: Findings) -> None:
             findings.warning(
                 emission.span,
                 "scale",
-                f"{what} a value in percent with {value:g}",
-                f"Write {100 * value:g} if you meant {100 * value:g} %",
+                f"{what} a value {'that reaches hundreds' if name == 'cci' else 'in percent'} with {value:g}",
+                f"Write {100 * value:g} if you meant {100 * value:g}{'' if name == 'cci' else ' %'}",
             )
         elif size >= 1 and (_is_return(subject) or name in _FRACTION_CALLS) and not of_percent:
             findings.warning(

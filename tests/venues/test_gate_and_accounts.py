@@ -169,6 +169,32 @@ async def test_an_approved_order_is_sent_once_and_shown(settings: Settings, fake
     assert [one["status"] for one in table_rows(listed["orders"])] == ["OPEN"]
 
 
+async def test_a_signature_counts_for_its_own_terms_and_under_the_limits_of_the_moment_alone(
+    settings: Settings, fake: FakeBinance, home: Path
+) -> None:
+    key = signed(home)
+    first, second, third = ({**order(fake), "amount": amount} for amount in ("0.001", "0.0011", "0.0012"))
+    async with client_of(settings) as client:
+        ids = [(await result(client, "orders_place", **terms))["intent_id"] for terms in (first, second, third)]
+        with closing(Ledger.open(home)) as ledger:
+            other = ledger.intent(ids[1])
+            assert other is not None
+            ledger.approve(ids[0], signature=key.sign(order_words(other)), key_id=key.key_id)
+        swapped = await refusal(client, "orders_place", **first)
+        approve(home, key, ids[1])
+        sent = await result(client, "orders_place", **second)
+        tighter = {**LIMITS, "max_amount": {"BTC/USDT": Decimal("0.0005")}}
+        draft = Policy.model_validate({"live": LIVE.model_dump() | tighter})
+        (home / POLICY_FILE).write_text(write_policy(draft), encoding="utf-8")
+        approve(home, key, ids[2])
+        tightened = await refusal(client, "orders_place", **third)
+
+    assert "R28_APPROVAL" in swapped
+    assert sent["outcome"] == "placed"
+    assert "R07_MAX_AMOUNT" in tightened
+    assert placements(fake) == 1
+
+
 async def test_exits_of_an_approved_order_rest_at_the_exchange_and_are_in_the_journal(
     settings: Settings, fake: FakeBinance, home: Path
 ) -> None:

@@ -133,6 +133,9 @@ ACCEPTED: dict[str, str | bytes] = {
     "JSON lines": "\n".join(json.dumps(row) for row in RECORDS),
     "JSON with a byte order mark": b"\xef\xbb\xbf" + json.dumps(LISTS).encode(),
     "an answer of Binance": json.dumps([[*row, row[0] + CLOSE_TIME, "1.0", 3, "1.0", "1.0", "0"] for row in LISTS]),
+    "Bybit's columns": rows(
+        lambda at, bar: f"{epoch(at)},{plain(bar)},0", "start_at,open,high,low,close,volume,turnover"
+    ),
     "an answer of Bybit, newest first": json.dumps(
         {"retCode": 0, "result": {"list": [[*map(str, row), "1000.5"] for row in LISTS[::-1]]}}
     ),

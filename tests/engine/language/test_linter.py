@@ -128,6 +128,17 @@ def test_a_doubtful_condition_is_noticed(condition: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("condition", "said"),
+    [("cci(30) > 0.7", "that reaches hundreds with 0.7"), ("mfi(9) > 0.7", "in percent with 0.7")],
+)
+def test_a_threshold_off_the_scale_is_told_in_the_unit_of_the_value(condition: str, said: str) -> None:
+    source = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.1))'
+
+    [found] = check_script(source, ScriptContext((BTC,))).diagnostics
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
     "condition",
     [
         "rsi(close, 14) > 70 and close > open",
