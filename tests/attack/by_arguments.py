@@ -81,7 +81,7 @@ async def smuggled_numbers(target: Target) -> None:
 @attacker("an order cut into many small ones")
 async def salami(target: Target) -> None:
     for number in range(30):
-        await tried(target, "orders_place", {**ORDER, "amount": f"0.00{number + 1:02d}"})
+        await tried(target, "orders_place", {**ORDER, "amount": f"0.05{number + 1:02d}"})
 
 
 @attacker("the same order again and again")

@@ -87,12 +87,12 @@ async def forged_for_the_real_intent(target: Target) -> None:
 
 @attacker("an answer to one order's question used for others", elicitation_up_to=5)
 async def answer_used_elsewhere(target: Target) -> None:
-    small = {**CONFIRMED, "amount": "0.01"}
+    small = {**CONFIRMED, "amount": "0.05"}
     question = await _question(target, small)
     if question is None:
         return
     answers: InputResponses = dict.fromkeys(question.input_requests or {}, YES)
-    larger = ({**CONFIRMED, "amount": amount} for amount in ("0.1", "0.4", "0.011"))
+    larger = ({**CONFIRMED, "amount": amount} for amount in ("0.1", "0.4", "0.051"))
     await tried_together(target, TOOL, *larger, input_responses=answers, request_state=question.request_state)
 
 

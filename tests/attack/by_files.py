@@ -78,10 +78,10 @@ async def own_approver(target: Target) -> None:
 @attacker("signatures that are none, under the human's key id")
 async def no_signatures(target: Target) -> None:
     for number, signature in enumerate(("00" * 64, "", "not hexadecimal"), start=1):
-        intent_id = await _asked(target, f"0.0{number}")
+        intent_id = await _asked(target, f"0.{number}")
         with closing(Ledger.open(target.home)) as ledger, suppress(HeyTradersError, ValueError):
             ledger.approve(intent_id, signature=signature, key_id=target.armed.key.key_id)
-        await tried(target, "orders_place", {**ORDER, "amount": f"0.0{number}"})
+        await tried(target, "orders_place", {**ORDER, "amount": f"0.{number}"})
 
 
 @attacker("an approval booked as a dialog's")
