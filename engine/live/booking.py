@@ -13,7 +13,7 @@ from api.orders import Order
 from engine.store.database import Store, Work
 from engine.venues.venue import Venues
 
-from . import exits, orders, signals
+from . import orders, positions, signals
 from .orders import DueOrder
 
 logger = logging.getLogger("heytraders.live")
@@ -58,7 +58,7 @@ class Bookings:
             if shown is None or shown.order_id is None:
                 return
             for each in followed:
-                row = exits.adopt(connection, order, each, shown.order_id)
+                row = positions.adopt(connection, order, each, shown.order_id)
                 if row.state == "open":
                     _write(connection, row, each, "placed" if orders.is_over(each) else "open", lot)
 
@@ -138,7 +138,7 @@ class Bookings:
 def _write(connection: sa.Connection, order: DueOrder, shown: Order | None, stage: Stage, lot: Decimal) -> None:
     note = None
     if shown is not None:
-        orders.record(connection, order, shown, lot)
+        positions.record(connection, order, shown, lot)
         if orders.is_over(shown) and shown.status != "FILLED":
             note = f"the order ended as {shown.status}" + (f": {shown.message}" if shown.message else "")
     if order.signal_id is not None:

@@ -35,7 +35,7 @@ from engine.feeds.feed import Feed
 from engine.store.database import Store, new_id
 from engine.venues.venue import Venue, Venues
 
-from . import LiveSettings, orders, outbox, signals, subscriptions
+from . import LiveSettings, orders, outbox, positions, signals, subscriptions
 from .delivery import deliver, judge, signing_key
 from .deployment import Deployment, catalogue, find_strategy, own_strategies
 from .door import OrderDoor
@@ -441,7 +441,7 @@ def _report(connection: sa.Connection, running: Running) -> dict[str, Any]:
         **signals.report(connection, running),
         "funding_paid": round(funding_paid(running.kept), 8),
         "orders": orders.shown(connection, running.id),
-        "positions": orders.differences(connection, running.id),
+        "positions": positions.differences(connection, running.id),
     }
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -25,7 +25,6 @@ from api.orders import CANCELLABLE, INTERNAL_PREFIX, Order, Side
 from api.symbols import Instrument, resolve
 from api.times import SECONDS
 from engine.store.live import resting_table, signals_table, subscriptions_table
-from engine.trading_rules import down
 
 from .deployment import Deployment
 from .subscriptions import Running
@@ -62,8 +61,6 @@ COVERS_NOTHING: Final = sa.and_(
 holding changes: a missed entry is never made up for."""
 _NEAR: Final = 0.01
 """An order stays unchanged while its size is off by less than this fraction."""
-_LEAST: Final = Decimal("0.01")
-"""A strategy may hold so much more than intended, as a fraction: what is left over from lots and fees."""
 _SAME: Final = 1e-9
 """Prices that differ by less than this fraction are equal."""
 _RESTED: Final = {"entry": ENTRY, "stop_loss": STOP, "trailing_stop": STOP, "take_profit": TARGET}
@@ -71,7 +68,8 @@ ZERO: Final = Decimal(0)
 _LIVING_OF: Final = sa.select(resting_table).where(
     _row.subscription_id == sa.bindparam("owner"), _row.state.in_((*LIVING, "filled", "surplus"))
 )
-_REPORTED: Final = sa.exists().where(signals_table.c.resting == _row.key)
+REPORTED: Final = sa.exists().where(signals_table.c.resting == _row.key)
+"""A signal reports the fill of the order."""
 _ORDERS: Final = (
     sa.select(resting_table, subscriptions_table.c.agent_id, subscriptions_table.c.account_id)
     .add_columns(subscriptions_table.c.deployment)
@@ -79,12 +77,6 @@ _ORDERS: Final = (
     .where(_row.state.in_(sa.bindparam("states", expanding=True)))
     .order_by(_row.closes.desc(), _row.since, _row.price, _row.key)
 )
-_HOLDINGS: Final = sa.select(
-    subscriptions_table.c.id,
-    subscriptions_table.c.held,
-    subscriptions_table.c.intended,
-    subscriptions_table.c.deployment,
-).where(subscriptions_table.c.id.in_(sa.bindparam("owners", expanding=True)))
 _INTENDS: Final = (
     sa.update(subscriptions_table)
     .where(subscriptions_table.c.id == sa.bindparam("owner"))
@@ -373,7 +365,7 @@ def end(connection: sa.Connection, order: DueOrder, message: str | None, *, fill
     An entry that filled while it was moved takes the place of the order that was to replace it. One that filled while
     it was dropped is a surplus.
     """
-    waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(_REPORTED))
+    waits = sa.and_(sa.func.coalesce(_row.filled, "0") != "0", _row.reason != RECONCILED, sa.not_(REPORTED))
     state: State = "filled"
     if filled and order.state == "cancel" and order.slot.startswith(ENTRY):
         same = sa.and_(_row.subscription_id == order.subscription_id, _row.slot == order.slot, _row.state == "due")
@@ -415,132 +407,6 @@ def in_state(connection: sa.Connection, *states: State, where: sa.ColumnElement[
     return [_order(row) for row in connection.execute(wanted, {"states": states})]
 
 
-def reconcile(connection: sa.Connection, seen: Mapping[str, int]) -> None:
-    """Request to close at once what strategies hold and their backtests do not, if no exit is pending.
-
-    A position that the backtest holds and the account does not is never opened late: its moment has passed. What an
-    entry bought before the backtest is kept while the backtest has an order for it.
-
-    Args:
-        seen: The close of the last bar that a subscription has seen, by its id.
-    """
-    for subscription_id, instrument, amount, excess in _unintended(connection, seen):
-        symbol, slot = instrument.symbol, f"{CLOSE}{instrument.ticker}"
-        if _exits_due(connection, subscription_id, symbol):
-            continue
-        since = seen[subscription_id]
-        key = order_key(subscription_id, slot, since, 0.0)
-        mine = sa.and_(_row.subscription_id == subscription_id, _row.symbol == symbol)
-        closes = sa.and_(mine, _row.slot == slot, _row.state == "due")
-        if connection.execute(sa.select(_row.key).where(sa.or_(_row.key == key, closes))).first() is not None:
-            continue
-        connection.execute(
-            sa.insert(resting_table).values(
-                key=key,
-                subscription_id=subscription_id,
-                slot=slot,
-                exchange=instrument.exchange,
-                symbol=symbol,
-                side="sell" if amount > 0 else "buy",
-                kind="market",
-                closes=float(excess / abs(amount)),
-                reason=RECONCILED,
-                units=float(excess),
-                equity=0.0,
-                fixed=True,
-                price=0.0,
-                since=since,
-                state="due",
-            )
-        )
-        connection.execute(sa.update(resting_table).where(mine, _row.state == "surplus").values(state="ended"))
-
-
-def unintended(connection: sa.Connection, seen: Collection[str]) -> bool:
-    """Whether any of these subscriptions holds what its backtest does not."""
-    return next(_unintended(connection, seen), None) is not None
-
-
-def _unintended(connection: sa.Connection, seen: Collection[str]) -> Iterator[tuple[str, Instrument, Decimal, Decimal]]:
-    """What strategies hold of an instrument, and how much of it is to be closed."""
-    dropped = set(connection.execute(sa.select(_row.subscription_id).where(_row.state == "surplus")).scalars())
-    for row in connection.execute(_HOLDINGS, {"owners": list(seen)}).all():
-        held, intended = _amounts(row.held), _amounts(row.intended)
-        for instrument in Deployment.from_json(row.deployment).instruments if held else ():
-            amount, meant = held.get(instrument.symbol, ZERO), intended.get(instrument.symbol, ZERO)
-            if amount == 0:
-                continue
-            side = 1 if amount > 0 else -1
-            if amount * meant > 0:
-                excess = side * _bought(connection, row.id, instrument, "surplus") if row.id in dropped else ZERO
-            else:
-                early = _bought(connection, row.id, instrument, "open", "cancel", "filled")
-                excess = abs(amount) - max(side * (meant + early), ZERO)
-            if excess > abs(amount) * _LEAST:
-                yield row.id, instrument, amount, min(excess, abs(amount))
-
-
-def _bought(connection: sa.Connection, subscription_id: str, instrument: Instrument, *states: State) -> Decimal:
-    """What entries have bought that no signal reports, less what their exits sold; negative for shorts."""
-    mine = sa.and_(_row.subscription_id == subscription_id, _row.symbol == instrument.symbol, _row.filled > "0")
-    found = sa.select(_row.side, _row.order_id, _row.filled, _row.received).where(mine, _row.state.in_(states))
-    total = ZERO
-    for row in connection.execute(found.where(_row.slot.startswith(ENTRY, autoescape=True), sa.not_(_REPORTED))).all():
-        exits = sa.select(_row.filled).where(mine, _row.entry == row.order_id)
-        left = Decimal(row.received or row.filled) - sum(map(Decimal, connection.execute(exits).scalars()), ZERO)
-        total += max(left, ZERO) * (1 if row.side == "buy" else -1)
-    return total
-
-
-def record(connection: sa.Connection, order: DueOrder, shown: Order, lot: Decimal) -> None:
-    """Book the venue's state of an order: new fills change the strategy's holding, in whole lots.
-
-    A fee that the venue takes out of what was bought is not held.
-    """
-    table = resting_table if order.signal_id is None else signals_table
-    mine = _row.key == order.key if order.signal_id is None else signals_table.c.id == order.signal_id
-    row = connection.execute(sa.select(table.c.filled, table.c.received).where(mine)).one_or_none()
-    before = ZERO if row is None else Decimal(row.received or row.filled or "0")
-    filled = received = shown.filled_amount or ZERO
-    if order.direction > 0 and shown.fee and shown.fee_currency == order.instrument.base:
-        received = down(filled - shown.fee, lot)
-    average = None if shown.average_price is None else str(shown.average_price)
-    values: dict[str, Any] = {"filled": str(filled), "average": average, "order_id": shown.order_id}
-    if shown.amount is not None:
-        values["wanted"] = str(shown.amount)
-    connection.execute(sa.update(table).where(mine).values(**values, received=str(received)))
-    if received != before:
-        change_held(connection, order, (received - before) * order.direction)
-
-
-def change_held(connection: sa.Connection, order: DueOrder, change: Decimal) -> None:
-    """Book a change in the strategy's holding of an order's instrument."""
-    owner = subscriptions_table.c
-    one = owner.id == order.subscription_id
-    amounts = _amounts(connection.execute(sa.select(owner.held).where(one)).scalar_one())
-    amounts[order.instrument.symbol] = amounts.get(order.instrument.symbol, ZERO) + change
-    set_held(connection, order.subscription_id, amounts)
-
-
-def set_held(connection: sa.Connection, subscription_id: str, amounts: Mapping[str, Decimal]) -> None:
-    """Record the strategy's holdings by symbol. Exits that covered nothing are looked at again."""
-    text = json.dumps({symbol: str(amount) for symbol, amount in amounts.items() if amount})
-    one = subscriptions_table.c.id == subscription_id
-    connection.execute(sa.update(subscriptions_table).where(one).values(held=text))
-    waiting = sa.and_(_row.subscription_id == subscription_id, COVERS_NOTHING)
-    connection.execute(sa.update(resting_table).where(waiting).values(message=None))
-
-
-def held(connection: sa.Connection, subscription_id: str, symbol: str) -> Decimal | None:
-    """Base units bought and not yet sold by the subscription's own orders; negative when short.
-
-    None if not counted yet, because an earlier release deployed the strategy.
-    """
-    owner = subscriptions_table.c
-    text = connection.execute(sa.select(owner.held).where(owner.id == subscription_id)).scalar_one()
-    return None if text is None else _amounts(text).get(symbol, ZERO)
-
-
 def find(connection: sa.Connection, key: str) -> Any:
     """The row of an order; None if there is none."""
     return connection.execute(sa.select(resting_table).where(_row.key == key)).one_or_none()
@@ -556,17 +422,6 @@ def is_over(shown: Order) -> bool:
     return shown.status not in CANCELLABLE
 
 
-def differences(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
-    """Holdings by symbol of the strategy's simulated account and of its orders, if either is not zero."""
-    owner = subscriptions_table.c
-    row = connection.execute(sa.select(owner.intended, owner.held).where(owner.id == subscription_id)).one()
-    meant, has = _amounts(row.intended), _amounts(row.held)
-    return [
-        {"symbol": symbol, "backtest": _shown(meant.get(symbol, ZERO)), "held": _shown(has.get(symbol, ZERO))}
-        for symbol in sorted(meant.keys() | has.keys())
-    ]
-
-
 def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
     """The orders that are waiting now, at the venue or here."""
     mine = sa.and_(_row.subscription_id == subscription_id, _row.state.in_((*LIVING, "filled")))
@@ -580,8 +435,8 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
             "symbol": r.symbol,
             "side": r.side,
             "reason": r.reason,
-            "price": _shown(r.price),
-            "amount": _shown(r.units if r.wanted is None else Decimal(r.wanted)),
+            "price": rounded(r.price),
+            "amount": rounded(r.units if r.wanted is None else Decimal(r.wanted)),
             "where": "not placed" if _covers_nothing(r) else where[r.state],
             "order_id": r.order_id,
             "entry": r.entry,
@@ -592,7 +447,7 @@ def shown(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any
     ]
 
 
-def _shown(number: float | Decimal) -> float:
+def rounded(number: float | Decimal) -> float:
     """A number without the residue of binary fractions."""
     return float(f"{number:.12g}")
 
@@ -640,25 +495,10 @@ def _alike(row: Any, rest: Rest) -> bool:
     )
 
 
-def _exits_due(connection: sa.Connection, subscription_id: str, symbol: str) -> bool:
-    row = signals_table.c
-    waiting = sa.select(row.seq).where(
-        row.subscription_id == subscription_id,
-        row.symbol == symbol,
-        row.order_state.in_(("due", "open")),
-    )
-    return connection.execute(waiting.limit(1)).first() is not None
-
-
 def order_key(subscription_id: str, slot: str, moment: int, price: float) -> str:
     """The permanent id of an order of a slot."""
     named = f"{subscription_id}|{slot}|{moment}|{price!r}"
     return f"{INTERNAL_PREFIX}ord_{hashlib.sha256(named.encode()).hexdigest()[:26]}"
-
-
-def _amounts(text: str | None) -> dict[str, Decimal]:
-    values: dict[str, float | str] = json.loads(text or "{}")
-    return {symbol: Decimal(str(amount)) for symbol, amount in values.items()}
 
 
 def change(connection: sa.Connection, key: str, **values: Any) -> None:

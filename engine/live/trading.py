@@ -31,7 +31,7 @@ from engine.store.live import resting_table, signals_table, subscriptions_table
 from engine.trading_rules import ZERO, Exits, Steps, down, from_float, up
 from engine.venues.venue import Venue, Venues
 
-from . import exits, orders, signals
+from . import orders, positions, signals
 from .booking import Bookings, Stage
 from .door import DoorAnswer, OrderDoor, StrategyOrder
 from .orders import NOTHING_HELD, DueOrder
@@ -87,8 +87,8 @@ class Trader:
         self._all(self._waiting.now().signals, self._carry_out)
         self._each("held", self._watch)
         self._each("cancel", self._cancel)
-        if seen and self._books.read(lambda connection: orders.unintended(connection, seen)):
-            self._books.write(lambda connection: orders.reconcile(connection, seen))
+        if seen and self._books.read(lambda connection: positions.unintended(connection, seen)):
+            self._books.write(lambda connection: positions.reconcile(connection, seen))
         leaving = {(order.subscription_id, order.slot) for order in self._orders("cancel")}
         due = (order for order in self._orders("due") if (order.subscription_id, order.slot) not in leaving)
         self._all(due, self._place)
@@ -144,7 +144,7 @@ class Trader:
         for each in self._venue(wish).exits(wish.account_id, entry):
             if orders.is_over(each) and not each.filled_amount:
                 continue
-            row = self._books.write(lambda connection, each=each: exits.adopt(connection, wish, each, entry))
+            row = self._books.write(lambda connection, each=each: positions.adopt(connection, wish, each, entry))
             if row.state != "open":
                 continue
             self._book(row, each, "placed" if orders.is_over(each) else "open")
@@ -165,11 +165,11 @@ class Trader:
 
     def _protect(self, order: DueOrder) -> None:
         """Let the exits of a position rest on its newest entry, in place of all earlier ones."""
-        group = self._books.read(lambda connection: exits.exits_beside(connection, order))
+        group = self._books.read(lambda connection: positions.exits_beside(connection, order))
         wishes = [each for each in group if each.state == "moving"]
         if order.key not in {each.key for each in wishes}:
             return
-        entry = self._books.read(lambda connection: exits.newest_entry(connection, order))
+        entry = self._books.read(lambda connection: positions.newest_entry(connection, order))
         earlier = [each for each in group if each.state == "open"]
         for each in earlier:
             if entry is None or each.entry == entry:
@@ -183,7 +183,7 @@ class Trader:
             self._keep_here(wishes, "no order of this strategy opened the position")
         else:
             if any(each.entry != entry for each in wishes):
-                self._books.write(lambda connection: exits.begin_to_rest(connection, wishes, entry))
+                self._books.write(lambda connection: positions.begin_to_rest(connection, wishes, entry))
             self._move(entry, amount, wishes, [each for each in earlier if each.entry == entry])
 
     def _move(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder], earlier: Sequence[DueOrder]) -> None:
@@ -211,7 +211,7 @@ class Trader:
         for placed in resting:
             wish = next((each for each in wishes if _is_target(each) == (placed.role == "take_profit")), None)
             if wish is not None and self._exit_level(wish, wish.price) == _exit_price(placed):
-                self._books.write(lambda c, w=wish, p=placed: exits.rest_on(c, w, p, entry))
+                self._books.write(lambda c, w=wish, p=placed: positions.rest_on(c, w, p, entry))
 
     def _rest(self, entry: str, amount: Decimal, wishes: Sequence[DueOrder]) -> list[Order]:
         """The exits of a position on one entry, placed unless they rest there already; none for an amount of 0."""
@@ -227,7 +227,7 @@ class Trader:
 
     def _covered(self, order: DueOrder) -> Decimal:
         """Base units that the exits of an order's position are to cover."""
-        return self._books.read(lambda connection: exits.covered(connection, order)) if self._held(order) else ZERO
+        return self._books.read(lambda connection: positions.covered(connection, order)) if self._held(order) else ZERO
 
     def _say_nothing_held(self, wishes: Sequence[DueOrder]) -> None:
         for each in wishes:
@@ -249,10 +249,10 @@ class Trader:
         """Free what exits hold of a spot balance, so that an order can sell it; they rest again afterwards."""
         if order.instrument.market_type == "perpetual":
             return
-        for each in self._books.read(lambda connection: exits.resting_exits(connection, order)):
+        for each in self._books.read(lambda connection: positions.resting_exits(connection, order)):
             self._cancel(each)
             if self._held(order) != 0:
-                self._books.write(lambda connection, each=each: exits.rest_again(connection, each))
+                self._books.write(lambda connection, each=each: positions.rest_again(connection, each))
 
     def _carry_out(self, order: DueOrder) -> None:
         """Execute a signal, or record why not."""
@@ -262,7 +262,7 @@ class Trader:
         if order.resting is not None and self._filled_by(order, order.resting):
             return
         if order.closes > 0:
-            unclaimed = self._books.read(lambda connection: exits.unclaimed_fill(connection, order))
+            unclaimed = self._books.read(lambda connection: positions.unclaimed_fill(connection, order))
             if unclaimed is not None and self._filled_by(order, unclaimed):
                 return
         if order.reason in _BY_THE_VENUE and self._gone(order):
@@ -358,7 +358,7 @@ class Trader:
         if any(position.symbol == symbol and position.size for position in venue.positions(order.account_id)):
             return False
         held = self._held(order)
-        self._books.write(lambda connection: orders.change_held(connection, order, -held))
+        self._books.write(lambda connection: positions.change_held(connection, order, -held))
         return True
 
     def _amount(self, venue: Venue, order: DueOrder) -> Decimal:
@@ -383,7 +383,7 @@ class Trader:
     def _held(self, order: DueOrder) -> Decimal:
         """Base units that the subscription holds of an order's instrument; negative when short."""
         symbol = order.instrument.symbol
-        known = self._books.read(lambda connection: orders.held(connection, order.subscription_id, symbol))
+        known = self._books.read(lambda connection: positions.held(connection, order.subscription_id, symbol))
         if known is not None:
             return known
         venue = self._venue(order)
@@ -393,7 +393,7 @@ class Trader:
             found = venue.find(order.account_id, order_id)
             filled = ZERO if found is None else found.filled_amount or ZERO
             sums[name] += filled if found is not None and found.side == "buy" else -filled
-        self._books.write(lambda connection: orders.set_held(connection, order.subscription_id, sums))
+        self._books.write(lambda connection: positions.set_held(connection, order.subscription_id, sums))
         return sums.get(symbol, ZERO)
 
     def _request(self, venue: Venue, order: DueOrder, amount: Decimal) -> PlaceRequest:

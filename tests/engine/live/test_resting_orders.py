@@ -471,7 +471,7 @@ async def test_orders_that_a_kill_left_unbooked_are_found_again_and_placed_once(
     )
     live = await deploy(call, engine, clock, tmp_path, script, [FLAT] * 50)
     with monkeypatch.context() as killed:
-        killed.setattr(booking.orders, "record", end)
+        killed.setattr(booking.positions, "record", end)
         with pytest.raises(Killed):
             await live.hours()
         placed = await live.orders()
