@@ -1,4 +1,11 @@
-"""Laws for every operator of the registry: no look at the future, honest warm-ups, any price scale."""
+"""Laws for every operator of the registry: no look at the future, honest warm-ups, any price scale.
+
+Only these reasons leave an operator out of a law. One that works bar by bar has no window; `test_elementwise_twins`
+compares it with plain numbers. A value counted from the start of the history or of a session is no function of a
+window and has no fixed first bar. An angle of price over bars (`linearreg_angle`) changes with the scale of the price.
+An operator that keeps its value over a missing bar, such as `lag`, counts that bar. A rank in a universe counts
+tickers.
+"""
 
 from __future__ import annotations
 
@@ -249,6 +256,28 @@ def test_a_price_that_does_not_move_is_no_extreme_and_its_level_decides_nothing(
         assert same or values == STILL or name in ADDED_UP
         if declared.kind == "number" and None not in (declared.low, declared.high) and name not in HIGHEST_BY_RULE:
             assert values[0] not in (declared.low, declared.high)
+
+
+def test_only_the_stated_reasons_leave_an_operator_out() -> None:
+    windowed = [OPERATORS[name] for name in ALL if not OPERATORS[name].elementwise]
+    left_out = {
+        "warm-up": {o.name for o in windowed if not _has_fixed_warmup(o)},
+        "window": {o.name for o in windowed if o.category == "session" or o.memory == "start"},
+        "gaps": {o.name for o in windowed if o.missing != "skip"},
+    }
+    sessions = {"session_vwap", "session_high", "session_low", "pivot_points"}
+    totals = {"sar", "wad", "obv", "ad", "adosc", "nvi", "pvi", "pvt", "vwap"}
+    from_the_start = {"highest_since", "lowest_since", "bars_since", "value_when", "cum", "ffill", "pivot"}
+    clocks = {"every", "every_bars"}
+    universe = {"cs_rank", "cs_rank_low", "cs_count", "cs_sum", "cs_mean", "cs_zscore"}
+    counts_the_bar = {
+        *("crossover", "crossunder", "cross", "rising", "falling", "becomes", "count_if", "any_in", "all_in"),
+        *("lag", "change", "pct_change", "log_return"),
+    }
+
+    assert left_out["window"] == sessions | totals | from_the_start | clocks
+    assert left_out["warm-up"] == left_out["window"] | universe
+    assert left_out["gaps"] == sessions | (from_the_start - {"pivot"}) | clocks | universe | counts_the_bar
 
 
 def test_there_are_enough_operators_and_each_is_described() -> None:
