@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,11 +22,16 @@ from .simulated import SimulatedFeed
 from .stored import StoredFeed
 
 if TYPE_CHECKING:
+    from engine.store.exchange_data import Span
     from engine.venues.exchange.markets import LivePrice
     from engine.venues.exchange.session import Connector
 
     from .exchange import ExchangeFeed
     from .exchange_fetch import Progress
+
+
+_LONGEST_FUNDING: Final = 8 * 3_600 + 60
+"""No exchange leaves more seconds between two funding payments; the last minute is for payments that come late."""
 
 
 def open_feed(
@@ -57,7 +63,8 @@ class FundingRates:
     Attributes:
         time: Unix seconds, oldest first.
         rate: Fraction of the position's value.
-        missing: Spans `since <= time < until` whose rates are not stored.
+        missing: Spans `since <= time < until` whose rates are not stored, or that the exchange left without a rate
+            for longer than the longest time between two payments.
     """
 
     time: Times
@@ -174,7 +181,8 @@ class MarketFeed:
         if self.exchanges is None or not self._pays_funding(instrument):
             return None
         time, rate = self.exchanges.funding(instrument, start, end)
-        return FundingRates(time, rate, tuple(self.exchanges.funding_gaps(instrument, start, end)))
+        unfetched = self.exchanges.funding_gaps(instrument, start, end)
+        return FundingRates(time, rate, tuple(sorted({*unfetched, *_unpaid(time, start, end, unfetched)})))
 
     def _pays_funding(self, instrument: Instrument) -> bool:
         return instrument.market_type == "perpetual" and self._serving(instrument) is self.exchanges
@@ -209,6 +217,15 @@ class MarketFeed:
 
     def _serving(self, instrument: Instrument) -> SourceFeed:
         return next((feed for feed in self._sources if feed.has(instrument)), self._sources[-1])
+
+
+def _unpaid(time: Times, start: int, end: int, known: Sequence[Span]) -> list[Span]:
+    """The spans without a rate that are too long to be regular, except those that overlap `known`."""
+    if not len(time):
+        return []
+    spans = pairwise((start, *time.tolist(), end))
+    long = [(since, until) for since, until in spans if until - since > _LONGEST_FUNDING]
+    return [one for one in long if all(one[1] <= since or until <= one[0] for since, until in known)]
 
 
 def fetch_recent(feed: Feed, instruments: Sequence[Instrument], timeframe: Timeframe, bars: int) -> None:

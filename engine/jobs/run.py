@@ -191,10 +191,11 @@ def unfunded(spec: Spec, feed: Feed) -> list[str]:
         if known is None:
             told.append(f"{instrument.ticker}: its prices come without funding rates, so no funding is charged.")
         elif known.missing:
-            since, until = known.missing[0][0], known.missing[-1][1]
+            spans = [f"{iso8601(float(since))} to {iso8601(float(until))}" for since, until in known.missing]
+            more = f", and {len(spans) - 3} more times" if len(spans) > 3 else ""
             told.append(
-                f"{instrument.ticker}: funding rates between {iso8601(float(since))} and {iso8601(float(until))} are"
-                " missing; nothing is charged for them."
+                f"{instrument.ticker}: funding rates are missing from {', from '.join(spans[:3])}{more}; nothing is"
+                " charged for them."
             )
         elif not len(known.time):
             told.append(f"{instrument.ticker}: its exchange gives no funding rates for this range; none is charged.")

@@ -19,7 +19,7 @@ import anyio
 from api import accounts, market, meta
 from api.accounts import BalancesResponse, Position
 from api.client import Client
-from api.errors import HeyTradersError, NotNow, OutcomeUnknown
+from api.errors import HeyTradersError, NotFound, NotNow, OutcomeUnknown
 from api.exchanges import ExchangeId
 from api.orders import Order as ShownOrder
 from api.symbols import resolve
@@ -190,19 +190,25 @@ class Gathering:
         A minute in the future counts as old by the same amount: one of the clocks is wrong.
         """
         asked = market.OhlcvRequest(symbol=symbol, exchange=exchange, timeframe="1m", start=None, end=None, limit=1)
-        answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
+        try:
+            answer = await _unless_later(self.client.call(market.MARKET_OHLCV, asked))
+        except NotFound:
+            # Imported candles may be longer than a minute: the list of markets has their last price and its time.
+            if (listed := await self._listed_quote(exchange, symbol)) is None:
+                raise
+            return listed
         if answer is None or not answer.candles:
             return None
         opened, close = _unix(answer.candles[-1][0]), Decimal(repr(answer.candles[-1][4]))
         if opened is None or not close.is_finite() or close <= 0:
             return None
-        if answer.source == "exchange" and (live := await self._live_quote(exchange, symbol)) is not None:
+        if answer.source == "exchange" and (live := await self._listed_quote(exchange, symbol)) is not None:
             return live
         now = self.now()
         return Quote(close, max(0.0, now - opened - CANDLE_SECONDS, opened - now), answer.source)
 
-    async def _live_quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
-        """The last trade at the exchange, with the exchange's own time. Candles would be up to a minute older."""
+    async def _listed_quote(self, exchange: ExchangeId, symbol: str) -> Quote | None:
+        """The last price in the list of markets, with its own time: of an exchange, its last trade."""
         found = await self._listed(exchange, symbol)
         traded_at = None if found is None or found.as_of is None else _unix(found.as_of)
         if found is None or found.price is None or found.price <= 0 or traded_at is None:

@@ -30,6 +30,8 @@ class FakeBinance(FakeVenue):
         super().__init__(now)
         self.algos: dict[str, FakeOrder] = {}
         self.became: dict[str, FakeOrder] = {}
+        self.unpaid: set[int] = set()
+        """Funding times without a rate."""
 
     def places(self, request: Request) -> bool:
         """Whether a request places an order."""
@@ -164,7 +166,8 @@ class FakeBinance(FakeVenue):
         since = int(request.query.get("startTime", 0)) // 1000
         until = min(int(request.query.get("endTime", 10**15)) // 1000, int(self.now()))
         first = max(-(-since // 28_800) * 28_800, self.listed_since)
-        times = list(range(first, until + 1, 28_800))[: int(request.query.get("limit", 100))]
+        paid = [t for t in range(first, until + 1, 28_800) if t not in self.unpaid]
+        times = paid[: int(request.query.get("limit", 100))]
         symbol = request.query["symbol"]
         return 200, [
             {"symbol": symbol, "fundingTime": t * 1000 + 3, "fundingRate": funding(t), "markPrice": "30000.0"}

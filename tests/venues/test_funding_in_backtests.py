@@ -48,9 +48,12 @@ async def service(tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def opened(home: Path, clock: AcceleratedClock) -> AsyncGenerator[tuple[Engine, httpx.AsyncClient]]:
+async def opened(
+    home: Path, clock: AcceleratedClock, unpaid: frozenset[int] = frozenset()
+) -> AsyncGenerator[tuple[Engine, httpx.AsyncClient]]:
     """An engine on the fake's prices, whose live strategies move only when the test says so."""
     fake = FakeBinance(clock.now)
+    fake.unpaid |= unpaid
     with serving(fake) as url:
         settings = EngineSettings(
             home,
@@ -86,6 +89,24 @@ async def test_every_funding_time_is_charged_on_what_was_held(service: httpx.Asy
     assert expected != 0
     assert "exchange's rates" in found["assumptions"]["funding"]
     assert not any("funding" in warning for warning in found["warnings"])
+
+
+async def test_a_funding_time_without_a_rate_is_told_and_not_taken_for_zero(tmp_path: Path) -> None:
+    """The exchange left out 08:00 on the second day; the payments around it count."""
+    hole = FROM + DAY + 8 * HOUR
+    async with opened(tmp_path, AcceleratedClock(NOW), frozenset({hole})) as (_, service):
+        started = (await service.post("/backtest/execute", json=BODY)).json()
+        result = await _finished(service, started["data"]["backtest_id"])
+        found = (await service.get(f"/backtest/results/{result}")).json()["data"]
+        metrics = (await service.get(f"/backtest/results/{result}/metrics")).json()["data"]
+        [trade] = (await service.get(f"/backtest/results/{result}/trades")).json()["data"]["trades"]
+
+    due = [at for at in range(FROM + 8 * HOUR, FROM + 3 * DAY, 8 * HOUR) if at != hole]
+    paid = sum(trade["amount"] * float(truth("BTCUSDT", HOUR, at)[0]) * float(funding(at)) for at in due)
+    assert {funding(at)[0] == "-" for at in due} == {True, False}
+    assert metrics["total_funding"] == pytest.approx(paid)
+    [told] = [warning for warning in found["warnings"] if "funding" in warning]
+    assert "missing from 2026-02-27T00:00:00Z to 2026-02-27T16:00:00Z; nothing is charged" in told
 
 
 @pytest.mark.long

@@ -8,12 +8,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
+from click.testing import CliRunner
 from mcp.types import CallToolResult
 
+from api.outputs import table_rows
 from engine.feeds import market
 from engine.venues.exchange import session
+from server.cli.data import data as data_verb
 from server.settings import Settings
+from tests.calls import result
 from tests.conftest import Connect, Era
 
 from .fake_binance import FakeBinance
@@ -150,6 +155,32 @@ def close_at(closed: str) -> float:
 def _of(answer: CallToolResult) -> dict[str, Any]:
     assert answer.structured_content is not None, answer.content
     return answer.structured_content
+
+
+async def test_imported_candles_win_and_price_an_order_however_long_they_are(connect: Connect, tmp_path: Path) -> None:
+    """Two hours of two days ago, at 101 and 104. The exchange has a price of now, but one series has one source."""
+    first = int(time.time()) // HOUR * HOUR - 2 * DAY
+    file = tmp_path / "hours.csv"
+    file.write_text(f"time,open,high,low,close,volume\n{first},100,102,99,101,50\n{first + HOUR},101,105,100,104,50\n")
+    home = tmp_path / "home"
+    given = ["import", str(file), "--symbol", SPOT, "--timeframe", "1h"]
+    with serving(FakeBinance()) as url:
+        env = {"HEYTRADERS_HOME": str(home), "HEYTRADERS_DATA": "exchange"}
+        done = await anyio.to_thread.run_sync(lambda: CliRunner().invoke(data_verb, given, env=env))
+        assert done.exit_code == 0, done.output
+        async with connect(settings_of(home, url)) as client:
+            bars = await result(client, "market_ohlcv", **arguments("market_ohlcv", SPOT))
+            [listed] = table_rows((await result(client, "market_tickers", exchange="binance", search="BTC"))["tickers"])
+            preview = await result(client, "order_preview", **arguments("order_preview", SPOT))
+            order = await result(client, "orders_place", **arguments("orders_place", SPOT) | {"amount": "0.1"})
+            scanned = await result(client, "market_scan", universe=[SPOT, "BINANCE:ETH/USDT"], condition="close > 0")
+
+    assert (bars["source"], [bar[4] for bar in bars["candles"]]) == ("imported", [101, 104])
+    assert (listed["source"], listed["price"]) == ("imported", 104)
+    assert (preview["quote"], preview["decision"]) == (104, "pass")
+    assert (order["price_source"], order["status"]) == ("imported", "FILLED")
+    assert 104 <= order["average_price"] < 105
+    assert scanned["source"] == "mixed"
 
 
 @pytest.mark.parametrize("case", ["the exchange does not answer", "the exchange does not list the symbol"])
