@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.errors import InvalidInput, NotFound, show
+from api.errors import InvalidInput, NotFound, before_any_effect, show
 from api.exchanges import EXCHANGES
 from api.live import (
     LatestSignalsRequest,
@@ -93,16 +93,18 @@ class Live:
             NotFound: `STRATEGY_NOT_FOUND`.
             NotAuthorised: Trading without the scope trade.
             InvalidInput: A wrong account or webhook, or a market whose candles have ended.
+            Unavailable: The market or the account cannot be read now.
         """
         if request.mode == "trade":
             require(caller, "trade")
         agent_id = caller.identified
         deployment = self._store.read_now(lambda connection: find_strategy(connection, agent_id, request.strategy_id))
         hook = self._hook(request.webhook)
-        self._check_account(agent_id, request, deployment)
-        self._check_deployable(deployment)
-        deployment = self._funded(agent_id, request, deployment)
-        self._rehearse(deployment, request.mode)
+        with before_any_effect("the strategy was not deployed"):
+            self._check_account(agent_id, request, deployment)
+            self._check_deployable(deployment)
+            deployment = self._funded(agent_id, request, deployment)
+            self._rehearse(deployment, request.mode)
         now = self._clock.now()
         begin = opening(int(now), deployment.timeframe)
         running = Running(

@@ -58,8 +58,10 @@ def how_to_approve(intent: Intent) -> str:
 
 
 def next_step(intent: Intent) -> str | None:
-    """What to do now; `None` if there is nothing left to do."""
+    """What to do now; `None` if there is nothing left to do. Only results of orders have a field for the intent id."""
     text = NEXT_STEPS.get(intent.state)
+    if text is not None and not isinstance(intent.proposal.action, Order):
+        text = text.replace("order_intent", f'order_intent(intent_id="{intent.intent_id}")')
     return None if text is None else text.format(how=how_to_approve(intent))
 
 

@@ -574,12 +574,16 @@ async def test_with_a_dead_exchange_nothing_is_placed_or_started_and_the_answer_
             await refusal(client, "orders_place", **order),
             await refusal(client, "backtest_execute", strategy_type="signal", **job),
             await refusal(client, "backtest_sweep", **job, grid={"n": [10, 14]}),
+            await refusal(
+                client, "live_subscribe", strategy_id="rsi-reversion", mode="trade", account_id="paper-binance"
+            ),
         ]
         status = await result(client, "safety_status")
         jobs = await result(client, "backtest_list")
 
-    assert [text.partition(":")[0] for text in told] == ["VALIDATION_ERROR"] * 3
-    assert ["not placed" in told[0], *("not started" in text for text in told[1:])] == [True] * 3
+    assert [text.partition(":")[0] for text in told] == ["VALIDATION_ERROR"] * 4
+    said = ("not placed", "not started", "not started", "not deployed")
+    assert [text for text, end in zip(told, said, strict=True) if end not in text] == []
     assert all("Binance" in text and "cannot be reached" in text for text in told)
     assert status.get("unresolved", []) == []
     assert jobs["total"] == 0

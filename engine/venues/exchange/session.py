@@ -407,7 +407,7 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
     if isinstance(error, ccxt.NotSupported):
         return InvalidInput(f"{name} does not offer that")
     return Unavailable(
-        f"{name} gave no usable answer: {why}",
+        f"{name} cannot be reached" if _was_refused(error) else f"{name} gave no usable answer: {why}",
         suggestion="Try again later; what is stored stays usable",
     )
 

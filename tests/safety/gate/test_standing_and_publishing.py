@@ -71,7 +71,7 @@ async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Pl
     deployed = await live.gate.deployments.subscribe(trading(), "live_subscribe", "")
 
     assert (asked.outcome, before) == ("approval_required", [])
-    assert "places" not in asked.approval.summary or asked.approval.summary
+    assert f'order_intent(intent_id="{asked.approval.intent_id}")' in (asked.next_step or "")
     assert (deployed.mode, deployed.status) == ("trade", "active")
     assert live.heard.changes == ["POST /live-strategies/rsi-reversion/subscribe"]
 
