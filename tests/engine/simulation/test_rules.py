@@ -263,6 +263,31 @@ def test_an_opposite_entry_reverses() -> None:
     assert [(t.side, t.reason, t.pnl) for t in result.trades.rows()] == [(1, "signal", 10.0), (-1, "end_of_data", 20.0)]
 
 
+def test_of_two_directions_on_one_bar_the_first_counts() -> None:
+    for first in (1, -1):
+        decided = {0: [Entry(PERPETUAL, first, ONE), Entry(PERPETUAL, -first, ONE)]}
+
+        assert only(run([flat(100)] * 3 + [flat(107)], decided, instrument=PERPETUAL)).pnl == 7.0 * first
+
+
+def test_an_exit_and_an_entry_of_an_open_position_on_one_bar_only_exit() -> None:
+    again = [Exit(SPOT), Entry(SPOT, 1, ONE)]
+
+    result = run([flat(100), flat(100), flat(104), flat(109), flat(120)], {0: [Entry(SPOT, 1, ONE)], 1: again})
+
+    assert (only(result).reason, only(result).exit_price) == ("signal", 104.0)
+
+
+def test_what_an_exit_frees_pays_for_an_entry_of_the_same_bar_that_was_decided_before_it() -> None:
+    other = Instrument("binance", "ETH", "USDT")
+    decided = {0: [Entry(SPOT, 1, ALL_IN)], 2: [Entry(other, 1, ALL_IN), Exit(SPOT)]}
+
+    result = run([flat(100)] * 3 + [flat(125)] * 2, decided, others={other: [flat(50)] * 5})
+
+    # 1,000 buy 10 at 100, which are sold at 125; 1,250 buy 25 at 50
+    assert [(t.amount, t.exit_price) for t in result.trades.rows()] == [(10.0, 125.0), (25.0, 50.0)]
+
+
 def test_a_partial_exit_is_a_round_trip_of_its_own() -> None:
     decided = {0: [Entry(SPOT, 1, Size("amount", 4.0))], 1: [Exit(SPOT, fraction=0.25)], 2: [Exit(SPOT)]}
 
