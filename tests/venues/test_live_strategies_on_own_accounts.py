@@ -359,3 +359,37 @@ async def test_a_stop_that_the_exchange_fills_while_it_is_moved_sells_once(
     sold = [(o.status, o.amount) for o in fake.orders.values() if o.side == "SELL" and o.status != "canceled"]
     assert sold == [("filled", Decimal("0.002"))]
     assert left["positions"] == [{"symbol": "BTC/USDT", "backtest": 0.002, "held": 0.0}]
+
+
+async def test_a_part_that_fills_before_the_backtest_is_kept_when_the_script_moves_its_limit(
+    venue: tuple[Flat, Settings, Path], machine: Machine
+) -> None:
+    """0.0007 of 0.00194 fill at 29,250; the script then moves its limit to 29,000 and drops it after the third hour."""
+    fake, settings, home = venue
+    wide = {"collar": Decimal("0.1"), "collar_major": Decimal("0.1")}
+    key = signed(home, order_types=("market", "limit"), max_notional=Decimal(100), position_share=Decimal(1), **wide)
+    script = (
+        'emit_signal(bar_index < 2, entry(TICKER, "LONG", Notional(57), limit=29250 - 250 * bar_index))\n'
+        "emit_signal(bar_index == 3, exit(TICKER))\n"
+    )
+    counts: list[list[tuple[str, str]]] = []
+    async with client_of(settings) as client:
+        approve(home, key, (await subscribe(client))["approval"]["intent_id"])
+        made = await subscribe(client)
+        run_script(home, made["subscription_id"], script)
+        machine.hour()
+        await until(lambda: len(fake.orders) == 1)
+        (entry,) = fake.orders.values()
+        entry.filled = Decimal("0.0007")
+        machine.hour()
+        await until(lambda: entry.status == "canceled")
+        for _ in range(2):
+            await after(client, made["subscription_id"], machine, lambda report: bool(report["positions"]))
+            counts.append([(order.side, order.status) for order in fake.orders.values()])
+            machine.hour()
+        await until(lambda: len(fake.orders) == 2)
+        left = await after(client, made["subscription_id"], machine, lambda report: not report["positions"])
+
+    assert counts == [[("BUY", "canceled")]] * 2
+    _, sold = fake.orders.values()
+    assert (sold.side, sold.kind, sold.amount, left["orders"]) == ("SELL", "market", Decimal("0.0007"), [])
