@@ -201,7 +201,7 @@ def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, 
     """
     rights = anyio.run(_key_rights, settings, account, secrets)
     name = f"{EXCHANGES[account.exchange].name}'s testnet" if account.testnet else EXCHANGES[account.exchange].name
-    if account.exchange == "polymarket":
+    if rights.whole_wallet:
         return "The private key controls the whole wallet: use a wallet that holds only what you trade with."
     if rights.withdraw:
         raise BadSetting(

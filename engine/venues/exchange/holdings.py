@@ -230,10 +230,12 @@ class KeyRights:
     Attributes:
         withdraw: It may withdraw or transfer money.
         trade: It may place orders on this kind of market.
+        whole_wallet: It is the private key of a wallet, and the exchange has no key that may do less.
     """
 
     withdraw: bool | None = None
     trade: bool | None = None
+    whole_wallet: bool = False
 
 
 def key_rights(connector: Connector, own: OwnAccount, markets: Callable[[], list[Any]]) -> KeyRights:
@@ -263,7 +265,7 @@ def key_rights(connector: Connector, own: OwnAccount, markets: Callable[[], list
                 f"with signature type 0 the address of the private key holds the money, and that is {signer}",
                 suggestion="Give that address, or the type of the wallet that holds your money",
             )
-        return KeyRights(withdraw=True if kind == "0" else None)
+        return KeyRights(whole_wallet=True)
     return KeyRights()
 
 
