@@ -18,7 +18,7 @@ from api.errors import InvalidInput
 from api.exchanges import EXCHANGES
 from safety.exits import cleaned
 from safety.policy.case import instrument
-from safety.terms.proposal import Action, Deployment, Order, Proposal, Publication
+from safety.terms.proposal import CONNECTED_SERVICE, Action, Deployment, Order, Proposal, Publication
 
 MAX_LINES: Final = 10
 MAX_WORDS: Final = 280
@@ -76,7 +76,8 @@ def _headline(proposal: Proposal) -> Iterator[tuple[str, str]]:
     elif isinstance(proposal.action, Publication):
         yield "PUBLIC", f"{proposal.action.action} under your name at {fact(proposal.service)}"
     else:
-        yield "REAL MONEY", f"at {fact(proposal.service)}"
+        own = proposal.service == CONNECTED_SERVICE
+        yield "REAL MONEY", "on your own account at the exchange" if own else f"at {fact(proposal.service)}"
 
 
 def _terms(proposal: Proposal) -> Iterator[tuple[str, str]]:

@@ -137,8 +137,8 @@ SWEPT: Fields = {
     ("tool", "job", "handle"),
     [
         ("backtest_execute", LONG_JOB, "backtest_id"),
-        ("backtest_and_poll", {**LONG_JOB, "wait_seconds": 1}, "backtest_id"),
-        ("backtest_sweep", {**SWEPT, "wait_seconds": 1}, "sweep_id"),
+        pytest.param("backtest_and_poll", {**LONG_JOB, "wait_seconds": 1}, "backtest_id", marks=pytest.mark.long),
+        pytest.param("backtest_sweep", {**SWEPT, "wait_seconds": 1}, "sweep_id", marks=pytest.mark.long),
     ],
 )
 async def test_the_same_call_finds_the_job_that_runs_and_starts_another_once_it_has_ended(

@@ -52,6 +52,7 @@ def sign(human: Terminal) -> None:
 def approve(human: Terminal) -> None:
     """Read the order, and approve it."""
     shown = human.until("Approve it")
+    assert "REAL MONEY      on your own account at the exchange" in shown
     assert "BUY             0.001 BTC/USDT" in shown
     human.type("yes")
     human.until("assphrase: ")
