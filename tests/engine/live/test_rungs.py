@@ -44,6 +44,8 @@ async def test_a_fill_at_a_gap_is_reported_by_the_signal_of_its_own_rung(
     assert await live.fills() == [("buy", 20, 89), ("buy", 20, 89), ("sell", 20, 101), ("sell", 20, 101)]
 
 
+HEARTBEATS = 2
+"""Statements that depend on the time and not on what was missed: signs of life that fall into one of the bars."""
 TRAILED = 'emit_signal(bar_index == 1, entry(TICKER, "LONG", Amount(40), trailing_stop=0.5))\n'
 
 
@@ -75,7 +77,8 @@ async def test_what_was_missed_costs_nothing_at_later_bars(
     assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 40.0, "held": 0.0}]
     told = [(order["reason"], order["where"], order["message"]) for order in report["orders"]]
     assert told == [(reason, "not placed", "nothing is held that it could close") for reason in exits]
-    assert last <= first < 20
+    assert first < 40  # about 18 on SQLite; PostgreSQL's locks add ten
+    assert last <= first + HEARTBEATS
 
 
 async def statements(live: Deployed) -> int:
