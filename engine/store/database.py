@@ -365,7 +365,7 @@ def _migrate(engine: sa.Engine) -> None:
             with engine.execution_options(**{_WRITES: True}).begin() as connection:
                 migrate(connection)
     except Exception:
-        # Whatever went wrong, the connections are closed before the caller hears of it.
+        # After any error the connections are closed before the caller sees it.
         engine.dispose()
         raise
 

@@ -152,6 +152,7 @@ async def test_an_order_is_placed_listed_and_cancelled_under_its_label(venue: Se
 
     assert (placed.status, placed.amount, placed.price) == ("OPEN", Decimal(venue.amount), Decimal(venue.price))
     assert (placed.label, placed.paper) == ("first", False)
+    assert [one.average_price for one in (placed, *listed.orders, *resting.orders, cancelled)] == [None] * 4
     assert [one.label for one in listed.orders] == [one.label for one in resting.orders] == ["first"]
     assert (cancelled.status, cancelled.order_id) == ("CANCELLED", placed.order_id)
     assert venue.accounts.open_orders(OpenOrdersRequest(account_id="main")).orders == []
