@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import os
 import shutil
@@ -25,7 +26,7 @@ from engine.store import database
 from safety.exits import Redactor
 from server.app import open_server
 from server.settings import Settings
-from tests import postgresql, tables
+from tests import postgresql, tables, workers
 from tools import snapshot, surface
 
 Era = Literal["auto", "legacy"]
@@ -55,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Files that a home keeps outside its folder go to a folder of this run.
     """
+    gc.disable()  # until the tests are collected, as all of that lives on
     _check_results_against_the_committed_schemas()
     _compile_each_statement_once()
     hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
@@ -64,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     if "PYTEST_XDIST_WORKER" not in os.environ:
         _keep_homes_in_memory()
+        _compile_our_modules_once()
         os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="state-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True))
     if config.getoption("--database") == "postgresql":
@@ -120,6 +123,14 @@ def _keep_homes_in_memory() -> None:
     memory = Path("/dev/shm")
     if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def _compile_our_modules_once() -> None:
+    """The test processes start together. In a new checkout, each would compile all modules for itself."""
+    root = Path(__file__).parents[1]
+    for folder in root.iterdir():
+        if (folder / "__init__.py").is_file():
+            compileall.compile_dir(folder, quiet=2, workers=0)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -185,14 +196,16 @@ def pytest_collection_finish() -> None:
 
     The collected tests live to the end. Searching them for garbage again and again takes a tenth of the time.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
     tables.make_once()
+    workers.keep_idle()
 
 
 def pytest_sessionfinish() -> None:
     """pytest searches for garbage five times more. What is still in use now need not be searched again."""
+    workers.end_all()
     gc.collect()
     gc.freeze()
 
@@ -207,6 +220,12 @@ def _own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[re
 def own_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """New databases are made from nothing, as for a user."""
     monkeypatch.setattr(tables, "copied", False)
+
+
+@pytest.fixture
+def own_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each engine starts its own processes for backtests, as for a user."""
+    monkeypatch.setattr(workers, "kept", False)
 
 
 @pytest.fixture(scope="session")

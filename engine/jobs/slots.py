@@ -56,39 +56,69 @@ class Ended:
     message: str | None = None
 
 
+class Worker:
+    """A worker process, which starts at once.
+
+    Attributes:
+        progress: The fraction done and the index of the stage, which the process writes.
+        ready: Done once the process has loaded what jobs need.
+    """
+
+    def __init__(self, memory_mb: int) -> None:
+        one_thread_each()
+        self.memory_mb: Final = memory_mb
+        self.progress: Final = RawArray("d", 2)
+        self._spawning: Final = Spawning()
+        self._executor: Final = ProcessPoolExecutor(
+            max_workers=1, mp_context=self._spawning, initializer=enter, initargs=(self.progress, memory_mb << 20)
+        )
+        self.ready: Final = self._executor.submit(greet)
+
+    def submit(self, world: World, spec: str) -> Future[Outcome | SweepOutcome]:
+        """Start a job."""
+        self.progress[0] = self.progress[1] = 0.0
+        return self._executor.submit(work, world, spec)
+
+    def alive(self) -> bool:
+        """Whether the process takes jobs."""
+        try:
+            self._executor.submit(os.getpid)
+        except BrokenProcessPool:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Kill the process, even while it starts."""
+        self._spawning.kill()
+
+    def end(self) -> None:
+        """Wait until the process is gone: kill it, unless it is idle and ends by itself in time."""
+        if not self.ready.done():
+            self.kill()
+        late = threading.Timer(_CLOSE_SECONDS, self.kill)
+        late.start()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        late.cancel()
+
+
 class Slot:
     """A place for a worker process. Only one thread at a time may call `run`; any thread may call `stop`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._executor: ProcessPoolExecutor | None = None
-        self._spawning = Spawning()
-        self._greeting: Future[None] | None = None
-        self._progress = RawArray("d", 2)
+        self._worker: Worker | None = None
         self._job: str | None = None
         self._stopped: str | None = None
         self._lock = threading.Lock()
 
     def warm(self) -> None:
         """Start the worker process, unless it is running, without waiting for it."""
-        with self._lock:
-            if self._executor is not None:
-                return
-            one_thread_each()
-            self._spawning = Spawning()
-            self._executor = ProcessPoolExecutor(
-                max_workers=1,
-                mp_context=self._spawning,
-                initializer=enter,
-                initargs=(self._progress, self._limits.memory_mb << 20),
-            )
-            self._greeting = self._executor.submit(greet)
+        self._started()
 
     def run(self, world: World, job_id: str, spec: str, look: Callable[[float, str], None]) -> Ended:
         """Run one job to its end. `look` receives the progress and the stage, many times a second."""
         with self._lock:
             self._job, self._stopped = job_id, None
-            self._progress[0] = self._progress[1] = 0.0
         try:
             return self._follow(world, spec, look)
         except BrokenProcessPool:
@@ -112,57 +142,49 @@ class Slot:
         with self._lock:
             if self._job == job_id:
                 self._stopped = why
-                self._spawning.kill()
+                self._kill()
 
     def close(self) -> None:
-        """End the worker process and wait until it is gone: kill it, unless it is idle and ends by itself in time."""
+        """End the worker process and wait until it is gone."""
         with self._lock:
             self._stopped = "the server closed"
-            greeted = self._greeting is not None and self._greeting.done()
-            if self._job is not None or not greeted:
-                self._spawning.kill()
-            late = threading.Timer(_CLOSE_SECONDS, self._spawning.kill)
-        late.start()
+            if self._job is not None:
+                self._kill()
         self._discard()
-        late.cancel()
 
     def _follow(self, world: World, spec: str, look: Callable[[float, str], None]) -> Ended:
         deadline = time.monotonic() + self._limits.seconds
-        executor, greeting = self._worker()
-        if not self._wait(greeting, deadline, look):
+        worker = self._started()
+        if not worker.alive():  # it died between two jobs
+            self._discard()
+            worker = self._started()
+        if not self._wait(worker, worker.ready, deadline, look):
             return self._overdue()
-        greeting.result()
+        worker.ready.result()
         if self._stopped is not None:
             return self._killed()
-        future = executor.submit(work, world, spec)
-        if not self._wait(future, deadline, look):
+        future = worker.submit(world, spec)
+        if not self._wait(worker, future, deadline, look):
             return self._overdue()
         return Ended("completed", future.result())
 
-    def _worker(self) -> tuple[ProcessPoolExecutor, Future[None]]:
-        """The worker process; a new one if the old one died between two jobs."""
-        self.warm()
-        executor, greeting = self._executor, self._greeting
-        if executor is None or greeting is None:
-            raise RuntimeError("the slot has no worker")
-        try:
-            executor.submit(os.getpid)
-        except BrokenProcessPool:
-            self._discard()
-            return self._worker()
-        return executor, greeting
+    def _started(self) -> Worker:
+        with self._lock:
+            if self._worker is None:
+                self._worker = Worker(self._limits.memory_mb)
+            return self._worker
 
-    def _wait(self, future: Future[Any], deadline: float, look: Callable[[float, str], None]) -> bool:
+    def _wait(self, worker: Worker, future: Future[Any], deadline: float, look: Callable[[float, str], None]) -> bool:
         """Wait until the future is done; false on timeout."""
         while not concurrent.futures.wait([future], timeout=_LOOK_SECONDS).done:
             if time.monotonic() > deadline:
                 return False
-            look(min(self._progress[0], 1.0), STAGES[int(self._progress[1])])
+            look(min(worker.progress[0], 1.0), STAGES[int(worker.progress[1])])
         return True
 
     def _overdue(self) -> Ended:
         with self._lock:
-            self._spawning.kill()
+            self._kill()
         self._discard()
         return Ended("failed", message=f"it ran longer than {self._limits.seconds:g} s; {_SMALLER}")
 
@@ -175,11 +197,15 @@ class Slot:
             f"{self._limits.memory_mb} MB); run it again, and if that fails too, {_SMALLER}",
         )
 
+    def _kill(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+
     def _discard(self) -> None:
         with self._lock:
-            executor, self._executor, self._greeting = self._executor, None, None
-        if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end()
 
 
 Progress = MutableSequence[float]

@@ -26,6 +26,8 @@ from tests.idle import IDLE_SECONDS
 
 from .conftest import Fields, Serve
 
+pytestmark = pytest.mark.usefixtures("own_workers")
+
 NOON = 1_750_075_200.0
 STATEFUL = """
 emit_signal(bars_in_position > 3, exit(TICKER))
