@@ -173,7 +173,7 @@ async def test_a_signature_counts_for_its_own_terms_and_under_the_limits_of_the_
     settings: Settings, fake: FakeBinance, home: Path
 ) -> None:
     key = signed(home)
-    first, second, third = ({**order(fake), "amount": amount} for amount in ("0.001", "0.0011", "0.0012"))
+    first, second, third = ({**order(fake), "amount": amount} for amount in ("0.0008", "0.0009", "0.001"))
     async with client_of(settings) as client:
         ids = [(await result(client, "orders_place", **terms))["intent_id"] for terms in (first, second, third)]
         with closing(Ledger.open(home)) as ledger:
