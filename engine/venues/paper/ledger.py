@@ -164,9 +164,13 @@ class Books:
 
 def rows(connection: sa.Connection, account: int, *, limit: int | None = None) -> Iterator[LedgerRow]:
     """The ledger of an account, newest last; with `limit`, its last rows."""
-    newest_first = sa.select(ledger_table).where(ledger_table.c.account == account).order_by(ledger_table.c.seq.desc())
-    wanted = newest_first.limit(limit).subquery()
-    for row in connection.execute(sa.select(wanted).order_by(wanted.c.seq)):
+    wanted = sa.select(ledger_table).where(ledger_table.c.account == account)
+    if limit is None:
+        wanted = wanted.order_by(ledger_table.c.seq)
+    else:
+        last = wanted.order_by(ledger_table.c.seq.desc()).limit(limit).subquery()
+        wanted = sa.select(last).order_by(last.c.seq)
+    for row in connection.execute(wanted):
         yield LedgerRow(row.seq, row.posting, row.kind, row.book, row.asset, Decimal(row.amount), row.order_id, row.at)
 
 

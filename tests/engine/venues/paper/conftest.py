@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from anyio.to_thread import run_sync
 
 from api.accounts import BalancesRequest, BalancesResponse
@@ -175,10 +176,15 @@ class Bench:
         """The owner's command-line actions."""
         return Administration(self.store, self.clock, OWNER)
 
-    def problems(self) -> list[str]:
-        """Complaints of the books' verification."""
-        accounts = self.store.read_now(lambda connection: read_accounts(connection, OWNER))
-        return [p for account in accounts for p in self.store.read_now(lambda c, a=account: verify(c, a))]
+    def problems(self, exchanges: Collection[str] | None = None) -> list[str]:
+        """Complaints of the books' verification, of the accounts at these exchanges or of all."""
+
+        def look(connection: sa.Connection) -> list[str]:
+            accounts = read_accounts(connection, OWNER)
+            looked_at = [a for a in accounts if exchanges is None or a.exchange in exchanges]
+            return [problem for account in looked_at for problem in verify(connection, account)]
+
+        return self.store.read_now(look)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class Brokers(RuleBasedStateMachine):
         self.answered = False
 
     def teardown(self) -> None:
+        assert self.desks[0].problems() == []
         for desk in self.desks:
             desk.store.close()
         self.runner.close()
@@ -132,7 +133,7 @@ class Brokers(RuleBasedStateMachine):
     def books_add_up(self) -> None:
         desk = self.desks[1]
         shown = {name: self.run(desk.balances(name)) for name in ACCOUNTS}
-        assert desk.problems() == []
+        assert desk.problems(ACCOUNTS) == []
         orders = desk.store.read_now(lambda c: list(read_orders(c, orders_table.c.seq > 0)))
         self._states_follow(orders)
         accounts = desk.store.read_now(lambda connection: read_accounts(connection, OWNER))
