@@ -99,7 +99,7 @@ def busy_day(home: Path) -> tuple[tuple[float, float], float, int]:
     late = timed(lambda n: ledger.admit(proposal(BUSY_DAY + n), CALLER, passes, repeat_seconds=0), 50)
     begun = time.perf_counter()
     if ledger.verify():
-        raise RuntimeError("the journal does not hold together")
+        raise RuntimeError("the journal is inconsistent")
     seconds = time.perf_counter() - begun
     events = ledger.head()[0]
     ledger.close()

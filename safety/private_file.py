@@ -79,7 +79,9 @@ def _read_regular(path: Path) -> tuple[str, os.stat_result] | None:
     try:
         return content.decode(), status
     except UnicodeDecodeError as error:
-        raise BadFile(f"{path} is not text", suggestion="Look at who changed it; restore it from a backup") from error
+        raise BadFile(
+            f"{path} is not text", suggestion=("Find out who changed it, and restore it from a backup")
+        ) from error
 
 
 def read_regular(path: Path) -> tuple[bytes, os.stat_result] | None:
@@ -94,12 +96,14 @@ def read_regular(path: Path) -> tuple[bytes, os.stat_result] | None:
         with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise BadFile(f"{path} is not a regular file", suggestion="Remove it; restore it from a backup")
+                raise BadFile(f"{path} is not a regular file", suggestion="Remove it and restore it from a backup")
             content = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise BadFile(f"{path} cannot be read ({error.strerror})", suggestion="Check its owner and mode") from error
+        raise BadFile(
+            f"{path} cannot be read ({error.strerror})", suggestion=("Check its owner and permissions")
+        ) from error
     if len(content) > MAX_BYTES:
-        raise BadFile(f"{path} is larger than {MAX_BYTES} bytes", suggestion="Look at who changed it")
+        raise BadFile(f"{path} is larger than {MAX_BYTES} bytes", suggestion="Find out who changed it")
     return content, status

@@ -132,7 +132,7 @@ class Safety:
                 await anyio.sleep(SOON)
                 await to_thread.run_sync(ledger.check, abandon_on_cancel=True)
         except Exception as error:  # noqa: BLE001 - what cannot be read is told to the next call
-            _log.warning("the journal was not looked through: %s", error)
+            _log.warning("the journal was not checked: %s", error)
 
     def _watch(self) -> None:
         """Start the watcher unless it is running. A read-only server sends nothing, not even approved intents."""

@@ -107,7 +107,7 @@ class StrictTool(Tool):
             # A fault in our code becomes an answer; otherwise the client would wait for one.
             logger.exception("%s crashed", self.name)
             return failure(
-                f"INTERNAL_ERROR: {self.name} failed for a reason of its own; the call was not the cause. "
+                f"INTERNAL_ERROR: {self.name} hit an internal error; your arguments are not the cause. "
                 "The server's log on stderr has the details. `heytraders-mcp doctor` checks the installation."
             )
         except (AskFirst, BaseExceptionGroup) as left:
@@ -141,7 +141,7 @@ class StrictTool(Tool):
 
     def _too_slow(self) -> HeyTradersError:
         """The error at the deadline."""
-        message = f"{self.name} was not done within {DEADLINE_SECONDS:g} s: the service is slow or does not answer"
+        message = f"{self.name} did not finish within {DEADLINE_SECONDS:g} s: the service is slow or does not answer"
         if self._row.hints.read_only:
             return Unavailable(message, suggestion="Nothing was changed. Call it again later; try meta_health first.")
         return OutcomeUnknown(

@@ -147,7 +147,7 @@ class ConnectedAccounts:
         except (ValueError, ValidationError) as error:
             raise UserMustAct(
                 f"{self.path} is not a list of connected accounts, so it is not clear which accounts are real",
-                suggestion="Move it away and connect the accounts again with heytraders-mcp accounts connect",
+                suggestion="Move it aside and connect the accounts again with heytraders-mcp accounts connect",
                 code="BAD_FILE",
             ) from error
         return {each.account_id: each for each in listed}
@@ -228,9 +228,9 @@ def find(home: Path, account: ConnectedAccount, keyring: Keyring | None = None) 
         kept = json.loads(text or "{}")
         exchange, secrets = str(kept["exchange"]), tuple(str(one) for one in kept["secrets"])
     except (ValueError, KeyError, TypeError) as error:
-        raise BadSetting(f"no keys are kept for account {account.account_id}", suggestion=again) from error
+        raise BadSetting(f"no keys are stored for account {account.account_id}", suggestion=again) from error
     if exchange != account.exchange:
-        raise BadSetting(f"the keys kept for {account.account_id} are those of {exchange}", suggestion=again)
+        raise BadSetting(f"the keys stored for {account.account_id} belong to {exchange}", suggestion=again)
     for secret in secrets:
         know(secret)
     return Keys(secrets, testnet=account.testnet)

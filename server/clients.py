@@ -88,7 +88,7 @@ def merged(text: str | None, config: ClientConfig, added: Mapping[str, Any]) -> 
     if not _leads_to_objects(plain, config.table):
         raise BadSetting(
             f"{config.path} is not JSON with an object at {'.'.join(config.table)}",
-            suggestion="Put the entry in by hand: add --print to see it",
+            suggestion="Add the entry by hand; --print shows it",
         )
     place, depth = _Place(plain, 0), 0
     while depth < len(path) and (inner := place.members().get(path[depth])) is not None:

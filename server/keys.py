@@ -150,7 +150,7 @@ def find_key(
             return FoundKey(SecretStr(kept), "file")
         secret = (keyring or SystemKeyring()).read(url)
         if secret is None:
-            raise BadSetting(f"the keyring holds no key for {url} any more", suggestion="Run: heytraders-mcp login")
+            raise BadSetting(f"the keyring no longer holds a key for {url}", suggestion="Run: heytraders-mcp login")
         return FoundKey(SecretStr(secret), "keyring")
     if from_environment is not None:
         return FoundKey(from_environment, "environment")
@@ -208,7 +208,7 @@ def http_token(home: Path) -> SecretStr:
         write_private(path, secrets.token_urlsafe(32) + "\n")
     token = (read_private(path) or "").strip()
     if len(token) < 32:
-        raise BadSetting(f"{path} holds no usable token", suggestion="Delete it; the next start makes a new one")
+        raise BadSetting(f"{path} contains no usable token", suggestion="Delete it; the next start creates a new one")
     return SecretStr(token)
 
 
@@ -228,7 +228,7 @@ def _read(path: Path, afterwards: str) -> dict[str, str]:
     except ValueError as error:
         raise BadSetting(f"{path} is not JSON", suggestion=f"Delete it and {afterwards}") from error
     if not isinstance(found, dict):
-        raise BadSetting(f"{path} holds no keys", suggestion=f"Delete it and {afterwards}")
+        raise BadSetting(f"{path} contains no keys", suggestion=f"Delete it and {afterwards}")
     return {str(name): str(value) for name, value in found.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - JSON
 
 

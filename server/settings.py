@@ -124,7 +124,7 @@ class Settings:
 
         near = {name: closest(name.upper(), VARIABLES, count=1) for name in self.misspelt}
         return [
-            f"{clean(name, 60)} is no setting and changes nothing" + (f"; did you mean {meant[0]}?" if meant else "")
+            f"{clean(name, 60)} is not a setting and has no effect" + (f"; did you mean {meant[0]}?" if meant else "")
             for name, meant in near.items()
         ]
 
@@ -190,7 +190,7 @@ def home_of(environment: Mapping[str, str]) -> Path:
         return user_state_path("heytraders-mcp")
     if _UNEXPANDED.search(named):
         raise BadSetting(
-            f"HEYTRADERS_HOME={named[:200]!r} holds a variable that nothing has replaced",
+            f"HEYTRADERS_HOME={named[:200]!r} contains a variable that was not replaced",
             suggestion="Write the folder out, such as /home/me/desk",
         )
     try:
@@ -199,7 +199,7 @@ def home_of(environment: Mapping[str, str]) -> Path:
         home = Path()
     if not home.is_absolute():
         raise BadSetting(
-            f"HEYTRADERS_HOME={named[:200]!r} is relative: it means another folder wherever a program is started",
+            f"HEYTRADERS_HOME={named[:200]!r} is relative: which folder that is depends on where a program is started",
             suggestion=f"Write it out, such as {Path.home() / 'desk'}",
         )
     return home
@@ -268,14 +268,17 @@ def _whole(given: Mapping[str, str], name: str, low: int, high: int) -> int | No
     if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or not low <= int(text) <= high:
-        raise BadSetting(f"{name}={text[:40]!r} is not such a number", suggestion=f"Set it to {low} to {high}")
+        raise BadSetting(
+            f"{name}={text[:40]!r} is not a whole number in the allowed range",
+            suggestion=(f"Set it to {low} to {high}"),
+        )
     return int(text)
 
 
 def _secret(text: str | None) -> SecretStr | None:
     if text is not None and not 8 <= len(text) <= 256:
         raise BadSetting(
-            f"HEYTRADERS_WEBHOOK_SECRET has {len(text)} characters", suggestion="Use 8 to 256, made at random"
+            f"HEYTRADERS_WEBHOOK_SECRET has {len(text)} characters", suggestion="Use 8 to 256, chosen at random"
         )
     return None if text is None else SecretStr(text)
 
@@ -288,7 +291,7 @@ def read_key(text: str, name: str) -> SecretStr:
     """
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > 512:
         raise BadSetting(
-            f"{name} holds characters that no key has (spaces, line breaks or non-ASCII)",
+            f"{name} contains characters that a key cannot have (spaces, line breaks or non-ASCII)",
             suggestion="Copy the key again, without quotes",
         )
     return SecretStr(text)

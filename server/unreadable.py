@@ -94,7 +94,7 @@ def _reason(line: str, message: Any, said: str) -> str:
     try:
         json.dumps(message, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return "the message holds half of a surrogate pair; write the character itself, or both of its \\u escapes"
+        return "the message contains half of a surrogate pair; write the character itself, or both of its \\u escapes"
     return "the message is not JSON that this server can read: " + said.removeprefix("Invalid JSON: ")
 
 

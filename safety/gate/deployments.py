@@ -209,7 +209,7 @@ async def cancel_for_strategy(context: GateContext, key: str) -> Intent | None:
 
 
 _HOSTED: Final = (
-    "The hosted service places its orders itself: limits on single orders do not stop them. It does not say whether"
+    "The hosted service places its orders itself: limits on single orders do not apply to them. It does not say whether"
     " stops and targets rest at the exchange."
 )
 
@@ -259,7 +259,10 @@ def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
         return
     if strategy.entries is None:
         if "market" not in limits.order_types:
-            yield "The policy would refuse market orders (R05_ORDER_TYPE); the service does not say if it places some."
+            yield (
+                "The policy would refuse market orders (R05_ORDER_TYPE); the service does not say whether it "
+                "places any."
+            )
         return
     entries, exits = (
         [kind for kind in kinds if kind not in limits.order_types] for kinds in (strategy.entries, strategy.exits or ())
@@ -275,7 +278,7 @@ def _kinds_refused(limits: Limits, strategy: LiveStrategy) -> Iterator[str]:
 def _refused(what: str) -> Denied:
     return Denied(
         f"the policy would refuse {what}",
-        suggestion="Choose a strategy that it allows, use mode signal, or a human signs another policy with"
+        suggestion="Choose a strategy that it allows, use mode signal, or ask the user to sign another policy with"
         " `heytraders-mcp policy sign`",
     )
 

@@ -56,7 +56,9 @@ CLEAN_UP_SECONDS: Final = 15.0
 MOST: Final = 10_000
 QUIET: Final = frozenset({"paused", "stopped", "unsubscribed"})
 
-ONLY_A_HUMAN: Final = "Tell the user: only a human ends it, with `heytraders-mcp release`. Cancelling and pausing work."
+ONLY_A_HUMAN: Final = (
+    "Tell the user: only a human can end it, with `heytraders-mcp release`. Cancelling and pausing still work."
+)
 
 
 @dataclass(slots=True)
@@ -138,7 +140,9 @@ def _record(context: GateContext, done: Stopped) -> None:
 async def _cancel_all(context: GateContext, done: Stopped) -> None:
     """Cancel every open order that is ours: the ledger has its id, or it carries one of our labels."""
     ours, fresh, unclear = await to_thread.run_sync(_known, context)
-    done.failed += [f"intent {each}: whether it exists is not known yet; order_intent tells" for each in unclear]
+    done.failed += [
+        (f"intent {each}: whether its order exists is not known yet; check with order_intent") for each in unclear
+    ]
     try:
         for order in await _open_orders(context):
             if not ids(order).isdisjoint(ours) or (order.label or "").startswith(f"{LABEL_PREFIX}:"):

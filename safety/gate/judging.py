@@ -114,9 +114,11 @@ class Assessment:
             state = "HALTED" if switch != "ACTIVE" else "DECLINED"
             return stop(state, f"{decision.worst.rule}: {decision.worst.reason}")
         if not intent.automatic and self._drifted(intent):
-            return stop("EXPIRED_DRIFT", "the market has moved since the question was put; ask again")
+            return stop("EXPIRED_DRIFT", "the market has moved since the approval was requested; preview it again")
         if not covers(intent, decision, self.approver, self.limits):
-            return stop("DECLINED", f"{decision.worst.rule}: a human's approval is needed, and this one does not count")
+            return stop(
+                "DECLINED", (f"{decision.worst.rule}: a human's approval is needed, and the one given does not suffice")
+            )
         return GO
 
     def _only_waits_for_a_price(self, decision: Decision) -> bool:
@@ -173,7 +175,7 @@ class Judge:
         with anyio.move_on_after(LOOK_SECONDS):
             return await self._assess(action, can_elicit=can_elicit, subscription_id=subscription_id, priced=priced)
         raise Unavailable(
-            f"the service did not say within {LOOK_SECONDS:g} s what the limits ask about, so nothing was sent",
+            f"the service did not say within {LOOK_SECONDS:g} s what the limits need to know, so nothing was sent",
             suggestion="Try again later; meta_health says how the service is.",
         )
 

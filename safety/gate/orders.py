@@ -114,7 +114,7 @@ async def _book_and_send(
             intent = await context.executor.send(admission.intent, assessment.channel, webhook_secret)
             await _halt_after_failure(context, intent, assessment)
         return (admission, usage), intent
-    raise AssertionError("a shield ends no block")
+    raise AssertionError("a shielded block always ends")
 
 
 async def _assessed(context: GateContext, action: Action, caller: Caller, *, can_elicit: bool = False) -> Assessment:
@@ -149,7 +149,8 @@ def refuse_where_there_are_no_plans(context: GateContext, action: Action) -> Non
     names = [name for name, value in given.items() if value is not None]
     if names:
         raise InvalidInput(
-            f"the hosted service has no {' and no '.join(names)}: it would place the order without; nothing was sent",
+            f"the hosted service has no {' and no '.join(names)}: it would place the order without them; nothing was "
+            "sent",
             suggestion=f"Leave {' and '.join(names)} out and watch the price, or deploy a strategy with the exits:"
             " live_subscribe",
         )

@@ -34,21 +34,28 @@ OUTCOMES: Final[dict[State, OrderOutcome]] = {
 MOST_NAMED: Final = 3
 """Number of objections in a refusal besides the worst; order_preview lists them all."""
 
-NOTHING_NEW: Final = "This is the order of an earlier, equal call; there is no second one."
+NOTHING_NEW: Final = "This is the order of an earlier, identical call; no second order was made."
 
 NEXT_STEPS: Final[dict[State, str]] = {
     "PENDING": "Ask the user to run `{how}` in a terminal; then look with order_intent. Calling again changes nothing.",
     "APPROVED": "It is approved and about to be sent; look with order_intent.",
     "SENT": "It is being sent; look with order_intent. Never place it again: it may exist.",
-    "UNKNOWN": "It may exist. It is looked for by reading alone; look with order_intent. Never place it again.",
-    "ABSENT": "It was not found so far and may still appear; it is watched. Tell the user before placing its like.",
-    "NOT_SENT": "The service was not reached and nothing left this machine. It is tried until the approval expires; "
-    "look with order_intent, and do not place it again.",
+    "UNKNOWN": (
+        "It may exist. The server looks for it and sends nothing; check with order_intent. Never place it again."
+    ),
+    "ABSENT": (
+        "It has not been found so far and may still appear; the server keeps looking. Tell the user before "
+        "placing a similar order."
+    ),
+    "NOT_SENT": (
+        "The service was not reached and nothing left this machine. The server keeps trying until the approval "
+        "expires; check with order_intent, and do not place it again."
+    ),
     "REJECTED": "The service refused it and nothing was placed.",
     "DECLINED": "Nothing was placed. Tell the user why, and do not try to get around it.",
-    "EXPIRED": "Nothing was placed; it was not approved and sent in time. Ask the user before asking again.",
-    "EXPIRED_DRIFT": "Nothing was placed: the market has moved since the question. Preview it again.",
-    "HALTED": "Nothing was placed. Only the user ends a halt: `heytraders-mcp release`.",
+    "EXPIRED": "Nothing was placed; it was not approved and sent in time. Ask the user before you place it again.",
+    "EXPIRED_DRIFT": "Nothing was placed: the market has moved since the approval was requested. Preview it again.",
+    "HALTED": "Nothing was placed. Only the user can end the halt: `heytraders-mcp release`.",
 }
 
 

@@ -192,7 +192,7 @@ def load(home: Path, ledger: SignedPolicies) -> Loaded:
     return _tightened(home, Loaded(parse_policy(signed.toml), origin, signed=True, version=signed.version))
 
 
-BUILT_IN: Final = Loaded(Policy(), "built-in limits, not signed by anybody", signed=False, version=0)
+BUILT_IN: Final = Loaded(Policy(), "built-in limits, not signed", signed=False, version=0)
 
 
 def objection(signed: SignedPolicy, approver: Approver | None) -> str:
@@ -249,9 +249,9 @@ def _tightened(home: Path, base: Loaded) -> Loaded:
     try:
         asked = draft(home)
     except BadPolicy as error:
-        return _live_off(base, f"{POLICY_FILE} is broken: {error}")
+        return _live_off(base, f"{POLICY_FILE} is not valid: {error}")
     if asked is None:
-        return _live_off(base, f"{POLICY_FILE} is gone") if base.signed else base
+        return _live_off(base, f"{POLICY_FILE} is missing") if base.signed else base
     policy = meet(base.policy, asked)
     return replace(
         base,
@@ -262,14 +262,15 @@ def _tightened(home: Path, base: Loaded) -> Loaded:
 
 
 UNSIGNED_CHANGE: Final = (
-    f"{POLICY_FILE} asks for more than a human has signed; that part does not count until `heytraders-mcp policy sign`"
+    f"{POLICY_FILE} allows more than the signed policy; that part has no effect until you run `heytraders-mcp policy "
+    "sign`"
 )
 
 
 def _live_off(base: Loaded, why: str) -> Loaded:
     fields = base.policy.model_dump()
     off = Policy.model_validate({**fields, "live": {**fields["live"], "trading": False}})
-    return replace(base, policy=off, warnings=(f"{why}; no real order goes out until `heytraders-mcp policy sign`",))
+    return replace(base, policy=off, warnings=(f"{why}; no real order is sent until `heytraders-mcp policy sign`",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +315,8 @@ def assurance_of(
     if key_in_environment and not loaded.policy.separate_user:
         return Assured(
             "elicitation",
-            "an approval needs your passphrase, but the API key is in the environment, where an agent that can "
-            f"read the client's settings finds it. So an order of real money is at most {CHANNEL_ORDER['elicitation']} "
+            "an approval needs your passphrase, but the API key is in the environment, where an agent that can read "
+            f"the client's settings can find it. So an order of real money is at most {CHANNEL_ORDER['elicitation']} "
             f"USD, and a day at most {CHANNEL_DAY['elicitation']} USD.",
             "`heytraders-mcp login` keeps the key elsewhere; then take it out of the client's settings.",
         )

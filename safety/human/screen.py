@@ -146,7 +146,7 @@ def _has_exits(order: Order) -> bool:
 def _holder(order: Order, proposal: Proposal) -> str:
     """Who holds the exits of an order, and when a process has to run for them."""
     if paper(proposal):
-        return "rest with the paper account; bars that pass while no process runs count when one runs again"
+        return "rest on the paper account; bars that close while no process runs are applied when one runs again"
     pair = order.stop_loss is not None and order.take_profit is not None
     return EXCHANGES[order.exchange].held_by(pair=pair)
 

@@ -220,7 +220,9 @@ def unlock(home: Path, passphrase: str, *, now: float | None = None) -> SigningK
     left = count_attempt(home, time.time() if now is None else now)
     secret = sealed.opened(passphrase)
     if secret is None:
-        more = f"{left} more tries before a rest of 15 minutes" if left else "Now a rest of 15 minutes begins"
+        more = (
+            f"{left} more tries before a lock of 15 minutes" if left else ("Passphrases are now refused for 15 minutes")
+        )
         raise WrongPassphrase("the passphrase is wrong", suggestion=more)
     forget_attempts(home)
     return SigningKey(Ed25519PrivateKey.from_private_bytes(secret))
@@ -301,7 +303,10 @@ def _refuse_resting(times: list[float], ordinal: int, now: float) -> None:
         wait = REST_SECONDS - abs(now - times[full - 1])
         raise RateLimited(
             f"the passphrase was wrong {full} times",
-            suggestion="Approvals, releases and signatures are locked. If it was not you, check what runs here",
+            suggestion=(
+                "Approvals, releases and signatures are locked. If it was not you, check what is running on this "
+                "machine"
+            ),
             retry_after=max(1.0, round(wait)),
         )
 
@@ -311,7 +316,9 @@ def _times(path: Path) -> list[float]:
     try:
         return [float(line.partition(" ")[0]) for line in lines]
     except ValueError as error:
-        raise BadFile(f"{path} is no list of times", suggestion="If you did not change it, look at who did") from error
+        raise BadFile(
+            f"{path} is not a list of times", suggestion=("If you did not change it, find out who did")
+        ) from error
 
 
 def _append(path: Path, line: str) -> None:
@@ -323,7 +330,9 @@ def _append(path: Path, line: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise BadFile(f"{path} cannot be written ({error.strerror})", suggestion="Check its owner and mode") from error
+        raise BadFile(
+            f"{path} cannot be written ({error.strerror})", suggestion=("Check its owner and permissions")
+        ) from error
 
 
 def public(home: Path) -> Approver | None:

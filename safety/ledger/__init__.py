@@ -317,7 +317,7 @@ class Ledger:
             other = self._anchors.other_approver(_named_approver(journal))
         if other is not None:
             raise Denied(
-                "another passphrase approved for this folder before, and its ledger is gone",
+                "another passphrase was in use for this folder, and its ledger is missing",
                 suggestion=f"Restore safety.db and audit.key. If you removed them on purpose, remove {other} as well",
             )
         with self._write() as journal:
@@ -451,7 +451,7 @@ class Ledger:
 
     def _halt_on(self, breaks: list[str]) -> None:
         if breaks:
-            self.halt(f"the journal does not hold together: {breaks[0]}", switch.BY_CHECK)
+            self.halt(f"the journal is inconsistent: {breaks[0]}", switch.BY_CHECK)
 
     @contextmanager
     def _write(self) -> Generator[Journal]:

@@ -150,7 +150,7 @@ def _file(journal: Journal) -> Iterator[str]:
     """Differences between an index and its table; sums are read from indexes alone."""
     for (said,) in journal.db.execute("PRAGMA integrity_check(3)"):
         if said != "ok":
-            yield f"the file does not hold together: {said}"
+            yield f"the file is inconsistent: {said}"
 
 
 def _gone(journal: Journal, after: int, until: int) -> Iterator[str]:

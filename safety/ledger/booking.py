@@ -451,7 +451,7 @@ def settle(
     late = row["state"] == "ABSENT" and to == "ACKED"
     settled = intent_of(move(journal, row, to, told, **changes))
     if late:
-        reason = f"intent {settled.intent_id} was given up as absent and has shown up after all"
+        reason = f"intent {settled.intent_id} was recorded as ABSENT, and its order has appeared after all"
         switch.engage(journal, Switch("HALTED", reason, "the reconciliation"))
     return settled
 

@@ -40,7 +40,8 @@ def prepare(path: Path) -> None:
     kind = network_kind(path.parent.resolve(), _MOUNTS.read_text() if _MOUNTS.exists() else "")
     if kind is not None:
         raise UserMustAct(
-            f"{path.parent} lies on a network filesystem ({kind}), where two processes can both believe to hold a lock",
+            f"{path.parent} lies on a network filesystem ({kind}), where two processes can both believe that they hold "
+            "a lock",
             suggestion="Set HEYTRADERS_HOME to a folder on a disk of this machine",
             code="INTERNAL_ERROR",
         )
@@ -302,7 +303,7 @@ def _explained(path: Path) -> Generator[None]:
         if _is_busy(error):
             raise Unavailable(
                 "the safety ledger was busy for too long; nothing was changed",
-                suggestion="If it stays so, another process holds the file",
+                suggestion="If this continues, another process is using the file",
             ) from error
         raise _unusable(path, str(error)) from error
     except OSError as error:
@@ -317,6 +318,8 @@ def _is_busy(error: sqlite3.Error) -> bool:
 def _unusable(path: Path, reason: str) -> UserMustAct:
     return UserMustAct(
         f"the safety ledger {path} cannot be used ({reason}), so nothing is placed",
-        suggestion="Check the folder's owner, mode and free space; a damaged file has to be restored by the user",
+        suggestion=(
+            "Check the folder's owner, permissions and free space; a damaged file has to be restored by the user"
+        ),
         code="LEDGER_UNUSABLE",
     )

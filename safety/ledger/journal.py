@@ -220,7 +220,7 @@ def audit_key(home: Path) -> bytes:
         found = read_regular(path)
     except (OSError, BadFile) as error:
         why = error.message if isinstance(error, BadFile) else f"cannot be read ({error.strerror})"
-        raise _bad_key(path, why.removeprefix(f"{path} "), "Check its owner and mode") from error
+        raise _bad_key(path, why.removeprefix(f"{path} "), "Check its owner and permissions") from error
     key, status = found or (b"", None)
     if os.name == "posix" and status is not None and status.st_mode & 0o077:
         raise _bad_key(path, "can be read by others", f"Run: chmod 600 {path}")
@@ -319,4 +319,4 @@ def unanchored(journal: Journal, anchor: tuple[int, str]) -> Iterator[str]:
     known = journal.db.execute(f"SELECT 1 FROM events WHERE {where}", (seq, mac if seq else mac[:_LABEL_HEAD]))
     if known.fetchone() is None:
         shown = f"event {seq}" if seq else "the event"
-        yield f"{shown} with MAC {mac[:_LABEL_HEAD]} is gone: an older state of the ledger was put in its place"
+        yield f"{shown} with MAC {mac[:_LABEL_HEAD]} is missing: the ledger was replaced by an older state"

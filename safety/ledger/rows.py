@@ -248,8 +248,8 @@ def settle_by_human(journal: Journal, intent_id: str, order_id: str | None, told
     taken = select(journal, "order_id = ? AND intent_id <> ?", (order_id, row["intent_id"]))
     if taken:
         raise InvalidInput(
-            f"order {order_id} is that of intent {taken[0]['intent_id']}",
-            suggestion="Choose another, or --absent",
+            f"order {order_id} belongs to intent {taken[0]['intent_id']}",
+            suggestion="Choose another order, or use --absent",
             code="INTENT_STATE",
         )
     told = {**told, "order_id": order_id}
@@ -353,4 +353,6 @@ def keep_denial(journal: Journal, service: str, told: dict[str, Any]) -> None:
     elif kept < MOST_DENIALS:
         journal.append("denied", service, {"tool": told["tool"], "digest": told["digest"]})
     elif kept == MOST_DENIALS:
-        journal.append("denied", service, {"tool": told["tool"], "note": "further denials of this hour are not kept"})
+        journal.append(
+            "denied", service, {"tool": told["tool"], "note": ("further denials in this hour are not recorded")}
+        )

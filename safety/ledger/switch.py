@@ -75,8 +75,8 @@ def read_file(home: Path) -> Switch | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Switch("HALTED", f"{path} cannot be looked for ({error.strerror})", BY_FILE)
-    reason = _reason_in(path) if S_ISREG(found.st_mode) else f"there is something at {path}"
+        return Switch("HALTED", f"{path} cannot be checked ({error.strerror})", BY_FILE)
+    reason = _reason_in(path) if S_ISREG(found.st_mode) else f"{path} exists"
     return Switch("HALTED", reason, BY_FILE, found.st_mtime)
 
 
@@ -86,7 +86,7 @@ def _reason_in(path: Path) -> str:
     except BadFile as error:
         return error.message
     text = b"" if found is None else found[0][: 4 * _MAX_REASON]
-    return clean(text.decode(errors="replace"), _MAX_REASON) or f"{path} was made"
+    return clean(text.decode(errors="replace"), _MAX_REASON) or f"{path} was created"
 
 
 def write_file(home: Path, reason: str) -> bool:

@@ -108,7 +108,7 @@ def _too_much(case: Case, stake: Stake) -> Objection | None:
     return deny(
         f"{stake.symbol or 'all positions and orders'} would come to {plain(stake.used + case.usd)} USD, and "
         f"{plain(stake.allowed)} USD are allowed",
-        at_most(smaller, "Reduce what is held first"),
+        at_most(smaller, "Reduce what the account holds first"),
         limit=plain(stake.allowed),
         observed=plain(stake.used + case.usd),
         unit="USD",
@@ -139,7 +139,7 @@ def _held(account: AccountFacts, symbol: str | None = None) -> Decimal:
     """USD in the position of one symbol, or of all."""
     unvalued = next((s for s, size in account.positions.items() if size and s not in account.position_usd), None)
     if unvalued is not None and symbol in {None, unvalued}:
-        raise Missing(f"what the position in {show(unvalued)} is worth is not known")
+        raise Missing(f"the value of the position in {show(unvalued)} is not known")
     values = account.position_usd
     return sum(map(abs, values.values()), Decimal(0)) if symbol is None else abs(values.get(symbol, Decimal(0)))
 
@@ -164,7 +164,7 @@ def _usd_of(case: Case, resting: Resting) -> Decimal:
     same = quote == instrument(order.symbol, order.exchange).quote
     rate = case.usd_rate if same else Decimal(1) if quote in _DOLLARS else None
     if price is None or rate is None:
-        raise Missing(f"what the open order of {show(resting.symbol)} is worth is not known")
+        raise Missing(f"the value of the open order of {show(resting.symbol)} is not known")
     return price * resting.remaining * rate
 
 
@@ -195,8 +195,9 @@ def daily_loss(case: Case) -> Objection | None:
     if allowed is None or start - now < allowed:
         return None
     return deny(
-        f"the account has lost {plain(start - now)} USD since midnight UTC; {plain(allowed)} USD halt all trading",
-        "Stop and tell the user; only `heytraders-mcp release` lets it go on",
+        f"the account has lost {plain(start - now)} USD since midnight UTC; a loss of {plain(allowed)} USD halts all "
+        "trading",
+        "Stop and tell the user; only `heytraders-mcp release` lets trading continue",
         limit=plain(allowed),
         observed=plain(start - now),
         unit="USD",
@@ -222,7 +223,7 @@ def drawdown(case: Case) -> Objection | None:
     if highest - now < share * highest:
         return None
     return deny(
-        f"equity is {plain(now)} USD, down from {plain(highest)} USD; only orders that shrink a position pass now",
+        f"equity is {plain(now)} USD, down from {plain(highest)} USD; only orders that reduce a position pass now",
         "Reduce a position, or tell the user",
         limit=plain(share * highest),
         observed=plain(highest - now),
@@ -240,7 +241,7 @@ def switch(case: Case) -> Objection | None:
         case.action.kind == "publication" or (isinstance(case.action, Order) and shrinks(case))
     ):
         return None
-    allowed = "only orders that provably shrink a position pass" if state == "REDUCING" else "nothing passes"
+    allowed = "only orders that provably reduce a position pass" if state == "REDUCING" else "nothing passes"
     moved = case.facts.switch_moved and f", moved by {case.facts.switch_moved}"
     return deny(
         f"the kill switch is {state}{moved}: {allowed}",
@@ -276,7 +277,7 @@ def funds(case: Case) -> Objection | None:
     smaller, free = case.smaller(free, needed), max(free, Decimal(0))
     return deny(
         f"the order needs {plain(needed)} {asset}, and {plain(free)} are free",
-        at_most(smaller, "Cancel orders that hold the balance"),
+        at_most(smaller, "Cancel orders that reserve the balance"),
         limit=plain(free),
         observed=plain(needed),
         unit=asset,

@@ -62,10 +62,10 @@ def worth(order: Order, facts: Facts) -> Worth:
 
 
 def _no_rate(order: Order) -> str:
-    said = f"what the quote currency of {order.symbol} is worth in USD is not known"
+    said = f"the value in USD of the quote currency of {order.symbol} is not known"
     if instrument(order.symbol, order.exchange).quote != "KRW":
         return said
-    return f"{said} (it takes recent prices of BTC/USDT on Binance and of BTC/KRW on Upbit)"
+    return f"{said} (it needs recent prices of BTC/USDT on Binance and of BTC/KRW on Upbit)"
 
 
 @lru_cache(maxsize=1024)
@@ -231,7 +231,7 @@ def require(reason: str, **numbers: Unpack[Numbers]) -> Objection:
     return lambda rule: Finding(rule, Outcome.REQUIRE, reason, what_to_do=ASK, **numbers)
 
 
-ASK: Final = "A human approves it with `heytraders-mcp approve`; nothing that an agent can call does"
+ASK: Final = "A human approves it with `heytraders-mcp approve`; no tool can approve it"
 SIGN: Final = "Only the user can change this limit, with `heytraders-mcp policy sign`"
 
 

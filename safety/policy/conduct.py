@@ -29,7 +29,7 @@ def daily_notional(case: Case) -> Objection | None:
     smaller = case.smaller(allowed - used, case.usd)
     return deny(
         f"{plain(used)} USD of the {plain(allowed)} USD for a day are used, and this order is worth {plain(case.usd)}",
-        at_most(smaller, "Wait until earlier orders are a day old"),
+        at_most(smaller, "Wait until the earlier orders are more than a day old"),
         limit=plain(allowed),
         observed=plain(used + case.usd),
         unit="USD",
@@ -48,7 +48,7 @@ def daily_count(case: Case) -> Objection | None:
         return None
     return deny(
         f"{used} orders of the {allowed} for a day are used",
-        "Wait until earlier orders are a day old" if allowed else SIGN,
+        "Wait until the earlier orders are more than a day old" if allowed else SIGN,
         limit=str(allowed),
         observed=str(used + 1),
         unit="orders",
@@ -63,7 +63,7 @@ def throttle(case: Case) -> Objection | None:
     ages, pause, allowed = case.facts.usage.order_ages, case.limits.seconds_between, case.limits.per_minute
     if ages and min(ages) < pause:
         return deny(
-            f"the last order was {seconds(min(ages))} s ago; {pause} s have to lie between two orders",
+            f"the last order was {seconds(min(ages))} s ago; {pause} s have to pass between two orders",
             "Wait",
             limit=str(pause),
             observed=seconds(min(ages)),
@@ -118,14 +118,17 @@ def rearm(case: Case) -> Objection | None:
     if allowed is None or done < allowed:
         return None
     return require(
-        f"{done} orders in a row went out without a human; after {allowed} one has to approve the next",
+        (
+            f"{done} orders in a row were sent without a human's approval; after {allowed}, a human has to "
+            "approve the next"
+        ),
         limit=str(allowed),
         observed=str(done),
         unit="orders",
     )
 
 
-_HALTED: Final = "Stop and tell the user; only `heytraders-mcp release` lets it go on"
+_HALTED: Final = "Stop and tell the user; only `heytraders-mcp release` lets trading continue"
 
 
 @rule("R23_FAILURES")
@@ -135,7 +138,7 @@ def failures(case: Case) -> Objection | None:
     failed = usage.failures_in_a_row
     if limits.halt_failures is not None and failed >= limits.halt_failures:
         return deny(
-            f"{failed} orders in a row failed; {limits.halt_failures} halt all trading",
+            f"{failed} orders in a row failed; after {limits.halt_failures}, all trading halts",
             _HALTED,
             limit=str(limits.halt_failures),
             observed=str(failed),
@@ -165,7 +168,8 @@ def unresolved(case: Case) -> Objection | None:
     limits, usage = case.limits, case.facts.usage
     if limits.halt_unresolved is not None and usage.unknown_anywhere >= limits.halt_unresolved:
         return deny(
-            f"the outcome of {usage.unknown_anywhere} orders is unknown; {limits.halt_unresolved} halt all trading",
+            f"the outcome of {usage.unknown_anywhere} orders is unknown; {limits.halt_unresolved} of them halt all "
+            "trading",
             _HALTED,
             limit=str(limits.halt_unresolved),
             observed=str(usage.unknown_anywhere),
@@ -192,14 +196,14 @@ def clock(case: Case) -> Objection | None:
     if allowed is None:
         return None
     if case.facts.usage.clock_went_back:
-        return deny("this clock is behind the ledger's last entry", "The user sets the computer's clock right")
+        return deny("this clock is behind the ledger's last entry", "The user has to correct the computer's clock")
     if skew is None:
         raise Missing("the service's time is not known")
     if abs(skew) <= allowed:
         return None
     return deny(
-        f"this clock is {seconds(abs(skew))} s off the service's; {allowed} s are allowed",
-        "The user sets the computer's clock right",
+        f"this clock is {seconds(abs(skew))} s off the service's; at most {allowed} s is allowed",
+        "The user has to correct the computer's clock",
         limit=str(allowed),
         observed=seconds(abs(skew)),
         unit="s",
@@ -217,7 +221,7 @@ def upstream(case: Case) -> Objection | None:
     if case.account.age <= allowed:
         return None
     return deny(
-        f"the account was read {seconds(case.account.age)} s ago, and that counts for {allowed} s",
+        f"the account was read {seconds(case.account.age)} s ago; at most {allowed} s is allowed",
         "Try again",
         limit=str(allowed),
         observed=seconds(case.account.age),
@@ -275,7 +279,7 @@ def channel(case: Case) -> Objection | None:
             return None
         return deny(
             "this needs a human's signature, and no passphrase has been set",
-            "The user sets one with `heytraders-mcp policy sign`",
+            "The user has to set one with `heytraders-mcp policy sign`",
             limit="passphrase",
             observed=facts.assurance,
         )
@@ -286,7 +290,7 @@ def channel(case: Case) -> Objection | None:
             smaller = case.smaller(allowed - (observed - case.usd), case.usd)
             return deny(
                 f"{plain(observed)} USD{' in a day' if window else ''} is more than the {plain(allowed)} USD that the "
-                f"assurance level {facts.assurance} carries",
+                f"assurance level {facts.assurance} allows",
                 at_most(smaller, _RAISE),
                 limit=plain(allowed),
                 observed=plain(observed),
@@ -310,7 +314,7 @@ def standing(case: Case) -> Objection | None:
     allowed, active = case.limits.max_standing, case.facts.usage.standing_active
     if allowed is not None and active >= allowed:
         return deny(
-            f"{active} strategies trade by themselves, and {allowed} may",
+            f"{active} strategies trade by themselves; at most {allowed} may",
             "Pause or unsubscribe one first",
             limit=str(allowed),
             observed=str(active + 1),
@@ -329,13 +333,13 @@ def fatigue(case: Case) -> Objection | None:
     soon = next((younger for younger, older in pairwise(ages) if older - younger <= DECLINES_WITHIN), None)
     if soon is not None and soon < DECLINED_PAUSE:
         return deny(
-            "a human has just declined twice, so nothing is asked for half an hour",
-            "Stop asking, and talk with the user",
+            "a human has just declined twice, so no question is asked for half an hour",
+            "Stop asking, and talk to the user",
             resets_at=now + DECLINED_PAUSE - soon,
         )
     if usage.pending >= MOST_PENDING:
         return deny(
-            f"{usage.pending} questions wait for a human already, and {MOST_PENDING} may",
+            f"{usage.pending} questions already wait for a human; at most {MOST_PENDING} may",
             "Wait until they are answered or have expired",
             limit=str(MOST_PENDING),
             observed=str(usage.pending + 1),
@@ -344,7 +348,7 @@ def fatigue(case: Case) -> Objection | None:
     if usage.prompts_last_hour < MOST_PROMPTS:
         return None
     return deny(
-        f"a human was asked {usage.prompts_last_hour} times in the last hour, and {MOST_PROMPTS} times is the most",
+        f"a human was asked {usage.prompts_last_hour} times in the last hour; at most {MOST_PROMPTS} times is allowed",
         "Wait",
         limit=str(MOST_PROMPTS),
         observed=str(usage.prompts_last_hour + 1),

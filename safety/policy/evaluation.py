@@ -125,7 +125,7 @@ class Policy(BaseModel):
         default=Decimal(100), description="USD of an order above which the approver types the amount."
     )
     separate_user: Annotated[bool, Tighter.FALSE] = Field(
-        default=False, description="The signer's word: the server runs under another user or host than the agent."
+        default=False, description="The signer declares that the server runs under another user or host than the agent."
     )
 
     def limits(self, money: Money) -> Limits:

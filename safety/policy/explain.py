@@ -46,7 +46,7 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("collar", "a price lies within {} of the market"),
         ("collar_major", "within {} for the ten largest assets"),
         ("collar_probability", "within {} on prediction markets"),
-        ("quote_age", "a market price counts for {}"),
+        ("quote_age", "a market price is valid for {}"),
     ),
     "R11_LEVERAGE": (("max_leverage", "leverage is stated, and at most {}"),),
     "R12_DAILY_NOTIONAL": (("daily_notional", "all orders of 24 hours, and of a UTC day, are worth at most {} USD"),),
@@ -54,7 +54,7 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "R14_THROTTLE": (("seconds_between", "{} between two orders"), ("per_minute", "at most {} orders in a minute")),
     "R15_DUPLICATE": (
         ("duplicate_seconds", "an order like one of the last {} needs a human"),
-        ("repeat_seconds", "the very same call within {} means the intent that is there already"),
+        ("repeat_seconds", "an identical call within {} returns the existing intent"),
     ),
     "R16_OPEN_ORDERS": (
         ("open_orders", "at most {} open orders of the account"),
@@ -69,36 +69,38 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("daily_loss_usd", "a loss of {} USD since midnight UTC halts all trading"),
         ("daily_loss_share", "so does a loss of {} of the equity at midnight"),
     ),
-    "R19_DRAWDOWN": (("drawdown_share", "{} below the highest equity, only orders that shrink a position pass"),),
-    "R21_SELF_TRADE": (("no_self_trade", "no order may meet an own one"),),
-    "R22_REARM": (("rearm_after", "after {} orders in a row without a human, the next one needs one"),),
+    "R19_DRAWDOWN": (("drawdown_share", "{} below the highest equity, only orders that reduce a position pass"),),
+    "R21_SELF_TRADE": (("no_self_trade", "no order may trade with a resting order of the same user"),),
+    "R22_REARM": (("rearm_after", "after {} orders in a row without a human's approval, the next one needs it"),),
     "R23_FAILURES": (
         ("cooldown_failures", "{} failures in a row pause trading"),
         ("cooldown_seconds", "such a pause lasts {}"),
-        ("halt_failures", "{} failures in a row halt it"),
+        ("halt_failures", "{} failures in a row halt trading"),
     ),
     "R24_UNRESOLVED": (
-        ("one_unresolved", "while an order's outcome is unknown, no other on its account and symbol"),
+        ("one_unresolved", "while an order's outcome is unknown, no other order is sent on its account and symbol"),
         ("halt_unresolved", "{} unknown outcomes halt all trading"),
     ),
     "R25_FUNDS": (("check_funds", "the free balance covers the order"),),
     "R26_CLOCK": (("clock_skew", "this clock is within {} of the service's"),),
     "R27_UPSTREAM": (("snapshot_age", "the service answers, and the account was read within {}"),),
     "R28_APPROVAL": (
-        ("ask_a_human", "every order needs a human"),
-        ("automatic_up_to", "but for those of at most {} USD"),
+        ("ask_a_human", "every order needs a human's approval"),
+        ("automatic_up_to", "except those of at most {} USD"),
     ),
     "R29_CHANNEL_CEILING": (("elicitation_up_to", "the client's own dialog may answer for orders of at most {} USD"),),
     "R30_STANDING": (
-        ("ask_for_standing", "a strategy that trades by itself always needs a human"),
+        ("ask_for_standing", "a strategy that trades by itself always needs a human's approval"),
         ("max_standing", "at most {} of them"),
         ("standing_seconds", "each is paused after {}"),
     ),
     "R31_WEBHOOK": (
         ("webhook_hosts", "webhooks call only these hosts: {}"),
-        ("public_webhooks", "over https, by public names, and never with a secret that a model brought"),
+        ("public_webhooks", "over https, by public names, and never with a secret that a model supplied"),
     ),
-    "R32_PUBLISH": (("ask_to_publish", "posts and profile changes need a human, and hold no account data or keys"),),
+    "R32_PUBLISH": (
+        ("ask_to_publish", ("posts and profile changes need a human's approval, and hold no account data or keys")),
+    ),
 }
 
 _ALWAYS: Final = {
@@ -106,7 +108,7 @@ _ALWAYS: Final = {
     "a price where one is due",
     "R09_WORST_CASE": "an order counts at the worst of its price and the market's, with leverage; where a limit counts "
     "money, what cannot be valued is denied",
-    "R20_SWITCH": "while the kill switch is HALTED nothing passes, while REDUCING only what shrinks a position",
+    "R20_SWITCH": "while the kill switch is HALTED nothing passes, while REDUCING only what reduces a position",
 }
 
 _SHARES: Final = frozenset(

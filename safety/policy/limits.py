@@ -88,7 +88,7 @@ class Limits(BaseModel):
         default=0, description="R15: an order like an earlier one within this span, at most an hour, needs a human."
     )
     repeat_seconds: Annotated[Seconds, Tighter.HIGHER] = Field(
-        default=0, description="R15: the very same call within this span means the intent that is there already."
+        default=0, description="R15: an identical call within this span returns the existing intent."
     )
     open_orders: Annotated[Count | None, Tighter.LOWER] = Field(
         default=None, description="R16: open orders of the account."
@@ -111,10 +111,10 @@ class Limits(BaseModel):
         default=None, description="R19: below the highest equity by this share, only reducing orders pass."
     )
     no_self_trade: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R21: never cross an own resting order."
+        default=False, description="R21: never trade with a resting order of the same user."
     )
     rearm_after: Annotated[Count | None, Tighter.LOWER] = Field(
-        default=None, description="R22: orders in a row without a human before one is asked for again."
+        default=None, description="R22: orders in a row without a human's approval before one is needed again."
     )
     cooldown_failures: Annotated[Count | None, Tighter.LOWER] = Field(
         default=None, description="R23: failures in a row before a pause."
@@ -124,7 +124,8 @@ class Limits(BaseModel):
         default=None, description="R23: failures in a row that halt."
     )
     one_unresolved: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R24: while an order's outcome is unknown, no other on its account and symbol."
+        default=False,
+        description=("R24: while an order's outcome is unknown, no other order is sent on its account and symbol."),
     )
     halt_unresolved: Annotated[Count | None, Tighter.LOWER] = Field(
         default=None, description="R24: unknown outcomes anywhere that halt."
@@ -137,7 +138,7 @@ class Limits(BaseModel):
         default=None, description="R27: seconds that an account snapshot stays fresh."
     )
     ask_a_human: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R28: every order needs a human, but for those within automatic_up_to."
+        default=False, description="R28: every order needs a human's approval, except those within automatic_up_to."
     )
     automatic_up_to: Annotated[Usd, Tighter.LOWER] = Field(
         default=Decimal(0), description="R28: USD of an order that needs no human."
@@ -147,7 +148,7 @@ class Limits(BaseModel):
         description="R29: USD of an order for which an answer in the client's own dialog counts as a human's.",
     )
     ask_for_standing: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R30: a strategy that trades by itself needs a human, always."
+        default=False, description="R30: a strategy that trades by itself always needs a human's approval."
     )
     max_standing: Annotated[Count | None, Tighter.LOWER] = Field(
         default=None, description="R30: strategies that trade by themselves at the same time."
@@ -159,10 +160,11 @@ class Limits(BaseModel):
         default=None, description="R31: exact hosts that webhooks may call."
     )
     public_webhooks: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R31: webhooks go to public https hosts, signed with a configured secret or none."
+        default=False,
+        description=("R31: webhooks go to public https hosts, signed with a configured secret or not at all."),
     )
     ask_to_publish: Annotated[bool, Tighter.TRUE] = Field(
-        default=False, description="R32: posts and profile changes need a human."
+        default=False, description="R32: posts and profile changes need a human's approval."
     )
 
 

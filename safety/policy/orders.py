@@ -98,7 +98,7 @@ def sanity(case: Case) -> Objection | None:
         return deny(f"these terms are not valid ({_first(error)})", "Correct the call")
     if sane:
         return None
-    return deny("these terms are not written as the exchange takes them", "Correct the call")
+    return deny("these terms are not in the form that the exchange accepts", "Correct the call")
 
 
 def _unchanged(order: Order) -> bool:
@@ -251,7 +251,7 @@ def collar(case: Case) -> Objection | None:
         raise Missing(case.worth.missing)
     if old is not None and abs(quote.age) > old:
         return deny(
-            f"the market price is {seconds(quote.age)} s old, and counts for {old} s",
+            f"the market price is {seconds(quote.age)} s old; it is valid for {old} s",
             "Try again at the start of the next minute, when there is a new price",
             limit=str(old),
             observed=seconds(quote.age),
@@ -310,8 +310,8 @@ def self_trade(case: Case) -> Objection | None:
         return None
     at = "without a price" if met.price is None else f"at {plain(met.price)}"
     return deny(
-        f"an own {met.side} order of {order.symbol} rests {at}, and this order would trade with it",
-        "Cancel that order first, or use a price that does not meet it",
+        f"the account has a {met.side} order of {order.symbol} {at}, and this order would trade against it",
+        "Cancel that order first, or use a price that does not cross it",
         observed=at,
     )
 

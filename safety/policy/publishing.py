@@ -119,9 +119,9 @@ def publish(case: Case) -> Objection | None:
         return deny("the body is not an object of fields", "Correct the call")
     texts = list(_texts(cast("dict[str, object]", body)))
     if any(_has_key(text) or holds_known_secret(text) for text in texts):
-        return deny("the text holds what looks like a key or a secret", "Leave it out")
+        return deny("the text contains what looks like a key or a secret", "Leave it out")
     if any(_holds(text, case.facts.known_texts) for text in texts):
-        return deny("the text holds an id or a balance of the account", "Leave it out")
+        return deny("the text contains an id or a balance of the account", "Leave it out")
     avatar = cast("dict[str, object]", body).get("avatar_url")
     if avatar is not None and public_host(str(avatar)) is None:
         return deny(f"avatar_url {show(str(avatar))} is not a public https address", "Use a public https address")

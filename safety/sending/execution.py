@@ -204,7 +204,7 @@ def _unlike(action: Action, shown: Response, label: str) -> str:
     """Why a response does not prove that the action was done; "" if it does."""
     if isinstance(action, Order) and isinstance(shown, ShownOrder):
         if order_id_of(shown) is None:
-            return "the answer names no order id"
+            return "the answer contains no order id"
         if shown.label and shown.label != label:
             return "the answer is about an order with another label"
         differing = differs(action, shown)
@@ -216,7 +216,7 @@ def _unlike(action: Action, shown: Response, label: str) -> str:
 
 def _unlike_deployment(action: Deployment, shown: Subscription) -> str:
     if not shown.subscription_id:
-        return "the answer names no subscription id"
+        return "the answer contains no subscription id"
     if action.subscription_id and shown.subscription_id != action.subscription_id:
         return "the answer is about another subscription"
     if shown.account_id and action.account_id and shown.account_id != action.account_id:
@@ -419,9 +419,9 @@ class Executor:
             return await to_thread.run_sync(self._settle, intent.intent_id, found)
         except HeyTradersError as error:
             raise OutcomeUnknown(
-                f"intent {intent.intent_id} was sent ({found.state}), but its outcome could not be written down:"
+                f"intent {intent.intent_id} was sent ({found.state}), but its outcome could not be recorded:"
                 f" {explain(error)}",
-                suggestion="order_intent shows it once it has been looked for. Do not place it again.",
+                suggestion="order_intent shows it once the server has looked for the order. Do not place it again.",
             ) from error
 
     async def _attempt(self, intent: Intent, channel: Channel, secret: SecretStr | None) -> Classified:
@@ -432,18 +432,18 @@ class Executor:
         try:
             endpoint, request = request_for(action, intent.label, secret)
         except ValueError:
-            return Classified("NOT_SENT", "its terms are no request of the API")
+            return Classified("NOT_SENT", "its terms are not a valid request of the API")
         deadline = CALL_ENDS.get()
         if deadline - anyio.current_time() < LEAST_SECONDS / 2:
             return Classified("NOT_SENT", "the ledger was busy until the call's deadline had almost come")
-        seen: Seen = Lost("no whole answer before the call's deadline")
+        seen: Seen = Lost("no complete answer before the call's deadline")
         try:
             with anyio.CancelScope(deadline=deadline):
                 seen = await self.client.send_once(endpoint, request)
         except (NotSent, Lost) as failure:
             seen = failure
         except Exception as error:  # noqa: BLE001 - whatever it is, it may have happened after the bytes had left
-            return Classified("UNKNOWN", f"the attempt broke off with {type(error).__name__}")
+            return Classified("UNKNOWN", f"the attempt failed with {type(error).__name__}")
         return classify(action, seen, intent.label, trusted=channel.certain_refusals)
 
     def _settle(self, intent_id: str, found: Classified) -> Intent:
@@ -462,7 +462,9 @@ class Executor:
         """Do not send an intent that could not be assessed. A human's approval survives a temporary failure."""
         if not intent.automatic and isinstance(error, NotNow):
             return intent
-        reason = explain(error) if isinstance(error, HeyTradersError) else "its terms are no request of the API"
+        reason = (
+            explain(error) if isinstance(error, HeyTradersError) else ("its terms are not a valid request of the API")
+        )
         try:
             return self.ledger.decline(intent.intent_id, reason, by_human=False)
         except InvalidInput:
@@ -519,8 +521,8 @@ def _last_word(ground: Ground, *, alone: bool) -> Decide:
         if alone and (usage.in_flight_here or usage.unknown_here):
             return stop(
                 "DECLINED",
-                "another order on this account and symbol is being sent or of unknown outcome, and the service is not"
-                " known to return labels that would tell them apart",
+                "another order on this account and symbol is being sent or has an unknown outcome, and the service may "
+                "not return the labels that tell them apart",
             )
         return ground.verdict(intent, usage, switch)
 

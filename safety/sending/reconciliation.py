@@ -116,7 +116,7 @@ class Resolution:
                 continue
             fitting = [shown for shown in listed if _fits(each, shown, taken, earliest(each))]
             if len(fitting) > 1:
-                self._alarm(each, f"several subscriptions could be that of intent {each.intent_id}")
+                self._alarm(each, f"several subscriptions could belong to intent {each.intent_id}")
             elif fitting:
                 self._settle(each, "ACKED", fitting[0].model_dump(exclude_none=True), fitting[0].subscription_id)
             else:
@@ -160,7 +160,7 @@ class Resolution:
     def _accept(self, intents: Iterable[Intent], matches: Matches) -> None:
         for each in intents:
             if each.intent_id in matches.several:
-                self._alarm(each, f"several orders could be that of intent {each.intent_id}")
+                self._alarm(each, f"several orders could belong to intent {each.intent_id}")
             elif each.intent_id in matches.found and each.state != "ACKED":
                 self._found(each, matches.found[each.intent_id])
 
@@ -169,10 +169,12 @@ class Resolution:
         order = intent.proposal.action
         wrong = differs(order, shown) if isinstance(order, Order) else None
         if intent.state == "REJECTED":
-            self._alarm(intent, f"intent {intent.intent_id} was refused and exists all the same, as order {name}")
+            self._alarm(intent, f"intent {intent.intent_id} was refused, but exists as order {name}")
             return
         if intent.state == "ABSENT":
-            self._alarm(intent, f"intent {intent.intent_id} was given up as absent and has shown up after all")
+            self._alarm(
+                intent, (f"intent {intent.intent_id} was recorded as ABSENT, and its order has appeared after all")
+            )
         if wrong:
             self._alarm(intent, f"order {name} of intent {intent.intent_id} has another {wrong} than was sent")
         self._settle(intent, "ACKED", as_result(shown), name, reason="it was found among the account's orders")
@@ -188,7 +190,7 @@ class Resolution:
             elif each.state == "UNKNOWN":
                 looks = self.ledger.swept(each.intent_id)
                 if looks >= self.patience.sweeps and waited >= self.patience.grace:
-                    self._settle(each, "ABSENT", reason=f"it was not there in {looks} complete looks")
+                    self._settle(each, "ABSENT", reason=f"it was not found in {looks} complete searches")
 
     def _settle(
         self,

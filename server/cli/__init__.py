@@ -27,7 +27,7 @@ VERBS: Final[dict[str, str]] = {
     "engine": "Serve the embedded engine's REST API.",
     "login": "Store the API key in this machine's keyring or a private file.",
     "logout": "Forget the stored API key.",
-    "install": "Enter this server into a client's configuration, without a key.",
+    "install": "Add this server to a client's configuration, without a key.",
     "approve": "Look at what waits for a human, and approve or refuse it.",
     "settle": "Say what became of an order whose outcome is unknown.",
     "halt": "Stop all trading: cancel, pause, and send nothing more.",
@@ -62,8 +62,8 @@ class Verbs(click.Group):
         """Import one verb."""
         if cmd_name not in VERBS:
             near = closest(cmd_name, VERBS, count=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" The verbs are {', '.join(VERBS)}."
-            raise click.UsageError(f"There is no verb {clean(cmd_name, 40)!r}.{hint}", ctx)
+            hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(VERBS)}."
+            raise click.UsageError(f"There is no command {clean(cmd_name, 40)!r}.{hint}", ctx)
         command: click.Command = getattr(import_module(f"server.cli.{_BESIDE.get(cmd_name, cmd_name)}"), cmd_name)
         return command
 
@@ -74,7 +74,7 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, invoke_without_command=True)
-@click.option("--version", is_flag=True, help="Show the version and leave.")
+@click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
 def cli(context: click.Context, *, version: bool) -> None:
     """HeyTraders for AI agents. Without a verb, serve MCP over stdio."""

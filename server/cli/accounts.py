@@ -46,9 +46,9 @@ def list_() -> None:
 
 @accounts.command("connect")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
-@click.option("--id", "account_id", required=True, help="What orders will call it.")
+@click.option("--id", "account_id", required=True, help="The account id for orders.")
 @click.option("--name", default="", help="For people.")
-@click.option("--testnet", is_flag=True, help="The exchange's testnet, where money is for play.")
+@click.option("--testnet", is_flag=True, help="The exchange's testnet, with play money.")
 @click.option("--file", "in_file", is_flag=True, help="Keep the keys in a private file, not in the keyring.")
 def connect(*, exchange: str, account_id: str, name: str, testnet: bool, in_file: bool) -> None:
     """Connect your account on EXCHANGE. Its keys are asked for; no option and no variable takes them.
@@ -76,7 +76,7 @@ def disconnect(*, account_id: str) -> None:
 
 @accounts.command("create")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
-@click.option("--id", "account_id", help="What orders will call it.  [default: made up]")
+@click.option("--id", "account_id", help="The account id for orders.  [default: generated]")
 @click.option("--name", help="For people.")
 @click.option("--balance", help="Cash to start with.  [default: that of the exchange's first account]")
 def create(*, exchange: str, account_id: str | None, name: str | None, balance: str | None) -> None:
@@ -94,7 +94,7 @@ def fund(*, account_id: str, amount: str, asset: str | None) -> None:
     click.echo(_told(_run(lambda office: office.fund(account_id, amount, asset))))
 
 
-@accounts.command("reset", short_help="Give an account its opening balance again.")
+@accounts.command("reset", short_help="Reset an account to its opening balance.")
 @click.argument("account_id")
 def reset(*, account_id: str) -> None:
     """Give ACCOUNT_ID its opening balance again, without orders and positions."""
@@ -146,7 +146,7 @@ def _connected(exchange: ExchangeId, account_id: str, name: str, *, testnet: boo
     network = "testnet account" if testnet else "account"
     if not re.fullmatch(ACCOUNT_ID, account_id):
         raise BadSetting(
-            f"--id {account_id[:80]!r} is no name for an account",
+            f"--id {account_id[:80]!r} is not a valid account id",
             suggestion="Use 1 to 64 letters, digits, hyphens and underscores",
         )
     known = ConnectedAccounts(settings.home).get(account_id)
@@ -188,7 +188,7 @@ def _asked(what: str, pattern: str, form: str) -> str:
     typed = click.prompt(f"{what} ({form})", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     text = str(typed).strip()
     if not re.fullmatch(pattern, text):
-        raise BadSetting(f"what was given is not a {what}: {form}", suggestion="Copy it again")
+        raise BadSetting(f"the input is not a {what}: {form}", suggestion="Copy it again")
     return text
 
 
@@ -206,7 +206,7 @@ def _checked(settings: Settings, account: ConnectedAccount, secrets: tuple[str, 
     if rights.withdraw:
         raise BadSetting(
             f"this {name} key may withdraw or transfer money; nothing was stored",
-            suggestion="Make a key that may read and trade only, and connect that",
+            suggestion="Create a key that may only read and trade, and connect that",
         )
     if rights.withdraw is None:
         return f"{name} does not say what a key may do: check there yourself that it may not withdraw."

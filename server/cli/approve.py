@@ -40,8 +40,8 @@ LOOK_SECONDS: Final = 0.2
 @click.command("approve")
 @click.argument("intent_id", required=False)
 @click.option("--decline", is_flag=True, help="Refuse INTENT_ID; needs no passphrase.")
-@click.option("--ask-again", is_flag=True, help="Lift the pause that follows declined or many questions.")
-@click.option("--list", "only_list", is_flag=True, help="Only show what waits.")
+@click.option("--ask-again", is_flag=True, help="End the pause that follows declined questions, or too many.")
+@click.option("--list", "only_list", is_flag=True, help="Only list what waits.")
 def approve(*, intent_id: str | None, decline: bool, ask_again: bool, only_list: bool) -> None:
     """Show what waits for a human, and approve or refuse it: INTENT_ID, or the one that you pick."""
     home = Settings.read(os.environ).home
@@ -184,7 +184,7 @@ def _told(ledger: Ledger, intent_id: str) -> bool:
 OUTCOMES: Final[dict[State, str]] = {
     "PENDING": "it still waits.",
     "APPROVED": "no running server has picked it up, and nothing was sent. Is the client open?",
-    "SENT": "it was sent, and the answer is not there yet. heytraders-mcp audit tail shows how it goes on.",
+    "SENT": "it was sent, and the answer is not there yet. heytraders-mcp audit tail shows what happens next.",
     "ACKED": "it was carried out.",
     "REJECTED": "it was refused, and nothing was placed.",
     "UNKNOWN": "it was sent, and whether it was placed is being found out. It is not sent again.",
@@ -193,7 +193,7 @@ OUTCOMES: Final[dict[State, str]] = {
     "DECLINED": "it was declined, and nothing was sent.",
     "EXPIRED": "no running server picked it up in time, and nothing was sent. Is the client open?",
     "EXPIRED_DRIFT": "the market moved away, and nothing was sent.",
-    "HALTED": "trading is halted, and nothing was sent. heytraders-mcp release ends that.",
+    "HALTED": "trading is halted, and nothing was sent. heytraders-mcp release ends the halt.",
 }
 
 

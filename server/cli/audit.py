@@ -27,7 +27,7 @@ _WRITERS_MARKS: Final = frozenset({"pid", "monotonic", "seal"})
 
 
 @click.group("audit", invoke_without_command=True)
-@click.option("--head", is_flag=True, help="Print number and MAC of the newest event, to be kept elsewhere.")
+@click.option("--head", is_flag=True, help="Print the number and the MAC of the newest event. Keep them elsewhere.")
 @click.pass_context
 def audit(context: click.Context, *, head: bool) -> None:
     """Check, export and show the journal."""
@@ -40,8 +40,12 @@ def audit(context: click.Context, *, head: bool) -> None:
 
 
 @audit.command("verify", short_help="Look for altered records.")
-@click.option("--anchor", metavar="SEQ:MAC", help="What --head printed once: tells whether anything since is gone.")
-@click.option("--label", help="Of an order of ours at the exchange: tells whether the ledger is older than the order.")
+@click.option(
+    "--anchor", metavar="SEQ:MAC", help=("An earlier output of --head: checks that the journal still holds that event.")
+)
+@click.option(
+    "--label", help=("Label of one of our orders at the exchange: checks whether the ledger is older than the order.")
+)
 def verify(*, anchor: str | None, label: str | None) -> None:
     """Look through journal and intents for anything that was altered, moved or removed.
 
@@ -51,21 +55,21 @@ def verify(*, anchor: str | None, label: str | None) -> None:
     with _ledger() as ledger:
         breaks = list(dict.fromkeys(line for each in anchors or [None] for line in ledger.verify(anchor=each)))
         if breaks:
-            ledger.halt(f"the journal does not hold together: {breaks[0]}", "heytraders-mcp audit verify")
+            ledger.halt(f"the journal is inconsistent: {breaks[0]}", "heytraders-mcp audit verify")
         seq, mac = ledger.head()
     for line in breaks:
         click.echo(line)
     if breaks:
         click.echo("Halted. Look at the orders on the exchange itself before `heytraders-mcp release`.", err=True)
         sys.exit(1)
-    click.echo(f"{seq} events hold together. Head: {seq}:{mac}")
+    click.echo(f"{seq} events are consistent. Head: {seq}:{mac}")
     if not anchors:
-        click.echo("Whether newer ones are missing shows only with --anchor or --label.")
+        click.echo("Only --anchor or --label can show whether newer events are missing.")
 
 
 @audit.command("export", short_help="Write the events to a file.")
 @click.argument("file", type=click.File("w", encoding="utf-8", lazy=True), default="-")
-@click.option("--after", type=click.IntRange(0), default=0, show_default=True, help="Only events behind this number.")
+@click.option("--after", type=click.IntRange(0), default=0, show_default=True, help="Only events after this number.")
 def export(*, file: TextIO, after: int) -> None:
     """Write the events to FILE (- for standard output), oldest first, one JSON object a line."""
     with _ledger() as ledger:

@@ -45,10 +45,10 @@ def data() -> None:
 
 @data.command("import", short_help="Import candles from files and folders.")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--symbol", help="What the candles are of, such as BINANCE:BTC/USDT.  [default: the file's]")
-@click.option("--exchange", type=click.Choice(get_args(ExchangeId)), help="Where the symbols of file names trade.")
+@click.option("--symbol", help="The ticker of the candles, such as BINANCE:BTC/USDT.  [default: the file's]")
+@click.option("--exchange", type=click.Choice(get_args(ExchangeId)), help="The exchange of the symbols in file names.")
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), help="Length of a bar.  [default: the file's]")
-@click.option("--timezone", help="Zone of times that carry none, such as Europe/Berlin.  [default: UTC]")
+@click.option("--timezone", help="Time zone of times without one, such as Europe/Berlin.  [default: UTC]")
 @click.option("--columns", help="Which column is what: time=Date,volume=- or time,low,high,open,close,volume.")
 @click.option("--decimal", type=click.Choice(get_args(DecimalMark)), help="The decimal mark, where it is in doubt.")
 @click.option("--allow-gaps", is_flag=True, help="Accept missing bars; they stay missing.")

@@ -40,7 +40,9 @@ PATIENCE_SECONDS: Final = 30.0
     help="Use and keep this home folder.",
 )
 @click.option("--csv", type=click.Path(path_type=Path, exists=True), help="Import these hourly candles first.")
-@click.option("--symbol", default="BINANCE:BTC/USDT", show_default=True, help="What the CSV holds.")
+@click.option(
+    "--symbol", default="BINANCE:BTC/USDT", show_default=True, help=("The ticker of the candles in the CSV file.")
+)
 def demo(*, home: Path | None, csv: Path | None, symbol: str) -> None:
     """Show the main job end to end on the embedded engine. Needs no key and no network.
 

@@ -76,7 +76,7 @@ def _halt(home: Path, why: str) -> None:
     except HeyTradersError as error:
         if not write_file(home, why):
             raise
-        click.echo(f"heytraders-mcp: halted by the file HALT alone: {explain(error)}", err=True)
+        click.echo(f"heytraders-mcp: halted with the file HALT only: {explain(error)}", err=True)
 
 
 async def _clean_up(settings: Settings, why: str) -> Halted:
@@ -125,5 +125,5 @@ def _told(ledger: Ledger, switch: Switch) -> list[str]:
     breaks = ledger.verify()
     lines += [f"journal: {found}" for found in breaks[:MAX_BREAKS]]
     if breaks:
-        lines.append("The journal does not hold together: it may have been changed. Releasing accepts that.")
+        lines.append("The journal is inconsistent: it may have been altered. Releasing accepts it as it is.")
     return lines

@@ -20,7 +20,7 @@ from server.settings import DataChoice, Settings
 @click.command("install")
 @click.option("--client", "name", type=click.Choice(get_args(ClientName)), required=True, help="Which client.")
 @click.option("--data", type=click.Choice(get_args(DataChoice)), help="Simulated candles, or those of the exchanges.")
-@click.option("--print", "only_print", is_flag=True, help="Show what would be entered, and change nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Show the entry, and change nothing.")
 def install(*, name: str, data: str | None, only_print: bool) -> None:
     """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
 
@@ -37,7 +37,7 @@ def install(*, name: str, data: str | None, only_print: bool) -> None:
         backup = _replace(config.path, lambda text: merged(text, config, added))
     except OSError as error:
         raise BadSetting(
-            f"{config.path} cannot be changed ({error.strerror})", suggestion="Put the entry in by hand: add --print"
+            f"{config.path} cannot be changed ({error.strerror})", suggestion="Add the entry by hand; --print shows it"
         ) from error
     off = switched_off(config.path.read_text(encoding="utf-8-sig"), config)
     does = "starts heytraders now" if off is None else "has the new entry for heytraders, but it is switched off"
@@ -55,9 +55,7 @@ def _replace(path: Path, change: Callable[[str | None], str]) -> Path | None:
     try:
         old = target.read_bytes().decode("utf-8-sig") if target.exists() else None
     except UnicodeDecodeError as error:
-        raise BadSetting(
-            f"{path} is not UTF-8 text", suggestion="Put the entry in by hand: add --print to see it"
-        ) from error
+        raise BadSetting(f"{path} is not UTF-8 text", suggestion="Add the entry by hand; --print shows it") from error
     new = change(old)
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.new")

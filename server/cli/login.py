@@ -87,6 +87,9 @@ def logout() -> None:
         click.echo(f"No key was stored for {settings.url}.")
     else:
         place = "keyring" if origin == "keyring" else "private file"
-        click.echo(f"The key for {settings.url} is gone from the {place}. It stays valid until you revoke it there.")
+        click.echo(
+            f"The key for {settings.url} was removed from the {place}. It stays valid until you revoke it at the "
+            "service."
+        )
     if settings.api_key:
         click.echo("HEYTRADERS_API_KEY is still set, and is used from now on.")

@@ -41,7 +41,7 @@ def signing_key(home: Path, ledger: Ledger) -> SigningKey:
     named = public(home)
     if named is None and pinned is not None:
         raise NotEnrolled(
-            f"{home / APPROVER_FILE} is gone, and with it the key that this ledger knows",
+            f"{home / APPROVER_FILE} is missing, and with it the key that this ledger knows",
             suggestion="Restore it from a backup, or move safety.db aside and start over with an empty ledger",
         )
     key = _chosen(home) if named is None else _unlocked(home, ledger)
@@ -62,7 +62,7 @@ def new_passphrase(home: Path) -> None:
         NotAuthorised: There is no terminal, or the old passphrase is wrong.
     """
     refuse_without_terminal()
-    old = _hidden("Passphrase so far")
+    old = _hidden("Current passphrase")
     change_passphrase(home, old, _twice("New passphrase"))
 
 
@@ -84,7 +84,7 @@ def _chosen(home: Path) -> SigningKey:
     click.echo(
         "No passphrase has been chosen yet. It will approve orders, release halts and sign policies, and nothing"
     )
-    click.echo("can replace it: keep it where no agent reads. Choose at least four unrelated words.")
+    click.echo("can replace it: keep it where no agent can read it. Choose at least four unrelated words.")
     return enrol(home, _twice(f"New passphrase, {MIN_PASSPHRASE} characters or more"))
 
 

@@ -100,11 +100,11 @@ def init(*, accounts: tuple[str, ...], symbols: tuple[str, ...]) -> None:
     """Write a short policy.toml that lets these accounts trade these symbols; everything else keeps its limit."""
     path = Settings.read(os.environ).home / POLICY_FILE
     if path.exists() and not _is_empty(path):
-        raise InvalidInput(f"{path} is there already", suggestion="Edit it, or move it away first")
+        raise InvalidInput(f"{path} already exists", suggestion="Edit it, or move it aside first")
     text = first_policy(accounts, symbols)
     parse_policy(text)
     write_private(path, text)
-    click.echo(f"Wrote {path}:\n\n{text}\nNothing of it counts yet. Next: heytraders-mcp policy sign")
+    click.echo(f"Wrote {path}:\n\n{text}\nNone of it is in force yet. Next: heytraders-mcp policy sign")
 
 
 def first_policy(accounts: tuple[str, ...], symbols: tuple[str, ...]) -> str:
@@ -141,18 +141,18 @@ def sign_() -> None:
             path = home / POLICY_FILE
             raise InvalidInput(
                 f"there is no {path}",
-                suggestion="Make it with `heytraders-mcp policy init --account ID --symbol BTC/USDT=0.001`",
+                suggestion="Create it with `heytraders-mcp policy init --account ID --symbol BTC/USDT=0.001`",
             )
         before, version = _signed(home, ledger)
         differing = changes(before or Policy(), asked)
         if before is not None and not differing:
-            click.echo(f"{POLICY_FILE} says what was signed as version {version}. There is nothing to sign.")
+            click.echo(f"{POLICY_FILE} equals the signed version {version}. There is nothing to sign.")
             return
         click.echo(
             "\n".join([*map(_told, differing), *_above_ceilings(asked)]) or "Nothing differs from the built-in limits."
         )
         for symbol in sorted((asked.live.symbols or frozenset()) - (asked.live.max_amount or {}).keys()):
-            click.echo(f"WARNING live.max_amount has no number for {symbol}, so no order of it ever passes")
+            click.echo(f"WARNING live.max_amount has no number for {symbol}, so every order in it is denied")
         looser = sum(change.loosens for change in differing)
         click.confirm(f"{looser} of {len(differing)} changes allow more. Sign them", abort=True)
         key = signing_key(home, ledger)
@@ -324,7 +324,7 @@ def _verdict(decision: Decision) -> list[str]:
     return lines
 
 
-_ANSWERS: Final = {"PASS": "PASS: it goes out at once", "REQUIRE": "REQUIRE: a human has to approve it", "DENY": "DENY"}
+_ANSWERS: Final = {"PASS": "PASS: it is sent at once", "REQUIRE": "REQUIRE: a human has to approve it", "DENY": "DENY"}
 
 
 def _finding(finding: Finding) -> str:
@@ -338,5 +338,5 @@ def _number(name: str, text: str) -> Decimal:
         InvalidInput: It is not a number, or not positive.
     """
     if not text.isascii() or not text.replace(".", "", 1).isdecimal() or not Decimal(text) > 0 or len(text) > 30:
-        raise InvalidInput(f"{name} {text[:40]!r} is no positive number", suggestion="Write it as 0.5 or 60000")
+        raise InvalidInput(f"{name} {text[:40]!r} is not a positive number", suggestion="Write it as 0.5 or 60000")
     return Decimal(text)

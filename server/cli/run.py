@@ -36,7 +36,7 @@ UNKEPT: Final = ("HEYTRADERS_DATABASE_URL", "HEYTRADERS_API_KEY", "HEYTRADERS_WE
 
 
 @click.command("run")
-@click.option("--install", is_flag=True, help="Write a systemd user unit or a launchd agent that starts this verb.")
+@click.option("--install", is_flag=True, help="Write a systemd user unit or a launchd agent that starts this command.")
 @click.option("--print", "only_print", is_flag=True, help="Print that file and write nothing.")
 def run(*, install: bool, only_print: bool) -> None:
     """Run live strategies in the foreground until SIGINT or SIGTERM, whether or not a client is open.
@@ -76,7 +76,7 @@ def _install(settings: Settings, *, only_print: bool) -> None:
     lost = [name for name in UNKEPT if os.environ.get(name)]
     if lost:
         raise BadSetting(
-            f"{' and '.join(lost)} may hold a secret, and a service file is no place for one",
+            f"{' and '.join(lost)} may contain a secret, which does not belong in a service file",
             suggestion="Unset it here, and set it in the service's own environment",
         )
     kept = {name: os.environ[name] for name in KEPT if os.environ.get(name)}

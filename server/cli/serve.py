@@ -26,7 +26,7 @@ from server.transports import PATHS, HttpTransport, LocalGate, listen, run_asgi,
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 picks a free one.")
 @click.option("--toolsets", help="Comma-separated: research, trading, live, arena.  [default: all]")
 @click.option("--read-only", is_flag=True, help="Offer only tools that change nothing.")
-@click.option("--no-auth", is_flag=True, help="Want no bearer token. Embedded engine only.")
+@click.option("--no-auth", is_flag=True, help="Do not require a bearer token. Embedded engine only.")
 def serve(*, transport: str, host: str, port: int, toolsets: str | None, read_only: bool, no_auth: bool) -> None:
     """Serve MCP over stdio, SSE or streamable HTTP."""
     settings = Settings.read(os.environ)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 LIMITS: Final = Limits(one_unresolved=True)
 RULES: Final = (orders.sanity, conduct.unresolved)
 ALIKE: Final = Decimal("0.02")
-LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "its like was given up and may still appear")
+LIKE_ONE_GIVEN_UP: Final = Finding("R15_DUPLICATE", Outcome.DENY, "a similar order was given up and may still appear")
 REPEAT_SECONDS: Final = 600
 CALLER: Final = Caller("orders_place", "chaos")
 PATIENCE: Final = Patience(exchange=2.0, grace=1.5, sweeps=3, first=0.1, longest=0.4, given_up=0.4, lag=1.0)

@@ -99,7 +99,7 @@ async def test_all_tools_answer_by_the_deadline_of_a_slow_service(
 
     assert set(took) == {row.name for row in exposed()}
     assert {tool: round(seconds, 1) for tool, seconds in took.items() if seconds > DEADLINE + 0.5 + SLACK} == {}
-    assert "was not done within 2 s" in said["market_evaluate"]
+    assert "did not finish within 2 s" in said["market_evaluate"]
     assert "Nothing was changed" in said["market_evaluate"]
     assert "it may have taken effect" in said["live_pause"]
     assert halted.structured_content is not None

@@ -96,7 +96,7 @@ def test_a_stored_key_that_cannot_be_read_is_not_replaced_by_another(tmp_path: P
     keep_key(tmp_path, URL, KEY, in_file=False, keyring=box)
     box.kept.clear()
 
-    with pytest.raises(BadSetting, match="holds no key") as refused:
+    with pytest.raises(BadSetting, match="no longer holds a key") as refused:
         find_key(tmp_path, URL, OTHER, box)
 
     assert "login" in refused.value.suggestion

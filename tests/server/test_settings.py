@@ -148,9 +148,9 @@ def test_a_misspelt_variable_is_named_with_what_was_meant_and_without_its_value(
     doubts = Settings.read({"HEYTRADERS_READONLY": "1", "HEYTRADER_API_KEY": KEY, "heytraders_home": "/x"}).doubts
 
     assert doubts == [
-        "HEYTRADERS_READONLY is no setting and changes nothing; did you mean HEYTRADERS_READ_ONLY?",
-        "HEYTRADER_API_KEY is no setting and changes nothing; did you mean HEYTRADERS_API_KEY?",
-        "heytraders_home is no setting and changes nothing; did you mean HEYTRADERS_HOME?",
+        "HEYTRADERS_READONLY is not a setting and has no effect; did you mean HEYTRADERS_READ_ONLY?",
+        "HEYTRADER_API_KEY is not a setting and has no effect; did you mean HEYTRADERS_API_KEY?",
+        "heytraders_home is not a setting and has no effect; did you mean HEYTRADERS_HOME?",
     ]
     assert KEY not in "".join(doubts)
 

@@ -517,7 +517,7 @@ def test_an_account_is_connected_by_its_owner_and_forgotten_again(settings: Sett
     assert "is a paper account" in paper[1]
     assert "other is already a Binance account" in moved[1]
     assert "other is already a Binance account" in to_play_money[1]
-    assert all("is no name for an account" in said for said in unnamed)
+    assert all("is not a valid account id" in said for said in unnamed)
     assert renewed[0] == 0
     assert "has no testnet" in no_testnet[1]
     assert "is not a Polymarket signature type: 0 for a wallet of your own" in not_a_type[1]

@@ -29,11 +29,17 @@ SCRIPTS: Final = [
         'emit_signal(close > sma(close, 20), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (close > sma(close, 20)), exit(TICKER))',
     ),
     (
-        "class SmaCross(bt.Strategy):\n    params = dict(pfast=10, pslow=30)\n    def __init__(self):\n        sma1 = bt.ind.SMA(period=self.p.pfast)\n        sma2 = bt.ind.SMA(period=self.p.pslow)\n        self.crossover = bt.ind.CrossOver(sma1, sma2)\n    def next(self):\n        if not self.position:\n            if self.crossover > 0:\n                self.buy()\n        elif self.crossover < 0:\n            self.close()",
+        "class SmaCross(bt.Strategy):\n    params = dict(pfast=10, pslow=30)\n    def __init__(self):\n        sma1 = "
+        "bt.ind.SMA(period=self.p.pfast)\n        sma2 = bt.ind.SMA(period=self.p.pslow)\n        self.crossover = "
+        "bt.ind.CrossOver(sma1, sma2)\n    def next(self):\n        if not self.position:\n            if "
+        "self.crossover > 0:\n                self.buy()\n        elif self.crossover < 0:\n            self.close()",
         'emit_signal(position == 0 and crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (position == 0) and crossunder(sma(close, 10), sma(close, 30)), exit(TICKER))',
     ),
     (
-        "def populate_entry_trend(self, dataframe, metadata):\n    dataframe.loc[\n        (dataframe['rsi'] < 30) &\n        (dataframe['volume'] > 0),\n        'enter_long'] = 1\n    return dataframe\ndef populate_exit_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] > 70), 'exit_long'] = 1\n    return dataframe",
+        "def populate_entry_trend(self, dataframe, metadata):\n    dataframe.loc[\n        (dataframe['rsi'] < 30) &\n "
+        "       (dataframe['volume'] > 0),\n        'enter_long'] = 1\n    return dataframe\ndef "
+        "populate_exit_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] > 70), 'exit_long'] = "
+        "1\n    return dataframe",
         'emit_signal(rsi(close, 14) < 30 and volume > 0, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
@@ -42,23 +48,28 @@ SCRIPTS: Final = [
     ),
     ("df.loc[df['close'] > df['open'], 'signal'] = 1", 'emit_signal(close > open, entry(TICKER, "LONG", Weight(0.5)))'),
     (
-        "entries = close > sma(close, 20)\nexits = close < sma(close, 20)\npf = vbt.Portfolio.from_signals(close, entries, exits)",
+        "entries = close > sma(close, 20)\nexits = close < sma(close, 20)\npf = vbt.Portfolio.from_signals(close, "
+        "entries, exits)",
         'emit_signal(close > sma(close, 20), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(close < sma(close, 20), exit(TICKER))',
     ),
     (
-        "void OnTick() {\n   double rsi = iRSI(NULL, 0, 14, PRICE_CLOSE, 0);\n   if (rsi < 30) OrderSend(Symbol(), OP_BUY, 0.1, Ask, 3, 0, 0);\n   if (rsi > 70) OrderClose(ticket, 0.1, Bid, 3);\n}",
+        "void OnTick() "
+        "{\n   double rsi = iRSI(NULL, 0, 14, PRICE_CLOSE, 0);\n   if (rsi < 30) OrderSend(Symbol(), OP_BUY, 0.1, Ask, 3, 0, 0);\n   if (rsi > 70) OrderClose(ticket, 0.1, Bid, 3);\n}",
         'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
-        "AddOrder(OrderType.BUY_TO_OPEN, RSI() crosses above 30);\nAddOrder(OrderType.SELL_TO_CLOSE, RSI() crosses below 70);",
+        "AddOrder(OrderType.BUY_TO_OPEN, RSI() crosses above 30);\nAddOrder(OrderType.SELL_TO_CLOSE, RSI() crosses "
+        "below 70);",
         'emit_signal(crossover(rsi(close, 14), 30), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(rsi(close, 14), 70), exit(TICKER))',
     ),
     (
-        "def fast = SimpleMovingAvg(close, 10);\ndef slow = SimpleMovingAvg(close, 30);\nAddOrder(OrderType.BUY_AUTO, fast crosses above slow);",
+        "def fast = SimpleMovingAvg(close, 10);\ndef slow = SimpleMovingAvg(close, 30);\nAddOrder(OrderType.BUY_AUTO, "
+        "fast crosses above slow);",
         'emit_signal(crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
-        "inputs: Length(14);\nif RSI(Close, Length) crosses over 30 then Buy next bar at market;\nif RSI(Close, Length) crosses under 70 then Sell next bar at market;",
+        "inputs: Length(14);\nif RSI(Close, Length) crosses over 30 then Buy next bar at market;\nif RSI(Close, "
+        "Length) crosses under 70 then Sell next bar at market;",
         'emit_signal(crossover(rsi(close, 14), 30), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(rsi(close, 14), 70), exit(TICKER))',
     ),
     (
@@ -88,7 +99,8 @@ SCRIPTS: Final = [
     ),
     ("return rsi(close, 14) < 30", 'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))'),
     (
-        "def strategy(df):\n    if df['rsi'].iloc[-1] < 30:\n        return 'buy'\n    elif df['rsi'].iloc[-1] > 70:\n        return 'sell'\n    return 'hold'",
+        "def strategy(df):\n    if df['rsi'].iloc[-1] < 30:\n        return 'buy'\n    elif df['rsi'].iloc[-1] > 70:\n "
+        "       return 'sell'\n    return 'hold'",
         'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(not (rsi(close, 14) < 30) and rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
@@ -138,19 +150,27 @@ SCRIPTS: Final = [
         'emit_signal(crossover(sma(close, 9), sma(close, 21)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(sma(close, 9), sma(close, 21)), exit(TICKER))',
     ),
     (
-        "def on_bar(self):\n    if rsi(self.close, 14) < 30:\n        self.buy(size=0.2)\n    elif rsi(self.close, 14) > 70:\n        self.sell()",
+        "def on_bar(self):\n    if rsi(self.close, 14) < 30:\n        self.buy(size=0.2)\n    elif rsi(self.close, 14) "
+        "> 70:\n        self.sell()",
         'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.2)))\nemit_signal(not (rsi(close, 14) < 30) and rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
-        "class Rsi(bt.Strategy):\n    def __init__(self):\n        self.rsi = bt.indicators.RSI(self.data.close, period=7)\n    def next(self):\n        if self.rsi[0] < 30:\n            self.buy()\n        if self.rsi[0] > 70:\n            self.close()",
+        "class Rsi(bt.Strategy):\n    def __init__(self):\n        self.rsi = bt.indicators.RSI(self.data.close, "
+        "period=7)\n    def next(self):\n        if self.rsi[0] < 30:\n            self.buy()\n        if self.rsi[0] "
+        "> 70:\n            self.close()",
         'emit_signal(rsi(close, 7) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 7) > 70, exit(TICKER))',
     ),
     (
-        "def populate_indicators(self, dataframe, metadata):\n    dataframe['rsi'] = ta.RSI(dataframe, timeperiod=9)\n    return dataframe\ndef populate_buy_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] < 25), 'buy'] = 1\n    return dataframe\ndef populate_sell_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] > 75), 'sell'] = 1\n    return dataframe",
+        "def populate_indicators(self, dataframe, metadata):\n    dataframe['rsi'] = ta.RSI(dataframe, timeperiod=9)\n "
+        "   return dataframe\ndef populate_buy_trend(self, dataframe, metadata):\n    dataframe.loc[(dataframe['rsi'] "
+        "< 25), 'buy'] = 1\n    return dataframe\ndef populate_sell_trend(self, dataframe, metadata):\n    "
+        "dataframe.loc[(dataframe['rsi'] > 75), 'sell'] = 1\n    return dataframe",
         'emit_signal(rsi(close, 9) < 25, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 9) > 75, exit(TICKER))',
     ),
     (
-        "df['ema_fast'] = ta.ema(df['close'], length=12)\ndf['ema_slow'] = ta.ema(df['close'], length=26)\ndf['buy'] = (df['ema_fast'] > df['ema_slow']) & (df['ema_fast'].shift(1) <= df['ema_slow'].shift(1))\ndf['sell'] = df['ema_fast'] < df['ema_slow']",
+        "df['ema_fast'] = ta.ema(df['close'], length=12)\ndf['ema_slow'] = ta.ema(df['close'], length=26)\ndf['buy'] = "
+        "(df['ema_fast'] > df['ema_slow']) & (df['ema_fast'].shift(1) <= df['ema_slow'].shift(1))\ndf['sell'] = "
+        "df['ema_fast'] < df['ema_slow']",
         'emit_signal(ema(close, 12) > ema(close, 26) and lag(ema(close, 12), 1) <= lag(ema(close, 26), 1), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(ema(close, 12) < ema(close, 26), exit(TICKER))',
     ),
     (
@@ -174,7 +194,8 @@ SCRIPTS: Final = [
         'emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
-        "entry_signal = crossover(ema(close, 9), ema(close, 21))\nexit_signal = crossunder(ema(close, 9), ema(close, 21))\nif entry_signal:\n    open_long()\nif exit_signal:\n    close_position()",
+        "entry_signal = crossover(ema(close, 9), ema(close, 21))\nexit_signal = crossunder(ema(close, 9), ema(close, "
+        "21))\nif entry_signal:\n    open_long()\nif exit_signal:\n    close_position()",
         'emit_signal(crossover(ema(close, 9), ema(close, 21)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(ema(close, 9), ema(close, 21)), exit(TICKER))',
     ),
     (
@@ -214,11 +235,13 @@ SCRIPTS: Final = [
         'emit_signal(crossover(ema(close, 9), ema(close, 21)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(ema(close, 9), ema(close, 21)), exit(TICKER))',
     ),
     (
-        "if crossover(sma(close, 10), sma(close, 30)):\n    enter_long()\nif crossunder(sma(close, 10), sma(close, 30)):\n    exit_long()",
+        "if crossover(sma(close, 10), sma(close, 30)):\n    enter_long()\nif crossunder(sma(close, 10), sma(close, "
+        "30)):\n    exit_long()",
         'emit_signal(crossover(sma(close, 10), sma(close, 30)), entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(crossunder(sma(close, 10), sma(close, 30)), exit(TICKER))',
     ),
     (
-        "def next(self):\n    if self.rsi[0] < 30 and not self.position:\n        self.buy()\n    if self.rsi[0] > 70:\n        self.close()",
+        "def next(self):\n    if self.rsi[0] < 30 and not self.position:\n        self.buy()\n    if self.rsi[0] > "
+        "70:\n        self.close()",
         'emit_signal(rsi(close, 14) < 30 and position == 0, entry(TICKER, "LONG", Weight(0.5)))\nemit_signal(rsi(close, 14) > 70, exit(TICKER))',
     ),
     (
@@ -250,11 +273,13 @@ SCRIPTS: Final = [
         'emit_signal(rsi(close, 7) < 30, entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
-        "df['sma_fast'] = df['close'].rolling(10).mean()\ndf['sma_slow'] = df['close'].rolling(40).mean()\ndf.loc[(df['sma_fast'] > df['sma_slow']), 'position'] = 1",
+        "df['sma_fast'] = df['close'].rolling(10).mean()\ndf['sma_slow'] = "
+        "df['close'].rolling(40).mean()\ndf.loc[(df['sma_fast'] > df['sma_slow']), 'position'] = 1",
         'emit_signal(sma(close, 10) > sma(close, 40), entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
-        "plot fast = MovAvgExponential(close, 9);\nAddOrder(OrderType.BUY_TO_OPEN, close crosses above fast, open[-1], 100);",
+        "plot fast = MovAvgExponential(close, 9);\nAddOrder(OrderType.BUY_TO_OPEN, close crosses above fast, open[-1], "
+        "100);",
         'emit_signal(crossover(close, ema(close, 9)), entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
@@ -270,7 +295,8 @@ SCRIPTS: Final = [
         'emit_signal(-supertrend_direction(10, 3) < 0, entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (
-        "upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2, matype=0)\nemit_signal(close < lower, entry(TICKER, 'LONG', Weight(0.5)))",
+        "upper, middle, lower = talib.BBANDS(close, timeperiod=20, nbdevup=2, nbdevdn=2, matype=0)\nemit_signal(close "
+        "< lower, entry(TICKER, 'LONG', Weight(0.5)))",
         'emit_signal(close < bbands_lower(close, 20, 2), entry(TICKER, "LONG", Weight(0.5)))',
     ),
     (

@@ -154,7 +154,7 @@ def test_a_wrong_one_is_told_how_many_tries_are_left(home: Path) -> None:
             unlock(home, "wrong passphrase", now=1.0)
         ways.append(wrong.value.suggestion)
 
-    assert [way[:6] for way in ways] == ["4 more", "3 more", "2 more", "1 more", "Now a "]
+    assert [way[:6] for way in ways] == ["4 more", "3 more", "2 more", "1 more", "Passph"]
 
 
 def test_another_passphrase_opens_the_same_key(home: Path, key: SigningKey) -> None:
@@ -235,7 +235,7 @@ def test_a_count_that_was_scribbled_over_is_said_to_be(home: Path) -> None:
     tried(home, "wrong passphrase", 1.0)
     (home / ATTEMPTS_FILE).write_text("nonsense\n")
 
-    with pytest.raises(BadFile, match="no list of times"):
+    with pytest.raises(BadFile, match="not a list of times"):
         unlock(home, PASSPHRASE)
 
 

@@ -100,7 +100,7 @@ def test_a_broken_file_switches_live_off_and_says_why(home: Path, ledger: Ledger
     loaded = edited(home, ledger, text)
 
     assert loaded.policy.live.trading is False
-    assert "policy.toml is broken" in loaded.warnings[0]
+    assert "policy.toml is not valid" in loaded.warnings[0]
 
 
 @pytest.mark.usefixtures("signed")
@@ -115,7 +115,7 @@ def test_a_file_that_is_gone_or_no_text_switches_live_off(home: Path, ledger: Le
     assert not no_text.policy.live.trading
     assert not gone.policy.live.trading
     assert not folder.policy.live.trading
-    assert "gone" in gone.warnings[0]
+    assert "is missing" in gone.warnings[0]
 
 
 @pytest.mark.usefixtures("signed")

@@ -91,7 +91,7 @@ async def test_a_real_order_waits_for_a_human_and_is_sent_once_he_has_signed(liv
     assert before == []
     assert (placed.outcome, placed.status, placed.repeated) == ("placed", "OPEN", True)
     assert (again.intent_id, again.order_id) == (asked.intent_id, placed.order_id)
-    assert again.next_step == "This is the order of an earlier, equal call; there is no second one."
+    assert again.next_step == "This is the order of an earlier, identical call; no second order was made."
     assert live.heard.changes == ["POST /orders"]
 
 

@@ -91,7 +91,7 @@ async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_appro
     refused = "The policy would refuse orders in BINANCE:SOL/USDT: R04_SYMBOL_ALLOW, the symbol SOL/USDT."
     assert (coins.next_step or "").endswith(refused)
     assert refused in shown
-    itself = "The hosted service places its orders itself: limits on single orders do not stop them."
+    itself = "The hosted service places its orders itself: limits on single orders do not apply to them."
     assert (itself in (coins.next_step or ""), itself in shown) == (True, True)
     assert "does not say whether stops and targets rest at the exchange" in shown
     assert (exits.next_step or "").endswith(

@@ -74,8 +74,8 @@ def test_the_human_reads_who_holds_the_exits_of_a_paper_order_and_nothing_of_exi
     simulated = question(proposed(PLAN, money="paper", service="embedded"))
 
     assert (
-        "exits           rest with the paper account; bars that pass while no process runs count when one runs again"
-        in simulated
+        "exits           rest on the paper account; bars that close while no process runs are applied when one runs "
+        "again" in simulated
     )
     assert "exits" not in question(proposed(ORDER))
 

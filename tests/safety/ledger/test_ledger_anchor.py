@@ -77,7 +77,7 @@ def test_an_older_state_halts_at_the_start_and_sends_nothing(
 
     assert sum(claim.won for claim in [*claims, fresh]) == 0
     assert switch.state == "HALTED"
-    assert "an older state of the ledger was put in its place" in switch.reason
+    assert "the ledger was replaced by an older state" in switch.reason
     assert str(tmp_path / "state") in switch.reason
 
 
@@ -124,7 +124,7 @@ def test_a_new_passphrase_in_an_emptied_home_cannot_release_it(home: Path, clock
 
     emptied = Ledger.open(_empty(home, home), now=clock)
     emptied.pin_approver("bb" * 32)
-    with pytest.raises(Denied, match="another passphrase approved for this folder before") as refused:
+    with pytest.raises(Denied, match="another passphrase was in use for this folder") as refused:
         emptied.release(signature="ab" * 64, key_id="k2", over="text")
     assert emptied.switch().state == "HALTED"
     emptied.close()

@@ -167,5 +167,5 @@ def test_denials_of_an_hour_are_kept_whole_then_in_short_then_not(
 
     assert len(first) == 6
     assert ["decision" in event.body for event in first] == [True] * 3 + [False] * 3
-    assert first[-1].body["note"] == "further denials of this hour are not kept"
+    assert first[-1].body["note"] == "further denials in this hour are not recorded"
     assert "decision" in ledger.events(limit=1_000)[-1].body

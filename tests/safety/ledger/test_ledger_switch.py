@@ -56,7 +56,7 @@ def test_nothing_is_claimed_while_halted_and_the_last_word_is_not_even_asked(
 
     claim = ledger.claim(intent.intent_id, never)
     assert (claim.won, claim.intent.state) == (False, "HALTED")
-    assert "HALT was made" in claim.reason
+    assert "HALT was created" in claim.reason
 
 
 def test_nor_is_what_was_admitted_after_the_halt(ledger: Ledger, clock: Clock) -> None:
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_looked_into_counts_as_halted(tmp_path: Path) ->
 
     assert found is not None
     assert found.state == "HALTED"
-    assert "cannot be looked for" in found.reason
+    assert "cannot be checked" in found.reason
 
 
 def test_halting_works_while_another_process_holds_the_ledger(home: Path, ledger: Ledger, clock: Clock) -> None:
@@ -187,7 +187,7 @@ def test_an_order_that_was_given_up_and_shows_up_halts(ledger: Ledger, clock: Cl
     ledger.settle(intent.intent_id, "ACKED", order_id="o1")
 
     assert ledger.switch().state == "HALTED"
-    assert "shown up after all" in ledger.switch().reason
+    assert "appeared after all" in ledger.switch().reason
 
 
 def test_every_process_sees_it_at_once(home: Path, ledger: Ledger, clock: Clock) -> None:

@@ -250,7 +250,7 @@ def test_a_missing_end_shows_beside_the_head_that_was_kept_elsewhere(whole: Path
     assert opened.verify() == []
     assert opened.verify(anchor=older) == []
     [found] = opened.verify(anchor=anchor)
-    assert "an older state of the ledger was put in its place" in found
+    assert "the ledger was replaced by an older state" in found
     opened.close()
 
 
@@ -302,7 +302,7 @@ def test_a_sum_altered_in_an_index_alone_shows(whole: Path) -> None:
 
     assert altered != pages
     file.write_bytes(b"".join(altered))
-    assert any("does not hold together" in said for said in breaks(whole))
+    assert any("is inconsistent" in said for said in breaks(whole))
 
 
 def test_a_chain_rebuilt_with_another_key_shows(whole: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_lost_key_halts_and_only_a_human_goes_on(whole: Path, clock: Clock) ->
     (whole / "audit.key").unlink()
     opened = Ledger.open(whole, now=clock)
     assert opened.switch().state == "HALTED"
-    assert "does not hold together" in opened.switch().reason
+    assert "is inconsistent" in opened.switch().reason
     opened.release(signature="ab", key_id="k1", over="release")
     opened.close()
     opened = Ledger.open(whole, now=clock)

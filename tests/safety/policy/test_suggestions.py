@@ -264,7 +264,7 @@ def test_each_rule_is_explained_with_its_values() -> None:
     assert rows["R08_MAX_NOTIONAL"] == "one order is worth at most 50 USD"
     assert rows["R10_COLLAR"] == (
         "a price lies within 2 % of the market; within 1 % for the ten largest assets; within 0.05 on prediction "
-        "markets; a market price counts for 75 s"
+        "markets; a market price is valid for 75 s"
     )
     assert rows["R30_STANDING"].endswith("at most 1 of them; each is paused after 7 days")
     assert "passphrase 250 and 1000" in rows["R29_CHANNEL_CEILING"]

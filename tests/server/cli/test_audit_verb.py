@@ -46,8 +46,8 @@ def test_a_whole_journal_is_said_to_hold_with_its_head(audit: Audit) -> None:
     done = audit("verify", "--anchor", head)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"6 events hold together. Head: {head}\n"
-    assert "only with --anchor" in audit("verify").stdout
+    assert done.stdout == f"6 events are consistent. Head: {head}\n"
+    assert "Only --anchor" in audit("verify").stdout
 
 
 def test_what_was_altered_is_named_and_halts(home: Path, audit: Audit) -> None:
@@ -67,7 +67,7 @@ def test_a_missing_end_shows_beside_an_anchor_and_halts(home: Path, audit: Audit
     assert audit("verify").returncode == 0
     done = audit("verify", "--anchor", head)
     assert done.returncode == 1
-    assert "an older state of the ledger" in done.stdout
+    assert "the ledger was replaced by an older state" in done.stdout
     assert (home / "HALT").exists()
 
 

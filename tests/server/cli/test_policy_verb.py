@@ -113,7 +113,7 @@ def test_a_second_signature_asks_for_the_same_passphrase_and_says_what_is_too_mu
     assert "1 of 1 changes allow more" in shown
     assert "CEILING      live.max_notional: 90000 is too much; 1000 will count" in shown
     assert "version 2" in told
-    assert again.stdout == "policy.toml says what was signed as version 2. There is nothing to sign.\n"
+    assert again.stdout == "policy.toml equals the signed version 2. There is nothing to sign.\n"
 
 
 def test_writing_the_policy_over_its_own_file_keeps_what_was_signed(home: Path, run: Run) -> None:
@@ -158,7 +158,7 @@ def test_nobody_signs_without_a_terminal_or_a_policy(home: Path, run: Run) -> No
 def test_another_passphrase_is_chosen_with_the_old_one(home: Path) -> None:
     enrol(home, PASSPHRASE, cost=2**4)
     with terminal(home, "policy", "passphrase") as human:
-        human.until("Passphrase so far: ")
+        human.until("Current passphrase: ")
         human.type(PASSPHRASE)
         human.until("New passphrase: ")
         human.type("quite another passphrase")
@@ -174,7 +174,7 @@ def test_the_policy_is_shown_explained_and_written_out(home: Path, run: Run) -> 
     (home / POLICY_FILE).write_text(TRADING)
     shown, explained, written = run("policy", "show"), run("policy", "explain"), run("policy", "show", "--toml")
 
-    assert "WARNING policy.toml asks for more than a human has signed" in shown.stdout
+    assert "WARNING policy.toml allows more than the signed policy" in shown.stdout
     assert "assurance none" in shown.stdout
     assert "max_notional         50" in shown.stdout
     assert "R13_DAILY_COUNT      at most 3 orders" in explained.stdout
@@ -193,7 +193,7 @@ def test_an_order_is_tried_before_its_policy_is_signed(home: Path, run: Run) -> 
     assert later.stdout.startswith("REQUIRE: a human has to approve it, worth 30 USD at worst\n")
     assert "R08_MAX_NOTIONAL" in large.stdout
     assert "This would not be denied: orders_place(" in large.stdout
-    assert paper.stdout.startswith("PASS: it goes out at once\n")
+    assert paper.stdout.startswith("PASS: it is sent at once\n")
     assert all("Assumed: market price" in done.stdout for done in (now, later, large, paper))
 
 
@@ -283,6 +283,6 @@ def test_a_broken_ledger_does_not_keep_anybody_from_halting(home: Path, run: Run
     done = run("halt")
 
     assert done.returncode == 1
-    assert "halted by the file HALT alone" in done.stderr
+    assert "halted with the file HALT only" in done.stderr
     assert "Traceback" not in done.stderr
     assert (home / "HALT").exists()

@@ -63,7 +63,7 @@ def test_an_order_is_only_ever_one_intents(tmp_path: Path) -> None:
     with closing(Ledger.open(tmp_path, now=clock)) as ledger:
         first, second = unknown(ledger, clock), unknown(ledger, clock, "2")
         settled(ledger, key, first, "o-7")
-        with pytest.raises(InvalidInput, match=f"is that of intent {first.intent_id}"):
+        with pytest.raises(InvalidInput, match=f"belongs to intent {first.intent_id}"):
             settled(ledger, key, second, "o-7")
 
 
