@@ -43,7 +43,7 @@ class Account(Response):
 
     account_id: str | None = Field(default=None, description="What orders and balances take.")
     name: str | None = Field(default=None, description="For people.")
-    exchange: str | None = Field(default=None, description="The only venue its orders go to.")
+    exchange: str | None = Field(default=None, description="The only exchange its orders go to.")
     market_type: str | None = Field(default=None, description="spot, perpetual or prediction.")
     currency: str | None = Field(default=None, description="Of its cash.")
     status: str | None = Field(default=None, description="active or closed.")

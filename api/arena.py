@@ -74,7 +74,7 @@ class Profile(Response):
 class FollowingResponse(Response):
     """Followed profiles."""
 
-    profiles: tuple[Profile, ...] = Field(default=(), description="Whom you follow.")
+    profiles: tuple[Profile, ...] = Field(default=(), description="Profiles that you follow.")
 
     _bare_list = model_validator(mode="before")(listed_as("profiles"))
 
@@ -163,6 +163,6 @@ ARENA_UNFOLLOW: Final = Endpoint(
     "research",
     AgentRequest,
     FollowResponse,
-    "Follow a profile no longer.",
+    "Unfollow a profile.",
     documented=False,
 )

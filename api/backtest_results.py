@@ -267,7 +267,7 @@ class Finding(Response):
     """One strength or weakness, with its figure."""
 
     code: str = Field(description="Stable name, e.g. few_trades.")
-    severity: Literal["info", "warning", "critical"] = Field(description="How much it should change your mind.")
+    severity: Literal["info", "warning", "critical"] = Field(description="How serious it is.")
     message: str = Field(description="One sentence with the numbers.")
 
 

@@ -130,11 +130,11 @@ class Client:
         except Garbled as unreadable:
             garbled = str(unreadable)
         except ValidationError as wrong:
-            garbled = f"the answer does not fit the API: {_fields(wrong)}"
+            garbled = f"the answer does not match the API: {_fields(wrong)}"
         except Unavailable as failed:
             if not _changes_something(endpoint):
                 raise
-            garbled = f"the service failed inside: {failed.message}"
+            garbled = f"the service reports an internal error: {failed.message}"
         raise _unclear(endpoint, garbled)
 
     async def send_once(self, endpoint: Endpoint[RequestT, Any], request: RequestT) -> Answer:
@@ -250,7 +250,7 @@ def address(
     for name in endpoint.path_fields:
         segment = str(fields.pop(name))
         if segment.strip(".") == "" or "/" in segment or "\\" in segment:
-            raise InvalidInput(f"{name} {show(segment)} is no id", suggestion="Copy the id from an earlier result.")
+            raise InvalidInput(f"{name} {show(segment)} is not an id", suggestion="Copy the id from an earlier result.")
         path = path.replace(f"{{{name}}}", quote(segment, safe=""))
     url = base_url + path
     if endpoint.method not in {"GET", "DELETE"}:

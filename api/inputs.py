@@ -93,7 +93,7 @@ def _timeframe(value: object) -> object:
     if text in get_args(Timeframe):
         return text
     if text.endswith("M") and text[:-1].isdigit():
-        raise reject(f"{rule}; M is no unit here", "A lower-case m counts minutes.")
+        raise reject(f"{rule}; M is not a unit here", "A lower-case m counts minutes.")
     chosen = _TIMEFRAME_ALIASES.get(fold(text[:20]))
     if chosen is None:
         raise reject(rule)
@@ -150,7 +150,7 @@ def _identifier(value: object) -> object:
     rule = "must be an id of 1-128 characters out of A-Z a-z 0-9 _ . : -"
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value < _EXACT_BELOW:
-            raise reject("is a number too long to be exact in JSON", "Write the id as a string, in quotes.")
+            raise reject("is a number that is too long to be exact in JSON", "Write the id as a string, in quotes.")
         return str(value)
     text = value.strip() if isinstance(value, str) else ""
     if _ID.fullmatch(text) is None or text in {".", ".."}:
@@ -181,7 +181,7 @@ def _from_json(text: str, kind: type[list[object]] | type[dict[str, object]], ru
     try:
         parsed: object = json.loads(text)
     except (ValueError, RecursionError):
-        raise reject(f"{rule}; this text is no valid JSON", "Send it as JSON, not as a string.") from None
+        raise reject(f"{rule}; this text is not valid JSON", "Send it as JSON, not as a string.") from None
     if not isinstance(parsed, kind):
         raise reject(rule)
     return cast("object", parsed)
@@ -192,7 +192,7 @@ def _visible(value: str) -> str:
     for character in value:
         if is_hidden(character):
             name = unicodedata.name(character, f"U+{ord(character):04X}")
-            raise reject(f"must be plain text, but holds {name}", "Leave invisible characters out.")
+            raise reject(f"must be plain text, but contains {name}", "Leave invisible characters out.")
     return value
 
 
@@ -343,7 +343,7 @@ def address_universe(data: Any) -> Any:
     venues = {i.exchange for i in instruments if isinstance(i, Instrument)}
     if len(venues) > 1:
         raise reject(
-            f"must lie on one exchange, but names {', '.join(sorted(venues))}",
+            f"must be on one exchange, but names {', '.join(sorted(venues))}",
             "Make one call for each exchange.",
             field="universe",
         )
@@ -401,9 +401,7 @@ def _resolved(symbol: str, exchange: ExchangeId | None, field: str) -> Instrumen
 def _long_number(symbol: int) -> PydanticCustomError:
     if symbol < 2**53:
         return reject("must be a string", "Write it as BTC/USDT.", field="symbol")
-    return reject(
-        "must be a string: JSON carries numbers of that length inexactly", "Write it in quotes.", field="symbol"
-    )
+    return reject("must be a string: JSON numbers of that length are not exact", "Write it in quotes.", field="symbol")
 
 
 class Request(BaseModel):

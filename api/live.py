@@ -219,7 +219,7 @@ class LatestSignalsRequest(Request):
 class Signal(Response):
     """What a strategy decided on a closed bar."""
 
-    signal_id: str | None = Field(default=None, description="Its id; each is stored once.")
+    signal_id: str | None = Field(default=None, description="The signal's id; each is stored once.")
     subscription_id: str | None = Field(default=None, description="Whose it is.")
     symbol: str | None = Field(default=None, description="What to trade.")
     exchange: str | None = Field(default=None, description="Where.")
@@ -309,7 +309,7 @@ LIVE_RESUME: Final = Endpoint(
     "research",
     SwitchRequest,
     Subscription,
-    "Let a paused subscription run again; a trading one needs the scope trade as well.",
+    "Resume a paused subscription; one in mode trade also needs the scope trade.",
     at_most_once=True,
 )
 LIVE_WEBHOOK_SET: Final = Endpoint(

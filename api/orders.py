@@ -51,7 +51,7 @@ SideInput = Annotated[
     ),
 ]
 _NO_TRIGGERS: Final = (
-    "No order waits for a price by itself: stop_loss and take_profit (prices) go with the order that opens a position."
+    "There are no separate stop orders: give stop_loss and take_profit (prices) with the order that opens a position."
 )
 _NO_TRAILING: Final = (
     "Exits have fixed prices: stop_loss and take_profit. A strategy can trail its stop: live_subscribe."
@@ -72,7 +72,7 @@ ABSENT_ORDER_TYPES: Final = {
     **dict.fromkeys(
         ("gtd", "day", "gtt"), "Orders do not expire by themselves: place GTC, and end it with orders_cancel."
     ),
-    **dict.fromkeys(("twap", "iceberg", "vwap"), "Split it into orders of your own: one order is one placement."),
+    **dict.fromkeys(("twap", "iceberg", "vwap"), "Split it yourself: each call places one order."),
 }
 OrderTypeInput = Annotated[
     OrderType,
@@ -149,7 +149,7 @@ class PlaceRequest(Request):
         **dict.fromkeys(("post_only", "postOnly"), _NO_POST_ONLY),
         **dict.fromkeys(
             ("time_in_force", "timeInForce", "tif"),
-            "order_type says it: limit and GTC rest, FOK fills whole at once or not.",
+            "order_type sets it: limit and GTC rest, FOK fills whole at once or not.",
         ),
         **dict.fromkeys(
             ("client_order_id", "clientOrderId", "idempotency_key"),
@@ -158,7 +158,7 @@ class PlaceRequest(Request):
     }
 
     account_id: Identifier = Field(description="From accounts_list.")
-    exchange: ExchangeInput = Field(description="The account's venue.")
+    exchange: ExchangeInput = Field(description="The account's exchange.")
     symbol: Symbol = Field(description="Spot BTC/USDT, perpetual BTC/USDT:USDT, Polymarket the token id.")
     side: SideInput = Field(description="Perpetuals: sell opens a short.")
     order_type: OrderTypeInput = Field(
@@ -237,7 +237,7 @@ class PlaceRequest(Request):
         opens_nothing = self.side == "sell" and self.market_type != "perpetual"
         if self.reduce_only and self.side == "buy" and self.market_type != "perpetual":
             raise reject(
-                f"cannot hold: buying on a {self.market_type} account always adds to what is held",
+                f"is not possible: buying on a {self.market_type} account always adds to what is held",
                 "Leave reduce_only out, or sell.",
                 field="reduce_only",
             )
@@ -299,7 +299,7 @@ def wrong_side(order: PlaceRequest, entry: Decimal | None, named: str) -> WrongS
             return WrongSide("take_profit", rule, f"Set take_profit {upper} {entry:f}.")
     if stop is not None and target is not None and sign * (target - stop) <= 0:
         rule = f"must lie {lower} the take_profit of {target:f}, since the order opens a {position}"
-        return WrongSide("stop_loss", rule, "Exchange the two prices, or change the side.")
+        return WrongSide("stop_loss", rule, "Swap the two prices, or change the side.")
     return None
 
 
@@ -309,7 +309,7 @@ class ListRequest(Request):
     account_id: Identifier | None = Field(default=None, description="Only this account.")
     symbol: Symbol | None = Field(default=None, description="Only this symbol.")
     status: StatusInput | None = Field(default=None, description="Only in this state.")
-    exchange: VenueInput | None = Field(default=None, description="Only this venue.")
+    exchange: VenueInput | None = Field(default=None, description="Only this exchange.")
     limit: Whole = Field(default=50, ge=1, le=200, description="Results per page.")
     offset: Whole = Field(default=0, ge=0, le=1_000_000_000, description="Results to skip.")
 
@@ -352,7 +352,9 @@ class Order(Response):
     """An order and what became of it so far."""
 
     order_id: str | None = Field(default=None, description="For orders_cancel.")
-    exchange_order_id: str | None = Field(default=None, description="The venue's; Lighter and Polymarket cancel by it.")
+    exchange_order_id: str | None = Field(
+        default=None, description="The exchange's id; Lighter and Polymarket cancel by it."
+    )
     account_id: str | None = None
     exchange: str | None = None
     symbol: str | None = None

@@ -163,7 +163,7 @@ def _split_prefix(written: str) -> tuple[ExchangeId | None, str]:
     if _split_glued(head.upper(), _QUOTES) is not None or _TOKEN.fullmatch(head) is not None:
         return None, written
     raise InvalidInput(
-        f"symbol {show(written)} starts with {show(head)}, which is no exchange here",
+        f"symbol {show(written)} starts with {show(head)}, which is not an exchange here",
         suggestion=f"The exchanges are {', '.join(EXCHANGES)}.",
     )
 
@@ -315,7 +315,7 @@ def similar_symbols(instrument: Instrument, listed: Iterable[Instrument]) -> lis
 def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:
     if near:
         return f"Did you mean {' or '.join(near[:3])}?"
-    return f"market_tickers(exchange={show(exchange)}) lists what there is."
+    return f"market_tickers(exchange={show(exchange)}) lists the symbols."
 
 
 def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrument:

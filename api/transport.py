@@ -120,14 +120,14 @@ class Wire:
     async def _send(
         self, http: httpx.AsyncClient, seconds: float, method: Method, url: str, body: bytes | None
     ) -> Answer:
-        failure: NotSent | Lost = Lost(f"no whole answer from {self._host} within {seconds:g} s")
+        failure: NotSent | Lost = Lost(f"no complete answer from {self._host} within {seconds:g} s")
         with anyio.move_on_after(seconds):
             try:
                 return await self._exchange(http, method, url, body)
             except _UNREACHED as error:
                 failure = NotSent(f"no connection to {self._host} ({type(error).__name__})")
             except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-                failure = Lost(f"the exchange with {self._host} broke off ({type(error).__name__})")
+                failure = Lost(f"the connection to {self._host} broke ({type(error).__name__})")
             except _Refused as refused:
                 failure = Lost(str(refused))
         raise failure
@@ -145,7 +145,7 @@ class Wire:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         async with http.stream(method, url, content=body, headers=headers) as answer:
             if answer.headers.get("content-encoding", "identity") != "identity":
-                raise _Refused(f"{self._host} compressed its answer, which was not asked for")
+                raise _Refused(f"{self._host} compressed its answer without being asked to")
             received = bytearray()
             async for piece in answer.aiter_raw():
                 received += piece
@@ -238,7 +238,7 @@ def _wire(
     if key is not None and _KEY.fullmatch(key.get_secret_value()) is None:
         raise NotAuthorised(
             "the API key is not 8 to 512 visible ASCII characters",
-            suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are no part of it.",
+            suggestion="Copy it again from the HeyTraders dashboard; quotes and spaces are not part of it.",
         )
     once = once or replace(timeouts, read=max(timeouts.read, ONCE_SECONDS), total=max(timeouts.total, ONCE_SECONDS))
     trusted = _authorities() if transport is None else True
@@ -397,7 +397,7 @@ def _kind(body: bytes) -> str:
         return "an empty body"
     if start.startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "an HTML page"
-    return "cut-off or foreign JSON" if start.startswith((b"{", b"[")) else "text"
+    return "truncated or unexpected JSON" if start.startswith((b"{", b"[")) else "text"
 
 
 def seconds_to_wait(header: str | None, now: datetime | None = None) -> float | None:

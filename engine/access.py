@@ -408,7 +408,7 @@ def _write_key(path: Path, key: str) -> str:
 
 
 def _unknown_key(key: str | None) -> NotAuthorised:
-    what = "the API key is not known here" if key else "no API key was sent"
+    what = "the API key is not known" if key else "no API key was sent"
     return NotAuthorised(what, suggestion=f"Send a valid key in the header X-API-Key; {_REGISTER}")
 
 

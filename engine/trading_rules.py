@@ -257,7 +257,7 @@ class Exits:
         where = "below" if sign > 0 else "above"
         raise InvalidInput(
             f"the stop at {self.stop:f} must lie {where} the target at {self.target:f}",
-            suggestion="Exchange the two prices",
+            suggestion="Swap the two prices",
         )
 
     def to_text(self) -> str | None:

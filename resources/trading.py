@@ -30,7 +30,7 @@ def register_accounts(server: MCPServer[Any], backends: Backends) -> None:
 
     @server.resource(ACCOUNTS, name="accounts", title="Accounts", mime_type="application/json")
     async def accounts() -> str:
-        """The exchange accounts with their ids and venues; paper ones say so."""
+        """The exchange accounts with their ids and exchanges; paper accounts are marked."""
         from api.accounts import ACCOUNTS_LIST, ListRequest
 
         async with reading(backends.client) as client:

@@ -46,7 +46,7 @@ class GatedOrder(PlacedOrder):
     intent_state: Annotated[State, WithJsonSchema({"type": "string"})] | None = Field(
         default=None, description="As order_intent names it."
     )
-    confirmed_by: Confirmed | None = Field(default=None, description="Who said yes; standing: a strategy's approval.")
+    confirmed_by: Confirmed | None = Field(default=None, description="Who approved; standing: a strategy's approval.")
     repeated: bool | None = Field(default=None, description="true: this call found the intent of an earlier one.")
     approval: Waiting | None = Field(default=None, description="What a human has to approve.")
     next_step: str | None = Field(default=None, description="What to do now.")
@@ -92,11 +92,11 @@ class Preview(Response):
     rule: str | None = Field(default=None, description="The worst finding's rule.")
     reason: str | None = Field(default=None, description="With the numbers.")
     what_to_do: str | None = Field(default=None, description="What to do instead.")
-    findings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], description="All that objects.")
+    findings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]], description="All objections.")
     suggestion: dict[str, Any] | None = Field(default=None, description="An order that would not be denied.")
     left: list[Left] = Field(default_factory=list[Left], description="What the limits leave.")
     quote: float | None = Field(default=None, description="Latest price, quote currency.")
-    doubts: list[str] = Field(default_factory=list[str], description="Funds that lack, a limit that fills at once.")
+    doubts: list[str] = Field(default_factory=list[str], description="Missing funds, a limit that fills at once.")
     paper: bool = Field(description="true: simulated money.")
 
 

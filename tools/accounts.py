@@ -15,7 +15,7 @@ ACCOUNTS: Final = (
     EndpointTool(
         name="accounts_list",
         title="List accounts",
-        description="List the exchange accounts with their ids and venues. Start here before placing an order.",
+        description="List the accounts with their ids and exchanges. Start here before placing an order.",
         hints=LOOK,
     ),
     EndpointTool(

@@ -19,7 +19,7 @@ BACKTEST: Final = (
         name="script_check",
         title="Check a Signal DSL script",
         description="Find every error of a script, with line, caret and suggestion, and say in words what it would do. "
-        "Costs no backtest; backtest_and_poll does this by itself.",
+        "Uses no backtest quota; backtest_and_poll does this by itself.",
         hints=REFERENCE,
         operation=lambda: backtest_and_poll.CHECK,
     ),
@@ -35,7 +35,7 @@ BACKTEST: Final = (
         name="backtest_sweep",
         title="Sweep a script's parameters",
         description="Run all variants of a script's param(...) values and judge the search: overfitting, deflated "
-        "Sharpe, walk-forward, one variant or none. Takes backtest_execute's terms too.",
+        "Sharpe, walk-forward, which variant to use, or none. Takes backtest_execute's terms too.",
         hints=_STARTS,
         operation=lambda: backtest_sweep.OPERATION,
     ),
@@ -54,14 +54,16 @@ BACKTEST: Final = (
     EndpointTool(
         name="backtest_compare",
         title="Compare results",
-        description="Results in one table: who leads where, correlation.",
+        description="Results in one table: which leads in what, correlation.",
         hints=LOOK,
     ),
     CompositeTool(
         name="backtest_portfolio",
         title="Trade strategies on one account",
-        description="Strategies of results on one account, each with its share of the cash and a book of its own; "
-        "rows for each book and the whole.",
+        description=(
+            "Run the strategies of several results on one account, each with its share of the cash and its own "
+            "book; rows for each book and the account."
+        ),
         hints=_STARTS,
         operation=lambda: backtest_sweep.PORTFOLIO,
     ),

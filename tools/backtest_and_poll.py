@@ -56,7 +56,7 @@ class PollRequest(Request):
     `exchange` and `description` are accepted but not shown: the universe names the exchange.
     """
 
-    backtest_id: Identifier | None = Field(None, description="Go on waiting.")
+    backtest_id: Identifier | None = Field(None, description="Keep waiting.")
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = Field(
         MAX_WAIT, description="1-45."
     )
@@ -77,7 +77,7 @@ class PollRequest(Request):
             return {**own, "job": _new_job(terms)}
         if terms:
             raise reject(
-                f"backtest_id names a job that runs already, so {', '.join(terms)} would change nothing",
+                f"backtest_id names an existing job, so {', '.join(terms)} would change nothing",
                 "Give backtest_id alone, or leave it out to start a new backtest.",
             )
         return own
@@ -105,8 +105,8 @@ def _new_job(terms: dict[str, Any]) -> ExecuteRequest:
 class Verdict(Response):
     """What became of a backtest."""
 
-    status: JobStatus = Field(description="Open jobs (queued, running) go on without you.")
-    backtest_id: str | None = Field(None, description="Call again with this to go on waiting.")
+    status: JobStatus = Field(description="Queued and running jobs continue without you.")
+    backtest_id: str | None = Field(None, description="Call again with this to keep waiting.")
     result_id: str | None = Field(None, description="What the results tools take.")
     progress: float | None = Field(None, description="Done, as a fraction 0 to 1.")
     message: str | None = Field(None, description="Why it failed or was cancelled.")
@@ -117,7 +117,7 @@ class Verdict(Response):
     best_trades: list[Trade] | None = Field(None, description="The three most profitable.")
     worst_trades: list[Trade] | None = Field(None, description="The three least profitable.")
     assumptions: Assumptions | None = Field(None, description="All that was used, defaults included.")
-    resources: list[str] = Field(default_factory=list, description="The whole of it, to read when needed.")
+    resources: list[str] = Field(default_factory=list, description="The full result, to read when needed.")
     next_step: str | None = Field(None, description="What to call next.")
 
 
@@ -136,7 +136,7 @@ async def run(desk: Desk, request: PollRequest) -> Verdict:
         backtest_id = started.backtest_id
         doubts = [*started.warnings, *doubts]
     if backtest_id is None:
-        raise InvalidInput("there is neither a backtest_id nor a new backtest")
+        raise InvalidInput("neither a backtest_id nor a new backtest was given")
     status = await _wait(desk, backtest_id, deadline)
     if status.result_id is not None and status.status == "completed":
         return await _verdict(desk, backtest_id, status.result_id, doubts)
@@ -230,7 +230,10 @@ async def _extremes(desk: Desk, result_id: str) -> tuple[list[Trade], list[Trade
 
 
 def _unfinished(status: StatusResponse, backtest_id: str, doubts: list[str]) -> Verdict:
-    waits = f"It goes on by itself. backtest_and_poll(backtest_id={backtest_id!r}) waits on; backtest_cancel ends it."
+    waits = (
+        f"It continues by itself. backtest_and_poll(backtest_id={backtest_id!r}) keeps waiting; backtest_cancel "
+        "ends it."
+    )
     return Verdict.model_validate(
         {
             "status": status.status,

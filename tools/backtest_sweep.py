@@ -53,7 +53,7 @@ _SHOWN: Final = (
 class SweepCall(Request):
     """A new sweep, or one that is under way. The other terms of backtest_execute are accepted too."""
 
-    sweep_id: Identifier | None = Field(None, description="Alone: go on waiting.")
+    sweep_id: Identifier | None = Field(None, description="Alone: keep waiting.")
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = MAX_WAIT
     chart: bool = Field(default=False, description="Also a picture.")
     job: SweepRequest | None = None
@@ -71,7 +71,7 @@ class SweepCall(Request):
             return {**own, "job": _new("backtest_sweep", SweepRequest, terms)}
         if terms:
             raise reject(
-                f"sweep_id names a sweep that runs already, so {', '.join(terms)} would change nothing",
+                f"sweep_id names an existing sweep, so {', '.join(terms)} would change nothing",
                 "Give sweep_id alone, or leave it out to start a new sweep.",
             )
         return own
@@ -148,7 +148,7 @@ async def _follow(
 class PortfolioCall(Request):
     """A new portfolio, or one that is under way."""
 
-    backtest_id: Identifier | None = Field(None, description="Alone: go on waiting.")
+    backtest_id: Identifier | None = Field(None, description="Alone: keep waiting.")
     wait_seconds: Annotated[Whole, Field(ge=1, le=MAX_WAIT), WithJsonSchema({"type": "integer"})] = MAX_WAIT
     chart: bool = Field(default=False, description="Also a picture.")
     job: PortfolioRequest | None = None
@@ -166,7 +166,7 @@ class PortfolioCall(Request):
             return {**own, "job": _new("backtest_portfolio", PortfolioRequest, terms)}
         if terms:
             raise reject(
-                f"backtest_id names a portfolio that runs already, so {', '.join(terms)} would change nothing",
+                f"backtest_id names an existing portfolio, so {', '.join(terms)} would change nothing",
                 "Give backtest_id alone, or leave it out to start a new one.",
             )
         return own

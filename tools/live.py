@@ -57,7 +57,7 @@ LIVE: Final = (
     CompositeTool(
         name="live_resume",
         title="Resume a subscription",
-        description="Let a paused strategy go on from the next bar; one in mode trade places orders again.",
+        description="Resume a paused strategy from the next bar; one in mode trade places orders again.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),
         operation=lambda: gated.RESUME,
     ),
@@ -71,7 +71,7 @@ LIVE: Final = (
     EndpointTool(
         name="live_webhook_remove",
         title="Remove a webhook",
-        description="Deliver nothing any more; signals can still be polled.",
+        description="Stop deliveries; signals can still be polled.",
         hints=_ENDS,
     ),
     CompositeTool(
@@ -84,7 +84,9 @@ LIVE: Final = (
     EndpointTool(
         name="live_signals",
         title="Read signal history",
-        description="A subscription's signals, newest first, by symbol, side, days. To poll use live_signals_latest.",
+        description=(
+            "A subscription's signals, newest first, filtered by symbol, side or days. To poll use live_signals_latest."
+        ),
         hints=LOOK,
     ),
     EndpointTool(

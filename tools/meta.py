@@ -24,7 +24,7 @@ META: Final = (
     CompositeTool(
         name="meta_capabilities",
         title="List what the key may do",
-        description="The tools that the current key suffices for, with its scopes and quota.",
+        description="The tools that the current key may use, with its scopes and quota.",
         hints=LOOK,
         operation=lambda: meta_calls.CAPABILITIES,
     ),

@@ -59,7 +59,7 @@ class Capabilities(Response):
     agent_id: str | None = Field(None, description="Whose key it is.")
     scopes: tuple[str, ...] = Field((), description="research: data and backtests; read: accounts; trade: orders.")
     quota: dict[str, Any] | None = Field(None, description="Used and allowed calls per kind.")
-    tools: tuple[str, ...] = Field((), description="Tools that the key suffices for.")
+    tools: tuple[str, ...] = Field((), description="Tools that the key may use.")
 
 
 async def capabilities(desk: Desk, request: CapabilitiesRequest) -> Capabilities:

@@ -18,8 +18,8 @@ ORDERS: Final = (
     CompositeTool(
         name="order_preview",
         title="Preview an order",
-        description="What the user's limits say to an order now: its value, every objection, an order that would pass, "
-        "and what each limit leaves. Nothing is reserved or sent.",
+        description="What the user's limits say about an order now: its value, every objection, an order that would "
+        "pass, and what each limit leaves. Nothing is reserved or sent.",
         hints=LOOK,
         operation=lambda: gated.PREVIEW,
     ),
@@ -27,7 +27,8 @@ ORDERS: Final = (
         name="orders_place",
         title="Place an order",
         description="Place one order on an account; the result says whether it is paper. approval_required: a human "
-        "approves it first, and order_intent tells what became of it. Unknown: look with order_intent, never again.",
+        "approves it first, and order_intent tells what became of it. Unknown: look with order_intent, never place it "
+        "again.",
         hints=_PLACES,
         operation=lambda: gated.PLACE,
     ),
@@ -35,7 +36,7 @@ ORDERS: Final = (
         name="place_with_confirmation",
         title="Place an order a human confirms",
         description="Ask the human, wait up to 45 s, place the order and follow it to its end. The answer comes in the "
-        "client's dialog or the user's terminal; if later, order_intent tells.",
+        "client's dialog or the user's terminal; if later, see order_intent.",
         hints=_PLACES,
         operation=lambda: gated.PLACE_WITH_CONFIRMATION,
     ),

@@ -30,7 +30,7 @@ SAFETY: Final = (
     ),
     CompositeTool(
         name="safety_halt",
-        title="Pull the kill switch",
+        title="Halt all trading",
         description="Stop all new orders, cancel this server's open ones, pause strategies that trade. "
         "For when something is wrong; only the user can release it.",
         hints=Hints(read_only=False, destructive=True, idempotent=True, open_world=True),

@@ -143,7 +143,7 @@ def _figures(connection: sa.Connection, agent_id: str, result_id: str) -> dict[s
     row = find_result(connection, result_id, agent_id, ["metrics"])
     if row is None:
         raise NotFound(
-            f"strategy_settings_id {show(result_id)} is no backtest result of yours",
+            f"strategy_settings_id {show(result_id)} is not one of your backtest results",
             suggestion="Use the result_id that backtest_status returns once the job is completed",
             code="BACKTEST_NOT_FOUND",
         )

@@ -108,7 +108,7 @@ class ClusterExecutor:
             if not left:
                 return
             self._sent = None
-        raise WorkerLost("the cluster's workers died again and again")
+        raise WorkerLost("the cluster's workers died repeatedly")
 
     def close(self) -> None:
         """Disconnect from the cluster, which drops all data of this client."""

@@ -249,7 +249,7 @@ class LocalExecutor:
         for index in lost:
             attempts[index] += 1
             if attempts[index] >= MAX_ATTEMPTS or self._closed:
-                raise WorkerLost("its worker processes were killed again and again, perhaps for lack of memory")
+                raise WorkerLost("its worker processes were killed repeatedly, perhaps for lack of memory")
         waiting.extend(sorted(lost, reverse=True))
 
     def _ready(self, module: str) -> Workers:

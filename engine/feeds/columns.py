@@ -141,7 +141,7 @@ class Columns:
         }[kind]
         raise InvalidInput(
             f"{self._grid.place} {lines[wrong % len(lines)]} of {self._grid.name}: "
-            f"{named} {quoted(texts[wrong])} is no {kind}",
+            f"{named} {quoted(texts[wrong])} is not a {kind}",
             suggestion=f"{cure}; nothing was imported",
         )
 
@@ -194,7 +194,7 @@ class Columns:
             one, other = next((float(a), float(b)) for a, b in pairs if a != b)
             raise InvalidInput(
                 f"{self._grid.place} {line[at]} of {self._grid.name}: a number is {one:g} with a decimal point and "
-                f"{other:g} with a decimal comma, and nothing in the file tells which",
+                f"{other:g} with a decimal comma, and nothing in the file shows which",
                 suggestion="Say so with --decimal point or --decimal comma; nothing was imported",
             )
         return both[0]
@@ -206,15 +206,15 @@ class Columns:
         as_epoch = name == "numbers" and not is_naive(self.times.units)
         if not as_epoch and self.times.naive and self.times.zoned:
             raise InvalidInput(
-                f"{self._grid.name}: some times carry a timezone and others none", suggestion="Write all in one way"
+                f"{self._grid.name}: some times have a timezone and others do not", suggestion="Write all in one way"
             )
         if options.timezone is None:
             if self.times.naive and not as_epoch:
-                notes.append("The times carry no timezone and were read as UTC; --timezone names another.")
+                notes.append("The times have no timezone and were read as UTC; --timezone names another.")
             return seconds
         if as_epoch or self.times.zoned:
             raise InvalidInput(
-                f"{self._grid.name}: its times are unix times or carry a timezone, so --timezone has no meaning",
+                f"{self._grid.name}: its times are unix times or have a timezone, so --timezone has no effect",
                 suggestion="Leave --timezone out",
             )
         return in_zone(seconds, options.timezone, options.timeframe, place, line)
@@ -295,7 +295,7 @@ def one_reading(
     differs = np.any([found[names[0]] != found[name] for name in names[1:]], axis=0)
     at = int(np.argmax(differs))
     raise InvalidInput(
-        f"{place.format(line[at])}: the date may be {' or '.join(names)}, and the file does not tell which",
+        f"{place.format(line[at])}: the date may be {' or '.join(names)}, and the file does not show which",
         suggestion="Write dates as 2024-01-31; nothing was imported",
     )
 

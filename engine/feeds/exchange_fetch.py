@@ -341,7 +341,7 @@ def checked(
     block = block[:, order]
     time_, opened, high, low, close, volume = block
     rules = (
-        (~np.isfinite(block.sum(axis=0)), "a value is no finite number"),
+        (~np.isfinite(block.sum(axis=0)), "a value is not a finite number"),
         (time_ % seconds != 0, f"it does not open at a multiple of {timeframe}"),
         (np.diff(time_, prepend=-1) <= 0, "two bars have one time"),
         (block[1:5].min(axis=0) <= 0, "a price is not above 0"),

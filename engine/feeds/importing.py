@@ -320,10 +320,10 @@ def _describe(connection: sa.Connection, stored: Series | None, block: Block, fa
 
 def _report(merged: _Merged, checked: Checked, rows: Rows, instrument: Instrument, missing: int) -> ImportReport:
     said = {
-        "The file is sorted newest first; it was turned round.": checked.newest_first,
+        "The file is sorted newest first; its order was reversed.": checked.newest_first,
         "The newest bar is not closed yet and was left out.": checked.left_out_open_bar,
         f"{missing} bars are missing inside the series and stay missing.": missing > 0,
-        f"Highs and lows that missed the open or close by float noise ({checked.noise:.1g} of the price at most): "
+        f"Highs and lows that missed the open or close by rounding noise ({checked.noise:.1g} of the price at most): "
         f"{checked.moved}, moved to it (tolerance {TOLERANCE:g}).": checked.moved > 0,
     }
     return ImportReport(

@@ -221,7 +221,7 @@ def _without_header(grid: Grid, options: ReadOptions) -> Layout:
     name, places = _known_width(sample, width)
     if name is None:
         raise InvalidInput(
-            f"{grid.name} has no header, and {width} columns are no layout that is known",
+            f"{grid.name} has no header, and {width} columns match no known layout",
             suggestion="Name the columns in order: --columns time,open,high,low,close,volume,- (- leaves one out)",
         )
     layout = Layout(name, dict(zip(FIELD_NAMES, places, strict=False)))
@@ -262,7 +262,7 @@ def _doubt_order(grid: Grid, sample: Sequence[Sequence[str]], places: tuple[int,
     fitting = [order for order, p in _ORDERS.items() if grid.width > max(p) and _encloses(sample, p)]
     if fitting:
         raise InvalidInput(
-            f"{grid.name}: the first rows are no candles as time,open,high,low,close, but they are as {fitting[0]}",
+            f"{grid.name}: the first rows are not candles as time,open,high,low,close, but they are as {fitting[0]}",
             suggestion=f"If that is the order, import with --columns {fitting[0]}",
         )
 
@@ -298,7 +298,8 @@ def _mapped(columns: str | None, header: Sequence[str] | None, name: str, width:
         which = which.strip().lower()
         if which not in {*FIELD_NAMES, "clock"}:
             raise InvalidInput(
-                f"--columns: {which!r} is no field", suggestion=f"Fields are {', '.join(FIELD_NAMES)}, clock (and - )"
+                f"--columns: {which!r} is not a field",
+                suggestion=(f"Fields are {', '.join(FIELD_NAMES)}, clock (and - )"),
             )
         mapped[which] = -1 if wanted == _NO_COLUMN else _numbered(wanted, header, name, width)
     return mapped

@@ -356,7 +356,7 @@ def _arrow_times(pa: Any, column: Any, where: str, options: ReadOptions, lines: 
         texts = [text or "" for text in column.to_pylist()]
         if (wrong := times.add(texts)) is not None:
             raise InvalidInput(
-                f"{place.format(wrong + 1)}: {texts[wrong]!r} is no time",
+                f"{place.format(wrong + 1)}: {texts[wrong]!r} is not a time",
                 suggestion="Write times as epoch numbers, timestamps or ISO 8601; nothing was imported",
             )
         name, seconds = one_reading(times.readings.joined(), options.timeframe, place, lines)

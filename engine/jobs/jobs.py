@@ -66,7 +66,7 @@ class Submitted:
             return ()
         return (
             f"The same job is {self.status} since {iso8601(self.created_at)}: this is that job, and no second one was "
-            "started. Once it has ended, the same call starts it again.",
+            "started. After it has ended, the same call starts a new one.",
         )
 
 
@@ -267,7 +267,7 @@ class Jobs:
                     adopted = now
             except Exception:
                 # A database that is busy or full now may work at the next look; without the watch, jobs would hang.
-                logger.exception("the watch over backtests failed; it goes on")
+                logger.exception("watching the backtests failed; it continues")
 
     def _stop_cancelled(self) -> None:
         for job_id in list(self._progress):

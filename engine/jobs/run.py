@@ -291,7 +291,7 @@ def _undecided(simulation: Simulation, idle: int) -> list[str]:
     bars, before = len(simulation.time), simulation.first_bar
     return [
         f"The first {idle:,} of {bars:,} bars could not decide every signal: the script needs {idle + before:,} bars "
-        f"of history and the data has {before:,} before the range. Holding is bought after them too. Start later, "
+        f"of history and the data has {before:,} before the range. Buy-and-hold also begins after them. Start later, "
         "or load earlier data."
     ]
 

@@ -148,7 +148,9 @@ class Checker(ExpressionChecker):
             if isinstance(text, str) and timeframe in fitting and timeframe == text.lower():
                 return timeframe
         written = quoted(self.parsed.source(where))
-        self.error(where, f"{written} is no timeframe that {base} bars add up to", f"Choose from {', '.join(fitting)}")
+        self.error(
+            where, f"{written} is not a timeframe that {base} bars add up to", (f"Choose from {', '.join(fitting)}")
+        )
         return None
 
     def _bind(self, call: ast.Call, operator: Operator) -> tuple[list[Node], tuple[Constant, ...]] | None:

@@ -116,7 +116,8 @@ class ExpressionChecker(ABC):
             if text == member.ticker:
                 return member
         if text != text.upper() and "/" not in text and ":" not in text:
-            self.error(where, f"{quoted(text)} is no ticker and no output", 'Write a ticker as "BINANCE:BTC/USDT"')
+            message = f"{quoted(text)} is neither a ticker nor an output"
+            self.error(where, message, 'Write a ticker as "BINANCE:BTC/USDT"')
             return None
         try:
             found = resolve(text, None if ":" in text else self.world.exchange)

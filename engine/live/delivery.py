@@ -137,7 +137,7 @@ async def _post(target: Target, body: bytes, headers: dict[str, str], deadline: 
         return None, _reason(error)
     if 200 <= status < 300:
         return status, ""
-    return status, f"the receiver answered {status}; a delivery counts with 2xx only"
+    return status, f"the receiver answered {status}; only a 2xx answer counts as delivered"
 
 
 @cache
@@ -157,7 +157,7 @@ def _reason(error: httpx.HTTPError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate does not count: {cause.verify_message}"
+            return f"the certificate is not valid: {cause.verify_message}"
         if isinstance(cause, OSError) and cause.strerror:
             return f"no answer: {cause.strerror}"
         cause = cause.__cause__ or cause.__context__

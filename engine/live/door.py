@@ -127,4 +127,4 @@ class PaperDoor:
 
     def permit_exit(self, order: ExitOrder) -> str:
         """See `OrderDoor`. This door reaches no exchange account."""
-        return f"account {order.account_id} is behind no gate"
+        return f"account {order.account_id} has no gate"

@@ -358,7 +358,7 @@ class Live:
             if last + 2 * seconds < self._clock.now():
                 raise NotFound(
                     f"the candles of {instrument.ticker} end at {iso8601(last)}; a live strategy needs new ones",
-                    suggestion="Choose a strategy on a market that goes on; imported files do not",
+                    suggestion="Choose a strategy on a market that gets new candles; imported files do not",
                 )
 
     def _change(
@@ -391,7 +391,7 @@ class Live:
             return running
         cursor = max(running.cursor, opening(int(self._clock.now()), running.deployment.timeframe))
         subscriptions.set_cursor(connection, running.id, cursor)
-        rests = " Stops and targets of what it holds rest again then." if running.mode == "trade" else ""
+        rests = " The stops and targets of its positions rest again then." if running.mode == "trade" else ""
         message = f"Resumed. It decides when the next bar closes.{rests} It skips entries of bars that it did not see."
         return _with_status(connection, replace(running, cursor=cursor), "active", message)
 

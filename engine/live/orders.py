@@ -53,7 +53,7 @@ EARLY: Final = "the market filled it before the backtest did"
 """The message of a fill that the backtest made at a later bar."""
 UNPLACED: Final = "none"
 """In place of the key of a resting order: the backtest's limit order was never placed, so nothing fills for it."""
-NOTHING_HELD: Final = "nothing is held that it could close"
+NOTHING_HELD: Final = "there is no position that it could close"
 COVERS_NOTHING: Final = sa.and_(
     _row.state == "moving", _row.entry.is_(None), sa.func.coalesce(_row.message, "") == NOTHING_HELD
 )

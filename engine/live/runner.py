@@ -41,12 +41,12 @@ MAX_FAILURES: Final = 5
 _TOGETHER_SECONDS: Final = 0.2
 """For so long, the results of several subscriptions are collected before one transaction stores them."""
 _PRUNED_EVERY: Final = 86_400
-_WAITS: Final = "It waits, and goes on by itself:"
+_WAITS: Final = "It waits, and continues by itself:"
 _ENDINGS: Final = {
     "portfolio_stop": "the portfolio's stop loss was reached; everything it held is sold",
     "portfolio_target": "the portfolio's profit target was reached; everything it held is sold",
     "empty_account": "the strategy's account is empty",
-    "liquidation": "the exchange liquidated its position. Deploy it again to go on with the money that is left",
+    "liquidation": "the exchange liquidated its position. Deploy it again to continue with the money that is left",
 }
 
 

@@ -39,8 +39,8 @@ _SEEN: Final = (
 
 
 _ORDERS: Final = {
-    "ended": "What it holds stays in the account; its resting orders, stops included, are cancelled.",
-    "failed": "It holds what it held, and its resting orders, stops included, stay in the market.",
+    "ended": "Its positions stay in the account; its resting orders, stops included, are cancelled.",
+    "failed": "Its positions stay open, and its resting orders, stops included, stay in the market.",
 }
 
 
@@ -83,7 +83,7 @@ def insert(connection: sa.Connection, running: Running) -> None:
     count = connection.execute(sa.select(sa.func.count()).select_from(subscriptions_table).where(mine)).scalar_one()
     if count >= MAX_ACTIVE:
         raise InvalidInput(
-            f"there are {count} subscriptions already; {MAX_ACTIVE} is the most",
+            f"there are {count} subscriptions already; at most {MAX_ACTIVE} are allowed",
             suggestion="End one with live_unsubscribe",
         )
     connection.execute(
@@ -232,12 +232,12 @@ def _runner(connection: sa.Connection, running: Running) -> str | None:
     owner = current_owner(connection)
     if owner is None:
         return (
-            "No process runs it now, so it decides nothing. It goes on when a server opens this home folder again; "
+            "No process runs it now, so it decides nothing. It continues when a server opens this home folder again; "
             "`heytraders-mcp run` runs it without a client."
         )
     seen = iso8601(owner.seen_at)
     if owner.stays:
-        return f"Process {owner.pid} runs it (last seen {seen}) and goes on when this client ends."
+        return f"Process {owner.pid} runs it (last seen {seen}) and continues when this client ends."
     return (
         f"Process {owner.pid} runs it (last seen {seen}). It is the server of a client and stops with that client; "
         "`heytraders-mcp run` in a terminal keeps the strategy running."

@@ -137,7 +137,9 @@ def plan_portfolio(request: PortfolioRequest, specs: Sequence[Spec], now: float,
     if len({(spec.start, spec.end) for spec in specs}) > 1:
         warnings.append("The results cover different times: the portfolio trades the time that all of them share.")
     if any(spec.stop_loss is not None or spec.take_profit is not None for spec in specs):
-        warnings.append("stop_loss and take_profit of a whole backtest do not hold for books; write them into scripts.")
+        warnings.append(
+            "stop_loss and take_profit of a whole backtest do not apply to books; write them into the scripts."
+        )
     books = tuple(
         replace(spec, initial_cash=request.initial_cash * weight, warnings=(), **common)
         for spec, weight in zip(specs, weights, strict=True)

@@ -274,7 +274,7 @@ def _doubts(ran: Ran, best: int, luck: Luck, found: dict[str, Any]) -> list[str]
 def _sentence(chosen: dict[str, float], reasons: list[str], luck: Luck, found: dict[str, Any]) -> str:
     named = ", ".join(f"{name}={value:g}" for name, value in chosen.items())
     if reasons:
-        return f"None of these. The best, {named}, does not stand up: {'; '.join(reasons)}."
+        return f"None of these. The best, {named}, does not hold up: {'; '.join(reasons)}."
     outside = found["out_of_sample"]
     after = "" if outside is None else f" and out of sample it made {outside['total_return_pct']:.1f} %"
     return f"{named}: its deflated Sharpe ratio is {luck.deflated_sharpe_ratio:.2f}, its neighbours do well{after}."

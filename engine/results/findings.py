@@ -144,7 +144,7 @@ def _about_timing(facts: Facts) -> Iterator[Finding]:
                 "fragile_to_delay",
                 "critical" if facts.delayed_pct <= 0 else "warning",
                 f"One bar later the return is {facts.delayed_pct:.2f} % instead of {facts.total_return_pct:.2f} %: "
-                "the edge hangs on being very quick.",
+                "the edge depends on very fast execution.",
             )
     if facts.num_trades and (facts.first_half_pct > 0) != (facts.second_half_pct > 0):
         yield Finding(
@@ -181,7 +181,7 @@ def _about_sizes(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "money_short",
             "warning",
-            f"Free money did not pay for what was asked: {counted(facts.cut, 'opening')} cut, "
+            f"Free cash did not cover the sizes asked for: {counted(facts.cut, 'opening')} cut, "
             f"{facts.unfunded:,} skipped. Ask for smaller sizes, so that all that open together fit.",
         )
     if facts.too_small:

@@ -130,7 +130,7 @@ def fault(error: Exception, clock: Clock) -> HttpResponse:
         500,
         "INTERNAL_ERROR",
         "the engine failed to answer this request",
-        "Try again; if it stays so, the engine's log says what happened",
+        "Try again; if this continues, the engine's log says what happened",
         clock,
         {},
     )
@@ -214,7 +214,9 @@ def refuse_unstorable(value: object, name: str = "") -> None:
     if isinstance(value, str):
         if "\0" in value or not _is_unicode(value):
             raise InvalidInput(
-                f"{name} {show(value)} holds characters that are not text (NUL, or half of a surrogate pair)".lstrip(),
+                (
+                    f"{name} {show(value)} contains characters that are not text (NUL, or half of a surrogate pair)"
+                ).lstrip(),
                 suggestion="Leave them out",
             )
     elif isinstance(value, Mapping):

@@ -276,7 +276,7 @@ def _parse(url: str) -> URL:
         )
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_absolute():
         raise InvalidInput(
-            f"the SQLite URL names {parsed.database!r}, which is another file wherever a program is started",
+            f"the SQLite URL names {parsed.database!r}, which file that is depends on where a program is started",
             suggestion="Use sqlite:////absolute/path/engine.sqlite3",
         )
     return parsed
@@ -390,12 +390,12 @@ def _explained(error: DBAPIError, *, committing: bool) -> Exception:
     if _is_full(error):
         return Unavailable(
             "the disk with the database is full; nothing was changed",
-            suggestion="Free some space on it; everything goes on then",
+            suggestion="Free some space on it; everything continues then",
         )
     if _is_busy(error):
         return Unavailable(
             f"the database was busy for {BUSY_SECONDS:g} s; nothing was changed",
-            suggestion="Try again; if this goes on, another process holds the database",
+            suggestion="Try again; if this continues, another process holds the database",
         )
     if not error.connection_invalidated:
         return error
@@ -406,7 +406,7 @@ def _explained(error: DBAPIError, *, committing: bool) -> Exception:
         )
     return Unavailable(
         "the connection to the database was lost; nothing was changed",
-        suggestion="Try again; if this goes on, check that the database server runs",
+        suggestion="Try again; if this continues, check that the database server runs",
     )
 
 

@@ -244,7 +244,7 @@ def steps(order: PlaceRequest, listed: Ticker | None, quote: Decimal | None) -> 
     values = {"price": order.price, "stop_loss": order.stop_loss, "take_profit": order.take_profit}
     off = [(name, value, tick) for name, value in values.items() if value is not None and tick]
     found = [
-        f"{name} {value:f} is no multiple of {step:f}, the step of {order.symbol} on {order.exchange}"
+        f"{name} {value:f} is not a multiple of {step:f}, the step of {order.symbol} on {order.exchange}"
         for name, value, step in [("amount", order.amount, listed.lot_size), *off]
         if step and value % step
     ]

@@ -177,7 +177,7 @@ def _done(action: Action, data: object, label: str) -> Classified:
     try:
         shown = _ANSWERS[action.kind].model_validate(data)
     except ValidationError:
-        return Classified("UNKNOWN", "the answer does not fit the API")
+        return Classified("UNKNOWN", "the answer does not match the API")
     wrong = _unlike(action, shown, label)
     if wrong:
         return Classified("UNKNOWN", wrong)

@@ -172,7 +172,7 @@ def test_a_symbol_prefix_sets_the_exchange_and_the_dialect_is_rewritten() -> Non
 def test_a_wrong_symbol_is_refused_once_with_the_resolvers_words() -> None:
     error = refusal({"symbol": "NASDAQ:AAPL"}, OhlcvRequest, "market_ohlcv")
 
-    assert error.message == 'symbol "NASDAQ:AAPL" starts with "NASDAQ", which is no exchange here'
+    assert error.message == 'symbol "NASDAQ:AAPL" starts with "NASDAQ", which is not an exchange here'
 
 
 @pytest.mark.parametrize("symbol", [5, 2**60, ["BTC/USDT"], True])

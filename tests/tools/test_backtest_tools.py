@@ -192,7 +192,7 @@ async def test_a_check_says_what_a_script_would_do(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"backtest_id": "bt_x", "script": SCRIPT}, "backtest_id names a job that runs already"),
+        ({"backtest_id": "bt_x", "script": SCRIPT}, "backtest_id names an existing job"),
         ({}, "strategy_type is missing"),
         ({**JOB, "wait_seconds": 46}, "wait_seconds 46 must be at most 45"),
         ({**JOB, "scirpt": "x"}, "The arguments are: strategy_type, script, universe"),

@@ -84,9 +84,9 @@ async def test_a_limit_that_would_fill_at_once_is_doubted(
 @pytest.mark.parametrize(
     ("terms", "said"),
     [
-        ({"amount": "0.0100001"}, "amount 0.0100001 is no multiple of 0.000001, the step of BTC/USDT on binance"),
+        ({"amount": "0.0100001"}, "amount 0.0100001 is not a multiple of 0.000001, the step of BTC/USDT on binance"),
         ({"amount": "0.00001"}, "less than the smallest order of 5 on binance"),
-        ({"amount": "0.01", "stop_loss": "20000.001"}, "stop_loss 20000.001 is no multiple of 0.1,"),
+        ({"amount": "0.01", "stop_loss": "20000.001"}, "stop_loss 20000.001 is not a multiple of 0.1,"),
     ],
 )
 async def test_terms_that_the_exchange_would_refuse_are_doubted(

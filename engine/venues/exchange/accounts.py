@@ -275,7 +275,7 @@ class ExchangeAccounts:
         if not self._real_prices:
             raise UserMustAct(
                 "this server runs on simulated prices, which say nothing about an order with real money",
-                suggestion="Set HEYTRADERS_DATA=exchange and start it again",
+                suggestion="Set HEYTRADERS_DATA=exchange and restart it",
                 code=NO_EFFECT,
             )
         market = self._reader.market(own.exchange, request.symbol)
@@ -421,7 +421,7 @@ class ExchangeAccounts:
             for each in exits_of(connection, row.parent or ""):
                 if each.status in HELD:
                     change_order(
-                        connection, each.ended("CANCELLED", "Cancelled on request, with its plan", time.time())
+                        connection, each.ended("CANCELLED", "Cancelled on request, with its exits", time.time())
                     )
             return find_sent(connection, row.account_id, row.order_id) or row
 

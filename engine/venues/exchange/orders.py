@@ -187,7 +187,9 @@ def check(request: PlaceRequest, market: Market) -> None:
                 suggestion="Use order_type limit with a price at the market",
             )
     if request.order_type == "FOK" and not row.takes_fok:
-        raise InvalidInput(f"{name} takes no fill-or-kill orders from here", suggestion="Use order_type limit")
+        raise InvalidInput(
+            f"{name} takes no fill-or-kill orders through this server", suggestion=("Use order_type limit")
+        )
     _check_step("amount", request.amount, market.lot, market)
     if request.price is not None:
         _check_step("price", request.price, market.price_step(request.price), market)
@@ -253,7 +255,7 @@ TRIGGER: Final = "trigger"
 PAIR: Final = "pair"
 """The same for the two orders of a one-cancels-other request."""
 
-LEFT_BEHIND: Final = "the market left it behind unfilled, so it was cancelled"
+LEFT_BEHIND: Final = "the price moved away from it, so it was cancelled unfilled"
 """The recorded message of an exit that this engine cancels in order to send it again."""
 
 PLACE_PAIR: Final = "privatePostOrderListOco"

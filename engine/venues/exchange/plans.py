@@ -342,9 +342,7 @@ class Plans:
         """The position is closed: the exits that are left and the rest of the entry end."""
         for each in self._store.read_now(lambda c: exits_of(c, entry.order_id)):
             if each.status in HELD:
-                self._store.write_now(
-                    lambda c, each=each: cancel(c, each, "The plan's other exit was filled", time.time())
-                )
+                self._store.write_now(lambda c, each=each: cancel(c, each, "The other exit was filled", time.time()))
             elif each.status not in ENDED:
                 self._cancel_at_venue(own, [each])
         if entry.status not in ENDED and entry.venue_id is not None:

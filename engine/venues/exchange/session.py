@@ -206,7 +206,7 @@ class Connector:
             return None
         if status != 200:
             raise Unavailable(
-                f"{urlsplit(url).hostname} did not send {urlsplit(url).path}", suggestion="Try again later"
+                f"{urlsplit(url).hostname} did not return {urlsplit(url).path}", suggestion="Try again later"
             )
         return content
 
@@ -381,7 +381,7 @@ def _translated(exchange: ExchangeId, method: str, error: Exception, trace: Trac
             retry_after=trace.retry_after or _NO_RETRY_AFTER,
         )
     if isinstance(error, ccxt.OrderNotFound) or (method, trace.status) == CONVENTIONS[exchange].says_missing:
-        return NotFound(f"{name} knows no such order", code="ORDER_NOT_FOUND")
+        return NotFound(f"{name} does not know that order", code="ORDER_NOT_FOUND")
     if isinstance(error, ccxt.BadSymbol):
         return NotFound(f"{name} does not list that symbol", suggestion="market_tickers shows what it lists")
     code, said = refusal_in(trace.body)

@@ -98,7 +98,7 @@ class Administration:
         """
         change = parse_amount(amount)
         if asset is not None and not is_asset(asset):
-            raise InvalidInput(f"asset {show(asset)} is no asset", suggestion="Write it as BTC or USDT")
+            raise InvalidInput(f"asset {show(asset)} is not an asset", suggestion="Write it as BTC or USDT")
 
         def work(connection: sa.Connection, account: AccountRecord) -> None:
             if asset not in {None, account.currency} and EXCHANGES[account.exchange].market_type != "spot":
@@ -183,7 +183,7 @@ def parse_amount(written: str) -> Decimal:
         InvalidInput: It is not a plain decimal number.
     """
     if _AMOUNT.fullmatch(written) is None:
-        raise InvalidInput(f"amount {show(written)} is no decimal number", suggestion="Write it as 1000 or 0.5")
+        raise InvalidInput(f"amount {show(written)} is not a decimal number", suggestion="Write it as 1000 or 0.5")
     return plain(Decimal(written))
 
 

@@ -172,7 +172,7 @@ def _check_steps(ticket: Ticket, least: Decimal) -> None:
     valid = {name: _on_grid(value, step, largest) for name, (value, step, _, largest) in wrong.items()}
     worth = valid.get("amount", request.amount) * valid.get("price", request.price or ticket.taker_price)
     problems = [
-        f"{name} {text(v)} is no multiple of the {what} size {text(s)}" for name, (v, s, what, _) in wrong.items()
+        f"{name} {text(v)} is not a multiple of the {what} size {text(s)}" for name, (v, s, what, _) in wrong.items()
     ]
     fraction = next((n for n, (v, *_) in wrong.items() if n in prices and 100 * v < ticket.taker_price), None)
     if fraction is not None:

@@ -150,7 +150,7 @@ class TradingAccount:
         if order.role is not None:
             for other in self.open_orders(order.instrument):
                 if other.parent == order.parent and other.seq != order.seq:
-                    self.end(other, "CANCELLED", "Cancelled on request, with the plan's other exit")
+                    self.end(other, "CANCELLED", "Cancelled on request, with the other exit")
         kept = " The exits of what was filled stay" if self.exits_of(order) else ""
         return self.end(order, "CANCELLED", f"Cancelled on request.{kept}" if kept else "Cancelled on request")
 
@@ -233,12 +233,12 @@ class TradingAccount:
         for other in self.open_orders(order.instrument):
             if other.parent == order.parent and other.seq != order.seq:
                 if order.status == "FILLED":
-                    self.end(other, "CANCELLED", "The plan's other exit was filled")
+                    self.end(other, "CANCELLED", "The other exit was filled")
                 else:
                     self._update(other, replace(other, amount=other.amount - amount))
         entry = read_order(self.connection, self.account, order.parent or "")
         if order.status == "FILLED" and entry is not None and entry.is_open:
-            self.end(entry, "CANCELLED", "An exit of its plan was filled")
+            self.end(entry, "CANCELLED", "One of its exits was filled")
 
     def _fit_exits(self, instrument: Instrument) -> None:
         """Exits of a perpetual never exceed the position; a closed or flipped position leaves none."""

@@ -76,7 +76,7 @@ def test_a_worker_killed_in_the_middle_costs_no_result(
 
 
 def test_a_task_that_always_kills_its_worker_ends_the_work_with_a_reason(pool: LocalExecutor) -> None:
-    with pytest.raises(WorkerLost, match="killed again and again"):
+    with pytest.raises(WorkerLost, match="killed repeatedly"):
         list(pool.map(work.always_dies, [0]))
 
 

@@ -126,7 +126,7 @@ def test_newest_first_is_turned_round_and_said(store: Store, tmp_path: Path) -> 
         (_row(-5), 4, "sorted by time"),
         (f"{START + 2 * HOUR + 60},10,12,9,11,5\n", 4, "multiple of 1h"),
         (f"{START + 2 * HOUR}.5,10,12,9,11,5\n", 4, "multiple of 1h"),
-        ("yesterday,10,12,9,11,5\n", 4, "time 'yesterday' is no time"),
+        ("yesterday,10,12,9,11,5\n", 4, "time 'yesterday' is not a time"),
         ("20240101,10,12,9,11,5\n", 4, "between 1990 and now"),
         ("4102444800,10,12,9,11,5\n", 4, "between 1990 and now"),
         (_row(7), 4, "bars are missing between 2024-01-01T01:00:00Z and 2024-01-01T07:00:00Z"),
@@ -292,7 +292,7 @@ def test_parquet_is_read_with_any_kind_of_time(store: Store, tmp_path: Path, kin
         ({"close": [11.0, None]}, "row 2 of c.parquet"),
         ({"close": [11.0, 99.0]}, "row 2 of c.parquet"),
         ({"close": ["a", "b"]}, "column close is of type string"),
-        ({"time": ["2024-01-01", "soon"]}, "row 2 of c.parquet: 'soon' is no time"),
+        ({"time": ["2024-01-01", "soon"]}, "row 2 of c.parquet: 'soon' is not a time"),
         ({"time": [True, False]}, "column time is of type bool"),
     ],
 )

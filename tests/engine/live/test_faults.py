@@ -149,7 +149,7 @@ async def test_a_lost_network_stops_no_subscription_and_loses_no_signal(
     back = await shown(call, spot)
 
     assert (away["status"], away["last_bar_at"]) == ("active", "2025-06-17T08:00:00Z")
-    assert away["message"] == "It waits, and goes on by itself: binance cannot be reached"
+    assert away["message"] == "It waits, and continues by itself: binance cannot be reached"
     assert "14 hours ago." in away["waits_for"]
     assert (beside["status"], beside["last_bar_at"]) == ("active", "2025-06-17T23:00:00Z")
     assert (back["status"], back.get("message"), back["last_bar_at"]) == ("active", None, "2025-06-19T15:00:00Z")
@@ -176,7 +176,7 @@ async def test_one_subscription_that_cannot_be_stored_does_not_stop_another(
     monkeypatch.setattr(runner.subscriptions, "set_seen", refuse)
     await pass_hours(engine, clock, 60)
 
-    assert (await shown(call, broken))["message"] == "It waits, and goes on by itself: INTERNAL_ERROR (RuntimeError)"
+    assert (await shown(call, broken))["message"] == "It waits, and continues by itself: INTERNAL_ERROR (RuntimeError)"
     assert await stored(call, broken) == []
     assert await stored(call, sound) == await decided(engine, sound["subscription_id"])
     monkeypatch.setattr(runner.subscriptions, "set_seen", kept)

@@ -74,7 +74,7 @@ async def test_a_subscription_starts_active_and_says_when_it_first_decides(call:
         "last_signal_at": None,
         "signal_count": 0,
         "message": "Its first decision comes when the bar closes at 2025-06-16T13:00:00Z.",
-        "runner": "No process runs it now, so it decides nothing. It goes on when a server opens this home folder "
+        "runner": "No process runs it now, so it decides nothing. It continues when a server opens this home folder "
         "again; `heytraders-mcp run` runs it without a client.",
         "waits_for": "The bar that closes at 2025-06-16T13:00:00Z. Mode signal places no orders.",
         "report": None,
@@ -347,7 +347,7 @@ async def test_subscriptions_are_bounded(call: Call, receiver: Receiver) -> None
     answer = await call("POST", f"/live-strategies/{STRATEGY}/subscribe", json={})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
-    assert "20 is the most" in answer.json()["error"]["message"]
+    assert "at most 20 are allowed" in answer.json()["error"]["message"]
 
 
 async def test_the_same_deployment_again_finds_the_first(call: Call) -> None:

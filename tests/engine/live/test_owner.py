@@ -69,7 +69,7 @@ async def test_a_process_that_stays_takes_over_from_a_server_of_a_client(
     assert "2025-06-15T15:06:40Z" in of_client["runner"]
     assert of_nobody["runner"].startswith("No process runs it now")
     assert of_nobody["last_bar_at"] == "2025-06-16T13:00:00Z"
-    assert of_service["runner"].endswith("and goes on when this client ends.")
+    assert of_service["runner"].endswith("and continues when this client ends.")
     assert of_service["last_bar_at"] == "2025-06-16T16:00:00Z"
 
 
@@ -153,8 +153,8 @@ async def test_a_strategy_that_cannot_run_reports_errors_then_stops_and_disturbs
     assert (told[0], told[5]) == (failing["message"], shown["message"])
     assert told[0].startswith(problem)
     assert told[5].startswith(f"Stopped after 5 failures in a row: {problem}")
-    stays = "It holds what it held, and its resting orders, stops included, stay in the market."
-    ended = "What it holds stays in the account; its resting orders, stops included, are cancelled."
+    stays = "Its positions stay open, and its resting orders, stops included, stay in the market."
+    ended = "Its positions stay in the account; its resting orders, stops included, are cancelled."
     assert [stays in message for message in told[:4]] == [bool(mode)] * 4
     assert (stays in told[5], ended in told[5]) == (False, bool(mode))
     assert len(await signals(call, sound)) > 3

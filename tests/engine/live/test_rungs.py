@@ -76,7 +76,7 @@ async def test_what_was_missed_costs_nothing_at_later_bars(
     report = (await live.shown())["report"]
     assert report["positions"] == [{"symbol": "BTC/USDT", "backtest": 40.0, "held": 0.0}]
     told = [(order["reason"], order["where"], order["message"]) for order in report["orders"]]
-    assert told == [(reason, "not placed", "nothing is held that it could close") for reason in exits]
+    assert told == [(reason, "not placed", "there is no position that it could close") for reason in exits]
     assert first < 40  # about 18 on SQLite; PostgreSQL's locks add ten
     assert last <= first + HEARTBEATS
 

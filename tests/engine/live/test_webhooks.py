@@ -222,7 +222,7 @@ def trusted_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     trusted_certificates.cache_clear()
 
 
-@pytest.mark.parametrize(("name", "note"), [("localhost", ""), ("127.0.0.1", "the certificate does not count: ")])
+@pytest.mark.parametrize(("name", "note"), [("localhost", ""), ("127.0.0.1", "the certificate is not valid: ")])
 def test_the_judged_address_is_connected_to_and_its_certificate_must_name_the_host(
     trusted_server: tuple[int, list[str]], name: str, note: str
 ) -> None:

@@ -42,9 +42,9 @@ async def test_more_accounts_can_be_opened_and_traded(desk: Bench, office: Admin
         ("../x", None, "is not 1-64 letters"),
         ("x" * 65, None, "is not 1-64 letters"),
         ("new", "-1", "below 0"),
-        ("new", "1e9", "no decimal number"),
-        ("new", "NaN", "no decimal number"),
-        ("new", "١٢", "no decimal number"),
+        ("new", "1e9", "not a decimal number"),
+        ("new", "NaN", "not a decimal number"),
+        ("new", "١٢", "not a decimal number"),
     ],
 )
 def test_what_cannot_be_an_account_is_refused(

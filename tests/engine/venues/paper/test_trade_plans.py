@@ -55,7 +55,7 @@ async def test_the_stop_sells_where_it_is_reached_with_slippage_and_ends_the_tar
     # Before: 10,000 - 1,000.5 - 1.0005 = 8,998.4995.
     sold = (await exits(desk, entry, "FILLED"))["stop_loss"]
     assert (sold.average_price, sold.fee) == (Decimal("94952.5"), Decimal("0.949525"))
-    assert (await exits(desk, entry, "CANCELLED"))["take_profit"].message == "The plan's other exit was filled"
+    assert (await exits(desk, entry, "CANCELLED"))["take_profit"].message == "The other exit was filled"
     assert await desk.cash("binance") == ("9947.074975", "0")
 
 
@@ -127,7 +127,7 @@ async def test_an_exit_that_fills_ends_what_is_left_of_its_entry(desk: Bench) ->
 
     assert (await exits(desk, entry, "FILLED"))["take_profit"].filled_amount == Decimal("0.01")
     over = await desk.order(entry.order_id)
-    assert (over.status, over.message) == ("CANCELLED", "An exit of its plan was filled")
+    assert (over.status, over.message) == ("CANCELLED", "One of its exits was filled")
 
 
 async def test_a_target_that_fills_in_part_leaves_the_stop_for_the_rest(desk: Bench) -> None:
@@ -228,7 +228,7 @@ async def test_reduce_only_never_opens_or_flips_a_position(desk: Bench, changes_
     [
         ({"stop_loss": 100_500}, "stop_loss 100500 must lie below the market price of 100000"),
         ({"take_profit": 99_000}, "take_profit 99000 must lie above the market price of 100000"),
-        ({"stop_loss": "95000.05"}, "stop_loss 95000.05 is no multiple of the tick size 0.1"),
+        ({"stop_loss": "95000.05"}, "stop_loss 95000.05 is not a multiple of the tick size 0.1"),
         (
             {"order_type": "limit", "price": 101_000, "stop_loss": 100_500},
             "stop_loss 100500 must lie below the market price of 100000",
