@@ -1,9 +1,9 @@
 .PHONY: help check test lint types snapshot constraints bench long slow
 
-help: ## Show the verbs
+help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-check: ## Everything that a change has to pass
+check: ## Run everything that CI runs
 	./.ci/run
 
 test: ## The tests
@@ -17,10 +17,10 @@ lint: ## Style, formatting and layers
 types: ## Types, strict
 	uv run --group dev basedpyright
 
-snapshot: ## Bring the committed tool surface and the README's tool table to what the code says
+snapshot: ## Regenerate tools/surface and the README's tool table
 	uv run --group dev python -m tools.snapshot
 
-constraints: ## Bring the pinned versions that CI installs up to date
+constraints: ## Update the pinned versions that CI installs
 	./.ci/constraints --upgrade
 
 bench: ## Figures, each beside a baseline measured in the same run

@@ -15,7 +15,7 @@ from .orders import Order, Symbol
 
 
 class ListRequest(Request):
-    """Nothing to say: all accounts are listed."""
+    """No arguments: all accounts are listed."""
 
 
 class AccountRequest(Request):

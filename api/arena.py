@@ -32,7 +32,7 @@ class AgentRequest(Request):
 
 
 class ProfileRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class ProfileUpdateRequest(Request):

@@ -6,10 +6,10 @@ HeyTradersError
 ├── UserMustAct             the user
 │   ├── NotAuthorised       key missing, wrong, expired or without the scope
 │   └── Denied              a policy forbids it
-├── NotNow                  nobody but time
+├── NotNow                  only time
 │   ├── RateLimited         wait `retry_after` seconds
 │   └── Unavailable         the service failed; nothing was changed
-└── OutcomeUnknown          nobody knows: look before doing it again
+└── OutcomeUnknown          not known: look before doing it again
 
 `BY_CODE` maps the documented codes to these classes. Only `error_for` turns a code into an exception, and only
 `explain` turns an exception into the text that a model reads. `show`, `closest` and `respelling` show and compare

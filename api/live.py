@@ -45,7 +45,7 @@ def _webhook(value: object) -> object:
 
 
 class StrategiesRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class LiveStrategy(Response):

@@ -192,7 +192,7 @@ class EvaluateRequest(Request):
         if self.expression is None and self.expressions is None:
             raise reject("is missing", "Write e.g. rsi(close, 14), or a list as expressions.", field="expression")
         if self.expression is not None and self.expressions is not None:
-            raise reject("is given beside expression", "Put all of them into expressions.", field="expressions")
+            raise reject("is given together with expression", "Put all of them into expressions.", field="expressions")
         return self
 
 
@@ -259,7 +259,7 @@ class ScanResponse(Response):
 
     matched: tuple[SymbolName, ...] = Field((), description="Symbols where it holds.")
     details: Annotated[tuple[ScanDetail, ...], TABLE] = Field((), description="Up to 40 symbols, matched ones first.")
-    details_omitted: int | None = Field(None, description="Symbols without details; matched is whole all the same.")
+    details_omitted: int | None = Field(None, description="Symbols without details; matched is complete.")
     scanned_count: int | None = Field(None, description="Symbols evaluated.")
     failed: Annotated[tuple[Failure, ...], TABLE] = Field((), description="Symbols without an answer, up to 40.")
     failed_count: int | None = Field(None, description="How many those are.")

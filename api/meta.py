@@ -31,7 +31,7 @@ class RegisterResponse(Response):
 
 
 class CapabilitiesRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class Capability(Response):
@@ -82,7 +82,7 @@ class IndicatorsResponse(Response):
 
 
 class HealthRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class HealthResponse(Response):
@@ -133,7 +133,7 @@ META_HEALTH: Final = Endpoint(
 
 
 class DocsRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class DocumentInfo(Response):

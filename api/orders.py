@@ -206,7 +206,7 @@ class PlaceRequest(Request):
     @field_validator("leverage")
     @classmethod
     def _one_is_none(cls, value: int | None, info: ValidationInfo) -> int | None:
-        """Leverage 1 on spot or a prediction market says what is so anyway."""
+        """Leverage 1 on spot or a prediction market only states what is always true."""
         return None if value == 1 and info.data.get("market_type") in {"spot", "prediction"} else value
 
     @model_validator(mode="after")

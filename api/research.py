@@ -1,4 +1,4 @@
-"""Research endpoints of the engine, beside API 1.0.4: sweeps, the list of backtests, comparison, reports, relations."""
+"""Research endpoints that only the engine has, not API 1.0.4: sweeps, list of backtests, comparison, reports."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def _check_weights(result_ids: Sequence[str], weights: Sequence[float] | None) -
 
 
 class CompareResponse(Response):
-    """One table, who leads where, and how the returns move together."""
+    """One table, which result leads in which figure, and how the returns move together."""
 
     columns: list[str] = Field(default_factory=list[str], description="Of rows.")
     rows: list[list[Any]] = Field(default_factory=list[list[Any]], description="The portfolio last.")

@@ -101,7 +101,7 @@ class Preview(Response):
 
 
 class IntentReport(Response):
-    """What became of an intent."""
+    """The outcome of an intent."""
 
     intent_id: str
     state: State = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
@@ -118,7 +118,7 @@ class IntentReport(Response):
 
 
 class SafetyStatus(Response):
-    """How things stand between the agent and the money."""
+    """The state of the safety layer: mode, limits and what waits."""
 
     mode: Literal["paper", "live", "off"] = Field(description="live: real orders are possible.")
     switch: Literal["ACTIVE", "REDUCING", "HALTED"] = Field(description="The kill switch.")

@@ -85,7 +85,7 @@ class Settings:
         webhook_secret: Signs deliveries of the hosted service, never shown; no tool can give another.
         webhooks_to_loopback: For development: webhooks of the embedded engine may reach this machine, also without TLS.
         time_speed: Speed of the embedded engine's clock relative to real time. Above 1, its time runs ahead of now,
-            which is only safe in the demo's throw-away home, so no variable sets it.
+            which is only safe in the demo's temporary home, so no variable sets it.
         stays: Whether this process continues after clients disconnect: `run`, and `serve` over HTTP. No variable sets
             it.
         log_level: Level of the log on stderr.

@@ -1,4 +1,4 @@
-"""Answers messages that are not JSON-RPC. The SDK's stdio transport drops them, so their sender would wait for ever.
+"""Answers messages that are not JSON-RPC. The SDK's stdio transport drops them, so their sender would wait forever.
 
 Python and the SDK's parser disagree on a few inputs (half of a surrogate pair, very long integers, deep nesting, a byte
 order mark). Where Python can still read the id, the error goes to that request; otherwise its id is null.

@@ -65,7 +65,7 @@ class PollRequest(Request):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, given: Any) -> Any:
-        """The terms of a new backtest stand beside the others; they are exactly those of backtest_execute."""
+        """The terms of a new backtest are arguments beside the others; they are exactly those of backtest_execute."""
         if not isinstance(given, dict):
             return given
         fields = cast("dict[str, Any]", given)
@@ -103,7 +103,7 @@ def _new_job(terms: dict[str, Any]) -> ExecuteRequest:
 
 
 class Verdict(Response):
-    """What became of a backtest."""
+    """The state of a backtest, and its verdict if it has ended."""
 
     status: JobStatus = Field(description="Queued and running jobs continue without you.")
     backtest_id: str | None = Field(None, description="Call again with this to keep waiting.")

@@ -61,7 +61,7 @@ class SweepCall(Request):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, given: Any) -> Any:
-        """The terms of a new sweep stand beside the others."""
+        """The terms of a new sweep are arguments of their own, beside the others."""
         if not isinstance(given, dict):
             return given
         fields = cast("dict[str, Any]", given)
@@ -114,7 +114,7 @@ async def run(desk: Desk, request: SweepCall) -> SweepResponse:
     if found.status in ("queued", "running"):
         return found.model_copy(
             update={
-                "message": f"It goes on by itself. backtest_sweep(sweep_id={sweep_id!r}) waits on; "
+                "message": f"It continues by itself. backtest_sweep(sweep_id={sweep_id!r}) keeps waiting; "
                 f"backtest_cancel(backtest_id={sweep_id!r}) ends it.",
                 "memory_mb": memory,
                 "warnings": warnings,
@@ -156,7 +156,7 @@ class PortfolioCall(Request):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, given: Any) -> Any:
-        """The terms of a new portfolio stand beside the others."""
+        """The terms of a new portfolio are arguments of their own, beside the others."""
         if not isinstance(given, dict):
             return given
         fields = cast("dict[str, Any]", given)
@@ -202,7 +202,7 @@ async def run_portfolio(desk: Desk, request: PortfolioCall) -> PortfolioResponse
         "warnings": warnings,
     }
     if found.status in ("queued", "running"):
-        state["message"] = f"It goes on by itself. backtest_portfolio(backtest_id={job_id!r}) waits on."
+        state["message"] = f"It continues by itself. backtest_portfolio(backtest_id={job_id!r}) keeps waiting."
     if found.result_id is None:
         return PortfolioResponse.model_validate(state)
     result = await desk.client.call(BACKTEST_RESULTS, ResultRequest(result_id=found.result_id))

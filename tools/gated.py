@@ -65,7 +65,7 @@ class IntentRequest(Request):
 
 
 class StatusRequest(Request):
-    """Nothing to say."""
+    """No arguments."""
 
 
 def _reason(value: object) -> str:

@@ -364,7 +364,7 @@ def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
     spanned = simulation.span // seconds
     if len(time) < spanned:
         found.append(
-            f"The data has holes: {spanned - len(time):,} of {spanned:,} bars are missing for every ticker. Indicators "
+            f"The data has gaps: {spanned - len(time):,} of {spanned:,} bars are missing for every ticker. Indicators "
             "count the bars that are there; figures a year go by the calendar."
         )
     for instrument, bars in simulation.frame.bars.items():
@@ -372,7 +372,7 @@ def _gaps(spec: Spec, simulation: Simulation) -> list[str]:
         if made:
             found.append(
                 f"{instrument.ticker}: {made:,} of {len(time):,} bars were made of fewer shorter bars than they should "
-                "hold, because the data has holes."
+                "hold, because the data has gaps."
             )
         missing = int(np.count_nonzero(np.isnan(bars.close[simulation.first_bar :])))
         if missing:

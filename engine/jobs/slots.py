@@ -233,7 +233,7 @@ def work(world: World, spec: str) -> Outcome | SweepOutcome:
     Raises:
         HeyTradersError: The backtest cannot be run; the message is for the caller.
         MemoryError: It needs more memory than the limit.
-        RuntimeError: A fault of ours, in words: not every exception can be sent to another process.
+        RuntimeError: An internal error, in words: not every exception can be sent to another process.
     """
     try:
         return _work(world, spec)

@@ -165,7 +165,7 @@ def beat(connection: sa.Connection, owner: str, progress: dict[str, tuple[float,
 
 
 def still_running(connection: sa.Connection, job_id: str, owner: str) -> bool:
-    """Whether nobody cancelled the job or took it over."""
+    """Whether the job was neither cancelled nor taken over."""
     row = jobs_table.c
     wanted = sa.select(row.id).where(row.id == job_id, row.owner == owner, row.status == "running")
     return connection.execute(wanted).first() is not None

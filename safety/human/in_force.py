@@ -4,8 +4,8 @@ An approval is only verified here: nothing in this module can create one. Every 
 a signature for one purpose is invalid for any other.
 
 In force is the signed policy, tightened by the current `policy.toml` and the built-in ceilings. The file is only a
-draft: an edit that allows less counts at once, one that allows more waits for a signature. If the file is missing or
-broken after a policy was signed, no real order is sent.
+draft: an edit that allows less takes effect at once, one that allows more waits for a signature. If the
+file is missing or invalid after a policy was signed, no real order is sent.
 
 The assurance level is the strongest available approval channel. It limits what can be traded (R29), whatever the policy
 allows.

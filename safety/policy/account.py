@@ -1,4 +1,4 @@
-"""Rules on the account: open orders, positions, losses, funds, and orders that only shrink a position.
+"""Rules on the account: open orders, positions, losses, funds, and orders that only reduce a position.
 
 R16 to R20 and R25.
 """
@@ -59,7 +59,7 @@ def _entries(account: AccountFacts) -> tuple[Resting, ...]:
 def position(case: Case) -> Objection | None:
     """USD in one symbol and in all, with open and reserved orders, absolute and as shares of the equity.
 
-    An order that only shrinks a position always passes.
+    An order that only reduces a position always passes.
     """
     limits = case.limits
     if limits.position_usd is None and limits.position_share is None and limits.exposure_share is None:
@@ -169,7 +169,7 @@ def _usd_of(case: Case, resting: Resting) -> Decimal:
 
 
 def shrinks(case: Case) -> bool:
-    """Whether the order is certain to shrink a position, whatever else is resting or on its way."""
+    """Whether the order is certain to reduce a position, whatever else is resting or being sent."""
     order, usage = case.order, case.facts.usage
     size = case.account.positions.get(order.symbol, Decimal(0))
     against = "buy" if size.is_signed() else "sell"
@@ -213,7 +213,7 @@ def loss_allowed(limits: Limits, start: Decimal) -> Decimal | None:
 
 @rule("R19_DRAWDOWN")
 def drawdown(case: Case) -> Objection | None:
-    """After a drawdown from the highest equity, only orders that shrink a position pass."""
+    """After a drawdown from the highest equity, only orders that reduce a position pass."""
     share, highest = case.limits.drawdown_share, case.facts.usage.high_water_equity
     if share is None or shrinks(case):
         return None
@@ -233,7 +233,7 @@ def drawdown(case: Case) -> Objection | None:
 
 @rule("R20_SWITCH", "order", "standing", "publication")
 def switch(case: Case) -> Objection | None:
-    """The kill switch. REDUCING passes orders that shrink a position; HALTED passes nothing."""
+    """The kill switch. REDUCING passes orders that reduce a position; HALTED passes nothing."""
     state = case.facts.switch
     if state == "ACTIVE":
         return None

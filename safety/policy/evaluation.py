@@ -265,7 +265,7 @@ def needs(action: Action, limits: Limits, switch: SwitchState = "ACTIVE") -> fro
     Args:
         action: The action in question.
         limits: Those that count, `policy.limits(money)`.
-        switch: While it is REDUCING, the account is needed to tell whether an order shrinks a position.
+        switch: While it is REDUCING, the account is needed to tell whether an order reduces a position.
     """
     found: set[Need] = set()
     if isinstance(action, Publication):
@@ -335,7 +335,7 @@ class Trip:
     """A switch state to engage, which only a human can end.
 
     Attributes:
-        state: HALTED, or REDUCING if orders that shrink a position may still pass.
+        state: HALTED, or REDUCING if orders that reduce a position may still pass.
         rule: The rule that trips.
         reason: With the numbers.
     """

@@ -203,7 +203,7 @@ class Expiry:
         client: The service.
         ledger: The ledger of this home.
         services: Service names of the intents.
-        seconds: How long an approval lasts, per kind of money; `None` means for ever.
+        seconds: How long an approval lasts, per kind of money; `None` means forever.
         now: Unix seconds, on the ledger's clock.
     """
 

@@ -29,7 +29,7 @@ VERBS: Final[dict[str, str]] = {
     "logout": "Forget the stored API key.",
     "install": "Add this server to a client's configuration, without a key.",
     "approve": "Look at what waits for a human, and approve or refuse it.",
-    "settle": "Say what became of an order whose outcome is unknown.",
+    "settle": "Record what became of an order of unknown outcome.",
     "halt": "Stop all trading: cancel, pause, and send nothing more.",
     "release": "End a halt.",
     "policy": "Show, explain, try and sign what agents may do.",
@@ -69,7 +69,7 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of verbs."""
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
 
@@ -77,7 +77,7 @@ class Verbs(click.Group):
 @click.option("--version", is_flag=True, help="Show the version and exit.")
 @click.pass_context
 def cli(context: click.Context, *, version: bool) -> None:
-    """HeyTraders for AI agents. Without a verb, serve MCP over stdio."""
+    """HeyTraders for AI agents. Without a command, serve MCP over stdio."""
     if version:
         from server import package_version
 

@@ -47,7 +47,7 @@ def list_() -> None:
 @accounts.command("connect")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
 @click.option("--id", "account_id", required=True, help="The account id for orders.")
-@click.option("--name", default="", help="For people.")
+@click.option("--name", default="", help="A name for display.")
 @click.option("--testnet", is_flag=True, help="The exchange's testnet, with play money.")
 @click.option("--file", "in_file", is_flag=True, help="Keep the keys in a private file, not in the keyring.")
 def connect(*, exchange: str, account_id: str, name: str, testnet: bool, in_file: bool) -> None:
@@ -77,7 +77,7 @@ def disconnect(*, account_id: str) -> None:
 @accounts.command("create")
 @click.argument("exchange", type=click.Choice(get_args(ExchangeId)))
 @click.option("--id", "account_id", help="The account id for orders.  [default: generated]")
-@click.option("--name", help="For people.")
+@click.option("--name", help="A name for display.")
 @click.option("--balance", help="Cash to start with.  [default: that of the exchange's first account]")
 def create(*, exchange: str, account_id: str | None, name: str | None, balance: str | None) -> None:
     """Open another paper account on EXCHANGE."""
@@ -90,21 +90,21 @@ def create(*, exchange: str, account_id: str | None, name: str | None, balance: 
 @click.argument("amount")
 @click.option("--asset", help="What to pay in.  [default: the exchange's currency]")
 def fund(*, account_id: str, amount: str, asset: str | None) -> None:
-    """Pay AMOUNT into ACCOUNT_ID. After a --, a negative amount takes out."""
+    """Pay AMOUNT into ACCOUNT_ID. After a --, a negative amount withdraws."""
     click.echo(_told(_run(lambda office: office.fund(account_id, amount, asset))))
 
 
 @accounts.command("reset", short_help="Reset an account to its opening balance.")
 @click.argument("account_id")
 def reset(*, account_id: str) -> None:
-    """Give ACCOUNT_ID its opening balance again, without orders and positions."""
+    """Reset ACCOUNT_ID to its opening balance, without orders and positions."""
     click.echo(_told(_run(lambda office: office.reset(account_id))))
 
 
 @accounts.command("close")
 @click.argument("account_id")
 def close(*, account_id: str) -> None:
-    """Let ACCOUNT_ID take no more orders; `reset` opens it again."""
+    """Close ACCOUNT_ID to new orders; `reset` opens it again."""
     click.echo(_told(_run(lambda office: office.close(account_id))))
 
 
@@ -112,7 +112,7 @@ def close(*, account_id: str) -> None:
 @click.argument("account_id")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Newest rows to show.")
 def ledger(*, account_id: str, limit: int) -> None:
-    """Show the newest rows of the books of ACCOUNT_ID, one posting after the other."""
+    """Show the newest rows of the books of ACCOUNT_ID, one line per posting."""
     from api.times import iso8601
 
     for row in _run(lambda office: office.ledger(account_id, limit)):

@@ -101,7 +101,8 @@ def _picked(ledger: Ledger, waiting: list[Intent], intent_id: str | None) -> Int
     known = ledger.intent(intent_id)
     state = f"is {known.state}" if known else "is not known"
     raise NotFound(
-        f"{intent_id[:40]!r} {state} and waits for nobody", suggestion="heytraders-mcp approve --list shows what waits"
+        f"{intent_id[:40]!r} {state} and does not wait for approval",
+        suggestion=("heytraders-mcp approve --list shows what waits"),
     )
 
 

@@ -47,9 +47,9 @@ def audit(context: click.Context, *, head: bool) -> None:
     "--label", help=("Label of one of our orders at the exchange: checks whether the ledger is older than the order.")
 )
 def verify(*, anchor: str | None, label: str | None) -> None:
-    """Look through journal and intents for anything that was altered, moved or removed.
+    """Check the journal and the intents for anything that was altered, moved or removed.
 
-    Exit code 1 when there is something; orders are halted then, until `heytraders-mcp release`.
+    Exit code 1 if there is something; trading is then halted, until `heytraders-mcp release`.
     """
     anchors = [found for found in (_anchor(anchor), _label(label)) if found is not None]
     with _ledger() as ledger:

@@ -26,7 +26,7 @@ _BAR = 30
 
 @click.group("backtest")
 def backtest() -> None:
-    """Sweep, list, compare and look through backtests."""
+    """Sweep, list, compare and examine backtests."""
 
 
 @backtest.command("sweep")
@@ -310,7 +310,7 @@ def _read(file: Path) -> str:
 @click.option("--mode", type=click.Choice(("isolated", "cross")), default="isolated", show_default=True)
 @click.option("--leverage", type=float, help="Of the run, for perpetuals.")
 def check(*, file: Path, universe: str, timeframe: str, mode: str, leverage: float | None) -> None:
-    """Say everything that is wrong or doubtful in FILE (- for standard input), and what the script would do.
+    """List everything that is wrong or doubtful in FILE (- for standard input), and say what the script would do.
 
     Exit code 0 when it can run, warnings or not; 1 when it cannot.
     """
@@ -342,7 +342,7 @@ def check(*, file: Path, universe: str, timeframe: str, mode: str, leverage: flo
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: RESULT_ID.html here.")
 @click.option("--open/--no-open", "show", default=True, help="Open it in the browser.")
 def report(*, result_id: str, output: Path | None, show: bool) -> None:
-    """Write a report on RESULT_ID as one HTML file that needs no other, and open it."""
+    """Write a report on RESULT_ID as one self-contained HTML file, and open it."""
     page = anyio.run(_page, result_id)
     target = output or Path(f"{result_id}.html")
     target.write_text(page, encoding="utf-8")

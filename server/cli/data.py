@@ -82,7 +82,7 @@ def import_(*, paths: tuple[Path, ...], symbol: str | None, allow_gaps: bool, dr
 
 @data.command("list", short_help="List stored candles.")
 def list_() -> None:
-    """List what is stored: what of, since when, until when, where it comes from, and what is missing in it."""
+    """List stored candles: their tickers, ranges, sources and gaps."""
     from api.times import iso8601
     from engine.feeds.importing import list_imports
 
@@ -116,8 +116,8 @@ def list_() -> None:
 def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | None, exchange: str) -> None:
     """Fetch candles of SYMBOLS from their exchanges, and funding rates of perpetuals.
 
-    SYMBOLS are tickers such as BINANCE:BTC/USDT, or top30, top50 and top100 of --exchange. A fetch that is interrupted
-    goes on where it stopped when it is called again.
+    SYMBOLS are tickers such as BINANCE:BTC/USDT, or top30, top50 and top100 of --exchange. Call an interrupted
+    fetch again, and it continues where it stopped.
     """
     span = _span(since, until)
 
@@ -144,9 +144,9 @@ def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | 
     sys.exit(0 if anyio.run(_fetched, _settings(), planned) else 1)
 
 
-@data.command("update", short_help="Bring fetched candles up to now.")
+@data.command("update", short_help="Bring fetched candles up to date.")
 def update() -> None:
-    """Bring everything that was fetched up to now."""
+    """Bring everything that was fetched up to date."""
 
     def planned(_feed: MarketFeed, fetcher: Fetcher, store: Store) -> Plan:
         from engine.feeds.exchange_bulk import renewals

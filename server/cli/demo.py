@@ -279,7 +279,7 @@ def placed(intent_id: str) -> Step:
     return Step("What became of it?", "order_intent", {"intent_id": intent_id}, _intent)
 
 
-STATUS: Final = Step("How do things stand between the agent and the money?", "safety_status", {}, _status)
+STATUS: Final = Step("What do the limits leave, and does anything wait for the human?", "safety_status", {}, _status)
 
 BACKTEST: Final = Step(
     "Would following short swings have worked?",

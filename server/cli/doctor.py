@@ -228,7 +228,7 @@ def _live(settings: Settings) -> Iterator[Finding]:
         runs = "a client's server runs them while it is open, `heytraders-mcp run` always"
         text = f"active strategies: {waiting}. No process runs strategies now; {runs}"
     elif found.stays:
-        text = f"process {found.pid} runs strategies and goes on when clients end"
+        text = f"process {found.pid} runs strategies and continues when clients end"
     else:
         text = f"process {found.pid}, a client's server, runs strategies and stops with that client"
     yield Finding(ok=True, name="live", text=text)

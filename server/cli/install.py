@@ -22,7 +22,7 @@ from server.settings import DataChoice, Settings
 @click.option("--data", type=click.Choice(get_args(DataChoice)), help="Simulated candles, or those of the exchanges.")
 @click.option("--print", "only_print", is_flag=True, help="Show the entry, and change nothing.")
 def install(*, name: str, data: str | None, only_print: bool) -> None:
-    """Enter this server into a client's configuration, and keep the old file beside it. No key goes in.
+    """Add this server to a client's configuration, and keep the old file beside it. No key is written.
 
     An entry that is already there keeps its environment; the current settings are added to it. Comments stay. An entry
     that is switched off stays off, and the answer says so.

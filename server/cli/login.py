@@ -28,7 +28,10 @@ _PLACES = {"keyring": "this machine's keyring", "file": "a file that only you ca
 @click.command("login")
 @click.option("--file", "in_file", is_flag=True, help="Keep the key in a private file, not in the keyring.")
 def login(*, in_file: bool) -> None:
-    """Store the API key for the service of HEYTRADERS_BASE_URL. It is asked for; no option and no variable takes it."""
+    """Store the API key for the service of HEYTRADERS_BASE_URL.
+
+    The command asks for it; no option and no variable takes it.
+    """
     settings = Settings.read(os.environ)
     key = read_key(_asked(settings.url), "what was typed")
     know(key.get_secret_value())
@@ -80,7 +83,7 @@ async def _capabilities(settings: Settings, key: SecretStr) -> CapabilitiesRespo
 
 @click.command("logout")
 def logout() -> None:
-    """Forget the stored API key of the service of HEYTRADERS_BASE_URL. Servers that run keep it until they end."""
+    """Forget the stored API key of the service of HEYTRADERS_BASE_URL. Running servers keep it until they end."""
     settings = Settings.read(os.environ)
     origin = forget_key(settings.home, settings.url)
     if origin is None:

@@ -205,7 +205,7 @@ def _value(value: object) -> str:
 @policy.command("explain")
 @click.option("--paper", is_flag=True, help="The limits for simulated money.")
 def explain_(*, paper: bool) -> None:
-    """Say each rule in words, with the value that counts."""
+    """Show each rule in words, with the value in force."""
     with _open() as (settings, ledger):
         loaded = load(settings.home, ledger)
     for row in explain(loaded.policy, "paper" if paper else "real"):
@@ -241,7 +241,7 @@ EQUITY: Final = "10000"
 def simulate(
     *, terms: tuple[str, ...], as_if_signed: bool, paper: bool, quote: str | None, equity: str, usd_rate: str
 ) -> None:
-    """Say what the policy would answer to an order, KEY=VALUE as in orders_place."""
+    """Show how the policy would judge an order, KEY=VALUE as in orders_place."""
     order = _order(terms)
     price = order.price if quote is None else _number("--quote", quote)
     settings = Settings.read(os.environ)

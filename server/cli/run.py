@@ -144,9 +144,9 @@ def live() -> None:
 @live.command("verify")
 @click.argument("subscription_id", required=False)
 def verify(subscription_id: str | None) -> None:
-    """Replay a subscription from its first bar, and compare it with the state that it goes on from.
+    """Replay a subscription from its first bar, and compare it with the state that it continues from.
 
-    Without an id all that run or are paused are verified. Exit code 1 where one differs.
+    Without an id, all running and paused subscriptions are verified. Exit code 1 if one differs.
     """
     settings = Settings.read(os.environ)
     start_log(settings)

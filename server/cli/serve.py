@@ -73,7 +73,7 @@ def _snippet(host: str, port: int, transport: HttpTransport, token: SecretStr | 
 @click.option("--host", default="127.0.0.1", show_default=True, help="This machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 picks a free one.")
 def engine(*, host: str, port: int) -> None:
-    """Serve the embedded engine's REST API, the same as the hosted service's but for the host."""
+    """Serve the embedded engine's REST API, the same as the hosted service's except for the host."""
     settings = Settings.read(os.environ)
     start_log(settings)
     sys.exit(128 + anyio.run(_serve, settings, listen(host, port)))

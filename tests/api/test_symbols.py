@@ -123,7 +123,7 @@ def test_dexes_have_one_dollar_contract_written_with_usdt_and_settled_in_usdc(ex
         ("BTC-PERP", "upbit", "spot only", "BTC/KRW"),
         ("BTC/USDT:USDC", "binancefuturesusd", "settles in", "BTC/USDT:USDT"),
         ("BTC/KRW", "lighter", "dollars", "BTC/USDT"),
-        ("NASDAQ:AAPL", None, "no exchange", "binance"),
+        ("NASDAQ:AAPL", None, "not an exchange", "binance"),
         ("BTC/USDT", "polymarket", "token id", "market_tickers"),
         ("99244.../USDC", "polymarket", "token id", "market_tickers"),
         ("https://polymarket.com/event/us-election/will-btc-win?tid=1", None, "token id", "will btc win"),

@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
     "thousands or decimals": (f'{HEADER}\n2024-01-01,"1,000","1,200","1,000","1,100","10"\n', "line 2", "--decimal"),
     "points and commas in one file": (
         HEADER.replace(",", ";") + "\n2024-01-01;1,5;1,5;1,5;1,5;1\n2024-01-02;1.5;1.5;1.5;1.5;1\n",
-        "line 3 of c.dat: open '1.5' is no number",
+        "line 3 of c.dat: open '1.5' is not a number",
         "in one way",
     ),
     "the order of Coinbase": (COINBASE, "but they are as time,low,high,open,close,volume", "--columns time,low,high"),
@@ -206,7 +206,11 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
     "JSON of another kind": (json.dumps({"message": "rate limited"}), "known shape", "rows or records"),
     "JSON cut off": (json.dumps(LISTS)[:-20], "not JSON", "Download"),
     "JSON nested a thousandfold": ("[" * 100_000, "not JSON", "Download"),
-    "JSON with a null": (json.dumps([[START, 1, 1, 1, None, 1]]), "row 1 of c.dat: close '' is no number", "numbers"),
+    "JSON with a null": (
+        json.dumps([[START, 1, 1, 1, None, 1]]),
+        ("row 1 of c.dat: close '' is not a number"),
+        "numbers",
+    ),
     "an empty file": ("", "no header line", "names the columns"),
 }
 

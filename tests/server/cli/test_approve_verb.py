@@ -292,7 +292,7 @@ def test_what_does_not_wait_is_said_with_its_state(home: Path, ledger: Ledger, a
     intent = asked()
     ledger.decline(intent.intent_id, "no", by_human=True)
 
-    assert "is DECLINED and waits for nobody" in run(home, "approve", intent.intent_id).stderr
+    assert "is DECLINED and does not wait for approval" in run(home, "approve", intent.intent_id).stderr
     assert "'nonsense' is not known" in run(home, "approve", "nonsense").stderr
     assert run(home, "approve", "--list").stdout == "Nothing waits for approval.\n"
 

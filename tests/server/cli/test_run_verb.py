@@ -50,7 +50,7 @@ def test_run_runs_strategies_until_a_signal_and_clients_are_told(tmp_path: Path,
     assert first == f"Process {run.pid} runs the live strategies of {tmp_path / 'desk'}. Ctrl-C stops it.\n"
     assert made["runner"].startswith(f"Process {run.pid} runs it (last seen ")
     assert made["runner"].endswith("and continues when this client ends.")
-    assert f"process {run.pid} runs strategies and goes on when clients end" in checked
+    assert f"process {run.pid} runs strategies and continues when clients end" in checked
     assert (run.returncode, output, rest) == (0, "", "Stopping; the strategies wait for the next process.\n")
     assert str(run.pid) not in str(listed)
 
