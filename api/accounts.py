@@ -86,7 +86,7 @@ class Position(Response):
     @model_validator(mode="before")
     @classmethod
     def _say_unknown(cls, data: Any) -> Any:
-        """A single-market query of Polymarket answers 0 for what it does not know; say that these are no facts."""
+        """A single-market query of Polymarket answers 0 for what it does not know; say that these are not facts."""
         if not isinstance(data, Mapping):
             return data
         given = dict(cast("Mapping[str, Any]", data))

@@ -115,7 +115,7 @@ class ExecuteRequest(Request):
     @field_validator("stop_loss", "take_profit")
     @classmethod
     def _zero_is_none(cls, value: float | None) -> float | None:
-        """A client that must fill in every number writes 0, which is no limit that an account could have."""
+        """A client that must fill in every number writes 0, which is not a possible limit of an account."""
         return value or None
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ class RegisterResponse(Response):
 
     api_key: str = Field(repr=False, description="The key. Shown once; keep it secret.")
     agent_id: str | None = Field(None, description="The agent's id.")
-    key_id: str | None = Field(None, description="The key's id, which is no secret.")
+    key_id: str | None = Field(None, description="The key's id, which is not secret.")
     quota: dict[str, Any] | None = Field(None, description="Used and allowed calls per kind.")
     scopes: tuple[str, ...] = Field((), description="What the key may do: research, read, trade.")
 

@@ -32,7 +32,7 @@ class SignalParameters(Request):
 
 
 class DcaParameters(Request):
-    """Buy for the same amount again and again."""
+    """Buy for the same amount at regular intervals."""
 
     ticker: Text | None = Field(None, description="What to buy. Default: every ticker of the universe.")
     fixed_amount: Number = Field(gt=0, le=1e12, description="Spent on each purchase, in quote currency.")
@@ -131,7 +131,7 @@ def parameters_model(strategy_type: object) -> type[Request] | None:
 
 
 def gather_parameters(body: dict[str, Any]) -> dict[str, Any]:
-    """Move strategy parameters that stand beside the others, as the API has them, into `parameters`."""
+    """Move strategy parameters that are given as separate fields, as the API has them, into `parameters`."""
     beside = {name: body[name] for name in PARAMETER_NAMES & body.keys()}
     rest = {name: value for name, value in body.items() if name not in beside}
     inside = json_object(rest.get("parameters"))

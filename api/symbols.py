@@ -10,7 +10,7 @@
 | `KRW-BTC`                                            | Upbit's own notation, quote first                            |
 | `BTC/USDT` `BTC/USDC` `BTC-USD` on hyperliquid, lighter | the one BTC contract there, which settles in USDC         |
 | a long number (with or without `/USDC`)              | a Polymarket token id                                        |
-| a Polymarket question, slug or URL                   | its token id, if listings are at hand                        |
+| a Polymarket question, slug or URL                   | its token id, if listings are available                      |
 
 A prefix that contradicts the exchange argument, a perpetual's name on a spot exchange, and anything of two meanings
 is refused, with the candidates.
@@ -303,7 +303,7 @@ def _checked(instrument: Instrument, known: Known) -> Instrument:
 
 
 def similar_symbols(instrument: Instrument, listed: Iterable[Instrument]) -> list[str]:
-    """Up to five listed symbols with the same base, else with a similar one; a quote in common is no likeness."""
+    """Up to five listed symbols with the same base, else with a similar one; a shared quote currency is not enough."""
     on_exchange = [i for i in listed if i.exchange == instrument.exchange]
     same = [i.symbol for i in on_exchange if i.base == instrument.base.upper()]
     by_base = {i.base: i.symbol for i in on_exchange if i.quote == instrument.quote} or {
@@ -319,7 +319,7 @@ def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:
 
 
 def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrument:
-    """A Polymarket token: by id, or by its question or slug if listings are at hand."""
+    """A Polymarket token: by id, or by its question or slug if listings are available."""
     quote = EXCHANGES[exchange].quote
     token = _TOKEN.fullmatch(body.strip().upper())
     if token is not None:

@@ -167,7 +167,7 @@ PATIENCE_SECONDS: Final = 45
 
 
 class Consent(BaseModel):
-    """The form: one required box, so that accepting without looking is no answer."""
+    """The form: one required box, so that accepting without looking does not count as an answer."""
 
     model_config = ConfigDict(strict=True)
 

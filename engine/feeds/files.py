@@ -173,7 +173,7 @@ def _unpacked(name: str, opener: Opener, unpack: Callable[[BinaryIO], BinaryIO],
 
 
 def _beside(name: str) -> bool:
-    """Whether a file lies beside the data, as its description, licence or checksum."""
+    """Whether a file accompanies the data: a description, a licence or a checksum."""
     stem, _, ending = name.lower().rpartition(".")
     return name.startswith(".") or ending in {"md", "sha256", "checksum", "md5"} or stem in {"readme", "license"}
 

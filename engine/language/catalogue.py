@@ -90,7 +90,7 @@ _MEMORY: Final = {
     "start": " Depends on the first loaded bar.",
 }
 _SYMBOLS: Final = (
-    ("`+ - * / // % **`", "Arithmetic. A division by zero, and any result that is no finite number, is missing."),
+    ("`+ - * / // % **`", "Arithmetic. A division by zero, and any result that is not a finite number, is missing."),
     ("`< <= > >= == !=`", "Comparisons; they chain: `20 < rsi(close, 14) < 30`. False where a side is missing."),
     ("`and or not`", "Conditions joined, bar by bar."),
     ("`a if condition else b`", "A choice, bar by bar."),

@@ -309,7 +309,7 @@ NO_COUNTERPART: Final = {
 
 _CLEAR: Final = 0.72
 _ALIKE: Final = 0.6
-"""Of each part of a name with underscores: `rolling_mean` is no misspelt `rolling_vwap`."""
+"""Of each part of a name with underscores: `rolling_mean` is not a misspelt `rolling_vwap`."""
 
 
 def known_words() -> Iterable[str]:

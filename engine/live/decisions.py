@@ -72,7 +72,7 @@ class Decision:
         reason: entry, signal, stop_loss, ...
         amount: Base units, if the script sets a size that does not depend on equity (`Notional`, `Amount`).
         stop, target: Exit prices of the position that it opens, if the entry names them.
-        rung: The rung of a grid that it buys or sells; None if it is no fill of a grid.
+        rung: The rung of a grid that it buys or sells; None if it is not a fill of a grid.
         limit: The limit of the entry that filled; None without one.
     """
 

@@ -3,7 +3,7 @@
 An order is placed once under its key. It is replaced when the script moves it, cancelled when its reason no longer
 holds, and matched with its fill in the backtest.
 
-Limit entries rest at the venue and carry their stop and target, as trade plans do. The stop and the target of a
+Limit entries rest at the venue and include their stop and target, as orders with exits do. The stop and the target of a
 position rest there too, on the newest entry of the position and for the whole of it, and one cancels the other. Exits
 that the venue refuses are held here: the target rests as an order of its own, and the stop becomes a market order when
 the price reaches it.

@@ -106,7 +106,7 @@ def plan_sweep(request: SweepRequest, base: Spec, tried: Collection[str], worker
     """Check the requested sweep.
 
     Args:
-        tried: Names of the variants tried on this market and range before. One that runs again is no new trial.
+        tried: Names of the variants tried on this market and range before. One that runs again is not a new trial.
 
     Raises:
         InvalidInput: The script has no such parameter, a value is outside its range, the sweep is too large, or no

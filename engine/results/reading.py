@@ -53,7 +53,7 @@ _EVERYTHING: Final = (
 
 
 def results(connection: sa.Connection, result_id: str, agent_id: str) -> ResultsResponse:
-    """The verdict, with the number of variants tried up to now."""
+    """The verdict, with the number of variants tried so far."""
     row = result_row(connection, result_id, agent_id, _EVERYTHING)
     metrics: dict[str, Any] = json.loads(row.metrics)
     others = tried(connection, _search(row))

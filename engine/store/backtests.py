@@ -155,7 +155,7 @@ def start_job(connection: sa.Connection, job_id: str, owner: str, now: float) ->
 
 
 def beat(connection: sa.Connection, owner: str, progress: dict[str, tuple[float, str]]) -> None:
-    """Say that `owner` lives, and how far its running jobs are: fraction done, and what is being done."""
+    """Record that `owner` is alive, and the progress of its running jobs: the fraction done and the stage."""
     mine = sa.and_(jobs_table.c.owner == owner, _is_open)
     connection.execute(sa.update(jobs_table).where(mine).values(heartbeat=_wall()))
     for job_id, (done, message) in progress.items():
@@ -205,7 +205,7 @@ def complete_sweep(connection: sa.Connection, job_id: str, owner: str, now: floa
 
 
 def find_sweep(connection: sa.Connection, job_id: str) -> str | None:
-    """What a sweep found, as JSON; whose it is, its job says."""
+    """The findings of a sweep, as JSON; its owner is in its job."""
     wanted = sa.select(sweeps_table.c.found).where(sweeps_table.c.job_id == job_id)
     return connection.execute(wanted).scalar_one_or_none()
 
@@ -242,7 +242,7 @@ def adopt(connection: sa.Connection, new_owner: str, gone: Sequence[str | None])
 
 
 def release(connection: sa.Connection, owner: str) -> None:
-    """Queue the open jobs of `owner` again for whichever process comes next. An orderly stop is no failed attempt."""
+    """Queue the open jobs of `owner` again for whichever process comes next. An orderly stop is not a failure."""
     mine = sa.and_(jobs_table.c.owner == owner, _is_open)
     running = sa.and_(mine, jobs_table.c.status == "running")
     connection.execute(sa.update(jobs_table).where(running).values(attempts=jobs_table.c.attempts - 1))

@@ -18,7 +18,7 @@ from engine.access import LOCAL_AGENT
 from engine.trading_rules import Exits
 
 _OWNERS_KEPT: Final = 256
-"""How many agents keep their paper accounts at hand between two calls."""
+"""How many agents' paper accounts stay in memory between two calls."""
 
 
 class Venue(Protocol):

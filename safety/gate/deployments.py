@@ -1,4 +1,4 @@
-"""Gates the deploying and resuming of strategies that trade by themselves (R30): each is an order in advance.
+"""Gates the deployment and resumption of strategies that trade by themselves (R30): each permits orders in advance.
 
 Strategies that only signal pass at once. Pausing and unsubscribing bypass the gate.
 """

@@ -128,7 +128,7 @@ def rewrite(journal: Journal, row: Row, changes: Mapping[str, object], told: Map
 
 
 def seal(journal: Journal, row: Mapping[str, Any]) -> str:
-    """The MAC of a row, without the count of sweeps, which is no event, and without derived columns.
+    """The MAC of a row, without the count of sweeps, which is not an event, and without derived columns.
 
     An empty origin is left out, since rows of schema version 1 were sealed without one.
     """

@@ -40,7 +40,7 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "R03_VENUE_ALLOW": (("market_types", "only these kinds of market: {}"), ("exchanges", "only these exchanges: {}")),
     "R04_SYMBOL_ALLOW": (("symbols", "only these symbols: {}"), ("forbidden_symbols", "never these: {}")),
     "R05_ORDER_TYPE": (("order_types", "only these order types: {}"),),
-    "R07_MAX_AMOUNT": (("max_amount", "most base units of one order: {}; a symbol without a number is denied"),),
+    "R07_MAX_AMOUNT": (("max_amount", "largest order in base units: {}; a symbol without a number is denied"),),
     "R08_MAX_NOTIONAL": (("max_notional", "one order is worth at most {} USD"),),
     "R10_COLLAR": (
         ("collar", "a price lies within {} of the market"),
@@ -53,7 +53,7 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "R13_DAILY_COUNT": (("daily_count", "at most {} orders over the same spans"),),
     "R14_THROTTLE": (("seconds_between", "{} between two orders"), ("per_minute", "at most {} orders in a minute")),
     "R15_DUPLICATE": (
-        ("duplicate_seconds", "an order like one of the last {} needs a human"),
+        ("duplicate_seconds", "an order like one of the last {} needs a human's approval"),
         ("repeat_seconds", "an identical call within {} returns the existing intent"),
     ),
     "R16_OPEN_ORDERS": (
@@ -106,8 +106,10 @@ _CLAUSES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 _ALWAYS: Final = {
     "R06_SANITY": "an order is exactly what the API accepts: plain positive decimals, a symbol of that exchange, "
     "a price where one is due",
-    "R09_WORST_CASE": "an order counts at the worst of its price and the market's, with leverage; where a limit counts "
-    "money, what cannot be valued is denied",
+    "R09_WORST_CASE": (
+        "an order counts at the worst of its price and the market's, with leverage; if any limit is in money, an "
+        "order of unknown value is denied"
+    ),
     "R20_SWITCH": "while the kill switch is HALTED nothing passes, while REDUCING only what reduces a position",
 }
 
@@ -131,7 +133,7 @@ def explain(policy: Policy, money: Money) -> list[Explained]:
         *rows,
         Explained(
             "R28_FATIGUE",
-            f"at most {MOST_PENDING} questions wait for a human and {MOST_PROMPTS} are put in an hour; two refusals "
+            f"at most {MOST_PENDING} questions wait for a human and {MOST_PROMPTS} are asked in an hour; two refusals "
             f"within {_span(DECLINES_WITHIN)} mean {_span(DECLINED_PAUSE)} without questions",
         ),
         Explained("R33_CANCEL", "cancelling, pausing and unsubscribing always work"),

@@ -19,7 +19,7 @@ class Tighter(Enum):
     """How to tell which of two values is tighter."""
 
     LOWER = "lower"
-    """A number; `None` is no limit."""
+    """A number; `None` means no limit."""
     HIGHER = "higher"
     """A number of seconds to wait or to look back."""
     FEWER = "fewer"
@@ -58,7 +58,7 @@ class Limits(BaseModel):
     )
     max_amount: Annotated[dict[str, Decimal] | None, Tighter.LOWER] = Field(
         default=None,
-        description="R07: most base units of one order, for each allowed symbol; a symbol without one is denied.",
+        description="R07: largest order in base units, for each allowed symbol; a symbol without one is denied.",
     )
     max_notional: Annotated[Usd | None, Tighter.LOWER] = Field(default=None, description="R08: USD of one order.")
     collar: Annotated[Fraction | None, Tighter.LOWER] = Field(
@@ -85,7 +85,8 @@ class Limits(BaseModel):
     )
     per_minute: Annotated[Count | None, Tighter.LOWER] = Field(default=None, description="R14: orders in a minute.")
     duplicate_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], Tighter.HIGHER] = Field(
-        default=0, description="R15: an order like an earlier one within this span, at most an hour, needs a human."
+        default=0,
+        description=("R15: an order like an earlier one within this span, at most an hour, needs a human's approval."),
     )
     repeat_seconds: Annotated[Seconds, Tighter.HIGHER] = Field(
         default=0, description="R15: an identical call within this span returns the existing intent."

@@ -225,7 +225,7 @@ def _is_ours(shown: ShownOrder) -> bool:
 
 
 def _fits(intent: Intent, shown: Subscription, taken: Mapping[str | None, float], earliest: float) -> bool:
-    """Whether a subscription fulfils an intent. The effect of a later resume is no proof."""
+    """Whether a subscription fulfils an intent. The effect of a later resume proves nothing."""
     action = intent.proposal.action
     if not isinstance(action, Deployment) or not shown.subscription_id:
         return False

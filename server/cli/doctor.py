@@ -183,7 +183,7 @@ def _safety(settings: Settings) -> Iterator[Finding]:
     else:
         text = f"{switch.state} by {switch.by}: {switch.reason}; `heytraders-mcp release` ends it"
         yield Finding(ok=False, name="switch", text=text)
-    yield Finding(ok=not breaks, name="journal", text="; ".join(breaks[:3]) or "whole")
+    yield Finding(ok=not breaks, name="journal", text="; ".join(breaks[:3]) or "consistent")
 
 
 def _accounts(settings: Settings) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ async def every_tool_with_an_order(target: Target) -> None:
             await tried(target, row.name, ORDER)
 
 
-@attacker("numbers that are none")
+@attacker("numbers that are not numbers")
 async def smuggled_numbers(target: Target) -> None:
     odd: list[Any] = [
         "NaN", "nan", "Infinity", "-Infinity", "1e400", "-0", "0", "-5", "0x10", True, "\uff11\uff12", " 5", "5_000",
@@ -168,7 +168,7 @@ async def registers(target: Target) -> None:
     await tried(target, "orders_place", ORDER)
 
 
-@attacker("the kill switch pulled, and released by whatever there is")
+@attacker("the kill switch engaged, and every way to release it")
 async def halts_and_releases(target: Target) -> None:
     await tried(target, "safety_halt", {"reason": "testing"})
     for arguments in ({"reason": "release"}, {"reason": "ACTIVE"}, {"reason": "", "state": "ACTIVE"}):

@@ -75,7 +75,7 @@ async def own_approver(target: Target) -> None:
     await tried(target, "place_with_confirmation", CONFIRMED)
 
 
-@attacker("signatures that are none, under the human's key id")
+@attacker("invalid signatures under the human's key id")
 async def no_signatures(target: Target) -> None:
     for number, signature in enumerate(("00" * 64, "", "not hexadecimal"), start=1):
         intent_id = await _asked(target, f"0.{number}")

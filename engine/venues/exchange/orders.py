@@ -351,7 +351,7 @@ def unlike(seen: Seen, request: PlaceRequest, client_id: str) -> str:
 _UNCERTAIN: Final = frozenset({408, 409, 425, 429})
 _SUCCESS: Final = range(200, 300)
 _NOT_CERTAIN: Final = ("uplicate", "elayed")
-"""Words of an answer that an order with this id exists already, or will exist later. Such an answer is no refusal."""
+"""Words of an answer that an order with this id exists already, or will exist later. These are not refusals."""
 
 Said = tuple[str, str]
 """A code, and words."""

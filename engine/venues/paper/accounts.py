@@ -1,6 +1,6 @@
 """Paper accounts as a venue: the only way to place, list and cancel paper orders and to read paper accounts.
 
-Every call first settles the account up to now (see `settlement`). Prices are read before a write transaction begins.
+Every call first brings the account up to date (see `settlement`). Prices are read before a write transaction begins.
 The books are read again inside it, so that two processes cannot spend or fill the same thing twice.
 """
 

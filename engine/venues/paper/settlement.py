@@ -359,7 +359,7 @@ class _Due:
 
 
 class Upkeep:
-    """Settles accounts up to now. Blocking: use it in a thread."""
+    """Brings accounts up to date. Blocking: use it in a thread."""
 
     def __init__(self, store: Store, prices: Prices, clock: Clock) -> None:
         self._store = store
