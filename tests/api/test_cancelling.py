@@ -83,7 +83,7 @@ async def test_an_order_that_was_filled_is_refused_as_the_service_says(service: 
         await cancelled(client)
 
 
-async def test_an_order_that_nobody_knows_is_not_found(service: FakeService, client: Client) -> None:
+async def test_an_unknown_order_is_not_found(service: FakeService, client: Client) -> None:
     service.fails(404, "ORDER_NOT_FOUND")
     service.succeeds({"orders": []})
 
@@ -91,7 +91,7 @@ async def test_an_order_that_nobody_knows_is_not_found(service: FakeService, cli
         await cancelled(client)
 
 
-async def test_when_the_list_fails_too_the_first_trouble_is_told(service: FakeService, client: Client) -> None:
+async def test_when_the_list_fails_too_the_first_error_is_reported(service: FakeService, client: Client) -> None:
     service.replies.append(GONE)
 
     with pytest.raises(OutcomeUnknown):

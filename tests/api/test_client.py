@@ -282,7 +282,7 @@ async def test_retry_after_may_be_a_date_and_is_capped(service: Service) -> None
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "1e9", "٣", "Wed, 99 Foo"])
-async def test_a_senseless_retry_after_counts_as_none(service: Service, header: str) -> None:
+async def test_a_senseless_retry_after_is_ignored(service: Service, header: str) -> None:
     service.replies.append(raw(429, b"{}", "Retry-After: " + header.encode().decode("latin-1")))
     waits: list[float] = []
 

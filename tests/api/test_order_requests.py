@@ -122,7 +122,7 @@ def test_polymarket_names_fill_or_kill_as_the_way_to_fill_at_once() -> None:
     assert "FOK" in error.suggestion
 
 
-def test_a_contradicting_market_type_is_told_both_ways_and_not_decided() -> None:
+def test_a_contradicting_market_type_gets_both_corrections_and_no_guess() -> None:
     error = refusal(PlaceRequest, {**PERPETUAL, "market_type": "spot"})
 
     assert "Use market_type=perpetual, or exchange=" in error.suggestion

@@ -195,7 +195,7 @@ def test_an_unlisted_symbol_is_refused_with_the_closest_listed(text: str, near: 
 
 
 @pytest.mark.parametrize("text", ["币安人生/USDT", "QQQQQQ/USDT"])
-def test_a_quote_in_common_makes_no_symbol_a_candidate(text: str) -> None:
+def test_a_shared_quote_currency_does_not_make_a_symbol_a_candidate(text: str) -> None:
     with pytest.raises(NotFound) as caught:
         resolve(text, "binance", known=listings)
 

@@ -216,7 +216,9 @@ class TestNewCalls:
         assert gate.answers == []
 
     @pytest.mark.parametrize("changed", ["intent_id", "question"])
-    async def test_an_answer_to_another_question_is_none(self, dialog: Dialog, gate: Asker, changed: str) -> None:
+    async def test_an_answer_to_another_question_does_not_count(
+        self, dialog: Dialog, gate: Asker, changed: str
+    ) -> None:
         async with dialog(Person(YES)) as client:
             state = await self.asked(client, ORDER)
             setattr(gate, changed, "01JD0000000000000000000002")

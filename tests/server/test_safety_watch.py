@@ -109,7 +109,7 @@ async def test_a_server_that_only_reads_sends_nothing_not_even_what_was_approved
     assert booked(home, kept).state == "APPROVED"
 
 
-async def test_a_file_named_halt_cancels_what_rests_although_nobody_calls(tmp_path: Path) -> None:
+async def test_a_file_named_halt_cancels_resting_orders_without_a_call(tmp_path: Path) -> None:
     home = tmp_path / "home"
     async with open_backend(Settings(home=home)) as backend:
         placed = await (await backend.safety()).orders.place(RESTING, "orders_place", "")

@@ -29,7 +29,7 @@ def test_a_key_makes_it_hosted_and_never_shows() -> None:
     assert KEY not in repr(settings)
 
 
-def test_a_base_url_alone_makes_it_hosted_so_that_one_can_register() -> None:
+def test_a_base_url_alone_makes_it_hosted_so_that_an_agent_can_register() -> None:
     settings = Settings.read({"HEYTRADERS_BASE_URL": "http://127.0.0.1:8787/api/v1/"})
 
     assert settings.hosted

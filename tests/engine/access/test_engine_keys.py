@@ -17,7 +17,7 @@ from tests.engine.conftest import Call
 Register = Callable[..., Awaitable[str]]
 
 
-async def test_a_missing_key_is_refused_and_the_way_to_one_named(call: Call) -> None:
+async def test_a_missing_key_is_refused_and_the_refusal_says_how_to_get_one(call: Call) -> None:
     answer = await call("GET", "/meta/indicators", key=None)
 
     assert answer.status_code == 401
@@ -61,7 +61,7 @@ async def test_a_key_without_the_scope_is_told_which_one_is_missing(call: Call, 
     assert "scope read" in error["suggestion"]
 
 
-async def test_endpoints_without_a_scope_take_any_key_or_none(call: Call) -> None:
+async def test_endpoints_without_a_scope_accept_any_key_or_no_key(call: Call) -> None:
     statuses = {(await call("GET", "/meta/health", key=key)).status_code for key in (None, "wrong", "local")}
 
     assert statuses == {200}

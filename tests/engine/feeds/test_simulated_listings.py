@@ -119,7 +119,7 @@ def test_a_token_ends_at_what_it_pays_and_then_trades_no_more() -> None:
         assert abs(float(candles.bars.close[-1]) - (one.payout or 0)) < 0.0011
 
 
-def test_what_a_token_will_pay_is_not_told_before() -> None:
+def test_the_payout_of_a_token_is_not_revealed_before() -> None:
     one = next(one for one in _tokens() if one.payout is not None)
     assert one.resolves_at is not None
     before = SimulatedFeed(AcceleratedClock(one.resolves_at - 1), seed=7).listing(one.instrument)

@@ -82,7 +82,7 @@ def test_prices_stay_on_their_scale_for_decades() -> None:
         assert price / 300 < closes.min() < closes.max() < price * 300
 
 
-def test_bitcoin_costs_what_the_table_says_on_the_anchor_day() -> None:
+def test_bitcoin_has_the_price_of_the_table_on_the_anchor_day() -> None:
     start = 20_240 * 86_400
     close = FEED.candles(_coin("BTC"), "1d", start=start, end=start + 86_400).bars.close[0]
 

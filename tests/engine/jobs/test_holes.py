@@ -85,7 +85,7 @@ async def test_a_day_within_an_hourly_script_is_that_of_a_daily_one(finish: Fini
 
 
 @pytest.mark.usefixtures("holed")
-async def test_bars_that_could_decide_nothing_are_told_and_left_out_of_holding(finish: Finish, send: Send) -> None:
+async def test_bars_that_could_decide_nothing_are_reported_and_left_out_of_holding(finish: Finish, send: Send) -> None:
     script = 'emit_signal(close > sma(close, 400), entry(TICKER, "LONG", Weight(1)))'
     # Weight(1) of these thin bars exceeds the share of their volume that may trade; other tests cover that limit.
     found = await _results(finish, send, {**_body(script), "max_volume_share": 0})

@@ -184,7 +184,7 @@ def test_a_delayed_program_trades_one_bar_later(decided: list[tuple[bool, bool]]
     assert later.entry_bar.tolist() == expected
 
 
-def test_the_best_three_trades_are_told_where_there_are_more() -> None:
+def test_the_best_three_trades_are_listed_if_there_are_more() -> None:
     few, many = (analyse(replace(SOUND, num_trades=count))["drivers"] for count in (3, 4))
 
     assert not any("best three" in line for line in few)

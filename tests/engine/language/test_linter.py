@@ -131,7 +131,7 @@ def test_a_doubtful_condition_is_noticed(condition: str, rule: str) -> None:
     ("condition", "said"),
     [("cci(30) > 0.7", "that reaches hundreds with 0.7"), ("mfi(9) > 0.7", "in percent with 0.7")],
 )
-def test_a_threshold_off_the_scale_is_told_in_the_unit_of_the_value(condition: str, said: str) -> None:
+def test_a_threshold_off_the_scale_is_reported_in_the_unit_of_the_value(condition: str, said: str) -> None:
     source = f'emit_signal({condition}, entry(TICKER, "LONG", Weight(0.5), stop_loss=0.1))'
 
     [found] = check_script(source, ScriptContext((BTC,))).diagnostics
@@ -249,7 +249,7 @@ emit_signal(macd_hist(close) < 0 and macd_line(close) < rsi(close, 14), exit(TIC
         ("close > donchian_upper(20)", "close > lag(donchian_upper(20), 1)"),
     ],
 )
-def test_a_breakout_that_cannot_happen_is_told_how_to_look_at_the_bars_before(condition: str, earlier: str) -> None:
+def test_an_impossible_breakout_gets_the_advice_to_look_at_the_bars_before(condition: str, earlier: str) -> None:
     report = check_script(f"emit_signal({condition}, exit(TICKER))", ScriptContext((BTC,)))
 
     (found,) = (d for d in report.diagnostics if d.code == "never-true")
@@ -293,7 +293,9 @@ def test_a_part_that_would_be_sold_on_each_bar_is_noticed() -> None:
     ],
 )
 @pytest.mark.parametrize("size", ["Weight(0.5)", "Risk(0.01)"])
-def test_a_stop_or_target_in_prices_is_refused_and_told_as_a_fraction(option: str, fraction: str, size: str) -> None:
+def test_a_stop_or_target_in_prices_is_refused_with_the_fraction_to_write(
+    option: str, fraction: str, size: str
+) -> None:
     stop = "" if size == "Weight(0.5)" or option.startswith("stop_loss") else ", stop_loss=0.05"
     report = check_script(
         f'emit_signal(close > open, entry(TICKER, "LONG", {size}, {option}{stop}))', ScriptContext((BTC,))

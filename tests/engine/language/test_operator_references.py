@@ -215,7 +215,7 @@ REFERENCES: Final[dict[str, Reference]] = {
 
 
 @pytest.mark.parametrize("expression", REFERENCES)
-def test_an_operator_is_what_plain_python_makes_of_it(expression: str) -> None:
+def test_an_operator_equals_its_plain_python_reference(expression: str) -> None:
     frame = frame_of(BTC, count=900, seed=5)
     columns = Columns(frame)
 

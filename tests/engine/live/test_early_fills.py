@@ -86,7 +86,7 @@ async def test_an_entry_that_fills_before_its_backtest_is_made_once(
     assert problems(engine) == []
 
 
-async def test_an_early_fill_is_told_until_the_backtest_makes_it(
+async def test_an_early_fill_is_listed_until_the_backtest_makes_it(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
     live = await deploy(call, engine, clock, tmp_path, LIMIT, [*[FLAT] * 4, (100, 100, 97, 99), *[FLAT] * 40])

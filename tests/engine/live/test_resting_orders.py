@@ -363,7 +363,7 @@ async def test_a_pause_takes_resting_orders_out_of_the_market_and_a_resumed_stra
     assert (await live.orders())[1:] == [("buy", "limit", "OPEN", 10.0, 90)]
 
 
-async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is_told(
+async def test_after_a_gap_an_exit_is_made_an_entry_is_not_and_the_difference_is_reported(
     call: Call, engine: Engine, clock: AcceleratedClock, tmp_path: Path
 ) -> None:
     """Bought in hour 1. While no process runs, hour 3 sells and hour 5 buys again. One runs in hour 11."""

@@ -74,7 +74,7 @@ def test_two_books_by_hand() -> None:
     assert own_curve(ran[1], transfers, 1)[-1] == pytest.approx(0.8 * 1.4)
 
 
-def test_a_book_whose_money_is_all_in_a_position_hands_over_none() -> None:
+def test_a_book_with_all_its_money_in_a_position_transfers_none() -> None:
     rises, flat = [100.0, 100.0, *[200.0] * 8], [50.0] * 10
     ran, transfers = trade_books([book(BTC, rises, [0], [], 500.0), book(ETH, flat, [], [], 500.0)], 0, [7])
 

@@ -219,7 +219,7 @@ def test_a_stop_follows_the_best_price_before_a_bar_and_is_never_below_the_fixed
     assert stop_path(1.0, 100.0, None, None, highs) == []
 
 
-def test_candles_keep_half_of_the_height_and_a_far_stop_is_told_in_words() -> None:
+def test_candles_keep_half_of_the_height_and_a_far_stop_is_described_in_words() -> None:
     """Candles between 99 and 106: a stop at 97 is drawn, one at 60 would squeeze them."""
     candles = [
         {"time": f"2024-01-{d:02d}", "open": 100, "high": 101 + d / 4, "low": 99, "close": 101} for d in range(1, 21)

@@ -69,7 +69,7 @@ def test_the_sharpe_probabilities_are_those_of_skfolio() -> None:
     assert expected_maximum_sharpe(12, spread) == pytest.approx(0.29087977269466814, abs=1e-9)
 
 
-def test_one_true_strategy_among_200_is_found_and_told_from_luck() -> None:
+def test_one_true_strategy_among_200_is_found_and_distinguished_from_luck() -> None:
     table = noise(3)
     table[77] += 0.02 * 0.25
     best = int(scores(table, "sharpe_ratio").argmax())

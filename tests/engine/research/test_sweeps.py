@@ -91,7 +91,7 @@ emit_signal(rsi(close, slow - fast) > 60, exit(TICKER))
     assert "3 of 9 variants could not run; the first: fast=20, slow=10: rsi" in refused[1]
 
 
-async def test_a_sweep_without_a_trade_and_one_that_only_loses_are_told_as_they_are(door: Door) -> None:
+async def test_a_sweep_without_a_trade_and_one_that_only_loses_are_reported_as_such(door: Door) -> None:
     never = await door.swept(script=SWEEP["script"].replace("r < edge", "r < edge - 100"))
     losing = SWEEP["script"].replace("r < edge", "r > -1").replace("r > 100 - edge", "r > -1")
     lost = await door.swept(script=losing, objective="total_return_pct", grid={"n": [5, 10]}, trading_fee=0.01)

@@ -150,7 +150,7 @@ async def _answer_nan(_engine: Engine, _caller: Caller, _request: HealthRequest)
 
 
 @pytest.mark.parametrize("handler", [_break, _deny, _answer_nan])
-async def test_a_fault_of_ours_is_logged_and_not_told(
+async def test_an_internal_error_is_logged_and_not_shown(
     engine: Engine, handler: Handler[HealthRequest, HealthResponse], caplog: pytest.LogCaptureFixture
 ) -> None:
     app = Starlette(routes=[*http_routes(engine, [route(META_HEALTH, handler)])])

@@ -362,7 +362,7 @@ async def test_a_row_of_an_older_bar_says_so(call: Call, engine: Engine, tmp_pat
 
 
 @pytest.mark.parametrize(("expression", "names"), [("obv()", "obv"), ("sma(ad(), 5) > cum(volume)", "ad, cum")])
-async def test_a_level_that_hangs_on_the_first_loaded_bar_says_so(call: Call, expression: str, names: str) -> None:
+async def test_a_level_that_depends_on_the_first_loaded_bar_says_so(call: Call, expression: str, names: str) -> None:
     data = await data_of(call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": expression})
 
     assert f"{names}: counted from the first of the {data['bars_used']} bars loaded" in data["note"]
@@ -393,7 +393,7 @@ async def test_a_condition_that_cannot_mean_what_it_says_carries_a_warning(
 
 
 @pytest.mark.parametrize("expression", ["rsi(close, 14)", "session_vwap()", "close > sma(close, 20)"])
-async def test_a_settled_value_carries_no_note(call: Call, expression: str) -> None:
+async def test_a_settled_value_has_no_note(call: Call, expression: str) -> None:
     data = await data_of(call, "POST", "/market/evaluate", json={"symbol": "BTC/USDT", "expression": expression})
 
     assert data["note"] is None

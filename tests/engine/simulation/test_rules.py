@@ -313,7 +313,7 @@ def test_risk_sizing_loses_the_fraction_at_the_stop() -> None:
 
 
 @pytest.mark.parametrize(("size", "amount"), [(Size("notional", 250.0), 2.5), (Size("weight", 0.3), 3.0), (ONE, 1.0)])
-def test_sizes_are_told_in_money_share_or_units(size: Size, amount: float) -> None:
+def test_sizes_are_stated_in_money_share_or_units(size: Size, amount: float) -> None:
     assert only(run([flat(100)] * 3, {0: [Entry(SPOT, 1, size)]})).amount == pytest.approx(amount)
 
 

@@ -82,7 +82,7 @@ def test_a_read_sees_one_moment(store: Store) -> None:
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
-def test_a_transaction_that_made_way_for_another_runs_again(store: Store, sqlstate: str) -> None:
+def test_a_transaction_that_was_rolled_back_for_another_runs_again(store: Store, sqlstate: str) -> None:
     tries: list[int] = []
 
     def work(connection: sa.Connection) -> None:
@@ -97,7 +97,7 @@ def test_a_transaction_that_made_way_for_another_runs_again(store: Store, sqlsta
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "55P03"])
-def test_a_database_that_stays_busy_is_told_as_busy(store: Store, sqlstate: str) -> None:
+def test_a_database_that_stays_busy_is_reported_as_busy(store: Store, sqlstate: str) -> None:
     with pytest.raises(Unavailable, match=r"busy .* nothing was changed"):
         store.write_now(lambda c: _fail(c, sqlstate))
 

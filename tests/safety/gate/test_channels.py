@@ -24,7 +24,7 @@ def _anyone(_account_id: str) -> None:
     return None
 
 
-async def test_an_account_that_nobody_knows_is_real() -> None:
+async def test_an_unknown_account_is_real() -> None:
     for channels in (Channels.hosted("https://venue.test/api/v1"), Channels.local(lambda _: _nothing())):
         assert (await channels.of_account("who-knows")).money == "real"
         assert (await channels.of_account(None)).money == "real"

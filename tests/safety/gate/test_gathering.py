@@ -76,7 +76,9 @@ async def test_a_price_is_as_old_as_its_minute(
 @pytest.mark.parametrize(
     "data", [{"candles": []}, {"candles": [candle(MINUTE, 0)]}, {"candles": [["?", 1, 1, 1, 1, 1]]}]
 )
-async def test_what_is_no_price_is_none(service: FakeService, gathering: Gathering, data: dict[str, Any]) -> None:
+async def test_an_invalid_price_counts_as_none(
+    service: FakeService, gathering: Gathering, data: dict[str, Any]
+) -> None:
     service.succeeds(data)
 
     assert (await gathering.facts(BUY, wanted("quote"), REAL)).quote is None
@@ -120,7 +122,7 @@ async def test_won_have_no_rate_while_one_of_the_prices_is_stale(
     assert facts.usd_rate is None
 
 
-async def test_a_currency_that_nobody_can_value_has_no_rate(service: FakeService, gathering: Gathering) -> None:
+async def test_a_currency_without_a_known_value_has_no_rate(service: FakeService, gathering: Gathering) -> None:
     service.succeeds({"candles": [candle(MINUTE, 50_000)]})
     odd = BUY.model_copy(update={"symbol": "BTC/EUR"})
 

@@ -94,7 +94,7 @@ def test_a_market_order_without_a_price_now_is_not_sent_on_a_humans_word() -> No
     assert looked(price=None).verdict(admitted(automatic=False), Usage(), "ACTIVE").to == "EXPIRED_DRIFT"
 
 
-def test_a_limit_order_carries_its_own_price() -> None:
+def test_a_limit_order_has_its_own_price() -> None:
     assert looked(LIMIT, price="60000").verdict(admitted(LIMIT, automatic=False), Usage(), "ACTIVE").to == "SENT"
 
 

@@ -57,7 +57,7 @@ async def test_two_equal_paper_orders_are_two_orders(paper: Place) -> None:
     assert one.order_id != other.order_id
 
 
-async def test_what_the_service_refuses_is_told_as_its_refusal_under_the_callers_own_label(paper: Place) -> None:
+async def test_a_refusal_of_the_service_is_reported_as_its_own_under_the_callers_label(paper: Place) -> None:
     with pytest.raises(InvalidInput) as refused:
         await paper.gate.orders.place(order(amount="0.00100000001", label="mine"), "orders_place", "")
 
@@ -168,7 +168,7 @@ async def test_what_is_placed_with_a_humans_word_is_waited_for_and_followed(live
     assert live.heard.changes == ["POST /orders"]
 
 
-async def test_nobody_answers_and_the_intent_is_left_to_be_looked_up(live: Place) -> None:
+async def test_without_an_answer_the_intent_can_still_be_looked_up(live: Place) -> None:
     dialog = Dialog(answer="yes")
     waiting = await live.gate.orders.place_and_follow(await live.limit(), "place_with_confirmation", "", dialog, 0.3)
     report = await live.gate.reports.intent(waiting.intent_id or "")
@@ -244,7 +244,7 @@ async def test_a_service_that_is_down_means_denied_and_nothing_sent(live: Place)
     assert live.heard.changes == []
 
 
-async def test_an_account_that_is_not_there_is_told_by_the_service(tmp_path: Path) -> None:
+async def test_an_unknown_account_is_reported_by_the_service(tmp_path: Path) -> None:
     everywhere = {**SIGNED, "accounts": frozenset({"nobody"})}
     async with opened(tmp_path / "home", hosted=True, live=everywhere) as live:
         with pytest.raises(HeyTradersError) as missing:
@@ -255,7 +255,7 @@ async def test_an_account_that_is_not_there_is_told_by_the_service(tmp_path: Pat
 
 
 @pytest.mark.parametrize("intent_id", ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "nothing", "../x", "01arz3ndektsv4rrffq69g5fa"])
-async def test_an_intent_that_is_not_here_is_told_the_same_way_whatever_it_is(paper: Place, intent_id: str) -> None:
+async def test_an_intent_that_is_not_here_gets_the_same_message_whatever_it_is(paper: Place, intent_id: str) -> None:
     with pytest.raises(NotFound) as missing:
         await paper.gate.reports.intent(intent_id)
 

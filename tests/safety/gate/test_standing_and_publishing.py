@@ -76,7 +76,7 @@ async def test_with_real_money_a_strategy_that_trades_waits_for_a_human(live: Pl
     assert live.heard.changes == ["POST /live-strategies/rsi-reversion/subscribe"]
 
 
-async def test_orders_that_the_policy_would_refuse_are_told_before_a_human_approves(tmp_path: Path) -> None:
+async def test_orders_that_the_policy_would_refuse_are_listed_before_a_human_approves(tmp_path: Path) -> None:
     """A strategy on three coins, of which the policy allows two, and one whose exits are market orders."""
     async with opened(tmp_path / "coins", hosted=True, live=SIGNED) as place:
         coins = await place.gate.deployments.subscribe(trading(), "live_subscribe", "")

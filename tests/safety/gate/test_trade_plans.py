@@ -80,7 +80,7 @@ def test_the_human_reads_who_holds_the_exits_of_a_paper_order_and_nothing_of_exi
     assert "exits" not in question(proposed(ORDER))
 
 
-def test_a_signature_over_one_plan_is_none_over_another() -> None:
+def test_a_signature_over_one_plan_is_not_valid_for_another() -> None:
     plain = proposed(ORDER)
     changed = [
         PLAN,

@@ -138,7 +138,7 @@ def test_a_human_reads_the_order_types_the_passphrase_and_reads_the_outcome(
 
 
 @pytest.mark.usefixtures("enrolled")
-def test_a_deployed_strategy_is_told_as_a_subscription(home: Path, ledger: Ledger) -> None:
+def test_a_deployed_strategy_is_shown_as_a_subscription(home: Path, ledger: Ledger) -> None:
     now = time.time()
     deployed = Proposal(
         action=Deployment(action="subscribe", strategy_id="s1", account_id="a1"),

@@ -103,7 +103,7 @@ def test_the_tail_is_one_plain_line_an_event(audit: Audit) -> None:
     assert audit("tail", "-n", "1").stdout.splitlines() == lines[5:]
 
 
-def test_without_a_ledger_it_says_so_and_makes_none(audit: Audit, tmp_path: Path) -> None:
+def test_without_a_ledger_it_says_so_and_creates_none(audit: Audit, tmp_path: Path) -> None:
     done = audit("verify")
 
     assert done.returncode == 1

@@ -28,7 +28,7 @@ def test_a_first_policy_lets_the_named_accounts_trade_the_named_symbols_and_noth
     assert live.max_notional == 50
 
 
-def test_a_symbol_without_its_most_is_refused_with_the_way_to_write_it() -> None:
+def test_a_symbol_without_a_largest_amount_is_refused_with_the_way_to_write_it() -> None:
     with pytest.raises(InvalidInput, match="does not say the most") as refused:
         first_policy(("acc-1",), ("BTC/USDT",))
 

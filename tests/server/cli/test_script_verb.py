@@ -35,7 +35,7 @@ def test_every_error_is_said_with_place_caret_and_correction(check: Check) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_a_script_that_can_run_is_told_in_words(check: Check) -> None:
+def test_a_script_that_can_run_is_described_in_words(check: Check) -> None:
     done = check('emit_signal(rsi(close, 14) < 30, entry(TICKER, "LONG", Weight(0.5)))', "--universe", "gate:eth/usdt")
 
     assert done.returncode == 0

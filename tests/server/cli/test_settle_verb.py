@@ -75,7 +75,7 @@ def test_what_is_known_cannot_be_settled(tmp_path: Path) -> None:
             settled(ledger, key, done, None)
 
 
-def test_a_signature_of_something_else_or_of_somebody_else_settles_nothing(tmp_path: Path) -> None:
+def test_a_signature_of_another_text_or_by_another_key_settles_nothing(tmp_path: Path) -> None:
     clock, key = Clock(), enrol(tmp_path, "four unrelated words", cost=16)
     (tmp_path / "other").mkdir()
     other = enrol(tmp_path / "other", "four other long words", cost=16)

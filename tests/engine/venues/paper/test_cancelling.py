@@ -66,7 +66,7 @@ async def test_no_two_orders_share_an_id_on_any_venue(desk: Bench) -> None:
     assert all(len(one) == 13 and one.isdecimal() for one in ids)
 
 
-async def test_lighter_goes_by_its_numeric_id_only(desk: Bench, changes_nothing: Refused) -> None:
+async def test_lighter_takes_its_numeric_id_only(desk: Bench, changes_nothing: Refused) -> None:
     order = await desk.place("lighter", "BTC/USDT", "buy", "0.01", **REST)
     error = await changes_nothing(lambda: desk.cancel(order.order_id))
 
@@ -77,7 +77,7 @@ async def test_lighter_goes_by_its_numeric_id_only(desk: Bench, changes_nothing:
     assert (await desk.cancel(order.exchange_order_id)).status == "CANCELLED"
 
 
-async def test_polymarket_goes_by_the_id_that_placing_returned(desk: Bench) -> None:
+async def test_polymarket_takes_the_id_that_placing_returned(desk: Bench) -> None:
     order = await desk.place("polymarket", TOKEN, "buy", 100, order_type="GTC", price="0.5")
 
     assert f'order_id="{order.exchange_order_id}"' in str(order.suggestion)
@@ -85,7 +85,7 @@ async def test_polymarket_goes_by_the_id_that_placing_returned(desk: Bench) -> N
     assert await desk.cash("polymarket") == ("10000", "0")
 
 
-async def test_an_unknown_order_is_not_found_and_says_what_one_from_elsewhere_needs(
+async def test_an_unknown_order_is_not_found_and_the_message_says_what_one_from_elsewhere_needs(
     desk: Bench, changes_nothing: Refused
 ) -> None:
     error = await changes_nothing(lambda: desk.cancel("1770730748798", exchange="gate"))
@@ -106,7 +106,7 @@ async def test_what_is_said_of_the_order_must_be_true(
     assert (await changes_nothing(lambda: desk.cancel(order.order_id, **wrong))).code == "ORDER_NOT_FOUND"
 
 
-async def test_nobody_elses_order_can_be_cancelled(desk: Bench) -> None:
+async def test_the_order_of_another_agent_cannot_be_cancelled(desk: Bench) -> None:
     order = await desk.place("binance", "BTC/USDT", "buy", "0.01", **REST)
     with pytest.raises(NotFound):
         desk.accounts_of(f"{OWNER}_2").cancel(CancelRequest(order_id=str(order.order_id)))

@@ -102,7 +102,7 @@ async def test_open_orders_on_lighter_need_a_symbol(desk: Bench, changes_nothing
     assert [o.exchange_order_id for o in found] == [order.exchange_order_id]
 
 
-async def test_won_are_worth_what_bitcoin_says(desk: Bench) -> None:
+async def test_won_are_converted_through_the_prices_of_bitcoin(desk: Bench) -> None:
     await desk.place("upbit", "BTC/KRW", "buy", "0.01")
     desk.market.tick({BTC: flat(110_000), BTC_WON: flat(150_000_000)})
 
