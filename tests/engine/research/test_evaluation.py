@@ -54,7 +54,7 @@ async def test_what_has_too_little_history_at_the_moment_says_so_beside_what_has
     ("terms", "said"),
     [
         ({}, ["expression is missing"]),
-        ({"expression": "close", "expressions": ["open"]}, ["expressions", "beside expression"]),
+        ({"expression": "close", "expressions": ["open"]}, ["expressions", "together with expression"]),
         ({"expressions": []}, ["expressions"]),
         ({"expressions": ["close"] * 21}, ["expressions", "20"]),
         ({"expressions": ["rsj(close, 14)", "close", "smaa(close)"]}, ["rsj", "smaa"]),
