@@ -1,4 +1,8 @@
-"""A human at a terminal: a verb in its own process, on a pseudo-terminal that tests read from and type into."""
+"""A human at a terminal: a verb in its own process, on a pseudo-terminal that tests read from and type into.
+
+`terminal` forks that process from a warm one; `cold_terminal` starts the program as a user does, with an interpreter
+and imports of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,32 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
+
+from tests.server.cli import warm
 
 PATIENCE: Final = 60.0
+
+
+class Process(Protocol):
+    """A verb that runs."""
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+    def wait(self, timeout: float) -> int:
+        """Its exit code."""
+        ...
 
 
 class Terminal:
     """What the human sees and types."""
 
-    def __init__(self, process: subprocess.Popen[bytes], handle: int) -> None:
+    def __init__(self, process: Process, handle: int) -> None:
         self._process = process
         self._handle = handle
         self._read = 0
@@ -63,21 +81,47 @@ class Terminal:
 @contextmanager
 def terminal(home: Path, *arguments: str, **settings: str) -> Generator[Terminal]:
     """Run a verb on a terminal with a temporary home folder; `settings` are further environment variables."""
+    with _on_a_terminal(
+        lambda inside: warm.start(*arguments, env=_environment(home, settings), terminal=inside)
+    ) as human:
+        yield human
+
+
+@contextmanager
+def cold_terminal(home: Path, *arguments: str, **settings: str) -> Generator[Terminal]:
+    """The same, with an interpreter and imports of its own."""
+
+    def start(inside: int) -> Process:
+        return subprocess.Popen(
+            [sys.executable, "-m", "heytraders_mcp", *arguments],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=_environment(home, settings),
+            cwd=warm.ROOT,
+            start_new_session=True,
+        )
+
+    with _on_a_terminal(start) as human:
+        yield human
+
+
+def _environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home), "TERM": "dumb", **settings}
+
+
+@contextmanager
+def _on_a_terminal(start: Callable[[int], Process]) -> Generator[Terminal]:
+    """Start a process on a new terminal, and end it at the end of the block."""
     handle, inside = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "heytraders_mcp", *arguments],
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        env={"PATH": os.environ["PATH"], "HEYTRADERS_HOME": str(home), "TERM": "dumb", **settings},
-        cwd=Path(__file__).parents[3],
-        start_new_session=True,
-    )
-    os.close(inside)
+    try:
+        process = start(inside)
+    finally:
+        os.close(inside)
     try:
         yield Terminal(process, handle)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        process.wait()
+        process.wait(PATIENCE)
         os.close(handle)

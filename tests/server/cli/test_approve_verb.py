@@ -20,7 +20,7 @@ from safety.terms.intent import GO, Caller, Intent, Verdict
 from safety.terms.proposal import Deployment, Order, Proposal
 from server.cli.approve import WAIT_SECONDS
 from tests.server.cli.shell import Done, run_here
-from tests.server.cli.terminal import PATIENCE, Terminal, terminal
+from tests.server.cli.terminal import PATIENCE, Terminal, cold_terminal, terminal
 
 PASSPHRASE = "correct horse battery"
 REQUIRED = Decision(Outcome.REQUIRE, (Finding("R28_APPROVAL", Outcome.REQUIRE, "asks"),), "ab" * 32, Decimal(30))
@@ -120,7 +120,7 @@ def test_a_human_reads_the_order_types_the_passphrase_and_reads_the_outcome(
 ) -> None:
     intent = asked()
     server = executed(ledger, intent.intent_id)
-    with terminal(home, "approve") as human:
+    with cold_terminal(home, "approve") as human:
         shown = human.until("fingerprint") + human.until("hours")
         say_yes(human)
         code, told = human.end()

@@ -13,7 +13,7 @@ from safety.human.in_force import POLICY_FILE, load
 from safety.human.signing import enrol, unlock
 from safety.ledger import Ledger
 from tests.server.cli.shell import Done, run_here
-from tests.server.cli.terminal import Terminal, terminal
+from tests.server.cli.terminal import Terminal, cold_terminal, terminal
 
 PASSPHRASE = "correct horse battery"
 TRADING = '[live]\ntrading = true\nmax_notional = 100\nsymbols = ["BTC/USDT"]\ndaily_count = 3\n'
@@ -53,7 +53,7 @@ def signing(human: Terminal) -> str:
 
 def test_a_first_signature_says_what_changes_and_chooses_a_passphrase(home: Path, run: Run) -> None:
     (home / POLICY_FILE).write_text(TRADING)
-    with terminal(home, "policy", "sign") as human:
+    with cold_terminal(home, "policy", "sign") as human:
         shown = signing(human)
         code, told = human.end()
     with closing(Ledger.open(home)) as ledger:
@@ -221,7 +221,7 @@ def test_anybody_halts_and_only_the_passphrase_releases(home: Path, run: Run) ->
         ledger.record("alarm", subject="an intent", reason="two orders under one label")
         refused = run("release")
         still = ledger.switch().state
-        with terminal(home, "release") as human:
+        with cold_terminal(home, "release") as human:
             shown = human.until("Passphrase: ")
             human.type(PASSPHRASE)
             code, told = human.end()
