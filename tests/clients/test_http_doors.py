@@ -45,6 +45,7 @@ ORIGINS: Final = {
     "file://": False,
 }
 TOKENS: Final = {None: False, "Bearer wrong": False, "good": True, "Basic good": False, "Bearer": False}
+OAUTH_METADATA: Final = ("oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server")
 
 
 def expected(*, host: bool, origin: bool, token: bool) -> int:
@@ -57,11 +58,14 @@ def expected(*, host: bool, origin: bool, token: bool) -> int:
 
 
 @pytest.mark.parametrize("transport", get_args(HttpTransport))
-async def test_only_this_machines_pages_and_holders_of_the_token_get_in(transport: HttpTransport, serve: Serve) -> None:
+async def test_only_this_machines_pages_and_holders_of_the_token_get_in_and_nobody_finds_oauth_metadata(
+    transport: HttpTransport, serve: Serve
+) -> None:
     wrong: list[str] = []
     with serve(transport) as served:
         port = served.url.rpartition(":")[2].partition("/")[0]
         async with httpx2.AsyncClient(timeout=60) as web:
+            metadata = [await web.get(f"{served.origin}/.well-known/{path}") for path in OAUTH_METADATA]
             for (host, good_host), (origin, good_origin), (token, good_token) in product(
                 HOSTS.items(), ORIGINS.items(), TOKENS.items()
             ):
@@ -77,16 +81,7 @@ async def test_only_this_machines_pages_and_holders_of_the_token_get_in(transpor
                         wrong.append(f"{host} {origin} {token}: {answer.status_code} and not {wanted}")
 
     assert wrong == []
-
-
-async def test_there_is_no_oauth_metadata(serve: Serve) -> None:
-    paths = "oauth-protected-resource", "oauth-protected-resource/mcp", "oauth-authorization-server"
-    with serve("streamable-http") as served:
-        origin = served.url.removesuffix("/mcp")
-        async with httpx2.AsyncClient(timeout=60) as web:
-            answers = [await web.get(f"{origin}/.well-known/{path}") for path in paths]
-
-    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert [answer.status_code for answer in metadata] == [404, 404, 404]
 
 
 async def test_nothing_that_a_client_sends_to_get_in_goes_upstream(environment: dict[str, str], serve: Serve) -> None:

@@ -76,8 +76,8 @@ def test_call_says_in_one_line_what_was_wrong(run: Run) -> None:
     assert "KEY=VALUE" in one_line(run("call", "market_tickers", "limit"))
 
 
-def test_a_bad_setting_is_one_line_with_what_to_do() -> None:
-    said = one_line(run_process("call", "meta_health", env={"HEYTRADERS_SEED": "dice"}))
+def test_a_bad_setting_is_one_line_with_what_to_do(run: Run) -> None:
+    said = one_line(run("call", "meta_health", HEYTRADERS_SEED="dice"))
 
     assert "HEYTRADERS_SEED" in said
     assert "999999999" in said
