@@ -43,7 +43,7 @@ async def outcome(url: str, home: Path, seconds: float = 30.0) -> tuple[Intent |
     [
         (lying("booked twice"), "ACKED", "orders"),
         (lying("refused after fill"), "REJECTED", "refused"),
-        (lying("booked late", late=LATE), "ACKED", "absent"),
+        (lying("booked late", late=LATE), "ACKED", "recorded as ABSENT"),
     ],
     ids=["doubled", "refused", "late"],
 )
