@@ -1,4 +1,4 @@
-"""The command line. A verb is imported on use. An error is one line that says what to do."""
+"""The command line. A command is imported on use. An error is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VERBS: Final[dict[str, str]] = {
     "audit": "Check, export and show the journal of the safety layer.",
     "doctor": "Check this installation.",
 }
-"""Verb to help line. The click command of a verb is in `server/cli/<verb>.py` or in its module in `_BESIDE`."""
+"""Command name to help line. The click command is in `server/cli/<name>.py` or in its module in `_BESIDE`."""
 
 _BESIDE: Final[dict[str, str]] = {
     "engine": "serve",
@@ -48,18 +48,18 @@ _BESIDE: Final[dict[str, str]] = {
     "script": "backtest",
     "settle": "approve",
 }
-"""Verbs that share another verb's module."""
+"""Commands that share the module of another command."""
 
 
 class Verbs(click.Group):
-    """Finds verbs by name; the table of verbs imports none of them."""
+    """Finds commands by name; the table of commands imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """All verbs, in the order of the table."""
+        """All commands, in the order of the table."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one verb."""
+        """Import one command."""
         if cmd_name not in VERBS:
             near = closest(cmd_name, VERBS, count=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(VERBS)}."
@@ -68,7 +68,7 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the table of verbs."""
+        """Write the table of commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
@@ -93,7 +93,7 @@ def cli(context: click.Context, *, version: bool) -> None:
 
 
 def main() -> None:
-    """Run a verb. Exit code 0 on success, 1 on failure, 2 on wrong usage."""
+    """Run a command. Exit code 0 on success, 1 on failure, 2 on wrong usage."""
     sys.excepthook = _crashed
     try:
         cli.main(prog_name="heytraders-mcp", standalone_mode=False)

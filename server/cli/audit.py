@@ -36,7 +36,7 @@ def audit(context: click.Context, *, head: bool) -> None:
             seq, mac = ledger.head()
         click.echo(f"{seq}:{mac}")
     elif context.invoked_subcommand is None:
-        raise click.UsageError("Name a verb: verify, export or tail; or --head.", context)
+        raise click.UsageError("Name a command: verify, export or tail; or --head.", context)
 
 
 @audit.command("verify", short_help="Look for altered records.")

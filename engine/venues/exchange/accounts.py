@@ -207,7 +207,7 @@ class ExchangeAccounts:
         if entry is None:
             raise NotFound(f"there is no order {order_id}", code="ORDER_NOT_FOUND")
         if exits.trail is not None:
-            raise InvalidInput("trailing stops cannot be held on own accounts", suggestion="Move the stop instead")
+            raise InvalidInput("exchange accounts have no trailing stops", suggestion="Move the stop instead")
         exits.check(entry.direction)
         prices = exits.prices(entry.direction, entry.average or entry.price or Decimal(0))
         self._take_back(own, entry.order_id)

@@ -193,7 +193,7 @@ def hashing(base: Any) -> Any:
 def _refuse_hidden_fees(pattern: str, body: Any) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     if re.search(pattern, text):
-        raise RuntimeError("a request would have paid a third party; nothing was sent")
+        raise RuntimeError("the request would have paid a third party; nothing was sent")
 
 
 def refusal_in(body: str) -> tuple[str, str]:
