@@ -80,7 +80,7 @@ class ExecuteRequest(Request):
     end_date: Day = Field(description="Inclusive.")
     description: Note | None = Field(None, description="10-500 chars.")
     experiment: Annotated[str, Field(pattern=r"^[\w .:-]{1,60}$"), WithJsonSchema({"type": "string"})] | None = Field(
-        None, description="Its search."
+        None, description="Groups variants tried."
     )
     exchange: VenueInput = Field("binance", description="The universe's.")
     timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="4h, 1w.")
@@ -231,14 +231,14 @@ class EquityRequest(ResultRequest):
     resolution: Annotated[Resolution, one_of(get_args(Resolution))] = Field(
         "thinned", description="`full`: every bar from `offset` on."
     )
-    limit: Whole = Field(200, ge=2, le=10_000, description="Most points returned.")
+    limit: Whole = Field(200, ge=2, le=10_000, description="Maximum points.")
     offset: Whole = Field(0, ge=0, description="First bar, when `full`.")
 
 
 class RecentRequest(Request):
     """How many of the newest results."""
 
-    limit: Whole = Field(50, ge=1, le=100, description="Most results.")
+    limit: Whole = Field(50, ge=1, le=100, description="Maximum results.")
 
 
 class ScriptCheckRequest(Request):

@@ -196,7 +196,7 @@ class SignalsRequest(Request):
     )
     start_date: Day | None = Field(default=None, description="From this day, UTC.")
     end_date: Day | None = Field(default=None, description="To this day, inclusive.")
-    limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
+    limit: Whole = Field(50, ge=1, le=200, description="Maximum signals.")
     cursor: Text | None = Field(default=None, max_length=200, description="next_cursor of the page before.")
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class LatestSignalsRequest(Request):
     since: Moment | None = Field(
         default=None, description="ISO 8601; next_since of the last poll. Default: the newest."
     )
-    limit: Whole = Field(50, ge=1, le=200, description="Most signals.")
+    limit: Whole = Field(50, ge=1, le=200, description="Maximum signals.")
 
 
 class Signal(Response):

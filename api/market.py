@@ -90,7 +90,7 @@ class TickersRequest(Request):
     category: Text | None = Field(None, min_length=1, max_length=50, description="e.g. top_market_cap, trending.")
     sector: Text | None = Field(None, min_length=1, max_length=50, description="e.g. DeFi, L1, AI.")
     search: Text | None = Field(None, min_length=1, max_length=100, description="Part of a symbol or market title.")
-    limit: Whole = Field(50, ge=1, le=500, description="Most symbols to return.")
+    limit: Whole = Field(50, ge=1, le=500, description="Maximum number of symbols.")
 
     _fill = model_validator(mode="before")(_fill_market_type)
 
@@ -143,7 +143,7 @@ class OhlcvRequest(Request):
     timeframe: BarLength = "1h"
     start: Moment | None = Field(None, description="First open time, ISO or unix; default: the latest candles.")
     end: Moment | None = Field(None, description="Open times before this.")
-    limit: Whole = Field(100, ge=1, le=1000, description="Most candles.")
+    limit: Whole = Field(100, ge=1, le=1000, description="Maximum candles.")
 
     _address = model_validator(mode="before")(address_symbol)
 
@@ -278,7 +278,7 @@ class RankRequest(Request):
     timeframe: BarLength = "1h"
     expression: Expression = Field(description="A number, e.g. roc(close, 7).", examples=["roc(close, 7)"])
     order: OrderInput = Field("desc", description="desc: largest first.")
-    limit: Whole = Field(20, ge=1, le=MAX_UNIVERSE, description="Most symbols to return.")
+    limit: Whole = Field(20, ge=1, le=MAX_UNIVERSE, description="Maximum number of symbols.")
 
     _address = model_validator(mode="before")(address_universe)
 

@@ -173,7 +173,7 @@ class PlaceRequest(Request):
         default=None, validate_default=True, description="Default: the exchange's."
     )
     leverage: Leverage | None = Field(default=None, description="Perpetuals only.")
-    label: Text | None = Field(default=None, max_length=100, description="Yours.")
+    label: Text | None = Field(default=None, max_length=100, description="Your own text.")
     stop_loss: ExitPrice | None = Field(default=None, description="Closes what was filled at this price.")
     take_profit: ExitPrice | None = Field(default=None, description="The same with profit. One cancels the other.")
     reduce_only: bool | None = Field(default=None, description="Never opens or flips a position.")

@@ -53,7 +53,7 @@ class SweepRequest(ExecuteRequest):
     grid: Annotated[dict[str, _Values], WithJsonSchema({"type": "object"})] = Field(
         default_factory=dict, description='{"fast": [5, 10]} or {"fast": {"low": 5, "high": 50, "step": 5}}.'
     )
-    search: Annotated[Search, one_of(get_args(Search)), _TEXT] = Field("grid", description="Or random, a sample.")
+    search: Annotated[Search, one_of(get_args(Search)), _TEXT] = Field("grid", description="Or random: a sample.")
     max_variants: Annotated[Whole, Field(ge=2, le=MAX_VARIANTS), _WHOLE] = Field(1_000, description="2-20000.")
     objective: Annotated[Objective, one_of(get_args(Objective))] = Field("sharpe_ratio", description="To maximise.")
     walk_forward: Annotated[WalkForwardTerms | None, WithJsonSchema({"type": "object"})] = Field(
@@ -98,7 +98,7 @@ class SweepStarted(Response):
     sweep_id: str = Field("", description="The sweep.")
     status: JobStatus = Field("queued", description="queued.")
     variants: int = Field(0, description="Variants that will run; each counts as tried.")
-    memory_mb: int = Field(0, description="Most memory it will use, all processes together.")
+    memory_mb: int = Field(0, description="Maximum memory of all processes together.")
     warnings: list[str] = Field(default_factory=list, description="What was assumed or looks wrong.")
 
 

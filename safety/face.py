@@ -105,7 +105,7 @@ class IntentReport(Response):
 
     intent_id: str
     state: State = Field(description="UNKNOWN: it may exist, never repeat it. ABSENT: not found so far.")
-    kind: str = Field(description="order, standing or publication.")
+    kind: str = Field(description="order, standing (a deployed strategy) or publication.")
     summary: str = Field(description="What it is, rendered from its terms alone.")
     reason: str | None = Field(default=None, description="Why it is in this state.")
     created_at: Time

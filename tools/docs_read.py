@@ -26,7 +26,7 @@ class ReadRequest(Request):
 
     slug: Annotated[Slug, one_of(get_args(Slug))] = Field(description="Which document.")
     offset: Whole = Field(0, ge=0, le=10_000_000, description="Character to start at: next_offset of the last piece.")
-    limit: Whole = Field(16_000, ge=500, le=40_000, description="Most characters; pieces end with a line.")
+    limit: Whole = Field(16_000, ge=500, le=40_000, description="Maximum characters; a piece ends with a line.")
 
 
 class Piece(Response):
