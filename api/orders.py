@@ -337,11 +337,12 @@ class CancelRequest(Request):
         return _addressed(data)
 
     @model_validator(mode="after")
-    def _lighter_wants_its_own_id(self) -> Self:
-        numeric = self.exchange is not None and EXCHANGES[self.exchange].own_order_ids == "numeric"
-        if numeric and not (self.order_id.isascii() and self.order_id.isdecimal()):
+    def _numeric_ids_only(self) -> Self:
+        if self.exchange is None or EXCHANGES[self.exchange].own_order_ids != "numeric":
+            return self
+        if not (self.order_id.isascii() and self.order_id.isdecimal()):
             raise reject(
-                "is not a Lighter order id, which is numeric; api- ids do not work there",
+                f"is not an order id of {EXCHANGES[self.exchange].name}, which is numeric; api- ids do not work there",
                 "Use the order's exchange_order_id, e.g. 1770730748798; orders_list shows it.",
                 field="order_id",
             )

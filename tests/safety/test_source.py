@@ -134,6 +134,21 @@ def test_only_the_executor_sends_what_must_be_sent_once() -> None:
     assert users("send_once") == {"api/client.py", "safety/sending/execution.py"}
 
 
+@pytest.mark.parametrize("name", ["ORDERS_PLACE", "ARENA_POST", "ARENA_PROFILE_UPDATE"])
+def test_only_the_executor_and_the_engine_know_a_request_that_must_be_sent_once(name: str) -> None:
+    """A tool, a prompt or a command that named it could send it without the gate."""
+    knowing = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        if name in {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)}
+    }
+
+    assert {path for path in knowing if not path.startswith(("api/", "engine/routes/"))} == {
+        "safety/sending/execution.py"
+    }
+
+
 def test_the_safety_layer_never_asks_which_service_answers() -> None:
     asking = {
         str(path.relative_to(ROOT))

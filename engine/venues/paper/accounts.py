@@ -376,9 +376,10 @@ def find_order(connection: sa.Connection, accounts: Sequence[AccountRecord], req
     order = next(read_orders(connection, where), None)
     if order is None:
         raise _unknown_order(request)
-    if EXCHANGES[order.instrument.exchange].own_order_ids == "numeric" and request.order_id.startswith(INTERNAL_PREFIX):
+    exchange = EXCHANGES[order.instrument.exchange]
+    if exchange.own_order_ids == "numeric" and request.order_id.startswith(INTERNAL_PREFIX):
         raise InvalidInput(
-            f"order_id {show(request.order_id)} does not work on Lighter, which knows its own numeric ids only",
+            f"order_id {show(request.order_id)} does not work on {exchange.name}, which knows its own numeric ids only",
             suggestion=f"Use the exchange_order_id {order.exchange_order_id}",
             corrected=call_text("orders_cancel", {"order_id": order.exchange_order_id}),
         )

@@ -120,7 +120,7 @@ async def test_two_processes_fill_a_resting_order_once(tmp_path: Path, url: str,
     assert bought == Decimal("0.040")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_thousand_orders_of_two_processes_leave_sound_books(tmp_path: Path, url: str, price: Decimal) -> None:
     amount = (Decimal(25) / price).quantize(Decimal("0.00001"))
     fields = {"account_id": "paper-binance", "exchange": "binance", "symbol": "BTC/USDT", "side": "buy"}
