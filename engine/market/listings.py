@@ -99,7 +99,7 @@ def instrument_of(feed: Feed, symbol: str, exchange: ExchangeId | None) -> Instr
     """The listed instrument that `symbol` names on `exchange`; with `None`, the symbol determines the exchange.
 
     Raises:
-        InvalidInput: It looks like one of the lists and is none of them, such as `top20`.
+        InvalidInput: It looks like the name of a list but is not one, such as `top20`.
         NotFound: `DATA_UNAVAILABLE`, with the closest listed symbols.
     """
     if re.fullmatch(r"top\d+", symbol):
