@@ -39,7 +39,7 @@ from .backtest_results import (
     StatusResponse,
     TradesResponse,
 )
-from .exchanges import EXCHANGES, ExchangeId
+from .exchanges import DEFAULT_EXCHANGE, EXCHANGES, ExchangeId
 from .strategies import SignalParameters, StrategyParameters, StrategyType, gather_parameters, parameters_model
 from .symbols import exchange_id
 
@@ -82,7 +82,7 @@ class ExecuteRequest(Request):
     experiment: Annotated[str, Field(pattern=r"^[\w .:-]{1,60}$"), WithJsonSchema({"type": "string"})] | None = Field(
         None, description="Groups variants tried."
     )
-    exchange: VenueInput = Field("binance", description="The universe's.")
+    exchange: VenueInput = Field(DEFAULT_EXCHANGE, description="The universe's.")
     timeframe: Annotated[TimeframeInput, WithJsonSchema({"type": "string"})] = Field("1h", description="4h, 1w.")
     initial_cash: Cash = Field(10_000.0, description="Quote currency.")
     leverage: Leverage = Field(1.0, description="Perpetuals.")
@@ -156,7 +156,7 @@ class ExecuteRequest(Request):
 def _with_tickers(body: Any) -> Any:
     """Write a universe as EXCHANGE:SYMBOL, whatever dialect it came in; a prefix names the exchange."""
     given: dict[str, Any] = address_universe(body)
-    exchange = exchange_id(str(given.get("exchange") or "binance"))
+    exchange = exchange_id(str(given.get("exchange") or DEFAULT_EXCHANGE))
     universe = given.get("universe")
     if exchange is None or not isinstance(universe, tuple):
         return body
@@ -248,7 +248,7 @@ class ScriptCheckRequest(Request):
 
     script: Script = Field(description="Signal DSL.")
     universe: Tickers = Field(("BINANCE:BTC/USDT",), description="EXCHANGE:BASE/QUOTE.")
-    exchange: VenueInput = Field("binance", description="The universe's.")
+    exchange: VenueInput = Field(DEFAULT_EXCHANGE, description="The universe's.")
     timeframe: TimeframeInput = Field("1h", description="Bar.")
     mode: ModeInput = Field("isolated", description="As in backtest_execute.")
     leverage: Leverage | None = Field(None, description="Of the run.")

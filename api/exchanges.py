@@ -29,9 +29,14 @@ class Exchange:
     Attributes:
         id: As the API writes it.
         name: For people.
+        other_names: Other spellings with one clear meaning, folded to lower-case letters and digits.
+        website: The site whose addresses name its markets; `None` if we read no addresses of it.
         market_type: The only kind of market that we support there. On a prediction market, prices are probabilities and
             symbols token ids.
+        is_usual: The exchange that is meant where only its market type is known. Each market type has one.
+        perpetuals: Where the same company trades perpetuals, for an exchange that does not; else `None`.
         quote: The currency that pays and settles its orders.
+        owns_quote: A pair in `quote` is traded here if nothing says where.
         written_quote: The quote in its symbols, where that is another one: Hyperliquid and Lighter settle in USDC, yet
             the API writes their symbols `BTC/USDT`.
         order_types: The order types that it takes.
@@ -41,7 +46,8 @@ class Exchange:
         smallest_resting: The smallest amount of an order that rests, in tokens; `None` where only the value counts.
         price_digits: Maximum significant figures of a price that is not whole; `None` where only the tick counts.
         opening_balance: The balance of a new paper account.
-        quote_first: Its own dialect writes the quote before the base, as in KRW-BTC.
+        quotes_first: The quotes that its own symbols write before the base, as in KRW-BTC; of two such currencies the
+            earlier one is the quote. Empty where the base comes first.
         symbol_needed: Open orders are listed for one symbol at a time.
         exits: Who holds the exits of orders on own accounts.
         no_exits: Why they cannot rest there, in words that follow its name; "" if they can.
@@ -50,8 +56,13 @@ class Exchange:
 
     id: ExchangeId
     name: str
+    other_names: tuple[str, ...]
+    website: str | None
     market_type: MarketType
+    is_usual: bool
+    perpetuals: ExchangeId | None
     quote: str
+    owns_quote: bool
     written_quote: str | None
     order_types: tuple[str, ...]
     taker: Decimal
@@ -61,7 +72,7 @@ class Exchange:
     price_digits: int | None
     opening_balance: Decimal
     symbol_needed: bool
-    quote_first: bool
+    quotes_first: tuple[str, ...]
     own_order_ids: Literal["any", "numeric", "hash"]
     exits: ExitForm
     no_exits: str
@@ -104,8 +115,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="binance",
             name="Binance",
+            other_names=("binancespot",),
+            website=None,
             market_type="spot",
+            is_usual=True,
+            perpetuals="binancefuturesusd",
             quote="USDT",
+            owns_quote=False,
             written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.001"),
@@ -115,7 +131,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="any",
             exits="one cancels the other",
             no_exits="",
@@ -123,8 +139,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="binancefuturesusd",
             name="Binance USD-M",
+            other_names=("binanceusdm", "binancefutures", "binanceperp"),
+            website=None,
             market_type="perpetual",
+            is_usual=True,
+            perpetuals=None,
             quote="USDT",
+            owns_quote=False,
             written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
@@ -134,7 +155,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="any",
             exits="two orders",
             no_exits="",
@@ -142,8 +163,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="upbit",
             name="Upbit",
+            other_names=(),
+            website=None,
             market_type="spot",
+            is_usual=False,
+            perpetuals=None,
             quote="KRW",
+            owns_quote=True,
             written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
@@ -153,7 +179,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=Decimal(14_000_000),
             symbol_needed=False,
-            quote_first=True,
+            quotes_first=("KRW", "USDT", "BTC"),
             own_order_ids="any",
             exits="engine",
             no_exits="has no stop orders",
@@ -161,8 +187,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="gate",
             name="Gate.io",
+            other_names=("gateio",),
+            website=None,
             market_type="spot",
+            is_usual=False,
+            perpetuals="gatefutures",
             quote="USDT",
+            owns_quote=False,
             written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.002"),
@@ -172,7 +203,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="any",
             exits="engine",
             no_exits="has trigger orders that cannot be found by our id",
@@ -180,8 +211,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="gatefutures",
             name="Gate Futures",
+            other_names=("gateiofutures", "gatefuture"),
+            website=None,
             market_type="perpetual",
+            is_usual=False,
+            perpetuals=None,
             quote="USDT",
+            owns_quote=False,
             written_quote=None,
             order_types=_USUAL,
             taker=Decimal("0.0005"),
@@ -191,7 +227,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="any",
             exits="engine",
             no_exits="has trigger orders that cannot be found by our id",
@@ -199,8 +235,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="hyperliquid",
             name="Hyperliquid",
+            other_names=(),
+            website=None,
             market_type="perpetual",
+            is_usual=False,
+            perpetuals=None,
             quote="USDC",
+            owns_quote=False,
             written_quote="USDT",
             order_types=_USUAL,
             taker=Decimal("0.00045"),
@@ -210,7 +251,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=5,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="any",
             exits="one cancels the other",
             no_exits="",
@@ -218,8 +259,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="lighter",
             name="Lighter",
+            other_names=(),
+            website=None,
             market_type="perpetual",
+            is_usual=False,
+            perpetuals=None,
             quote="USDC",
+            owns_quote=False,
             written_quote="USDT",
             order_types=_USUAL,
             taker=Decimal(0),
@@ -229,7 +275,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=True,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="numeric",
             exits="engine",
             no_exits="lets stop orders lapse after 28 days",
@@ -237,8 +283,13 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
         Exchange(
             id="polymarket",
             name="Polymarket",
+            other_names=(),
+            website="polymarket.com",
             market_type="prediction",
+            is_usual=True,
+            perpetuals=None,
             quote="USDC",
+            owns_quote=False,
             written_quote=None,
             order_types=("GTC", "FOK"),
             taker=Decimal(0),
@@ -248,7 +299,7 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
             price_digits=None,
             opening_balance=_TEN_THOUSAND,
             symbol_needed=False,
-            quote_first=False,
+            quotes_first=(),
             own_order_ids="hash",
             exits="engine",
             no_exits="has no stop orders",
@@ -258,16 +309,8 @@ EXCHANGES: Final[dict[ExchangeId, Exchange]] = {
 if missing := set(get_args(ExchangeId)) - set(EXCHANGES):
     raise TypeError(f"no row for {', '.join(sorted(missing))}")
 
-EXCHANGE_ALIASES: Final[dict[str, ExchangeId]] = {
-    "binancespot": "binance",
-    "binanceusdm": "binancefuturesusd",
-    "binancefutures": "binancefuturesusd",
-    "binanceperp": "binancefuturesusd",
-    "gateio": "gate",
-    "gateiofutures": "gatefutures",
-    "gatefuture": "gatefutures",
-}
-"""Other spellings with one clear meaning, folded to lower-case letters and digits."""
+EXCHANGE_ALIASES: Final[dict[str, ExchangeId]] = {name: e.id for e in EXCHANGES.values() for name in e.other_names}
+"""Other spellings of exchanges, folded to lower-case letters and digits."""
 
 MARKET_TYPE_ALIASES: Final[dict[str, MarketType]] = {
     "perp": "perpetual",
@@ -277,5 +320,14 @@ MARKET_TYPE_ALIASES: Final[dict[str, MarketType]] = {
 }
 """Other words for a market type, folded in the same way."""
 
-PERPETUAL_TWIN: Final[dict[ExchangeId, ExchangeId]] = {"binance": "binancefuturesusd", "gate": "gatefutures"}
-"""The exchange for the perpetuals of a spot exchange."""
+USUAL_EXCHANGE: Final[dict[MarketType, ExchangeId]] = {e.market_type: e.id for e in EXCHANGES.values() if e.is_usual}
+"""The exchange that is meant where only a market type is known."""
+
+if sorted(e.market_type for e in EXCHANGES.values() if e.is_usual) != sorted(get_args(MarketType)):
+    raise TypeError("each market type needs one usual exchange")
+
+DEFAULT_EXCHANGE: Final = USUAL_EXCHANGE["spot"]
+"""The exchange that is meant where nothing is said."""
+
+OWN_QUOTES: Final[dict[str, ExchangeId]] = {e.quote: e.id for e in EXCHANGES.values() if e.owns_quote}
+"""The currencies that name an exchange by themselves."""

@@ -27,7 +27,7 @@ from api.inputs import (
 from api.outputs import TABLE, Candle, Money, Response, SymbolName, Time, listed_as
 
 from .errors import fold
-from .exchanges import EXCHANGES, MARKET_TYPE_ALIASES, ExchangeId
+from .exchanges import DEFAULT_EXCHANGE, EXCHANGES, MARKET_TYPE_ALIASES, USUAL_EXCHANGE, ExchangeId
 
 MAX_EXPRESSION: Final = 2000
 MAX_EXPRESSIONS: Final = 20
@@ -58,11 +58,10 @@ BarLength = Annotated[TimeframeInput, Field(description="Bar length.")]
 Expression = Annotated[str, Field(min_length=1, max_length=MAX_EXPRESSION)]
 
 
-_FIRST_OF_TYPE: Final[dict[str, ExchangeId]] = {
-    "spot": "binance",
-    "perpetual": "binancefuturesusd",
-    "prediction": "polymarket",
-}
+def _usual(word: str) -> ExchangeId | None:
+    """The usual exchange for a market type in any of its spellings."""
+    wanted = MARKET_TYPE_ALIASES.get(word, word)
+    return next((exchange for market_type, exchange in USUAL_EXCHANGE.items() if market_type == wanted), None)
 
 
 def _fill_market_type(data: Any) -> Any:
@@ -75,9 +74,9 @@ def _fill_market_type(data: Any) -> Any:
     if not readable:
         return given
     if wanted is None:
-        return {**given, "market_type": EXCHANGES[exchange or "binance"].market_type}
+        return {**given, "market_type": EXCHANGES[exchange or DEFAULT_EXCHANGE].market_type}
     if exchange is None and isinstance(wanted, str):
-        exchange = _FIRST_OF_TYPE.get(MARKET_TYPE_ALIASES.get(fold(wanted[:100]), fold(wanted[:100])))
+        exchange = _usual(fold(wanted[:100]))
         return {**given, "exchange": exchange} if exchange else given
     return given
 
@@ -85,7 +84,7 @@ def _fill_market_type(data: Any) -> Any:
 class TickersRequest(Request):
     """Filters; without any, the largest markets of Binance."""
 
-    exchange: Annotated[ExchangeInput, Field(description="Which one.")] = "binance"
+    exchange: Annotated[ExchangeInput, Field(description="Which one.")] = DEFAULT_EXCHANGE
     market_type: MarketTypeInput | None = Field(None, description="Each exchange has one; default: its own.")
     category: Text | None = Field(None, min_length=1, max_length=50, description="e.g. top_market_cap, trending.")
     sector: Text | None = Field(None, min_length=1, max_length=50, description="e.g. DeFi, L1, AI.")
@@ -139,7 +138,7 @@ class OhlcvRequest(Request):
     """Which candles."""
 
     symbol: Symbol
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     start: Moment | None = Field(None, description="First open time, ISO or unix; default: the latest candles.")
     end: Moment | None = Field(None, description="Open times before this.")
@@ -172,7 +171,7 @@ class EvaluateRequest(Request):
     additions = frozenset({"expressions", "as_of"})
 
     symbol: Symbol
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     expression: Annotated[Expression | None, WithJsonSchema({"type": "string"})] = Field(
         None, description="Signal DSL, e.g. rsi(close, 14)[-1].", examples=["rsi(close, 14)[-1]"]
@@ -226,7 +225,7 @@ class ScanRequest(Request):
     """A condition over a universe."""
 
     universe: Universe
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     condition: Expression = Field(
         description="True or false, e.g. rsi(close, 14) < 30 and volume > sma(volume, 20).",
@@ -274,7 +273,7 @@ class RankRequest(Request):
     """An expression to order a universe by."""
 
     universe: Universe
-    exchange: Exchange = "binance"
+    exchange: Exchange = DEFAULT_EXCHANGE
     timeframe: BarLength = "1h"
     expression: Expression = Field(description="A number, e.g. roc(close, 7).", examples=["roc(close, 7)"])
     order: OrderInput = Field("desc", description="desc: largest first.")

@@ -256,13 +256,13 @@ class PlaceRequest(Request):
     def _check_prediction(self) -> None:
         if self.order_type == "market":
             raise reject(
-                "must be GTC or FOK on Polymarket, which has no true market orders",
+                f"must be GTC or FOK on {EXCHANGES[self.exchange].name}, which has no true market orders",
                 "Use FOK with an aggressive price (buying above, selling below the market) to fill at once.",
                 field="order_type",
             )
         if self.order_type == "limit":
             raise reject(
-                "must be GTC or FOK on Polymarket",
+                f"must be GTC or FOK on {EXCHANGES[self.exchange].name}",
                 "Use GTC to rest, FOK to fill at once.",
                 field="order_type",
                 fixed="GTC",

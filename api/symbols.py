@@ -25,19 +25,28 @@ from dataclasses import dataclass
 from typing import Final, Protocol, get_args
 
 from .errors import InvalidInput, NotFound, closest, fold, show
-from .exchanges import EXCHANGE_ALIASES, EXCHANGES, PERPETUAL_TWIN, Exchange, ExchangeId, MarketType
+from .exchanges import (
+    DEFAULT_EXCHANGE,
+    EXCHANGE_ALIASES,
+    EXCHANGES,
+    OWN_QUOTES,
+    USUAL_EXCHANGE,
+    Exchange,
+    ExchangeId,
+    MarketType,
+)
 
 MAX_SYMBOL: Final = 200
 
 _QUOTES: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "KRW", "EUR", "USD")
 """Quotes that are recognised without a separator. Coins such as BTC are not: WBTC would become W/BTC."""
 
-_UPBIT_QUOTES: Final = ("KRW", "USDT", "BTC")
 _TOKEN: Final = re.compile(r"([1-9][0-9]{9,99})(?:[/:]USDC)?")
 _MARKS: Final = "-."
 """Characters allowed within an asset's name, as in T-REX and BTC.B."""
 _CONTRACT: Final = re.compile(r"(.+?)(?:\.P|[-_/](?:PERP|SWAP)|(?<=USDT)PERP|(?<=USDC)PERP)")
-_URL: Final = re.compile(r"https?://(?:www\.)?polymarket\.com/([^?#]*)", re.IGNORECASE)
+_URL: Final = re.compile(r"https?://(?:www\.)?([^/?#]+)/([^?#]*)", re.IGNORECASE)
+_WEBSITES: Final[dict[str, ExchangeId]] = {e.website: e.id for e in EXCHANGES.values() if e.website is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,11 @@ class Instrument:
     def ticker(self) -> str:
         """`EXCHANGE:SYMBOL`, as in `BINANCE:BTC/USDT`."""
         return f"{EXCHANGES[self.exchange].prefix}:{self.symbol}"
+
+
+BITCOIN_IN_DOLLARS: Final = Instrument(DEFAULT_EXCHANGE, "BTC", EXCHANGES[DEFAULT_EXCHANGE].quote)
+BITCOIN_IN_WON: Final = Instrument(OWN_QUOTES["KRW"], "BTC", "KRW")
+"""The two prices that convert won to dollars."""
 
 
 class Listed(Protocol):
@@ -137,8 +151,9 @@ def resolve(text: str, exchange: ExchangeId | None = None, *, known: Known | Non
     if not written or len(written) > MAX_SYMBOL:
         raise InvalidInput(f"symbol {show(text)} must have 1 to {MAX_SYMBOL} characters", suggestion=_EXAMPLES)
     url = _URL.match(written)
-    if url is not None:
-        return _prediction(url[1].rstrip("/").rpartition("/")[2], _agree(written, "polymarket", exchange), known)
+    site = None if url is None else _WEBSITES.get(url[1].lower())
+    if url is not None and site is not None:
+        return _prediction(url[2].rstrip("/").rpartition("/")[2], _agree(written, site, exchange), known)
     prefix, body = _split_prefix(written)
     venue = exchange if prefix is None else _venue(written, prefix, body, exchange)
     if venue is None:
@@ -170,7 +185,7 @@ def _split_prefix(written: str) -> tuple[ExchangeId | None, str]:
 
 def _venue(written: str, prefix: ExchangeId, body: str, exchange: ExchangeId | None) -> ExchangeId:
     """Where a prefixed symbol trades: charts write a perpetual of Binance USD-M as `BINANCE:BTCUSDT.P`."""
-    twin = PERPETUAL_TWIN.get(prefix)
+    twin = EXCHANGES[prefix].perpetuals
     if twin is not None and _contract(body.upper()) is not None:
         prefix = twin
     return _agree(written, prefix, exchange)
@@ -186,20 +201,22 @@ def _agree(written: str, named: ExchangeId, exchange: ExchangeId | None) -> Exch
 
 
 def _implied_exchange(body: str) -> ExchangeId:
-    """The exchange that a bare symbol implies: its dialect's own, else Binance."""
+    """The exchange that a bare symbol implies: that of its quote currency, else the usual one for what it names."""
     upper = body.upper()
     if _TOKEN.fullmatch(upper):
-        return "polymarket"
+        return USUAL_EXCHANGE["prediction"]
     if _contract(upper) is not None or ":" in upper:
-        return "binancefuturesusd"
-    quoted_in_won = upper.startswith("KRW-") or upper.endswith(("/KRW", "-KRW", "_KRW"))
-    return "upbit" if quoted_in_won else "binance"
+        return USUAL_EXCHANGE["perpetual"]
+    for quote, exchange in OWN_QUOTES.items():
+        if upper.startswith(f"{quote}-") or upper.endswith((f"/{quote}", f"-{quote}", f"_{quote}")):
+            return exchange
+    return DEFAULT_EXCHANGE
 
 
 def _contract(upper: str) -> str | None:
     """The text before a mark of a perpetual. `KRW-PERP` is the coin PERP in won."""
     marked = _CONTRACT.fullmatch(upper)
-    return None if marked is None or marked[1] == "KRW" else marked[1]
+    return None if marked is None or marked[1] in OWN_QUOTES else marked[1]
 
 
 def _pair(written: str, body: str, exchange: Exchange, known: Known | None) -> Instrument:
@@ -223,8 +240,8 @@ def _pair(written: str, body: str, exchange: Exchange, known: Known | None) -> I
 
 
 def _not_spot(written: str, exchange: Exchange) -> InvalidInput:
-    twin = PERPETUAL_TWIN.get(exchange.id)
-    way = f"Use exchange={twin} for it, or" if twin else "Perpetuals trade on binancefuturesusd; here,"
+    twin = exchange.perpetuals
+    way = f"Use exchange={twin} for it, or" if twin else f"Perpetuals trade on {USUAL_EXCHANGE['perpetual']}; here,"
     return InvalidInput(
         f"symbol {show(written)} is a perpetual, and {exchange.id} trades spot only",
         suggestion=f"{way} write a spot pair such as BTC/{exchange.quote}.",
@@ -246,7 +263,7 @@ def _split_pair(upper: str, exchange: Exchange, known: Known | None) -> tuple[st
     """Base and quote of a pair with a separator, of one without, or of a base alone."""
     parts = upper.split("/") if "/" in upper else _split_marks(upper, exchange)
     if len(parts) == 2:
-        quote_first = exchange.quote_first and "/" not in upper and _upbit_quote_first(parts[0], parts[1])
+        quote_first = "/" not in upper and _is_quote_first(parts[0], parts[1], exchange.quotes_first)
         return (parts[1], parts[0]) if quote_first else (parts[0], parts[1])
     if len(parts) > 2:
         return "", ""
@@ -259,16 +276,16 @@ def _split_marks(upper: str, exchange: Exchange) -> list[str]:
     parts = re.split(r"[\-_]", upper)
     if len(parts) <= 2:
         return parts
-    if exchange.quote_first and parts[0] in _UPBIT_QUOTES:
+    if parts[0] in exchange.quotes_first:
         return [parts[0], upper[len(parts[0]) + 1 :]]
     if parts[-1] in {exchange.quote, *_QUOTES}:
         return [upper[: -len(parts[-1]) - 1], parts[-1]]
     return parts
 
 
-def _upbit_quote_first(first: str, second: str) -> bool:
-    """Whether `first` is the quote: if both could be, won comes before dollar before bitcoin."""
-    ranks = [_UPBIT_QUOTES.index(p) if p in _UPBIT_QUOTES else len(_UPBIT_QUOTES) for p in (first, second)]
+def _is_quote_first(first: str, second: str, quotes: tuple[str, ...]) -> bool:
+    """Whether `first` is the quote: if both could be, the one that `quotes` names earlier is."""
+    ranks = [quotes.index(p) if p in quotes else len(quotes) for p in (first, second)]
     return ranks[0] < ranks[1]
 
 
@@ -319,7 +336,7 @@ def _did_you_mean(near: list[str], exchange: ExchangeId) -> str:
 
 
 def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrument:
-    """A Polymarket token: by id, or by its question or slug if listings are available."""
+    """A prediction market's token: by id, or by its question or slug if listings are available."""
     quote = EXCHANGES[exchange].quote
     token = _TOKEN.fullmatch(body.strip().upper())
     if token is not None:
@@ -331,19 +348,19 @@ def _prediction(body: str, exchange: ExchangeId, known: Known | None) -> Instrum
     if len(found) == 1:
         return found[0]
     raise InvalidInput(
-        f"symbol {show(body)} is not a Polymarket token id, a number of 10 to 100 digits",
-        suggestion=_token_candidates(wanted, [(i.base, title) for i, title in titled]),
+        f"symbol {show(body)} is not a {EXCHANGES[exchange].name} token id, a number of 10 to 100 digits",
+        suggestion=_token_candidates(wanted, [(i.base, title) for i, title in titled], exchange),
     )
 
 
-def _token_candidates(wanted: str, titled: list[tuple[str, str]]) -> str:
+def _token_candidates(wanted: str, titled: list[tuple[str, str]], exchange: ExchangeId) -> str:
     """The tokens with the questions closest to `wanted`."""
     near = closest(wanted, [_slug(title) for _, title in titled])
     hits = [f"{token} ({show(title)})" for token, title in titled if _slug(title) in near]
     if hits:
         return f"Did you mean {' or '.join(hits[:4])}?"
     words = wanted.replace("-", " ")[:60]
-    return f'market_tickers(exchange="polymarket", search={show(words)}) finds the token id of a question.'
+    return f'market_tickers(exchange="{exchange}", search={show(words)}) finds the token id of a question.'
 
 
 def _slug(title: str) -> str:

@@ -29,8 +29,6 @@ from engine.venues.exchange.session import Connector
 from .cells import epoch_seconds
 from .exchange_fetch import LONG_PATIENCE, Fetcher, Progress, checked, page_bars, served_as, too_old
 
-ARCHIVE: Final = "https://data.binance.vision"
-ORIGIN: Final = "Binance archive"
 _WORTH_IT: Final = 900
 """The longest bars, in seconds, for which a month takes more API requests than archive downloads."""
 
@@ -141,23 +139,26 @@ def run(fetcher: Fetcher, job: Job, progress: Progress) -> Summary:
 
 def _from_archive(fetcher: Fetcher, job: Job, progress: Progress) -> None:
     instrument, timeframe = job.instrument, job.timeframe
+    archive = CONVENTIONS[instrument.exchange].archive
+    if archive is None:
+        return
     stored = fetcher.stored(instrument, timeframe)
     total = max(1, (job.span[1] - job.span[0]) // SECONDS[timeframe])
     for part in gaps(stored.covered if stored else (), job.span):
-        for span, path in _files(instrument, timeframe, part, fetcher.closed("1d")):
+        for span, url in _files(instrument, timeframe, part, fetcher.closed("1d")):
             try:
-                block = _read(fetcher.connector, instrument, timeframe, path, span)
+                block = _read(fetcher.connector, instrument, timeframe, url, span)
             except HeyTradersError:
                 return  # the archive does not answer, and the API serves the same bars
             if block is not None:
-                fetcher.keep(instrument, timeframe, block, span, ORIGIN)
+                fetcher.keep(instrument, timeframe, block, span, archive.name)
                 progress((span[1] - job.span[0]) // SECONDS[timeframe], total)
 
 
 def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int) -> Iterator[tuple[Span, str]]:
-    """The archive files fully inside a gap: months, then the days after the last month."""
-    folder = CONVENTIONS[instrument.exchange].archive
-    if folder is None or SECONDS[timeframe] > _WORTH_IT:
+    """The archive files fully inside a gap, by address: months, then the days after the last month."""
+    archive = CONVENTIONS[instrument.exchange].archive
+    if archive is None or SECONDS[timeframe] > _WORTH_IT:
         return
     symbol = f"{instrument.base}{instrument.quote}"
     at = datetime.fromtimestamp(part[0], UTC)
@@ -171,20 +172,20 @@ def _files(instrument: Instrument, timeframe: Timeframe, part: Span, today: int)
             return
         period, name = ("monthly", f"{at:%Y-%m}") if is_month else ("daily", f"{at:%Y-%m-%d}")
         if is_month or timeframe == "1m":
-            path = f"/data/{folder}/{period}/klines/{symbol}/{timeframe}/{symbol}-{timeframe}-{name}.zip"
-            yield (int(at.timestamp()), int(stop.timestamp())), path
+            series = f"{archive.address}/data/{archive.folder}/{period}/klines/{symbol}/{timeframe}"
+            yield (int(at.timestamp()), int(stop.timestamp())), f"{series}/{symbol}-{timeframe}-{name}.zip"
         at = stop
 
 
-def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, path: str, span: Span) -> Block | None:
+def _read(connector: Connector, instrument: Instrument, timeframe: Timeframe, url: str, span: Span) -> Block | None:
     """The bars of one file; `None` if the archive has none or the checksum does not match.
 
     Raises:
         HeyTradersError: The archive does not answer.
     """
     exchange = instrument.exchange
-    promised = connector.download(exchange, f"{ARCHIVE}{path}.CHECKSUM", LONG_PATIENCE)
-    packed = None if promised is None else connector.download(exchange, f"{ARCHIVE}{path}", LONG_PATIENCE)
+    promised = connector.download(exchange, f"{url}.CHECKSUM", LONG_PATIENCE)
+    packed = None if promised is None else connector.download(exchange, url, LONG_PATIENCE)
     if promised is None or packed is None or promised.split()[:1] != [hashlib.sha256(packed).hexdigest().encode()]:
         return None
     try:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, Literal
 
 from api.errors import HeyTradersError, InvalidInput, clean
-from api.exchanges import PERPETUAL_TWIN, ExchangeId
+from api.exchanges import EXCHANGES, ExchangeId
 from api.symbols import Instrument, exchange_id, resolve
 from api.times import SECONDS, Timeframe
 
@@ -289,8 +289,8 @@ def symbol_in(name: str, written: str | None, exchange: ExchangeId | None) -> In
     is_perpetual = "futures" in [word.lower() for word in rest] and ":" in symbol
     try:
         venue = exchange or named
-        if venue is not None and is_perpetual and venue in PERPETUAL_TWIN:
-            return resolve(symbol, PERPETUAL_TWIN[venue])
+        if venue is not None and is_perpetual and (perpetuals := EXCHANGES[venue].perpetuals) is not None:
+            return resolve(symbol, perpetuals)
         return resolve(symbol if exchange or not named else f"{named}:{symbol}", exchange)
     except HeyTradersError:
         return None

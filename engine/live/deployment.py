@@ -79,7 +79,6 @@ class _Ready:
     name: str
     rules: str
     timeframe: Timeframe
-    exchange: ExchangeId = "binance"
     tickers: tuple[str, ...] = ("BINANCE:BTC/USDT", "BINANCE:ETH/USDT", "BINANCE:SOL/USDT")
 
 
@@ -114,7 +113,6 @@ _CATALOGUE: Final[dict[str, _Ready]] = {
         "Perpetuals, 40 % of equity each: long when EMA(21) crosses above EMA(55), short when it crosses below, "
         "with a trailing stop of 6 %.",
         "1h",
-        "binancefuturesusd",
         _PERPETUALS,
     ),
 }
@@ -168,7 +166,7 @@ def _ready(strategy_id: str) -> Deployment:
         strategy_id=strategy_id,
         name=ready.name,
         description=ready.rules,
-        exchange=ready.exchange,
+        exchange=_resolved(ready.tickers)[0].exchange,
         tickers=ready.tickers,
         timeframe=ready.timeframe,
         script=files("engine.live").joinpath("scripts", f"{strategy_id}.signal").read_text(encoding="utf-8"),

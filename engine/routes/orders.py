@@ -23,6 +23,7 @@ from api.accounts import (
 from api.accounts import ListRequest as AccountsRequest
 from api.accounts import ListResponse as AccountsResponse
 from api.errors import NotFound
+from api.exchanges import USUAL_EXCHANGE
 from api.orders import (
     ORDERS_CANCEL,
     ORDERS_LIST,
@@ -81,7 +82,7 @@ def _with_title(engine: Engine, position: Position) -> Position:
     if not token.isdecimal():
         return position
     try:
-        listing = engine.feed.listing(Instrument("polymarket", token, quote))
+        listing = engine.feed.listing(Instrument(USUAL_EXCHANGE["prediction"], token, quote))
     except NotFound:  # it has been resolved and is no longer listed
         return position
     return position.model_copy(update={"title": listing.title})

@@ -22,7 +22,7 @@ from api.client import Client
 from api.errors import HeyTradersError, NotFound, NotNow, OutcomeUnknown
 from api.exchanges import ExchangeId
 from api.orders import Order as ShownOrder
-from api.symbols import resolve
+from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument, resolve
 from safety.policy.evaluation import Need
 from safety.terms.facts import AccountFacts, Facts, Quote, Resting
 from safety.terms.proposal import Action, Channel, Order, Publication
@@ -282,15 +282,15 @@ class Gathering:
             return Decimal(1)
         if currency not in {"KRW", "BTC"}:
             return None
-        dollars = await self._recent("binance", "BTC/USDT")
+        dollars = await self._recent(BITCOIN_IN_DOLLARS)
         if dollars is None or currency == "BTC":
             return dollars
-        won = await self._recent("upbit", "BTC/KRW")
+        won = await self._recent(BITCOIN_IN_WON)
         return None if won is None else dollars / won
 
-    async def _recent(self, exchange: ExchangeId, symbol: str) -> Decimal | None:
+    async def _recent(self, instrument: Instrument) -> Decimal | None:
         """A price that is recent enough to convert with."""
-        found = await self.quote(exchange, symbol)
+        found = await self.quote(instrument.exchange, instrument.symbol)
         return None if found is None or found.age > RATE_SECONDS else found.price
 
     async def _clock_skew(self) -> float | None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from api import accounts, live, orders
 from api.client import cancel_order
 from api.errors import HeyTradersError, explain
-from api.exchanges import EXCHANGES
+from api.exchanges import DEFAULT_EXCHANGE, EXCHANGES
 from safety.face import Halted
 from safety.policy.evaluation import Trip, tripped
 from safety.sending.execution import order_id_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ANY_ORDER: Final = Order(
     account_id="-",
-    exchange="binance",
+    exchange=DEFAULT_EXCHANGE,
     market_type="spot",
     symbol="-",
     side="buy",

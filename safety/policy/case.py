@@ -14,7 +14,8 @@ from typing import Final, Literal, TypedDict
 from typing_extensions import Unpack
 
 from api.errors import HeyTradersError
-from api.symbols import Instrument, resolve
+from api.exchanges import EXCHANGES
+from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument, resolve
 from safety.policy.limits import Limits
 from safety.terms.facts import AccountFacts, Facts, Finding, Outcome
 from safety.terms.proposal import Action, Order
@@ -65,7 +66,8 @@ def _no_rate(order: Order) -> str:
     said = f"the value in USD of the quote currency of {order.symbol} is not known"
     if instrument(order.symbol, order.exchange).quote != "KRW":
         return said
-    return f"{said} (it needs recent prices of BTC/USDT on Binance and of BTC/KRW on Upbit)"
+    needed = [f"of {each.symbol} on {EXCHANGES[each.exchange].name}" for each in (BITCOIN_IN_DOLLARS, BITCOIN_IN_WON)]
+    return f"{said} (it needs recent prices {' and '.join(needed)})"
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import click
 
-from api.exchanges import ExchangeId
+from api.exchanges import DEFAULT_EXCHANGE, ExchangeId
 from api.times import Timeframe
 from server.backend import open_engine
 from server.logs import start_log
@@ -112,7 +112,7 @@ def list_() -> None:
 @click.option("--timeframe", type=click.Choice(get_args(Timeframe)), required=True, help="Length of a bar.")
 @click.option("--since", required=True, help="First day, such as 2022-01-01.")
 @click.option("--until", help="Day to end before.  [default: now]")
-@click.option("--exchange", type=click.Choice(get_args(ExchangeId)), default="binance", show_default=True)
+@click.option("--exchange", type=click.Choice(get_args(ExchangeId)), default=DEFAULT_EXCHANGE, show_default=True)
 def fetch(*, symbols: tuple[str, ...], timeframe: str, since: str, until: str | None, exchange: str) -> None:
     """Fetch candles of SYMBOLS from their exchanges, and funding rates of perpetuals.
 

@@ -21,6 +21,7 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from api.errors import Unavailable
+from api.exchanges import DEFAULT_EXCHANGE
 from api.outputs import table_rows
 from server.app import open_server
 from server.logs import start_log
@@ -241,7 +242,7 @@ emit_signal(crossunder(fast, slow), exit(TICKER))
 
 STEPS: Final = (
     Step("What answers, and whose data is it?", "meta_health", {}, _health),
-    Step("Which symbols are there?", "market_tickers", {"exchange": "binance", "limit": 50}, _tickers),
+    Step("Which symbols are there?", "market_tickers", {"exchange": DEFAULT_EXCHANGE, "limit": 50}, _tickers),
     Step(
         "Which of the largest are above their 50-hour mean with rising volume?",
         "market_scan",
@@ -264,9 +265,15 @@ STEPS: Final = (
     Step("What else can an expression say?", "docs_read", {"slug": "operators", "limit": 2000}, _document),
 )
 
-ACCOUNT: Final = "paper-binance"
+ACCOUNT: Final = f"paper-{DEFAULT_EXCHANGE}"
 
-_BUY: Final = {"account_id": ACCOUNT, "exchange": "binance", "symbol": "BTC/USDT", "side": "buy", "amount": "0.01"}
+_BUY: Final = {
+    "account_id": ACCOUNT,
+    "exchange": DEFAULT_EXCHANGE,
+    "symbol": "BTC/USDT",
+    "side": "buy",
+    "amount": "0.01",
+}
 
 ORDERS: Final = (
     Step("What would the limits say to a small order on a paper account?", "order_preview", _BUY, _preview),

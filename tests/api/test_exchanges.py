@@ -10,7 +10,8 @@ from typing import get_args
 
 import pytest
 
-from api.exchanges import EXCHANGES, Exchange, ExchangeId
+from api.exchanges import EXCHANGE_ALIASES, EXCHANGES, USUAL_EXCHANGE, Exchange, ExchangeId, MarketType
+from engine.feeds.simulation.venues import VENUES
 from engine.venues.exchange.convention import Convention
 from engine.venues.exchange.conventions import CONVENTIONS
 
@@ -47,8 +48,18 @@ def test_a_new_account_can_pay_for_the_smallest_order_and_its_fee(row: Exchange)
     assert 0 < row.minimum * (1 + row.taker) < row.opening_balance
 
 
-NAMES = {*get_args(ExchangeId), "binanceusdm"}
+NAMES = {*get_args(ExchangeId), *EXCHANGE_ALIASES}
 PRODUCT = ("api", "engine", "prompts", "resources", "safety", "server", "tools")
+ROWS = {
+    "api/exchanges.py",
+    "engine/venues/exchange/convention.py",
+    "engine/venues/exchange/conventions.py",
+    "engine/feeds/simulation/venues.py",
+}
+"""Modules with a complete table of the exchanges, or with the functions that its rows hold."""
+
+UNMISTAKABLE = {name for name in get_args(ExchangeId) if not name.startswith("gate")}
+"""Names that mean nothing else in code. A gate is also what checks orders."""
 
 
 def names_compared(source: str) -> list[str]:
@@ -95,3 +106,47 @@ def test_no_module_tells_exchanges_apart_by_name() -> None:
 
 def test_every_exchange_has_a_row_of_conventions() -> None:
     assert {name: row.exchange for name, row in CONVENTIONS.items()} == {name: name for name in get_args(ExchangeId)}
+
+
+def names_exchange(node: ast.AST) -> bool:
+    """Whether a node is an exchange's id as a value, or a name of ours that contains an exchange's."""
+    if isinstance(node, ast.Constant):
+        return node.value in NAMES
+    named = str(next((getattr(node, key) for key in ("id", "attr", "name", "arg") if hasattr(node, key)), ""))
+    return any(name in named.lower() for name in UNMISTAKABLE)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'Instrument("gate", base, quote)',
+        'LARGE = {"upbit": 1}',
+        "_UPBIT_QUOTES = 1",
+        "def lighter_only(): pass",
+        "import engine.hyperliquid",
+        "place(binance=True)",
+    ],
+)
+def test_each_way_of_naming_an_exchange_is_seen(source: str) -> None:
+    assert any(names_exchange(node) for node in ast.walk(ast.parse(source)))
+
+
+def test_code_outside_the_rows_names_no_exchange() -> None:
+    sources = {path.relative_to(ROOT).as_posix(): path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")}
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in sources.items() if name not in ROWS}
+    found = {name: [ast.unparse(n) for n in ast.walk(tree) if names_exchange(n)] for name, tree in trees.items()}
+
+    assert set(sources) > ROWS
+    assert {name: where for name, where in found.items() if where} == {}
+
+
+def test_each_market_type_has_one_usual_exchange_and_perpetuals_are_where_a_row_says() -> None:
+    assert set(USUAL_EXCHANGE) == set(get_args(MarketType))
+    twins = {row.id: row.perpetuals for row in EXCHANGES.values() if row.perpetuals is not None}
+    assert twins == {"binance": "binancefuturesusd", "gate": "gatefutures"}
+    assert {row.market_type for row in EXCHANGES.values() if row.id in twins.values()} == {"perpetual"}
+
+
+def test_every_exchange_of_coins_has_a_simulated_venue() -> None:
+    coins = {row.id for row in EXCHANGES.values() if row.market_type != "prediction"}
+    assert sorted(venue.exchange for venue in VENUES) == sorted(coins)

@@ -5,6 +5,9 @@ year. Each opens two periods before the end of the period it asks about and reso
 set of questions therefore depends on the day, and some are open on every day. A token's price is the probability that a
 hidden random walk ends above zero, given its current level: a martingale between 0 and 1 that is 0 or 1 when no day is
 left. The walk moves more on some days than on others, so that news comes in bursts.
+
+`VENUES` says how much of the market each exchange has in the simulation, which is nothing that traders of the real one
+need. No field has a default, and the import fails if an exchange of coins lacks a row.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
-from api.exchanges import EXCHANGES, ExchangeId
+from api.exchanges import EXCHANGES, USUAL_EXCHANGE, ExchangeId
 from api.symbols import Instrument
 from engine.feeds.feed import lot_exponent, step, tick_exponent
 from engine.feeds.simulation import CLOSE, DAY, HIGH, LOW, OPEN, ROWS, VARIANCE, VOLUME, Days, Stream, bridge_extremes
@@ -27,6 +30,7 @@ from engine.feeds.simulation.coins import STEPS_PER_PRICE, Asset, CryptoDays, as
 from engine.frame import Floats, Times
 
 Outcome = Literal["Yes", "No"]
+_PREDICTIONS: Final = USUAL_EXCHANGE["prediction"]
 OUTCOMES: Final[tuple[Outcome, Outcome]] = ("Yes", "No")
 
 MONTHS_OF: Final = {"month": 1, "quarter": 3, "year": 12}
@@ -68,7 +72,7 @@ class Question:
     def token(self, outcome: Outcome) -> Instrument:
         """The token that pays 1 if the answer is `outcome`."""
         digest = blake2b(f"{self.key}/{outcome}".encode(), digest_size=32).digest()
-        return Instrument("polymarket", str(int.from_bytes(digest)), "USDC")
+        return Instrument(_PREDICTIONS, str(int.from_bytes(digest)), EXCHANGES[_PREDICTIONS].quote)
 
 
 @lru_cache(maxsize=8)
@@ -231,6 +235,8 @@ VENUES: Final[tuple[Venue, ...]] = (
     Venue("hyperliquid", depth=120, stride=2, share=7),
     Venue("lighter", depth=50, stride=3, share=1),
 )
+if wrong := {e.id for e in EXCHANGES.values() if e.market_type != "prediction"} ^ {v.exchange for v in VENUES}:
+    raise TypeError(f"exchanges without a simulated venue, or venues without an exchange: {', '.join(sorted(wrong))}")
 
 
 @cache

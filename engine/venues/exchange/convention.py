@@ -1,4 +1,7 @@
-"""The form of a row about an exchange: what has to be known about it, its credentials, and how ccxt gets them."""
+"""The form of a row about an exchange: what has to be known about it, its credentials, and how ccxt gets them.
+
+Below it are the functions of rows: how one exchange takes its credentials, counts requests or words its refusals.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from api.exchanges import ExchangeId
 from api.times import SECONDS
@@ -18,8 +21,11 @@ Upbit's own query, `as its id` puts our id in place of the exchange's, `in lists
 `by its hash` computes Polymarket's id of a signed order. Gate knows our id for an hour after a fill and a minute
 after a cancel, so `as its id` is followed by its lists."""
 
-Dialect = Literal["binance", "upbit", "gate", "hyperliquid", "lighter", "polymarket"]
-"""The format of answers and refusals."""
+Said = tuple[str, str]
+"""A code, and words."""
+
+Refused = Callable[[Mapping[str, Any], int], Said | None]
+"""What an answer with this body and status says against an order; `None` if it accepts it or says nothing clear."""
 
 ExitForm = Literal["engine", "order list", "trigger orders", "position group"]
 """How a stop and a target rest at an exchange. `engine`: not at all, this engine watches the price. `order list`: one
@@ -54,6 +60,36 @@ class Credential:
     name: str
     pattern: str
     form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A public archive of candle files.
+
+    Attributes:
+        name: For people.
+        address: Where it is.
+        folder: The folder of an exchange's markets.
+    """
+
+    name: str
+    address: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The library that signs the orders of an exchange.
+
+    Attributes:
+        package: Its package and the only version that is used.
+        module: The folder of the package.
+        library: How the names of its libraries begin; the system and the machine follow.
+    """
+
+    package: str
+    module: str
+    library: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +128,7 @@ class Convention:
     Attributes:
         exchange: Its name in the API.
         ccxt_id: Name of its ccxt class.
-        dialect: Selects the parser for its answers and refusals.
+        refused: Reads from an answer why it refuses an order.
         options: Passed to the class; includes everything that prevents hidden fees.
         leverage_parameters: Extra parameters for setting the leverage.
         testnet_options: Options that differ on its testnet.
@@ -123,7 +159,7 @@ class Convention:
         keeps_raw: ccxt needs the raw answer about each market when it places orders.
         price_window: For an exchange with prices but no candles, the seconds covered by one answer; else `None`.
         tells_funding: Whether it publishes past funding rates.
-        archive: Its folder in the archive of candle files; `None` if there is none.
+        archive: Its public archive of candle files; `None` if there is none.
         native_signer: The package whose library signs its orders; `None` if ccxt signs them.
         testnet: How ccxt reaches the one of its networks that has play money; "" if there is none.
         balance_has_profit: The total of its balance includes the profit of open positions that is not realised yet.
@@ -138,7 +174,7 @@ class Convention:
 
     exchange: ExchangeId
     ccxt_id: str
-    dialect: Dialect
+    refused: Refused
     page: int
     interval: float
     burst: int
@@ -168,8 +204,8 @@ class Convention:
     keeps_raw: bool
     price_window: int | None
     tells_funding: bool
-    archive: str | None
-    native_signer: str | None
+    archive: Archive | None
+    native_signer: Signer | None
     testnet: Literal["", "sandbox", "demo trading"]
     balance_has_profit: bool
     unified_account: Literal["none", "same form", "own form"]
@@ -243,3 +279,44 @@ def polymarket_login(values: tuple[str, ...]) -> dict[str, Any]:
     """A wallet address, the kind of signature, and the private key."""
     wallet, kind, private_key = values
     return {"walletAddress": wallet, "privateKey": private_key, "options": {"signatureType": int(kind)}}
+
+
+_SUCCESS: Final = range(200, 300)
+
+
+def binance_refused(body: Mapping[str, Any], status: int) -> Said | None:
+    return None if status in _SUCCESS else (str(body.get("code")), str(body.get("msg") or ""))
+
+
+def upbit_refused(body: Mapping[str, Any], status: int) -> Said | None:
+    error = cast("Mapping[str, Any]", body.get("error") or {})
+    return None if status in _SUCCESS else (str(error.get("name")), str(error.get("message") or ""))
+
+
+def gate_refused(body: Mapping[str, Any], status: int) -> Said | None:
+    return None if status in _SUCCESS else (str(body.get("label")), str(body.get("message") or ""))
+
+
+def hyperliquid_refused(body: Mapping[str, Any], _: int) -> Said | None:
+    """Its refusals come with status 200, as a text or as the only status of every order."""
+    response = body.get("response")
+    if body.get("status") == "err" and isinstance(response, str):
+        return "", response
+    try:
+        said = [str(one["error"]) for one in cast("Any", response)["data"]["statuses"] if set(one) == {"error"}]
+        return ("", said[0]) if said and len(said) == len(cast("Any", response)["data"]["statuses"]) else None
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def lighter_refused(body: Mapping[str, Any], _: int) -> Said | None:
+    code = str(body.get("code"))
+    return None if code in {"200", "0", "None"} else (code, str(body.get("message") or body.get("msg") or ""))
+
+
+def polymarket_refused(body: Mapping[str, Any], status: int) -> Said | None:
+    """A refusal is text only: `error`, or `errorMsg` with status 200 and no order id."""
+    if status in _SUCCESS and (body.get("success") is not False or body.get("orderID")):
+        return None
+    words = str(body.get("error") or body.get("errorMsg") or "")
+    return ("", words) if words else None

@@ -1,6 +1,8 @@
 """The specifics of each exchange: its ccxt class, limits, order id format and refusals.
 
-A row states what a venue documents or what was measured. Nothing here is guessed at run time.
+A row states what a venue documents or what was measured. Nothing here is guessed at run time. This table stays apart
+from `api.exchanges` because only the engine needs it: it says how to talk to an exchange, and `api.exchanges` what
+trading there means. A row lacks no field, since none has a default, and the import fails if an exchange lacks a row.
 """
 
 from __future__ import annotations
@@ -14,15 +16,23 @@ from engine.venues.exchange.convention import (
     KEY_AND_SECRET,
     PRIVATE_KEY,
     WALLET,
+    Archive,
     Convention,
     Credential,
     PriceTable,
+    Signer,
     TriggerBook,
+    binance_refused,
+    gate_refused,
+    hyperliquid_refused,
     hyperliquid_turns,
     key_and_secret,
     lighter_login,
+    lighter_refused,
     one_turn,
     polymarket_login,
+    polymarket_refused,
+    upbit_refused,
     wallet_and_key,
 )
 
@@ -47,6 +57,8 @@ _BINANCE_REFUSALS: Final = frozenset(
 )
 """Filters, parameters, signature, rights, balance, margin, and stops that would trigger at once or are too many. -1006
 and -1007 mean "unknown" and are excluded."""
+
+_BINANCE_ARCHIVE: Final = ("Binance archive", "https://data.binance.vision")
 
 _GATE_REFUSALS: Final = frozenset(
     {"INVALID_PARAM_VALUE", "INVALID_CURRENCY_PAIR", "BALANCE_NOT_ENOUGH", "INVALID_KEY", "INVALID_SIGNATURE"}
@@ -78,7 +90,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="binance",
             ccxt_id="binance",
-            dialect="binance",
+            refused=binance_refused,
             page=1_000,
             interval=0.05,
             burst=40,
@@ -114,7 +126,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             keeps_raw=False,
             price_window=None,
             tells_funding=True,
-            archive="spot",
+            archive=Archive(*_BINANCE_ARCHIVE, "spot"),
             native_signer=None,
             testnet="sandbox",
             balance_has_profit=False,
@@ -127,7 +139,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="binancefuturesusd",
             ccxt_id="binanceusdm",
-            dialect="binance",
+            refused=binance_refused,
             page=1_000,
             interval=0.05,
             burst=40,
@@ -163,7 +175,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             keeps_raw=False,
             price_window=None,
             tells_funding=True,
-            archive="futures/um",
+            archive=Archive(*_BINANCE_ARCHIVE, "futures/um"),
             native_signer=None,
             testnet="demo trading",
             balance_has_profit=True,
@@ -176,7 +188,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="upbit",
             ccxt_id="upbit",
-            dialect="upbit",
+            refused=upbit_refused,
             page=200,
             interval=0.11,
             burst=5,
@@ -230,7 +242,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="gate",
             ccxt_id="gate",
-            dialect="gate",
+            refused=gate_refused,
             page=1_000,
             interval=0.06,
             burst=40,
@@ -273,7 +285,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="gatefutures",
             ccxt_id="gate",
-            dialect="gate",
+            refused=gate_refused,
             page=1_999,
             interval=0.06,
             burst=40,
@@ -321,7 +333,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="hyperliquid",
             ccxt_id="hyperliquid",
-            dialect="hyperliquid",
+            refused=hyperliquid_refused,
             page=5_000,
             interval=1.5,
             burst=20,
@@ -385,7 +397,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="lighter",
             ccxt_id="lighter",
-            dialect="lighter",
+            refused=lighter_refused,
             page=500,
             interval=1.2,
             burst=10,
@@ -429,7 +441,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
             price_window=None,
             tells_funding=False,
             archive=None,
-            native_signer="lighter-sdk==1.1.8",
+            native_signer=Signer("lighter-sdk==1.1.8", module="lighter", library="lighter-signer"),
             testnet="sandbox",
             balance_has_profit=False,
             unified_account="none",
@@ -441,7 +453,7 @@ CONVENTIONS: Final[Mapping[ExchangeId, Convention]] = {
         Convention(
             exchange="polymarket",
             ccxt_id="polymarket",
-            dialect="polymarket",
+            refused=polymarket_refused,
             page=200,
             interval=0.1,
             burst=20,

@@ -284,8 +284,9 @@ def _rights_of_address(connector: Connector, own: OwnAccount) -> KeyRights:
     shown: Mapping[str, Any] = said.get("data") or {}
     master = shown.get("user") if said.get("role") == "agent" else None
     if str(master).lower() != wallet:
+        name = EXCHANGES[own.exchange].name
         raise NotAuthorised(
             f"the private key belongs to the address {signer}, which is no API wallet of the given wallet address",
-            suggestion="Authorise an API wallet on Hyperliquid's page More > API, and connect with its private key",
+            suggestion=f"Authorise an API wallet on {name}'s page More > API, and connect with its private key",
         )
     return KeyRights(withdraw=False, trade=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -19,7 +19,7 @@ from api.errors import InvalidInput
 from api.exchanges import EXCHANGES, ExchangeId
 from api.orders import OrderStatus, PlaceRequest
 from api.refusals import show
-from engine.venues.exchange.convention import Dialect, OrderIdForm
+from engine.venues.exchange.convention import OrderIdForm
 from engine.venues.exchange.conventions import CONVENTIONS
 
 from .markets import Market, decimal
@@ -353,9 +353,6 @@ _SUCCESS: Final = range(200, 300)
 _NOT_CERTAIN: Final = ("uplicate", "elayed")
 """Words of an answer that an order with this id exists already, or will exist later. These are not refusals."""
 
-Said = tuple[str, str]
-"""A code, and words."""
-
 
 def refusal(exchange: ExchangeId, written: Written) -> str | None:
     """The code or words that prove that there is no order; `None` for anything less certain."""
@@ -368,7 +365,7 @@ def refusal(exchange: ExchangeId, written: Written) -> str | None:
         return None
     if not isinstance(body, Mapping):
         return None
-    said = _REFUSED[row.dialect](cast("Mapping[str, Any]", body), status)
+    said = row.refused(cast("Mapping[str, Any]", body), status)
     if said is None or any(word in said[1] for word in _NOT_CERTAIN):
         return None
     code, words = said
@@ -377,65 +374,18 @@ def refusal(exchange: ExchangeId, written: Written) -> str | None:
     return None
 
 
-def _binance(body: Mapping[str, Any], status: int) -> Said | None:
-    return None if status in _SUCCESS else (str(body.get("code")), str(body.get("msg") or ""))
+_IDENTIFIED_STATES: Final = {"wait": "open", "watch": "open", "done": "closed", "cancel": "canceled"}
+_HASHED_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "open", "matched": "closed"}
 
 
-def _upbit(body: Mapping[str, Any], status: int) -> Said | None:
-    error = cast("Mapping[str, Any]", body.get("error") or {})
-    return None if status in _SUCCESS else (str(error.get("name")), str(error.get("message") or ""))
-
-
-def _gate(body: Mapping[str, Any], status: int) -> Said | None:
-    return None if status in _SUCCESS else (str(body.get("label")), str(body.get("message") or ""))
-
-
-def _hyperliquid(body: Mapping[str, Any], _: int) -> Said | None:
-    """Its refusals come with status 200, as a text or as the only status of every order."""
-    response = body.get("response")
-    if body.get("status") == "err" and isinstance(response, str):
-        return "", response
-    try:
-        said = [str(one["error"]) for one in cast("Any", response)["data"]["statuses"] if set(one) == {"error"}]
-        return ("", said[0]) if said and len(said) == len(cast("Any", response)["data"]["statuses"]) else None
-    except (TypeError, KeyError, ValueError):
-        return None
-
-
-def _lighter(body: Mapping[str, Any], _: int) -> Said | None:
-    code = str(body.get("code"))
-    return None if code in {"200", "0", "None"} else (code, str(body.get("message") or body.get("msg") or ""))
-
-
-def _polymarket(body: Mapping[str, Any], status: int) -> Said | None:
-    """A refusal is text only: `error`, or `errorMsg` with status 200 and no order id."""
-    if status in _SUCCESS and (body.get("success") is not False or body.get("orderID")):
-        return None
-    words = str(body.get("error") or body.get("errorMsg") or "")
-    return ("", words) if words else None
-
-
-_REFUSED: Final[Mapping[Dialect, Callable[[Mapping[str, Any], int], Said | None]]] = {
-    "binance": _binance,
-    "upbit": _upbit,
-    "gate": _gate,
-    "hyperliquid": _hyperliquid,
-    "lighter": _lighter,
-    "polymarket": _polymarket,
-}
-
-_UPBIT_STATES: Final = {"wait": "open", "watch": "open", "done": "closed", "cancel": "canceled"}
-_POLYMARKET_STATES: Final = {"live": "open", "delayed": "open", "unmatched": "open", "matched": "closed"}
-
-
-def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
+def identified_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Upbit's own answer in ccxt's format. ccxt's parser requires more than a query needs."""
     at = raw.get("created_at")
     return {
         "info": raw,
         "id": raw.get("uuid"),
         "clientOrderId": raw.get("identifier"),
-        "status": _UPBIT_STATES.get(str(raw.get("state"))),
+        "status": _IDENTIFIED_STATES.get(str(raw.get("state"))),
         "amount": raw.get("volume"),
         "filled": raw.get("executed_volume"),
         "remaining": raw.get("remaining_volume"),
@@ -447,11 +397,11 @@ def upbit_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def polymarket_order(raw: Mapping[str, Any]) -> dict[str, Any]:
+def hashed_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     """An order of Polymarket's order book in ccxt's format, with exact numbers."""
     amount, filled = decimal(raw.get("original_size")), decimal(raw.get("size_matched")) or Decimal(0)
     state = str(raw.get("status")).lower().removeprefix("order_status_")
-    status = _POLYMARKET_STATES.get(state, "canceled")
+    status = _HASHED_STATES.get(state, "canceled")
     if amount is not None and filled >= amount:
         status = "closed"
     elif status == "closed":
@@ -472,7 +422,7 @@ def polymarket_order(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def polymarket_fills(order_id: str, amount: Decimal, trades: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def order_of_trades(order_id: str, amount: Decimal, trades: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """An ended order of `amount` that is known only by its trades; `None` if it has no trades.
 
     Failed trades do not count.

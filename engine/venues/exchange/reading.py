@@ -23,10 +23,10 @@ from .orders import (
     TRIGGER,
     Seen,
     arguments,
-    polymarket_fills,
-    polymarket_order,
+    hashed_order,
+    identified_order,
+    order_of_trades,
     read_order,
-    upbit_order,
 )
 from .session import Connector
 from .views import ENDED, HELD, MISSED, OwnAccount, foreign_view, order_view
@@ -112,7 +112,7 @@ class AccountReader:
     def _resting(self, own: OwnAccount, market: Market | None) -> Sequence[Mapping[str, Any]]:
         """Open orders in ccxt's format, oldest first."""
         if CONVENTIONS[own.exchange].lists_outcomes:
-            return [polymarket_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
+            return [hashed_order(raw) for raw in self._pages(own, "clobPrivateGetDataOrders", market)][::-1]
         if market is None and EXCHANGES[own.exchange].symbol_needed:
             return [one for each in self._with_orders(own) for one in self.read(own, "fetch_open_orders", each.symbol)]
         symbol = None if market is None else market.symbol
@@ -190,7 +190,7 @@ class AccountReader:
             case "by identifier":
                 asked = {"market": market.market_id}
                 methods = ("privateGetOrdersOpen", "privateGetOrdersClosed")
-                return [upbit_order(raw) for method in methods for raw in self.read(own, method, asked)]
+                return [identified_order(raw) for method in methods for raw in self.read(own, method, asked)]
             case "by our id":
                 return list(self.read(own, "fetch_orders", market.symbol))
             case _:
@@ -226,11 +226,11 @@ class AccountReader:
         """
         match CONVENTIONS[own.exchange].finder:
             case "by identifier":
-                return self._asked(lambda: upbit_order(self.read(own, "privateGetOrder", {"uuid": venue_id})))
+                return self._asked(lambda: identified_order(self.read(own, "privateGetOrder", {"uuid": venue_id})))
             case "in lists":
                 return self._in_lists(own, market, "id", venue_id)
             case "by its hash":
-                return self._at_polymarket(own, market, venue_id, None if row is None else row.amount)
+                return self._by_hash(own, market, venue_id, None if row is None else row.amount)
             case "by our id" | "as its id":
                 if row is not None and self.book_of(row):
                     return self._by_our_id(own, row, market)
@@ -249,7 +249,7 @@ class AccountReader:
         match convention.finder:
             case "by identifier":
                 asked = {"identifier": row.client_id}
-                return self._asked(lambda: upbit_order(self.read(own, "privateGetOrder", asked)))
+                return self._asked(lambda: identified_order(self.read(own, "privateGetOrder", asked)))
             case "by our id":
                 named = {_FIND_BY.get(convention.id_parameter, convention.id_parameter): row.client_id}
                 return self._asked(lambda: self.read(own, "fetch_order", None, market.symbol, named))
@@ -259,7 +259,7 @@ class AccountReader:
             case "by its hash":
                 args, params = arguments(own.exchange, row, market, row.client_id, row.created_at)
                 order_id = row.venue_id or self.read(own, "order_hash", *args, params)
-                return self._at_polymarket(own, market, order_id, row.amount)
+                return self._by_hash(own, market, order_id, row.amount)
             case "in lists":
                 pass
         return self._in_lists(own, market, "clientOrderId", row.client_id) if found is None else found
@@ -292,19 +292,19 @@ class AccountReader:
                     return raw
         return None
 
-    def _at_polymarket(
+    def _by_hash(
         self, own: OwnAccount, market: Market, order_id: str, amount: Decimal | None
     ) -> Mapping[str, Any] | None:
         """An order by its id among the open ones, or by its trades, since an ended order soon disappears."""
         self.read(own, "load_api_credentials")
         raw = self._asked(lambda: self.read(own, "clobPrivateGetDataOrderId", {"id": order_id}))
         if raw and raw.get("id"):
-            return polymarket_order(raw)
+            return hashed_order(raw)
         for one in self._pages(own, "clobPrivateGetDataOrders", market):
             if one.get("id") == order_id:
-                return polymarket_order(one)
+                return hashed_order(one)
         trades = self._pages(own, "clobPrivateGetDataTrades", market)
-        return None if amount is None else polymarket_fills(order_id, amount, trades)
+        return None if amount is None else order_of_trades(order_id, amount, trades)
 
     def learn(self, row: SentOrder, seen: Seen) -> SentOrder:
         """Record the exchange's state of an order."""

@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 
 from api.errors import Unavailable, UserMustAct, clean
 
+from .convention import Signer
+
 PATIENCE: Final = 5.0
 """How long a call waits for its turn unless it says otherwise."""
 
@@ -227,17 +229,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def signing_library(wanted: str) -> str:
+def signing_library(signer: Signer) -> str:
     """Path of the signing library of a package for this machine. Its Python code is not imported.
 
     Its functions are called by position, so another version could sign something else.
 
     Args:
-        wanted: The package with its required version, such as `lighter-sdk==1.1.8`.
+        signer: The package, and what it calls its libraries.
 
     Raises:
         UserMustAct: The package is not installed in this version, or has no library for this machine.
     """
+    wanted = signer.package
     name, _, version = wanted.partition("==")
     try:
         installed = metadata.version(name)
@@ -251,8 +254,8 @@ def signing_library(wanted: str) -> str:
         )
     machine = _MACHINES.get(platform.machine().lower())
     kind = _LIBRARIES.get(platform.system())
-    library = f"lighter-signer-{platform.system().lower()}-{machine}.{kind}"
-    spec = find_spec("lighter")
+    library = f"{signer.library}-{platform.system().lower()}-{machine}.{kind}"
+    spec = find_spec(signer.module)
     for folder in () if spec is None else spec.submodule_search_locations or ():
         if (path := Path(folder) / "signers" / library).is_file():
             return str(path)

@@ -290,7 +290,7 @@ class PaperAccounts:
     def _token(self, account: AccountRecord, symbol: str) -> Instrument:
         if EXCHANGES[account.exchange].market_type != "prediction":
             raise InvalidInput(
-                f"symbol is for Polymarket accounts, and {account.account_id} is on {account.exchange}",
+                f"symbol is for prediction accounts, and {account.account_id} is on {account.exchange}",
                 suggestion="Leave symbol out; the answer holds all positions",
             )
         return self._listed(account, symbol)

@@ -15,7 +15,7 @@ from api.accounts import Account, Balance, BalancesResponse, Position
 from api.errors import NotFound, RateLimited, Unavailable
 from api.exchanges import EXCHANGES
 from api.orders import Order, PlacedOrder
-from api.symbols import Instrument
+from api.symbols import BITCOIN_IN_DOLLARS, BITCOIN_IN_WON, Instrument
 from api.times import iso8601
 from engine.trading_rules import CENT, ZERO, Exits, down, exact, nearest, plain
 from engine.venues.paper.ledger import OwnBook, liquidation_price
@@ -139,8 +139,6 @@ def _staleness(order: OrderRecord, quote: Quote) -> str:
 
 
 _DOLLARS: Final = frozenset({"USDT", "USDC", "USD"})
-_BITCOIN_IN_DOLLARS: Final = Instrument("binance", "BTC", "USDT")
-_BITCOIN_IN_WON: Final = Instrument("upbit", "BTC", "KRW")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +223,7 @@ def _dollars(asset: str, account: AccountRecord, prices: Prices) -> Decimal | No
     if asset in _DOLLARS:
         return Decimal(1)
     if asset == "KRW":
-        dollars, won = quote_or_none(prices, _BITCOIN_IN_DOLLARS), quote_or_none(prices, _BITCOIN_IN_WON)
+        dollars, won = quote_or_none(prices, BITCOIN_IN_DOLLARS), quote_or_none(prices, BITCOIN_IN_WON)
         return None if dollars is None or won is None else dollars.close / won.close
     quote = quote_or_none(prices, Instrument(account.exchange, asset, account.currency))
     currency = _dollars(account.currency, account, prices)
