@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -37,12 +37,23 @@ APPROVING: Final = frozenset(
 """Modules that sign, keep or send. Only the server's assembly and its command line know them."""
 
 
+class Names(NamedTuple):
+    """The names in a file, by where they are."""
+
+    called: tuple[str, ...]
+    """Dotted, with `shell=` where a call has that argument."""
+    imported: tuple[str, ...]
+    all: frozenset[str]
+
+
 @cache
-def named(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Dotted names of the calls in a file, with `shell=` where a call has that argument, and what the file imports."""
+def named(path: Path) -> Names:
+    """What a file names, read once for all tests."""
     called: list[str] = []
     imported: list[str] = []
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        names.update(name for word in ("id", "attr", "name") if isinstance(name := getattr(node, word, None), str))
         if isinstance(node, ast.Call):
             name = _dotted(node.func)
             called += [name, f"{name} shell="] if any(k.arg == "shell" for k in node.keywords) else [name]
@@ -50,7 +61,7 @@ def named(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(called), tuple(imported)
+    return Names(tuple(called), tuple(imported), frozenset(names))
 
 
 def _dotted(node: ast.expr) -> str:
@@ -60,12 +71,12 @@ def _dotted(node: ast.expr) -> str:
 
 
 def calls(path: Path) -> tuple[str, ...]:
-    return named(path)[0]
+    return named(path).called
 
 
 def imports(path: Path) -> tuple[str, ...]:
     """Modules that a file imports, wherever the import is."""
-    return named(path)[1]
+    return named(path).imported
 
 
 def users(*wanted: str) -> set[str]:
@@ -137,12 +148,7 @@ def test_only_the_executor_sends_what_must_be_sent_once() -> None:
 @pytest.mark.parametrize("name", ["ORDERS_PLACE", "ARENA_POST", "ARENA_PROFILE_UPDATE"])
 def test_only_the_executor_and_the_engine_know_a_request_that_must_be_sent_once(name: str) -> None:
     """A tool, a prompt or a command that named it could send it without the gate."""
-    knowing = {
-        str(path.relative_to(ROOT))
-        for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-        if name in {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)}
-    }
+    knowing = {str(path.relative_to(ROOT)) for path in FILES if name in named(path).all}
 
     assert {path for path in knowing if not path.startswith(("api/", "engine/routes/"))} == {
         "safety/sending/execution.py"
