@@ -341,9 +341,6 @@ class _NumberOrString:
 _READ: Final = BeforeValidator(plain_decimal)
 _WRITTEN: Final = PlainSerializer(json_number, when_used="json")
 
-Plain = Annotated[Decimal, _READ, _WRITTEN, _NumberOrString()]
-"""A decimal input of zero or more. Add an upper bound with `Field(le=...)`."""
-
 Amount = Annotated[Decimal, Field(gt=0), _READ, _WRITTEN, _NumberOrString()]
 """A decimal input above zero, in units of the asset."""
 

@@ -19,7 +19,7 @@ import numpy as np
 from api.symbols import Instrument
 from api.times import SECONDS, AcceleratedClock, Clock, Timeframe
 from engine.feeds.feed import Feed
-from engine.feeds.importing import import_file
+from engine.feeds.importing import ImportOptions, Outcome, import_all
 from engine.feeds.market import open_feed
 from engine.feeds.simulated import SimulatedFeed
 from engine.store.database import Store, default_url
@@ -87,13 +87,17 @@ def _year_of_minutes() -> None:
     )
 
 
+def _import(store: Store, path: Path, instrument: Instrument, timeframe: Timeframe) -> tuple[Outcome, ...]:
+    return import_all(store, [path], ImportOptions(instrument, timeframe=timeframe), clock=CLOCK)
+
+
 def _imports(store: Store, folder: Path) -> None:
     wanted: tuple[tuple[Timeframe, int], ...] = (("1h", HOURS), ("1m", MINUTES))
     for timeframe, rows in wanted:
         path = _write(folder / f"{timeframe}.csv", rows, SECONDS[timeframe])
         instrument = Instrument("gate", "OWN", "USDT")
-        spent = _timed(lambda p=path, i=instrument, t=timeframe: import_file(store, p, i, t, clock=CLOCK))
-        again = _timed(lambda p=path, i=instrument, t=timeframe: import_file(store, p, i, t, clock=CLOCK))
+        spent = _timed(lambda p=path, i=instrument, t=timeframe: _import(store, p, i, t))
+        again = _timed(lambda p=path, i=instrument, t=timeframe: _import(store, p, i, t))
         plain = _timed(lambda p=path: np.loadtxt(p, delimiter=",", skiprows=1))
         print(
             f"import {rows:,} rows of CSV: {spent:.0f} ms, the same again {again:.0f} ms"
@@ -105,7 +109,7 @@ def _fill(store: Store, folder: Path) -> None:
     """Import a month for as many listed symbols as the scan reads."""
     path = _write(folder / "month.csv", 720, 3_600)
     instruments = [one.instrument for one in SimulatedFeed(CLOCK, 7).listings("binance")][:SYMBOLS]
-    spent = _timed(lambda: [import_file(store, path, instrument, "1h", clock=CLOCK) for instrument in instruments])
+    spent = _timed(lambda: [_import(store, path, instrument, "1h") for instrument in instruments])
     print(f"import {SYMBOLS} files of 720 rows: {spent:.0f} ms")
 
 

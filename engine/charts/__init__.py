@@ -19,6 +19,8 @@ Specification = dict[str, Any]
 VEGA_LITE: Final = "6.4"
 HOW: Final = "Install heytraders-mcp[charts] for pictures; no browser and no network are needed."
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_WIDTH: Final = 48
+"""Characters of a sparkline."""
 _PAPER: Final = {"light": "#ffffff", "dark": "#14171c"}
 _INK: Final = {"light": "#1f2328", "dark": "#e6e8eb"}
 _FAINT: Final = {"light": "#d9dce1", "dark": "#343a42"}
@@ -41,13 +43,13 @@ def available() -> bool:
     return find_spec("vl_convert") is not None
 
 
-def png(chart: Chart, theme: Theme = "light", scale: float = 1.0) -> bytes:
-    """The picture, 800 x 480 at scale 1.
+def png(chart: Chart, theme: Theme = "light") -> bytes:
+    """The picture, 800 x 480.
 
     Raises:
         UserMustAct: The extra is not installed.
     """
-    found: bytes = _renderer().vegalite_to_png(chart.specification, VEGA_LITE, scale, config=_config(theme))
+    found: bytes = _renderer().vegalite_to_png(chart.specification, VEGA_LITE, config=_config(theme))
     return found
 
 
@@ -61,11 +63,11 @@ def svg(chart: Chart, theme: Theme = "light") -> str:
     return found
 
 
-def sparkline(values: Sequence[float], width: int = 48) -> str:
+def sparkline(values: Sequence[float]) -> str:
     """Numbers as one line of block characters, scaled from the lowest to the highest."""
     if not values:
         return ""
-    picked = [values[i * len(values) // width] for i in range(width)] if len(values) > width else list(values)
+    picked = [values[i * len(values) // _WIDTH] for i in range(_WIDTH)] if len(values) > _WIDTH else list(values)
     low, high = min(picked), max(picked)
     span = high - low or 1.0
     return "".join(_BARS[min(7, int(8 * (value - low) / span))] for value in picked)

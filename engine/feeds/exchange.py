@@ -24,7 +24,6 @@ from .stored import resample
 
 _BUDGET: Final = 64 * 2**20
 _TOP: Final = 50
-_TRENDING: Final = 20
 _REACHES: Final = 4
 """How many times a request for the last bars extends further back when an exchange has gaps."""
 

@@ -91,30 +91,6 @@ class ImportOptions:
     dry_run: bool = False
 
 
-def import_file(
-    store: Store,
-    path: Path,
-    instrument: Instrument,
-    timeframe: Timeframe,
-    *,
-    allow_gaps: bool = False,
-    replace: bool = False,
-    clock: Clock | None = None,
-) -> ImportReport:
-    """Import the one table in a file. Blocking.
-
-    Raises:
-        InvalidInput: A row breaks a rule or contradicts a stored one; names the row. Nothing was imported.
-    """
-    options = ImportOptions(instrument, timeframe=timeframe, allow_gaps=allow_gaps, replace=replace)
-    first, *others = import_all(store, [path], options, clock=clock)
-    if others:
-        raise InvalidInput(f"{path.name} holds {len(others) + 1} tables", suggestion="Import them with import_all")
-    if isinstance(first.result, HeyTradersError):
-        raise first.result
-    return first.result
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome for one table."""

@@ -12,6 +12,7 @@ Severity = Literal["error", "warning"]
 
 MAX_DIAGNOSTICS: Final = 25
 _WINDOW: Final = 96
+_QUOTED: Final = 60
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,9 +166,9 @@ def listing(diagnostics: Iterable[Diagnostic]) -> str:
     return "\n".join(str(each) for each in diagnostics)
 
 
-def quoted(text: str, limit: int = 60) -> str:
+def quoted(text: str) -> str:
     """Foreign text in a message: cleaned, short, in backticks."""
-    return f"`{clean(text, limit)}`"
+    return f"`{clean(text, _QUOTED)}`"
 
 
 def short(text: str, limit: int = 60) -> str:

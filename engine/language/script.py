@@ -77,13 +77,10 @@ class ScriptPlan:
         return conditions + [n for e in self.emissions for plan in e.intents for n in nodes_of(plan)]
 
 
-def read_script(source: str, context: ScriptContext, graph: Graph | None = None) -> ScriptPlan:
-    """Check a script; its errors are in the plan's findings.
-
-    Variants of a script that are read into one `graph` share all equal sub-expressions.
-    """
+def read_script(source: str, context: ScriptContext) -> ScriptPlan:
+    """Check a script; its errors are in the plan's findings."""
     parsed = parse(source, "script")
-    plan = ScriptPlan(context, graph or Graph(context.timeframe), parsed)
+    plan = ScriptPlan(context, Graph(context.timeframe), parsed)
     reader = Reader(plan)
     if parsed.statements:
         reader.run(parsed.statements)

@@ -79,7 +79,6 @@ _HEAD: Final = re.compile(
     r"declare\s+\w+|on\s+(?:each\s+|every\s+)?(?:bar|candle|close|tick)\s*:|for each (?:bar|candle)\s*:)\s*\{?\s*;?\s*$",  # noqa: E501
     re.IGNORECASE,
 )
-_TRADED: Final = {"buy": "LONG", "long": "LONG", "enter": "LONG", "short": "SHORT"}
 _PRICE_WORD: Final = r"open|high|low|close|volume|price"
 _UNIT: Final = r"(?:period|bar|candle|hour|day|week|minute|hr|min|d|h|w)s?"
 _AVERAGES: Final = {"simple": "sma", "exponential": "ema", "weighted": "wma", "hull": "hma", "smoothed": "rma"}

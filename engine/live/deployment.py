@@ -19,6 +19,10 @@ from engine.store.backtests import jobs_table, results_table
 
 _KEPT: Final = 256
 """How many deployments stay in memory: each is read at every bar and for every order."""
+
+_MOST_OWN: Final = 50
+"""The maximum number of own strategies in a list."""
+
 _SHOWN_METRICS: Final = ("total_return_pct", "max_drawdown", "sharpe_ratio", "win_rate", "num_trades", "profit_factor")
 
 
@@ -123,11 +127,11 @@ def catalogue() -> tuple[Deployment, ...]:
     return tuple(_ready(strategy_id) for strategy_id in _CATALOGUE)
 
 
-def own_strategies(connection: sa.Connection, agent_id: str, limit: int = 50) -> tuple[Deployment, ...]:
+def own_strategies(connection: sa.Connection, agent_id: str) -> tuple[Deployment, ...]:
     """The agent's completed backtests, newest first. A portfolio holds several strategies, so it is not among them."""
     is_strategy = jobs_table.c.spec.not_like(f"{PORTFOLIO}%")
     own = _results().where(results_table.c.agent_id == agent_id, is_strategy)
-    wanted = own.order_by(results_table.c.id.desc()).limit(limit)
+    wanted = own.order_by(results_table.c.id.desc()).limit(_MOST_OWN)
     return tuple(_of_result(row) for row in connection.execute(wanted))
 
 

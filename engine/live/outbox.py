@@ -17,6 +17,12 @@ from engine.store.live import deliveries_table, subscriptions_table
 from .delivery import Receipt
 from .subscriptions import Running
 
+_AT_ONCE: Final = 8
+"""The maximum number of deliveries that are sent at the same time."""
+
+_SHOWN: Final = 10
+"""The number of deliveries in a log."""
+
 WAITS: Final = (10.0, 60.0, 300.0, 1_800.0)
 """Seconds before the second, third, ... attempt; after the last one, the delivery is abandoned."""
 
@@ -61,7 +67,7 @@ def post(connection: sa.Connection, running: Running, event: WebhookEvent, data:
     )
 
 
-def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
+def due(connection: sa.Connection, now: float) -> list[Parcel]:
     """The deliveries to send now: the oldest of each subscription. Later ones wait for it.
 
     A subscription whose webhook was removed has none. A delivery that waits longer than the longest wait was scheduled
@@ -75,7 +81,7 @@ def due(connection: sa.Connection, now: float, limit: int = 8) -> list[Parcel]:
         .join(subscriptions_table, owner.id == _row.subscription_id)
         .where(_row.id.in_(oldest), ready, owner.webhook_url.is_not(None))
         .order_by(_row.due_at, _row.id)
-        .limit(limit)
+        .limit(_AT_ONCE)
     )
     return [
         Parcel(r.id, r.event, r.body.encode(), r.attempts, r.webhook_url, r.webhook_secret)
@@ -100,10 +106,13 @@ def record(connection: sa.Connection, parcel: Parcel, receipt: Receipt, now: flo
     )
 
 
-def log(connection: sa.Connection, subscription_id: str, limit: int = 10) -> list[dict[str, Any]]:
+def log(connection: sa.Connection, subscription_id: str) -> list[dict[str, Any]]:
     """The newest deliveries, newest first."""
     wanted = (
-        sa.select(deliveries_table).where(_row.subscription_id == subscription_id).order_by(_row.id.desc()).limit(limit)
+        sa.select(deliveries_table)
+        .where(_row.subscription_id == subscription_id)
+        .order_by(_row.id.desc())
+        .limit(_SHOWN)
     )
     return [
         {

@@ -30,6 +30,8 @@ OrderState = Literal["none", "due", "open", "placed", "skipped", "refused"]
 MICRO: Final = 1_000_000
 _GRACE: Final = 60
 """Seconds after the close of a bar within which its orders are in time, for short bars."""
+_LISTED: Final = 10
+"""The number of newest fills that a report shows individually."""
 _REPORTED: Final = 1_000
 """The number of newest signals in a report's figures."""
 _row: Final = signals_table.c
@@ -204,7 +206,7 @@ def latest(connection: sa.Connection, running: Running, request: LatestSignalsRe
     return SignalsResponse(signals=tuple(_view(row) for row in rows), next_since=moment)
 
 
-def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict[str, Any]:
+def report(connection: sa.Connection, running: Running) -> dict[str, Any]:
     """How far the account deviated from the backtest: the newest fills individually, and totals over all.
 
     Slippage is in percent of the expected price; a cost is positive.
@@ -217,7 +219,7 @@ def report(connection: sa.Connection, running: Running, limit: int = 10) -> dict
     return {
         "outcomes": dict(counts),
         "mean_slippage_pct": round(sum(slipped) / len(slipped), 5) if slipped else None,
-        "fills": fills[:limit],
+        "fills": fills[:_LISTED],
     }
 
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,8 @@ from engine.frame import Floats
 from engine.results.robustness import deflated_sharpe, expected_maximum_sharpe, moments
 
 Objective = Literal["sharpe_ratio", "sortino_ratio", "calmar_ratio", "total_return_pct"]
-OBJECTIVES: Final[tuple[Objective, ...]] = get_args(Objective)
 Table = NDArray[np.float64]
 
-MIN_PERIODS: Final = 32
 _CELLS: Final = 12_000
 """Numbers that one step over the splits holds, so that they stay in the processor's cache."""
 
@@ -192,11 +190,6 @@ class Resampled:
         """The intervals of rows of `bootstrap_rows`."""
         ratios = drawn[2][np.isfinite(drawn[2])]
         return cls(Interval.of(drawn[0]), Interval.of(drawn[1]), Interval.of(ratios) if len(ratios) else None)
-
-
-def block_bootstrap(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Resampled:
-    """Intervals over histories made of blocks of the real one; see `bootstrap_rows`."""
-    return Resampled.of(bootstrap_rows(returns, per_year, rng, runs))
 
 
 def bootstrap_rows(returns: Floats, per_year: float, rng: np.random.Generator, runs: int) -> Table:

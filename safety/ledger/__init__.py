@@ -413,15 +413,14 @@ class Ledger:
         with self._read() as journal:
             return switch.approver(journal)
 
-    def pin_approver(self, public_key: str, *, signature: str = "") -> None:
-        """Pin the approver's key. The first is accepted as is; a later one needs the earlier one's signature.
+    def pin_approver(self, public_key: str) -> None:
+        """Pin the approver's key. There is one for the life of the ledger.
 
         Args:
             public_key: Ed25519, 32 bytes as hexadecimal.
-            signature: The pinned key's signature of `succession_text(public_key)`, hexadecimal.
         """
         with self._write() as journal:
-            switch.pin_approver(journal, public_key, signature)
+            switch.pin_approver(journal, public_key)
 
     def note_labels(self, service: str, echoed: bool) -> None:  # noqa: FBT001 - a fact, not a switch
         """Remember whether a service returns the labels of orders."""

@@ -172,13 +172,8 @@ def engage(journal: Journal, wanted: Switch) -> Switch:
     return Switch(wanted.state, reason, wanted.by, event.at)
 
 
-def succession_text(public_key: str) -> str:
-    """The text that the old key signs to be replaced by another."""
-    return f"heytraders-mcp: {public_key} approves from now on"
-
-
 def approver(journal: Journal) -> str | None:
-    """The last pinned public key, hexadecimal.
+    """The pinned public key, hexadecimal.
 
     Raises:
         UserMustAct: It was replaced outside the ledger.
@@ -209,32 +204,21 @@ def signed(journal: Journal, words: str, signature: str) -> dict[str, object]:
     return {"by": key.key_id, "signature": signature, "over": words}
 
 
-def pin_approver(journal: Journal, public_key: str, signature: str) -> None:
-    """Pin a key: the first as is, a later one if the previous key has signed its `succession_text`.
+def pin_approver(journal: Journal, public_key: str) -> None:
+    """Pin the key of the only approver.
 
     Raises:
-        Denied: The pinned key did not sign.
+        Denied: Another key is pinned.
     """
     pinned = approver(journal)
     if pinned == public_key:
         return
-    if pinned is not None and not _signed(pinned, signature, succession_text(public_key)):
+    if pinned is not None:
         raise Denied(
-            "another approver is enrolled already, and it did not sign that this one takes its place",
+            "another approver is enrolled already",
             suggestion="Run heytraders-mcp policy sign with the passphrase that was enrolled first",
         )
-    journal.append("approver", "", {"public_key": public_key, "signature": signature})
-
-
-def _signed(public_key: str, signature: str, text: str) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), text.encode())
-    except (InvalidSignature, ValueError):
-        return False
-    return True
+    journal.append("approver", "", {"public_key": public_key})
 
 
 def signed_policy(journal: Journal) -> SignedPolicy | None:

@@ -203,11 +203,6 @@ def meet(one: Limited, other: Limited) -> Limited:
     )
 
 
-def at_least_as_tight(one: Limited, other: Limited) -> bool:
-    """Whether `other` allows everything that `one` allows."""
-    return meet(one, other) == one
-
-
 def changes(before: Limited, after: Limited, prefix: str = "") -> list[Change]:
     """Every limit that differs, in the order of the fields."""
     found: list[Change] = []

@@ -277,18 +277,12 @@ class Reconciler:
     _others: list[Intent] = field(default_factory=list[Intent])
     _others_due: float = 0.0
 
-    async def look(self, *, at_once: bool = False) -> None:
-        """Look for every intent that is due: first immediately, then after 1, 2, 4 and up to 60 seconds.
-
-        Args:
-            at_once: Look for every intent now.
-        """
+    async def look(self) -> None:
+        """Look for every intent that is due: first immediately, then after 1, 2, 4 and up to 60 seconds."""
         now = self.now()
-        if at_once:
-            self._others_due = now
         watched = await to_thread.run_sync(self._watched, now)
         self._plans = {each.intent_id: self._plans.get(each.intent_id, _Plan()) for each in watched}
-        due = [each for each in watched if at_once or self._plans[each.intent_id].due <= now]
+        due = [each for each in watched if self._plans[each.intent_id].due <= now]
         for each in due:
             plan = self._plans[each.intent_id]
             plan.due = now + self.patience.pause(each, plan.looks)

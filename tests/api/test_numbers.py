@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from api.inputs import Request
-from api.outputs import Amount, JsonNumber, Money, Plain, from_wire, to_wire
+from api.outputs import Amount, JsonNumber, Money, from_wire, to_wire
 from api.refusals import refuse
 
 AMOUNT: TypeAdapter[Decimal] = TypeAdapter(Amount)
@@ -25,7 +25,7 @@ class Order(Request):
     """A request with an amount and a bounded fee."""
 
     amount: Amount
-    fee: Plain = Field(default=Decimal("0.0005"), le=1)
+    fee: Amount = Field(default=Decimal("0.0005"), le=1)
 
 
 @given(plain_text.filter(lambda text: Decimal(text) > 0))
@@ -127,7 +127,10 @@ def test_the_schema_offers_number_or_string_with_the_bounds_and_no_long_pattern(
     schema = Order.model_json_schema()["properties"]
 
     assert schema["amount"]["anyOf"] == [{"exclusiveMinimum": 0.0, "type": "number"}, {"type": "string"}]
-    assert schema["fee"]["anyOf"] == [{"maximum": 1.0, "type": "number"}, {"type": "string"}]
+    assert schema["fee"]["anyOf"] == [
+        {"exclusiveMinimum": 0.0, "maximum": 1.0, "type": "number"},
+        {"type": "string"},
+    ]
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=12))

@@ -10,9 +10,9 @@ import numpy as np
 from api.symbols import Instrument
 from api.times import SystemClock
 from engine.engine import Engine, EngineSettings
-from engine.feeds.importing import import_file
 from engine.frame import Bars
 from server.settings import Settings
+from tests.candle_files import import_file
 from tests.conftest import Connect
 from tests.engine.language.test_indicator_oracles import ORACLES
 

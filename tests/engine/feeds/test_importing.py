@@ -20,9 +20,10 @@ from pyarrow import parquet
 from api.errors import InvalidInput, NotFound
 from api.symbols import Instrument
 from api.times import AcceleratedClock
-from engine.feeds.importing import ImportReport, import_file, list_imports, remove_import
+from engine.feeds.importing import ImportReport, list_imports, remove_import
 from engine.store.candles import all_series, read_block
 from engine.store.database import Store, default_url
+from tests.candle_files import import_file
 
 BTC = Instrument("binance", "BTC", "USDT")
 START = 1_704_067_200  # 2024-01-01

@@ -15,10 +15,11 @@ from api.errors import NotFound
 from api.symbols import Instrument
 from api.times import SECONDS, AcceleratedClock, Timeframe
 from engine.feeds.feed import Feed
-from engine.feeds.importing import import_file, remove_import
+from engine.feeds.importing import remove_import
 from engine.feeds.market import load_frame, open_feed, recent_frame
 from engine.feeds.stored import resample
 from engine.store.database import Store, default_url
+from tests.candle_files import import_file
 
 NOW = 1_772_368_245  # 2026-03-01T12:30:45Z
 START = 1_704_067_200  # 2024-01-01

@@ -13,9 +13,9 @@ import pytest
 from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.feeds.importing import import_file
 from engine.jobs.spec import JobSettings
 from engine.routes import create_app
+from tests.candle_files import import_file
 from tests.idle import ended_job
 
 NOON = 1_750_075_200.0

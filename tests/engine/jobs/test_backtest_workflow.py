@@ -12,8 +12,8 @@ import pytest
 
 from api.symbols import Instrument
 from engine.engine import Engine
-from engine.feeds.importing import import_file
 from engine.routes import create_app
+from tests.candle_files import import_file
 
 from .conftest import EXAMPLE, Body, Finish, Send
 

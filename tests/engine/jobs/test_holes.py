@@ -12,7 +12,7 @@ import pytest
 
 from api.symbols import Instrument
 from engine.engine import Engine
-from engine.feeds.importing import import_file
+from tests.candle_files import import_file
 
 from .conftest import EXAMPLE, Body, Finish, Send
 

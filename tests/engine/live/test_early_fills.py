@@ -16,7 +16,7 @@ import pytest
 
 from api.times import AcceleratedClock
 from engine.engine import Engine
-from engine.feeds.importing import import_file
+from tests.candle_files import import_file
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.test_faults import problems
 from tests.engine.live.test_live_routes import HOUR, data

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.engine import Engine, EngineSettings
-from engine.feeds.importing import import_file
 from engine.live import LiveSettings
 from engine.store.live import signals_table, subscriptions_table
+from tests.candle_files import import_file
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.conftest import Receiver
 from tests.engine.live.test_faults import TRADE

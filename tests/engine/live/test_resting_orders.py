@@ -20,10 +20,10 @@ from api.symbols import Instrument
 from api.times import AcceleratedClock
 from engine.access import LOCAL_AGENT
 from engine.engine import Engine
-from engine.feeds.importing import import_file
 from engine.live import booking
 from engine.live.deployment import Deployment, find_strategy
 from engine.store.live import subscriptions_table
+from tests.candle_files import import_file
 from tests.engine.conftest import NOON, Call
 from tests.engine.live.test_live_routes import HOUR, data
 

@@ -20,7 +20,7 @@ from engine.frame import Bars, Frame
 from engine.jobs.spec import Spec
 from engine.language.script import ScriptContext
 from engine.research.plan import Periods, SweepSpec
-from engine.research.statistics import block_bootstrap
+from engine.research.statistics import Resampled, bootstrap_rows
 from engine.research.sweep import Ran, judge, run_variants
 from engine.research.variants import METRICS, Terms
 from engine.results.metrics import measure_curve
@@ -159,7 +159,7 @@ def test_bootstrap_intervals_cover_the_truth_19_times_in_20(record_property: Cal
     mean, size, tries, covered = 0.001, 365, 2_000, 0
     truth = 100.0 * ((1.0 + mean) ** size - 1.0)
     for _ in range(tries):
-        found = block_bootstrap(rng.normal(mean, 0.01, size), 365.0, rng, 500).return_pct
+        found = Resampled.of(bootstrap_rows(rng.normal(mean, 0.01, size), 365.0, rng, 500)).return_pct
         covered += found.low <= truth <= found.high
     record_property("covered", covered / tries)
 

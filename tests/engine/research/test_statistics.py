@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.research.statistics import (
+    Resampled,
     Windows,
-    block_bootstrap,
+    bootstrap_rows,
     luck_of,
     overfitting,
     scores,
@@ -134,7 +135,7 @@ def test_bootstrap_intervals_cover_the_truth_as_often_as_they_say() -> None:
     truth = 100.0 * ((1.0 + mean) ** size - 1.0)
     for _ in range(tries):
         sample = rng.normal(mean, 0.01, size)
-        found = block_bootstrap(sample, DAYS, rng, 300).return_pct
+        found = Resampled.of(bootstrap_rows(sample, DAYS, rng, 300)).return_pct
         covered += found.low <= truth <= found.high
 
     assert covered / tries == pytest.approx(0.95, abs=0.035)

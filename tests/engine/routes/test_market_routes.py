@@ -10,7 +10,7 @@ import pytest
 from api.exchanges import EXCHANGES
 from api.symbols import Instrument
 from engine.engine import Engine
-from engine.feeds.importing import import_file
+from tests.candle_files import import_file
 from tests.engine.conftest import Call
 
 

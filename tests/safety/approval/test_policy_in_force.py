@@ -16,9 +16,10 @@ from safety.human.signing import APPROVER_FILE, SigningKey, enrol
 from safety.ledger import Ledger
 from safety.ledger.switch import SignedPolicy
 from safety.policy.evaluation import CEILINGS, LIVE, Policy
-from safety.policy.limits import Limits, at_least_as_tight
+from safety.policy.limits import Limits
 from safety.policy.text import parse_policy, write_policy
 from tests.safety.approval.conftest import CHEAP, PASSPHRASE
+from tests.safety.policy.scenarios import at_least_as_tight
 
 TRADING = """
 [live]

@@ -177,6 +177,10 @@ class Search:
         assert found is not None
         return found
 
+    async def looks_at_all(self) -> None:
+        """Look for every intent, as a server does that has just started."""
+        await Reconciler(self.client, self.ledger, Channels.hosted("venue"), now=self.clock).look()
+
     async def looks_for(self, seconds: float, *, step: float = 1.0) -> None:
         """Look as the watcher does, for this long."""
         end = self.clock.now + seconds

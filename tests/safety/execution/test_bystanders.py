@@ -27,6 +27,6 @@ async def test_a_look_at_one_account_says_nothing_of_another(search: Search) -> 
 
     search.clock.now += 1
     search.venue.fails = lambda call: "acc-2" in call
-    await search.reconciler.look(at_once=True)
+    await search.looks_at_all()
 
     assert (search.booked(here).sweeps, search.booked(there).sweeps) == (2, 0)

@@ -112,11 +112,11 @@ async def test_a_task_that_is_killed_anywhere_leaves_nothing_that_is_not_found_o
     arrived = len(desk.posts())
     desk.service.replies.clear()
     desk.shows(*([{**made, "label": desk.booked(intent).label}] if arrived else []))
-    patience = Patience(exchange=0, grace=0, sweeps=1)
+    patience = Patience(exchange=0, grace=0, sweeps=1, first=0)
     searching = Reconciler(desk.client, desk.ledger, desk.channels, patience, desk.clock)
     desk.clock.now += 1
-    await searching.look(at_once=True)
-    await searching.look(at_once=True)
+    await searching.look()
+    await searching.look()
 
     state = desk.booked(intent).state
     assert arrived <= 1

@@ -215,7 +215,7 @@ class TestWithoutLabels:
         sending = search.sent(state="SENT")
         search.books(sending)
 
-        await search.reconciler.look(at_once=True)
+        await search.looks_at_all()
 
         assert search.booked(given_up).state == "ABSENT"
         assert search.booked(sending).state == "SENT"
@@ -239,7 +239,7 @@ class TestWithoutLabels:
         search.clock.now -= 3_600
         search.venue.now = lambda: search.clock.now + 3_600
 
-        await search.reconciler.look(at_once=True)
+        await search.looks_at_all()
 
         assert search.booked(intent).state == "ACKED"
 
@@ -286,8 +286,8 @@ async def test_an_order_that_is_certainly_ours_shows_whether_labels_come_back(se
         placed = search.sent(state="SENT")
         made = search.books(placed)
         search.ledger.settle(placed.intent_id, "ACKED", order_id=made["order_id"])
-        await search.reconciler.look(at_once=True)
+        await search.looks_at_all()
         search.sent(OTHER)
-        await search.reconciler.look(at_once=True)
+        await search.looks_at_all()
 
         assert search.ledger.labels_echoed("venue") is echoes

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from safety.policy.evaluation import LIVE, Policy, evaluate
-from safety.policy.limits import Limits
+from safety.policy.limits import Limited, Limits, meet
 from safety.terms.facts import AccountFacts, Facts, Outcome, Quote, Resting, Similar, Usage
 from safety.terms.proposal import Action, Deployment, Order, Publication
 
@@ -100,6 +100,11 @@ def rest(side: str, price: str | None, remaining: str = "0.0001", symbol: str = 
 def earlier(age: float = 10, amount: str = "0.0005", price: str | None = "60000", state: str = "ACKED") -> Similar:
     """An earlier intent of the same account, symbol and side."""
     return Similar("01EARLIER", state, Decimal(amount), None if price is None else Decimal(price), age)
+
+
+def at_least_as_tight(one: Limited, other: Limited) -> bool:
+    """Whether `other` allows everything that `one` allows."""
+    return meet(one, other) == one
 
 
 def against(action: Action, limits: Policy, known: Facts, *, again: bool = False) -> dict[str, str]:

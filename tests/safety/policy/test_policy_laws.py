@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from api.errors import InvalidInput
 from safety.policy.case import Case, Missing, Rule, Worth
 from safety.policy.evaluation import CEILINGS, LIVE, PAPER, RULES, Policy, evaluate, findings_of, needs
-from safety.policy.limits import Limits, at_least_as_tight, meet
+from safety.policy.limits import Limits, meet
 from safety.terms.facts import Facts, Outcome
 from safety.terms.proposal import Order
 from tests.safety.policy.differential import Dice, case, random_limits
-from tests.safety.policy.scenarios import BUY, DEPLOYMENT, KNOWN, POST, against, facts, paper, policy
+from tests.safety.policy.scenarios import BUY, DEPLOYMENT, KNOWN, POST, against, at_least_as_tight, facts, paper, policy
 
 SEEDS: Final = st.integers(0, 10**9)
 MANY: Final = settings(max_examples=200, deadline=None)

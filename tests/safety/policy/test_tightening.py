@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from safety.policy.evaluation import CEILINGS, LIVE, PAPER, Policy
-from safety.policy.limits import Change, Limits, Tighter, at_least_as_tight, changes, meet
+from safety.policy.limits import Change, Limits, Tighter, changes, meet
 from tests.safety.policy.differential import Dice, random_limits
-from tests.safety.policy.scenarios import BUY, KNOWN, against
+from tests.safety.policy.scenarios import BUY, KNOWN, against, at_least_as_tight
 
 D = Decimal
 SEEDS: Final = st.integers(0, 10**9)
