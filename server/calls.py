@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -72,20 +73,9 @@ class StrictTool(Tool):
     @classmethod
     def of(cls, row: ToolRow, open_desk: OpenDesk) -> StrictTool:
         """Serve `row`; `open_desk` gives each call its dependencies."""
-        definition = load(row.name)
-        tool = cls(
-            fn=_unreachable,
-            name=row.name,
-            title=definition["title"],
-            description=definition["description"],
-            parameters=definition["inputSchema"],
-            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=definition["outputSchema"]),
-            is_async=True,
-            context_kwarg=None,
-            annotations=ToolAnnotations.model_validate(definition["annotations"]),
-        )
-        tool._row = row
-        tool._open_desk = open_desk
+        tool = _described(row.name).model_copy()
+        tool._row = row  # noqa: SLF001 - of its own class
+        tool._open_desk = open_desk  # noqa: SLF001
         return tool
 
     async def run(
@@ -153,6 +143,23 @@ class StrictTool(Tool):
         """The arguments without empty strings: clients that must fill in every argument write "" for omitted ones."""
         required = self.parameters.get("required", ())
         return {name: value for name, value in arguments.items() if value != "" or name in required}
+
+
+@cache
+def _described(name: str) -> StrictTool:
+    """A tool as the surface describes it. The servers of a process take copies, which are not checked again."""
+    definition = load(name)
+    return StrictTool(
+        fn=_unreachable,
+        name=name,
+        title=definition["title"],
+        description=definition["description"],
+        parameters=definition["inputSchema"],
+        fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=definition["outputSchema"]),
+        is_async=True,
+        context_kwarg=None,
+        annotations=ToolAnnotations.model_validate(definition["annotations"]),
+    )
 
 
 async def _unreachable() -> None:

@@ -33,16 +33,8 @@ SECTIONS: Final[tuple[tuple[Route, ...], ...]] = (
 
 def create_app(engine: Engine) -> Starlette:
     """Serve every section of the API under `/api/v1`. The caller has to close the engine."""
-    bound = [served for section in SECTIONS for served in section]
-
-    @cache
-    def described() -> dict[str, Any]:
-        return docs.describe([served.endpoint for served in bound])
-
-    async def openapi(_: HttpRequest) -> HttpResponse:
-        return JSONResponse(described())
-
-    app = Starlette(routes=[*http_routes(engine, bound), HttpRoute(f"{PREFIX}/openapi.json", openapi)])
+    app = Starlette(routes=_routes())
+    app.state.engine = engine
     app.router.redirect_slashes = False
 
     async def refuse_path(http: HttpRequest, error: Exception) -> HttpResponse:
@@ -59,6 +51,21 @@ def create_app(engine: Engine) -> Starlette:
 
     app.add_exception_handler(HTTPException, refuse_path)
     return app
+
+
+@cache
+def _routes() -> list[HttpRoute]:
+    """The same for every engine of a process."""
+    bound = [served for section in SECTIONS for served in section]
+
+    @cache
+    def described() -> dict[str, Any]:
+        return docs.describe([served.endpoint for served in bound])
+
+    async def openapi(_: HttpRequest) -> HttpResponse:
+        return JSONResponse(described())
+
+    return [*http_routes(bound), HttpRoute(f"{PREFIX}/openapi.json", openapi)]
 
 
 def _methods(app: Starlette, http: HttpRequest) -> list[str]:

@@ -57,19 +57,23 @@ def route(
     return Route(endpoint, handler, represent)
 
 
-def http_routes(engine: Engine, routes: Iterable[Route]) -> list[HttpRoute]:
-    """Routes for Starlette: fixed paths before those with placeholders, so that none shadows another."""
+def http_routes(routes: Iterable[Route]) -> list[HttpRoute]:
+    """Routes for a Starlette application whose state has the engine, as `engine`.
+
+    Fixed paths come before those with placeholders, so that none shadows another.
+    """
     ordered = sorted(routes, key=lambda r: [part.startswith("{") for part in r.endpoint.path.split("/")])
     return [
-        HttpRoute(PREFIX + r.endpoint.path, _bind(engine, r), methods=[r.endpoint.method], name=r.endpoint.name)
+        HttpRoute(PREFIX + r.endpoint.path, _bind(r), methods=[r.endpoint.method], name=r.endpoint.name)
         for r in ordered
     ]
 
 
-def _bind(engine: Engine, bound: Route) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def _bind(bound: Route) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
     endpoint = bound.endpoint
 
     async def handle(http: HttpRequest) -> HttpResponse:
+        engine: Engine = http.app.state.engine
         try:
             address = http.client.host if http.client else "local"
             caller = await engine.access.admit(_key(http), endpoint.scope, address)

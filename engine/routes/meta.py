@@ -36,6 +36,7 @@ from engine.store.candles import series_table
 
 from .binding import Route, route
 
+_VERSION: Final = version("heytraders-mcp")
 _SIMULATED: Final = "Prices are simulated, accounts are paper: nothing here is a real market."
 _EXCHANGE: Final = (
     "Prices are the exchanges' own, or imported from files; none is simulated. Each result names its source."
@@ -85,7 +86,7 @@ async def health(engine: Engine, _caller: Caller, _request: HealthRequest) -> He
         database = "unavailable"
     return HealthResponse(
         status="ok" if database == "ok" else "degraded",
-        version=version("heytraders-mcp"),
+        version=_VERSION,
         source="embedded",
         data=_data(engine, imported),
         note=_EXCHANGE if engine.settings.data == "exchange" else _IMPORTED if imported else _SIMULATED,

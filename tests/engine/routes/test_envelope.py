@@ -153,7 +153,8 @@ async def _answer_nan(_engine: Engine, _caller: Caller, _request: HealthRequest)
 async def test_an_internal_error_is_logged_and_not_shown(
     engine: Engine, handler: Handler[HealthRequest, HealthResponse], caplog: pytest.LogCaptureFixture
 ) -> None:
-    app = Starlette(routes=[*http_routes(engine, [route(META_HEALTH, handler)])])
+    app = Starlette(routes=http_routes([route(META_HEALTH, handler)]))
+    app.state.engine = engine
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://engine/api/v1") as client:
         answer = await client.get("/meta/health")
 
